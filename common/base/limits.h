@@ -1,0 +1,58 @@
+/*
+ * limits — every ceiling of the product in one place, each with its reason.
+ */
+#pragma once
+
+#define LIMIT_JSON_DEPTH 64 /* security.md; deeper bodies are attacks, not requests */
+
+/* HTTP/1.1, both sides */
+#define LIMIT_HTTP_HEAD (64 * 1024)    /* long JWTs and many headers fit; a flood does not */
+#define LIMIT_HTTP_HEADERS 128         /* in a head */
+#define LIMIT_HTTP_TARGET (16 * 1024)  /* path and query */
+#define LIMIT_HTTP_CHUNK_EXT 256       /* bytes of extensions behind one chunk size */
+#define LIMIT_HTTP_TRAILERS (8 * 1024) /* all trailers of a body */
+#define LIMIT_HTTP_PIPELINE 1          /* requests read ahead of the one being answered */
+
+/* bodies */
+#define LIMIT_AI_BODY (32u * 1024 * 1024)      /* images travel inside the prompt as base64 */
+#define LIMIT_AI_ANSWER (64u * 1024 * 1024)    /* a plain answer; streams have no total */
+#define LIMIT_MCP_BODY (4u * 1024 * 1024)      /* one JSON-RPC message */
+#define LIMIT_MCP_ANSWER (16u * 1024 * 1024)   /* tools/list of a large server, images in results */
+#define LIMIT_ADMIN_BODY (1u * 1024 * 1024)    /* an admin document */
+#define LIMIT_SSE_EVENT (1u * 1024 * 1024)     /* one event held while it is read */
+
+/* buffers on a connection */
+#define LIMIT_STREAM_OUT (256 * 1024) /* unsent bytes before the producer is paused hard */
+#define LIMIT_STREAM_HIGH (64 * 1024) /* pause the other side above, */
+#define LIMIT_STREAM_LOW (16 * 1024)  /* resume it below */
+
+/* a request */
+#define LIMIT_ARENA_CHUNK (8 * 1024)
+#define LIMIT_ARENA_MAX (4u * 1024 * 1024) /* bodies live in buffers, not here */
+#define LIMIT_ATTEMPTS 8                   /* targets tried for one call */
+#define LIMIT_SESSION_LABEL 128            /* security.md */
+#define LIMIT_SEALED_ID 512                /* security.md */
+
+/* deadlines, milliseconds */
+#define LIMIT_HEAD_MS 10000          /* a client sends its head within; else 408 */
+#define LIMIT_BODY_GAP_MS 30000      /* between two pieces of a body */
+#define LIMIT_KEEPALIVE_MS 75000     /* an idle client connection */
+#define LIMIT_UPSTREAM_IDLE_MS 30000 /* an idle pooled connection; below common servers' 60 s */
+#define LIMIT_CONNECT_MS 5000
+#define LIMIT_FIRST_BYTE_MS 600000 /* slow models think for minutes */
+#define LIMIT_GAP_MS 120000        /* silence inside an answer */
+#define LIMIT_CALL_MS 3600000
+#define LIMIT_DRAIN_MS 30000
+
+/* the channel between the planes (decisions.md) */
+#define LIMIT_BUS_MESSAGE (4u * 1024 * 1024)
+#define LIMIT_BUS_DELTA (1u * 1024 * 1024) /* above, only the new version is told */
+#define LIMIT_BUS_CHUNK (1u * 1024 * 1024) /* of a snapshot */
+#define LIMIT_BUS_QUEUE 8192               /* messages buffered at either end */
+#define LIMIT_BUS_HEARTBEAT_MS 25
+#define LIMIT_BUS_STALE_MS 1000 /* without a heartbeat a plane asks, and counts itself stale */
+
+/* connections */
+#define LIMIT_POOL_IDLE 256        /* idle upstream connections per endpoint and worker */
+#define LIMIT_CONNECTIONS 20000    /* client connections per worker */
+#define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */

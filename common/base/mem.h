@@ -1,0 +1,28 @@
+/*
+ * mem — the one seam every allocation goes through.
+ *
+ * Tests make the n-th allocation fail (mem_fail_after) and ask how many are
+ * alive. Production is malloc with a refusal of silly sizes.
+ *
+ * Fails    NULL; callers turn it into ERR_NOMEM.
+ * Threads  any; the failing counter is per thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/err.h"
+
+MUST_USE void *mem_alloc(size_t size);
+MUST_USE void *mem_zalloc(size_t size);
+MUST_USE void *mem_array(size_t count, size_t size); /* zeroed; checks the product */
+MUST_USE void *mem_realloc(void *ptr, size_t size);
+MUST_USE char *mem_strdup(const char *text);
+MUST_USE char *mem_strndup(const char *text, size_t len);
+void           mem_free(void *ptr); /* NULL is fine */
+
+/* Tests only: the n-th allocation of this thread from now fails (1 = the next); 0 switches off. */
+void mem_fail_after(size_t n);
+/* true once the planned failure has happened since mem_fail_after */
+bool mem_failed(void);

@@ -1,0 +1,36 @@
+/*
+ * metric — numbers for the pager: counters, gauges and histograms, one table, Prometheus text out.
+ *
+ * Every metric is a row of the program's table; each worker has its own set of cells and
+ * writes them without locks; reading adds the sets up. Labels are few and bounded: at most
+ * one label per metric, whose values are a fixed list in the row.
+ *
+ * Threads  cells: relaxed atomics, any thread; rendering: any thread.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "common/base/buf.h"
+
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+#define METRIC_BUCKETS 20 /* upper bounds 1 us, 2, 5, 10 … in the 1-2-5 series, then +Inf */
+
+struct metric_row {
+    const char        *name; /* gatehouse_requests_total */
+    const char        *help;
+    enum metric_kind   kind;
+    const char        *label;  /* NULL: none */
+    const char *const *values; /* NULL-terminated; NULL: none */
+};
+
+struct metric_set;
+
+MUST_USE struct metric_set *metric_set_new(const struct metric_row *rows, size_t count);
+void                        metric_set_free(struct metric_set *s);
+void metric_add(struct metric_set *s, size_t row, size_t value_index, int64_t delta);
+void metric_put(struct metric_set *s, size_t row, size_t value_index, int64_t value);
+void metric_observe_us(struct metric_set *s, size_t row, uint64_t us);
+/* Adds the n sets of one table up and appends the exposition text (format 0.0.4). */
+MUST_USE enum err metric_render(struct metric_set *const *sets, size_t n, struct buf *out);

@@ -1,0 +1,65 @@
+/*
+ * slice — a piece of somebody else's bytes, passed by value.
+ *
+ * Owns     nothing; the bytes must outlive it. Not NUL-terminated.
+ * Threads  any.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "common/base/err.h"
+
+struct slice {
+    const char *ptr;
+    size_t      len;
+};
+
+#define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
+#define SLICE_NONE ((struct slice){NULL, 0})
+/* for "%.*s"; anything longer than INT_MAX never reaches a format */
+#define SLICE_ARG(s) (int)(s).len, ((s).ptr ? (s).ptr : "")
+
+static inline struct slice slice_of(const void *ptr, size_t len)
+{
+    return (struct slice){(const char *)ptr, len};
+}
+
+static inline struct slice slice_str(const char *text)
+{
+    return (struct slice){text, text ? strlen(text) : 0};
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* at..end, empty when at lies beyond the end */
+static inline struct slice slice_from(struct slice s, size_t at)
+{
+    return at >= s.len ? (struct slice){s.ptr + s.len, 0} : (struct slice){s.ptr + at, s.len - at};
+}
+
+static inline struct slice slice_first(struct slice s, size_t n)
+{
+    return n >= s.len ? s : (struct slice){s.ptr, n};
+}
+
+bool slice_ieq(struct slice a, struct slice b); /* ASCII case folded */
+bool slice_starts(struct slice s, struct slice prefix);
+bool slice_ends(struct slice s, struct slice suffix);
+int  slice_cmp(struct slice a, struct slice b); /* bytewise order, shorter first */
+/* index of the first `c`, or -1 */
+ptrdiff_t slice_find(struct slice s, char c);
+/* index of the first `needle`, or -1 */
+ptrdiff_t    slice_search(struct slice s, struct slice needle);
+struct slice slice_trim(struct slice s); /* spaces and tabs at both ends */
+/* Takes what stands before the next `sep` off the front of *rest. false: *rest was used up. */
+bool slice_split(struct slice *rest, char sep, struct slice *ret);
+/* digits only, no sign; ERR_INVALID on anything else or overflow */
+MUST_USE enum err slice_u64(struct slice s, uint64_t *ret);
+MUST_USE enum err slice_i64(struct slice s, int64_t *ret); /* one leading '-' allowed */
