@@ -1,0 +1,21 @@
+/*
+ * egress — the one door out: which addresses an upstream may resolve to.
+ *
+ * Checked at connect time on every resolved address (security.md, What goes out). Private,
+ * link-local, loopback, ULA, CGNAT, multicast, unspecified and mapped forms of them are
+ * refused unless the object carries a CIDR that an owner allowed. Cloud metadata addresses
+ * (169.254.169.254, fd00:ec2::254, 169.254.170.2, 100.100.100.200, …) are always refused.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/net/address.h"
+
+struct egress_rule {
+    const struct cidr *allowed;
+    size_t             allowed_count;
+};
+
+/* ERR_DENIED: may not be connected to */
+MUST_USE enum err egress_check(const struct egress_rule *rule, const union sockaddr_any *a);

@@ -1,0 +1,92 @@
+/*
+ * http1 — HTTP/1.1 framing, read strictly: what is not exactly right is refused.
+ *
+ * security.md, What comes in: token names, no space before the colon, CRLF only, no fold,
+ * exactly one Host, HTTP/1.0 or 1.1, target of visible ASCII, one of Content-Length or
+ * Transfer-Encoding (exactly `chunked`, only in 1.1), chunk sizes of at most 8 hex digits.
+ * RFC 9112, RFC 9110 section 5.
+ *
+ * A head is parsed once it is whole (its slices point into the caller's bytes); a body is
+ * walked incrementally and never copied.
+ *
+ * Owns     nothing.
+ * Threads  any.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/base/limits.h"
+#include "common/base/slice.h"
+
+struct http_header {
+    struct slice name; /* as sent; compare with slice_ieq */
+    struct slice value; /* trimmed */
+};
+
+enum http_version { HTTP_10, HTTP_11 };
+
+struct http_head {
+    /* requests */
+    struct slice method;
+    struct slice target; /* as sent */
+    /* answers */
+    unsigned     status;
+    struct slice reason;
+    enum http_version  version;
+    struct http_header headers[LIMIT_HTTP_HEADERS];
+    size_t             header_count;
+    /* framing, derived */
+    bool     has_length;
+    uint64_t length;
+    bool     chunked;
+    bool     keep_alive;
+    bool     expect_continue;
+};
+
+enum http1_kind { HTTP1_REQUEST, HTTP1_ANSWER };
+
+/* Why a head or chunk was refused; a row each, so that tests and logs name it. */
+struct http1_problem {
+    unsigned    status; /* what a server answers: 400, 414, 431, 501, 505 */
+    const char *text;   /* stable sentence, no user data */
+};
+
+/* Looks for a whole head at the front of `bytes`. ERR_AGAIN: more is needed (and still below
+ * LIMIT_HTTP_HEAD); ERR_INVALID with *problem; ERR_OK with *ret_len the head's length.
+ * Leading empty lines before a request are not allowed beyond one CRLF. */
+MUST_USE enum err http1_head(enum http1_kind kind, struct slice bytes, struct http_head *ret,
+                             size_t *ret_len, struct http1_problem *problem);
+/* value of the only header of that name; SLICE_NONE where absent; first one where several */
+struct slice http_head_find(const struct http_head *h, struct slice name);
+size_t       http_head_count(const struct http_head *h, struct slice name);
+
+/* How the body ends. */
+enum http1_body_kind { HTTP1_BODY_NONE, HTTP1_BODY_LENGTH, HTTP1_BODY_CHUNKED, HTTP1_BODY_TO_CLOSE };
+
+struct http1_body {
+    enum http1_body_kind kind;
+    int                  state;
+    uint64_t             left;
+    size_t               overhead; /* bytes of extensions or trailers so far */
+};
+
+/* request_method matters for answers (HEAD has none; 204, 304, 1xx have none) */
+void http1_body_init(struct http1_body *b, enum http1_kind kind, const struct http_head *h,
+                     struct slice request_method);
+/* Takes framing and content off the front of *bytes; *ret is the next piece of content (lent,
+ * may be empty). ERR_OK: a piece, call again; ERR_AGAIN: all bytes were used, more needed;
+ * *ended: the body is whole and *bytes stands behind it; ERR_INVALID with *problem. */
+MUST_USE enum err http1_body_next(struct http1_body *b, struct slice *bytes, struct slice *ret,
+                                  bool *ended, struct http1_problem *problem);
+
+/* A client's path made canonical once: unreserved characters decoded, the rest kept with upper
+ * case hex; encoded slash, backslash, NUL, control, dot or empty segments and ';' are ERR_INVALID
+ * (security.md, Paths). Appends path only; *query points into target behind '?'. */
+MUST_USE enum err http1_path(struct slice target, struct buf *path, struct slice *query);
+
+/* Writers: append to out. Values with CR, LF or NUL are ERR_INVALID. */
+MUST_USE enum err http1_write_request(struct buf *out, struct slice method, struct slice target,
+                                      const struct http_header *headers, size_t n);
+MUST_USE enum err http1_write_status(struct buf *out, unsigned status,
+                                     const struct http_header *headers, size_t n);
+const char       *http1_reason(unsigned status);

@@ -1,0 +1,67 @@
+/*
+ * http_client — calls upstreams over HTTP/1.1 from a loop, through a pool of kept connections.
+ *
+ * One client per worker: its pool is keyed by scheme, host, port and egress rule. A kept
+ * connection that turns out to be dead before the first byte of an answer is replaced by a
+ * fresh one, once, and only where the request was not yet seen to be taken (RFC 9110 9.2.2:
+ * idempotent, or nothing was sent). Redirects are returned, never followed. 1xx are skipped.
+ *
+ * Owns     connections; the call until its one end.
+ * Fails    on_error exactly once with the phase; or start's ERR_NOMEM, ERR_INVALID, ERR_EXHAUSTED.
+ * Threads  its loop's.
+ */
+#pragma once
+
+#include "common/net/http1.h"
+#include "common/net/stream.h"
+
+struct http_client;
+struct http_call;
+
+enum http_call_phase {
+    HTTP_PHASE_CONNECT,    /* name, TCP, TLS: nothing was sent */
+    HTTP_PHASE_SEND,       /* the request was not wholly sent */
+    HTTP_PHASE_FIRST_BYTE, /* sent, no answer yet */
+    HTTP_PHASE_BODY,       /* inside the answer */
+};
+
+struct http_call_events {
+    void (*on_head)(void *arg, const struct http_head *head); /* lent for the call */
+    void (*on_body)(void *arg, struct slice data);            /* lent; decoded of chunks */
+    void (*on_end)(void *arg);
+    void (*on_error)(void *arg, enum err why, enum http_call_phase phase);
+    void (*on_drain)(void *arg); /* streamed request bodies; may be NULL */
+};
+
+struct http_call_spec {
+    struct slice              method;
+    struct url                url;  /* host, port, tls; copied */
+    struct slice              path; /* path and query as they go on the wire; copied */
+    const struct http_header *headers; /* ours; Host, Connection, Content-Length and
+                                          Transfer-Encoding are the client's; copied */
+    size_t                    header_count;
+    struct slice              body; /* lent until on_head or the call's end; ignored when streamed */
+    bool                      streamed;    /* body comes by http_call_write */
+    uint64_t                  body_length; /* streamed: UINT64_MAX = chunked */
+    struct egress_rule        rule; /* its array must outlive the call */
+    struct tls_context       *tls; /* for https; NULL: the client's default */
+    unsigned connect_ms, first_byte_ms, gap_ms, total_ms; /* 0: the defaults of limits.h */
+};
+
+MUST_USE enum err http_client_new(struct loop *l, struct resolver *r, struct tls_context *tls,
+                                  struct http_client **ret);
+void              http_client_free(struct http_client *c); /* cancels what runs */
+size_t            http_client_idle(const struct http_client *c);
+
+/* Never calls back before it returns. */
+MUST_USE enum err http_call_start(struct http_client *c, const struct http_call_spec *spec,
+                                  const struct http_call_events *events, void *arg,
+                                  struct http_call **ret);
+MUST_USE enum err http_call_write(struct http_call *c, struct slice data);
+size_t            http_call_pending(const struct http_call *c);
+void              http_call_write_end(struct http_call *c);
+void              http_call_pause(struct http_call *c); /* stops reading the answer */
+void              http_call_resume(struct http_call *c);
+/* The connection is closed unless the answer was whole; silence afterwards; leaves NULL.
+ * Also the way to let go of an ended call. */
+void              http_call_close(struct http_call **c);

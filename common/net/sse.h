@@ -1,0 +1,41 @@
+/*
+ * sse — server-sent events, cut out of a byte stream and written into one
+ * (WHATWG HTML, 9.2 Server-sent events).
+ *
+ * The reader accepts LF, CR and CRLF, a byte order mark at the start, and pieces cut anywhere.
+ * An event's raw bytes are kept beside its fields, so an event that nobody changes can be
+ * passed on as it came.
+ *
+ * Owns     the event being gathered, at most LIMIT_SSE_EVENT bytes.
+ * Fails    ERR_TOO_BIG, ERR_NOMEM.
+ * Threads  one at a time.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+
+struct sse_event {
+    struct slice raw;   /* with the blank line that ended it */
+    struct slice event; /* "" where no such line */
+    struct slice data;  /* lines joined by LF */
+    struct slice id;
+    bool         has_data;
+};
+
+struct sse_reader {
+    struct buf raw;
+    struct buf data;
+    size_t     scanned; /* of raw: bytes known to hold no event's end */
+    bool       started; /* the byte order mark was looked for */
+};
+
+void sse_reader_init(struct sse_reader *r);
+void sse_reader_fini(struct sse_reader *r);
+/* Gives every whole event to fn; what is left is kept. fn false: stops and returns ERR_CANCELLED. */
+MUST_USE enum err sse_reader_feed(struct sse_reader *r, struct slice bytes,
+                                  bool (*fn)(void *arg, const struct sse_event *e), void *arg);
+/* bytes of an unfinished event */
+struct slice sse_reader_rest(const struct sse_reader *r);
+
+/* Appends one event; event and id may be empty. data is split at LF. */
+MUST_USE enum err sse_write(struct buf *out, struct slice event, struct slice id, struct slice data);
