@@ -4,6 +4,15 @@ function(gh_package name module)
     pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
 endfunction()
 
+# gh_library(name lib header): a library that pkg-config does not know
+function(gh_library name lib header)
+    find_library(${name}_LIBRARY ${lib} REQUIRED)
+    find_path(${name}_INCLUDE ${header} REQUIRED)
+    add_library(gh_${name} INTERFACE)
+    target_link_libraries(gh_${name} INTERFACE ${${name}_LIBRARY})
+    target_include_directories(gh_${name} SYSTEM INTERFACE ${${name}_INCLUDE})
+endfunction()
+
 function(_gh_link target)
     foreach(dep ${ARGN})
         if(TARGET gh_${dep})
