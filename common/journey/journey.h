@@ -1,0 +1,207 @@
+/*
+ * journey — one request's way through a gate of Gatehouse, from its head to its trace.
+ *
+ * One struct, one arena, one stage table, one function that moves it on. The front makes it,
+ * a wing walks it: gates in the wing's order, then the wing's attempt(s) and relay, then
+ * leaving in reverse, then the record in the journal, then the end of the answer.
+ *
+ *   HEAD → GATES → WORK → LEAVING → DONE
+ *
+ * After the first byte has reached the client there is no way back to choosing. A refusal or a
+ * hang-up goes straight to LEAVING.
+ *
+ * Owns     everything below by its arena; the answer is lent by the front.
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/money.h"
+#include "common/journey/gate.h"
+#include "common/journey/refusal.h"
+#include "common/net/http1.h"
+#include "common/net/http_client.h"
+#include "common/policy/account.h"
+#include "common/policy/journal.h"
+#include "common/policy/snapshot.h"
+
+struct journey;
+struct metric_set;
+
+/* What a worker lends to all its journeys. */
+struct journey_env {
+    struct loop           *loop;
+    struct http_client    *client;
+    const struct snapshot *policy; /* NULL: none yet; journeys hold their own */
+    struct journal        *journal;
+    struct metric_set     *metrics;
+    struct list            journeys; /* all under way, for cutting blocked ones */
+    size_t                 journey_count;
+    unsigned               worker;
+    bool                   draining;
+};
+
+/* How the client is answered; implemented by dataplane/front over http_server. */
+struct answer_ops {
+    enum err (*begin)(void *answer, unsigned status, const struct http_header *headers, size_t n,
+                      uint64_t length);
+    enum err (*write)(void *answer, struct slice data);
+    size_t (*pending)(void *answer);
+    void (*end)(void *answer);
+    void (*abort)(void *answer);
+    void (*read_body)(void *answer, uint64_t max); /* body pieces come to journey_on_body */
+    void (*pause_body)(void *answer);
+    void (*resume_body)(void *answer);
+};
+
+/* One of the three gates on the door, and how it speaks. */
+struct wing {
+    const char               *name; /* "ai", "tool", "api": the span's gate */
+    const struct gate *const *gates;
+    uint64_t                  body_max;
+    /* All gates have passed: do the work. Ends by journey_finish, sooner or later. */
+    void (*work)(struct journey *j);
+    /* The refusal's answer in the dialect of the path: status and headers are the journey's; the
+     * wing appends the body and says its content type. */
+    enum err (*refusal_body)(struct journey *j, struct buf *out, const char **content_type);
+    void (*on_body)(struct journey *j, struct slice piece); /* streamed bodies; NULL: gate_body */
+    void (*on_body_end)(struct journey *j);
+    void (*on_drain)(struct journey *j); /* the client took what was pending; may be NULL */
+    /* The client hung up, or the principal was blocked: stop the work at once. journey_finish
+     * must follow before it returns. */
+    void (*cancel)(struct journey *j);
+    /* What the budget gate reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
+     * ERR_INVALID: cannot be bounded. NULL: this wing's calls are free. */
+    enum err (*worst_case)(struct journey *j, money *ret);
+};
+
+enum journey_stage { JOURNEY_HEAD, JOURNEY_GATES, JOURNEY_WORK, JOURNEY_LEAVING, JOURNEY_DONE };
+
+struct principal {
+    const struct policy_key   *key;
+    const struct policy_agent *agent; /* NULL: the key is its own principal */
+    const struct policy_team  *team;  /* NULL only if the policy lacks it */
+};
+
+#define SESSION_ID_LEN 24 /* "s_" + 22 */
+
+struct journey_session {
+    char         id[SESSION_ID_LEN + 1];
+    struct slice external_id;
+    const char  *named_by;
+    bool         known;
+};
+
+enum journey_end { JOURNEY_OK, JOURNEY_REFUSED, JOURNEY_ERROR, JOURNEY_CANCELLED };
+
+/* One try at one upstream. */
+struct attempt {
+    struct slice       provider, model, server, service;
+    char               span_id[17];
+    int64_t            started_at_us;
+    uint64_t           duration_us;
+    unsigned           http_status;
+    enum journey_end   end;
+    struct slice       code;
+    struct token_count tokens;
+    struct slice       upstream_request_id;
+};
+
+/* What the trace will say; wings fill what applies. Texts live in the arena or in the policy. */
+struct journey_trace {
+    char               trace_id[33];
+    char               span_id[17];
+    char               parent_id[17]; /* "" where none */
+    struct slice       name;          /* "chat", "tools/call echo", "GET /customers/1" */
+    struct slice       model, provider, server, tool, service, path;
+    struct token_count tokens;
+    bool               has_tokens;
+    const char        *usage_source; /* NULL: none; "provider", "estimate" */
+    bool               cost_known;
+    money              cost;
+    const char        *cache; /* NULL, "bypass", … */
+    struct attempt     attempts[LIMIT_ATTEMPTS];
+    size_t             attempt_count;
+    uint64_t           upstream_us; /* time spent waiting for upstreams; overhead is the rest */
+};
+
+#define JOURNEY_CHARGES 2 /* key, team */
+
+struct journey {
+    struct list         link; /* in env->journeys */
+    struct journey_env *env;
+    struct arena       *arena;
+    struct log_ctx      log;
+    const struct wing  *wing;
+    void               *wing_state;
+
+    const struct answer_ops *answer_ops;
+    void                    *answer;
+
+    /* the request; valid until the end of the answer */
+    const struct http_head *head;
+    struct slice            path; /* canonical */
+    struct slice            query;
+    struct slice            peer;
+    struct buf              body;
+    bool                    body_whole;
+
+    const struct snapshot *policy; /* held */
+    struct principal       who;
+    struct slice           credential_header; /* name of the header that was believed */
+    struct journey_session session;
+    const struct policy_task *task; /* NULL: none */
+    char                   request_id[33];
+
+    enum journey_stage stage;
+    size_t             gate_at;  /* the one being asked */
+    bool               waiting;  /* it said GATE_WAIT */
+    struct refusal     refusal;
+    enum journey_end   end;
+    unsigned           answered_status; /* 0: nothing was sent */
+    bool               client_gone;
+
+    bool                 inside;  /* counted in the key's meter */
+    struct account_wait  wait;    /* the budget gate's */
+    money                reserved;
+    struct reservation   charges[JOURNEY_CHARGES];
+    struct journal_entry entry;
+    struct journey_trace trace;
+    uint64_t             started_us; /* monotonic */
+    int64_t              started_at_us;
+};
+
+/* Made by the front when a head has come; wing chosen, path canonical. NULL: out of memory. */
+MUST_USE struct journey *journey_new(struct journey_env *env, const struct wing *wing,
+                                     const struct answer_ops *ops, void *answer,
+                                     const struct http_head *head, struct slice peer);
+void journey_start(struct journey *j); /* walks the gates; the journey may be over on return */
+
+/* from the front */
+void journey_on_body(struct journey *j, struct slice piece);
+void journey_on_body_end(struct journey *j);
+void journey_on_drain(struct journey *j);
+void journey_on_gone(struct journey *j); /* the client hung up; the journey frees itself */
+
+/* from gates and wings */
+void journey_go_on(struct journey *j, enum gate_answer a); /* a waiting gate has its answer */
+/* detail may be NULL-slice; it is copied */
+void journey_refuse(struct journey *j, enum refusal_id id, struct slice detail);
+/* Moves to LEAVING: gates leave, the record is written, the answer ends; frees the journey. When
+ * nothing was answered yet and there is a refusal, it is spoken. */
+void journey_finish(struct journey *j, enum journey_end end);
+/* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: no room. */
+MUST_USE enum err journey_open_record(struct journey *j);
+
+/* The answer. The common headers (x-gatehouse-*, rate limits) are added here. */
+MUST_USE enum err journey_answer_begin(struct journey *j, unsigned status,
+                                       const struct http_header *headers, size_t n,
+                                       uint64_t length);
+MUST_USE enum err journey_answer_write(struct journey *j, struct slice data);
+
+/* Cuts every journey of a principal that the new policy blocks; called by the worker when it
+ * takes a new version. Returns how many. */
+size_t journey_cut_blocked(struct journey_env *env);

@@ -1,0 +1,26 @@
+/*
+ * snapshot_build — a new policy version made from an old one and a list of changes.
+ *
+ * Accounts and meters of objects that stay are carried over; those of new ones come from the
+ * registry (common/policy/registry.h).
+ *
+ * Owns     the version being built, until snapshot_build_end.
+ * Fails    ERR_NOMEM, ERR_INVALID for an object no rule of ours can read: the version is given up.
+ * Threads  the main thread's.
+ */
+#pragma once
+
+#include "common/policy/snapshot.h"
+
+struct registry;
+struct snapshot_build;
+
+/* from NULL: an empty policy */
+MUST_USE enum err snapshot_build_begin(const struct snapshot *from, struct registry *r,
+                                       struct snapshot_build **ret);
+/* object: const Gatehouse__PolicyObject * */
+MUST_USE enum err snapshot_build_apply(struct snapshot_build *b, const void *object);
+/* Consumes the build. */
+struct snapshot *snapshot_build_end(struct snapshot_build **b, struct slice lineage,
+                                    uint64_t version);
+void             snapshot_build_cancel(struct snapshot_build **b);
