@@ -7,7 +7,7 @@ option(GATEHOUSE_FUZZ "build the libFuzzer targets (clang)" OFF)
 add_library(gh_flags INTERFACE)
 target_compile_options(gh_flags INTERFACE
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion
-    -Wno-sign-conversion -Wvla -Werror -g -fno-omit-frame-pointer)
+    -Wno-sign-conversion -Wno-format-zero-length -Wvla -Werror -g -fno-omit-frame-pointer)
 target_compile_definitions(gh_flags INTERFACE _GNU_SOURCE)
 target_include_directories(gh_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
 

@@ -4,14 +4,26 @@
 #pragma once
 
 #define LIMIT_JSON_DEPTH 64 /* security.md; deeper bodies are attacks, not requests */
+/* In an object a gate reads: each name is compared with the ones before it. */
+#define LIMIT_JSON_MEMBERS 256 /* the widest documented request has about 40 */
+#define LIMIT_JSON_NAME 1024   /* bytes of a member name as it stands */
+
+#define LIMIT_ALLOCATION (1u << 30) /* one piece of heap; more is a broken length, not a need */
 
 /* HTTP/1.1, both sides */
 #define LIMIT_HTTP_HEAD (64 * 1024)    /* long JWTs and many headers fit; a flood does not */
 #define LIMIT_HTTP_HEADERS 128         /* in a head */
 #define LIMIT_HTTP_TARGET (16 * 1024)  /* path and query */
 #define LIMIT_HTTP_CHUNK_EXT 256       /* bytes of extensions behind one chunk size */
+#define LIMIT_HTTP_CHUNK_EXTRAS (16 * 1024) /* extensions of all chunks: nobody uses them but floods */
+#define LIMIT_HTTP_METHOD 32                /* the longest registered one has 17 letters */
 #define LIMIT_HTTP_TRAILERS (8 * 1024) /* all trailers of a body */
 #define LIMIT_HTTP_PIPELINE 1          /* requests read ahead of the one being answered */
+#define LIMIT_HTTP_REST (320 * 1024)   /* read ahead of a paused reader: one read and a head */
+#define LIMIT_HTTP_COALESCE 4096       /* smaller pieces are gathered: a copy beats a system call */
+#define LIMIT_HTTP_DISCARD (64 * 1024) /* rest of an unwanted body still read to keep a connection */
+#define LIMIT_HTTP_SPARE 256           /* exchanges and calls kept warm per server or client */
+#define LIMIT_HTTP_LINGER_MS 2000      /* after our FIN, so that the answer is not cut by a reset */
 
 /* bodies */
 #define LIMIT_AI_BODY (32u * 1024 * 1024)      /* images travel inside the prompt as base64 */
@@ -32,6 +44,9 @@
 #define LIMIT_ATTEMPTS 8                   /* targets tried for one call */
 #define LIMIT_SESSION_LABEL 128            /* security.md */
 #define LIMIT_SEALED_ID 512                /* security.md */
+
+/* a log line; a pipe takes up to 4 KiB unbroken, a file any length */
+#define LIMIT_LOG_LINE (8 * 1024)
 
 /* deadlines, milliseconds */
 #define LIMIT_HEAD_MS 10000          /* a client sends its head within; else 408 */

@@ -26,3 +26,6 @@ void           mem_free(void *ptr); /* NULL is fine */
 void mem_fail_after(size_t n);
 /* true once the planned failure has happened since mem_fail_after */
 bool mem_failed(void);
+/* Tests only: allocations minus frees of this thread; what one thread takes and another gives
+ * back moves both counts. */
+ptrdiff_t mem_alive(void);

@@ -1,0 +1,146 @@
+/*
+ * digest_text — bytes as hex, base64url and base62, and the checksum of torn records.
+ */
+#include "common/base/digest.h"
+
+#include <pthread.h>
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char base62_digits[] =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+#define BASE62_IN_MAX 64
+
+size_t digest_hex(struct slice in, char *out)
+{
+    for (size_t i = 0; i < in.len; i++) {
+        unsigned char c = (unsigned char)in.ptr[i];
+        out[2 * i] = hex_digits[c >> 4];
+        out[2 * i + 1] = hex_digits[c & 0xF];
+    }
+    out[2 * in.len] = '\0';
+    return 2 * in.len;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+enum err digest_unhex(struct slice in, uint8_t *out, size_t cap, size_t *ret_len)
+{
+    if (in.len % 2 || in.len / 2 > cap)
+        return ERR_INVALID;
+    for (size_t i = 0; i < in.len; i += 2) {
+        int high = hex_value(in.ptr[i]), low = hex_value(in.ptr[i + 1]);
+        if (high < 0 || low < 0)
+            return ERR_INVALID;
+        out[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    *ret_len = in.len / 2;
+    return ERR_OK;
+}
+
+size_t digest_base64url(struct slice in, char *out)
+{
+    const unsigned char *p = (const unsigned char *)in.ptr;
+    size_t n = 0;
+    uint32_t bits = 0;
+    int held = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        bits = bits << 8 | p[i];
+        for (held += 8; held >= 6; held -= 6)
+            out[n++] = base64_digits[(bits >> (held - 6)) & 0x3F];
+    }
+    if (held)
+        out[n++] = base64_digits[(bits << (6 - held)) & 0x3F];
+    out[n] = '\0';
+    return n;
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *ret_len)
+{
+    size_t len = in.len / 4 * 3 + (in.len % 4 ? in.len % 4 - 1 : 0);
+    if (in.len % 4 == 1 || len > cap)
+        return ERR_INVALID;
+    uint32_t bits = 0;
+    int held = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        int value = base64_value(in.ptr[i]);
+        if (value < 0)
+            return ERR_INVALID;
+        bits = bits << 6 | (uint32_t)value;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            out[n++] = (uint8_t)(bits >> held);
+        }
+    }
+    /* Two texts must not decode to the same bytes: they would be one credential with two names. */
+    if (bits & ((1u << held) - 1))
+        return ERR_INVALID;
+    *ret_len = n;
+    return ERR_OK;
+}
+
+void digest_base62(struct slice in, size_t chars, char *out)
+{
+    uint8_t number[BASE62_IN_MAX];
+    MUST(in.len <= sizeof(number));
+    if (in.len)
+        memcpy(number, in.ptr, in.len);
+    out[chars] = '\0';
+    for (size_t c = chars; c-- > 0;) {
+        unsigned rest = 0;
+        for (size_t i = 0; i < in.len; i++) {
+            unsigned value = rest << 8 | number[i];
+            number[i] = (uint8_t)(value / 62);
+            rest = value % 62;
+        }
+        out[c] = base62_digits[rest];
+    }
+}
+
+#define CRC_POLYNOMIAL 0xEDB88320u /* IEEE 802.3, bits reversed */
+
+static uint32_t crc_table[256];
+static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
+
+static void fill_crc_table(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t value = i;
+        for (int bit = 0; bit < 8; bit++)
+            value = value & 1 ? value >> 1 ^ CRC_POLYNOMIAL : value >> 1;
+        crc_table[i] = value;
+    }
+}
+
+uint32_t digest_crc32(struct slice in)
+{
+    pthread_once(&crc_once, fill_crc_table);
+    uint32_t crc = ~0u;
+    for (size_t i = 0; i < in.len; i++)
+        crc = crc >> 8 ^ crc_table[(crc ^ (unsigned char)in.ptr[i]) & 0xFF];
+    return ~crc;
+}
