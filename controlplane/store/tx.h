@@ -22,6 +22,7 @@
 #define TX_EVERY_ORG SLICE("*") /* ids have a prefix and an underscore: no org is called so */
 #define TX_TAKE_MS 5000         /* wait for a free connection; then the answer is 503 */
 #define TX_STATEMENT_MS 15000   /* no admin statement is meant to run longer */
+#define TX_BEGIN_TRIES 40       /* more than any pool is large: each may lie there dead */
 
 struct tx {
     struct db *db;

@@ -1,0 +1,18 @@
+/*
+ * clean — makes what a plane reported fit for a column, whatever it is.
+ *
+ * A batch that PostgreSQL refuses would be sent again for ever and hold up everything behind
+ * it. So nothing in it may be refused: bytes that are not UTF-8 become U+FFFD, texts are cut,
+ * numbers and times are held to the column's range.
+ *
+ * Owns     nothing.
+ * Threads  any.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+
+int64_t clean_time(int64_t wall_us); /* the years 1970 to 2999 */
+int64_t clean_int(uint64_t value);   /* at most INT64_MAX */
+/* Appends text to out as valid UTF-8 without NUL, at most max bytes of it. */
+MUST_USE enum err clean_utf8(struct buf *out, struct slice text, size_t max);

@@ -1,0 +1,101 @@
+/*
+ * store_lease — the rows of the lease desk: accounts (one per budget and period) and leases.
+ *
+ * Rows are locked when read (accounts first, ordered by name and period, so that two
+ * transactions never wait for each other in a circle; a lease is only ever changed under its
+ * account's lock), changed in memory by sync/ledger, and written back.
+ *
+ * Owns     the arrays of a desk until desk_fini.
+ * Fails    as db.h.
+ * Threads  one at a time.
+ */
+#pragma once
+
+#include "common/base/id.h"
+#include "common/base/money.h"
+#include "controlplane/store/array.h"
+#include "controlplane/store/tx.h"
+
+#define ACCOUNT_MAX 80 /* "team:" and an id, with room */
+
+enum lease_state { LEASE_OPEN, LEASE_SUSPENSE, LEASE_CLOSED };
+
+struct account {
+    char name[ACCOUNT_MAX];
+    char org[ID_MAX];
+    int64_t period_start;
+    money limit;
+    money spent;
+    money leased;
+    money suspense;
+    bool dirty;
+};
+
+struct lease {
+    char id[ID_MAX];
+    char dataplane[ID_MAX];
+    uint64_t epoch;
+    struct account *account; /* of the same desk */
+    enum lease_state state;
+    money granted;
+    money settled;
+    bool ending; /* its plane has said that the last charge is made, */
+    money final; /* and what they all come to */
+    money written_off;
+    int64_t expires_at;
+    uint64_t asked_number; /* the request that enlarged it last, */
+    money asked_granted;   /* and by how much: a repeated request gets the same answer */
+    bool dirty, fresh;
+};
+
+/* What one transaction has in its hands. */
+struct desk {
+    struct account *accounts;
+    size_t account_count;
+    struct lease *leases;
+    size_t lease_count, lease_cap;
+};
+
+/* One budget as the configuration has it now. */
+struct budget_row {
+    char org[ID_MAX];
+    money limit;
+    char period[16];
+};
+
+void desk_fini(struct desk *d);
+struct account *desk_account(const struct desk *d, struct slice name, int64_t period_start);
+struct lease *desk_lease(const struct desk *d, struct slice id);
+/* A new lease row of that account, zeroed but for it; NULL: out of memory. */
+struct lease *desk_lease_new(struct desk *d, struct account *a);
+
+/* ERR_NOT_FOUND: no such key or team, or it has no budget. account is "key:<id>", "team:<id>". */
+MUST_USE enum err store_budget(struct tx *tx, struct slice account, struct budget_row *ret);
+/* period_start of each lease that exists; its account's name. Without locks: it never changes. */
+MUST_USE enum err store_lease_account(struct tx *tx, struct slice lease_id,
+                                      char account[static ACCOUNT_MAX], int64_t *ret_period_start);
+
+/* Makes missing account rows; names, starts, orgs and limits run side by side. */
+MUST_USE enum err store_accounts_make(struct tx *tx, struct array *names, struct array *starts,
+                                      struct array *orgs, struct array *limits);
+/* Locks and reads accounts by (name, period start). Once per desk, before any lease. */
+MUST_USE enum err store_accounts_lock(struct tx *tx, struct array *names, struct array *starts,
+                                      struct desk *d);
+/* The accounts that these leases belong to, each once, as parameters for store_accounts_lock. */
+MUST_USE enum err store_accounts_of_leases(struct tx *tx, struct array *ids, struct array *names,
+                                           struct array *starts);
+/* Reads leases whose accounts the desk has locked; ids that do not exist are left out. */
+MUST_USE enum err store_leases_read(struct tx *tx, struct array *ids, struct desk *d);
+/* Ids of open leases past their time, of one account (or of all: name SLICE_NONE); at most max. */
+MUST_USE enum err store_leases_expired(struct tx *tx, struct slice name, int64_t period_start,
+                                       int64_t now, unsigned max, struct array *ids);
+/* Ids of a plane's leases of one epoch that are not closed; at most max. */
+MUST_USE enum err store_leases_of_epoch(struct tx *tx, struct slice dataplane, uint64_t epoch,
+                                        unsigned max, struct array *ids);
+/* Ids of a plane's leases in suspense; at most max. */
+MUST_USE enum err store_leases_suspended(struct tx *tx, struct slice dataplane, unsigned max,
+                                         struct array *ids);
+/* Writes back whatever is dirty or fresh. */
+MUST_USE enum err store_desk_save(struct tx *tx, struct desk *d);
+/* Closed leases older than that go: rows removed. */
+MUST_USE enum err store_leases_forget(struct tx *tx, int64_t before, size_t *ret);
