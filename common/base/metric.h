@@ -32,5 +32,6 @@ void                        metric_set_free(struct metric_set *s);
 void metric_add(struct metric_set *s, size_t row, size_t value_index, int64_t delta);
 void metric_put(struct metric_set *s, size_t row, size_t value_index, int64_t value);
 void metric_observe_us(struct metric_set *s, size_t row, uint64_t us);
+/* Histograms have no label. They are shown in seconds, as Prometheus counts: name them so. */
 /* Adds the n sets of one table up and appends the exposition text (format 0.0.4). */
 MUST_USE enum err metric_render(struct metric_set *const *sets, size_t n, struct buf *out);
