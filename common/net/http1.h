@@ -19,7 +19,7 @@
 #include "common/base/slice.h"
 
 struct http_header {
-    struct slice name; /* as sent; compare with slice_ieq */
+    struct slice name;  /* as sent; compare with slice_ieq */
     struct slice value; /* trimmed */
 };
 
@@ -30,25 +30,25 @@ struct http_head {
     struct slice method;
     struct slice target; /* as sent */
     /* answers */
-    unsigned     status;
+    unsigned status;
     struct slice reason;
-    enum http_version  version;
+    enum http_version version;
     struct http_header headers[LIMIT_HTTP_HEADERS];
-    size_t             header_count;
+    size_t header_count;
     /* framing, derived */
-    bool     has_length;
+    bool has_length;
     uint64_t length;
-    bool     chunked;
-    bool     keep_alive;
-    bool     expect_continue;
+    bool chunked;
+    bool keep_alive;
+    bool expect_continue;
 };
 
 enum http1_kind { HTTP1_REQUEST, HTTP1_ANSWER };
 
 /* Why a head or chunk was refused; a row each, so that tests and logs name it. */
 struct http1_problem {
-    unsigned    status; /* what a server answers: 400, 414, 431, 501, 505 */
-    const char *text;   /* stable sentence, no user data */
+    unsigned status;  /* what a server answers: 400, 414, 431, 501, 505 */
+    const char *text; /* stable sentence, no user data */
 };
 
 /* Looks for a whole head at the front of `bytes`. ERR_AGAIN: more is needed (and still below
@@ -56,18 +56,32 @@ struct http1_problem {
  * Leading empty lines before a request are not allowed beyond one CRLF. */
 MUST_USE enum err http1_head(enum http1_kind kind, struct slice bytes, struct http_head *ret,
                              size_t *ret_len, struct http1_problem *problem);
+/* The two halves of it, for those who copy the head to a place of its own in between.
+ * http1_head_end: how long the head is; *scanned starts at 0 and saves reading bytes twice. A
+ * start line that is whole, and every line end, is judged even while the head is not. */
+MUST_USE enum err http1_head_end(enum http1_kind kind, struct slice bytes, size_t *scanned,
+                                 size_t *ret_len, struct http1_problem *problem);
+/* bytes: exactly what http1_head_end measured */
+MUST_USE enum err http1_head_parse(enum http1_kind kind, struct slice bytes, struct http_head *ret,
+                                   struct http1_problem *problem);
 /* value of the only header of that name; SLICE_NONE where absent; first one where several */
 struct slice http_head_find(const struct http_head *h, struct slice name);
-size_t       http_head_count(const struct http_head *h, struct slice name);
+size_t http_head_count(const struct http_head *h, struct slice name);
 
 /* How the body ends. */
-enum http1_body_kind { HTTP1_BODY_NONE, HTTP1_BODY_LENGTH, HTTP1_BODY_CHUNKED, HTTP1_BODY_TO_CLOSE };
+enum http1_body_kind {
+    HTTP1_BODY_NONE,
+    HTTP1_BODY_LENGTH,
+    HTTP1_BODY_CHUNKED,
+    HTTP1_BODY_TO_CLOSE
+};
 
 struct http1_body {
     enum http1_body_kind kind;
-    int                  state;
-    uint64_t             left;
-    size_t               overhead; /* bytes of extensions or trailers so far */
+    int state;
+    uint64_t left;
+    size_t overhead; /* bytes of this chunk's extensions, or of the trailers */
+    size_t extras;   /* bytes of extensions in all chunks so far */
 };
 
 /* request_method matters for answers (HEAD has none; 204, 304, 1xx have none) */
@@ -80,13 +94,15 @@ MUST_USE enum err http1_body_next(struct http1_body *b, struct slice *bytes, str
                                   bool *ended, struct http1_problem *problem);
 
 /* A client's path made canonical once: unreserved characters decoded, the rest kept with upper
- * case hex; encoded slash, backslash, NUL, control, dot or empty segments and ';' are ERR_INVALID
- * (security.md, Paths). Appends path only; *query points into target behind '?'. */
+ * case hex, what is neither reserved nor unreserved encoded; encoded slash, backslash, NUL,
+ * control, overlong UTF-8, dot or empty segments and ';' are ERR_INVALID (security.md, Paths). One
+ * slash at the end is kept. Appends path only; *query points into target behind '?'. */
 MUST_USE enum err http1_path(struct slice target, struct buf *path, struct slice *query);
 
-/* Writers: append to out. Values with CR, LF or NUL are ERR_INVALID. */
+/* Writers: append a whole head to out, the empty line included. Names that are no tokens and
+ * values that the reader would refuse (CR, LF, NUL, controls) are ERR_INVALID. */
 MUST_USE enum err http1_write_request(struct buf *out, struct slice method, struct slice target,
                                       const struct http_header *headers, size_t n);
 MUST_USE enum err http1_write_status(struct buf *out, unsigned status,
                                      const struct http_header *headers, size_t n);
-const char       *http1_reason(unsigned status);
+const char *http1_reason(unsigned status);

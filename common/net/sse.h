@@ -19,23 +19,28 @@ struct sse_event {
     struct slice event; /* "" where no such line */
     struct slice data;  /* lines joined by LF */
     struct slice id;
-    bool         has_data;
+    bool has_data;
 };
 
 struct sse_reader {
     struct buf raw;
     struct buf data;
-    size_t     scanned; /* of raw: bytes known to hold no event's end */
-    bool       started; /* the byte order mark was looked for */
+    bool started;    /* the byte order mark was looked for */
+    bool after_cr;   /* the last byte was a CR: an LF that follows belongs to it */
+    bool line_begun; /* the line that is being read is not empty */
 };
 
 void sse_reader_init(struct sse_reader *r);
 void sse_reader_fini(struct sse_reader *r);
-/* Gives every whole event to fn; what is left is kept. fn false: stops and returns ERR_CANCELLED. */
+/* Gives every whole event to fn; what is left is kept. Blocks without fields (comments, blank
+ * lines) are given too, so that all raw bytes together are what came in. fn false: stops and
+ * returns ERR_CANCELLED without touching r again (fn may have finished it). */
 MUST_USE enum err sse_reader_feed(struct sse_reader *r, struct slice bytes,
                                   bool (*fn)(void *arg, const struct sse_event *e), void *arg);
 /* bytes of an unfinished event */
 struct slice sse_reader_rest(const struct sse_reader *r);
 
-/* Appends one event; event and id may be empty. data is split at LF. */
-MUST_USE enum err sse_write(struct buf *out, struct slice event, struct slice id, struct slice data);
+/* Appends one event; event and id may be empty, and are ERR_INVALID with a line end in them.
+ * data is split at LF, CR and CRLF. On failure out is as it was. */
+MUST_USE enum err sse_write(struct buf *out, struct slice event, struct slice id,
+                            struct slice data);

@@ -1,0 +1,162 @@
+/*
+ * Writers: a whole head in one reservation of room, each byte checked on its way.
+ *
+ * What the reader refuses is not written either, so a value that came from elsewhere cannot
+ * split a head.
+ */
+#include "common/net/http1_table.h"
+
+static bool is_name(struct slice s)
+{
+    const char *end = s.ptr + s.len;
+    return s.len && http1_skip_token(s.ptr, end) == end;
+}
+
+static bool is_value(struct slice s)
+{
+    const char *end = s.ptr + s.len;
+    return s.len == 0 || http1_skip_value(s.ptr, end) == end;
+}
+
+static char *put(char *at, struct slice s)
+{
+    if (s.len)
+        memcpy(at, s.ptr, s.len);
+    return at + s.len;
+}
+
+static size_t headers_room(const struct http_header *headers, size_t n)
+{
+    size_t room = 2;
+    for (size_t i = 0; i < n; i++)
+        room += headers[i].name.len + headers[i].value.len + 4;
+    return room;
+}
+
+/* NULL: something may not be written */
+static char *put_headers(char *at, const struct http_header *headers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!is_name(headers[i].name) || !is_value(headers[i].value))
+            return NULL;
+        at = put(at, headers[i].name);
+        *at++ = ':';
+        *at++ = ' ';
+        at = put(at, headers[i].value);
+        *at++ = '\r';
+        *at++ = '\n';
+    }
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+enum err http1_write_request(struct buf *out, struct slice method, struct slice target,
+                             const struct http_header *headers, size_t n)
+{
+    const char *target_end = target.ptr + target.len;
+    if (!is_name(method) || target.len == 0 ||
+        http1_skip_target(target.ptr, target_end) != target_end)
+        return ERR_INVALID;
+    const struct slice version = SLICE(" HTTP/1.1\r\n");
+    char *start;
+    enum err e =
+        buf_room(out, method.len + 1 + target.len + version.len + headers_room(headers, n), &start);
+    if (e)
+        return e;
+    char *at = put(start, method);
+    *at++ = ' ';
+    at = put(put(at, target), version);
+    at = put_headers(at, headers, n);
+    if (!at)
+        return ERR_INVALID;
+    buf_commit(out, (size_t)(at - start));
+    return ERR_OK;
+}
+
+enum err http1_write_status(struct buf *out, unsigned status, const struct http_header *headers,
+                            size_t n)
+{
+    if (status < 100 || status > 599)
+        return ERR_INVALID;
+    struct slice reason = slice_str(http1_reason(status));
+    const struct slice version = SLICE("HTTP/1.1 ");
+    char *start;
+    enum err e = buf_room(out, version.len + 4 + reason.len + 2 + headers_room(headers, n), &start);
+    if (e)
+        return e;
+    char *at = put(start, version);
+    *at++ = (char)('0' + status / 100);
+    *at++ = (char)('0' + status / 10 % 10);
+    *at++ = (char)('0' + status % 10);
+    *at++ = ' ';
+    at = put(put(at, reason), SLICE("\r\n"));
+    at = put_headers(at, headers, n);
+    if (!at)
+        return ERR_INVALID;
+    buf_commit(out, (size_t)(at - start));
+    return ERR_OK;
+}
+
+/* status, reason (IANA registry); an unlisted status has an empty reason, which is allowed */
+#define REASONS(X)                                                                                 \
+    X(100, "Continue")                                                                             \
+    X(101, "Switching Protocols")                                                                  \
+    X(200, "OK")                                                                                   \
+    X(201, "Created")                                                                              \
+    X(202, "Accepted")                                                                             \
+    X(203, "Non-Authoritative Information")                                                        \
+    X(204, "No Content")                                                                           \
+    X(205, "Reset Content")                                                                        \
+    X(206, "Partial Content")                                                                      \
+    X(300, "Multiple Choices")                                                                     \
+    X(301, "Moved Permanently")                                                                    \
+    X(302, "Found")                                                                                \
+    X(303, "See Other")                                                                            \
+    X(304, "Not Modified")                                                                         \
+    X(307, "Temporary Redirect")                                                                   \
+    X(308, "Permanent Redirect")                                                                   \
+    X(400, "Bad Request")                                                                          \
+    X(401, "Unauthorized")                                                                         \
+    X(402, "Payment Required")                                                                     \
+    X(403, "Forbidden")                                                                            \
+    X(404, "Not Found")                                                                            \
+    X(405, "Method Not Allowed")                                                                   \
+    X(406, "Not Acceptable")                                                                       \
+    X(408, "Request Timeout")                                                                      \
+    X(409, "Conflict")                                                                             \
+    X(410, "Gone")                                                                                 \
+    X(411, "Length Required")                                                                      \
+    X(412, "Precondition Failed")                                                                  \
+    X(413, "Content Too Large")                                                                    \
+    X(414, "URI Too Long")                                                                         \
+    X(415, "Unsupported Media Type")                                                               \
+    X(416, "Range Not Satisfiable")                                                                \
+    X(417, "Expectation Failed")                                                                   \
+    X(421, "Misdirected Request")                                                                  \
+    X(422, "Unprocessable Content")                                                                \
+    X(425, "Too Early")                                                                            \
+    X(426, "Upgrade Required")                                                                     \
+    X(428, "Precondition Required")                                                                \
+    X(429, "Too Many Requests")                                                                    \
+    X(431, "Request Header Fields Too Large")                                                      \
+    X(451, "Unavailable For Legal Reasons")                                                        \
+    X(500, "Internal Server Error")                                                                \
+    X(501, "Not Implemented")                                                                      \
+    X(502, "Bad Gateway")                                                                          \
+    X(503, "Service Unavailable")                                                                  \
+    X(504, "Gateway Timeout")                                                                      \
+    X(505, "HTTP Version Not Supported")
+
+const char *http1_reason(unsigned status)
+{
+    switch (status) {
+#define REASON(code, text)                                                                         \
+    case code:                                                                                     \
+        return text;
+        REASONS(REASON)
+#undef REASON
+    default:
+        return "";
+    }
+}

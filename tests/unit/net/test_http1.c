@@ -1,0 +1,793 @@
+/*
+ * HTTP/1.1 framing: every shape that security.md names is a row, and so are the shapes by which
+ * requests have been smuggled elsewhere.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/base/mem.h"
+#include "common/net/http1.h"
+
+#define H "Host: x\r\n"
+#define ROW(text) text, sizeof(text) - 1
+
+struct row {
+    const char *name;
+    const char *bytes;
+    size_t len;
+    unsigned status; /* 0: accepted; 1: more is wanted */
+};
+
+static const struct row requests[] = {
+    /* what is right */
+    {"plain", ROW("GET / HTTP/1.1\r\n" H "\r\n"), 0},
+    {"one leading CRLF", ROW("\r\nGET / HTTP/1.1\r\n" H "\r\n"), 0},
+    {"HTTP/1.0", ROW("GET / HTTP/1.0\r\n" H "\r\n"), 0},
+    {"OPTIONS *", ROW("OPTIONS * HTTP/1.1\r\n" H "\r\n"), 0},
+    {"length", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n"), 0},
+    {"chunked", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"), 0},
+    {"coding names have no case", ROW("POST / HTTP/1.1\r\n" H "TRANSFER-ENCODING:CHUNKED\r\n\r\n"),
+     0},
+    {"white space around a value", ROW("GET / HTTP/1.1\r\nHost: \t x \t \r\n\r\n"), 0},
+    {"no white space before a value", ROW("GET / HTTP/1.1\r\nHost:x\r\n\r\n"), 0},
+    {"empty value", ROW("GET / HTTP/1.1\r\n" H "X-A:\r\n\r\n"), 0},
+    {"tab inside a value", ROW("GET / HTTP/1.1\r\n" H "X-A: a\tb\r\n\r\n"), 0},
+    {"obs-text in a value", ROW("GET / HTTP/1.1\r\n" H "X-A: \xc3\xa9\xff\r\n\r\n"), 0},
+    {"expect", ROW("PUT / HTTP/1.1\r\n" H "Expect: 100-continue\r\n\r\n"), 0},
+    {"IPv6 host", ROW("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n"), 0},
+    {"upgrade is an ordinary header", ROW("GET / HTTP/1.1\r\n" H "Upgrade: h2c\r\n\r\n"), 0},
+    {"odd method", ROW("M-SEARCH / HTTP/1.1\r\n" H "\r\n"), 0},
+    /* unfinished */
+    {"nothing", ROW(""), 1},
+    {"half a line", ROW("GET / HT"), 1},
+    {"no empty line yet", ROW("GET / HTTP/1.1\r\n" H), 1},
+    {"last LF missing", ROW("GET / HTTP/1.1\r\n" H "\r"), 1},
+    {"only a CR", ROW("\r"), 1},
+    {"only the forgiven CRLF", ROW("\r\n"), 1},
+    /* security.md */
+    {"space before the colon of a length",
+     ROW("POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n\r\nhello"), 400},
+    {"space before the colon of a coding",
+     ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding : chunked\r\n\r\n"), 400},
+    {"tab before the colon", ROW("POST / HTTP/1.1\r\n" H "Content-Length\t: 5\r\n\r\n"), 400},
+    {"identity, chunked",
+     ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity, chunked\r\n\r\n"), 400},
+    {"fold", ROW("GET / HTTP/1.1\r\n" H "X-A: b\r\n c\r\n\r\n"), 400},
+    {"fold by a tab", ROW("GET / HTTP/1.1\r\n" H "X-A: b\r\n\tc\r\n\r\n"), 400},
+    {"fold before the first header", ROW("GET / HTTP/1.1\r\n " H "\r\n"), 400},
+    {"bare LF after the request line", ROW("GET / HTTP/1.1\n" H "\r\n"), 400},
+    {"bare LF after a header", ROW("GET / HTTP/1.1\r\nHost: x\n\r\n"), 400},
+    {"bare LF as empty line", ROW("GET / HTTP/1.1\r\n" H "\n"), 400},
+    {"only bare LFs", ROW("GET / HTTP/1.1\nHost: x\n\n"), 400},
+    {"two hosts", ROW("GET / HTTP/1.1\r\n" H "Host: y\r\n\r\n"), 400},
+    {"the same host twice", ROW("GET / HTTP/1.1\r\n" H H "\r\n"), 400},
+    {"no host", ROW("GET / HTTP/1.1\r\n\r\n"), 400},
+    {"no host in HTTP/1.0", ROW("GET / HTTP/1.0\r\n\r\n"), 400},
+    {"HTTP/7.7", ROW("GET / HTTP/7.7\r\n" H "\r\n"), 505},
+    {"HTTP/1.2", ROW("GET / HTTP/1.2\r\n" H "\r\n"), 505},
+    {"HTTP/2.0", ROW("GET / HTTP/2.0\r\n" H "\r\n"), 505},
+    {"HTTP/1.0 with chunked", ROW("POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n"),
+     400},
+    {"tab in the target", ROW("GET /a\tb HTTP/1.1\r\n" H "\r\n"), 400},
+    {"0xFF in the target", ROW("GET /a\xff HTTP/1.1\r\n" H "\r\n"), 400},
+    /* lines */
+    {"bare CR in the request line", ROW("GET /\r HTTP/1.1\r\n" H "\r\n"), 400},
+    {"bare CR in a value", ROW("GET / HTTP/1.1\r\n" H "X-A: b\rc\r\n\r\n"), 400},
+    {"bare CR in a name", ROW("GET / HTTP/1.1\r\n" H "X\r-A: b\r\n\r\n"), 400},
+    {"CR CR LF", ROW("GET / HTTP/1.1\r\n" H "X-A: b\r\r\n\r\n"), 400},
+    {"two leading CRLF", ROW("\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"leading LF", ROW("\nGET / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"leading space", ROW(" GET / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"leading CR and a letter", ROW("\rGET / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"NUL in the request line", ROW("GET /\0 HTTP/1.1\r\n" H "\r\n"), 400},
+    {"NUL in a value", ROW("GET / HTTP/1.1\r\n" H "X-A: b\0c\r\n\r\n"), 400},
+    {"NUL in a name", ROW("GET / HTTP/1.1\r\n" H "X\0A: b\r\n\r\n"), 400},
+    {"NUL first", ROW("\0GET / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"DEL in a value", ROW("GET / HTTP/1.1\r\n" H "X-A: b\x7f\r\n\r\n"), 400},
+    {"vertical tab as white space", ROW("GET / HTTP/1.1\r\n" H "X-A:\x0b b\r\n\r\n"), 400},
+    /* request line */
+    {"HTTP/0.9", ROW("GET /\r\n\r\n"), 400},
+    {"HTTP/0.9, first line only", ROW("GET /\r\n"), 400},
+    {"HTTP/2 preface", ROW("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505},
+    {"a TLS hello", ROW("\x16\x03\x01\x02\x00\x01"), 400},
+    {"two spaces before the target", ROW("GET  / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"two spaces before the version", ROW("GET /  HTTP/1.1\r\n" H "\r\n"), 400},
+    {"tab before the target", ROW("GET\t/ HTTP/1.1\r\n" H "\r\n"), 400},
+    {"space at the end", ROW("GET / HTTP/1.1 \r\n" H "\r\n"), 400},
+    {"no target", ROW("GET HTTP/1.1\r\n" H "\r\n"), 400},
+    {"small letters in the version", ROW("GET / http/1.1\r\n" H "\r\n"), 400},
+    {"version without minor", ROW("GET / HTTP/1\r\n" H "\r\n"), 400},
+    {"version with two digits", ROW("GET / HTTP/1.10\r\n" H "\r\n"), 400},
+    {"version 01.1", ROW("GET / HTTP/01.1\r\n" H "\r\n"), 400},
+    {"absolute form", ROW("GET http://x/ HTTP/1.1\r\n" H "\r\n"), 400},
+    {"absolute form, other host", ROW("GET http://evil/ HTTP/1.1\r\n" H "\r\n"), 400},
+    {"authority form", ROW("CONNECT x:443 HTTP/1.1\r\n" H "\r\n"), 400},
+    {"CONNECT with a path", ROW("CONNECT / HTTP/1.1\r\n" H "\r\n"), 501},
+    {"TRACE", ROW("TRACE / HTTP/1.1\r\n" H "\r\n"), 501},
+    {"GET *", ROW("GET * HTTP/1.1\r\n" H "\r\n"), 400},
+    {"relative target", ROW("GET a HTTP/1.1\r\n" H "\r\n"), 400},
+    {"query without a path", ROW("GET ?a HTTP/1.1\r\n" H "\r\n"), 400},
+    {"fragment", ROW("GET /a#b HTTP/1.1\r\n" H "\r\n"), 400},
+    {"method with a bracket", ROW("GE(T / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"method with a colon", ROW("GET: / HTTP/1.1\r\n" H "\r\n"), 400},
+    {"a very long method", ROW("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1\r\n" H "\r\n"),
+     501},
+    /* names */
+    {"empty name", ROW("GET / HTTP/1.1\r\n" H ": b\r\n\r\n"), 400},
+    {"no colon", ROW("GET / HTTP/1.1\r\n" H "X-A\r\n\r\n"), 400},
+    {"space inside a name", ROW("GET / HTTP/1.1\r\n" H "X A: b\r\n\r\n"), 400},
+    {"bracket in a name", ROW("GET / HTTP/1.1\r\n" H "X[A]: b\r\n\r\n"), 400},
+    {"0xFF in a name", ROW("GET / HTTP/1.1\r\n" H "X\xff: b\r\n\r\n"), 400},
+    /* Host */
+    {"empty host", ROW("GET / HTTP/1.1\r\nHost:\r\n\r\n"), 400},
+    {"two hosts in one", ROW("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n"), 400},
+    {"host with user information", ROW("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"), 400},
+    {"host with a path", ROW("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400},
+    {"host with obs-text", ROW("GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n"), 400},
+    /* smuggling: lengths */
+    {"length and coding",
+     ROW("POST / HTTP/1.1\r\n" H "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"), 400},
+    {"coding and length",
+     ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n"), 400},
+    {"two lengths", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 6\r\n\r\n"),
+     400},
+    {"the same length twice",
+     ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 5\r\n\r\n"), 400},
+    {"the same length in one value", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5, 5\r\n\r\n"),
+     400},
+    {"length with a comma", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5,\r\n\r\n"), 400},
+    {"length with a plus", ROW("POST / HTTP/1.1\r\n" H "Content-Length: +5\r\n\r\n"), 400},
+    {"negative length", ROW("POST / HTTP/1.1\r\n" H "Content-Length: -5\r\n\r\n"), 400},
+    {"length with a space", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5 0\r\n\r\n"), 400},
+    {"hex length", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 0x5\r\n\r\n"), 400},
+    {"length with an exponent", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 1e1\r\n\r\n"), 400},
+    {"length with a point", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5.0\r\n\r\n"), 400},
+    {"empty length", ROW("POST / HTTP/1.1\r\n" H "Content-Length: \r\n\r\n"), 400},
+    {"quoted length", ROW("POST / HTTP/1.1\r\n" H "Content-Length: \"5\"\r\n\r\n"), 400},
+    {"length beyond 64 bits",
+     ROW("POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551617\r\n\r\n"), 400},
+    {"length with leading vertical tab",
+     ROW("POST / HTTP/1.1\r\n" H "Content-Length: \x0b"
+         "5\r\n\r\n"),
+     400},
+    /* smuggling: codings */
+    {"gzip, chunked", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n"), 400},
+    {"chunked, identity",
+     ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n"), 400},
+    {"chunked twice in one",
+     ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, chunked\r\n\r\n"), 400},
+    {"chunked twice",
+     ROW("POST / HTTP/1.1\r\n" H
+         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
+     400},
+    {"chunked and identity in two",
+     ROW("POST / HTTP/1.1\r\n" H
+         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n"),
+     400},
+    {"xchunked", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n"), 400},
+    {"chunkedx", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunkedx\r\n\r\n"), 400},
+    {"chunked with a parameter",
+     ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked;q=1\r\n\r\n"), 400},
+    {"quoted chunked", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: \"chunked\"\r\n\r\n"), 400},
+    {"empty coding", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding:\r\n\r\n"), 400},
+    {"identity", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n"), 400},
+    {"coding behind a comma", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: ,chunked\r\n\r\n"),
+     400},
+    {"coding behind a fold", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding:\r\n chunked\r\n\r\n"),
+     400},
+    /* Expect */
+    {"another expectation", ROW("PUT / HTTP/1.1\r\n" H "Expect: 200-ok\r\n\r\n"), 417},
+    {"two expectations",
+     ROW("PUT / HTTP/1.1\r\n" H "Expect: 100-continue\r\nExpect: 100-continue\r\n\r\n"), 417},
+};
+
+static const struct row answers[] = {
+    {"plain", ROW("HTTP/1.1 200 OK\r\n\r\n"), 0},
+    {"no reason", ROW("HTTP/1.1 200 \r\n\r\n"), 0},
+    {"no reason and no space", ROW("HTTP/1.1 200\r\n\r\n"), 0},
+    {"HTTP/1.0", ROW("HTTP/1.0 404 Not Found\r\n\r\n"), 0},
+    {"interim", ROW("HTTP/1.1 100 Continue\r\n\r\n"), 0},
+    {"half", ROW("HTTP/1.1 20"), 1},
+    {"leading CRLF", ROW("\r\nHTTP/1.1 200 OK\r\n\r\n"), 400},
+    {"not HTTP", ROW("SSH-2.0-OpenSSH_9.2\r\n"), 400},
+    {"ICY", ROW("ICY 200 OK\r\n\r\n"), 400},
+    {"HTTP/2", ROW("HTTP/2.0 200 OK\r\n\r\n"), 505},
+    {"HTTP/2 without minor", ROW("HTTP/2 200 OK\r\n\r\n"), 400},
+    {"two digits", ROW("HTTP/1.1 20 OK\r\n\r\n"), 400},
+    {"four digits", ROW("HTTP/1.1 2000 OK\r\n\r\n"), 400},
+    {"status 099", ROW("HTTP/1.1 099 OK\r\n\r\n"), 400},
+    {"status 600", ROW("HTTP/1.1 600 OK\r\n\r\n"), 400},
+    {"two spaces", ROW("HTTP/1.1  200 OK\r\n\r\n"), 400},
+    {"control in the reason", ROW("HTTP/1.1 200 O\x01K\r\n\r\n"), 400},
+    {"bare CR in the reason", ROW("HTTP/1.1 200 O\rK\r\n\r\n"), 400},
+    {"bare LF", ROW("HTTP/1.1 200 OK\nX-A: b\r\n\r\n"), 400},
+    {"fold", ROW("HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\n\r\n"), 400},
+    {"length and coding",
+     ROW("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), 400},
+    {"two lengths", ROW("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"), 400},
+    {"gzip, chunked", ROW("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), 400},
+    {"HTTP/1.0 with chunked", ROW("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), 400},
+};
+
+static unsigned verdict(enum http1_kind kind, const struct row *r)
+{
+    /* a copy of exact size, so that a byte read too many is a report */
+    char *bytes = malloc(r->len ? r->len : 1);
+    struct http_head h;
+    struct http1_problem problem = {0};
+    size_t len = 0;
+    assert_non_null(bytes);
+    memcpy(bytes, r->bytes, r->len);
+    enum err e = http1_head(kind, slice_of(bytes, r->len), &h, &len, &problem);
+    free(bytes);
+    if (e == ERR_INVALID)
+        assert_non_null(problem.text);
+    return e == ERR_OK ? 0 : e == ERR_AGAIN ? 1 : problem.status;
+}
+
+static void each_shape_has_its_verdict(void **state)
+{
+    (void)state;
+    size_t wrong = 0;
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        unsigned got = verdict(HTTP1_REQUEST, &requests[i]);
+        if (got != requests[i].status) {
+            print_error("request \"%s\": %u instead of %u\n", requests[i].name, got,
+                        requests[i].status);
+            wrong++;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        unsigned got = verdict(HTTP1_ANSWER, &answers[i]);
+        if (got != answers[i].status) {
+            print_error("answer \"%s\": %u instead of %u\n", answers[i].name, got,
+                        answers[i].status);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Byte by byte the verdict is the same, and never a refusal of what will be accepted. */
+static void a_head_that_drips_gets_the_same_verdict(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        const struct row *r = &requests[i];
+        struct http1_problem problem = {0};
+        size_t scanned = 0, len = 0;
+        enum err e = ERR_AGAIN;
+        for (size_t n = 1; n <= r->len && e == ERR_AGAIN; n++)
+            e = http1_head_end(HTTP1_REQUEST, slice_of(r->bytes, n), &scanned, &len, &problem);
+        struct http_head h;
+        if (e == ERR_OK)
+            e = http1_head_parse(HTTP1_REQUEST, slice_of(r->bytes, len), &h, &problem);
+        unsigned got = e == ERR_OK ? 0 : e == ERR_AGAIN ? 1 : problem.status;
+        if (got != r->status)
+            fail_msg("\"%s\" dripped: %u instead of %u", r->name, got, r->status);
+    }
+}
+
+static void a_head_is_read_into_its_parts(void **state)
+{
+    (void)state;
+    const struct slice text = SLICE("POST /v1/chat?a=b HTTP/1.1\r\nHost: api.example:8080\r\n"
+                                    "Connection: foo, Close\r\nContent-Length: 0012\r\n"
+                                    "X-Many: 1\r\nx-many: 2\r\n\r\nhello world!");
+    struct http_head h;
+    struct http1_problem problem;
+    size_t len;
+    assert_int_equal(http1_head(HTTP1_REQUEST, text, &h, &len, &problem), ERR_OK);
+    assert_int_equal(len, text.len - 12);
+    assert_true(slice_eq(h.method, SLICE("POST")));
+    assert_true(slice_eq(h.target, SLICE("/v1/chat?a=b")));
+    assert_int_equal(h.version, HTTP_11);
+    assert_int_equal(h.header_count, 5);
+    assert_true(h.has_length);
+    assert_int_equal(h.length, 12);
+    assert_false(h.chunked);
+    assert_false(h.keep_alive);
+    assert_true(slice_eq(http_head_find(&h, SLICE("host")), SLICE("api.example:8080")));
+    assert_true(slice_eq(http_head_find(&h, SLICE("X-MANY")), SLICE("1")));
+    assert_int_equal(http_head_count(&h, SLICE("x-many")), 2);
+    assert_null(http_head_find(&h, SLICE("x-none")).ptr);
+}
+
+static bool keeps(const char *text)
+{
+    struct http_head h;
+    struct http1_problem problem;
+    size_t len;
+    assert_int_equal(http1_head(HTTP1_REQUEST, slice_str(text), &h, &len, &problem), ERR_OK);
+    return h.keep_alive;
+}
+
+static void connections_are_kept_by_the_rules_of_each_version(void **state)
+{
+    (void)state;
+    assert_true(keeps("GET / HTTP/1.1\r\n" H "\r\n"));
+    assert_false(keeps("GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n"));
+    assert_false(keeps("GET / HTTP/1.1\r\n" H "Connection: x\r\nConnection: y ,CLOSE\r\n\r\n"));
+    assert_true(keeps("GET / HTTP/1.1\r\n" H "Connection: closed\r\n\r\n"));
+    assert_false(keeps("GET / HTTP/1.0\r\n" H "\r\n"));
+    assert_true(keeps("GET / HTTP/1.0\r\n" H "Connection: Keep-Alive\r\n\r\n"));
+    assert_false(keeps("GET / HTTP/1.0\r\n" H "Connection: keep-alive, close\r\n\r\n"));
+}
+
+static unsigned verdict_of_buf(const struct buf *b)
+{
+    struct row r = {"", buf_slice(b).ptr, b->len, 0};
+    return verdict(HTTP1_REQUEST, &r);
+}
+
+static void fill(struct buf *b, const char *text, size_t times)
+{
+    for (size_t i = 0; i < times; i++)
+        assert_int_equal(buf_append(b, slice_str(text)), ERR_OK);
+}
+
+static void a_flood_of_headers_is_431(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 4 * LIMIT_HTTP_HEAD);
+    fill(&b, "GET / HTTP/1.1\r\n" H, 1);
+    fill(&b, "a: b\r\n", LIMIT_HTTP_HEADERS - 1);
+    fill(&b, "\r\n", 1);
+    assert_int_equal(verdict_of_buf(&b), 0);
+    buf_clear(&b);
+    fill(&b, "GET / HTTP/1.1\r\n" H, 1);
+    fill(&b, "a: b\r\n", LIMIT_HTTP_HEADERS);
+    fill(&b, "\r\n", 1);
+    assert_int_equal(verdict_of_buf(&b), 431);
+    buf_fini(&b);
+}
+
+static void a_head_beyond_its_ceiling_is_431_whole_or_not(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 4 * LIMIT_HTTP_HEAD);
+    fill(&b, "GET / HTTP/1.1\r\n" H "X-A: ", 1);
+    fill(&b, "0123456789abcdef", LIMIT_HTTP_HEAD / 16);
+    assert_int_equal(verdict_of_buf(&b), 431);
+    fill(&b, "\r\n\r\n", 1);
+    assert_int_equal(verdict_of_buf(&b), 431);
+    buf_fini(&b);
+}
+
+static void a_target_beyond_its_ceiling_is_414_whole_or_not(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 4 * LIMIT_HTTP_HEAD);
+    fill(&b, "GET /", 1);
+    fill(&b, "0123456789abcdef", LIMIT_HTTP_TARGET / 16);
+    assert_int_equal(verdict_of_buf(&b), 1);
+    fill(&b, " HTTP/1.1\r\n" H "\r\n", 1);
+    assert_int_equal(verdict_of_buf(&b), 414);
+    buf_clear(&b);
+    fill(&b, "GET /", 1);
+    fill(&b, "0123456789abcdef", LIMIT_HTTP_TARGET / 16 + 8);
+    assert_int_equal(verdict_of_buf(&b), 414);
+    buf_fini(&b);
+}
+
+/* Every byte in every place of a name, a value and a target: the tables against their rule. */
+static void each_byte_is_judged_by_its_place(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        char text[128];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool token = alnum || (c && strchr("!#$%&'*+-.^_`|~", (int)c));
+        bool value = c == '\t' || (c >= 0x20 && c != 0x7f);
+        bool target = c > 0x20 && c < 0x7f && c != '#';
+        for (size_t pad = 0; pad < 20; pad++) {
+            int n = snprintf(text, sizeof text, "GET /%.*s%c HTTP/1.1\r\n" H "\r\n", (int)pad,
+                             "abcdefghijklmnopqrst", (char)c);
+            struct row r = {"", text, (size_t)n, 0};
+            /* a second space is the version's place: also refused */
+            assert_int_equal(verdict(HTTP1_REQUEST, &r) == 0, target);
+            n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" H "X: %.*s%cz\r\n\r\n", (int)pad,
+                         "abcdefghijklmnopqrst", (char)c);
+            r.len = (size_t)n;
+            assert_int_equal(verdict(HTTP1_REQUEST, &r) == 0, value);
+            n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" H "X%.*s%cz: 1\r\n\r\n", (int)pad,
+                         "abcdefghijklmnopqrst", (char)c);
+            r.len = (size_t)n;
+            /* a colon ends the name: the rest is value */
+            assert_int_equal(verdict(HTTP1_REQUEST, &r) == 0, token || c == ':');
+        }
+    }
+}
+
+/* ---- bodies ---- */
+
+struct body_row {
+    const char *name;
+    const char *bytes;
+    size_t len;
+    const char *content; /* NULL: refused */
+    bool unfinished;
+};
+
+static const struct body_row chunked[] = {
+    {"one chunk", ROW("5\r\nhello\r\n0\r\n\r\n"), "hello", false},
+    {"two chunks", ROW("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"), "hello world", false},
+    {"nothing", ROW("0\r\n\r\n"), "", false},
+    {"eight digits", ROW("00000005\r\nhello\r\n00000000\r\n\r\n"), "hello", false},
+    {"hex of both cases", ROW("a\r\n0123456789\r\nB\r\n0123456789a\r\n0\r\n\r\n"),
+     "01234567890123456789a", false},
+    {"extension", ROW("5;a=b\r\nhello\r\n0;c\r\n\r\n"), "hello", false},
+    {"trailer", ROW("0\r\nX-A: b\r\nX-B: c\r\n\r\n"), "", false},
+    {"a framing header as trailer has no effect", ROW("0\r\nContent-Length: 7\r\n\r\n"), "", false},
+    {"unfinished size", ROW("5"), "", true},
+    {"unfinished data", ROW("5\r\nhel"), "hel", true},
+    {"unfinished end", ROW("5\r\nhello\r\n0\r\n\r"), "hello", true},
+    {"nine digits", ROW("000000005\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"overflow", ROW("fffffffffffffffff\r\n"), NULL, false},
+    {"space after the size", ROW("5 \r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"space before the size", ROW(" 5\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"space before an extension", ROW("5 ;a\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"no size", ROW("\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"0x", ROW("0x5\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"plus", ROW("+5\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"minus", ROW("-5\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"not hex", ROW("g\r\n"), NULL, false},
+    {"bare LF after the size", ROW("5\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"bare LF after an extension", ROW("5;a\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"bare CR after the size", ROW("5\rhello\r\n0\r\n\r\n"), NULL, false},
+    {"bare LF after the data", ROW("5\r\nhello\n0\r\n\r\n"), NULL, false},
+    {"nothing after the data", ROW("5\r\nhello0\r\n\r\n"), NULL, false},
+    {"too much data", ROW("5\r\nhelloo\r\n0\r\n\r\n"), NULL, false},
+    {"bare LF at the end", ROW("0\r\n\n"), NULL, false},
+    {"bare LF after the last size", ROW("0\n\r\n"), NULL, false},
+    {"NUL in an extension", ROW("5;\0\r\nhello\r\n0\r\n\r\n"), NULL, false},
+    {"space in a trailer's name", ROW("0\r\nX A: b\r\n\r\n"), NULL, false},
+    {"space before a trailer's colon", ROW("0\r\nX-A : b\r\n\r\n"), NULL, false},
+    {"fold in a trailer", ROW("0\r\nX-A: b\r\n c\r\n\r\n"), NULL, false},
+    {"bare LF in a trailer", ROW("0\r\nX-A: b\n\r\n"), NULL, false},
+    {"bare CR in a trailer", ROW("0\r\nX-A: b\rc\r\n\r\n"), NULL, false},
+    {"NUL in a trailer", ROW("0\r\nX-A: \0\r\n\r\n"), NULL, false},
+    {"empty trailer name", ROW("0\r\n: b\r\n\r\n"), NULL, false},
+};
+
+/* Walks bytes in pieces of at most `cut`; content goes to out. */
+static enum err walk(struct http1_body *b, struct slice bytes, size_t cut, struct buf *out,
+                     struct slice *rest)
+{
+    struct http1_problem problem = {0};
+    bool ended = false;
+    while (!ended) {
+        struct slice piece = slice_first(bytes, cut), content;
+        size_t given = piece.len;
+        enum err e = http1_body_next(b, &piece, &content, &ended, &problem);
+        bytes = slice_from(bytes, given - piece.len);
+        if (e == ERR_AGAIN && bytes.len)
+            continue;
+        if (e) {
+            if (e == ERR_INVALID)
+                assert_int_equal(problem.status, 400);
+            return e;
+        }
+        assert_int_equal(buf_append(out, content), ERR_OK);
+    }
+    *rest = bytes;
+    return ERR_OK;
+}
+
+static void init_chunked(struct http1_body *b)
+{
+    static struct http_head h;
+    h.chunked = true;
+    http1_body_init(b, HTTP1_REQUEST, &h, SLICE("POST"));
+}
+
+static void each_chunked_body_has_its_verdict_in_any_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(chunked); i++) {
+        const struct body_row *r = &chunked[i];
+        for (size_t cut = 1; cut <= r->len; cut++) {
+            struct http1_body b;
+            struct buf out;
+            struct slice rest = SLICE_NONE;
+            buf_init(&out, 4096);
+            init_chunked(&b);
+            enum err e = walk(&b, slice_of(r->bytes, r->len), cut, &out, &rest);
+            enum err want = !r->content ? ERR_INVALID : r->unfinished ? ERR_AGAIN : ERR_OK;
+            if (e != want)
+                fail_msg("\"%s\" cut at %zu: %s", r->name, cut, err_name(e));
+            if (r->content)
+                assert_true(slice_eq(buf_slice(&out), slice_str(r->content)));
+            assert_int_equal(rest.len, 0);
+            buf_fini(&out);
+        }
+    }
+}
+
+static void what_follows_a_body_is_left_alone(void **state)
+{
+    (void)state;
+    struct http1_body b;
+    struct buf out;
+    struct slice rest;
+    buf_init(&out, 4096);
+    init_chunked(&b);
+    assert_int_equal(walk(&b, SLICE("1\r\nx\r\n0\r\n\r\nGET /"), 100, &out, &rest), ERR_OK);
+    assert_true(slice_eq(rest, SLICE("GET /")));
+
+    struct http_head h = {.has_length = true, .length = 3};
+    http1_body_init(&b, HTTP1_REQUEST, &h, SLICE("POST"));
+    assert_int_equal(walk(&b, SLICE("abcGET /"), 2, &out, &rest), ERR_OK);
+    assert_true(slice_eq(rest, SLICE("GET /")));
+    assert_true(slice_eq(buf_slice(&out), SLICE("xabc")));
+    buf_fini(&out);
+}
+
+static enum err walk_buf(const struct buf *in)
+{
+    struct http1_body b;
+    struct buf out;
+    struct slice rest;
+    buf_init(&out, 1 << 20);
+    init_chunked(&b);
+    enum err e = walk(&b, buf_slice(in), SIZE_MAX, &out, &rest);
+    buf_fini(&out);
+    return e;
+}
+
+static void floods_of_extensions_and_trailers_end(void **state)
+{
+    (void)state;
+    struct buf in;
+    buf_init(&in, 1 << 20);
+    fill(&in, "1;", 1);
+    fill(&in, "a", LIMIT_HTTP_CHUNK_EXT);
+    fill(&in, "\r\nx\r\n0\r\n\r\n", 1);
+    assert_int_equal(walk_buf(&in), ERR_OK);
+    buf_clear(&in);
+    fill(&in, "1;", 1);
+    fill(&in, "a", LIMIT_HTTP_CHUNK_EXT + 1);
+    assert_int_equal(walk_buf(&in), ERR_INVALID);
+    buf_clear(&in);
+    fill(&in, "1;abcdefgh\r\nx\r\n", LIMIT_HTTP_CHUNK_EXTRAS / 8);
+    assert_int_equal(walk_buf(&in), ERR_AGAIN);
+    fill(&in, "1;abcdefgh\r\nx\r\n", 1);
+    assert_int_equal(walk_buf(&in), ERR_INVALID);
+    buf_clear(&in);
+    fill(&in, "0\r\n", 1);
+    fill(&in, "X-Aaaa: bbbbbb\r\n", LIMIT_HTTP_TRAILERS / 16);
+    assert_int_equal(walk_buf(&in), ERR_AGAIN);
+    fill(&in, "X-Aaaa: bbbbbb\r\n", 1);
+    assert_int_equal(walk_buf(&in), ERR_INVALID);
+    buf_fini(&in);
+}
+
+static enum http1_body_kind answer_body(const char *text, struct slice method)
+{
+    struct http_head h;
+    struct http1_problem problem;
+    struct http1_body b;
+    size_t len;
+    assert_int_equal(http1_head(HTTP1_ANSWER, slice_str(text), &h, &len, &problem), ERR_OK);
+    http1_body_init(&b, HTTP1_ANSWER, &h, method);
+    return b.kind;
+}
+
+static void an_answers_body_ends_as_its_head_says(void **state)
+{
+    (void)state;
+    const struct slice get = SLICE("GET");
+    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\n\r\n", get), HTTP1_BODY_TO_CLOSE);
+    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", get),
+                     HTTP1_BODY_LENGTH);
+    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", get),
+                     HTTP1_BODY_NONE);
+    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", get),
+                     HTTP1_BODY_CHUNKED);
+    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", SLICE("HEAD")),
+                     HTTP1_BODY_NONE);
+    assert_int_equal(answer_body("HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n", get),
+                     HTTP1_BODY_NONE);
+    assert_int_equal(answer_body("HTTP/1.1 304 No\r\nContent-Length: 3\r\n\r\n", get),
+                     HTTP1_BODY_NONE);
+    assert_int_equal(answer_body("HTTP/1.1 100 Go\r\n\r\n", get), HTTP1_BODY_NONE);
+}
+
+/* ---- writers ---- */
+
+static void what_is_written_reads_back(void **state)
+{
+    (void)state;
+    const struct http_header headers[] = {{SLICE("Host"), SLICE("a")}, {SLICE("X-A"), SLICE("")}};
+    struct buf out;
+    buf_init(&out, 4096);
+    assert_int_equal(http1_write_request(&out, SLICE("PUT"), SLICE("/x?y"), headers, 2), ERR_OK);
+    assert_true(slice_eq(buf_slice(&out), SLICE("PUT /x?y HTTP/1.1\r\nHost: a\r\nX-A: \r\n\r\n")));
+    assert_int_equal(verdict_of_buf(&out), 0);
+    buf_clear(&out);
+    assert_int_equal(http1_write_status(&out, 404, headers + 1, 1), ERR_OK);
+    assert_true(slice_eq(buf_slice(&out), SLICE("HTTP/1.1 404 Not Found\r\nX-A: \r\n\r\n")));
+    buf_fini(&out);
+}
+
+static void nothing_that_splits_a_head_is_written(void **state)
+{
+    (void)state;
+    static const struct http_header bad[] = {
+        {SLICE("X"), SLICE("a\r\nY: b")}, {SLICE("X"), SLICE("a\nb")},
+        {SLICE("X"), SLICE("a\rb")},      {SLICE("X"), SLICE("a\0b")},
+        {SLICE("X"), SLICE("a\x7f")},     {SLICE("X Y"), SLICE("a")},
+        {SLICE("X:"), SLICE("a")},        {SLICE(""), SLICE("a")},
+        {SLICE("X\r\n"), SLICE("a")},
+    };
+    struct buf out;
+    buf_init(&out, 4096);
+    fill(&out, "before", 1);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE("/"), &bad[i], 1),
+                         ERR_INVALID);
+        assert_int_equal(http1_write_status(&out, 200, &bad[i], 1), ERR_INVALID);
+    }
+    assert_int_equal(http1_write_request(&out, SLICE("G T"), SLICE("/"), NULL, 0), ERR_INVALID);
+    assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE("/ b"), NULL, 0), ERR_INVALID);
+    assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE("/\r\n"), NULL, 0), ERR_INVALID);
+    assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE(""), NULL, 0), ERR_INVALID);
+    assert_int_equal(http1_write_status(&out, 99, NULL, 0), ERR_INVALID);
+    assert_int_equal(http1_write_status(&out, 600, NULL, 0), ERR_INVALID);
+    assert_true(slice_eq(buf_slice(&out), SLICE("before")));
+    buf_fini(&out);
+}
+
+/* ---- paths ---- */
+
+struct path_row {
+    const char *target;
+    const char *path; /* NULL: refused */
+    const char *query;
+};
+
+static const struct path_row paths[] = {
+    {"/", "/", ""},
+    {"/v1/chat/completions", "/v1/chat/completions", ""},
+    {"/v1/models/a:generateContent?alt=sse&x=%2F", "/v1/models/a:generateContent", "alt=sse&x=%2F"},
+    {"/a/", "/a/", ""},
+    {"/a?", "/a", ""},
+    {"/a??b", "/a", "?b"},
+    {"/%41%7e%2D%5f", "/A~-_", ""},
+    {"/%c3%a9", "/%C3%A9", ""},
+    {"/a%20b", "/a%20b", ""},
+    {"/a%25b", "/a%25b", ""},
+    {"/a%3fb", "/a%3Fb", ""},
+    {"/a!$&'()*+,=:@b", "/a!$&'()*+,=:@b", ""},
+    {"/{a}|\"<>^`", "/%7Ba%7D%7C%22%3C%3E%5E%60", ""},
+    {"/...", "/...", ""},
+    {"/.a", "/.a", ""},
+    {"/a..", "/a..", ""},
+    {"", NULL, NULL},
+    {"a", NULL, NULL},
+    {"*", NULL, NULL},
+    {"http://x/", NULL, NULL},
+    {"//", NULL, NULL},
+    {"//a", NULL, NULL},
+    {"/a//b", NULL, NULL},
+    {"/.", NULL, NULL},
+    {"/..", NULL, NULL},
+    {"/a/./b", NULL, NULL},
+    {"/a/../b", NULL, NULL},
+    {"/a/..", NULL, NULL},
+    {"/a/../", NULL, NULL},
+    {"/%2e", NULL, NULL},
+    {"/%2E%2e/b", NULL, NULL},
+    {"/.%2e/b", NULL, NULL},
+    {"/a%2fb", NULL, NULL},
+    {"/a%2Fb", NULL, NULL},
+    {"/a%5cb", NULL, NULL},
+    {"/a\\b", NULL, NULL},
+    {"/a%00", NULL, NULL},
+    {"/a%0a", NULL, NULL},
+    {"/a%7f", NULL, NULL},
+    {"/a;b", NULL, NULL},
+    {"/a%3bb", NULL, NULL},
+    {"/a%", NULL, NULL},
+    {"/a%4", NULL, NULL},
+    {"/a%4?1", NULL, NULL},
+    {"/a%4g", NULL, NULL},
+    {"/a%g4", NULL, NULL},
+    {"/a%u0041", NULL, NULL},
+    {"/%c0%af", NULL, NULL},
+    {"/%c1%81", NULL, NULL},
+    {"/%e0%80%af", NULL, NULL},
+    {"/%f0%80%80%af", NULL, NULL},
+    {"/%ff", NULL, NULL},
+    {"/a#b", NULL, NULL},
+    {"/a b", NULL, NULL},
+    {"/a?b c", NULL, NULL},
+    {"/a\x01", NULL, NULL},
+    {"/\xc3\xa9", NULL, NULL},
+};
+
+static void each_path_has_one_spelling_or_none(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        const struct path_row *r = &paths[i];
+        struct buf out;
+        struct slice query = SLICE_NONE;
+        buf_init(&out, 4096);
+        fill(&out, "=", 1);
+        enum err e = http1_path(slice_str(r->target), &out, &query);
+        if (e != (r->path ? ERR_OK : ERR_INVALID))
+            fail_msg("%s: %s", r->target, err_name(e));
+        struct slice got = slice_from(buf_slice(&out), 1);
+        if (!slice_eq(got, slice_str(r->path ? r->path : "")))
+            fail_msg("%s became %.*s", r->target, SLICE_ARG(got));
+        if (r->path)
+            assert_true(slice_eq(query, slice_str(r->query)));
+        buf_fini(&out);
+    }
+}
+
+static void a_canonical_path_is_its_own_canonical_form(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct buf once, twice;
+        struct slice query;
+        if (!paths[i].path)
+            continue;
+        buf_init(&once, 4096);
+        buf_init(&twice, 4096);
+        assert_int_equal(http1_path(slice_str(paths[i].target), &once, &query), ERR_OK);
+        assert_int_equal(http1_path(buf_slice(&once), &twice, &query), ERR_OK);
+        assert_true(slice_eq(buf_slice(&once), buf_slice(&twice)));
+        buf_fini(&once);
+        buf_fini(&twice);
+    }
+}
+
+static void a_path_that_finds_no_room_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct buf out;
+    struct slice query;
+    buf_init(&out, 8);
+    assert_int_equal(http1_path(SLICE("/0123456789"), &out, &query), ERR_TOO_BIG);
+    assert_int_equal(out.len, 0);
+    buf_fini(&out);
+    mem_fail_after(1);
+    assert_int_equal(http1_path(SLICE("/0"), &out, &query), ERR_NOMEM);
+    mem_fail_after(0);
+    assert_int_equal(out.len, 0);
+    buf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_shape_has_its_verdict),
+        cmocka_unit_test(a_head_that_drips_gets_the_same_verdict),
+        cmocka_unit_test(a_head_is_read_into_its_parts),
+        cmocka_unit_test(connections_are_kept_by_the_rules_of_each_version),
+        cmocka_unit_test(a_flood_of_headers_is_431),
+        cmocka_unit_test(a_head_beyond_its_ceiling_is_431_whole_or_not),
+        cmocka_unit_test(a_target_beyond_its_ceiling_is_414_whole_or_not),
+        cmocka_unit_test(each_byte_is_judged_by_its_place),
+        cmocka_unit_test(each_chunked_body_has_its_verdict_in_any_cut),
+        cmocka_unit_test(what_follows_a_body_is_left_alone),
+        cmocka_unit_test(floods_of_extensions_and_trailers_end),
+        cmocka_unit_test(an_answers_body_ends_as_its_head_says),
+        cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(nothing_that_splits_a_head_is_written),
+        cmocka_unit_test(each_path_has_one_spelling_or_none),
+        cmocka_unit_test(a_canonical_path_is_its_own_canonical_form),
+        cmocka_unit_test(a_path_that_finds_no_room_leaves_nothing_behind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
