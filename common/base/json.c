@@ -98,6 +98,11 @@ enum err json_read(struct slice text, json_t **ret, struct json_problem *problem
                  LIMIT_JSON_DEPTH);
         return ERR_INVALID;
     }
+    /* jansson loses a NUL behind a number: it reads "[1\0]" as [1], and others do not. */
+    if (text.len && memchr(text.ptr, '\0', text.len)) {
+        snprintf(problem->text, sizeof(problem->text), "the JSON text holds a NUL byte");
+        return ERR_INVALID;
+    }
     json_error_t error;
     starved = false;
     json_t *tree = json_loadb(text.ptr ? text.ptr : "", text.len,

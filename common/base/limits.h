@@ -38,6 +38,13 @@
 #define LIMIT_STREAM_HIGH (64 * 1024) /* pause the other side above, */
 #define LIMIT_STREAM_LOW (16 * 1024)  /* resume it below */
 
+#define LIMIT_STREAM_PIECE (72u * 1024 * 1024) /* one write: the largest body and its framing */
+
+/* a loop */
+#define LIMIT_LOOP_MAIL 65536      /* posts not yet read: a loop that far behind is stuck */
+#define LIMIT_RESOLVER_NAMES 4096  /* names one loop remembers */
+#define LIMIT_TLS_HOSTS 256        /* hosts whose TLS sessions a client context remembers */
+
 /* a request */
 #define LIMIT_ARENA_CHUNK (8 * 1024)
 #define LIMIT_ARENA_MAX (4u * 1024 * 1024) /* bodies live in buffers, not here */
@@ -66,8 +73,29 @@
 #define LIMIT_BUS_QUEUE 8192               /* messages buffered at either end */
 #define LIMIT_BUS_HEARTBEAT_MS 25
 #define LIMIT_BUS_STALE_MS 1000 /* without a heartbeat a plane asks, and counts itself stale */
+#define LIMIT_BUS_PENDING 256          /* requests of one plane without an answer yet */
+#define LIMIT_BUS_CONTEXTS 16          /* of those, in the hub's hands at once */
+#define LIMIT_BUS_EPOCHS 4             /* lives of a plane whose answers are kept */
+#define LIMIT_BUS_KEPT (32u * 1024 * 1024) /* bytes of answers kept for one plane to be repeated */
+#define LIMIT_BUS_SEND_MS 10000        /* a reply that cannot be sent for so long is given up */
+#define LIMIT_TUNNEL_PAIRS 4096        /* connections through one end: two a plane */
+#define LIMIT_TUNNEL_STRANGERS 256     /* of those, not yet known who they are */
+#define LIMIT_TUNNEL_PIECE (64 * 1024) /* bytes in hand each way; four TLS records */
+#define LIMIT_TUNNEL_HANDSHAKE_MS 5000 /* connect and TLS together */
+#define LIMIT_TUNNEL_LINGER_MS 1000    /* last bytes after one side has ended */
+#define LIMIT_TUNNEL_DEAD_MS 10000     /* unacknowledged bytes: the other host is gone */
 
 /* connections */
 #define LIMIT_POOL_IDLE 256        /* idle upstream connections per endpoint and worker */
 #define LIMIT_CONNECTIONS 20000    /* client connections per worker */
 #define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */
+
+/* control plane: policy and ingest */
+#define LIMIT_SQL_ARRAY (8u * 1024 * 1024)    /* one column of a batch; a bus message and its escapes */
+#define LIMIT_POLICY_OBJECT (512u * 1024)     /* one packed object; a delta and a chunk hold two */
+#define LIMIT_POLICY_HELD 16                  /* versions whose snapshots are being fetched at once */
+#define LIMIT_POLICY_HELD_US (60 * 1000000ll) /* a fetch that pauses longer begins again */
+#define LIMIT_LEASE_ASKS 1024                 /* in one request; a plane asks for more in the next */
+#define LIMIT_DATAPLANES 4096                 /* known to one control plane */
+#define LIMIT_SPAN_TEXT 1024                  /* one text of a span: a path, a tool's name */
+#define LIMIT_SPAN_EVENTS (16 * 1024)         /* a span's events as JSON */

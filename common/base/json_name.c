@@ -1,0 +1,128 @@
+/*
+ * json_name — see the card.
+ */
+#include "common/base/json_name.h"
+
+#include <pthread.h>
+
+#include "common/base/digest.h"
+#include "common/base/json_token.h"
+
+#define SHOWN 64
+
+/* Secret, so that nobody can choose 256 names that all share a hash. */
+static uint64_t seed[2];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void sow(void)
+{
+    digest_random(seed, sizeof(seed));
+    seed[0] |= 1; /* never a multiplication by zero */
+    seed[1] |= 1;
+}
+
+static uint64_t load(const char *p, size_t len)
+{
+    uint64_t word = 0;
+    memcpy(&word, p, len);
+    return word;
+}
+
+/* both halves of the product, folded: eight bytes cost one multiplication */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint32_t hash_name(struct slice name)
+{
+    uint64_t h = seed[0] ^ name.len;
+    size_t i = 0;
+    for (; i + 8 <= name.len; i += 8)
+        h = mix(h ^ load(name.ptr + i, 8), seed[1]);
+    if (i < name.len)
+        h = mix(h ^ load(name.ptr + i, name.len - i), seed[1]);
+    return (uint32_t)(h ^ h >> 32);
+}
+
+void json_names_init(struct json_names *n, const char *start)
+{
+    pthread_once(&once, sow);
+    n->start = start;
+    n->count = 0;
+}
+
+static bool is_same(const struct json_names *n, size_t i, struct slice name)
+{
+    char text[LIMIT_JSON_NAME];
+    struct slice there = json_name_read(slice_of(n->start + n->at[i], n->len[i]), text);
+    return slice_eq(there, name);
+}
+
+enum err json_names_add(struct json_names *n, struct slice raw, struct slice name)
+{
+    uint32_t hash = hash_name(name);
+    for (size_t i = 0; i < n->count; i++) {
+        if (n->hash[i] == hash && is_same(n, i, name))
+            return ERR_EXISTS;
+    }
+    if (n->count == LIMIT_JSON_MEMBERS)
+        return ERR_EXHAUSTED;
+    n->hash[n->count] = hash;
+    n->at[n->count] = (uint32_t)(raw.ptr - n->start);
+    n->len[n->count] = (uint16_t)raw.len;
+    n->count++;
+    return ERR_OK;
+}
+
+struct slice json_name_read(struct slice raw, char out[static LIMIT_JSON_NAME])
+{
+    if (slice_find(raw, '\\') < 0)
+        return raw;
+    return slice_of(out, json_token_unescape(raw, out));
+}
+
+/* Takes one character: an ASCII letter in lower case, or any other byte as it is. */
+static unsigned char take_folded(struct slice *rest)
+{
+    static const struct {
+        struct slice text;
+        unsigned char ascii;
+    } strangers[] = {
+        {{"\xC5\xBF", 2}, 's'},     /* long s */
+        {{"\xE2\x84\xAA", 3}, 'k'}, /* Kelvin */
+        {{"\xC4\xB0", 2}, 'i'},     /* I with a dot */
+        {{"\xC4\xB1", 2}, 'i'},     /* i without one */
+    };
+    unsigned char c = (unsigned char)rest->ptr[0];
+    for (size_t i = 0; c >= 0x80 && i < ARRAY_LEN(strangers); i++) {
+        if (slice_starts(*rest, strangers[i].text)) {
+            *rest = slice_from(*rest, strangers[i].text.len);
+            return strangers[i].ascii;
+        }
+    }
+    *rest = slice_from(*rest, 1);
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
+}
+
+bool json_name_alike(struct slice name, struct slice wanted)
+{
+    if (name.len < wanted.len) /* a stranger is longer than its letter, never shorter */
+        return false;
+    while (name.len && wanted.len) {
+        if (take_folded(&name) != take_folded(&wanted))
+            return false;
+    }
+    return name.len == 0 && wanted.len == 0;
+}
+
+struct slice json_name_shown(struct slice raw)
+{
+    if (raw.len <= SHOWN)
+        return raw;
+    size_t len = SHOWN;
+    while (len && ((unsigned char)raw.ptr[len] & 0xC0) == 0x80)
+        len--;
+    return slice_first(raw, len);
+}

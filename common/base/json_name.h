@@ -1,0 +1,31 @@
+/*
+ * json_name — the names of one object's members: which stands twice, which looks like another.
+ *
+ * Owns     nothing; names lie in the body, and are kept as offsets from its start.
+ * Fails    ERR_EXISTS for a name that is there, ERR_EXHAUSTED at LIMIT_JSON_MEMBERS.
+ * Threads  one at a time.
+ */
+#pragma once
+
+#include "common/base/limits.h"
+#include "common/base/slice.h"
+
+struct json_names {
+    const char *start;
+    size_t      count;
+    uint32_t    hash[LIMIT_JSON_MEMBERS];
+    uint32_t    at[LIMIT_JSON_MEMBERS];
+    uint16_t    len[LIMIT_JSON_MEMBERS];
+};
+
+void json_names_init(struct json_names *n, const char *start);
+/* raw: as it stands in the body; name: the same, read by json_name_read */
+MUST_USE enum err json_names_add(struct json_names *n, struct slice raw, struct slice name);
+
+/* the unescaped name: raw itself where nothing is escaped, else written to out */
+struct slice json_name_read(struct slice raw, char out[static LIMIT_JSON_NAME]);
+/* Equal but for the case of letters. Beyond ASCII this knows the four characters that some
+ * languages fold into ASCII letters (U+017F, U+212A, U+0130, U+0131). */
+bool json_name_alike(struct slice name, struct slice wanted);
+/* a name short enough for a sentence, cut between characters */
+struct slice json_name_shown(struct slice raw);

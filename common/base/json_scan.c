@@ -1,0 +1,372 @@
+/*
+ * json_scan — the walk over a body.
+ *
+ * Objects on the way to a wanted member are walked by name, one call deep each; everything
+ * else is skipped by a loop that keeps its open brackets in the bits of one word.
+ */
+#include "common/base/json_scan.h"
+
+#include <stdio.h>
+
+#include "common/base/json_name.h"
+#include "common/base/json_token.h"
+#include "common/base/limits.h"
+
+#define NODES 96 /* wants and their parents: three segments each, all different */
+#define NONE 0xFF
+
+/* the wanted paths as a tree of names */
+struct node {
+    struct slice name;
+    uint8_t child; /* first, or NONE */
+    uint8_t next;  /* sibling, or NONE */
+    uint8_t want;  /* index, or NONE */
+};
+
+struct scan {
+    const char *start;
+    const char *end;
+    struct json_hit *hits;
+    struct json_scan_problem *problem; /* NULL: nobody asks */
+    struct json_fault fault;
+    struct node nodes[NODES];
+    uint8_t node_count;
+};
+
+_Static_assert(LIMIT_JSON_DEPTH <= 64, "open brackets are bits of one word");
+
+/* Without the initial zeroing of the release flags: kilobytes that are written before they are
+ * read, once for each request. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SCRATCH __attribute__((uninitialized))
+#else
+#define SCRATCH
+#endif
+
+/* ---- the wanted paths ---- */
+
+static uint8_t add_node(struct scan *s, uint8_t parent, struct slice name)
+{
+    MUST(s->node_count < NODES);
+    uint8_t at = s->node_count++;
+    s->nodes[at] = (struct node){.name = name, .child = NONE, .next = NONE, .want = NONE};
+    if (parent != NONE) {
+        s->nodes[at].next = s->nodes[parent].child;
+        s->nodes[parent].child = at;
+    }
+    return at;
+}
+
+static uint8_t child_named(const struct scan *s, uint8_t parent, struct slice name)
+{
+    uint8_t at = s->nodes[parent].child;
+    while (at != NONE && !slice_eq(s->nodes[at].name, name))
+        at = s->nodes[at].next;
+    return at;
+}
+
+static void add_want(struct scan *s, const char *path, uint8_t index)
+{
+    struct slice rest = slice_str(path), name;
+    uint8_t at = 0;
+    while (slice_split(&rest, '.', &name)) {
+        uint8_t child = child_named(s, at, name);
+        at = child != NONE ? child : add_node(s, at, name);
+    }
+    MUST(s->nodes[at].want == NONE);
+    s->nodes[at].want = index;
+}
+
+/* ---- refusals ---- */
+
+static const char *fail(struct scan *s, const char *at, const char *what)
+{
+    s->fault = (struct json_fault){at, what};
+    return NULL;
+}
+
+static const char *fail_named(struct scan *s, const char *at, const char *fmt, struct slice name,
+                              struct slice other)
+{
+    struct slice shown = json_name_shown(name);
+    s->fault = (struct json_fault){at, NULL};
+    if (s->problem) /* the formats are literals of this file */
+        snprintf(s->problem->text, sizeof(s->problem->text), fmt, SLICE_ARG(shown),
+                 SLICE_ARG(other));
+    return NULL;
+}
+
+static void report(struct scan *s)
+{
+    if (!s->problem)
+        return;
+    s->problem->at = (size_t)(s->fault.at - s->start);
+    if (s->fault.what)
+        snprintf(s->problem->text, sizeof(s->problem->text), "%s at byte %zu", s->fault.what,
+                 s->problem->at);
+}
+
+/* ---- values nobody looks into ---- */
+
+static const char *pass_simple(struct scan *s, const char *p)
+{
+    switch (*p) {
+    case '"':
+        return json_token_string(p, s->end, &s->fault);
+    case 't':
+    case 'f':
+    case 'n':
+        return json_token_word(p, s->end, &s->fault);
+    default:
+        return json_token_number(p, s->end, &s->fault);
+    }
+}
+
+/* a name, its colon and the space around it: returns where the value starts */
+static const char *pass_name(struct scan *s, const char *p, struct slice *ret_raw)
+{
+    if (p == s->end || *p != '"')
+        return fail(s, p, "a member name was expected");
+    const char *behind = json_token_string(p, s->end, &s->fault);
+    if (!behind)
+        return NULL;
+    *ret_raw = slice_of(p + 1, (size_t)(behind - p) - 2);
+    p = json_token_space(behind, s->end);
+    if (p == s->end || *p != ':')
+        return fail(s, p, "a colon was expected");
+    return json_token_space(p + 1, s->end);
+}
+
+struct brackets {
+    uint64_t objects; /* bit i: the bracket at level i is a brace */
+    int level;
+    int room; /* how many may still be opened */
+};
+
+/* Behind an opening bracket: the first thing inside, or behind the bracket where it is empty. */
+static const char *enter(struct scan *s, const char *p, struct brackets *b, bool *closed)
+{
+    bool object = *p == '{';
+    if (b->room == 0)
+        return fail(s, p, "deeper than allowed");
+    p = json_token_space(p + 1, s->end);
+    *closed = p < s->end && *p == (object ? '}' : ']');
+    if (*closed)
+        return p + 1;
+    b->objects = b->objects << 1 | object;
+    b->level++;
+    b->room--;
+    return p;
+}
+
+/* Behind a value inside brackets: behind the comma, or behind the closing bracket. */
+static const char *leave(struct scan *s, const char *p, struct brackets *b, bool *closed)
+{
+    bool object = b->objects & 1;
+    p = json_token_space(p, s->end);
+    *closed = p < s->end && *p == (object ? '}' : ']');
+    if (*closed) {
+        b->objects >>= 1;
+        b->level--;
+        b->room++;
+        return p + 1;
+    }
+    if (p == s->end || *p != ',')
+        return fail(s, p, object ? "a comma or } was expected" : "a comma or ] was expected");
+    return json_token_space(p + 1, s->end);
+}
+
+static const char *pass_value(struct scan *s, const char *p, int depth)
+{
+    struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
+    struct slice name;
+    for (;;) {
+        bool complete = true;
+        if (b.objects & 1)
+            p = pass_name(s, p, &name);
+        if (!p)
+            return NULL;
+        if (p == s->end)
+            return fail(s, p, "a value was expected");
+        p = *p == '{' || *p == '[' ? enter(s, p, &b, &complete) : pass_simple(s, p);
+        while (p && complete && b.level)
+            p = leave(s, p, &b, &complete);
+        if (!p || (complete && b.level == 0))
+            return p;
+    }
+}
+
+/* ---- objects on the way to a wanted member ---- */
+
+static enum json_type type_of(char first)
+{
+    switch (first) {
+    case '{':
+        return JSON_SCAN_OBJECT;
+    case '[':
+        return JSON_SCAN_ARRAY;
+    case '"':
+        return JSON_SCAN_STRING;
+    case 't':
+        return JSON_SCAN_TRUE;
+    case 'f':
+        return JSON_SCAN_FALSE;
+    case 'n':
+        return JSON_SCAN_NULL;
+    default:
+        return JSON_SCAN_NUMBER;
+    }
+}
+
+/* The wanted child of this name, *ret NONE where it is not wanted; false where it is refused. */
+static bool choose(struct scan *s, uint8_t parent, struct slice raw, struct slice name,
+                   uint8_t *ret)
+{
+    for (uint8_t at = s->nodes[parent].child; at != NONE; at = s->nodes[at].next) {
+        struct slice wanted = s->nodes[at].name;
+        if (slice_eq(wanted, name)) {
+            *ret = at;
+            return true;
+        }
+        if (json_name_alike(name, wanted)) {
+            fail_named(s, raw.ptr - 1, "member \"%.*s\" is written differently from \"%.*s\"", raw,
+                       wanted);
+            return false;
+        }
+    }
+    *ret = NONE;
+    return true;
+}
+
+static bool meet_name(struct scan *s, struct json_names *names, uint8_t parent, struct slice raw,
+                      uint8_t *ret)
+{
+    SCRATCH char text[LIMIT_JSON_NAME];
+    if (raw.len > LIMIT_JSON_NAME) {
+        fail(s, raw.ptr - 1, "a member name is too long");
+        return false;
+    }
+    struct slice name = json_name_read(raw, text);
+    if (!choose(s, parent, raw, name, ret))
+        return false;
+    enum err e = json_names_add(names, raw, name);
+    if (e == ERR_EXISTS)
+        fail_named(s, raw.ptr - 1, "duplicate member \"%.*s\"%.*s", raw, SLICE_NONE);
+    else if (e)
+        fail(s, raw.ptr - 1, "an object has too many members");
+    return e == ERR_OK;
+}
+
+static const char *walk_object(struct scan *s, const char *p, uint8_t node, int depth);
+
+static const char *walk_member(struct scan *s, const char *p, struct json_names *names,
+                               uint8_t parent, int depth)
+{
+    const char *start = p;
+    struct slice raw;
+    uint8_t node;
+    p = pass_name(s, p, &raw);
+    if (!p || !meet_name(s, names, parent, raw, &node))
+        return NULL;
+    if (p == s->end)
+        return fail(s, p, "a value was expected");
+    const char *value = p;
+    bool inner = node != NONE && s->nodes[node].child != NONE && *p == '{';
+    p = inner ? walk_object(s, p, node, depth) : pass_value(s, p, depth);
+    if (p && node != NONE && s->nodes[node].want != NONE)
+        s->hits[s->nodes[node].want] =
+            (struct json_hit){.type = type_of(*value),
+                              .raw = slice_of(value, (size_t)(p - value)),
+                              .member = slice_of(start, (size_t)(p - start))};
+    return p;
+}
+
+/* depth: brackets open around this one */
+static const char *walk_object(struct scan *s, const char *p, uint8_t node, int depth)
+{
+    SCRATCH struct json_names names;
+    json_names_init(&names, s->start);
+    struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
+    bool closed;
+    p = enter(s, p, &b, &closed);
+    while (p && !closed) {
+        p = walk_member(s, p, &names, node, depth + 1);
+        if (p)
+            p = leave(s, p, &b, &closed);
+    }
+    return p;
+}
+
+enum err json_scan(struct slice body, const char *const *wants, size_t n, struct json_hit *hits,
+                   enum json_type *root, struct json_scan_problem *problem)
+{
+    SCRATCH struct scan s;
+    s.start = body.ptr ? body.ptr : "";
+    s.end = s.start + body.len;
+    s.hits = hits;
+    s.problem = problem;
+    s.node_count = 0;
+    MUST(n <= JSON_SCAN_WANTS && body.len < UINT32_MAX);
+    add_node(&s, NONE, SLICE_NONE);
+    for (size_t i = 0; i < n; i++) {
+        add_want(&s, wants[i], (uint8_t)i);
+        hits[i] = (struct json_hit){.type = JSON_SCAN_ABSENT};
+    }
+
+    const char *value = json_token_space(s.start, s.end), *p;
+    if (value == s.end)
+        p = fail(&s, value, "a value was expected");
+    else
+        p = n && *value == '{' ? walk_object(&s, value, 0, 0) : pass_value(&s, value, 0);
+    if (p) {
+        p = json_token_space(p, s.end);
+        if (p != s.end)
+            p = fail(&s, p, "something stands behind the value");
+    }
+    if (!p) {
+        report(&s);
+        return ERR_INVALID;
+    }
+    *root = type_of(*value);
+    return ERR_OK;
+}
+
+/* ---- reading hits ---- */
+
+enum err json_scan_text(const struct json_hit *hit, char *out, size_t cap, struct slice *ret)
+{
+    if (hit->type != JSON_SCAN_STRING)
+        return ERR_INVALID;
+    struct slice inside = slice_of(hit->raw.ptr + 1, hit->raw.len - 2);
+    if (inside.len > cap)
+        return ERR_TOO_BIG;
+    *ret = slice_of(out, json_token_unescape(inside, out));
+    return ERR_OK;
+}
+
+enum err json_scan_u64(const struct json_hit *hit, uint64_t *ret)
+{
+    return hit->type == JSON_SCAN_NUMBER ? slice_u64(hit->raw, ret) : ERR_INVALID;
+}
+
+bool json_scan_item(struct slice *rest, struct json_hit *ret)
+{
+    /* At the start there is the bracket, later the comma behind the item before. */
+    const char *end = rest->ptr + rest->len;
+    const char *p = json_token_space(rest->ptr, end);
+    if (p == end || (*p != '[' && *p != ','))
+        return false;
+    p = json_token_space(p + 1, end);
+    if (p == end || *p == ']')
+        return false;
+    SCRATCH struct scan s;
+    s.start = p;
+    s.end = end;
+    s.problem = NULL;
+    const char *behind = pass_value(&s, p, 0);
+    MUST(behind);
+    struct slice raw = slice_of(p, (size_t)(behind - p));
+    *ret = (struct json_hit){.type = type_of(*p), .raw = raw, .member = raw};
+    *rest = slice_of(behind, (size_t)(end - behind));
+    return true;
+}

@@ -1,0 +1,336 @@
+/*
+ * json_token — long runs sixteen bytes at a time, everything rare byte by byte.
+ */
+#include "common/base/json_token.h"
+
+#include "common/base/utf8.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define BLOCK 16
+
+static const char *refuse(struct json_fault *fault, const char *at, const char *what)
+{
+    *fault = (struct json_fault){at, what};
+    return NULL;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* What stands for itself in a string: printable ASCII but quote and backslash. */
+static bool is_plain(char c)
+{
+    return (signed char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+#if defined(__SSE2__)
+
+/* a bit for each of 16 bytes that is not plain; bytes from 0x80 show by their own top bit */
+static unsigned stops_in(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    /* signed: true for controls and for every byte from 0x80 */
+    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
+}
+
+static unsigned words_in(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i a =
+        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\n')));
+    __m128i b = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\r')),
+                             _mm_cmpeq_epi8(v, _mm_set1_epi8('\t')));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(a, b)) ^ 0xFFFFu;
+}
+
+static const char *skip_blocks(const char *p, const char *end, unsigned (*stops)(const char *))
+{
+    while (end - p >= BLOCK) {
+        unsigned mask = stops(p);
+        if (mask)
+            return p + __builtin_ctz(mask);
+        p += BLOCK;
+    }
+    return p;
+}
+
+static const char *skip_plain_blocks(const char *p, const char *end)
+{
+    return skip_blocks(p, end, stops_in);
+}
+
+static const char *skip_space_blocks(const char *p, const char *end)
+{
+    return skip_blocks(p, end, words_in);
+}
+
+#elif defined(__aarch64__)
+
+static const char *skip_plain_blocks(const char *p, const char *end)
+{
+    while (end - p >= BLOCK) {
+        int8x16_t v = vld1q_s8((const int8_t *)p);
+        uint8x16_t stop =
+            vorrq_u8(vcltq_s8(v, vdupq_n_s8(0x20)),
+                     vorrq_u8(vceqq_s8(v, vdupq_n_s8('"')), vceqq_s8(v, vdupq_n_s8('\\'))));
+        if (vmaxvq_u8(stop))
+            break; /* the byte loop finds which */
+        p += BLOCK;
+    }
+    return p;
+}
+
+static const char *skip_space_blocks(const char *p, const char *end)
+{
+    (void)end;
+    return p;
+}
+
+#else
+
+static const char *skip_plain_blocks(const char *p, const char *end)
+{
+    (void)end;
+    return p;
+}
+
+static const char *skip_space_blocks(const char *p, const char *end)
+{
+    (void)end;
+    return p;
+}
+
+#endif
+
+const char *json_token_space(const char *p, const char *end)
+{
+    /* Compact text has none, pretty text a newline and a few blanks: both end before a block. */
+    for (int i = 0; i < 4; i++) {
+        if (p == end || !is_space(*p))
+            return p;
+        p++;
+    }
+    p = skip_space_blocks(p, end);
+    while (p < end && is_space(*p))
+        p++;
+    return p;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* four hex digits at p; -1 where there are not four */
+static int32_t hex4(const char *p, const char *end)
+{
+    int32_t unit = 0;
+    if (end - p < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        int value = hex_value(p[i]);
+        if (value < 0)
+            return -1;
+        unit = unit << 4 | value;
+    }
+    return unit;
+}
+
+static bool is_high(int32_t unit)
+{
+    return unit >= 0xD800 && unit < 0xDC00;
+}
+
+static bool is_low(int32_t unit)
+{
+    return unit >= 0xDC00 && unit < 0xE000;
+}
+
+static const char *pass_unicode(const char *p, const char *end, struct json_fault *fault)
+{
+    int32_t unit = hex4(p + 2, end);
+    if (unit < 0)
+        return refuse(fault, p, "a \\u escape wants four hex digits");
+    if (!is_high(unit) && !is_low(unit))
+        return p + 6;
+    /* RFC 8259 leaves half a pair to the reader, and readers differ: so it is refused. */
+    bool paired =
+        is_high(unit) && end - p >= 12 && p[6] == '\\' && p[7] == 'u' && is_low(hex4(p + 8, end));
+    return paired ? p + 12 : refuse(fault, p, "half of a surrogate pair");
+}
+
+static const char *pass_escape(const char *p, const char *end, struct json_fault *fault)
+{
+    if (end - p < 2)
+        return refuse(fault, p, "a string does not end");
+    switch (p[1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return p + 2;
+    case 'u':
+        return pass_unicode(p, end, fault);
+    default:
+        return refuse(fault, p, "an unknown escape in a string");
+    }
+}
+
+static const char *pass_wide(const char *p, const char *end, struct json_fault *fault)
+{
+    while (p < end && (signed char)*p < 0) {
+        size_t n = utf8_char((const unsigned char *)p, (size_t)(end - p));
+        if (n == 0)
+            return refuse(fault, p, "invalid UTF-8");
+        p += n;
+    }
+    return p;
+}
+
+static const char *skip_plain(const char *p, const char *end)
+{
+    p = skip_plain_blocks(p, end);
+    while (p < end && is_plain(*p))
+        p++;
+    return p;
+}
+
+const char *json_token_string(const char *p, const char *end, struct json_fault *fault)
+{
+    const char *start = p++;
+    for (;;) {
+        p = skip_plain(p, end);
+        if (p == end)
+            return refuse(fault, start, "a string does not end");
+        if (*p == '"')
+            return p + 1;
+        if (*p == '\\')
+            p = pass_escape(p, end, fault);
+        else if ((signed char)*p < 0)
+            p = pass_wide(p, end, fault);
+        else
+            return refuse(fault, p, "a control character in a string");
+        if (!p)
+            return NULL;
+    }
+}
+
+static bool is_digit(const char *p, const char *end)
+{
+    return p < end && *p >= '0' && *p <= '9';
+}
+
+static const char *skip_digits(const char *p, const char *end)
+{
+    while (is_digit(p, end))
+        p++;
+    return p;
+}
+
+const char *json_token_number(const char *p, const char *end, struct json_fault *fault)
+{
+    const char *start = p;
+    p += *p == '-';
+    if (!is_digit(p, end))
+        return refuse(fault, start, "not a JSON value");
+    if (*p == '0' && is_digit(p + 1, end))
+        return refuse(fault, start, "a number with a leading zero");
+    p = skip_digits(p, end);
+    if (p < end && *p == '.') {
+        if (!is_digit(++p, end))
+            return refuse(fault, start, "a number without digits behind its point");
+        p = skip_digits(p, end);
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        p++;
+        p += p < end && (*p == '+' || *p == '-');
+        if (!is_digit(p, end))
+            return refuse(fault, start, "a number without digits in its exponent");
+        p = skip_digits(p, end);
+    }
+    return p;
+}
+
+const char *json_token_word(const char *p, const char *end, struct json_fault *fault)
+{
+    static const struct slice words[] = {{"null", 4}, {"true", 4}, {"false", 5}};
+    struct slice rest = slice_of(p, (size_t)(end - p));
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (slice_starts(rest, words[i]))
+            return p + words[i].len;
+    }
+    return refuse(fault, p, "not a JSON value");
+}
+
+static size_t unescape_unicode(const char *p, const char *end, char *out, size_t *wrote)
+{
+    uint32_t point = (uint32_t)hex4(p + 2, end);
+    size_t read = 6;
+    if (is_high((int32_t)point)) {
+        point = 0x10000 + ((point - 0xD800) << 10) + ((uint32_t)hex4(p + 8, end) - 0xDC00);
+        read = 12;
+    }
+    char text[4];
+    *wrote = utf8_put(point, text);
+    memcpy(out, text, *wrote);
+    return read;
+}
+
+static char unescape_letter(char c)
+{
+    switch (c) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return c;
+    }
+}
+
+size_t json_token_unescape(struct slice raw, char *out)
+{
+    const char *p = raw.ptr, *end = raw.ptr + raw.len;
+    char *to = out;
+    while (p < end) {
+        const char *slash = memchr(p, '\\', (size_t)(end - p));
+        size_t plain = (size_t)((slash ? slash : end) - p);
+        memcpy(to, p, plain);
+        to += plain;
+        p += plain;
+        if (!slash)
+            break;
+        if (p[1] == 'u') {
+            size_t wrote;
+            p += unescape_unicode(p, end, to, &wrote);
+            to += wrote;
+        } else {
+            *to++ = unescape_letter(p[1]);
+            p += 2;
+        }
+    }
+    return (size_t)(to - out);
+}
