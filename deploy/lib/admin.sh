@@ -1,0 +1,44 @@
+# admin: the script's one door to the control plane's admin API.
+
+# admin METHOD PATH [JSON]: sets admin_status and admin_body; fails when nobody answers. Token and
+# body reach curl through a file descriptor, since both can be secrets and arguments are public.
+admin() {
+    local answer
+    answer=$(admin_config "$1" "$2" "${3:-}" |
+        curl -sS --noproxy '*' --max-time 30 -K - -w '\n%{http_code}' 2>&1) || {
+        admin_status=000
+        admin_body=$answer
+        return 1
+    }
+    admin_status=${answer##*$'\n'}
+    admin_body=${answer%$'\n'*}
+}
+
+admin_config() {
+    printf 'request = "%s"\nurl = "%s%s"\n' "$1" "$gh_admin_url" "$2"
+    printf 'header = "authorization: Bearer %s"\n' "$gh_admin_token"
+    if [ -n "$3" ]; then
+        local body=${3//\\/\\\\}
+        printf 'header = "content-type: application/json"\n'
+        printf 'data-raw = "%s"\n' "${body//\"/\\\"}"
+    fi
+}
+
+# admin_must METHOD PATH [JSON]: a 2xx, or the end with what the control plane said
+admin_must() {
+    if ! admin "$@" || [[ $admin_status != 2* ]]; then
+        die $EXIT_START "The control plane refused $1 $2 (status $admin_status): $admin_body"
+    fi
+}
+
+# admin_text NAME: the first member of that name in the answer, where it is a plain string
+admin_text() {
+    printf '%s' "$admin_body" | grep -o "\"$1\" *: *\"[^\"\\\\]*\"" | head -n 1 |
+        sed 's/.*: *"//; s/"$//'
+}
+
+# json_string TEXT: with its quotes
+json_string() {
+    local text=${1//\\/\\\\}
+    printf '"%s"' "${text//\"/\\\"}"
+}

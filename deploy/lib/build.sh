@@ -1,0 +1,82 @@
+# build: cmake and ninja, with progress on the terminal and everything else in a log.
+
+# As the clone's owner where root builds somebody else's clone, so that build/ stays theirs.
+builder_run() {
+    local owner
+    owner=$(stat -c %U "$gh_root")
+    if [ "$EUID" -ne 0 ] || [ "$owner" = root ] || [ "$owner" = UNKNOWN ] ||
+        ! setpriv --reuid="$owner" --clear-groups test -w "$gh_root" 2>/dev/null ||
+        { [ -e "$1" ] && [ "$(stat -c %U "$1")" != "$owner" ]; }; then
+        shift
+        "$@"
+        return
+    fi
+    shift
+    setpriv --reuid="$owner" --regid="$(id -g "$owner")" --init-groups \
+        env HOME="$(getent passwd "$owner" | cut -d: -f6)" "$@"
+}
+
+build_folder() {
+    if [ "$1" = release ] && [ -n "${GATEHOUSE_BUILD:-}" ]; then
+        case $GATEHOUSE_BUILD in
+        /*) printf '%s' "$GATEHOUSE_BUILD" ;;
+        *) printf '%s/%s' "$gh_root" "$GATEHOUSE_BUILD" ;;
+        esac
+    else
+        printf '%s/build/%s' "$gh_root" "$1"
+    fi
+}
+
+# build PRESET TARGET...
+build() {
+    local preset=$1 folder log
+    shift
+    folder=$(build_folder "$preset")
+    log=$gh_setup/build-$preset.log
+    step "Building ($preset): ${*:-everything}"
+    : >"$log"
+    if [ ! -e "$folder/build.ninja" ]; then
+        local cache=()
+        if command -v ccache >/dev/null; then cache=(-DCMAKE_C_COMPILER_LAUNCHER=ccache); fi
+        builder_run "$folder" cmake -S "$gh_root" -B "$folder" --preset "$preset" "${cache[@]}" \
+            >>"$log" 2>&1 || build_failed "$log"
+    fi
+    builder_run "$folder" env NINJA_STATUS='[%f/%t] ' ninja -C "$folder" "$@" 2>&1 </dev/null |
+        tee -a "$log" | build_progress | show_progress >&"$gh_progress" || build_failed "$log"
+}
+
+build_progress() {
+    awk 'match($0, /^\[[0-9]+\/[0-9]+\] /) {
+        split(substr($0, 2, RLENGTH - 3), n, "/")
+        text = substr($0, RLENGTH + 1); sub(/.*\//, "", text)
+        printf "%d %d of %d, %s\n", n[1] * 100 / n[2], n[1], n[2], text; fflush() }'
+}
+
+build_failed() {
+    show_end_of "$1" 40
+    die $EXIT_BUILD "The build failed; all of it is in $1."
+}
+
+readonly BUILD_PROGRAMS='gatehouse-controlplane gatehouse-dataplane gatehouse-supervisor'
+readonly BUILD_DEMO='demo-provider demo-mcp demo-api'
+
+# Running programs are copies: a rebuild never pulls the file from under a process, and the
+# unprivileged user reaches them even where it does not reach the clone.
+build_install() {
+    local program from
+    from=$(build_folder release)/bin
+    for program in "$@"; do
+        cmp -s "$from/$program" "$gh_place/bin/$program" && continue
+        install -m 0755 "$from/$program" "$gh_place/bin/.$program"
+        mv -f "$gh_place/bin/.$program" "$gh_place/bin/$program"
+    done
+    rm -rf "$gh_place/migrations.new"
+    mkdir "$gh_place/migrations.new"
+    install -m 0644 "$gh_root"/migrations/*.sql "$gh_place/migrations.new/"
+    if diff -rq "$gh_place/migrations.new" "$gh_place/migrations" >/dev/null; then
+        rm -rf "$gh_place/migrations.new"
+    else
+        rm -rf "$gh_place/migrations"
+        mv "$gh_place/migrations.new" "$gh_place/migrations"
+    fi
+}

@@ -1,0 +1,100 @@
+# demo: a model provider, an MCP server and a company API of our own, and an agent that may use
+# them, so that the first request through each gate needs nothing from anywhere else.
+
+demo_entry() {
+    process_write 20 "$1" 10 TERM <<END
+env LANG=C.UTF-8
+arg $gh_place/bin/$1
+arg --listen
+arg 127.0.0.1:$(port_of "$1")
+END
+}
+
+demo_start() {
+    step 'Starting the demo backends'
+    local name
+    for name in $BUILD_DEMO; do demo_entry "$name"; done
+    processes_apply
+    for name in $BUILD_DEMO; do
+        process_wait "$name" 30 answers "http://127.0.0.1:$(port_of "$name")/healthz"
+    done
+}
+
+# The backends are on loopback, which the egress door refuses unless an owner allows it.
+readonly DEMO_LOOPBACK='"allow_cidrs":["127.0.0.0/8"]'
+
+demo_objects() {
+    step 'Creating the demo team, agent, key and grants'
+    local provider=http://127.0.0.1:$(port_of demo-provider)/v1
+    local mcp=http://127.0.0.1:$(port_of demo-mcp)/mcp
+    local api=http://127.0.0.1:$(port_of demo-api)
+    object teams demo '{"name":"demo"}'
+    object agents demo-agent '{"name":"demo-agent","team":"demo"}'
+    object providers demo "{\"name\":\"demo\",\"dialect\":\"openai\",\"base_url\":\"$provider\",
+        \"credentials\":[{\"name\":\"main\",\"secret\":\"sk-demo\"}],$DEMO_LOOPBACK}"
+    object models demo-chat '{"name":"demo-chat","strategy":"fallback",
+        "targets":[{"provider":"demo","model":"demo-chat"}],
+        "price":{"input_per_mtok":0.15,"output_per_mtok":0.60,"cache_read_per_mtok":0.075}}'
+    object mcp-servers demo-tools "{\"name\":\"demo-tools\",\"transport\":\"streamable-http\",
+        \"url\":\"$mcp\",$DEMO_LOOPBACK}"
+    object api-services demo-api "{\"name\":\"demo-api\",\"base_url\":\"$api\",
+        \"credential\":{\"header\":\"authorization\",\"secret\":\"Bearer demo-api-secret\"},
+        \"routes\":[{\"methods\":[\"GET\",\"POST\"],\"path\":\"/customers/**\"}],$DEMO_LOOPBACK}"
+    object grants demo-tools '{"agent":"demo-agent","server":"demo-tools","tools":["*"]}'
+    object grants demo-api '{"agent":"demo-agent","service":"demo-api"}'
+    demo_providers_from_environment
+    demo_key
+}
+
+# The key is shown once, when it is made, and kept for gatehouse.env. Lost here, it is made anew.
+demo_key() {
+    gh_key=$(person_read "$gh_place/secrets/demo-agent.key" 2>/dev/null) || true
+    [ -z "$gh_key" ] || return 0
+    local name
+    name="demo-agent key $(random_hex | cut -c1-6)"
+    admin_must POST /admin/v1/keys \
+        "{\"name\":\"$name\",\"agent\":\"demo-agent\",\"models\":[\"*\"]}"
+    gh_key=$(admin_text key)
+    printf '%s\n' "$gh_key" | person_write "$gh_place/secrets/demo-agent.key" 600
+}
+
+# The caller's own account at OpenAI, where the environment has a key for it.
+demo_providers_from_environment() {
+    if [ -n "${OPENAI_API_KEY:-}" ]; then
+        object providers openai "{\"name\":\"openai\",\"dialect\":\"openai\",
+            \"base_url\":\"https://api.openai.com/v1\",
+            \"credentials\":[{\"name\":\"main\",\"secret\":$(json_string "$OPENAI_API_KEY")}]}"
+        object models gpt-4o-mini '{"name":"gpt-4o-mini","strategy":"fallback",
+            "targets":[{"provider":"openai","model":"gpt-4o-mini"}],
+            "price":{"input_per_mtok":0.15,"output_per_mtok":0.60,"cache_read_per_mtok":0.075}}'
+        note 'OPENAI_API_KEY is set: the provider openai and the model gpt-4o-mini are registered'
+    fi
+    if [ -n "${ANTHROPIC_API_KEY:-}" ]; then
+        note 'ANTHROPIC_API_KEY is set, but the Anthropic dialect comes later; it was not used'
+    fi
+    if [ -n "${GEMINI_API_KEY:-}" ]; then
+        note 'GEMINI_API_KEY is set, but the Gemini dialect comes later; it was not used'
+    fi
+}
+
+# One command for each gate, all in one session, and the session's spans. Each works as printed.
+demo_usage() {
+    local url=http://127.0.0.1:$(port_of dataplane)
+    cat <<END
+
+One request through each gate, all in the session \`demo\`:
+
+  # AI gate
+  curl -s $url/v1/chat/completions -H 'authorization: Bearer $gh_key' -H 'x-gatehouse-session: demo' -H 'content-type: application/json' -d '{"model":"demo-chat","messages":[{"role":"user","content":"Hello"}]}'
+
+  # tool gate
+  curl -s $url/mcp/demo-tools -H 'authorization: Bearer $gh_key' -H 'x-gatehouse-session: demo' -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"message":"Hello"}}}'
+
+  # API gate
+  curl -s $url/api/demo-api/customers/1 -H 'authorization: Bearer $gh_key' -H 'x-gatehouse-session: demo'
+
+  # what all three left behind
+  curl -s $gh_admin_url/admin/v1/sessions/demo/spans -H "authorization: Bearer \$(cat $gh_place/secrets/admin.token)"
+
+END
+}

@@ -1,0 +1,82 @@
+# planes: the control plane and the data planes, as entries, and how a data plane is enrolled.
+
+controlplane_start() {
+    step 'Starting the control plane'
+    secret_make master.key
+    controlplane_entry
+    processes_apply
+    process_wait controlplane 60 answers "$gh_admin_url/readyz"
+    gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || true
+    [ -n "$gh_admin_token" ] || die $EXIT_START \
+        "There is no admin token in $gh_place/secrets/admin.token. It is written once, when a" \
+        'database is new; this database belongs to an earlier installation.'
+    admin GET /admin/v1/rollout || true
+    [ "$admin_status" = 200 ] || die $EXIT_START \
+        "The control plane does not accept the token in $gh_place/secrets/admin.token" \
+        "(status $admin_status): was the database changed under it?"
+}
+
+controlplane_entry() {
+    process_write 30 controlplane 40 TERM <<END
+env LANG=C.UTF-8
+env GATEHOUSE_ADMIN_LISTEN=127.0.0.1:$(port_of controlplane)
+env GATEHOUSE_CHANNEL_PUSH=127.0.0.1:$(port_of push)
+env GATEHOUSE_CHANNEL_REQUEST=127.0.0.1:$(port_of request)
+env GATEHOUSE_DATABASE_URL=$gh_run_url
+env GATEHOUSE_DATABASE_OWNER_URL=$gh_owner_url
+env GATEHOUSE_MASTER_KEY_FILE=$gh_place/secrets/master.key
+env GATEHOUSE_ADMIN_TOKEN_FILE=$gh_place/secrets/admin.token
+env GATEHOUSE_STATE_DIR=$gh_place/controlplane
+env GATEHOUSE_MIGRATIONS_DIR=$gh_place/migrations
+arg $gh_place/bin/gatehouse-controlplane
+END
+}
+
+dataplanes_start() {
+    step "Starting $gh_planes data plane$([ "$gh_planes" = 1 ] || printf s)"
+    local n
+    for ((n = 1; n <= gh_planes; n++)); do
+        person_run mkdir -p -m 0700 "$gh_place/dataplanes/dp-$n"
+        secret_make "dp-$n.key"
+        dataplane_is_enrolled "$n" || dataplane_enrol "$n"
+        dataplane_entry "$n"
+    done
+    processes_forget_others
+    processes_apply
+    for ((n = 1; n <= gh_planes; n++)); do
+        process_wait "dp-$n" 60 answers "http://127.0.0.1:$(port_of dataplane $n)/readyz"
+    done
+}
+
+# It keeps its certificate among its state; a token is used once, for the first one.
+dataplane_is_enrolled() { person_has "$gh_place/dataplanes/dp-$1/certificate.pem"; }
+
+# A name that is taken (an attempt that ended half-way, or another installation on the same
+# database) is left alone; the plane gets a name beside it.
+dataplane_enrol() {
+    local name=dp-$1
+    admin POST /admin/v1/dataplanes "{\"name\":\"$name\",\"pool\":\"default\"}" || true
+    if [ "$admin_status" = 409 ]; then
+        name=dp-$1-$(random_hex | cut -c1-6)
+        admin_must POST /admin/v1/dataplanes "{\"name\":\"$name\",\"pool\":\"default\"}"
+    fi
+    [ "$admin_status" = 201 ] || die $EXIT_START \
+        "The control plane refused to enrol $name (status $admin_status): $admin_body"
+    admin_text enrolment_token | person_write "$gh_place/secrets/dp-$1.token" 600
+}
+
+dataplane_entry() {
+    # 45 seconds: it gives its clients 30 to finish
+    process_write 40 "dp-$1" 45 TERM <<END
+env LANG=C.UTF-8
+env GATEHOUSE_LISTEN=127.0.0.1:$(port_of dataplane "$1")
+env GATEHOUSE_METRICS_LISTEN=127.0.0.1:$(port_of metrics "$1")
+env GATEHOUSE_CHANNEL_PUSH=127.0.0.1:$(port_of push)
+env GATEHOUSE_CHANNEL_REQUEST=127.0.0.1:$(port_of request)
+env GATEHOUSE_ADMIN_URL=$gh_admin_url
+env GATEHOUSE_ENROLMENT_TOKEN_FILE=$gh_place/secrets/dp-$1.token
+env GATEHOUSE_STATE_DIR=$gh_place/dataplanes/dp-$1
+env GATEHOUSE_STATE_KEY_FILE=$gh_place/secrets/dp-$1.key
+arg $gh_place/bin/gatehouse-dataplane
+END
+}

@@ -1,0 +1,85 @@
+# ports: the one base all ports follow from, and who sits on one of them.
+
+# The variable wins; without it an installation keeps the base it had.
+ports_choose() {
+    gh_base=${GATEHOUSE_PORT_BASE:-}
+    if [ -z "$gh_base" ] && [ -s "$gh_home/port-base" ]; then gh_base=$(<"$gh_home/port-base"); fi
+    gh_base=${gh_base:-8080}
+    if ! [[ $gh_base =~ ^[1-9][0-9]{3,4}$ ]] || [ "$gh_base" -lt 1024 ] ||
+        [ $((gh_base + 10 * gh_planes + 4)) -gt 65535 ]; then
+        die $EXIT_USAGE "GATEHOUSE_PORT_BASE must be a number from 1024 up that leaves room for" \
+            "every port below 65536, not '$gh_base'."
+    fi
+}
+
+ports_remember() { printf '%s\n' "$gh_base" >"$gh_home/port-base"; }
+
+# port_of WHAT [N]: N counts the data planes from 1
+port_of() {
+    local offset
+    case $1 in
+    dataplane) offset=$((10 * (${2:-1} - 1))) ;;
+    metrics) offset=$((10 * (${2:-1} - 1) + 4)) ;;
+    controlplane) offset=1 ;;
+    push) offset=2 ;;
+    request) offset=3 ;;
+    demo-provider) offset=5 ;;
+    demo-mcp) offset=6 ;;
+    demo-api) offset=7 ;;
+    postgres) offset=8 ;;
+    esac
+    printf '%d' $((gh_base + offset))
+}
+
+# The inode of the socket that listens on a port, from the kernel's own tables: it is there before
+# any package is (state 0A is LISTEN).
+port_inode() {
+    local hex
+    hex=$(printf ':%04X' "$1")
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }'
+}
+
+# "PID NAME" of the holder, or nothing where it is somebody else's and we are not root
+port_holder() {
+    local link pid
+    # find complains of processes that end while it looks
+    link=$(find /proc/[0-9]*/fd -maxdepth 1 -lname "socket:\[$1\]" -print -quit 2>/dev/null) || true
+    [ -n "$link" ] || return 0
+    pid=${link#/proc/}
+    pid=${pid%%/*}
+    printf '%s %s' "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null || true)"
+}
+
+# port_need PORT WHAT: free, or held by this installation itself
+port_need() {
+    local inode holder
+    inode=$(port_inode "$1")
+    [ -n "$inode" ] || return 0
+    holder=$(port_holder "$inode")
+    if [ -z "$holder" ]; then
+        die $EXIT_PORT "Port $1 ($2) is taken by a process of another user." \
+            "Stop it, or set GATEHOUSE_PORT_BASE (now $gh_base) to a free range."
+    fi
+    if ! process_is_ours "${holder%% *}"; then
+        die $EXIT_PORT "Port $1 ($2) is taken by ${holder#* } (process ${holder%% *})." \
+            "Stop it, or set GATEHOUSE_PORT_BASE (now $gh_base) to a free range."
+    fi
+}
+
+ports_need() {
+    local n
+    for ((n = 1; n <= gh_planes; n++)); do
+        port_need "$(port_of dataplane $n)" "data plane $n"
+        port_need "$(port_of metrics $n)" "health and metrics of data plane $n"
+    done
+    port_need "$(port_of controlplane)" 'control plane'
+    port_need "$(port_of push)" 'control channel, push'
+    port_need "$(port_of request)" 'control channel, request'
+    if [ "$gh_demo" = yes ]; then
+        port_need "$(port_of demo-provider)" 'demo model provider'
+        port_need "$(port_of demo-mcp)" 'demo MCP server'
+        port_need "$(port_of demo-api)" 'demo API'
+    fi
+    if database_is_private; then port_need "$(port_of postgres)" 'private PostgreSQL'; fi
+}

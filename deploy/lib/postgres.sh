@@ -1,0 +1,82 @@
+# postgres: the private cluster. PostgreSQL 15 on loopback, passwords by SCRAM, no Unix socket (its
+# path would be limited to 107 bytes, and TCP serves us all).
+
+readonly POSTGRES_BIN=/usr/lib/postgresql/15/bin
+
+postgres_folder() { printf '%s/postgres/15' "$gh_place"; }
+
+postgres_init() {
+    local folder
+    folder=$(postgres_folder)
+    person_run test -e "$folder/PG_VERSION" && return 0
+    step "Creating the private PostgreSQL cluster in $folder"
+    secret_make postgres.password
+    # beside, then renamed: an interrupted initdb leaves nothing that looks like a cluster
+    person_run rm -rf "$folder.new"
+    person_run "$POSTGRES_BIN/initdb" -D "$folder.new" --username=postgres \
+        --pwfile="$gh_place/secrets/postgres.password" --auth=scram-sha-256 \
+        --encoding=UTF8 --locale=C.UTF-8 >"$gh_setup/initdb.log" 2>&1 || {
+        show_end_of "$gh_setup/initdb.log"
+        die $EXIT_DATABASE 'initdb failed.'
+    }
+    person_run mv "$folder.new" "$folder"
+}
+
+# Every setting that differs from PostgreSQL's own default, here and nowhere else.
+postgres_settings() {
+    cat <<END
+listen_addresses=127.0.0.1
+port=$1
+unix_socket_directories=
+max_connections=60
+shared_buffers=128MB
+max_wal_size=512MB
+timezone=UTC
+log_timezone=UTC
+log_line_prefix=%m [%p] %q%u@%d 
+cluster_name=gatehouse
+END
+}
+
+postgres_lines() {
+    printf 'env LANG=C.UTF-8\nenv PATH=/usr/bin:/bin\n'
+    printf 'arg %s\narg -D\narg %s\n' "$POSTGRES_BIN/postgres" "$(postgres_folder)"
+    postgres_settings "$(port_of postgres)" | sed 's/^/arg -c\narg /'
+}
+
+# INT sends clients away and keeps what is committed.
+postgres_entry() { process_write 10 postgres 60 INT < <(postgres_lines); }
+
+postgres_answers() {
+    person_run "$POSTGRES_BIN/pg_isready" -q -h 127.0.0.1 -p "$(port_of postgres)"
+}
+
+postgres_start() {
+    postgres_init
+    postgres_entry
+    processes_apply
+    process_wait postgres 60 postgres_answers
+    postgres_roles
+}
+
+# The owner migrates; the run role has no DDL, and what it may do with each table is said by the
+# migrations. Passwords go in through the environment, never through an argument or a log.
+postgres_roles() {
+    secret_make owner.password
+    secret_make run.password
+    person_run env PGPASSWORD="$(person_read "$gh_place/secrets/postgres.password")" \
+        OWNER_PASSWORD="$(person_read "$gh_place/secrets/owner.password")" \
+        RUN_PASSWORD="$(person_read "$gh_place/secrets/run.password")" \
+        "$POSTGRES_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(port_of postgres)" \
+        -U postgres -d postgres -f - <"$gh_root/deploy/lib/roles.sql" \
+        >"$gh_setup/roles.log" 2>&1 || {
+        show_end_of "$gh_setup/roles.log"
+        die $EXIT_DATABASE 'The database and its roles could not be created.'
+    }
+}
+
+# postgres_url ROLE
+postgres_url() {
+    printf 'postgresql://gatehouse_%s:%s@127.0.0.1:%s/gatehouse' "$1" \
+        "$(person_read "$gh_place/secrets/$1.password")" "$(port_of postgres)"
+}

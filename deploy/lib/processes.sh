@@ -1,0 +1,145 @@
+# processes: what runs, written down as entries for the supervisor (deploy/supervisor/entry.h).
+#
+# Ranks: 10 postgres, 20 demo, 30 control plane, 40 data planes. Low starts first, high ends first.
+
+readonly PROCESS_LOG_LINES=20
+
+# A supervisor that is not there yet must not find last time's entries.
+processes_begin() {
+    [ -n "$(supervisor_pid)" ] || person_run find "$gh_place/run/processes" -type f -delete
+}
+
+# process_write RANK NAME GRACE SIGNAL < "env …" and "arg …" lines
+# The stamp covers the lines and the program itself: another build is another stamp, and another
+# stamp is a restart.
+process_write() {
+    local lines program stamp
+    lines=$(cat)
+    lines+=$'\n'"env GATEHOUSE_INSTALLATION=$gh_place"
+    program=$(sed -n 's/^arg //p' <<<"$lines" | head -n 1)
+    stamp=$({ printf '%s\n%s\n%s\n' "$lines" "$3" "$4"; cat "$program" "$gh_place"/migrations/*.sql; } |
+        sha256sum | cut -c1-32)
+    gh_stamps[$2]=$stamp
+    gh_entries+=("$1-$2")
+    printf 'stamp %s\nstop %s %s\n%s\n' "$stamp" "$4" "$3" "$lines" |
+        person_write "$gh_place/run/.$1-$2" 600
+    person_run mv -f "$gh_place/run/.$1-$2" "$gh_place/run/processes/$1-$2"
+}
+
+# Entries of this installation that this `up` did not write are no longer wanted.
+processes_forget_others() {
+    local file name wanted
+    for file in $(person_run ls "$gh_place/run/processes"); do
+        wanted=no
+        for name in "${gh_entries[@]}"; do
+            if [ "$name" = "$file" ]; then wanted=yes; fi
+        done
+        if [ "$wanted" = no ]; then person_run rm -f "$gh_place/run/processes/$file"; fi
+    done
+}
+
+supervisor_pid() {
+    local file=$gh_place/run/supervisor.pid
+    [ -s "$file" ] || return 0
+    # it holds the lock for as long as it lives
+    if ! flock -n -s "$file" true 2>/dev/null; then cat "$file"; fi
+}
+
+# Starts the supervisor, or tells it to look again.
+processes_apply() {
+    local pid stamp
+    pid=$(supervisor_pid)
+    stamp=$(sha256sum <"$gh_place/bin/gatehouse-supervisor")
+    if [ -n "$pid" ] && [ "$stamp" != "$(person_read "$gh_place/run/supervisor.stamp")" ]; then
+        note 'the supervisor itself has changed; everything restarts'
+        processes_end
+        pid=''
+    fi
+    if [ -n "$pid" ]; then
+        kill -HUP "$pid"
+        return
+    fi
+    person_run rm -f "$gh_place/run/status"
+    printf '%s\n' "$stamp" | person_write "$gh_place/run/supervisor.stamp" 600
+    # shellcheck disable=SC2016
+    person_run env GATEHOUSE_INSTALLATION="$gh_place" sh -c \
+        'exec setsid "$1/bin/gatehouse-supervisor" --folder "$1/run" --log-folder "$1/log" \
+            </dev/null >>"$1/log/supervisor.log" 2>&1' start "$gh_place" 8>&- &
+    disown
+}
+
+# process_field NAME FIELD: pid state restarts since stamp
+process_field() {
+    local pid state restarts since stamp name
+    while read -r name pid state restarts since stamp; do
+        if [ "$name" = "$1" ]; then
+            printf '%s' "${!2}"
+            return
+        fi
+    done < <(cat "$gh_place/run/status" 2>/dev/null)
+}
+
+process_names() { awk '{ print $1 }' "$gh_place/run/status" 2>/dev/null || true; }
+
+process_is_ours() {
+    [ -n "$(supervisor_pid)" ] || return 1
+    awk -v pid="$1" '$2 == pid { found = 1 } END { exit !found }' "$gh_place/run/status" 2>/dev/null
+}
+
+process_gave_up() {
+    show_end_of "$gh_place/log/$1.log" $PROCESS_LOG_LINES
+    die $EXIT_START "$2 Its log is $gh_place/log/$1.log."
+}
+
+# process_wait NAME SECONDS CHECK...: until the wanted build of it runs and the check says yes
+process_wait() {
+    local name=$1 seconds=$2 until=$((SECONDS + $2)) crashes
+    shift 2
+    while [ $SECONDS -lt $until ]; do
+        if [ "$(process_field "$name" stamp)" = "${gh_stamps[$name]}" ]; then
+            if [ "$(process_field "$name" state)" = running ] && "$@"; then return 0; fi
+            crashes=$(process_field "$name" restarts)
+            if [ "${crashes:-0}" -ge 4 ]; then
+                process_gave_up "$name" "$name does not stay up: it has ended $crashes times."
+            fi
+        fi
+        sleep 0.1
+    done
+    process_gave_up "$name" "$name was not ready within $seconds seconds."
+}
+
+answers() { curl -fs -o /dev/null --noproxy '*' --max-time 2 "$1"; }
+
+# Ends the supervisor, and with it everything: data planes, control plane, demo, postgres.
+processes_end() {
+    local pid until
+    pid=$(supervisor_pid)
+    if [ -n "$pid" ]; then
+        kill -TERM "$pid" 2>/dev/null ||
+            die $EXIT_FAILED "Process $pid may not be ended by $(id -un); use root or sudo."
+        until=$((SECONDS + 120))
+        while [ -n "$(supervisor_pid)" ]; do
+            [ $SECONDS -lt $until ] ||
+                die $EXIT_FAILED "Process $pid has not ended within two minutes; see $gh_place/log."
+            sleep 0.1
+        done
+    fi
+    processes_sweep
+}
+
+# What a supervisor that was killed outright left behind carries the installation's name.
+processes_sweep() {
+    local pid pids signal
+    for signal in TERM KILL; do
+        pids=''
+        for pid in /proc/[0-9]*; do
+            if grep -qzxF "GATEHOUSE_INSTALLATION=$gh_place" "$pid/environ" 2>/dev/null; then
+                pids+=" ${pid#/proc/}"
+            fi
+        done
+        [ -n "$pids" ] || return 0
+        # shellcheck disable=SC2086
+        kill -$signal $pids 2>/dev/null || true
+        sleep 2
+    done
+}

@@ -1,0 +1,63 @@
+# status: what runs, how it is, and which policy each data plane applies.
+
+# The port a process answers on, and where it is asked for its health.
+status_port() {
+    case $1 in
+    postgres | controlplane | demo-*) port_of "$1" ;;
+    dp-*) port_of dataplane "${1#dp-}" ;;
+    esac
+}
+
+status_health() {
+    case $1 in
+    postgres) if postgres_answers; then say ok; else say 'does not answer'; fi ;;
+    controlplane | dp-*) status_ask "http://127.0.0.1:$2" readyz ;;
+    *) status_ask "http://127.0.0.1:$2" healthz ;;
+    esac
+}
+
+status_ask() {
+    if answers "$1/$2"; then
+        say ok
+    elif [ "$2" = readyz ] && answers "$1/healthz"; then
+        say 'not ready'
+    else
+        say 'does not answer'
+    fi
+}
+
+status_line() {
+    local name=$1 state health='-' port
+    state=$(process_field "$name" state)
+    port=$(status_port "$name")
+    if [ "$state" = running ]; then health=$(status_health "$name" "$port"); fi
+    [ "$health" = ok ] || gh_all_well=no
+    printf '%-16s %-8s %-6s %-9s %-16s %-9s %s\n' "$name" "$(process_field "$name" pid)" "$port" \
+        "$state" "$health" "$(process_field "$name" restarts)" \
+        "$(date -d "@$(process_field "$name" since)" '+%F %T')"
+}
+
+status_rollout() {
+    gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || return 0
+    if admin GET /admin/v1/rollout && [ "$admin_status" = 200 ]; then
+        say ''
+        say "policy: $admin_body"
+    fi
+}
+
+status() {
+    say "Gatehouse in $gh_home"
+    if [ "$gh_place" != "$gh_home" ]; then say "its files lie in $gh_place"; fi
+    say "runs as $gh_person, ports from $gh_base, $gh_database database"
+    if [ -z "$(supervisor_pid)" ]; then
+        say 'Nothing runs.'
+        return 1
+    fi
+    say ''
+    printf '%-16s %-8s %-6s %-9s %-16s %-9s %s\n' process pid port state health restarts since
+    gh_all_well=yes
+    local name
+    for name in $(process_names); do status_line "$name"; done
+    status_rollout
+    [ "$gh_all_well" = yes ]
+}

@@ -1,0 +1,259 @@
+# test: every test of the repository, stage by stage, ending with one line `N passed, N failed`.
+#
+# A stage whose files are not there is left out. Each runs on its own: one that fails, or does not
+# build, counts and the next one begins. Whatever a stage starts carries the run's mark in its
+# environment, and nothing with that mark outlives the command.
+
+readonly TEST_STAGES=(
+    # name      what must exist        function        what it is
+    'arrows     tests/arrows/run       stage_script    includes against the picture in ARCHITECTURE.md'
+    'unit       tests/unit/*           stage_unit      units and flows, with ASan and UBSan'
+    'db         tests/db/test_*.c      stage_db        the stores against a real PostgreSQL'
+    'fuzz       tests/fuzz/run         stage_fuzz      each fuzz target for a moment, on its corpus'
+    'tsan       tests/unit/*           stage_tsan      what runs in threads, with TSan'
+    'hardening  tests/hardening/run    stage_release   flags and libraries of the release programs'
+    'chaos      tests/chaos/*          stage_chaos     kills and faults against release programs'
+    'e2e        tests/e2e/package.json stage_e2e       an installation, used by the clients of npm'
+)
+readonly TEST_STAGE_SECONDS=600 # no stage needs half of it on two cores
+
+test_all() {
+    [ $# -eq 0 ] || die $EXIT_USAGE 'test takes no options.'
+    test_begin
+    local row name needs function what
+    for row in "${TEST_STAGES[@]}"; do
+        read -r name needs function what <<<"$row"
+        compgen -G "$gh_root/$needs" >/dev/null || continue
+        test_stage "$name" "$gh_root/$needs" "$function" "$what"
+    done
+    test_sweep
+    say ''
+    say "$gh_passed passed, $gh_failed failed"
+    [ "$gh_failed" -eq 0 ] && [ "$gh_passed" -gt 0 ]
+}
+
+test_begin() {
+    # the caller's installation is not ours to touch, nor to be configured by
+    unset "${!GATEHOUSE_@}"
+    gh_logs=$gh_root/build/test
+    gh_setup=$gh_logs
+    builder_run "$gh_root/build" mkdir -p "$gh_logs"
+    gh_passed=0 gh_failed=0 gh_stage_pid=''
+    exec 9>&1
+    gh_progress=9 # a stage's output goes to its log, the progress of its build to the terminal
+    trap test_end EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    gh_scratch=$(mktemp -d /tmp/gatehouse-test.XXXXXX)
+    chmod 0711 "$gh_scratch" # the unprivileged user walks through it
+    gh_home=$gh_scratch gh_place=$gh_scratch/none
+    person_choose
+    GATEHOUSE_TEST_RUN=$gh_scratch
+    export GATEHOUSE_TEST_RUN
+    local missing
+    missing=$(packages_missing build run test)
+    if ! command -v npm >/dev/null; then missing+=$'\nnodejs\nnpm'; fi
+    packages_install "$(sed '/^$/d' <<<"$missing")"
+    person_make
+}
+
+# Nothing is left behind: neither after the last stage nor after an interrupt in the middle of one.
+test_end() {
+    local code=$?
+    trap - EXIT INT TERM HUP
+    if [ -n "$gh_stage_pid" ]; then kill "$gh_stage_pid" 2>/dev/null || true; fi
+    test_sweep
+    rm -rf "$gh_scratch"
+    exit "$code"
+}
+
+# Processes that carry the run's mark: ours by inheritance, or started by an `up` inside scratch.
+test_marked() {
+    local folder
+    for folder in /proc/[0-9]*; do
+        if tr '\0' '\n' <"$folder/environ" 2>/dev/null | grep -qE \
+            "^(GATEHOUSE_TEST_RUN=$gh_scratch\$|GATEHOUSE_INSTALLATION=$gh_scratch/)"; then
+            printf '%s ' "${folder#/proc/}"
+        fi
+    done 2>/dev/null
+}
+
+test_sweep() {
+    local signal pids tries
+    for signal in INT TERM KILL; do # INT ends postgres fast; TERM would let it wait for its clients
+        pids=$(test_marked)
+        [ -n "$pids" ] || return 0
+        # shellcheck disable=SC2086
+        kill -$signal $pids 2>/dev/null || true
+        for ((tries = 0; tries < 50; tries++)); do
+            [ -n "$(test_marked)" ] || return 0
+            sleep 0.1
+        done
+    done
+}
+
+# test_stage NAME PATH FUNCTION WHAT
+test_stage() {
+    local name=$1 started=$SECONDS code=0 passed=0 failed=0
+    gh_count=$gh_scratch/count.$name
+    step "$name: $4"
+    ("$3" "$2") >"$gh_logs/$name.log" 2>&1 8>&- &
+    gh_stage_pid=$!
+    wait "$gh_stage_pid" || code=$?
+    gh_stage_pid=''
+    if [ -s "$gh_count" ]; then read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p, f }' "$gh_count"); fi
+    if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+    if [ "$code" -eq 0 ] && [ $((passed + failed)) -eq 0 ]; then failed=1; fi # a stage that ran nothing
+    note "$passed passed, $failed failed in $((SECONDS - started)) s"
+    if [ "$failed" -ne 0 ]; then
+        grep -hE '\[  FAILED  \]|^not ok |^ *not ok |ERROR: (Address|Thread)Sanitizer|runtime error:' \
+            "$gh_logs/$name.log" | sort -u | head -n 40 | sed 's/^/    /' || true
+        show_end_of "$gh_logs/$name.log" 30
+    fi
+    gh_passed=$((gh_passed + passed))
+    gh_failed=$((gh_failed + failed))
+    test_sweep
+}
+
+count() { printf '%d %d\n' "$1" "$2" >>"$gh_count"; }
+
+# counted COMMAND...: its own last `N passed, N failed` counts; without one it is one test.
+counted() {
+    local code=0 line out=$gh_scratch/out
+    timeout -k 10 $TEST_STAGE_SECONDS "$@" 2>&1 | tee "$out" || code=$?
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$out" | tail -n 1) || true
+    if [ -z "$line" ]; then
+        count $((code == 0)) $((code != 0))
+        return
+    fi
+    # shellcheck disable=SC2086
+    set -- $line
+    count "$1" $(($3 == 0 && code != 0 ? 1 : $3))
+}
+
+stage_script() { counted "$1"; }
+
+# ctest PRESET ARGUMENT...: counts the cmocka tests inside each program. One that began and was not
+# OK has failed, which holds for a crash as well.
+count_ctest() {
+    local preset=$1 folder out=$gh_scratch/ctest
+    shift
+    folder=$(build_folder "$preset")
+    "${gh_wrapper[@]}" timeout -k 10 $TEST_STAGE_SECONDS ctest --test-dir "$folder" -V \
+        -j "$(nproc)" --no-tests=ignore "$@" 2>&1 | tee "$out" || true
+    awk '
+        match($0, /^[0-9]+: /) { n = substr($0, 1, RLENGTH - 2) + 0 }
+        index($0, "[ RUN      ]") { run[n]++ }
+        index($0, "[       OK ]") { ok[n]++ }
+        index($0, "[  SKIPPED ]") && !/test\(s\)/ { skipped[n]++ }
+        /^ *[0-9]+\/[0-9]+ +Test +#[0-9]+: / {
+            match($0, /#[0-9]+/); n = substr($0, RSTART + 1, RLENGTH - 1) + 0
+            seen[n] = 1; good[n] = / Passed +[0-9.]+ sec/
+        }
+        END {
+            for (n in seen) {
+                bad = run[n] - ok[n] - skipped[n]
+                if (!good[n] && bad <= 0) bad = 1
+                if (good[n] && run[n] == 0) ok[n] = 1
+                passed += ok[n]; failed += bad
+            }
+            print passed + 0, failed + 0
+        }' "$out" >>"$gh_count"
+}
+
+stage_unit() {
+    build dev
+    gh_wrapper=()
+    count_ctest dev -E '^db\.'
+}
+
+# TSan needs its shadow where a kernel with many random bits may put something else.
+stage_tsan() {
+    build tsan
+    gh_wrapper=()
+    if setarch -R true 2>/dev/null; then gh_wrapper=(setarch -R); fi
+    count_ctest tsan -E '^(db|unit\.base)\.'
+}
+
+stage_db() {
+    build dev
+    gh_place=$gh_scratch/db
+    gh_home=$gh_place
+    test_ports
+    mkdir -p "$gh_place"
+    place_make
+    secret_make postgres.password
+    local folder=$gh_place/postgres/15
+    person_run "$POSTGRES_BIN/initdb" -D "$folder" --username=postgres --no-sync \
+        --pwfile="$gh_place/secrets/postgres.password" --auth=scram-sha-256 --encoding=UTF8 \
+        --locale=C.UTF-8
+    # fsync off: this cluster lives for a minute
+    person_run env GATEHOUSE_INSTALLATION="$gh_place" "$POSTGRES_BIN/pg_ctl" -D "$folder" -w -s \
+        -l "$gh_place/log/postgres.log" -o "-c port=$(port_of postgres) -c fsync=off \
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200" start
+    GATEHOUSE_TEST_DATABASE_URL=postgresql://postgres:$(person_read \
+        "$gh_place/secrets/postgres.password")@127.0.0.1:$(port_of postgres)/postgres
+    export GATEHOUSE_TEST_DATABASE_URL
+    gh_wrapper=()
+    count_ctest dev -R '^db\.'
+    person_run "$POSTGRES_BIN/pg_ctl" -D "$folder" -s -m immediate stop
+}
+
+# A hundred ports in a row that nobody listens on, below the range the kernel hands out.
+test_ports() {
+    local port
+    for ((gh_base = 21000; gh_base < 32000; gh_base += 100)); do
+        for ((port = gh_base; port < gh_base + 100; port++)); do
+            [ -z "$(port_inode "$port")" ] || continue 2
+        done
+        return 0
+    done
+    die $EXIT_PORT 'No hundred free ports in a row between 21000 and 32000.'
+}
+
+stage_fuzz() {
+    build fuzz
+    counted "$1" 5 # seconds a target
+}
+
+stage_release() {
+    build release
+    counted "$1"
+}
+
+stage_chaos() {
+    build release
+    local script
+    for script in $1; do # a pattern
+        if [ -f "$script" ] && [ -x "$script" ]; then counted "$script"; fi
+    done
+}
+
+# What the packages of npm need: Node 22 (package `node`), since Debian's is 18.
+e2e_packages() {
+    local stamp
+    stamp=$(cat package.json package-lock.json | sha256sum)
+    if [ "$(cat node_modules/.gatehouse 2>/dev/null)" = "$stamp" ]; then return 0; fi
+    builder_run node_modules npm ci --no-audit --no-fund --loglevel=error
+    printf '%s\n' "$stamp" >node_modules/.gatehouse
+}
+
+stage_e2e() {
+    cd "$gh_root/tests/e2e"
+    e2e_packages
+    test_ports
+    export GATEHOUSE_HOME=$gh_scratch/e2e GATEHOUSE_PORT_BASE=$gh_base
+    "$gh_root/gatehouse" up --dataplanes 3
+    set -a
+    # shellcheck disable=SC1091
+    . "$GATEHOUSE_HOME/gatehouse.env"
+    set +a
+    local code=0 out=$gh_scratch/tap
+    PATH=$PWD/node_modules/node/bin:$PWD/node_modules/.bin:$PATH \
+        timeout -k 10 $TEST_STAGE_SECONDS node --test --test-reporter=tap \
+        --test-concurrency=1 2>&1 | tee "$out" || code=$?
+    count "$(awk '$1 == "#" && $2 == "pass" { n = $3 } END { print n + 0 }' "$out")" \
+        "$(awk '$1 == "#" && ($2 == "fail" || $2 == "cancelled") { n += $3 } END { print n + 0 }' "$out")"
+    "$gh_root/gatehouse" down
+    return "$code"
+}
