@@ -26,7 +26,7 @@ struct url {
     struct slice query; /* without '?' */
 };
 
-#define ADDRESS_TEXT_MAX 64
+#define ADDRESS_TEXT_MAX 64 /* brackets, 45 of IPv6, colon, port, NUL */
 
 /* http and https only; no user information, no fragment; ERR_INVALID otherwise */
 MUST_USE enum err url_parse(struct slice text, struct url *ret);
@@ -34,10 +34,20 @@ MUST_USE enum err url_parse(struct slice text, struct url *ret);
 MUST_USE enum err address_parse(struct slice text, union sockaddr_any *ret);
 struct slice      address_format(const union sockaddr_any *a, char out[static ADDRESS_TEXT_MAX]);
 
+/* "host:80" or "[::1]:80": *host without brackets, *port SLICE_NONE where there is no colon */
+MUST_USE enum err address_split(struct slice text, struct slice *host, struct slice *port,
+                                bool *bracketed);
+/* "10.0.0.1" or "::1", no brackets; false: it is a name, or nothing */
+bool     address_literal(struct slice host, uint16_t port, union sockaddr_any *ret);
+uint16_t address_port(const union sockaddr_any *a);
+/* ::ffff:10.0.0.1 becomes 10.0.0.1, anything else stays */
+union sockaddr_any address_fold(const union sockaddr_any *a);
+
 /* A network: address and prefix length. */
 struct cidr {
     union sockaddr_any base;
     unsigned           bits;
 };
+/* "10.0.0.0/8"; a bare address is a network of one; bits behind the prefix are ERR_INVALID */
 MUST_USE enum err cidr_parse(struct slice text, struct cidr *ret);
 bool              cidr_holds(const struct cidr *c, const union sockaddr_any *a); /* v4-mapped folded */

@@ -24,7 +24,8 @@ struct stream_events {
     void (*on_data)(void *arg, struct slice data); /* lent for the call; owner may close inside */
     void (*on_eof)(void *arg);                    /* the peer will send no more; may be NULL: closes */
     void (*on_drain)(void *arg);                  /* pending fell to LIMIT_STREAM_LOW; may be NULL */
-    void (*on_close)(void *arg, enum err why);    /* it is gone; stream_close still frees it */
+    /* It is gone; stream_close still frees it. ERR_OK: both sides had finished. */
+    void (*on_close)(void *arg, enum err why);
 };
 
 /* Takes the accepted descriptor, also on failure. tls NULL: plain. on_open comes for both. */
@@ -49,9 +50,11 @@ MUST_USE enum err stream_connect(struct loop *l, const struct stream_target *tar
 void stream_adopt(struct stream *s, const struct stream_events *events, void *arg);
 
 /* All of it is taken or none: ERR_TOO_BIG where unsent bytes would pass LIMIT_STREAM_OUT and
- * something is already waiting (one large piece on an empty stream is taken), ERR_CLOSED. */
+ * something is already waiting (one large piece on an empty stream is taken); ERR_CLOSED;
+ * ERR_NOMEM, and the stream is lost. */
 MUST_USE enum err stream_write(struct stream *s, const struct slice *parts, size_t n);
 size_t            stream_pending(const struct stream *s);
+/* A paused stream takes no bytes, but still tells of a hang-up that nothing unread precedes. */
 void              stream_pause(struct stream *s);
 void              stream_resume(struct stream *s);
 /* Sends what is pending, then says no more will come (TLS close_notify, FIN). */
@@ -60,6 +63,10 @@ void              stream_finish(struct stream *s);
 void              stream_close(struct stream **s);
 bool              stream_is_open(const struct stream *s); /* connected and not failed */
 struct slice      stream_peer(const struct stream *s); /* "127.0.0.1:4711", "" before open */
+
+/* the common name of the certificate the peer was verified by; "" for plain ones */
+struct slice      stream_peer_name(const struct stream *s);
+bool              stream_is_resumed(const struct stream *s); /* TLS without a full handshake */
 
 /* A listening socket with SO_REUSEPORT (each worker has its own); accepted descriptors are
  * non-blocking, close-on-exec, TCP_NODELAY. */

@@ -1,0 +1,315 @@
+/* stream — its life: born by accept or dial, read, paused, failed once, freed when all is quiet. */
+#include "common/net/stream.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/limits.h"
+#include "common/base/mem.h"
+#include "common/net/stream_private.h"
+
+static void free_memory(void *arg)
+{
+    struct stream *s = arg;
+    tls_session_free(s->tls);
+    buf_fini(&s->flying);
+    buf_fini(&s->waiting);
+    mem_free(s);
+}
+
+void stream_on_handle_closed(uv_handle_t *h)
+{
+    struct stream *s = h->data;
+    s->has_handle = false;
+    if (s->owner_gone)
+        free_memory(s);
+    else if (s->state == STREAM_DIALING)
+        stream_dial_step(s);
+}
+
+void stream_shut(struct stream *s)
+{
+    s->state = STREAM_DEAD;
+    s->reading = false;
+    loop_task_cancel(&s->task);
+    timer_cancel(&s->deadline);
+    stream_dial_cancel(s);
+    if (s->has_handle && !uv_is_closing((uv_handle_t *)&s->tcp))
+        uv_close((uv_handle_t *)&s->tcp, stream_on_handle_closed);
+}
+
+void stream_fail(struct stream *s, enum err why)
+{
+    if (s->state == STREAM_DEAD)
+        return;
+    stream_shut(s);
+    s->events->on_close(s->arg, why);
+}
+
+void stream_fail_soon(struct stream *s, enum err why)
+{
+    if (s->state == STREAM_DEAD || s->why)
+        return;
+    s->why = why;
+    loop_soon(s->loop, &s->task);
+}
+
+static void on_task(struct loop_task *t)
+{
+    struct stream *s = LIST_ITEM(t, struct stream, task);
+    if (s->why)
+        stream_fail(s, s->why);
+    else if (s->state == STREAM_DIALING)
+        stream_dial_step(s);
+    else if (s->announce)
+        stream_opened(s);
+    else if (s->tls)
+        stream_tls_deliver(s);
+}
+
+static void on_deadline(struct timer *t)
+{
+    struct stream *s = CONTAINER_OF(t, struct stream, deadline);
+    if (s->state == STREAM_DIALING)
+        stream_dial_late(s);
+    else
+        stream_fail(s, ERR_TIMEOUT);
+}
+
+enum err stream_new(struct loop *l, const struct stream_events *events, void *arg,
+                    struct stream **ret)
+{
+    struct stream *s = mem_zalloc(sizeof(*s));
+    if (!s)
+        return ERR_NOMEM;
+    s->loop = l;
+    s->events = events;
+    s->arg = arg;
+    loop_task_init(&s->task, on_task);
+    timer_init(&s->deadline, l, on_deadline);
+    /* one large piece may wait whole, and what was waiting before it */
+    buf_init(&s->flying, LIMIT_STREAM_PIECE + LIMIT_STREAM_OUT);
+    buf_init(&s->waiting, LIMIT_STREAM_PIECE + LIMIT_STREAM_OUT);
+    *ret = s;
+    return ERR_OK;
+}
+
+/* reading */
+
+/* Nothing unread stands before a hang-up: it is told even to a paused owner, who would otherwise
+ * work on for nobody. */
+static void look_for_hangup(struct stream *s)
+{
+    char c;
+    uv_os_fd_t fd;
+    const bool unread = s->tls && tls_session_has_input(s->tls);
+    if (unread || uv_fileno((uv_handle_t *)&s->tcp, &fd))
+        return;
+    ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 && !s->tls)
+        stream_ended(s);
+    else if (n == 0)
+        stream_fail(s, ERR_CLOSED);
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+        stream_fail(s, ERR_CLOSED);
+}
+
+/* Pausing costs nothing until bytes come: then the empty buffer makes libuv call on_read with
+ * ENOBUFS before it reads. */
+static bool is_held(const struct stream *s)
+{
+    return s->paused && s->state == STREAM_OPEN;
+}
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
+{
+    struct stream *s = h->data;
+    (void)hint;
+    *ret = is_held(s) ? uv_buf_init(NULL, 0) : uv_buf_init(s->loop->scratch->read, LOOP_READ_MAX);
+}
+
+static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *from)
+{
+    struct stream *s = h->data;
+    if (n > 0) {
+        struct slice data = slice_of(from->base, (size_t)n);
+        if (s->tls)
+            stream_tls_input(s, data);
+        else
+            s->events->on_data(s->arg, data);
+        return;
+    }
+    if (n == 0)
+        return;
+    uv_read_stop(h);
+    s->reading = false;
+    if (n == UV_ENOBUFS)
+        look_for_hangup(s);
+    else if (n == UV_EOF && !s->tls)
+        stream_ended(s);
+    else /* TLS: without close_notify somebody may have cut the answer short */
+        stream_fail(s, s->state == STREAM_SHAKING ? ERR_TLS : ERR_CLOSED);
+}
+
+void stream_read_on(struct stream *s)
+{
+    if (s->state == STREAM_DEAD || s->eof || s->reading || is_held(s))
+        return;
+    s->reading = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read) == 0;
+    if (!s->reading)
+        stream_fail_soon(s, ERR_IO);
+}
+
+void stream_ended(struct stream *s)
+{
+    if (s->eof || s->state == STREAM_DEAD)
+        return;
+    s->eof = true;
+    if (s->reading)
+        uv_read_stop((uv_stream_t *)&s->tcp);
+    s->reading = false;
+    if (s->broken)
+        stream_fail(s, ERR_CLOSED);
+    else if (s->fin_sent)
+        stream_fail(s, ERR_OK);
+    else if (s->events->on_eof)
+        s->events->on_eof(s->arg);
+    else
+        stream_fail(s, ERR_CLOSED);
+}
+
+void stream_pause(struct stream *s)
+{
+    s->paused = true;
+    if (s->broken) /* the end would have been read, and now will not be */
+        stream_fail_soon(s, ERR_CLOSED);
+}
+
+void stream_resume(struct stream *s)
+{
+    if (!s->paused)
+        return;
+    s->paused = false;
+    if (s->state != STREAM_OPEN || s->announce)
+        return;
+    if (s->tls && tls_session_has_input(s->tls))
+        loop_soon(s->loop, &s->task);
+    else
+        stream_read_on(s);
+}
+
+/* opening */
+
+void stream_opened(struct stream *s)
+{
+    s->announce = false;
+    s->state = STREAM_OPEN;
+    timer_cancel(&s->deadline);
+    s->events->on_open(s->arg);
+    stream_read_on(s);
+}
+
+static void learn_peer(struct stream *s)
+{
+    union sockaddr_any a;
+    int len = sizeof(a);
+    if (uv_tcp_getpeername(&s->tcp, &a.sa, &len) == 0)
+        address_format(&a, s->peer);
+}
+
+void stream_connected(struct stream *s)
+{
+    learn_peer(s);
+    if (!s->tls) {
+        stream_opened(s);
+        return;
+    }
+    s->state = STREAM_SHAKING;
+    stream_read_on(s);
+    stream_tls_shake(s);
+}
+
+static enum err open_accepted(struct stream *s, int fd, struct tls_context *tls)
+{
+    enum err e = tls ? tls_session_new(tls, SLICE_NONE, &s->tls) : ERR_OK;
+    if (!e && uv_tcp_init(&s->loop->uv, &s->tcp))
+        e = ERR_IO;
+    if (e) {
+        close(fd);
+        return e;
+    }
+    s->has_handle = true;
+    s->tcp.data = s;
+    if (uv_tcp_open(&s->tcp, fd)) {
+        close(fd);
+        return ERR_IO;
+    }
+    learn_peer(s);
+    return ERR_OK;
+}
+
+enum err stream_accept(struct loop *l, int fd, struct tls_context *tls,
+                       const struct stream_events *events, void *arg, struct stream **ret)
+{
+    struct stream *s;
+    enum err e = stream_new(l, events, arg, &s);
+    if (e) {
+        close(fd);
+        return e;
+    }
+    e = open_accepted(s, fd, tls);
+    if (e) {
+        stream_close(&s);
+        return e;
+    }
+    if (tls) {
+        s->state = STREAM_SHAKING;
+        timer_start(&s->deadline, LIMIT_HEAD_MS);
+        stream_read_on(s);
+    } else { /* on_open comes at the end of this turn, reading starts behind it */
+        s->state = STREAM_OPEN;
+        s->announce = true;
+        loop_soon(l, &s->task);
+    }
+    *ret = s;
+    return ERR_OK;
+}
+
+void stream_close(struct stream **p)
+{
+    struct stream *s = *p;
+    *p = NULL;
+    if (!s)
+        return;
+    s->owner_gone = true;
+    stream_shut(s);
+    if (!s->has_handle)
+        loop_retire(s->loop, free_memory, s);
+}
+
+void stream_adopt(struct stream *s, const struct stream_events *events, void *arg)
+{
+    s->events = events;
+    s->arg = arg;
+}
+
+bool stream_is_open(const struct stream *s)
+{
+    return s->state == STREAM_OPEN && !s->broken && !s->why;
+}
+
+struct slice stream_peer(const struct stream *s)
+{
+    return slice_str(s->peer);
+}
+
+struct slice stream_peer_name(const struct stream *s)
+{
+    return s->tls ? tls_session_peer_name(s->tls) : SLICE("");
+}
+
+bool stream_is_resumed(const struct stream *s)
+{
+    return s->tls && tls_session_is_resumed(s->tls);
+}

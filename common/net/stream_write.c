@@ -1,0 +1,163 @@
+/* stream_write — the kernel first; what it does not take waits, bounded, in two buffers: one that
+ * libuv holds and must not move, and one that grows behind it. */
+#include "common/base/limits.h"
+#include "common/net/stream_private.h"
+
+/* A head, its values and a body are fewer; more parts go in several calls. */
+#define PARTS_PER_CALL 16
+
+static void start_flying(struct stream *s);
+
+size_t stream_pending(const struct stream *s)
+{
+    size_t inside = s->flying.len ? uv_stream_get_write_queue_size((uv_stream_t *)&s->tcp) : 0;
+    return inside + s->waiting.len;
+}
+
+/* What the peer sent before it went away can still be read, and tells more than our failure:
+ * the end of that is the end of the stream. With nobody reading, it ends here. */
+static void give_up_writing(struct stream *s)
+{
+    s->broken = true;
+    buf_fini(&s->waiting);
+    if (!s->reading || s->paused)
+        stream_fail_soon(s, ERR_CLOSED);
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+    struct stream *s = req->data;
+    (void)status; /* it was gone already: reading tells */
+    if (s->state == STREAM_DEAD)
+        return;
+    s->fin_sent = true;
+    if (s->eof)
+        stream_fail(s, ERR_OK);
+}
+
+void stream_send_fin(struct stream *s)
+{
+    if (s->broken || s->flying.len > 0)
+        return; /* on_written comes back here */
+    s->shutdown.data = s;
+    if (uv_shutdown(&s->shutdown, (uv_stream_t *)&s->tcp, on_shutdown))
+        give_up_writing(s);
+}
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct stream *s = req->data;
+    if (s->state == STREAM_DEAD)
+        return;
+    buf_clear(&s->flying);
+    if (status < 0) {
+        give_up_writing(s);
+        return;
+    }
+    size_t left = s->waiting.len;
+    if (left > 0) {
+        start_flying(s);
+    } else {
+        buf_fini(&s->flying); /* a stream at rest keeps no memory for writing */
+        buf_fini(&s->waiting);
+        if (s->finishing)
+            stream_send_fin(s);
+    }
+    if (s->want_drain && left <= LIMIT_STREAM_LOW) {
+        s->want_drain = false;
+        if (s->events->on_drain)
+            s->events->on_drain(s->arg);
+    }
+}
+
+static void start_flying(struct stream *s)
+{
+    struct buf keep = s->flying;
+    s->flying = s->waiting;
+    s->waiting = keep;
+    struct slice all = buf_slice(&s->flying);
+    uv_buf_t piece = {.base = (char *)all.ptr, .len = all.len};
+    s->write.data = s;
+    if (uv_write(&s->write, (uv_stream_t *)&s->tcp, &piece, 1, on_written)) {
+        buf_fini(&s->flying);
+        give_up_writing(s);
+    }
+}
+
+/* Bytes the kernel has already taken cannot be taken back: without room for the rest the stream
+ * is lost. */
+static enum err keep_rest(struct stream *s, const struct slice *parts, size_t n, size_t skip)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct slice rest = slice_from(parts[i], skip);
+        skip -= parts[i].len - rest.len;
+        enum err e = buf_append(&s->waiting, rest);
+        if (e) {
+            give_up_writing(s);
+            stream_fail_soon(s, e);
+            return e;
+        }
+    }
+    if (s->flying.len == 0)
+        start_flying(s);
+    if (stream_pending(s) > LIMIT_STREAM_LOW)
+        s->want_drain = true;
+    return s->broken ? ERR_CLOSED : ERR_OK;
+}
+
+static ssize_t try_parts(struct stream *s, const struct slice *parts, size_t n, size_t *total)
+{
+    uv_buf_t bufs[PARTS_PER_CALL];
+    *total = 0;
+    for (size_t i = 0; i < n; i++) {
+        bufs[i] = (uv_buf_t){.base = (char *)parts[i].ptr, .len = parts[i].len};
+        *total += parts[i].len;
+    }
+    if (*total == 0)
+        return 0;
+    int taken = uv_try_write((uv_stream_t *)&s->tcp, bufs, (unsigned)n);
+    return taken == UV_EAGAIN ? 0 : taken;
+}
+
+enum err stream_send(struct stream *s, const struct slice *parts, size_t n)
+{
+    while (n > 0 && s->flying.len == 0) {
+        size_t total, count = n < PARTS_PER_CALL ? n : PARTS_PER_CALL;
+        ssize_t taken = try_parts(s, parts, count, &total);
+        if (taken < 0) {
+            give_up_writing(s);
+            return ERR_CLOSED;
+        }
+        if ((size_t)taken < total)
+            return keep_rest(s, parts, n, (size_t)taken);
+        parts += count;
+        n -= count;
+    }
+    return n > 0 ? keep_rest(s, parts, n, 0) : ERR_OK;
+}
+
+enum err stream_write(struct stream *s, const struct slice *parts, size_t n)
+{
+    size_t total = 0, pending = stream_pending(s);
+    if (!stream_is_open(s) || s->finishing || s->announce)
+        return ERR_CLOSED;
+    for (size_t i = 0; i < n; i++)
+        total += parts[i].len;
+    if (total > LIMIT_STREAM_PIECE)
+        return ERR_TOO_BIG;
+    if (pending > 0 && pending + total > LIMIT_STREAM_OUT) {
+        s->want_drain = true;
+        return ERR_TOO_BIG;
+    }
+    return s->tls ? stream_tls_write(s, parts, n) : stream_send(s, parts, n);
+}
+
+void stream_finish(struct stream *s)
+{
+    if (!stream_is_open(s) || s->finishing)
+        return;
+    s->finishing = true;
+    if (s->tls)
+        stream_tls_finish(s);
+    stream_send_fin(s);
+}

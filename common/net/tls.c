@@ -1,0 +1,208 @@
+/* tls — contexts: what is offered, whom we believe, and how a new certificate slips in. */
+#include "common/net/tls.h"
+
+#include <openssl/err.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/net/tls_private.h"
+
+/* TLS 1.2 only with forward secrecy and AEAD (RFC 9325, 4.2); 1.3 has nothing else. */
+#define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+static const unsigned char alpn_h1[] = "\x08http/1.1";
+static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
+static const struct log_ctx log_tls = {.component = "tls"};
+
+/* OpenSSL's newest reason as words; they name no secret, and no file content. */
+static const char *reason(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    ERR_clear_error();
+    return text ? text : "unknown reason";
+}
+
+static enum err complain(const char *what, const char *file)
+{
+    log_error(&log_tls, "tls_context_failed", "what=%s file=%s why=\"%s\"", what, file ? file : "-",
+              reason());
+    return ERR_TLS;
+}
+
+/* An encrypted key would ask on the terminal, and a server would wait there for ever. */
+static int refuse_passphrase(char *out, int size, int writing, void *arg)
+{
+    (void)out, (void)size, (void)writing, (void)arg;
+    return -1;
+}
+
+static int on_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                          const unsigned char *in, unsigned in_len, void *arg)
+{
+    const struct tls_context *t = arg;
+    const unsigned char *ours = t->offer_h2 ? alpn_h2_h1 : alpn_h1;
+    unsigned len = t->offer_h2 ? sizeof(alpn_h2_h1) - 1 : sizeof(alpn_h1) - 1;
+    unsigned char *chosen;
+    (void)ssl;
+    if (SSL_select_next_proto(&chosen, out_len, ours, len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static enum err load_identity(const struct tls_context *t, SSL_CTX *ctx)
+{
+    if (!t->cert_file)
+        return ERR_OK;
+    if (SSL_CTX_use_certificate_chain_file(ctx, t->cert_file) != 1)
+        return complain("certificate", t->cert_file);
+    if (SSL_CTX_use_PrivateKey_file(ctx, t->key_file, SSL_FILETYPE_PEM) != 1)
+        return complain("key", t->key_file);
+    if (SSL_CTX_check_private_key(ctx) != 1)
+        return complain("pair", t->key_file);
+    return ERR_OK;
+}
+
+static enum err set_up_server(struct tls_context *t, SSL_CTX *ctx)
+{
+    static const unsigned char id[] = "gatehouse";
+    SSL_CTX_set_alpn_select_cb(ctx, on_select_alpn, t);
+    SSL_CTX_set_num_tickets(ctx, 1); /* each is a write and a kilobyte of memory; one is used */
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: no shared state */
+    SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
+    if (!t->ca_file)
+        return ERR_OK;
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(t->ca_file);
+    if (!names || SSL_CTX_load_verify_file(ctx, t->ca_file) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return complain("client CA", t->ca_file);
+    }
+    SSL_CTX_set_client_CA_list(ctx, names);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return ERR_OK;
+}
+
+static enum err set_up_client(struct tls_context *t, SSL_CTX *ctx)
+{
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_alpn_protos(ctx, alpn_h1, sizeof(alpn_h1) - 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, tls_on_new_session);
+    int ok = t->ca_file ? SSL_CTX_load_verify_file(ctx, t->ca_file)
+                        : SSL_CTX_set_default_verify_paths(ctx);
+    return ok == 1 ? ERR_OK : complain("CA", t->ca_file);
+}
+
+static enum err build(struct tls_context *t, SSL_CTX **ret)
+{
+    SSL_CTX *ctx = SSL_CTX_new(t->server ? TLS_server_method() : TLS_client_method());
+    if (!ctx)
+        return ERR_NOMEM;
+    SSL_CTX_set_min_proto_version(ctx, t->only_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    SSL_CTX_set_cipher_list(ctx, CIPHERS_12);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    /* idle connections give their record buffers back: 30 KB each */
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_default_passwd_cb(ctx, refuse_passphrase);
+    enum err e = load_identity(t, ctx);
+    if (!e)
+        e = t->server ? set_up_server(t, ctx) : set_up_client(t, ctx);
+    if (e) {
+        SSL_CTX_free(ctx);
+        return e;
+    }
+    *ret = ctx;
+    return ERR_OK;
+}
+
+static bool copy_name(const char *from, char **to)
+{
+    *to = from ? mem_strdup(from) : NULL;
+    return !from || *to;
+}
+
+static void free_context(struct tls_context *t)
+{
+    tls_cache_clear(&t->cache);
+    SSL_CTX_free(t->ctx);
+    pthread_mutex_destroy(&t->lock);
+    mem_free(t->cert_file);
+    mem_free(t->key_file);
+    mem_free(t->ca_file);
+    mem_free(t);
+}
+
+static enum err new_context(const struct tls_context *from, struct tls_context **ret)
+{
+    struct tls_context *t = mem_zalloc(sizeof(*t));
+    if (!t)
+        return ERR_NOMEM;
+    t->server = from->server;
+    t->only_13 = from->only_13;
+    t->offer_h2 = from->offer_h2;
+    atomic_init(&t->refs, 1);
+    tls_cache_init(&t->cache);
+    pthread_mutex_init(&t->lock, NULL);
+    enum err e = ERR_NOMEM;
+    if (copy_name(from->cert_file, &t->cert_file) && copy_name(from->key_file, &t->key_file) &&
+        copy_name(from->ca_file, &t->ca_file))
+        e = build(t, &t->ctx);
+    if (e) {
+        free_context(t);
+        return e;
+    }
+    *ret = t;
+    return ERR_OK;
+}
+
+enum err tls_server_new(const struct tls_server_config *c, struct tls_context **ret)
+{
+    if (!c->cert_file || !c->key_file)
+        return ERR_INVALID;
+    const struct tls_context from = {.server = true,
+                                     .only_13 = c->only_13,
+                                     .offer_h2 = c->offer_h2,
+                                     .cert_file = (char *)c->cert_file,
+                                     .key_file = (char *)c->key_file,
+                                     .ca_file = (char *)c->client_ca_file};
+    return new_context(&from, ret);
+}
+
+enum err tls_client_new(const struct tls_client_config *c, struct tls_context **ret)
+{
+    if (!c->cert_file != !c->key_file)
+        return ERR_INVALID;
+    const struct tls_context from = {.only_13 = c->only_13,
+                                     .cert_file = (char *)c->cert_file,
+                                     .key_file = (char *)c->key_file,
+                                     .ca_file = (char *)c->ca_file};
+    return new_context(&from, ret);
+}
+
+enum err tls_reload(struct tls_context *t)
+{
+    SSL_CTX *fresh;
+    enum err e = build(t, &fresh);
+    if (e)
+        return e;
+    pthread_mutex_lock(&t->lock);
+    SSL_CTX *old = t->ctx;
+    t->ctx = fresh;
+    tls_cache_clear(&t->cache); /* the new roots may not believe whom the old ones did */
+    pthread_mutex_unlock(&t->lock);
+    SSL_CTX_free(old);
+    return ERR_OK;
+}
+
+struct tls_context *tls_hold(struct tls_context *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void tls_drop(struct tls_context *t)
+{
+    if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1)
+        free_context(t);
+}
