@@ -11,7 +11,10 @@ static const char base64_digits[] =
 static const char base62_digits[] =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-#define BASE62_IN_MAX 64
+#define BASE62_LIMBS 16 /* 64 bytes */
+/* Five characters are taken off by one division: the largest power of 62 below 2^32. */
+#define BASE62_STEP ((uint32_t)62 * 62 * 62 * 62 * 62)
+#define BASE62_STEP_CHARS 5
 
 size_t digest_hex(struct slice in, char *out)
 {
@@ -103,21 +106,36 @@ enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *r
     return ERR_OK;
 }
 
+/* Divides the big-endian number by BASE62_STEP in place; returns what is left over. */
+static uint32_t divide(uint32_t *limbs, size_t n)
+{
+    uint64_t rest = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t value = rest << 32 | limbs[i];
+        limbs[i] = (uint32_t)(value / BASE62_STEP);
+        rest = value % BASE62_STEP;
+    }
+    return (uint32_t)rest;
+}
+
 void digest_base62(struct slice in, size_t chars, char *out)
 {
-    uint8_t number[BASE62_IN_MAX];
-    MUST(in.len <= sizeof(number));
-    if (in.len)
-        memcpy(number, in.ptr, in.len);
+    uint32_t limbs[BASE62_LIMBS] = {0};
+    MUST(in.len <= sizeof(limbs));
+    for (size_t i = 0; i < in.len; i++) {
+        size_t from_end = in.len - 1 - i;
+        limbs[BASE62_LIMBS - 1 - from_end / 4] |= (uint32_t)(unsigned char)in.ptr[i]
+                                                  << 8 * (from_end % 4);
+    }
+    size_t used = (in.len + 3) / 4;
+    uint32_t *first = limbs + BASE62_LIMBS - used;
     out[chars] = '\0';
-    for (size_t c = chars; c-- > 0;) {
-        unsigned rest = 0;
-        for (size_t i = 0; i < in.len; i++) {
-            unsigned value = rest << 8 | number[i];
-            number[i] = (uint8_t)(value / 62);
-            rest = value % 62;
-        }
-        out[c] = base62_digits[rest];
+    uint32_t rest = 0;
+    for (size_t done = 0; done < chars; done++) {
+        if (done % BASE62_STEP_CHARS == 0)
+            rest = divide(first, used);
+        out[chars - 1 - done] = base62_digits[rest % 62];
+        rest /= 62;
     }
 }
 

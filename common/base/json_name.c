@@ -21,11 +21,25 @@ static void sow(void)
     seed[1] |= 1;
 }
 
-static uint64_t load(const char *p, size_t len)
+static uint64_t load8(const char *p)
 {
-    uint64_t word = 0;
-    memcpy(&word, p, len);
+    uint64_t word;
+    memcpy(&word, p, 8);
     return word;
+}
+
+/* one to seven bytes, without a loop: the pieces overlap */
+static uint64_t load_few(const char *p, size_t len)
+{
+    if (len >= 4) {
+        uint32_t first, last;
+        memcpy(&first, p, 4);
+        memcpy(&last, p + len - 4, 4);
+        return (uint64_t)first << 32 | last;
+    }
+    unsigned char a = (unsigned char)p[0], b = (unsigned char)p[len / 2],
+                  c = (unsigned char)p[len - 1];
+    return (uint64_t)a << 16 | (uint64_t)b << 8 | c;
 }
 
 /* both halves of the product, folded: eight bytes cost one multiplication */
@@ -40,9 +54,9 @@ static uint32_t hash_name(struct slice name)
     uint64_t h = seed[0] ^ name.len;
     size_t i = 0;
     for (; i + 8 <= name.len; i += 8)
-        h = mix(h ^ load(name.ptr + i, 8), seed[1]);
+        h = mix(h ^ load8(name.ptr + i), seed[1]);
     if (i < name.len)
-        h = mix(h ^ load(name.ptr + i, name.len - i), seed[1]);
+        h = mix(h ^ load_few(name.ptr + i, name.len - i), seed[1]);
     return (uint32_t)(h ^ h >> 32);
 }
 

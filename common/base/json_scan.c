@@ -65,13 +65,25 @@ static uint8_t child_named(const struct scan *s, uint8_t parent, struct slice na
     return at;
 }
 
+/* the segment that starts at path, up to its dot or its end */
+static struct slice segment(const char *path)
+{
+    size_t len = 0;
+    while (path[len] && path[len] != '.')
+        len++;
+    return slice_of(path, len);
+}
+
 static void add_want(struct scan *s, const char *path, uint8_t index)
 {
-    struct slice rest = slice_str(path), name;
     uint8_t at = 0;
-    while (slice_split(&rest, '.', &name)) {
+    for (;;) {
+        struct slice name = segment(path);
         uint8_t child = child_named(s, at, name);
         at = child != NONE ? child : add_node(s, at, name);
+        if (path[name.len] == '\0')
+            break;
+        path += name.len + 1;
     }
     MUST(s->nodes[at].want == NONE);
     s->nodes[at].want = index;
@@ -85,15 +97,23 @@ static const char *fail(struct scan *s, const char *at, const char *what)
     return NULL;
 }
 
-static const char *fail_named(struct scan *s, const char *at, const char *fmt, struct slice name,
-                              struct slice other)
+static void fail_double(struct scan *s, struct slice raw)
 {
-    struct slice shown = json_name_shown(name);
-    s->fault = (struct json_fault){at, NULL};
-    if (s->problem) /* the formats are literals of this file */
-        snprintf(s->problem->text, sizeof(s->problem->text), fmt, SLICE_ARG(shown),
-                 SLICE_ARG(other));
-    return NULL;
+    struct slice shown = json_name_shown(raw);
+    s->fault = (struct json_fault){raw.ptr - 1, NULL};
+    if (s->problem)
+        snprintf(s->problem->text, sizeof(s->problem->text), "duplicate member \"%.*s\"",
+                 SLICE_ARG(shown));
+}
+
+static void fail_alike(struct scan *s, struct slice raw, struct slice wanted)
+{
+    struct slice shown = json_name_shown(raw);
+    s->fault = (struct json_fault){raw.ptr - 1, NULL};
+    if (s->problem)
+        snprintf(s->problem->text, sizeof(s->problem->text),
+                 "member \"%.*s\" is written differently from \"%.*s\"", SLICE_ARG(shown),
+                 SLICE_ARG(wanted));
 }
 
 static void report(struct scan *s)
@@ -218,19 +238,27 @@ static enum json_type type_of(char first)
     }
 }
 
+/* Most names are told apart by one byte: the same letter in either case, or no ASCII at all. */
+static bool may_be_alike(struct slice name, struct slice wanted)
+{
+    unsigned char c = (unsigned char)name.ptr[0];
+    return c >= 0x80 || (c | 0x20) == (wanted.ptr[0] | 0x20);
+}
+
 /* The wanted child of this name, *ret NONE where it is not wanted; false where it is refused. */
 static bool choose(struct scan *s, uint8_t parent, struct slice raw, struct slice name,
                    uint8_t *ret)
 {
     for (uint8_t at = s->nodes[parent].child; at != NONE; at = s->nodes[at].next) {
         struct slice wanted = s->nodes[at].name;
+        if (name.len < wanted.len || wanted.len == 0 || !may_be_alike(name, wanted))
+            continue;
         if (slice_eq(wanted, name)) {
             *ret = at;
             return true;
         }
         if (json_name_alike(name, wanted)) {
-            fail_named(s, raw.ptr - 1, "member \"%.*s\" is written differently from \"%.*s\"", raw,
-                       wanted);
+            fail_alike(s, raw, wanted);
             return false;
         }
     }
@@ -251,7 +279,7 @@ static bool meet_name(struct scan *s, struct json_names *names, uint8_t parent, 
         return false;
     enum err e = json_names_add(names, raw, name);
     if (e == ERR_EXISTS)
-        fail_named(s, raw.ptr - 1, "duplicate member \"%.*s\"%.*s", raw, SLICE_NONE);
+        fail_double(s, raw);
     else if (e)
         fail(s, raw.ptr - 1, "an object has too many members");
     return e == ERR_OK;

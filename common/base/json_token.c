@@ -112,7 +112,7 @@ static const char *skip_space_blocks(const char *p, const char *end)
 
 #endif
 
-const char *json_token_space(const char *p, const char *end)
+const char *json_token_spaces(const char *p, const char *end)
 {
     /* Compact text has none, pretty text a newline and a few blanks: both end before a block. */
     for (int i = 0; i < 4; i++) {
@@ -270,12 +270,11 @@ const char *json_token_number(const char *p, const char *end, struct json_fault 
 
 const char *json_token_word(const char *p, const char *end, struct json_fault *fault)
 {
-    static const struct slice words[] = {{"null", 4}, {"true", 4}, {"false", 5}};
-    struct slice rest = slice_of(p, (size_t)(end - p));
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        if (slice_starts(rest, words[i]))
-            return p + words[i].len;
-    }
+    size_t left = (size_t)(end - p);
+    if (left >= 4 && (memcmp(p, "null", 4) == 0 || memcmp(p, "true", 4) == 0))
+        return p + 4;
+    if (left >= 5 && memcmp(p, "false", 5) == 0)
+        return p + 5;
     return refuse(fault, p, "not a JSON value");
 }
 
