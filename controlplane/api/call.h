@@ -15,17 +15,7 @@
 #include "common/base/buf.h"
 #include "common/base/json.h"
 #include "controlplane/api/app.h"
-
-/* What a role may do is a set; a route names who may. Higher roles are listed, not implied. */
-enum role {
-    ROLE_VIEWER = 1 << 0,
-    ROLE_BILLING = 1 << 1,
-    ROLE_SECURITY = 1 << 2,
-    ROLE_ADMIN = 1 << 3,
-    ROLE_OWNER = 1 << 4,
-};
-#define ROLES_READ (ROLE_VIEWER | ROLE_BILLING | ROLE_SECURITY | ROLE_ADMIN | ROLE_OWNER)
-#define ROLES_WRITE (ROLE_ADMIN | ROLE_OWNER)
+#include "controlplane/domain/role.h"
 
 /* who is asking, for audit */
 struct actor {

@@ -1,0 +1,45 @@
+/*
+ * agent — a program that acts: grants open things to it, sessions belong to it.
+ */
+#include "controlplane/domain/nouns.h"
+#include "controlplane/domain/role.h"
+#include "proto/policy.pb-c.h"
+
+static const char *const session_words[] = {"label", "trace", NULL};
+
+static const struct field fields[] = {
+    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    {.name = "team",
+     .type = FIELD_REF,
+     .ref = "team",
+     .default_json = "\"default\"",
+     .help = "who pays for it"},
+    {.name = "tasks",
+     .type = FIELD_REF,
+     .flags = FIELD_LIST,
+     .ref = "task",
+     .help = "what its keys may say they are doing, where they list none themselves"},
+    {.name = "models",
+     .type = FIELD_TEXT,
+     .flags = FIELD_LIST,
+     .min = 1,
+     .rule = noun_model_rule,
+     .help = "exact names, \"prefix/*\" or \"*\"; absent: the team's"},
+    {.name = "session_from",
+     .type = FIELD_WORD,
+     .words = session_words,
+     .default_json = "\"label\"",
+     .help = "\"trace\": a traceparent names its sessions too"},
+    FIELD_END,
+};
+
+const struct noun noun_agent = {
+    .name = "agent",
+    .plural = "agents",
+    .table = "agents",
+    .id_prefix = "agent",
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_AGENT,
+    .write_roles = ROLES_WRITE,
+    .fields = fields,
+    .help = "a program that acts",
+};

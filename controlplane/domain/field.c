@@ -1,0 +1,158 @@
+/*
+ * field — walks a document by its rows: what is unknown, missing, not theirs to set.
+ * Single values are field_value.c's.
+ */
+#include "controlplane/domain/field.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "controlplane/domain/field_value.h"
+
+void reading_problem(struct reading *r, const char *pointer, const char *fmt, ...)
+{
+    if (r->problems == NULL)
+        r->problems = json_array();
+    if (json_array_size(r->problems) >= FIELD_PROBLEMS_MOST)
+        return;
+    char text[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    json_t *row = json_pack("{s:s,s:s}", "pointer", pointer, "detail", text);
+    if (row != NULL)
+        json_array_append_new(r->problems, row);
+}
+
+void reading_fini(struct reading *r)
+{
+    json_decref(r->problems);
+    r->problems = NULL;
+}
+
+const struct field *field_find(const struct field *fields, const char *name)
+{
+    for (const struct field *f = fields; f->name != NULL; f++)
+        if (strcmp(f->name, name) == 0)
+            return f;
+    return NULL;
+}
+
+void field_pointer(const char *base, const char *name, char out[static FIELD_POINTER_MAX])
+{
+    size_t at = strnlen(base, FIELD_POINTER_MAX - 1);
+    memcpy(out, base, at);
+    if (at < FIELD_POINTER_MAX - 1)
+        out[at++] = '/';
+    /* RFC 6901: "~" and "/" inside a name are escaped */
+    for (const char *p = name; *p != '\0' && at + 3 < FIELD_POINTER_MAX; p++) {
+        if (*p == '~' || *p == '/') {
+            out[at++] = '~';
+            out[at++] = *p == '~' ? '0' : '1';
+        } else {
+            out[at++] = *p;
+        }
+    }
+    out[at] = '\0';
+}
+
+static bool has_secret(const struct field *fields)
+{
+    for (const struct field *f = fields; f->name != NULL; f++)
+        if (f->type == FIELD_SECRET)
+            return true;
+    return false;
+}
+
+static void refuse_unknown(struct reading *r, const struct field *fields, const json_t *body,
+                           const char *pointer)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)body, name, value)
+    {
+        if (field_find(fields, name) != NULL)
+            continue;
+        /* what an answer shows in a secret's place may be sent back */
+        if (strcmp(name, "secret_set") == 0 && has_secret(fields))
+            continue;
+        char at[FIELD_POINTER_MAX];
+        field_pointer(pointer, name, at);
+        reading_problem(r, at, "unknown field");
+    }
+}
+
+/* An absent value: the old one, the default, or a problem. */
+static json_t *read_absent(struct reading *r, const struct field *f, const json_t *old,
+                           const char *at)
+{
+    if ((f->flags & (FIELD_READ_ONLY | FIELD_ON_CREATE)) != 0 && old != NULL)
+        return json_incref((json_t *)(uintptr_t)old);
+    if (f->default_json != NULL) {
+        json_t *tree = json_loads(f->default_json, JSON_DECODE_ANY, NULL);
+        json_t *value = field_read_value(r, f, tree, NULL, at);
+        json_decref(tree);
+        return value;
+    }
+    if ((f->flags & FIELD_REQUIRED) != 0)
+        reading_problem(r, at, "is required");
+    return NULL;
+}
+
+/* May this caller bring another value than the stored one? */
+static bool may_change(struct reading *r, const struct field *f, const char *at)
+{
+    if ((f->flags & FIELD_READ_ONLY) != 0) {
+        reading_problem(r, at, "is read-only");
+        return false;
+    }
+    if ((f->flags & FIELD_ON_CREATE) != 0 && !r->creating) {
+        reading_problem(r, at, "cannot be changed after creation");
+        return false;
+    }
+    if ((f->flags & FIELD_OWNER_ONLY) != 0 && !r->is_owner) {
+        reading_problem(r, at, "only the owner role may set this");
+        return false;
+    }
+    return true;
+}
+
+static json_t *read_member(struct reading *r, const struct field *f, const json_t *given,
+                           const json_t *old, const char *at)
+{
+    if (given == NULL || json_is_null(given))
+        return read_absent(r, f, old, at);
+    if (old != NULL && json_equal(given, old))
+        return json_incref((json_t *)(uintptr_t)old);
+    /* "the same" may be written otherwise (a number for money): judge the normal form */
+    size_t problems = json_array_size(r->problems);
+    json_t *value = field_read_value(r, f, given, old, at);
+    if (json_array_size(r->problems) > problems || value == NULL)
+        return value;
+    if (old != NULL && json_equal(value, old))
+        return value;
+    if (!may_change(r, f, at)) {
+        json_decref(value);
+        return NULL;
+    }
+    return value;
+}
+
+json_t *field_read(struct reading *r, const struct field *fields, const json_t *body,
+                   const json_t *old, const char *pointer)
+{
+    json_t *doc = json_object();
+    if (doc == NULL)
+        return NULL;
+    refuse_unknown(r, fields, body, pointer);
+    for (const struct field *f = fields; f->name != NULL; f++) {
+        char at[FIELD_POINTER_MAX];
+        field_pointer(pointer, f->name, at);
+        json_t *value =
+            read_member(r, f, json_object_get(body, f->name), json_object_get(old, f->name), at);
+        if (value != NULL)
+            json_object_set_new(doc, f->name, value);
+    }
+    return doc;
+}

@@ -1,0 +1,98 @@
+/*
+ * field — one member of a document as a row: type, bounds, default, help. From the rows come
+ * the check of what is sent, the normal form that is stored, the answer, and the OpenAPI schema.
+ *
+ * Normal form: references are ids, money has nine decimals, times are UTC, defaults are
+ * written out. Reading a normal form gives the same again.
+ *
+ * Owns     nothing; tables are constant.
+ * Threads  any; pure. What must be asked (does this agent exist?) goes through struct lookup.
+ */
+#pragma once
+
+#include "common/base/json.h"
+#include "common/base/slice.h"
+
+enum field_type {
+    FIELD_TEXT, /* min..max bytes; `rule` beyond that */
+    FIELD_INT,  /* min..max */
+    FIELD_BOOL,
+    FIELD_MONEY,  /* dollars: number or text, nine decimals in answers */
+    FIELD_PRICE,  /* dollars per million tokens: number or text */
+    FIELD_TIME,   /* RFC 3339 */
+    FIELD_WORD,   /* one of `words` */
+    FIELD_URL,    /* http or https, no credentials in it */
+    FIELD_CIDR,   /* a network: 127.0.0.0/8 */
+    FIELD_SECRET, /* text that is sealed and never shown; `secret_set` stands for it */
+    FIELD_REF,    /* name or id of a `ref` */
+    FIELD_OBJECT, /* of `fields` */
+    FIELD_JSON,   /* anything; written by us only */
+};
+
+enum field_flags {
+    FIELD_REQUIRED = 1 << 0,
+    FIELD_LIST = 1 << 1,          /* an array of the type; least..most entries, no value twice */
+    FIELD_READ_ONLY = 1 << 2,     /* ours; a client may only repeat it */
+    FIELD_ON_CREATE = 1 << 3,     /* may be given by POST, then stays */
+    FIELD_OWNER_ONLY = 1 << 4,    /* only the owner role may set or change it */
+    FIELD_NOT_ENFORCED = 1 << 5,  /* stored, shown, and named in not_enforced */
+    FIELD_GUARDS_SECRET = 1 << 6, /* a URL: when its host changes, secrets beside it are cleared */
+    FIELD_IDENTITY = 1 << 7,      /* entries of this list have ids of their own, kept by name */
+    FIELD_HIDDEN = 1 << 8,        /* stored, never shown: digests */
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    unsigned flags;
+    int64_t min, max;                       /* of a number, or of a text's length */
+    int64_t least, most;                    /* entries of a list; most 0: FIELD_LIST_MOST */
+    const char *const *words;               /* NULL-terminated */
+    const char *(*rule)(struct slice text); /* NULL, or what is wrong: "must …" */
+    const char *ref;                        /* a noun's name */
+    const char *default_json;               /* NULL: absent stays absent */
+    const struct field *fields;             /* of an object; ends with a row without name */
+    const char *id_prefix;                  /* with FIELD_IDENTITY */
+    const char *help;
+};
+
+#define FIELD_END                                                                                  \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+#define FIELD_LIST_MOST 1000
+#define FIELD_TEXT_MOST 2048
+#define FIELD_SECRET_MOST 8192 /* service account documents are pasted as secrets */
+#define FIELD_PROBLEMS_MOST 32 /* nobody reads more at once */
+
+struct noun;
+
+/* How a reference is turned into an id. */
+struct lookup {
+    /* ERR_NOT_FOUND, ERR_EXHAUSTED (several of that name), or what the store said.
+     * ret_spec may be NULL; else a new reference. */
+    enum err (*find)(void *arg, const struct noun *noun, struct slice name_or_id, char *ret_id,
+                     json_t **ret_spec);
+    void *arg;
+};
+
+/* One document being read: who asks, what was wrong. */
+struct reading {
+    const struct lookup *lookup;
+    bool creating;
+    bool is_owner;
+    json_t *problems; /* array of {"pointer","detail"}; made when first needed */
+    enum err failed;  /* the lookup itself failed: the document was not judged */
+};
+
+/* Adds a problem at the JSON pointer; cut at FIELD_PROBLEMS_MOST. */
+void reading_problem(struct reading *r, const char *pointer, const char *fmt, ...) PRINTF(3, 4);
+void reading_fini(struct reading *r);
+
+/* Reads `body` (an object) by the rows into a new normal form. Problems are gathered, so that
+ * all are told at once; NULL only when out of memory. `old`, the stored form, may be NULL. */
+json_t *field_read(struct reading *r, const struct field *fields, const json_t *body,
+                   const json_t *old, const char *pointer);
+
+/* The row of that name, or NULL. */
+const struct field *field_find(const struct field *fields, const char *name);

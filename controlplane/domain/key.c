@@ -1,0 +1,120 @@
+/*
+ * key — a virtual key: whose it is, what it may use, what it may cost.
+ *
+ * The key itself is made by api/api_keys and shown once; here lies its digest only.
+ */
+#include "common/base/digest.h"
+#include "common/base/id.h"
+#include "controlplane/domain/nouns.h"
+#include "controlplane/domain/role.h"
+#include "proto/policy.pb-c.h"
+
+static const char *digest_rule(struct slice text)
+{
+    static const char wrong[] = "must be 64 lower-case hex digits";
+    if (text.len != 2 * DIGEST_LEN)
+        return wrong;
+    for (size_t i = 0; i < text.len; i++)
+        if (memchr("0123456789abcdef", text.ptr[i], 16) == NULL)
+            return wrong;
+    return NULL;
+}
+
+static const char *const digest_words[] = {"hmac", "sha256", NULL};
+
+static const struct field fields[] = {
+    {.name = "agent", .type = FIELD_REF, .ref = "agent", .help = "absent: its own principal"},
+    {.name = "team",
+     .type = FIELD_REF,
+     .ref = "team",
+     .help = "of a key without agent; absent: \"default\""},
+    {.name = "models",
+     .type = FIELD_TEXT,
+     .flags = FIELD_LIST,
+     .min = 1,
+     .rule = noun_model_rule,
+     .help = "exact names, \"prefix/*\" or \"*\"; absent: the agent's or team's; [] none"},
+    {.name = "tasks",
+     .type = FIELD_REF,
+     .flags = FIELD_LIST,
+     .ref = "task",
+     .help = "which it may assume; absent: the agent's"},
+    {.name = "budget", .type = FIELD_OBJECT, .fields = noun_budget_fields, .help = "absent: none"},
+    {.name = "limits", .type = FIELD_OBJECT, .fields = noun_limits_fields, .help = "absent: none"},
+    {.name = "expires_at", .type = FIELD_TIME, .help = "absent: never"},
+    {.name = "digest",
+     .type = FIELD_TEXT,
+     .flags = FIELD_ON_CREATE | FIELD_HIDDEN,
+     .min = 1,
+     .rule = digest_rule,
+     .help = "of a key another gateway made, instead of a new one"},
+    {.name = "digest_kind",
+     .type = FIELD_WORD,
+     .flags = FIELD_ON_CREATE,
+     .words = digest_words,
+     .help = "how `digest` was made; only \"sha256\" can be imported"},
+    {.name = "public_part",
+     .type = FIELD_TEXT,
+     .flags = FIELD_READ_ONLY,
+     .help = "what logs and metrics show"},
+    {.name = "revoked", .type = FIELD_BOOL, .flags = FIELD_READ_ONLY, .help = "for ever"},
+    {.name = "blocked", .type = FIELD_BOOL, .flags = FIELD_READ_ONLY, .help = "until unblocked"},
+    FIELD_END,
+};
+
+static const json_t *agents_team(struct reading *r, const json_t *agent, json_t **spec)
+{
+    char id[ID_MAX];
+    enum err e =
+        r->lookup->find(r->lookup->arg, &noun_agent,
+                        slice_of(json_string_value(agent), json_string_length(agent)), id, spec);
+    if (e != ERR_OK && e != ERR_NOT_FOUND && r->failed == ERR_OK)
+        r->failed = e;
+    return e == ERR_OK ? json_object_get(*spec, "team") : NULL;
+}
+
+/* An agent's team pays for its keys: a second team beside it could only contradict. */
+static void check_owner(struct reading *r, json_t *doc)
+{
+    const json_t *agent = json_object_get(doc, "agent");
+    const json_t *team = json_object_get(doc, "team");
+    if (agent == NULL && team == NULL) {
+        char id[ID_MAX] = "";
+        if (r->lookup->find(r->lookup->arg, &noun_team, SLICE("default"), id, NULL) == ERR_OK)
+            json_object_set_new(doc, "team", json_string(id));
+    }
+    if (agent == NULL || team == NULL)
+        return;
+    JSON_AUTO json_t *spec = NULL;
+    const json_t *his = agents_team(r, agent, &spec);
+    if (his != NULL && !json_equal(his, team))
+        reading_problem(r, "/team", "is not the agent's team: leave one of them out");
+}
+
+static void check(struct reading *r, const json_t *old, json_t *doc)
+{
+    check_owner(r, doc);
+    if (old != NULL)
+        return;
+    const char *kind = json_string_value(json_object_get(doc, "digest_kind"));
+    bool has_digest = json_object_get(doc, "digest") != NULL;
+    if (has_digest && (kind == NULL || strcmp(kind, "sha256") != 0))
+        reading_problem(r, "/digest_kind", "must be \"sha256\" where a digest is imported");
+    if (!has_digest && kind != NULL)
+        reading_problem(r, "/digest_kind", "only goes with a digest");
+    json_object_set_new(doc, "revoked", json_false());
+    json_object_set_new(doc, "blocked", json_false());
+}
+
+const struct noun noun_key = {
+    .name = "key",
+    .plural = "keys",
+    .table = "keys",
+    .id_prefix = "k",
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_KEY,
+    .flags = NOUN_NAME_REPEATS,
+    .write_roles = ROLES_WRITE,
+    .fields = fields,
+    .check = check,
+    .help = "a virtual key",
+};

@@ -1,0 +1,69 @@
+/*
+ * mcp-server — a tool server reached over Streamable HTTP.
+ */
+#include "controlplane/domain/nouns.h"
+#include "controlplane/domain/role.h"
+#include "proto/policy.pb-c.h"
+
+static const char *const transport_words[] = {"streamable-http", "stdio", NULL};
+static const char *const approve_words[] = {"first", "each", NULL};
+
+static const struct field fields[] = {
+    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    {.name = "transport",
+     .type = FIELD_WORD,
+     .flags = FIELD_REQUIRED,
+     .words = transport_words,
+     .help = "\"streamable-http\"; \"stdio\" is not served yet"},
+    {.name = "url",
+     .type = FIELD_URL,
+     .flags = FIELD_GUARDS_SECRET,
+     .help = "its MCP endpoint; another host clears the secret"},
+    {.name = "allow_cidrs",
+     .type = FIELD_CIDR,
+     .flags = FIELD_LIST | FIELD_OWNER_ONLY,
+     .most = 64,
+     .help = "private networks it may lie in"},
+    {.name = "credential",
+     .type = FIELD_OBJECT,
+     .fields = noun_credential_fields,
+     .help = "a header injected into each call"},
+    {.name = "approve",
+     .type = FIELD_WORD,
+     .flags = FIELD_NOT_ENFORCED,
+     .words = approve_words,
+     .help = "\"each\": also the tools of the first report wait for approval"},
+    {.name = "launcher", .type = FIELD_TEXT, .min = 1, .help = "of a stdio server"},
+    {.name = "parameters", .type = FIELD_JSON, .help = "of a stdio server's launcher"},
+    FIELD_END,
+};
+
+static void check(struct reading *r, const json_t *old, json_t *doc)
+{
+    (void)old;
+    const char *transport = json_string_value(json_object_get(doc, "transport"));
+    if (transport != NULL && strcmp(transport, "stdio") == 0) {
+        reading_problem(r, "/transport", "stdio servers are not served yet: use streamable-http");
+        return;
+    }
+    if (json_object_get(doc, "url") == NULL && json_array_size(r->problems) == 0)
+        reading_problem(r, "/url", "is required");
+    static const char *const stdio_only[] = {"launcher", "parameters"};
+    for (size_t i = 0; i < ARRAY_LEN(stdio_only); i++)
+        if (json_object_get(doc, stdio_only[i]) != NULL)
+            reading_problem(r, i == 0 ? "/launcher" : "/parameters",
+                            "only goes with the transport \"stdio\"");
+}
+
+const struct noun noun_mcp_server = {
+    .name = "mcp-server",
+    .plural = "mcp-servers",
+    .table = "mcp_servers",
+    .id_prefix = "mcp",
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER,
+    .write_roles = ROLES_WRITE,
+    .name_rule = noun_slug_rule,
+    .fields = fields,
+    .check = check,
+    .help = "a tool server",
+};

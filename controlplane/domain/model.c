@@ -1,0 +1,86 @@
+/*
+ * model — a public name, the targets behind it in order, and what its tokens cost.
+ */
+#include "controlplane/domain/nouns.h"
+#include "controlplane/domain/role.h"
+#include "proto/policy.pb-c.h"
+
+static const char *const strategy_words[] = {"fallback", "weighted", NULL};
+
+static const struct field target_fields[] = {
+    {.name = "provider", .type = FIELD_REF, .flags = FIELD_REQUIRED, .ref = "provider"},
+    {.name = "model",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 256,
+     .rule = noun_label_rule,
+     .help = "what the provider calls it"},
+    {.name = "weight",
+     .type = FIELD_INT,
+     .flags = FIELD_NOT_ENFORCED,
+     .min = 0,
+     .max = 1000000,
+     .help = "its share under the strategy \"weighted\""},
+    FIELD_END,
+};
+
+static const struct field price_fields[] = {
+    {.name = "input_per_mtok", .type = FIELD_PRICE},
+    {.name = "output_per_mtok", .type = FIELD_PRICE},
+    {.name = "cache_read_per_mtok", .type = FIELD_PRICE, .help = "absent: as input"},
+    {.name = "cache_write_per_mtok", .type = FIELD_PRICE, .help = "absent: as input"},
+    FIELD_END,
+};
+
+static const struct field fields[] = {
+    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    {.name = "strategy",
+     .type = FIELD_WORD,
+     .words = strategy_words,
+     .default_json = "\"fallback\"",
+     .help = "\"fallback\" tries the targets in order"},
+    {.name = "targets",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_LIST | FIELD_REQUIRED,
+     .fields = target_fields,
+     .least = 1,
+     .most = 64},
+    {.name = "price",
+     .type = FIELD_OBJECT,
+     .fields = price_fields,
+     .help = "absent: what it costs is not known, and no hard budget admits it"},
+    {.name = "max_output_tokens",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 100000000,
+     .help = "for the worst case of a request that names none"},
+    {.name = "capabilities",
+     .type = FIELD_TEXT,
+     .flags = FIELD_LIST | FIELD_NOT_ENFORCED,
+     .min = 1,
+     .max = 64,
+     .rule = noun_slug_rule},
+    FIELD_END,
+};
+
+/* Only the order is followed so far; a document that asks for shares must not look served. */
+static void check(struct reading *r, const json_t *old, json_t *doc)
+{
+    (void)old;
+    const char *strategy = json_string_value(json_object_get(doc, "strategy"));
+    if (strategy != NULL && strcmp(strategy, "weighted") == 0)
+        reading_problem(r, "/strategy", "\"weighted\" is not served yet: use \"fallback\"");
+}
+
+const struct noun noun_model = {
+    .name = "model",
+    .plural = "models",
+    .table = "models",
+    .id_prefix = "model",
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_MODEL,
+    .write_roles = ROLES_WRITE | ROLE_BILLING,
+    .fields = fields,
+    .check = check,
+    .help = "a public name and the targets behind it",
+};

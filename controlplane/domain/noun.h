@@ -1,0 +1,82 @@
+/*
+ * noun — a kind of resource as one descriptor: table, path, fields, rules.
+ *
+ * The generic engine (api/api_object) serves every noun of the table below; what is special
+ * about one stands in its own file as data or as a small pure `check`.
+ *
+ * Owns     nothing; constant.
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "controlplane/domain/field.h"
+
+enum noun_flags {
+    NOUN_UNNAMED = 1 << 0,      /* its id serves as name: grants, blocks */
+    NOUN_NAME_REPEATS = 1 << 1, /* the name is a label: keys */
+    NOUN_NO_CREATE = 1 << 2,
+    NOUN_NO_DELETE = 1 << 3,
+};
+
+struct noun {
+    const char *name;      /* "mcp-server" */
+    const char *plural;    /* "mcp-servers": the path */
+    const char *table;     /* "mcp_servers" */
+    const char *id_prefix; /* "mcp" */
+    int kind;              /* ObjectKind; 0: data planes need not know */
+    unsigned flags;
+    unsigned write_roles;                        /* set of enum role */
+    const char *(*name_rule)(struct slice text); /* NULL: noun_label_rule */
+    const char *always; /* the row of this name exists, unrenamed, for ever */
+    const struct field *fields;
+    /* Rules over several fields; may complete doc. old is NULL on create. */
+    void (*check)(struct reading *r, const json_t *old, json_t *doc);
+    const char *help;
+};
+
+const struct noun *const *noun_all(size_t *ret_count);
+const struct noun *noun_find(const char *name);
+
+/* 1 to 128 bytes, printable, no space at either end */
+const char *noun_label_rule(struct slice text);
+/* [a-z0-9][a-z0-9-]{0,30}: stands in paths and header names */
+const char *noun_slug_rule(struct slice text);
+const char *
+noun_header_rule(struct slice text); /* an RFC 9110 token that is no hop-by-hop or framing field */
+const char *noun_path_rule(struct slice text); /* a route's path: "/customers/" and a star or two */
+const char *noun_model_rule(struct slice text); /* exact name, "prefix/" and a star, or a star */
+
+/* Shared rows: budgets, limits, routes, injected credentials. */
+extern const struct field noun_budget_fields[];
+extern const struct field noun_limits_fields[];
+extern const struct field noun_route_fields[];
+extern const struct field noun_credential_fields[];
+
+/* A sealed value that a write brings. */
+struct noun_secret {
+    char slot[40];
+    bool drop;          /* the stored one goes */
+    struct slice value; /* points into the tree's string; wiped by noun_secrets_fini */
+    json_t *holder;     /* keeps the string alive */
+};
+#define NOUN_SECRETS_MOST 64
+struct noun_secrets {
+    struct noun_secret rows[NOUN_SECRETS_MOST];
+    size_t count;
+};
+
+/* Gives entries with FIELD_IDENTITY their ids, moves secrets out of doc into *ret, sets
+ * `secret_set`, and clears what a changed host must not get. A missing secret is a problem. */
+void noun_settle(struct reading *r, const struct noun *n, const json_t *old, json_t *doc,
+                 struct noun_secrets *ret);
+void noun_secrets_fini(struct noun_secrets *s);
+
+/* dotted names of the fields in doc that are stored but not yet enforced; new array */
+json_t *noun_not_enforced(const struct noun *n, const json_t *doc);
+
+/* Calls visit for every reference in a normal form. Stops at the first ERR_*. */
+enum err noun_each_ref(const struct noun *n, const json_t *doc,
+                       enum err (*visit)(void *arg, const char *field, struct slice id), void *arg);
+
+/* RFC 7396: a new tree, target with patch applied */
+json_t *noun_merge(const json_t *target, const json_t *patch);

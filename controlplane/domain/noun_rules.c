@@ -1,0 +1,160 @@
+/*
+ * noun_rules — what names, paths and patterns may look like; the rows that several nouns share.
+ */
+#include <ctype.h>
+
+#include "controlplane/domain/noun.h"
+
+const char *noun_label_rule(struct slice text)
+{
+    if (text.len < 1 || text.len > 128)
+        return "must have 1 to 128 bytes";
+    if (text.ptr[0] == ' ' || text.ptr[text.len - 1] == ' ')
+        return "must not begin or end with a space";
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+            return "must not contain control characters";
+    return NULL;
+}
+
+const char *noun_slug_rule(struct slice text)
+{
+    static const char wrong[] = "must match [a-z0-9][a-z0-9-]{0,30}";
+    if (text.len < 1 || text.len > 31 || text.ptr[0] == '-')
+        return wrong;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+            return wrong;
+    }
+    return NULL;
+}
+
+/* framing and hop-by-hop fields are the gateway's own (RFC 9110 section 7.6.1) */
+static const char *const reserved_headers[] = {
+    "host",        "connection",   "content-length",   "transfer-encoding", "te",  "trailer",
+    "upgrade",     "keep-alive",   "expect",           "proxy-connection",  "via", "forwarded",
+    "traceparent", "content-type", "content-encoding",
+};
+
+const char *noun_header_rule(struct slice text)
+{
+    if (text.len < 1 || text.len > 64)
+        return "must be a header name of 1 to 64 bytes";
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (!isalnum(c) && strchr("!#$%&'*+-.^_`|~", c) == NULL)
+            return "must be a header name (RFC 9110 token)";
+    }
+    for (size_t i = 0; i < ARRAY_LEN(reserved_headers); i++)
+        if (slice_ieq(text, slice_str(reserved_headers[i])))
+            return "is a header that the gateway itself sets";
+    return NULL;
+}
+
+static const char *segment_rule(struct slice s, bool last)
+{
+    if (slice_eq(s, SLICE("*")))
+        return NULL;
+    if (slice_eq(s, SLICE("**")))
+        return last ? NULL : "\"**\" may only be the last segment";
+    if (s.len == 0 || slice_eq(s, SLICE(".")) || slice_eq(s, SLICE("..")))
+        return "must not have empty or dot segments";
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c <= 0x20 || c >= 0x7f || strchr("*?#;\\%", c) != NULL)
+            return "segments are literal text, \"*\" for one of any name, or \"**\" for the rest";
+    }
+    return NULL;
+}
+
+const char *noun_path_rule(struct slice text)
+{
+    if (text.len < 1 || text.len > 512 || text.ptr[0] != '/')
+        return "must begin with \"/\" and have at most 512 bytes";
+    struct slice rest = slice_from(text, 1);
+    if (rest.len == 0)
+        return NULL;
+    for (;;) {
+        ptrdiff_t at = slice_find(rest, '/');
+        struct slice one = at < 0 ? rest : slice_first(rest, (size_t)at);
+        const char *wrong = segment_rule(one, at < 0);
+        if (wrong != NULL || at < 0)
+            return wrong;
+        rest = slice_from(rest, (size_t)at + 1);
+    }
+}
+
+const char *noun_model_rule(struct slice text)
+{
+    const char *wrong = noun_label_rule(text);
+    if (wrong != NULL)
+        return wrong;
+    ptrdiff_t star = slice_find(text, '*');
+    bool whole = text.len == 1;
+    bool prefix = text.len > 2 && slice_ends(text, SLICE("/*"));
+    if (star >= 0 && ((size_t)star != text.len - 1 || !(whole || prefix)))
+        return "must be an exact name, \"prefix/*\" or \"*\"";
+    return NULL;
+}
+
+static const char *const period_words[] = {"total", "hour", "day", "week", "month", "year", NULL};
+
+const struct field noun_budget_fields[] = {
+    {.name = "limit_usd",
+     .type = FIELD_MONEY,
+     .flags = FIELD_REQUIRED,
+     .help = "what may be spent in one period"},
+    {.name = "period",
+     .type = FIELD_WORD,
+     .words = period_words,
+     .default_json = "\"month\"",
+     .help = "calendar window in UTC"},
+    FIELD_END,
+};
+
+const struct field noun_limits_fields[] = {
+    {.name = "rpm", .type = FIELD_INT, .min = 1, .max = 100000000, .help = "requests a minute"},
+    {.name = "tpm",
+     .type = FIELD_INT,
+     .flags = FIELD_NOT_ENFORCED,
+     .min = 1,
+     .max = 4000000000,
+     .help = "tokens a minute"},
+    {.name = "parallel",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 1000000,
+     .help = "calls at the same time"},
+    FIELD_END,
+};
+
+static const char *const method_words[] = {"GET",    "HEAD",  "POST",    "PUT",
+                                           "DELETE", "PATCH", "OPTIONS", NULL};
+
+const struct field noun_route_fields[] = {
+    {.name = "methods",
+     .type = FIELD_WORD,
+     .flags = FIELD_LIST | FIELD_REQUIRED,
+     .words = method_words,
+     .least = 1,
+     .help = "HEAD follows GET"},
+    {.name = "path",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .rule = noun_path_rule,
+     .help = "\"*\" stands for one segment, \"**\" for the rest"},
+    FIELD_END,
+};
+
+const struct field noun_credential_fields[] = {
+    {.name = "header",
+     .type = FIELD_TEXT,
+     .min = 1,
+     .rule = noun_header_rule,
+     .default_json = "\"authorization\"",
+     .help = "the header it is sent in"},
+    {.name = "secret", .type = FIELD_SECRET, .help = "the header's whole value"},
+    FIELD_END,
+};

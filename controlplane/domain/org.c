@@ -1,0 +1,21 @@
+/*
+ * org — one default, unseen until there is a second.
+ */
+#include "controlplane/domain/nouns.h"
+#include "controlplane/domain/role.h"
+
+static const struct field fields[] = {
+    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    FIELD_END,
+};
+
+const struct noun noun_org = {
+    .name = "org",
+    .plural = "orgs",
+    .table = "orgs",
+    .id_prefix = "org",
+    .flags = NOUN_NO_CREATE | NOUN_NO_DELETE,
+    .write_roles = ROLE_OWNER,
+    .fields = fields,
+    .help = "who owns everything else",
+};

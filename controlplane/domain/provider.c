@@ -1,0 +1,86 @@
+/*
+ * provider — where models live: an address, a dialect, and credentials with their own ceilings.
+ */
+#include "controlplane/domain/nouns.h"
+#include "controlplane/domain/role.h"
+#include "proto/policy.pb-c.h"
+
+#define CREDENTIALS_MOST 30 /* with as many dropped at once they stay below NOUN_SECRETS_MOST */
+
+static const char *const dialect_words[] = {"openai", NULL};
+
+static const struct field credential_fields[] = {
+    {.name = "id", .type = FIELD_TEXT, .min = 1, .help = "ours; kept while the name stays"},
+    {.name = "name",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 128,
+     .rule = noun_label_rule},
+    {.name = "secret", .type = FIELD_SECRET, .help = "the provider's key; never shown"},
+    {.name = "rpm",
+     .type = FIELD_INT,
+     .flags = FIELD_NOT_ENFORCED,
+     .min = 1,
+     .max = 100000000,
+     .help = "requests a minute that the provider allows"},
+    {.name = "tpm",
+     .type = FIELD_INT,
+     .flags = FIELD_NOT_ENFORCED,
+     .min = 1,
+     .max = 4000000000,
+     .help = "tokens a minute that the provider allows"},
+    {.name = "weight",
+     .type = FIELD_INT,
+     .flags = FIELD_NOT_ENFORCED,
+     .min = 0,
+     .max = 1000000,
+     .default_json = "1",
+     .help = "its share among the provider's credentials"},
+    {.name = "region",
+     .type = FIELD_TEXT,
+     .flags = FIELD_NOT_ENFORCED,
+     .min = 1,
+     .max = 64,
+     .rule = noun_label_rule,
+     .help = "where it is served"},
+    FIELD_END,
+};
+
+static const struct field fields[] = {
+    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    {.name = "dialect",
+     .type = FIELD_WORD,
+     .flags = FIELD_REQUIRED,
+     .words = dialect_words,
+     .help = "what it speaks"},
+    {.name = "base_url",
+     .type = FIELD_URL,
+     .flags = FIELD_REQUIRED | FIELD_GUARDS_SECRET,
+     .help = "up to and with /v1; another host clears the secrets"},
+    {.name = "allow_cidrs",
+     .type = FIELD_CIDR,
+     .flags = FIELD_LIST | FIELD_OWNER_ONLY,
+     .most = 64,
+     .help = "private networks it may lie in"},
+    {.name = "credentials",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_LIST | FIELD_IDENTITY,
+     .fields = credential_fields,
+     .id_prefix = "cred",
+     .most = CREDENTIALS_MOST,
+     .default_json = "[]",
+     .help = "several may share the load"},
+    FIELD_END,
+};
+
+const struct noun noun_provider = {
+    .name = "provider",
+    .plural = "providers",
+    .table = "providers",
+    .id_prefix = "prov",
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_PROVIDER,
+    .write_roles = ROLES_WRITE,
+    .fields = fields,
+    .help = "where models live",
+};

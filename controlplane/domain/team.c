@@ -1,0 +1,38 @@
+/*
+ * team — who pays: its models are what its agents and keys may use at most.
+ */
+#include "controlplane/domain/nouns.h"
+#include "controlplane/domain/role.h"
+#include "proto/policy.pb-c.h"
+
+static const struct field fields[] = {
+    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    {.name = "models",
+     .type = FIELD_TEXT,
+     .flags = FIELD_LIST,
+     .min = 1,
+     .rule = noun_model_rule,
+     .help = "exact names, \"prefix/*\" or \"*\"; [] is none"},
+    {.name = "budget",
+     .type = FIELD_OBJECT,
+     .fields = noun_budget_fields,
+     .help = "money of all its keys together; absent: none"},
+    {.name = "limits",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_NOT_ENFORCED,
+     .fields = noun_limits_fields,
+     .help = "rates of all its keys together"},
+    FIELD_END,
+};
+
+const struct noun noun_team = {
+    .name = "team",
+    .plural = "teams",
+    .table = "teams",
+    .id_prefix = "team",
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_TEAM,
+    .write_roles = ROLES_WRITE | ROLE_BILLING,
+    .always = "default",
+    .fields = fields,
+    .help = "who pays",
+};
