@@ -24,35 +24,35 @@ struct lease;
 
 struct reservation {
     struct lease *lease; /* NULL: none held */
-    money         amount;
+    money amount;
 };
 
 /* What a refusal tells the caller. */
 struct account_state {
-    money   limit;
-    money   spent; /* spent, leased and in suspense, as the control plane last said */
+    money limit;
+    money spent; /* spent, leased and in suspense, as the control plane last said */
     int64_t period_end_us;
 };
 
 struct account *account_hold(struct account *a);
-void            account_drop(struct account *a);
-struct slice    account_id(const struct account *a); /* "key:<id>", "team:<id>" */
+void account_drop(struct account *a);
+struct slice account_id(const struct account *a); /* "key:<id>", "team:<id>" */
 
 MUST_USE enum err account_reserve(struct account *a, money amount, uint64_t now_us,
                                   struct reservation *ret);
 /* Consumes: the reservation is empty afterwards. */
-void         account_settle(struct reservation *r, money real_cost);
+void account_settle(struct reservation *r, money real_cost);
 struct slice reservation_lease_id(const struct reservation *r);
-void         account_look(const struct account *a, struct account_state *ret);
+void account_look(const struct account *a, struct account_state *ret);
 
-/* One wait for a larger slice. Lives in the asker; exactly one end: `done` on `loop` with ERR_OK (try
- * again), ERR_EXHAUSTED, or ERR_TIMEOUT where the control plane does not answer; or cancel. */
+/* One wait for a larger slice. Lives in the asker; exactly one end: `done` on `loop` with ERR_OK
+ * (try again), ERR_EXHAUSTED, or ERR_TIMEOUT where the control plane does not answer; or cancel. */
 struct account_wait {
     struct account *account;
-    money           amount;
-    struct loop    *loop;
+    money amount;
+    struct loop *loop;
     void (*done)(struct account_wait *w, enum err e);
     struct account_wait_ticket *ticket;
 };
 MUST_USE enum err account_want(struct account_wait *w);
-void              account_want_cancel(struct account_wait *w); /* asker's thread; silence afterwards */
+void account_want_cancel(struct account_wait *w); /* asker's thread; silence afterwards */

@@ -21,10 +21,10 @@
 struct journal;
 
 struct journal_entry { /* room taken at opening; empty: all zero */
-    uint8_t  call_id[JOURNAL_CALL_ID];
+    uint8_t call_id[JOURNAL_CALL_ID];
     uint64_t opened_at; /* ring position; 0 and `taken` false where nothing was opened */
-    size_t   room;
-    bool     taken;
+    size_t room;
+    bool taken;
 };
 
 /* record: const Gatehouse__JournalRecord *, packed into the ring. */

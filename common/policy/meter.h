@@ -24,15 +24,14 @@ struct meter_state { /* for x-ratelimit-*-requests */
 };
 
 MUST_USE struct meter *meter_new(void);
-struct meter          *meter_hold(struct meter *m);
-void                   meter_drop(struct meter *m);
+struct meter *meter_hold(struct meter *m);
+void meter_drop(struct meter *m);
 
 /* rpm 0: always passes. *wait_us on ERR_EXHAUSTED: until one would pass. */
 MUST_USE enum err meter_take_request(struct meter *m, uint32_t rpm, uint64_t now_us,
                                      uint64_t *wait_us);
-void              meter_look(const struct meter *m, uint32_t rpm, uint64_t now_us,
-                             struct meter_state *ret);
+void meter_look(const struct meter *m, uint32_t rpm, uint64_t now_us, struct meter_state *ret);
 /* parallel 0: no limit, still counted. Each enter that passed has exactly one leave. */
 MUST_USE enum err meter_enter(struct meter *m, uint32_t parallel);
-void              meter_leave(struct meter *m);
-uint32_t          meter_inside(const struct meter *m);
+void meter_leave(struct meter *m);
+uint32_t meter_inside(const struct meter *m);

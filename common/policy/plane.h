@@ -6,7 +6,8 @@
  * away for as long as it likes.
  *
  * Owns     bus, registry, lease desk, shipper, current snapshot.
- * Threads  main loop's; `publish` is called there and hands the snapshot to workers by their mailboxes.
+ * Threads  main loop's; `publish` is called there and hands the snapshot to workers by their
+ * mailboxes.
  */
 #pragma once
 
@@ -18,11 +19,11 @@ struct plane;
 
 struct plane_config {
     struct slice channel_host;
-    uint16_t     push_port, request_port;
-    const char  *state_dir;      /* certificate, sealed policy, journals, epoch */
-    const char  *state_key_file; /* outside state_dir; NULL: the policy is not kept on disk */
-    unsigned     workers;
-    size_t       journal_bytes; /* per worker */
+    uint16_t push_port, request_port;
+    const char *state_dir;      /* certificate, sealed policy, journals, epoch */
+    const char *state_key_file; /* outside state_dir; NULL: the policy is not kept on disk */
+    unsigned workers;
+    size_t journal_bytes; /* per worker */
 };
 
 struct plane_events {
@@ -35,11 +36,11 @@ struct plane_events {
 
 /* How it stands, for /readyz detail and metrics. */
 struct plane_status {
-    bool     has_policy;
-    bool     connected;
-    bool     stale; /* no heartbeat for LIMIT_BUS_STALE_MS */
+    bool has_policy;
+    bool connected;
+    bool stale; /* no heartbeat for LIMIT_BUS_STALE_MS */
     uint64_t version;
-    uint64_t newest; /* as last told */
+    uint64_t newest;          /* as last told */
     uint64_t journal_waiting; /* records not yet committed */
     uint64_t journal_dropped;
     uint64_t lost_calls; /* closed as lost after a kill */
@@ -47,8 +48,8 @@ struct plane_status {
 
 MUST_USE enum err plane_open(const struct plane_config *c, const struct plane_events *events,
                              struct loop *main_loop, struct plane **ret);
-struct journal   *plane_journal(struct plane *p, unsigned worker); /* that worker's writer */
-void              plane_status(const struct plane *p, struct plane_status *ret); /* any thread */
+struct journal *plane_journal(struct plane *p, unsigned worker);    /* that worker's writer */
+void plane_status(const struct plane *p, struct plane_status *ret); /* any thread */
 /* Ships what is journalled and ends leases, at most for drain_ms, then `done`. */
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);
 void plane_close(struct plane **p);

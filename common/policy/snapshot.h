@@ -24,18 +24,18 @@ struct meter;
 
 /* "absent means least": an absent list and an empty one differ */
 struct name_list {
-    bool          set;
-    size_t        count;
+    bool set;
+    size_t count;
     struct slice *names;
 };
 
 /* first member of every policy object */
 struct policy_object {
-    int          kind; /* ObjectKind */
+    int kind; /* ObjectKind */
     struct slice id;
     struct slice org_id;
     struct slice name;
-    uint64_t     revision;
+    uint64_t revision;
 };
 
 struct policy_limits { /* 0: no limit of that kind */
@@ -44,16 +44,16 @@ struct policy_limits { /* 0: no limit of that kind */
 
 struct policy_team {
     struct policy_object o;
-    struct name_list     models;
-    struct account      *account; /* NULL: no budget */
+    struct name_list models;
+    struct account *account; /* NULL: no budget */
 };
 
 struct policy_agent {
     struct policy_object o;
-    struct slice         team_id;
-    struct name_list     tasks; /* ids */
-    struct name_list     models;
-    bool                 session_from_trace;
+    struct slice team_id;
+    struct name_list tasks; /* ids */
+    struct name_list models;
+    bool session_from_trace;
 };
 
 struct policy_task {
@@ -62,100 +62,100 @@ struct policy_task {
 
 struct policy_key {
     struct policy_object o;
-    struct slice         public_part;
-    struct digest        digest;
-    bool                 digest_is_sha256;
-    struct slice         agent_id; /* empty: the key is its own principal */
-    struct slice         team_id;
-    struct name_list     models;
-    struct name_list     tasks; /* ids */
+    struct slice public_part;
+    struct digest digest;
+    bool digest_is_sha256;
+    struct slice agent_id; /* empty: the key is its own principal */
+    struct slice team_id;
+    struct name_list models;
+    struct name_list tasks; /* ids */
     struct policy_limits limits;
-    int64_t              expires_at_us; /* 0: never */
-    bool                 revoked, blocked;
-    struct account      *account; /* NULL: no budget */
-    struct meter        *meter;   /* never NULL */
+    int64_t expires_at_us; /* 0: never */
+    bool revoked, blocked;
+    struct account *account; /* NULL: no budget */
+    struct meter *meter;     /* never NULL */
 };
 
 struct policy_credential {
-    struct slice   id, name, region;
+    struct slice id, name, region;
     struct secret *secret;
-    uint32_t       weight;
+    uint32_t weight;
 };
 
 struct policy_provider {
-    struct policy_object      o;
-    struct slice              dialect;
-    struct slice              base_url; /* text behind url */
-    struct url                url;
-    struct cidr              *allowed;
-    size_t                    allowed_count;
+    struct policy_object o;
+    struct slice dialect;
+    struct slice base_url; /* text behind url */
+    struct url url;
+    struct cidr *allowed;
+    size_t allowed_count;
     struct policy_credential *credentials;
-    size_t                    credential_count;
+    size_t credential_count;
 };
 
 struct policy_target {
     struct slice provider_id;
     struct slice model;
-    uint32_t     weight;
+    uint32_t weight;
 };
 
 struct policy_model {
-    struct policy_object  o;
-    bool                  weighted; /* else: fallback, in order */
+    struct policy_object o;
+    bool weighted; /* else: fallback, in order */
     struct policy_target *targets;
-    size_t                target_count;
-    struct price_list     price;
-    uint32_t              max_output_tokens; /* 0: unknown */
-    int64_t               created_at_us;
+    size_t target_count;
+    struct price_list price;
+    uint32_t max_output_tokens; /* 0: unknown */
+    int64_t created_at_us;
 };
 
 struct policy_server {
     struct policy_object o;
-    struct slice         url_text;
-    struct url           url;
-    struct cidr         *allowed;
-    size_t               allowed_count;
-    struct slice         credential_header; /* empty: none */
-    struct secret       *credential;
+    struct slice url_text;
+    struct url url;
+    struct cidr *allowed;
+    size_t allowed_count;
+    struct slice credential_header; /* empty: none */
+    struct secret *credential;
 };
 
 struct policy_route {
     struct slice *methods; /* count 0: any */
-    size_t        method_count;
-    struct slice  path; /* '*' one segment, '**' the rest */
+    size_t method_count;
+    struct slice path; /* '*' one segment, '**' the rest */
 };
 
 struct policy_service {
     struct policy_object o;
-    struct slice         base_url;
-    struct url           url;
-    struct cidr         *allowed;
-    size_t               allowed_count;
-    struct slice         credential_header;
-    struct secret       *credential;
+    struct slice base_url;
+    struct url url;
+    struct cidr *allowed;
+    size_t allowed_count;
+    struct slice credential_header;
+    struct secret *credential;
     struct policy_route *routes;
-    size_t               route_count;
-    bool                 set_cookie;
+    size_t route_count;
+    bool set_cookie;
 };
 
 struct policy_grant {
     struct policy_object o;
-    struct slice         agent_id, team_id; /* one of them */
-    struct slice         task_id;           /* empty: any task, and none */
-    struct slice         server_id, service_id;
-    struct slice        *tools;
-    size_t               tool_count;
+    struct slice agent_id, team_id; /* one of them */
+    struct slice task_id;           /* empty: any task, and none */
+    struct slice server_id, service_id;
+    struct slice *tools;
+    size_t tool_count;
     struct policy_route *routes;
-    size_t               route_count;
-    bool                 routes_set; /* false: all of the service */
-    struct name_list     models;
+    size_t route_count;
+    bool routes_set; /* false: all of the service */
+    struct name_list models;
 };
 
 struct snapshot *snapshot_hold(const struct snapshot *s);
-void             snapshot_drop(const struct snapshot *s); /* any thread; NULL is fine */
+void snapshot_drop(const struct snapshot *s); /* any thread; NULL is fine */
 
-struct slice         snapshot_lineage(const struct snapshot *s);
-uint64_t             snapshot_version(const struct snapshot *s);
+struct slice snapshot_lineage(const struct snapshot *s);
+uint64_t snapshot_version(const struct snapshot *s);
 const struct digest *snapshot_digest(const struct snapshot *s);
 
 /* installation key for keyprints, 32 bytes; and the master that seals session ids. Empty before
@@ -165,17 +165,17 @@ struct slice snapshot_session_seal(const struct snapshot *s);
 
 const struct policy_key *snapshot_key_by_digest(const struct snapshot *s, const struct digest *d);
 const struct policy_key *snapshot_key(const struct snapshot *s, struct slice id);
-const struct policy_team     *snapshot_team(const struct snapshot *s, struct slice id);
-const struct policy_agent    *snapshot_agent(const struct snapshot *s, struct slice id);
-const struct policy_task     *snapshot_task(const struct snapshot *s, struct slice id);
+const struct policy_team *snapshot_team(const struct snapshot *s, struct slice id);
+const struct policy_agent *snapshot_agent(const struct snapshot *s, struct slice id);
+const struct policy_task *snapshot_task(const struct snapshot *s, struct slice id);
 const struct policy_provider *snapshot_provider(const struct snapshot *s, struct slice id);
 /* by name within an organisation */
-const struct policy_task    *snapshot_task_named(const struct snapshot *s, struct slice org,
-                                                 struct slice name);
-const struct policy_model   *snapshot_model_named(const struct snapshot *s, struct slice org,
+const struct policy_task *snapshot_task_named(const struct snapshot *s, struct slice org,
+                                              struct slice name);
+const struct policy_model *snapshot_model_named(const struct snapshot *s, struct slice org,
+                                                struct slice name);
+const struct policy_server *snapshot_server_named(const struct snapshot *s, struct slice org,
                                                   struct slice name);
-const struct policy_server  *snapshot_server_named(const struct snapshot *s, struct slice org,
-                                                   struct slice name);
 const struct policy_service *snapshot_service_named(const struct snapshot *s, struct slice org,
                                                     struct slice name);
 /* Visits every model of an organisation, in order of name. fn false: stops. */
@@ -190,7 +190,7 @@ void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
 /* kind: "key", "agent", "team", "session" */
 bool snapshot_is_blocked(const struct snapshot *s, struct slice kind, struct slice id);
 
-/* true where the list allows the name: exact, "prefix/*" or "*" */
+// true where the list allows the name: exact, "prefix/*" or "*"
 bool name_list_allows(const struct name_list *l, struct slice name);
 /* method and canonical path against routes; HEAD follows GET */
 bool policy_route_allows(const struct policy_route *routes, size_t n, struct slice method,

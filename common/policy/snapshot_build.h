@@ -18,9 +18,11 @@ struct snapshot_build;
 /* from NULL: an empty policy */
 MUST_USE enum err snapshot_build_begin(const struct snapshot *from, struct registry *r,
                                        struct snapshot_build **ret);
+/* Meters of keys that are in `from` too are carried over; held until the end. NULL is fine. */
+void snapshot_build_inherit(struct snapshot_build *b, const struct snapshot *from);
 /* object: const Gatehouse__PolicyObject * */
 MUST_USE enum err snapshot_build_apply(struct snapshot_build *b, const void *object);
 /* Consumes the build. */
 struct snapshot *snapshot_build_end(struct snapshot_build **b, struct slice lineage,
                                     uint64_t version);
-void             snapshot_build_cancel(struct snapshot_build **b);
+void snapshot_build_cancel(struct snapshot_build **b);

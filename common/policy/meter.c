@@ -1,0 +1,87 @@
+/* meter — see the card. */
+#include "common/policy/meter.h"
+
+#include <stdatomic.h>
+
+#include "common/base/mem.h"
+
+#define MINUTE_US 60000000u
+
+struct meter {
+    atomic_uint refs;
+    atomic_uint inside;
+    atomic_uint_fast64_t arrival_us; /* GCRA's theoretical arrival time, monotonic */
+};
+
+struct meter *meter_new(void)
+{
+    struct meter *m = mem_zalloc(sizeof(*m));
+    if (m)
+        atomic_init(&m->refs, 1);
+    return m;
+}
+
+struct meter *meter_hold(struct meter *m)
+{
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void meter_drop(struct meter *m)
+{
+    if (m && atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) == 1)
+        mem_free(m);
+}
+
+enum err meter_take_request(struct meter *m, uint32_t rpm, uint64_t now_us, uint64_t *wait_us)
+{
+    if (rpm == 0)
+        return ERR_OK;
+    uint64_t interval = MINUTE_US / rpm;
+    uint64_t tolerance = interval * (rpm - 1); /* a burst of rpm, counting the first */
+    uint64_t seen = atomic_load_explicit(&m->arrival_us, memory_order_relaxed);
+    for (;;) {
+        uint64_t arrival = seen > now_us ? seen : now_us;
+        if (arrival - now_us > tolerance) {
+            *wait_us = arrival - now_us - tolerance;
+            return ERR_EXHAUSTED;
+        }
+        if (atomic_compare_exchange_weak_explicit(&m->arrival_us, &seen, arrival + interval,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return ERR_OK;
+    }
+}
+
+void meter_look(const struct meter *m, uint32_t rpm, uint64_t now_us, struct meter_state *ret)
+{
+    *ret = (struct meter_state){.limit = rpm, .remaining = rpm};
+    if (rpm == 0)
+        return;
+    uint64_t interval = MINUTE_US / rpm;
+    uint64_t arrival = atomic_load_explicit(&m->arrival_us, memory_order_relaxed);
+    if (arrival <= now_us)
+        return;
+    uint64_t used = (arrival - now_us + interval - 1) / interval;
+    ret->remaining = used >= rpm ? 0 : rpm - (uint32_t)used;
+    ret->reset_us = arrival - now_us;
+}
+
+enum err meter_enter(struct meter *m, uint32_t parallel)
+{
+    unsigned before = atomic_fetch_add_explicit(&m->inside, 1, memory_order_acq_rel);
+    if (parallel == 0 || before < parallel)
+        return ERR_OK;
+    atomic_fetch_sub_explicit(&m->inside, 1, memory_order_acq_rel);
+    return ERR_EXHAUSTED;
+}
+
+void meter_leave(struct meter *m)
+{
+    unsigned before = atomic_fetch_sub_explicit(&m->inside, 1, memory_order_acq_rel);
+    MUST(before > 0);
+}
+
+uint32_t meter_inside(const struct meter *m)
+{
+    return atomic_load_explicit(&m->inside, memory_order_relaxed);
+}

@@ -1,0 +1,304 @@
+/* plane — see the card. The order of birth is the order of dependence; death is the reverse. */
+#include "common/policy/plane.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/seal.h"
+#include "common/policy/desk.h"
+#include "common/policy/epoch.h"
+#include "common/policy/renewal.h"
+#include "common/policy/shipper.h"
+#include "common/policy/sync.h"
+#include "common/wire/bus.h"
+#include "proto/channel.pb-c.h"
+
+#define REQUEST_MS 10000
+#define TICK_MS 250
+
+struct plane {
+    struct loop *loop;
+    struct plane_events events;
+    uint64_t epoch;
+    uint64_t number; /* of the last request */
+    struct registry *registry;
+    struct seal *seal;
+    struct policy_file *file;
+    struct tls_context *tls;
+    struct bus_plane *bus;
+    struct sync *sync;
+    struct desk *desk;
+    struct shipper *shipper;
+    struct renewal *renewal;
+    struct timer tick;
+    bool connected;
+
+    struct timer drain;
+    uint64_t drain_until_us;
+    void (*drained)(void *arg);
+    void *drained_arg;
+
+    /* what other threads may ask for */
+    atomic_bool has_policy, is_connected, stale;
+    atomic_uint_fast64_t version, newest, waiting, dropped, lost;
+};
+
+/* ---- requests: numbered, packed, answered as messages ---- */
+
+struct flight {
+    void (*done)(void *arg, enum err e, const void *reply);
+    void *arg;
+};
+
+static void on_reply(void *arg, enum err e, struct slice bytes)
+{
+    struct flight f = *(struct flight *)arg;
+    Gatehouse__Reply *reply = NULL;
+    mem_free(arg);
+    if (e == ERR_OK) {
+        reply = gatehouse__reply__unpack(NULL, bytes.len, (const uint8_t *)bytes.ptr);
+        if (!reply)
+            e = ERR_PROTOCOL;
+    }
+    f.done(f.arg, e, reply);
+    gatehouse__reply__free_unpacked(reply, NULL);
+}
+
+static enum err request(void *arg, void *message,
+                        void (*done)(void *done_arg, enum err e, const void *reply), void *done_arg)
+{
+    struct plane *p = arg;
+    Gatehouse__Request *m = message;
+    if (!p->bus)
+        return ERR_CLOSED;
+    m->has_epoch = m->has_number = true;
+    m->epoch = p->epoch;
+    m->number = ++p->number;
+    size_t len = gatehouse__request__get_packed_size(m);
+    struct flight *f = mem_zalloc(sizeof(*f));
+    uint8_t *bytes = mem_alloc(len + 1);
+    enum err e = ERR_NOMEM;
+    if (f && bytes) {
+        *f = (struct flight){.done = done, .arg = done_arg};
+        gatehouse__request__pack(m, bytes);
+        e = bus_plane_request(p->bus, slice_of(bytes, len), REQUEST_MS, on_reply, f);
+    }
+    mem_free(bytes);
+    if (e != ERR_OK)
+        mem_free(f);
+    return e;
+}
+
+static bool is_connected(void *arg)
+{
+    const struct plane *p = arg;
+    return p->connected;
+}
+
+static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
+{
+    struct plane *p = arg;
+    p->events.after_turns(p->events.arg, fn, fn_arg);
+}
+
+/* ---- what comes up ---- */
+
+static void on_push(void *arg, struct slice message)
+{
+    struct plane *p = arg;
+    sync_on_push(p->sync, message);
+}
+
+static void on_state(void *arg, bool up)
+{
+    struct plane *p = arg;
+    if (p->connected == up)
+        return;
+    p->connected = up;
+    log_info(NULL, up ? "channel_up" : "channel_down", "epoch=%lu", (unsigned long)p->epoch);
+    sync_on_state(p->sync, up);
+    if (up)
+        shipper_hurry(p->shipper);
+}
+
+static void publish(void *arg, const struct snapshot *s)
+{
+    struct plane *p = arg;
+    p->events.publish(p->events.arg, s);
+}
+
+static void on_tick(struct timer *t)
+{
+    struct plane *p = CONTAINER_OF(t, struct plane, tick);
+    struct sync_status s;
+    struct shipper_counts c;
+    sync_status(p->sync, &s);
+    shipper_counts(p->shipper, &c);
+    atomic_store(&p->has_policy, s.has_policy);
+    atomic_store(&p->is_connected, p->connected);
+    atomic_store(&p->stale, s.stale);
+    atomic_store(&p->version, s.version);
+    atomic_store(&p->newest, s.newest);
+    atomic_store(&p->waiting, c.waiting);
+    atomic_store(&p->dropped, c.dropped);
+    atomic_store(&p->lost, c.lost);
+    timer_start(&p->tick, TICK_MS);
+}
+
+/* ---- birth ---- */
+
+static enum err open_seal(struct plane *p, const struct plane_config *c)
+{
+    if (!c->state_key_file || c->state_key_file[0] == '\0') {
+        log_warn(NULL, "policy_not_kept", "why=no_state_key_file");
+        return ERR_OK;
+    }
+    enum err e = seal_load(c->state_key_file, false, &p->seal);
+    if (e == ERR_OK)
+        e = policy_file_open(c->state_dir, p->seal, &p->file);
+    return e;
+}
+
+static enum err open_tls(struct plane *p, const struct plane_config *c)
+{
+    char ca[512], cert[512], key[512];
+    snprintf(ca, sizeof(ca), "%s/ca.crt", c->state_dir);
+    snprintf(cert, sizeof(cert), "%s/plane.crt", c->state_dir);
+    snprintf(key, sizeof(key), "%s/plane.key", c->state_dir);
+    struct tls_client_config t = {
+        .ca_file = ca, .cert_file = cert, .key_file = key, .only_13 = true};
+    return tls_client_new(&t, &p->tls);
+}
+
+static enum err open_rooms(struct plane *p, const struct plane_config *c)
+{
+    struct desk_links links = {
+        .request = request, .is_connected = is_connected, .after_turns = after_turns, .arg = p};
+    struct sync_events up = {.publish = publish, .arg = p};
+    struct shipper_config ship = {.dir = c->state_dir,
+                                  .epoch = p->epoch,
+                                  .workers = c->workers,
+                                  .journal_bytes = c->journal_bytes};
+    enum err e = desk_new(p->loop, p->registry, &links, &p->desk);
+    if (e == ERR_OK)
+        e = shipper_new(p->loop, &ship, &links, &p->shipper);
+    if (e == ERR_OK)
+        e = sync_new(p->loop, p->registry, p->file, &links, &up, &p->sync);
+    if (e == ERR_OK)
+        e = renewal_new(p->loop, c->state_dir, p->tls, &links, &p->renewal);
+    return e;
+}
+
+static enum err open_bus(struct plane *p, const struct plane_config *c)
+{
+    char instance[64];
+    int n = snprintf(instance, sizeof(instance), "%d-%lu", (int)getpid(), (unsigned long)p->epoch);
+    struct bus_plane_config bus = {.host = c->channel_host,
+                                   .push_port = c->push_port,
+                                   .request_port = c->request_port,
+                                   .tls = p->tls,
+                                   .instance = slice_of(instance, (size_t)n)};
+    static const struct bus_plane_events events = {.on_push = on_push, .on_state = on_state};
+    return bus_plane_open(&bus, p->loop, &events, p, &p->bus);
+}
+
+enum err plane_open(const struct plane_config *c, const struct plane_events *events,
+                    struct loop *main_loop, struct plane **ret)
+{
+    struct plane *p = mem_zalloc(sizeof(*p));
+    if (!p)
+        return ERR_NOMEM;
+    p->loop = main_loop;
+    p->events = *events;
+    timer_init(&p->tick, main_loop, on_tick);
+    timer_init(&p->drain, main_loop, NULL);
+    p->registry = registry_new();
+    enum err e = p->registry ? epoch_next(c->state_dir, &p->epoch) : ERR_NOMEM;
+    if (e == ERR_OK)
+        e = open_seal(p, c);
+    if (e == ERR_OK)
+        e = open_tls(p, c);
+    if (e == ERR_OK)
+        e = open_rooms(p, c);
+    if (e == ERR_OK) {
+        sync_load(p->sync);
+        e = open_bus(p, c);
+    }
+    if (e != ERR_OK) {
+        plane_close(&p);
+        return e;
+    }
+    timer_start(&p->tick, 0);
+    *ret = p;
+    return ERR_OK;
+}
+
+struct journal *plane_journal(struct plane *p, unsigned worker)
+{
+    return shipper_journal(p->shipper, worker);
+}
+
+void plane_status(const struct plane *p, struct plane_status *ret)
+{
+    *ret = (struct plane_status){.has_policy = atomic_load(&p->has_policy),
+                                 .connected = atomic_load(&p->is_connected),
+                                 .stale = atomic_load(&p->stale),
+                                 .version = atomic_load(&p->version),
+                                 .newest = atomic_load(&p->newest),
+                                 .journal_waiting = atomic_load(&p->waiting),
+                                 .journal_dropped = atomic_load(&p->dropped),
+                                 .lost_calls = atomic_load(&p->lost)};
+}
+
+/* ---- draining ---- */
+
+static void on_drain_tick(struct timer *t)
+{
+    struct plane *p = CONTAINER_OF(t, struct plane, drain);
+    shipper_hurry(p->shipper);
+    bool done = shipper_is_empty(p->shipper) && desk_end_all(p->desk);
+    if (!done && clock_mono_us() < p->drain_until_us) {
+        timer_start(&p->drain, 20);
+        return;
+    }
+    if (!done)
+        log_warn(NULL, "drain_incomplete", "journal_empty=%d leases=%zu",
+                 shipper_is_empty(p->shipper), desk_leases(p->desk));
+    p->drained(p->drained_arg);
+}
+
+void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg)
+{
+    p->drain_until_us = clock_mono_us() + (uint64_t)drain_ms * 1000;
+    p->drained = done;
+    p->drained_arg = arg;
+    timer_init(&p->drain, p->loop, on_drain_tick);
+    timer_start(&p->drain, 0);
+}
+
+void plane_close(struct plane **p)
+{
+    struct plane *mine = *p;
+    *p = NULL;
+    if (!mine)
+        return;
+    timer_cancel(&mine->tick);
+    timer_cancel(&mine->drain);
+    if (mine->bus)
+        bus_plane_close(&mine->bus);
+    mine->connected = false;
+    renewal_free(mine->renewal);
+    sync_free(mine->sync);
+    desk_free(mine->desk);
+    shipper_free(mine->shipper);
+    tls_drop(mine->tls);
+    policy_file_close(mine->file);
+    seal_free(mine->seal);
+    registry_free(mine->registry);
+    mem_free(mine);
+}

@@ -1,0 +1,30 @@
+/*
+ * policy_file — the last good policy on this plane's disk, sealed, so that it starts without the
+ * control plane.
+ *
+ * A base (the whole policy) and behind it every delta since, in the order they were applied; the
+ * base is written anew when the deltas outgrow it. A delta is on disk before it is applied, so
+ * no start goes back behind a policy that was applied. Without a sealing key nothing is kept.
+ *
+ * Owns     the open file.
+ * Fails    ERR_NOT_FOUND: no usable base (first start, other key, torn base).
+ * Threads  the main thread's.
+ */
+#pragma once
+
+#include "common/base/seal.h"
+#include "common/policy/registry.h"
+#include "common/policy/snapshot.h"
+
+struct policy_file;
+
+/* seal: lent. */
+MUST_USE enum err policy_file_open(const char *state_dir, const struct seal *seal,
+                                   struct policy_file **ret);
+void policy_file_close(struct policy_file *f);
+MUST_USE enum err policy_file_load(struct policy_file *f, struct registry *r,
+                                   struct snapshot **ret);
+/* push: a packed Gatehouse__Push with changes */
+MUST_USE enum err policy_file_append(struct policy_file *f, struct slice push);
+MUST_USE enum err policy_file_rewrite(struct policy_file *f, const struct snapshot *s);
+bool policy_file_is_long(const struct policy_file *f); /* time for a rewrite */

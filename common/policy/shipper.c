@@ -1,0 +1,316 @@
+/* shipper — see the card. */
+#include "common/policy/shipper.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/policy/journal_private.h"
+#include "proto/channel.pb-c.h"
+
+#define TICK_MS 50               /* a lost machine loses at most 200 ms of detail */
+#define BATCH_RECORDS 512        /* at most, and */
+#define BATCH_BYTES (512 * 1024) /* at most; a quarter of a message with room for framing */
+#define EPOCHS_MAX 64
+
+struct parcel { /* one journal and what is under way of it */
+    struct shipper *shipper;
+    struct journal *journal;
+    bool earlier; /* of an earlier start: removed once empty */
+    bool flying;
+    uint64_t sent_to; /* ring position behind the batch under way */
+    uint64_t last_sequence;
+};
+
+struct shipper {
+    struct loop *loop;
+    struct desk_links links;
+    struct timer tick;
+    unsigned workers;
+    size_t parcel_count;
+    struct parcel *parcels; /* this start's workers first */
+    uint64_t finished[EPOCHS_MAX];
+    size_t finished_count;
+    bool finishing;
+    uint64_t lost;
+};
+
+/* ---- sending ---- */
+
+static void on_ack(void *arg, enum err e, const void *reply)
+{
+    struct parcel *p = arg;
+    const Gatehouse__Reply *m = reply;
+    p->flying = false;
+    if (e != ERR_OK || !m || m->error || !m->usage) {
+        if (m && m->error)
+            log_warn(NULL, "usage_refused", "error=%s", m->error);
+        return;
+    }
+    uint64_t at = atomic_load(&p->journal->page->tail), sequence;
+    struct slice record;
+    while (at < p->sent_to && journal_next(p->journal, &at, &sequence, &record) &&
+           sequence <= m->usage->committed)
+        journal_commit(p->journal, at, sequence);
+    if (!journal_is_empty(p->journal))
+        shipper_hurry(p->shipper);
+}
+
+struct batch {
+    Gatehouse__UsageBatch usage;
+    Gatehouse__JournalRecord *records[BATCH_RECORDS];
+};
+
+static void batch_fini(struct batch *b)
+{
+    for (size_t i = 0; i < b->usage.n_records; i++)
+        gatehouse__journal_record__free_unpacked(b->records[i], NULL);
+}
+
+/* Fills the batch from the tail on; *behind is the ring position after its last record. */
+static void batch_fill(struct batch *b, struct parcel *p, uint64_t *behind)
+{
+    uint64_t at = atomic_load(&p->journal->page->tail), sequence;
+    size_t bytes = 0;
+    struct slice record;
+    *behind = at;
+    gatehouse__usage_batch__init(&b->usage);
+    b->usage.records = b->records;
+    while (b->usage.n_records < BATCH_RECORDS && bytes < BATCH_BYTES &&
+           journal_next(p->journal, &at, &sequence, &record)) {
+        Gatehouse__JournalRecord *m =
+            gatehouse__journal_record__unpack(NULL, record.len, (const uint8_t *)record.ptr);
+        if (!m)
+            break; /* no memory: the next tick tries again */
+        if (b->usage.n_records == 0)
+            b->usage.first_sequence = sequence;
+        b->records[b->usage.n_records++] = m;
+        bytes += record.len;
+        *behind = at;
+    }
+}
+
+static void ship(struct parcel *p)
+{
+    struct shipper *s = p->shipper;
+    if (p->flying || journal_is_empty(p->journal) || !s->links.is_connected(s->links.arg))
+        return;
+    struct batch b;
+    batch_fill(&b, p, &p->sent_to);
+    if (b.usage.n_records > 0) {
+        Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+        b.usage.has_epoch = b.usage.has_worker = b.usage.has_first_sequence = true;
+        b.usage.epoch = p->journal->page->epoch;
+        b.usage.worker = p->journal->page->worker;
+        m.body_case = GATEHOUSE__REQUEST__BODY_USAGE;
+        m.usage = &b.usage;
+        p->flying = s->links.request(s->links.arg, &m, on_ack, p) == ERR_OK;
+    }
+    batch_fini(&b);
+}
+
+/* ---- earlier starts ---- */
+
+static void on_finished(void *arg, enum err e, const void *reply)
+{
+    struct shipper *s = arg;
+    const Gatehouse__Reply *m = reply;
+    s->finishing = false;
+    if (e == ERR_OK && m && !m->error)
+        s->finished_count = 0;
+}
+
+static void report_finished(struct shipper *s)
+{
+    if (s->finished_count == 0 || s->finishing || !s->links.is_connected(s->links.arg))
+        return;
+    for (size_t i = s->workers; i < s->parcel_count; i++) {
+        if (s->parcels[i].journal)
+            return; /* an epoch has one journal per worker: wait for all */
+    }
+    Gatehouse__LeaseEndRequest body = GATEHOUSE__LEASE_END_REQUEST__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    body.n_finished_epochs = s->finished_count;
+    body.finished_epochs = s->finished;
+    m.body_case = GATEHOUSE__REQUEST__BODY_LEASE_END;
+    m.lease_end = &body;
+    s->finishing = s->links.request(s->links.arg, &m, on_finished, s) == ERR_OK;
+}
+
+static void note_finished(struct shipper *s, uint64_t epoch)
+{
+    for (size_t i = 0; i < s->finished_count; i++) {
+        if (s->finished[i] == epoch)
+            return;
+    }
+    if (s->finished_count < EPOCHS_MAX)
+        s->finished[s->finished_count++] = epoch;
+}
+
+static void retire_if_shipped(struct parcel *p)
+{
+    if (!p->earlier || p->flying || !p->journal || !journal_is_empty(p->journal))
+        return;
+    note_finished(p->shipper, p->journal->page->epoch);
+    journal_remove(p->journal);
+    p->journal = NULL;
+}
+
+static void ship_all(struct shipper *s)
+{
+    for (size_t i = 0; i < s->parcel_count; i++) {
+        retire_if_shipped(&s->parcels[i]);
+        if (s->parcels[i].journal)
+            ship(&s->parcels[i]);
+    }
+    report_finished(s);
+}
+
+static void on_tick(struct timer *t)
+{
+    struct shipper *s = CONTAINER_OF(t, struct shipper, tick);
+    ship_all(s);
+    timer_start(&s->tick, TICK_MS);
+}
+
+void shipper_hurry(struct shipper *s)
+{
+    timer_start(&s->tick, 0);
+}
+
+/* ---- birth and death ---- */
+
+static int is_journal(const struct dirent *d)
+{
+    return strncmp(d->d_name, "journal-", 8) == 0 && strstr(d->d_name, ".unreadable") == NULL;
+}
+
+static void set_aside(const char *path)
+{
+    char aside[600];
+    snprintf(aside, sizeof(aside), "%s.unreadable", path);
+    if (rename(path, aside) == 0)
+        log_error(NULL, "journal_unreadable", "kept_as=%s", aside);
+}
+
+static enum err add_earlier(struct shipper *s, const char *dir, const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    struct journal *j;
+    enum err e = journal_replay(path, &j);
+    if (e == ERR_NOMEM)
+        return e;
+    if (e != ERR_OK) {
+        set_aside(path);
+        return ERR_OK;
+    }
+    uint64_t lost = atomic_load(&j->page->lost);
+    s->lost += lost;
+    log_info(NULL, "journal_replayed", "path=%s lost_calls=%lu", path, (unsigned long)lost);
+    s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = j, .earlier = true};
+    return ERR_OK;
+}
+
+static enum err open_own(struct shipper *s, const struct shipper_config *c)
+{
+    for (unsigned i = 0; i < c->workers; i++) {
+        struct journal_config own = {
+            .dir = c->dir, .epoch = c->epoch, .worker = i, .bytes = c->journal_bytes};
+        struct journal *j;
+        enum err e = journal_create(&own, &j);
+        if (e != ERR_OK)
+            return e;
+        s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = j};
+    }
+    return ERR_OK;
+}
+
+enum err shipper_new(struct loop *l, const struct shipper_config *c, const struct desk_links *links,
+                     struct shipper **ret)
+{
+    struct dirent **names = NULL;
+    int count = scandir(c->dir, &names, is_journal, alphasort);
+    if (count < 0)
+        return ERR_IO;
+    enum err e = ERR_NOMEM;
+    struct shipper *s = mem_zalloc(sizeof(*s));
+    if (s) {
+        s->loop = l;
+        s->links = *links;
+        s->workers = c->workers;
+        timer_init(&s->tick, l, on_tick);
+        s->parcels = mem_array(c->workers + (size_t)count, sizeof(*s->parcels));
+        if (s->parcels)
+            e = open_own(s, c);
+    }
+    for (int i = 0; i < count; i++) {
+        if (e == ERR_OK)
+            e = add_earlier(s, c->dir, names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+    if (e != ERR_OK) {
+        shipper_free(s);
+        return e;
+    }
+    timer_start(&s->tick, TICK_MS);
+    *ret = s;
+    return ERR_OK;
+}
+
+void shipper_free(struct shipper *s)
+{
+    if (!s)
+        return;
+    timer_cancel(&s->tick);
+    for (size_t i = 0; s->parcels && i < s->parcel_count; i++) {
+        struct journal *j = s->parcels[i].journal;
+        if (j && journal_is_empty(j) && j->taken == 0)
+            journal_remove(j);
+        else
+            journal_unmap(j);
+    }
+    mem_free(s->parcels);
+    mem_free(s);
+}
+
+struct journal *shipper_journal(struct shipper *s, unsigned worker)
+{
+    MUST(worker < s->workers);
+    return s->parcels[worker].journal;
+}
+
+bool shipper_is_empty(const struct shipper *s)
+{
+    for (size_t i = 0; i < s->parcel_count; i++) {
+        if (s->parcels[i].journal && !journal_is_empty(s->parcels[i].journal))
+            return false;
+    }
+    return true;
+}
+
+static uint64_t records_waiting(const struct journal *j)
+{
+    uint64_t at = atomic_load(&j->page->tail), first = 0;
+    struct slice record;
+    if (!journal_next(j, &at, &first, &record))
+        return 0;
+    uint64_t last = atomic_load(&j->page->sequence);
+    return last >= first ? last - first + 1 : 0;
+}
+
+void shipper_counts(const struct shipper *s, struct shipper_counts *ret)
+{
+    *ret = (struct shipper_counts){.lost = s->lost};
+    for (size_t i = 0; i < s->parcel_count; i++) {
+        const struct journal *j = s->parcels[i].journal;
+        if (!j)
+            continue;
+        ret->waiting += records_waiting(j);
+        ret->dropped += atomic_load(&j->page->dropped);
+    }
+}

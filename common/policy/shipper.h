@@ -1,0 +1,37 @@
+/*
+ * shipper — carries journals to the control plane, in order, until it says what is committed.
+ *
+ * One batch per journal under way. Journals of earlier starts are replayed first and removed
+ * once all is committed; then their epochs are reported as finished, and the control plane
+ * frees what their leases held back.
+ *
+ * Owns     the journals of this start and of earlier ones.
+ * Threads  the main thread's; journals' writers are the workers'.
+ */
+#pragma once
+
+#include "common/net/loop.h"
+#include "common/policy/desk.h"
+#include "common/policy/journal.h"
+
+struct shipper;
+
+struct shipper_config {
+    const char *dir;
+    uint64_t epoch;
+    unsigned workers;
+    size_t journal_bytes;
+};
+
+/* links: the same as the desk's; after_turns is not used */
+MUST_USE enum err shipper_new(struct loop *l, const struct shipper_config *c,
+                              const struct desk_links *links, struct shipper **ret);
+void shipper_free(struct shipper *s); /* files stay where something is left in them */
+struct journal *shipper_journal(struct shipper *s, unsigned worker);
+void shipper_hurry(struct shipper *s); /* ship now: draining, or just connected */
+bool shipper_is_empty(const struct shipper *s);
+
+struct shipper_counts {
+    uint64_t waiting, dropped, lost;
+};
+void shipper_counts(const struct shipper *s, struct shipper_counts *ret); /* any thread */

@@ -1,0 +1,290 @@
+/* snapshot — finders over the tries; see snapshot_build.c for how one is made. */
+#include "common/policy/snapshot.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/policy/snapshot_private.h"
+
+static struct slice key_of_id(const void *value)
+{
+    return ((const struct object *)value)->policy->id;
+}
+
+static struct slice key_of_name(const void *value)
+{
+    return ((const struct object *)value)->scoped;
+}
+
+static struct slice key_of_digest(const void *value)
+{
+    const struct policy_key *k = (const void *)((const struct object *)value)->policy;
+    return slice_of(k->digest.bytes, DIGEST_LEN);
+}
+
+static struct slice key_of_group(const void *value)
+{
+    return ((const struct group *)value)->items[0]->subject;
+}
+
+static void group_hold(void *value)
+{
+    atomic_fetch_add_explicit(&((struct group *)value)->refs, 1, memory_order_relaxed);
+}
+
+static void group_drop(void *value)
+{
+    struct group *g = value;
+    if (atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < g->count; i++)
+        object_drop(g->items[i]);
+    mem_free(g);
+}
+
+const struct trie_ops trie_by_id = {key_of_id, object_hold, object_drop};
+const struct trie_ops trie_by_name = {key_of_name, object_hold, object_drop};
+const struct trie_ops trie_by_digest = {key_of_digest, object_hold, object_drop};
+const struct trie_ops trie_groups = {key_of_group, group_hold, group_drop};
+
+struct snapshot *snapshot_hold(const struct snapshot *s)
+{
+    struct snapshot *mine = (struct snapshot *)(uintptr_t)s;
+    atomic_fetch_add_explicit(&mine->refs, 1, memory_order_relaxed);
+    return mine;
+}
+
+void snapshot_drop(const struct snapshot *s)
+{
+    struct snapshot *mine = (struct snapshot *)(uintptr_t)s;
+    if (!mine || atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < SNAPSHOT_KINDS; i++) {
+        trie_fini(&mine->by_id[i], &trie_by_id);
+        trie_fini(&mine->by_name[i], &trie_by_name);
+    }
+    trie_fini(&mine->keys_by_digest, &trie_by_digest);
+    trie_fini(&mine->grants, &trie_groups);
+    trie_fini(&mine->blocks, &trie_groups);
+    secret_drop(mine->key_hmac);
+    secret_drop(mine->session_seal);
+    mem_free(mine);
+}
+
+struct slice snapshot_lineage(const struct snapshot *s)
+{
+    return slice_of(s->lineage, s->lineage_len);
+}
+
+uint64_t snapshot_version(const struct snapshot *s)
+{
+    return s->version;
+}
+
+const struct digest *snapshot_digest(const struct snapshot *s)
+{
+    return &s->digest;
+}
+
+struct slice snapshot_key_hmac(const struct snapshot *s)
+{
+    return s->key_hmac ? secret_reveal(s->key_hmac) : SLICE_NONE;
+}
+
+struct slice snapshot_session_seal(const struct snapshot *s)
+{
+    return s->session_seal ? secret_reveal(s->session_seal) : SLICE_NONE;
+}
+
+static const void *by_id(const struct snapshot *s, Gatehouse__ObjectKind kind, struct slice id)
+{
+    const struct object *o = trie_find(&s->by_id[kind], &trie_by_id, id);
+    return o ? o->policy : NULL;
+}
+
+const struct policy_key *snapshot_key_by_digest(const struct snapshot *s, const struct digest *d)
+{
+    const struct object *o =
+        trie_find(&s->keys_by_digest, &trie_by_digest, slice_of(d->bytes, DIGEST_LEN));
+    return o ? (const void *)o->policy : NULL;
+}
+
+const struct policy_key *snapshot_key(const struct snapshot *s, struct slice id)
+{
+    return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_KEY, id);
+}
+
+const struct policy_team *snapshot_team(const struct snapshot *s, struct slice id)
+{
+    return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_TEAM, id);
+}
+
+const struct policy_agent *snapshot_agent(const struct snapshot *s, struct slice id)
+{
+    return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_AGENT, id);
+}
+
+const struct policy_task *snapshot_task(const struct snapshot *s, struct slice id)
+{
+    return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_TASK, id);
+}
+
+const struct policy_provider *snapshot_provider(const struct snapshot *s, struct slice id)
+{
+    return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, id);
+}
+
+/* Names come from requests: a pair too long for the buffer cannot be in the policy. */
+static const void *by_name(const struct snapshot *s, Gatehouse__ObjectKind kind, struct slice org,
+                           struct slice name)
+{
+    char scoped[512];
+    if (org.len + name.len + 1 > sizeof(scoped))
+        return NULL;
+    memcpy(scoped, org.ptr, org.len);
+    scoped[org.len] = '/';
+    memcpy(scoped + org.len + 1, name.ptr, name.len);
+    const struct object *o =
+        trie_find(&s->by_name[kind], &trie_by_name, slice_of(scoped, org.len + 1 + name.len));
+    return o ? o->policy : NULL;
+}
+
+const struct policy_task *snapshot_task_named(const struct snapshot *s, struct slice org,
+                                              struct slice name)
+{
+    return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_TASK, org, name);
+}
+
+const struct policy_model *snapshot_model_named(const struct snapshot *s, struct slice org,
+                                                struct slice name)
+{
+    return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_MODEL, org, name);
+}
+
+const struct policy_server *snapshot_server_named(const struct snapshot *s, struct slice org,
+                                                  struct slice name)
+{
+    return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER, org, name);
+}
+
+const struct policy_service *snapshot_service_named(const struct snapshot *s, struct slice org,
+                                                    struct slice name)
+{
+    return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_API_SERVICE, org, name);
+}
+
+/* ---- in order of name ---- */
+
+struct gather {
+    struct slice org;
+    const struct policy_object **items;
+    size_t count;
+};
+
+static bool gather_one(void *arg, void *value)
+{
+    struct gather *g = arg;
+    const struct policy_object *o = ((const struct object *)value)->policy;
+    if (slice_eq(o->org_id, g->org))
+        g->items[g->count++] = o;
+    return true;
+}
+
+static int by_name_order(const void *a, const void *b)
+{
+    return slice_cmp((*(const struct policy_object *const *)a)->name,
+                     (*(const struct policy_object *const *)b)->name);
+}
+
+static void each_sorted(const struct snapshot *s, Gatehouse__ObjectKind kind, struct slice org,
+                        bool (*fn)(void *arg, const struct policy_object *o), void *arg)
+{
+    const struct trie *t = &s->by_id[kind];
+    struct gather g = {.org = org, .items = mem_array(t->count + 1, sizeof(*g.items))};
+    if (!g.items)
+        return;
+    trie_each(t, gather_one, &g);
+    qsort(g.items, g.count, sizeof(*g.items), by_name_order);
+    for (size_t i = 0; i < g.count && fn(arg, g.items[i]); i++)
+        ;
+    mem_free(g.items);
+}
+
+struct visit_model {
+    bool (*fn)(void *arg, const struct policy_model *m);
+    void *arg;
+};
+
+static bool visit_model(void *arg, const struct policy_object *o)
+{
+    struct visit_model *v = arg;
+    return v->fn(v->arg, (const void *)o);
+}
+
+void snapshot_each_model(const struct snapshot *s, struct slice org,
+                         bool (*fn)(void *arg, const struct policy_model *m), void *arg)
+{
+    struct visit_model v = {fn, arg};
+    each_sorted(s, GATEHOUSE__OBJECT_KIND__KIND_MODEL, org, visit_model, &v);
+}
+
+struct visit_server {
+    bool (*fn)(void *arg, const struct policy_server *m);
+    void *arg;
+};
+
+static bool visit_server(void *arg, const struct policy_object *o)
+{
+    struct visit_server *v = arg;
+    return v->fn(v->arg, (const void *)o);
+}
+
+void snapshot_each_server(const struct snapshot *s, struct slice org,
+                          bool (*fn)(void *arg, const struct policy_server *m), void *arg)
+{
+    struct visit_server v = {fn, arg};
+    each_sorted(s, GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER, org, visit_server, &v);
+}
+
+void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
+                         bool (*fn)(void *arg, const struct policy_grant *g), void *arg)
+{
+    const struct group *g = trie_find(&s->grants, &trie_groups, subject_id);
+    for (size_t i = 0; g && i < g->count; i++) {
+        if (!fn(arg, (const void *)g->items[i]->policy))
+            return;
+    }
+}
+
+bool snapshot_is_blocked(const struct snapshot *s, struct slice kind, struct slice id)
+{
+    char subject[256];
+    if (s->blocks.count == 0 || kind.len + id.len + 1 > sizeof(subject))
+        return false;
+    memcpy(subject, kind.ptr, kind.len);
+    subject[kind.len] = ':';
+    memcpy(subject + kind.len + 1, id.ptr, id.len);
+    return trie_find(&s->blocks, &trie_groups, slice_of(subject, kind.len + 1 + id.len)) != NULL;
+}
+
+struct visit_object {
+    bool (*fn)(void *arg, const struct object *o);
+    void *arg;
+};
+
+static bool visit_object(void *arg, void *value)
+{
+    struct visit_object *v = arg;
+    return v->fn(v->arg, value);
+}
+
+bool snapshot_each_object(const struct snapshot *s, bool (*fn)(void *arg, const struct object *o),
+                          void *arg)
+{
+    struct visit_object v = {fn, arg};
+    for (size_t i = 0; i < SNAPSHOT_KINDS; i++) {
+        if (!trie_each(&s->by_id[i], visit_object, &v))
+            return false;
+    }
+    return true;
+}

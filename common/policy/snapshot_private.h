@@ -1,0 +1,38 @@
+/*
+ * snapshot_private — what a snapshot is made of; for common/policy only.
+ */
+#pragma once
+
+#include "common/policy/object.h"
+#include "common/policy/trie.h"
+
+#define SNAPSHOT_KINDS 12 /* one more than the highest ObjectKind */
+#define LINEAGE_MAX 40
+
+/* All grants of one subject, or all blocks of one: found by the subject. */
+struct group {
+    atomic_uint refs;
+    size_t count;
+    struct object *items[]; /* held; at least one, whose subject names the group */
+};
+
+struct snapshot {
+    atomic_uint refs;
+    char lineage[LINEAGE_MAX];
+    size_t lineage_len;
+    uint64_t version;
+    struct digest digest;
+    struct trie by_id[SNAPSHOT_KINDS];
+    struct trie by_name[SNAPSHOT_KINDS]; /* "org/name" */
+    struct trie keys_by_digest;
+    struct trie grants; /* groups by subject */
+    struct trie blocks;
+    struct secret *key_hmac;
+    struct secret *session_seal;
+};
+
+extern const struct trie_ops trie_by_id, trie_by_name, trie_by_digest, trie_groups;
+
+/* Visits every object of the policy. fn false: stops. */
+bool snapshot_each_object(const struct snapshot *s, bool (*fn)(void *arg, const struct object *o),
+                          void *arg);

@@ -1,0 +1,467 @@
+/* sync — see the card. */
+#include "common/policy/sync.h"
+
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/policy/snapshot_build.h"
+#include "common/policy/snapshot_private.h"
+#include "proto/channel.pb-c.h"
+
+#define TICK_MS 250
+#define WAITING_MAX 256 /* pushes kept while a snapshot is fetched; more, and we fetch again */
+#define RETRY_MS 500
+
+struct kept_push {
+    struct list link;
+    size_t len;
+    char bytes[];
+};
+
+struct sync {
+    struct loop *loop;
+    struct registry *registry;
+    struct policy_file *file;
+    struct desk_links links;
+    struct sync_events events;
+    struct timer tick, retry;
+
+    struct snapshot *current; /* NULL: none yet */
+    uint64_t newest;
+    uint64_t heard_us; /* last push of any kind */
+    bool connected, stale;
+    bool acking, ack_again;
+
+    /* a snapshot being fetched */
+    bool fetching;
+    bool must_fetch; /* something was missed */
+    uint64_t fetch_version;
+    uint32_t fetch_chunk;
+    struct snapshot_build *build;
+    struct list waiting; /* kept_push */
+    size_t waiting_count;
+};
+
+static void fetch(struct sync *s);
+
+/* ---- acknowledging ---- */
+
+static void acknowledge(struct sync *s);
+
+static void on_acknowledged(void *arg, enum err e, const void *reply UNUSED)
+{
+    struct sync *s = arg;
+    s->acking = false;
+    if (s->ack_again && e == ERR_OK) {
+        s->ack_again = false;
+        acknowledge(s);
+    }
+}
+
+static void on_all_have_it(void *arg)
+{
+    struct sync *s = arg;
+    Gatehouse__Applied body = GATEHOUSE__APPLIED__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    char lineage[LINEAGE_MAX + 1] = {0};
+    memcpy(lineage, s->current->lineage, s->current->lineage_len);
+    body.lineage = lineage;
+    body.has_version = true;
+    body.version = s->current->version;
+    m.body_case = GATEHOUSE__REQUEST__BODY_APPLIED;
+    m.applied = &body;
+    if (s->links.request(s->links.arg, &m, on_acknowledged, s) != ERR_OK)
+        s->acking = false; /* not connected: hello will say it */
+}
+
+static void acknowledge(struct sync *s)
+{
+    if (!s->current || !s->connected)
+        return;
+    if (s->acking) {
+        s->ack_again = true;
+        return;
+    }
+    s->acking = true;
+    s->links.after_turns(s->links.arg, on_all_have_it, s);
+}
+
+/* ---- taking a version ---- */
+
+static void take(struct sync *s, struct snapshot *fresh)
+{
+    snapshot_drop(s->current);
+    s->current = fresh;
+    if (s->newest < fresh->version)
+        s->newest = fresh->version;
+    s->events.publish(s->events.arg, fresh);
+    acknowledge(s);
+}
+
+static void keep_on_disk(struct sync *s, struct slice push)
+{
+    if (!s->file || !s->current)
+        return;
+    enum err e = policy_file_append(s->file, push);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
+}
+
+static void rewrite_disk(struct sync *s)
+{
+    if (!s->file || !s->current)
+        return;
+    enum err e = policy_file_rewrite(s->file, s->current);
+    if (e != ERR_OK)
+        log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
+}
+
+static bool is_same_lineage(const struct sync *s, const char *lineage)
+{
+    return s->current && slice_eq(snapshot_lineage(s->current), slice_str(lineage));
+}
+
+static enum err apply(struct sync *s, const Gatehouse__Push *p, struct slice raw)
+{
+    struct snapshot_build *b;
+    enum err e = snapshot_build_begin(s->current, s->registry, &b);
+    if (e != ERR_OK)
+        return e;
+    for (size_t i = 0; e == ERR_OK && i < p->n_changes; i++)
+        e = snapshot_build_apply(b, p->changes[i]);
+    if (e != ERR_OK) {
+        snapshot_build_cancel(&b);
+        return e;
+    }
+    struct snapshot *fresh = snapshot_build_end(&b, slice_str(p->lineage), p->to);
+    if (p->digest.len != DIGEST_LEN ||
+        memcmp(fresh->digest.bytes, p->digest.data, DIGEST_LEN) != 0) {
+        snapshot_drop(fresh);
+        return ERR_PROTOCOL;
+    }
+    keep_on_disk(s, raw); /* before it is applied: no start goes back behind it */
+    take(s, fresh);
+    struct desk *desk = registry_desk(s->registry);
+    if (desk)
+        desk_forget_refusals(desk);
+    return ERR_OK;
+}
+
+/* ---- pushes ---- */
+
+/* Is what we apply what they say is newest? */
+static bool agrees(const struct sync *s, const Gatehouse__Push *p)
+{
+    return is_same_lineage(s, p->lineage) && s->current->version == p->to &&
+           p->digest.len == DIGEST_LEN &&
+           memcmp(s->current->digest.bytes, p->digest.data, DIGEST_LEN) == 0;
+}
+
+static void missed_something(struct sync *s, const char *why, uint64_t to)
+{
+    if (!s->must_fetch && !s->fetching)
+        log_info(NULL, "policy_gap", "why=%s have=%lu newest=%lu", why,
+                 (unsigned long)(s->current ? s->current->version : 0), (unsigned long)to);
+    s->must_fetch = true;
+    fetch(s);
+}
+
+static void judge(struct sync *s, const Gatehouse__Push *p, struct slice raw)
+{
+    if (agrees(s, p))
+        return;
+    bool ours = is_same_lineage(s, p->lineage);
+    if (ours && p->to < s->current->version)
+        return; /* older than what a snapshot brought */
+    bool fits = ours && p->from == s->current->version && p->to > p->from && p->n_changes > 0;
+    if (!fits) {
+        missed_something(s, ours ? "version" : "lineage", p->to);
+        return;
+    }
+    enum err e = apply(s, p, raw);
+    if (e != ERR_OK) {
+        log_error(NULL, "policy_delta_refused", "to=%lu error=%s", (unsigned long)p->to,
+                  err_name(e));
+        missed_something(s, "delta", p->to);
+    }
+}
+
+static void keep_for_later(struct sync *s, struct slice raw)
+{
+    struct kept_push *k = s->waiting_count < WAITING_MAX ? mem_alloc(sizeof(*k) + raw.len) : NULL;
+    if (!k)
+        return; /* the version after the snapshot will show the gap */
+    k->len = raw.len;
+    memcpy(k->bytes, raw.ptr, raw.len);
+    list_push(&s->waiting, &k->link);
+    s->waiting_count++;
+}
+
+static void drop_waiting(struct sync *s)
+{
+    struct list *link;
+    while ((link = list_take_first(&s->waiting))) {
+        struct kept_push *k = LIST_ITEM(link, struct kept_push, link);
+        secret_wipe(k->bytes, k->len);
+        mem_free(k);
+    }
+    s->waiting_count = 0;
+}
+
+static void take_push(struct sync *s, struct slice raw)
+{
+    Gatehouse__Push *p = gatehouse__push__unpack(NULL, raw.len, (const uint8_t *)raw.ptr);
+    if (!p || !p->lineage) {
+        log_warn(NULL, "push_unreadable", "len=%zu", raw.len);
+    } else {
+        if (p->to > s->newest || !is_same_lineage(s, p->lineage))
+            s->newest = p->to;
+        if (!s->fetching)
+            judge(s, p, raw);
+        else if (p->n_changes > 0)
+            keep_for_later(s, raw);
+    }
+    gatehouse__push__free_unpacked(p, NULL);
+}
+
+void sync_on_push(struct sync *s, struct slice push)
+{
+    s->heard_us = clock_mono_us();
+    if (s->stale) {
+        s->stale = false;
+        log_info(NULL, "policy_heard_again", "version=%lu",
+                 (unsigned long)(s->current ? s->current->version : 0));
+    }
+    take_push(s, push);
+}
+
+/* ---- snapshots ---- */
+
+static void stop_fetching(struct sync *s)
+{
+    s->fetching = false;
+    snapshot_build_cancel(&s->build);
+}
+
+static void try_later(struct sync *s)
+{
+    stop_fetching(s);
+    drop_waiting(s);
+    timer_start(&s->retry, RETRY_MS);
+}
+
+static void apply_waiting(struct sync *s)
+{
+    struct list *link;
+    while (!s->fetching && (link = list_take_first(&s->waiting))) {
+        struct kept_push *k = LIST_ITEM(link, struct kept_push, link);
+        s->waiting_count--;
+        take_push(s, slice_of(k->bytes, k->len));
+        secret_wipe(k->bytes, k->len);
+        mem_free(k);
+    }
+}
+
+static void end_fetch(struct sync *s, const Gatehouse__SnapshotReply *m)
+{
+    if (is_same_lineage(s, m->lineage) && m->version < s->current->version) {
+        log_error(NULL, "policy_older_refused", "have=%lu offered=%lu",
+                  (unsigned long)s->current->version, (unsigned long)m->version);
+        try_later(s);
+        return;
+    }
+    struct snapshot *fresh = snapshot_build_end(&s->build, slice_str(m->lineage), m->version);
+    if (m->digest.len != DIGEST_LEN ||
+        memcmp(fresh->digest.bytes, m->digest.data, DIGEST_LEN) != 0) {
+        log_error(NULL, "policy_snapshot_refused", "version=%lu error=digest",
+                  (unsigned long)m->version);
+        snapshot_drop(fresh);
+        try_later(s);
+        return;
+    }
+    s->fetching = false;
+    s->must_fetch = false;
+    log_info(NULL, "policy_snapshot", "version=%lu", (unsigned long)m->version);
+    take(s, fresh);
+    rewrite_disk(s);
+    apply_waiting(s);
+}
+
+static void on_chunk(void *arg, enum err e, const void *reply)
+{
+    struct sync *s = arg;
+    const Gatehouse__Reply *r = reply;
+    const Gatehouse__SnapshotReply *m = r && !r->error ? r->snapshot : NULL;
+    if (!s->build)
+        return; /* given up meanwhile */
+    if (e != ERR_OK || !m || m->gone || !m->lineage || m->chunk != s->fetch_chunk ||
+        (s->fetch_chunk > 0 && m->version != s->fetch_version)) {
+        if (e == ERR_OK && (!m || !m->gone))
+            log_warn(NULL, "snapshot_unreadable", "error=%s", r && r->error ? r->error : "body");
+        try_later(s);
+        return;
+    }
+    s->fetch_version = m->version;
+    for (size_t i = 0; e == ERR_OK && i < m->n_objects; i++)
+        e = snapshot_build_apply(s->build, m->objects[i]);
+    if (e != ERR_OK) {
+        log_error(NULL, "policy_object_refused", "error=%s", err_name(e));
+        try_later(s);
+    } else if (++s->fetch_chunk >= m->chunks) {
+        end_fetch(s, m);
+    } else {
+        s->fetching = false;
+        fetch(s);
+    }
+}
+
+/* A whole policy starts from nothing; what outlives versions comes from the one before. */
+static void fetch(struct sync *s)
+{
+    if (s->fetching || !s->connected || timer_is_running(&s->retry))
+        return;
+    if (!s->build) {
+        s->fetch_version = 0;
+        s->fetch_chunk = 0;
+        if (snapshot_build_begin(NULL, s->registry, &s->build) != ERR_OK) {
+            try_later(s);
+            return;
+        }
+        snapshot_build_inherit(s->build, s->current);
+    }
+    Gatehouse__SnapshotRequest body = GATEHOUSE__SNAPSHOT_REQUEST__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    body.has_version = body.has_chunk = true;
+    body.version = s->fetch_version;
+    body.chunk = s->fetch_chunk;
+    m.body_case = GATEHOUSE__REQUEST__BODY_SNAPSHOT;
+    m.snapshot = &body;
+    s->fetching = true;
+    if (s->links.request(s->links.arg, &m, on_chunk, s) != ERR_OK)
+        try_later(s);
+}
+
+static void on_retry(struct timer *t)
+{
+    struct sync *s = CONTAINER_OF(t, struct sync, retry);
+    if (s->must_fetch)
+        fetch(s);
+}
+
+/* ---- the state of the channel ---- */
+
+static void on_hello(void *arg, enum err e, const void *reply)
+{
+    struct sync *s = arg;
+    const Gatehouse__Reply *m = reply;
+    if (e != ERR_OK || !m || m->error || !m->hello || !m->hello->lineage)
+        return;
+    log_info(NULL, "control_plane_found", "version=%lu", (unsigned long)m->hello->version);
+    if (!is_same_lineage(s, m->hello->lineage) || s->current->version != m->hello->version)
+        missed_something(s, "hello", m->hello->version);
+    else
+        acknowledge(s);
+}
+
+static void say_hello(struct sync *s)
+{
+    Gatehouse__Hello body = GATEHOUSE__HELLO__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    char lineage[LINEAGE_MAX + 1] = {0};
+    if (s->current)
+        memcpy(lineage, s->current->lineage, s->current->lineage_len);
+    body.has_protocol = body.has_version = true;
+    body.protocol = 1;
+    body.lineage = lineage;
+    body.version = s->current ? s->current->version : 0;
+    m.body_case = GATEHOUSE__REQUEST__BODY_HELLO;
+    m.hello = &body;
+    if (s->links.request(s->links.arg, &m, on_hello, s) != ERR_OK)
+        log_debug(NULL, "hello_not_sent", "connected=%d", s->connected);
+}
+
+void sync_on_state(struct sync *s, bool up)
+{
+    s->connected = up;
+    if (up) {
+        s->heard_us = clock_mono_us();
+        say_hello(s);
+    } else if (s->fetching || s->build) {
+        stop_fetching(s);
+        drop_waiting(s);
+        s->must_fetch = true;
+    }
+}
+
+/* Heartbeats come every LIMIT_BUS_HEARTBEAT_MS; silence is noticed within a second and a tick. */
+static void on_tick(struct timer *t)
+{
+    struct sync *s = CONTAINER_OF(t, struct sync, tick);
+    if (!s->stale && clock_mono_us() - s->heard_us > LIMIT_BUS_STALE_MS * 1000u) {
+        s->stale = true;
+        log_warn(NULL, "policy_stale", "version=%lu connected=%d",
+                 (unsigned long)(s->current ? s->current->version : 0), s->connected);
+        if (s->connected)
+            say_hello(s);
+    }
+    if (s->file && s->current && policy_file_is_long(s->file) && !s->fetching)
+        rewrite_disk(s);
+    if (s->must_fetch)
+        fetch(s);
+    timer_start(&s->tick, TICK_MS);
+}
+
+/* ---- birth and death ---- */
+
+enum err sync_new(struct loop *l, struct registry *r, struct policy_file *file,
+                  const struct desk_links *links, const struct sync_events *events,
+                  struct sync **ret)
+{
+    struct sync *s = mem_zalloc(sizeof(*s));
+    if (!s)
+        return ERR_NOMEM;
+    s->loop = l;
+    s->registry = r;
+    s->file = file;
+    s->links = *links;
+    s->events = *events;
+    s->heard_us = clock_mono_us();
+    list_init(&s->waiting);
+    timer_init(&s->tick, l, on_tick);
+    timer_init(&s->retry, l, on_retry);
+    timer_start(&s->tick, TICK_MS);
+    *ret = s;
+    return ERR_OK;
+}
+
+void sync_free(struct sync *s)
+{
+    if (!s)
+        return;
+    timer_cancel(&s->tick);
+    timer_cancel(&s->retry);
+    stop_fetching(s);
+    drop_waiting(s);
+    snapshot_drop(s->current);
+    mem_free(s);
+}
+
+void sync_load(struct sync *s)
+{
+    struct snapshot *kept;
+    if (!s->file || policy_file_load(s->file, s->registry, &kept) != ERR_OK)
+        return;
+    log_info(NULL, "policy_from_disk", "version=%lu", (unsigned long)kept->version);
+    take(s, kept);
+}
+
+void sync_status(const struct sync *s, struct sync_status *ret)
+{
+    *ret = (struct sync_status){.has_policy = s->current != NULL,
+                                .stale = s->stale,
+                                .version = s->current ? s->current->version : 0,
+                                .newest = s->newest};
+}
