@@ -31,24 +31,42 @@
 struct journey;
 struct metric_set;
 
+enum wing_slot { WING_AI, WING_API, WING_TOOL, WING_SLOTS };
+
 /* What a worker lends to all its journeys. */
 struct journey_env {
     struct loop           *loop;
     struct http_client    *client;
     const struct snapshot *policy; /* NULL: none yet; journeys hold their own */
-    struct journal        *journal;
-    struct metric_set     *metrics;
+    struct journal        *journal; /* NULL: nothing is recorded (tests of a gate alone) */
+    struct metric_set     *metrics; /* rows of common/journey/metrics.h; NULL: not counted */
     struct list            journeys; /* all under way, for cutting blocked ones */
     size_t                 journey_count;
     unsigned               worker;
     bool                   draining;
+    /* Kept warm, so that a request costs no heap: ended journeys, and each wing's own things. */
+    struct list spare;
+    size_t      spare_count;
+    struct list wing_spare[WING_SLOTS];
+    size_t      wing_spare_count[WING_SLOTS];
+    struct buf  scratch; /* for what is written and sent within one call */
 };
+
+/* loop, client, journal, metrics, worker are the caller's to set afterwards */
+void journey_env_init(struct journey_env *env);
+/* No journey is under way and every wing took its spares back. Lets the policy go. */
+void journey_env_fini(struct journey_env *env);
+/* Later requests see this policy; holds it and lets the old one go. NULL: none. */
+void journey_env_take_policy(struct journey_env *env, const struct snapshot *policy);
 
 /* How the client is answered; implemented by dataplane/front over http_server. */
 struct answer_ops {
     enum err (*begin)(void *answer, unsigned status, const struct http_header *headers, size_t n,
                       uint64_t length);
     enum err (*write)(void *answer, struct slice data);
+    /* begin, write and end at once */
+    enum err (*whole)(void *answer, unsigned status, const struct http_header *headers, size_t n,
+                      struct slice body);
     size_t (*pending)(void *answer);
     void (*end)(void *answer);
     void (*abort)(void *answer);
@@ -59,7 +77,9 @@ struct answer_ops {
 
 /* One of the three gates on the door, and how it speaks. */
 struct wing {
-    const char               *name; /* "ai", "tool", "api": the span's gate */
+    const char               *name; /* "ai", "tool", "api": the span's gate; NULL: not recorded */
+    enum wing_slot            slot;
+    const char               *id_header; /* the dialect's own name for the request id; NULL: none */
     const struct gate *const *gates;
     uint64_t                  body_max;
     /* All gates have passed: do the work. Ends by journey_finish, sooner or later. */
@@ -67,6 +87,12 @@ struct wing {
     /* The refusal's answer in the dialect of the path: status and headers are the journey's; the
      * wing appends the body and says its content type. */
     enum err (*refusal_body)(struct journey *j, struct buf *out, const char **content_type);
+    /* More headers of a refusal ("allow", "www-authenticate"); at most max; NULL: none. */
+    size_t (*refusal_headers)(struct journey *j, struct http_header *out, size_t max);
+    /* The session's label in the body, which has been read: SLICE_NONE where there is none.
+     * *named_by: the member's name. A label that is not `strict` is passed over where it is no
+     * label by our rule, instead of refused. NULL: this wing's bodies hold none. */
+    struct slice (*session_label)(struct journey *j, const char **named_by, bool *strict);
     void (*on_body)(struct journey *j, struct slice piece); /* streamed bodies; NULL: gate_body */
     void (*on_body_end)(struct journey *j);
     void (*on_drain)(struct journey *j); /* the client took what was pending; may be NULL */
@@ -130,6 +156,12 @@ struct journey_trace {
 
 #define JOURNEY_CHARGES 2 /* key, team */
 
+/* What the record says was set aside, and later taken, from one lease. */
+struct journey_charge {
+    struct slice account, lease_id;
+    money        amount;
+};
+
 struct journey {
     struct list         link; /* in env->journeys */
     struct journey_env *env;
@@ -155,6 +187,7 @@ struct journey {
     struct journey_session session;
     const struct policy_task *task; /* NULL: none */
     char                   request_id[33];
+    uint8_t                call_id[JOURNAL_CALL_ID]; /* what request_id spells */
 
     enum journey_stage stage;
     size_t             gate_at;  /* the one being asked */
@@ -167,7 +200,12 @@ struct journey {
     bool                 inside;  /* counted in the key's meter */
     struct account_wait  wait;    /* the budget gate's */
     money                reserved;
+    unsigned             budget_waits;
+    bool                 worst_known; /* `worst` is what this call may cost at most */
+    money                worst;
     struct reservation   charges[JOURNEY_CHARGES];
+    struct journey_charge charged[JOURNEY_CHARGES];
+    size_t               charged_count;
     struct journal_entry entry;
     struct journey_trace trace;
     uint64_t             started_us; /* monotonic */
@@ -193,6 +231,12 @@ void journey_refuse(struct journey *j, enum refusal_id id, struct slice detail);
 /* Moves to LEAVING: gates leave, the record is written, the answer ends; frees the journey. When
  * nothing was answered yet and there is a refusal, it is spoken. */
 void journey_finish(struct journey *j, enum journey_end end);
+/* The same, for an answer that was begun: `last` is its last piece, which the client gets after
+ * the record is written. */
+void journey_finish_with(struct journey *j, enum journey_end end, struct slice last);
+/* The same, for an answer that was not begun: all of it at once, after the record is written. */
+void journey_finish_whole(struct journey *j, enum journey_end end, unsigned status,
+                          const struct http_header *headers, size_t n, struct slice body);
 /* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: no room. */
 MUST_USE enum err journey_open_record(struct journey *j);
 
@@ -201,6 +245,9 @@ MUST_USE enum err journey_answer_begin(struct journey *j, unsigned status,
                                        const struct http_header *headers, size_t n,
                                        uint64_t length);
 MUST_USE enum err journey_answer_write(struct journey *j, struct slice data);
+
+/* room the common headers need in front of the wing's own */
+#define JOURNEY_HEADERS 40
 
 /* Cuts every journey of a principal that the new policy blocks; called by the worker when it
  * takes a new version. Returns how many. */

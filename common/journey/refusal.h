@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "common/base/arena.h"
 #include "common/base/slice.h"
 
 /* name, http status, code, sentence (a %.*s takes the journey's detail where there is one) */
@@ -72,3 +73,6 @@ struct refusal {
     unsigned        retry_after_s; /* 0: no such header */
     bool            no_retry;     /* x-should-retry: false */
 };
+
+/* The sentence with its detail in place; "" where the arena is full. */
+struct slice refusal_sentence(const struct refusal *r, struct arena *a);

@@ -1,0 +1,157 @@
+/*
+ * gate_budget — who pays? The worst case is set aside in the key's account and the team's
+ * before anything is sent; both or none.
+ *
+ * Where a slice of an account does not hold the amount, the desk is asked for a larger one and
+ * the journey waits, holding nothing meanwhile: two journeys that each held one account and
+ * waited for the other's would starve each other.
+ */
+#include "common/base/clock.h"
+#include "common/journey/walk.h"
+
+/* Each wait ended with a grant that somebody else was quicker to take. More tries than this and
+ * the budget is being fought over: the client may come again. */
+#define WAITS_MAX 8
+
+static struct account *account_of(const struct journey *j, size_t i)
+{
+    if (i == 0)
+        return j->who.key->account;
+    return j->who.team ? j->who.team->account : NULL;
+}
+
+static enum gate_answer refuse_exhausted(struct journey *j, const struct account *a)
+{
+    struct account_state s;
+    char spent[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX], amount[MONEY_TEXT_MAX];
+    char when[CLOCK_TEXT_MAX];
+    account_look(a, &s);
+    bool resets = s.period_end_us > 0 && s.period_end_us < INT64_MAX;
+    struct slice reset = resets ? clock_format(s.period_end_us, when) : SLICE("never");
+    journey_refuse(j, REFUSAL_BUDGET,
+                   arena_printf(j->arena,
+                                "The budget %.*s is exhausted: %.*s of %.*s USD are spent or set "
+                                "aside, and this call may cost %.*s USD. It resets: %.*s.",
+                                SLICE_ARG(account_id(a)), SLICE_ARG(money_format(s.spent, spent)),
+                                SLICE_ARG(money_format(s.limit, limit)),
+                                SLICE_ARG(money_format(j->worst, amount)), SLICE_ARG(reset)));
+    j->refusal.no_retry = true;
+    int64_t left_us = resets ? s.period_end_us - clock_wall_us() : 0;
+    if (left_us > 0 && left_us / 1000000 < UINT32_MAX)
+        j->refusal.retry_after_s = (unsigned)(left_us / 1000000) + 1;
+    return GATE_REFUSE;
+}
+
+static void give_back(struct journey *j)
+{
+    for (size_t i = 0; i < JOURNEY_CHARGES; i++)
+        if (j->charges[i].lease)
+            account_settle(&j->charges[i], 0);
+    j->charged_count = 0;
+    j->reserved = 0;
+}
+
+static enum gate_answer refuse_busy(struct journey *j)
+{
+    journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    j->refusal.retry_after_s = 1;
+    return GATE_REFUSE;
+}
+
+static enum gate_answer reserve(struct journey *j);
+
+static void on_slice(struct account_wait *w, enum err e)
+{
+    struct journey *j = CONTAINER_OF(w, struct journey, wait);
+    enum gate_answer a;
+    if (e == ERR_OK) {
+        a = reserve(j);
+    } else if (e == ERR_EXHAUSTED) {
+        a = refuse_exhausted(j, w->account);
+    } else {
+        journey_refuse(j, REFUSAL_LEDGER_AWAY, SLICE_NONE);
+        j->refusal.retry_after_s = 1;
+        a = GATE_REFUSE;
+    }
+    if (a != GATE_WAIT)
+        journey_go_on(j, a);
+}
+
+static enum gate_answer want_more(struct journey *j, struct account *a)
+{
+    if (++j->budget_waits > WAITS_MAX)
+        return refuse_busy(j);
+    j->wait = (struct account_wait){
+        .account = a, .amount = j->worst, .loop = j->env->loop, .done = on_slice};
+    return account_want(&j->wait) ? refuse_busy(j) : GATE_WAIT;
+}
+
+static enum err note_charge(struct journey *j, const struct account *a, size_t i)
+{
+    struct slice lease = arena_copy(j->arena, reservation_lease_id(&j->charges[i]));
+    if (!lease.ptr)
+        return ERR_NOMEM;
+    j->charged[j->charged_count++] =
+        (struct journey_charge){.account = account_id(a), .lease_id = lease, .amount = j->worst};
+    return ERR_OK;
+}
+
+static enum gate_answer reserve(struct journey *j)
+{
+    uint64_t now = clock_mono_us();
+    for (size_t i = 0; i < JOURNEY_CHARGES; i++) {
+        struct account *a = account_of(j, i);
+        if (!a)
+            continue;
+        enum err e = account_reserve(a, j->worst, now, &j->charges[i]);
+        if (!e)
+            e = note_charge(j, a, i);
+        if (!e)
+            continue;
+        give_back(j);
+        if (e == ERR_EXHAUSTED)
+            return refuse_exhausted(j, a);
+        return e == ERR_AGAIN ? want_more(j, a) : refuse_busy(j);
+    }
+    j->reserved = j->worst;
+    return GATE_PASS;
+}
+
+static enum gate_answer ask(struct journey *j)
+{
+    enum err e = j->wing->worst_case ? j->wing->worst_case(j, &j->worst) : ERR_NOT_FOUND;
+    j->worst_known = e == ERR_OK;
+    if (!account_of(j, 0) && !account_of(j, 1))
+        return GATE_PASS;
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && j->worst == 0))
+        return GATE_PASS; /* no price: cost unknown, counted as such, never as 0; or free */
+    if (e) {
+        journey_refuse(j, REFUSAL_UNBOUNDED,
+                       e == ERR_INVALID ? SLICE("name a ceiling of output tokens")
+                                        : SLICE("it is too large"));
+        return GATE_REFUSE;
+    }
+    return reserve(j);
+}
+
+static void leave(struct journey *j)
+{
+    money real = j->trace.cost_known ? j->trace.cost : 0;
+    for (size_t i = 0; i < j->charged_count; i++)
+        j->charged[i].amount = real;
+}
+
+static void abandon(struct journey *j)
+{
+    account_want_cancel(&j->wait);
+}
+
+void gate_budget_settle(struct journey *j)
+{
+    money real = j->trace.cost_known ? j->trace.cost : 0;
+    for (size_t i = 0; i < JOURNEY_CHARGES; i++)
+        if (j->charges[i].lease)
+            account_settle(&j->charges[i], real);
+}
+
+const struct gate gate_budget = {"budget", ask, leave, abandon};

@@ -1,0 +1,213 @@
+/*
+ * gate_session — which conversation is this part of?
+ *
+ * The client's word is a label inside its principal: the id is derived from both, so the same
+ * word sent by two agents is two sessions (decisions.md, Session). Labels group; they decide
+ * nothing.
+ *
+ * The id's last six characters are a keyed check over owner and the rest. That is how an id
+ * that is sent back as a label is known to be its sender's, without any memory of it.
+ */
+#include "common/base/digest.h"
+#include "common/journey/trace.h"
+#include "common/journey/walk.h"
+
+#define NAME_CHARS 16 /* base62: 95 bits keep the sessions of one owner apart */
+#define CHECK_CHARS 6 /* base62: 35 bits, guessed online against a rate limit */
+#define HOUR_US ((int64_t)3600 * 1000000)
+_Static_assert(2 + NAME_CHARS + CHECK_CHARS == SESSION_ID_LEN, "an id is s_ and 22 characters");
+
+struct label {
+    struct slice text;
+    const char *named_by;
+    const char *kind; /* "label", "trace", "hour": what the id is derived under */
+};
+
+/* in this order; product.md, Session: what known clients send */
+static const char *const label_headers[] = {
+    "x-gatehouse-session", "x-claude-code-session-id", "session_id",
+    "x-session-id",        "helicone-session-id",
+};
+
+static bool is_label(struct slice s)
+{
+    if (s.len == 0 || s.len > LIMIT_SESSION_LABEL)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && c != '.' && c != '_' && c != ':' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+/* value of session.id in a W3C baggage list; SLICE_NONE where absent */
+static struct slice baggage_session(struct slice list)
+{
+    struct slice member;
+    while (slice_split(&list, ',', &member)) {
+        struct slice pair, name;
+        if (!slice_split(&member, ';', &pair) || !slice_split(&pair, '=', &name))
+            continue;
+        if (slice_eq(slice_trim(name), SLICE("session.id")))
+            return slice_trim(pair);
+    }
+    return SLICE_NONE;
+}
+
+static struct slice owner_of(const struct journey *j)
+{
+    return j->who.agent ? j->who.agent->o.id : j->who.key->o.id;
+}
+
+/* HMAC(installation key, "session", owner, kind, name), each part behind its length */
+static enum err keyed(struct journey *j, struct slice kind, struct slice name, struct digest *ret)
+{
+    const struct slice parts[] = {SLICE("session"), owner_of(j), kind, name};
+    size_t len = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        len += 4 + parts[i].len;
+    char *text = arena_alloc(j->arena, len);
+    if (!text)
+        return ERR_NOMEM;
+    char *p = text;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        uint32_t n = (uint32_t)parts[i].len;
+        for (int b = 0; b < 4; b++)
+            *p++ = (char)(n >> (8 * b));
+        if (n)
+            memcpy(p, parts[i].ptr, n);
+        p += n;
+    }
+    digest_hmac(snapshot_key_hmac(j->policy), slice_of(text, len), ret);
+    return ERR_OK;
+}
+
+static enum err check_of(struct journey *j, struct slice name_part, char out[CHECK_CHARS + 1])
+{
+    struct digest d;
+    enum err e = keyed(j, SLICE("check"), name_part, &d);
+    if (e)
+        return e;
+    digest_base62(slice_of(d.bytes, sizeof(d.bytes)), CHECK_CHARS, out);
+    return ERR_OK;
+}
+
+static enum err derive(struct journey *j, const struct label *l)
+{
+    struct digest d;
+    char name[NAME_CHARS + 1], check[CHECK_CHARS + 1];
+    enum err e = keyed(j, slice_str(l->kind), l->text, &d);
+    if (e)
+        return e;
+    digest_base62(slice_of(d.bytes, sizeof(d.bytes)), NAME_CHARS, name);
+    e = check_of(j, slice_of(name, NAME_CHARS), check);
+    if (e)
+        return e;
+    char *id = j->session.id;
+    memcpy(id, "s_", 2);
+    memcpy(id + 2, name, NAME_CHARS);
+    memcpy(id + 2 + NAME_CHARS, check, CHECK_CHARS + 1);
+    return ERR_OK;
+}
+
+/* An id of the caller's own, sent back as a label, is that session (decisions.md). */
+static bool is_own_id(struct journey *j, struct slice text)
+{
+    char check[CHECK_CHARS + 1];
+    if (text.len != SESSION_ID_LEN || !slice_starts(text, SLICE("s_")))
+        return false;
+    if (check_of(j, slice_first(slice_from(text, 2), NAME_CHARS), check))
+        return false;
+    return digest_equal(slice_from(text, 2 + NAME_CHARS), slice_of(check, CHECK_CHARS));
+}
+
+static enum gate_answer refuse_label(struct journey *j, const char *named_by)
+{
+    journey_refuse(j, REFUSAL_BAD_REQUEST,
+                   arena_printf(j->arena,
+                                "%s must be 1 to %d characters of [A-Za-z0-9._:-], given once",
+                                named_by, LIMIT_SESSION_LABEL));
+    return GATE_REFUSE;
+}
+
+/* GATE_WAIT here: this source names nothing, look at the next. */
+static enum gate_answer from_headers(struct journey *j, struct label *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(label_headers); i++) {
+        struct slice name = slice_str(label_headers[i]);
+        struct slice value = http_head_find(j->head, name);
+        if (!value.ptr)
+            continue;
+        if (!is_label(value) || http_head_count(j->head, name) != 1)
+            return refuse_label(j, label_headers[i]);
+        *ret = (struct label){value, label_headers[i], "label"};
+        return GATE_PASS;
+    }
+    struct slice value = baggage_session(http_head_find(j->head, SLICE("baggage")));
+    if (!is_label(value)) /* baggage is other people's: what is no label is not for us */
+        return GATE_WAIT;
+    *ret = (struct label){value, "baggage", "label"};
+    return GATE_PASS;
+}
+
+static enum gate_answer from_body(struct journey *j, struct label *ret)
+{
+    if (!j->wing->session_label)
+        return GATE_WAIT;
+    const char *named_by = "body";
+    bool strict = true;
+    struct slice value = j->wing->session_label(j, &named_by, &strict);
+    if (!value.ptr)
+        return GATE_WAIT;
+    if (!is_label(value))
+        return strict ? refuse_label(j, named_by) : GATE_WAIT;
+    *ret = (struct label){value, named_by, "label"};
+    return GATE_PASS;
+}
+
+/* What is left where the client says nothing: its trace, if its agent wants that, or its hour. */
+static void fall_back(struct journey *j, struct label *ret)
+{
+    if (j->who.agent && j->who.agent->session_from_trace && j->trace.parent_id[0]) {
+        *ret = (struct label){slice_str(j->trace.trace_id), "traceparent", "trace"};
+        return;
+    }
+    *ret = (struct label){arena_printf(j->arena, "%.*s %lld", SLICE_ARG(j->who.key->o.id),
+                                       (long long)(j->started_at_us / HOUR_US)),
+                          "hour", "hour"};
+}
+
+static enum gate_answer ask(struct journey *j)
+{
+    struct label label = {0};
+    enum gate_answer a = from_headers(j, &label);
+    if (a == GATE_WAIT)
+        a = from_body(j, &label);
+    if (a == GATE_REFUSE)
+        return a;
+    if (a == GATE_WAIT)
+        fall_back(j, &label);
+
+    bool own_id = is_own_id(j, label.text);
+    if (own_id) {
+        memcpy(j->session.id, label.text.ptr, SESSION_ID_LEN);
+    } else if (derive(j, &label)) {
+        journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+        return GATE_REFUSE;
+    }
+    if (!own_id && label.kind[0] != 'h')
+        j->session.external_id = arena_copy(j->arena, label.text);
+    j->session.named_by = label.named_by;
+    j->session.known = true;
+    struct slice id = slice_of(j->session.id, SESSION_ID_LEN);
+    j->log.session_id = id;
+    if (snapshot_is_blocked(j->policy, SLICE("session"), id)) {
+        journey_refuse(j, REFUSAL_SESSION_UNKNOWN, SLICE_NONE);
+        return GATE_REFUSE;
+    }
+    return GATE_PASS;
+}
+
+const struct gate gate_session = {"session", ask, NULL, NULL};
