@@ -23,6 +23,7 @@
 #define LIMIT_HTTP_COALESCE 4096       /* smaller pieces are gathered: a copy beats a system call */
 #define LIMIT_HTTP_DISCARD (64 * 1024) /* rest of an unwanted body still read to keep a connection */
 #define LIMIT_HTTP_SPARE 256           /* exchanges and calls kept warm per server or client */
+#define LIMIT_HTTP_INTERIM 16          /* 1xx before an answer; more is a flood */
 #define LIMIT_HTTP_LINGER_MS 2000      /* after our FIN, so that the answer is not cut by a reset */
 
 /* bodies */
@@ -99,3 +100,6 @@
 #define LIMIT_DATAPLANES 4096                 /* known to one control plane */
 #define LIMIT_SPAN_TEXT 1024                  /* one text of a span: a path, a tool's name */
 #define LIMIT_SPAN_EVENTS (16 * 1024)         /* a span's events as JSON */
+
+/* the control plane's store */
+#define LIMIT_SEALED_ROW (64 * 1024) /* one sealed value: a pasted service account is 8 KiB */

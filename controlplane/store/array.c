@@ -1,4 +1,5 @@
-/* array — the literal's grammar is PostgreSQL's (section 8.15.6, "Array Input and Output Syntax"). */
+/* array — the literal's grammar is PostgreSQL's (section 8.15.6, "Array Input and Output Syntax").
+ */
 #include "controlplane/store/array.h"
 
 #include "common/base/clock.h"

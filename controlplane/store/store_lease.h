@@ -12,6 +12,7 @@
 #pragma once
 
 #include "common/base/id.h"
+#include "common/base/map.h"
 #include "common/base/money.h"
 #include "controlplane/store/array.h"
 #include "controlplane/store/tx.h"
@@ -21,6 +22,7 @@
 enum lease_state { LEASE_OPEN, LEASE_SUSPENSE, LEASE_CLOSED };
 
 struct account {
+    char key[ACCOUNT_MAX + 24]; /* name and period start: how a desk finds it */
     char name[ACCOUNT_MAX];
     char org[ID_MAX];
     int64_t period_start;
@@ -52,8 +54,9 @@ struct lease {
 struct desk {
     struct account *accounts;
     size_t account_count;
-    struct lease *leases;
+    struct lease **leases;
     size_t lease_count, lease_cap;
+    struct map *accounts_by_key, *leases_by_id;
 };
 
 /* One budget as the configuration has it now. */
@@ -66,14 +69,18 @@ struct budget_row {
 void desk_fini(struct desk *d);
 struct account *desk_account(const struct desk *d, struct slice name, int64_t period_start);
 struct lease *desk_lease(const struct desk *d, struct slice id);
-/* A new lease row of that account, zeroed but for it; NULL: out of memory. */
-struct lease *desk_lease_new(struct desk *d, struct account *a);
+/* A new lease row of that account, zeroed but for the two; NULL: out of memory. */
+struct lease *desk_lease_new(struct desk *d, struct account *a, struct slice id);
 
 /* ERR_NOT_FOUND: no such key or team, or it has no budget. account is "key:<id>", "team:<id>". */
 MUST_USE enum err store_budget(struct tx *tx, struct slice account, struct budget_row *ret);
 /* period_start of each lease that exists; its account's name. Without locks: it never changes. */
 MUST_USE enum err store_lease_account(struct tx *tx, struct slice lease_id,
                                       char account[static ACCOUNT_MAX], int64_t *ret_period_start);
+
+/* known[i]: lease ids[i] is this plane's, and of accounts[i]. Without locks: that never changes. */
+MUST_USE enum err store_leases_known(struct tx *tx, struct slice dataplane, struct array *ids,
+                                     struct array *accounts, bool *known, size_t count);
 
 /* Makes missing account rows; names, starts, orgs and limits run side by side. */
 MUST_USE enum err store_accounts_make(struct tx *tx, struct array *names, struct array *starts,

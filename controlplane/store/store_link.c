@@ -1,0 +1,48 @@
+/*
+ * store_link — who refers to whom, also from inside lists; asked before anything is deleted.
+ */
+#include "controlplane/store/store_object.h"
+
+struct linking {
+    struct tx *tx;
+    const struct object *from;
+};
+
+static enum err put_link(void *arg, const char *field, struct slice id)
+{
+    struct linking *l = arg;
+    return tx_query(l->tx,
+                    "INSERT INTO links (from_id, field, to_id, org_id) VALUES ($1, $2, $3, $4)"
+                    " ON CONFLICT DO NOTHING",
+                    DB_PARAMS(DB_TEXT(slice_str(l->from->id)), DB_TEXT(slice_str(field)),
+                              DB_TEXT(id), DB_TEXT(slice_str(l->from->org_id))),
+                    NULL);
+}
+
+enum err store_links_put(struct tx *tx, const struct noun *n, const struct object *o)
+{
+    struct linking l = {.tx = tx, .from = o};
+    enum err e = store_links_drop(tx, o->id);
+    return e == ERR_OK ? noun_each_ref(n, o->spec, put_link, &l) : e;
+}
+
+enum err store_links_drop(struct tx *tx, const char *from_id)
+{
+    return tx_query(tx, "DELETE FROM links WHERE from_id = $1",
+                    DB_PARAMS(DB_TEXT(slice_str(from_id))), NULL);
+}
+
+enum err store_links_to(struct tx *tx, const char *to_id, json_t **ret)
+{
+    DB_AUTO struct db_result *r = NULL;
+    enum err e =
+        tx_query(tx, "SELECT DISTINCT from_id FROM links WHERE to_id = $1 ORDER BY 1 LIMIT 10",
+                 DB_PARAMS(DB_TEXT(slice_str(to_id))), &r);
+    if (e != ERR_OK)
+        return e;
+    json_t *ids = json_array();
+    for (size_t i = 0; i < db_rows(r); i++)
+        json_array_append_new(ids, json_from(db_text(r, i, 0)));
+    *ret = ids;
+    return ERR_OK;
+}

@@ -1,0 +1,236 @@
+/*
+ * store_object — the statements of every noun. Table names come from descriptors, values only
+ * as parameters.
+ */
+#include "controlplane/store/store_object.h"
+
+#include <stdio.h>
+
+#include "common/base/mem.h"
+
+#define SQL_MAX 640
+#define COLUMNS "id, org_id, name, revision, created_at, updated_at, spec"
+
+void object_fini(struct object *o)
+{
+    json_decref(o->spec);
+    o->spec = NULL;
+}
+
+static void sql_for(char sql[static SQL_MAX], const char *fmt, const struct noun *n)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    int len = snprintf(sql, SQL_MAX, fmt, n->table);
+#pragma GCC diagnostic pop
+    MUST(len > 0 && len < SQL_MAX);
+}
+
+static void copy_text(char *to, size_t cap, struct slice s)
+{
+    snprintf(to, cap, "%.*s", SLICE_ARG(s));
+}
+
+static enum err object_of_row(const struct db_result *r, size_t row, struct object *o)
+{
+    *o = (struct object){0};
+    copy_text(o->id, sizeof(o->id), db_text(r, row, 0));
+    copy_text(o->org_id, sizeof(o->org_id), db_text(r, row, 1));
+    copy_text(o->name, sizeof(o->name), db_text(r, row, 2));
+    o->revision = (uint64_t)db_int(r, row, 3);
+    o->created_us = db_time(r, row, 4);
+    o->updated_us = db_time(r, row, 5);
+    struct json_problem problem;
+    return json_read(db_text(r, row, 6), &o->spec, &problem);
+}
+
+enum err store_object_get(struct tx *tx, const struct noun *n, struct slice id_or_name, bool lock,
+                          struct object *ret)
+{
+    char sql[SQL_MAX];
+    sql_for(sql,
+            lock ? "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL AND (id = $1 OR name = $1)"
+                   " ORDER BY id = $1 DESC LIMIT 2 FOR UPDATE"
+                 : "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL AND (id = $1 OR name = $1)"
+                   " ORDER BY id = $1 DESC LIMIT 2",
+            n);
+    if (id_or_name.len == 0)
+        return ERR_NOT_FOUND; /* unnamed nouns have the empty name */
+    DB_AUTO struct db_result *r = NULL;
+    enum err e = tx_query(tx, sql, DB_PARAMS(DB_TEXT(id_or_name)), &r);
+    if (e != ERR_OK)
+        return e;
+    if (db_rows(r) == 0)
+        return ERR_NOT_FOUND;
+    if (db_rows(r) > 1 && !slice_eq(db_text(r, 0, 0), id_or_name))
+        return ERR_EXHAUSTED;
+    return object_of_row(r, 0, ret);
+}
+
+static enum err json_text_of(const json_t *tree, struct buf *out)
+{
+    buf_init(out, 4u * 1024 * 1024);
+    return json_write(tree, out);
+}
+
+static enum err rows_to_objects(const struct db_result *r, struct object **ret, size_t *found)
+{
+    size_t n = db_rows(r);
+    struct object *rows = mem_array(n > 0 ? n : 1, sizeof(*rows));
+    if (rows == NULL)
+        return ERR_NOMEM;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < n && e == ERR_OK; i++)
+        e = object_of_row(r, i, &rows[i]);
+    if (e != ERR_OK) {
+        store_object_page_free(rows, n);
+        return e;
+    }
+    *ret = rows;
+    *found = n;
+    return ERR_OK;
+}
+
+enum err store_object_page(struct tx *tx, const struct noun *n, const struct object_page *page,
+                           struct object **ret, size_t *found)
+{
+    char sql[SQL_MAX];
+    sql_for(sql,
+            "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL"
+            " AND ($1::text IS NULL OR (created_at, id) > ($2, $1))"
+            " AND ($3::text IS NULL OR name = $3)"
+            " AND ($4::jsonb IS NULL OR spec @> $4)"
+            " ORDER BY created_at, id LIMIT $5",
+            n);
+    struct buf match;
+    buf_init(&match, 64 * 1024);
+    enum err e = page->match != NULL ? json_text_of(page->match, &match) : ERR_OK;
+    struct slice text = page->match != NULL ? buf_slice(&match) : SLICE_NONE;
+    DB_AUTO struct db_result *r = NULL;
+    if (e == ERR_OK)
+        e = tx_query(tx, sql,
+                     DB_PARAMS(DB_TEXT(page->after_id), DB_TIME(page->after_us),
+                               DB_TEXT(page->name), DB_TEXT(text),
+                               DB_INT((int64_t)page->limit + 1)),
+                     &r);
+    buf_fini(&match);
+    return e == ERR_OK ? rows_to_objects(r, ret, found) : e;
+}
+
+void store_object_page_free(struct object *rows, size_t found)
+{
+    for (size_t i = 0; rows != NULL && i < found; i++)
+        object_fini(&rows[i]);
+    mem_free(rows);
+}
+
+static void take_stamp(const struct db_result *r, struct object *o)
+{
+    o->revision = (uint64_t)db_int(r, 0, 0);
+    o->created_us = db_time(r, 0, 1);
+    o->updated_us = db_time(r, 0, 2);
+}
+
+enum err store_object_insert(struct tx *tx, const struct noun *n, struct object *o)
+{
+    char sql[SQL_MAX];
+    sql_for(sql,
+            "INSERT INTO %s (id, org_id, name, spec, created_at, updated_at)"
+            " VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp())"
+            " RETURNING revision, created_at, updated_at",
+            n);
+    struct buf spec;
+    enum err e = json_text_of(o->spec, &spec);
+    DB_AUTO struct db_result *r = NULL;
+    if (e == ERR_OK)
+        e = tx_query(tx, sql,
+                     DB_PARAMS(DB_TEXT(slice_str(o->id)), DB_TEXT(slice_str(o->org_id)),
+                               DB_TEXT(slice_str(o->name)), DB_TEXT(buf_slice(&spec))),
+                     &r);
+    buf_fini(&spec);
+    if (e == ERR_OK)
+        take_stamp(r, o);
+    return e;
+}
+
+enum err store_object_update(struct tx *tx, const struct noun *n, struct object *o)
+{
+    char sql[SQL_MAX];
+    sql_for(sql,
+            "UPDATE %s SET name = $2, spec = $3, revision = revision + 1,"
+            " updated_at = clock_timestamp() WHERE id = $1 AND deleted_at IS NULL"
+            " RETURNING revision, created_at, updated_at",
+            n);
+    struct buf spec;
+    enum err e = json_text_of(o->spec, &spec);
+    DB_AUTO struct db_result *r = NULL;
+    if (e == ERR_OK)
+        e = tx_query(tx, sql,
+                     DB_PARAMS(DB_TEXT(slice_str(o->id)), DB_TEXT(slice_str(o->name)),
+                               DB_TEXT(buf_slice(&spec))),
+                     &r);
+    buf_fini(&spec);
+    if (e == ERR_OK && db_rows(r) == 0)
+        e = ERR_NOT_FOUND;
+    if (e == ERR_OK)
+        take_stamp(r, o);
+    return e;
+}
+
+enum err store_object_delete(struct tx *tx, const struct noun *n, const char *id)
+{
+    char sql[SQL_MAX];
+    sql_for(sql,
+            "UPDATE %s SET deleted_at = clock_timestamp(), updated_at = clock_timestamp(),"
+            " revision = revision + 1 WHERE id = $1 AND deleted_at IS NULL",
+            n);
+    DB_AUTO struct db_result *r = NULL;
+    enum err e = tx_query(tx, sql, DB_PARAMS(DB_TEXT(slice_str(id))), &r);
+    if (e == ERR_OK && db_affected(r) == 0)
+        e = ERR_NOT_FOUND;
+    return e;
+}
+
+enum err store_object_name_taken(struct tx *tx, const struct noun *n, struct slice name,
+                                 const char *except, bool *ret_living, bool *ret_taken)
+{
+    char sql[SQL_MAX];
+    sql_for(sql,
+            "SELECT coalesce(bool_or(deleted_at IS NULL), false), count(*) > 0 FROM %s"
+            " WHERE name = $1 AND id <> $2 AND org_id = current_setting('gatehouse.org_id')"
+            " AND (deleted_at IS NULL OR deleted_at > now() - make_interval(days => $3::int))",
+            n);
+    DB_AUTO struct db_result *r = NULL;
+    enum err e = tx_query(
+        tx, sql, DB_PARAMS(DB_TEXT(name), DB_TEXT(slice_str(except)), DB_INT(OBJECT_RESERVED_DAYS)),
+        &r);
+    if (e != ERR_OK)
+        return e;
+    *ret_living = db_bool(r, 0, 0);
+    *ret_taken = db_bool(r, 0, 1);
+    return ERR_OK;
+}
+
+enum err store_object_names(struct tx *tx, const json_t *ids, json_t **ret)
+{
+    json_t *names = json_object();
+    if (names == NULL)
+        return ERR_NOMEM;
+    struct buf text;
+    enum err e = json_text_of(ids, &text);
+    DB_AUTO struct db_result *r = NULL;
+    if (e == ERR_OK && json_array_size(ids) > 0)
+        e = tx_query(tx,
+                     "SELECT id, name FROM object_names WHERE id = ANY"
+                     " (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)))",
+                     DB_PARAMS(DB_TEXT(buf_slice(&text))), &r);
+    buf_fini(&text);
+    if (e != ERR_OK) {
+        json_decref(names);
+        return e;
+    }
+    for (size_t i = 0; r != NULL && i < db_rows(r); i++)
+        json_object_set_new(names, db_cstr(r, i, 0), json_from(db_text(r, i, 1)));
+    *ret = names;
+    return ERR_OK;
+}
