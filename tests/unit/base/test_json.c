@@ -1,0 +1,238 @@
+/* json: strict in, compact out, and nothing half-read when memory runs out. */
+#include "common/base/json.h"
+
+#include <stdio.h>
+
+#include "common/base/limits.h"
+#include "tests/unit/base/unit.h"
+
+static json_t *tree(const char *text)
+{
+    json_t *got = NULL;
+    struct json_problem problem;
+    if (json_read(slice_str(text), &got, &problem))
+        fail_msg("%s: %s", text, problem.text);
+    return got;
+}
+
+static void expect_written(const char *in, const char *want, bool sorted)
+{
+    JSON_AUTO json_t *t = tree(in);
+    struct buf b;
+    buf_init(&b, 10000);
+    assert_int_equal(sorted ? json_write_sorted(t, &b) : json_write(t, &b), ERR_OK);
+    expect_text(buf_slice(&b), want);
+    buf_fini(&b);
+}
+
+UNIT(what_is_read_is_written_compactly_in_its_order)
+{
+    expect_written(" { \"b\" : [ 1 , 2.5 , true , null ] , \"a\" : { } } ",
+                   "{\"b\":[1,2.5,true,null],\"a\":{}}", false);
+    expect_written("\"\\u00e9\\n\\u001f\"", "\"\xC3\xA9\\n\\u001f\"", false);
+    expect_written("[]", "[]", false);
+    expect_written("false", "false", false);
+}
+
+UNIT(sorted_means_every_object_by_name)
+{
+    expect_written("{\"b\":{\"z\":1,\"y\":2},\"a\":[{\"d\":1,\"c\":2}],\"aa\":0}",
+                   "{\"a\":[{\"c\":2,\"d\":1}],\"aa\":0,\"b\":{\"y\":2,\"z\":1}}", true);
+    expect_written("{}", "{}", true);
+}
+
+UNIT(reals_keep_the_spelling_they_came_with)
+{
+    expect_written("[0.1,0.7,1.0,-0.0,2.5e-8,1e300,0.30000000000000004,123456.789]",
+                   "[0.1,0.7,1.0,-0.0,2.5e-08,1e+300,0.30000000000000004,123456.789]", false);
+    expect_written("[9223372036854775807,-9223372036854775808]",
+                   "[9223372036854775807,-9223372036854775808]", false);
+}
+
+UNIT(a_refusal_says_what_and_where)
+{
+    static const struct {
+        const char *text, *says;
+    } rows[] = {
+        {"{\"a\":1,\"a\":2}", "duplicate member \"a\""},
+        {"{\"x\":{\"name\":1,\"na\\u006de\":2}}", "duplicate member"},
+        {"{\"a\":", "ends too early"},
+        {"", "(line 1"},
+        {"{} x", "something stands behind the JSON text"},
+        {"\"\xFF\"", "UTF-8"},
+        {"\"\\u0000\"", "U+0000"},
+        {"{\"\\u0000\":1}", "U+0000"},
+        {"[1\n,,2]", "malformed (line 2, column 2)"},
+        {"99999999999999999999", "out of range"},
+        {"1e999", "out of range"},
+        {"NaN", "malformed"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_t *got = NULL;
+        struct json_problem problem;
+        assert_int_equal(json_read(slice_str(rows[i].text), &got, &problem), ERR_INVALID);
+        assert_null(got);
+        if (!strstr(problem.text, rows[i].says))
+            fail_msg("%s: \"%s\" does not say \"%s\"", rows[i].text, problem.text, rows[i].says);
+    }
+    json_t *got = NULL;
+    struct json_problem problem;
+    assert_int_equal(json_read(slice_of("[1\0]", 4), &got, &problem), ERR_INVALID);
+    assert_int_equal(json_read(SLICE_NONE, &got, &problem), ERR_INVALID);
+}
+
+UNIT(a_refusal_repeats_no_value)
+{
+    json_t *got = NULL;
+    struct json_problem problem;
+    assert_int_equal(json_read(SLICE("{\"key\": sk-verysecret}"), &got, &problem), ERR_INVALID);
+    assert_null(strstr(problem.text, "secret"));
+    assert_int_equal(json_read(SLICE("{\"key\": \"hidden\" \"verysecret\"}"), &got, &problem),
+                     ERR_INVALID);
+    assert_null(strstr(problem.text, "secret"));
+}
+
+UNIT(depth_ends_at_64)
+{
+    char text[200];
+    json_t *got = NULL;
+    struct json_problem problem;
+    for (int depth = 64; depth <= 65; depth++) {
+        memset(text, '[', (size_t)depth);
+        memset(text + depth, ']', (size_t)depth);
+        enum err e = json_read(slice_of(text, (size_t)depth * 2), &got, &problem);
+        assert_int_equal(e, depth > LIMIT_JSON_DEPTH ? ERR_INVALID : ERR_OK);
+        if (e)
+            assert_non_null(strstr(problem.text, "deeper than 64"));
+        else
+            json_decref(got);
+    }
+    /* brackets in strings do not count */
+    JSON_AUTO json_t *t =
+        tree("[\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]");
+    assert_int_equal(json_array_size(t), 1);
+}
+
+UNIT(a_tree_made_deeper_than_it_may_be_read_is_not_written)
+{
+    struct buf b;
+    buf_init(&b, 1000);
+    json_t *t = json_array();
+    for (int i = 1; i < LIMIT_JSON_DEPTH; i++)
+        t = json_pack("[o]", t);
+    assert_int_equal(json_write(t, &b), ERR_OK);
+    t = json_pack("[o]", t);
+    buf_clear(&b);
+    assert_int_equal(json_write(t, &b), ERR_INVALID);
+    assert_int_equal(b.len, 0);
+    json_decref(t);
+    buf_fini(&b);
+}
+
+UNIT(members_are_read_and_set_as_text)
+{
+    JSON_AUTO json_t *t = tree("{\"s\":\"text\",\"n\":1,\"z\":null,\"e\":\"\"}");
+    expect_text(json_text(t, "s"), "text");
+    assert_null(json_text(t, "n").ptr);
+    assert_null(json_text(t, "z").ptr);
+    assert_null(json_text(t, "absent").ptr);
+    assert_non_null(json_text(t, "e").ptr);
+    assert_null(json_text(NULL, "s").ptr);
+    json_set_text(t, "s", SLICE("new"));
+    json_set_text(t, "n", SLICE_NONE);
+    expect_text(json_text(t, "s"), "new");
+    assert_true(json_is_integer(json_object_get(t, "n")));
+    JSON_AUTO json_t *empty = json_from(SLICE_NONE);
+    assert_string_equal(json_string_value(empty), "");
+}
+
+UNIT(amounts_are_numbers_or_strings_and_exact)
+{
+    static const struct {
+        const char *text;
+        enum err e;
+        money want;
+    } rows[] = {
+        {"0.15", ERR_OK, 150000000},      {"1", ERR_OK, MONEY_DOLLAR},
+        {"0.1", ERR_OK, 100000000},       {"1e-3", ERR_OK, 1000000},
+        {"2.5e-8", ERR_OK, 25},           {"123456.123456789", ERR_OK, 123456123456789},
+        {"\"0.15\"", ERR_OK, 150000000},  {"\"0.000000001\"", ERR_OK, 1},
+        {"\"1e-3\"", ERR_INVALID, 0},     {"\"\"", ERR_INVALID, 0},
+        {"-1", ERR_INVALID, 0},           {"-0.5", ERR_INVALID, 0},
+        {"0.0000000001", ERR_INVALID, 0}, {"1e30", ERR_INVALID, 0},
+        {"true", ERR_INVALID, 0},         {"null", ERR_INVALID, 0},
+        {"[]", ERR_INVALID, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        JSON_AUTO json_t *t = tree(rows[i].text);
+        money got = 0;
+        if (json_money(t, &got) != rows[i].e || got != rows[i].want)
+            fail_msg("%s became %lld", rows[i].text, (long long)got);
+    }
+    price p = 0;
+    JSON_AUTO json_t *t = tree("0.15");
+    assert_int_equal(json_price(t, &p), ERR_OK);
+    assert_int_equal(p, 150000);
+    assert_int_equal(json_price(NULL, &p), ERR_INVALID);
+}
+
+static const char sample[] =
+    "{\"model\":\"m\",\"list\":[1,2.5,{\"deep\":[true,null,\"x\\u0041\"]}],"
+    "\"long\":\"0123456789012345678901234567890123456789\",\"n\":12345}";
+
+static enum err read_and_write(bool sorted)
+{
+    json_t *t = NULL;
+    struct json_problem problem;
+    enum err e = json_read(slice_str(sample), &t, &problem);
+    if (e)
+        return e;
+    struct buf b;
+    buf_init(&b, 10000);
+    e = sorted ? json_write_sorted(t, &b) : json_write(t, &b);
+    if (!e && !sorted)
+        expect_text(buf_slice(&b),
+                    "{\"model\":\"m\",\"list\":[1,2.5,{\"deep\":[true,null,\"xA\"]}],"
+                    "\"long\":\"0123456789012345678901234567890123456789\","
+                    "\"n\":12345}");
+    buf_fini(&b);
+    json_decref(t);
+    return e;
+}
+
+UNIT(every_allocation_may_fail)
+{
+    EACH_ALLOCATION_FAILS(read_and_write(false));
+    EACH_ALLOCATION_FAILS(read_and_write(true));
+}
+
+UNIT(a_full_buffer_is_left_as_it_was)
+{
+    JSON_AUTO json_t *t = tree(sample);
+    for (size_t max = 1; max < 60; max++) {
+        struct buf b;
+        buf_init(&b, max);
+        assert_int_equal(buf_append(&b, SLICE("k")), ERR_OK);
+        assert_int_equal(json_write(t, &b), ERR_TOO_BIG);
+        expect_text(buf_slice(&b), "k");
+        buf_fini(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_read_is_written_compactly_in_its_order),
+        cmocka_unit_test(sorted_means_every_object_by_name),
+        cmocka_unit_test(reals_keep_the_spelling_they_came_with),
+        cmocka_unit_test(a_refusal_says_what_and_where),
+        cmocka_unit_test(a_refusal_repeats_no_value),
+        cmocka_unit_test(depth_ends_at_64),
+        cmocka_unit_test(a_tree_made_deeper_than_it_may_be_read_is_not_written),
+        cmocka_unit_test(members_are_read_and_set_as_text),
+        cmocka_unit_test(amounts_are_numbers_or_strings_and_exact),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_full_buffer_is_left_as_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
