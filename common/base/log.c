@@ -66,7 +66,8 @@ enum err log_level_parse(struct slice text, enum log_level *ret)
 struct line {
     char data[LIMIT_LOG_LINE];
     size_t len;
-    bool cut;
+    bool cut;  /* something did not fit */
+    bool lost; /* the formatted text was already cut */
 };
 
 #define LINE_ROOM (LIMIT_LOG_LINE - sizeof(TAIL))
@@ -215,7 +216,7 @@ static void write_json(struct line *l, enum log_level level, const struct log_ct
         put_member(l, f->row[i].name.len ? f->row[i].name : SLICE("text"), value,
                    f->row[i].number && value.len);
     }
-    struct slice end = l->cut ? SLICE(TAIL) : SLICE("}\n");
+    struct slice end = l->cut || l->lost ? SLICE(TAIL) : SLICE("}\n");
     memcpy(l->data + l->len, end.ptr, end.len);
     l->len += end.len;
 }
@@ -244,7 +245,7 @@ static void write_readable(struct line *l, enum log_level level, const struct lo
         put(l, SLICE(" request_id="));
         put_value(l, ctx->request_id);
     }
-    struct slice end = l->cut ? SLICE(" [cut]\n") : SLICE("\n");
+    struct slice end = l->cut || l->lost ? SLICE(" [cut]\n") : SLICE("\n");
     memcpy(l->data + l->len, end.ptr, end.len);
     l->len += end.len;
 }
@@ -269,7 +270,8 @@ void log_line(enum log_level level, const struct log_ctx *ctx, const char *event
     struct line line; /* 8 KiB: set by hand, not zeroed */
     line.len = 0;
     line.cut = false;
-    size_t kept = (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
+    line.lost = (size_t)len >= sizeof(text);
+    size_t kept = line.lost ? sizeof(text) - 1 : (size_t)len;
     if (voice.readable)
         write_readable(&line, level, ctx, event, &fields, slice_of(text, kept));
     else

@@ -32,7 +32,7 @@ struct secret *secret_new(struct slice text)
         return NULL;
     }
     /* Both may be refused by a limit; the secret is then no worse off than on the heap. */
-    (void)mlock(s->pages, s->mapped);
+    (void)mlock2(s->pages, s->mapped, 0); /* sanitizers make plain mlock do nothing */
     (void)madvise(s->pages, s->mapped, MADV_DONTDUMP);
     if (text.len)
         memcpy(s->pages, text.ptr, text.len);
