@@ -87,7 +87,7 @@ static void on_alarm(uv_timer_t *a)
     uint64_t now = loop_now_us(l);
     while (h->count > 0 && h->items[0].key_us <= now) {
         struct timer *t = h->items[0].timer;
-        if (t->at_us > now) { /* it was moved away since */
+        if (t->at_us > h->items[0].key_us) { /* it was moved away since */
             h->items[0].key_us = t->at_us;
             sift_down(h, 0);
             continue;
