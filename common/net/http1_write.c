@@ -4,6 +4,7 @@
  * What the reader refuses is not written either, so a value that came from elsewhere cannot
  * split a head.
  */
+#include "common/net/http1_write.h"
 #include "common/net/http1_table.h"
 
 static bool is_name(struct slice s)
@@ -25,77 +26,101 @@ static char *put(char *at, struct slice s)
     return at + s.len;
 }
 
-static size_t headers_room(const struct http_header *headers, size_t n)
-{
-    size_t room = 2;
-    for (size_t i = 0; i < n; i++)
-        room += headers[i].name.len + headers[i].value.len + 4;
-    return room;
-}
-
 /* NULL: something may not be written */
 static char *put_headers(char *at, const struct http_header *headers, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (!is_name(headers[i].name) || !is_value(headers[i].value))
             return NULL;
-        at = put(at, headers[i].name);
-        *at++ = ':';
-        *at++ = ' ';
-        at = put(at, headers[i].value);
-        *at++ = '\r';
-        *at++ = '\n';
+        at = put(put(at, headers[i].name), SLICE(": "));
+        at = put(put(at, headers[i].value), SLICE("\r\n"));
     }
-    *at++ = '\r';
-    *at++ = '\n';
-    return at;
+    return put(at, SLICE("\r\n"));
+}
+
+enum err http1_write_head(struct buf *out, const struct slice *ready, size_t ready_count,
+                          const struct http_header *headers, size_t n)
+{
+    size_t room = 2;
+    for (size_t i = 0; i < ready_count; i++)
+        room += ready[i].len;
+    for (size_t i = 0; i < n; i++)
+        room += headers[i].name.len + headers[i].value.len + 4;
+
+    char *start;
+    enum err e = buf_room(out, room, &start);
+    if (e)
+        return e;
+    char *at = start;
+    for (size_t i = 0; i < ready_count; i++)
+        at = put(at, ready[i]);
+    at = put_headers(at, headers, n);
+    if (!at)
+        return ERR_INVALID;
+    buf_commit(out, (size_t)(at - start));
+    return ERR_OK;
+}
+
+enum err http1_check_request(struct slice method, struct slice target)
+{
+    const char *end = target.ptr + target.len;
+    bool fine = is_name(method) && target.len && http1_skip_target(target.ptr, end) == end;
+    return fine ? ERR_OK : ERR_INVALID;
 }
 
 enum err http1_write_request(struct buf *out, struct slice method, struct slice target,
                              const struct http_header *headers, size_t n)
 {
-    const char *target_end = target.ptr + target.len;
-    if (!is_name(method) || target.len == 0 ||
-        http1_skip_target(target.ptr, target_end) != target_end)
-        return ERR_INVALID;
-    const struct slice version = SLICE(" HTTP/1.1\r\n");
-    char *start;
-    enum err e =
-        buf_room(out, method.len + 1 + target.len + version.len + headers_room(headers, n), &start);
+    enum err e = http1_check_request(method, target);
     if (e)
         return e;
-    char *at = put(start, method);
-    *at++ = ' ';
-    at = put(put(at, target), version);
-    at = put_headers(at, headers, n);
-    if (!at)
-        return ERR_INVALID;
-    buf_commit(out, (size_t)(at - start));
-    return ERR_OK;
+    const struct slice line[] = {method, SLICE(" "), target, SLICE(" HTTP/1.1\r\n")};
+    return http1_write_head(out, line, ARRAY_LEN(line), headers, n);
 }
 
 enum err http1_write_status(struct buf *out, unsigned status, const struct http_header *headers,
                             size_t n)
 {
+    char digits[5];
     if (status < 100 || status > 599)
         return ERR_INVALID;
-    struct slice reason = slice_str(http1_reason(status));
-    const struct slice version = SLICE("HTTP/1.1 ");
-    char *start;
-    enum err e = buf_room(out, version.len + 4 + reason.len + 2 + headers_room(headers, n), &start);
-    if (e)
-        return e;
-    char *at = put(start, version);
-    *at++ = (char)('0' + status / 100);
-    *at++ = (char)('0' + status / 10 % 10);
-    *at++ = (char)('0' + status % 10);
-    *at++ = ' ';
-    at = put(put(at, reason), SLICE("\r\n"));
-    at = put_headers(at, headers, n);
-    if (!at)
-        return ERR_INVALID;
-    buf_commit(out, (size_t)(at - start));
-    return ERR_OK;
+    const struct slice line[] = {SLICE("HTTP/1.1 "), http1_status_digits(status, digits),
+                                 slice_str(http1_reason(status)), SLICE("\r\n")};
+    return http1_write_head(out, line, ARRAY_LEN(line), headers, n);
+}
+
+struct slice http1_status_digits(unsigned status, char out[static 4])
+{
+    out[0] = (char)('0' + status / 100);
+    out[1] = (char)('0' + status / 10 % 10);
+    out[2] = (char)('0' + status % 10);
+    out[3] = ' ';
+    return slice_of(out, 4);
+}
+
+struct slice http1_length_line(uint64_t length, char out[static HTTP1_LENGTH_LINE])
+{
+    const struct slice name = SLICE("Content-Length: ");
+    char *end = out + HTTP1_LENGTH_LINE - 2, *at = end;
+    memcpy(end, "\r\n", 2);
+    do {
+        *--at = (char)('0' + length % 10);
+        length /= 10;
+    } while (length);
+    at -= name.len;
+    memcpy(at, name.ptr, name.len);
+    return slice_of(at, (size_t)(end + 2 - at));
+}
+
+struct slice http1_chunk_line(size_t length, char out[static HTTP1_CHUNK_LINE])
+{
+    char *end = out + HTTP1_CHUNK_LINE - 2, *at = end;
+    memcpy(end, "\r\n", 2);
+    do {
+        *--at = "0123456789abcdef"[length & 15];
+        length >>= 4;
+    } while (length);
+    return slice_of(at, (size_t)(end + 2 - at));
 }
 
 /* status, reason (IANA registry); an unlisted status has an empty reason, which is allowed */

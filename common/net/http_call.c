@@ -1,0 +1,284 @@
+/*
+ * A call's life: its connection, its deadlines, its one end.
+ *
+ * The owner may close the call inside any callback; nothing but `released` and `depth` may be
+ * looked at afterwards, and the memory goes only at the end of the turn.
+ */
+#include "common/net/http_call.h"
+
+#include "common/base/limits.h"
+
+#define US_PER_MS 1000u
+
+static void advance(struct http_call *k, struct slice *bytes)
+{
+    bool moved = true;
+    while (moved && !k->released) {
+        switch (k->state) {
+        case CALL_DIALLING:
+            moved = false;
+            break;
+        case CALL_HEAD:
+            moved = http_call_read_head(k, bytes);
+            break;
+        case CALL_BODY:
+            moved = http_call_read_body(k, bytes);
+            break;
+        case CALL_ENDED:
+            *bytes = slice_from(*bytes, bytes->len);
+            moved = false;
+            break;
+        }
+    }
+}
+
+static void throttle(struct http_call *k)
+{
+    bool stall = k->paused && k->rest.len >= LIMIT_STREAM_LOW;
+    if (k->released || k->state == CALL_ENDED || stall == k->stalled || !k->conn)
+        return;
+    k->stalled = stall;
+    if (stall)
+        stream_pause(k->conn->stream);
+    else
+        stream_resume(k->conn->stream);
+}
+
+static void settle(struct http_call *k, struct slice fresh)
+{
+    k->depth++;
+    if (k->rest.len == 0) {
+        advance(k, &fresh);
+        if (!k->released && fresh.len && buf_append(&k->rest, fresh) != ERR_OK)
+            http_call_fail(k, ERR_NOMEM);
+    } else if (buf_append(&k->rest, fresh) != ERR_OK) {
+        http_call_fail(k, ERR_TOO_BIG);
+    } else {
+        struct slice bytes = buf_slice(&k->rest);
+        advance(k, &bytes);
+        if (!k->released)
+            buf_eat(&k->rest, k->rest.len - bytes.len);
+    }
+    k->depth--;
+    throttle(k);
+}
+
+void http_call_kick(struct http_call *k)
+{
+    if (k->depth == 0)
+        loop_soon(k->client->loop, &k->soon);
+}
+
+void http_call_fail_soon(struct http_call *k, enum err why)
+{
+    k->failing = why;
+    loop_soon(k->client->loop, &k->soon);
+}
+
+void http_call_watch(struct http_call *k, unsigned ms)
+{
+    uint64_t now = loop_now_us(k->client->loop);
+    uint64_t left = k->ends_us > now ? (k->ends_us - now) / US_PER_MS : 0;
+    timer_start(&k->timer, left < ms ? left : ms);
+}
+
+/* ---- ends ---- */
+
+static enum http_call_phase phase_of(const struct http_call *k)
+{
+    if (k->state == CALL_BODY)
+        return HTTP_PHASE_BODY;
+    if (k->state == CALL_DIALLING || (!k->touched && !k->reused))
+        return HTTP_PHASE_CONNECT;
+    return http_call_is_sent(k) ? HTTP_PHASE_FIRST_BYTE : HTTP_PHASE_SEND;
+}
+
+void http_call_leave(struct http_call *k)
+{
+    k->state = CALL_ENDED;
+    k->failing = ERR_OK;
+    k->body = SLICE_NONE;
+    timer_cancel(&k->timer);
+    list_remove(&k->link);
+}
+
+void http_call_fail(struct http_call *k, enum err why)
+{
+    if (k->state == CALL_ENDED || k->released)
+        return;
+    enum http_call_phase phase = phase_of(k);
+    http_call_leave(k);
+    pool_drop(&k->conn);
+    k->events.on_error(k->arg, why, phase);
+}
+
+/* Kept only where both sides agree on where the answer ended, and the request with it. */
+static bool is_reusable(const struct http_call *k)
+{
+    return k->head.keep_alive && !k->eof && k->walk.kind != HTTP1_BODY_TO_CLOSE &&
+           http_call_is_sent(k) && stream_is_open(k->conn->stream);
+}
+
+void http_call_finish(struct http_call *k)
+{
+    bool keep = is_reusable(k);
+    http_call_leave(k);
+    if (keep) {
+        if (k->stalled)
+            stream_resume(k->conn->stream);
+        pool_give(&k->conn);
+    } else {
+        pool_drop(&k->conn);
+    }
+    k->events.on_end(k->arg);
+}
+
+enum err http_call_dial(struct http_call *k)
+{
+    const struct stream_target target = {
+        .resolver = k->client->resolver,
+        .host = pool_conn_host(k->conn),
+        .port = k->url.port,
+        .tls = k->tls,
+        .rule = &k->rule,
+        .connect_ms = k->connect_ms,
+    };
+    k->state = CALL_DIALLING;
+    k->reused = false;
+    http_call_watch(k, UINT32_MAX); /* the stream keeps connect_ms; here only the whole call's */
+    return stream_connect(k->client->loop, &target, &http_call_stream_events, k, &k->conn->stream);
+}
+
+/* The upstream closed a kept connection while we wrote: it may not have seen the request. Only
+ * what does no harm when done twice is sent again (RFC 9110 section 9.2.2), and only once. */
+static bool may_retry(const struct http_call *k)
+{
+    bool unread = k->state == CALL_HEAD && k->rest.len == 0 && k->interims == 0;
+    bool harmless = !k->touched || (k->idempotent && !k->streamed);
+    return k->reused && !k->retried && unread && harmless;
+}
+
+static enum err retry(struct http_call *k)
+{
+    struct pool_conn *fresh;
+    struct url url = k->url;
+    url.host = pool_conn_host(k->conn);
+    enum err e = pool_conn_new(k->client->pool, &url, k->tls, &fresh);
+    if (e)
+        return e;
+    pool_drop(&k->conn);
+    k->conn = fresh;
+    k->retried = true;
+    k->stalled = false;
+    return http_call_dial(k);
+}
+
+void http_call_lost(struct http_call *k, enum err why)
+{
+    if (k->state == CALL_ENDED || k->released)
+        return;
+    if (may_retry(k)) {
+        why = retry(k);
+        if (!why)
+            return;
+    }
+    http_call_fail(k, why);
+}
+
+/* ---- deadlines ---- */
+
+/* Not the upstream's silence: the owner reads no further, or has not sent all of its body. */
+static bool is_owners_turn(const struct http_call *k)
+{
+    return k->state == CALL_DIALLING || (k->state == CALL_BODY && k->paused) ||
+           (k->state == CALL_HEAD && !k->request_ended);
+}
+
+void http_call_on_timer(struct timer *t)
+{
+    struct http_call *k = CONTAINER_OF(t, struct http_call, timer);
+    size_t pending = k->state == CALL_DIALLING ? 0 : stream_pending(k->conn->stream);
+    size_t seen = k->pending_seen;
+    bool over = loop_now_us(k->client->loop) >= k->ends_us;
+    k->pending_seen = pending;
+    if (over || (pending && pending == seen))
+        http_call_fail(k, ERR_TIMEOUT);
+    else if (pending)
+        http_call_watch(k, k->gap_ms); /* slow, but taking it */
+    else if (is_owners_turn(k))
+        http_call_watch(k, k->gap_ms);
+    else if (seen && k->state == CALL_HEAD)
+        http_call_watch(k, k->first_byte_ms); /* all is sent since */
+    else
+        http_call_fail(k, ERR_TIMEOUT);
+}
+
+/* ---- events ---- */
+
+void http_call_on_soon(struct loop_task *t)
+{
+    struct http_call *k = CONTAINER_OF(t, struct http_call, soon);
+    if (k->failing) {
+        http_call_fail(k, k->failing);
+        return;
+    }
+    http_call_flush(k);
+    settle(k, SLICE_NONE);
+}
+
+static void on_open(void *arg)
+{
+    struct http_call *k = arg;
+    k->state = CALL_HEAD;
+    if (http_call_send(k) != ERR_OK)
+        http_call_kick(k); /* reading tells why */
+}
+
+static void on_data(void *arg, struct slice data)
+{
+    settle(arg, data);
+}
+
+/* The last bytes may still wait behind a pause: then the end waits with them. */
+static void on_eof(void *arg)
+{
+    struct http_call *k = arg;
+    k->eof = true;
+    if (k->state == CALL_BODY)
+        settle(k, SLICE_NONE);
+    else
+        http_call_lost(k, ERR_CLOSED);
+}
+
+static void on_close(void *arg, enum err why)
+{
+    struct http_call *k = arg;
+    if (k->state == CALL_DIALLING || !k->paused || k->rest.len == 0) {
+        http_call_lost(k, why ? why : ERR_CLOSED);
+        return;
+    }
+    k->eof = true; /* told when the rest is read; it may be whole */
+    k->lost = why ? why : ERR_CLOSED;
+}
+
+static void on_drain(void *arg)
+{
+    struct http_call *k = arg;
+    if (k->state == CALL_ENDED)
+        return;
+    http_call_flush(k);
+    if (http_call_is_sent(k) && k->state == CALL_HEAD)
+        http_call_watch(k, k->first_byte_ms);
+    if (!k->wants_drain || !k->events.on_drain)
+        return;
+    k->wants_drain = false;
+    k->events.on_drain(k->arg);
+}
+
+const struct stream_events http_call_stream_events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_drain = on_drain,
+    .on_close = on_close,
+};

@@ -1,0 +1,292 @@
+/*
+ * Connections: bytes in, deadlines, the end of the turn.
+ *
+ * What the exchange has no use for yet waits in `rest`; while that is long the stream is paused.
+ * It is never paused for less, since a paused stream does not notice a client that hangs up.
+ */
+#include "common/net/http_conn.h"
+
+#include <stdio.h>
+
+#include "common/base/limits.h"
+#include "common/base/mem.h"
+
+static void advance(struct http_conn *c, struct slice *bytes)
+{
+    bool moved = true;
+    while (moved) {
+        switch (c->state) {
+        case CONN_HEAD:
+            /* a slow reader gets no further answers until it has taken most of the last ones */
+            moved = stream_pending(c->stream) <= LIMIT_STREAM_LOW && http_exchange_open(c, bytes);
+            break;
+        case CONN_EXCHANGE:
+            http_answer_flush(c->x);
+            if (c->state == CONN_EXCHANGE && http_answer_is_out(c->x))
+                http_exchange_close(c);
+            else if (c->state == CONN_EXCHANGE)
+                moved = http_exchange_pump(c, bytes);
+            break;
+        case CONN_DISCARD:
+            moved = http_exchange_discard(c, bytes);
+            break;
+        case CONN_LINGER:
+        case CONN_CLOSED:
+            *bytes = slice_from(*bytes, bytes->len);
+            moved = false;
+            break;
+        }
+    }
+}
+
+/* Pauses while much is read ahead; a head in the making has its own ceiling. */
+static void throttle(struct http_conn *c)
+{
+    bool stall = c->rest.len >= (c->state == CONN_HEAD ? LIMIT_STREAM_HIGH : LIMIT_STREAM_LOW);
+    if (stall == c->stalled || c->state == CONN_CLOSED)
+        return;
+    c->stalled = stall;
+    if (stall)
+        stream_pause(c->stream);
+    else
+        stream_resume(c->stream);
+}
+
+static void drop_rest(struct http_conn *c, size_t used)
+{
+    buf_eat(&c->rest, used);
+    if (c->rest.len == 0 && c->rest.cap > LIMIT_HTTP_COALESCE)
+        buf_fini(&c->rest);
+}
+
+/* Everything that may move goes as far as it can; then nobody calls back until the next event. */
+static void settle(struct http_conn *c, struct slice fresh)
+{
+    c->depth++;
+    if (c->rest.len == 0) {
+        advance(c, &fresh);
+        if (fresh.len && buf_append(&c->rest, fresh) != ERR_OK)
+            http_conn_close(c, ERR_NOMEM);
+    } else if (buf_append(&c->rest, fresh) != ERR_OK) {
+        http_conn_close(c, ERR_TOO_BIG);
+    } else {
+        struct slice bytes = buf_slice(&c->rest);
+        advance(c, &bytes);
+        drop_rest(c, c->rest.len - bytes.len);
+    }
+    c->depth--;
+    throttle(c);
+}
+
+static void on_soon(struct loop_task *t)
+{
+    struct http_conn *c = CONTAINER_OF(t, struct http_conn, soon);
+    if (c->state != CONN_CLOSED)
+        settle(c, SLICE_NONE);
+    if (c->state != CONN_CLOSED)
+        return;
+    if (c->x)
+        http_exchange_gone(c, c->why);
+    loop_task_cancel(&c->soon);
+    buf_fini(&c->rest);
+    http_server_forget(c->server, c);
+    mem_free(c);
+}
+
+void http_conn_kick(struct http_conn *c)
+{
+    if (c->depth == 0)
+        loop_soon(c->server->loop, &c->soon);
+}
+
+void http_conn_close(struct http_conn *c, enum err why)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    c->state = CONN_CLOSED;
+    c->why = why;
+    timer_cancel(&c->timer);
+    if (c->stream)
+        stream_close(&c->stream);
+    loop_soon(c->server->loop, &c->soon);
+}
+
+void http_conn_watch(struct http_conn *c)
+{
+    c->pending_seen = stream_pending(c->stream);
+    if (c->pending_seen)
+        timer_start(&c->timer, c->server->config.body_gap_ms);
+}
+
+/* Closing with unread bytes in the kernel would reset the connection and take the answer with it:
+ * so we say we are done, and read away what comes until the client has closed. */
+void http_conn_finish(struct http_conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    if (c->eof && stream_pending(c->stream) == 0) {
+        http_conn_close(c, ERR_CLOSED);
+        return;
+    }
+    c->state = CONN_LINGER;
+    c->discarded = 0;
+    c->pending_seen = stream_pending(c->stream);
+    stream_finish(c->stream);
+    timer_start(&c->timer, LIMIT_HTTP_LINGER_MS);
+}
+
+void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why)
+{
+    bool begun = c->x && c->x->begun;
+    if (begun) {
+        http_conn_close(c, why);
+        return;
+    }
+    char body[256], head[512];
+    int body_len = snprintf(body, sizeof body, "{\"status\":%u,\"title\":\"%s\",\"detail\":\"%s\"}",
+                            status, http1_reason(status), text);
+    int head_len =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 %u %s\r\n%.*sContent-Type: application/problem+json\r\n"
+                 "Content-Length: %d\r\nConnection: close\r\n\r\n",
+                 status, http1_reason(status), SLICE_ARG(http_server_fixed(c->server)), body_len);
+    const struct slice parts[] = {slice_of(head, (size_t)head_len),
+                                  slice_of(body, (size_t)body_len)};
+    if (stream_write(c->stream, parts, ARRAY_LEN(parts)) != ERR_OK) {
+        http_conn_close(c, why);
+        return;
+    }
+    http_conn_finish(c);
+    if (c->x)
+        http_exchange_gone(c, why);
+}
+
+/* ---- deadlines ---- */
+
+static void on_exchange_timer(struct http_conn *c)
+{
+    size_t pending = stream_pending(c->stream);
+    if (pending && pending != c->pending_seen)
+        http_conn_watch(c); /* slow, but reading */
+    else if (pending)
+        http_conn_close(c, ERR_TIMEOUT);
+    else if (http_exchange_is_waiting(c->x))
+        http_conn_refuse(c, 408, "the body stopped coming", ERR_TIMEOUT);
+}
+
+static void on_linger_timer(struct http_conn *c)
+{
+    size_t pending = stream_pending(c->stream);
+    bool reading = pending && pending != c->pending_seen;
+    if (!reading) {
+        http_conn_close(c, ERR_TIMEOUT);
+        return;
+    }
+    c->pending_seen = pending;
+    timer_start(&c->timer, LIMIT_HTTP_LINGER_MS);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct http_conn *c = CONTAINER_OF(t, struct http_conn, timer);
+    c->depth++;
+    switch (c->state) {
+    case CONN_HEAD:
+        if (c->head_begun)
+            http_conn_refuse(c, 408, "the head did not come in time", ERR_TIMEOUT);
+        else
+            http_conn_finish(c);
+        break;
+    case CONN_EXCHANGE:
+        on_exchange_timer(c);
+        break;
+    case CONN_LINGER:
+        on_linger_timer(c);
+        break;
+    default:
+        http_conn_close(c, ERR_TIMEOUT);
+        break;
+    }
+    c->depth--;
+}
+
+/* ---- the stream's events ---- */
+
+static void on_open(void *arg)
+{
+    (void)arg; /* the client speaks first */
+}
+
+static void on_data(void *arg, struct slice data)
+{
+    struct http_conn *c = arg;
+    if (c->state == CONN_LINGER) {
+        c->discarded += data.len;
+        if (c->discarded > LIMIT_HTTP_DISCARD * 16)
+            http_conn_close(c, ERR_TOO_BIG); /* it will not stop; neither is it reading */
+        return;
+    }
+    settle(c, data);
+}
+
+/* A client that sends no more is gone: nothing tells one that only half closed from one that was
+ * killed, and an upstream call that nobody waits for costs money. */
+static void on_eof(void *arg)
+{
+    struct http_conn *c = arg;
+    c->eof = true;
+    bool answered = c->state == CONN_LINGER || c->state == CONN_HEAD ||
+                    (c->state == CONN_EXCHANGE && c->x->ended);
+    if (!answered || stream_pending(c->stream) == 0)
+        http_conn_close(c, ERR_CLOSED);
+    else if (c->state == CONN_HEAD)
+        http_conn_finish(c);
+}
+
+static void on_drain(void *arg)
+{
+    struct http_conn *c = arg;
+    settle(c, SLICE_NONE);
+    struct http_exchange *x = c->x;
+    if (c->state != CONN_EXCHANGE || !x || !x->wants_drain)
+        return;
+    x->wants_drain = false;
+    c->depth++;
+    if (x->events.on_drain)
+        x->events.on_drain(x->user);
+    c->depth--;
+    settle(c, SLICE_NONE);
+}
+
+static void on_close(void *arg, enum err why)
+{
+    http_conn_close(arg, why ? why : ERR_CLOSED);
+}
+
+enum err http_conn_new(struct http_server *s, int fd)
+{
+    static const struct stream_events events = {.on_open = on_open,
+                                                .on_data = on_data,
+                                                .on_eof = on_eof,
+                                                .on_drain = on_drain,
+                                                .on_close = on_close};
+    struct http_conn *c = mem_zalloc(sizeof *c);
+    struct stream *stream = NULL;
+    /* the descriptor is the stream's also on failure */
+    enum err e = stream_accept(s->loop, fd, s->config.tls, &events, c, &stream);
+    if (!c && stream)
+        stream_close(&stream);
+    if (!c || e) {
+        mem_free(c);
+        return e ? e : ERR_NOMEM;
+    }
+    c->server = s;
+    c->stream = stream;
+    buf_init(&c->rest, LIMIT_HTTP_REST);
+    timer_init(&c->timer, s->loop, on_timer);
+    loop_task_init(&c->soon, on_soon);
+    list_push(&s->conns, &c->link);
+    s->conn_count++;
+    timer_start(&c->timer, s->config.head_ms); /* the TLS handshake is part of it */
+    return ERR_OK;
+}
