@@ -130,6 +130,7 @@ static void publish(void *arg, const struct snapshot *s)
 {
     struct plane *p = arg;
     p->events.publish(p->events.arg, s);
+    desk_forget_refusals(p->desk); /* a limit may have been raised */
 }
 
 static void on_tick(struct timer *t)

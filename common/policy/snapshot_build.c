@@ -186,8 +186,11 @@ enum err snapshot_build_apply(struct snapshot_build *b, const void *object)
     if (m->kind <= 0 || m->kind >= SNAPSHOT_KINDS || !m->id)
         return ERR_INVALID;
     struct object *old = trie_find(&b->s->by_id[m->kind], &trie_by_id, slice_str(m->id));
+    const struct object *before = old;
+    if (!before && b->heir_of)
+        before = trie_find(&b->heir_of->by_id[m->kind], &trie_by_id, slice_str(m->id));
     struct object *fresh = NULL;
-    enum err e = m->deleted ? ERR_OK : object_new(m, old, b->registry, &fresh);
+    enum err e = m->deleted ? ERR_OK : object_new(m, before, b->registry, &fresh);
     if (e != ERR_OK)
         return e;
     if (old) {

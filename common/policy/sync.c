@@ -144,9 +144,6 @@ static enum err apply(struct sync *s, const Gatehouse__Push *p, struct slice raw
     }
     keep_on_disk(s, raw); /* before it is applied: no start goes back behind it */
     take(s, fresh);
-    struct desk *desk = registry_desk(s->registry);
-    if (desk)
-        desk_forget_refusals(desk);
     return ERR_OK;
 }
 

@@ -1,0 +1,281 @@
+/* account — money set aside before it is spent, with a control plane that answers by script. */
+#include "tests/unit/policy/policy_kit.h"
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/policy/account_private.h"
+#include "common/policy/desk.h"
+
+/* The control plane's side of one budget, as its lease desk keeps it. */
+struct bank {
+    struct loop *loop;
+    struct registry *registry;
+    struct desk *desk;
+    struct account *account;
+    int64_t limit, leased; /* leased: handed out and not given back, spent included */
+    unsigned asks, ends;
+    bool away;
+    enum err answers[8];
+    size_t answer_count;
+    size_t expected;
+};
+
+struct pending_reply {
+    void (*done)(void *arg, enum err e, const void *reply);
+    void *arg;
+    Gatehouse__Reply reply;
+    Gatehouse__LeaseReply lease;
+    Gatehouse__LeaseGrant grant, *grants[1];
+};
+
+static void deliver(void *arg)
+{
+    struct pending_reply *p = arg;
+    p->done(p->arg, ERR_OK, &p->reply);
+    mem_free(p);
+}
+
+static enum err bank_request(void *arg, void *message,
+                             void (*done)(void *done_arg, enum err e, const void *reply),
+                             void *done_arg)
+{
+    struct bank *b = arg;
+    Gatehouse__Request *m = message;
+    struct pending_reply *p = mem_zalloc(sizeof(*p));
+    gatehouse__reply__init(&p->reply);
+    p->done = done;
+    p->arg = done_arg;
+    if (m->body_case == GATEHOUSE__REQUEST__BODY_LEASE) {
+        assert_int_equal(m->lease->n_asks, 1);
+        int64_t want = m->lease->asks[0]->want_nano, left = b->limit - b->leased;
+        b->asks++;
+        gatehouse__lease_reply__init(&p->lease);
+        gatehouse__lease_grant__init(&p->grant);
+        p->grant.lease_id = "l_1";
+        p->grant.granted_nano = want < left ? want : left;
+        p->grant.valid_ms = 10000;
+        p->grant.limit_nano = b->limit;
+        p->grant.spent_nano = b->leased;
+        b->leased += p->grant.granted_nano;
+        p->grants[0] = &p->grant;
+        p->lease.n_grants = 1;
+        p->lease.grants = p->grants;
+        p->reply.body_case = GATEHOUSE__REPLY__BODY_LEASE;
+        p->reply.lease = &p->lease;
+    } else {
+        assert_int_equal(m->body_case, GATEHOUSE__REQUEST__BODY_LEASE_END);
+        b->ends++;
+        b->leased = m->lease_end->ends[0]->settled_nano;
+    }
+    return loop_post(b->loop, deliver, p);
+}
+
+static bool bank_is_there(void *arg)
+{
+    return !((struct bank *)arg)->away;
+}
+
+static void at_once(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
+{
+    struct bank *b = arg;
+    assert_int_equal(loop_post(b->loop, fn, fn_arg), ERR_OK);
+}
+
+static void open_bank(struct bank *b, int64_t limit)
+{
+    *b = (struct bank){.limit = limit};
+    assert_int_equal(loop_new(&b->loop), ERR_OK);
+    b->registry = registry_new();
+    struct desk_links links = {
+        .request = bank_request, .is_connected = bank_is_there, .after_turns = at_once, .arg = b};
+    assert_int_equal(desk_new(b->loop, b->registry, &links, &b->desk), ERR_OK);
+    b->account = registry_account(b->registry, SLICE("key:k_1"));
+}
+
+static void close_bank(struct bank *b)
+{
+    desk_free(b->desk);
+    account_drop(b->account);
+    registry_free(b->registry);
+    loop_free(b->loop);
+}
+
+struct asker {
+    struct account_wait wait;
+    struct bank *bank;
+};
+
+static void on_answer(struct account_wait *w, enum err e)
+{
+    struct bank *b = CONTAINER_OF(w, struct asker, wait)->bank;
+    b->answers[b->answer_count++] = e;
+    if (b->answer_count == b->expected)
+        loop_stop(b->loop);
+}
+
+static void want(struct bank *b, struct asker *a, money amount)
+{
+    *a = (struct asker){
+        .bank = b,
+        .wait = {.account = b->account, .amount = amount, .loop = b->loop, .done = on_answer}};
+    assert_int_equal(account_want(&a->wait), ERR_OK);
+}
+
+static void a_slice_comes_when_it_is_wanted_and_is_spent_from(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker a;
+    struct reservation r = {0};
+    open_bank(&b, 1000);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_AGAIN);
+    b.expected = 1;
+    want(&b, &a, 300);
+    loop_run(b.loop);
+    assert_int_equal(b.answers[0], ERR_OK);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
+    assert_true(slice_eq(reservation_lease_id(&r), SLICE("l_1")));
+    account_settle(&r, 100);
+    assert_null(r.lease);
+    assert_int_equal(account_reserve(b.account, 200, clock_mono_us(), &r), ERR_OK);
+    account_settle(&r, 0);
+    close_bank(&b);
+}
+
+static void what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker a;
+    struct reservation r = {0};
+    struct account_state s;
+    open_bank(&b, 250);
+    b.expected = 1;
+    want(&b, &a, 300);
+    loop_run(b.loop);
+    assert_int_equal(b.answers[0], ERR_EXHAUSTED);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_EXHAUSTED);
+    assert_int_equal(account_reserve(b.account, 250, clock_mono_us(), &r), ERR_OK);
+    account_look(b.account, &s);
+    assert_int_equal(s.limit, 250);
+    account_settle(&r, 250);
+    close_bank(&b);
+}
+
+static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker one, two;
+    open_bank(&b, 1000);
+    b.expected = 2;
+    want(&b, &one, 300);
+    want(&b, &two, 400);
+    loop_run(b.loop);
+    assert_int_equal(b.asks, 1);
+    assert_int_equal(b.answers[0], ERR_OK);
+    assert_int_equal(b.answers[1], ERR_OK);
+    assert_int_equal(b.leased, 700);
+    close_bank(&b);
+}
+
+static void a_control_plane_that_is_away_is_said_to_be(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker a;
+    open_bank(&b, 1000);
+    b.away = true;
+    b.expected = 1;
+    want(&b, &a, 300);
+    loop_run(b.loop);
+    assert_int_equal(b.answers[0], ERR_TIMEOUT);
+    close_bank(&b);
+}
+
+static void a_cancelled_wait_is_silent(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker gone, stays;
+    open_bank(&b, 1000);
+    b.expected = 1;
+    want(&b, &gone, 300);
+    want(&b, &stays, 300);
+    account_want_cancel(&gone.wait);
+    loop_run(b.loop);
+    assert_int_equal(b.answer_count, 1);
+    close_bank(&b);
+}
+
+struct watch {
+    struct timer timer;
+    struct bank *bank;
+    struct asker asker;
+    struct reservation reservation;
+};
+
+static void stop_when_ended(struct timer *t)
+{
+    struct watch *w = CONTAINER_OF(t, struct watch, timer);
+    account_settle(&w->reservation, 120); /* the second time there is nothing left to settle */
+    if (desk_leases(w->bank->desk) == 0)
+        loop_stop(w->bank->loop);
+    else
+        timer_start(t, 20);
+}
+
+static void spend_and_end(struct account_wait *wait, enum err e)
+{
+    struct asker *asker = CONTAINER_OF(wait, struct asker, wait);
+    struct watch *w = CONTAINER_OF(asker, struct watch, asker);
+    assert_int_equal(e, ERR_OK);
+    assert_int_equal(account_reserve(w->bank->account, 300, clock_mono_us(), &w->reservation),
+                     ERR_OK);
+    assert_false(desk_end_all(w->bank->desk)); /* something is still reserved on it */
+    timer_start(&w->timer, 300);
+}
+
+static void a_lease_ends_when_nothing_is_reserved_with_what_was_settled(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct watch w = {.bank = &b};
+    open_bank(&b, 1000);
+    timer_init(&w.timer, b.loop, stop_when_ended);
+    want(&b, &w.asker, 300);
+    w.asker.wait.done = spend_and_end;
+    loop_run(b.loop);
+    assert_int_equal(b.ends, 1);
+    assert_int_equal(b.leased, 120);
+    timer_cancel(&w.timer);
+    close_bank(&b);
+}
+
+static void a_lease_that_ran_out_of_time_is_not_spent_from(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker a;
+    struct reservation r = {0};
+    open_bank(&b, 1000);
+    b.expected = 1;
+    want(&b, &a, 300);
+    loop_run(b.loop);
+    assert_int_equal(account_reserve(b.account, 1, clock_mono_us() + 11000000, &r), ERR_AGAIN);
+    close_bank(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slice_comes_when_it_is_wanted_and_is_spent_from),
+        cmocka_unit_test(what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit),
+        cmocka_unit_test(two_who_ask_at_once_share_one_request_and_both_get_theirs),
+        cmocka_unit_test(a_control_plane_that_is_away_is_said_to_be),
+        cmocka_unit_test(a_cancelled_wait_is_silent),
+        cmocka_unit_test(a_lease_ends_when_nothing_is_reserved_with_what_was_settled),
+        cmocka_unit_test(a_lease_that_ran_out_of_time_is_not_spent_from),
+    };
+    return cmocka_run_group_tests_name("account", tests, NULL, NULL);
+}

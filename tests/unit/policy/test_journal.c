@@ -1,0 +1,280 @@
+/* journal — nothing lost, nothing twice, whatever moment the process is killed at. */
+#include "tests/unit/policy/policy_kit.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/policy/journal_private.h"
+#include "proto/usage.pb-c.h"
+
+static char dir[64];
+
+static int make_dir(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof(dir), "/tmp/gh-journal-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    char command[96];
+    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+    return system(command);
+}
+
+static struct journal *fresh(size_t bytes)
+{
+    struct journal_config c = {.dir = dir, .epoch = 7, .worker = 3, .bytes = bytes};
+    struct journal *j;
+    assert_int_equal(journal_create(&c, &j), ERR_OK);
+    return j;
+}
+
+/* A record of call `n` with `filler` bytes of path, charged `nano`. */
+struct made {
+    Gatehouse__JournalRecord record;
+    Gatehouse__Span span;
+    Gatehouse__Charge charge, *charges[1];
+    uint8_t id[JOURNAL_CALL_ID];
+    char path[8192];
+};
+
+static const void *make(struct made *m, unsigned n, size_t filler, int64_t nano)
+{
+    gatehouse__journal_record__init(&m->record);
+    gatehouse__span__init(&m->span);
+    gatehouse__charge__init(&m->charge);
+    memset(m->id, 0, sizeof(m->id));
+    memcpy(m->id, &n, sizeof(n));
+    memset(m->path, 'p', filler);
+    m->path[filler] = '\0';
+    m->span.path = m->path;
+    m->record.has_call_id = true;
+    m->record.call_id = (ProtobufCBinaryData){sizeof(m->id), m->id};
+    m->record.span = &m->span;
+    m->charge.account = "key:k_1";
+    m->charge.lease_id = "l_1";
+    m->charge.has_amount_nano = true;
+    m->charge.amount_nano = nano;
+    m->charges[0] = &m->charge;
+    m->record.charges = m->charges;
+    m->record.n_charges = nano > 0 ? 1 : 0;
+    return &m->record;
+}
+
+static unsigned call_of(struct slice packed, Gatehouse__JournalRecord **keep)
+{
+    Gatehouse__JournalRecord *m =
+        gatehouse__journal_record__unpack(NULL, packed.len, (const uint8_t *)packed.ptr);
+    assert_non_null(m);
+    unsigned n;
+    memcpy(&n, m->call_id.data, sizeof(n));
+    if (keep)
+        *keep = m;
+    else
+        gatehouse__journal_record__free_unpacked(m, NULL);
+    return n;
+}
+
+static void records_come_back_in_order_with_gapless_numbers(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(64 * 1024);
+    uint64_t at = 0, sequence, want = 1;
+    struct slice record;
+    /* many times round the ring */
+    for (unsigned n = 0; n < 5000; n++) {
+        struct made m;
+        struct journal_entry e;
+        assert_int_equal(journal_open_call(j, make(&m, n, n % 700, 5), &e), ERR_OK);
+        assert_int_equal(journal_close_call(j, make(&m, n, n % 1500, 5), &e), ERR_OK);
+        assert_true(journal_next(j, &at, &sequence, &record));
+        assert_int_equal(sequence, want++);
+        assert_int_equal(call_of(record, NULL), n);
+        journal_commit(j, at, sequence);
+    }
+    assert_true(journal_is_empty(j));
+    assert_int_equal(j->taken, 0);
+    journal_remove(j);
+}
+
+static void an_opened_call_always_finds_room_to_close(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(64 * 1024);
+    struct journal_entry open[64] = {0};
+    struct made m;
+    unsigned opened = 0;
+    while (opened < 64 && journal_open_call(j, make(&m, opened, 10, 1), &open[opened]) == ERR_OK)
+        opened++;
+    assert_in_range(opened, 8, 63); /* the promise, not the slots, is what ends it */
+    while (journal_close_call(j, make(&m, 999, 3000, 0), &(struct journal_entry){0}) == ERR_OK)
+        ;
+    assert_int_equal(atomic_load(&j->page->dropped), 1);
+    for (unsigned i = 0; i < opened;
+         i++) /* larger than promised: the detail goes, the money stays */
+        assert_int_equal(journal_close_call(j, make(&m, i, 8000, 1), &open[i]), ERR_OK);
+    journal_remove(j);
+}
+
+static void a_record_over_the_ceiling_is_refused_and_nothing_changes(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(64 * 1024);
+    struct made m;
+    struct journal_entry e;
+    assert_int_equal(journal_open_call(j, make(&m, 1, 4000, 1), &e), ERR_TOO_BIG);
+    assert_true(journal_is_empty(j));
+    assert_int_equal(j->taken, 0);
+    journal_remove(j);
+}
+
+static void what_was_only_opened_is_lost_at_its_worst_case(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(64 * 1024);
+    struct made m;
+    struct journal_entry a, b;
+    char path[512];
+    assert_int_equal(journal_open_call(j, make(&m, 1, 10, 100), &a), ERR_OK);
+    assert_int_equal(journal_open_call(j, make(&m, 2, 10, 200), &b), ERR_OK);
+    assert_int_equal(journal_close_call(j, make(&m, 1, 10, 40), &a), ERR_OK);
+    snprintf(path, sizeof(path), "%s", j->path);
+    journal_unmap(j); /* the process is gone */
+
+    assert_int_equal(journal_replay(path, &j), ERR_OK);
+    uint64_t at = 0, sequence;
+    struct slice record;
+    Gatehouse__JournalRecord *r;
+    assert_true(journal_next(j, &at, &sequence, &record));
+    assert_int_equal(call_of(record, &r), 1);
+    assert_int_equal(r->charges[0]->amount_nano, 40);
+    gatehouse__journal_record__free_unpacked(r, NULL);
+    assert_true(journal_next(j, &at, &sequence, &record));
+    assert_int_equal(sequence, 2);
+    assert_int_equal(call_of(record, &r), 2);
+    assert_int_equal(r->charges[0]->amount_nano, 200);
+    assert_string_equal(r->span->usage_source, "lost");
+    assert_int_equal(r->span->cost_nano, 200);
+    gatehouse__journal_record__free_unpacked(r, NULL);
+    assert_false(journal_next(j, &at, &sequence, &record));
+    assert_int_equal(atomic_load(&j->page->lost), 1);
+    journal_unmap(j);
+
+    assert_int_equal(journal_replay(path, &j), ERR_OK); /* killed again while replaying */
+    at = 0;
+    for (int n = 0; n < 2; n++)
+        assert_true(journal_next(j, &at, &sequence, &record));
+    assert_false(journal_next(j, &at, &sequence, &record));
+    journal_remove(j);
+}
+
+static void numbers_go_on_after_everything_was_committed(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(64 * 1024);
+    struct made m;
+    struct journal_entry a, b;
+    char path[512];
+    uint64_t at = 0, sequence;
+    struct slice record;
+    assert_int_equal(journal_open_call(j, make(&m, 1, 10, 100), &a), ERR_OK);
+    assert_int_equal(journal_open_call(j, make(&m, 2, 10, 100), &b), ERR_OK);
+    assert_int_equal(journal_close_call(j, make(&m, 1, 10, 40), &a), ERR_OK);
+    assert_true(journal_next(j, &at, &sequence, &record));
+    journal_commit(j, at, sequence);
+    snprintf(path, sizeof(path), "%s", j->path);
+    journal_unmap(j);
+    assert_int_equal(journal_replay(path, &j), ERR_OK);
+    at = atomic_load(&j->page->tail);
+    assert_true(journal_next(j, &at, &sequence, &record));
+    assert_int_equal(sequence, 2);
+    journal_remove(j);
+}
+
+/* A child writes as fast as it can and is killed at a random moment; every call it told us of by
+ * a pipe, after closing it, is there once, and every other one is there once, lost or closed. */
+static void killed_at_any_moment_each_call_is_there_once(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        struct journal *j = fresh(1024 * 1024);
+        char path[512];
+        int told[2];
+        snprintf(path, sizeof(path), "%s", j->path);
+        assert_int_equal(pipe(told), 0);
+        pid_t child = fork();
+        if (child == 0) {
+            for (unsigned n = 0; n < 2000; n++) {
+                struct made m;
+                struct journal_entry e;
+                if (journal_open_call(j, make(&m, n, 20, 9), &e) != ERR_OK ||
+                    journal_close_call(j, make(&m, n, 20, 4), &e) != ERR_OK)
+                    break;
+                if (write(told[1], &n, sizeof(n)) != sizeof(n))
+                    break;
+            }
+            pause();
+        }
+        close(told[1]);
+        usleep(200 + round * 311);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        unsigned n, last = 0, closed = 0;
+        while (read(told[0], &n, sizeof(n)) == sizeof(n)) {
+            last = n;
+            closed++;
+        }
+        close(told[0]);
+        journal_unmap(j);
+        assert_int_equal(journal_replay(path, &j), ERR_OK);
+        uint64_t at = 0, sequence, want = 1;
+        struct slice record;
+        unsigned seen = 0;
+        while (journal_next(j, &at, &sequence, &record)) {
+            assert_int_equal(sequence, want++);
+            assert_int_equal(call_of(record, NULL), seen++);
+        }
+        assert_in_range(seen, closed, closed + 1);
+        assert_true(closed == 0 || last == closed - 1);
+        journal_remove(j);
+    }
+}
+
+static void a_torn_file_is_refused(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(64 * 1024);
+    struct made m;
+    struct journal_entry e;
+    char path[512];
+    assert_int_equal(journal_open_call(j, make(&m, 1, 10, 1), &e), ERR_OK);
+    assert_int_equal(journal_close_call(j, make(&m, 1, 10, 1), &e), ERR_OK);
+    j->ring[40] ^= 1;
+    snprintf(path, sizeof(path), "%s", j->path);
+    journal_unmap(j);
+    assert_int_equal(journal_replay(path, &j), ERR_INVALID);
+    assert_int_equal(truncate(path, 5000), 0);
+    assert_int_equal(journal_replay(path, &j), ERR_INVALID);
+    assert_int_equal(truncate(path, 10), 0);
+    assert_int_not_equal(journal_replay(path, &j), ERR_OK);
+}
+
+int main(void)
+{
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
+    const struct CMUnitTest tests[] = {
+        IN_DIR(records_come_back_in_order_with_gapless_numbers),
+        IN_DIR(an_opened_call_always_finds_room_to_close),
+        IN_DIR(a_record_over_the_ceiling_is_refused_and_nothing_changes),
+        IN_DIR(what_was_only_opened_is_lost_at_its_worst_case),
+        IN_DIR(numbers_go_on_after_everything_was_committed),
+        IN_DIR(killed_at_any_moment_each_call_is_there_once),
+        IN_DIR(a_torn_file_is_refused),
+    };
+    return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
+}

@@ -1,0 +1,82 @@
+/* match — names with wildcards and routes, as tables. */
+#include "tests/unit/policy/policy_kit.h"
+
+static void lists_allow_exact_names_prefixes_and_everything(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entry, *name;
+        bool allowed;
+    } rows[] = {
+        {"gpt-4o", "gpt-4o", true},
+        {"gpt-4o", "gpt-4o-mini", false},
+        {"gpt-4o", "GPT-4o", false},
+        {"openai/*", "openai/gpt", true},
+        {"openai/*", "openai/", false},
+        {"openai/*", "openai", false},
+        {"openai/*", "openaix/g", false},
+        {"*", "anything/at all", true},
+        {"g*", "gpt", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct slice entry = slice_str(rows[i].entry);
+        struct name_list l = {.set = true, .count = 1, .names = &entry};
+        if (name_list_allows(&l, slice_str(rows[i].name)) != rows[i].allowed)
+            fail_msg("%s against %s", rows[i].name, rows[i].entry);
+    }
+    struct name_list absent = {0};
+    assert_false(name_list_allows(&absent, SLICE("gpt")));
+}
+
+static void routes_match_whole_segments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *path;
+        bool allowed;
+    } rows[] = {
+        {"/customers/*", "/customers/1", true},
+        {"/customers/*", "/customers", false},
+        {"/customers/*", "/customers/", false},
+        {"/customers/*", "/customers/1/orders", false},
+        {"/customers/**", "/customers", true},
+        {"/customers/**", "/customers/1/2/3", true},
+        {"/customers/**", "/customersx", false},
+        {"/**", "/", true},
+        {"/**", "/a/b", true},
+        {"/a", "/a", true},
+        {"/a", "/a/", false},
+        {"/a", "/A", false},
+        {"/*/orders", "/7/orders", true},
+        {"/*/orders", "/7/8/orders", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct policy_route r = {.path = slice_str(rows[i].pattern)};
+        if (policy_route_allows(&r, 1, SLICE("GET"), slice_str(rows[i].path)) != rows[i].allowed)
+            fail_msg("%s against %s", rows[i].path, rows[i].pattern);
+    }
+}
+
+static void head_follows_get_and_other_methods_do_not(void **state)
+{
+    (void)state;
+    struct slice get = SLICE("GET"), post = SLICE("POST");
+    struct policy_route reads = {.methods = &get, .method_count = 1, .path = SLICE("/a")};
+    struct policy_route writes = {.methods = &post, .method_count = 1, .path = SLICE("/a")};
+    assert_true(policy_route_allows(&reads, 1, SLICE("HEAD"), SLICE("/a")));
+    assert_true(policy_route_allows(&reads, 1, SLICE("GET"), SLICE("/a")));
+    assert_false(policy_route_allows(&reads, 1, SLICE("get"), SLICE("/a")));
+    assert_false(policy_route_allows(&reads, 1, SLICE("DELETE"), SLICE("/a")));
+    assert_false(policy_route_allows(&writes, 1, SLICE("HEAD"), SLICE("/a")));
+    assert_false(policy_route_allows(NULL, 0, SLICE("GET"), SLICE("/a")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_allow_exact_names_prefixes_and_everything),
+        cmocka_unit_test(routes_match_whole_segments),
+        cmocka_unit_test(head_follows_get_and_other_methods_do_not),
+    };
+    return cmocka_run_group_tests_name("match", tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* policy_file — a base and its deltas come back as they were applied, or not at all. */
+#include "tests/unit/policy/policy_kit.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/policy/policy_file.h"
+
+static char dir[64];
+static struct seal *seal;
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof(dir), "/tmp/gh-policy-XXXXXX");
+    char master[SEAL_MASTER_LEN] = "0123456789abcdef0123456789abcde";
+    seal = seal_new(slice_of(master, sizeof(master)));
+    return mkdtemp(dir) && seal ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[96];
+    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+    seal_free(seal);
+    return system(command);
+}
+
+static struct snapshot *base(struct registry *r, int keys)
+{
+    struct snapshot_build *b;
+    assert_int_equal(snapshot_build_begin(NULL, r, &b), ERR_OK);
+    for (int i = 0; i < keys; i++) {
+        char id[32];
+        snprintf(id, sizeof(id), "k_%d", i);
+        kit_key(b, id, 1, NULL);
+    }
+    return snapshot_build_end(&b, SLICE("line-1"), 10);
+}
+
+static void append_delta(struct policy_file *f, uint64_t from, const char *key)
+{
+    uint8_t digest[DIGEST_LEN], packed[512];
+    Gatehouse__Key k = GATEHOUSE__KEY__INIT;
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT, *changes[] = {&o};
+    Gatehouse__Push p = GATEHOUSE__PUSH__INIT;
+    kit_digest(key, digest);
+    k.digest = (ProtobufCBinaryData){DIGEST_LEN, digest};
+    k.has_digest = true;
+    o.has_kind = true;
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
+    o.id = (char *)(uintptr_t)key;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_KEY;
+    o.key = &k;
+    p.lineage = "line-1";
+    p.has_from = p.has_to = true;
+    p.from = from;
+    p.to = from + 1;
+    p.n_changes = 1;
+    p.changes = changes;
+    size_t len = gatehouse__push__pack(&p, packed);
+    assert_int_equal(policy_file_append(f, slice_of(packed, len)), ERR_OK);
+}
+
+static struct policy_file *open_file(void)
+{
+    struct policy_file *f;
+    assert_int_equal(policy_file_open(dir, seal, &f), ERR_OK);
+    return f;
+}
+
+/* Writes a base of n keys and two deltas. */
+static void write_file(struct registry *r, int n)
+{
+    struct policy_file *f = open_file();
+    struct snapshot *s = base(r, n);
+    assert_int_equal(policy_file_rewrite(f, s), ERR_OK);
+    append_delta(f, 10, "k_late");
+    append_delta(f, 11, "k_later");
+    snapshot_drop(s);
+    policy_file_close(f);
+}
+
+static void a_policy_comes_back_with_its_deltas(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    write_file(r, 5000); /* several chunks */
+    struct policy_file *f = open_file();
+    struct snapshot *s;
+    assert_int_equal(policy_file_load(f, r, &s), ERR_OK);
+    assert_int_equal(snapshot_version(s), 12);
+    assert_true(slice_eq(snapshot_lineage(s), SLICE("line-1")));
+    assert_non_null(snapshot_key(s, SLICE("k_4999")));
+    assert_non_null(snapshot_key(s, SLICE("k_later")));
+    append_delta(f, 12, "k_last"); /* and it goes on from there */
+    snapshot_drop(s);
+    policy_file_close(f);
+    f = open_file();
+    assert_int_equal(policy_file_load(f, r, &s), ERR_OK);
+    assert_int_equal(snapshot_version(s), 13);
+    snapshot_drop(s);
+    policy_file_close(f);
+    registry_free(r);
+}
+
+static void a_torn_last_delta_is_cut_off(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    write_file(r, 3);
+    char path[96];
+    snprintf(path, sizeof(path), "%s/policy.sealed", dir);
+    FILE *in = fopen(path, "r");
+    fseek(in, 0, SEEK_END);
+    assert_int_equal(truncate(path, ftell(in) - 5), 0);
+    fclose(in);
+    struct policy_file *f = open_file();
+    struct snapshot *s;
+    assert_int_equal(policy_file_load(f, r, &s), ERR_OK);
+    assert_int_equal(snapshot_version(s), 11);
+    append_delta(f, 11, "k_again");
+    snapshot_drop(s);
+    policy_file_close(f);
+    f = open_file();
+    assert_int_equal(policy_file_load(f, r, &s), ERR_OK);
+    assert_int_equal(snapshot_version(s), 12);
+    snapshot_drop(s);
+    policy_file_close(f);
+    registry_free(r);
+}
+
+static void a_changed_byte_anywhere_is_never_taken_for_a_policy(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    char path[96];
+    snprintf(path, sizeof(path), "%s/policy.sealed", dir);
+    write_file(r, 3);
+    FILE *in = fopen(path, "r");
+    fseek(in, 0, SEEK_END);
+    long len = ftell(in);
+    fclose(in);
+    for (long at = 0; at < len; at += 7) {
+        FILE *io = fopen(path, "r+");
+        fseek(io, at, SEEK_SET);
+        int c = fgetc(io);
+        fseek(io, at, SEEK_SET);
+        fputc(c ^ 0x20, io);
+        fclose(io);
+        struct policy_file *f = open_file();
+        struct snapshot *s = NULL;
+        /* a damaged length may look like a torn end: then only what stands before it counts */
+        if (policy_file_load(f, r, &s) == ERR_OK)
+            assert_true(snapshot_version(s) < 12);
+        snapshot_drop(s);
+        policy_file_close(f);
+        write_file(r, 3);
+    }
+    registry_free(r);
+}
+
+static void another_key_opens_nothing_and_no_file_is_no_policy(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *s;
+    struct policy_file *f = open_file();
+    assert_int_equal(policy_file_load(f, r, &s), ERR_NOT_FOUND);
+    policy_file_close(f);
+    write_file(r, 3);
+    char master[SEAL_MASTER_LEN] = "another master key, of 32 bytes";
+    struct seal *other = seal_new(slice_of(master, sizeof(master)));
+    assert_int_equal(policy_file_open(dir, other, &f), ERR_OK);
+    assert_int_equal(policy_file_load(f, r, &s), ERR_NOT_FOUND);
+    policy_file_close(f);
+    seal_free(other);
+    registry_free(r);
+}
+
+int main(void)
+{
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        IN_DIR(a_policy_comes_back_with_its_deltas),
+        IN_DIR(a_torn_last_delta_is_cut_off),
+        IN_DIR(a_changed_byte_anywhere_is_never_taken_for_a_policy),
+        IN_DIR(another_key_opens_nothing_and_no_file_is_no_policy),
+    };
+    return cmocka_run_group_tests_name("policy_file", tests, NULL, NULL);
+}

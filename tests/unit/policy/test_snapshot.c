@@ -1,0 +1,318 @@
+/* snapshot — versions that share, differ only where they should, and leak nothing. */
+#include "tests/unit/policy/policy_kit.h"
+
+#include "common/base/mem.h"
+#include "common/policy/meter.h"
+
+static struct snapshot *version_of(const struct snapshot *from, struct registry *r,
+                                   void (*change)(struct snapshot_build *b), uint64_t version)
+{
+    struct snapshot_build *b;
+    assert_int_equal(snapshot_build_begin(from, r, &b), ERR_OK);
+    change(b);
+    return snapshot_build_end(&b, SLICE("lineage"), version);
+}
+
+static const struct policy_key *find_key(const struct snapshot *s, const char *id)
+{
+    struct digest d;
+    digest_sha256(slice_str(id), &d);
+    return snapshot_key_by_digest(s, &d);
+}
+
+static void two_keys(struct snapshot_build *b)
+{
+    kit_key(b, "k_1", 1, "key:k_1");
+    kit_key(b, "k_2", 1, NULL);
+}
+
+static void second_revision(struct snapshot_build *b)
+{
+    kit_key(b, "k_1", 2, "key:k_1");
+}
+
+static void first_gone(struct snapshot_build *b)
+{
+    kit_delete(b, GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_1");
+}
+
+static void keys_are_found_by_digest_and_by_id(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *s = version_of(NULL, r, two_keys, 1);
+    assert_non_null(find_key(s, "k_1"));
+    assert_ptr_equal(find_key(s, "k_1"), snapshot_key(s, SLICE("k_1")));
+    assert_null(find_key(s, "k_3"));
+    assert_non_null(find_key(s, "k_1")->account);
+    assert_null(find_key(s, "k_2")->account);
+    assert_non_null(find_key(s, "k_2")->meter);
+    snapshot_drop(s);
+    registry_free(r);
+}
+
+static void a_new_revision_keeps_meter_and_account_and_the_old_version_is_untouched(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, two_keys, 1);
+    struct snapshot *two = version_of(one, r, second_revision, 2);
+    assert_int_equal(find_key(one, "k_1")->o.revision, 1);
+    assert_int_equal(find_key(two, "k_1")->o.revision, 2);
+    assert_ptr_equal(find_key(one, "k_1")->meter, find_key(two, "k_1")->meter);
+    assert_ptr_equal(find_key(one, "k_1")->account, find_key(two, "k_1")->account);
+    assert_ptr_equal(find_key(one, "k_2"), find_key(two, "k_2"));
+    snapshot_drop(one);
+    assert_int_equal(find_key(two, "k_1")->o.revision, 2);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
+static void a_whole_new_policy_inherits_meters(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, two_keys, 1);
+    struct snapshot_build *b;
+    assert_int_equal(snapshot_build_begin(NULL, r, &b), ERR_OK);
+    snapshot_build_inherit(b, one);
+    two_keys(b);
+    struct snapshot *again = snapshot_build_end(&b, SLICE("lineage"), 5);
+    assert_ptr_equal(find_key(one, "k_1")->meter, find_key(again, "k_1")->meter);
+    snapshot_drop(one);
+    snapshot_drop(again);
+    registry_free(r);
+}
+
+static void the_digest_is_the_same_whichever_way_a_policy_came_about(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, two_keys, 1);
+    struct snapshot *two = version_of(one, r, second_revision, 2);
+    struct snapshot *three = version_of(two, r, first_gone, 3);
+    struct snapshot *back = version_of(three, r, two_keys, 4);
+    assert_memory_equal(snapshot_digest(one), snapshot_digest(back), sizeof(struct digest));
+    assert_memory_not_equal(snapshot_digest(one), snapshot_digest(two), sizeof(struct digest));
+    assert_null(find_key(three, "k_1"));
+    snapshot_drop(one);
+    snapshot_drop(two);
+    snapshot_drop(three);
+    snapshot_drop(back);
+    registry_free(r);
+}
+
+static void named(struct snapshot_build *b)
+{
+    kit_model(b, "m_1", "zebra", 1);
+    kit_model(b, "m_2", "alpha", 1);
+}
+
+static void renamed(struct snapshot_build *b)
+{
+    kit_model(b, "m_1", "yak", 2);
+}
+
+static bool note_name(void *arg, const struct policy_model *m)
+{
+    strncat(arg, m->o.name.ptr, m->o.name.len);
+    strcat(arg, " ");
+    return true;
+}
+
+static void a_rename_moves_the_name_and_lists_are_in_order(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, named, 1);
+    struct snapshot *two = version_of(one, r, renamed, 2);
+    assert_non_null(snapshot_model_named(one, SLICE("org"), SLICE("zebra")));
+    assert_null(snapshot_model_named(two, SLICE("org"), SLICE("zebra")));
+    assert_non_null(snapshot_model_named(two, SLICE("org"), SLICE("yak")));
+    assert_null(snapshot_model_named(two, SLICE("other"), SLICE("yak")));
+    char names[64] = "";
+    snapshot_each_model(two, SLICE("org"), note_name, names);
+    assert_string_equal(names, "alpha yak ");
+    snapshot_drop(one);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
+static bool count_grant(void *arg, const struct policy_grant *g UNUSED)
+{
+    ++*(int *)arg;
+    return true;
+}
+
+static int grants_of(const struct snapshot *s, const char *subject)
+{
+    int n = 0;
+    snapshot_each_grant(s, slice_str(subject), count_grant, &n);
+    return n;
+}
+
+static void three_grants(struct snapshot_build *b)
+{
+    kit_grant(b, "g_1", "a_1", 1);
+    kit_grant(b, "g_2", "a_1", 1);
+    kit_grant(b, "g_3", "a_2", 1);
+}
+
+static void moved_grant(struct snapshot_build *b)
+{
+    kit_grant(b, "g_2", "a_2", 2);
+    kit_delete(b, GATEHOUSE__OBJECT_KIND__KIND_GRANT, "g_1");
+}
+
+static void grants_follow_their_subject(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, three_grants, 1);
+    struct snapshot *two = version_of(one, r, moved_grant, 2);
+    assert_int_equal(grants_of(one, "a_1"), 2);
+    assert_int_equal(grants_of(one, "a_2"), 1);
+    assert_int_equal(grants_of(two, "a_1"), 0);
+    assert_int_equal(grants_of(two, "a_2"), 2);
+    snapshot_drop(one);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
+static void blocked_twice(struct snapshot_build *b)
+{
+    kit_block(b, "b_1", "agent", "a_1");
+    kit_block(b, "b_2", "agent", "a_1");
+}
+
+static void unblocked_once(struct snapshot_build *b)
+{
+    kit_delete(b, GATEHOUSE__OBJECT_KIND__KIND_BLOCK, "b_1");
+}
+
+static void a_subject_stays_blocked_until_its_last_block_goes(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, blocked_twice, 1);
+    struct snapshot *two = version_of(one, r, unblocked_once, 2);
+    assert_true(snapshot_is_blocked(one, SLICE("agent"), SLICE("a_1")));
+    assert_true(snapshot_is_blocked(two, SLICE("agent"), SLICE("a_1")));
+    assert_false(snapshot_is_blocked(two, SLICE("key"), SLICE("a_1")));
+    snapshot_drop(one);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
+#define MANY 5000
+
+static void many(struct snapshot_build *b)
+{
+    char id[32];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof(id), "k_%d", i);
+        kit_key(b, id, 1, NULL);
+    }
+}
+
+static void half_gone(struct snapshot_build *b)
+{
+    char id[32];
+    for (int i = 0; i < MANY; i += 2) {
+        snprintf(id, sizeof(id), "k_%d", i);
+        kit_delete(b, GATEHOUSE__OBJECT_KIND__KIND_KEY, id);
+    }
+}
+
+static void many_keys_come_and_go(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, many, 1);
+    struct snapshot *two = version_of(one, r, half_gone, 2);
+    char id[32];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof(id), "k_%d", i);
+        assert_non_null(find_key(one, id));
+        assert_int_equal(find_key(two, id) != NULL, i % 2);
+    }
+    snapshot_drop(one);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
+/* Each allocation of a delta fails once; the old version must not notice. */
+static void a_delta_without_memory_leaves_the_old_version_as_it_was(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, two_keys, 1);
+    struct digest before = *snapshot_digest(one);
+    for (size_t n = 1;; n++) {
+        struct snapshot_build *b = NULL;
+        uint8_t digest[DIGEST_LEN];
+        Gatehouse__Key key = GATEHOUSE__KEY__INIT;
+        Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+        kit_digest("k_1", digest);
+        key.org_id = "org";
+        key.digest = (ProtobufCBinaryData){DIGEST_LEN, digest};
+        o.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
+        o.id = "k_1";
+        o.revision = 7;
+        o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_KEY;
+        o.key = &key;
+        mem_fail_after(n);
+        enum err e = snapshot_build_begin(one, r, &b);
+        if (e == ERR_OK)
+            e = snapshot_build_apply(b, &o);
+        bool failed = mem_failed();
+        mem_fail_after(0);
+        snapshot_build_cancel(&b);
+        assert_int_equal(find_key(one, "k_1")->o.revision, 1);
+        assert_memory_equal(snapshot_digest(one), &before, sizeof(before));
+        if (!failed) {
+            assert_int_equal(e, ERR_OK);
+            break;
+        }
+        assert_int_equal(e, ERR_NOMEM);
+    }
+    snapshot_drop(one);
+    registry_free(r);
+}
+
+static void an_object_that_cannot_be_read_is_refused(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot_build *b;
+    Gatehouse__Key key = GATEHOUSE__KEY__INIT; /* no digest */
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    assert_int_equal(snapshot_build_begin(NULL, r, &b), ERR_OK);
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
+    o.id = "k_1";
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_INVALID); /* no body */
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_KEY;
+    o.key = &key;
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_INVALID);
+    o.kind = (Gatehouse__ObjectKind)99;
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_INVALID);
+    snapshot_build_cancel(&b);
+    registry_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_are_found_by_digest_and_by_id),
+        cmocka_unit_test(a_new_revision_keeps_meter_and_account_and_the_old_version_is_untouched),
+        cmocka_unit_test(a_whole_new_policy_inherits_meters),
+        cmocka_unit_test(the_digest_is_the_same_whichever_way_a_policy_came_about),
+        cmocka_unit_test(a_rename_moves_the_name_and_lists_are_in_order),
+        cmocka_unit_test(grants_follow_their_subject),
+        cmocka_unit_test(a_subject_stays_blocked_until_its_last_block_goes),
+        cmocka_unit_test(many_keys_come_and_go),
+        cmocka_unit_test(a_delta_without_memory_leaves_the_old_version_as_it_was),
+        cmocka_unit_test(an_object_that_cannot_be_read_is_refused),
+    };
+    return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
+}
