@@ -36,3 +36,8 @@ MUST_USE enum err   tls_client_new(const struct tls_client_config *c, struct tls
 MUST_USE enum err   tls_reload(struct tls_context *t); /* reads the files again; old stays on failure */
 struct tls_context *tls_hold(struct tls_context *t);
 void                tls_drop(struct tls_context *t);
+
+/* One connection's OpenSSL object, for who moves bytes over sockets of his own (common/wire/tunnel).
+ * NULL: out of memory. The caller frees it with SSL_free. */
+struct ssl_st;
+struct ssl_st *tls_open(struct tls_context *t);

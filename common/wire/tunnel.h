@@ -23,7 +23,8 @@
 
 struct tunnel;
 
-#define TUNNEL_NAME_MAX 96 /* abstract socket name, without the leading NUL */
+#define TUNNEL_NAME_MAX 96  /* abstract socket name, without the leading NUL */
+#define TUNNEL_PLANE_MAX 64 /* letters of a plane's id: RFC 5280's bound of a common name */
 
 struct tunnel_serve_config {
     union sockaddr_any at;

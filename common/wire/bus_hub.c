@@ -1,0 +1,351 @@
+/*
+ * bus_hub — the control plane's end: planes come and go, pools are told things.
+ *
+ * A plane has a REP socket of its own, so one that does not read its answers holds up nobody
+ * else, and a PUB listener of its own on its pool's socket. Who speaks is known from the socket
+ * the tunnel joined it to, never from what it says.
+ */
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <signal.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/wire/bus_hub_private.h"
+
+#define THREADS_MAX 64
+
+/* ---- pools ---- */
+
+static struct pool *find_pool(struct bus_hub *h, struct slice name)
+{
+    LIST_EACH(&h->pools, it)
+    {
+        struct pool *p = LIST_ITEM(it, struct pool, link);
+        if (slice_eq(slice_str(p->name), name))
+            return p;
+    }
+    return NULL;
+}
+
+static int open_pub(nng_socket *ret)
+{
+    int rv = nng_pub0_open(ret);
+    if (!rv)
+        rv = nng_socket_set_int(*ret, NNG_OPT_SENDBUF, LIMIT_BUS_QUEUE);
+    if (!rv)
+        rv = nng_socket_set_size(*ret, NNG_OPT_RECVMAXSZ, BUS_RECV_MAX);
+    if (!rv)
+        rv = nng_pipe_notify(*ret, NNG_PIPE_EV_ADD_PRE, bus_refuse_strangers, NULL);
+    return rv;
+}
+
+static struct pool *get_pool(struct bus_hub *h, const char *name)
+{
+    struct pool *p = find_pool(h, slice_str(name));
+    if (p)
+        return p;
+    p = mem_zalloc(sizeof(*p));
+    if (!p)
+        return NULL;
+    memcpy(p->name, name, strnlen(name, sizeof(p->name) - 1));
+    if (open_pub(&p->pub)) {
+        nng_close(p->pub);
+        mem_free(p);
+        return NULL;
+    }
+    list_push(&h->pools, &p->link);
+    return p;
+}
+
+/* ---- planes ---- */
+
+static struct hub_plane *find_plane(struct bus_hub *h, struct slice id)
+{
+    LIST_EACH(&h->planes, it)
+    {
+        struct hub_plane *p = LIST_ITEM(it, struct hub_plane, link);
+        if (slice_eq(slice_str(p->id), id))
+            return p;
+    }
+    return NULL;
+}
+
+static void plane_free(struct hub_plane *p)
+{
+    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
+        desk_close(&p->desks[i]);
+    bus_answers_fini(&p->answers);
+    mem_free(p);
+}
+
+/* Its sockets go at once; its memory when no thread works for it. Not locked. */
+static void plane_shut(struct hub_plane *p)
+{
+    nng_listener_close(p->push);
+    nng_close(p->rep);
+}
+
+static int open_rep(struct hub_plane *p)
+{
+    char url[BUS_URL_MAX];
+    bus_name("hub-request", slice_str(p->id), p->request_name);
+    bus_url(p->request_name, url);
+    int rv = nng_rep0_open(&p->rep);
+    if (!rv)
+        rv = nng_socket_set_size(p->rep, NNG_OPT_RECVMAXSZ, BUS_RECV_MAX);
+    if (!rv)
+        rv = nng_pipe_notify(p->rep, NNG_PIPE_EV_ADD_PRE, bus_refuse_strangers, NULL);
+    if (!rv)
+        rv = nng_listen(p->rep, url, NULL, 0);
+    return rv;
+}
+
+static struct hub_plane *plane_new(struct bus_hub *h, struct slice id)
+{
+    struct hub_plane *p = id.len < sizeof(p->id) ? mem_zalloc(sizeof(*p)) : NULL;
+    if (!p)
+        return NULL;
+    p->hub = h;
+    memcpy(p->id, id.ptr, id.len);
+    bus_answers_init(&p->answers);
+    enum err e = bus_err(open_rep(p));
+    for (size_t i = 0; !e && i < ARRAY_LEN(p->desks); i++)
+        e = desk_open(&p->desks[i], p);
+    if (e) {
+        nng_close(p->rep);
+        plane_free(p);
+        return NULL;
+    }
+    list_push(&h->planes, &p->link);
+    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
+        desk_listen(&p->desks[i]);
+    return p;
+}
+
+/* Makes it hear that pool, and no other any more. */
+static bool plane_move(struct bus_hub *h, struct hub_plane *p, const char *pool_name)
+{
+    struct pool *pool = get_pool(h, pool_name);
+    char url[BUS_URL_MAX];
+    if (!pool)
+        return false;
+    if (p->pool == pool)
+        return true;
+    if (p->pool)
+        nng_listener_close(p->push);
+    p->pool = NULL;
+    bus_name("hub-push", slice_str(p->id), p->push_name);
+    bus_url(p->push_name, url);
+    if (nng_listen(pool->pub, url, &p->push, 0))
+        return false;
+    p->pool = pool;
+    return true;
+}
+
+static bool admit(struct bus_hub *h, struct slice id, bool push, char local[static TUNNEL_NAME_MAX])
+{
+    char pool[BUS_POOL_MAX] = "";
+    if (!h->config.admit(h->config.arg, id, pool))
+        return false;
+    pthread_mutex_lock(&h->lock);
+    struct hub_plane *p = find_plane(h, id);
+    if (!p)
+        p = plane_new(h, id);
+    bool ok = p && plane_move(h, p, pool);
+    if (ok)
+        memcpy(local, push ? p->push_name : p->request_name, TUNNEL_NAME_MAX);
+    pthread_mutex_unlock(&h->lock);
+    if (!ok)
+        log_error(NULL, "bus_admit_failed", "plane=%.*s", SLICE_ARG(id));
+    return ok;
+}
+
+static bool admit_push(void *arg, struct slice id, char local[static TUNNEL_NAME_MAX])
+{
+    return admit(arg, id, true, local);
+}
+
+static bool admit_request(void *arg, struct slice id, char local[static TUNNEL_NAME_MAX])
+{
+    return admit(arg, id, false, local);
+}
+
+void hub_bury(struct bus_hub *h)
+{
+    struct list dead;
+    list_init(&dead);
+    pthread_mutex_lock(&h->lock);
+    LIST_EACH(&h->graves, it)
+    {
+        if (LIST_ITEM(it, struct hub_plane, link)->running > 0)
+            continue;
+        list_remove(it);
+        list_push(&dead, it);
+    }
+    pthread_mutex_unlock(&h->lock);
+    struct list *link;
+    while ((link = list_take_first(&dead)))
+        plane_free(LIST_ITEM(link, struct hub_plane, link));
+}
+
+/* From here on nobody finds it; what it asked and nobody has begun is dropped. Locked. */
+static void plane_retire(struct hub_plane *p)
+{
+    p->closed = true;
+    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
+        list_remove(&p->desks[i].job);
+    list_remove(&p->link);
+}
+
+void bus_hub_cut(struct bus_hub *h, struct slice plane_id)
+{
+    tunnel_cut(h->push_tunnel, plane_id);
+    tunnel_cut(h->request_tunnel, plane_id);
+    pthread_mutex_lock(&h->lock);
+    struct hub_plane *p = find_plane(h, plane_id);
+    if (p)
+        plane_retire(p);
+    pthread_mutex_unlock(&h->lock);
+    if (!p)
+        return;
+    plane_shut(p);
+    pthread_mutex_lock(&h->lock);
+    list_push(&h->graves, &p->link);
+    pthread_mutex_unlock(&h->lock);
+    hub_bury(h);
+}
+
+/* ---- telling ---- */
+
+enum err bus_hub_publish(struct bus_hub *h, struct slice pool, struct slice message)
+{
+    nng_msg *msg = NULL;
+    if (message.len > LIMIT_BUS_MESSAGE)
+        return ERR_TOO_BIG;
+    pthread_mutex_lock(&h->lock);
+    struct pool *p = find_pool(h, pool);
+    pthread_mutex_unlock(&h->lock);
+    if (!p) /* no plane of it was ever here */
+        return ERR_OK;
+    if (nng_msg_alloc(&msg, message.len))
+        return ERR_NOMEM;
+    if (message.len)
+        memcpy(nng_msg_body(msg), message.ptr, message.len);
+    int rv = nng_sendmsg(p->pub, msg, NNG_FLAG_NONBLOCK);
+    if (rv)
+        nng_msg_free(msg);
+    return bus_err(rv);
+}
+
+uint16_t bus_hub_push_port(const struct bus_hub *h)
+{
+    return tunnel_port(h->push_tunnel);
+}
+
+uint16_t bus_hub_request_port(const struct bus_hub *h)
+{
+    return tunnel_port(h->request_tunnel);
+}
+
+/* ---- open and close ---- */
+
+static enum err start_threads(struct bus_hub *h)
+{
+    size_t count = h->config.threads < 1 ? 1 : h->config.threads;
+    sigset_t all, before;
+    if (count > THREADS_MAX)
+        count = THREADS_MAX;
+    h->threads = mem_array(count, sizeof(*h->threads));
+    if (!h->threads)
+        return ERR_NOMEM;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (h->started < count && pthread_create(&h->threads[h->started], NULL, desk_run, h) == 0)
+        h->started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return h->started == count ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err start_tunnels(struct bus_hub *h)
+{
+    struct tunnel_serve_config c = {
+        .at = h->config.push_at, .tls = h->config.tls, .admit = admit_push, .arg = h};
+    enum err e = tunnel_serve(&c, &h->push_tunnel);
+    if (e)
+        return e;
+    c.at = h->config.request_at;
+    c.admit = admit_request;
+    return tunnel_serve(&c, &h->request_tunnel);
+}
+
+enum err bus_hub_open(const struct bus_hub_config *c, struct bus_hub **ret)
+{
+    struct bus_hub *h = mem_zalloc(sizeof(*h));
+    if (!h)
+        return ERR_NOMEM;
+    h->config = *c;
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->work, NULL);
+    list_init(&h->planes);
+    list_init(&h->graves);
+    list_init(&h->pools);
+    list_init(&h->jobs);
+    enum err e = start_threads(h);
+    if (!e)
+        e = start_tunnels(h);
+    if (e)
+        bus_hub_close(&h);
+    else
+        *ret = h;
+    return e;
+}
+
+static void stop_threads(struct bus_hub *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->stop = true;
+    pthread_cond_broadcast(&h->work);
+    pthread_mutex_unlock(&h->lock);
+    while (h->started > 0)
+        pthread_join(h->threads[--h->started], NULL);
+    mem_free(h->threads);
+}
+
+static void close_planes(struct bus_hub *h)
+{
+    for (;;) {
+        pthread_mutex_lock(&h->lock);
+        struct list *link = list_empty(&h->planes) ? NULL : h->planes.next;
+        if (link)
+            plane_retire(LIST_ITEM(link, struct hub_plane, link));
+        pthread_mutex_unlock(&h->lock);
+        if (!link)
+            break;
+        plane_shut(LIST_ITEM(link, struct hub_plane, link));
+        list_push(&h->graves, link);
+    }
+    hub_bury(h);
+    struct list *link;
+    while ((link = list_take_first(&h->pools))) {
+        nng_close(LIST_ITEM(link, struct pool, link)->pub);
+        mem_free(LIST_ITEM(link, struct pool, link));
+    }
+}
+
+/* New connections end first, then the work, then what the work would have been sent through. */
+void bus_hub_close(struct bus_hub **ref)
+{
+    struct bus_hub *h = *ref;
+    if (!h)
+        return;
+    *ref = NULL;
+    tunnel_stop(&h->push_tunnel);
+    tunnel_stop(&h->request_tunnel);
+    stop_threads(h);
+    close_planes(h);
+    pthread_cond_destroy(&h->work);
+    pthread_mutex_destroy(&h->lock);
+    mem_free(h);
+}

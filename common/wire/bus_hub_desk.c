@@ -1,0 +1,193 @@
+/* bus_hub_desk — requests in, each run once, answers out. */
+#include "common/base/log.h"
+#include "common/wire/bus_hub_private.h"
+
+static struct bus_hub *hub_of(const struct desk *d)
+{
+    return d->plane->hub;
+}
+
+static void drop_request(struct desk *d)
+{
+    nng_msg_free(d->msg);
+    d->msg = NULL;
+}
+
+void desk_listen(struct desk *d)
+{
+    drop_request(d);
+    d->state = DESK_LISTENING;
+    nng_aio_set_timeout(d->aio, NNG_DURATION_INFINITE);
+    nng_ctx_recv(d->ctx, d->aio);
+}
+
+/* Without memory for the reply nothing is said: the plane asks again. */
+static void desk_send(struct desk *d, nng_msg *reply)
+{
+    if (!reply) {
+        desk_listen(d);
+        return;
+    }
+    drop_request(d);
+    d->state = DESK_SENDING;
+    nng_aio_set_msg(d->aio, reply);
+    nng_aio_set_timeout(d->aio, LIMIT_BUS_SEND_MS);
+    nng_ctx_send(d->ctx, d->aio);
+}
+
+static nng_msg *write_reply(const struct desk *d, enum bus_status status, struct slice content)
+{
+    const struct bus_reply_head head = {d->head.number, status};
+    return bus_reply_write(&head, content);
+}
+
+/* What there is to do with a request, decided under the lock and done outside of it. */
+struct decision {
+    enum bus_verdict verdict;
+    nng_msg *reply;
+    struct desk *displaced; /* waited for the same answer over a lost connection */
+};
+
+static void decide(struct desk *d, struct decision *ret)
+{
+    struct bus_hub *h = hub_of(d);
+    struct slice content = SLICE_NONE;
+    void *displaced = NULL;
+    pthread_mutex_lock(&h->lock);
+    if (bus_answers_ask(&d->plane->answers, &d->head, d, &ret->verdict, &content, &displaced))
+        ret->verdict = BUS_STALE;
+    if (ret->verdict == BUS_REPEAT)
+        ret->reply = write_reply(d, BUS_DONE, content);
+    else if (ret->verdict == BUS_LOST)
+        ret->reply = write_reply(d, BUS_GONE, SLICE_NONE);
+    ret->displaced = displaced;
+    if (ret->displaced == d) /* it asks again what it waits for: impossible while it is parked */
+        ret->displaced = NULL;
+    if (ret->verdict == BUS_WAIT) {
+        d->state = DESK_PARKED;
+    } else if (ret->verdict == BUS_RUN && !d->plane->closed) {
+        d->state = DESK_WORKING;
+        list_push(&h->jobs, &d->job);
+        pthread_cond_signal(&h->work);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void on_request(struct desk *d)
+{
+    d->msg = nng_aio_get_msg(d->aio);
+    nng_aio_set_msg(d->aio, NULL);
+    if (!bus_request_read(d->msg, &d->head, &d->content)) {
+        log_warn(NULL, "bus_malformed", "plane=%s bytes=%zu", d->plane->id, nng_msg_len(d->msg));
+        desk_listen(d);
+        return;
+    }
+    struct decision what = {.verdict = BUS_STALE};
+    decide(d, &what);
+    if (what.verdict == BUS_REPEAT || what.verdict == BUS_LOST)
+        desk_send(d, what.reply);
+    else if (what.verdict == BUS_STALE)
+        desk_listen(d);
+    if (what.displaced)
+        desk_listen(what.displaced);
+}
+
+static void on_aio(void *arg)
+{
+    struct desk *d = arg;
+    int rv = nng_aio_result(d->aio);
+    if (rv == 0 && d->state == DESK_LISTENING) {
+        on_request(d);
+        return;
+    }
+    nng_msg *unsent = nng_aio_get_msg(d->aio);
+    nng_aio_set_msg(d->aio, NULL);
+    nng_msg_free(unsent);
+    if (d->state == DESK_SENDING && (rv == 0 || rv == NNG_ETIMEDOUT || rv == NNG_ENOMEM))
+        desk_listen(d);
+    else /* receiving ends without a message only where the socket was closed */
+        d->state = DESK_CLOSED;
+}
+
+enum err desk_open(struct desk *d, struct hub_plane *p)
+{
+    d->plane = p;
+    list_init(&d->job);
+    int rv = nng_ctx_open(&d->ctx, p->rep);
+    if (!rv)
+        rv = nng_aio_alloc(&d->aio, on_aio, d);
+    return bus_err(rv);
+}
+
+void desk_close(struct desk *d)
+{
+    if (!d->aio)
+        return;
+    nng_aio_stop(d->aio);
+    nng_msg_free(nng_aio_get_msg(d->aio));
+    nng_aio_free(d->aio);
+    drop_request(d);
+}
+
+/* ---- the threads ---- */
+
+static struct desk *next_job(struct bus_hub *h)
+{
+    struct desk *d = NULL;
+    pthread_mutex_lock(&h->lock);
+    while (!h->stop && list_empty(&h->jobs))
+        pthread_cond_wait(&h->work, &h->lock);
+    if (!h->stop) {
+        d = LIST_ITEM(list_take_first(&h->jobs), struct desk, job);
+        d->plane->running++;
+    }
+    pthread_mutex_unlock(&h->lock);
+    return d;
+}
+
+/* The one who asked last gets the answer: his connection is the one that stands. */
+static void answer(struct desk *d, struct buf *reply)
+{
+    struct bus_hub *h = hub_of(d);
+    struct slice content = SLICE_NONE;
+    pthread_mutex_lock(&h->lock);
+    struct desk *parked =
+        bus_answers_give(&d->plane->answers, d->head.epoch, d->head.number, reply, &content);
+    nng_msg *msg = write_reply(d, BUS_DONE, content);
+    pthread_mutex_unlock(&h->lock);
+    desk_send(parked ? parked : d, msg);
+    if (parked)
+        desk_listen(d);
+}
+
+static void run_job(struct bus_hub *h, struct desk *d)
+{
+    struct buf reply;
+    buf_init(&reply, LIMIT_BUS_MESSAGE);
+    h->config.handle(h->config.arg, slice_str(d->plane->id), d->content, &reply);
+    answer(d, &reply);
+    buf_fini(&reply);
+}
+
+static void end_job(struct bus_hub *h, struct hub_plane *p)
+{
+    pthread_mutex_lock(&h->lock);
+    p->running--;
+    bool bury = p->closed && p->running == 0;
+    pthread_mutex_unlock(&h->lock);
+    if (bury)
+        hub_bury(h);
+}
+
+void *desk_run(void *hub)
+{
+    struct bus_hub *h = hub;
+    struct desk *d;
+    pthread_setname_np(pthread_self(), "gh-bus");
+    while ((d = next_job(h))) {
+        struct hub_plane *p = d->plane;
+        run_job(h, d);
+        end_job(h, p);
+    }
+    return NULL;
+}

@@ -1,0 +1,79 @@
+/*
+ * bus_hub_private — the inside of the control plane's end.
+ *
+ * bus_hub.c admits planes and publishes, bus_hub_desk.c takes requests and answers them.
+ *
+ * Threads  all of it lies behind hub.lock, which is never held while NNG is told to close or to
+ *          wait, nor while the handler runs.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "common/base/list.h"
+#include "common/wire/bus.h"
+#include "common/wire/bus_answers.h"
+
+#define BUS_POOL_MAX 64
+
+enum desk_state {
+    DESK_LISTENING, /* a receive is under way */
+    DESK_WORKING,   /* its request is queued or being run */
+    DESK_PARKED,    /* its request is being run at another desk */
+    DESK_SENDING,
+    DESK_CLOSED,
+};
+
+/* One NNG context of a plane: takes one request at a time. */
+struct desk {
+    struct list job; /* hub.jobs while it waits for a thread */
+    struct hub_plane *plane;
+    enum desk_state state;
+    nng_ctx ctx;
+    nng_aio *aio;
+    nng_msg *msg; /* the request */
+    struct bus_request_head head;
+    struct slice content;
+};
+
+struct hub_plane {
+    struct list link; /* hub.planes, or hub.graves once it is cut */
+    struct bus_hub *hub;
+    char id[TUNNEL_PLANE_MAX + 1];
+    struct pool *pool;
+    bool closed;
+    size_t running; /* desks in a thread's hands */
+    nng_socket rep;
+    nng_listener push; /* on the pool's socket */
+    char push_name[TUNNEL_NAME_MAX];
+    char request_name[TUNNEL_NAME_MAX];
+    struct desk desks[LIMIT_BUS_CONTEXTS];
+    struct bus_answers answers;
+};
+
+struct pool {
+    struct list link;
+    char name[BUS_POOL_MAX];
+    nng_socket pub;
+};
+
+struct bus_hub {
+    struct bus_hub_config config;
+    struct tunnel *push_tunnel, *request_tunnel;
+    pthread_t *threads;
+    size_t started;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct list planes, graves, pools, jobs;
+    bool stop;
+};
+
+/* bus_hub_desk.c */
+MUST_USE enum err desk_open(struct desk *d, struct hub_plane *p);
+void desk_close(struct desk *d); /* its socket is closed */
+void desk_listen(struct desk *d);
+void *desk_run(void *hub); /* a thread's life */
+
+/* bus_hub.c */
+void hub_bury(struct bus_hub *h); /* frees cut planes nobody works for any more; not locked */

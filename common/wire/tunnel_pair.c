@@ -1,0 +1,223 @@
+/* tunnel_pair — one TLS connection and one local connection, and the bytes between them. */
+#include <errno.h>
+#include <openssl/err.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/wire/tunnel_private.h"
+
+/* Turns of both flows before other pairs get theirs: 1 MiB each way. */
+#define TURNS_PER_ROUND 16
+
+struct pair *pair_new(struct tunnel *t, int remote)
+{
+    struct pair *p = mem_zalloc(sizeof(*p));
+    if (!p) {
+        close(remote);
+        return NULL;
+    }
+    p->tunnel = t;
+    p->remote = remote;
+    p->local = -1;
+    p->in.data = mem_alloc(LIMIT_TUNNEL_PIECE);
+    p->out.data = mem_alloc(LIMIT_TUNNEL_PIECE);
+    p->ssl = tls_open(t->tls);
+    list_init(&p->timed);
+    list_init(&p->again);
+    list_init(&p->link);
+    if (!p->in.data || !p->out.data || !p->ssl || SSL_set_fd(p->ssl, remote) != 1) {
+        close(remote);
+        pair_free(p);
+        return NULL;
+    }
+    SSL_set_mode(p->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                             SSL_MODE_RELEASE_BUFFERS);
+    SSL_set_min_proto_version(p->ssl, TLS1_3_VERSION);
+    list_push(&t->pairs, &p->link);
+    t->count++;
+    return p;
+}
+
+void pair_free(struct pair *p)
+{
+    list_remove(&p->link);
+    SSL_free(p->ssl);
+    mem_free(p->in.data);
+    mem_free(p->out.data);
+    mem_free(p);
+}
+
+void pair_deadline(struct pair *p, unsigned ms)
+{
+    list_remove(&p->timed);
+    if (ms == 0)
+        return;
+    p->deadline_us = clock_mono_us() + ms * 1000ull;
+    list_push(&p->tunnel->timed, &p->timed);
+}
+
+/* Descriptors go now; the memory goes when no event of this round can name it any more. */
+void pair_close(struct pair *p, const char *why)
+{
+    struct tunnel *t = p->tunnel;
+    if (p->state == PAIR_DEAD)
+        return;
+    if (t->serves)
+        serve_closed(p, why);
+    else
+        dial_closed(p, why);
+    if (p->state == PAIR_JOINED) {
+        ERR_clear_error();
+        SSL_shutdown(p->ssl); /* the peer learns that it was no accident, if there is room */
+    }
+    close(p->remote);
+    if (p->local >= 0)
+        close(p->local);
+    p->state = PAIR_DEAD;
+    list_remove(&p->timed);
+    list_remove(&p->again);
+    list_remove(&p->link);
+    list_push(&t->dead, &p->link);
+    t->count--;
+}
+
+const char *pair_tls_reason(const struct pair *p)
+{
+    long verdict = SSL_get_verify_result(p->ssl);
+    if (verdict != X509_V_OK)
+        return X509_verify_cert_error_string(verdict);
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    return reason ? reason : "connection lost";
+}
+
+/* false: it would block, or has ended */
+static bool read_remote(struct pair *p)
+{
+    struct flow *f = &p->in;
+    ERR_clear_error();
+    int n = SSL_read(p->ssl, f->data + f->len, (int)(LIMIT_TUNNEL_PIECE - f->len));
+    if (n > 0) {
+        f->len += (size_t)n;
+        return true;
+    }
+    int e = SSL_get_error(p->ssl, n);
+    if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
+        f->ended = true;
+    return false;
+}
+
+static bool read_local(struct pair *p)
+{
+    struct flow *f = &p->out;
+    ssize_t n = recv(p->local, f->data + f->len, LIMIT_TUNNEL_PIECE - f->len, 0);
+    if (n > 0) {
+        f->len += (size_t)n;
+        return true;
+    }
+    if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        f->ended = true;
+    return n < 0 && errno == EINTR;
+}
+
+static void taken(struct flow *f, size_t n)
+{
+    f->at += n;
+    if (f->at == f->len)
+        f->at = f->len = 0;
+}
+
+/* false: the pair is closed */
+static bool write_local(struct pair *p, bool *moved)
+{
+    struct flow *f = &p->in;
+    ssize_t n = send(p->local, f->data + f->at, f->len - f->at, MSG_NOSIGNAL);
+    if (n > 0) {
+        taken(f, (size_t)n);
+        *moved = true;
+    } else if (errno != EAGAIN && errno != EINTR) {
+        pair_close(p, NULL);
+        return false;
+    }
+    return true;
+}
+
+static bool write_remote(struct pair *p, bool *moved)
+{
+    struct flow *f = &p->out;
+    ERR_clear_error();
+    int n = SSL_write(p->ssl, f->data + f->at, (int)(f->len - f->at));
+    if (n > 0) {
+        taken(f, (size_t)n);
+        *moved = true;
+        return true;
+    }
+    int e = SSL_get_error(p->ssl, n);
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+        return true;
+    pair_close(p, "connection lost");
+    return false;
+}
+
+/* Fills an empty flow from its source until a piece is full or the source has no more. */
+static bool fill(struct pair *p, struct flow *f, bool (*read)(struct pair *p))
+{
+    if (f->len > 0 || f->ended)
+        return false;
+    while (f->len < LIMIT_TUNNEL_PIECE && !f->ended && read(p))
+        ;
+    return f->len > 0;
+}
+
+/* One side has ended: the other gets what is on the way, and no longer than the linger. */
+static bool ended(struct pair *p)
+{
+    bool in_done = p->in.ended && p->in.len == 0;
+    bool out_done = p->out.ended && p->out.len == 0;
+    if (in_done || out_done) {
+        pair_close(p, in_done ? "connection lost" : NULL);
+        return true;
+    }
+    if ((p->in.ended || p->out.ended) && list_empty(&p->timed))
+        pair_deadline(p, LIMIT_TUNNEL_LINGER_MS);
+    return false;
+}
+
+/* One turn of both flows. false: the pair is closed. */
+static bool turn(struct pair *p, bool *moved)
+{
+    *moved = fill(p, &p->in, read_remote);
+    if (p->local >= 0) {
+        if (fill(p, &p->out, read_local))
+            *moved = true;
+        if (p->in.len > 0 && !write_local(p, moved))
+            return false;
+    }
+    if (p->out.len > 0 && !write_remote(p, moved))
+        return false;
+    return !ended(p);
+}
+
+void pair_pump(struct pair *p)
+{
+    list_remove(&p->again);
+    for (int i = 0; i < TURNS_PER_ROUND; i++) {
+        bool moved = false;
+        if (!turn(p, &moved) || !moved)
+            return;
+    }
+    list_push(&p->tunnel->again, &p->again);
+}
+
+void pair_join(struct pair *p, int local)
+{
+    p->local = local;
+    p->state = PAIR_JOINED;
+    pair_deadline(p, 0);
+    if (tunnel_watch(p->tunnel, local, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, p))
+        pair_close(p, "out of memory");
+    else
+        pair_pump(p);
+}
