@@ -251,7 +251,7 @@ static bool choose(struct scan *s, uint8_t parent, struct slice raw, struct slic
 {
     for (uint8_t at = s->nodes[parent].child; at != NONE; at = s->nodes[at].next) {
         struct slice wanted = s->nodes[at].name;
-        if (name.len < wanted.len || wanted.len == 0 || !may_be_alike(name, wanted))
+        if (name.len < wanted.len || (wanted.len && !may_be_alike(name, wanted)))
             continue;
         if (slice_eq(wanted, name)) {
             *ret = at;
