@@ -64,6 +64,11 @@ static void on_accept(void *arg, int fd)
         s->count++;
 }
 
+enum err stage_listen(struct stage *s, const union sockaddr_any *at)
+{
+    return listener_open(s->loop, at, on_accept, s, &s->listener);
+}
+
 void stage_open(struct stage *s, struct end *accepted, size_t most)
 {
     union sockaddr_any at;
@@ -71,7 +76,7 @@ void stage_open(struct stage *s, struct end *accepted, size_t most)
     assert_int_equal(loop_new(&s->loop), ERR_OK);
     assert_int_equal(resolver_new(s->loop, &s->resolver), ERR_OK);
     assert_int_equal(address_parse(SLICE("127.0.0.1:0"), &at), ERR_OK);
-    assert_int_equal(listener_open(s->loop, &at, on_accept, s, &s->listener), ERR_OK);
+    assert_int_equal(stage_listen(s, &at), ERR_OK);
 }
 
 void stage_close(struct stage *s)

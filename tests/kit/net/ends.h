@@ -47,6 +47,7 @@ struct stage {
 extern const struct stream_events end_events;
 
 void stage_open(struct stage *s, struct end *accepted, size_t most);
+enum err stage_listen(struct stage *s, const union sockaddr_any *at); /* after listener_close */
 void stage_close(struct stage *s); /* closes the ends that are left, and the loop */
 void stage_turn(struct stage *s);  /* one turn, or 10 ms */
 void end_init(struct end *e, struct stage *s);
