@@ -19,6 +19,7 @@ admin_config() {
     printf 'header = "authorization: Bearer %s"\n' "$gh_admin_token"
     if [ -n "$3" ]; then
         local body=${3//\\/\\\\}
+        body=${body//$'\n'/ } # a config line is a line
         printf 'header = "content-type: application/json"\n'
         printf 'data-raw = "%s"\n' "${body//\"/\\\"}"
     fi
@@ -33,8 +34,13 @@ admin_must() {
 
 # admin_text NAME: the first member of that name in the answer, where it is a plain string
 admin_text() {
-    printf '%s' "$admin_body" | grep -o "\"$1\" *: *\"[^\"\\\\]*\"" | head -n 1 |
-        sed 's/.*: *"//; s/"$//'
+    printf '%s\n' "$admin_body" | awk -v name="\"$1\"" '
+        match($0, name " *: *\"[^\"\\\\]*\"") && !found {
+            text = substr($0, RSTART, RLENGTH - 1)
+            sub("^" name " *: *\"", "", text)
+            print text
+            found = 1
+        }'
 }
 
 # json_string TEXT: with its quotes

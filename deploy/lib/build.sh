@@ -1,21 +1,5 @@
 # build: cmake and ninja, with progress on the terminal and everything else in a log.
 
-# As the clone's owner where root builds somebody else's clone, so that build/ stays theirs.
-builder_run() {
-    local owner
-    owner=$(stat -c %U "$gh_root")
-    if [ "$EUID" -ne 0 ] || [ "$owner" = root ] || [ "$owner" = UNKNOWN ] ||
-        ! setpriv --reuid="$owner" --clear-groups test -w "$gh_root" 2>/dev/null ||
-        { [ -e "$1" ] && [ "$(stat -c %U "$1")" != "$owner" ]; }; then
-        shift
-        "$@"
-        return
-    fi
-    shift
-    setpriv --reuid="$owner" --regid="$(id -g "$owner")" --init-groups \
-        env HOME="$(getent passwd "$owner" | cut -d: -f6)" "$@"
-}
-
 build_folder() {
     if [ "$1" = release ] && [ -n "${GATEHOUSE_BUILD:-}" ]; then
         case $GATEHOUSE_BUILD in
@@ -38,10 +22,10 @@ build() {
     if [ ! -e "$folder/build.ninja" ]; then
         local cache=()
         if command -v ccache >/dev/null; then cache=(-DCMAKE_C_COMPILER_LAUNCHER=ccache); fi
-        builder_run "$folder" cmake -S "$gh_root" -B "$folder" --preset "$preset" "${cache[@]}" \
+        cmake -S "$gh_root" -B "$folder" --preset "$preset" "${cache[@]}" \
             >>"$log" 2>&1 || build_failed "$log"
     fi
-    builder_run "$folder" env NINJA_STATUS='[%f/%t] ' ninja -C "$folder" "$@" 2>&1 </dev/null |
+    env NINJA_STATUS='[%f/%t] ' ninja -C "$folder" "$@" 2>&1 </dev/null |
         tee -a "$log" | build_progress | show_progress >&"$gh_progress" || build_failed "$log"
 }
 

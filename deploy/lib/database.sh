@@ -48,5 +48,8 @@ database_check() {
     fi
     said=$(person_run env PGPASSWORD="$password" PGCONNECT_TIMEOUT=5 \
         "$POSTGRES_BIN/psql" -X -q -A -t -w -d "$url" -c 'select 1' 2>&1 >/dev/null) ||
-        die $EXIT_DATABASE "The database of $2 cannot be reached: ${said##*: }"
+        {
+            said=${said%%$'\n'*}
+            die $EXIT_DATABASE "The database of $2 cannot be reached: ${said#psql: error: }"
+        }
 }

@@ -4,15 +4,15 @@
 # What was last applied: "KIND NAME ID DIGEST", a line an object.
 objects_file() { printf '%s/run/objects' "$gh_place"; }
 
+objects_read() { person_read "$(objects_file)" 2>/dev/null || true; }
+
 object_field() {
-    person_read "$(objects_file)" 2>/dev/null |
-        awk -v kind="$1" -v name="$2" -v field="$3" '$1 == kind && $2 == name { print $field }'
+    objects_read | awk -v kind="$1" -v name="$2" -v field="$3" '$1 == kind && $2 == name { print $field }'
 }
 
 object_remember() {
     {
-        person_read "$(objects_file)" 2>/dev/null |
-            awk -v kind="$1" -v name="$2" '$1 != kind || $2 != name' || true
+        objects_read | awk -v kind="$1" -v name="$2" '$1 != kind || $2 != name'
         printf '%s %s %s %s\n' "$1" "$2" "$3" "$4"
     } | person_write "$(objects_file)" 600
 }

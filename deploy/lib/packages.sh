@@ -25,6 +25,16 @@ packages_need() {
     packages_install "$(packages_missing "$@")"
 }
 
+# packages_as_root COMMAND...: for root that will go on as somebody else, whose folders are not its
+# to write logs into
+packages_as_root() {
+    local kept=${gh_setup:-}
+    gh_setup=$(mktemp -d)
+    "$@"
+    rm -rf "$gh_setup"
+    gh_setup=$kept
+}
+
 packages_install() {
     local missing=$1 log=$gh_setup/packages.log
     [ -n "$missing" ] || return 0

@@ -1,7 +1,33 @@
 # person: the unprivileged user everything of ours runs as.
 #
-# Not root: that user. Through sudo: the user who called sudo. Root itself: the system user
-# `gatehouse`, made when it is first needed. Whoever an installation began with, it stays with.
+# Who is not root runs it all as themselves, and so does who calls sudo in a clone of their own:
+# root installs the packages, then goes on as them. Root itself has the system user `gatehouse`,
+# made when it is first needed. Whoever an installation began with, it stays with.
+
+# The one who owns the installation, or will: a user id.
+person_owner() {
+    if [ -d "$gh_home" ]; then
+        stat -c %u "$gh_home"
+    elif [ "${SUDO_UID:-0}" = "$(stat -c %u "$gh_root")" ]; then
+        printf '%s' "${SUDO_UID:-0}"
+    else
+        printf 0
+    fi
+}
+
+is_somebody_elses() { [ "$EUID" -eq 0 ] && [ "$(person_owner)" != 0 ]; }
+
+# person_become VERB OPTION...: where root works on somebody's installation, it goes on as them.
+person_become() {
+    local uid entry
+    is_somebody_elses || return 0
+    uid=$(person_owner)
+    entry=$(getent passwd "$uid") ||
+        die $EXIT_FAILED "$gh_home belongs to the user id $uid, which this machine does not know."
+    exec setpriv --reuid="$uid" --regid="$(cut -d: -f4 <<<"$entry")" --init-groups \
+        env -u SUDO_UID HOME="$(cut -d: -f6 <<<"$entry")" USER="${entry%%:*}" \
+        "$gh_root/gatehouse" "$@"
+}
 
 person_choose() {
     local owner=''
@@ -9,12 +35,10 @@ person_choose() {
     if [ "$EUID" -ne 0 ]; then
         gh_person=$(id -un)
         if [ -n "$owner" ] && [ "$owner" != "$gh_person" ]; then
-            die $EXIT_FAILED "$gh_home belongs to the user $owner; run this as root or with sudo."
+            die $EXIT_FAILED "$gh_home was not set up by $gh_person; use root or sudo."
         fi
     elif [ -n "$owner" ] && [ "$owner" != root ] && [ "$owner" != UNKNOWN ]; then
         gh_person=$owner
-    elif [ "${SUDO_UID:-0}" -ne 0 ]; then
-        gh_person=$SUDO_USER
     else
         gh_person=gatehouse
     fi
@@ -30,7 +54,7 @@ person_make() {
 
 # person_run COMMAND...: as that user, with a bare environment (no API keys, no proxies of ours).
 person_run() {
-    local bare=(env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/nonexistent)
+    local bare=(env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/nonexistent)
     if [ "$EUID" -eq 0 ]; then
         setpriv --reuid="$(id -u "$gh_person")" --regid="$(id -g "$gh_person")" --init-groups \
             --inh-caps=-all --no-new-privs "${bare[@]}" "$@"

@@ -19,15 +19,8 @@ place_find() {
 place_begin() {
     [ -d "$gh_home" ] || mkdir -p "$gh_home" 2>/dev/null ||
         die $EXIT_FAILED "The folder $gh_home could not be created; GATEHOUSE_HOME names another."
-    mkdir -p "$gh_setup" || die $EXIT_FAILED "The folder $gh_home is not writable."
-    belongs_to_caller "$gh_home" "$gh_setup"
-}
-
-# Under sudo the caller is who typed it.
-belongs_to_caller() {
-    if [ "$EUID" -eq 0 ] && [ "${SUDO_UID:-0}" -ne 0 ]; then
-        chown "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$@"
-    fi
+    mkdir -p "$gh_setup" 2>/dev/null && [ -w "$gh_home" ] ||
+        die $EXIT_FAILED "The folder $gh_home is not writable for $(id -un)."
 }
 
 place_make() {

@@ -36,8 +36,8 @@ port_of() {
 port_inode() {
     local hex
     hex=$(printf ':%04X' "$1")
-    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-        awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }'
+    awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' \
+        /proc/net/tcp /proc/net/tcp6 2>/dev/null || true # a kernel without IPv6 has one of them
 }
 
 # "PID NAME" of the holder, or nothing where it is somebody else's and we are not root

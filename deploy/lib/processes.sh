@@ -62,10 +62,9 @@ processes_apply() {
     person_run rm -f "$gh_place/run/status"
     printf '%s\n' "$stamp" | person_write "$gh_place/run/supervisor.stamp" 600
     # shellcheck disable=SC2016
-    person_run env GATEHOUSE_INSTALLATION="$gh_place" sh -c \
-        'exec setsid "$1/bin/gatehouse-supervisor" --folder "$1/run" --log-folder "$1/log" \
-            </dev/null >>"$1/log/supervisor.log" 2>&1' start "$gh_place" 8>&- &
-    disown
+    person_run env GATEHOUSE_INSTALLATION="$gh_place" setsid --fork sh -c \
+        'exec "$1/bin/gatehouse-supervisor" --folder "$1/run" --log-folder "$1/log" \
+            </dev/null >>"$1/log/supervisor.log" 2>&1' start "$gh_place" 8>&- 9>&-
 }
 
 # process_field NAME FIELD: pid state restarts since stamp

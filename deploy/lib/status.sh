@@ -51,7 +51,7 @@ status() {
     say "runs as $gh_person, ports from $gh_base, $gh_database database"
     if [ -z "$(supervisor_pid)" ]; then
         say 'Nothing runs.'
-        return 1
+        exit $EXIT_FAILED
     fi
     say ''
     printf '%-16s %-8s %-6s %-9s %-16s %-9s %s\n' process pid port state health restarts since
@@ -59,5 +59,5 @@ status() {
     local name
     for name in $(process_names); do status_line "$name"; done
     status_rollout
-    [ "$gh_all_well" = yes ]
+    if [ "$gh_all_well" = no ]; then exit $EXIT_FAILED; fi
 }
