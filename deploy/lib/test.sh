@@ -11,7 +11,7 @@ readonly TEST_STAGES=(
     'db         tests/db/test_*.c      stage_db        the stores against a real PostgreSQL'
     'fuzz       tests/fuzz/run         stage_fuzz      each fuzz target for a moment, on its corpus'
     'tsan       tests/unit/*           stage_tsan      what runs in threads, with TSan'
-    'hardening  tests/hardening/run    stage_release   flags and libraries of the release programs'
+    'hardening  tests/hardening/run    stage_hardening flags and libraries of the release programs'
     'chaos      tests/chaos/*          stage_chaos     kills and faults against release programs'
     'e2e        tests/e2e/package.json stage_e2e       an installation, used by the clients of npm'
 )
@@ -220,13 +220,14 @@ test_ports() {
 }
 
 stage_fuzz() {
-    build fuzz
-    counted "$1" 5 # seconds a target
+    build fuzz fuzz
+    counted "$1" 5 "$(build_folder fuzz)" # seconds a target
 }
 
-stage_release() {
-    build release
-    counted "$1"
+stage_hardening() {
+    # shellcheck disable=SC2086
+    build release $BUILD_PROGRAMS $BUILD_DEMO
+    counted "$1" "$(build_folder release)"
 }
 
 stage_chaos() {
@@ -247,7 +248,7 @@ e2e_packages() {
 }
 
 stage_e2e() {
-    cd "$gh_root/tests/e2e"
+    cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
     e2e_packages
     test_ports
     export GATEHOUSE_HOME=$gh_scratch/e2e GATEHOUSE_PORT_BASE=$gh_base

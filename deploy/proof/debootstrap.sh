@@ -67,6 +67,7 @@ trap clean EXIT
 
 make_debian() {
     local mirror
+    # shellcheck disable=SC2016
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
         'Codename: bookworm' | head -n 1)
     debootstrap --variant=minbase bookworm "$debian" "${mirror:?no bookworm among the apt sources}" \
@@ -163,7 +164,7 @@ main() {
     check 'down leaves no process' nothing_runs
 
     printf '\n%s\n' "${times[@]}"
-    echo "$([ $failed = 0 ] && echo 'The promise holds.' || echo "$failed checks failed.")"
+    echo "$failed checks failed."
     [ $failed = 0 ]
 }
 
