@@ -223,6 +223,7 @@ enum err journey_answer_write(struct journey *j, struct slice data)
 struct parting {
     struct slice last; /* of an answer that was begun */
     bool whole;        /* or all of one that was not */
+    bool cut;          /* or nothing but the end of the connection */
     unsigned status;
     const struct http_header *headers;
     size_t n;
@@ -234,8 +235,7 @@ static void say_whole(struct journey *j, const struct parting *p)
     struct http_header all[JOURNEY_HEADERS + LIMIT_HTTP_HEADERS];
     struct header_room room;
     size_t count = join_headers(j, p->headers, p->n, all, ARRAY_LEN(all), &room);
-    if (j->answer_ops->whole(j->answer, p->status, all, count, p->body))
-        j->answer_ops->abort(j->answer);
+    j->answer_ops->whole(j->answer, p->status, all, count, p->body);
 }
 
 static void say_refusal(struct journey *j)
@@ -250,9 +250,7 @@ static void say_refusal(struct journey *j)
     size_t n = headers_common(j, all, JOURNEY_HEADERS, &room);
     n += headers_refusal(j, all + n, JOURNEY_HEADERS - 1, &room);
     all[n++] = (struct http_header){SLICE("content-type"), slice_str(type)};
-    unsigned status = refusal_row(j->refusal.id)->status;
-    if (j->answer_ops->whole(j->answer, status, all, n, buf_slice(out)))
-        j->answer_ops->abort(j->answer);
+    j->answer_ops->whole(j->answer, refusal_row(j->refusal.id)->status, all, n, buf_slice(out));
 }
 
 static void part(struct journey *j, const struct parting *p)
@@ -261,7 +259,7 @@ static void part(struct journey *j, const struct parting *p)
         say_whole(j, p);
     } else if (!j->answered_status) {
         say_refusal(j);
-    } else if (j->end == JOURNEY_CANCELLED) {
+    } else if (j->end == JOURNEY_CANCELLED || p->cut) {
         j->answer_ops->abort(j->answer);
     } else if (p->last.len && j->answer_ops->write(j->answer, p->last)) {
         j->answer_ops->abort(j->answer);
@@ -351,6 +349,11 @@ void journey_finish(struct journey *j, enum journey_end end)
 void journey_finish_with(struct journey *j, enum journey_end end, struct slice last)
 {
     finish(j, end, &(struct parting){.last = last});
+}
+
+void journey_finish_cut(struct journey *j, enum journey_end end)
+{
+    finish(j, end, &(struct parting){.cut = true});
 }
 
 void journey_finish_whole(struct journey *j, enum journey_end end, unsigned status,

@@ -64,9 +64,10 @@ struct answer_ops {
     enum err (*begin)(void *answer, unsigned status, const struct http_header *headers, size_t n,
                       uint64_t length);
     enum err (*write)(void *answer, struct slice data);
-    /* begin, write and end at once */
-    enum err (*whole)(void *answer, unsigned status, const struct http_header *headers, size_t n,
-                      struct slice body);
+    /* begin, write and end at once; cuts the client off where that fails. `end`, `abort` and this
+     * are the last word: the answer is not touched afterwards. */
+    void (*whole)(void *answer, unsigned status, const struct http_header *headers, size_t n,
+                  struct slice body);
     size_t (*pending)(void *answer);
     void (*end)(void *answer);
     void (*abort)(void *answer);
@@ -234,6 +235,9 @@ void journey_finish(struct journey *j, enum journey_end end);
 /* The same, for an answer that was begun: `last` is its last piece, which the client gets after
  * the record is written. */
 void journey_finish_with(struct journey *j, enum journey_end end, struct slice last);
+/* The same, for an answer that was begun and cannot be completed: the connection is cut, so that
+ * nobody takes half for whole. */
+void journey_finish_cut(struct journey *j, enum journey_end end);
 /* The same, for an answer that was not begun: all of it at once, after the record is written. */
 void journey_finish_whole(struct journey *j, enum journey_end end, unsigned status,
                           const struct http_header *headers, size_t n, struct slice body);

@@ -1,0 +1,78 @@
+/* passage — see the card. Names are compared without case (RFC 9110 5.1). */
+#include "common/journey/passage.h"
+
+#define NAME(text) {text, sizeof(text) - 1}
+
+/* What a company's service may need of the caller's request; RFC 9110 unless said. */
+static const struct slice request_names[] = {
+    NAME("accept"),           NAME("accept-language"),   NAME("content-type"),
+    NAME("content-language"), NAME("if-match"),          NAME("if-none-match"),
+    NAME("if-range"),         NAME("if-modified-since"), NAME("if-unmodified-since"),
+    NAME("range"),            NAME("user-agent"),        NAME("prefer"), /* RFC 7240 */
+    NAME("idempotency-key"),  NAME("x-idempotency-key"), NAME("x-correlation-id"),
+};
+
+static const struct slice answer_names[] = {
+    NAME("content-type"),
+    NAME("content-language"),
+    NAME("content-encoding"),
+    NAME("content-disposition"),
+    NAME("content-range"),
+    NAME("accept-ranges"),
+    NAME("allow"),
+    NAME("cache-control"),
+    NAME("deprecation"), /* RFC 9745 */
+    NAME("etag"),
+    NAME("expires"),
+    NAME("last-modified"),
+    NAME("link"), /* RFC 8288 */
+    NAME("location"),
+    NAME("preference-applied"),
+    NAME("retry-after"),
+    NAME("sunset"), /* RFC 8594 */
+    NAME("vary"),
+    NAME("x-total-count"),
+};
+
+static bool is_listed(const struct slice *names, size_t n, struct slice name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (slice_ieq(names[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* A name in a Connection header is for this hop only (RFC 9110 7.6.1). */
+static bool is_for_this_hop(const struct http_head *h, struct slice name)
+{
+    for (size_t i = 0; i < h->header_count; i++) {
+        if (!slice_ieq(h->headers[i].name, SLICE("connection")))
+            continue;
+        struct slice rest = h->headers[i].value, option;
+        while (slice_split(&rest, ',', &option)) {
+            if (slice_ieq(slice_trim(option), name))
+                return true;
+        }
+    }
+    return false;
+}
+
+size_t passage_request(const struct passage_in *in, struct http_header *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in->head->header_count && n < max; i++) {
+        const struct http_header *h = &in->head->headers[i];
+        if (is_listed(request_names, ARRAY_LEN(request_names), h->name) &&
+            !slice_ieq(h->name, in->injected) && !is_for_this_hop(in->head, h->name))
+            out[n++] = *h;
+    }
+    return n;
+}
+
+bool passage_answer(struct slice name, bool set_cookie)
+{
+    if (slice_ieq(name, SLICE("set-cookie")))
+        return set_cookie;
+    return is_listed(answer_names, ARRAY_LEN(answer_names), name);
+}

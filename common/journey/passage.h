@@ -1,0 +1,22 @@
+/*
+ * passage — which headers go through, each way: lists of what may, never of what may not.
+ *
+ * The head that goes upstream is built, not copied (security.md, What comes in): from the client
+ * only what is listed, nothing that its Connection header names, nothing that carries the name of
+ * a header we inject. Answers pass a list too; Set-Cookie only where the service says so.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/net/http1.h"
+
+struct passage_in {
+    const struct http_head *head;     /* the client's */
+    struct slice            injected; /* name of the header we inject; empty: none */
+};
+
+/* Fills out with what may go upstream; values point into the head. Returns how many. */
+size_t passage_request(const struct passage_in *in, struct http_header *out, size_t max);
+/* Is this answer header let through? */
+bool passage_answer(struct slice name, bool set_cookie);

@@ -1,0 +1,352 @@
+/*
+ * attempt — one target after the other, until one answers.
+ *
+ * Falls back only while the client has not seen a byte: on connect errors, timeouts, 429, 5xx
+ * and where our own credential was refused. What the last target says is what the client hears.
+ */
+#include "common/base/clock.h"
+#include "common/base/secret.h"
+#include "common/journey/trace.h"
+#include "dataplane/ai/work.h"
+
+#define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error that is relayed */
+#define BEARER_MAX 4096            /* the longest credential a provider hands out is a JWT */
+#define STAINLESS_MAX 86400        /* seconds a client may say it waits */
+
+void attempt_drop(struct ai_work *w)
+{
+    if (w->call)
+        http_call_close(&w->call);
+}
+
+/* The upstream's time runs while we wait for it; the rest of a call is our overhead. */
+static void stop_waiting(struct ai_work *w)
+{
+    uint64_t now = clock_mono_us();
+    if (w->waiting_us)
+        w->j->trace.upstream_us += now - w->waiting_us;
+    w->waiting_us = 0;
+}
+
+void attempt_end(struct ai_work *w, enum journey_end end, struct slice code)
+{
+    stop_waiting(w);
+    w->attempt->end = end;
+    w->attempt->code = code;
+    w->attempt->duration_us = clock_mono_us() - w->attempt_us;
+    w->attempt = NULL;
+    w->credential = NULL;
+}
+
+/* ---- what the client hears when nobody answered ---- */
+
+static void refuse(struct ai_work *w, enum refusal_id id, struct slice detail)
+{
+    journey_refuse(w->j, id, detail);
+    journey_finish(w->j, JOURNEY_ERROR);
+}
+
+static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, struct slice code)
+{
+    attempt_drop(w);
+    attempt_end(w, JOURNEY_ERROR, code);
+    if (w->candidate_next < w->candidate_count)
+        attempt_next(w);
+    else
+        refuse(w, id, detail);
+}
+
+/* ---- the answer ---- */
+
+static bool is_ours_to_mend(unsigned status)
+{
+    return status == 401 || status == 403 || status == 407;
+}
+
+static bool is_worth_another(unsigned status)
+{
+    return status == 408 || status == 429 || status >= 500 || status < 200 ||
+           (status >= 300 && status < 400) || is_ours_to_mend(status);
+}
+
+static enum refusal_id refusal_for(unsigned status)
+{
+    switch (status) {
+    case 503:
+        return REFUSAL_NO_TARGET;
+    case 408:
+    case 504:
+        return REFUSAL_UPSTREAM_TIMEOUT;
+    default:
+        return REFUSAL_UPSTREAM;
+    }
+}
+
+/* 5xx: the upstream may have worked before it failed; 4xx and 3xx: it did not. */
+static void fail_by_status(struct ai_work *w)
+{
+    unsigned status = w->status;
+    struct slice detail = is_ours_to_mend(status)
+                              ? SLICE("it refused the gateway's credential")
+                              : arena_printf(w->j->arena, "it answered with status %u", status);
+    if (status >= 500)
+        bill_failed_attempt(w);
+    fail(w, refusal_for(status), detail, arena_printf(w->j->arena, "status_%u", status));
+}
+
+/* what passes from an upstream's head; everything else stays here */
+static const struct slice passing[] = {
+    {"content-type", 12},         {"retry-after", 11},    {"retry-after-ms", 14},
+    {"openai-processing-ms", 20}, {"openai-version", 14}, {"x-should-retry", 14},
+};
+
+static void gather_headers(struct ai_work *w, const struct http_head *head)
+{
+    w->pass_count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(passing) && w->pass_count < ARRAY_LEN(w->pass); i++) {
+        struct slice value = http_head_find(head, passing[i]);
+        if (!value.len)
+            continue;
+        if (echo_in(w, value)) {
+            echo_alarm(w, "header");
+            continue;
+        }
+        value = arena_copy(w->j->arena, value);
+        if (value.ptr)
+            w->pass[w->pass_count++] = (struct http_header){passing[i], value};
+    }
+}
+
+static void note_request_id(struct ai_work *w, const struct http_head *head)
+{
+    struct slice id = http_head_find(head, SLICE("x-request-id"));
+    if (id.len && id.len <= 128 && !echo_in(w, id))
+        w->attempt->upstream_request_id = arena_copy(w->j->arena, id);
+}
+
+static bool is_event_stream(const struct http_head *head)
+{
+    struct slice type = http_head_find(head, SLICE("content-type"));
+    struct slice kind = SLICE("text/event-stream");
+    return slice_ieq(slice_first(type, kind.len), kind);
+}
+
+static void on_head(void *arg, const struct http_head *head)
+{
+    struct ai_work *w = arg;
+    stop_waiting(w);
+    w->status = head->status;
+    w->attempt->http_status = head->status;
+    note_request_id(w, head);
+    bool good = head->status >= 200 && head->status < 300;
+    bool last = w->candidate_next == w->candidate_count;
+    /* The last target's 429 is told as it is; whatever else is worth another try is our 50x. */
+    if (is_worth_another(head->status) && !(last && head->status == 429)) {
+        fail_by_status(w);
+        return;
+    }
+    gather_headers(w, head);
+    w->waiting_us = clock_mono_us();
+    if (good && w->request.stream && is_event_stream(head)) {
+        relay_begin(w, head);
+        return;
+    }
+    w->gathering = true;
+    w->gather_max = good ? LIMIT_AI_ANSWER : ERROR_BODY_MAX;
+    buf_clear(&w->answer);
+}
+
+static void on_body(void *arg, struct slice data)
+{
+    struct ai_work *w = arg;
+    if (w->streaming) {
+        relay_data(w, data);
+        return;
+    }
+    if (w->answer.len + data.len <= w->gather_max && !buf_append(&w->answer, data))
+        return;
+    attempt_drop(w);
+    if (w->status < 300)
+        bill_estimated(w);
+    attempt_end(w, JOURNEY_ERROR, SLICE("too_big"));
+    refuse(w, REFUSAL_UPSTREAM, SLICE("its answer is larger than allowed here"));
+}
+
+static void cut_echo(struct ai_work *w)
+{
+    const size_t looked_at = 16 * 1024 + BEARER_MAX; /* security.md: the first 16 KiB */
+    size_t len = w->answer.len < looked_at ? w->answer.len : looked_at;
+    if (!echo_in(w, slice_first(buf_slice(&w->answer), len)))
+        return;
+    echo_mask(w, w->answer.data + w->answer.off, len);
+    echo_alarm(w, "body");
+}
+
+static void finish_whole(struct ai_work *w, enum journey_end end, struct slice code)
+{
+    cut_echo(w);
+    attempt_drop(w);
+    attempt_end(w, end, code);
+    journey_finish_whole(w->j, end, w->status, w->pass, w->pass_count, buf_slice(&w->answer));
+}
+
+static void on_end(void *arg)
+{
+    struct ai_work *w = arg;
+    struct usage_look look = {0};
+    if (w->streaming) {
+        relay_upstream_end(w);
+        return;
+    }
+    if (w->status >= 300) {
+        finish_whole(w, JOURNEY_ERROR, arena_printf(w->j->arena, "status_%u", w->status));
+        return;
+    }
+    if (!usage_read(buf_slice(&w->answer), &look) && look.has_usage) {
+        bill_reported(w, &look.tokens);
+    } else {
+        w->meter.bytes = w->endpoint->kind == AI_CHAT ? w->answer.len : 0;
+        bill_estimated(w);
+    }
+    /* Some servers answer 200 with an error inside (dialects.md 2.10, 26). */
+    bool failed = look.has_error && !look.has_usage;
+    finish_whole(w, failed ? JOURNEY_ERROR : JOURNEY_OK,
+                 failed ? SLICE("error_in_answer") : SLICE_NONE);
+}
+
+static void on_error(void *arg, enum err why, enum http_call_phase phase)
+{
+    struct ai_work *w = arg;
+    if (w->streaming) {
+        relay_upstream_lost(w, why);
+        return;
+    }
+    if (phase >= HTTP_PHASE_FIRST_BYTE)
+        bill_failed_attempt(w);
+    log_warn(&w->j->log, "upstream_failed", "provider=%.*s why=%s phase=%d",
+             SLICE_ARG(w->attempt->provider), err_name(why), (int)phase);
+    fail(w, why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM,
+         slice_str(err_text(why)), slice_str(err_name(why)));
+}
+
+static const struct http_call_events call_events = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
+
+/* ---- the request ---- */
+
+/* what a client may tell a provider; everything else stays here */
+static const struct slice telling[] = {{"openai-beta", 11}};
+
+struct outgoing {
+    struct http_header headers[16];
+    size_t n;
+    char bearer[BEARER_MAX];
+    char trace[TRACE_HEADER_LEN + 1];
+};
+
+static enum err put_credential(struct ai_work *w, struct outgoing *o)
+{
+    if (!w->credential)
+        return ERR_OK;
+    struct slice scheme = SLICE("Bearer "), s = secret_reveal(w->credential);
+    if (scheme.len + s.len > sizeof(o->bearer))
+        return ERR_TOO_BIG;
+    memcpy(o->bearer, scheme.ptr, scheme.len);
+    memcpy(o->bearer + scheme.len, s.ptr, s.len);
+    o->headers[o->n++] =
+        (struct http_header){SLICE("authorization"), slice_of(o->bearer, scheme.len + s.len)};
+    return ERR_OK;
+}
+
+/* Built from nothing: no header of the client passes but those listed. */
+static enum err build_head(struct ai_work *w, struct outgoing *o)
+{
+    const struct http_header fixed[] = {
+        {SLICE("content-type"), SLICE("application/json")},
+        {SLICE("accept"),
+         w->request.stream ? SLICE("text/event-stream") : SLICE("application/json")},
+        {SLICE("accept-encoding"), SLICE("identity")},
+        {SLICE("user-agent"), SLICE("gatehouse")},
+        {SLICE("traceparent"), trace_header(w->j->trace.trace_id, w->attempt->span_id, o->trace)},
+    };
+    o->n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+        o->headers[o->n++] = fixed[i];
+    for (size_t i = 0; i < ARRAY_LEN(telling); i++) {
+        struct slice value = http_head_find(w->j->head, telling[i]);
+        if (value.len)
+            o->headers[o->n++] = (struct http_header){telling[i], value};
+    }
+    return put_credential(w, o);
+}
+
+/* OpenAI's SDKs say how long they will wait (dialects.md 1.8) */
+static unsigned deadline_ms(const struct http_head *h)
+{
+    uint64_t seconds;
+    struct slice said = http_head_find(h, SLICE("x-stainless-timeout"));
+    if (!said.len || slice_u64(said, &seconds) || seconds == 0 || seconds > STAINLESS_MAX)
+        return 0;
+    return (unsigned)seconds * 1000;
+}
+
+static enum err send_request(struct ai_work *w, const struct candidate *c)
+{
+    struct outgoing o;
+    bool same;
+    struct slice body = buf_slice(&w->j->body);
+    enum err e = request_splice(&w->request, body, c->model, &w->out, &same);
+    if (!e)
+        e = build_head(w, &o);
+    struct slice path = arena_printf(w->j->arena, "%.*s%.*s", SLICE_ARG(c->provider->url.path),
+                                     SLICE_ARG(w->endpoint->upstream));
+    if (!e && !path.ptr)
+        e = ERR_NOMEM;
+    if (e)
+        return e;
+    struct http_call_spec spec = {
+        .method = SLICE("POST"),
+        .url = c->provider->url,
+        .path = path,
+        .headers = o.headers,
+        .header_count = o.n,
+        .body = same ? body : buf_slice(&w->out),
+        .rule = {c->provider->allowed, c->provider->allowed_count},
+        .total_ms = deadline_ms(w->j->head),
+    };
+    e = http_call_start(w->j->env->client, &spec, &call_events, w, &w->call);
+    secret_wipe(o.bearer, sizeof(o.bearer));
+    return e;
+}
+
+static void note_attempt(struct ai_work *w, const struct candidate *c)
+{
+    struct journey_trace *t = &w->j->trace;
+    w->attempt = &t->attempts[t->attempt_count++];
+    w->attempt->provider = c->provider->o.name;
+    w->attempt->model = c->model;
+    w->attempt->started_at_us = clock_wall_us();
+    trace_span_id(w->attempt->span_id);
+    w->attempt_us = clock_mono_us();
+    w->waiting_us = w->attempt_us;
+    w->credential = c->credential ? c->credential->secret : NULL;
+    t->provider = c->provider->o.name;
+}
+
+void attempt_next(struct ai_work *w)
+{
+    enum err e = ERR_NOT_FOUND;
+    w->gathering = false;
+    while (w->candidate_next < w->candidate_count) {
+        const struct candidate *c = &w->candidates[w->candidate_next++];
+        note_attempt(w, c);
+        e = send_request(w, c);
+        if (!e)
+            return;
+        attempt_end(w, JOURNEY_ERROR, slice_str(err_name(e)));
+        log_warn(&w->j->log, "upstream_not_called", "provider=%.*s why=%s",
+                 SLICE_ARG(c->provider->o.name), err_name(e));
+    }
+    refuse(w, e == ERR_NOMEM || e == ERR_EXHAUSTED ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
+           slice_str(err_text(e)));
+}

@@ -1,0 +1,47 @@
+/*
+ * bill — tokens and cost of a call: what the provider counted, else what we estimate, never
+ * nothing for an attempt that was sent (security.md, Money).
+ */
+#include "dataplane/ai/work.h"
+
+static void put(struct ai_work *w, const struct token_count *tokens, const char *source)
+{
+    struct journey_trace *t = &w->j->trace;
+    struct price_list prices = w->model->price;
+    if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
+        prices.output = 0;
+    t->tokens = (struct token_count){
+        .input = tokens->input + w->spent.input,
+        .cache_read = tokens->cache_read,
+        .cache_write = tokens->cache_write,
+        .output = tokens->output,
+        .reasoning = tokens->reasoning,
+    };
+    t->has_tokens = true;
+    t->usage_source = source;
+    t->cost_known = money_cost(&prices, &t->tokens, &t->cost) == ERR_OK;
+}
+
+void bill_reported(struct ai_work *w, const struct token_count *tokens)
+{
+    if (w->attempt)
+        w->attempt->tokens = *tokens;
+    put(w, tokens, "provider");
+}
+
+void bill_estimated(struct ai_work *w)
+{
+    struct token_count tokens = {.input = usage_estimate_prompt(w->j->body.len),
+                                 .output = usage_meter_tokens(&w->meter)};
+    if (w->attempt)
+        w->attempt->tokens = tokens;
+    put(w, &tokens, "estimate");
+}
+
+void bill_failed_attempt(struct ai_work *w)
+{
+    uint64_t prompt = usage_estimate_prompt(w->j->body.len);
+    w->attempt->tokens.input = prompt;
+    w->spent.input += prompt;
+    put(w, &(struct token_count){0}, "estimate");
+}

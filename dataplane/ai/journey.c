@@ -1,0 +1,193 @@
+/*
+ * journey — the AI wing's corridor: its gates in their order, and how the work begins and is
+ * called off.
+ */
+#include "common/base/mem.h"
+#include "dataplane/ai/work.h"
+
+#define SPARE_MAX 1024        /* kept per worker */
+#define SPARE_BUF (64 * 1024) /* larger buffers go back to the heap */
+
+/* decisions.md, Gate order. The body is read before the session is known, because a client may
+ * name the session in it. */
+static const struct gate *const gates[] = {
+    &ai_gate_endpoint,   /* is there such a thing? */
+    &gate_authn,         /* who is asking? */
+    &gate_body,          /* with how much? */
+    &ai_gate_request,    /* what? */
+    &gate_session,       /* in which conversation? */
+    &gate_task,          /* on which task? */
+    &ai_gate_grant,      /* may they? */
+    &gate_limit,         /* not so fast */
+    &ai_gate_candidates, /* who could answer? */
+    &gate_budget,        /* who pays? */
+    NULL,
+};
+
+static struct buf *const *buffers_of(struct ai_work *w, struct buf *room[5])
+{
+    room[0] = &w->out;
+    room[1] = &w->answer;
+    room[2] = &w->held;
+    room[3] = &w->sse.raw;
+    room[4] = &w->sse.data;
+    return room;
+}
+
+static struct ai_work *create(void)
+{
+    struct ai_work *w = mem_zalloc(sizeof(*w));
+    if (!w)
+        return NULL;
+    /* The spliced body is the client's and one model name, escaped, longer. */
+    buf_init(&w->out, LIMIT_AI_BODY + 4096);
+    buf_init(&w->answer, LIMIT_AI_ANSWER);
+    buf_init(&w->held, 2 * LIMIT_SSE_EVENT + LIMIT_STREAM_OUT);
+    sse_reader_init(&w->sse);
+    return w;
+}
+
+static void destroy(struct ai_work *w)
+{
+    struct buf *all[5];
+    buffers_of(w, all);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        buf_fini(all[i]);
+    mem_free(w);
+}
+
+static void on_linger(struct timer *t)
+{
+    relay_upstream_end(CONTAINER_OF(t, struct ai_work, linger));
+}
+
+/* everything but the memory that is kept */
+static void clear(struct ai_work *w)
+{
+    struct ai_work fresh = {.out = w->out, .answer = w->answer, .held = w->held, .sse = w->sse};
+    struct buf *all[5];
+    *w = fresh;
+    w->sse.started = w->sse.after_cr = w->sse.line_begun = false;
+    buffers_of(w, all);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (all[i]->cap > SPARE_BUF)
+            buf_fini(all[i]);
+        buf_clear(all[i]);
+    }
+}
+
+struct ai_work *ai_work_take(struct journey *j)
+{
+    struct list *it = list_take_first(&j->env->wing_spare[WING_AI]);
+    struct ai_work *w = it ? LIST_ITEM(it, struct ai_work, link) : create();
+    if (!w)
+        return NULL;
+    if (it)
+        j->env->wing_spare_count[WING_AI]--;
+    clear(w);
+    w->j = j;
+    w->request.choices = 1;
+    timer_init(&w->linger, j->env->loop, on_linger);
+    return w;
+}
+
+static void give_back(void *arg)
+{
+    struct ai_work *w = arg;
+    struct journey_env *env = w->j->env;
+    clear(w);
+    if (env->wing_spare_count[WING_AI] >= SPARE_MAX) {
+        destroy(w);
+        return;
+    }
+    list_push_first(&env->wing_spare[WING_AI], &w->link);
+    env->wing_spare_count[WING_AI]++;
+}
+
+void ai_work_give(struct ai_work *w)
+{
+    timer_cancel(&w->linger);
+    attempt_drop(w);
+    /* The last piece of the answer may lie in its buffers, and is sent after the gates left. */
+    loop_retire(w->j->env->loop, give_back, w);
+}
+
+void ai_fini(struct journey_env *env)
+{
+    struct list *it;
+    while ((it = list_take_first(&env->wing_spare[WING_AI])))
+        destroy(LIST_ITEM(it, struct ai_work, link));
+    env->wing_spare_count[WING_AI] = 0;
+}
+
+static void begin_work(struct journey *j)
+{
+    struct ai_work *w = j->wing_state;
+    if (!ai_calls_upstream(w->endpoint)) {
+        models_answer(w);
+        return;
+    }
+    if (journey_open_record(j)) {
+        journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+        j->refusal.retry_after_s = 1;
+        journey_finish(j, JOURNEY_REFUSED);
+        return;
+    }
+    attempt_next(w);
+}
+
+static void cancel_work(struct journey *j)
+{
+    struct ai_work *w = j->wing_state;
+    attempt_drop(w);
+    if (w->attempt) {
+        if (w->look.has_usage)
+            bill_reported(w, &w->look.tokens);
+        else
+            bill_estimated(w);
+        attempt_end(w, JOURNEY_CANCELLED, SLICE("client_gone"));
+    }
+    journey_finish(j, JOURNEY_CANCELLED);
+}
+
+static void on_drain(struct journey *j)
+{
+    relay_drain(j->wing_state);
+}
+
+static struct slice session_label(struct journey *j, const char **named_by, bool *strict)
+{
+    const struct ai_request *r = &((struct ai_work *)j->wing_state)->request;
+    if (r->session_id.ptr) {
+        *named_by = "metadata.session_id";
+        return r->session_id;
+    }
+    *named_by = "prompt_cache_key";
+    *strict = false; /* its purpose is another, so its form is not ours to refuse */
+    return r->prompt_cache_key;
+}
+
+static size_t refusal_headers(struct journey *j, struct http_header *out, size_t max)
+{
+    bool allowed;
+    const struct ai_endpoint *e = ai_endpoint_find(j->head->method, j->path, &allowed);
+    if (j->refusal.id != REFUSAL_METHOD || !e || !max)
+        return 0;
+    out[0] = (struct http_header){SLICE("allow"), e->method};
+    return 1;
+}
+
+const struct wing ai_wing = {
+    .name = "ai",
+    .slot = WING_AI,
+    .id_header = "x-request-id",
+    .gates = gates,
+    .body_max = LIMIT_AI_BODY,
+    .work = begin_work,
+    .refusal_body = openai_refusal_body,
+    .refusal_headers = refusal_headers,
+    .session_label = session_label,
+    .on_drain = on_drain,
+    .cancel = cancel_work,
+    .worst_case = ai_worst_case,
+};

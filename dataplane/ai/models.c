@@ -1,0 +1,98 @@
+/*
+ * models — the models this caller may use, as OpenAI lists them (dialects.md 1.3).
+ */
+#include "common/net/http1.h"
+#include "dataplane/ai/work.h"
+
+struct listing {
+    struct ai_work *w;
+    enum err e;
+    size_t count;
+};
+
+static enum err write_model(struct buf *out, const struct policy_model *m)
+{
+    enum err e = buf_append(out, SLICE("{\"id\":"));
+    if (!e)
+        e = buf_json_string(out, m->o.name);
+    if (!e)
+        e = buf_printf(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"gatehouse\"}",
+                       (long long)(m->created_at_us / 1000000));
+    return e;
+}
+
+static bool list_one(void *arg, const struct policy_model *m)
+{
+    struct listing *l = arg;
+    if (!ai_may_use(l->w->j, m->o.name))
+        return true;
+    if (l->count++)
+        l->e = buf_append(&l->w->answer, SLICE(","));
+    if (!l->e)
+        l->e = write_model(&l->w->answer, m);
+    return l->e == ERR_OK;
+}
+
+static enum err write_list(struct ai_work *w)
+{
+    struct listing l = {.w = w};
+    enum err e = buf_append(&w->answer, SLICE("{\"object\":\"list\",\"data\":["));
+    if (e)
+        return e;
+    snapshot_each_model(w->j->policy, w->j->who.key->o.org_id, list_one, &l);
+    return l.e ? l.e : buf_append(&w->answer, SLICE("]}"));
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; /* canonical paths hold upper case */
+}
+
+/* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
+static struct slice unescaped(struct arena *a, struct slice s)
+{
+    char *out = arena_alloc(a, s.len);
+    size_t n = 0;
+    if (!out)
+        return SLICE_NONE;
+    for (size_t i = 0; i < s.len; i++) {
+        int high = i + 2 < s.len && s.ptr[i] == '%' ? hex(s.ptr[i + 1]) : -1;
+        int low = high >= 0 ? hex(s.ptr[i + 2]) : -1;
+        out[n++] = low >= 0 ? (char)(high * 16 + low) : s.ptr[i];
+        if (low >= 0)
+            i += 2;
+    }
+    return slice_of(out, n);
+}
+
+static void answer_one(struct ai_work *w)
+{
+    struct journey *j = w->j;
+    struct slice name = unescaped(j->arena, slice_from(j->path, w->endpoint->path.len));
+    const struct policy_model *m = snapshot_model_named(j->policy, j->who.key->o.org_id, name);
+    if (!m || !ai_may_use(j, m->o.name)) {
+        w->request.param = "model";
+        journey_refuse(j, REFUSAL_MODEL_UNKNOWN, name);
+        journey_finish(j, JOURNEY_REFUSED);
+        return;
+    }
+    struct http_header type = {SLICE("content-type"), SLICE("application/json")};
+    if (write_model(&w->answer, m))
+        journey_finish(j, JOURNEY_ERROR);
+    else
+        journey_finish_whole(j, JOURNEY_OK, 200, &type, 1, buf_slice(&w->answer));
+}
+
+void models_answer(struct ai_work *w)
+{
+    struct http_header type = {SLICE("content-type"), SLICE("application/json")};
+    buf_clear(&w->answer);
+    if (w->endpoint->kind == AI_MODEL)
+        answer_one(w);
+    else if (write_list(w))
+        journey_finish(w->j, JOURNEY_ERROR);
+    else
+        journey_finish_whole(w->j, JOURNEY_OK, 200, &type, 1, buf_slice(&w->answer));
+}

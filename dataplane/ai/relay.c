@@ -1,0 +1,281 @@
+/*
+ * relay — a stream on its way through: events go on as they came, byte for byte; the usage chunk
+ * that only we asked for is taken out; the end waits until the record is written.
+ */
+#include "common/base/json_scan.h"
+#include "dataplane/ai/work.h"
+
+#define DONE_LINGER_MS 100 /* the upstream's own end follows [DONE] at once, or never */
+#define ECHO_WINDOW (16 * 1024)
+
+static bool is_over(const struct ai_work *w)
+{
+    return w->j->stage != JOURNEY_WORK || w->ending;
+}
+
+/* ---- towards the client ---- */
+
+static void hold(struct ai_work *w, struct slice raw)
+{
+    if (w->call)
+        http_call_pause(w->call);
+    if (!buf_append(&w->held, raw))
+        return;
+    /* Bounded by construction (one read and one event beyond the pause); if not, the client
+     * must not see a stream with a hole. */
+    attempt_drop(w);
+    if (w->attempt) {
+        bill_estimated(w);
+        attempt_end(w, JOURNEY_ERROR, SLICE("too_big"));
+    }
+    journey_finish(w->j, JOURNEY_CANCELLED);
+}
+
+static void forward(struct ai_work *w, struct slice raw)
+{
+    struct journey *j = w->j;
+    if (w->held.len) {
+        hold(w, raw);
+        return;
+    }
+    enum err e = journey_answer_write(j, raw);
+    if (j->stage != JOURNEY_WORK)
+        return;
+    if (e == ERR_TOO_BIG)
+        hold(w, raw);
+    else if (!e && w->call && j->answer_ops->pending(j->answer) > LIMIT_STREAM_HIGH)
+        http_call_pause(w->call);
+    /* any other failure is the client going, which the front is about to tell */
+}
+
+static void try_end(struct ai_work *w)
+{
+    if (w->ending && !w->held.len && w->j->stage == JOURNEY_WORK)
+        journey_finish_with(w->j, w->end, w->last);
+}
+
+static void end_stream(struct ai_work *w, enum journey_end end, struct slice last)
+{
+    timer_cancel(&w->linger);
+    w->ending = true;
+    w->end = end;
+    w->last = last;
+    try_end(w);
+}
+
+static bool write_held(struct ai_work *w)
+{
+    while (w->held.len) {
+        struct slice piece = slice_first(buf_slice(&w->held), LIMIT_STREAM_HIGH);
+        enum err e = journey_answer_write(w->j, piece);
+        if (w->j->stage != JOURNEY_WORK)
+            return false;
+        if (e)
+            return false;
+        buf_eat(&w->held, piece.len);
+        if (w->j->answer_ops->pending(w->j->answer) > LIMIT_STREAM_HIGH)
+            return w->held.len == 0;
+    }
+    return true;
+}
+
+void relay_drain(struct ai_work *w)
+{
+    if (!w->streaming || !write_held(w))
+        return;
+    if (w->ending)
+        try_end(w);
+    else if (w->call && w->j->answer_ops->pending(w->j->answer) <= LIMIT_STREAM_HIGH)
+        http_call_resume(w->call);
+}
+
+/* ---- what a chunk says ---- */
+
+static bool is_done(struct slice data)
+{
+    return slice_eq(slice_trim(data), SLICE("[DONE]"));
+}
+
+/* `"usage":null` stands in every chunk where usage was asked for: not worth a scan */
+static bool may_hold_usage(struct slice data)
+{
+    ptrdiff_t at = slice_search(data, SLICE("\"usage\""));
+    if (at < 0)
+        return false;
+    struct slice rest = slice_trim(slice_from(data, (size_t)at + 7));
+    if (!rest.len || rest.ptr[0] != ':')
+        return true;
+    return !slice_starts(slice_trim(slice_from(rest, 1)), SLICE("null"));
+}
+
+/* true: the chunk is the one that only we asked for */
+static bool read_usage(struct ai_work *w, struct slice data)
+{
+    struct usage_look look;
+    if (!may_hold_usage(data) || usage_read(data, &look) || !look.has_usage)
+        return false;
+    w->look = look; /* some repeat it; the last one counts */
+    return look.only_usage && !w->request.wants_usage;
+}
+
+static void note_identity(struct ai_work *w, struct slice data)
+{
+    static const char *const wants[] = {"id", "created", "model"};
+    struct json_hit hits[ARRAY_LEN(wants)];
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (w->chunk_id.ptr || json_scan(data, wants, ARRAY_LEN(wants), hits, &root, &problem))
+        return;
+    w->chunk_id = arena_copy(w->j->arena, hits[0].raw);
+    w->chunk_created = arena_copy(w->j->arena, hits[1].raw);
+    w->chunk_model = arena_copy(w->j->arena, hits[2].raw);
+}
+
+static bool is_limited(const struct ai_work *w)
+{
+    return w->output_reserved && w->j->reserved > 0;
+}
+
+/* The reservation is used up: the stream ends as a model ends at its own ceiling. */
+static void stop_at_length(struct ai_work *w)
+{
+    struct slice last = SLICE("data: [DONE]\n\n");
+    struct buf *out = &w->j->env->scratch;
+    attempt_drop(w);
+    bill_estimated(w);
+    attempt_end(w, JOURNEY_OK, SLICE("length"));
+    buf_clear(out);
+    if (!openai_length_stop(w, out))
+        forward(w, buf_slice(out));
+    if (!is_over(w))
+        end_stream(w, JOURNEY_OK, last);
+}
+
+/* A credential that comes back inside the first 16 KiB is masked; the event keeps its length. */
+static struct slice without_echo(struct ai_work *w, struct slice raw)
+{
+    bool early = w->relayed < ECHO_WINDOW;
+    w->relayed += raw.len;
+    if (!early || !echo_in(w, raw))
+        return raw;
+    struct slice copy = arena_copy(w->j->arena, raw);
+    if (!copy.ptr)
+        return SLICE("\n\n");
+    echo_mask(w, (char *)copy.ptr, copy.len);
+    echo_alarm(w, "stream");
+    return copy;
+}
+
+static bool on_event(void *arg, const struct sse_event *e)
+{
+    struct ai_work *w = arg;
+    if (is_over(w))
+        return false;
+    if (w->done)
+        return true; /* nothing belongs behind [DONE] */
+    if (e->has_data && is_done(e->data)) {
+        w->done = true;
+        w->last = arena_copy(w->j->arena, e->raw);
+        timer_start(&w->linger, DONE_LINGER_MS);
+        return true;
+    }
+    if (e->has_data) {
+        if (read_usage(w, e->data))
+            return true;
+        w->failed = w->failed || slice_starts(e->data, SLICE("{\"error\""));
+        w->closed = w->closed || slice_search(e->data, SLICE("\"finish_reason\":\"")) >= 0;
+        usage_meter_feed(&w->meter, e->data);
+        if (is_limited(w))
+            note_identity(w, e->data);
+    }
+    forward(w, without_echo(w, e->raw));
+    if (is_over(w))
+        return false;
+    if (is_limited(w) && usage_meter_tokens(&w->meter) >= w->output_reserved) {
+        stop_at_length(w);
+        return false;
+    }
+    return true;
+}
+
+/* ---- from the upstream ---- */
+
+void relay_begin(struct ai_work *w, const struct http_head *head)
+{
+    struct http_header headers[ARRAY_LEN(w->pass) + 1];
+    (void)head;
+    memcpy(headers, w->pass, w->pass_count * sizeof(headers[0]));
+    headers[w->pass_count] = (struct http_header){SLICE("cache-control"), SLICE("no-cache")};
+    w->streaming = true;
+    enum err e = journey_answer_begin(w->j, w->status, headers, w->pass_count + 1, UINT64_MAX);
+    if (!e || w->j->stage != JOURNEY_WORK)
+        return;
+    attempt_drop(w);
+    bill_estimated(w);
+    attempt_end(w, JOURNEY_CANCELLED, slice_str(err_name(e)));
+    journey_finish(w->j, JOURNEY_CANCELLED);
+}
+
+void relay_data(struct ai_work *w, struct slice data)
+{
+    if (is_over(w))
+        return;
+    enum err e = sse_reader_feed(&w->sse, data, on_event, w);
+    if (!e || e == ERR_CANCELLED || is_over(w))
+        return;
+    relay_upstream_lost(w, ERR_PROTOCOL); /* an event that never ends */
+}
+
+static void bill(struct ai_work *w)
+{
+    if (w->look.has_usage)
+        bill_reported(w, &w->look.tokens);
+    else
+        bill_estimated(w);
+}
+
+void relay_upstream_end(struct ai_work *w)
+{
+    if (is_over(w))
+        return;
+    if (!w->done && !w->closed && !w->failed && !w->look.has_usage) {
+        relay_upstream_lost(w, ERR_CLOSED); /* it ended in the middle of a sentence */
+        return;
+    }
+    struct slice rest = sse_reader_rest(&w->sse);
+    if (rest.len && !w->done)
+        forward(w, rest);
+    if (is_over(w))
+        return;
+    attempt_drop(w);
+    bill(w);
+    enum journey_end end = w->failed ? JOURNEY_ERROR : JOURNEY_OK;
+    attempt_end(w, end, w->failed ? SLICE("error_in_stream") : SLICE_NONE);
+    end_stream(w, end, w->last);
+}
+
+/* The status is long gone, so the client hears it as an event, which OpenAI's SDKs raise. */
+void relay_upstream_lost(struct ai_work *w, enum err why)
+{
+    struct buf *out = &w->j->env->scratch;
+    if (is_over(w))
+        return;
+    if (w->done) { /* all was said; only the connection broke */
+        attempt_drop(w);
+        bill(w);
+        attempt_end(w, JOURNEY_OK, SLICE_NONE);
+        end_stream(w, JOURNEY_OK, w->last);
+        return;
+    }
+    log_warn(&w->j->log, "upstream_lost", "provider=%.*s why=%s", SLICE_ARG(w->attempt->provider),
+             err_name(why));
+    attempt_drop(w);
+    bill(w);
+    attempt_end(w, JOURNEY_ERROR, slice_str(err_name(why)));
+    buf_clear(out);
+    struct slice last = SLICE("");
+    if (!openai_stream_error(out, SLICE("The upstream broke off in mid-stream."),
+                             SLICE("upstream_error")))
+        last = arena_copy(w->j->arena, buf_slice(out));
+    end_stream(w, JOURNEY_ERROR, last.ptr ? last : SLICE(""));
+}

@@ -1,0 +1,113 @@
+/*
+ * usage — OpenAI's usage object (dialects.md 1.1, 1.3) as our token counts.
+ */
+#include "dataplane/ai/usage.h"
+
+enum {
+    HIT_USAGE,
+    HIT_PROMPT,
+    HIT_COMPLETION,
+    HIT_CACHED,
+    HIT_CACHE_WRITE,
+    HIT_REASONING,
+    HIT_CHOICES,
+    HIT_ERROR,
+    HIT_COUNT
+};
+
+static const char *const wants[HIT_COUNT] = {
+    [HIT_USAGE] = "usage",
+    [HIT_PROMPT] = "usage.prompt_tokens",
+    [HIT_COMPLETION] = "usage.completion_tokens",
+    [HIT_CACHED] = "usage.prompt_tokens_details.cached_tokens",
+    [HIT_CACHE_WRITE] = "usage.prompt_tokens_details.cache_write_tokens",
+    [HIT_REASONING] = "usage.completion_tokens_details.reasoning_tokens",
+    [HIT_CHOICES] = "choices",
+    [HIT_ERROR] = "error",
+};
+
+#define BYTES_PER_TOKEN 2
+
+static uint64_t number(const struct json_hit *h)
+{
+    uint64_t n;
+    return h->type == JSON_SCAN_NUMBER && !json_scan_u64(h, &n) ? n : 0;
+}
+
+static bool is_empty_array(const struct json_hit *h)
+{
+    if (h->type != JSON_SCAN_ARRAY)
+        return false;
+    for (size_t i = 1; i + 1 < h->raw.len; i++)
+        if (h->raw.ptr[i] > ' ')
+            return false;
+    return true;
+}
+
+enum err usage_read(struct slice json, struct usage_look *ret)
+{
+    struct json_hit hits[HIT_COUNT];
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan(json, wants, HIT_COUNT, hits, &root, &problem) || root != JSON_SCAN_OBJECT)
+        return ERR_INVALID;
+    *ret = (struct usage_look){
+        .has_usage =
+            hits[HIT_USAGE].type == JSON_SCAN_OBJECT && hits[HIT_PROMPT].type == JSON_SCAN_NUMBER,
+        .only_usage = is_empty_array(&hits[HIT_CHOICES]),
+        .has_error =
+            hits[HIT_ERROR].type == JSON_SCAN_OBJECT || hits[HIT_ERROR].type == JSON_SCAN_STRING,
+        .tokens = {.input = number(&hits[HIT_PROMPT]),
+                   .cache_read = number(&hits[HIT_CACHED]),
+                   .cache_write = number(&hits[HIT_CACHE_WRITE]),
+                   .output = number(&hits[HIT_COMPLETION]),
+                   .reasoning = number(&hits[HIT_REASONING])},
+    };
+    return ERR_OK;
+}
+
+uint64_t usage_estimate_prompt(size_t body_bytes)
+{
+    return body_bytes / BYTES_PER_TOKEN + 1;
+}
+
+/* index behind the string that begins at `at` */
+static size_t string_end(struct slice s, size_t at)
+{
+    for (size_t i = at + 1; i < s.len; i++) {
+        if (s.ptr[i] == '\\')
+            i++;
+        else if (s.ptr[i] == '"')
+            return i + 1;
+    }
+    return s.len;
+}
+
+static bool names_a_member(struct slice s, size_t at)
+{
+    while (at < s.len && s.ptr[at] == ' ')
+        at++;
+    return at < s.len && s.ptr[at] == ':';
+}
+
+void usage_meter_feed(struct usage_meter *m, struct slice chunk)
+{
+    ptrdiff_t delta = slice_search(chunk, SLICE("\"delta\""));
+    if (delta < 0)
+        return;
+    m->chunks++;
+    for (size_t i = (size_t)delta + 7; i < chunk.len; i++) {
+        if (chunk.ptr[i] != '"')
+            continue;
+        size_t end = string_end(chunk, i);
+        if (end >= i + 2 && !names_a_member(chunk, end))
+            m->bytes += end - i - 2;
+        i = end - 1;
+    }
+}
+
+uint64_t usage_meter_tokens(const struct usage_meter *m)
+{
+    uint64_t by_bytes = m->bytes / BYTES_PER_TOKEN;
+    return by_bytes > m->chunks ? by_bytes : m->chunks;
+}

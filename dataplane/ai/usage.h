@@ -1,0 +1,33 @@
+/*
+ * usage — how many tokens a call took: as the provider reports it, or as we estimate it.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/base/json_scan.h"
+#include "common/base/money.h"
+
+/* Of a whole answer or one stream chunk. */
+struct usage_look {
+    bool               has_usage;   /* "usage" is an object with its two counts */
+    bool               only_usage;  /* "choices" is there and empty: the extra chunk of 1.1 */
+    bool               has_error;   /* "error" is an object or a text */
+    struct token_count tokens;
+};
+
+/* ERR_INVALID: not JSON we would read. */
+MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
+
+/* Prompt tokens of a body nobody counted. Text held 2.1 bytes a token where it was densest
+ * (dialects.md, 4), so half the bytes errs on the dear side without being absurd. */
+uint64_t usage_estimate_prompt(size_t body_bytes);
+
+/* What a stream has said so far, for the case that it ends without a count. */
+struct usage_meter {
+    uint64_t chunks; /* each carries one token at least */
+    uint64_t bytes;  /* of string values inside deltas */
+};
+
+void     usage_meter_feed(struct usage_meter *m, struct slice chunk);
+uint64_t usage_meter_tokens(const struct usage_meter *m);

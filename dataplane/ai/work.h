@@ -1,0 +1,103 @@
+/*
+ * work — what the rooms of the AI wing share about one journey. Private to dataplane/ai.
+ *
+ * Owns     its buffers, which are kept warm between journeys, and the call under way.
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include "common/journey/journey.h"
+#include "common/net/sse.h"
+#include "dataplane/ai/ai.h"
+#include "dataplane/ai/candidates.h"
+#include "dataplane/ai/request.h"
+#include "dataplane/ai/usage.h"
+#include "dataplane/ai/vocab.h"
+
+/* What a call without any ceiling of its own is taken to write at most. Larger than what models
+ * write unasked; a stream that reaches it ends with finish_reason "length" where a budget
+ * applies. */
+#define AI_OUTPUT_DEFAULT 16384
+
+struct ai_work {
+    struct list               link; /* in env->wing_spare */
+    struct journey           *j;
+    const struct ai_endpoint *endpoint;
+    struct ai_request         request;
+    const struct policy_model *model;
+
+    struct candidate candidates[LIMIT_ATTEMPTS];
+    size_t           candidate_count, candidate_next;
+    uint64_t         output_reserved; /* tokens a stream may write before it is ended; 0: any */
+
+    /* the attempt under way */
+    struct http_call    *call;
+    struct attempt      *attempt; /* in the journey's trace */
+    struct secret       *credential;
+    uint64_t             attempt_us;  /* when it began */
+    uint64_t             waiting_us;  /* since when the upstream's time runs */
+    unsigned             status;
+    bool                 gathering; /* a plain answer, or an error, is read whole */
+    uint64_t             gather_max;
+    struct buf           out;    /* the body as it goes upstream */
+    struct buf           answer; /* gathered */
+    const char          *answer_type;
+    struct http_header   pass[8]; /* of the upstream's head, what the client gets */
+    size_t               pass_count;
+    struct token_count   spent; /* estimates of attempts that failed after they were sent */
+
+    /* a stream */
+    bool               streaming;
+    struct sse_reader  sse;
+    struct buf         held;   /* what the client has no room for yet */
+    bool               done;   /* [DONE] was seen; it is `last` */
+    bool               closed; /* a finish_reason was seen */
+    bool               failed; /* the upstream said an error inside the stream */
+    bool               ending;
+    enum journey_end   end;
+    struct slice       last;
+    size_t             relayed; /* bytes of the answer seen so far */
+    struct usage_look  look;    /* has_usage: the provider has counted */
+    struct usage_meter meter;
+    struct slice       chunk_id, chunk_model, chunk_created; /* raw, of the first chunk */
+    struct timer       linger; /* after [DONE], until the upstream's own end */
+};
+
+struct ai_work *ai_work_take(struct journey *j); /* NULL: out of memory */
+void            ai_work_give(struct ai_work *w); /* at the end of the turn */
+
+/* gates of this wing */
+extern const struct gate ai_gate_endpoint, ai_gate_request, ai_gate_grant, ai_gate_candidates;
+enum err                 ai_worst_case(struct journey *j, money *ret);
+bool                     ai_may_use(const struct journey *j, struct slice model_name);
+
+/* attempt.c */
+void attempt_next(struct ai_work *w);
+/* Ends the attempt in the trace; sent: the upstream may have worked on it. */
+void attempt_end(struct ai_work *w, enum journey_end end, struct slice code);
+void attempt_drop(struct ai_work *w); /* lets go of the call, at once */
+
+/* relay.c */
+void relay_begin(struct ai_work *w, const struct http_head *head);
+void relay_data(struct ai_work *w, struct slice data);
+void relay_upstream_end(struct ai_work *w);
+void relay_upstream_lost(struct ai_work *w, enum err why);
+void relay_drain(struct ai_work *w);
+
+/* bill.c: tokens and cost into the trace; reported, else estimated */
+void bill_reported(struct ai_work *w, const struct token_count *tokens);
+void bill_estimated(struct ai_work *w);
+void bill_failed_attempt(struct ai_work *w);
+
+/* echo.c: our credential in what an upstream sends back */
+bool echo_in(const struct ai_work *w, struct slice text);
+void echo_mask(const struct ai_work *w, char *text, size_t len); 
+void echo_alarm(struct ai_work *w, const char *where);
+
+/* models.c */
+void models_answer(struct ai_work *w);
+
+/* openai.c: this dialect's envelopes */
+enum err openai_refusal_body(struct journey *j, struct buf *out, const char **content_type);
+enum err openai_stream_error(struct buf *out, struct slice message, struct slice code);
+enum err openai_length_stop(struct ai_work *w, struct buf *out);

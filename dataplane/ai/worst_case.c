@@ -1,0 +1,71 @@
+/*
+ * worst_case — what a call may cost at most, before it is sent.
+ *
+ * A text token is at least one byte, so a body's length bounds its text tokens. What is told by
+ * reference (an image's URL, a file's id) costs tokens its bytes do not show, and is bounded by
+ * a constant each.
+ */
+#include "dataplane/ai/work.h"
+
+/* The dearest image known: 36,835 tokens for a full-size one on the model with the largest
+ * multiplier (OpenAI's own table for gpt-4o-mini), rounded up. */
+#define REFERENCE_TOKENS 40000
+
+static uint64_t count_of(struct slice text, struct slice needle)
+{
+    uint64_t n = 0;
+    for (ptrdiff_t at; (at = slice_search(text, needle)) >= 0; n++)
+        text = slice_from(text, (size_t)at + needle.len);
+    return n;
+}
+
+static uint64_t prompt_tokens(const struct ai_work *w, struct slice body)
+{
+    struct slice messages = w->request.hits[WANT_MESSAGES].raw;
+    uint64_t references = 0;
+    if (w->endpoint->kind == AI_CHAT)
+        references = count_of(messages, SLICE("image_url")) + count_of(messages, SLICE("file_id"));
+    return (uint64_t)body.len + references * REFERENCE_TOKENS;
+}
+
+/* prompts may be billed as cache writes, which can be dearer than plain input */
+static struct price_list dearest(const struct price_list *p)
+{
+    struct price_list d = *p;
+    if (d.input != PRICE_NONE && d.cache_write > d.input)
+        d.input = d.cache_write;
+    if (d.input != PRICE_NONE && d.cache_read > d.input)
+        d.input = d.cache_read;
+    return d;
+}
+
+static uint64_t output_ceiling(struct ai_work *w)
+{
+    if (w->endpoint->kind != AI_CHAT)
+        return 0;
+    uint64_t each = w->request.output_ceiling;
+    if (!each)
+        each = w->model->max_output_tokens;
+    if (!each) {
+        each = AI_OUTPUT_DEFAULT;
+        w->output_reserved = each * w->request.choices;
+    }
+    return each * w->request.choices;
+}
+
+enum err ai_worst_case(struct journey *j, money *ret)
+{
+    struct ai_work *w = j->wing_state;
+    if (!ai_calls_upstream(w->endpoint))
+        return ERR_NOT_FOUND;
+    /* A search the provider runs by itself is billed by the search, without any bound. */
+    if (w->request.hosted_tools)
+        return ERR_INVALID;
+    /* Each failed attempt that was sent is billed its prompt, so each is set aside. */
+    uint64_t prompt = prompt_tokens(w, buf_slice(&j->body));
+    struct token_count most = {.input = prompt * w->candidate_count, .output = output_ceiling(w)};
+    struct price_list prices = dearest(&w->model->price);
+    if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
+        prices.output = 0; /* nothing is written */
+    return money_cost(&prices, &most, ret);
+}

@@ -1,0 +1,57 @@
+/*
+ * routes — a row for each wing's ground, and the wing of no ground at all.
+ */
+#include "dataplane/front/routes.h"
+
+#include "dataplane/ai/ai.h"
+
+static enum gate_answer ask_nowhere(struct journey *j)
+{
+    journey_refuse(j, j->path.len ? REFUSAL_PATH_UNKNOWN : REFUSAL_BAD_PATH, SLICE_NONE);
+    return GATE_REFUSE;
+}
+
+static const struct gate gate_nowhere = {"nowhere", ask_nowhere, NULL, NULL};
+static const struct gate *const nowhere_gates[] = {&gate_nowhere, NULL};
+
+/* RFC 9457: no dialect is known for a path that is nobody's */
+static enum err problem_body(struct journey *j, struct buf *out, const char **content_type)
+{
+    const struct refusal_row *row = refusal_row(j->refusal.id);
+    *content_type = "application/problem+json";
+    enum err e = buf_printf(out,
+                            "{\"type\":\"about:blank\",\"status\":%u,\"code\":\"%s\","
+                            "\"detail\":",
+                            row->status, row->code);
+    if (!e)
+        e = buf_json_string(out, refusal_sentence(&j->refusal, j->arena));
+    return e ? e : buf_append(out, SLICE("}"));
+}
+
+static void no_work(struct journey *j)
+{
+    journey_finish(j, JOURNEY_ERROR); /* its only gate refuses, so this is never reached */
+}
+
+static const struct wing nowhere = {
+    .name = NULL,
+    .gates = nowhere_gates,
+    .work = no_work,
+    .cancel = no_work,
+    .refusal_body = problem_body,
+};
+
+static const struct {
+    struct slice prefix;
+    const struct wing *wing;
+} routes[] = {
+    {{"/v1/", 4}, &ai_wing},
+};
+
+const struct wing *route_find(struct slice path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+        if (slice_starts(path, routes[i].prefix))
+            return routes[i].wing;
+    return &nowhere;
+}

@@ -1,0 +1,233 @@
+/*
+ * worker — one thread's loop and what lives on it.
+ *
+ * The main thread speaks to it by its mailbox only; what it tells back are atomics.
+ */
+#include "dataplane/worker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/base/mem.h"
+#include "common/journey/metrics.h"
+#include "common/net/http_client.h"
+#include "common/net/resolver.h"
+#include "dataplane/ai/ai.h"
+#include "dataplane/front/door.h"
+
+#define LOOK_MS 50 /* how often the count of connections is told */
+
+struct worker {
+    struct journey_env env;
+    struct resolver *resolver;
+    struct tls_context *upstream_tls;
+    struct door *door;
+    struct metric_set *metrics;
+    struct timer look;
+    pthread_t thread;
+    bool started;
+    atomic_size_t connections;
+};
+
+struct message {
+    struct worker *worker;
+    const struct snapshot *policy;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void look_again(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, look);
+    size_t n = door_connections(w->door);
+    atomic_store_explicit(&w->connections, n, memory_order_relaxed);
+    metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
+    timer_start(t, LOOK_MS);
+}
+
+/* ---- its things ---- */
+
+static enum err open_upstream(struct worker *w)
+{
+    const struct tls_client_config tls = {0};
+    enum err e = resolver_new(w->env.loop, &w->resolver);
+    if (!e)
+        e = tls_client_new(&tls, &w->upstream_tls);
+    if (!e)
+        e = http_client_new(w->env.loop, w->resolver, w->upstream_tls, &w->env.client);
+    return e;
+}
+
+/* What was under way ends here: the door cuts its connections, each journey writes its record
+ * and is retired, which the loop's own end runs. */
+static void close_things(struct worker *w)
+{
+    timer_cancel(&w->look);
+    door_close(&w->door);
+    if (w->env.client)
+        http_client_free(w->env.client);
+    if (w->resolver)
+        resolver_free(w->resolver);
+    if (w->env.loop)
+        loop_free(w->env.loop);
+    ai_fini(&w->env);
+    journey_env_fini(&w->env);
+    tls_drop(w->upstream_tls);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->env.loop);
+    close_things(w);
+    return NULL;
+}
+
+static void destroy(struct worker *w)
+{
+    metric_set_free(w->metrics);
+    mem_free(w);
+}
+
+static enum err open_things(struct worker *w, const struct worker_config *c)
+{
+    const struct door_config door = {.listen = c->listen, .tls = c->tls};
+    w->metrics = metric_set_new(journey_metrics, COUNT_COUNT);
+    if (!w->metrics)
+        return ERR_NOMEM;
+    w->env.metrics = w->metrics;
+    w->env.journal = c->journal;
+    w->env.worker = c->index;
+    enum err e = loop_new(&w->env.loop);
+    if (e)
+        return e;
+    timer_init(&w->look, w->env.loop, look_again);
+    e = open_upstream(w);
+    if (!e)
+        e = door_open(&door, &w->env, &w->door);
+    if (!e)
+        timer_start(&w->look, LOOK_MS);
+    return e;
+}
+
+enum err worker_start(const struct worker_config *c, struct worker **ret)
+{
+    struct worker *w = mem_zalloc(sizeof(*w));
+    if (!w)
+        return ERR_NOMEM;
+    journey_env_init(&w->env);
+    enum err e = open_things(w, c);
+    if (!e && pthread_create(&w->thread, NULL, run, w))
+        e = ERR_IO;
+    if (e) {
+        close_things(w);
+        destroy(w);
+        return e;
+    }
+    w->started = true;
+    *ret = w;
+    return ERR_OK;
+}
+
+void worker_stop(struct worker **w)
+{
+    if (!*w)
+        return;
+    loop_stop((*w)->env.loop);
+    pthread_join((*w)->thread, NULL);
+    destroy(*w);
+    *w = NULL;
+}
+
+/* ---- its mailbox ---- */
+
+static enum err post(struct worker *w, struct message what, void (*fn)(void *arg))
+{
+    struct message *m = mem_alloc(sizeof(*m));
+    if (!m)
+        return ERR_NOMEM;
+    *m = what;
+    m->worker = w;
+    enum err e = loop_post(w->env.loop, fn, m);
+    if (e)
+        mem_free(m);
+    return e;
+}
+
+static void take_policy(void *arg)
+{
+    struct message *m = arg;
+    journey_env_take_policy(&m->worker->env, m->policy);
+    snapshot_drop(m->policy);
+    journey_cut_blocked(&m->worker->env);
+    mem_free(m);
+}
+
+enum err worker_publish(struct worker *w, const struct snapshot *s)
+{
+    struct message m = {.policy = snapshot_hold(s)};
+    enum err e = post(w, m, take_policy);
+    if (e)
+        snapshot_drop(s);
+    return e;
+}
+
+static void turn_ended(void *arg)
+{
+    struct message *m = arg;
+    m->fn(m->arg);
+    mem_free(m);
+}
+
+static void in_turn(void *arg)
+{
+    struct message *m = arg;
+    loop_retire(m->worker->env.loop, turn_ended, m);
+}
+
+enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    return post(w, (struct message){.fn = fn, .arg = arg}, in_turn);
+}
+
+static void go_lame(void *arg)
+{
+    struct message *m = arg;
+    m->worker->env.draining = true;
+    mem_free(m);
+}
+
+static void drain(void *arg)
+{
+    struct message *m = arg;
+    m->worker->env.draining = true;
+    door_drain(m->worker->door);
+    mem_free(m);
+}
+
+void worker_lame(struct worker *w)
+{
+    if (post(w, (struct message){0}, go_lame))
+        log_error(NULL, "worker_deaf", "worker=%u", w->env.worker);
+}
+
+void worker_drain(struct worker *w)
+{
+    if (post(w, (struct message){0}, drain))
+        log_error(NULL, "worker_deaf", "worker=%u", w->env.worker);
+}
+
+size_t worker_connections(const struct worker *w)
+{
+    return atomic_load_explicit(&w->connections, memory_order_relaxed);
+}
+
+uint16_t worker_port(const struct worker *w)
+{
+    return door_port(w->door);
+}
+
+struct metric_set *worker_metrics(struct worker *w)
+{
+    return w->metrics;
+}

@@ -1,0 +1,32 @@
+/*
+ * worker — one thread: its loop, its listener, its upstream pool, its journeys.
+ *
+ * Threads  made, told and stopped by the main thread; everything else happens on its own.
+ */
+#pragma once
+
+#include "common/journey/journey.h"
+#include "common/net/address.h"
+
+struct worker;
+
+struct worker_config {
+    unsigned            index;
+    union sockaddr_any  listen; /* SO_REUSEPORT: every worker has its own */
+    struct tls_context *tls;    /* NULL: plain */
+    struct journal     *journal;
+};
+
+/* Opens the listener, so that a taken port is known here, and starts the thread. */
+MUST_USE enum err worker_start(const struct worker_config *c, struct worker **ret);
+uint16_t          worker_port(const struct worker *w);
+/* The new policy; holds it. Taken at the worker's next turn. */
+MUST_USE enum err worker_publish(struct worker *w, const struct snapshot *s);
+/* fn(arg) on the worker's thread, when a turn that begins after this call has ended. */
+MUST_USE enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), void *arg);
+void              worker_lame(struct worker *w);  /* unready, but still taking what comes */
+void              worker_drain(struct worker *w); /* no new connections */
+size_t            worker_connections(const struct worker *w); /* as of a moment ago */
+struct metric_set *worker_metrics(struct worker *w);
+/* Ends the thread, cutting what is left; records are written. */
+void worker_stop(struct worker **w);
