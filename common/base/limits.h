@@ -96,6 +96,7 @@
 #define LIMIT_POLICY_OBJECT (512u * 1024)     /* one packed object; a delta and a chunk hold two */
 #define LIMIT_POLICY_HELD 16                  /* versions whose snapshots are being fetched at once */
 #define LIMIT_POLICY_HELD_US (60 * 1000000ll) /* a fetch that pauses longer begins again */
+#define LIMIT_PEM (16 * 1024)                  /* a certificate or a key as text */
 #define LIMIT_LEASE_ASKS 1024                 /* in one request; a plane asks for more in the next */
 #define LIMIT_DATAPLANES 4096                 /* known to one control plane */
 #define LIMIT_SPAN_TEXT 1024                  /* one text of a span: a path, a tool's name */

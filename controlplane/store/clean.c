@@ -1,6 +1,10 @@
 /* clean — see the card. UTF-8 as RFC 3629 has it: no surrogates, nothing overlong. */
 #include "controlplane/store/clean.h"
 
+#include "common/base/money.h"
+
+#define COUNT_MAX (UINT64_C(1) << 40)
+#define COST_MAX (1000000 * MONEY_DOLLAR)
 #define TIME_MAX INT64_C(32503679999999999) /* the last microsecond of the year 2999 */
 
 int64_t clean_time(int64_t wall_us)
@@ -10,9 +14,24 @@ int64_t clean_time(int64_t wall_us)
     return wall_us > TIME_MAX ? TIME_MAX : wall_us;
 }
 
-int64_t clean_int(uint64_t value)
+int64_t clean_count(uint64_t value)
 {
-    return value > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)value;
+    return value > COUNT_MAX ? (int64_t)COUNT_MAX : (int64_t)value;
+}
+
+int64_t clean_cost(int64_t nano)
+{
+    if (nano < 0)
+        return 0;
+    return nano > COST_MAX ? COST_MAX : nano;
+}
+
+bool clean_is_plain(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~')
+            return false;
+    return true;
 }
 
 /* length of the well-formed sequence at the start of s, 0 when there is none */

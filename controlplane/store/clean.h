@@ -12,7 +12,9 @@
 
 #include "common/base/buf.h"
 
-int64_t clean_time(int64_t wall_us); /* the years 1970 to 2999 */
-int64_t clean_int(uint64_t value);   /* at most INT64_MAX */
+int64_t clean_time(int64_t wall_us);    /* the years 1970 to 2999 */
+int64_t clean_count(uint64_t value);    /* of tokens, microseconds: at most 2^40, so sums fit */
+int64_t clean_cost(int64_t nano);       /* 0 to a million dollars a call, for the same reason */
+bool clean_is_plain(struct slice text); /* visible ASCII only: what our own ids are made of */
 /* Appends text to out as valid UTF-8 without NUL, at most max bytes of it. */
 MUST_USE enum err clean_utf8(struct buf *out, struct slice text, size_t max);

@@ -1,0 +1,39 @@
+/*
+ * store_span — spans on their way into the database: many rows, one statement.
+ *
+ * Not COPY: the server refuses COPY into a table under row-level security, and a second,
+ * unfenced table for arrivals would write everything twice. One insert from arrays, a column
+ * each, has COPY's one round trip and the fence.
+ *
+ * Owns     its columns until span_sheet_fini.
+ * Fails    as db.h. What planes report is cleaned (store/clean.h): no row is refused for its data.
+ * Threads  one at a time.
+ */
+#pragma once
+
+#include "controlplane/store/array.h"
+#include "controlplane/store/tx.h"
+#include "proto/usage.pb-c.h"
+
+#define SPAN_COLUMNS 40
+
+struct span_sheet {
+    struct array columns[SPAN_COLUMNS];
+    struct buf scratch;
+    size_t rows;
+};
+
+/* What a span does not say itself. */
+struct span_context {
+    struct slice org, dataplane;
+    const Gatehouse__Span *call; /* of an attempt: what it belongs to; NULL for a call */
+};
+
+void span_sheet_init(struct span_sheet *s);
+void span_sheet_fini(struct span_sheet *s);
+void span_sheet_add(struct span_sheet *s, const Gatehouse__Span *span,
+                    const struct span_context *context);
+MUST_USE enum err span_sheet_insert(struct tx *tx, struct span_sheet *s);
+
+/* Makes partitions for `days` days from `first` (wall clock) on; *ret: how many were missing. */
+MUST_USE enum err store_span_days(struct tx *tx, int64_t first, int days, int64_t *ret);

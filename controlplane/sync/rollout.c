@@ -1,0 +1,306 @@
+/* rollout — rows under one lock; waiting on one condition that every `applied` signals. */
+#include "controlplane/sync/rollout.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/map.h"
+#include "common/base/mem.h"
+
+struct rollout {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    struct map *by_id;
+    struct rollout_plane **planes; /* in the order they became known */
+    size_t count, cap;
+    char lineage[ROLLOUT_TEXT_MAX];
+    uint64_t newest;
+};
+
+struct rollout *rollout_new(void)
+{
+    struct rollout *r = mem_zalloc(sizeof(*r));
+    if (!r)
+        return NULL;
+    r->by_id = map_new();
+    if (!r->by_id) {
+        mem_free(r);
+        return NULL;
+    }
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->moved, &attr);
+    pthread_condattr_destroy(&attr);
+    return r;
+}
+
+void rollout_free(struct rollout *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->count; i++)
+        mem_free(r->planes[i]);
+    mem_free(r->planes);
+    map_free(r->by_id);
+    pthread_cond_destroy(&r->moved);
+    pthread_mutex_destroy(&r->lock);
+    mem_free(r);
+}
+
+static void copy_text(char out[static ROLLOUT_TEXT_MAX], struct slice s)
+{
+    struct slice cut = slice_first(s, ROLLOUT_TEXT_MAX - 1);
+    if (cut.len > 0)
+        memcpy(out, cut.ptr, cut.len);
+    out[cut.len] = '\0';
+}
+
+static bool room(struct rollout *r)
+{
+    if (r->count < r->cap)
+        return true;
+    size_t cap = r->cap ? r->cap * 2 : 16;
+    struct rollout_plane **grown = mem_realloc(r->planes, cap * sizeof(*grown));
+    if (!grown)
+        return false;
+    r->planes = grown;
+    r->cap = cap;
+    return true;
+}
+
+static enum err add(struct rollout *r, const struct rollout_plane *row)
+{
+    if (r->count >= LIMIT_DATAPLANES)
+        return ERR_TOO_BIG;
+    struct rollout_plane *p = mem_alloc(sizeof(*p));
+    if (!p || !room(r)) {
+        mem_free(p);
+        return ERR_NOMEM;
+    }
+    *p = *row;
+    p->stirred = false;
+    enum err e = map_put(r->by_id, slice_str(p->id), p, NULL);
+    if (e != ERR_OK) {
+        mem_free(p);
+        return e;
+    }
+    r->planes[r->count++] = p;
+    return ERR_OK;
+}
+
+enum err rollout_put(struct rollout *r, const struct rollout_plane *row, bool *ret_cut)
+{
+    enum err e = ERR_OK;
+    *ret_cut = false;
+    pthread_mutex_lock(&r->lock);
+    struct rollout_plane *p = map_find(r->by_id, slice_str(row->id));
+    if (!p) {
+        e = add(r, row);
+    } else {
+        *ret_cut = row->removed && !p->removed;
+        memcpy(p->name, row->name, sizeof(p->name));
+        memcpy(p->pool, row->pool, sizeof(p->pool));
+        memcpy(p->pool_name, row->pool_name, sizeof(p->pool_name));
+        p->removed = row->removed;
+    }
+    pthread_cond_broadcast(&r->moved); /* a removed plane is waited for by nobody */
+    pthread_mutex_unlock(&r->lock);
+    return e;
+}
+
+bool rollout_find(struct rollout *r, struct slice id, struct rollout_plane *ret)
+{
+    pthread_mutex_lock(&r->lock);
+    const struct rollout_plane *p = map_find(r->by_id, id);
+    if (p)
+        *ret = *p;
+    pthread_mutex_unlock(&r->lock);
+    return p != NULL;
+}
+
+bool rollout_admit(struct rollout *r, struct slice id, char pool[static ROLLOUT_POOL_MAX])
+{
+    struct rollout_plane p;
+    if (!rollout_find(r, id, &p) || p.removed)
+        return false;
+    memcpy(pool, p.pool, ROLLOUT_POOL_MAX);
+    return true;
+}
+
+bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_POOL_MAX])
+{
+    bool found = false;
+    pthread_mutex_lock(&r->lock);
+    while (*at < r->count && !found) {
+        const struct rollout_plane *p = r->planes[(*at)++];
+        found = !p->removed;
+        for (size_t i = 0; i + 1 < *at && found; i++)
+            found = r->planes[i]->removed || strcmp(r->planes[i]->pool, p->pool) != 0;
+        if (found)
+            memcpy(pool, p->pool, ROLLOUT_POOL_MAX);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return found;
+}
+
+void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us, uint64_t mono_us)
+{
+    pthread_mutex_lock(&r->lock);
+    struct rollout_plane *p = map_find(r->by_id, id);
+    if (p) {
+        p->heard_at = wall_us;
+        p->heard_us = mono_us;
+        p->stirred = true;
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build)
+{
+    pthread_mutex_lock(&r->lock);
+    struct rollout_plane *p = map_find(r->by_id, id);
+    if (p) {
+        p->epoch = epoch;
+        copy_text(p->build, build);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, uint64_t version)
+{
+    pthread_mutex_lock(&r->lock);
+    struct rollout_plane *p = map_find(r->by_id, id);
+    if (p) {
+        copy_text(p->lineage, lineage);
+        p->version = version;
+        p->stirred = true;
+        pthread_cond_broadcast(&r->moved);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void rollout_newest(struct rollout *r, const char *lineage, uint64_t version)
+{
+    pthread_mutex_lock(&r->lock);
+    copy_text(r->lineage, slice_str(lineage));
+    r->newest = version;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool is_connected(const struct rollout_plane *p, uint64_t mono_us)
+{
+    if (p->removed || p->heard_us == 0)
+        return false;
+    return p->heard_us >= mono_us || mono_us - p->heard_us < (uint64_t)ROLLOUT_CONNECTED_MS * 1000;
+}
+
+static bool is_behind(const struct rollout *r, const struct rollout_plane *p, uint64_t version,
+                      uint64_t mono_us)
+{
+    return is_connected(p, mono_us) &&
+           (p->version < version || strcmp(p->lineage, r->lineage) != 0);
+}
+
+static size_t count_behind(const struct rollout *r, uint64_t version)
+{
+    uint64_t now = clock_mono_us();
+    size_t n = 0;
+    for (size_t i = 0; i < r->count; i++)
+        n += is_behind(r, r->planes[i], version, now);
+    return n;
+}
+
+static enum err name_behind(const struct rollout *r, uint64_t version, struct buf *behind)
+{
+    uint64_t now = clock_mono_us();
+    for (size_t i = 0; i < r->count; i++) {
+        if (!is_behind(r, r->planes[i], version, now))
+            continue;
+        enum err e = buf_printf(behind, "%s%s", behind->len ? "," : "", r->planes[i]->name);
+        if (e != ERR_OK)
+            return e;
+    }
+    return behind->len ? ERR_TIMEOUT : ERR_OK;
+}
+
+static struct timespec deadline_after(unsigned ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_nsec -= 1000000000;
+        t.tv_sec++;
+    }
+    return t;
+}
+
+enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms, struct buf *behind)
+{
+    struct timespec deadline = deadline_after(ms);
+    bool late = false;
+    enum err e = ERR_OK;
+
+    pthread_mutex_lock(&r->lock);
+    while (count_behind(r, version) > 0 && !late)
+        late = pthread_cond_timedwait(&r->moved, &r->lock, &deadline) != 0;
+    if (late)
+        e = name_behind(r, version, behind);
+    pthread_mutex_unlock(&r->lock);
+    return e;
+}
+
+static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p, uint64_t mono_us)
+{
+    char text[CLOCK_TEXT_MAX];
+    bool same = strcmp(p->lineage, r->lineage) == 0;
+    uint64_t version = same ? p->version : 0;
+    json_t *o = json_object();
+
+    json_set_text(o, "id", slice_str(p->id));
+    json_set_text(o, "name", slice_str(p->name));
+    json_set_text(o, "pool", slice_str(p->pool_name));
+    json_object_set_new(o, "connected", json_boolean(is_connected(p, mono_us)));
+    json_object_set_new(o, "version", json_integer((json_int_t)version));
+    json_object_set_new(o, "lag",
+                        json_integer((json_int_t)(r->newest > version ? r->newest - version : 0)));
+    json_object_set_new(o, "last_heard_at",
+                        p->heard_at ? json_from(clock_format(p->heard_at, text)) : json_null());
+    if (p->build[0])
+        json_set_text(o, "build", slice_str(p->build));
+    return o;
+}
+
+json_t *rollout_json(struct rollout *r, struct slice org, uint64_t mono_us)
+{
+    json_t *list = json_array();
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->count; i++)
+        if (!r->planes[i]->removed && slice_eq(slice_str(r->planes[i]->org), org))
+            json_array_append_new(list, plane_json(r, r->planes[i], mono_us));
+    json_t *tree = json_pack("{s:I, s:s, s:o}", "version", (json_int_t)r->newest, "lineage",
+                             r->lineage, "dataplanes", list);
+    pthread_mutex_unlock(&r->lock);
+    return tree;
+}
+
+bool rollout_take_stirred(struct rollout *r, size_t *at, struct rollout_plane *ret)
+{
+    bool found = false;
+    pthread_mutex_lock(&r->lock);
+    while (*at < r->count && !found) {
+        struct rollout_plane *p = r->planes[(*at)++];
+        found = p->stirred && !p->removed;
+        p->stirred = false;
+        if (found)
+            *ret = *p;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return found;
+}

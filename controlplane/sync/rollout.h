@@ -1,0 +1,69 @@
+/*
+ * rollout — who the data planes are, what each of them applies, and when it was last heard.
+ *
+ * Filled from the database by the follower (which planes exist, in which pool), and by the
+ * channel (what they say). It answers the tunnel's question whether a plane may come in,
+ * `?wait=applied`, and GET /rollout.
+ *
+ * A plane that was heard within ROLLOUT_CONNECTED_MS is connected: planes repeat what they
+ * apply every second. One that is not connected is waited for by nobody.
+ *
+ * Owns     its rows.
+ * Fails    ERR_TOO_BIG above LIMIT_DATAPLANES, ERR_NOMEM.
+ * Threads  any; nothing here blocks but rollout_wait.
+ */
+#pragma once
+
+#include "common/base/id.h"
+#include "common/base/json.h"
+
+#define ROLLOUT_CONNECTED_MS 3000 /* three repetitions */
+#define ROLLOUT_POOL_MAX 64
+#define ROLLOUT_TEXT_MAX 64
+
+struct rollout;
+
+struct rollout_plane {
+    char id[ID_MAX];
+    char org[ID_MAX];
+    char name[ROLLOUT_TEXT_MAX];
+    char pool[ROLLOUT_POOL_MAX]; /* its id: orgs may use the same name */
+    char pool_name[ROLLOUT_TEXT_MAX];
+    bool removed;
+    /* what it said */
+    char lineage[ROLLOUT_TEXT_MAX];
+    char build[ROLLOUT_TEXT_MAX];
+    uint64_t version;
+    uint64_t epoch;
+    int64_t heard_at;  /* wall; 0: never */
+    uint64_t heard_us; /* monotonic; 0: not since this control plane started */
+    bool stirred;      /* changed since rollout_take_stirred */
+};
+
+MUST_USE struct rollout *rollout_new(void);
+void rollout_free(struct rollout *r); /* NULL is fine; nobody may be waiting */
+
+/* Name, pool and removal as the database has them; what the plane said is only taken over for a
+ * plane not known yet. *ret_cut: it was there and has just been removed. */
+MUST_USE enum err rollout_put(struct rollout *r, const struct rollout_plane *row, bool *ret_cut);
+/* Known and not removed? */
+bool rollout_admit(struct rollout *r, struct slice id, char pool[static ROLLOUT_POOL_MAX]);
+/* A copy; false: unknown. */
+bool rollout_find(struct rollout *r, struct slice id, struct rollout_plane *ret);
+/* Every pool that has a plane, one after another: *at starts at 0. false: no more. */
+bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_POOL_MAX]);
+
+void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us, uint64_t mono_us);
+void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build);
+void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, uint64_t version);
+
+/* The newest version there is; wakes nobody, planes have to say it first. */
+void rollout_newest(struct rollout *r, const char *lineage, uint64_t version);
+/* Waits until every connected plane of any pool applies `version`. ERR_OK: all do. ERR_TIMEOUT:
+ * behind receives the names of those that do not, comma-separated. */
+MUST_USE enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms,
+                               struct buf *behind);
+/* {"version","lineage","dataplanes":[…]} of one org; NULL: out of memory. */
+MUST_USE json_t *rollout_json(struct rollout *r, struct slice org, uint64_t mono_us);
+/* The next row that changed since it was last taken; *at starts at 0. */
+bool rollout_take_stirred(struct rollout *r, size_t *at, struct rollout_plane *ret);

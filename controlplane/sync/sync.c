@@ -1,0 +1,199 @@
+/* sync — wiring; the order is the content. */
+#include "controlplane/sync/sync.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/secret.h"
+#include "common/net/tls.h"
+#include "controlplane/store/store_secret.h"
+#include "controlplane/sync/channel.h"
+#include "controlplane/sync/follow.h"
+
+static const struct log_ctx sync_log = {.component = "sync"};
+
+struct sync {
+    struct enrolment *enrolment;
+    struct image *image;
+    struct rollout *rollout;
+    struct publish *publish;
+    struct follow *follow;
+    struct channel channel;
+    struct tls_context *tls;
+    struct bus_hub *hub;
+    pthread_mutex_t lock; /* of hub, against the follower that cuts planes */
+};
+
+/* Called by the follower: in its first look there is no hub yet, and nobody to cut. */
+static void on_removed(void *arg, struct slice plane_id)
+{
+    struct sync *s = arg;
+    pthread_mutex_lock(&s->lock);
+    if (s->hub)
+        bus_hub_cut(s->hub, plane_id);
+    pthread_mutex_unlock(&s->lock);
+    log_info(&sync_log, "plane_removed", "id=%.*s", SLICE_ARG(plane_id));
+}
+
+static bool admit(void *arg, struct slice plane_id, char pool[static 64])
+{
+    struct sync *s = arg;
+    return rollout_admit(s->rollout, plane_id, pool);
+}
+
+static void handle(void *arg, struct slice plane_id, struct slice request, struct buf *reply)
+{
+    struct sync *s = arg;
+    channel_handle(&s->channel, plane_id, request, reply);
+}
+
+/* What the settings object carries must exist before it is compiled. */
+static enum err make_settings(const struct sync_config *c)
+{
+    static const char *const names[] = {"key_hmac", "session_seal"};
+    TX_AUTO struct tx tx = {0};
+    enum err e = tx_begin(c->db, TX_EVERY_ORG, &tx);
+    for (size_t i = 0; i < ARRAY_LEN(names) && e == ERR_OK; i++) {
+        struct buf value;
+        buf_init(&value, 256);
+        e = store_installation_make(&tx, c->seal, names[i], SEAL_MASTER_LEN, &value, NULL);
+        if (value.data)
+            secret_wipe(value.data, value.cap);
+        buf_fini(&value);
+    }
+    return e == ERR_OK ? tx_commit(&tx) : e;
+}
+
+static enum err open_policy(struct sync *s, const struct sync_config *c)
+{
+    s->image = image_new();
+    s->rollout = rollout_new();
+    if (!s->image || !s->rollout)
+        return ERR_NOMEM;
+    enum err e = publish_start(s->image, s->rollout, &s->publish);
+    if (e != ERR_OK)
+        return e;
+    const struct follow_config f = {.direct_url = c->direct_url,
+                                    .seal = c->seal,
+                                    .image = s->image,
+                                    .rollout = s->rollout,
+                                    .publish = s->publish,
+                                    .on_removed = on_removed,
+                                    .arg = s};
+    return follow_start(&f, &s->follow);
+}
+
+static enum err open_tls(struct sync *s, const struct sync_config *c)
+{
+    char ca[512], cert[512], key[512];
+    snprintf(ca, sizeof(ca), "%s/channel-ca.crt", c->state_dir);
+    snprintf(cert, sizeof(cert), "%s/channel.crt", c->state_dir);
+    snprintf(key, sizeof(key), "%s/channel.key", c->state_dir);
+    enum err e = enrolment_write_server(s->enrolment, ca, cert, key);
+    const struct tls_server_config t = {
+        .cert_file = cert, .key_file = key, .client_ca_file = ca, .only_13 = true};
+    return e == ERR_OK ? tls_server_new(&t, &s->tls) : e;
+}
+
+static enum err open_hub(struct sync *s, const struct sync_config *c)
+{
+    const struct bus_hub_config h = {.push_at = c->push_at,
+                                     .request_at = c->request_at,
+                                     .tls = s->tls,
+                                     .threads = c->threads,
+                                     .admit = admit,
+                                     .handle = handle,
+                                     .arg = s};
+    struct bus_hub *hub = NULL;
+    enum err e = bus_hub_open(&h, &hub);
+    if (e != ERR_OK)
+        return e;
+    pthread_mutex_lock(&s->lock);
+    s->hub = hub;
+    pthread_mutex_unlock(&s->lock);
+    publish_to(s->publish, hub);
+    return ERR_OK;
+}
+
+static enum err open_parts(struct sync *s, const struct sync_config *c, const char **part)
+{
+    *part = "settings";
+    enum err e = make_settings(c);
+    if (e == ERR_OK) {
+        *part = "authority";
+        e = enrolment_open(c->db, c->seal, &s->enrolment);
+    }
+    if (e == ERR_OK) {
+        *part = "policy";
+        e = open_policy(s, c);
+    }
+    if (e == ERR_OK) {
+        *part = "certificate";
+        e = open_tls(s, c);
+    }
+    if (e == ERR_OK) {
+        *part = "channel";
+        s->channel = (struct channel){
+            .db = c->db, .image = s->image, .rollout = s->rollout, .enrolment = s->enrolment};
+        e = open_hub(s, c);
+    }
+    return e;
+}
+
+enum err sync_open(const struct sync_config *c, struct sync **ret)
+{
+    const char *part = "";
+    struct sync *s = mem_zalloc(sizeof(*s));
+    if (!s)
+        return ERR_NOMEM;
+    pthread_mutex_init(&s->lock, NULL);
+    enum err e = open_parts(s, c, &part);
+    if (e != ERR_OK) {
+        log_error(&sync_log, "start_failed", "part=%s error=%s", part, err_name(e));
+        sync_close(&s);
+        return e;
+    }
+    *ret = s;
+    return ERR_OK;
+}
+
+void sync_close(struct sync **ref)
+{
+    struct sync *s = *ref;
+    if (!s)
+        return;
+    *ref = NULL;
+    follow_stop(&s->follow);
+    if (s->publish)
+        publish_to(s->publish, NULL);
+    bus_hub_close(&s->hub);
+    publish_stop(&s->publish);
+    tls_drop(s->tls);
+    enrolment_close(&s->enrolment);
+    rollout_free(s->rollout);
+    image_free(s->image);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+}
+
+struct enrolment *sync_enrolment(struct sync *s)
+{
+    return s->enrolment;
+}
+
+struct rollout *sync_rollout(struct sync *s)
+{
+    return s->rollout;
+}
+
+uint16_t sync_push_port(const struct sync *s)
+{
+    return bus_hub_push_port(s->hub);
+}
+
+uint16_t sync_request_port(const struct sync *s)
+{
+    return bus_hub_request_port(s->hub);
+}
