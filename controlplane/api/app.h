@@ -6,20 +6,25 @@
  */
 #pragma once
 
+#include "common/base/id.h"
 #include "common/base/metric.h"
 #include "common/base/seal.h"
 #include "common/base/secret.h"
 #include "controlplane/store/db.h"
 
-struct sync; /* controlplane/sync/sync.h */
+struct enrolment; /* controlplane/sync/enrolment.h */
+struct rollout;   /* controlplane/sync/rollout.h */
+struct sync;      /* controlplane/sync/sync.h */
 
 struct app {
     struct db *db;
     const struct seal *seal;
-    char org_id[40];            /* the default org */
-    struct secret *key_hmac;    /* installation key under which virtual keys are digested */
-    struct secret *token_hmac;  /* and the one for admin tokens */
-    struct sync *sync;          /* NULL: no channel (tests of the API alone) */
-    struct metric_set *metrics; /* rows of api/api_metrics.h */
-    _Atomic bool draining;
+    char org_id[ID_MAX];         /* the default org */
+    struct secret *key_hmac;     /* installation key under which virtual keys are digested */
+    struct secret *token_hmac;   /* and the one for admin tokens */
+    struct rollout *rollout;     /* NULL as sync */
+    struct enrolment *enrolment; /* NULL: no plane can be given a token */
+    struct sync *sync;           /* NULL: no channel (tests of the API alone) */
+    struct metric_set *metrics;  /* rows of api/api_metrics.h */
+    _Atomic bool draining;       /* SIGTERM came: /readyz says so */
 };

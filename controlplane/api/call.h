@@ -19,11 +19,11 @@
 
 /* who is asking, for audit */
 struct actor {
-    char id[40]; /* of the admin token */
+    char id[ID_MAX]; /* of the admin token */
     char name[80];
     enum role role;
     const char *role_name;
-    char org_id[40];
+    char org_id[ID_MAX];
     char source[64]; /* address without port */
 };
 
@@ -59,6 +59,9 @@ struct call {
     struct slice body_bytes; /* as sent */
     json_t *body;            /* NULL where the method has none */
     char request_id[40];
+
+    struct buf text; /* what the slices above were decoded into */
+    bool waits;      /* ?wait=applied */
 
     /* the answer */
     unsigned status;

@@ -8,12 +8,13 @@
  */
 #pragma once
 
+#include "common/base/id.h"
 #include "common/base/seal.h"
 #include "common/base/secret.h"
 #include "controlplane/store/tx.h"
 
 struct boot {
-    char org_id[40];
+    char org_id[ID_MAX];
     struct secret *key_hmac;   /* for virtual keys; planes get it with policy */
     struct secret *token_hmac; /* for admin tokens; stays here */
 };

@@ -7,12 +7,13 @@
 #pragma once
 
 #include "common/base/digest.h"
+#include "common/base/id.h"
 #include "controlplane/domain/role.h"
 #include "controlplane/store/tx.h"
 
 struct admin_token {
-    char id[40];
-    char org_id[40];
+    char id[ID_MAX];
+    char org_id[ID_MAX];
     char name[80];
     enum role role;
 };

@@ -11,13 +11,14 @@
  */
 #pragma once
 
+#include "common/base/id.h"
 #include "common/base/json.h"
 #include "controlplane/store/tx.h"
 
 struct write {
     struct tx tx;
     uint64_t version; /* the one this write makes */
-    char org_id[40];
+    char org_id[ID_MAX];
 };
 
 MUST_USE enum err write_begin(struct db *db, struct slice org_id, struct write *ret);

@@ -1,0 +1,28 @@
+/*
+ * admin_auth — who is asking: a bearer token, found by its keyed digest.
+ *
+ * Ten failed sign-ins a minute from one source, then each further one must wait, twice as long
+ * every time, up to five minutes. While a source waits, its unknown tokens are refused without
+ * a look into the database; a token that was seen to be good in the last minutes still passes,
+ * so that somebody else's typing errors on the same host lock nobody out.
+ *
+ * Owns     its tables of sources and of recently good tokens, both bounded.
+ * Threads  any.
+ */
+#pragma once
+
+#include "common/base/digest.h"
+#include "controlplane/api/call.h"
+
+struct admin_auth;
+
+MUST_USE struct admin_auth *admin_auth_new(const struct secret *token_hmac);
+void admin_auth_free(struct admin_auth *a);
+
+/* Fills c->actor (its source is set already). ERR_OK; ERR_DENIED: 401 or 429 was answered;
+ * others: the database. */
+MUST_USE enum err admin_auth_check(struct admin_auth *a, struct call *c, struct slice header,
+                                   uint64_t now_us);
+
+/* The digest under which a token is stored. */
+void admin_auth_digest(const struct secret *token_hmac, struct slice token, struct digest *ret);

@@ -1,0 +1,56 @@
+/*
+ * api_audit — records carry what is needed to verify them elsewhere (store_audit.h says how).
+ */
+#include "controlplane/api/api_audit.h"
+
+#include "controlplane/api/cursor.h"
+#include "controlplane/store/store_audit.h"
+
+static enum err answer_page(struct call *c, json_t *items, size_t limit)
+{
+    json_t *next = json_null();
+    size_t found = json_array_size(items);
+    if (found > limit) {
+        char cursor[CURSOR_TEXT_MAX];
+        const json_t *last = json_array_get(items, limit - 1);
+        int64_t seq = json_integer_value(json_object_get(last, "seq"));
+        next = json_from(cursor_format(seq, "audit", cursor));
+        json_array_remove(items, found - 1);
+    }
+    json_t *page = json_pack("{s:o,s:o}", "items", items, "next", next);
+    return call_answer(c, 200, &page);
+}
+
+enum err api_audit_list(struct call *c)
+{
+    uint64_t limit = 0;
+    int64_t after = 0;
+    char tag[ID_MAX];
+    if (call_query_number(c, "limit", 1, CURSOR_LIMIT_MOST, CURSOR_LIMIT_USUAL, &limit) != ERR_OK)
+        return ERR_OK;
+    struct slice cursor = call_query(c, "cursor");
+    if (cursor.ptr != NULL && cursor_parse(cursor, &after, tag) != ERR_OK)
+        return call_problem(c, 400, "bad_cursor", "?cursor= is not one that we gave");
+    TX_AUTO struct tx tx = {0};
+    json_t *items = NULL;
+    enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
+    if (e == ERR_OK)
+        e = store_audit_page(&tx, after, (size_t)limit, call_query(c, "object"), &items);
+    return e == ERR_OK ? answer_page(c, items, (size_t)limit) : e;
+}
+
+enum err api_audit_verify(struct call *c)
+{
+    TX_AUTO struct tx tx = {0};
+    int64_t count = 0, broken = 0;
+    struct slice org = slice_str(c->actor.org_id);
+    enum err e = tx_begin(c->app->db, org, &tx);
+    if (e == ERR_OK)
+        e = store_audit_verify(&tx, org, &count, &broken);
+    if (e != ERR_OK)
+        return e;
+    json_t *t = json_pack("{s:b,s:I}", "intact", broken == 0, "records", (json_int_t)count);
+    if (broken != 0)
+        json_object_set_new(t, "first_broken", json_integer(broken));
+    return call_answer(c, 200, &t);
+}

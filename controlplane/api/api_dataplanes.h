@@ -1,0 +1,9 @@
+/*
+ * api_dataplanes — a new plane's one-time token, shown once.
+ */
+#pragma once
+
+#include "controlplane/api/change.h"
+
+enum err api_dataplanes_token(struct change *x); /* object_hook */
+enum err api_dataplanes_renew(struct call *c);   /* another token for one that lost its own */

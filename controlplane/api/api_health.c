@@ -1,0 +1,39 @@
+/*
+ * api_health — alive: this thread answered. Ready: not draining, and the database answers.
+ */
+#include "controlplane/api/api_health.h"
+
+#include "controlplane/store/store_write.h"
+
+enum err api_health_live(struct call *c)
+{
+    json_t *t = json_pack("{s:s}", "status", "ok");
+    return call_answer(c, 200, &t);
+}
+
+enum err api_health_ready(struct call *c)
+{
+    const char *status = "ready";
+    uint64_t version = 0;
+    if (c->app->draining) {
+        status = "draining";
+    } else {
+        TX_AUTO struct tx tx = {0};
+        enum err e = tx_begin(c->app->db, slice_str(c->app->org_id), &tx);
+        if (e == ERR_OK)
+            e = store_policy_head(&tx, &version, NULL);
+        if (e != ERR_OK)
+            status = "database away";
+    }
+    json_t *t = json_pack("{s:s}", "status", status);
+    return call_answer(c, strcmp(status, "ready") == 0 ? 200 : 503, &t);
+}
+
+enum err api_health_metrics(struct call *c)
+{
+    struct metric_set *sets[] = {c->app->metrics};
+    buf_clear(&c->answer);
+    c->status = 200;
+    c->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return metric_render(sets, 1, &c->answer);
+}

@@ -1,0 +1,103 @@
+/*
+ * api_keys — a key's text exists in one answer and nowhere else: what is stored is its digest.
+ */
+#include "controlplane/api/api_keys.h"
+
+#include <stdio.h>
+
+#include "common/base/secret.h"
+#include "common/wire/keyprint.h"
+
+static void set_digest(json_t *spec, const struct digest *d, const char *kind)
+{
+    char hex[DIGEST_HEX_MAX];
+    digest_hex(slice_of(d->bytes, DIGEST_LEN), hex);
+    json_object_set_new(spec, "digest", json_string(hex));
+    json_object_set_new(spec, "digest_kind", json_string(kind));
+}
+
+/* Makes a fresh key for x->now and puts it into the answer. */
+static void make_fresh(struct change *x)
+{
+    char key[KEYPRINT_KEY_LEN + 1];
+    struct digest d;
+    struct slice text = slice_of(key, KEYPRINT_KEY_LEN);
+    keyprint_make(key);
+    keyprint_hmac(secret_reveal(x->c->app->key_hmac), text, &d);
+    set_digest(x->now.spec, &d, "hmac");
+    json_object_set_new(x->now.spec, "public_part", json_from(keyprint_public_part(text)));
+    if (x->now.name[0] == '\0')
+        snprintf(x->now.name, sizeof(x->now.name), "gh-%.*s",
+                 SLICE_ARG(keyprint_public_part(text)));
+    x->extra = json_object();
+    json_object_set_new(x->extra, "key", json_from(text));
+    secret_wipe(key, sizeof(key));
+}
+
+enum err api_keys_make(struct change *x)
+{
+    if (json_object_get(x->now.spec, "digest") == NULL)
+        make_fresh(x);
+    else if (x->now.name[0] == '\0')
+        snprintf(x->now.name, sizeof(x->now.name), "imported");
+    return ERR_OK;
+}
+
+/* One flag of the stored document; nothing happens where it stands so already. */
+static enum err set_flag(struct call *c, const char *action, const char *flag, bool value)
+{
+    CHANGE_AUTO struct change x;
+    change_init(&x, c);
+    enum err e = change_begin(&x);
+    if (e == ERR_OK)
+        e = change_load(&x);
+    if (e != ERR_OK)
+        return change_result(e);
+    if (json_is_true(json_object_get(x.old.spec, flag)) == value)
+        return change_nothing(&x, 200);
+    x.now = x.old;
+    x.now.spec = json_deep_copy(x.old.spec);
+    json_object_set_new(x.now.spec, flag, json_boolean(value));
+    e = change_store(&x);
+    if (e == ERR_OK)
+        e = change_end(&x, action, 200);
+    return change_result(e);
+}
+
+enum err api_keys_revoke(struct call *c)
+{
+    return set_flag(c, "revoke", "revoked", true);
+}
+
+enum err api_keys_block(struct call *c)
+{
+    return set_flag(c, "block", "blocked", true);
+}
+
+enum err api_keys_unblock(struct call *c)
+{
+    return set_flag(c, "unblock", "blocked", false);
+}
+
+/* The same key object with a new text: who holds the old one is out with this version. */
+enum err api_keys_rotate(struct call *c)
+{
+    CHANGE_AUTO struct change x;
+    change_init(&x, c);
+    enum err e = change_begin(&x);
+    if (e == ERR_OK)
+        e = change_load(&x);
+    if (e == ERR_OK && json_is_true(json_object_get(x.old.spec, "revoked"))) {
+        e = call_problem(c, 409, "key_revoked", "a revoked key stays revoked: create another");
+        return e;
+    }
+    if (e != ERR_OK)
+        return change_result(e);
+    x.now = x.old;
+    x.now.spec = json_deep_copy(x.old.spec);
+    make_fresh(&x);
+    e = change_store(&x);
+    if (e == ERR_OK)
+        e = change_end(&x, "rotate", 200);
+    return change_result(e);
+}

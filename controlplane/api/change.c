@@ -1,0 +1,340 @@
+/*
+ * change — the story of a write. What is special about a noun comes in between the steps.
+ */
+#include "controlplane/api/change.h"
+
+#include <stdio.h>
+
+#include "common/base/secret.h"
+#include "controlplane/api/etag.h"
+#include "controlplane/api/object_view.h"
+#include "controlplane/store/store_secret.h"
+
+static enum err find_reference(void *arg, const struct noun *n, struct slice name_or_id,
+                               char *ret_id, json_t **ret_spec)
+{
+    struct change *x = arg;
+    OBJECT_AUTO struct object o = {0};
+    enum err e = store_object_get(&x->w.tx, n, name_or_id, false, &o);
+    if (e != ERR_OK)
+        return e;
+    snprintf(ret_id, ID_MAX, "%s", o.id);
+    if (ret_spec != NULL)
+        *ret_spec = json_incref(o.spec);
+    return ERR_OK;
+}
+
+void change_init(struct change *x, struct call *c)
+{
+    *x = (struct change){.c = c, .n = c->noun};
+    x->lookup = (struct lookup){.find = find_reference, .arg = x};
+    x->reading = (struct reading){.lookup = &x->lookup, .is_owner = c->actor.role == ROLE_OWNER};
+}
+
+void change_fini(struct change *x)
+{
+    write_cancel(&x->w);
+    reading_fini(&x->reading);
+    noun_secrets_fini(&x->secrets);
+    object_fini(&x->old);
+    object_fini(&x->now);
+    json_decref(x->before);
+    json_decref(x->after);
+    json_decref(x->extra);
+}
+
+enum err change_result(enum err e)
+{
+    return e == ERR_CANCELLED ? ERR_OK : e;
+}
+
+/* The answer stands: what was begun goes back. */
+static enum err answered(struct change *x, enum err e)
+{
+    write_cancel(&x->w);
+    return e == ERR_OK ? ERR_CANCELLED : e;
+}
+
+static enum err answer_again(struct change *x)
+{
+    struct call *c = x->c;
+    unsigned status = 0;
+    buf_clear(&c->answer);
+    enum err e =
+        store_idempotency_find(&x->w.tx, c->app->seal, &x->idempotency, &status, &c->answer);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e == ERR_CONFLICT)
+        return answered(x, call_problem(c, 422, "idempotency_key_reused",
+                                        "this Idempotency-Key came with another request"));
+    if (e != ERR_OK)
+        return e;
+    c->status = status;
+    call_header(c, "idempotent-replay", "true");
+    return answered(x, ERR_OK);
+}
+
+static void read_idempotency(struct change *x)
+{
+    const struct call *c = x->c;
+    if (c->idempotency_key.ptr == NULL || !slice_eq(c->method, SLICE("POST")))
+        return;
+    const struct slice parts[] = {c->method, c->path, c->body_bytes};
+    x->keeps_answer = true;
+    x->idempotency = (struct idempotency){.org_id = slice_str(c->actor.org_id),
+                                          .actor = slice_str(c->actor.id),
+                                          .key = c->idempotency_key};
+    digest_sha256_parts(parts, ARRAY_LEN(parts), &x->idempotency.request);
+}
+
+enum err change_begin(struct change *x)
+{
+    enum err e = write_begin(x->c->app->db, slice_str(x->c->actor.org_id), &x->w);
+    if (e != ERR_OK)
+        return e;
+    read_idempotency(x);
+    return x->keeps_answer ? answer_again(x) : ERR_OK;
+}
+
+enum err change_load(struct change *x)
+{
+    struct call *c = x->c;
+    enum err e = store_object_get(&x->w.tx, x->n, c->params[0], true, &x->old);
+    if (e == ERR_NOT_FOUND)
+        return answered(x, call_problem(c, 404, "not_found", "no such %s", x->n->name));
+    if (e == ERR_EXHAUSTED)
+        return answered(x, call_problem(c, 409, "ambiguous_name",
+                                        "several %ss have this name: use an id", x->n->name));
+    if (e != ERR_OK)
+        return e;
+    x->has_old = true;
+    if (!etag_matches(c->if_match, x->old.revision)) {
+        call_header(c, "etag", "\"%llu\"", (unsigned long long)x->old.revision);
+        return answered(x, call_problem(c, 412, "revision_mismatch",
+                                        "it is at revision %llu, not at the one of If-Match",
+                                        (unsigned long long)x->old.revision));
+    }
+    return object_view(&x->w.tx, x->n, &x->old, &x->before);
+}
+
+/* ---- the document ---- */
+
+/* Takes out what is ours; a client may repeat it as it was, and nothing else. */
+static json_t *without_ours(struct change *x, const json_t *body)
+{
+    json_t *rest = json_object();
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)body, name, value)
+    {
+        if (!object_view_is_ours(x->n, name)) {
+            if (strcmp(name, "name") != 0)
+                json_object_set(rest, name, value);
+            continue;
+        }
+        char pointer[80];
+        snprintf(pointer, sizeof(pointer), "/%s", name);
+        if (!json_equal(value, json_object_get(x->before, name)))
+            reading_problem(&x->reading, pointer, "is read-only");
+    }
+    return rest;
+}
+
+static void keep_name(struct change *x, struct slice name)
+{
+    snprintf(x->now.name, sizeof(x->now.name), "%.*s", SLICE_ARG(name));
+}
+
+static void read_name(struct change *x, const json_t *body)
+{
+    const json_t *given = json_object_get(body, "name");
+    if ((x->n->flags & NOUN_UNNAMED) != 0)
+        return;
+    if (given == NULL || json_is_null(given)) {
+        if (x->has_old && (x->n->flags & NOUN_NAME_REPEATS) != 0)
+            keep_name(x, slice_str(x->old.name));
+        else if ((x->n->flags & NOUN_NAME_REPEATS) == 0)
+            reading_problem(&x->reading, "/name", "is required");
+        return;
+    }
+    if (!json_is_string(given)) {
+        reading_problem(&x->reading, "/name", "must be a string");
+        return;
+    }
+    struct slice name = slice_of(json_string_value(given), json_string_length(given));
+    const char *wrong = x->n->name_rule != NULL ? x->n->name_rule(name) : noun_label_rule(name);
+    if (wrong == NULL && x->has_old && x->n->always != NULL &&
+        strcmp(x->old.name, x->n->always) == 0 && !slice_eq(name, slice_str(x->old.name)))
+        wrong = "always has this name";
+    if (wrong != NULL)
+        reading_problem(&x->reading, "/name", "%s", wrong);
+    else
+        keep_name(x, name);
+}
+
+static enum err refuse_document(struct change *x)
+{
+    json_t *extra = json_object();
+    json_object_set(extra, "errors", x->reading.problems);
+    return answered(x, call_problem_with(x->c, 422, "invalid_document", &extra,
+                                         "the document does not fit: see errors"));
+}
+
+static enum err check_name_free(struct change *x)
+{
+    bool living = false, taken = false;
+    if ((x->n->flags & (NOUN_UNNAMED | NOUN_NAME_REPEATS)) != 0)
+        return ERR_OK;
+    enum err e =
+        store_object_name_taken(&x->w.tx, x->n, slice_str(x->now.name), x->old.id, &living, &taken);
+    if (e != ERR_OK || !taken)
+        return e;
+    return answered(
+        x, living ? call_problem(x->c, 409, "name_taken", "another %s has this name", x->n->name)
+                  : call_problem(x->c, 409, "name_reserved",
+                                 "a deleted %s had this name: it is free again after %d days",
+                                 x->n->name, OBJECT_RESERVED_DAYS));
+}
+
+static void judge(struct change *x, const json_t *body)
+{
+    struct reading *r = &x->reading;
+    const json_t *old = x->has_old ? x->old.spec : NULL;
+    JSON_AUTO json_t *rest = without_ours(x, body);
+    r->creating = !x->has_old;
+    read_name(x, body);
+    x->now.spec = field_read(r, x->n->fields, rest, old, "");
+    if (x->now.spec == NULL)
+        r->failed = ERR_NOMEM;
+    if (r->failed == ERR_OK && x->n->check != NULL)
+        x->n->check(r, old, x->now.spec);
+    if (r->failed == ERR_OK && json_array_size(r->problems) == 0)
+        noun_settle(r, x->n, old, x->now.spec, &x->secrets);
+}
+
+enum err change_document(struct change *x, const json_t *body)
+{
+    if (!json_is_object(body)) {
+        reading_problem(&x->reading, "", "must be an object");
+        return refuse_document(x);
+    }
+    snprintf(x->now.org_id, sizeof(x->now.org_id), "%s", x->c->actor.org_id);
+    if (x->has_old)
+        snprintf(x->now.id, sizeof(x->now.id), "%s", x->old.id);
+    else
+        id_new(x->n->id_prefix, x->now.id);
+    judge(x, body);
+    if (x->reading.failed != ERR_OK)
+        return x->reading.failed;
+    if (json_array_size(x->reading.problems) > 0)
+        return refuse_document(x);
+    return check_name_free(x);
+}
+
+/* ---- storing ---- */
+
+static enum err store_secrets(struct change *x)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < x->secrets.count && e == ERR_OK; i++) {
+        const struct noun_secret *s = &x->secrets.rows[i];
+        struct slice owner = slice_str(x->now.id), slot = slice_str(s->slot);
+        if (s->drop)
+            e = store_secret_drop(&x->w.tx, owner, slot);
+        else
+            e = store_secret_put(&x->w.tx, x->c->app->seal, slice_str(x->now.org_id), owner, slot,
+                                 s->value);
+    }
+    return e;
+}
+
+/* What the schema itself refused; names of constraints are ours. */
+static enum err refused_by_schema(struct change *x, enum err e)
+{
+    struct call *c = x->c;
+    if (e == ERR_EXISTS && strcmp(x->w.tx.error.constraint, "keys_digest") == 0)
+        return answered(x, call_problem(c, 409, "digest_taken", "a key with this digest exists"));
+    if (e == ERR_EXISTS)
+        return answered(x,
+                        call_problem(c, 409, "name_taken", "another %s has this name", x->n->name));
+    if (e == ERR_CONFLICT || e == ERR_INVALID)
+        return answered(x, call_problem(c, 422, "invalid_document",
+                                        "the database refused the document (%s)",
+                                        x->w.tx.error.constraint));
+    return e;
+}
+
+enum err change_store(struct change *x)
+{
+    struct tx *tx = &x->w.tx;
+    enum err e = x->has_old ? store_object_update(tx, x->n, &x->now)
+                            : store_object_insert(tx, x->n, &x->now);
+    if (e == ERR_EXISTS || e == ERR_CONFLICT || e == ERR_INVALID)
+        return refused_by_schema(x, e);
+    if (e == ERR_OK)
+        e = store_links_put(tx, x->n, &x->now);
+    if (e == ERR_OK)
+        e = store_secrets(x);
+    if (e == ERR_OK)
+        e = write_change(&x->w, x->n->kind, slice_str(x->now.id), false);
+    return e;
+}
+
+static enum err write_record(struct change *x, const char *action)
+{
+    const struct object *o = x->now.id[0] != '\0' ? &x->now : &x->old;
+    struct audit_entry entry = {
+        .actor = x->c->actor.name,
+        .actor_role = role_name(x->c->actor.role),
+        .source = x->c->actor.source,
+        .action = action,
+        .noun = x->n->name,
+        .object_id = o->id,
+        .object_name = o->name,
+        .before = x->before,
+        .after = x->after,
+    };
+    return write_audit(&x->w, &entry);
+}
+
+static enum err answer_with(struct change *x, unsigned status, const struct object *o, json_t *view)
+{
+    struct call *c = x->c;
+    json_t *tree = json_copy(view);
+    if (x->extra != NULL)
+        json_object_update(tree, x->extra);
+    call_header(c, "etag", "\"%llu\"", (unsigned long long)o->revision);
+    if (status == 201)
+        call_header(c, "location", "/admin/v1/%s/%s", x->n->plural, o->id);
+    return call_answer(c, status, &tree);
+}
+
+enum err change_end(struct change *x, const char *action, unsigned status)
+{
+    enum err e = ERR_OK;
+    if (x->now.id[0] != '\0')
+        e = object_view(&x->w.tx, x->n, &x->now, &x->after);
+    if (e == ERR_OK)
+        e = write_record(x, action);
+    if (e == ERR_OK && x->after != NULL)
+        e = answer_with(x, status, &x->now, x->after);
+    if (e == ERR_OK && x->keeps_answer)
+        e = store_idempotency_put(&x->w.tx, x->c->app->seal, &x->idempotency, status,
+                                  buf_slice(&x->c->answer));
+    if (e == ERR_OK)
+        e = write_commit(&x->w);
+    if (e != ERR_OK)
+        return e;
+    x->c->status = status;
+    x->c->version = x->w.version;
+    return ERR_OK;
+}
+
+enum err change_nothing(struct change *x, unsigned status)
+{
+    enum err e = answer_with(x, status, &x->old, x->before);
+    if (e == ERR_OK)
+        x->c->version = x->w.version - 1; /* the newest there is: this turn is given back */
+    write_cancel(&x->w);
+    return e;
+}

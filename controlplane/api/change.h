@@ -1,0 +1,54 @@
+/*
+ * change — one write of one object from beginning to end: its turn, what stood before, the new
+ * document judged and settled, row, links, secrets, change log, audit and kept answer, commit.
+ *
+ * api_object, api_keys and api_dataplanes are short because this is one story:
+ *   change_begin → change_load (not on create) → change_document → change_store → change_end
+ * A step that has answered with a problem returns ERR_CANCELLED; change_result turns that into
+ * ERR_OK for the door and rolls back.
+ *
+ * Owns     its transaction, trees and secrets; change_fini ends what is open.
+ * Threads  one job thread.
+ */
+#pragma once
+
+#include "controlplane/api/call.h"
+#include "controlplane/store/store_idempotency.h"
+#include "controlplane/store/store_object.h"
+#include "controlplane/store/store_write.h"
+
+struct change {
+    struct call *c;
+    const struct noun *n;
+    struct write w;
+    struct lookup lookup;
+    struct reading reading;
+    bool has_old;
+    struct object old;
+    struct object now;
+    json_t *before; /* as shown to administrators, for audit */
+    json_t *after;
+    json_t *extra; /* members that only this answer has: a new key */
+    struct noun_secrets secrets;
+    bool keeps_answer; /* an Idempotency-Key came */
+    struct idempotency idempotency;
+};
+
+void change_init(struct change *x, struct call *c);
+void change_fini(struct change *x);
+#define CHANGE_AUTO __attribute__((cleanup(change_fini)))
+
+/* Takes the turn. A POST that was answered before is answered again: ERR_CANCELLED. */
+MUST_USE enum err change_begin(struct change *x);
+/* The object the path names, and If-Match. */
+MUST_USE enum err change_load(struct change *x);
+/* Reads `body` (a whole document) into x->now. */
+MUST_USE enum err change_document(struct change *x, const json_t *body);
+/* Row, links, secrets, change log. */
+MUST_USE enum err change_store(struct change *x);
+/* Audit, the answer (`status`), the kept answer, commit. action: create, replace, patch, … */
+MUST_USE enum err change_end(struct change *x, const char *action, unsigned status);
+/* Nothing differs: answers with what stands, makes no version. */
+MUST_USE enum err change_nothing(struct change *x, unsigned status);
+/* For the door: a problem that was answered is no error. */
+enum err change_result(enum err e);

@@ -1,0 +1,14 @@
+/*
+ * cursor — where a list goes on: the place of the last object shown, opaque to clients.
+ */
+#pragma once
+
+#include "common/base/id.h"
+#include "common/base/slice.h"
+
+#define CURSOR_LIMIT_USUAL 100
+#define CURSOR_LIMIT_MOST 1000
+#define CURSOR_TEXT_MAX 128
+
+struct slice cursor_format(int64_t at_us, const char *id, char out[static CURSOR_TEXT_MAX]);
+MUST_USE enum err cursor_parse(struct slice text, int64_t *ret_us, char id[static ID_MAX]);

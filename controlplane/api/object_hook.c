@@ -1,0 +1,21 @@
+/*
+ * object_hook — the rows.
+ */
+#include "controlplane/api/object_hook.h"
+
+#include "controlplane/api/api_dataplanes.h"
+#include "controlplane/api/api_keys.h"
+#include "controlplane/domain/nouns.h"
+
+static const struct object_hook hooks[] = {
+    {.noun = &noun_key, .before_insert = api_keys_make},
+    {.noun = &noun_dataplane, .after_insert = api_dataplanes_token},
+};
+
+const struct object_hook *object_hook_find(const struct noun *n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(hooks); i++)
+        if (hooks[i].noun == n)
+            return &hooks[i];
+    return NULL;
+}

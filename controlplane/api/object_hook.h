@@ -1,0 +1,17 @@
+/*
+ * object_hook — what creating some nouns does beyond storing a document: a row each.
+ *
+ * before_insert may complete x->now.spec, after_insert has the row; both may add members to
+ * x->extra, which the answer shows once. ERR_CANCELLED: a problem was answered.
+ */
+#pragma once
+
+#include "controlplane/api/change.h"
+
+struct object_hook {
+    const struct noun *noun;
+    enum err (*before_insert)(struct change *x);
+    enum err (*after_insert)(struct change *x);
+};
+
+const struct object_hook *object_hook_find(const struct noun *n); /* NULL: nothing special */

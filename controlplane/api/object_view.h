@@ -1,0 +1,17 @@
+/*
+ * object_view — how a stored object looks to an administrator: names for ids, times as text,
+ * nothing hidden, and what is not enforced yet said beside it.
+ *
+ * Threads  any, with a transaction of their own.
+ */
+#pragma once
+
+#include "controlplane/store/store_object.h"
+
+/* One new tree per object, in an array. */
+MUST_USE enum err object_views(struct tx *tx, const struct noun *n, const struct object *rows,
+                               size_t count, json_t **ret);
+MUST_USE enum err object_view(struct tx *tx, const struct noun *n, const struct object *o,
+                              json_t **ret);
+/* Members that only we set ("id", "revision", "agent_id" …): */
+bool object_view_is_ours(const struct noun *n, const char *member);
