@@ -33,7 +33,7 @@ demo_objects() {
     object providers demo "{\"name\":\"demo\",\"dialect\":\"openai\",\"base_url\":\"$provider\",
         \"credentials\":[{\"name\":\"main\",\"secret\":\"sk-demo\"}],$DEMO_LOOPBACK}"
     object models demo-chat '{"name":"demo-chat","strategy":"fallback",
-        "targets":[{"provider":"demo","model":"demo-chat"}],
+        "targets":[{"provider":"demo","model":"demo-chat"}],"max_output_tokens":4096,
         "price":{"input_per_mtok":0.15,"output_per_mtok":0.60,"cache_read_per_mtok":0.075}}'
     object mcp-servers demo-tools "{\"name\":\"demo-tools\",\"transport\":\"streamable-http\",
         \"url\":\"$mcp\",$DEMO_LOOPBACK}"
@@ -65,7 +65,7 @@ demo_providers_from_environment() {
             \"base_url\":\"https://api.openai.com/v1\",
             \"credentials\":[{\"name\":\"main\",\"secret\":$(json_string "$OPENAI_API_KEY")}]}"
         object models gpt-4o-mini '{"name":"gpt-4o-mini","strategy":"fallback",
-            "targets":[{"provider":"openai","model":"gpt-4o-mini"}],
+            "targets":[{"provider":"openai","model":"gpt-4o-mini"}],"max_output_tokens":16384,
             "price":{"input_per_mtok":0.15,"output_per_mtok":0.60,"cache_read_per_mtok":0.075}}'
         note 'OPENAI_API_KEY is set: the provider openai and the model gpt-4o-mini are registered'
     fi

@@ -51,16 +51,18 @@ dataplanes_start() {
 # It keeps its certificate among its state; a token is used once, for the first one.
 dataplane_is_enrolled() { person_has "$gh_place/dataplanes/dp-$1/certificate.pem"; }
 
-# A name that is taken (an attempt that ended half-way, or another installation on the same
-# database) is left alone; the plane gets a name beside it.
+# A name that is taken is, in our own database, an attempt that ended half-way: it gets another
+# token. In somebody's database it may be another installation's plane: ours takes a name beside it.
 dataplane_enrol() {
     local name=dp-$1
     admin POST /admin/v1/dataplanes "{\"name\":\"$name\",\"pool\":\"default\"}" || true
-    if [ "$admin_status" = 409 ]; then
+    if [ "$admin_status" = 409 ] && database_is_private; then
+        admin_must POST "/admin/v1/dataplanes/$name/enrolment-token"
+    elif [ "$admin_status" = 409 ]; then
         name=dp-$1-$(random_hex | cut -c1-6)
         admin_must POST /admin/v1/dataplanes "{\"name\":\"$name\",\"pool\":\"default\"}"
     fi
-    [ "$admin_status" = 201 ] || die $EXIT_START \
+    [[ $admin_status = 20[01] ]] || die $EXIT_START \
         "The control plane refused to enrol $name (status $admin_status): $admin_body"
     admin_text enrolment_token | person_write "$gh_place/secrets/dp-$1.token" 600
 }
