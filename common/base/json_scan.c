@@ -333,6 +333,7 @@ enum err json_scan(struct slice body, const char *const *wants, size_t n, struct
     s.end = s.start + body.len;
     s.hits = hits;
     s.problem = problem;
+    s.fault = (struct json_fault){s.start, NULL};
     s.node_count = 0;
     MUST(n <= JSON_SCAN_WANTS && body.len < UINT32_MAX);
     add_node(&s, NONE, SLICE_NONE);

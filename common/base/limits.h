@@ -31,6 +31,7 @@
 #define LIMIT_AI_ANSWER (64u * 1024 * 1024)    /* a plain answer; streams have no total */
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)      /* one JSON-RPC message */
 #define LIMIT_MCP_ANSWER (16u * 1024 * 1024)   /* tools/list of a large server, images in results */
+#define LIMIT_API_BODY (1024u * 1024 * 1024) /* an upload; it streams, nothing holds it */
 #define LIMIT_ADMIN_BODY (1u * 1024 * 1024)    /* an admin document */
 #define LIMIT_SSE_EVENT (1u * 1024 * 1024)     /* one event held while it is read */
 

@@ -116,13 +116,11 @@ static enum err make_file(const char *path)
     int fd = mkostemp(temporary, O_CLOEXEC); /* 0600 */
     if (fd < 0)
         return from_errno();
-    enum err e = ERR_OK;
-    if (!write_key(fd))
-        e = ERR_IO;
+    enum err e = write_key(fd) ? ERR_OK : ERR_IO;
     /* link, not rename: it never replaces a key that somebody else has just made */
-    else if (link(temporary, path) != 0)
+    if (!e && link(temporary, path) != 0)
         e = from_errno();
-    else if (!sync_folder(path))
+    if (!e && !sync_folder(path))
         e = ERR_IO;
     close(fd);
     unlink(temporary);
