@@ -215,6 +215,16 @@ void http_call_on_timer(struct timer *t)
 
 /* ---- events ---- */
 
+/* Filled again since: there is a next time. */
+static void tell_drain(struct http_call *k)
+{
+    if (!k->wants_drain || k->state == CALL_DIALLING || http_call_pending(k) > LIMIT_STREAM_LOW)
+        return;
+    k->wants_drain = false;
+    if (k->events.on_drain)
+        k->events.on_drain(k->arg);
+}
+
 void http_call_on_soon(struct loop_task *t)
 {
     struct http_call *k = CONTAINER_OF(t, struct http_call, soon);
@@ -224,6 +234,8 @@ void http_call_on_soon(struct loop_task *t)
     }
     http_call_flush(k);
     settle(k, SLICE_NONE);
+    if (!k->released && k->state != CALL_ENDED)
+        tell_drain(k);
 }
 
 static void on_open(void *arg)
@@ -269,10 +281,7 @@ static void on_drain(void *arg)
     http_call_flush(k);
     if (http_call_is_sent(k) && k->state == CALL_HEAD)
         http_call_watch(k, k->first_byte_ms);
-    if (!k->wants_drain || !k->events.on_drain)
-        return;
-    k->wants_drain = false;
-    k->events.on_drain(k->arg);
+    tell_drain(k);
 }
 
 const struct stream_events http_call_stream_events = {

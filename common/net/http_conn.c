@@ -163,15 +163,35 @@ void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, en
 
 /* ---- deadlines ---- */
 
-static void on_exchange_timer(struct http_conn *c)
+/* True: what is pending says it all. A slow reader has time as long as it reads. */
+static bool is_about_pending(struct http_conn *c)
 {
     size_t pending = stream_pending(c->stream);
     if (pending && pending != c->pending_seen)
-        http_conn_watch(c); /* slow, but reading */
+        http_conn_watch(c);
     else if (pending)
         http_conn_close(c, ERR_TIMEOUT);
-    else if (http_exchange_is_waiting(c->x))
+    return pending > 0;
+}
+
+static void on_exchange_timer(struct http_conn *c)
+{
+    if (!is_about_pending(c) && http_exchange_is_waiting(c->x))
         http_conn_refuse(c, 408, "the body stopped coming", ERR_TIMEOUT);
+}
+
+static void on_head_timer(struct http_conn *c)
+{
+    if (is_about_pending(c))
+        return;
+    if (c->head_begun) {
+        http_conn_refuse(c, 408, "the head did not come in time", ERR_TIMEOUT);
+    } else if (c->pending_seen) { /* idle only since the last bytes were read */
+        c->pending_seen = 0;
+        timer_start(&c->timer, c->server->config.keepalive_ms);
+    } else {
+        http_conn_finish(c);
+    }
 }
 
 static void on_linger_timer(struct http_conn *c)
@@ -192,10 +212,7 @@ static void on_timer(struct timer *t)
     c->depth++;
     switch (c->state) {
     case CONN_HEAD:
-        if (c->head_begun)
-            http_conn_refuse(c, 408, "the head did not come in time", ERR_TIMEOUT);
-        else
-            http_conn_finish(c);
+        on_head_timer(c);
         break;
     case CONN_EXCHANGE:
         on_exchange_timer(c);
@@ -249,6 +266,8 @@ static void on_drain(void *arg)
     settle(c, SLICE_NONE);
     struct http_exchange *x = c->x;
     if (c->state != CONN_EXCHANGE || !x || !x->wants_drain)
+        return;
+    if (stream_pending(c->stream) > LIMIT_STREAM_LOW) /* filled again: there is a next time */
         return;
     x->wants_drain = false;
     c->depth++;
