@@ -40,21 +40,25 @@ demo_objects() {
     object api-services demo-api "{\"name\":\"demo-api\",\"base_url\":\"$api\",
         \"credential\":{\"header\":\"authorization\",\"secret\":\"Bearer demo-api-secret\"},
         \"routes\":[{\"methods\":[\"GET\",\"POST\"],\"path\":\"/customers/**\"}],$DEMO_LOOPBACK}"
+    object grants demo-models '{"team":"demo","models":["*"]}'
     object grants demo-tools '{"agent":"demo-agent","server":"demo-tools","tools":["*"]}'
     object grants demo-api '{"agent":"demo-agent","service":"demo-api"}'
     demo_providers_from_environment
     demo_key
 }
 
-# The key is shown once, when it is made, and kept for gatehouse.env. Lost here, it is made anew.
+# The key is shown once, when it is made, and kept for gatehouse.env. Lost here, it is rotated.
 demo_key() {
     gh_key=$(person_read "$gh_place/secrets/demo-agent.key" 2>/dev/null) || true
     [ -z "$gh_key" ] || return 0
-    local name
-    name="demo-agent key $(random_hex | cut -c1-6)"
-    admin_must POST /admin/v1/keys \
-        "{\"name\":\"$name\",\"agent\":\"demo-agent\",\"models\":[\"*\"]}"
+    admin POST /admin/v1/keys '{"name":"demo-agent key","agent":"demo-agent"}' || true
+    if [ "$admin_status" = 409 ]; then
+        admin GET '/admin/v1/keys/demo-agent%20key' || true
+        admin_must POST "/admin/v1/keys/$(admin_text id)/rotate"
+    fi
     gh_key=$(admin_text key)
+    [ -n "$gh_key" ] || die $EXIT_START \
+        "The control plane made no key for the demo (status $admin_status): $admin_body"
     printf '%s\n' "$gh_key" | person_write "$gh_place/secrets/demo-agent.key" 600
 }
 

@@ -48,23 +48,40 @@ dataplanes_start() {
     done
 }
 
-# It keeps its certificate among its state; a token is used once, for the first one.
-dataplane_is_enrolled() { person_has "$gh_place/dataplanes/dp-$1/certificate.pem"; }
+# It keeps its certificate among its state and renews it while it runs; one that slept past its end
+# is enrolled again. A day's margin, so that it does not end while it starts.
+dataplane_is_enrolled() {
+    local certificate=$gh_place/dataplanes/dp-$1/plane.crt
+    person_run openssl x509 -noout -checkend 86400 -in "$certificate" >/dev/null 2>&1 && return 0
+    person_run rm -f "$certificate"
+    return 1
+}
 
 # A name that is taken is, in our own database, an attempt that ended half-way: it gets another
 # token. In somebody's database it may be another installation's plane: ours takes a name beside it.
 dataplane_enrol() {
-    local name=dp-$1
-    admin POST /admin/v1/dataplanes "{\"name\":\"$name\",\"pool\":\"default\"}" || true
-    if [ "$admin_status" = 409 ] && database_is_private; then
-        admin_must POST "/admin/v1/dataplanes/$name/enrolment-token"
-    elif [ "$admin_status" = 409 ]; then
-        name=dp-$1-$(random_hex | cut -c1-6)
-        admin_must POST /admin/v1/dataplanes "{\"name\":\"$name\",\"pool\":\"default\"}"
+    local name=dp-$1 names=$gh_place/secrets/dp-$1.name
+    admin_status=''
+    if person_has "$names"; then
+        name=$(person_read "$names")
+    else
+        dataplane_create "$name"
+        if [ "$admin_status" = 409 ] && ! database_is_private; then
+            name=dp-$1-$(random_hex | cut -c1-6)
+            dataplane_create "$name"
+        fi
     fi
-    [[ $admin_status = 20[01] ]] || die $EXIT_START \
-        "The control plane refused to enrol $name (status $admin_status): $admin_body"
+    if [ "$admin_status" != 201 ]; then
+        admin_must POST "/admin/v1/dataplanes/$name/enrolment-token"
+    fi
+    printf '%s\n' "$name" | person_write "$names" 600
     admin_text enrolment_token | person_write "$gh_place/secrets/dp-$1.token" 600
+}
+
+dataplane_create() {
+    admin POST /admin/v1/dataplanes "{\"name\":\"$1\",\"pool\":\"default\"}" || true
+    [[ $admin_status = 201 || $admin_status = 409 ]] || die $EXIT_START \
+        "The control plane refused to enrol $1 (status $admin_status): $admin_body"
 }
 
 dataplane_entry() {
