@@ -1,0 +1,13 @@
+/*
+ * api — the API wing: plain HTTPS calls of agents to the company's own services.
+ *
+ * `/api/{service}/…`: the service by name, the rest by method and path grant, the company's
+ * credential injected, the client's never forwarded; bodies stream both ways.
+ *
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include "common/journey/journey.h"
+
+extern const struct wing api_wing;

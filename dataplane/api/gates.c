@@ -1,0 +1,102 @@
+/*
+ * gates — which service does the path name, and may this principal call this route of it?
+ *
+ * A service without a grant is unknown, whether it exists or not. Where there is a grant, a route
+ * outside of it is a refusal the caller may see.
+ */
+#include "dataplane/api/work.h"
+
+static const struct slice methods[] = {
+    {"GET", 3}, {"HEAD", 4}, {"POST", 4}, {"PUT", 3}, {"PATCH", 5}, {"DELETE", 6}, {"OPTIONS", 7},
+};
+
+static bool is_method(struct slice method)
+{
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (slice_eq(methods[i], method))
+            return true;
+    }
+    return false;
+}
+
+struct search {
+    const struct journey *j;
+    const struct api_work *w;
+    bool seen;    /* some grant makes the service visible */
+    bool allowed; /* and one covers this method and path */
+};
+
+static bool look_at_grant(void *arg, const struct policy_grant *g)
+{
+    struct search *s = arg;
+    const struct journey *j = s->j;
+    if (!slice_eq(g->service_id, s->w->service->o.id))
+        return true;
+    bool any_task = g->task_id.len == 0;
+    if (!any_task && !(j->task && slice_eq(g->task_id, j->task->o.id)))
+        return true;
+    s->seen = true;
+    s->allowed = !g->routes_set ||
+                 policy_route_allows(g->routes, g->route_count, j->head->method, s->w->rest);
+    return !s->allowed;
+}
+
+static void look_at_grants_of(struct search *s, struct slice subject)
+{
+    if (!s->allowed && subject.len > 0)
+        snapshot_each_grant(s->j->policy, subject, look_at_grant, s);
+}
+
+/* "/api/crm/customers/1" → "crm" and "/customers/1" */
+static struct slice split_path(struct slice path, struct slice *rest)
+{
+    struct slice below = slice_from(path, SLICE("/api/").len);
+    ptrdiff_t slash = slice_find(below, '/');
+    *rest = slash < 0 ? SLICE("/") : slice_from(below, (size_t)slash);
+    return slash < 0 ? below : slice_first(below, (size_t)slash);
+}
+
+static bool is_served(const struct api_work *w, struct slice method)
+{
+    const struct policy_service *s = w->service;
+    return s->route_count == 0 || policy_route_allows(s->routes, s->route_count, method, w->rest);
+}
+
+static enum gate_answer refuse(struct journey *j, enum refusal_id id, struct slice detail)
+{
+    journey_refuse(j, id, detail);
+    return GATE_REFUSE;
+}
+
+static enum gate_answer ask(struct journey *j)
+{
+    struct api_work *w = arena_zalloc(j->arena, sizeof(*w));
+    if (!w)
+        return refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    struct slice name = split_path(j->path, &w->rest);
+    w->j = j;
+    j->wing_state = w;
+    j->trace.name =
+        arena_printf(j->arena, "%.*s %.*s", SLICE_ARG(j->head->method), SLICE_ARG(w->rest));
+    j->trace.path = w->rest;
+    j->trace.service = name;
+    w->service = snapshot_service_named(j->policy, j->who.key->o.org_id, name);
+    if (!w->service)
+        return refuse(j, REFUSAL_SERVICE_UNKNOWN, name);
+    struct search s = {.j = j, .w = w};
+    if (j->who.agent)
+        look_at_grants_of(&s, j->who.agent->o.id);
+    if (j->who.team)
+        look_at_grants_of(&s, j->who.team->o.id);
+    if (!s.seen)
+        return refuse(j, REFUSAL_SERVICE_UNKNOWN, name);
+    if (!is_method(j->head->method))
+        return refuse(j, REFUSAL_METHOD, SLICE_NONE);
+    if (!s.allowed || !is_served(w, j->head->method))
+        return refuse(j, REFUSAL_ROUTE, SLICE_NONE);
+    if (http_head_find(j->head, SLICE("content-encoding")).ptr)
+        return refuse(j, REFUSAL_MEDIA_TYPE, SLICE_NONE);
+    return GATE_PASS;
+}
+
+const struct gate api_gate_service = {.name = "service", .ask = ask};

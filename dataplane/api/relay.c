@@ -1,0 +1,162 @@
+/*
+ * relay — the service's answer as the client gets it: listed headers, the body as it comes, our
+ * credential cut from both.
+ */
+#include "common/base/clock.h"
+#include "common/journey/metrics.h"
+#include "common/journey/passage.h"
+#include "dataplane/api/work.h"
+
+void relay_end(struct api_work *w, enum journey_end end, struct slice code)
+{
+    uint64_t now = clock_mono_us();
+    if (w->waiting_us)
+        w->j->trace.upstream_us += now - w->waiting_us;
+    w->waiting_us = 0;
+    if (!w->attempt)
+        return;
+    w->attempt->end = end;
+    w->attempt->code = code;
+    w->attempt->duration_us = now - w->attempt_us;
+    w->attempt = NULL;
+}
+
+static void alarm_echo(struct api_work *w, const char *where)
+{
+    count_add(w->j->env, COUNT_ECHOES, 0, 1);
+    log_error(&w->j->log, "credential_echoed", "where=%s service=%.*s", where,
+              SLICE_ARG(w->service->o.name));
+}
+
+static void fail(struct api_work *w, enum refusal_id id, struct slice detail, struct slice code)
+{
+    struct journey *j = w->j;
+    forward_drop(w);
+    relay_end(w, JOURNEY_ERROR, code);
+    if (j->answered_status) {
+        journey_finish_cut(j, JOURNEY_ERROR);
+        return;
+    }
+    journey_refuse(j, id, detail);
+    journey_finish(j, JOURNEY_ERROR);
+}
+
+static size_t pass_headers(struct api_work *w, const struct http_head *head,
+                           struct http_header *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < head->header_count && n < max; i++) {
+        const struct http_header *h = &head->headers[i];
+        if (!passage_answer(h->name, w->service->set_cookie))
+            continue;
+        if (echo_is_in(&w->echo, h->value))
+            alarm_echo(w, "header");
+        else
+            out[n++] = *h;
+    }
+    return n;
+}
+
+static void on_head(void *arg, const struct http_head *head)
+{
+    struct api_work *w = arg;
+    struct http_header headers[LIMIT_HTTP_HEADERS];
+    w->attempt->http_status = head->status;
+    size_t n = pass_headers(w, head, headers, ARRAY_LEN(headers));
+    bool bodiless =
+        slice_eq(w->j->head->method, SLICE("HEAD")) || head->status == 204 || head->status == 304;
+    w->has_length = head->has_length;
+    w->left = bodiless ? 0 : head->length;
+    enum err e = journey_answer_begin(w->j, head->status, headers, n,
+                                      head->has_length ? head->length : UINT64_MAX);
+    if (e != ERR_OK)
+        fail(w, REFUSAL_NO_CAPACITY, SLICE_NONE, slice_str(err_name(e)));
+}
+
+/* The end of an answer of known length is what makes it whole: it waits for the record. */
+static struct slice keep_last(struct api_work *w, struct slice piece)
+{
+    if (!w->has_length)
+        return piece;
+    w->left -= piece.len < w->left ? piece.len : w->left;
+    if (w->left > 0 || piece.len == 0)
+        return piece;
+    w->last = arena_copy(w->j->arena, piece);
+    return w->last.ptr ? SLICE_NONE : piece;
+}
+
+/* Sends what is in w->piece. */
+static void send_piece(struct api_work *w)
+{
+    struct slice piece = keep_last(w, buf_slice(&w->piece));
+    enum err e = piece.len > 0 ? journey_answer_write(w->j, piece) : ERR_OK;
+    buf_clear(&w->piece);
+    if (e != ERR_OK) {
+        fail(w, REFUSAL_NO_CAPACITY, SLICE_NONE, slice_str(err_name(e)));
+        return;
+    }
+    if (!w->upstream_paused && w->j->answer_ops->pending(w->j->answer) > LIMIT_STREAM_HIGH) {
+        w->upstream_paused = true;
+        http_call_pause(w->call);
+    }
+}
+
+static void on_body(void *arg, struct slice data)
+{
+    struct api_work *w = arg;
+    if (echo_pass(&w->echo, data, &w->piece) != ERR_OK) {
+        fail(w, REFUSAL_NO_CAPACITY, SLICE_NONE, SLICE("too_big"));
+        return;
+    }
+    send_piece(w);
+}
+
+static void on_end(void *arg)
+{
+    struct api_work *w = arg;
+    struct journey *j = w->j;
+    /* what the echo held back was not counted as sent, so nothing else was kept before it */
+    if (echo_end(&w->echo, &w->piece) == ERR_OK && w->piece.len > 0)
+        w->last = arena_copy(j->arena, buf_slice(&w->piece));
+    if (w->echo.found)
+        alarm_echo(w, "body");
+    enum journey_end end = j->answered_status >= 500 ? JOURNEY_ERROR : JOURNEY_OK;
+    struct slice last = w->last;
+    forward_drop(w);
+    relay_end(w, end, SLICE_NONE);
+    journey_finish_with(j, end, last);
+}
+
+static void on_error(void *arg, enum err why, enum http_call_phase phase UNUSED)
+{
+    struct api_work *w = arg;
+    bool late = why == ERR_TIMEOUT;
+    fail(w, late ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM, slice_str(err_text(why)),
+         slice_str(err_name(why)));
+}
+
+/* The upstream took what was waiting: the client may send on. */
+static void on_drain(void *arg)
+{
+    struct api_work *w = arg;
+    if (!w->client_paused)
+        return;
+    w->client_paused = false;
+    w->j->answer_ops->resume_body(w->j->answer);
+}
+
+void relay_drain(struct api_work *w)
+{
+    if (!w->upstream_paused || !w->call)
+        return;
+    w->upstream_paused = false;
+    http_call_resume(w->call);
+}
+
+const struct http_call_events relay_events = {
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_end = on_end,
+    .on_error = on_error,
+    .on_drain = on_drain,
+};

@@ -1,0 +1,30 @@
+/*
+ * enrol — a plane's first contact: a one-time token becomes a certificate.
+ *
+ * A key pair is made here and never leaves; the control plane's CA is believed because its digest
+ * stands in the token, so the first contact needs no other trust. Tried again, with growing
+ * pauses, while the control plane is away; a refusal ends it.
+ *
+ * Owns     its client and resolver until it ends.
+ * Fails    done with ERR_DENIED where the control plane refused, ERR_INVALID for a token or an
+ *          answer that cannot be read or a CA that is not the token's, ERR_IO.
+ * Threads  the loop's.
+ */
+#pragma once
+
+#include "common/net/loop.h"
+#include "common/base/slice.h"
+
+struct enrolment;
+
+struct enrolment_config {
+    const char *admin_url;  /* "http://127.0.0.1:8081" */
+    const char *token_file; /* read when needed; never logged */
+    const char *state_dir;  /* receives plane.crt, plane.key, ca.crt, each 0600 */
+};
+
+bool enrolment_is_needed(const char *state_dir);
+MUST_USE enum err enrolment_start(const struct enrolment_config *c, struct loop *l,
+                                  void (*done)(void *arg, enum err e), void *arg,
+                                  struct enrolment **ret);
+void enrolment_cancel(struct enrolment **e); /* silence afterwards; also lets go of an ended one */

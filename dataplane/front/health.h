@@ -1,0 +1,31 @@
+/*
+ * health — what a plane says about itself, on its own private port.
+ *
+ *   /healthz  200 while the main loop turns
+ *   /readyz   200 with a policy and not draining, else 503; how it stands, as JSON
+ *   /metrics  Prometheus text
+ *
+ * Staleness, lag and journal are detail, and never make a plane unready (security.md, Processes).
+ *
+ * Threads  the main loop's.
+ */
+#pragma once
+
+#include "common/net/address.h"
+#include "common/net/loop.h"
+#include "common/policy/plane.h"
+
+struct health;
+struct metric_set;
+
+struct health_config {
+    union sockaddr_any listen;
+    /* How the plane stands now. sets: room for `max` of the workers' metric sets. */
+    void (*look)(void *arg, struct plane_status *status, bool *draining);
+    size_t (*sets)(void *arg, struct metric_set **sets, size_t max);
+    void *arg;
+};
+
+MUST_USE enum err health_open(const struct health_config *c, struct loop *l, struct health **ret);
+uint16_t          health_port(const struct health *h);
+void              health_close(struct health **h);

@@ -1,0 +1,56 @@
+/*
+ * gatehouse-dataplane — the three gates on one door.
+ *
+ * This file is the table of contents; the order is the content.
+ */
+#include <signal.h>
+
+#include "common/base/log.h"
+#include "common/base/secret.h"
+#include "dataplane/process.h"
+#include "dataplane/settings.h"
+#include "dataplane/signals.h"
+
+static void on_signal(void *arg, int number)
+{
+    if (number == SIGHUP)
+        process_reload(arg);
+    else
+        process_end(arg);
+}
+
+static int serve(const struct settings *s)
+{
+    struct loop *loop;
+    struct process *process;
+    struct signals *signals;
+    if (loop_new(&loop))
+        return 1;
+    if (process_start(s, loop, &process)) {
+        loop_free(loop);
+        return 1;
+    }
+    if (signals_open(loop, on_signal, process, &signals) == ERR_OK) {
+        loop_run(loop);
+        signals_close(&signals);
+    }
+    int code = process_free(&process);
+    loop_free(loop);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {0};
+    enum log_level level;
+    bool want_help = false;
+    if (settings_read(argc, argv, &settings, &want_help))
+        return 2;
+    if (want_help)
+        return 0;
+    log_setup("dataplane",
+              log_level_parse(slice_str(settings.log_level), &level) ? LOG_INFO : level);
+    secret_protect_process();
+    signals_block();
+    return serve(&settings);
+}
