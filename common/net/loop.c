@@ -232,8 +232,11 @@ void loop_run(struct loop *l)
     pthread_mutex_lock(&l->mail_lock);
     l->mail_closed = false;
     pthread_mutex_unlock(&l->mail_lock);
+    l->now->turning = true;
+    l->now->fresh = false;
     if (!atomic_load(&l->stop))
         uv_run(&l->uv, UV_RUN_DEFAULT);
+    l->now->turning = false;
     close_mail(l);
     end_turn(l);
     atomic_store(&l->stop, false);
@@ -247,7 +250,7 @@ void loop_stop(struct loop *l)
 
 uint64_t loop_now_us(const struct loop *l)
 {
-    if (!l->now->fresh) {
+    if (!l->now->fresh || !l->now->turning) {
         l->now->us = clock_mono_us();
         l->now->fresh = true;
     }

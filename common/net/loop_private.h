@@ -53,6 +53,7 @@ struct loop_scratch {
 struct loop_now {
     uint64_t us;
     bool fresh;
+    bool turning; /* while a program sets up there is no turn whose start could be meant */
 };
 
 struct loop {

@@ -4,7 +4,7 @@
 #include "common/net/stream_private.h"
 
 /* A head, its values and a body are fewer; more parts go in several calls. */
-#define PARTS_PER_CALL 16
+#define PARTS_PER_CALL 8
 
 static void start_flying(struct stream *s);
 

@@ -155,6 +155,15 @@ UNIT(a_timer_that_starts_itself_with_zero_does_not_hold_the_turn)
     loop_free(l);
 }
 
+UNIT(before_the_loop_runs_its_clock_does_not_stand_still)
+{
+    struct loop *l = new_loop();
+    uint64_t first = loop_now_us(l);
+    uv_sleep(3);
+    assert_true(loop_now_us(l) - first >= 2000);
+    loop_free(l);
+}
+
 /* mail */
 
 struct letter {
@@ -349,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_timer_is_silent_even_when_it_was_due_in_the_same_turn),
         cmocka_unit_test(a_timer_started_again_counts_from_then),
         cmocka_unit_test(a_timer_that_starts_itself_with_zero_does_not_hold_the_turn),
+        cmocka_unit_test(before_the_loop_runs_its_clock_does_not_stand_still),
         cmocka_unit_test(what_four_threads_post_arrives_whole_and_in_each_ones_order),
         cmocka_unit_test(a_stopped_loop_takes_no_mail_and_what_it_had_taken_was_run),
         cmocka_unit_test(retired_outside_of_any_callback_it_goes_in_the_next_turn),

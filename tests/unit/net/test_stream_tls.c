@@ -1,6 +1,7 @@
 /* Streams over TLS: who is believed, what is resumed, and what a cut-off end looks like. */
 #include "tests/unit/base/unit.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <uv.h>
@@ -528,6 +529,58 @@ UNIT(whichever_allocation_fails_a_connection_ends_in_order)
     room_close(&r);
 }
 
+/* workers share contexts, and the main thread reloads them under their feet */
+
+#define WORKERS 3
+#define ROUNDS 40
+
+struct worker {
+    struct tls_context *server, *client;
+    pthread_t thread;
+    int rounds;
+};
+
+static void *shake_hands(void *arg)
+{
+    struct worker *w = arg;
+    for (; w->rounds < ROUNDS; w->rounds++) {
+        struct stage stage;
+        struct end server, client;
+        stage_open(&stage, &server, 1);
+        stage.tls = tls_hold(w->server);
+        stage.on_accepted = echo_each;
+        end_init(&client, &stage);
+        assert_int_equal(end_dial(&client, "127.0.0.1", w->client), ERR_OK);
+        WAIT(&stage, client.count[ON_OPEN] == 1);
+        assert_int_equal(end_say(&client, "hello"), ERR_OK);
+        WAIT(&stage, client.got.len == 5);
+        end_fini(&client);
+        stage_close(&stage);
+    }
+    return NULL;
+}
+
+UNIT(threads_share_contexts_while_another_reloads_them)
+{
+    struct room r;
+    struct worker workers[WORKERS];
+    room_open(&r);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){.server = r.stage.tls, .client = r.client};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, shake_hands, &workers[i]), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(tls_reload(r.stage.tls), ERR_OK);
+        assert_int_equal(tls_reload(r.client), ERR_OK);
+        usleep(3000);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].rounds, ROUNDS);
+    }
+    room_close(&r);
+}
+
 int main(void)
 {
     log_setup("test", LOG_ERROR + 1);
@@ -549,6 +602,7 @@ int main(void)
         cmocka_unit_test(an_end_without_close_notify_is_a_broken_one),
         cmocka_unit_test(a_tls_stream_may_be_closed_inside_each_of_its_events),
         cmocka_unit_test(gibberish_instead_of_a_handshake_is_refused),
+        cmocka_unit_test(threads_share_contexts_while_another_reloads_them),
         cmocka_unit_test(whichever_allocation_fails_a_connection_ends_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
