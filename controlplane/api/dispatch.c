@@ -1,0 +1,261 @@
+/*
+ * dispatch — the checks every request passes, in order.
+ */
+#include "controlplane/api/dispatch.h"
+
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "common/base/digest.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "controlplane/api/percent.h"
+#include "controlplane/domain/noun.h"
+#include "controlplane/store/store_idempotency.h"
+#include "controlplane/sync/rollout.h"
+
+static const struct log_ctx api_log = {.component = "api"};
+
+/* What a handler or a check returned, as an answer. */
+static void answer_failure(struct call *c, enum err e)
+{
+    enum err said;
+    switch (e) {
+    case ERR_OK:
+    case ERR_DENIED: /* answered */
+        return;
+    case ERR_DATABASE:
+    case ERR_TIMEOUT:
+    case ERR_EXHAUSTED:
+        call_header(c, "retry-after", "1");
+        said = call_problem(c, 503, "database_away", "the database is away: try again");
+        break;
+    case ERR_AGAIN:
+        said = call_problem(c, 409, "busy", "somebody else is changing this: try again");
+        break;
+    case ERR_NOT_FOUND:
+        said = call_problem(c, 404, "not_found", "no such thing");
+        break;
+    default:
+        log_error(&api_log, "request_failed", "route=%s why=%s",
+                  c->route != NULL ? c->route->path : "", err_name(e));
+        said = call_problem(c, 500, "internal", "this failed on our side; the log says why");
+    }
+    if (said != ERR_OK)
+        c->status = 500; /* no memory even for the sentence */
+}
+
+/* ---- head ---- */
+
+static bool is_known(const struct route *r, struct slice name)
+{
+    bool list = (r->flags & ROUTE_LIST) != 0, write = (r->flags & ROUTE_WRITE) != 0;
+    struct slice rest = slice_str(r->query), one;
+    if (list && (slice_eq(name, SLICE("limit")) || slice_eq(name, SLICE("cursor"))))
+        return true;
+    if (write && slice_eq(name, SLICE("wait")))
+        return true;
+    while (r->query != NULL && slice_split(&rest, ',', &one))
+        if (slice_eq(name, one))
+            return true;
+    if (!list || r->noun == NULL)
+        return false;
+    if (slice_eq(name, SLICE("name")))
+        return true;
+    for (const struct field *f = r->noun->fields; f->name != NULL; f++)
+        if (f->type == FIELD_REF && (f->flags & FIELD_LIST) == 0 &&
+            slice_eq(name, slice_str(f->name)))
+            return true;
+    return false;
+}
+
+static enum err bad_query(struct call *c, const char *why)
+{
+    enum err e = call_problem(c, 400, "bad_parameter", "%s", why);
+    return e == ERR_OK ? ERR_DENIED : e;
+}
+
+static enum err read_pair(struct call *c, struct slice part)
+{
+    struct call_pair pair = {0};
+    ptrdiff_t at = slice_find(part, '=');
+    struct slice name = at < 0 ? part : slice_first(part, (size_t)at);
+    struct slice value = at < 0 ? SLICE("") : slice_from(part, (size_t)at + 1);
+    if (percent_decode(name, true, &c->text, &pair.name) != ERR_OK ||
+        percent_decode(value, true, &c->text, &pair.value) != ERR_OK)
+        return bad_query(c, "the query is not properly encoded");
+    if (!is_known(c->route, pair.name))
+        return bad_query(c, "the query has a parameter that this path does not know");
+    for (size_t i = 0; i < c->query_count; i++)
+        if (slice_eq(c->query[i].name, pair.name))
+            return bad_query(c, "the query has a parameter twice");
+    if (c->query_count == CALL_QUERY_MAX)
+        return bad_query(c, "the query has too many parameters");
+    c->query[c->query_count++] = pair;
+    return ERR_OK;
+}
+
+static enum err read_query(struct call *c, struct slice query)
+{
+    struct slice part;
+    while (slice_split(&query, '&', &part)) {
+        enum err e = part.len > 0 ? read_pair(c, part) : ERR_OK;
+        if (e != ERR_OK)
+            return e;
+    }
+    struct slice wait = call_query(c, "wait");
+    if (wait.ptr != NULL && !slice_eq(wait, SLICE("applied")))
+        return bad_query(c, "?wait= can only be \"applied\"");
+    c->waits = wait.ptr != NULL;
+    return ERR_OK;
+}
+
+static enum err find_route(struct call *c)
+{
+    struct buf allow;
+    buf_init(&allow, 256);
+    c->route = routes_find(c, &allow);
+    enum err e = ERR_OK;
+    if (c->route == NULL && allow.len > 0) {
+        call_header(c, "allow", "%.*s", SLICE_ARG(buf_slice(&allow)));
+        e = call_problem(c, 405, "method_not_allowed", "this path has other methods: see Allow");
+    } else if (c->route == NULL) {
+        e = call_problem(c, 404, "no_such_path", "there is nothing at this path");
+    }
+    buf_fini(&allow);
+    if (c->route == NULL)
+        return e == ERR_OK ? ERR_DENIED : e;
+    c->noun = c->route->noun;
+    return ERR_OK;
+}
+
+static enum err read_target(struct call *c, struct slice target)
+{
+    ptrdiff_t at = slice_find(target, '?');
+    struct slice query = at < 0 ? SLICE("") : slice_from(target, (size_t)at + 1);
+    char *room = NULL;
+    c->path = at < 0 ? target : slice_first(target, (size_t)at);
+    /* all at once: slices into it must not move. Decoding never makes text longer. */
+    buf_init(&c->text, target.len + 1);
+    enum err e = buf_room(&c->text, target.len + 1, &room);
+    if (e == ERR_OK)
+        e = find_route(c);
+    for (size_t i = 0; i < CALL_PARAMS_MAX && e == ERR_OK; i++)
+        if (c->params[i].len > 0 &&
+            percent_decode(c->params[i], false, &c->text, &c->params[i]) != ERR_OK)
+            e = call_problem(c, 404, "not_found", "no such %s",
+                             c->noun != NULL ? c->noun->name : "thing") == ERR_OK
+                    ? ERR_DENIED
+                    : ERR_NOMEM;
+    return e == ERR_OK ? read_query(c, query) : e;
+}
+
+static enum err check_role(struct call *c)
+{
+    if ((c->route->roles & c->actor.role) != 0)
+        return ERR_OK;
+    enum err e =
+        call_problem(c, 403, "role_not_allowed", "the role %s may not do this", c->actor.role_name);
+    return e == ERR_OK ? ERR_DENIED : e;
+}
+
+static bool is_json(struct slice type)
+{
+    ptrdiff_t semicolon = slice_find(type, ';');
+    type = slice_trim(semicolon < 0 ? type : slice_first(type, (size_t)semicolon));
+    return slice_ieq(type, SLICE("application/json")) ||
+           slice_ieq(type, SLICE("application/merge-patch+json"));
+}
+
+static enum err check_media(struct call *c, const struct dispatch_head *h)
+{
+    enum err e = ERR_OK;
+    if (h->doubled != NULL)
+        e = call_problem(c, 400, "doubled_header", "the header %s came twice", h->doubled);
+    else if (h->content_encoding.ptr != NULL && !slice_ieq(h->content_encoding, SLICE("identity")))
+        e = call_problem(c, 415, "encoded_body", "encoded bodies are not read");
+    else if (h->has_body && h->content_type.ptr != NULL && !is_json(h->content_type))
+        e = call_problem(c, 415, "not_json", "the body must be application/json");
+    else if (h->idempotency_key.len > IDEMPOTENCY_KEY_MAX ||
+             (h->idempotency_key.ptr != NULL && h->idempotency_key.len == 0))
+        e = call_problem(c, 400, "bad_idempotency_key", "Idempotency-Key has 1 to %d bytes",
+                         IDEMPOTENCY_KEY_MAX);
+    else
+        return ERR_OK;
+    return e == ERR_OK ? ERR_DENIED : e;
+}
+
+bool dispatch_head(struct call *c, struct admin_auth *auth, const struct dispatch_head *h)
+{
+    char random[8];
+    enum err e;
+    digest_random(random, sizeof(random));
+    memcpy(c->request_id, "req_", 4);
+    digest_hex(slice_of(random, sizeof(random)), c->request_id + 4);
+    c->method = h->method;
+    c->if_match = h->if_match;
+    c->idempotency_key = h->idempotency_key;
+    e = read_target(c, h->target);
+    if (e == ERR_OK && (c->route->flags & ROUTE_PUBLIC) == 0)
+        e = admin_auth_check(auth, c, h->authorization, clock_mono_us());
+    if (e == ERR_OK && (c->route->flags & ROUTE_PUBLIC) == 0)
+        e = check_role(c);
+    if (e == ERR_OK)
+        e = check_media(c, h);
+    answer_failure(c, e);
+    return e == ERR_OK;
+}
+
+/* ---- body ---- */
+
+static enum err read_body(struct call *c, struct slice body)
+{
+    unsigned flags = c->route->flags;
+    struct json_problem problem = {{0}};
+    c->body_bytes = body;
+    if ((flags & (ROUTE_BODY | ROUTE_ANY_BODY)) == 0)
+        return ERR_OK;
+    if (body.len == 0 && (flags & ROUTE_ANY_BODY) != 0)
+        return ERR_OK;
+    enum err e = json_read(body, &c->body, &problem);
+    if (e == ERR_INVALID || e == ERR_TOO_BIG)
+        e = call_problem(c, 400, "not_json", "%s",
+                         body.len == 0 ? "a JSON object is needed" : problem.text);
+    else if (e != ERR_OK)
+        return e;
+    else if (json_is_object(c->body))
+        return ERR_OK;
+    else {
+        json_t *extra =
+            json_pack("{s:[{s:s,s:s}]}", "errors", "pointer", "", "detail", "must be an object");
+        e = call_problem_with(c, 422, "invalid_document", &extra, "the body must be an object");
+    }
+    return e == ERR_OK ? ERR_DENIED : e;
+}
+
+void dispatch_body(struct call *c, struct slice body)
+{
+    enum err e = read_body(c, body);
+    if (e == ERR_OK)
+        e = c->route->handle(c);
+    answer_failure(c, e);
+    if (c->version > 0)
+        call_header(c, "x-gatehouse-version", "%llu", (unsigned long long)c->version);
+}
+
+bool dispatch_holds(const struct call *c)
+{
+    return c->waits && c->version > 0 && c->app->rollout != NULL;
+}
+
+void dispatch_hold(struct call *c, unsigned ms)
+{
+    struct buf behind;
+    buf_init(&behind, 4096);
+    enum err e = rollout_wait(c->app->rollout, c->version, ms, &behind);
+    if (e == ERR_OK)
+        call_header(c, "x-gatehouse-applied", "all");
+    else
+        call_header(c, "x-gatehouse-applied", "behind=%.*s", SLICE_ARG(buf_slice(&behind)));
+    buf_fini(&behind);
+}

@@ -1,0 +1,161 @@
+/*
+ * main — the control plane as a table of contents: what is opened, in which order, and closed in
+ * the other.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "common/base/limits.h"
+#include "controlplane/api/api_metrics.h"
+#include "controlplane/api/door.h"
+#include "controlplane/api/first_token.h"
+#include "controlplane/api/routes.h"
+#include "controlplane/settings.h"
+#include "controlplane/store/migrate.h"
+#include "controlplane/store/store_boot.h"
+#include "controlplane/sync/sync.h"
+
+#define SYNC_THREADS 4    /* each may hold a connection; the API's eight workers have theirs */
+#define DATABASE_TRIES 30 /* a second apart: a database that starts beside us is waited for */
+
+static const struct log_ctx main_log = {.component = "main"};
+
+struct house {
+    struct seal *seal;
+    struct boot boot;
+    struct sync *sync;
+    struct door *door;
+    struct app app;
+};
+
+/* TERM and INT are taken by sigwait in main; every thread inherits the mask. */
+static sigset_t wanted_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return set;
+}
+
+static enum err make_state_dir(const char *path)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return ERR_OK;
+    log_error(&main_log, "state_dir_failed", "path=%s", path);
+    return ERR_IO;
+}
+
+static enum err migrate_when_there(const struct settings *s)
+{
+    enum err e = ERR_DATABASE;
+    for (int i = 0; i < DATABASE_TRIES && e == ERR_DATABASE; i++) {
+        struct timespec second = {.tv_sec = i == 0 ? 0 : 1};
+        nanosleep(&second, NULL);
+        e = migrate_run(s->owner_url, s->database_url, s->migrations_dir);
+    }
+    return e;
+}
+
+static enum err open_store(const struct settings *s, struct house *h)
+{
+    enum err e = migrate_when_there(s);
+    if (e == ERR_OK)
+        e = db_open(s->database_url, (unsigned)s->database_connections, &h->app.db);
+    if (e == ERR_OK)
+        e = store_boot(h->app.db, h->seal, &h->boot);
+    if (e == ERR_OK)
+        e = first_token_make(h->app.db, slice_str(h->boot.org_id), h->boot.token_hmac,
+                             s->token_file);
+    return e;
+}
+
+static enum err open_sync(const struct settings *s, struct house *h)
+{
+    const struct sync_config config = {
+        .db = h->app.db,
+        .direct_url = s->direct_url,
+        .seal = h->seal,
+        .state_dir = s->state_dir,
+        .push_at = s->push_at,
+        .request_at = s->request_at,
+        .threads = SYNC_THREADS,
+    };
+    return sync_open(&config, &h->sync);
+}
+
+static enum err open_door(const struct settings *s, struct house *h)
+{
+    const struct door_config config = {
+        .listen = s->admin_listen, .cert_file = s->tls_cert, .key_file = s->tls_key};
+    struct app *a = &h->app;
+    a->seal = h->seal;
+    a->key_hmac = h->boot.key_hmac;
+    a->token_hmac = h->boot.token_hmac;
+    a->sync = h->sync;
+    a->rollout = sync_rollout(h->sync);
+    a->enrolment = sync_enrolment(h->sync);
+    a->metrics = api_metrics_new();
+    snprintf(a->org_id, sizeof(a->org_id), "%s", h->boot.org_id);
+    if (a->metrics == NULL)
+        return ERR_NOMEM;
+    routes_init();
+    return door_start(a, &config, &h->door);
+}
+
+static enum err open_house(const struct settings *s, struct house *h)
+{
+    enum err e = make_state_dir(s->state_dir);
+    if (e == ERR_OK)
+        e = seal_load(s->master_key_file, true, &h->seal);
+    if (e == ERR_OK)
+        e = open_store(s, h);
+    if (e == ERR_OK)
+        e = open_sync(s, h);
+    if (e == ERR_OK)
+        e = open_door(s, h);
+    if (e != ERR_OK)
+        log_error(&main_log, "start_failed", "why=%s", err_text(e));
+    return e;
+}
+
+static void close_house(const struct settings *s, struct house *h)
+{
+    h->app.draining = true;
+    door_stop(&h->door, (unsigned)s->drain_ms);
+    sync_close(&h->sync);
+    metric_set_free(h->app.metrics);
+    secret_drop(h->boot.key_hmac);
+    secret_drop(h->boot.token_hmac);
+    db_close(h->app.db);
+    seal_free(h->seal);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings s = {0};
+    struct house h = {0};
+    bool want_help = false;
+    int signal_number = 0;
+    if (settings_read(argc, argv, &s, &want_help) != ERR_OK)
+        return 2;
+    if (want_help)
+        return 0;
+    log_setup("gatehouse-controlplane", s.log_level);
+    secret_protect_process();
+    sigset_t signals = wanted_signals();
+    enum err e = open_house(&s, &h);
+    if (e == ERR_OK) {
+        log_info(&main_log, "started", "admin=%s", s.admin_listen);
+        sigwait(&signals, &signal_number);
+        log_info(&main_log, "draining", "signal=%d", signal_number);
+    }
+    close_house(&s, &h);
+    log_info(&main_log, "stopped", "status=%d", e == ERR_OK ? 0 : 1);
+    return e == ERR_OK ? 0 : 1;
+}
