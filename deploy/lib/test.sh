@@ -12,6 +12,7 @@ readonly TEST_STAGES=(
     'fuzz       tests/fuzz/run         stage_fuzz      each fuzz target for a moment, on its corpus'
     'tsan       tests/unit/*           stage_tsan      what runs in threads, with TSan'
     'hardening  tests/hardening/run    stage_hardening flags and libraries of the release programs'
+    'commands   tests/commands/run     stage_commands  what ./gatehouse says and does, from up to down'
     'chaos      tests/chaos/*          stage_chaos     kills and faults against release programs'
     'e2e        tests/e2e/package.json stage_e2e       an installation, used by the clients of npm'
 )
@@ -228,6 +229,14 @@ stage_hardening() {
     # shellcheck disable=SC2086
     build release $BUILD_PROGRAMS $BUILD_DEMO
     counted "$1" "$(build_folder release)"
+}
+
+stage_commands() {
+    # shellcheck disable=SC2086
+    build release $BUILD_PROGRAMS $BUILD_DEMO
+    test_ports
+    mkdir "$gh_scratch/commands"
+    counted "$1" "$gh_scratch/commands" "$gh_base"
 }
 
 stage_chaos() {
