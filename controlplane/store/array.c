@@ -10,7 +10,7 @@ void array_init(struct array *a)
 {
     buf_init(&a->text, LIMIT_SQL_ARRAY);
     a->count = 0;
-    a->failed = false;
+    a->failed = a->closed = false;
 }
 
 void array_fini(struct array *a)
@@ -26,6 +26,7 @@ static void put(struct array *a, struct slice s)
 
 static void next(struct array *a)
 {
+    MUST(!a->closed);
     put(a, a->count++ == 0 ? SLICE("{") : SLICE(","));
 }
 
@@ -79,7 +80,9 @@ void array_null(struct array *a)
 
 struct db_param array_param(struct array *a)
 {
-    put(a, a->count == 0 ? SLICE("{}") : SLICE("}"));
+    if (!a->closed)
+        put(a, a->count == 0 ? SLICE("{}") : SLICE("}"));
+    a->closed = true;
     return a->failed ? DB_NULL : DB_TEXT(buf_slice(&a->text));
 }
 

@@ -18,7 +18,7 @@
 struct array {
     struct buf text;
     size_t count;
-    bool failed;
+    bool failed, closed;
 };
 
 void array_init(struct array *a);
@@ -28,7 +28,7 @@ void array_int(struct array *a, int64_t value);
 void array_bool(struct array *a, bool value);
 void array_time(struct array *a, int64_t wall_us); /* timestamptz; clamped to the years 1 to 9999 */
 void array_null(struct array *a);
-/* Closes the literal; nothing may be added after. */
+/* Closes the literal: it may be taken again, but nothing may be added after. */
 struct db_param array_param(struct array *a);
 bool array_failed(const struct array *a);
 

@@ -170,6 +170,14 @@ static enum err add_changed(struct builder *b, const struct kind *k, const struc
     return e == ERR_OK ? add_rows(b, k, &ids, d) : e;
 }
 
+static bool names_settings(const struct db_result *log)
+{
+    for (size_t i = 0; i < db_rows(log); i++)
+        if (db_int(log, i, 0) == GATEHOUSE__OBJECT_KIND__KIND_SETTINGS)
+            return true;
+    return false;
+}
+
 /* $1 .. head: each object once, with what the log last said of it */
 static const char changed[] =
     "select distinct on (kind, id) kind, id, op = 'put', version from change_log"
@@ -208,6 +216,8 @@ enum err compile_since(struct tx *tx, const struct seal *seal, const char *linea
         return e;
     for (size_t i = 0; i < ARRAY_LEN(kinds) && e == ERR_OK; i++)
         e = add_changed(&b, &kinds[i], log, ret);
+    if (e == ERR_OK && names_settings(log))
+        e = add_settings(&b, ret);
     /* A version that changed nothing for planes still has to be told as a delta, and one
      * without objects means "too large, fetch": an object they have is sent along. */
     if (e == ERR_OK && ret->count == 0)

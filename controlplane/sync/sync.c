@@ -6,9 +6,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/secret.h"
 #include "common/net/tls.h"
-#include "controlplane/store/store_secret.h"
 #include "controlplane/sync/channel.h"
 #include "controlplane/sync/follow.h"
 
@@ -47,23 +45,6 @@ static void handle(void *arg, struct slice plane_id, struct slice request, struc
 {
     struct sync *s = arg;
     channel_handle(&s->channel, plane_id, request, reply);
-}
-
-/* What the settings object carries must exist before it is compiled. */
-static enum err make_settings(const struct sync_config *c)
-{
-    static const char *const names[] = {"key_hmac", "session_seal"};
-    TX_AUTO struct tx tx = {0};
-    enum err e = tx_begin(c->db, TX_EVERY_ORG, &tx);
-    for (size_t i = 0; i < ARRAY_LEN(names) && e == ERR_OK; i++) {
-        struct buf value;
-        buf_init(&value, 256);
-        e = store_installation_make(&tx, c->seal, names[i], SEAL_MASTER_LEN, &value, NULL);
-        if (value.data)
-            secret_wipe(value.data, value.cap);
-        buf_fini(&value);
-    }
-    return e == ERR_OK ? tx_commit(&tx) : e;
 }
 
 static enum err open_policy(struct sync *s, const struct sync_config *c)
@@ -119,12 +100,8 @@ static enum err open_hub(struct sync *s, const struct sync_config *c)
 
 static enum err open_parts(struct sync *s, const struct sync_config *c, const char **part)
 {
-    *part = "settings";
-    enum err e = make_settings(c);
-    if (e == ERR_OK) {
-        *part = "authority";
-        e = enrolment_open(c->db, c->seal, &s->enrolment);
-    }
+    *part = "authority";
+    enum err e = enrolment_open(c->db, c->seal, &s->enrolment);
     if (e == ERR_OK) {
         *part = "policy";
         e = open_policy(s, c);
