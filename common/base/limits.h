@@ -22,7 +22,7 @@
 #define LIMIT_HTTP_REST (320 * 1024)   /* read ahead of a paused reader: one read and a head */
 #define LIMIT_HTTP_COALESCE 4096       /* smaller pieces are gathered: a copy beats a system call */
 #define LIMIT_HTTP_DISCARD (64 * 1024) /* rest of an unwanted body still read to keep a connection */
-#define LIMIT_HTTP_SPARE 256           /* exchanges and calls kept warm per server or client */
+#define LIMIT_HTTP_SPARE 1024          /* exchanges and calls kept warm per server or client: 6 KB each */
 #define LIMIT_HTTP_INTERIM 16          /* 1xx before an answer; more is a flood */
 #define LIMIT_HTTP_LINGER_MS 2000      /* after our FIN, so that the answer is not cut by a reset */
 
@@ -88,7 +88,7 @@
 #define LIMIT_TUNNEL_DEAD_MS 10000     /* unacknowledged bytes: the other host is gone */
 
 /* connections */
-#define LIMIT_POOL_IDLE 256        /* idle upstream connections per endpoint and worker */
+#define LIMIT_POOL_IDLE 1024       /* idle upstream connections per endpoint and worker: a burst of agents */
 #define LIMIT_CONNECTIONS 20000    /* client connections per worker */
 #define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */
 
