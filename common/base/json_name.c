@@ -120,15 +120,45 @@ static unsigned char take_folded(struct slice *rest)
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
 }
 
-bool json_name_alike(struct slice name, struct slice wanted)
+/* from the first character beyond ASCII on */
+static enum json_likeness compare_folded(struct slice name, struct slice wanted)
 {
-    if (name.len < wanted.len) /* a stranger is longer than its letter, never shorter */
-        return false;
     while (name.len && wanted.len) {
         if (take_folded(&name) != take_folded(&wanted))
-            return false;
+            return JSON_NAME_OTHER;
     }
-    return name.len == 0 && wanted.len == 0;
+    return name.len == 0 && wanted.len == 0 ? JSON_NAME_ALIKE : JSON_NAME_OTHER;
+}
+
+static bool is_end(char c)
+{
+    return c == '\0' || c == '.';
+}
+
+static bool is_letter(char c)
+{
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+enum json_likeness json_name_compare(struct slice name, const char *segment)
+{
+    enum json_likeness like = JSON_NAME_EQUAL;
+    for (size_t i = 0; i < name.len; i++) {
+        char a = name.ptr[i], b = segment[i];
+        if (a == b && b > '.') /* nearly every character of a name that is equal */
+            continue;
+        if (is_end(b))
+            return JSON_NAME_OTHER;
+        if (a == b)
+            continue;
+        if ((signed char)a < 0)
+            return compare_folded(slice_from(name, i),
+                                  slice_of(segment + i, strcspn(segment + i, ".")));
+        if ((a ^ b) != 0x20 || !is_letter(a))
+            return JSON_NAME_OTHER;
+        like = JSON_NAME_ALIKE;
+    }
+    return is_end(segment[name.len]) ? like : JSON_NAME_OTHER;
 }
 
 struct slice json_name_shown(struct slice raw)

@@ -12,27 +12,23 @@
 #include "common/base/json_token.h"
 #include "common/base/limits.h"
 
-#define NODES 96 /* wants and their parents: three segments each, all different */
-#define NONE 0xFF
-
-/* the wanted paths as a tree of names */
-struct node {
-    struct slice name;
-    uint8_t child; /* first, or NONE */
-    uint8_t next;  /* sibling, or NONE */
-    uint8_t want;  /* index, or NONE */
-};
-
 struct scan {
     const char *start;
     const char *end;
+    const char *const *wants;
     struct json_hit *hits;
     struct json_scan_problem *problem; /* NULL: nobody asks */
     struct json_fault fault;
-    struct node nodes[NODES];
-    uint8_t node_count;
 };
 
+/* What an object is read for: the wants that begin with the way to it (a bit each), and how many
+ * characters of them that way takes. Nothing has to be built before a scan. */
+struct interest {
+    uint32_t wants;
+    size_t prefix;
+};
+
+_Static_assert(JSON_SCAN_WANTS <= 32, "wants are bits of one word");
 _Static_assert(LIMIT_JSON_DEPTH <= 64, "open brackets are bits of one word");
 
 /* Without the initial zeroing of the release flags: kilobytes that are written before they are
@@ -42,52 +38,6 @@ _Static_assert(LIMIT_JSON_DEPTH <= 64, "open brackets are bits of one word");
 #else
 #define SCRATCH
 #endif
-
-/* ---- the wanted paths ---- */
-
-static uint8_t add_node(struct scan *s, uint8_t parent, struct slice name)
-{
-    MUST(s->node_count < NODES);
-    uint8_t at = s->node_count++;
-    s->nodes[at] = (struct node){.name = name, .child = NONE, .next = NONE, .want = NONE};
-    if (parent != NONE) {
-        s->nodes[at].next = s->nodes[parent].child;
-        s->nodes[parent].child = at;
-    }
-    return at;
-}
-
-static uint8_t child_named(const struct scan *s, uint8_t parent, struct slice name)
-{
-    uint8_t at = s->nodes[parent].child;
-    while (at != NONE && !slice_eq(s->nodes[at].name, name))
-        at = s->nodes[at].next;
-    return at;
-}
-
-/* the segment that starts at path, up to its dot or its end */
-static struct slice segment(const char *path)
-{
-    size_t len = 0;
-    while (path[len] && path[len] != '.')
-        len++;
-    return slice_of(path, len);
-}
-
-static void add_want(struct scan *s, const char *path, uint8_t index)
-{
-    uint8_t at = 0;
-    for (;;) {
-        struct slice name = segment(path);
-        uint8_t child = child_named(s, at, name);
-        at = child != NONE ? child : add_node(s, at, name);
-        if (path[name.len] == '\0')
-            break;
-        path += name.len + 1;
-    }
-    MUST(s->nodes[at].want == NONE);
-    s->nodes[at].want = index;
-}
 
 /* ---- refusals ---- */
 
@@ -106,8 +56,9 @@ static void fail_double(struct scan *s, struct slice raw)
                  SLICE_ARG(shown));
 }
 
-static void fail_alike(struct scan *s, struct slice raw, struct slice wanted)
+static void fail_alike(struct scan *s, struct slice raw, const char *segment)
 {
+    struct slice wanted = slice_of(segment, strcspn(segment, "."));
     struct slice shown = json_name_shown(raw);
     s->fault = (struct json_fault){raw.ptr - 1, NULL};
     if (s->problem)
@@ -238,36 +189,58 @@ static enum json_type type_of(char first)
     }
 }
 
-/* Most names are told apart by one byte: the same letter in either case, or no ASCII at all. */
-static bool may_be_alike(struct slice name, struct slice wanted)
+/* Wants by the low five bits of their next letter, the same in either case: of fifteen wants one
+ * or two are left to compare with a name. */
+struct shelf {
+    struct interest in;
+    uint32_t by_letter[32];
+};
+
+static void shelf_init(struct shelf *shelf, const struct scan *s, struct interest in)
 {
-    unsigned char c = (unsigned char)name.ptr[0];
-    return c >= 0x80 || (c | 0x20) == (wanted.ptr[0] | 0x20);
+    shelf->in = in;
+    memset(shelf->by_letter, 0, sizeof(shelf->by_letter));
+    for (uint32_t left = in.wants; left; left &= left - 1) {
+        int i = __builtin_ctz(left);
+        shelf->by_letter[s->wants[i][in.prefix] & 31] |= 1u << i;
+    }
 }
 
-/* The wanted child of this name, *ret NONE where it is not wanted; false where it is refused. */
-static bool choose(struct scan *s, uint8_t parent, struct slice raw, struct slice name,
-                   uint8_t *ret)
+static uint32_t candidates(const struct shelf *shelf, struct slice name)
 {
-    for (uint8_t at = s->nodes[parent].child; at != NONE; at = s->nodes[at].next) {
-        struct slice wanted = s->nodes[at].name;
-        if (name.len < wanted.len || (wanted.len && !may_be_alike(name, wanted)))
-            continue;
-        if (slice_eq(wanted, name)) {
-            *ret = at;
-            return true;
-        }
-        if (json_name_alike(name, wanted)) {
-            fail_alike(s, raw, wanted);
+    bool ascii = name.len && (signed char)name.ptr[0] >= 0;
+    return ascii ? shelf->by_letter[name.ptr[0] & 31] : shelf->in.wants;
+}
+
+/* For a member's name: the wants below it, and the one it is (NULL: none). False where it is
+ * refused. */
+static bool choose(struct scan *s, const struct shelf *shelf, struct slice raw, struct slice name,
+                   struct interest *below, struct json_hit **ret)
+{
+    *below = (struct interest){0, shelf->in.prefix + name.len + 1};
+    *ret = NULL;
+    for (uint32_t left = candidates(shelf, name); left; left &= left - 1) {
+        int i = __builtin_ctz(left);
+        const char *segment = s->wants[i] + shelf->in.prefix;
+        enum json_likeness like = json_name_compare(name, segment);
+        if (like == JSON_NAME_ALIKE) {
+            fail_alike(s, raw, segment);
             return false;
         }
+        if (like == JSON_NAME_OTHER)
+            continue;
+        if (segment[name.len] == '.') {
+            below->wants |= 1u << i;
+        } else {
+            MUST(!*ret); /* a path given twice would leave one of its hits absent */
+            *ret = &s->hits[i];
+        }
     }
-    *ret = NONE;
     return true;
 }
 
-static bool meet_name(struct scan *s, struct json_names *names, uint8_t parent, struct slice raw,
-                      uint8_t *ret)
+static bool meet_name(struct scan *s, struct json_names *names, const struct shelf *shelf,
+                      struct slice raw, struct interest *below, struct json_hit **ret)
 {
     SCRATCH char text[LIMIT_JSON_NAME];
     if (raw.len > LIMIT_JSON_NAME) {
@@ -275,7 +248,7 @@ static bool meet_name(struct scan *s, struct json_names *names, uint8_t parent, 
         return false;
     }
     struct slice name = json_name_read(raw, text);
-    if (!choose(s, parent, raw, name, ret))
+    if (!choose(s, shelf, raw, name, below, ret))
         return false;
     enum err e = json_names_add(names, raw, name);
     if (e == ERR_EXISTS)
@@ -285,40 +258,42 @@ static bool meet_name(struct scan *s, struct json_names *names, uint8_t parent, 
     return e == ERR_OK;
 }
 
-static const char *walk_object(struct scan *s, const char *p, uint8_t node, int depth);
+static const char *walk_object(struct scan *s, const char *p, struct interest in, int depth);
 
 static const char *walk_member(struct scan *s, const char *p, struct json_names *names,
-                               uint8_t parent, int depth)
+                               const struct shelf *shelf, int depth)
 {
     const char *start = p;
     struct slice raw;
-    uint8_t node;
+    struct interest below;
+    struct json_hit *hit;
     p = pass_name(s, p, &raw);
-    if (!p || !meet_name(s, names, parent, raw, &node))
+    if (!p || !meet_name(s, names, shelf, raw, &below, &hit))
         return NULL;
     if (p == s->end)
         return fail(s, p, "a value was expected");
     const char *value = p;
-    bool inner = node != NONE && s->nodes[node].child != NONE && *p == '{';
-    p = inner ? walk_object(s, p, node, depth) : pass_value(s, p, depth);
-    if (p && node != NONE && s->nodes[node].want != NONE)
-        s->hits[s->nodes[node].want] =
-            (struct json_hit){.type = type_of(*value),
-                              .raw = slice_of(value, (size_t)(p - value)),
-                              .member = slice_of(start, (size_t)(p - start))};
+    bool inner = below.wants && *p == '{';
+    p = inner ? walk_object(s, p, below, depth) : pass_value(s, p, depth);
+    if (p && hit)
+        *hit = (struct json_hit){.type = type_of(*value),
+                                 .raw = slice_of(value, (size_t)(p - value)),
+                                 .member = slice_of(start, (size_t)(p - start))};
     return p;
 }
 
 /* depth: brackets open around this one */
-static const char *walk_object(struct scan *s, const char *p, uint8_t node, int depth)
+static const char *walk_object(struct scan *s, const char *p, struct interest in, int depth)
 {
     SCRATCH struct json_names names;
+    SCRATCH struct shelf shelf;
     json_names_init(&names, s->start);
+    shelf_init(&shelf, s, in);
     struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
     bool closed;
     p = enter(s, p, &b, &closed);
     while (p && !closed) {
-        p = walk_member(s, p, &names, node, depth + 1);
+        p = walk_member(s, p, &names, &shelf, depth + 1);
         if (p)
             p = leave(s, p, &b, &closed);
     }
@@ -331,22 +306,20 @@ enum err json_scan(struct slice body, const char *const *wants, size_t n, struct
     SCRATCH struct scan s;
     s.start = body.ptr ? body.ptr : "";
     s.end = s.start + body.len;
+    s.wants = wants;
     s.hits = hits;
     s.problem = problem;
     s.fault = (struct json_fault){s.start, NULL};
-    s.node_count = 0;
     MUST(n <= JSON_SCAN_WANTS && body.len < UINT32_MAX);
-    add_node(&s, NONE, SLICE_NONE);
-    for (size_t i = 0; i < n; i++) {
-        add_want(&s, wants[i], (uint8_t)i);
+    for (size_t i = 0; i < n; i++)
         hits[i] = (struct json_hit){.type = JSON_SCAN_ABSENT};
-    }
+    struct interest all = {n == 32 ? UINT32_MAX : (1u << n) - 1, 0};
 
     const char *value = json_token_space(s.start, s.end), *p;
     if (value == s.end)
         p = fail(&s, value, "a value was expected");
     else
-        p = n && *value == '{' ? walk_object(&s, value, 0, 0) : pass_value(&s, value, 0);
+        p = n && *value == '{' ? walk_object(&s, value, all, 0) : pass_value(&s, value, 0);
     if (p) {
         p = json_token_space(p, s.end);
         if (p != s.end)

@@ -177,6 +177,21 @@ UNIT(names_that_only_begin_alike_are_different)
     expect_text(hits[MODEL].raw, "1");
 }
 
+UNIT(a_dot_in_a_name_is_no_way_into_an_object)
+{
+    assert_int_equal(scan_text("{\"stream_options.include_usage\":true,\"model.x\":1}"), ERR_OK);
+    assert_int_equal(hits[INCLUDE_USAGE].type, JSON_SCAN_ABSENT);
+    assert_int_equal(hits[STREAM_OPTIONS].type, JSON_SCAN_ABSENT);
+    assert_int_equal(hits[MODEL].type, JSON_SCAN_ABSENT);
+}
+
+UNIT(only_letters_have_a_case)
+{
+    /* DEL is to the underscore what a small letter is to a capital */
+    assert_int_equal(scan_text("{\"max\x7ftokens\":1}"), ERR_OK);
+    assert_int_equal(hits[MAX_TOKENS].type, JSON_SCAN_ABSENT);
+}
+
 UNIT(objects_no_gate_reads_may_say_things_twice)
 {
     assert_int_equal(scan_text("{\"messages\":[{\"a\":1,\"a\":2}],\"metadata\":{\"Model\":1,"
@@ -408,6 +423,8 @@ int main(void)
         cmocka_unit_test(an_escaped_name_is_the_name_it_spells),
         cmocka_unit_test(two_readings_of_one_body_are_refused_by_name),
         cmocka_unit_test(names_that_only_begin_alike_are_different),
+        cmocka_unit_test(a_dot_in_a_name_is_no_way_into_an_object),
+        cmocka_unit_test(only_letters_have_a_case),
         cmocka_unit_test(objects_no_gate_reads_may_say_things_twice),
         cmocka_unit_test(a_long_name_is_cut_in_the_sentence_between_characters),
         cmocka_unit_test(a_gated_object_has_a_ceiling_of_members),
