@@ -1,7 +1,8 @@
 /*
  * buf — bytes that grow at the end and are eaten at the front, up to a ceiling.
  *
- * Owns     its memory; the caller owns the struct.
+ * Owns     its memory; the caller owns the struct. A slice of its content is void after the next
+ *          call that may grow it, so it cannot be appended to itself.
  * Fails    ERR_TOO_BIG at the ceiling, ERR_NOMEM; the content is as it was.
  * Threads  one at a time.
  */

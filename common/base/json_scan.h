@@ -5,7 +5,9 @@
  * be read, or spliced, in place. The pass refuses what RFC 8259 refuses, invalid UTF-8,
  * depth over LIMIT_JSON_DEPTH, and, in every object that holds a wanted member, a
  * duplicate member or one that equals a wanted name after unescaping and ASCII case
- * folding (security.md: two parsers must not read two models from one body).
+ * folding (security.md: two parsers must not read two models from one body). Such objects
+ * also have a ceiling of members and of name length (limits.h). Half surrogate pairs are
+ * refused everywhere: readers differ about them.
  *
  * Fails    ERR_INVALID with *problem filled (what and at which byte); hits are then void.
  * Threads  any.
