@@ -7,9 +7,11 @@
 
 #include "controlplane/api/api_audit.h"
 #include "controlplane/api/api_dataplanes.h"
+#include "controlplane/api/api_enrol.h"
 #include "controlplane/api/api_health.h"
 #include "controlplane/api/api_keys.h"
 #include "controlplane/api/api_object.h"
+#include "controlplane/api/api_rollout.h"
 #include "controlplane/api/openapi.h"
 #include "controlplane/api/percent.h"
 #include "controlplane/domain/nouns.h"
@@ -36,6 +38,10 @@ static const struct route own[] = {
     {"POST", "/admin/v1/dataplanes/{id}/enrolment-token", ROLES_WRITE, api_dataplanes_renew,
      "another one-time token for a plane", "dataplane", ROUTE_ANY_BODY | ROUTE_WRITE, NULL,
      &noun_dataplane},
+    {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token", NULL,
+     ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL},
+    {"GET", "/admin/v1/rollout", ROLES_READ, api_rollout_get,
+     "the newest policy version, and which each data plane applies", NULL, 0, NULL, NULL},
     {"GET", "/admin/v1/audit", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_list,
      "who did what, oldest first", NULL, ROUTE_LIST, "object", NULL},
     {"GET", "/admin/v1/audit/verify", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_verify,
