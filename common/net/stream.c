@@ -107,11 +107,10 @@ static void look_for_hangup(struct stream *s)
     if (unread || uv_fileno((uv_handle_t *)&s->tcp, &fd))
         return;
     ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    const bool failed = n < 0 && errno != EAGAIN && errno != EINTR;
     if (n == 0 && !s->tls)
         stream_ended(s);
-    else if (n == 0)
-        stream_fail(s, ERR_CLOSED);
-    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+    else if (n == 0 || failed)
         stream_fail(s, ERR_CLOSED);
 }
 
@@ -169,11 +168,9 @@ void stream_ended(struct stream *s)
     if (s->reading)
         uv_read_stop((uv_stream_t *)&s->tcp);
     s->reading = false;
-    if (s->broken)
-        stream_fail(s, ERR_CLOSED);
-    else if (s->fin_sent)
+    if (!s->broken && s->fin_sent)
         stream_fail(s, ERR_OK);
-    else if (s->events->on_eof)
+    else if (!s->broken && s->events->on_eof)
         s->events->on_eof(s->arg);
     else
         stream_fail(s, ERR_CLOSED);
