@@ -10,7 +10,7 @@ controlplane_start() {
     [ -n "$gh_admin_token" ] || die $EXIT_START \
         "There is no admin token in $gh_place/secrets/admin.token. It is written once, when a" \
         'database is new; this database belongs to an earlier installation.'
-    admin GET /admin/v1/rollout || true
+    admin GET '/admin/v1/teams?limit=1' || true
     [ "$admin_status" = 200 ] || die $EXIT_START \
         "The control plane does not accept the token in $gh_place/secrets/admin.token" \
         "(status $admin_status): was the database changed under it?"
@@ -28,6 +28,7 @@ env GATEHOUSE_MASTER_KEY_FILE=$gh_place/secrets/master.key
 env GATEHOUSE_ADMIN_TOKEN_FILE=$gh_place/secrets/admin.token
 env GATEHOUSE_STATE_DIR=$gh_place/controlplane
 env GATEHOUSE_MIGRATIONS_DIR=$gh_place/migrations
+$(passed_on GATEHOUSE_DATABASE_DIRECT_URL GATEHOUSE_DATABASE_CONNECTIONS GATEHOUSE_LOG_LEVEL)
 arg $gh_place/bin/gatehouse-controlplane
 END
 }
@@ -96,6 +97,7 @@ env GATEHOUSE_ADMIN_URL=$gh_admin_url
 env GATEHOUSE_ENROLMENT_TOKEN_FILE=$gh_place/secrets/dp-$1.token
 env GATEHOUSE_STATE_DIR=$gh_place/dataplanes/dp-$1
 env GATEHOUSE_STATE_KEY_FILE=$gh_place/secrets/dp-$1.key
+$(passed_on GATEHOUSE_WORKERS GATEHOUSE_LOG_LEVEL)
 arg $gh_place/bin/gatehouse-dataplane
 END
 }

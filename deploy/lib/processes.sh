@@ -26,6 +26,14 @@ process_write() {
     person_run mv -f "$gh_place/run/.$1-$2" "$gh_place/run/processes/$1-$2"
 }
 
+# passed_on NAME...: settings of the caller's that go through to a program as they are
+passed_on() {
+    local name
+    for name in "$@"; do
+        if [ -n "${!name:-}" ]; then printf 'env %s=%s\n' "$name" "${!name}"; fi
+    done
+}
+
 # Entries of this installation that this `up` did not write are no longer wanted.
 processes_forget_others() {
     local file name wanted

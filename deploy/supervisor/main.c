@@ -1,8 +1,8 @@
 /*
  * gatehouse-supervisor — starts what ./gatehouse up has written down, and keeps it running.
  *
- * It is not an init system: one directory of processes, one lock, one pid file. On a machine with
- * systemd the same programs run as units (deploy/README.md) and this one is not needed.
+ * One directory of processes, one lock, one pid file; no dependencies, no timers, no sockets. A real
+ * deployment has an init system for this and runs the programs under that.
  */
 #include <errno.h>
 #include <fcntl.h>
