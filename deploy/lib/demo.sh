@@ -51,10 +51,10 @@ demo_objects() {
 demo_key() {
     gh_key=$(person_read "$gh_place/secrets/demo-agent.key" 2>/dev/null) || true
     [ -z "$gh_key" ] || return 0
-    admin POST /admin/v1/keys '{"name":"demo-agent key","agent":"demo-agent"}' || true
+    admin POST '/admin/v1/keys?wait=applied' '{"name":"demo-agent key","agent":"demo-agent"}' || true
     if [ "$admin_status" = 409 ]; then
         admin GET '/admin/v1/keys/demo-agent%20key' || true
-        admin_must POST "/admin/v1/keys/$(admin_text id)/rotate"
+        admin_must POST "/admin/v1/keys/$(admin_text id)/rotate?wait=applied"
     fi
     gh_key=$(admin_text key)
     [ -n "$gh_key" ] || die $EXIT_START \

@@ -1,5 +1,6 @@
 # objects: admin objects that `up` keeps as it wants them: made where they are missing, changed where
-# what is wanted has changed, otherwise not touched (each change would be an audit record).
+# what is wanted has changed, otherwise not touched (each change would be an audit record). Every write waits until the
+# data planes apply it: what `up` prints at its end works at once.
 
 # What was last applied: "KIND NAME ID DIGEST", a line an object.
 objects_file() { printf '%s/run/objects' "$gh_place"; }
@@ -25,9 +26,9 @@ object() {
     admin GET "/admin/v1/$kind/${id:-$name}" || true
     if [ "$admin_status" = 200 ]; then
         if [ "$(object_field "$kind" "$name" 4)" = "$digest" ]; then return 0; fi
-        admin_must PATCH "/admin/v1/$kind/${id:-$name}" "$body"
+        admin_must PATCH "/admin/v1/$kind/${id:-$name}?wait=applied" "$body"
     else
-        admin_must POST "/admin/v1/$kind" "$body"
+        admin_must POST "/admin/v1/$kind?wait=applied" "$body"
     fi
     object_remember "$kind" "$name" "$(admin_text id)" "$digest"
 }

@@ -37,12 +37,25 @@ status_line() {
         "$(date -d "@$(process_field "$name" since)" '+%F %T')"
 }
 
+# One line for the newest policy and one for each data plane that the control plane knows.
 status_rollout() {
     gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || return 0
-    if admin GET /admin/v1/rollout && [ "$admin_status" = 200 ]; then
-        say ''
-        say "policy: $admin_body"
-    fi
+    if ! admin GET /admin/v1/rollout || [ "$admin_status" != 200 ]; then return 0; fi
+    say ''
+    printf '%s\n' "$admin_body" | sed 's/[{]/\n&/g' | awk '
+        function field(name,   text) {
+            if (!match($0, "\"" name "\" *: *(\"[^\"]*\"|[^,}]*)")) return "-"
+            text = substr($0, RSTART, RLENGTH)
+            sub(/^"[a-z_]*" *: */, "", text)
+            gsub(/"/, "", text)
+            return text
+        }
+        /"lineage"/ { print "policy version " field("version") }
+        /"pool"/ {
+            how = "connected"
+            if (field("connected") != "true") how = "not connected, last heard " field("last_heard_at")
+            printf "  %s applies %s (%s)\n", field("name"), field("version"), how
+        }'
 }
 
 status() {
