@@ -1,0 +1,90 @@
+/* chat — one call through the AI gate, plain and streamed, with its span in the journal. */
+#include "tests/kit/flow/flow.h"
+
+#define CHAT "/v1/chat/completions"
+#define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
+#define ANSWER                                                                                     \
+    "{\"id\":\"c1\",\"object\":\"chat.completion\",\"model\":\"small-v2\",\"choices\":[{"          \
+    "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},"                         \
+    "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":500,"    \
+    "\"total_tokens\":1500}}"
+
+static const struct flow_policy alice = {
+    .keys = {{.name = "alice", .models = {"small"}}},
+    .models = {{.name = "small", .upstreams = {0}, .upstream_count = 1}},
+};
+
+FLOW(a_plain_call_is_answered_priced_and_recorded)
+{
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200, ANSWER);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 200);
+    expect_body(c, ANSWER);
+    assert_true(slice_eq(client_header(c, "x-gatehouse-cost-usd"), SLICE("0.002000000")));
+    assert_true(slice_eq(client_header(c, "x-gatehouse-model"), SLICE("small")));
+    assert_true(slice_eq(client_header(c, "x-gatehouse-provider"), SLICE("provider-0")));
+    assert_true(slice_eq(client_header(c, "x-gatehouse-attempts"), SLICE("1")));
+    assert_true(client_header(c, "x-gatehouse-session").len == SESSION_ID_LEN);
+    assert_true(
+        slice_eq(client_header(c, "x-request-id"), client_header(c, "x-gatehouse-request-id")));
+
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    assert_string_equal(r->span->status, "ok");
+    assert_string_equal(r->span->gate, "ai");
+    assert_string_equal(r->span->kind, "call");
+    assert_string_equal(r->span->key_id, "k_alice");
+    assert_int_equal(r->span->tokens->input, 1000);
+    assert_int_equal(r->span->tokens->output, 500);
+    assert_int_equal(r->span->cost_nano, 2000000);
+    assert_string_equal(r->span->usage_source, "provider");
+    assert_int_equal(r->n_attempts, 1);
+    assert_string_equal(r->attempts[0]->parent, r->span->id);
+    flow_record_free(r);
+    assert_null(flow_record(k));
+}
+
+FLOW(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for)
+{
+    policy_says(k, &alice);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0,
+                   "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n");
+    upstream_sends(k, 0, ": comment\n\n");
+    upstream_sends(k, 0, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\n");
+    upstream_sends(k, 0,
+                   "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,"
+                   "\"completion_tokens\":3,\"total_tokens\":10}}\n\n");
+    upstream_sends(k, 0, "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
+                                         "{\"model\":\"small\",\"stream\":true,\"messages\":[]}");
+
+    expect_status(c, 200);
+    expect_body(c, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n"
+                   ": comment\n\n"
+                   "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\n"
+                   "data: [DONE]\n\n");
+    assert_true(slice_search(k->upstreams[0].calls[0].body,
+                             SLICE("\"stream_options\":{\"include_usage\":true}")) > 0);
+
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    assert_int_equal(r->span->tokens->input, 7);
+    assert_int_equal(r->span->tokens->output, 3);
+    assert_string_equal(r->span->usage_source, "provider");
+    flow_record_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(a_plain_call_is_answered_priced_and_recorded),
+        PLAY(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,233 @@
+/*
+ * flow — one whole data plane worker in a test: door, gates and wings on a loop, between clients
+ * that speak raw bytes and upstreams that play a script.
+ *
+ * A policy is built from the objects the control plane would send; budgets are leased by the
+ * real desk from a bank of this kit; records go to a real journal, and are read back.
+ * `WAIT(k, condition)` turns the loop until it holds.
+ *
+ * Owns     everything; flow_close gives it back and checks that nothing is left under way.
+ * Threads  one.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "common/journey/journey.h"
+#include "common/net/stream.h"
+#include "dataplane/front/door.h"
+#include "proto/policy.pb-c.h"
+#include "proto/usage.pb-c.h"
+
+#define FLOW_WAIT_MS 10000 /* a loaded machine under sanitizers still gets there */
+#define FLOW_UPSTREAMS 3
+#define FLOW_CLIENTS 8
+#define FLOW_CALLS 32 /* requests an upstream remembers */
+#define FLOW_STEPS 64
+
+struct flow;
+
+/* ---- upstreams: what they do with each request, once it is whole ---- */
+
+enum step_kind { STEP_SAY, STEP_REST_MS, STEP_CUT, STEP_HANG, STEP_WAIT_GO };
+
+struct step {
+    enum step_kind kind;
+    const char    *text; /* SAY; lives as long as the test */
+    size_t         len;
+    unsigned       ms;
+};
+
+struct upstream_call {
+    struct buf bytes; /* the whole request as it came */
+    struct slice head, body;
+    bool cut;  /* the gateway closed the connection before the script ended */
+    bool done; /* the script was played to its end */
+};
+
+struct upstream {
+    struct flow     *flow;
+    struct listener *listener;
+    uint16_t         port;
+    struct step      steps[FLOW_STEPS];
+    size_t           step_count;
+    struct list      conns;
+    struct upstream_call calls[FLOW_CALLS];
+    size_t           call_count;
+    bool             go; /* STEP_WAIT_GO may go on */
+};
+
+void upstream_forget_script(struct flow *k, size_t i);
+void upstream_says(struct flow *k, size_t i, const char *bytes); /* appended to the script */
+void upstream_rests(struct flow *k, size_t i, unsigned ms);
+void upstream_cuts(struct flow *k, size_t i);
+void upstream_hangs(struct flow *k, size_t i);
+void upstream_waits_for_go(struct flow *k, size_t i);
+void upstream_goes(struct flow *k, size_t i);
+/* whole answers */
+void upstream_answers(struct flow *k, size_t i, unsigned status, const char *json);
+void upstream_answers_with(struct flow *k, size_t i, unsigned status, const char *headers,
+                           const char *body);
+/* opens a chunked event stream; each event is one chunk; end closes the chunks */
+void upstream_opens_stream(struct flow *k, size_t i);
+void upstream_sends(struct flow *k, size_t i, const char *event);
+void upstream_ends_stream(struct flow *k, size_t i);
+/* value of a header of one remembered request; SLICE_NONE where absent */
+struct slice upstream_heard(const struct upstream_call *c, const char *name);
+
+/* ---- clients ---- */
+
+struct flow_client {
+    struct flow   *flow;
+    struct stream *stream;
+    struct buf     got;
+    bool           open, closed;
+    /* the first answer in got, once its head is whole */
+    struct http_head head;
+    bool             has_head;
+    struct buf       body; /* decoded */
+    bool             whole;
+};
+
+/* Sends raw bytes on a fresh connection of the next client; answers stay with it. */
+struct flow_client *client_sends(struct flow *k, const char *bytes, size_t len);
+struct flow_client *client_says(struct flow *k, const char *bytes);
+/* POST path with a JSON body; key NULL: none; headers: further lines, each with CRLF, or NULL */
+struct flow_client *client_posts(struct flow *k, const char *key, const char *path,
+                                 const char *headers, const char *json);
+struct flow_client *client_gets(struct flow *k, const char *key, const char *path);
+void                client_adds(struct flow_client *c, const char *bytes); /* on the same connection */
+void                client_hangs_up(struct flow_client *c);
+void                client_stops_reading(struct flow_client *c);
+void                client_reads_on(struct flow_client *c);
+struct slice        client_header(const struct flow_client *c, const char *name);
+
+/* ---- policy ---- */
+
+struct flow_key {
+    const char *name; /* its id is "k_<name>"; the credential is flow_secret(k, name) */
+    const char *agent, *team;
+    const char *models[8]; /* first NULL: the list is absent; "" alone: an empty list */
+    const char *tasks[4];
+    money       budget; /* 0: none; account "key:k_<name>" */
+    uint32_t    rpm, parallel;
+    int64_t     expires_at_us;
+    bool        revoked, blocked;
+};
+struct flow_team {
+    const char *name;
+    const char *models[8];
+    money       budget; /* account "team:t_<name>" */
+};
+struct flow_agent {
+    const char *name, *team;
+    const char *tasks[4];
+    bool        session_from_trace;
+};
+struct flow_model {
+    const char *name;
+    const char *target_model; /* NULL: the name */
+    size_t      upstreams[FLOW_UPSTREAMS];
+    size_t      upstream_count; /* in order */
+    bool        no_price;
+    uint32_t    max_output_tokens;
+};
+struct flow_grant {
+    const char *agent, *team, *task;
+    const char *models[4];
+};
+struct flow_block {
+    const char *kind, *id;
+};
+
+struct flow_policy {
+    struct flow_key   keys[4];
+    struct flow_team  teams[2];
+    struct flow_agent agents[3];
+    struct flow_model models[4];
+    struct flow_grant grants[4];
+    struct flow_block blocks[3];
+    const char       *tasks[4];
+};
+
+/* Replaces the policy, as a new version from the control plane does; open calls of those it
+ * blocks are cut. Prices: 1 dollar a million tokens in, 2 out. */
+void        policy_says(struct flow *k, const struct flow_policy *p);
+const char *flow_secret(struct flow *k, const char *key_name);
+
+/* ---- the bank: the control plane's side of every budget ---- */
+
+struct flow_account {
+    char  id[64];
+    money limit, leased, settled;
+};
+
+/* ---- the whole ---- */
+
+struct flow {
+    struct loop       *loop;
+    struct resolver   *resolver;
+    struct journey_env env;
+    struct door       *door;
+    uint16_t           port;
+
+    struct registry       *registry;
+    const struct snapshot *policy;
+    uint64_t               version;
+    struct desk           *desk;
+    struct flow_account    accounts[8];
+    size_t                 account_count;
+    unsigned               lease_number;
+    bool                   bank_away;
+
+    char             dir[64];
+    struct journal  *journal;
+    uint64_t         journal_at;
+    struct upstream  upstreams[FLOW_UPSTREAMS];
+    struct flow_client clients[FLOW_CLIENTS];
+    size_t           client_count;
+    char             secrets[8][80];
+    const char      *secret_names[8];
+    size_t           secret_count;
+};
+
+struct flow *flow_open(void);
+void         flow_close(struct flow *k);
+void         flow_turn(struct flow *k); /* one turn of the loop, or 5 ms */
+uint64_t     flow_now_ms(void);
+/* The next closed record of the journal; NULL: none. The caller frees it by record_free. */
+Gatehouse__JournalRecord *flow_record(struct flow *k);
+void                      flow_record_free(Gatehouse__JournalRecord *r);
+money                     flow_settled(struct flow *k, const char *account);
+
+#define WAIT(k, condition)                                                                         \
+    do {                                                                                           \
+        uint64_t until_ = flow_now_ms() + FLOW_WAIT_MS;                                            \
+        while (!(condition) && flow_now_ms() < until_)                                             \
+            flow_turn(k);                                                                          \
+        if (!(condition))                                                                          \
+            fail_msg("waited in vain for %s", #condition);                                         \
+    } while (0)
+
+/* One play: opened before, closed after. FLOW(name) { … k … }; the table holds PLAY(name). */
+#define FLOW(name)                                                                                 \
+    static void name##_play(struct flow *k);                                                       \
+    static void name(void **state)                                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        struct flow *k = flow_open();                                                              \
+        name##_play(k);                                                                            \
+        flow_close(k);                                                                             \
+    }                                                                                              \
+    static void name##_play(struct flow *k)
+
+#define PLAY(name) cmocka_unit_test(name)
+
+void expect_status(struct flow_client *c, unsigned status); /* waits for the whole answer */
+void expect_code(struct flow_client *c, const char *code);  /* error.code of the body */
+void expect_body(struct flow_client *c, const char *text);
+void expect_body_has(struct flow_client *c, const char *text);

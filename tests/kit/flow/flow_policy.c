@@ -1,0 +1,302 @@
+/*
+ * flow_policy — a few lines of a test as the objects the control plane would push.
+ */
+#include <stdio.h>
+
+#include "common/policy/registry.h"
+#include "common/policy/snapshot_build.h"
+#include "common/wire/keyprint.h"
+#include "tests/kit/flow/flow_private.h"
+
+#define NAMES_MAX 8
+#define ID_ROOM 80
+#define PROVIDER_SECRET "sk-upstream-secret-of-provider-"
+
+static uint8_t installation_key[32] = "an installation key of 32 bytes";
+
+const char *flow_secret(struct flow *k, const char *key_name)
+{
+    for (size_t i = 0; i < k->secret_count; i++)
+        if (strcmp(k->secret_names[i], key_name) == 0)
+            return k->secrets[i];
+    assert_true(k->secret_count < ARRAY_LEN(k->secrets));
+    size_t i = k->secret_count++;
+    k->secret_names[i] = key_name;
+    keyprint_make(k->secrets[i]);
+    return k->secrets[i];
+}
+
+struct building {
+    struct flow *k;
+    struct snapshot_build *b;
+};
+
+static void apply(struct building *d, Gatehouse__PolicyObject *o, int kind, const char *prefix,
+                  const char *name)
+{
+    char id[ID_ROOM];
+    snprintf(id, sizeof(id), "%s%s", prefix, name);
+    o->has_kind = o->has_revision = true;
+    o->kind = (Gatehouse__ObjectKind)kind;
+    o->id = id;
+    o->revision = d->k->version;
+    assert_int_equal(snapshot_build_apply(d->b, o), ERR_OK);
+}
+
+/* names of a list; ids where a prefix is given */
+struct names {
+    Gatehouse__NameList list;
+    char *pointers[NAMES_MAX];
+    char ids[NAMES_MAX][ID_ROOM];
+};
+
+static Gatehouse__NameList *list_of(struct names *n, const char *const *from, size_t max,
+                                    const char *prefix)
+{
+    gatehouse__name_list__init(&n->list);
+    if (!from[0])
+        return NULL;
+    n->list.has_set = n->list.set = true;
+    n->list.names = n->pointers;
+    for (size_t i = 0; i < max && from[i] && from[i][0]; i++) {
+        snprintf(n->ids[i], sizeof(n->ids[i]), "%s%s", prefix, from[i]);
+        n->pointers[n->list.n_names++] = n->ids[i];
+    }
+    return &n->list;
+}
+
+static Gatehouse__Budget *budget_of(struct building *d, Gatehouse__Budget *b, char *id, money limit)
+{
+    gatehouse__budget__init(b);
+    if (!limit)
+        return NULL;
+    if (limit < 0)
+        limit = 0; /* a purse that is there, and empty */
+    b->account = id;
+    b->has_limit_nano = true;
+    b->limit_nano = limit;
+    b->period = "day";
+    flow_account_limit(d->k, id, limit);
+    return b;
+}
+
+static void add_settings(struct building *d)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Settings s = GATEHOUSE__SETTINGS__INIT;
+    s.has_key_hmac = s.has_session_seal = true;
+    s.key_hmac = (ProtobufCBinaryData){sizeof(installation_key), installation_key};
+    s.session_seal = s.key_hmac;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_SETTINGS;
+    o.settings = &s;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_SETTINGS, "settings", "");
+}
+
+static void add_key(struct building *d, const struct flow_key *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Key key = GATEHOUSE__KEY__INIT;
+    Gatehouse__Budget budget;
+    Gatehouse__Limits limits = GATEHOUSE__LIMITS__INIT;
+    struct names models, tasks;
+    struct digest digest;
+    char agent[ID_ROOM], team[ID_ROOM], account[ID_ROOM];
+    keyprint_hmac(slice_of(installation_key, sizeof(installation_key)),
+                  slice_str(flow_secret(d->k, f->name)), &digest);
+    snprintf(agent, sizeof(agent), "a_%s", f->agent ? f->agent : "");
+    snprintf(team, sizeof(team), "t_%s", f->team ? f->team : "");
+    snprintf(account, sizeof(account), "key:k_%s", f->name);
+    key.org_id = "org";
+    key.name = (char *)(uintptr_t)f->name;
+    key.has_digest = true;
+    key.digest = (ProtobufCBinaryData){DIGEST_LEN, digest.bytes};
+    key.agent_id = f->agent ? agent : NULL;
+    key.team_id = f->team ? team : NULL;
+    key.models = list_of(&models, f->models, ARRAY_LEN(f->models), "");
+    key.tasks = list_of(&tasks, f->tasks, ARRAY_LEN(f->tasks), "task_");
+    key.budget = budget_of(d, &budget, account, f->budget);
+    limits.has_rpm = limits.has_parallel = true;
+    limits.rpm = f->rpm;
+    limits.parallel = f->parallel;
+    key.limits = &limits;
+    key.has_expires_at_us = true;
+    key.expires_at_us = f->expires_at_us;
+    key.has_revoked = key.has_blocked = true;
+    key.revoked = f->revoked;
+    key.blocked = f->blocked;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_KEY;
+    o.key = &key;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_", f->name);
+}
+
+static void add_team(struct building *d, const struct flow_team *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Team team = GATEHOUSE__TEAM__INIT;
+    Gatehouse__Budget budget;
+    struct names models;
+    char account[ID_ROOM];
+    snprintf(account, sizeof(account), "team:t_%s", f->name);
+    team.org_id = "org";
+    team.name = (char *)(uintptr_t)f->name;
+    team.models = list_of(&models, f->models, ARRAY_LEN(f->models), "");
+    team.budget = budget_of(d, &budget, account, f->budget);
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_TEAM;
+    o.team = &team;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_TEAM, "t_", f->name);
+}
+
+static void add_agent(struct building *d, const struct flow_agent *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Agent agent = GATEHOUSE__AGENT__INIT;
+    struct names tasks;
+    char team[ID_ROOM];
+    snprintf(team, sizeof(team), "t_%s", f->team ? f->team : "");
+    agent.org_id = "org";
+    agent.name = (char *)(uintptr_t)f->name;
+    agent.team_id = f->team ? team : NULL;
+    agent.tasks = list_of(&tasks, f->tasks, ARRAY_LEN(f->tasks), "task_");
+    agent.has_session_from_trace = true;
+    agent.session_from_trace = f->session_from_trace;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_AGENT;
+    o.agent = &agent;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_AGENT, "a_", f->name);
+}
+
+static void add_task(struct building *d, const char *name)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Task task = GATEHOUSE__TASK__INIT;
+    task.org_id = "org";
+    task.name = (char *)(uintptr_t)name;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_TASK;
+    o.task = &task;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_TASK, "task_", name);
+}
+
+static void add_provider(struct building *d, size_t i)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Provider provider = GATEHOUSE__PROVIDER__INIT;
+    Gatehouse__Credential credential = GATEHOUSE__CREDENTIAL__INIT, *credentials[] = {&credential};
+    char name[16], url[64], secret[64], *cidrs[] = {"127.0.0.0/8"};
+    snprintf(name, sizeof(name), "provider-%zu", i);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/v1", d->k->upstreams[i].port);
+    snprintf(secret, sizeof(secret), PROVIDER_SECRET "%zu", i);
+    credential.id = "c_1";
+    credential.name = "main";
+    credential.has_secret = true;
+    credential.secret = (ProtobufCBinaryData){strlen(secret), (uint8_t *)secret};
+    provider.org_id = "org";
+    provider.name = name;
+    provider.dialect = "openai";
+    provider.base_url = url;
+    provider.n_allow_cidrs = 1;
+    provider.allow_cidrs = cidrs;
+    provider.n_credentials = 1;
+    provider.credentials = credentials;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER;
+    o.provider = &provider;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, "p_", name);
+}
+
+static void add_model(struct building *d, const struct flow_model *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Model model = GATEHOUSE__MODEL__INIT;
+    Gatehouse__Price prices = GATEHOUSE__PRICE__INIT;
+    Gatehouse__Target targets[FLOW_UPSTREAMS], *pointers[FLOW_UPSTREAMS];
+    char providers[FLOW_UPSTREAMS][ID_ROOM];
+    for (size_t i = 0; i < f->upstream_count; i++) {
+        gatehouse__target__init(&targets[i]);
+        snprintf(providers[i], ID_ROOM, "p_provider-%zu", f->upstreams[i]);
+        targets[i].provider_id = providers[i];
+        targets[i].model = (char *)(uintptr_t)(f->target_model ? f->target_model : f->name);
+        pointers[i] = &targets[i];
+    }
+    prices.has_input = prices.has_output = true;
+    prices.input = 1000000;
+    prices.output = 2000000;
+    model.org_id = "org";
+    model.name = (char *)(uintptr_t)f->name;
+    model.strategy = "fallback";
+    model.n_targets = f->upstream_count;
+    model.targets = pointers;
+    model.price = f->no_price ? NULL : &prices;
+    model.has_max_output_tokens = true;
+    model.max_output_tokens = f->max_output_tokens;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MODEL;
+    o.model = &model;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "m_", f->name);
+}
+
+static void add_grant(struct building *d, const struct flow_grant *f, size_t i)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Grant grant = GATEHOUSE__GRANT__INIT;
+    char agent[ID_ROOM], team[ID_ROOM], task[ID_ROOM], number[8], *models[4];
+    snprintf(agent, sizeof(agent), "a_%s", f->agent ? f->agent : "");
+    snprintf(team, sizeof(team), "t_%s", f->team ? f->team : "");
+    snprintf(task, sizeof(task), "task_%s", f->task ? f->task : "");
+    snprintf(number, sizeof(number), "%zu", i);
+    grant.org_id = "org";
+    grant.agent_id = f->agent ? agent : NULL;
+    grant.team_id = f->team ? team : NULL;
+    grant.task_id = f->task ? task : NULL;
+    grant.models = models;
+    for (; grant.n_models < ARRAY_LEN(models) && f->models[grant.n_models]; grant.n_models++)
+        models[grant.n_models] = (char *)(uintptr_t)f->models[grant.n_models];
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_GRANT;
+    o.grant = &grant;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_GRANT, "g_", number);
+}
+
+static void add_block(struct building *d, const struct flow_block *f, size_t i)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Block block = GATEHOUSE__BLOCK__INIT;
+    char number[8];
+    snprintf(number, sizeof(number), "%zu", i);
+    block.org_id = "org";
+    block.subject_kind = (char *)(uintptr_t)f->kind;
+    block.subject_id = (char *)(uintptr_t)f->id;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_BLOCK;
+    o.block = &block;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_BLOCK, "b_", number);
+}
+
+static void add_all(struct building *d, const struct flow_policy *p)
+{
+    add_settings(d);
+    for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
+        add_provider(d, i);
+    for (size_t i = 0; i < ARRAY_LEN(p->tasks) && p->tasks[i]; i++)
+        add_task(d, p->tasks[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->teams) && p->teams[i].name; i++)
+        add_team(d, &p->teams[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->agents) && p->agents[i].name; i++)
+        add_agent(d, &p->agents[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->keys) && p->keys[i].name; i++)
+        add_key(d, &p->keys[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->models) && p->models[i].name; i++)
+        add_model(d, &p->models[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->grants) && p->grants[i].models[0]; i++)
+        add_grant(d, &p->grants[i], i);
+    for (size_t i = 0; i < ARRAY_LEN(p->blocks) && p->blocks[i].kind; i++)
+        add_block(d, &p->blocks[i], i);
+}
+
+void policy_says(struct flow *k, const struct flow_policy *p)
+{
+    struct building d = {.k = k};
+    const struct snapshot *old = k->policy;
+    k->version++;
+    assert_int_equal(snapshot_build_begin(NULL, k->registry, &d.b), ERR_OK);
+    snapshot_build_inherit(d.b, old);
+    add_all(&d, p);
+    k->policy = snapshot_build_end(&d.b, SLICE("lineage"), k->version);
+    snapshot_drop(old);
+    journey_env_take_policy(&k->env, k->policy);
+    journey_cut_blocked(&k->env);
+}

@@ -1,0 +1,11 @@
+/*
+ * flow_private — what the files of the kit share.
+ */
+#pragma once
+
+#include "tests/kit/flow/flow.h"
+
+void flow_upstream_open(struct flow *k, size_t i);
+void flow_upstream_close(struct flow *k, size_t i);
+void flow_client_close(struct flow_client *c);
+void flow_account_limit(struct flow *k, const char *id, money limit);
