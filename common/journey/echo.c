@@ -50,7 +50,7 @@ static size_t promising_end(const struct echo *e, struct slice text)
 
 static enum err let_go(struct echo *e, size_t keep, struct buf *out)
 {
-    size_t   n = e->held.len - keep;
+    size_t n = e->held.len - keep;
     enum err err = buf_append(out, slice_first(buf_slice(&e->held), n));
     if (err == ERR_OK) {
         buf_eat(&e->held, n);
@@ -65,9 +65,9 @@ enum err echo_pass(struct echo *e, struct slice piece, struct buf *out)
         e->seen += piece.len;
         return buf_append(out, piece);
     }
-    size_t       look = ECHO_LOOKED_AT + e->needle.len;
+    size_t look = ECHO_LOOKED_AT + e->needle.len;
     struct slice now = slice_first(piece, look), later = slice_from(piece, now.len);
-    enum err     err = buf_append(&e->held, now);
+    enum err err = buf_append(&e->held, now);
     if (err != ERR_OK)
         return err;
     mask(e, e->held.data + e->held.off, e->held.len);

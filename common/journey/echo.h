@@ -17,9 +17,9 @@
 
 struct echo {
     struct slice needle; /* lent; empty: nothing is looked for */
-    size_t       seen;   /* bytes of the body that were let through */
-    struct buf   held;   /* the end of the last piece that may begin the credential */
-    bool         found;
+    size_t seen;         /* bytes of the body that were let through */
+    struct buf held;     /* the end of the last piece that may begin the credential */
+    bool found;
 };
 
 /* credential: SLICE_NONE where none was injected; must outlive the echo. */

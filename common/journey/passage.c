@@ -1,15 +1,28 @@
 /* passage — see the card. Names are compared without case (RFC 9110 5.1). */
 #include "common/journey/passage.h"
 
-#define NAME(text) {text, sizeof(text) - 1}
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
 
 /* What a company's service may need of the caller's request; RFC 9110 unless said. */
 static const struct slice request_names[] = {
-    NAME("accept"),           NAME("accept-language"),   NAME("content-type"),
-    NAME("content-language"), NAME("if-match"),          NAME("if-none-match"),
-    NAME("if-range"),         NAME("if-modified-since"), NAME("if-unmodified-since"),
-    NAME("range"),            NAME("user-agent"),        NAME("prefer"), /* RFC 7240 */
-    NAME("idempotency-key"),  NAME("x-idempotency-key"), NAME("x-correlation-id"),
+    NAME("accept"),
+    NAME("accept-language"),
+    NAME("content-type"),
+    NAME("content-language"),
+    NAME("if-match"),
+    NAME("if-none-match"),
+    NAME("if-range"),
+    NAME("if-modified-since"),
+    NAME("if-unmodified-since"),
+    NAME("range"),
+    NAME("user-agent"),
+    NAME("prefer"), /* RFC 7240 */
+    NAME("idempotency-key"),
+    NAME("x-idempotency-key"),
+    NAME("x-correlation-id"),
 };
 
 static const struct slice answer_names[] = {

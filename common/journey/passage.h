@@ -12,8 +12,8 @@
 #include "common/net/http1.h"
 
 struct passage_in {
-    const struct http_head *head;     /* the client's */
-    struct slice            injected; /* name of the header we inject; empty: none */
+    const struct http_head *head; /* the client's */
+    struct slice injected;        /* name of the header we inject; empty: none */
 };
 
 /* Fills out with what may go upstream; values point into the head. Returns how many. */

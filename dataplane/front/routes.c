@@ -4,6 +4,7 @@
 #include "dataplane/front/routes.h"
 
 #include "dataplane/ai/ai.h"
+#include "dataplane/api/api.h"
 
 static enum gate_answer ask_nowhere(struct journey *j)
 {
@@ -46,6 +47,7 @@ static const struct {
     const struct wing *wing;
 } routes[] = {
     {{"/v1/", 4}, &ai_wing},
+    {{"/api/", 5}, &api_wing},
 };
 
 const struct wing *route_find(struct slice path)
