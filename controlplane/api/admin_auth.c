@@ -172,17 +172,20 @@ static enum err refuse_wait(struct call *c, uint64_t wait_us)
     return e == ERR_OK ? ERR_DENIED : e;
 }
 
-static enum err refuse(struct admin_auth *a, struct call *c, uint64_t now)
+static enum err refuse_plainly(struct call *c)
 {
     metric_add(c->app->metrics, API_METRIC_SIGN_IN_FAILED, 0, 1);
-    pthread_mutex_lock(&a->lock);
-    uint64_t wait = note_failure(a, c->actor.source, now);
-    pthread_mutex_unlock(&a->lock);
-    if (wait > 0)
-        return refuse_wait(c, wait);
     call_header(c, "www-authenticate", "Bearer realm=\"gatehouse\"");
     enum err e = call_problem(c, 401, "not_signed_in", "a valid bearer token is needed");
     return e == ERR_OK ? ERR_DENIED : e;
+}
+
+static enum err refuse(struct admin_auth *a, struct call *c, uint64_t now)
+{
+    pthread_mutex_lock(&a->lock);
+    uint64_t wait = note_failure(a, c->actor.source, now);
+    pthread_mutex_unlock(&a->lock);
+    return wait > 0 ? refuse_wait(c, wait) : refuse_plainly(c);
 }
 
 static enum err look_up(struct call *c, const struct digest *d, struct admin_token *ret)
@@ -209,6 +212,8 @@ enum err admin_auth_check(struct admin_auth *a, struct call *c, struct slice hea
     uint64_t wait = waiting_of(a, c->actor.source, now);
     bool shaped = header.len > 7 && slice_ieq(slice_first(header, 7), SLICE("Bearer ")) &&
                   token.len > 0 && token.len <= TOKEN_MAX;
+    if (header.ptr == NULL)
+        return refuse_plainly(c); /* nobody signed in: nothing was guessed */
     if (!shaped)
         return wait > 0 ? refuse_wait(c, wait) : refuse(a, c, now);
     admin_auth_digest(a->key, token, &d);

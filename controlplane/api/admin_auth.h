@@ -4,7 +4,8 @@
  * Ten failed sign-ins a minute from one source, then each further one must wait, twice as long
  * every time, up to five minutes. While a source waits, its unknown tokens are refused without
  * a look into the database; a token that was seen to be good in the last minutes still passes,
- * so that somebody else's typing errors on the same host lock nobody out.
+ * so that somebody else's typing errors on the same host lock nobody out. A request without
+ * any token is refused and not counted: nothing was guessed.
  *
  * Owns     its tables of sources and of recently good tokens, both bounded.
  * Threads  any.

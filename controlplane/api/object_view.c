@@ -70,16 +70,24 @@ static json_t *view_fields(const struct field *fields, const json_t *doc, const 
         bool is_list = (f->flags & FIELD_LIST) != 0;
         json_object_set_new(shown, f->name,
                             is_list ? view_list(f, v, names) : view_value(f, v, names));
-        if (f->type == FIELD_REF && !is_list) {
-            char id_name[64];
-            snprintf(id_name, sizeof(id_name), "%s_id", f->name);
-            json_object_set(shown, id_name, (json_t *)(uintptr_t)v);
-        }
     }
     const json_t *set = json_object_get(doc, "secret_set");
     if (set != NULL)
         json_object_set(shown, "secret_set", (json_t *)(uintptr_t)set);
     return shown;
+}
+
+/* "agent_id" behind "agent": names change, ids do not */
+static void add_ids(json_t *shown, const struct noun *n, const json_t *doc)
+{
+    for (const struct field *f = n->fields; f->name != NULL; f++) {
+        json_t *id = json_object_get(doc, f->name);
+        char name[64];
+        if (f->type != FIELD_REF || (f->flags & FIELD_LIST) != 0 || id == NULL)
+            continue;
+        snprintf(name, sizeof(name), "%s_id", f->name);
+        json_object_set(shown, name, id);
+    }
 }
 
 static json_t *view_one(const struct noun *n, const struct object *o, const json_t *names)
@@ -91,6 +99,7 @@ static json_t *view_one(const struct noun *n, const struct object *o, const json
     json_t *shown = view_fields(n->fields, o->spec, names);
     json_object_update(t, shown);
     json_decref(shown);
+    add_ids(t, n, o->spec);
     json_t *loose = noun_not_enforced(n, o->spec);
     if (json_array_size(loose) > 0)
         json_object_set(t, "not_enforced", loose);

@@ -94,7 +94,7 @@ static void check_owner(struct reading *r, json_t *doc)
 static void check(struct reading *r, const json_t *old, json_t *doc)
 {
     check_owner(r, doc);
-    if (old != NULL)
+    if (old != NULL || json_array_size(r->problems) > 0)
         return;
     const char *kind = json_string_value(json_object_get(doc, "digest_kind"));
     bool has_digest = json_object_get(doc, "digest") != NULL;

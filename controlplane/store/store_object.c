@@ -136,7 +136,7 @@ enum err store_object_insert(struct tx *tx, const struct noun *n, struct object 
     char sql[SQL_MAX];
     sql_for(sql,
             "INSERT INTO %s (id, org_id, name, spec, created_at, updated_at)"
-            " VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp())"
+            " SELECT $1, $2, $3, $4::jsonb, t, t FROM clock_timestamp() AS t"
             " RETURNING revision, created_at, updated_at",
             n);
     struct buf spec;
