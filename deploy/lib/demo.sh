@@ -23,6 +23,11 @@ demo_start() {
 # The backends are on loopback, which the egress door refuses unless an owner allows it.
 readonly DEMO_LOOPBACK='"allow_cidrs":["127.0.0.0/8"]'
 
+readonly DEMO_ROUTES='[{"methods":["GET","POST"],"path":"/customers"},
+    {"methods":["GET","DELETE"],"path":"/customers/*"},
+    {"methods":["GET","POST","PUT","PATCH","DELETE"],"path":"/echo"},
+    {"methods":["POST"],"path":"/upload"},{"methods":["GET"],"path":"/download"}]'
+
 demo_objects() {
     step 'Creating the demo team, agent, key and grants'
     local provider=http://127.0.0.1:$(port_of demo-provider)/v1
@@ -39,7 +44,7 @@ demo_objects() {
         \"url\":\"$mcp\",$DEMO_LOOPBACK}"
     object api-services demo-api "{\"name\":\"demo-api\",\"base_url\":\"$api\",
         \"credential\":{\"header\":\"authorization\",\"secret\":\"Bearer demo-api-secret\"},
-        \"routes\":[{\"methods\":[\"GET\",\"POST\"],\"path\":\"/customers/**\"}],$DEMO_LOOPBACK}"
+        \"routes\":$DEMO_ROUTES,$DEMO_LOOPBACK}"
     object grants demo-models '{"team":"demo","models":["*"]}'
     object grants demo-tools '{"agent":"demo-agent","server":"demo-tools","tools":["*"]}'
     object grants demo-api '{"agent":"demo-agent","service":"demo-api"}'

@@ -11,7 +11,8 @@ readonly TEST_STAGES=(
     'db         tests/db/test_*.c      stage_db        the stores against a real PostgreSQL'
     'fuzz       tests/fuzz/run         stage_fuzz      each fuzz target for a moment, on its corpus'
     'tsan       tests/unit/*           stage_tsan      what runs in threads, with TSan'
-    'hardening  tests/hardening/run    stage_hardening flags and libraries of the release programs'
+    'readme     tests/readme/run       stage_programs  the options in README.md against the programs'
+    'hardening  tests/hardening/run    stage_programs  flags and libraries of the release programs'
     'commands   tests/commands/run     stage_commands  what ./gatehouse says and does, from up to down'
     'chaos      tests/chaos/*          stage_chaos     kills and faults against release programs'
     'e2e        tests/e2e/package.json stage_e2e       an installation, used by the clients of npm'
@@ -225,7 +226,7 @@ stage_fuzz() {
     counted "$1" 5 "$(build_folder fuzz)" # seconds a target
 }
 
-stage_hardening() {
+stage_programs() {
     # shellcheck disable=SC2086
     build release $BUILD_PROGRAMS $BUILD_DEMO
     counted "$1" "$(build_folder release)"
