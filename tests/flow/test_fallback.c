@@ -1,0 +1,278 @@
+/* fallback — the next target while the client has seen nothing, and never after that. */
+#include "tests/kit/flow/flow.h"
+
+#define CHAT "/v1/chat/completions"
+#define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
+#define STREAM "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"
+#define ANSWER                                                                                     \
+    "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
+    "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}"
+#define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"one two\"}}],\"usage\":null}\n\n"
+
+static const struct flow_policy three_targets = {
+    .keys = {{.name = "alice", .models = {"small"}}},
+    .models = {{.name = "small",
+                .target_model = "small-\"2024\"",
+                .upstreams = {0, 1, 2},
+                .upstream_count = 3}},
+};
+
+static const struct flow_policy one_target = {
+    .keys = {{.name = "alice", .models = {"small"}}},
+    .models = {{.name = "small", .upstreams = {0}, .upstream_count = 1}},
+};
+
+FLOW(targets_are_tried_in_their_order_until_one_answers)
+{
+    policy_says(k, &three_targets);
+    upstream_answers(k, 0, 500, "{\"error\":{\"message\":\"broken\"}}");
+    upstream_answers(k, 1, 429, "{\"error\":{\"message\":\"slow down\"}}");
+    upstream_answers(k, 2, 200, ANSWER);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 200);
+    expect_body(c, ANSWER);
+    assert_int_equal(k->upstreams[0].call_count, 1);
+    assert_int_equal(k->upstreams[1].call_count, 1);
+    assert_true(slice_eq(client_header(c, "x-gatehouse-attempts"), SLICE("3")));
+    assert_true(slice_eq(client_header(c, "x-gatehouse-provider"), SLICE("provider-2")));
+
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->n_attempts, 3);
+    assert_string_equal(r->attempts[0]->code, "status_500");
+    assert_string_equal(r->attempts[1]->code, "status_429");
+    assert_string_equal(r->attempts[2]->status, "ok");
+    /* the 500 may have worked on the prompt: billed, never at zero; the 429 did not */
+    assert_true(r->attempts[0]->tokens->input > 0);
+    assert_null(r->attempts[1]->tokens);
+    assert_int_equal(r->span->tokens->input, 10 + r->attempts[0]->tokens->input);
+    flow_record_free(r);
+}
+
+FLOW(only_the_model_name_changes_on_the_way_out)
+{
+    policy_says(k, &three_targets);
+    upstream_answers(k, 0, 200, ANSWER);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
+                                         "{ \"messages\" : [] ,\"x\":[1.50,{\"model\":\"other\"}], "
+                                         "\"model\" : \"small\" , \"y\":\"\\u00e9\"}");
+
+    expect_status(c, 200);
+    assert_true(slice_eq(k->upstreams[0].calls[0].body,
+                         SLICE("{ \"messages\" : [] ,\"x\":[1.50,{\"model\":\"other\"}], "
+                               "\"model\" : \"small-\\\"2024\\\"\" , \"y\":\"\\u00e9\"}")));
+}
+
+FLOW(a_refused_connection_falls_back_and_costs_nothing)
+{
+    policy_says(k, &three_targets);
+    listener_close(&k->upstreams[0].listener);
+    upstream_answers(k, 1, 200, ANSWER);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 200);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->n_attempts, 2);
+    assert_string_equal(r->attempts[0]->code, "connect");
+    assert_int_equal(r->span->tokens->input, 10);
+    flow_record_free(r);
+}
+
+FLOW(an_answer_cut_before_the_client_saw_a_byte_falls_back)
+{
+    policy_says(k, &three_targets);
+    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"choices\":");
+    upstream_cuts(k, 0);
+    upstream_answers(k, 1, 200, ANSWER);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 200);
+    expect_body(c, ANSWER);
+}
+
+FLOW(when_all_fail_the_client_hears_what_the_last_one_did)
+{
+    policy_says(k, &three_targets);
+    upstream_answers(k, 0, 503, "{}");
+    upstream_answers(k, 1, 500, "{}");
+    upstream_answers(k, 2, 500, "{\"error\":{\"message\":\"stack trace of theirs\"}}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 502);
+    expect_code(c, "upstream_error");
+    assert_true(slice_search(buf_slice(&c->body), SLICE("stack trace")) < 0);
+}
+
+FLOW(the_last_targets_429_and_its_retry_after_are_passed_on)
+{
+    policy_says(k, &one_target);
+    upstream_answers_with(k, 0, 429,
+                          "Content-Type: application/json\r\nRetry-After: 7\r\nSet-Cookie: a=b\r\n"
+                          "Connection: x-secret\r\nX-Secret: 1\r\n",
+                          "{\"error\":{\"message\":\"slow\",\"code\":\"rate_limit\"}}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 429);
+    expect_code(c, "rate_limit");
+    assert_true(slice_eq(client_header(c, "retry-after"), SLICE("7")));
+    assert_null(client_header(c, "set-cookie").ptr);
+    assert_null(client_header(c, "x-secret").ptr);
+}
+
+FLOW(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere)
+{
+    policy_says(k, &three_targets);
+    upstream_answers(k, 0, 400, "{\"error\":{\"message\":\"bad\",\"code\":\"bad_param\"}}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 400);
+    expect_code(c, "bad_param");
+    assert_int_equal(k->upstreams[1].call_count, 0);
+}
+
+FLOW(a_refused_credential_of_ours_is_not_told_as_the_clients)
+{
+    policy_says(k, &one_target);
+    upstream_answers(k, 0, 401, "{\"error\":{\"message\":\"Incorrect API key provided\"}}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 502);
+    expect_code(c, "upstream_error");
+}
+
+FLOW(a_redirect_is_not_followed)
+{
+    policy_says(k, &one_target);
+    upstream_answers_with(k, 0, 302, "Location: http://169.254.169.254/\r\n", "");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 502);
+    assert_null(client_header(c, "location").ptr);
+}
+
+FLOW(an_upstream_that_breaks_off_in_mid_stream_is_told_in_the_dialect)
+{
+    policy_says(k, &three_targets);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, CHUNK);
+    upstream_says(k, 0, "20\r\ndata: {\"choi");
+    upstream_rests(k, 0, 20);
+    upstream_cuts(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+
+    expect_status(c, 200);
+    expect_body(c,
+                CHUNK "data: {\"error\":{\"message\":\"The upstream broke off in mid-stream.\","
+                      "\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n");
+    assert_int_equal(k->upstreams[1].call_count, 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "error");
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_true(r->span->tokens->output >= 3); /* seven bytes of text */
+    flow_record_free(r);
+}
+
+FLOW(a_stream_that_ends_in_mid_sentence_is_an_error_too)
+{
+    policy_says(k, &one_target);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, CHUNK);
+    upstream_ends_stream(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+
+    expect_status(c, 200);
+    expect_body_has(c, "\"code\":\"upstream_error\"");
+}
+
+FLOW(bad_framing_of_an_upstream_is_a_502)
+{
+    policy_says(k, &one_target);
+    upstream_says(k, 0, "HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n{}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 502);
+}
+
+FLOW(an_error_inside_a_stream_passes_and_the_span_says_so)
+{
+    policy_says(k, &one_target);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, CHUNK);
+    upstream_sends(k, 0, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n");
+    upstream_ends_stream(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+
+    expect_status(c, 200);
+    expect_body(c, CHUNK "data: {\"error\":{\"message\":\"overloaded\"}}\n\n");
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "error");
+    flow_record_free(r);
+}
+
+FLOW(our_credential_in_an_answer_is_cut)
+{
+    policy_says(k, &one_target);
+    upstream_answers_with(
+        k, 0, 400,
+        "Content-Type: application/json\r\nOpenai-Version: sk-upstream-secret-of-provider-0\r\n",
+        "{\"error\":{\"message\":\"no such key "
+        "sk-upstream-secret-of-provider-0\",\"code\":\"x\"}}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 400);
+    assert_null(client_header(c, "openai-version").ptr);
+    assert_true(slice_search(buf_slice(&c->got), SLICE("sk-upstream")) < 0);
+    expect_body_has(c, "no such key ***");
+}
+
+FLOW(our_credential_in_a_stream_is_cut)
+{
+    policy_says(k, &one_target);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0,
+                   "data: "
+                   "{\"choices\":[{\"delta\":{\"content\":\"sk-upstream-secret-of-provider-0\"},"
+                   "\"finish_reason\":\"stop\"}]}\n\n");
+    upstream_ends_stream(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+
+    expect_status(c, 200);
+    assert_true(slice_search(buf_slice(&c->got), SLICE("sk-upstream")) < 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(targets_are_tried_in_their_order_until_one_answers),
+        PLAY(only_the_model_name_changes_on_the_way_out),
+        PLAY(a_refused_connection_falls_back_and_costs_nothing),
+        PLAY(an_answer_cut_before_the_client_saw_a_byte_falls_back),
+        PLAY(when_all_fail_the_client_hears_what_the_last_one_did),
+        PLAY(the_last_targets_429_and_its_retry_after_are_passed_on),
+        PLAY(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere),
+        PLAY(a_refused_credential_of_ours_is_not_told_as_the_clients),
+        PLAY(a_redirect_is_not_followed),
+        PLAY(an_upstream_that_breaks_off_in_mid_stream_is_told_in_the_dialect),
+        PLAY(a_stream_that_ends_in_mid_sentence_is_an_error_too),
+        PLAY(bad_framing_of_an_upstream_is_a_502),
+        PLAY(an_error_inside_a_stream_passes_and_the_span_says_so),
+        PLAY(our_credential_in_an_answer_is_cut),
+        PLAY(our_credential_in_a_stream_is_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
