@@ -10,7 +10,7 @@
 
 #define OURS 3 /* credential, traceparent, via */
 
-void forward_drop(struct api_work *w)
+void api_forward_drop(struct api_work *w)
 {
     if (w->call)
         http_call_close(&w->call);
@@ -71,10 +71,10 @@ static enum err start_call(struct api_work *w)
         .body_length = h->chunked ? UINT64_MAX : h->length,
         .rule = {.allowed = w->service->allowed, .allowed_count = w->service->allowed_count},
     };
-    return http_call_start(w->j->env->client, &spec, &relay_events, w, &w->call);
+    return http_call_start(w->j->env->client, &spec, &api_relay_events, w, &w->call);
 }
 
-void forward_start(struct api_work *w)
+void api_forward_start(struct api_work *w)
 {
     struct journey *j = w->j;
     buf_init(&w->piece, LIMIT_STREAM_OUT);
@@ -83,16 +83,16 @@ void forward_start(struct api_work *w)
     enum err e = journey_open_record(j);
     if (e != ERR_OK) {
         journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
-        forward_drop(w);
+        api_forward_drop(w);
         journey_finish(j, JOURNEY_REFUSED);
         return;
     }
     begin_attempt(w);
     e = start_call(w);
     if (e != ERR_OK) {
-        relay_end(w, JOURNEY_ERROR, slice_str(err_name(e)));
+        api_relay_end(w, JOURNEY_ERROR, slice_str(err_name(e)));
         journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
-        forward_drop(w);
+        api_forward_drop(w);
         journey_finish(j, JOURNEY_ERROR);
         return;
     }
@@ -101,7 +101,7 @@ void forward_start(struct api_work *w)
 }
 
 /* The client is read no faster than the upstream takes it. */
-void forward_body(struct api_work *w, struct slice piece)
+void api_forward_body(struct api_work *w, struct slice piece)
 {
     if (!w->call || w->body_ended)
         return;
@@ -113,7 +113,7 @@ void forward_body(struct api_work *w, struct slice piece)
     }
 }
 
-void forward_body_end(struct api_work *w)
+void api_forward_body_end(struct api_work *w)
 {
     if (!w->call || w->body_ended)
         return;

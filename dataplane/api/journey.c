@@ -18,31 +18,31 @@ static const struct gate *const api_gates[] = {
 
 static void work(struct journey *j)
 {
-    forward_start(j->wing_state);
+    api_forward_start(j->wing_state);
 }
 
 static void on_body(struct journey *j, struct slice piece)
 {
     if (j->stage == JOURNEY_WORK)
-        forward_body(j->wing_state, piece);
+        api_forward_body(j->wing_state, piece);
 }
 
 static void on_body_end(struct journey *j)
 {
     if (j->stage == JOURNEY_WORK)
-        forward_body_end(j->wing_state);
+        api_forward_body_end(j->wing_state);
 }
 
 static void on_drain(struct journey *j)
 {
-    relay_drain(j->wing_state);
+    api_relay_drain(j->wing_state);
 }
 
 static void cancel(struct journey *j)
 {
     struct api_work *w = j->wing_state;
-    forward_drop(w);
-    relay_end(w, JOURNEY_CANCELLED, SLICE("cancelled"));
+    api_forward_drop(w);
+    api_relay_end(w, JOURNEY_CANCELLED, SLICE("cancelled"));
     journey_finish(j, j->refusal.id ? JOURNEY_REFUSED : JOURNEY_CANCELLED);
 }
 

@@ -7,7 +7,7 @@
 #include "common/journey/passage.h"
 #include "dataplane/api/work.h"
 
-void relay_end(struct api_work *w, enum journey_end end, struct slice code)
+void api_relay_end(struct api_work *w, enum journey_end end, struct slice code)
 {
     uint64_t now = clock_mono_us();
     if (w->waiting_us)
@@ -31,8 +31,8 @@ static void alarm_echo(struct api_work *w, const char *where)
 static void fail(struct api_work *w, enum refusal_id id, struct slice detail, struct slice code)
 {
     struct journey *j = w->j;
-    forward_drop(w);
-    relay_end(w, JOURNEY_ERROR, code);
+    api_forward_drop(w);
+    api_relay_end(w, JOURNEY_ERROR, code);
     if (j->answered_status) {
         journey_finish_cut(j, JOURNEY_ERROR);
         return;
@@ -122,8 +122,8 @@ static void on_end(void *arg)
         alarm_echo(w, "body");
     enum journey_end end = j->answered_status >= 500 ? JOURNEY_ERROR : JOURNEY_OK;
     struct slice last = w->last;
-    forward_drop(w);
-    relay_end(w, end, SLICE_NONE);
+    api_forward_drop(w);
+    api_relay_end(w, end, SLICE_NONE);
     journey_finish_with(j, end, last);
 }
 
@@ -145,7 +145,7 @@ static void on_drain(void *arg)
     w->j->answer_ops->resume_body(w->j->answer);
 }
 
-void relay_drain(struct api_work *w)
+void api_relay_drain(struct api_work *w)
 {
     if (!w->upstream_paused || !w->call)
         return;
@@ -153,7 +153,7 @@ void relay_drain(struct api_work *w)
     http_call_resume(w->call);
 }
 
-const struct http_call_events relay_events = {
+const struct http_call_events api_relay_events = {
     .on_head = on_head,
     .on_body = on_body,
     .on_end = on_end,

@@ -32,16 +32,16 @@ struct api_work {
 extern const struct gate api_gate_service; /* path → service, and is this route granted? */
 
 /* forward.c */
-void forward_start(struct api_work *w);
-void forward_body(struct api_work *w, struct slice piece);
-void forward_body_end(struct api_work *w);
-void forward_drop(struct api_work *w); /* lets go of the call, at once */
+void api_forward_start(struct api_work *w);
+void api_forward_body(struct api_work *w, struct slice piece);
+void api_forward_body_end(struct api_work *w);
+void api_forward_drop(struct api_work *w); /* lets go of the call, at once */
 
 /* relay.c */
-extern const struct http_call_events relay_events;
-void relay_drain(struct api_work *w);
+extern const struct http_call_events api_relay_events;
+void api_relay_drain(struct api_work *w);
 /* Ends the attempt in the trace. */
-void relay_end(struct api_work *w, enum journey_end end, struct slice code);
+void api_relay_end(struct api_work *w, enum journey_end end, struct slice code);
 
 /* problem.c: RFC 9457 */
 enum err problem_body(struct journey *j, struct buf *out, const char **content_type);
