@@ -1,0 +1,317 @@
+/* bad input — what clients send by mistake or on purpose, and what they hear. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/kit/flow/flow.h"
+
+#define CHAT "/v1/chat/completions"
+#define HELLO "{\"model\":\"small\",\"messages\":[]}"
+#define ANSWER "{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}"
+
+static const struct flow_policy alice = {
+    .keys = {{.name = "alice", .models = {"small"}}},
+    .models = {{.name = "small", .upstreams = {0}, .upstream_count = 1}},
+};
+
+static void expect_refused(struct flow *k, const char *json, unsigned status, const char *code,
+                           const char *says)
+{
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, json);
+    expect_status(c, status);
+    expect_code(c, code);
+    expect_body_has(c, says);
+    assert_int_equal(k->upstreams[0].call_count, 0);
+    k->client_count--; /* the next one may have its place */
+    stream_close(&c->stream);
+    buf_fini(&c->got);
+    buf_fini(&c->body);
+}
+
+FLOW(bodies_that_are_not_what_the_endpoint_reads_are_named)
+{
+    static const struct {
+        const char *json, *says;
+    } rows[] = {
+        {"{", "byte"},
+        {"[]", "object"},
+        {"{\"model\":\"small\",\"model\":\"large\",\"messages\":[]}", "model"},
+        {"{\"model\":\"small\",\"mod\\u0065l\":\"large\",\"messages\":[]}", "model"},
+        {"{\"model\":\"small\",\"MODEL\":\"large\",\"messages\":[]}", "model"},
+        {"{\"model\":\"small\",\"stream_options\":{\"include_usage\":true,\"include_usage\":false},"
+         "\"messages\":[]}",
+         "include_usage"},
+        {"{\"messages\":[]}", "model must be"},
+        {"{\"model\":7,\"messages\":[]}", "model must be"},
+        {"{\"model\":\"\",\"messages\":[]}", "model must be"},
+        {"{\"model\":\"small\"}", "messages must be"},
+        {"{\"model\":\"small\",\"messages\":{}}", "messages must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"stream\":\"yes\"}", "stream must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"stream_options\":[]}", "stream_options must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"n\":1.5}", "n must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"n\":100000}", "n must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"max_tokens\":-1}", "max_tokens must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"max_tokens\":1e3}", "max_tokens must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"max_tokens\":99999999999999999999}",
+         "max_tokens must be"},
+        {"{\"model\":\"small\",\"messages\":[],\"metadata\":{\"session_id\":7}}",
+         "metadata.session_id must be"},
+        {"{\"model\":\"small\",\"messages\":[\"\xff\"]}", "byte"},
+    };
+    policy_says(k, &alice);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        expect_refused(k, rows[i].json, 400, "invalid_json", rows[i].says);
+}
+
+FLOW(null_means_absent)
+{
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "alice", CHAT, NULL,
+                               "{\"model\":\"small\",\"messages\":[],\"stream\":null,\"n\":null,"
+                               "\"max_tokens\":null,\"stream_options\":null,\"tools\":null}"),
+                  200);
+}
+
+FLOW(a_body_too_deep_is_refused)
+{
+    char json[400] = "{\"model\":\"small\",\"messages\":";
+    policy_says(k, &alice);
+    for (int i = 0; i < 80; i++)
+        strcat(json, "[");
+    for (int i = 0; i < 80; i++)
+        strcat(json, "]");
+    strcat(json, "}");
+    expect_refused(k, json, 400, "invalid_json", "byte");
+}
+
+FLOW(a_body_over_the_ceiling_is_413_by_its_head_alone)
+{
+    policy_says(k, &alice);
+    char head[300];
+    snprintf(head, sizeof(head),
+             "POST " CHAT " HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer %s\r\n"
+             "Content-Length: 99999999\r\n\r\n",
+             flow_secret(k, "alice"));
+    struct flow_client *c = client_says(k, head);
+    expect_status(c, 413);
+    expect_code(c, "request_too_large");
+}
+
+FLOW(a_chunked_body_over_the_ceiling_is_413_too)
+{
+    policy_says(k, &alice);
+    char head[300];
+    size_t piece = 1024 * 1024;
+    char *chunk = malloc(piece + 16);
+    assert_non_null(chunk);
+    memset(chunk, ' ', piece + 16);
+    memcpy(chunk, "100000\r\n", 8);
+    memcpy(chunk + 8 + piece, "\r\n", 3);
+    snprintf(head, sizeof(head),
+             "POST " CHAT " HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer %s\r\n"
+             "Transfer-Encoding: chunked\r\n\r\n",
+             flow_secret(k, "alice"));
+    struct flow_client *c = client_says(k, head);
+    struct slice part = slice_of(chunk, piece + 10);
+    for (int i = 0; i < 33 && !c->closed && !c->has_head; i++) {
+        if (stream_write(c->stream, &part, 1) != ERR_OK)
+            break;
+        WAIT(k, c->has_head || c->closed || stream_pending(c->stream) == 0);
+    }
+    expect_status(c, 413);
+    expect_code(c, "request_too_large");
+    free(chunk);
+}
+
+FLOW(an_encoded_body_is_415_and_so_is_another_type)
+{
+    policy_says(k, &alice);
+    struct flow_client *c = client_posts(k, "alice", CHAT, "Content-Encoding: gzip\r\n", HELLO);
+    expect_status(c, 415);
+    expect_code(c, "unsupported_media_type");
+    char text[300];
+    snprintf(text, sizeof(text),
+             "POST " CHAT " HTTP/1.1\r\nHost: g\r\nx-api-key: %s\r\nContent-Type: text/xml\r\n"
+             "Content-Length: 2\r\n\r\n{}",
+             flow_secret(k, "alice"));
+    expect_status(client_says(k, text), 415);
+}
+
+FLOW(hop_by_hop_and_injected_names_have_no_effect_upstream)
+{
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(
+        k, "alice", CHAT,
+        "Connection: keep-alive, x-private\r\nX-Private: 1\r\nUpgrade: websocket\r\nTE: "
+        "trailers\r\n"
+        "Proxy-Authorization: Basic eA==\r\nX-HTTP-Method-Override: DELETE\r\n"
+        "X-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX-Forwarded-For: 1.2.3.4\r\n"
+        "User-Agent: curl\r\nAccept-Encoding: gzip\r\nOpenAI-Beta: x=1\r\n",
+        HELLO);
+    expect_status(c, 200);
+    const struct upstream_call *u = &k->upstreams[0].calls[0];
+    static const char *const gone[] = {"x-private",
+                                       "upgrade",
+                                       "te",
+                                       "proxy-authorization",
+                                       "x-http-method-override",
+                                       "x-original-url",
+                                       "x-rewrite-url",
+                                       "x-forwarded-for"};
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+        assert_null(upstream_heard(u, gone[i]).ptr);
+    assert_true(slice_eq(upstream_heard(u, "user-agent"), SLICE("gatehouse")));
+    assert_true(slice_eq(upstream_heard(u, "accept-encoding"), SLICE("identity")));
+    assert_true(slice_eq(upstream_heard(u, "openai-beta"), SLICE("x=1")));
+    assert_true(slice_starts(u->head, SLICE("POST /v1/chat/completions HTTP/1.1\r\n")));
+}
+
+FLOW(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path)
+{
+    policy_says(k, &alice);
+    struct flow_client *c = client_gets(k, "alice", "/v1/nonsense");
+    expect_status(c, 404);
+    expect_body_has(c, "{\"error\":{");
+    c = client_gets(k, "alice", CHAT);
+    expect_status(c, 405);
+    assert_true(slice_eq(client_header(c, "allow"), SLICE("POST")));
+    c = client_gets(k, "alice", "/nonsense");
+    expect_status(c, 404);
+    assert_true(slice_eq(client_header(c, "content-type"), SLICE("application/problem+json")));
+}
+
+FLOW(paths_that_are_not_canonical_are_400)
+{
+    static const char *const paths[] = {"/v1/../v1/models", "/v1//models", "/v1/models%2Fx",
+                                        "/v1/models;x",     "/v1/%00",     "/v1/./models"};
+    policy_says(k, &alice);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct flow_client *c = client_gets(k, "alice", paths[i]);
+        expect_status(c, 400);
+        expect_code(c, "invalid_path");
+    }
+}
+
+FLOW(an_escaped_letter_is_the_letter)
+{
+    policy_says(k, &alice);
+    expect_status(client_gets(k, "alice", "/v1/mod%65ls"), 200);
+}
+
+FLOW(health_is_told_without_detail)
+{
+    struct flow_client *c = client_gets(k, NULL, "/readyz");
+    expect_status(c, 503);
+    expect_status(client_gets(k, NULL, "/healthz"), 200);
+    policy_says(k, &alice);
+    expect_status(client_gets(k, NULL, "/readyz"), 200);
+}
+
+FLOW(a_connection_serves_one_request_after_the_other)
+{
+    char text[600];
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200, ANSWER);
+    snprintf(text, sizeof(text),
+             "POST " CHAT " HTTP/1.1\r\nHost: g\r\nx-api-key: %s\r\nContent-Length: %zu\r\n\r\n%s",
+             flow_secret(k, "alice"), sizeof(HELLO) - 1, HELLO);
+    struct flow_client *c = client_says(k, text);
+    expect_status(c, 200);
+    client_adds(c, text);
+    client_adds(c, text);
+    WAIT(k, k->upstreams[0].call_count == 3);
+    WAIT(k, k->env.journey_count == 0);
+    assert_false(c->closed);
+}
+
+FLOW(a_slow_client_gets_the_whole_stream_and_the_upstream_waits_for_it)
+{
+    enum { EVENT = 64 * 1024, EVENTS = 40 };
+    char *event = malloc(EVENT + 1);
+    assert_non_null(event);
+    int at = snprintf(event, EVENT, "data: {\"choices\":[{\"delta\":{\"content\":\"");
+    memset(event + at, 'x', (size_t)(EVENT - at));
+    memcpy(event + EVENT - 8, "\"}}]}\n\n", 8);
+    policy_says(k, &alice);
+    upstream_opens_stream(k, 0);
+    for (int i = 0; i < EVENTS; i++)
+        upstream_sends(k, 0, event);
+    upstream_sends(k, 0, "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+
+    struct flow_client *c =
+        client_posts(k, "alice", CHAT, NULL,
+                     "{\"model\":\"small\",\"stream\":true,\"messages\":[],\"max_tokens\":9}");
+    client_stops_reading(c);
+    WAIT(k, k->upstreams[0].call_count == 1);
+    for (int i = 0; i < 50; i++)
+        flow_turn(k);
+    assert_int_equal(k->env.journey_count, 1); /* held up, not gathered */
+    client_reads_on(c);
+
+    expect_status(c, 200);
+    assert_int_equal(c->body.len, strlen(event) * EVENTS + 14);
+    free(event);
+}
+
+FLOW(one_large_event_behind_a_full_buffer_loses_nothing)
+{
+    enum { LARGE = 900 * 1024 };
+    char *event = malloc(LARGE + 1);
+    assert_non_null(event);
+    int at = snprintf(event, LARGE, "data: {\"choices\":[{\"delta\":{\"content\":\"");
+    memset(event + at, 'y', (size_t)(LARGE - at));
+    memcpy(event + LARGE - 8, "\"}}]}\n\n", 8);
+    policy_says(k, &alice);
+    upstream_opens_stream(k, 0);
+    for (int i = 0; i < 6; i++)
+        upstream_sends(k, 0, event);
+    upstream_sends(k, 0, "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+    struct flow_client *c =
+        client_posts(k, "alice", CHAT, NULL,
+                     "{\"model\":\"small\",\"stream\":true,\"messages\":[],\"max_tokens\":9}");
+    client_stops_reading(c);
+    for (int i = 0; i < 50; i++)
+        flow_turn(k);
+    client_reads_on(c);
+    expect_status(c, 200);
+    assert_int_equal(c->body.len, strlen(event) * 6 + 14);
+    free(event);
+}
+
+FLOW(embeddings_pass_and_are_billed_by_their_prompt)
+{
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200,
+                     "{\"object\":\"list\",\"data\":[],\"usage\":{\"prompt_tokens\":8,"
+                     "\"total_tokens\":8}}");
+    struct flow_client *c = client_posts(k, "alice", "/v1/embeddings", NULL,
+                                         "{\"model\":\"small\",\"input\":[\"a\",\"b\"]}");
+    expect_status(c, 200);
+    assert_true(slice_eq(client_header(c, "x-gatehouse-cost-usd"), SLICE("0.000008000")));
+    assert_true(slice_starts(k->upstreams[0].calls[0].head, SLICE("POST /v1/embeddings ")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(bodies_that_are_not_what_the_endpoint_reads_are_named),
+        PLAY(null_means_absent),
+        PLAY(a_body_too_deep_is_refused),
+        PLAY(a_body_over_the_ceiling_is_413_by_its_head_alone),
+        PLAY(a_chunked_body_over_the_ceiling_is_413_too),
+        PLAY(an_encoded_body_is_415_and_so_is_another_type),
+        PLAY(hop_by_hop_and_injected_names_have_no_effect_upstream),
+        PLAY(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path),
+        PLAY(paths_that_are_not_canonical_are_400),
+        PLAY(an_escaped_letter_is_the_letter),
+        PLAY(health_is_told_without_detail),
+        PLAY(a_connection_serves_one_request_after_the_other),
+        PLAY(a_slow_client_gets_the_whole_stream_and_the_upstream_waits_for_it),
+        PLAY(one_large_event_behind_a_full_buffer_loses_nothing),
+        PLAY(embeddings_pass_and_are_billed_by_their_prompt),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,316 @@
+/* money — nothing is sent that is not paid for, and what was used is billed, however it ends. */
+#include "tests/kit/flow/flow.h"
+
+#include <stdio.h>
+
+#define CHAT "/v1/chat/completions"
+#define HELLO                                                                                      \
+    "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
+    "\"content\":\"hello\"}]}"
+#define STREAM "{\"model\":\"small\",\"stream\":true,\"max_tokens\":100,\"messages\":[]}"
+#define ANSWER                                                                                     \
+    "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
+    "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
+#define ANSWER_COST 40000 /* nano-dollars: 20 at 1, 10 at 2 dollars a million */
+#define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"one two\"}}],\"usage\":null}\n\n"
+#define EMPTY ((money)-1) /* the kit's word for a purse with nothing in it */
+#define SMALL                                                                                      \
+    {                                                                                              \
+        .name = "small", .upstreams = {0}, .upstream_count = 1                                     \
+    }
+
+static struct flow_policy purse(money of_key, money of_team)
+{
+    return (struct flow_policy){
+        .keys = {{.name = "alice", .agent = "one", .models = {"small"}, .budget = of_key}},
+        .teams = {{.name = "team", .budget = of_team}},
+        .agents = {{.name = "one", .team = "team"}},
+        .models = {SMALL},
+    };
+}
+
+static money leased(struct flow *k, const char *account)
+{
+    for (size_t i = 0; i < k->account_count; i++)
+        if (strcmp(k->accounts[i].id, account) == 0)
+            return k->accounts[i].leased;
+    return 0;
+}
+
+FLOW(an_empty_purse_is_refused_before_the_upstream_is_called)
+{
+    struct flow_policy p = purse(EMPTY, 0);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 429);
+    expect_code(c, "budget_exceeded");
+    expect_body_has(c, "key:k_alice");
+    expect_body_has(c, "0.000000000 USD");
+    assert_true(slice_eq(client_header(c, "x-should-retry"), SLICE("false")));
+    assert_int_equal(k->upstreams[0].call_count, 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "refused");
+    assert_string_equal(r->span->code, "budget_exceeded");
+    assert_int_equal(r->n_charges, 0);
+    flow_record_free(r);
+}
+
+FLOW(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, EMPTY);
+    policy_says(k, &p);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 429);
+    expect_body_has(c, "team:t_team");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
+FLOW(both_accounts_are_charged_the_true_cost_from_their_leases)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 2 * MONEY_DOLLAR);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->n_charges, 2);
+    assert_string_equal(r->charges[0]->account, "key:k_alice");
+    assert_string_equal(r->charges[1]->account, "team:t_team");
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(r->charges[i]->amount_nano, ANSWER_COST);
+        assert_true(slice_starts(slice_str(r->charges[i]->lease_id), SLICE("l_")));
+    }
+    flow_record_free(r);
+    assert_true(leased(k, "key:k_alice") > 0);
+}
+
+FLOW(spending_stops_at_the_limit_however_many_calls_come)
+{
+    struct flow_policy p = purse(10 * ANSWER_COST + 700000, 0);
+    unsigned passed = 0;
+    money spent = 0;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 200);
+    for (int i = 0; i < 30; i++) {
+        if (k->client_count == FLOW_CLIENTS)
+            break;
+        c = client_posts(k, "alice", CHAT, NULL, HELLO);
+        WAIT(k, c->whole);
+    }
+    for (Gatehouse__JournalRecord *r; (r = flow_record(k)); flow_record_free(r)) {
+        if (r->n_charges)
+            spent += r->charges[0]->amount_nano;
+        passed += r->n_charges > 0;
+    }
+    assert_int_equal(passed, k->upstreams[0].call_count);
+    assert_int_equal(spent, (money)passed * ANSWER_COST);
+    assert_true(leased(k, "key:k_alice") <= 10 * ANSWER_COST + 700000);
+}
+
+FLOW(with_the_control_plane_away_and_no_slice_the_client_may_come_again)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    k->bank_away = true;
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 503);
+    expect_code(c, "budget_unavailable");
+    assert_true(client_header(c, "retry-after").len);
+}
+
+FLOW(a_client_that_goes_in_mid_stream_cancels_the_upstream_and_is_billed)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, CHUNK);
+    upstream_hangs(k, 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+    WAIT(k, c->body.len);
+
+    client_hangs_up(c);
+
+    WAIT(k, k->upstreams[0].calls[0].cut);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    assert_string_equal(r->span->status, "cancelled");
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_true(r->span->tokens->input > 0);
+    assert_int_equal(r->span->tokens->output, 3);
+    assert_true(r->charges[0]->amount_nano > 0);
+    assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
+    flow_record_free(r);
+}
+
+FLOW(a_client_that_goes_while_the_upstream_thinks_is_billed_its_prompt)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    upstream_hangs(k, 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    WAIT(k, k->upstreams[0].call_count == 1);
+
+    client_hangs_up(c);
+
+    WAIT(k, k->upstreams[0].calls[0].cut);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "cancelled");
+    assert_true(r->charges[0]->amount_nano > 0);
+    flow_record_free(r);
+}
+
+FLOW(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    client_hangs_up(c);
+    for (int i = 0; i < 5; i++)
+        flow_turn(k);
+    WAIT(k, k->env.journey_count == 0);
+}
+
+FLOW(the_worst_case_is_set_aside_not_the_usual_one)
+{
+    /* 100 tokens of output at 2 dollars a million: 200,000 nano-dollars and the prompt's bytes */
+    struct flow_policy p = purse(200000, 0);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 429);
+    struct flow_policy more = purse(200000 + 1000 * (money)sizeof(HELLO), 0);
+    policy_says(k, &more);
+    upstream_answers(k, 0, 200, ANSWER);
+    for (int i = 0; i < 40; i++) /* a refusal is remembered for a moment */
+        flow_turn(k);
+    WAIT(k, k->client_count < FLOW_CLIENTS);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    WAIT(k, c->whole);
+    assert_true(c->head.status == 200 || c->head.status == 429);
+}
+
+FLOW(what_cannot_be_bounded_is_refused_where_a_budget_applies)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    const char *search = "{\"model\":\"small\",\"web_search_options\":{},\"messages\":[]}";
+    policy_says(k, &p);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, search);
+    expect_status(c, 400);
+    expect_code(c, "unbounded_cost");
+
+    struct flow_policy free_of_it = purse(0, 0);
+    policy_says(k, &free_of_it);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "alice", CHAT, NULL, search), 200);
+}
+
+FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    static char chunk[20000];
+    const char *open =
+        "data: "
+        "{\"id\":\"x1\",\"created\":5,\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"";
+    size_t at = (size_t)snprintf(chunk, sizeof(chunk), "%s", open);
+    memset(chunk + at, 'w', 16500);
+    snprintf(chunk + at + 16500, sizeof(chunk) - at - 16500, "\"}}]}\n\n");
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, chunk);
+    upstream_sends(k, 0, chunk);
+    upstream_hangs(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
+                                         "{\"model\":\"small\",\"stream\":true,\"messages\":[]}");
+
+    expect_status(c, 200);
+    expect_body_has(c, "\"id\":\"x1\",\"object\":\"chat.completion.chunk\",\"created\":5");
+    expect_body_has(c, "\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n");
+    WAIT(k, k->upstreams[0].calls[0].cut);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "ok");
+    assert_true(r->span->tokens->output >= 16384);
+    flow_record_free(r);
+}
+
+FLOW(without_a_price_the_cost_is_unknown_and_never_zero)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    p.models[0].no_price = true;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 200);
+    assert_null(client_header(c, "x-gatehouse-cost-usd").ptr);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_true(r->span->has_cost_known && !r->span->cost_known);
+    assert_false(r->span->has_cost_nano);
+    flow_record_free(r);
+}
+
+FLOW(the_minute_is_counted_and_the_429_says_when)
+{
+    struct flow_policy p = purse(0, 0);
+    p.keys[0].rpm = 2;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 200);
+    assert_true(slice_eq(client_header(c, "x-ratelimit-limit-requests"), SLICE("2")));
+    assert_true(slice_eq(client_header(c, "x-ratelimit-remaining-requests"), SLICE("1")));
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 429);
+    expect_code(c, "rate_limit_exceeded");
+    uint64_t after = 0;
+    assert_int_equal(slice_u64(client_header(c, "retry-after"), &after), ERR_OK);
+    assert_in_range(after, 1, 31);
+    assert_int_equal(k->upstreams[0].call_count, 2);
+}
+
+FLOW(a_slot_is_given_back_however_the_call_ends)
+{
+    struct flow_policy p = purse(0, 0);
+    p.keys[0].parallel = 1;
+    policy_says(k, &p);
+    upstream_hangs(k, 0);
+    struct flow_client *first = client_posts(k, "alice", CHAT, NULL, HELLO);
+    WAIT(k, k->upstreams[0].call_count == 1);
+    struct flow_client *second = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(second, 429);
+    expect_code(second, "parallel_limit_exceeded");
+
+    client_hangs_up(first);
+    WAIT(k, k->env.journey_count == 0);
+    upstream_forget_script(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(an_empty_purse_is_refused_before_the_upstream_is_called),
+        PLAY(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched),
+        PLAY(both_accounts_are_charged_the_true_cost_from_their_leases),
+        PLAY(spending_stops_at_the_limit_however_many_calls_come),
+        PLAY(with_the_control_plane_away_and_no_slice_the_client_may_come_again),
+        PLAY(a_client_that_goes_in_mid_stream_cancels_the_upstream_and_is_billed),
+        PLAY(a_client_that_goes_while_the_upstream_thinks_is_billed_its_prompt),
+        PLAY(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind),
+        PLAY(the_worst_case_is_set_aside_not_the_usual_one),
+        PLAY(what_cannot_be_bounded_is_refused_where_a_budget_applies),
+        PLAY(a_stream_that_reaches_what_was_set_aside_ends_with_length),
+        PLAY(without_a_price_the_cost_is_unknown_and_never_zero),
+        PLAY(the_minute_is_counted_and_the_429_says_when),
+        PLAY(a_slot_is_given_back_however_the_call_ends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
