@@ -58,6 +58,8 @@ struct bus_hub_config {
 MUST_USE enum err bus_hub_open(const struct bus_hub_config *c, struct bus_hub **ret);
 MUST_USE enum err bus_hub_publish(struct bus_hub *h, struct slice pool, struct slice message);
 void     bus_hub_cut(struct bus_hub *h, struct slice plane_id); /* a removed plane */
+/* Does its request leg stand now? Does not block. */
+bool     bus_hub_is_connected(struct bus_hub *h, struct slice plane_id);
 uint16_t bus_hub_push_port(const struct bus_hub *h);
 uint16_t bus_hub_request_port(const struct bus_hub *h);
 void     bus_hub_close(struct bus_hub **h);

@@ -29,16 +29,24 @@ static struct pool *find_pool(struct bus_hub *h, struct slice name)
     return NULL;
 }
 
-static int open_pub(nng_socket *ret)
+static int open_pub(struct pool *p)
 {
-    int rv = nng_pub0_open(ret);
+    int rv = nng_pub0_open(&p->pub);
     if (!rv)
-        rv = nng_socket_set_int(*ret, NNG_OPT_SENDBUF, LIMIT_BUS_QUEUE);
+        rv = nng_socket_set_int(p->pub, NNG_OPT_SENDBUF, LIMIT_BUS_QUEUE);
     if (!rv)
-        rv = nng_socket_set_size(*ret, NNG_OPT_RECVMAXSZ, BUS_RECV_MAX);
+        rv = nng_socket_set_size(p->pub, NNG_OPT_RECVMAXSZ, BUS_RECV_MAX);
     if (!rv)
-        rv = nng_pipe_notify(*ret, NNG_PIPE_EV_ADD_PRE, bus_refuse_strangers, NULL);
+        rv = bus_pipes_watch(&p->pipes, p->pub);
     return rv;
+}
+
+static void pool_free(struct pool *p)
+{
+    bus_pipes_shut(&p->pipes, BUS_PIPES_ALL);
+    nng_close(p->pub);
+    bus_pipes_fini(&p->pipes);
+    mem_free(p);
 }
 
 static struct pool *get_pool(struct bus_hub *h, const char *name)
@@ -50,9 +58,9 @@ static struct pool *get_pool(struct bus_hub *h, const char *name)
     if (!p)
         return NULL;
     memcpy(p->name, name, strnlen(name, sizeof(p->name) - 1));
-    if (open_pub(&p->pub)) {
-        nng_close(p->pub);
-        mem_free(p);
+    bus_pipes_init(&p->pipes, NULL, NULL);
+    if (open_pub(p)) {
+        pool_free(p);
         return NULL;
     }
     list_push(&h->pools, &p->link);
@@ -77,13 +85,18 @@ static void plane_free(struct hub_plane *p)
     for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
         desk_close(&p->desks[i]);
     bus_answers_fini(&p->answers);
+    bus_pipes_fini(&p->rep_pipes);
     mem_free(p);
 }
 
 /* Its sockets go at once; its memory when no thread works for it. Not locked. */
 static void plane_shut(struct hub_plane *p)
 {
-    nng_listener_close(p->push);
+    if (p->pool) {
+        bus_pipes_shut(&p->pool->pipes, nng_listener_id(p->push));
+        nng_listener_close(p->push);
+    }
+    bus_pipes_shut(&p->rep_pipes, BUS_PIPES_ALL);
     nng_close(p->rep);
 }
 
@@ -96,7 +109,7 @@ static int open_rep(struct hub_plane *p)
     if (!rv)
         rv = nng_socket_set_size(p->rep, NNG_OPT_RECVMAXSZ, BUS_RECV_MAX);
     if (!rv)
-        rv = nng_pipe_notify(p->rep, NNG_PIPE_EV_ADD_PRE, bus_refuse_strangers, NULL);
+        rv = bus_pipes_watch(&p->rep_pipes, p->rep);
     if (!rv)
         rv = nng_listen(p->rep, url, NULL, 0);
     return rv;
@@ -110,6 +123,7 @@ static struct hub_plane *plane_new(struct bus_hub *h, struct slice id)
     p->hub = h;
     memcpy(p->id, id.ptr, id.len);
     bus_answers_init(&p->answers);
+    bus_pipes_init(&p->rep_pipes, NULL, NULL);
     enum err e = bus_err(open_rep(p));
     for (size_t i = 0; !e && i < ARRAY_LEN(p->desks); i++)
         e = desk_open(&p->desks[i], p);
@@ -124,23 +138,50 @@ static struct hub_plane *plane_new(struct bus_hub *h, struct slice id)
     return p;
 }
 
-/* Makes it hear that pool, and no other any more. */
-static bool plane_move(struct bus_hub *h, struct hub_plane *p, const char *pool_name)
+static bool plane_hear(struct bus_hub *h, struct hub_plane *p, const char *pool_name)
 {
     struct pool *pool = get_pool(h, pool_name);
     char url[BUS_URL_MAX];
     if (!pool)
         return false;
-    if (p->pool == pool)
-        return true;
-    if (p->pool)
-        nng_listener_close(p->push);
-    p->pool = NULL;
     bus_name("hub-push", slice_str(p->id), p->push_name);
     bus_url(p->push_name, url);
     if (nng_listen(pool->pub, url, &p->push, 0))
         return false;
     p->pool = pool;
+    return true;
+}
+
+/* From here on nobody finds it; what it asked and nobody has begun is dropped. Locked. */
+static void plane_retire(struct hub_plane *p)
+{
+    p->closed = true;
+    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
+        list_remove(&p->desks[i].job);
+    list_remove(&p->link);
+}
+
+/* Closing waits for the tunnel, whose thread asks us here: a thread of ours does it. Locked. */
+static void plane_leave(struct bus_hub *h, struct hub_plane *p)
+{
+    plane_retire(p);
+    list_push(&h->leaving, &p->link);
+    pthread_cond_signal(&h->work);
+}
+
+static bool admit_locked(struct bus_hub *h, struct slice id, const char *pool, bool push,
+                         char local[static TUNNEL_NAME_MAX])
+{
+    struct hub_plane *p = find_plane(h, id);
+    if (p && p->pool && strcmp(p->pool->name, pool) != 0) {
+        plane_leave(h, p); /* it was moved: what it heard of the old pool ends first */
+        p = NULL;
+    }
+    if (!p)
+        p = plane_new(h, id);
+    if (!p || (!p->pool && !plane_hear(h, p, pool)))
+        return false;
+    memcpy(local, push ? p->push_name : p->request_name, TUNNEL_NAME_MAX);
     return true;
 }
 
@@ -150,12 +191,7 @@ static bool admit(struct bus_hub *h, struct slice id, bool push, char local[stat
     if (!h->config.admit(h->config.arg, id, pool))
         return false;
     pthread_mutex_lock(&h->lock);
-    struct hub_plane *p = find_plane(h, id);
-    if (!p)
-        p = plane_new(h, id);
-    bool ok = p && plane_move(h, p, pool);
-    if (ok)
-        memcpy(local, push ? p->push_name : p->request_name, TUNNEL_NAME_MAX);
+    bool ok = admit_locked(h, id, pool, push, local);
     pthread_mutex_unlock(&h->lock);
     if (!ok)
         log_error(NULL, "bus_admit_failed", "plane=%.*s", SLICE_ARG(id));
@@ -190,31 +226,27 @@ void hub_bury(struct bus_hub *h)
         plane_free(LIST_ITEM(link, struct hub_plane, link));
 }
 
-/* From here on nobody finds it; what it asked and nobody has begun is dropped. Locked. */
-static void plane_retire(struct hub_plane *p)
+/* Not locked. Hangs up, waits until NNG has noticed, and closes. */
+void hub_shut(struct bus_hub *h, struct hub_plane *p)
 {
-    p->closed = true;
-    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
-        list_remove(&p->desks[i].job);
-    list_remove(&p->link);
-}
-
-void bus_hub_cut(struct bus_hub *h, struct slice plane_id)
-{
-    tunnel_cut(h->push_tunnel, plane_id);
-    tunnel_cut(h->request_tunnel, plane_id);
-    pthread_mutex_lock(&h->lock);
-    struct hub_plane *p = find_plane(h, plane_id);
-    if (p)
-        plane_retire(p);
-    pthread_mutex_unlock(&h->lock);
-    if (!p)
-        return;
+    tunnel_cut(h->push_tunnel, slice_str(p->id));
+    tunnel_cut(h->request_tunnel, slice_str(p->id));
     plane_shut(p);
     pthread_mutex_lock(&h->lock);
     list_push(&h->graves, &p->link);
     pthread_mutex_unlock(&h->lock);
     hub_bury(h);
+}
+
+void bus_hub_cut(struct bus_hub *h, struct slice plane_id)
+{
+    pthread_mutex_lock(&h->lock);
+    struct hub_plane *p = find_plane(h, plane_id);
+    if (p)
+        plane_retire(p);
+    pthread_mutex_unlock(&h->lock);
+    if (p)
+        hub_shut(h, p);
 }
 
 /* ---- telling ---- */
@@ -290,6 +322,7 @@ enum err bus_hub_open(const struct bus_hub_config *c, struct bus_hub **ret)
     pthread_cond_init(&h->work, NULL);
     list_init(&h->planes);
     list_init(&h->graves);
+    list_init(&h->leaving);
     list_init(&h->pools);
     list_init(&h->jobs);
     enum err e = start_threads(h);
@@ -313,25 +346,23 @@ static void stop_threads(struct bus_hub *h)
     mem_free(h->threads);
 }
 
+/* No thread is left but ours and NNG's. */
 static void close_planes(struct bus_hub *h)
 {
-    for (;;) {
+    struct list *link;
+    while (!list_empty(&h->planes)) {
         pthread_mutex_lock(&h->lock);
-        struct list *link = list_empty(&h->planes) ? NULL : h->planes.next;
-        if (link)
-            plane_retire(LIST_ITEM(link, struct hub_plane, link));
+        struct hub_plane *p = LIST_ITEM(h->planes.next, struct hub_plane, link);
+        plane_leave(h, p);
         pthread_mutex_unlock(&h->lock);
-        if (!link)
-            break;
+    }
+    while ((link = list_take_first(&h->leaving))) {
         plane_shut(LIST_ITEM(link, struct hub_plane, link));
         list_push(&h->graves, link);
     }
     hub_bury(h);
-    struct list *link;
-    while ((link = list_take_first(&h->pools))) {
-        nng_close(LIST_ITEM(link, struct pool, link)->pub);
-        mem_free(LIST_ITEM(link, struct pool, link));
-    }
+    while ((link = list_take_first(&h->pools)))
+        pool_free(LIST_ITEM(link, struct pool, link));
 }
 
 /* New connections end first, then the work, then what the work would have been sent through. */

@@ -131,18 +131,23 @@ void desk_close(struct desk *d)
 
 /* ---- the threads ---- */
 
-static struct desk *next_job(struct bus_hub *h)
+/* What a thread does next: show a plane out, or run a request. false: stop. */
+static bool next_job(struct bus_hub *h, struct desk **desk, struct hub_plane **leaving)
 {
-    struct desk *d = NULL;
+    *desk = NULL;
+    *leaving = NULL;
     pthread_mutex_lock(&h->lock);
-    while (!h->stop && list_empty(&h->jobs))
+    while (!h->stop && list_empty(&h->jobs) && list_empty(&h->leaving))
         pthread_cond_wait(&h->work, &h->lock);
-    if (!h->stop) {
-        d = LIST_ITEM(list_take_first(&h->jobs), struct desk, job);
-        d->plane->running++;
+    struct list *link = h->stop ? NULL : list_take_first(&h->leaving);
+    if (link) {
+        *leaving = LIST_ITEM(link, struct hub_plane, link);
+    } else if (!h->stop) {
+        *desk = LIST_ITEM(list_take_first(&h->jobs), struct desk, job);
+        (*desk)->plane->running++;
     }
     pthread_mutex_unlock(&h->lock);
-    return d;
+    return *desk || *leaving;
 }
 
 /* The one who asked last gets the answer: his connection is the one that stands. */
@@ -183,9 +188,14 @@ void *desk_run(void *hub)
 {
     struct bus_hub *h = hub;
     struct desk *d;
+    struct hub_plane *leaving;
     pthread_setname_np(pthread_self(), "gh-bus");
-    while ((d = next_job(h))) {
-        struct hub_plane *p = d->plane;
+    while (next_job(h, &d, &leaving)) {
+        if (leaving) {
+            hub_shut(h, leaving);
+            continue;
+        }
+        struct hub_plane *p = d->plane; /* the desk may go on to another request at once */
         run_job(h, d);
         end_job(h, p);
     }

@@ -13,6 +13,7 @@
 #include "common/base/list.h"
 #include "common/wire/bus.h"
 #include "common/wire/bus_answers.h"
+#include "common/wire/bus_pipes.h"
 
 #define BUS_POOL_MAX 64
 
@@ -44,6 +45,7 @@ struct hub_plane {
     bool closed;
     size_t running; /* desks in a thread's hands */
     nng_socket rep;
+    struct bus_pipes rep_pipes;
     nng_listener push; /* on the pool's socket */
     char push_name[TUNNEL_NAME_MAX];
     char request_name[TUNNEL_NAME_MAX];
@@ -55,6 +57,7 @@ struct pool {
     struct list link;
     char name[BUS_POOL_MAX];
     nng_socket pub;
+    struct bus_pipes pipes;
 };
 
 struct bus_hub {
@@ -65,7 +68,7 @@ struct bus_hub {
 
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct list planes, graves, pools, jobs;
+    struct list planes, graves, leaving, pools, jobs;
     bool stop;
 };
 
@@ -76,4 +79,5 @@ void desk_listen(struct desk *d);
 void *desk_run(void *hub); /* a thread's life */
 
 /* bus_hub.c */
+void hub_shut(struct bus_hub *h, struct hub_plane *p); /* a retired plane, in no list; not locked */
 void hub_bury(struct bus_hub *h); /* frees cut planes nobody works for any more; not locked */

@@ -1,11 +1,7 @@
 /* bus_link — heads and names, for both ends of the bus. */
-#include <nng/nng.h>
-#include <nng/transport/ipc/ipc.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "common/base/digest.h"
-#include "common/base/log.h"
 #include "common/wire/bus_private.h"
 
 #define HINT_MAX 32
@@ -94,21 +90,6 @@ void bus_name(const char *kind, struct slice hint, char out[static TUNNEL_NAME_M
 void bus_url(const char *name, char out[static BUS_URL_MAX])
 {
     snprintf(out, BUS_URL_MAX, "abstract://%s", name);
-}
-
-bool bus_is_own_pipe(nng_pipe pipe)
-{
-    uint64_t pid = 0;
-    return nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_PID, &pid) == 0 && pid == (uint64_t)getpid();
-}
-
-void bus_refuse_strangers(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    (void)event, (void)arg;
-    if (bus_is_own_pipe(pipe))
-        return;
-    log_warn(NULL, "bus_stranger", "reason=%s", "another process dialled our socket");
-    nng_pipe_close(pipe);
 }
 
 enum err bus_err(int rv)

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/bus.h"
+#include "common/wire/bus_pipes.h"
 #include "common/wire/bus_private.h"
 
 /* Notes read in one turn, so that a flood of pushes leaves the loop to others. */
@@ -47,6 +48,7 @@ struct bus_plane {
     void *arg;
     struct tunnel *push_tunnel, *request_tunnel;
     nng_socket sub, req;
+    struct bus_pipes sub_pipes, req_pipes;
     nng_aio *push;
     struct note push_note, state_note;
     uint64_t epoch, next;
@@ -54,14 +56,12 @@ struct bus_plane {
     size_t count;
     bool closed;
     bool told_up;
+    unsigned told_came; /* a leg that went and came again has lost messages */
 
     pthread_mutex_t lock;
     struct list notes;
     bool posted;
     unsigned refs; /* the owner, and each letter in the mailbox */
-    int pipe;      /* of the push leg; -1: none */
-    unsigned came; /* pipes ever: a leg that went and came again has lost messages */
-    unsigned told_came;
 };
 
 static void plane_drop(struct bus_plane *b)
@@ -71,6 +71,8 @@ static void plane_drop(struct bus_plane *b)
     pthread_mutex_unlock(&b->lock);
     if (!last)
         return;
+    bus_pipes_fini(&b->sub_pipes);
+    bus_pipes_fini(&b->req_pipes);
     pthread_mutex_destroy(&b->lock);
     mem_free(b);
 }
@@ -144,22 +146,9 @@ static void read_push(struct bus_plane *b, struct note *n)
         nng_recv_aio(b->sub, b->push);
 }
 
-/* ADD_PRE, not ADD_POST: the leg is said to be up before its first message can come. */
-static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+static void on_pipe(void *arg)
 {
     struct bus_plane *b = arg;
-    if (event == NNG_PIPE_EV_ADD_PRE && !bus_is_own_pipe(pipe)) {
-        nng_pipe_close(pipe);
-        return;
-    }
-    pthread_mutex_lock(&b->lock);
-    if (event == NNG_PIPE_EV_ADD_PRE) {
-        b->pipe = nng_pipe_id(pipe);
-        b->came++;
-    } else if (b->pipe == nng_pipe_id(pipe)) {
-        b->pipe = -1;
-    }
-    pthread_mutex_unlock(&b->lock);
     leave_note(b, &b->state_note);
 }
 
@@ -175,11 +164,10 @@ static void tell_state(struct bus_plane *b, bool up)
 static void read_state(struct bus_plane *b, struct note *n)
 {
     (void)n;
-    pthread_mutex_lock(&b->lock);
-    bool up = b->pipe >= 0;
-    bool again = b->told_came != b->came;
-    b->told_came = b->came;
-    pthread_mutex_unlock(&b->lock);
+    unsigned came;
+    bool up = bus_pipes_any(&b->sub_pipes, &came);
+    bool again = b->told_came != came;
+    b->told_came = came;
     if (again || !up)
         tell_state(b, false);
     if (up)
@@ -391,9 +379,7 @@ static enum err open_push(struct bus_plane *b, const char *url)
     if (!rv)
         rv = nng_socket_set(b->sub, NNG_OPT_SUB_SUBSCRIBE, "", 0);
     if (!rv)
-        rv = nng_pipe_notify(b->sub, NNG_PIPE_EV_ADD_PRE, on_pipe, b);
-    if (!rv)
-        rv = nng_pipe_notify(b->sub, NNG_PIPE_EV_REM_POST, on_pipe, b);
+        rv = bus_pipes_watch(&b->sub_pipes, b->sub);
     if (!rv)
         rv = nng_aio_alloc(&b->push, on_push_aio, b);
     if (rv)
@@ -409,7 +395,7 @@ static enum err open_request(struct bus_plane *b, const char *url)
     if (!rv)
         rv = nng_socket_set_ms(b->req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
     if (!rv)
-        rv = nng_pipe_notify(b->req, NNG_PIPE_EV_ADD_PRE, bus_refuse_strangers, NULL);
+        rv = bus_pipes_watch(&b->req_pipes, b->req);
     return open_socket(b, rv, b->req, url);
 }
 
@@ -445,7 +431,6 @@ enum err bus_plane_open(const struct bus_plane_config *c, struct loop *l,
     b->arg = arg;
     b->refs = 1;
     b->next = 1;
-    b->pipe = -1;
     b->push_note.read = read_push;
     b->state_note.read = read_state;
     list_init(&b->push_note.link);
@@ -455,6 +440,8 @@ enum err bus_plane_open(const struct bus_plane_config *c, struct loop *l,
     list_init(&b->leaving);
     list_init(&b->notes);
     pthread_mutex_init(&b->lock, NULL);
+    bus_pipes_init(&b->sub_pipes, on_pipe, b);
+    bus_pipes_init(&b->req_pipes, NULL, NULL);
     while (b->epoch == 0)
         digest_random(&b->epoch, sizeof(b->epoch));
     enum err e = open_legs(b, c);
@@ -477,6 +464,8 @@ static void close_legs(struct bus_plane *b)
 {
     tunnel_stop(&b->push_tunnel);
     tunnel_stop(&b->request_tunnel);
+    bus_pipes_shut(&b->sub_pipes, BUS_PIPES_ALL);
+    bus_pipes_shut(&b->req_pipes, BUS_PIPES_ALL);
     if (b->push) {
         nng_aio_stop(b->push);
         if (nng_aio_get_msg(b->push))

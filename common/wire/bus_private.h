@@ -56,8 +56,4 @@ bool bus_reply_read(nng_msg *msg, struct bus_reply_head *ret, struct slice *cont
 /* A name nobody else on this host uses: the hint's letters, and 64 random bits. */
 void bus_name(const char *kind, struct slice hint, char out[static TUNNEL_NAME_MAX]);
 void bus_url(const char *name, char out[static BUS_URL_MAX]);
-/* Abstract sockets have no permissions: a pipe of another process is not ours. */
-bool bus_is_own_pipe(nng_pipe pipe);
-/* as an nng_pipe_cb for NNG_PIPE_EV_ADD_PRE: closes what is not ours */
-void bus_refuse_strangers(nng_pipe pipe, nng_pipe_ev event, void *arg);
 enum err bus_err(int rv); /* NNG's errors in our words */

@@ -107,6 +107,8 @@ static void on_event(struct tunnel *t, void *owner)
         struct pair *p = owner;
         if (p->state == PAIR_JOINED)
             pair_pump(p);
+        else if (p->state == PAIR_LEAVING)
+            leave_step(p);
         else if (p->state != PAIR_DEAD && t->serves)
             serve_step(p);
         else if (p->state != PAIR_DEAD)
@@ -126,7 +128,11 @@ static void close_late(struct tunnel *t, uint64_t now)
     LIST_EACH(&t->timed, it)
     {
         struct pair *p = LIST_ITEM(it, struct pair, timed);
-        if (p->deadline_us <= now)
+        if (p->deadline_us > now)
+            continue;
+        if (p->state == PAIR_LEAVING)
+            leave_late(p);
+        else
             pair_close(p, p->state == PAIR_JOINED ? NULL : "took too long");
     }
 }
@@ -135,6 +141,8 @@ static void do_due(struct tunnel *t)
 {
     uint64_t now = clock_mono_us();
     close_late(t, now);
+    if (t->leaving)
+        return;
     if (t->serves && t->deaf && t->hear_at_us <= now) {
         t->deaf = tunnel_watch(t, t->listen, EPOLLIN, &t->listen) != ERR_OK;
         t->hear_at_us = now + 1000000; /* where even that failed */
@@ -154,9 +162,9 @@ static int wait_ms(const struct tunnel *t)
         if (p->deadline_us < first)
             first = p->deadline_us;
     }
-    if (t->serves && t->deaf && t->hear_at_us < first)
+    if (t->serves && t->deaf && !t->leaving && t->hear_at_us < first)
         first = t->hear_at_us;
-    if (!t->serves && !t->dialled && t->dial_at_us < first)
+    if (!t->serves && !t->dialled && !t->leaving && t->dial_at_us < first)
         first = t->dial_at_us;
     if (first == UINT64_MAX)
         return -1;
@@ -174,17 +182,38 @@ static void pump_again(struct tunnel *t)
         pair_pump(LIST_ITEM(link, struct pair, again));
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* Nobody comes in any more; who is in is shown out. */
+static void leave(struct tunnel *t)
+{
+    t->leaving = true;
+    close_fd(&t->listen);
+    close_fd(&t->parked);
+    LIST_EACH(&t->pairs, it)
+    {
+        pair_close(LIST_ITEM(it, struct pair, link), NULL);
+    }
+}
+
 static void *run(void *arg)
 {
     struct tunnel *t = arg;
     struct epoll_event events[EVENTS_PER_ROUND];
     pthread_setname_np(pthread_self(), t->serves ? "gh-tunnel-serve" : "gh-tunnel-dial");
-    while (!atomic_load(&t->stop)) {
+    while (!t->leaving || !list_empty(&t->pairs)) {
         int n = epoll_wait(t->epoll, events, EVENTS_PER_ROUND, wait_ms(t));
         for (int i = 0; i < n; i++)
             on_event(t, events[i].data.ptr);
         pump_again(t);
         do_due(t);
+        if (atomic_load(&t->stop) && !t->leaving)
+            leave(t);
         free_dead(t);
     }
     return NULL;
@@ -192,24 +221,15 @@ static void *run(void *arg)
 
 /* ---- from outside ---- */
 
-static void close_fd(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
 static void tunnel_free(struct tunnel *t)
 {
-    LIST_EACH(&t->pairs, it)
-    pair_close(LIST_ITEM(it, struct pair, link), NULL);
-    free_dead(t);
     struct list *link;
     while ((link = list_take_first(&t->cuts)))
         mem_free(LIST_ITEM(link, struct cut, link));
-    close_fd(t->listen);
-    close_fd(t->parked);
-    close_fd(t->wake);
-    close_fd(t->epoll);
+    close_fd(&t->listen);
+    close_fd(&t->parked);
+    close_fd(&t->wake);
+    close_fd(&t->epoll);
     if (t->tls)
         tls_drop(t->tls);
     pthread_mutex_destroy(&t->lock);

@@ -59,21 +59,20 @@ void pair_deadline(struct pair *p, unsigned ms)
     list_push(&p->tunnel->timed, &p->timed);
 }
 
-/* Descriptors go now; the memory goes when no event of this round can name it any more. */
-void pair_close(struct pair *p, const char *why)
+static void close_remote(struct pair *p)
 {
-    struct tunnel *t = p->tunnel;
-    if (p->state == PAIR_DEAD)
-        return;
-    if (t->serves)
-        serve_closed(p, why);
-    else
-        dial_closed(p, why);
     if (p->state == PAIR_JOINED) {
         ERR_clear_error();
         SSL_shutdown(p->ssl); /* the peer learns that it was no accident, if there is room */
     }
     close(p->remote);
+    p->remote = -1;
+}
+
+/* Descriptors go now; the memory goes when no event of this round can name it any more. */
+void pair_end(struct pair *p)
+{
+    struct tunnel *t = p->tunnel;
     if (p->local >= 0)
         close(p->local);
     p->state = PAIR_DEAD;
@@ -82,6 +81,21 @@ void pair_close(struct pair *p, const char *why)
     list_remove(&p->link);
     list_push(&t->dead, &p->link);
     t->count--;
+}
+
+void pair_close(struct pair *p, const char *why)
+{
+    if (p->state == PAIR_DEAD || p->state == PAIR_LEAVING)
+        return;
+    if (p->tunnel->serves)
+        serve_closed(p, why);
+    else
+        dial_closed(p, why);
+    close_remote(p);
+    if (p->local >= 0)
+        pair_leave(p);
+    else
+        pair_end(p);
 }
 
 const char *pair_tls_reason(const struct pair *p)

@@ -35,7 +35,8 @@ enum pair_state {
     PAIR_GREETING, /* dialling: may I come in? */
     PAIR_WAITING,  /* dialling: in, and no local connection yet */
     PAIR_JOINED,
-    PAIR_DEAD, /* closed; freed after this round of events */
+    PAIR_LEAVING, /* the remote side is closed, the local one is being told (tunnel_leave.c) */
+    PAIR_DEAD,    /* closed; freed after this round of events */
 };
 
 struct pair {
@@ -48,6 +49,8 @@ struct pair {
     int local;  /* the NNG side; -1 before it is joined */
     SSL *ssl;
     uint64_t deadline_us;
+    uint64_t left_us;
+    bool said_end;   /* leaving: the local side has been told */
     struct flow in;  /* remote to local */
     struct flow out; /* local to remote */
     char plane[TUNNEL_PLANE_MAX + 1];
@@ -67,6 +70,7 @@ struct tunnel {
     uint16_t port;
     pthread_t thread;
     atomic_bool stop;
+    bool leaving;
     struct list pairs;
     struct list timed;
     struct list again;
@@ -104,10 +108,16 @@ unsigned tunnel_local_address(const char *name, struct sockaddr_un *ret);
 struct pair *pair_new(struct tunnel *t, int remote); /* takes the descriptor, also on failure */
 void pair_free(struct pair *p);
 void pair_close(struct pair *p, const char *why); /* why NULL: nothing to say */
+void pair_end(struct pair *p);                    /* both sides are closed now */
 void pair_deadline(struct pair *p, unsigned ms);  /* 0: none */
 void pair_join(struct pair *p, int local);        /* takes the descriptor */
 void pair_pump(struct pair *p);
 const char *pair_tls_reason(const struct pair *p);
+
+/* tunnel_leave.c */
+void pair_leave(struct pair *p);
+void leave_step(struct pair *p);
+void leave_late(struct pair *p); /* its deadline */
 
 /* tunnel_serve.c */
 void serve_accept(struct tunnel *t);
