@@ -12,6 +12,9 @@
 #include "controlplane/api/api_keys.h"
 #include "controlplane/api/api_object.h"
 #include "controlplane/api/api_rollout.h"
+#include "controlplane/api/api_sessions.h"
+#include "controlplane/api/api_spans.h"
+#include "controlplane/api/api_spend.h"
 #include "controlplane/api/openapi.h"
 #include "controlplane/api/percent.h"
 #include "controlplane/domain/nouns.h"
@@ -40,6 +43,17 @@ static const struct route own[] = {
      &noun_dataplane},
     {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token", NULL,
      ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL},
+    {"GET", "/admin/v1/sessions", ROLES_READ, api_sessions_list, "sessions, newest first", NULL,
+     ROUTE_LIST, "agent,since,until", NULL},
+    {"GET", "/admin/v1/sessions/{id}", ROLES_READ, api_sessions_get,
+     "one session, by its id or by an external id that only one has", NULL, 0, NULL, NULL},
+    {"GET", "/admin/v1/sessions/{id}/spans", ROLES_READ, api_sessions_spans,
+     "what happened in it, oldest first", NULL, ROUTE_LIST, "since,until", NULL},
+    {"GET", "/admin/v1/spans", ROLES_READ, api_spans_list, "spans of all sessions, newest first",
+     NULL, ROUTE_LIST, "session,agent,gate,status,since,until", NULL},
+    {"GET", "/admin/v1/spend", ROLES_READ, api_spend_get,
+     "what calls cost, by team, key, agent, model, provider, tool or session", NULL, 0,
+     "group_by,from,to", NULL},
     {"GET", "/admin/v1/rollout", ROLES_READ, api_rollout_get,
      "the newest policy version, and which each data plane applies", NULL, 0, NULL, NULL},
     {"GET", "/admin/v1/audit", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_list,

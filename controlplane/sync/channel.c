@@ -239,7 +239,7 @@ void channel_handle(const struct channel *c, struct slice plane_id, struct slice
     } else if (!rollout_find(c->rollout, plane_id, &q.plane) || q.plane.removed) {
         refuse(&q, "unknown_plane");
     } else {
-        rollout_heard(c->rollout, plane_id, clock_wall_us(), clock_mono_us());
+        rollout_heard(c->rollout, plane_id, clock_wall_us());
         enum err e = answer(&q);
         if (e != ERR_OK) {
             log_warn(&channel_log, "request_failed", "plane=%s body=%d error=%s", q.plane.id,

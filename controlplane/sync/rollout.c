@@ -18,6 +18,8 @@ struct rollout {
     size_t count, cap;
     char lineage[ROLLOUT_TEXT_MAX];
     uint64_t newest;
+    bool (*is_here)(void *arg, struct slice id);
+    void *arg;
 };
 
 struct rollout *rollout_new(void)
@@ -148,13 +150,20 @@ bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_P
     return found;
 }
 
-void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us, uint64_t mono_us)
+void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct slice id), void *arg)
+{
+    pthread_mutex_lock(&r->lock);
+    r->is_here = is_here;
+    r->arg = arg;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us)
 {
     pthread_mutex_lock(&r->lock);
     struct rollout_plane *p = map_find(r->by_id, id);
     if (p) {
         p->heard_at = wall_us;
-        p->heard_us = mono_us;
         p->stirred = true;
     }
     pthread_mutex_unlock(&r->lock);
@@ -192,34 +201,29 @@ void rollout_newest(struct rollout *r, const char *lineage, uint64_t version)
     pthread_mutex_unlock(&r->lock);
 }
 
-static bool is_connected(const struct rollout_plane *p, uint64_t mono_us)
+static bool is_connected(const struct rollout *r, const struct rollout_plane *p)
 {
-    if (p->removed || p->heard_us == 0)
-        return false;
-    return p->heard_us >= mono_us || mono_us - p->heard_us < (uint64_t)ROLLOUT_CONNECTED_MS * 1000;
+    return !p->removed && r->is_here && r->is_here(r->arg, slice_str(p->id));
 }
 
-static bool is_behind(const struct rollout *r, const struct rollout_plane *p, uint64_t version,
-                      uint64_t mono_us)
+/* The channel is asked last: most planes apply the version already. */
+static bool is_behind(const struct rollout *r, const struct rollout_plane *p, uint64_t version)
 {
-    return is_connected(p, mono_us) &&
-           (p->version < version || strcmp(p->lineage, r->lineage) != 0);
+    return (p->version < version || strcmp(p->lineage, r->lineage) != 0) && is_connected(r, p);
 }
 
 static size_t count_behind(const struct rollout *r, uint64_t version)
 {
-    uint64_t now = clock_mono_us();
     size_t n = 0;
     for (size_t i = 0; i < r->count; i++)
-        n += is_behind(r, r->planes[i], version, now);
+        n += is_behind(r, r->planes[i], version);
     return n;
 }
 
 static enum err name_behind(const struct rollout *r, uint64_t version, struct buf *behind)
 {
-    uint64_t now = clock_mono_us();
     for (size_t i = 0; i < r->count; i++) {
-        if (!is_behind(r, r->planes[i], version, now))
+        if (!is_behind(r, r->planes[i], version))
             continue;
         enum err e = buf_printf(behind, "%s%s", behind->len ? "," : "", r->planes[i]->name);
         if (e != ERR_OK)
@@ -241,22 +245,26 @@ static struct timespec deadline_after(unsigned ms)
     return t;
 }
 
+#define GLANCE_MS 100 /* a plane that goes away in the middle wakes nobody */
+
 enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms, struct buf *behind)
 {
-    struct timespec deadline = deadline_after(ms);
-    bool late = false;
+    uint64_t until = clock_mono_us() + (uint64_t)ms * 1000;
     enum err e = ERR_OK;
 
     pthread_mutex_lock(&r->lock);
-    while (count_behind(r, version) > 0 && !late)
-        late = pthread_cond_timedwait(&r->moved, &r->lock, &deadline) != 0;
-    if (late)
-        e = name_behind(r, version, behind);
+    while (count_behind(r, version) > 0 && clock_mono_us() < until) {
+        uint64_t left_ms = (until - clock_mono_us()) / 1000 + 1;
+        struct timespec deadline =
+            deadline_after(left_ms < GLANCE_MS ? (unsigned)left_ms : GLANCE_MS);
+        pthread_cond_timedwait(&r->moved, &r->lock, &deadline);
+    }
+    e = name_behind(r, version, behind);
     pthread_mutex_unlock(&r->lock);
     return e;
 }
 
-static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p, uint64_t mono_us)
+static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p)
 {
     char text[CLOCK_TEXT_MAX];
     bool same = strcmp(p->lineage, r->lineage) == 0;
@@ -266,7 +274,7 @@ static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p
     json_set_text(o, "id", slice_str(p->id));
     json_set_text(o, "name", slice_str(p->name));
     json_set_text(o, "pool", slice_str(p->pool_name));
-    json_object_set_new(o, "connected", json_boolean(is_connected(p, mono_us)));
+    json_object_set_new(o, "connected", json_boolean(is_connected(r, p)));
     json_object_set_new(o, "version", json_integer((json_int_t)version));
     json_object_set_new(o, "lag",
                         json_integer((json_int_t)(r->newest > version ? r->newest - version : 0)));
@@ -277,13 +285,13 @@ static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p
     return o;
 }
 
-json_t *rollout_json(struct rollout *r, struct slice org, uint64_t mono_us)
+json_t *rollout_json(struct rollout *r, struct slice org)
 {
     json_t *list = json_array();
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < r->count; i++)
         if (!r->planes[i]->removed && slice_eq(slice_str(r->planes[i]->org), org))
-            json_array_append_new(list, plane_json(r, r->planes[i], mono_us));
+            json_array_append_new(list, plane_json(r, r->planes[i]));
     json_t *tree = json_pack("{s:I, s:s, s:o}", "version", (json_int_t)r->newest, "lineage",
                              r->lineage, "dataplanes", list);
     pthread_mutex_unlock(&r->lock);

@@ -5,8 +5,8 @@
  * channel (what they say). It answers the tunnel's question whether a plane may come in,
  * `?wait=applied`, and GET /rollout.
  *
- * A plane that was heard within ROLLOUT_CONNECTED_MS is connected: planes repeat what they
- * apply every second. One that is not connected is waited for by nobody.
+ * Whether a plane is connected is asked of the channel (rollout_ask_presence), which sees
+ * connections come and go. One that is not connected is waited for by nobody.
  *
  * Owns     its rows.
  * Fails    ERR_TOO_BIG above LIMIT_DATAPLANES, ERR_NOMEM.
@@ -17,7 +17,6 @@
 #include "common/base/id.h"
 #include "common/base/json.h"
 
-#define ROLLOUT_CONNECTED_MS 3000 /* three repetitions */
 #define ROLLOUT_POOL_MAX 64
 #define ROLLOUT_TEXT_MAX 64
 
@@ -35,9 +34,8 @@ struct rollout_plane {
     char build[ROLLOUT_TEXT_MAX];
     uint64_t version;
     uint64_t epoch;
-    int64_t heard_at;  /* wall; 0: never */
-    uint64_t heard_us; /* monotonic; 0: not since this control plane started */
-    bool stirred;      /* changed since rollout_take_stirred */
+    int64_t heard_at; /* wall; 0: never */
+    bool stirred;     /* changed since rollout_take_stirred */
 };
 
 MUST_USE struct rollout *rollout_new(void);
@@ -53,7 +51,10 @@ bool rollout_find(struct rollout *r, struct slice id, struct rollout_plane *ret)
 /* Every pool that has a plane, one after another: *at starts at 0. false: no more. */
 bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_POOL_MAX]);
 
-void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us, uint64_t mono_us);
+/* Who knows which planes are connected; called under the rollout's lock, must not block. */
+void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct slice id),
+                          void *arg);
+void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us);
 void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build);
 void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, uint64_t version);
 
@@ -64,6 +65,6 @@ void rollout_newest(struct rollout *r, const char *lineage, uint64_t version);
 MUST_USE enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms,
                                struct buf *behind);
 /* {"version","lineage","dataplanes":[…]} of one org; NULL: out of memory. */
-MUST_USE json_t *rollout_json(struct rollout *r, struct slice org, uint64_t mono_us);
+MUST_USE json_t *rollout_json(struct rollout *r, struct slice org);
 /* The next row that changed since it was last taken; *at starts at 0. */
 bool rollout_take_stirred(struct rollout *r, size_t *at, struct rollout_plane *ret);

@@ -41,6 +41,11 @@ static bool admit(void *arg, struct slice plane_id, char pool[static 64])
     return rollout_admit(s->rollout, plane_id, pool);
 }
 
+static bool is_here(void *arg, struct slice plane_id)
+{
+    return bus_hub_is_connected(arg, plane_id);
+}
+
 static void handle(void *arg, struct slice plane_id, struct slice request, struct buf *reply)
 {
     struct sync *s = arg;
@@ -94,6 +99,7 @@ static enum err open_hub(struct sync *s, const struct sync_config *c)
     pthread_mutex_lock(&s->lock);
     s->hub = hub;
     pthread_mutex_unlock(&s->lock);
+    rollout_ask_presence(s->rollout, is_here, hub);
     publish_to(s->publish, hub);
     return ERR_OK;
 }
@@ -145,6 +151,8 @@ void sync_close(struct sync **ref)
     follow_stop(&s->follow);
     if (s->publish)
         publish_to(s->publish, NULL);
+    if (s->rollout)
+        rollout_ask_presence(s->rollout, NULL, NULL);
     bus_hub_close(&s->hub);
     publish_stop(&s->publish);
     tls_drop(s->tls);

@@ -1,0 +1,26 @@
+/*
+ * api_spans — one page of spans.
+ */
+#include "controlplane/api/api_spans.h"
+
+#include "controlplane/api/trace_query.h"
+
+enum err api_spans_list(struct call *c)
+{
+    TX_AUTO struct tx tx = {0};
+    struct trace_page page;
+    struct trace_next next;
+    char tag[ID_MAX];
+    json_t *items = NULL;
+    if (trace_query_page(c, &page, tag) != ERR_OK)
+        return ERR_OK;
+    const struct span_filter filter = {.session = call_query(c, "session"),
+                                       .agent = call_query(c, "agent"),
+                                       .gate = call_query(c, "gate"),
+                                       .status = call_query(c, "status"),
+                                       .newest_first = true};
+    enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
+    if (e == ERR_OK)
+        e = store_spans_page(&tx, &page, &filter, &items, &next);
+    return e == ERR_OK ? trace_query_answer(c, &items, &next) : e;
+}

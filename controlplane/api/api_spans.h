@@ -1,0 +1,8 @@
+/*
+ * api_spans — calls, attempts and decisions of all gates, newest first.
+ */
+#pragma once
+
+#include "controlplane/api/call.h"
+
+enum err api_spans_list(struct call *c); /* ?session=&agent=&gate=&status=&since=&until= */

@@ -1,0 +1,52 @@
+/*
+ * trace_query — see the card.
+ */
+#include "controlplane/api/trace_query.h"
+
+#include "common/base/clock.h"
+#include "controlplane/api/cursor.h"
+
+enum err trace_query_time(struct call *c, const char *name, int64_t otherwise, int64_t *ret)
+{
+    struct slice text = call_query(c, name);
+    int64_t us = otherwise;
+    if (text.ptr && clock_parse(text, &us) != ERR_OK) {
+        (void)call_problem(c, 400, "bad_parameter", "?%s= must be an RFC 3339 time", name);
+        return ERR_INVALID;
+    }
+    *ret = us;
+    return ERR_OK;
+}
+
+enum err trace_query_page(struct call *c, struct trace_page *ret, char tag[static ID_MAX])
+{
+    struct trace_page page = {0};
+    uint64_t limit = 0;
+    struct slice cursor = call_query(c, "cursor");
+    enum err e = call_query_number(c, "limit", 1, CURSOR_LIMIT_MOST, CURSOR_LIMIT_USUAL, &limit);
+    if (e == ERR_OK)
+        e = trace_query_time(c, "since", 0, &page.since);
+    if (e == ERR_OK)
+        e = trace_query_time(c, "until", 0, &page.until);
+    if (e != ERR_OK)
+        return e;
+    page.limit = (size_t)limit;
+    if (cursor.ptr && cursor_parse(cursor, &page.after_us, tag) != ERR_OK) {
+        (void)call_problem(c, 400, "bad_cursor", "?cursor= is not one that we gave");
+        return ERR_INVALID;
+    }
+    if (cursor.ptr)
+        page.after_id = slice_str(tag);
+    *ret = page;
+    return ERR_OK;
+}
+
+enum err trace_query_answer(struct call *c, json_t **items, const struct trace_next *next)
+{
+    char cursor[CURSOR_TEXT_MAX];
+    json_t *more =
+        next->more ? json_from(cursor_format(next->at_us, next->id, cursor)) : json_null();
+    json_t *page = json_pack("{s:o,s:o}", "items", *items, "next", more);
+    *items = NULL;
+    return call_answer(c, 200, &page);
+}

@@ -1,0 +1,17 @@
+/*
+ * trace_query — the query members that sessions, spans and spend share, read into a page.
+ *
+ * Fails    any error: the 400 stands in the call already; the handler returns ERR_OK.
+ */
+#pragma once
+
+#include "controlplane/api/call.h"
+#include "controlplane/store/store_trace.h"
+
+/* tag keeps the cursor's id for as long as the page is used */
+MUST_USE enum err trace_query_page(struct call *c, struct trace_page *ret, char tag[static ID_MAX]);
+/* ?name= as a time; `otherwise` where absent */
+MUST_USE enum err trace_query_time(struct call *c, const char *name, int64_t otherwise,
+                                   int64_t *ret);
+/* {"items":…,"next":…}; consumes items */
+MUST_USE enum err trace_query_answer(struct call *c, json_t **items, const struct trace_next *next);

@@ -1,0 +1,307 @@
+/* store_trace — each answer is one statement and one function from row to object. */
+#include "controlplane/store/store_trace.h"
+
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "common/base/money.h"
+
+#define FIND_MAX 20
+#define SPEND_MAX 1000 /* rows; whoever spends least is cut */
+
+/* ---- columns into members ---- */
+
+static void set_text(json_t *o, const char *name, const struct db_result *r, size_t row, int col)
+{
+    if (!db_is_null(r, row, col))
+        json_set_text(o, name, db_text(r, row, col));
+}
+
+static void set_int(json_t *o, const char *name, const struct db_result *r, size_t row, int col)
+{
+    if (!db_is_null(r, row, col))
+        json_object_set_new(o, name, json_integer((json_int_t)db_int(r, row, col)));
+}
+
+static void set_time(json_t *o, const char *name, const struct db_result *r, size_t row, int col)
+{
+    char text[CLOCK_TEXT_MAX];
+    if (!db_is_null(r, row, col))
+        json_set_text(o, name, clock_format(db_time(r, row, col), text));
+}
+
+static void set_money(json_t *o, const char *name, const struct db_result *r, size_t row, int col)
+{
+    char text[MONEY_TEXT_MAX];
+    if (!db_is_null(r, row, col))
+        json_set_text(o, name, money_format(db_int(r, row, col), text));
+}
+
+/* five columns from col on */
+static void set_tokens(json_t *o, const struct db_result *r, size_t row, int col)
+{
+    static const char *const names[] = {"input", "cache_read", "cache_write", "output",
+                                        "reasoning"};
+    json_t *tokens = json_object();
+    for (int i = 0; i < (int)ARRAY_LEN(names); i++)
+        set_int(tokens, names[i], r, row, col + i);
+    if (json_object_size(tokens) > 0)
+        json_object_set_new(o, "tokens", tokens);
+    else
+        json_decref(tokens);
+}
+
+static struct db_param text_or_null(struct slice s)
+{
+    return s.ptr ? DB_TEXT(s) : DB_NULL;
+}
+
+static struct db_param time_or_null(int64_t us)
+{
+    return us ? DB_TIME(us) : DB_NULL;
+}
+
+/* Rows into an array; one row more than the limit means that there is a next page. */
+static enum err rows_to_page(const struct db_result *r, size_t limit, int at_col, int id_col,
+                             json_t *(*to_json)(const struct db_result *r, size_t row),
+                             json_t **ret, struct trace_next *next)
+{
+    json_t *items = json_array();
+    if (!items)
+        return ERR_NOMEM;
+    *next = (struct trace_next){.more = db_rows(r) > limit};
+    for (size_t i = 0; i < db_rows(r) && i < limit; i++) {
+        json_array_append_new(items, to_json(r, i));
+        next->at_us = db_time(r, i, at_col);
+        snprintf(next->id, sizeof(next->id), "%s", db_cstr(r, i, id_col));
+    }
+    *ret = items;
+    return ERR_OK;
+}
+
+/* ---- sessions ---- */
+
+#define SESSION_COLUMNS                                                                            \
+    "select s.id, s.external_id, a.name, t.name, k.name, s.started_at, s.ended_at, s.calls_model," \
+    " s.calls_tool, s.calls_api, s.tokens_input, s.tokens_cache_read, s.tokens_cache_write,"       \
+    " s.tokens_output, s.tokens_reasoning, s.cost_nano, s.refusals from sessions s"                \
+    " left join agents a on a.id = s.agent_id left join teams t on t.id = s.team_id"               \
+    " left join tasks k on k.id = s.task_id"
+
+static json_t *session_json(const struct db_result *r, size_t i)
+{
+    json_t *o = json_object(), *calls = json_object();
+    set_text(o, "id", r, i, 0);
+    set_text(o, "external_id", r, i, 1);
+    set_text(o, "agent", r, i, 2);
+    set_text(o, "team", r, i, 3);
+    set_text(o, "task", r, i, 4);
+    set_time(o, "started_at", r, i, 5);
+    if (db_is_null(r, i, 6))
+        json_object_set_new(o, "ended_at", json_null());
+    set_time(o, "ended_at", r, i, 6);
+    set_int(calls, "model", r, i, 7);
+    set_int(calls, "tool", r, i, 8);
+    set_int(calls, "api", r, i, 9);
+    json_object_set_new(o, "calls", calls);
+    set_tokens(o, r, i, 10);
+    set_money(o, "cost_usd", r, i, 15);
+    set_int(o, "refusals", r, i, 16);
+    json_object_set_new(o, "status", json_string(db_is_null(r, i, 6) ? "active" : "ended"));
+    return o;
+}
+
+enum err store_sessions_page(struct tx *tx, const struct trace_page *page, struct slice agent,
+                             json_t **ret, struct trace_next *next)
+{
+    DB_AUTO struct db_result *r = NULL;
+    const struct db_param params[] = {
+        time_or_null(page->since),    time_or_null(page->until),
+        text_or_null(agent),          time_or_null(page->after_us),
+        text_or_null(page->after_id), DB_INT((int64_t)page->limit + 1)};
+    enum err e = tx_query(tx,
+                          SESSION_COLUMNS
+                          " where ($1::timestamptz is null or s.started_at >= $1)"
+                          " and ($2::timestamptz is null or s.started_at < $2)"
+                          " and ($3::text is null or s.agent_id in (select id from agents where id "
+                          "= $3 or name = $3))"
+                          " and ($4::timestamptz is null or (s.started_at, s.id) < ($4, $5::text))"
+                          " order by s.started_at desc, s.id desc limit $6",
+                          params, ARRAY_LEN(params), &r);
+    return e == ERR_OK ? rows_to_page(r, page->limit, 5, 0, session_json, ret, next) : e;
+}
+
+enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t **ret)
+{
+    DB_AUTO struct db_result *r = NULL;
+    struct trace_next next;
+    enum err e = tx_query(tx,
+                          SESSION_COLUMNS " where s.id = $1 or (s.external_id = $1 and not exists"
+                                          " (select 1 from sessions where id = $1))"
+                                          " order by s.started_at desc, s.id limit $2",
+                          DB_PARAMS(DB_TEXT(id_or_external), DB_INT(FIND_MAX)), &r);
+    return e == ERR_OK ? rows_to_page(r, FIND_MAX, 5, 0, session_json, ret, &next) : e;
+}
+
+/* ---- spans ---- */
+
+#define SPAN_COLUMNS_SHOWN                                                                         \
+    "select s.id, s.session_id, s.parent, s.trace_id, s.gate, s.kind, s.name, a.name,"             \
+    " coalesce(k.public_part, k.name), t.name, s.started_at, s.duration_us, s.overhead_us,"        \
+    " s.status, s.code, s.http_status, s.model, s.provider, s.server, s.tool, s.service,"          \
+    " s.method, s.path, s.tokens_input, s.tokens_cache_read, s.tokens_cache_write,"                \
+    " s.tokens_output, s.tokens_reasoning, s.cost_nano, s.usage_source, s.attempts, s.cache,"      \
+    " s.events, s.request_id from spans s"                                                         \
+    " left join agents a on a.id = s.agent_id left join keys k on k.id = s.key_id"                 \
+    " left join tasks t on t.id = s.task_id"
+
+enum shown { SHOWN_TEXT, SHOWN_INT, SHOWN_TIME, SHOWN_MONEY };
+
+static const struct {
+    const char *name;
+    int col;
+    enum shown as;
+} span_members[] = {
+    {"id", 0, SHOWN_TEXT},
+    {"session", 1, SHOWN_TEXT},
+    {"parent", 2, SHOWN_TEXT},
+    {"trace_id", 3, SHOWN_TEXT},
+    {"gate", 4, SHOWN_TEXT},
+    {"kind", 5, SHOWN_TEXT},
+    {"name", 6, SHOWN_TEXT},
+    {"agent", 7, SHOWN_TEXT},
+    {"key", 8, SHOWN_TEXT},
+    {"task", 9, SHOWN_TEXT},
+    {"started_at", 10, SHOWN_TIME},
+    {"duration_us", 11, SHOWN_INT},
+    {"overhead_us", 12, SHOWN_INT},
+    {"status", 13, SHOWN_TEXT},
+    {"code", 14, SHOWN_TEXT},
+    {"http_status", 15, SHOWN_INT},
+    {"model", 16, SHOWN_TEXT},
+    {"provider", 17, SHOWN_TEXT},
+    {"server", 18, SHOWN_TEXT},
+    {"tool", 19, SHOWN_TEXT},
+    {"service", 20, SHOWN_TEXT},
+    {"method", 21, SHOWN_TEXT},
+    {"path", 22, SHOWN_TEXT},
+    {"cost_usd", 28, SHOWN_MONEY},
+    {"usage_source", 29, SHOWN_TEXT},
+    {"attempts", 30, SHOWN_INT},
+    {"cache", 31, SHOWN_TEXT},
+    {"request_id", 33, SHOWN_TEXT},
+};
+#define SPAN_TOKENS 23
+#define SPAN_EVENTS 32
+
+static json_t *span_json(const struct db_result *r, size_t i)
+{
+    struct json_problem problem;
+    json_t *o = json_object(), *events = NULL;
+    for (size_t m = 0; m < ARRAY_LEN(span_members); m++) {
+        switch (span_members[m].as) {
+        case SHOWN_TEXT:
+            set_text(o, span_members[m].name, r, i, span_members[m].col);
+            break;
+        case SHOWN_INT:
+            set_int(o, span_members[m].name, r, i, span_members[m].col);
+            break;
+        case SHOWN_TIME:
+            set_time(o, span_members[m].name, r, i, span_members[m].col);
+            break;
+        case SHOWN_MONEY:
+            set_money(o, span_members[m].name, r, i, span_members[m].col);
+            break;
+        }
+    }
+    set_tokens(o, r, i, SPAN_TOKENS);
+    if (!db_is_null(r, i, SPAN_EVENTS) &&
+        json_read(db_text(r, i, SPAN_EVENTS), &events, &problem) == ERR_OK)
+        json_object_set_new(o, "events", events);
+    return o;
+}
+
+#define SPAN_WHERE                                                                                 \
+    " where ($1::timestamptz is null or s.started_at >= $1)"                                       \
+    " and ($2::timestamptz is null or s.started_at < $2)"                                          \
+    " and ($3::text is null or s.agent_id in (select id from agents where id = $3 or name = $3))"  \
+    " and ($4::text is null or s.session_id = $4)"                                                 \
+    " and ($5::text is null or s.gate = $5) and ($6::text is null or s.status = $6)"
+
+enum err store_spans_page(struct tx *tx, const struct trace_page *page, const struct span_filter *f,
+                          json_t **ret, struct trace_next *next)
+{
+    static const char oldest_first[] = SPAN_COLUMNS_SHOWN SPAN_WHERE
+        " and ($7::timestamptz is null or (s.started_at, s.id) > ($7, $8::text))"
+        " order by s.started_at, s.id limit $9";
+    static const char newest_first[] = SPAN_COLUMNS_SHOWN SPAN_WHERE
+        " and ($7::timestamptz is null or (s.started_at, s.id) < ($7, $8::text))"
+        " order by s.started_at desc, s.id desc limit $9";
+    DB_AUTO struct db_result *r = NULL;
+    const struct db_param params[] = {time_or_null(page->since),       time_or_null(page->until),
+                                      text_or_null(f->agent),          text_or_null(f->session),
+                                      text_or_null(f->gate),           text_or_null(f->status),
+                                      time_or_null(page->after_us),    text_or_null(page->after_id),
+                                      DB_INT((int64_t)page->limit + 1)};
+    enum err e =
+        tx_query(tx, f->newest_first ? newest_first : oldest_first, params, ARRAY_LEN(params), &r);
+    return e == ERR_OK ? rows_to_page(r, page->limit, 10, 0, span_json, ret, next) : e;
+}
+
+/* ---- spend ---- */
+
+#define SPEND(id, name, join, where)                                                               \
+    "select " id ", " name ", count(*), count(*) filter (where s.status = 'refused'),"             \
+    " coalesce(sum(s.tokens_input), 0)::bigint, coalesce(sum(s.tokens_cache_read), 0)::bigint,"    \
+    " coalesce(sum(s.tokens_cache_write), 0)::bigint, coalesce(sum(s.tokens_output), 0)::bigint,"  \
+    " coalesce(sum(s.tokens_reasoning), 0)::bigint, coalesce(sum(s.cost_nano), 0)::bigint,"        \
+    " count(*) filter (where s.tokens_input is not null and s.cost_nano is null)"                  \
+    " from spans s " join                                                                          \
+    " where s.kind = 'call' and s.started_at >= $1 and s.started_at < $2" where                    \
+    " group by 1, 2 order by 10 desc, 3 desc, 1 limit $3"
+
+static const struct {
+    const char *group;
+    const char *sql;
+} spends[] = {
+    {"team", SPEND("s.team_id", "t.name", "left join teams t on t.id = s.team_id", "")},
+    {"key", SPEND("s.key_id", "coalesce(k.public_part, k.name)",
+                  "left join keys k on k.id = s.key_id", "")},
+    {"agent", SPEND("s.agent_id", "a.name", "left join agents a on a.id = s.agent_id", "")},
+    {"model", SPEND("null::text", "s.model", "", " and s.gate = 'ai'")},
+    {"provider", SPEND("null::text", "s.provider", "", " and s.gate = 'ai'")},
+    {"tool", SPEND("null::text", "s.server || '/' || s.tool", "", " and s.gate = 'tool'")},
+    {"session", SPEND("null::text", "s.session_id", "", "")},
+};
+
+static json_t *spend_json(const char *group, const struct db_result *r, size_t i)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, group, db_is_null(r, i, 1) ? json_null() : json_from(db_text(r, i, 1)));
+    set_text(o, "id", r, i, 0);
+    set_int(o, "calls", r, i, 2);
+    set_int(o, "refusals", r, i, 3);
+    set_tokens(o, r, i, 4);
+    set_money(o, "cost_usd", r, i, 9);
+    set_int(o, "unpriced_calls", r, i, 10);
+    return o;
+}
+
+enum err store_spend(struct tx *tx, struct slice group, int64_t from, int64_t to, json_t **ret)
+{
+    DB_AUTO struct db_result *r = NULL;
+    size_t at = 0;
+    while (at < ARRAY_LEN(spends) && !slice_eq(group, slice_str(spends[at].group)))
+        at++;
+    if (at == ARRAY_LEN(spends))
+        return ERR_INVALID;
+    enum err e =
+        tx_query(tx, spends[at].sql, DB_PARAMS(DB_TIME(from), DB_TIME(to), DB_INT(SPEND_MAX)), &r);
+    if (e != ERR_OK)
+        return e;
+    json_t *items = json_array();
+    for (size_t i = 0; i < db_rows(r); i++)
+        json_array_append_new(items, spend_json(spends[at].group, r, i));
+    *ret = items;
+    return items ? ERR_OK : ERR_NOMEM;
+}

@@ -1,0 +1,51 @@
+/*
+ * store_trace — sessions, spans and spend as the admin API shows them: names instead of ids,
+ * money as text with nine decimals, what does not apply left out.
+ *
+ * Every query runs in its caller's transaction and so behind its org's fence.
+ *
+ * Owns     nothing; trees are the caller's.
+ * Fails    as tx.h; ERR_NOT_FOUND.
+ * Threads  any, with a transaction of their own.
+ */
+#pragma once
+
+#include "common/base/id.h"
+#include "common/base/json.h"
+#include "controlplane/store/tx.h"
+
+/* A page; where the one before ended. Bounds are 0 where there are none. */
+struct trace_page {
+    int64_t after_us; /* with after_id; 0: from the start */
+    struct slice after_id;
+    size_t limit;
+    int64_t since, until; /* wall microseconds: started at or after, and before */
+};
+
+/* Where the page ended, when there are more. */
+struct trace_next {
+    bool more;
+    int64_t at_us;
+    char id[ID_MAX];
+};
+
+/* Newest first. agent: name or id; SLICE_NONE: any. *ret: new array. */
+MUST_USE enum err store_sessions_page(struct tx *tx, const struct trace_page *page,
+                                      struct slice agent, json_t **ret, struct trace_next *next);
+/* By id, else by what clients called it. *ret: new array of all that fit, at most 20. */
+MUST_USE enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t **ret);
+
+struct span_filter {
+    struct slice session; /* SLICE_NONE: any, as the others */
+    struct slice agent;   /* name or id */
+    struct slice gate, status;
+    bool newest_first;
+};
+MUST_USE enum err store_spans_page(struct tx *tx, const struct trace_page *page,
+                                   const struct span_filter *filter, json_t **ret,
+                                   struct trace_next *next);
+
+#define SPEND_GROUPS "team, key, agent, model, provider, tool or session"
+/* Calls that began within [from, to), dearest first. ERR_INVALID: no such group. */
+MUST_USE enum err store_spend(struct tx *tx, struct slice group, int64_t from, int64_t to,
+                              json_t **ret);
