@@ -31,13 +31,14 @@ struct house {
     struct app app;
 };
 
-/* TERM and INT are taken by sigwait in main; every thread inherits the mask. */
+/* TERM, INT and HUP are taken by sigwait in main; every thread inherits the mask. */
 static sigset_t wanted_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     return set;
@@ -136,12 +137,24 @@ static void close_house(const struct settings *s, struct house *h)
     seal_free(h->seal);
 }
 
+/* HUP reads the certificate again; the others end it. */
+static int wait_for_end(const sigset_t *signals, struct house *h)
+{
+    int number = SIGHUP;
+    while (number == SIGHUP) {
+        if (sigwait(signals, &number) != 0)
+            return SIGTERM;
+        if (number == SIGHUP && door_reload(h->door) == ERR_OK)
+            log_info(&main_log, "reloaded", "signal=%d", number);
+    }
+    return number;
+}
+
 int main(int argc, char **argv)
 {
     struct settings s = {0};
     struct house h = {0};
     bool want_help = false;
-    int signal_number = 0;
     if (settings_read(argc, argv, &s, &want_help) != ERR_OK)
         return 2;
     if (want_help)
@@ -152,8 +165,7 @@ int main(int argc, char **argv)
     enum err e = open_house(&s, &h);
     if (e == ERR_OK) {
         log_info(&main_log, "started", "admin=%s", s.admin_listen);
-        sigwait(&signals, &signal_number);
-        log_info(&main_log, "draining", "signal=%d", signal_number);
+        log_info(&main_log, "draining", "signal=%d", wait_for_end(&signals, &h));
     }
     close_house(&s, &h);
     log_info(&main_log, "stopped", "status=%d", e == ERR_OK ? 0 : 1);

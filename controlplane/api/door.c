@@ -1,9 +1,11 @@
 /*
- * door — starts and stops the library.
+ * door — starts and stops the library and the gate before it.
+ *
+ * On the way out nobody is cut: the gate takes nobody new, requests end, their jobs end, the
+ * library closes its ends of the pairs, the gate passes the last bytes on.
  */
 #include "controlplane/api/door.h"
 
-#include <errno.h>
 #include <microhttpd.h>
 #include <unistd.h>
 
@@ -14,11 +16,14 @@
 #include "common/net/address.h"
 #include "controlplane/api/api_metrics.h"
 #include "controlplane/api/exchange.h"
+#include "controlplane/api/gate.h"
 
 #define WORKERS 8 /* as many as may usefully talk to the database at once */
 #define WAITERS 4 /* all wait for much the same; the queue behind them is short-lived */
 #define QUEUE 512 /* one for each connection */
 #define CONNECTIONS 512
+#define PAUSE_US 10000
+#define GOODBYE_US 500000
 /* head and a margin for the library's own copies of names and values */
 #define CONNECTION_MEMORY (LIMIT_HTTP_HEAD * 2 + 32 * 1024)
 
@@ -27,6 +32,7 @@ static const struct log_ctx door_log = {.component = "door"};
 struct door {
     struct exchange_house house;
     struct MHD_Daemon *daemon;
+    struct gate *gate;
 };
 
 /* The route table decodes segments itself: "%2F" must not split a path, "%00" not end it. */
@@ -35,26 +41,40 @@ static size_t keep_encoded(UNUSED void *cls, UNUSED struct MHD_Connection *m, ch
     return strlen(text);
 }
 
-static enum err start_daemon(struct door *d, const char *listen)
+static enum err start_daemon(struct door *d)
 {
-    union sockaddr_any at;
-    enum err e = address_parse(slice_str(listen), &at);
-    if (e != ERR_OK)
-        return e;
-    unsigned flags =
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
-    if (at.sa.sa_family == AF_INET6)
-        flags |= MHD_USE_IPv6;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ITC |
+                     MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME;
     d->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, exchange_on_request, &d->house, MHD_OPTION_SOCK_ADDR, &at.sa,
-        MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, &d->house, MHD_OPTION_NOTIFY_COMPLETED,
-        exchange_on_end, &d->house, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(LIMIT_BODY_GAP_MS / 1000), MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
-    if (d->daemon != NULL)
-        return ERR_OK;
-    return errno == EADDRINUSE ? ERR_EXISTS : ERR_IO;
+        flags, 0, NULL, NULL, exchange_on_request, &d->house, MHD_OPTION_URI_LOG_CALLBACK,
+        exchange_on_target, &d->house, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_end, &d->house,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(LIMIT_BODY_GAP_MS / 1000),
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    return d->daemon != NULL ? ERR_OK : ERR_IO;
+}
+
+static void on_connection(void *arg, int fd, const union sockaddr_any *peer)
+{
+    struct door *d = arg;
+    socklen_t len = peer->sa.sa_family == AF_INET6 ? sizeof(peer->in6) : sizeof(peer->in);
+    /* it closes fd where it refuses, and the gate sees the end */
+    if (MHD_add_connection(d->daemon, fd, &peer->sa, len) != MHD_YES)
+        log_warn(&door_log, "connection_refused", "limit=%d", CONNECTIONS);
+}
+
+static enum err start_gate(struct door *d, const struct door_config *config)
+{
+    struct gate_config c = {
+        .cert_file = config->cert_file,
+        .key_file = config->key_file,
+        .connections_max = CONNECTIONS,
+        .serve = on_connection,
+        .arg = d,
+    };
+    enum err e = address_parse(slice_str(config->listen), &c.at);
+    return e == ERR_OK ? gate_start(&c, &d->gate) : e;
 }
 
 enum err door_start(const struct app *app, const struct door_config *config, struct door **ret)
@@ -70,7 +90,9 @@ enum err door_start(const struct app *app, const struct door_config *config, str
     if (e == ERR_OK)
         e = jobs_start("admin-wait", WAITERS, QUEUE, &d->house.wait);
     if (e == ERR_OK)
-        e = start_daemon(d, config->listen);
+        e = start_daemon(d);
+    if (e == ERR_OK)
+        e = start_gate(d, config);
     if (e != ERR_OK) {
         door_stop(&d, 0);
         return e;
@@ -80,10 +102,26 @@ enum err door_start(const struct app *app, const struct door_config *config, str
     return ERR_OK;
 }
 
-static unsigned connections_of(struct MHD_Daemon *m)
+enum err door_reload(struct door *d)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(m, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-    return info != NULL ? info->num_connections : 0;
+    return gate_reload(d->gate);
+}
+
+/* Nobody new; those inside a request may end it. */
+static void drain(struct door *d, unsigned drain_ms)
+{
+    uint64_t until = clock_mono_us() + (uint64_t)drain_ms * 1000;
+    gate_quiesce(d->gate);
+    while (d->house.open > 0 && clock_mono_us() < until)
+        usleep(PAUSE_US);
+}
+
+/* The library has closed its ends: the last bytes are on their way to the clients. */
+static void let_go(struct door *d)
+{
+    uint64_t until = clock_mono_us() + GOODBYE_US;
+    while (gate_connections(d->gate) > 0 && clock_mono_us() < until)
+        usleep(PAUSE_US);
 }
 
 void door_stop(struct door **door, unsigned drain_ms)
@@ -92,18 +130,15 @@ void door_stop(struct door **door, unsigned drain_ms)
     *door = NULL;
     if (d == NULL)
         return;
-    if (d->daemon != NULL) {
-        int listener = MHD_quiesce_daemon(d->daemon);
-        uint64_t until = clock_mono_us() + (uint64_t)drain_ms * 1000;
-        if (listener >= 0)
-            close(listener);
-        while (connections_of(d->daemon) > 0 && clock_mono_us() < until)
-            usleep(10000);
-    }
+    if (d->gate != NULL)
+        drain(d, drain_ms);
     jobs_stop(&d->house.work); /* what was suspended is resumed by the end of its job */
     jobs_stop(&d->house.wait);
     if (d->daemon != NULL)
         MHD_stop_daemon(d->daemon);
+    if (d->gate != NULL)
+        let_go(d);
+    gate_stop(&d->gate);
     admin_auth_free(d->house.auth);
     mem_free(d);
 }

@@ -25,5 +25,6 @@ struct door_config {
 
 MUST_USE enum err door_start(const struct app *app, const struct door_config *config,
                              struct door **ret);
+MUST_USE enum err door_reload(struct door *d); /* certificate and key, read again */
 /* No new connections; those in work end within `drain_ms`; then closes. NULL inside is fine. */
 void door_stop(struct door **d, unsigned drain_ms);

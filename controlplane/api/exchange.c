@@ -41,6 +41,7 @@ void *exchange_on_target(void *cls, const char *target, struct MHD_Connection *m
     if (x == NULL)
         return NULL;
     x->house = cls;
+    x->house->open++;
     x->m = m;
     x->target = mem_strdup(target);
     x->began_us = clock_mono_us();
@@ -56,6 +57,7 @@ void exchange_on_end(UNUSED void *cls, UNUSED struct MHD_Connection *m, void **s
     *state = NULL;
     if (x == NULL)
         return;
+    x->house->open--;
     if (x->body.data != NULL)
         secret_wipe(x->body.data, x->body.cap);
     buf_fini(&x->body);

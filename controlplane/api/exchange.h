@@ -27,6 +27,7 @@ struct exchange_house {
     struct admin_auth *auth;
     struct jobs *work;
     struct jobs *wait;
+    _Atomic size_t open; /* exchanges that have not ended */
 };
 
 struct exchange;

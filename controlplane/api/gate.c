@@ -1,0 +1,169 @@
+/*
+ * gate — the thread, the listener, and the list of connections.
+ */
+#include "controlplane/api/gate.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "controlplane/api/gate_link.h"
+
+static const struct log_ctx gate_log = {.component = "gate"};
+
+struct gate {
+    struct loop *loop;
+    struct listener *listener;
+    struct gate_link_house house;
+    struct list links;
+    size_t count, max;
+    _Atomic size_t shown; /* count, for other threads */
+    pthread_t thread;
+    bool running;
+};
+
+static void on_gone(void *arg, struct gate_link *l)
+{
+    struct gate *g = arg;
+    list_remove(&l->node);
+    g->count--;
+    g->shown = g->count;
+}
+
+static void on_accept(void *arg, int fd)
+{
+    struct gate *g = arg;
+    struct gate_link *l = NULL;
+    if (g->count >= g->max) {
+        close(fd);
+        return;
+    }
+    if (gate_link_new(&g->house, fd, &l) != ERR_OK)
+        return;
+    list_push(&g->links, &l->node);
+    g->count++;
+    g->shown = g->count;
+}
+
+/* Listeners share their port between workers (SO_REUSEPORT), so a second control plane would
+ * not be refused: a bind without it tells whether anybody is there. */
+static enum err check_free(const union sockaddr_any *at)
+{
+    int one = 1;
+    socklen_t len = at->sa.sa_family == AF_INET6 ? sizeof(at->in6) : sizeof(at->in);
+    int fd = socket(at->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return ERR_IO;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    bool is_free = bind(fd, &at->sa, len) == 0;
+    close(fd);
+    return is_free ? ERR_OK : ERR_EXISTS;
+}
+
+static enum err open_tls(struct gate *g, const struct gate_config *c)
+{
+    if (c->cert_file == NULL || *c->cert_file == '\0')
+        return ERR_OK;
+    const struct tls_server_config config = {.cert_file = c->cert_file, .key_file = c->key_file};
+    return tls_server_new(&config, &g->house.tls);
+}
+
+static void *run(void *arg)
+{
+    struct gate *g = arg;
+    pthread_setname_np(pthread_self(), "admin-gate");
+    loop_run(g->loop);
+    return NULL;
+}
+
+enum err gate_start(const struct gate_config *c, struct gate **ret)
+{
+    struct gate *g = mem_zalloc(sizeof(*g));
+    if (g == NULL)
+        return ERR_NOMEM;
+    list_init(&g->links);
+    g->max = c->connections_max;
+    enum err e = check_free(&c->at);
+    if (e == ERR_OK)
+        e = open_tls(g, c);
+    if (e == ERR_OK)
+        e = loop_new(&g->loop);
+    g->house.loop = g->loop;
+    g->house.serve = c->serve;
+    g->house.arg = c->arg;
+    g->house.on_gone = on_gone;
+    g->house.house_arg = g;
+    if (e == ERR_OK)
+        e = listener_open(g->loop, &c->at, on_accept, g, &g->listener);
+    if (e == ERR_OK)
+        e = pthread_create(&g->thread, NULL, run, g) == 0 ? ERR_OK : ERR_EXHAUSTED;
+    g->running = e == ERR_OK;
+    if (e != ERR_OK) {
+        gate_stop(&g);
+        return e;
+    }
+    *ret = g;
+    return ERR_OK;
+}
+
+enum err gate_reload(struct gate *g)
+{
+    return g->house.tls != NULL ? tls_reload(g->house.tls) : ERR_OK;
+}
+
+static void quiesce(void *arg)
+{
+    struct gate *g = arg;
+    listener_close(&g->listener);
+}
+
+void gate_quiesce(struct gate *g)
+{
+    if (loop_post(g->loop, quiesce, g) != ERR_OK)
+        log_warn(&gate_log, "quiesce_failed", "connections=%zu", gate_connections(g));
+}
+
+size_t gate_connections(const struct gate *g)
+{
+    return g->shown;
+}
+
+static void cut_all(struct gate *g)
+{
+    listener_close(&g->listener);
+    while (!list_empty(&g->links)) {
+        struct gate_link *l = CONTAINER_OF(g->links.next, struct gate_link, node);
+        list_remove(&l->node);
+        gate_link_free(l);
+    }
+    g->count = 0;
+    g->shown = 0;
+}
+
+static void stop(void *arg)
+{
+    struct gate *g = arg;
+    cut_all(g);
+    loop_stop(g->loop);
+}
+
+void gate_stop(struct gate **gate)
+{
+    struct gate *g = *gate;
+    *gate = NULL;
+    if (g == NULL)
+        return;
+    if (g->running) {
+        MUST(loop_post(g->loop, stop, g) == ERR_OK);
+        pthread_join(g->thread, NULL);
+    } else if (g->loop != NULL) {
+        cut_all(g);
+    }
+    if (g->loop != NULL)
+        loop_free(g->loop);
+    tls_drop(g->house.tls);
+    mem_free(g);
+}

@@ -1,0 +1,35 @@
+/*
+ * gate — the admin API's own listener: TLS, and a strict look at every request's head, before
+ * libmicrohttpd sees a byte.
+ *
+ * The library reads HTTP loosely (Content-Length beside chunked, two Hosts …). Here each head
+ * and each body's framing passes common/net/http1 first; only then the very bytes go on,
+ * through a socket pair, to the library. Answers come back untouched.
+ *
+ * Owns     its thread, loop, listener and connections.
+ * Fails    ERR_EXISTS when the port is taken; ERR_TLS for files that cannot be read; ERR_IO.
+ * Threads  own; start, reload and stop from any other.
+ */
+#pragma once
+
+#include "common/net/address.h"
+
+struct gate;
+
+struct gate_config {
+    union sockaddr_any at;
+    const char *cert_file; /* NULL: plain */
+    const char *key_file;
+    size_t connections_max;
+    /* A new connection from `peer` is to be served on fd, which is taken in any case. Called on
+     * the gate's thread. */
+    void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
+    void *arg;
+};
+
+MUST_USE enum err gate_start(const struct gate_config *c, struct gate **ret);
+MUST_USE enum err gate_reload(struct gate *g); /* certificate and key, read again */
+/* No new connections; those that stand go on. */
+void gate_quiesce(struct gate *g);
+size_t gate_connections(const struct gate *g);
+void gate_stop(struct gate **g); /* cuts what stands; NULL inside is fine */

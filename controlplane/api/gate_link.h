@@ -1,0 +1,42 @@
+/*
+ * gate_link — one client's connection and its twin towards the library.
+ *
+ * Owns     both streams. Ends by itself when either side ends; then calls on_gone and is freed.
+ * Threads  the gate's loop.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/net/http1.h"
+#include "common/net/stream.h"
+
+struct gate_link;
+
+struct gate_link_house {
+    struct loop *loop;
+    struct tls_context *tls; /* NULL: plain */
+    void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
+    void *arg;
+    void (*on_gone)(void *house_arg, struct gate_link *l);
+    void *house_arg;
+};
+
+struct gate_link {
+    struct list node; /* the house's */
+    const struct gate_link_house *house;
+    struct stream *client;
+    struct stream *inner; /* our end of the pair; NULL before the client is open */
+    struct timer slow;    /* a head, or a goodbye, that takes too long */
+    struct buf in;        /* a head that is not whole yet */
+    struct http1_body body;
+    bool in_body;
+    bool refused;    /* no more is read */
+    bool inner_done; /* the library has closed its end */
+    unsigned status; /* of the refusal */
+    const char *why;
+};
+
+/* Takes fd, also on failure. */
+MUST_USE enum err gate_link_new(const struct gate_link_house *house, int fd,
+                                struct gate_link **ret);
+void gate_link_free(struct gate_link *l); /* silent */
