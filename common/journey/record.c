@@ -95,7 +95,9 @@ static Gatehouse__Span *attempt_of(struct journey *j, struct attempt *at)
     gatehouse__span__init(s);
     s->id = at->span_id;
     s->parent = j->trace.span_id;
+    s->gate = (char *)j->wing->name;
     s->kind = (char *)"attempt";
+    s->name = text(j, j->trace.name);
     s->provider = text(j, at->provider);
     s->model = text(j, at->model);
     s->server = text(j, at->server);
