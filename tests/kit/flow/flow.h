@@ -87,10 +87,13 @@ struct flow_client {
     struct buf     got;
     bool           open, closed;
     /* the first answer in got, once its head is whole */
-    struct http_head head;
-    bool             has_head;
-    struct buf       body; /* decoded */
-    bool             whole;
+    struct http_head  head;
+    struct buf        head_bytes; /* a copy: got moves when it grows */
+    bool              has_head;
+    struct http1_body walk;
+    size_t            read; /* bytes of got that were walked */
+    struct buf        body; /* decoded */
+    bool              whole;
 };
 
 /* Sends raw bytes on a fresh connection of the next client; answers stay with it. */

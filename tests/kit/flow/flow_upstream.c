@@ -62,11 +62,15 @@ static bool read_whole(struct upstream_call *call)
     return true;
 }
 
-static void say(struct conn *c, const struct step *s)
+/* false: there is no room; the drain goes on with it */
+static bool say(struct conn *c, const struct step *s)
 {
     struct slice part = slice_of(s->text, s->len);
-    if (stream_write(c->stream, &part, 1) != ERR_OK)
-        c->call->cut = true;
+    enum err e = stream_write(c->stream, &part, 1);
+    if (e == ERR_TOO_BIG)
+        return false;
+    c->call->cut = c->call->cut || e != ERR_OK;
+    return true;
 }
 
 static void play(struct conn *c)
@@ -75,6 +79,8 @@ static void play(struct conn *c)
     while (c->step < u->step_count) {
         const struct step *s = &u->steps[c->step];
         if (s->kind == STEP_HANG || (s->kind == STEP_WAIT_GO && !u->go))
+            return;
+        if (s->kind == STEP_SAY && !say(c, s))
             return;
         c->step++;
         if (s->kind == STEP_REST_MS) {
@@ -86,8 +92,6 @@ static void play(struct conn *c)
             drop(c);
             return;
         }
-        if (s->kind == STEP_SAY)
-            say(c, s);
     }
     c->call->done = true;
     c->call = NULL;
@@ -127,8 +131,18 @@ static void on_open(void *arg UNUSED)
 {
 }
 
-static const struct stream_events events = {
-    .on_open = on_open, .on_data = on_data, .on_eof = on_eof, .on_close = on_close};
+static void on_drain(void *arg)
+{
+    struct conn *c = arg;
+    if (c->playing && !timer_is_running(&c->timer))
+        play(c);
+}
+
+static const struct stream_events events = {.on_open = on_open,
+                                            .on_data = on_data,
+                                            .on_eof = on_eof,
+                                            .on_drain = on_drain,
+                                            .on_close = on_close};
 
 static void on_accept(void *arg, int fd)
 {
