@@ -13,6 +13,7 @@
 #include "controlplane/api/door.h"
 #include "controlplane/api/first_token.h"
 #include "controlplane/api/routes.h"
+#include "controlplane/chores/timetable.h"
 #include "controlplane/settings.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/store_boot.h"
@@ -27,6 +28,7 @@ struct house {
     struct seal *seal;
     struct boot boot;
     struct sync *sync;
+    struct timetable *timetable;
     struct door *door;
     struct app app;
 };
@@ -90,6 +92,12 @@ static enum err open_sync(const struct settings *s, struct house *h)
     return sync_open(&config, &h->sync);
 }
 
+static enum err open_chores(struct house *h)
+{
+    const struct timetable_config config = {.db = h->app.db, .sync = h->sync};
+    return timetable_start(&config, &h->timetable);
+}
+
 static enum err open_door(const struct settings *s, struct house *h)
 {
     const struct door_config config = {
@@ -119,6 +127,8 @@ static enum err open_house(const struct settings *s, struct house *h)
     if (e == ERR_OK)
         e = open_sync(s, h);
     if (e == ERR_OK)
+        e = open_chores(h);
+    if (e == ERR_OK)
         e = open_door(s, h);
     if (e != ERR_OK)
         log_error(&main_log, "start_failed", "why=%s", err_text(e));
@@ -129,6 +139,7 @@ static void close_house(const struct settings *s, struct house *h)
 {
     h->app.draining = true;
     door_stop(&h->door, (unsigned)s->drain_ms);
+    timetable_stop(&h->timetable);
     sync_close(&h->sync);
     metric_set_free(h->app.metrics);
     secret_drop(h->boot.key_hmac);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/tls.h"
@@ -20,6 +21,8 @@ struct sync {
     struct follow *follow;
     struct channel channel;
     struct tls_context *tls;
+    char ca_file[512], cert_file[512], key_file[512];
+    int64_t renew_at; /* of the server certificate; wall */
     struct bus_hub *hub;
     pthread_mutex_t lock; /* of hub, against the follower that cuts planes */
 };
@@ -71,16 +74,37 @@ static enum err open_policy(struct sync *s, const struct sync_config *c)
     return follow_start(&f, &s->follow);
 }
 
+static enum err write_certificate(struct sync *s, int64_t now)
+{
+    enum err e = enrolment_write_server(s->enrolment, s->ca_file, s->cert_file, s->key_file);
+    if (e == ERR_OK)
+        s->renew_at = now + ENROL_CERT_DAYS / 2 * INT64_C(86400000000);
+    return e;
+}
+
 static enum err open_tls(struct sync *s, const struct sync_config *c)
 {
-    char ca[512], cert[512], key[512];
-    snprintf(ca, sizeof(ca), "%s/channel-ca.crt", c->state_dir);
-    snprintf(cert, sizeof(cert), "%s/channel.crt", c->state_dir);
-    snprintf(key, sizeof(key), "%s/channel.key", c->state_dir);
-    enum err e = enrolment_write_server(s->enrolment, ca, cert, key);
-    const struct tls_server_config t = {
-        .cert_file = cert, .key_file = key, .client_ca_file = ca, .only_13 = true};
+    snprintf(s->ca_file, sizeof(s->ca_file), "%s/channel-ca.crt", c->state_dir);
+    snprintf(s->cert_file, sizeof(s->cert_file), "%s/channel.crt", c->state_dir);
+    snprintf(s->key_file, sizeof(s->key_file), "%s/channel.key", c->state_dir);
+    enum err e = write_certificate(s, clock_wall_us());
+    const struct tls_server_config t = {.cert_file = s->cert_file,
+                                        .key_file = s->key_file,
+                                        .client_ca_file = s->ca_file,
+                                        .only_13 = true};
     return e == ERR_OK ? tls_server_new(&t, &s->tls) : e;
+}
+
+/* Connections that stand keep the old one. */
+enum err sync_renew_certificate(struct sync *s, int64_t now)
+{
+    if (now < s->renew_at)
+        return ERR_OK;
+    enum err e = write_certificate(s, now);
+    if (e == ERR_OK)
+        e = tls_reload(s->tls);
+    log_info(&sync_log, "channel_certificate", "renewed=%s", err_name(e));
+    return e;
 }
 
 static enum err open_hub(struct sync *s, const struct sync_config *c)

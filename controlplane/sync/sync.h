@@ -28,6 +28,9 @@ struct sync_config {
 MUST_USE enum err sync_open(const struct sync_config *c, struct sync **ret);
 void sync_close(struct sync **s); /* NULL inside is fine */
 
+/* Issues the channel's server certificate anew once half its life is over. */
+MUST_USE enum err sync_renew_certificate(struct sync *s, int64_t now);
+
 struct enrolment *sync_enrolment(struct sync *s);
 struct rollout *sync_rollout(struct sync *s);
 uint16_t sync_push_port(const struct sync *s);

@@ -1,0 +1,150 @@
+/* timetable — the table, and the thread that walks it. */
+#include "controlplane/chores/timetable.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "controlplane/chores/jobs.h"
+#include "controlplane/store/tx.h"
+
+#define TICK_MS 1000
+
+static const struct log_ctx timetable_log = {.component = "chores"};
+
+static const struct row {
+    const char *name;
+    job_fn *job;
+    unsigned every_s;
+    bool own; /* each control plane's own affair: no lock */
+} rows[] = {
+    {"expire_leases", job_expire_leases, 1, false},
+    {"note_planes", job_note_planes, 5, true},
+    {"end_sessions", job_end_sessions, 60, false},
+    {"make_days", job_make_days, 3600, false},
+    {"forget_leases", job_forget_leases, 3600, false},
+    {"renew_certificate", job_renew_certificate, 3600, true},
+};
+
+struct timetable {
+    struct timetable_config config;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stop;
+    uint64_t due_us[ARRAY_LEN(rows)];
+    bool failing[ARRAY_LEN(rows)];
+};
+
+/* The lock is held by a transaction of its own, for as long as the job runs in another. */
+static enum err run_alone(const struct row *row, const struct timetable_config *c, int64_t now)
+{
+    TX_AUTO struct tx turn = {0};
+    enum err e = tx_begin(c->db, TX_EVERY_ORG, &turn);
+    if (e == ERR_OK)
+        e = tx_try_lock(&turn, TX_LOCK_TIMETABLE);
+    if (e == ERR_AGAIN)
+        return ERR_OK; /* another control plane is at it */
+    return e == ERR_OK ? row->job(c, now) : e;
+}
+
+static enum err run_row(const struct row *row, const struct timetable_config *c, int64_t now)
+{
+    return row->own ? row->job(c, now) : run_alone(row, c, now);
+}
+
+enum err timetable_round(const struct timetable_config *c, int64_t now)
+{
+    enum err first = ERR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        enum err e = run_row(&rows[i], c, now);
+        first = first == ERR_OK ? e : first;
+    }
+    return first;
+}
+
+/* Said once when it begins to fail, and once when it works again. */
+static void note_result(struct timetable *t, size_t i, enum err e)
+{
+    if (e != ERR_OK && !t->failing[i])
+        log_warn(&timetable_log, "chore_failed", "job=%s error=%s", rows[i].name, err_name(e));
+    if (e == ERR_OK && t->failing[i])
+        log_info(&timetable_log, "chore_works_again", "job=%s", rows[i].name);
+    t->failing[i] = e != ERR_OK;
+}
+
+static void run_due(struct timetable *t)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (clock_mono_us() < t->due_us[i])
+            continue;
+        note_result(t, i, run_row(&rows[i], &t->config, clock_wall_us()));
+        t->due_us[i] = clock_mono_us() + rows[i].every_s * UINT64_C(1000000);
+    }
+}
+
+/* true: time to stop */
+static bool pause_a_tick(struct timetable *t)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += TICK_MS / 1000;
+    pthread_mutex_lock(&t->lock);
+    if (!t->stop)
+        pthread_cond_timedwait(&t->wake, &t->lock, &until);
+    bool stop = t->stop;
+    pthread_mutex_unlock(&t->lock);
+    return stop;
+}
+
+static void *run(void *arg)
+{
+    struct timetable *t = arg;
+    do
+        run_due(t);
+    while (!pause_a_tick(t));
+    return NULL;
+}
+
+static void timetable_free(struct timetable *t)
+{
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->lock);
+    mem_free(t);
+}
+
+enum err timetable_start(const struct timetable_config *c, struct timetable **ret)
+{
+    struct timetable *t = mem_zalloc(sizeof(*t));
+    if (!t)
+        return ERR_NOMEM;
+    t->config = *c;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&t->thread, NULL, run, t) != 0) {
+        timetable_free(t);
+        return ERR_NOMEM;
+    }
+    *ret = t;
+    return ERR_OK;
+}
+
+void timetable_stop(struct timetable **ref)
+{
+    struct timetable *t = *ref;
+    if (!t)
+        return;
+    *ref = NULL;
+    pthread_mutex_lock(&t->lock);
+    t->stop = true;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    pthread_join(t->thread, NULL);
+    timetable_free(t);
+}

@@ -1,0 +1,18 @@
+/*
+ * store_plane — what was last heard from a data plane.
+ *
+ * Fails    as tx.h.
+ * Threads  any, with a transaction of their own.
+ */
+#pragma once
+
+#include "controlplane/store/tx.h"
+
+struct plane_note {
+    const char *id, *org, *lineage, *build;
+    uint64_t version;
+    int64_t heard_at;
+};
+
+/* Only news is kept: another control plane may have heard it later. */
+MUST_USE enum err store_plane_note(struct tx *tx, const struct plane_note *note);
