@@ -36,8 +36,14 @@ build_progress() {
         printf "%d %d of %d, %s\n", n[1] * 100 / n[2], n[1], n[2], text; fflush() }'
 }
 
+# The first thing that failed is the one to read; what else ran at the same time is noise.
 build_failed() {
-    show_end_of "$1" 40
+    if grep -q '^FAILED: ' "$1"; then
+        awk '/^FAILED: / { failed = 1 } failed && /^\[[0-9]+\/[0-9]+\] / { exit } failed' "$1" |
+            head -n 30 | sed 's/^/    /' >&2
+    else
+        show_end_of "$1" 30
+    fi
     die $EXIT_BUILD "The build failed; all of it is in $1."
 }
 
