@@ -218,44 +218,58 @@ static void note_connection(struct slice v, struct framing *f)
     }
 }
 
+/* small: in small letters, as long as the name; most others differ at once */
+static bool is_called(struct slice name, const char *small)
+{
+    return (name.ptr[0] | 0x20) == small[0] && slice_ieq(name, slice_of(small, name.len));
+}
+
+static enum err note_coding(struct slice v, struct http_head *h, struct framing *f,
+                            struct http1_problem *problem)
+{
+    if (f->codings++)
+        return http1_refuse(problem, HTTP1_REFUSE_CODING_TWICE);
+    if (!slice_ieq(v, SLICE("chunked")))
+        return http1_refuse(problem, HTTP1_REFUSE_CODING);
+    h->chunked = true;
+    return ERR_OK;
+}
+
+static enum err note_expect(struct slice v, struct http_head *h, struct http1_problem *problem)
+{
+    if (h->expect_continue || !slice_ieq(v, SLICE("100-continue")))
+        return http1_refuse(problem, HTTP1_REFUSE_EXPECT);
+    h->expect_continue = true;
+    return ERR_OK;
+}
+
 /* Only these five mean anything here; the length of a name tells most others apart. */
 static enum err note_header(enum http1_kind kind, const struct http_header *x, struct http_head *h,
                             struct framing *f, struct http1_problem *problem)
 {
-    switch (x->name.len) {
+    const struct slice name = x->name, value = x->value;
+    switch (name.len) {
     case 4:
-        if (kind == HTTP1_REQUEST && slice_ieq(x->name, SLICE("host"))) {
-            if (f->hosts++)
-                return http1_refuse(problem, HTTP1_REFUSE_HOST_TWICE);
-            return note_host(x->value, problem);
-        }
-        break;
+        if (kind != HTTP1_REQUEST || !is_called(name, "host"))
+            break;
+        return f->hosts++ ? http1_refuse(problem, HTTP1_REFUSE_HOST_TWICE)
+                          : note_host(value, problem);
     case 6:
-        if (kind == HTTP1_REQUEST && slice_ieq(x->name, SLICE("expect"))) {
-            if (h->expect_continue || !slice_ieq(x->value, SLICE("100-continue")))
-                return http1_refuse(problem, HTTP1_REFUSE_EXPECT);
-            h->expect_continue = true;
-        }
+        if (kind == HTTP1_REQUEST && is_called(name, "expect"))
+            return note_expect(value, h, problem);
         break;
     case 10:
-        if (slice_ieq(x->name, SLICE("connection")))
-            note_connection(x->value, f);
+        if (is_called(name, "connection"))
+            note_connection(value, f);
         break;
     case 14:
-        if (slice_ieq(x->name, SLICE("content-length"))) {
-            if (f->lengths++)
-                return http1_refuse(problem, HTTP1_REFUSE_LENGTH_TWICE);
-            return note_length(x->value, h, problem);
-        }
-        break;
+        if (!is_called(name, "content-length"))
+            break;
+        return f->lengths++ ? http1_refuse(problem, HTTP1_REFUSE_LENGTH_TWICE)
+                            : note_length(value, h, problem);
     case 17:
-        if (slice_ieq(x->name, SLICE("transfer-encoding"))) {
-            if (f->codings++)
-                return http1_refuse(problem, HTTP1_REFUSE_CODING_TWICE);
-            if (!slice_ieq(x->value, SLICE("chunked")))
-                return http1_refuse(problem, HTTP1_REFUSE_CODING);
-            h->chunked = true;
-        }
+        if (is_called(name, "transfer-encoding"))
+            return note_coding(value, h, f, problem);
         break;
     default:
         break;

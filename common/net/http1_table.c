@@ -41,7 +41,14 @@ static const char *skip_class(const char *p, const char *end, uint8_t class)
 
 const char *http1_skip_token(const char *p, const char *end)
 {
-    return skip_class(p, end, HTTP1_TOKEN); /* names are short: a table beats wide loads */
+    /* names are short: a table, four at a time, beats wide loads */
+    for (; end - p >= 4; p += 4) {
+        uint8_t all = http1_class[(uint8_t)p[0]] & http1_class[(uint8_t)p[1]] &
+                      http1_class[(uint8_t)p[2]] & http1_class[(uint8_t)p[3]];
+        if (!(all & HTTP1_TOKEN))
+            break;
+    }
+    return skip_class(p, end, HTTP1_TOKEN);
 }
 
 const char *http1_skip_value(const char *p, const char *end)
