@@ -102,7 +102,7 @@ One request through each gate, all in the session \`demo\`:
   # API gate
   curl -s $url/api/demo-api/customers/1 -H 'authorization: Bearer $gh_key' -H 'x-gatehouse-session: demo'
 
-  # what all three left behind
+  # what all three left behind, a second later
   curl -s $gh_admin_url/admin/v1/sessions/demo/spans -H "authorization: Bearer \$(cat $gh_place/secrets/admin.token)"
 
 END
