@@ -230,10 +230,11 @@ static void on_inner_close(void *arg, enum err why)
     inner_ended(arg);
 }
 
-/* a pair is open from birth */
+/* At the end of the turn that made the pair: only then it takes bytes. */
 static void on_inner_open(void *arg)
 {
-    (void)arg;
+    struct gate_link *l = arg;
+    stream_resume(l->client);
 }
 
 static const struct stream_events inner_events = {
@@ -263,6 +264,7 @@ static void on_client_open(void *arg)
         end(l);
         return;
     }
+    stream_pause(l->client);
     l->house->serve(l->house->arg, pair[1], &peer);
 }
 
