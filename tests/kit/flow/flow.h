@@ -59,6 +59,7 @@ struct upstream {
     struct upstream_call calls[FLOW_CALLS];
     size_t           call_count;
     bool             go; /* STEP_WAIT_GO may go on */
+    bool             forgets; /* one place for all calls, whose memory is kept */
 };
 
 void upstream_forget_script(struct flow *k, size_t i);
@@ -104,6 +105,7 @@ struct flow_client *client_posts(struct flow *k, const char *key, const char *pa
                                  const char *headers, const char *json);
 struct flow_client *client_gets(struct flow *k, const char *key, const char *path);
 void                client_adds(struct flow_client *c, const char *bytes); /* on the same connection */
+void                client_begins_anew(struct flow_client *c); /* forgets the answer, keeps memory */
 void                client_hangs_up(struct flow_client *c);
 void                client_stops_reading(struct flow_client *c);
 void                client_reads_on(struct flow_client *c);

@@ -149,6 +149,15 @@ struct flow_client *client_gets(struct flow *k, const char *key, const char *pat
     return send_request(k, "GET", key, path, NULL, NULL);
 }
 
+void client_begins_anew(struct flow_client *c)
+{
+    buf_clear(&c->got);
+    buf_clear(&c->head_bytes);
+    buf_clear(&c->body);
+    c->has_head = c->whole = false;
+    c->read = 0;
+}
+
 void client_hangs_up(struct flow_client *c)
 {
     stream_close(&c->stream);

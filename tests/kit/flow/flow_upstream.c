@@ -42,6 +42,12 @@ static void drop(struct conn *c)
 static void begin_call(struct conn *c)
 {
     struct upstream *u = c->up;
+    if (u->forgets && u->call_count) {
+        c->call = &u->calls[0];
+        buf_clear(&c->call->bytes);
+        u->call_count = 0;
+        return;
+    }
     assert_true(u->call_count < FLOW_CALLS);
     c->call = &u->calls[u->call_count];
     buf_init(&c->call->bytes, CALL_MAX);
