@@ -142,6 +142,8 @@ nothing_runs() {
     [ -z "$left" ] || { echo "$left"; return 1; }
 }
 
+something_runs() { [ -n "$(others)" ]; }
+
 main() {
     mount -t proc proc /proc
     echo "A minimal Debian 12 in $debian"
@@ -160,10 +162,12 @@ main() {
     if [ "$with_test" = yes ]; then
         check './gatehouse test' timed './gatehouse test' inside env CI=true ./gatehouse test
     fi
+    check 'processes are seen while they run' something_runs
     timed './gatehouse down' inside ./gatehouse down
     check 'down leaves no process' nothing_runs
 
-    printf '\n%s\n' "${times[@]}"
+    echo
+    printf '%s\n' "${times[@]}"
     echo "$failed checks failed."
     [ $failed = 0 ]
 }
