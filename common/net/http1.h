@@ -47,7 +47,7 @@ enum http1_kind { HTTP1_REQUEST, HTTP1_ANSWER };
 
 /* Why a head or chunk was refused; a row each, so that tests and logs name it. */
 struct http1_problem {
-    unsigned status;  /* what a server answers: 400, 414, 431, 501, 505 */
+    unsigned status;  /* what a server answers: 400, 414, 417, 431, 501, 505 */
     const char *text; /* stable sentence, no user data */
 };
 

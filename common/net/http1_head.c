@@ -218,10 +218,14 @@ static void note_connection(struct slice v, struct framing *f)
     }
 }
 
-/* small: in small letters, as long as the name; most others differ at once */
+/* small: in small letters and hyphens, as long as the name. A name is a token by now, and among
+ * token bytes only a letter's other case meets a letter when the case bit is set. */
 static bool is_called(struct slice name, const char *small)
 {
-    return (name.ptr[0] | 0x20) == small[0] && slice_ieq(name, slice_of(small, name.len));
+    for (size_t i = 0; i < name.len; i++)
+        if ((name.ptr[i] | 0x20) != small[i])
+            return false;
+    return true;
 }
 
 static enum err note_coding(struct slice v, struct http_head *h, struct framing *f,

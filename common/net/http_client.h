@@ -60,7 +60,8 @@ MUST_USE enum err http_call_start(struct http_client *c, const struct http_call_
 MUST_USE enum err http_call_write(struct http_call *c, struct slice data);
 size_t            http_call_pending(const struct http_call *c);
 void              http_call_write_end(struct http_call *c);
-void              http_call_pause(struct http_call *c); /* stops reading the answer */
+/* Stops reading the answer; of what is read already, only its end may still be told. */
+void              http_call_pause(struct http_call *c);
 void              http_call_resume(struct http_call *c);
 /* The connection is closed unless the answer was whole; silence afterwards; leaves NULL.
  * Also the way to let go of an ended call. */

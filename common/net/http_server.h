@@ -31,7 +31,8 @@ struct http_exchange_events {
     void (*on_body_end)(void *user);
     void (*on_drain)(void *user); /* the answer may be written again; may be NULL */
     /* The exchange is over: whole (ERR_OK), or the client hung up or broke the framing. Called
-     * exactly once; x and its head are gone after it. */
+     * exactly once, never from inside a call of this card but http_server_free; x and its head
+     * are gone after it. */
     void (*on_gone)(void *user, enum err why);
 };
 
@@ -51,7 +52,8 @@ uint16_t          http_server_port(const struct http_server *s);
 /* No new connections; idle ones are closed, the others after their answer (Connection: close). */
 void              http_server_drain(struct http_server *s);
 size_t            http_server_connections(const struct http_server *s);
-void              http_server_free(struct http_server *s); /* aborts what is left */
+/* Aborts what is left: every on_gone comes before it returns. */
+void              http_server_free(struct http_server *s);
 
 /* the request */
 const struct http_head *http_exchange_head(const struct http_exchange *x);
