@@ -1,0 +1,101 @@
+/* usage — what the provider counted, and what we estimate where it did not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "dataplane/ai/usage.h"
+
+static void openais_counts_become_ours(void **state)
+{
+    struct usage_look look;
+    (void)state;
+    assert_int_equal(usage_read(SLICE("{\"choices\":[{}],\"usage\":{\"prompt_tokens\":100,"
+                                      "\"completion_tokens\":50,\"total_tokens\":150,"
+                                      "\"prompt_tokens_details\":{\"cached_tokens\":40,"
+                                      "\"cache_write_tokens\":10},"
+                                      "\"completion_tokens_details\":{\"reasoning_tokens\":30}}}"),
+                                &look),
+                     ERR_OK);
+    assert_true(look.has_usage);
+    assert_false(look.only_usage);
+    assert_int_equal(look.tokens.input, 100);
+    assert_int_equal(look.tokens.cache_read, 40);
+    assert_int_equal(look.tokens.cache_write, 10);
+    assert_int_equal(look.tokens.output, 50);
+    assert_int_equal(look.tokens.reasoning, 30);
+}
+
+static void the_extra_chunk_is_told_from_content_with_usage(void **state)
+{
+    struct usage_look look;
+    (void)state;
+    assert_int_equal(usage_read(SLICE("{\"choices\":[ ],\"usage\":{\"prompt_tokens\":1}}"), &look),
+                     ERR_OK);
+    assert_true(look.has_usage && look.only_usage);
+    /* Azure's first chunk: no choices, and no usage either (dialects.md 1.7) */
+    assert_int_equal(usage_read(SLICE("{\"choices\":[],\"prompt_filter_results\":[]}"), &look),
+                     ERR_OK);
+    assert_false(look.has_usage);
+    assert_int_equal(usage_read(SLICE("{\"choices\":[],\"usage\":null}"), &look), ERR_OK);
+    assert_false(look.has_usage);
+}
+
+static void an_error_inside_is_seen(void **state)
+{
+    struct usage_look look;
+    (void)state;
+    assert_int_equal(usage_read(SLICE("{\"error\":{\"message\":\"x\"}}"), &look), ERR_OK);
+    assert_true(look.has_error);
+    assert_int_equal(usage_read(SLICE("{\"error\":null}"), &look), ERR_OK);
+    assert_false(look.has_error);
+    assert_int_equal(usage_read(SLICE("not json"), &look), ERR_INVALID);
+}
+
+static void a_stream_is_metered_by_its_texts(void **state)
+{
+    struct usage_meter m = {0};
+    (void)state;
+    usage_meter_feed(&m, SLICE("{\"id\":\"long-identifier\",\"choices\":[{\"delta\":{\"content\":"
+                               "\"0123456789\"},\"finish_reason\":null}]}"));
+    assert_int_equal(m.chunks, 1);
+    assert_int_equal(m.bytes, 10);
+    assert_int_equal(usage_meter_tokens(&m), 5);
+    usage_meter_feed(&m, SLICE("{\"choices\":[],\"usage\":{}}"));
+    assert_int_equal(m.chunks, 1);
+}
+
+static void every_chunk_is_one_token_at_least(void **state)
+{
+    struct usage_meter m = {0};
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}"));
+    assert_int_equal(usage_meter_tokens(&m), 10);
+}
+
+static void escapes_and_broken_texts_do_not_lead_it_astray(void **state)
+{
+    struct usage_meter m = {0};
+    (void)state;
+    usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\"a\\\"b\\\\\"}}"));
+    assert_int_equal(m.bytes, 6);
+    usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\"never ends\\"));
+    usage_meter_feed(&m, SLICE("{\"delta\":\""));
+    usage_meter_feed(&m, SLICE("\"delta\""));
+    assert_int_equal(m.chunks, 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(openais_counts_become_ours),
+        cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
+        cmocka_unit_test(an_error_inside_is_seen),
+        cmocka_unit_test(a_stream_is_metered_by_its_texts),
+        cmocka_unit_test(every_chunk_is_one_token_at_least),
+        cmocka_unit_test(escapes_and_broken_texts_do_not_lead_it_astray),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
