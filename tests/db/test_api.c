@@ -1,0 +1,343 @@
+/*
+ * api — what depends on who asks and on when: roles, sign-ins against the clock, a database that
+ * is away, the first token. The rest is seen from outside (tests/e2e/admin.test.mjs).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/digest.h"
+#include "controlplane/api/admin_auth.h"
+#include "controlplane/api/api_metrics.h"
+#include "controlplane/api/dispatch.h"
+#include "controlplane/api/first_token.h"
+#include "controlplane/store/store_token.h"
+#include "tests/kit/db/database.h"
+
+static struct database base;
+static struct app app;
+static struct admin_auth *auth;
+
+/* ---- asking ---- */
+
+struct answer {
+    unsigned status;
+    json_t *json;
+    char code[64];
+    char version[32];
+};
+
+static void answer_fini(struct answer *a)
+{
+    json_decref(a->json);
+}
+#define ANSWER_AUTO __attribute__((cleanup(answer_fini)))
+
+static const char *header_of(const struct call *c, const char *name)
+{
+    for (size_t i = 0; i < c->header_count; i++)
+        if (strcmp(c->headers[i].name, name) == 0)
+            return c->headers[i].value;
+    return "";
+}
+
+static struct answer ask(const struct app *a, const char *token, const char *method,
+                         const char *target, const char *body)
+{
+    struct call c;
+    struct answer got = {0};
+    char bearer[128];
+    struct dispatch_head head = {.method = slice_str(method),
+                                 .target = slice_str(target),
+                                 .content_type = SLICE("application/json"),
+                                 .has_body = body != NULL};
+    snprintf(bearer, sizeof(bearer), "Bearer %s", token);
+    head.authorization = slice_str(bearer);
+    call_init(&c, a);
+    snprintf(c.actor.source, sizeof(c.actor.source), "192.0.2.1");
+    if (dispatch_head(&c, auth, &head))
+        dispatch_body(&c, body != NULL ? slice_str(body) : SLICE(""));
+    struct json_problem problem;
+    got.status = c.status;
+    if (c.answer.len > 0)
+        assert_int_equal(json_read(buf_slice(&c.answer), &got.json, &problem), ERR_OK);
+    snprintf(got.code, sizeof(got.code), "%.*s", SLICE_ARG(json_text(got.json, "code")));
+    snprintf(got.version, sizeof(got.version), "%s", header_of(&c, "x-gatehouse-version"));
+    call_fini(&c);
+    return got;
+}
+
+static void make_token(const char *text, enum role role)
+{
+    struct tx tx = {0};
+    struct digest d;
+    struct admin_token t = {.role = role};
+    admin_auth_digest(base.boot.token_hmac, slice_str(text), &d);
+    id_new("tok", t.id);
+    snprintf(t.name, sizeof(t.name), "%s", text);
+    snprintf(t.org_id, sizeof(t.org_id), "%s", base.boot.org_id);
+    assert_int_equal(tx_begin(base.db, TX_EVERY_ORG, &tx), ERR_OK);
+    assert_int_equal(store_token_put(&tx, &t, &d), ERR_OK);
+    assert_int_equal(tx_commit(&tx), ERR_OK);
+}
+
+/* ---- roles ---- */
+
+static const struct {
+    const char *token, *method, *target, *body;
+    unsigned status;
+} rights[] = {
+    {"viewer", "GET", "/admin/v1/teams", NULL, 200},
+    {"viewer", "POST", "/admin/v1/tasks", "{\"name\":\"a\"}", 403},
+    {"viewer", "PATCH", "/admin/v1/teams/default", "{}", 403},
+    {"viewer", "DELETE", "/admin/v1/teams/default", NULL, 403},
+    {"viewer", "GET", "/admin/v1/audit", NULL, 403},
+    {"billing", "PATCH", "/admin/v1/teams/default", "{\"description\":\"b\"}", 200},
+    {"billing", "POST", "/admin/v1/agents", "{\"name\":\"b\"}", 403},
+    {"security", "POST", "/admin/v1/tasks", "{\"name\":\"s\"}", 201},
+    {"security", "POST", "/admin/v1/keys", "{\"name\":\"s\"}", 403},
+    {"security", "GET", "/admin/v1/audit", NULL, 200},
+    {"security", "POST", "/admin/v1/keys/none/revoke", NULL, 404},
+    {"admin", "POST", "/admin/v1/keys", "{\"name\":\"a\"}", 201},
+    {"admin", "PATCH", "/admin/v1/orgs/default", "{\"description\":\"x\"}", 403},
+    {"owner", "PATCH", "/admin/v1/orgs/default", "{\"description\":\"x\"}", 200},
+};
+
+static void a_role_may_what_its_routes_name_and_nothing_else(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rights); i++) {
+        ANSWER_AUTO struct answer a =
+            ask(&app, rights[i].token, rights[i].method, rights[i].target, rights[i].body);
+        if (a.status != rights[i].status)
+            print_error("%s %s %s\n", rights[i].token, rights[i].method, rights[i].target);
+        assert_int_equal(a.status, rights[i].status);
+    }
+}
+
+#define PROVIDER "\"dialect\":\"openai\",\"base_url\":\"https://a.example\""
+
+static void only_an_owner_opens_a_private_network(void **state)
+{
+    (void)state;
+    ANSWER_AUTO struct answer refused =
+        ask(&app, "admin", "POST", "/admin/v1/providers",
+            "{\"name\":\"p\"," PROVIDER ",\"allow_cidrs\":[\"10.0.0.0/8\"]}");
+    assert_int_equal(refused.status, 422);
+    const json_t *error = json_array_get(json_object_get(refused.json, "errors"), 0);
+    assert_true(slice_eq(json_text(error, "pointer"), SLICE("/allow_cidrs")));
+    ANSWER_AUTO struct answer made =
+        ask(&app, "owner", "POST", "/admin/v1/providers",
+            "{\"name\":\"p\"," PROVIDER ",\"allow_cidrs\":[\"10.0.0.0/8\"]}");
+    assert_int_equal(made.status, 201);
+    /* an admin may change the rest and leave the network as it is */
+    ANSWER_AUTO struct answer kept =
+        ask(&app, "admin", "PATCH", "/admin/v1/providers/p", "{\"description\":\"d\"}");
+    assert_int_equal(kept.status, 200);
+    ANSWER_AUTO struct answer widened =
+        ask(&app, "admin", "PATCH", "/admin/v1/providers/p", "{\"allow_cidrs\":[\"0.0.0.0/0\"]}");
+    assert_int_equal(widened.status, 422);
+}
+
+/* ---- sign-in, with the clock as a parameter ---- */
+
+static unsigned sign_in(struct admin_auth *a, const char *source, const char *token, uint64_t now,
+                        unsigned *retry)
+{
+    struct call c;
+    char bearer[128];
+    call_init(&c, &app);
+    snprintf(bearer, sizeof(bearer), "Bearer %s", token);
+    snprintf(c.actor.source, sizeof(c.actor.source), "%s", source);
+    enum err e = admin_auth_check(a, &c, slice_str(bearer), now);
+    assert_true(e == ERR_OK || e == ERR_DENIED);
+    *retry = (unsigned)atoi(header_of(&c, "retry-after"));
+    unsigned status = e == ERR_OK ? 200 : c.status;
+    call_fini(&c);
+    return status;
+}
+
+#define SECOND 1000000u
+
+static void ten_failures_a_minute_are_free_then_each_waits_twice_as_long(void **state)
+{
+    (void)state;
+    struct admin_auth *a = admin_auth_new(base.boot.token_hmac);
+    uint64_t now = 1000 * (uint64_t)SECOND;
+    unsigned retry = 0, last = 0;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(sign_in(a, "192.0.2.7", "guess", now + i * SECOND, &retry), 401);
+    now += 11 * SECOND;
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(sign_in(a, "192.0.2.7", "guess", now, &retry), 429);
+        assert_true(retry >= 1 && retry <= 300);
+        assert_true(last == 0 || retry == 2 * last || retry == 300);
+        /* inside the wait nothing is looked at, and nothing grows; not even a good token passes */
+        unsigned inside = 0;
+        assert_int_equal(sign_in(a, "192.0.2.7", "owner", now + SECOND / 2, &inside), 429);
+        assert_true(inside <= retry);
+        last = retry;
+        now += retry * (uint64_t)SECOND;
+    }
+    assert_int_equal(sign_in(a, "192.0.2.8", "guess", now, &retry), 401);
+    /* a quiet time, and all is as before */
+    now += 700 * (uint64_t)SECOND;
+    assert_int_equal(sign_in(a, "192.0.2.7", "guess", now, &retry), 401);
+    admin_auth_free(a);
+}
+
+static void who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host(void **state)
+{
+    (void)state;
+    struct admin_auth *a = admin_auth_new(base.boot.token_hmac);
+    uint64_t now = 1000 * (uint64_t)SECOND;
+    unsigned retry = 0;
+    assert_int_equal(sign_in(a, "192.0.2.7", "owner", now, &retry), 200);
+    for (int i = 0; i < 12; i++)
+        (void)sign_in(a, "192.0.2.7", "guess", now, &retry);
+    assert_int_equal(sign_in(a, "192.0.2.7", "guess", now, &retry), 429);
+    assert_int_equal(sign_in(a, "192.0.2.7", "owner", now + 5, &retry), 200);
+    assert_int_equal(sign_in(a, "192.0.2.7", "viewer", now + 5, &retry), 429);
+    admin_auth_free(a);
+}
+
+static void a_revoked_token_is_out_within_seconds(void **state)
+{
+    (void)state;
+    struct admin_auth *a = admin_auth_new(base.boot.token_hmac);
+    uint64_t now = 1000 * (uint64_t)SECOND;
+    unsigned retry = 0;
+    make_token("leaver", ROLE_ADMIN);
+    assert_int_equal(sign_in(a, "192.0.2.7", "leaver", now, &retry), 200);
+    database_say(&base, "UPDATE admin_tokens SET revoked_at = now() WHERE name = 'leaver'");
+    assert_int_equal(sign_in(a, "192.0.2.7", "leaver", now + 3 * SECOND, &retry), 401);
+    admin_auth_free(a);
+}
+
+/* ---- the database is away ---- */
+
+static void without_the_database_the_answer_is_503_and_health_goes_on(void **state)
+{
+    (void)state;
+    struct app lost = app;
+    ANSWER_AUTO struct answer known = ask(&app, "owner", "GET", "/admin/v1/teams", NULL);
+    assert_int_equal(known.status, 200);
+    /* port 1 is reserved and nobody listens there */
+    assert_int_equal(db_open("postgresql://nobody@127.0.0.1:1/none", 2, &lost.db), ERR_OK);
+    ANSWER_AUTO struct answer read = ask(&lost, "owner", "GET", "/admin/v1/teams", NULL);
+    assert_int_equal(read.status, 503);
+    assert_string_equal(read.code, "database_away");
+    ANSWER_AUTO struct answer write =
+        ask(&lost, "owner", "POST", "/admin/v1/tasks", "{\"name\":\"lost\"}");
+    assert_int_equal(write.status, 503);
+    ANSWER_AUTO struct answer alive = ask(&lost, "", "GET", "/healthz", NULL);
+    assert_int_equal(alive.status, 200);
+    ANSWER_AUTO struct answer ready = ask(&lost, "", "GET", "/readyz", NULL);
+    assert_int_equal(ready.status, 503);
+    db_close(lost.db);
+}
+
+static void while_draining_it_is_not_ready(void **state)
+{
+    (void)state;
+    app.draining = true;
+    ANSWER_AUTO struct answer ready = ask(&app, "", "GET", "/readyz", NULL);
+    app.draining = false;
+    assert_int_equal(ready.status, 503);
+}
+
+/* ---- the first token ---- */
+
+static void the_first_token_is_written_once_for_its_owner_only_and_works(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/gatehouse-token-XXXXXX", path[128], text[128] = "";
+    struct stat st;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/admin.token", folder);
+    database_say(&base, "DELETE FROM admin_tokens");
+    assert_int_equal(
+        first_token_make(base.db, slice_str(base.boot.org_id), base.boot.token_hmac, path), ERR_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof(text), f));
+    fclose(f);
+    text[strcspn(text, "\n")] = '\0';
+    ANSWER_AUTO struct answer a = ask(&app, text, "PATCH", "/admin/v1/orgs/default", "{}");
+    assert_int_equal(a.status, 200);
+    assert_true(database_number(&base, "SELECT count(*) FROM admin_tokens") == 1);
+    /* nothing of its text is stored */
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "SELECT count(*) FROM admin_tokens WHERE digest = sha256('%s') OR name LIKE '%%%s%%'",
+             text, text);
+    assert_true(database_number(&base, sql) == 0);
+    unlink(path);
+    assert_int_equal(
+        first_token_make(base.db, slice_str(base.boot.org_id), base.boot.token_hmac, path), ERR_OK);
+    assert_int_equal(access(path, F_OK), -1);
+    rmdir(folder);
+}
+
+static void a_token_file_that_cannot_be_written_leaves_no_token_behind(void **state)
+{
+    (void)state;
+    database_say(&base, "DELETE FROM admin_tokens");
+    assert_int_equal(first_token_make(base.db, slice_str(base.boot.org_id), base.boot.token_hmac,
+                                      "/proc/nowhere/admin.token"),
+                     ERR_IO);
+    assert_true(database_number(&base, "SELECT count(*) FROM admin_tokens") == 0);
+}
+
+static int open_base(void **state)
+{
+    (void)state;
+    database_open(&base);
+    routes_init();
+    app.db = base.db;
+    app.seal = base.seal;
+    app.key_hmac = base.boot.key_hmac;
+    app.token_hmac = base.boot.token_hmac;
+    app.metrics = api_metrics_new();
+    snprintf(app.org_id, sizeof(app.org_id), "%s", base.boot.org_id);
+    auth = admin_auth_new(base.boot.token_hmac);
+    make_token("owner", ROLE_OWNER);
+    make_token("admin", ROLE_ADMIN);
+    make_token("security", ROLE_SECURITY);
+    make_token("billing", ROLE_BILLING);
+    make_token("viewer", ROLE_VIEWER);
+    return 0;
+}
+
+static int close_base(void **state)
+{
+    (void)state;
+    admin_auth_free(auth);
+    metric_set_free(app.metrics);
+    database_close(&base);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_role_may_what_its_routes_name_and_nothing_else),
+        cmocka_unit_test(only_an_owner_opens_a_private_network),
+        cmocka_unit_test(ten_failures_a_minute_are_free_then_each_waits_twice_as_long),
+        cmocka_unit_test(who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host),
+        cmocka_unit_test(a_revoked_token_is_out_within_seconds),
+        cmocka_unit_test(without_the_database_the_answer_is_503_and_health_goes_on),
+        cmocka_unit_test(while_draining_it_is_not_ready),
+        cmocka_unit_test(the_first_token_is_written_once_for_its_owner_only_and_works),
+        cmocka_unit_test(a_token_file_that_cannot_be_written_leaves_no_token_behind),
+    };
+    return cmocka_run_group_tests(tests, open_base, close_base);
+}
