@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/wire/enrol.h"
 
 #define TEXT_MAX (64 * 1024)
@@ -44,7 +45,7 @@ const char *kit_path(const struct kit *k, const char *name, char out[static KIT_
 
 void kit_write(const struct kit *k, const char *name, struct slice text)
 {
-    char  path[KIT_PATH_MAX];
+    char path[KIT_PATH_MAX];
     FILE *f = fopen(kit_path(k, name, path), "w");
     MUST(f && fwrite(text.ptr, 1, text.len, f) == text.len);
     MUST(fclose(f) == 0);
@@ -52,7 +53,7 @@ void kit_write(const struct kit *k, const char *name, struct slice text)
 
 struct slice kit_read(const struct kit *k, const char *name, struct buf *to)
 {
-    char  path[KIT_PATH_MAX], *room;
+    char path[KIT_PATH_MAX], *room;
     FILE *f = fopen(kit_path(k, name, path), "r");
     MUST(f && buf_room(to, TEXT_MAX / 2, &room) == ERR_OK);
     buf_commit(to, fread(room, 1, TEXT_MAX / 2, f));
@@ -105,7 +106,7 @@ static void add_extension(X509 *cert, int kind, const char *value)
 static void take_pem(BIO *from, struct buf *to)
 {
     char *text;
-    long  len = BIO_get_mem_data(from, &text);
+    long len = BIO_get_mem_data(from, &text);
     MUST(buf_append(to, slice_of(text, (size_t)len)) == ERR_OK);
     BIO_free(from);
 }
@@ -136,13 +137,13 @@ static X509 *odd_cert(EVP_PKEY *key, X509 *ca, EVP_PKEY *ca_key, const struct ki
 
 void kit_issue_odd(const struct kit *k, const char *name, const struct kit_odd *odd)
 {
-    BIO      *in = BIO_new_mem_buf(k->ca_cert.data, (int)k->ca_cert.len);
-    X509     *ca = PEM_read_bio_X509(in, NULL, NULL, NULL);
-    BIO      *key_in = BIO_new_mem_buf(k->ca_key.data, (int)k->ca_key.len);
+    BIO *in = BIO_new_mem_buf(k->ca_cert.data, (int)k->ca_cert.len);
+    X509 *ca = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    BIO *key_in = BIO_new_mem_buf(k->ca_key.data, (int)k->ca_key.len);
     EVP_PKEY *ca_key = PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL);
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509     *cert = odd_cert(key, ca, ca_key, odd);
-    BIO      *cert_out = BIO_new(BIO_s_mem()), *key_out = BIO_new(BIO_s_mem());
+    X509 *cert = odd_cert(key, ca, ca_key, odd);
+    BIO *cert_out = BIO_new(BIO_s_mem()), *key_out = BIO_new(BIO_s_mem());
     MUST(PEM_write_bio_X509(cert_out, cert) == 1);
     MUST(PEM_write_bio_PrivateKey(key_out, key, NULL, NULL, 0, NULL, NULL) == 1);
     struct buf cert_pem, key_pem;
@@ -169,12 +170,12 @@ static const char *pair_path(const struct kit *k, const char *name, const char *
 
 struct tls_context *kit_server_tls(const struct kit *k, const char *cert)
 {
-    char                           crt[KIT_PATH_MAX], key[KIT_PATH_MAX], ca[KIT_PATH_MAX];
+    char crt[KIT_PATH_MAX], key[KIT_PATH_MAX], ca[KIT_PATH_MAX];
     const struct tls_server_config c = {.cert_file = pair_path(k, cert, "crt", crt),
                                         .key_file = pair_path(k, cert, "key", key),
                                         .client_ca_file = kit_path(k, "ca.crt", ca),
                                         .only_13 = true};
-    struct tls_context            *t = NULL;
+    struct tls_context *t = NULL;
     MUST(tls_server_new(&c, &t) == ERR_OK);
     return t;
 }
@@ -182,7 +183,7 @@ struct tls_context *kit_server_tls(const struct kit *k, const char *cert)
 struct tls_context *kit_client_tls(const struct kit *k, const char *cert,
                                    const struct kit *believes)
 {
-    char                     crt[KIT_PATH_MAX], key[KIT_PATH_MAX], ca[KIT_PATH_MAX];
+    char crt[KIT_PATH_MAX], key[KIT_PATH_MAX], ca[KIT_PATH_MAX];
     struct tls_client_config c = {.ca_file = kit_path(believes, "ca.crt", ca), .only_13 = true};
     if (cert) {
         c.cert_file = pair_path(k, cert, "crt", crt);
@@ -201,6 +202,28 @@ union sockaddr_any kit_loopback(uint16_t port)
     at.in.sin_port = htons(port);
     at.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return at;
+}
+
+static bool is_free(uint16_t port)
+{
+    union sockaddr_any at = kit_loopback(port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && bind(fd, &at.sa, sizeof(at.in)) == 0;
+    close(fd);
+    return ok;
+}
+
+uint16_t kit_port(void)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        uint16_t port;
+        digest_random(&port, sizeof(port));
+        port = (uint16_t)(20000 + port % 12000);
+        if (is_free(port))
+            return port;
+    }
+    MUST(!"no free port");
+    return 0;
 }
 
 size_t kit_descriptors(int pid)

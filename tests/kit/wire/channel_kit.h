@@ -13,7 +13,7 @@
 #define KIT_PATH_MAX 128
 
 struct kit {
-    char       dir[64];
+    char dir[64];
     struct buf ca_cert, ca_key;
 };
 
@@ -21,7 +21,7 @@ void kit_open(struct kit *k); /* makes a CA of its own: ca.crt */
 void kit_close(struct kit *k);
 /* dir/name */
 const char *kit_path(const struct kit *k, const char *name, char out[static KIT_PATH_MAX]);
-void        kit_write(const struct kit *k, const char *name, struct slice text);
+void kit_write(const struct kit *k, const char *name, struct slice text);
 struct slice kit_read(const struct kit *k, const char *name, struct buf *to);
 
 /* <name>.crt and <name>.key */
@@ -31,7 +31,7 @@ struct kit_odd {
     const char *common_name; /* NULL: an empty subject */
     const char *dns;         /* NULL: no alternative name */
     const char *purpose;     /* extended key usage; NULL: none */
-    long        days;        /* from now; negative: it is over */
+    long days;               /* from now; negative: it is over */
 };
 void kit_issue_odd(const struct kit *k, const char *name, const struct kit_odd *odd);
 
@@ -41,6 +41,7 @@ struct tls_context *kit_client_tls(const struct kit *k, const char *cert,
                                    const struct kit *believes); /* cert NULL: shows none */
 
 union sockaddr_any kit_loopback(uint16_t port);
-size_t             kit_descriptors(int pid); /* open descriptors of a process */
+uint16_t kit_port(void);         /* free, and below those the system gives out itself */
+size_t kit_descriptors(int pid); /* open descriptors of a process */
 /* Asks until it is so, at most `ms`. */
 bool kit_until(bool (*is)(void *arg), void *arg, unsigned ms);

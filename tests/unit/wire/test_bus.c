@@ -22,15 +22,15 @@
 /* ---- the control plane ---- */
 
 struct control {
-    struct kit          kit;
+    struct kit kit;
     struct tls_context *tls;
-    struct bus_hub     *hub;
-    pthread_mutex_t     lock;
-    char                refused[65]; /* this plane may not come in */
-    char                moved_to[64]; /* every plane's pool; "": by its name */
-    atomic_uint         ran;
-    atomic_uint         slow_ms;
-    char                last_plane[65];
+    struct bus_hub *hub;
+    pthread_mutex_t lock;
+    char refused[65];  /* this plane may not come in */
+    char moved_to[64]; /* every plane's pool; "": by its name */
+    atomic_uint ran;
+    atomic_uint slow_ms;
+    char last_plane[65];
 };
 
 /* "east-1" is of pool "east" */
@@ -92,7 +92,7 @@ static int control_open(void **state)
     kit_issue_plane(&c->kit, "east-2");
     kit_issue_plane(&c->kit, "west-1");
     c->tls = kit_server_tls(&c->kit, "server");
-    control_start(c, 0, 0);
+    control_start(c, kit_port(), kit_port());
     *state = c;
     return 0;
 }
@@ -111,21 +111,21 @@ static int control_close(void **state)
 /* ---- a data plane: a loop on a thread of its own ---- */
 
 struct plane {
-    struct loop         *loop;
-    struct tls_context  *tls;
-    struct bus_plane    *bus;
-    struct control      *control;
-    const char          *name;
-    pthread_t            thread;
-    pthread_mutex_t      lock;
-    atomic_bool          up;
-    atomic_uint          ups;
-    atomic_uint          pushes, answers, failures;
-    atomic_size_t        push_bytes;
-    atomic_bool          disorder;
-    atomic_int           last_error;
-    uint32_t             next_push;
-    struct buf           last_push, last_answer;
+    struct loop *loop;
+    struct tls_context *tls;
+    struct bus_plane *bus;
+    struct control *control;
+    const char *name;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    atomic_bool up;
+    atomic_uint ups;
+    atomic_uint pushes, answers, failures;
+    atomic_size_t push_bytes;
+    atomic_bool disorder;
+    atomic_int last_error;
+    uint32_t next_push;
+    struct buf last_push, last_answer;
 };
 
 static void on_push(void *arg, struct slice m)
@@ -216,15 +216,15 @@ static void plane_close(struct plane *p)
 /* One request, made on the plane's own thread. */
 struct ask {
     struct plane *plane;
-    struct slice  message;
-    unsigned      timeout_ms;
-    enum err      refused;
-    atomic_bool   over;
+    struct slice message;
+    unsigned timeout_ms;
+    enum err refused;
+    atomic_bool over;
 };
 
 static void on_done(void *arg, enum err e, struct slice reply)
 {
-    struct ask   *a = arg;
+    struct ask *a = arg;
     struct plane *p = a->plane;
     pthread_mutex_lock(&p->lock);
     buf_clear(&p->last_answer);
@@ -239,7 +239,7 @@ static void on_done(void *arg, enum err e, struct slice reply)
 static void on_ask_turn(void *arg)
 {
     struct ask *a = arg;
-    enum err    e = bus_plane_request(a->plane->bus, a->message, a->timeout_ms, on_done, a);
+    enum err e = bus_plane_request(a->plane->bus, a->message, a->timeout_ms, on_done, a);
     if (!e)
         return;
     a->refused = e;
@@ -269,7 +269,7 @@ static enum err ask(struct plane *p, struct slice message, unsigned timeout_ms)
 
 struct wanted {
     atomic_uint *count;
-    unsigned     at_least;
+    unsigned at_least;
 };
 
 static bool has_reached(void *arg)
@@ -289,7 +289,7 @@ static bool reaches(atomic_uint *count, unsigned at_least)
 static void a_request_is_answered_and_the_sender_is_known(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
+    struct plane *p = plane_open(c, "east-1");
     assert_int_equal(ask(p, SLICE("abc"), 5000), ERR_OK);
     assert_true(slice_eq(buf_slice(&p->last_answer), SLICE("cba")));
     assert_string_equal(c->last_plane, "east-1");
@@ -301,8 +301,8 @@ static void a_request_is_answered_and_the_sender_is_known(void **state)
 static void messages_of_one_to_four_mib_go_both_ways(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
-    char           *big = mem_alloc(4 * MIB);
+    struct plane *p = plane_open(c, "east-1");
+    char *big = mem_alloc(4 * MIB);
     for (size_t i = 0; i < 4 * MIB; i++)
         big[i] = (char)(i * 2654435761u >> 24);
     for (size_t mib = 1; mib <= 4; mib++) {
@@ -321,8 +321,8 @@ static void messages_of_one_to_four_mib_go_both_ways(void **state)
 static void what_is_too_big_is_refused_at_the_door(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
-    char           *big = mem_zalloc(LIMIT_BUS_MESSAGE + 1);
+    struct plane *p = plane_open(c, "east-1");
+    char *big = mem_zalloc(LIMIT_BUS_MESSAGE + 1);
     assert_int_equal(ask(p, slice_of(big, LIMIT_BUS_MESSAGE + 1), 5000), ERR_TOO_BIG);
     assert_int_equal(bus_hub_publish(c->hub, SLICE("east"), slice_of(big, LIMIT_BUS_MESSAGE + 1)),
                      ERR_TOO_BIG);
@@ -334,7 +334,7 @@ static void what_is_too_big_is_refused_at_the_door(void **state)
 static void a_burst_of_twenty_mib_loses_nothing(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
+    struct plane *p = plane_open(c, "east-1");
     assert_int_equal(ask(p, SLICE("hello"), 5000), ERR_OK);
     usleep(100 * 1000); /* the publisher has taken its side of the new pipe */
     char *big = mem_zalloc(MIB);
@@ -352,7 +352,7 @@ static void a_burst_of_twenty_mib_loses_nothing(void **state)
 static void five_thousand_small_pushes_arrive_in_order(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
+    struct plane *p = plane_open(c, "east-1");
     usleep(100 * 1000);
     for (uint32_t n = 0; n < 5000; n++)
         assert_int_equal(bus_hub_publish(c->hub, SLICE("east"), slice_of(&n, sizeof(n))), ERR_OK);
@@ -364,8 +364,8 @@ static void five_thousand_small_pushes_arrive_in_order(void **state)
 static void fifty_requests_at_once_are_each_answered_once(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
-    struct ask      asks[50];
+    struct plane *p = plane_open(c, "east-1");
+    struct ask asks[50];
     atomic_store(&c->slow_ms, 5);
     for (size_t i = 0; i < ARRAY_LEN(asks); i++)
         ask_start(&asks[i], p, SLICE("x"), 10000);
@@ -380,8 +380,8 @@ static void fifty_requests_at_once_are_each_answered_once(void **state)
 static void more_requests_than_the_ceiling_are_refused(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
-    struct ask     *asks = mem_array(LIMIT_BUS_PENDING + 10, sizeof(*asks));
+    struct plane *p = plane_open(c, "east-1");
+    struct ask *asks = mem_array(LIMIT_BUS_PENDING + 10, sizeof(*asks));
     atomic_store(&c->slow_ms, 3);
     unsigned refused = 0;
     usleep(50 * 1000);
@@ -400,7 +400,7 @@ static void more_requests_than_the_ceiling_are_refused(void **state)
 static void a_request_that_nobody_answers_in_time_ends_once(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
+    struct plane *p = plane_open(c, "east-1");
     atomic_store(&c->slow_ms, 300);
     assert_int_equal(ask(p, SLICE("x"), 50), ERR_TIMEOUT);
     atomic_store(&c->slow_ms, 0);
@@ -415,9 +415,9 @@ static void a_request_that_nobody_answers_in_time_ends_once(void **state)
 static void planes_of_two_pools_hear_only_their_own(void **state)
 {
     struct control *c = *state;
-    struct plane   *e1 = plane_open(c, "east-1");
-    struct plane   *e2 = plane_open(c, "east-2");
-    struct plane   *w1 = plane_open(c, "west-1");
+    struct plane *e1 = plane_open(c, "east-1");
+    struct plane *e2 = plane_open(c, "east-2");
+    struct plane *w1 = plane_open(c, "west-1");
     usleep(100 * 1000);
     for (uint32_t n = 0; n < 10; n++)
         assert_int_equal(bus_hub_publish(c->hub, SLICE("east"), slice_of(&n, sizeof(n))), ERR_OK);
@@ -446,7 +446,7 @@ static bool is_down(void *arg)
 static void a_lost_connection_comes_back_and_says_so(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
+    struct plane *p = plane_open(c, "east-1");
     for (unsigned round = 1; round <= 5; round++) {
         bus_hub_cut(c->hub, SLICE("east-1")); /* and it is still admitted */
         assert_true(reaches(&p->ups, 1 + round));
@@ -458,8 +458,8 @@ static void a_lost_connection_comes_back_and_says_so(void **state)
 static void a_hub_that_starts_again_is_found_again(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
-    uint16_t        push = bus_hub_push_port(c->hub), request = bus_hub_request_port(c->hub);
+    struct plane *p = plane_open(c, "east-1");
+    uint16_t push = bus_hub_push_port(c->hub), request = bus_hub_request_port(c->hub);
     for (unsigned round = 0; round < 3; round++) {
         bus_hub_close(&c->hub);
         assert_true(kit_until(is_down, p, WAIT_MS));
@@ -477,8 +477,8 @@ static void a_hub_that_starts_again_is_found_again(void **state)
 static void a_plane_that_is_removed_is_cut_and_stays_out(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
-    struct plane   *q = plane_open(c, "east-2");
+    struct plane *p = plane_open(c, "east-1");
+    struct plane *q = plane_open(c, "east-2");
     pthread_mutex_lock(&c->lock);
     strcpy(c->refused, "east-1");
     pthread_mutex_unlock(&c->lock);
@@ -499,7 +499,7 @@ static void a_plane_that_is_removed_is_cut_and_stays_out(void **state)
 static void a_plane_that_moves_to_another_pool_hears_that_one(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
+    struct plane *p = plane_open(c, "east-1");
     pthread_mutex_lock(&c->lock);
     strcpy(c->moved_to, "north");
     pthread_mutex_unlock(&c->lock);
@@ -516,8 +516,8 @@ static void a_plane_that_moves_to_another_pool_hears_that_one(void **state)
 static void closing_ends_what_is_under_way(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
-    struct ask      asks[20];
+    struct plane *p = plane_open(c, "east-1");
+    struct ask asks[20];
     atomic_store(&c->slow_ms, 50);
     for (size_t i = 0; i < ARRAY_LEN(asks); i++)
         ask_start(&asks[i], p, SLICE("x"), 10000);
@@ -531,7 +531,7 @@ static void closing_ends_what_is_under_way(void **state)
 static void descriptors_are_given_back(void **state)
 {
     struct control *c = *state;
-    struct plane   *p = plane_open(c, "east-1");
+    struct plane *p = plane_open(c, "east-1");
     assert_int_equal(ask(p, SLICE("x"), 5000), ERR_OK);
     plane_close(p);
     usleep(200 * 1000);

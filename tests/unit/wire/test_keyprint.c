@@ -40,7 +40,7 @@ static void every_letter_is_drawn_equally_often(void **state)
 {
     (void)state;
     unsigned seen[256] = {0};
-    char     key[KEYPRINT_KEY_LEN + 1];
+    char key[KEYPRINT_KEY_LEN + 1];
     for (int round = 0; round < 2000; round++) {
         keyprint_make(key);
         for (int i = 16; i < 16 + 43; i++)
@@ -113,7 +113,7 @@ static void the_installation_key_decides_the_digest(void **state)
 {
     (void)state;
     struct digest one, two, plain;
-    struct slice  key = SLICE("gh-abcdefghijkl-something");
+    struct slice key = SLICE("gh-abcdefghijkl-something");
     keyprint_hmac(SLICE("first"), key, &one);
     keyprint_hmac(SLICE("second"), key, &two);
     keyprint_sha256(key, &plain);
