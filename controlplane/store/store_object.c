@@ -44,18 +44,23 @@ static enum err object_of_row(const struct db_result *r, size_t row, struct obje
     return json_read(db_text(r, row, 6), &o->spec, &problem);
 }
 
+#define BY_ID "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL AND id = $1"
+#define BY_NAME                                                                                    \
+    "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL AND (id = $1 OR name = $1)"               \
+    " ORDER BY id = $1 DESC LIMIT 2"
+
+static const char *lookup_sql(const struct noun *n, bool lock)
+{
+    if ((n->flags & NOUN_UNNAMED) != 0)
+        return lock ? BY_ID " FOR UPDATE" : BY_ID;
+    return lock ? BY_NAME " FOR UPDATE" : BY_NAME;
+}
+
 enum err store_object_get(struct tx *tx, const struct noun *n, struct slice id_or_name, bool lock,
                           struct object *ret)
 {
     char sql[SQL_MAX];
-    sql_for(sql,
-            lock ? "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL AND (id = $1 OR name = $1)"
-                   " ORDER BY id = $1 DESC LIMIT 2 FOR UPDATE"
-                 : "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL AND (id = $1 OR name = $1)"
-                   " ORDER BY id = $1 DESC LIMIT 2",
-            n);
-    if (id_or_name.len == 0)
-        return ERR_NOT_FOUND; /* unnamed nouns have the empty name */
+    sql_for(sql, lookup_sql(n, lock), n);
     DB_AUTO struct db_result *r = NULL;
     enum err e = tx_query(tx, sql, DB_PARAMS(DB_TEXT(id_or_name)), &r);
     if (e != ERR_OK)
