@@ -51,6 +51,20 @@ static enum err write_name(struct http_server *s, struct slice name)
     return ERR_OK;
 }
 
+static void fill_defaults(struct http_server_config *c)
+{
+    if (!c->body_max)
+        c->body_max = LIMIT_AI_BODY; /* the largest of all; wings ask for less */
+    if (!c->head_ms)
+        c->head_ms = LIMIT_HEAD_MS;
+    if (!c->body_gap_ms)
+        c->body_gap_ms = LIMIT_BODY_GAP_MS;
+    if (!c->keepalive_ms)
+        c->keepalive_ms = LIMIT_KEEPALIVE_MS;
+    if (!c->connections_max)
+        c->connections_max = LIMIT_CONNECTIONS;
+}
+
 enum err http_server_new(struct loop *l, const struct http_server_config *c,
                          const struct http_server_events *events, void *arg,
                          struct http_server **ret)
@@ -60,6 +74,7 @@ enum err http_server_new(struct loop *l, const struct http_server_config *c,
         return ERR_NOMEM;
     s->loop = l;
     s->config = *c;
+    fill_defaults(&s->config);
     s->config.name = SLICE_NONE; /* its text is the caller's; ours is in `fixed` */
     s->events = *events;
     s->arg = arg;

@@ -36,6 +36,7 @@ struct http_exchange_events {
     void (*on_gone)(void *user, enum err why);
 };
 
+/* What is 0 is taken from limits.h. */
 struct http_server_config {
     struct tls_context *tls; /* NULL: plain; held */
     uint64_t            body_max; /* default ceiling of a body, bytes; 413 beyond */

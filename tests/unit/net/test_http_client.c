@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/net/http_client.h"
 #include "common/net/http_server.h"
+#include "tests/kit/net/certs.h"
 #include "tests/kit/raw_peer.h"
 
 struct world {
@@ -943,7 +944,7 @@ struct pair {
     unsigned warm; /* when so many are left, allocations start to fail */
     size_t descriptors;
     struct http_call *call;
-    char answer[1024];
+    struct tls_context *tls; /* NULL: plain */
 };
 
 static void on_served_body_end(void *user)
@@ -999,14 +1000,16 @@ static void next_call(struct pair *p)
                                                         .on_error = on_pair_error};
     static const char body[1000];
     const struct http_header type = {SLICE("Content-Type"), SLICE("application/json")};
-    struct http_call_spec spec = {
-        .method = SLICE("POST"),
-        .url = {.host = SLICE("127.0.0.1"), .port = http_server_port(p->server)},
-        .path = SLICE("/v1/chat/completions"),
-        .headers = &type,
-        .header_count = 1,
-        .body = slice_of(body, sizeof body),
-        .rule = {&p->w.loopback, 1}};
+    struct http_call_spec spec = {.method = SLICE("POST"),
+                                  .url = {.host = SLICE("127.0.0.1"),
+                                          .port = http_server_port(p->server),
+                                          .tls = p->tls != NULL},
+                                  .tls = p->tls,
+                                  .path = SLICE("/v1/chat/completions"),
+                                  .headers = &type,
+                                  .header_count = 1,
+                                  .body = slice_of(body, sizeof body),
+                                  .rule = {&p->w.loopback, 1}};
     if (p->left == p->warm) {
         p->descriptors = peer_open_descriptors();
         mem_fail_after(1); /* from here on an allocation is a failure */
@@ -1020,32 +1023,56 @@ static void start_pair(void *arg)
     next_call(arg);
 }
 
-static void a_warm_pair_of_server_and_client_allocates_nothing(void **state)
+/* Runs 10,000 calls one after the other; false: something was allocated once it was warm. */
+static bool run_pair(struct pair *p, struct tls_context *server_tls, struct tls_context *client_tls)
 {
-    (void)state;
-    static struct pair p;
     static const struct http_server_events served_by = {.on_request = on_served};
-    const struct http_server_config config = {.body_max = 1 << 20,
-                                              .head_ms = 5000,
-                                              .body_gap_ms = 5000,
-                                              .keepalive_ms = 5000,
+    const struct http_server_config config = {.tls = server_tls,
+                                              .body_max = 1 << 20,
+                                              .head_ms = 20000,
+                                              .body_gap_ms = 20000,
+                                              .keepalive_ms = 20000,
                                               .connections_max = 64};
     union sockaddr_any at = {.in = peer_loopback(0)};
-    p = (struct pair){.left = 10000, .warm = 9900};
-    world_open(&p.w);
-    assert_int_equal(http_server_new(p.w.loop, &config, &served_by, &p, &p.server), ERR_OK);
-    assert_int_equal(http_server_listen(p.server, &at), ERR_OK);
-    assert_int_equal(loop_post(p.w.loop, start_pair, &p), ERR_OK);
-    loop_run(p.w.loop);
+    *p = (struct pair){.left = 10000, .warm = 9900, .tls = client_tls};
+    world_open(&p->w);
+    assert_int_equal(http_server_new(p->w.loop, &config, &served_by, p, &p->server), ERR_OK);
+    assert_int_equal(http_server_listen(p->server, &at), ERR_OK);
+    assert_int_equal(loop_post(p->w.loop, start_pair, p), ERR_OK);
+    loop_run(p->w.loop);
     bool allocated = mem_failed();
     mem_fail_after(0);
-    assert_int_equal(p.ok, 10000);
-    assert_false(allocated);
-    assert_int_equal(peer_open_descriptors(), p.descriptors);
-    assert_int_equal(http_client_idle(p.w.client), 1);
-    assert_int_equal(http_server_connections(p.server), 1);
-    http_server_free(p.server);
-    world_close(&p.w);
+    assert_int_equal(p->ok, 10000);
+    assert_int_equal(peer_open_descriptors(), p->descriptors);
+    assert_int_equal(http_client_idle(p->w.client), 1);
+    assert_int_equal(http_server_connections(p->server), 1);
+    http_server_free(p->server);
+    world_close(&p->w);
+    return !allocated;
+}
+
+static void a_warm_pair_of_server_and_client_allocates_nothing(void **state)
+{
+    static struct pair p;
+    (void)state;
+    assert_true(run_pair(&p, NULL, NULL));
+}
+
+static void the_same_pair_over_tls_keeps_its_connection_too(void **state)
+{
+    static struct pair p;
+    struct tls_context *server = NULL, *client = NULL;
+    struct certs *certs = certs_new();
+    struct certs_files files = certs_server(certs);
+    const struct tls_server_config s = {.cert_file = files.cert, .key_file = files.key};
+    const struct tls_client_config c = {.ca_file = certs_ca(certs)};
+    (void)state;
+    assert_int_equal(tls_server_new(&s, &server), ERR_OK);
+    assert_int_equal(tls_client_new(&c, &client), ERR_OK);
+    assert_true(run_pair(&p, server, client));
+    tls_drop(server);
+    tls_drop(client);
+    certs_free(certs);
 }
 
 static atomic_size_t fail_at;
@@ -1112,6 +1139,7 @@ int main(void)
         cmocka_unit_test(a_call_may_be_closed_inside_its_own_events),
         cmocka_unit_test(freeing_the_client_ends_what_runs),
         cmocka_unit_test(a_warm_pair_of_server_and_client_allocates_nothing),
+        cmocka_unit_test(the_same_pair_over_tls_keeps_its_connection_too),
         cmocka_unit_test(each_failing_allocation_has_one_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
