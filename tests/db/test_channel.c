@@ -1,0 +1,475 @@
+/*
+ * channel — what a data plane asks and what it is answered: from its one-time token to its tools.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "controlplane/store/store_write.h"
+#include "controlplane/sync/channel.h"
+#include "controlplane/sync/follow.h"
+#include "proto/channel.pb-c.h"
+#include "tests/kit/db/database.h"
+
+static struct database base;
+static struct channel channel;
+static struct publish *publish;
+static struct follow *follow;
+
+static void on_removed(void *arg, struct slice plane_id)
+{
+    (void)arg;
+    (void)plane_id;
+}
+
+/* ---- a plane and its words ---- */
+
+static void put_plane(const char *id)
+{
+    char sql[512];
+    struct write w;
+    snprintf(sql, sizeof(sql),
+             "insert into dataplanes (id, org_id, name, spec) select '%s', '%s', 'name-of-%s',"
+             " jsonb_build_object('pool', id) from pools where name = 'default'"
+             " on conflict (id) do update set deleted_at = null, enrol_digest = null",
+             id, base.boot.org_id, id);
+    database_say(&base, sql);
+    assert_int_equal(write_begin(base.db, slice_str(base.boot.org_id), &w), ERR_OK);
+    assert_int_equal(write_commit(&w), ERR_OK);
+}
+
+static void remove_plane(const char *id)
+{
+    char sql[256];
+    struct write w;
+    snprintf(sql, sizeof(sql), "update dataplanes set deleted_at = now() where id = '%s'", id);
+    database_say(&base, sql);
+    assert_int_equal(write_begin(base.db, slice_str(base.boot.org_id), &w), ERR_OK);
+    assert_int_equal(write_commit(&w), ERR_OK);
+}
+
+static bool is_known(const char *id)
+{
+    char pool[ROLLOUT_POOL_MAX];
+    return rollout_admit(channel.rollout, slice_str(id), pool);
+}
+
+static void await_known(const char *id, bool known)
+{
+    for (int i = 0; i < 3000 && is_known(id) != known; i++)
+        usleep(1000);
+    assert_int_equal(is_known(id), known);
+}
+
+/* Until the follower has seen every write there is. */
+static struct image_head newest(void)
+{
+    struct image_head head;
+    uint64_t want = (uint64_t)database_number(&base, "select version from policy_head");
+    image_head(channel.image, &head);
+    for (int i = 0; i < 3000 && head.version < want; i++) {
+        usleep(1000);
+        image_head(channel.image, &head);
+    }
+    assert_int_equal(head.version, want);
+    return head;
+}
+
+static Gatehouse__Reply *say_bytes(const char *plane, struct slice bytes)
+{
+    struct buf out;
+    buf_init(&out, LIMIT_BUS_MESSAGE);
+    channel_handle(&channel, slice_str(plane), bytes, &out);
+    struct slice answer = buf_slice(&out);
+    Gatehouse__Reply *m = gatehouse__reply__unpack(NULL, answer.len, (const uint8_t *)answer.ptr);
+    assert_non_null(m);
+    buf_fini(&out);
+    return m;
+}
+
+static Gatehouse__Reply *say(const char *plane, Gatehouse__Request *request)
+{
+    static uint8_t bytes[256 * 1024];
+    static uint64_t number;
+    request->has_epoch = request->has_number = true;
+    request->epoch = 1;
+    request->number = ++number;
+    assert_true(gatehouse__request__get_packed_size(request) <= sizeof(bytes));
+    size_t len = gatehouse__request__pack(request, bytes);
+    Gatehouse__Reply *m = say_bytes(plane, slice_of(bytes, len));
+    assert_int_equal(m->number, request->number);
+    return m;
+}
+
+static void hush(Gatehouse__Reply *m)
+{
+    gatehouse__reply__free_unpacked(m, NULL);
+}
+
+static void expect_refused(Gatehouse__Reply *m, const char *word)
+{
+    assert_non_null(m->error);
+    assert_string_equal(m->error, word);
+    hush(m);
+}
+
+static Gatehouse__Reply *hello(const char *plane, uint32_t protocol, uint64_t version)
+{
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__Hello body = GATEHOUSE__HELLO__INIT;
+    struct image_head head;
+    image_head(channel.image, &head);
+    body.has_protocol = body.has_version = true;
+    body.protocol = protocol;
+    body.version = version;
+    body.lineage = head.lineage;
+    q.body_case = GATEHOUSE__REQUEST__BODY_HELLO;
+    q.hello = &body;
+    return say(plane, &q);
+}
+
+static void applied(const char *plane, uint64_t version)
+{
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__Applied body = GATEHOUSE__APPLIED__INIT;
+    struct image_head head;
+    image_head(channel.image, &head);
+    body.has_version = true;
+    body.version = version;
+    body.lineage = head.lineage;
+    q.body_case = GATEHOUSE__REQUEST__BODY_APPLIED;
+    q.applied = &body;
+    hush(say(plane, &q));
+}
+
+/* ---- questions ---- */
+
+static void a_known_plane_is_told_its_name_and_the_newest_version(void **state)
+{
+    (void)state;
+    struct image_head head = newest();
+    Gatehouse__Reply *m = hello("dp_a", 1, 0);
+    assert_null(m->error);
+    assert_string_equal(m->hello->dataplane_id, "dp_a");
+    assert_string_equal(m->hello->dataplane_name, "name-of-dp_a");
+    assert_string_equal(m->hello->pool, "default");
+    assert_string_equal(m->hello->lineage, head.lineage);
+    assert_int_equal(m->hello->version, head.version);
+    hush(m);
+}
+
+static void strangers_garbage_and_other_protocols_are_refused_by_name(void **state)
+{
+    (void)state;
+    Gatehouse__Request empty = GATEHOUSE__REQUEST__INIT;
+    expect_refused(hello("dp_stranger", 1, 0), "unknown_plane");
+    expect_refused(hello("dp_a", 2, 0), "protocol");
+    expect_refused(say("dp_a", &empty), "invalid");
+    expect_refused(say_bytes("dp_a", SLICE("\xff\xff\xff\xff garbage")), "unreadable");
+    /* fields without a value inside each body: no NULL is ever followed */
+    for (unsigned field = 10; field <= 17; field++) {
+        char bytes[3] = {(char)(field << 3 | 2), 0, 0};
+        size_t len = 2;
+        if (field >= 16) {
+            bytes[0] = (char)((field << 3 & 0x7f) | 2 | 0x80);
+            bytes[1] = (char)(field >> 4);
+            len = 3;
+        }
+        hush(say_bytes("dp_a", slice_of(bytes, len)));
+    }
+}
+
+static void a_snapshot_comes_whole(void **state)
+{
+    (void)state;
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__SnapshotRequest body = GATEHOUSE__SNAPSHOT_REQUEST__INIT;
+    q.body_case = GATEHOUSE__REQUEST__BODY_SNAPSHOT;
+    q.snapshot = &body;
+    Gatehouse__Reply *m = say("dp_a", &q);
+    assert_null(m->error);
+    assert_non_null(m->snapshot);
+    assert_int_equal(m->snapshot->chunks, 1);
+    assert_int_equal(m->snapshot->n_objects, image_count(channel.image));
+    assert_int_equal(m->snapshot->objects[0]->kind, GATEHOUSE__OBJECT_KIND__KIND_SETTINGS);
+    hush(m);
+}
+
+static void a_removed_plane_is_unknown_at_once(void **state)
+{
+    (void)state;
+    put_plane("dp_gone");
+    await_known("dp_gone", true);
+    hush(hello("dp_gone", 1, 0));
+    remove_plane("dp_gone");
+    await_known("dp_gone", false);
+    expect_refused(hello("dp_gone", 1, 0), "unknown_plane");
+}
+
+/* ---- rollout ---- */
+
+static bool everybody_is_here(void *arg, struct slice id)
+{
+    (void)arg;
+    return slice_eq(id, SLICE("dp_a")) || slice_eq(id, SLICE("dp_b"));
+}
+
+static void *apply_later(void *arg)
+{
+    usleep(50000);
+    applied("dp_b", *(uint64_t *)arg);
+    return NULL;
+}
+
+static void waiting_ends_when_the_last_connected_plane_applies(void **state)
+{
+    (void)state;
+    struct buf behind;
+    pthread_t thread;
+    put_plane("dp_b");
+    put_plane("dp_asleep");
+    await_known("dp_asleep", true);
+    struct image_head head = newest();
+    rollout_ask_presence(channel.rollout, everybody_is_here, NULL);
+    buf_init(&behind, 1024);
+
+    applied("dp_a", head.version);
+    applied("dp_b", head.version - 1);
+    uint64_t began = clock_mono_us();
+    assert_int_equal(rollout_wait(channel.rollout, head.version, 150, &behind), ERR_TIMEOUT);
+    assert_true(clock_mono_us() - began >= 150000);
+    assert_true(slice_eq(buf_slice(&behind), SLICE("name-of-dp_b")));
+
+    buf_clear(&behind);
+    assert_int_equal(pthread_create(&thread, NULL, apply_later, &head.version), 0);
+    assert_int_equal(rollout_wait(channel.rollout, head.version, 5000, &behind), ERR_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(behind.len, 0);
+
+    JSON_AUTO json_t *t = rollout_json(channel.rollout, slice_str(base.boot.org_id));
+    json_t *planes = json_object_get(t, "dataplanes"), *p;
+    size_t i;
+    assert_int_equal(json_integer_value(json_object_get(t, "version")), head.version);
+    json_array_foreach(planes, i, p)
+    {
+        bool awake = strcmp(json_string_value(json_object_get(p, "name")), "name-of-dp_asleep");
+        assert_int_equal(json_is_true(json_object_get(p, "connected")), awake);
+        if (awake)
+            assert_int_equal(json_integer_value(json_object_get(p, "lag")), 0);
+    }
+    assert_int_equal(json_array_size(planes), 3);
+    rollout_ask_presence(channel.rollout, NULL, NULL);
+    buf_fini(&behind);
+}
+
+/* ---- enrolment ---- */
+
+static void make_token(const char *id, int64_t now, char token[static ENROL_TOKEN_MAX])
+{
+    TX_AUTO struct tx tx = {0};
+    int64_t expires = 0;
+    assert_int_equal(tx_begin(base.db, slice_str(base.boot.org_id), &tx), ERR_OK);
+    assert_int_equal(enrolment_create(channel.enrolment, &tx, slice_str(id), now, token, &expires),
+                     ERR_OK);
+    assert_int_equal(tx_commit(&tx), ERR_OK);
+    assert_int_equal(expires, now + ENROLMENT_TOKEN_US);
+}
+
+static enum err use(const char *token, struct slice csr, int64_t now, struct enrolled *ret)
+{
+    return enrolment_use(channel.enrolment, base.db, slice_str(token), csr, now, ret);
+}
+
+static void a_token_works_once_within_ten_minutes_and_for_a_plane_that_is_there(void **state)
+{
+    (void)state;
+    int64_t now = clock_wall_us();
+    char token[ENROL_TOKEN_MAX], second[ENROL_TOKEN_MAX];
+    struct enrolled e;
+    struct buf key, csr;
+    buf_init(&key, 8192);
+    buf_init(&csr, 8192);
+    assert_int_equal(enrol_make_request(&key, &csr), ERR_OK);
+    put_plane("dp_new");
+
+    make_token("dp_new", now, token);
+    assert_int_equal(use(token, SLICE("not a request"), now, &e), ERR_INVALID);
+    enrolled_fini(&e);
+    assert_int_equal(use(token, buf_slice(&csr), now, &e),
+                     ERR_OK); /* a bad CSR did not use it up */
+    assert_string_equal(e.id, "dp_new");
+    assert_string_equal(e.name, "name-of-dp_new");
+    assert_true(slice_starts(buf_slice(&e.certificate), SLICE("-----BEGIN CERTIFICATE-----")));
+    enrolled_fini(&e);
+    assert_int_equal(use(token, buf_slice(&csr), now, &e), ERR_DENIED);
+    enrolled_fini(&e);
+
+    make_token("dp_new", now, token);
+    make_token("dp_new", now, second);
+    assert_int_equal(use(token, buf_slice(&csr), now, &e), ERR_DENIED); /* a newer one stands */
+    enrolled_fini(&e);
+    assert_int_equal(use(second, buf_slice(&csr), now + ENROLMENT_TOKEN_US + 1, &e), ERR_DENIED);
+    enrolled_fini(&e);
+    remove_plane("dp_new");
+    assert_int_equal(use(second, buf_slice(&csr), now, &e), ERR_DENIED);
+    enrolled_fini(&e);
+    assert_int_equal(use("ghe-nonsense", buf_slice(&csr), now, &e), ERR_DENIED);
+    enrolled_fini(&e);
+    buf_fini(&key);
+    buf_fini(&csr);
+}
+
+static void a_certificate_is_renewed_over_the_channel(void **state)
+{
+    (void)state;
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__RenewRequest body = GATEHOUSE__RENEW_REQUEST__INIT;
+    struct buf key, csr;
+    int64_t ends = 0;
+    buf_init(&key, 8192);
+    buf_init(&csr, 8192);
+    assert_int_equal(enrol_make_request(&key, &csr), ERR_OK);
+    assert_int_equal(buf_append(&csr, slice_of("", 1)), ERR_OK);
+    body.csr_pem = (char *)buf_slice(&csr).ptr;
+    q.body_case = GATEHOUSE__REQUEST__BODY_RENEW;
+    q.renew = &body;
+    Gatehouse__Reply *m = say("dp_a", &q);
+    assert_null(m->error);
+    assert_int_equal(enrol_not_after(slice_str(m->renew->certificate_pem), &ends), ERR_OK);
+    assert_true(ends > clock_wall_us() + INT64_C(29) * 86400 * 1000000);
+    assert_true(slice_eq(slice_str(m->renew->ca_pem), enrolment_ca(channel.enrolment)));
+    hush(m);
+    buf_fini(&key);
+    buf_fini(&csr);
+}
+
+static void another_control_plane_is_the_same_authority(void **state)
+{
+    (void)state;
+    struct enrolment *other = NULL;
+    assert_int_equal(enrolment_open(base.db, base.seal, &other), ERR_OK);
+    assert_true(slice_eq(enrolment_ca(other), enrolment_ca(channel.enrolment)));
+    enrolment_close(&other);
+    assert_int_equal(
+        database_number(&base,
+                        "select count(*) from installation where name = 'ca_key' and sealed"),
+        1);
+    assert_int_equal(database_number(&base, "select count(*) from installation where name ="
+                                            " 'ca_key' and position('PRIVATE' in"
+                                            " encode(value, 'escape')) > 0"),
+                     0);
+}
+
+/* ---- tools ---- */
+
+static void report(const char *server, size_t count, const char *const *names, uint8_t seed)
+{
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__ToolReport body = GATEHOUSE__TOOL_REPORT__INIT;
+    Gatehouse__DirectTool tools[4], *list[4];
+    uint8_t digest[32] = {seed};
+    for (size_t i = 0; i < count; i++) {
+        gatehouse__direct_tool__init(&tools[i]);
+        tools[i].name = (char *)names[i];
+        tools[i].has_digest = true;
+        tools[i].digest = (ProtobufCBinaryData){.data = digest, .len = sizeof(digest)};
+        tools[i].definition = (char *)"{\"name\":\"x\",\"description\":\"does \\\"it\\\"\"}";
+        list[i] = &tools[i];
+    }
+    body.server_id = (char *)server;
+    body.n_tools = count;
+    body.tools = list;
+    q.body_case = GATEHOUSE__REQUEST__BODY_TOOLS;
+    q.tools = &body;
+    Gatehouse__Reply *m = say("dp_a", &q);
+    assert_null(m->error);
+    hush(m);
+}
+
+static int64_t tools_in(const char *state)
+{
+    char sql[128];
+    snprintf(sql, sizeof(sql), "select count(*) from tools where state = '%s'", state);
+    return database_number(&base, sql);
+}
+
+static void the_first_report_is_approved_and_changes_are_not(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"echo", "get-sum", "later"};
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "insert into mcp_servers (id, org_id, name, spec) values ('mcp_1', '%s', 'everything',"
+             " '{}'), ('mcp_2', '%s', 'strict', '{\"approve\":\"each\"}')",
+             base.boot.org_id, base.boot.org_id);
+    database_say(&base, sql);
+    report("mcp_1", 2, names, 1);
+    assert_int_equal(tools_in("approved"), 2);
+    report("mcp_1", 3, names, 1);
+    assert_int_equal(tools_in("approved"), 2);
+    assert_int_equal(tools_in("pending"), 1);
+    report("mcp_1", 1, names, 2);
+    assert_int_equal(tools_in("approved"), 1);
+    assert_int_equal(tools_in("quarantined"), 1);
+    report("mcp_2", 1, names, 1);
+    assert_int_equal(tools_in("pending"), 2);
+    assert_int_equal(database_number(&base, "select count(*) from tools where"
+                                            " spec ->> 'description' = 'does \"it\"'"),
+                     4);
+}
+
+/* ---- */
+
+static int open_base(void **state)
+{
+    (void)state;
+    database_open(&base);
+    channel = (struct channel){.db = base.db, .image = image_new(), .rollout = rollout_new()};
+    assert_int_equal(enrolment_open(base.db, base.seal, &channel.enrolment), ERR_OK);
+    assert_int_equal(publish_start(channel.image, channel.rollout, &publish), ERR_OK);
+    const struct follow_config config = {.direct_url = base.run_url,
+                                         .seal = base.seal,
+                                         .image = channel.image,
+                                         .rollout = channel.rollout,
+                                         .publish = publish,
+                                         .on_removed = on_removed};
+    assert_int_equal(follow_start(&config, &follow), ERR_OK);
+    put_plane("dp_a");
+    await_known("dp_a", true);
+    return 0;
+}
+
+static int close_base(void **state)
+{
+    (void)state;
+    follow_stop(&follow);
+    publish_stop(&publish);
+    enrolment_close(&channel.enrolment);
+    rollout_free(channel.rollout);
+    image_free(channel.image);
+    database_close(&base);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_known_plane_is_told_its_name_and_the_newest_version),
+        cmocka_unit_test(strangers_garbage_and_other_protocols_are_refused_by_name),
+        cmocka_unit_test(a_snapshot_comes_whole),
+        cmocka_unit_test(a_removed_plane_is_unknown_at_once),
+        cmocka_unit_test(waiting_ends_when_the_last_connected_plane_applies),
+        cmocka_unit_test(a_token_works_once_within_ten_minutes_and_for_a_plane_that_is_there),
+        cmocka_unit_test(a_certificate_is_renewed_over_the_channel),
+        cmocka_unit_test(another_control_plane_is_the_same_authority),
+        cmocka_unit_test(the_first_report_is_approved_and_changes_are_not),
+    };
+    return cmocka_run_group_tests(tests, open_base, close_base);
+}
