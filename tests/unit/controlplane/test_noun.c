@@ -1,0 +1,455 @@
+/*
+ * noun — documents become their normal form or a list of what is wrong; secrets leave; a second
+ * reading changes nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/id.h"
+#include "common/base/json.h"
+#include "controlplane/domain/nouns.h"
+
+/* ---- a small world to refer to ---- */
+
+static const struct {
+    const char *noun, *name, *id, *spec;
+} world[] = {
+    {"team", "default", "team_d", "{}"},
+    {"team", "research", "team_r", "{}"},
+    {"agent", "bot", "agent_b", "{\"team\":\"team_r\"}"},
+    {"task", "triage", "task_t", "{}"},
+    {"provider", "demo", "prov_d", "{}"},
+    {"mcp-server", "files", "mcp_f", "{}"},
+    {"api-service", "crm", "api_c", "{}"},
+    {"pool", "default", "pool_d", "{}"},
+};
+
+static enum err lost; /* what every lookup says, when not ERR_OK */
+
+static enum err find_in_world(void *arg, const struct noun *n, struct slice name_or_id,
+                              char *ret_id, json_t **ret_spec)
+{
+    (void)arg;
+    if (lost != ERR_OK)
+        return lost;
+    for (size_t i = 0; i < ARRAY_LEN(world); i++) {
+        if (strcmp(n->name, world[i].noun) != 0 ||
+            (!slice_eq(name_or_id, slice_str(world[i].name)) &&
+             !slice_eq(name_or_id, slice_str(world[i].id))))
+            continue;
+        snprintf(ret_id, ID_MAX, "%s", world[i].id);
+        if (ret_spec != NULL)
+            *ret_spec = json_loads(world[i].spec, 0, NULL);
+        return ERR_OK;
+    }
+    return slice_eq(name_or_id, SLICE("twins")) ? ERR_EXHAUSTED : ERR_NOT_FOUND;
+}
+
+static const struct lookup lookup = {.find = find_in_world};
+
+static json_t *parsed(const char *text)
+{
+    json_t *t = json_loads(text, 0, NULL);
+    assert_non_null(t);
+    return t;
+}
+
+/* Reads as the API does. r->problems says what was wrong. */
+static json_t *read_as(struct reading *r, const struct noun *n, const char *text, const json_t *old,
+                       struct noun_secrets *secrets)
+{
+    JSON_AUTO json_t *body = parsed(text);
+    *r = (struct reading){.lookup = &lookup, .creating = old == NULL, .is_owner = true};
+    json_t *doc = field_read(r, n->fields, body, old, "");
+    assert_non_null(doc);
+    if (n->check != NULL)
+        n->check(r, old, doc);
+    if (json_array_size(r->problems) == 0)
+        noun_settle(r, n, old, doc, secrets);
+    return doc;
+}
+
+static void assert_reads(const struct noun *n, const char *text, const char *normal)
+{
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    JSON_AUTO json_t *doc = read_as(&r, n, text, NULL, &s), *want = parsed(normal);
+    if (json_array_size(r.problems) > 0 || !json_equal(doc, want)) {
+        json_dumpf(doc, stderr, 0);
+        json_dumpf(r.problems, stderr, JSON_ENCODE_ANY);
+    }
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_true(json_equal(doc, want));
+    noun_secrets_fini(&s);
+    reading_fini(&r);
+}
+
+static void assert_wrong(const struct noun *n, const char *text, const char *pointer)
+{
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    JSON_AUTO json_t *doc = read_as(&r, n, text, NULL, &s);
+    assert_int_equal(json_array_size(r.problems), 1);
+    const json_t *p = json_array_get(r.problems, 0);
+    assert_string_equal(json_string_value(json_object_get(p, "pointer")), pointer);
+    noun_secrets_fini(&s);
+    reading_fini(&r);
+}
+
+/* ---- reading ---- */
+
+static void a_document_becomes_its_normal_form(void **state)
+{
+    (void)state;
+    assert_reads(&noun_agent, "{}", "{\"team\":\"team_d\",\"session_from\":\"label\"}");
+    assert_reads(&noun_agent, "{\"team\":\"research\",\"tasks\":[\"triage\"]}",
+                 "{\"team\":\"team_r\",\"tasks\":[\"task_t\"],\"session_from\":\"label\"}");
+    assert_reads(&noun_team, "{\"budget\":{\"limit_usd\":0.1}}",
+                 "{\"budget\":{\"limit_usd\":\"0.100000000\",\"period\":\"month\"}}");
+    assert_reads(&noun_team, "{\"models\":null,\"description\":\"d\"}", "{\"description\":\"d\"}");
+}
+
+static void an_exponent_is_read_only_where_a_number_was(void **state)
+{
+    (void)state;
+    assert_reads(&noun_team, "{\"budget\":{\"limit_usd\":1e-3}}",
+                 "{\"budget\":{\"limit_usd\":\"0.001000000\",\"period\":\"month\"}}");
+    assert_wrong(&noun_team, "{\"budget\":{\"limit_usd\":\"1e-3\"}}", "/budget/limit_usd");
+}
+
+static void a_keys_owner_is_its_agent_or_a_team_and_they_must_agree(void **state)
+{
+    (void)state;
+    assert_reads(&noun_key, "{}", "{\"team\":\"team_d\",\"revoked\":false,\"blocked\":false}");
+    assert_reads(&noun_key, "{\"agent\":\"bot\"}",
+                 "{\"agent\":\"agent_b\",\"revoked\":false,\"blocked\":false}");
+    assert_reads(&noun_key, "{\"agent\":\"bot\",\"team\":\"research\"}",
+                 "{\"agent\":\"agent_b\",\"team\":\"team_r\",\"revoked\":false,\"blocked\":false}");
+    assert_wrong(&noun_key, "{\"agent\":\"bot\",\"team\":\"default\"}", "/team");
+}
+
+static void a_name_that_several_have_is_refused_as_a_reference(void **state)
+{
+    (void)state;
+    assert_wrong(&noun_block, "{\"key\":\"twins\"}", "/key");
+    assert_wrong(&noun_block, "{\"key\":\"nobody\"}", "/key");
+}
+
+static void a_store_that_is_away_is_no_problem_of_the_document(void **state)
+{
+    (void)state;
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    lost = ERR_DATABASE;
+    JSON_AUTO json_t *doc = read_as(&r, &noun_agent, "{\"team\":\"research\"}", NULL, &s);
+    lost = ERR_OK;
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_int_equal(r.failed, ERR_DATABASE);
+    reading_fini(&r);
+}
+
+static void problems_are_gathered_up_to_a_ceiling(void **state)
+{
+    (void)state;
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    char text[4096] = "{\"models\":[";
+    for (int i = 0; i < 200; i++)
+        strcat(text, i > 0 ? ",1" : "1");
+    strcat(text, "]}");
+    JSON_AUTO json_t *doc = read_as(&r, &noun_team, text, NULL, &s);
+    assert_int_equal(json_array_size(r.problems), FIELD_PROBLEMS_MOST);
+    reading_fini(&r);
+}
+
+/* Whatever is stored must read as itself: a PATCH reads the stored form again. */
+static void reading_a_normal_form_again_changes_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct noun *noun;
+        const char *text;
+    } samples[] = {
+        {&noun_team, "{\"budget\":{\"limit_usd\":200},\"limits\":{\"rpm\":5}}"},
+        {&noun_key, "{\"agent\":\"bot\",\"tasks\":[\"triage\"],\"models\":[\"a/*\"],"
+                    "\"expires_at\":\"2027-01-01T00:00:00+02:00\"}"},
+        {&noun_provider, "{\"dialect\":\"openai\",\"base_url\":\"https://a.example/v1\","
+                         "\"credentials\":[{\"name\":\"m\",\"secret\":\"s\"}]}"},
+        {&noun_model, "{\"targets\":[{\"provider\":\"demo\",\"model\":\"m\"}],"
+                      "\"price\":{\"input_per_mtok\":0.15}}"},
+        {&noun_mcp_server, "{\"transport\":\"streamable-http\",\"url\":\"https://a.example\"}"},
+        {&noun_api_service, "{\"base_url\":\"https://a.example\",\"credential\":{\"secret\":\"s\"},"
+                            "\"routes\":[{\"methods\":[\"GET\"],\"path\":\"/**\"}]}"},
+        {&noun_grant, "{\"agent\":\"bot\",\"server\":\"files\",\"tools\":[\"*\"]}"},
+        {&noun_dataplane, "{}"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        struct reading r;
+        struct noun_secrets s = {.count = 0}, none = {.count = 0};
+        JSON_AUTO json_t *one = read_as(&r, samples[i].noun, samples[i].text, NULL, &s);
+        assert_int_equal(json_array_size(r.problems), 0);
+        reading_fini(&r);
+        char *stored = json_dumps(one, 0);
+        JSON_AUTO json_t *two = read_as(&r, samples[i].noun, stored, one, &none);
+        free(stored);
+        assert_int_equal(json_array_size(r.problems), 0);
+        assert_true(json_equal(one, two));
+        assert_int_equal(none.count, 0);
+        reading_fini(&r);
+        noun_secrets_fini(&s);
+    }
+}
+
+/* ---- secrets ---- */
+
+#define PROVIDER_A "\"dialect\":\"openai\",\"base_url\":\"https://a.example/v1\""
+#define PROVIDER_B "\"dialect\":\"openai\",\"base_url\":\"https://b.example/v1\""
+
+static json_t *stored_provider(struct noun_secrets *s)
+{
+    struct reading r;
+    json_t *doc = read_as(&r, &noun_provider,
+                          "{" PROVIDER_A ",\"credentials\":[{\"name\":\"one\",\"secret\":\"1\"},"
+                          "{\"name\":\"two\",\"secret\":\"2\"}]}",
+                          NULL, s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    reading_fini(&r);
+    return doc;
+}
+
+static const json_t *credential(const json_t *doc, size_t i)
+{
+    return json_array_get(json_object_get(doc, "credentials"), i);
+}
+
+static void secrets_leave_the_document_under_their_entrys_id(void **state)
+{
+    (void)state;
+    struct noun_secrets s = {.count = 0};
+    JSON_AUTO json_t *doc = stored_provider(&s);
+    assert_int_equal(s.count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_null(json_object_get(credential(doc, i), "secret"));
+        assert_true(json_is_true(json_object_get(credential(doc, i), "secret_set")));
+        assert_string_equal(s.rows[i].slot,
+                            json_string_value(json_object_get(credential(doc, i), "id")));
+        assert_true(slice_eq(s.rows[i].value, i == 0 ? SLICE("1") : SLICE("2")));
+    }
+    noun_secrets_fini(&s);
+}
+
+static void an_entry_left_out_drops_its_secret_and_a_new_one_needs_its_own(void **state)
+{
+    (void)state;
+    struct noun_secrets first = {.count = 0}, s = {.count = 0};
+    JSON_AUTO json_t *old = stored_provider(&first);
+    struct reading r;
+    JSON_AUTO json_t *doc = read_as(
+        &r, &noun_provider, "{" PROVIDER_A ",\"credentials\":[{\"name\":\"two\"}]}", old, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_int_equal(s.count, 1);
+    assert_true(s.rows[0].drop);
+    assert_string_equal(s.rows[0].slot,
+                        json_string_value(json_object_get(credential(old, 0), "id")));
+    reading_fini(&r);
+    noun_secrets_fini(&s);
+    JSON_AUTO json_t *wrong = read_as(
+        &r, &noun_provider, "{" PROVIDER_A ",\"credentials\":[{\"name\":\"three\"}]}", old, &s);
+    assert_int_equal(json_array_size(r.problems), 1);
+    reading_fini(&r);
+    noun_secrets_fini(&s);
+    noun_secrets_fini(&first);
+}
+
+static void another_host_gets_none_of_the_old_secrets(void **state)
+{
+    (void)state;
+    struct noun_secrets first = {.count = 0}, s = {.count = 0};
+    JSON_AUTO json_t *old = stored_provider(&first);
+    struct reading r;
+    JSON_AUTO json_t *doc =
+        read_as(&r, &noun_provider,
+                "{" PROVIDER_B ",\"credentials\":[{\"name\":\"one\",\"secret\":\"new\"},"
+                "{\"name\":\"two\"}]}",
+                old, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_int_equal(s.count, 2);
+    assert_false(s.rows[0].drop);
+    assert_true(s.rows[1].drop);
+    assert_true(json_is_false(json_object_get(credential(doc, 1), "secret_set")));
+    reading_fini(&r);
+    noun_secrets_fini(&s);
+    noun_secrets_fini(&first);
+}
+
+/* old host, new one, do they differ for a secret? */
+static const struct {
+    const char *from, *to;
+    bool moved;
+} moves[] = {
+    {"https://a.example", "https://a.example/v2", false},
+    {"https://a.example", "https://A.EXAMPLE", false},
+    {"https://a.example", "https://a.example:443", false},
+    {"https://a.example", "https://a.example:8443", true},
+    {"https://a.example", "http://a.example", true},
+    {"https://a.example", "https://b.example", true},
+    {"https://a.example", "https://a.example.evil.example", true},
+};
+
+static void what_counts_as_another_host(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
+        struct reading r;
+        struct noun_secrets first = {.count = 0}, s = {.count = 0};
+        char text[512];
+        static const char shape[] = "{\"transport\":\"streamable-http\",\"url\":\"%s\","
+                                    "\"credential\":{%s}}";
+        snprintf(text, sizeof(text), shape, moves[i].from, "\"secret\":\"s\"");
+        JSON_AUTO json_t *old = read_as(&r, &noun_mcp_server, text, NULL, &first);
+        reading_fini(&r);
+        snprintf(text, sizeof(text), shape, moves[i].to, "");
+        JSON_AUTO json_t *doc = read_as(&r, &noun_mcp_server, text, old, &s);
+        assert_int_equal(json_array_size(r.problems), 0);
+        const json_t *set = json_object_get(json_object_get(doc, "credential"), "secret_set");
+        assert_true(json_is_true(set) == !moves[i].moved);
+        reading_fini(&r);
+        noun_secrets_fini(&first);
+        noun_secrets_fini(&s);
+    }
+}
+
+/* ---- rules ---- */
+
+static const struct {
+    const char *(*rule)(struct slice text);
+    const char *text;
+    bool good;
+} rules[] = {
+    {noun_slug_rule, "a", true},
+    {noun_slug_rule, "0-a", true},
+    {noun_slug_rule, "-a", false},
+    {noun_slug_rule, "A", false},
+    {noun_slug_rule, "a_b", false},
+    {noun_slug_rule, "", false},
+    {noun_slug_rule, "abcdefghijklmnopqrstuvwxyz01234", true},
+    {noun_slug_rule, "abcdefghijklmnopqrstuvwxyz012345", false},
+    {noun_path_rule, "/", true},
+    {noun_path_rule, "/a/*/b", true},
+    {noun_path_rule, "/a/**", true},
+    {noun_path_rule, "/**/a", false},
+    {noun_path_rule, "/a*", false},
+    {noun_path_rule, "/a//b", false},
+    {noun_path_rule, "/a/", false},
+    {noun_path_rule, "/./a", false},
+    {noun_path_rule, "/a/..", false},
+    {noun_path_rule, "/a;b", false},
+    {noun_path_rule, "/a%2Fb", false},
+    {noun_path_rule, "/a?b", false},
+    {noun_path_rule, "a", false},
+    {noun_header_rule, "x-api-key", true},
+    {noun_header_rule, "Authorization", true},
+    {noun_header_rule, "Host", false},
+    {noun_header_rule, "transfer-encoding", false},
+    {noun_header_rule, "a b", false},
+    {noun_header_rule, "a:b", false},
+    {noun_model_rule, "*", true},
+    {noun_model_rule, "openai/*", true},
+    {noun_model_rule, "gpt-4o", true},
+    {noun_model_rule, "gpt*", false},
+    {noun_model_rule, "*/a", false},
+    {noun_model_rule, "/*", false},
+    {noun_model_rule, "a/*/*", false},
+};
+
+static void rules_accept_what_they_say(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        bool good = rules[i].rule(slice_str(rules[i].text)) == NULL;
+        if (good != rules[i].good)
+            print_error("%zu: %s\n", i, rules[i].text);
+        assert_true(good == rules[i].good);
+    }
+}
+
+/* RFC 7396, appendix A */
+static const struct {
+    const char *target, *patch, *result;
+} merges[] = {
+    {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+    {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"},
+    {"{\"a\":\"b\"}", "{\"a\":null}", "{}"},
+    {"{\"a\":\"b\",\"b\":\"c\"}", "{\"a\":null}", "{\"b\":\"c\"}"},
+    {"{\"a\":[\"b\"]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+    {"{\"a\":\"c\"}", "{\"a\":[\"b\"]}", "{\"a\":[\"b\"]}"},
+    {"{\"a\":{\"b\":\"c\"}}", "{\"a\":{\"b\":\"d\",\"c\":null}}", "{\"a\":{\"b\":\"d\"}}"},
+    {"{\"a\":[{\"b\":\"c\"}]}", "{\"a\":[1]}", "{\"a\":[1]}"},
+    {"[\"a\",\"b\"]", "[\"c\",\"d\"]", "[\"c\",\"d\"]"},
+    {"{\"a\":\"b\"}", "[\"c\"]", "[\"c\"]"},
+    {"{\"e\":null}", "{\"a\":1}", "{\"e\":null,\"a\":1}"},
+    {"[1,2]", "{\"a\":\"b\",\"c\":null}", "{\"a\":\"b\"}"},
+    {"{}", "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}"},
+};
+
+static void merging_follows_the_rfcs_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(merges); i++) {
+        JSON_AUTO json_t *target = parsed(merges[i].target), *patch = parsed(merges[i].patch);
+        JSON_AUTO json_t *want = parsed(merges[i].result), *got = noun_merge(target, patch);
+        JSON_AUTO json_t *before = parsed(merges[i].target);
+        assert_true(json_equal(got, want));
+        assert_true(json_equal(target, before)); /* it is somebody else's */
+    }
+}
+
+static void every_noun_is_complete(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    const struct noun *const *all = noun_all(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct noun *n = all[i];
+        assert_non_null(n->plural);
+        assert_non_null(n->table);
+        assert_non_null(n->help);
+        assert_true(n->write_roles != 0);
+        assert_true(strlen(n->id_prefix) >= 1 && strlen(n->id_prefix) <= 6);
+        assert_ptr_equal(noun_find(n->name), n);
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(all[k]->id_prefix, n->id_prefix);
+            assert_string_not_equal(all[k]->plural, n->plural);
+            assert_true(n->kind == 0 || all[k]->kind != n->kind);
+        }
+        for (const struct field *f = n->fields; f->name != NULL; f++)
+            if (f->type == FIELD_REF)
+                assert_non_null(noun_find(f->ref));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_document_becomes_its_normal_form),
+        cmocka_unit_test(an_exponent_is_read_only_where_a_number_was),
+        cmocka_unit_test(a_keys_owner_is_its_agent_or_a_team_and_they_must_agree),
+        cmocka_unit_test(a_name_that_several_have_is_refused_as_a_reference),
+        cmocka_unit_test(a_store_that_is_away_is_no_problem_of_the_document),
+        cmocka_unit_test(problems_are_gathered_up_to_a_ceiling),
+        cmocka_unit_test(reading_a_normal_form_again_changes_nothing),
+        cmocka_unit_test(secrets_leave_the_document_under_their_entrys_id),
+        cmocka_unit_test(an_entry_left_out_drops_its_secret_and_a_new_one_needs_its_own),
+        cmocka_unit_test(another_host_gets_none_of_the_old_secrets),
+        cmocka_unit_test(what_counts_as_another_host),
+        cmocka_unit_test(rules_accept_what_they_say),
+        cmocka_unit_test(merging_follows_the_rfcs_table),
+        cmocka_unit_test(every_noun_is_complete),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
