@@ -47,6 +47,7 @@ dataplanes_start() {
     for ((n = 1; n <= gh_planes; n++)); do
         process_wait "dp-$n" 60 answers "http://127.0.0.1:$(port_of dataplane $n)/readyz"
     done
+    processes_wait_others
 }
 
 # It keeps its certificate among its state and renews it while it runs; one that slept past its end

@@ -115,6 +115,20 @@ process_wait() {
     process_gave_up "$name" "$name was not ready within $seconds seconds."
 }
 
+# Until what is no longer wanted has ended: a data plane lets its clients finish first.
+processes_wait_others() {
+    local name until=$((SECONDS + 60)) left
+    while [ $SECONDS -lt $until ]; do
+        left=''
+        for name in $(process_names); do
+            [ -n "${gh_stamps[$name]:-}" ] || left+=" $name"
+        done
+        [ -n "$left" ] || return 0
+        sleep 0.1
+    done
+    die $EXIT_START "These processes were to end and have not:$left. See $gh_place/log."
+}
+
 answers() { curl -fs -o /dev/null --noproxy '*' --max-time 2 "$1"; }
 
 # Ends the supervisor, and with it everything: data planes, control plane, demo, postgres.

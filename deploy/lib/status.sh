@@ -29,6 +29,7 @@ status_ask() {
 status_line() {
     local name=$1 state health='-' port
     state=$(process_field "$name" state)
+    [ -n "$state" ] || return 0 # it went while we looked
     port=$(status_port "$name")
     if [ "$state" = running ]; then health=$(status_health "$name" "$port"); fi
     [ "$health" = ok ] || gh_all_well=no
