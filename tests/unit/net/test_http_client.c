@@ -670,7 +670,7 @@ static void deadlines_play(void *arg)
 
     /* nobody listens */
     ask_init(&a, w, SLICE("GET"));
-    uint16_t unused;
+    uint16_t unused = 0;
     int gone = peer_listen(&unused);
     close(gone);
     a.spec.url.port = unused;
