@@ -65,13 +65,22 @@ static enum err migrate_when_there(const struct settings *s)
     return e;
 }
 
+static enum err open_boot(const struct settings *s, struct house *h)
+{
+    enum err e = store_boot(h->app.db, h->seal, &h->boot);
+    if (e == ERR_INVALID)
+        log_error(&main_log, "master_key_wrong", "file=%s why=%s", s->master_key_file,
+                  "this database was sealed under another key");
+    return e;
+}
+
 static enum err open_store(const struct settings *s, struct house *h)
 {
     enum err e = migrate_when_there(s);
     if (e == ERR_OK)
         e = db_open(s->database_url, (unsigned)s->database_connections, &h->app.db);
     if (e == ERR_OK)
-        e = store_boot(h->app.db, h->seal, &h->boot);
+        e = open_boot(s, h);
     if (e == ERR_OK)
         e = first_token_make(h->app.db, slice_str(h->boot.org_id), h->boot.token_hmac,
                              s->token_file);

@@ -70,7 +70,9 @@ static enum err answer_page(struct call *c, struct tx *tx, struct object *rows, 
     if (found > limit)
         next = json_from(cursor_format(rows[shown - 1].created_us, rows[shown - 1].id, cursor));
     json_t *page = json_pack("{s:o,s:o}", "items", items, "next", next);
-    return call_answer(c, 200, &page);
+    e = call_answer(c, 200, &page);
+    /* large documents: a shorter page, and the cursor goes on from there */
+    return e == ERR_TOO_BIG && limit > 1 ? answer_page(c, tx, rows, found, limit / 2) : e;
 }
 
 static enum err list_in(struct call *c, struct tx *tx, struct object_page *page)

@@ -30,7 +30,7 @@ struct actor {
 #define CALL_PARAMS_MAX 3
 #define CALL_QUERY_MAX 16
 #define CALL_HEADERS_MAX 12
-#define CALL_ANSWER_MAX (16u * 1024 * 1024) /* a page of 1,000 of the largest documents is cut */
+#define CALL_ANSWER_MAX (16u * 1024 * 1024) /* a page of large documents is made shorter */
 
 struct call_pair {
     struct slice name;

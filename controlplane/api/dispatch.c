@@ -233,6 +233,14 @@ static enum err read_body(struct call *c, struct slice body)
     return e == ERR_OK ? ERR_DENIED : e;
 }
 
+static void note_write(struct call *c)
+{
+    const struct log_ctx who = {.component = "api", .request_id = slice_str(c->request_id)};
+    call_header(c, "x-gatehouse-version", "%llu", (unsigned long long)c->version);
+    log_info(&who, "policy_written", "method=%.*s path=%s version=%llu by=%s", SLICE_ARG(c->method),
+             c->route->path, (unsigned long long)c->version, c->actor.id);
+}
+
 void dispatch_body(struct call *c, struct slice body)
 {
     enum err e = read_body(c, body);
@@ -240,7 +248,7 @@ void dispatch_body(struct call *c, struct slice body)
         e = c->route->handle(c);
     answer_failure(c, e);
     if (c->version > 0)
-        call_header(c, "x-gatehouse-version", "%llu", (unsigned long long)c->version);
+        note_write(c);
 }
 
 bool dispatch_holds(const struct call *c)

@@ -31,6 +31,7 @@ struct exchange {
     uint64_t announced; /* Content-Length */
     uint64_t dropped;
     uint64_t began_us;
+    uint64_t hold_until_us;
     struct buf body;
     struct call call;
 };
@@ -192,7 +193,9 @@ static void run_wait(void *arg)
 {
     struct exchange *x = arg;
     metric_add(x->call.app->metrics, API_METRIC_WAITING, 0, 1);
-    dispatch_hold(&x->call, DOOR_WAIT_MS);
+    uint64_t now = clock_mono_us();
+    dispatch_hold(&x->call,
+                  now < x->hold_until_us ? (unsigned)((x->hold_until_us - now) / 1000) : 0);
     metric_add(x->call.app->metrics, API_METRIC_WAITING, 0, -1);
     x->moment = EXCHANGE_DONE;
     MHD_resume_connection(x->m);
@@ -203,6 +206,8 @@ static void run_body(void *arg)
     struct exchange *x = arg;
     dispatch_body(&x->call, buf_slice(&x->body));
     if (dispatch_holds(&x->call)) {
+        /* counted from here: who stands in the queue behind others has been waiting too */
+        x->hold_until_us = clock_mono_us() + DOOR_WAIT_MS * 1000u;
         if (jobs_push(x->house->wait, run_wait, x) == ERR_OK)
             return;
         dispatch_hold(&x->call, 0); /* as many wait as may: say who is behind now */
