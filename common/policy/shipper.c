@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/policy/journal_private.h"
@@ -36,6 +38,7 @@ struct shipper {
     size_t finished_count;
     bool finishing;
     uint64_t lost;
+    struct buf bytes; /* of the batch being sent */
 };
 
 /* ---- sending ---- */
@@ -59,38 +62,65 @@ static void on_ack(void *arg, enum err e, const void *reply)
         shipper_hurry(p->shipper);
 }
 
+/* A batch of records as they lie in the ring: each is already a packed JournalRecord, so it travels
+ * as a field that protobuf-c passes through, instead of being read and written again. */
 struct batch {
     Gatehouse__UsageBatch usage;
-    Gatehouse__JournalRecord *records[BATCH_RECORDS];
+    ProtobufCMessageUnknownField fields[BATCH_RECORDS];
+    size_t count;
 };
 
-static void batch_fini(struct batch *b)
+#define RECORDS_FIELD 4 /* of UsageBatch, proto/usage.proto */
+#define LENGTH_MAX 10
+
+/* Appends the record with the length that stands before it on the wire; the room was made before,
+ * so what earlier fields point to does not move. */
+static enum err batch_add(struct batch *b, struct buf *bytes, struct slice record)
 {
-    for (size_t i = 0; i < b->usage.n_records; i++)
-        gatehouse__journal_record__free_unpacked(b->records[i], NULL);
+    char length[LENGTH_MAX];
+    size_t n = 0, rest = record.len;
+    do {
+        length[n++] = (char)((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+        rest >>= 7;
+    } while (rest > 0);
+    char *to;
+    enum err e = buf_room(bytes, n + record.len, &to); /* within what batch_fill made room for */
+    if (e != ERR_OK)
+        return e;
+    memcpy(to, length, n);
+    memcpy(to + n, record.ptr, record.len);
+    buf_commit(bytes, n + record.len);
+    b->fields[b->count++] = (ProtobufCMessageUnknownField){
+        .tag = RECORDS_FIELD,
+        .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+        .len = n + record.len,
+        .data = (uint8_t *)to,
+    };
+    return ERR_OK;
 }
 
 /* Fills the batch from the tail on; *behind is the ring position after its last record. */
-static void batch_fill(struct batch *b, struct parcel *p, uint64_t *behind)
+static void batch_fill(struct batch *b, struct parcel *p, struct buf *bytes, uint64_t *behind)
 {
     uint64_t at = atomic_load(&p->journal->page->tail), sequence;
-    size_t bytes = 0;
     struct slice record;
+    char *room;
     *behind = at;
     gatehouse__usage_batch__init(&b->usage);
-    b->usage.records = b->records;
-    while (b->usage.n_records < BATCH_RECORDS && bytes < BATCH_BYTES &&
+    b->count = 0;
+    buf_clear(bytes);
+    if (buf_room(bytes, BATCH_BYTES + LENGTH_MAX + JOURNAL_RECORD_MAX, &room) != ERR_OK)
+        return;
+    while (b->count < BATCH_RECORDS && bytes->len < BATCH_BYTES &&
            journal_next(p->journal, &at, &sequence, &record)) {
-        Gatehouse__JournalRecord *m =
-            gatehouse__journal_record__unpack(NULL, record.len, (const uint8_t *)record.ptr);
-        if (!m)
+        if (batch_add(b, bytes, record) != ERR_OK)
             break; /* no memory: the next tick tries again */
-        if (b->usage.n_records == 0)
+        if (b->count == 1)
             b->usage.first_sequence = sequence;
-        b->records[b->usage.n_records++] = m;
-        bytes += record.len;
         *behind = at;
     }
+    b->usage.base.n_unknown_fields = (unsigned)b->count;
+    b->usage.base.unknown_fields = b->fields;
 }
 
 static void ship(struct parcel *p)
@@ -99,17 +129,16 @@ static void ship(struct parcel *p)
     if (p->flying || journal_is_empty(p->journal) || !s->links.is_connected(s->links.arg))
         return;
     struct batch b;
-    batch_fill(&b, p, &p->sent_to);
-    if (b.usage.n_records > 0) {
-        Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
-        b.usage.has_epoch = b.usage.has_worker = b.usage.has_first_sequence = true;
-        b.usage.epoch = p->journal->page->epoch;
-        b.usage.worker = p->journal->page->worker;
-        m.body_case = GATEHOUSE__REQUEST__BODY_USAGE;
-        m.usage = &b.usage;
-        p->flying = s->links.request(s->links.arg, &m, on_ack, p) == ERR_OK;
-    }
-    batch_fini(&b);
+    batch_fill(&b, p, &s->bytes, &p->sent_to);
+    if (b.count == 0)
+        return;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    b.usage.has_epoch = b.usage.has_worker = b.usage.has_first_sequence = true;
+    b.usage.epoch = p->journal->page->epoch;
+    b.usage.worker = p->journal->page->worker;
+    m.body_case = GATEHOUSE__REQUEST__BODY_USAGE;
+    m.usage = &b.usage;
+    p->flying = s->links.request(s->links.arg, &m, on_ack, p) == ERR_OK;
 }
 
 /* ---- earlier starts ---- */
@@ -243,6 +272,7 @@ enum err shipper_new(struct loop *l, const struct shipper_config *c, const struc
         s->links = *links;
         s->workers = c->workers;
         timer_init(&s->tick, l, on_tick);
+        buf_init(&s->bytes, LIMIT_BUS_MESSAGE);
         s->parcels = mem_array(c->workers + (size_t)count, sizeof(*s->parcels));
         if (s->parcels)
             e = open_own(s, c);
@@ -274,6 +304,7 @@ void shipper_free(struct shipper *s)
         else
             journal_unmap(j);
     }
+    buf_fini(&s->bytes);
     mem_free(s->parcels);
     mem_free(s);
 }
