@@ -1,0 +1,47 @@
+/*
+ * idle — holds N kept connections that have been used once and then stay silent: agents that wait.
+ *
+ *   idle ADDRESS PORT N    prints "holding N" when all stand, and stays until it is killed
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int open_one(const struct sockaddr_in *at)
+{
+    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n";
+    char              answer[4096];
+    int               fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 ||
+        write(fd, request, sizeof(request) - 1) != (ssize_t)sizeof(request) - 1 ||
+        read(fd, answer, sizeof(answer)) <= 0)
+        return -1;
+    return fd;
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit      files = {32768, 32768};
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    if (argc != 4 || inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) {
+        fprintf(stderr, "usage: idle ADDRESS PORT N\n");
+        return 2;
+    }
+    at.sin_port = htons((unsigned short)atoi(argv[2]));
+    setrlimit(RLIMIT_NOFILE, &files);
+    int want = atoi(argv[3]);
+    for (int i = 0; i < want; i++) {
+        if (open_one(&at) < 0) {
+            fprintf(stderr, "idle: only %d of %d connections stand\n", i, want);
+            return 1;
+        }
+    }
+    printf("holding %d\n", want);
+    fflush(stdout);
+    pause();
+    return 0;
+}

@@ -1,0 +1,17 @@
+-- load — a chat call of a given size, for wrk: BENCH_MODEL, BENCH_KEY, BENCH_BYTES in the environment.
+local bytes = tonumber(os.getenv("BENCH_BYTES"))
+local frame = '{"model":"%s","messages":[{"role":"user","content":"%s"}]}'
+local model = os.getenv("BENCH_MODEL")
+local filler = string.rep("a", math.max(1, bytes - #frame - #model + 4))
+
+wrk.method = "POST"
+wrk.path = "/v1/chat/completions"
+wrk.headers["content-type"] = "application/json"
+wrk.headers["authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
+wrk.body = string.format(frame, model, filler)
+
+function done(summary, latency, requests)
+    io.write(string.format("BENCH %d %d %d %d %d\n", summary.requests, summary.errors.status +
+        summary.errors.connect + summary.errors.read + summary.errors.write +
+        summary.errors.timeout, summary.duration, latency:percentile(50), latency:percentile(99)))
+end
