@@ -16,12 +16,22 @@ static enum err answer(struct call *c, const struct enrolled *e)
     return call_answer(c, 200, &t);
 }
 
+/* 422 as every other: which member, and what is wrong with it */
+static enum err refuse_member(struct call *c, const char *pointer, const char *detail)
+{
+    json_t *extra =
+        json_pack("{s:[{s:s,s:s}]}", "errors", "pointer", pointer, "detail", detail);
+    return call_problem_with(c, 422, "invalid", &extra, "the enrolment cannot be read");
+}
+
 enum err api_enrol_use(struct call *c)
 {
     struct slice token = json_text(c->body, "token"), csr = json_text(c->body, "csr");
     struct enrolled enrolled;
-    if (!token.ptr || !csr.ptr)
-        return call_problem(c, 422, "invalid", "\"token\" and \"csr\" are required, as strings");
+    if (!token.ptr)
+        return refuse_member(c, "/token", "is required, as a string");
+    if (!csr.ptr)
+        return refuse_member(c, "/csr", "is required, as a string");
     if (!c->app->enrolment)
         return call_problem(c, 503, "no_channel", "the channel is not running");
     enum err e =
@@ -32,7 +42,7 @@ enum err api_enrol_use(struct call *c)
         e = call_problem(c, 401, "enrolment_refused",
                          "this enrolment token is unknown, used or too old");
     else if (e == ERR_INVALID)
-        e = call_problem(c, 422, "invalid", "\"csr\" is not one P-256 certificate request in PEM");
+        e = refuse_member(c, "/csr", "must be one P-256 certificate request in PEM");
     enrolled_fini(&enrolled);
     return e;
 }

@@ -50,7 +50,7 @@ static enum err start_daemon(struct door *d)
         exchange_on_target, &d->house, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_end, &d->house,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(LIMIT_BODY_GAP_MS / 1000),
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(LIMIT_KEEPALIVE_MS / 1000),
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     return d->daemon != NULL ? ERR_OK : ERR_IO;
 }

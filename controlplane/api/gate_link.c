@@ -80,7 +80,7 @@ static void on_slow(struct timer *t)
     if (l->inner_done)
         end(l);
     else
-        refuse(l, 408, "the head took too long");
+        refuse(l, 408, "the request took too long");
 }
 
 /* ---- client to library ---- */
@@ -138,6 +138,18 @@ static enum err take_body(struct gate_link *l)
     return passed != ERR_OK ? passed : ended ? ERR_OK : ERR_AGAIN;
 }
 
+/* A head has a deadline as a whole, a body one for each gap in it; between requests the library
+ * counts. */
+static void watch(struct gate_link *l)
+{
+    if (l->in_body)
+        timer_start(&l->slow, LIMIT_BODY_GAP_MS);
+    else if (l->in.len == 0)
+        timer_cancel(&l->slow);
+    else if (!timer_is_running(&l->slow))
+        timer_start(&l->slow, LIMIT_HEAD_MS);
+}
+
 static void judge(struct gate_link *l)
 {
     enum err e = ERR_OK;
@@ -147,8 +159,8 @@ static void judge(struct gate_link *l)
         return;
     if (e != ERR_OK && e != ERR_AGAIN)
         end(l);
-    else if (l->in.len > 0 && !timer_is_running(&l->slow))
-        timer_start(&l->slow, LIMIT_HEAD_MS);
+    else
+        watch(l);
 }
 
 static void on_client_data(void *arg, struct slice data)

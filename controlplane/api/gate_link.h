@@ -26,7 +26,7 @@ struct gate_link {
     const struct gate_link_house *house;
     struct stream *client;
     struct stream *inner; /* our end of the pair; NULL before the client is open */
-    struct timer slow;    /* a head, or a goodbye, that takes too long */
+    struct timer slow;    /* a head, a body or a goodbye that takes too long */
     struct buf in;        /* a head that is not whole yet */
     struct http1_body body;
     bool in_body;

@@ -527,6 +527,8 @@ test('keys may share a name; then only the id tells them apart', async () => {
   assert.deepEqual(pointers(block), ['/key']);
   const made = await create('blocks', { key: one.id, reason: 'test' });
   assert.equal(made.key, one.id);
+  // a block does not keep alive what it closes
+  assert.equal((await call('DELETE', `/admin/v1/keys/${one.id}`)).status, 204);
   assert.equal((await call('DELETE', `/admin/v1/blocks/${made.id}`)).status, 204);
 });
 
