@@ -42,13 +42,14 @@ static struct slice without_bearer(struct slice value)
     return value;
 }
 
-/* Imported keys may have any shape, ours included, and are stored by their plain digest. */
-static const struct policy_key *look_up(const struct snapshot *policy, struct slice value,
-                                        bool ours)
+/* Imported keys may have any shape, ours included, and are stored by their plain digest. A key
+ * of ours is found by its length and digest alone: the checksum tells nothing the digest does
+ * not, and costs as much. */
+static const struct policy_key *look_up(const struct snapshot *policy, struct slice value)
 {
     struct digest d;
     const struct policy_key *key = NULL;
-    if (ours) {
+    if (value.len == KEYPRINT_KEY_LEN && snapshot_key_hmac(policy).len) {
         keyprint_hmac(snapshot_key_hmac(policy), value, &d);
         key = snapshot_key_by_digest(policy, &d);
         if (key && !key->digest_is_sha256)
@@ -65,9 +66,9 @@ static void consider(struct journey *j, const struct http_header *h, struct find
     if (!value.len)
         return;
     f->any = true;
-    bool ours = snapshot_key_hmac(j->policy).len && keyprint_is_ours(value);
-    const struct policy_key *key = look_up(j->policy, value, ours);
+    const struct policy_key *key = look_up(j->policy, value);
     if (!key) {
+        bool ours = keyprint_is_ours(value);
         f->ambiguous = f->ambiguous || (ours && f->key);
         f->stranger = f->stranger || ours;
         return;

@@ -9,7 +9,7 @@
  * that is sent back as a label is known to be its sender's, without any memory of it.
  */
 #include "common/base/digest.h"
-#include "common/journey/trace.h"
+#include "common/journey/session_memo.h"
 #include "common/journey/walk.h"
 
 #define NAME_CHARS 16 /* base62: 95 bits keep the sessions of one owner apart */
@@ -123,6 +123,30 @@ static bool is_own_id(struct journey *j, struct slice text)
     return digest_equal(slice_from(text, 2 + NAME_CHARS), slice_of(check, CHECK_CHARS));
 }
 
+/* Two digests are half a request's own work, and a conversation asks for the same ones again. */
+static enum err find_id(struct journey *j, const struct label *l, bool *own_id)
+{
+    if (!j->env->sessions)
+        j->env->sessions = session_memo_new();
+    const struct session_key key = {.secret = snapshot_key_hmac(j->policy),
+                                    .owner = owner_of(j),
+                                    .kind = l->kind[0],
+                                    .name = l->text};
+    const char *known = session_memo_find(j->env->sessions, &key);
+    if (known) {
+        memcpy(j->session.id, known, sizeof(j->session.id));
+        *own_id = slice_eq(l->text, slice_of(known, SESSION_ID_LEN));
+        return ERR_OK;
+    }
+    *own_id = is_own_id(j, l->text);
+    if (*own_id)
+        memcpy(j->session.id, l->text.ptr, SESSION_ID_LEN);
+    else if (derive(j, l))
+        return ERR_NOMEM;
+    session_memo_keep(j->env->sessions, &key, j->session.id);
+    return ERR_OK;
+}
+
 static enum gate_answer refuse_label(struct journey *j, const char *named_by)
 {
     journey_refuse(j, REFUSAL_BAD_REQUEST,
@@ -190,10 +214,8 @@ static enum gate_answer ask(struct journey *j)
     if (a == GATE_WAIT)
         fall_back(j, &label);
 
-    bool own_id = is_own_id(j, label.text);
-    if (own_id) {
-        memcpy(j->session.id, label.text.ptr, SESSION_ID_LEN);
-    } else if (derive(j, &label)) {
+    bool own_id = false;
+    if (find_id(j, &label, &own_id)) {
         journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
         return GATE_REFUSE;
     }

@@ -7,6 +7,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/journey/metrics.h"
+#include "common/journey/session_memo.h"
 #include "common/journey/walk.h"
 
 #define SPARE_MAX 1024          /* ended journeys kept per worker: about 12 MiB */
@@ -39,6 +40,8 @@ void journey_env_fini(struct journey_env *env)
     while ((it = list_take_first(&env->spare)))
         destroy(LIST_ITEM(it, struct journey, link));
     env->spare_count = 0;
+    session_memo_free(env->sessions);
+    env->sessions = NULL;
     buf_fini(&env->scratch);
     journey_env_take_policy(env, NULL);
 }
@@ -277,7 +280,7 @@ static void count(struct journey *j)
     count_add(env, COUNT_ENDS, j->end, 1);
     if (j->refusal.id)
         count_add(env, COUNT_REFUSALS, j->refusal.id, 1);
-    if (!j->wing->name)
+    if (!j->wing->name || j->unrecorded)
         return;
     count_add(env, COUNT_CALLS, j->wing->slot, 1);
     count_observe(env, COUNT_DURATION, took);

@@ -50,6 +50,7 @@ struct journey_env {
     struct list wing_spare[WING_SLOTS];
     size_t      wing_spare_count[WING_SLOTS];
     struct buf  scratch; /* for what is written and sent within one call */
+    struct session_memo *sessions; /* ids derived lately; made when first needed */
 };
 
 /* loop, client, journal, metrics, worker are the caller's to set afterwards */
@@ -112,6 +113,9 @@ struct principal {
     const struct policy_agent *agent; /* NULL: the key is its own principal */
     const struct policy_team  *team;  /* NULL only if the policy lacks it */
 };
+
+/* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
+bool principal_may_assume(const struct principal *who, struct slice task_id);
 
 #define SESSION_ID_LEN 24 /* "s_" + 22 */
 
@@ -197,6 +201,7 @@ struct journey {
     enum journey_end   end;
     unsigned           answered_status; /* 0: nothing was sent */
     bool               client_gone;
+    bool               unrecorded; /* upkeep of a transport, no call: leaves no span */
 
     bool                 inside;  /* counted in the key's meter */
     struct account_wait  wait;    /* the budget gate's */

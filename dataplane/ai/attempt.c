@@ -241,6 +241,7 @@ struct outgoing {
     struct http_header headers[16];
     size_t n;
     char bearer[BEARER_MAX];
+    size_t bearer_len;
     char trace[TRACE_HEADER_LEN + 1];
 };
 
@@ -253,8 +254,9 @@ static enum err put_credential(struct ai_work *w, struct outgoing *o)
         return ERR_TOO_BIG;
     memcpy(o->bearer, scheme.ptr, scheme.len);
     memcpy(o->bearer + scheme.len, s.ptr, s.len);
+    o->bearer_len = scheme.len + s.len;
     o->headers[o->n++] =
-        (struct http_header){SLICE("authorization"), slice_of(o->bearer, scheme.len + s.len)};
+        (struct http_header){SLICE("authorization"), slice_of(o->bearer, o->bearer_len)};
     return ERR_OK;
 }
 
@@ -269,7 +271,7 @@ static enum err build_head(struct ai_work *w, struct outgoing *o)
         {SLICE("user-agent"), SLICE("gatehouse")},
         {SLICE("traceparent"), trace_header(w->j->trace.trace_id, w->attempt->span_id, o->trace)},
     };
-    o->n = 0;
+    o->n = o->bearer_len = 0;
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         o->headers[o->n++] = fixed[i];
     for (size_t i = 0; i < ARRAY_LEN(telling); i++) {
@@ -315,7 +317,7 @@ static enum err send_request(struct ai_work *w, const struct candidate *c)
         .total_ms = deadline_ms(w->j->head),
     };
     e = http_call_start(w->j->env->client, &spec, &call_events, w, &w->call);
-    secret_wipe(o.bearer, sizeof(o.bearer));
+    secret_wipe(o.bearer, o.bearer_len);
     return e;
 }
 

@@ -11,11 +11,24 @@
  * multiplier (OpenAI's own table for gpt-4o-mini), rounded up. */
 #define REFERENCE_TOKENS 40000
 
-static uint64_t count_of(struct slice text, struct slice needle)
+static bool stands_at(struct slice text, size_t at, struct slice word)
 {
+    return at <= text.len && text.len - at >= word.len &&
+           memcmp(text.ptr + at, word.ptr, word.len) == 0;
+}
+
+/* How often "image_url" or "file_id" stands in the text, found by their underscores: rare in
+ * prose, and memchr runs at memory speed where a search for a word does not. */
+static uint64_t count_references(struct slice text)
+{
+    const char *p = text.ptr, *end = text.ptr + text.len;
     uint64_t n = 0;
-    for (ptrdiff_t at; (at = slice_search(text, needle)) >= 0; n++)
-        text = slice_from(text, (size_t)at + needle.len);
+    while (p < end && (p = memchr(p, '_', (size_t)(end - p)))) {
+        size_t at = (size_t)(p - text.ptr);
+        n += (at >= 5 && stands_at(text, at - 5, SLICE("image_url"))) ||
+             (at >= 4 && stands_at(text, at - 4, SLICE("file_id")));
+        p++;
+    }
     return n;
 }
 
@@ -24,7 +37,7 @@ static uint64_t prompt_tokens(const struct ai_work *w, struct slice body)
     struct slice messages = w->request.hits[WANT_MESSAGES].raw;
     uint64_t references = 0;
     if (w->endpoint->kind == AI_CHAT)
-        references = count_of(messages, SLICE("image_url")) + count_of(messages, SLICE("file_id"));
+        references = count_references(messages);
     return (uint64_t)body.len + references * REFERENCE_TOKENS;
 }
 
