@@ -14,7 +14,7 @@ readonly TEST_STAGES=(
     'readme     tests/readme/run       stage_programs  the options in README.md against the programs'
     'hardening  tests/hardening/run    stage_programs  flags and libraries of the release programs'
     'commands   tests/commands/run     stage_commands  what ./gatehouse says and does, from up to down'
-    'chaos      tests/chaos/*          stage_chaos     kills and faults against release programs'
+    'chaos      tests/chaos/*/run      stage_chaos     kills and faults against release programs'
     'e2e        tests/e2e/package.json stage_e2e       an installation, used by the clients of npm'
 )
 readonly TEST_STAGE_SECONDS=600 # no stage needs half of it on two cores
@@ -240,11 +240,17 @@ stage_commands() {
     counted "$1" "$gh_scratch/commands" "$gh_base"
 }
 
+# Each script gets the build, a folder and a hundred ports for an installation of its own.
 stage_chaos() {
-    build release
-    local script
+    # shellcheck disable=SC2086
+    build release $BUILD_PROGRAMS $BUILD_DEMO channel_kill
+    (cd "$gh_root/tests/e2e" && e2e_packages)
+    local script name
     for script in $1; do # a pattern
-        if [ -f "$script" ] && [ -x "$script" ]; then counted "$script"; fi
+        name=${script%/run}
+        test_ports
+        counted "$script" "$(build_folder release)" "$gh_scratch/${name##*/}" "$gh_base"
+        test_sweep
     done
 }
 

@@ -1,0 +1,307 @@
+// Kills under load. What holds afterwards, whatever was killed: every call in the provider's ledger
+// has exactly one record; its figures are the provider's own, or it is `lost` at no less; and what a
+// client was answered whole is never among the lost.
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { named, nano, newTrace, traceparent, until } from '../../kit/node/house.mjs';
+import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
+import { Load, chatRequest } from '../../kit/node/load.mjs';
+import { play, plays } from '../../kit/node/plays.mjs';
+
+const [build, home, base] = process.argv.slice(2);
+const RATE = 300; // calls a second: two cores also carry planes, provider, database and this script
+const PRICE = { input_per_mtok: 1, output_per_mtok: 10 };
+
+const costOf = (entry) => BigInt(entry.prompt_tokens) * 1000n + BigInt(entry.completion_tokens) * 10000n;
+
+async function furnish(house) {
+  await house.provider();
+  await house.model('plain', '?chunks=8&delay_ms=5', { price: PRICE, max_output_tokens: 20 });
+  await house.model('streamed', '?chunks=15&chunk_ms=5', { price: PRICE, max_output_tokens: 20 });
+  await house.model('dollar', '?chunks=1', { price: { input_per_mtok: 0, output_per_mtok: 1_000_000 }, max_output_tokens: 1 });
+  await house.create('teams', { name: named('chaos') });
+  await house.create('grants', { team: named('chaos'), models: ['*'] });
+}
+
+// Calls of two keys, one with a budget and one without, plain and streamed, and all that came of them.
+class Traffic {
+  static async begin(house) {
+    const free = await house.virtualKey({ team: named('chaos') });
+    const budgeted = await house.virtualKey({ team: named('chaos'), budget: { limit_usd: 500, period: 'total' } });
+    return new Traffic(house, [free, budgeted]);
+  }
+
+  constructor(house, keys) {
+    this.house = house;
+    this.budgeted = keys[1];
+    this.since = new Date(Date.now() - 1000).toISOString();
+    this.calls = [];
+    const bodies = [
+      JSON.stringify({ model: named('plain'), messages: [{ role: 'user', content: 'Hello' }] }),
+      JSON.stringify({ model: named('streamed'), stream: true, messages: [{ role: 'user', content: 'Hello' }] }),
+    ];
+    this.load = new Load({
+      urls: house.urls,
+      connections: 30,
+      rate: RATE,
+      make: () => {
+        const trace = newTrace();
+        const body = bodies[Math.random() < 0.5 ? 0 : 1];
+        const key = keys[Math.random() < 0.5 ? 0 : 1];
+        return { trace, key, text: chatRequest(key.key, body, `traceparent: ${traceparent(trace)}\r\n`) };
+      },
+      on: (call) => this.calls.push(call),
+    }).start();
+  }
+
+  of(status) {
+    return this.calls.filter((call) => call.status === status).length;
+  }
+
+  say(more = '') {
+    const others = [...new Set(this.calls.map((c) => c.status))].filter((s) => s !== 200);
+    console.log(
+      `      ${this.calls.length} calls, ${this.of(200)} answered whole${others.map((s) => `, ${this.of(s)} ${s || 'broken off'}`).join('')}${more}`,
+    );
+  }
+
+  async stop() {
+    await this.load.stop();
+  }
+
+  // While the control plane cannot be asked, a budget lasts for what was leased of it in advance;
+  // everything else goes on as if nothing had happened.
+  wentOn({ planesKilled = false } = {}) {
+    for (const call of this.calls) {
+      if (call.status === 200 || (call.status === 0 && planesKilled)) continue;
+      const what = `${call.status} ${call.head} ${call.body}`;
+      assert.equal(call.key, this.budgeted, what);
+      assert.equal(call.status, 503, what);
+      assert.equal(JSON.parse(call.body).error.code, 'budget_unavailable', what);
+    }
+    assert.ok(this.of(200) > 500, `only ${this.of(200)} calls`);
+  }
+
+  // Everything is in: each record once, and none of a bill missing.
+  async settled() {
+    const { house } = this;
+    await house.shipped(60);
+    const traces = new Set(this.calls.map((call) => call.trace));
+    const ledger = (await house.ledger()).filter((e) => traces.has(e.trace));
+    const spans = (await house.all(`spans?since=${this.since}&gate=ai`)).filter((s) => s.kind === 'call' && traces.has(s.trace_id));
+    return { ledger, spans };
+  }
+}
+
+function holdAgainst({ ledger, spans }, calls) {
+  const records = new Map();
+  for (const span of spans) {
+    assert.ok(!records.has(span.trace_id), `two records of trace ${span.trace_id}`);
+    records.set(span.trace_id, span);
+  }
+  let lost = 0;
+  const seen = new Set();
+  for (const entry of ledger) {
+    assert.ok(!seen.has(entry.trace), `the provider was called twice for trace ${entry.trace}`);
+    seen.add(entry.trace);
+    const span = records.get(entry.trace);
+    assert.ok(span, `no record of ${JSON.stringify(entry)}`);
+    const what = `${JSON.stringify(entry)}\n${JSON.stringify(span)}`;
+    if (span.usage_source === 'lost') {
+      lost++;
+      assert.ok(nano(span.cost_usd) >= costOf(entry), `lost below its bill: ${what}`);
+    } else if (span.usage_source === 'provider') {
+      assert.equal(span.tokens.input, entry.prompt_tokens, what);
+      assert.equal(span.tokens.output, entry.completion_tokens, what);
+      assert.equal(nano(span.cost_usd), costOf(entry), what);
+    } else {
+      // cancelled in mid-stream: neither side knows the provider's figure yet
+      assert.equal(entry.complete, false, what);
+      assert.ok(nano(span.cost_usd) > 0n, what);
+    }
+  }
+  for (const call of calls) {
+    if (call.status !== 200) continue;
+    const span = records.get(call.trace);
+    assert.ok(span, `no record of an answered call, trace ${call.trace}`);
+    assert.equal(span.usage_source, 'provider', `answered whole, but recorded as ${JSON.stringify(span)}`);
+  }
+  return lost;
+}
+
+// What the accounts say is what the records add up to.
+async function accountsAgree(house, key, { spans }) {
+  const own = spans.filter((s) => s.key === key.public_part);
+  const sum = own.reduce((n, s) => n + (s.cost_usd ? nano(s.cost_usd) : 0n), 0n);
+  assert.ok(sum > 0n);
+  const account = await until(
+    async () => {
+      const row = house
+        .psql(
+          `begin; set local gatehouse.org_id = '*';
+           select coalesce(sum(spent_nano), 0), coalesce(sum(limit_nano), 0),
+                  coalesce(sum(spent_nano + leased_nano + suspense_nano), 0)
+           from budget_accounts where account = 'key:${key.id}'; commit;`,
+        )
+        .split('|')
+        .map(BigInt);
+      return row[0] === sum && row;
+    },
+    20,
+    `the account's sum to be that of its records (${sum})`,
+  );
+  assert.ok(account[2] <= account[1], `spent, leased and suspense ${account[2]} above the limit ${account[1]}`);
+}
+
+const adminIsBack = (house) =>
+  until(async () => (await house.admin('GET', 'teams?limit=1').catch(() => null))?.status === 200, 60, 'the admin API');
+
+async function buy(url, key) {
+  const body = JSON.stringify({ model: named('dollar'), messages: [{ role: 'user', content: 'Hello' }] });
+  try {
+    const answer = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key.key}`, 'content-type': 'application/json' },
+      body,
+    });
+    await answer.text();
+    return answer.status;
+  } catch {
+    return 0;
+  }
+}
+
+async function controlPlaneKilled(house) {
+  const traffic = await Traffic.begin(house);
+  await sleep(1500);
+  for (let i = 0; i < 3; i++) {
+    const pid = house.kill('controlplane');
+    await house.back('controlplane', pid);
+    await sleep(1500);
+  }
+  await traffic.stop();
+  traffic.say();
+  traffic.wentOn();
+  const both = await traffic.settled();
+  assert.equal(both.ledger.length, traffic.of(200));
+  assert.equal(both.spans.length, traffic.calls.length, 'also a refused call has its record');
+  assert.equal(holdAgainst(both, traffic.calls), 0);
+  await accountsAgree(house, traffic.budgeted, both);
+}
+
+async function databaseRestarted(house) {
+  const traffic = await Traffic.begin(house);
+  await sleep(1500);
+  for (const signal of ['SIGINT', 'SIGQUIT']) {
+    // fast, then as if the machine had lost power
+    const pid = house.kill('postgres', signal);
+    await house.back('postgres', pid);
+    await sleep(2500);
+  }
+  await traffic.stop();
+  traffic.say();
+  traffic.wentOn();
+  await adminIsBack(house);
+  const both = await traffic.settled();
+  assert.equal(both.ledger.length, traffic.of(200));
+  assert.equal(both.spans.length, traffic.calls.length, 'also a refused call has its record');
+  assert.equal(holdAgainst(both, traffic.calls), 0);
+  await accountsAgree(house, traffic.budgeted, both);
+}
+
+async function dataPlanesKilled(house) {
+  const traffic = await Traffic.begin(house);
+  await sleep(1500);
+  for (let i = 0; i < 6; i++) {
+    const n = i % house.urls.length;
+    const pid = house.kill(`dp-${n + 1}`);
+    await house.back(`dp-${n + 1}`, pid);
+    await house.ready(house.urls[n]);
+    await sleep(700);
+  }
+  await traffic.stop();
+  const both = await traffic.settled();
+  const lost = holdAgainst(both, traffic.calls);
+  traffic.say(`; ${both.ledger.length} in the provider's ledger, ${both.spans.length} records, ${lost} of them lost`);
+  traffic.wentOn({ planesKilled: true });
+  assert.ok(lost > 0, 'no call was under way when a plane was killed: the play shows nothing');
+  await accountsAgree(house, traffic.budgeted, both);
+}
+
+async function everythingKilled(house) {
+  const traffic = await Traffic.begin(house);
+  await sleep(1000);
+  const pids = ['postgres', 'controlplane', 'dp-1', 'dp-2'].map((name) => [name, house.kill(name, name === 'postgres' ? 'SIGQUIT' : 'SIGKILL')]);
+  for (const [name, pid] of pids) await house.back(name, pid);
+  for (const url of house.urls) await house.ready(url);
+  await sleep(2000);
+  await traffic.stop();
+  await adminIsBack(house);
+  const both = await traffic.settled();
+  const lost = holdAgainst(both, traffic.calls);
+  traffic.say(`; ${both.ledger.length} in the provider's ledger, ${lost} lost`);
+  traffic.wentOn({ planesKilled: true });
+  await accountsAgree(house, traffic.budgeted, both);
+}
+
+async function bootsAlone(house) {
+  const free = await house.virtualKey({ team: named('chaos'), models: [named('plain')] });
+  await house.create('teams', { name: named('alone') });
+  await house.create('grants', { team: named('alone'), models: ['*'] });
+  const open = await house.virtualKey({ team: named('alone') });
+  const limited = await house.virtualKey({ team: named('alone'), budget: { limit_usd: 10, period: 'total' } });
+  const [first, second] = house.urls;
+  let passed = 0;
+  const spend = async (url) => {
+    const status = await buy(url, limited);
+    if (status === 200) passed++;
+    return status;
+  };
+  for (let i = 0; i < 3; i++) await spend(second);
+  assert.equal(passed, 3);
+  await hold(house, 30, 'controlplane');
+  try {
+    const pid = house.kill('dp-1');
+    await house.back('dp-1', pid);
+    await house.ready(first);
+    for (let i = 0; i < 20; i++) {
+      assert.equal(await buy(first, open), 200, 'the plane that booted from its disk serves');
+      assert.equal(await buy(second, open), 200, 'and so does the other');
+    }
+    assert.equal(await buy(first, { key: free.key.replace(/.$/, (c) => (c === 'A' ? 'B' : 'A')) }), 401);
+    for (let i = 0; i < 20; i++)
+      for (const url of house.urls) assert.ok([200, 429, 503].includes(await spend(url)));
+    assert.ok(passed <= 10, `${passed} of 10 dollars passed`);
+    assert.equal(await house.metric(0, 'gatehouse_channel_connected'), 0);
+    assert.equal(await house.metric(0, 'gatehouse_ready'), 1);
+  } finally {
+    await release(house, 30, 'controlplane');
+  }
+  await adminIsBack(house);
+  const alone = passed;
+  await until(
+    async () => {
+      for (const url of house.urls) await spend(url);
+      return passed >= 10;
+    },
+    30,
+    'the rest of the budget',
+  );
+  for (const url of house.urls) assert.equal(await spend(url), 429);
+  console.log(`      ${alone} of 10 dollars were spent without the control plane, 10 in the end`);
+  assert.equal(passed, 10);
+  await house.shipped();
+  const row = (await house.get('spend?group_by=key')).items.find((r) => r.key === limited.public_part);
+  assert.equal(row.cost_usd, '10.000000000');
+}
+
+plays(() =>
+  withInstallation({ home, base: Number(base), build }, 2, async (house) => {
+    await furnish(house);
+    await play('the control plane is killed under load: traffic goes on, nothing is lost, nothing is there twice', () => controlPlaneKilled(house));
+    await play('PostgreSQL is restarted under load: traffic goes on, nothing is lost, nothing is there twice', () => databaseRestarted(house));
+    await play('data planes are killed under load: every bill has one record, the provider\'s or lost at no less', () => dataPlanesKilled(house));
+    await play('everything is killed at once: the same holds', () => everythingKilled(house));
+    await play('a data plane boots and serves without the control plane, and budgets hold', () => bootsAlone(house));
+  }),
+);
