@@ -5,8 +5,9 @@
 #include "common/policy/meter.h"
 #include "common/wire/policy_digest.h"
 
-/* bytes beyond the packed form that a typed object takes at most per repeated element */
-#define OBJECT_CHUNK 512
+/* An object's arena is one piece of the right size: the structs, and its texts twice (decoded, and
+ * in the packed form). A hundred thousand keys are a hundred thousand of these. */
+#define OBJECT_STRUCTS 512
 #define OBJECT_MAX (1024u * 1024)
 
 struct decode {
@@ -393,7 +394,8 @@ enum err object_new(const Gatehouse__PolicyObject *message, const struct object 
 {
     if (!message->id || message->id[0] == '\0')
         return ERR_INVALID;
-    struct arena *arena = arena_new(OBJECT_CHUNK, OBJECT_MAX);
+    size_t packed = gatehouse__policy_object__get_packed_size(message);
+    struct arena *arena = arena_new(OBJECT_STRUCTS + 2 * packed, OBJECT_MAX);
     if (!arena)
         return ERR_NOMEM;
     struct object *object = arena_zalloc(arena, sizeof(*object));
