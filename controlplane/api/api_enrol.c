@@ -19,8 +19,7 @@ static enum err answer(struct call *c, const struct enrolled *e)
 /* 422 as every other: which member, and what is wrong with it */
 static enum err refuse_member(struct call *c, const char *pointer, const char *detail)
 {
-    json_t *extra =
-        json_pack("{s:[{s:s,s:s}]}", "errors", "pointer", pointer, "detail", detail);
+    json_t *extra = json_pack("{s:[{s:s,s:s}]}", "errors", "pointer", pointer, "detail", detail);
     return call_problem_with(c, 422, "invalid", &extra, "the enrolment cannot be read");
 }
 

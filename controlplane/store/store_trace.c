@@ -84,7 +84,9 @@ static enum err rows_to_page(const struct db_result *r, size_t limit, int at_col
 #define SESSION_COLUMNS                                                                            \
     "select s.id, s.external_id, a.name, t.name, k.name, s.started_at, s.ended_at, s.calls_model," \
     " s.calls_tool, s.calls_api, s.tokens_input, s.tokens_cache_read, s.tokens_cache_write,"       \
-    " s.tokens_output, s.tokens_reasoning, s.cost_nano, s.refusals from sessions s"                \
+    " s.tokens_output, s.tokens_reasoning,"                                                        \
+    " case when s.unpriced = 0 or s.cost_nano > 0 then s.cost_nano end, s.refusals"                \
+    " from sessions s"                                                                             \
     " left join agents a on a.id = s.agent_id left join teams t on t.id = s.team_id"               \
     " left join tasks k on k.id = s.task_id"
 
@@ -250,15 +252,20 @@ enum err store_spans_page(struct tx *tx, const struct trace_page *page, const st
 
 /* ---- spend ---- */
 
+/* What has no price costs not nothing, but nobody knows what: left out, and counted beside it. */
+#define UNPRICED "count(*) filter (where s.tokens_input is not null and s.cost_nano is null)"
+#define COST_OR_NOTHING                                                                            \
+    "case when " UNPRICED " = 0 or sum(s.cost_nano) > 0"                                           \
+    " then coalesce(sum(s.cost_nano), 0)::bigint end"
+
 #define SPEND(id, name, join, where)                                                               \
     "select " id ", " name ", count(*), count(*) filter (where s.status = 'refused'),"             \
     " coalesce(sum(s.tokens_input), 0)::bigint, coalesce(sum(s.tokens_cache_read), 0)::bigint,"    \
     " coalesce(sum(s.tokens_cache_write), 0)::bigint, coalesce(sum(s.tokens_output), 0)::bigint,"  \
-    " coalesce(sum(s.tokens_reasoning), 0)::bigint, coalesce(sum(s.cost_nano), 0)::bigint,"        \
-    " count(*) filter (where s.tokens_input is not null and s.cost_nano is null)"                  \
-    " from spans s " join                                                                          \
+    " coalesce(sum(s.tokens_reasoning), 0)::bigint, " COST_OR_NOTHING ","                          \
+    " " UNPRICED " from spans s " join                                                             \
     " where s.kind = 'call' and s.started_at >= $1 and s.started_at < $2" where                    \
-    " group by 1, 2 order by 10 desc, 3 desc, 1 limit $3"
+    " group by 1, 2 order by 10 desc nulls last, 3 desc, 1 limit $3"
 
 static const struct {
     const char *group;

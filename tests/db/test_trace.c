@@ -275,11 +275,16 @@ static void spend_adds_up_by_whatever_is_asked(void **state)
         assert_string_equal(text(at(rows, 0), wanted[i].group), wanted[i].first);
         assert_string_equal(text(at(rows, 0), "cost_usd"), wanted[i].cost);
     }
+    happen(&(struct traffic){.session = "s_3", .model = "unpriced", .cost = -1, .input = 1});
     TX_AUTO struct tx tx = {0};
-    JSON_AUTO json_t *rows = NULL, *none = NULL;
+    JSON_AUTO json_t *rows = NULL, *none = NULL, *session = NULL;
     begin(&tx);
     assert_int_equal(store_spend(&tx, SLICE("model"), start, start + SECOND, &rows), ERR_OK);
     assert_int_equal(number_of(at(rows, 1), NULL, "unpriced_calls"), 1);
+    assert_int_equal(json_array_size(rows), 3);
+    assert_null(json_object_get(at(rows, 2), "cost_usd")); /* not known is not zero */
+    assert_int_equal(store_sessions_find(&tx, SLICE("s_3"), &session), ERR_OK);
+    assert_null(json_object_get(at(session, 0), "cost_usd"));
     assert_int_equal(store_spend(&tx, SLICE("model"), start + SECOND, start + 2 * SECOND, &none),
                      ERR_OK);
     assert_int_equal(json_array_size(none), 0);
