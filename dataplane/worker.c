@@ -14,6 +14,7 @@
 #include "common/net/resolver.h"
 #include "dataplane/ai/ai.h"
 #include "dataplane/front/door.h"
+#include "mcp-gateway/mcp.h"
 
 #define LOOK_MS 50 /* how often the count of connections is told */
 
@@ -71,6 +72,7 @@ static void close_things(struct worker *w)
     if (w->env.loop)
         loop_free(w->env.loop);
     ai_fini(&w->env);
+    mcp_fini(&w->env);
     journey_env_fini(&w->env);
     tls_drop(w->upstream_tls);
 }

@@ -92,6 +92,21 @@
 #define LIMIT_CONNECTIONS 20000    /* client connections per worker */
 #define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */
 
+/* the tool gate */
+#define LIMIT_MCP_ID 256                /* a JSON-RPC id as it stands; UUIDs have 38 characters */
+#define LIMIT_MCP_METHOD 256            /* a method's name */
+#define LIMIT_MCP_TOOL 1024             /* a tool's name as it stands; the specification says 128 */
+#define LIMIT_MCP_HELLO (16 * 1024)     /* capabilities and clientInfo, kept for each session */
+#define LIMIT_MCP_UPSTREAM_ID 1024      /* an upstream's session id; a long JWT fits */
+#define LIMIT_MCP_FLIGHTS 256           /* unanswered requests of one session that can be named */
+#define LIMIT_MCP_ORPHANS 256           /* upstream calls read to their end for nobody, per worker */
+#define LIMIT_MCP_OPEN_MS 30000         /* initialize, notifications, DELETE: no work behind them */
+#define LIMIT_MCP_CALL_MS 600000        /* silence of a tool at work: some build and test for minutes */
+#define LIMIT_MCP_KEEPALIVE_MS 15000    /* proxies and clients end a silent stream at 30 s and up */
+#define LIMIT_MCP_IDLE_MS 14400000      /* a session nobody uses: a long meeting, not a night */
+#define LIMIT_MCP_SESSION_MS 86400000   /* a session at all: no id is good for more than a day */
+#define LIMIT_MCP_REOPEN_LOOK_MS 10     /* how often one looks whether another opened the session */
+
 /* control plane: policy and ingest */
 #define LIMIT_SQL_ARRAY (8u * 1024 * 1024)    /* one column of a batch; a bus message and its escapes */
 #define LIMIT_POLICY_OBJECT (512u * 1024)     /* one packed object; a delta and a chunk hold two */

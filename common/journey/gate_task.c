@@ -12,8 +12,7 @@ static bool lists(const struct name_list *l, struct slice id)
     return false;
 }
 
-/* decisions.md: the key's list; absent, the agent's */
-static bool may_assume(const struct principal *who, struct slice task_id)
+bool principal_may_assume(const struct principal *who, struct slice task_id)
 {
     if (who->key->tasks.set)
         return lists(&who->key->tasks, task_id);
@@ -30,7 +29,7 @@ static enum gate_answer ask(struct journey *j)
         task = snapshot_task(j->policy, wanted);
     /* A task of another's is answered like one that does not exist. */
     bool once = http_head_count(j->head, SLICE("x-gatehouse-task")) == 1;
-    if (!once || !task || !may_assume(&j->who, task->o.id)) {
+    if (!once || !task || !principal_may_assume(&j->who, task->o.id)) {
         journey_refuse(j, REFUSAL_TASK, SLICE_NONE);
         return GATE_REFUSE;
     }

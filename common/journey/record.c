@@ -1,212 +1,284 @@
 /*
- * record — a journey as the records the journal keeps.
+ * record — a journey as the records the journal keeps (proto/usage.proto, JournalRecord).
  *
- * The messages are built in the journey's arena and packed straight into the ring by the
- * journal, so no heap is touched. Texts are copied where protobuf-c wants a NUL behind them.
+ * Texts that a client chose are clipped: a record is what happened, not a place to store things,
+ * and an opened one must fit its slot.
  */
 #include "common/base/clock.h"
 #include "common/journey/metrics.h"
+#include "common/journey/proto_write.h"
 #include "common/journey/walk.h"
-#include "proto/usage.pb-c.h"
+
+#define RECORD_ROOM (16 * 1024) /* LIMIT_ATTEMPTS attempts with every text at its longest */
+#define WORD_MAX 128            /* a name or an id */
+#define OPENED_PATH 256         /* the opened record lies in a slot of fixed size */
+#define CLOSED_PATH 1024
+
+/* field numbers of proto/usage.proto; tests/unit/journey/test_record.c holds them against it */
+enum span_field {
+    SPAN_ID = 1,
+    SPAN_PARENT = 2,
+    SPAN_TRACE_ID = 3,
+    SPAN_GATE = 4,
+    SPAN_KIND = 5,
+    SPAN_NAME = 6,
+    SPAN_ORG = 7,
+    SPAN_TEAM = 8,
+    SPAN_AGENT = 9,
+    SPAN_KEY = 10,
+    SPAN_TASK = 11,
+    SPAN_SESSION = 12,
+    SPAN_EXTERNAL = 13,
+    SPAN_NAMED_BY = 14,
+    SPAN_STARTED = 15,
+    SPAN_DURATION = 16,
+    SPAN_OVERHEAD = 17,
+    SPAN_STATUS = 18,
+    SPAN_CODE = 19,
+    SPAN_HTTP_STATUS = 20,
+    SPAN_MODEL = 21,
+    SPAN_PROVIDER = 22,
+    SPAN_SERVER = 23,
+    SPAN_TOOL = 24,
+    SPAN_SERVICE = 25,
+    SPAN_METHOD = 26,
+    SPAN_PATH = 27,
+    SPAN_TOKENS = 28,
+    SPAN_COST_KNOWN = 29,
+    SPAN_COST = 30,
+    SPAN_USAGE_SOURCE = 31,
+    SPAN_ATTEMPTS = 32,
+    SPAN_CACHE = 33,
+    SPAN_REQUEST_ID = 35,
+    SPAN_UPSTREAM_REQUEST_ID = 36,
+};
+enum tokens_field { TOKENS_INPUT = 1, TOKENS_READ, TOKENS_WRITE, TOKENS_OUTPUT, TOKENS_REASONING };
+enum charge_field { CHARGE_ACCOUNT = 1, CHARGE_LEASE, CHARGE_AMOUNT };
+enum record_field { RECORD_CALL_ID = 1, RECORD_OPENED, RECORD_SPAN, RECORD_ATTEMPT, RECORD_CHARGE };
 
 static const char *const end_names[] = {"ok", "refused", "error", "cancelled"};
 
-/* NULL where there is nothing, so that the field is absent */
-static char *text(struct journey *j, struct slice s)
+/* Clipped at a character's first byte: what was UTF-8 stays it. */
+static struct slice clip(struct slice s, size_t max)
 {
-    return s.len ? arena_str(j->arena, s) : NULL;
+    if (s.len <= max)
+        return s;
+    while (max > 0 && ((unsigned char)s.ptr[max] & 0xC0) == 0x80)
+        max--;
+    return slice_first(s, max);
 }
 
-static char *word(const char *s)
+static void put_name(struct proto_writer *w, unsigned field, struct slice s)
 {
-    return s && s[0] ? (char *)s : NULL; /* packed, never written to */
+    proto_text(w, field, clip(s, WORD_MAX));
 }
 
-static Gatehouse__Tokens *tokens_of(struct journey *j, const struct token_count *t)
+static void put_tokens(struct proto_writer *w, const struct token_count *t)
 {
-    Gatehouse__Tokens *m = arena_alloc(j->arena, sizeof(*m));
-    if (!m)
-        return NULL;
-    gatehouse__tokens__init(m);
-    m->has_input = m->has_output = true;
-    m->input = t->input;
-    m->output = t->output;
-    m->has_cache_read = t->cache_read > 0;
-    m->cache_read = t->cache_read;
-    m->has_cache_write = t->cache_write > 0;
-    m->cache_write = t->cache_write;
-    m->has_reasoning = t->reasoning > 0;
-    m->reasoning = t->reasoning;
-    return m;
+    char *at = proto_begin(w, SPAN_TOKENS);
+    proto_u64(w, TOKENS_INPUT, t->input);
+    if (t->cache_read)
+        proto_u64(w, TOKENS_READ, t->cache_read);
+    if (t->cache_write)
+        proto_u64(w, TOKENS_WRITE, t->cache_write);
+    proto_u64(w, TOKENS_OUTPUT, t->output);
+    if (t->reasoning)
+        proto_u64(w, TOKENS_REASONING, t->reasoning);
+    proto_end(w, at);
 }
 
-static void put_principal(struct journey *j, Gatehouse__Span *s)
+static void put_principal(struct proto_writer *w, const struct journey *j)
 {
     const struct principal *who = &j->who;
     if (who->key) {
-        s->key_id = text(j, who->key->o.id);
-        s->org_id = text(j, who->key->o.org_id);
+        proto_text(w, SPAN_ORG, who->key->o.org_id);
+        proto_text(w, SPAN_KEY, who->key->o.id);
     }
-    if (who->agent)
-        s->agent_id = text(j, who->agent->o.id);
     if (who->team)
-        s->team_id = text(j, who->team->o.id);
+        proto_text(w, SPAN_TEAM, who->team->o.id);
+    if (who->agent)
+        proto_text(w, SPAN_AGENT, who->agent->o.id);
     if (j->task)
-        s->task_id = text(j, j->task->o.id);
+        proto_text(w, SPAN_TASK, j->task->o.id);
     if (j->session.known) {
-        s->session_id = j->session.id;
-        s->external_id = text(j, j->session.external_id);
-        s->named_by = word(j->session.named_by);
+        proto_text(w, SPAN_SESSION, slice_of(j->session.id, SESSION_ID_LEN));
+        put_name(w, SPAN_EXTERNAL, j->session.external_id);
+        proto_word(w, SPAN_NAMED_BY, j->session.named_by);
     }
 }
 
-static Gatehouse__Span *span_of(struct journey *j)
+/* what is known of a call whether it is over or not */
+static void put_call(struct proto_writer *w, const struct journey *j, size_t path_max)
 {
-    struct journey_trace *t = &j->trace;
-    Gatehouse__Span *s = arena_alloc(j->arena, sizeof(*s));
-    if (!s)
-        return NULL;
-    gatehouse__span__init(s);
-    s->id = t->span_id;
-    s->parent = word(t->parent_id);
-    s->trace_id = t->trace_id;
-    s->gate = (char *)j->wing->name;
-    s->kind = (char *)"call";
-    s->name = text(j, t->name);
-    put_principal(j, s);
-    s->has_started_at_us = true;
-    s->started_at_us = j->started_at_us;
-    s->model = text(j, t->model);
-    s->provider = text(j, t->provider);
-    s->server = text(j, t->server);
-    s->tool = text(j, t->tool);
-    s->service = text(j, t->service);
-    s->method = text(j, j->head->method);
-    s->path = text(j, t->path);
-    s->request_id = j->request_id;
-    return s;
+    const struct journey_trace *t = &j->trace;
+    proto_word(w, SPAN_ID, t->span_id);
+    proto_word(w, SPAN_PARENT, t->parent_id);
+    proto_word(w, SPAN_TRACE_ID, t->trace_id);
+    proto_word(w, SPAN_GATE, j->wing->name);
+    proto_word(w, SPAN_KIND, "call");
+    put_name(w, SPAN_NAME, t->name);
+    put_principal(w, j);
+    proto_s64(w, SPAN_STARTED, j->started_at_us);
+    put_name(w, SPAN_MODEL, t->model);
+    put_name(w, SPAN_PROVIDER, t->provider);
+    put_name(w, SPAN_SERVER, t->server);
+    put_name(w, SPAN_TOOL, t->tool);
+    put_name(w, SPAN_SERVICE, t->service);
+    put_name(w, SPAN_METHOD, j->head->method);
+    proto_text(w, SPAN_PATH, clip(t->path, path_max));
+    proto_text(w, SPAN_REQUEST_ID, slice_of(j->request_id, sizeof(j->request_id) - 1));
 }
 
-static Gatehouse__Span *attempt_of(struct journey *j, struct attempt *at)
+static struct slice code_of(const struct journey *j)
 {
-    Gatehouse__Span *s = arena_alloc(j->arena, sizeof(*s));
-    if (!s)
-        return NULL;
-    gatehouse__span__init(s);
-    s->id = at->span_id;
-    s->parent = j->trace.span_id;
-    s->gate = (char *)j->wing->name;
-    s->kind = (char *)"attempt";
-    s->name = text(j, j->trace.name);
-    s->provider = text(j, at->provider);
-    s->model = text(j, at->model);
-    s->server = text(j, at->server);
-    s->service = text(j, at->service);
-    s->has_started_at_us = s->has_duration_us = true;
-    s->started_at_us = at->started_at_us;
-    s->duration_us = at->duration_us;
-    s->status = (char *)end_names[at->end];
-    s->code = text(j, at->code);
-    s->has_http_status = at->http_status != 0;
-    s->http_status = at->http_status;
-    if (at->tokens.input || at->tokens.output)
-        s->tokens = tokens_of(j, &at->tokens);
-    s->upstream_request_id = text(j, at->upstream_request_id);
-    return s;
+    const struct journey_trace *t = &j->trace;
+    if (j->refusal.id)
+        return slice_str(refusal_row(j->refusal.id)->code);
+    if (t->attempt_count && j->end != JOURNEY_OK)
+        return t->attempts[t->attempt_count - 1].code;
+    return SLICE_NONE;
 }
 
-static void put_charges(struct journey *j, Gatehouse__JournalRecord *r,
-                        Gatehouse__Charge charges[JOURNEY_CHARGES],
-                        Gatehouse__Charge *pointers[JOURNEY_CHARGES])
+static void put_outcome(struct proto_writer *w, const struct journey *j, unsigned status)
+{
+    const struct journey_trace *t = &j->trace;
+    uint64_t took = clock_mono_us() - j->started_us;
+    proto_u64(w, SPAN_DURATION, took);
+    proto_u64(w, SPAN_OVERHEAD, took > t->upstream_us ? took - t->upstream_us : 0);
+    proto_word(w, SPAN_STATUS, end_names[j->end]);
+    put_name(w, SPAN_CODE, code_of(j));
+    if (status)
+        proto_u64(w, SPAN_HTTP_STATUS, status);
+    if (t->has_tokens) {
+        put_tokens(w, &t->tokens);
+        proto_u64(w, SPAN_COST_KNOWN, t->cost_known);
+        if (t->cost_known)
+            proto_s64(w, SPAN_COST, t->cost);
+    }
+    proto_word(w, SPAN_USAGE_SOURCE, t->usage_source);
+    if (t->attempt_count)
+        proto_u64(w, SPAN_ATTEMPTS, t->attempt_count);
+    proto_word(w, SPAN_CACHE, t->cache);
+}
+
+static void put_attempt(struct proto_writer *w, const struct journey *j, const struct attempt *a)
+{
+    char *at = proto_begin(w, RECORD_ATTEMPT);
+    proto_word(w, SPAN_ID, a->span_id);
+    proto_word(w, SPAN_PARENT, j->trace.span_id);
+    proto_word(w, SPAN_GATE, j->wing->name);
+    proto_word(w, SPAN_KIND, "attempt");
+    put_name(w, SPAN_NAME, j->trace.name);
+    put_name(w, SPAN_PROVIDER, a->provider);
+    put_name(w, SPAN_MODEL, a->model);
+    put_name(w, SPAN_SERVER, a->server);
+    put_name(w, SPAN_SERVICE, a->service);
+    proto_s64(w, SPAN_STARTED, a->started_at_us);
+    proto_u64(w, SPAN_DURATION, a->duration_us);
+    proto_word(w, SPAN_STATUS, end_names[a->end]);
+    put_name(w, SPAN_CODE, a->code);
+    if (a->http_status)
+        proto_u64(w, SPAN_HTTP_STATUS, a->http_status);
+    if (a->tokens.input || a->tokens.output)
+        put_tokens(w, &a->tokens);
+    put_name(w, SPAN_UPSTREAM_REQUEST_ID, a->upstream_request_id);
+    proto_end(w, at);
+}
+
+static void put_charges(struct proto_writer *w, const struct journey *j)
 {
     for (size_t i = 0; i < j->charged_count; i++) {
-        gatehouse__charge__init(&charges[i]);
-        charges[i].account = text(j, j->charged[i].account);
-        charges[i].lease_id = text(j, j->charged[i].lease_id);
-        charges[i].has_amount_nano = true;
-        charges[i].amount_nano = j->charged[i].amount;
-        pointers[i] = &charges[i];
+        char *at = proto_begin(w, RECORD_CHARGE);
+        proto_text(w, CHARGE_ACCOUNT, j->charged[i].account);
+        proto_text(w, CHARGE_LEASE, j->charged[i].lease_id);
+        proto_s64(w, CHARGE_AMOUNT, j->charged[i].amount);
+        proto_end(w, at);
     }
-    r->n_charges = j->charged_count;
-    r->charges = pointers;
 }
 
-static void put_call_id(struct journey *j, Gatehouse__JournalRecord *r)
+/* The worker's scratch: a record is packed, kept, and forgotten within one call. */
+static enum err begin(struct journey *j, struct proto_writer *w)
 {
-    r->has_call_id = true;
-    r->call_id.data = j->call_id;
-    r->call_id.len = sizeof(j->call_id);
+    char *room;
+    buf_clear(&j->env->scratch);
+    enum err e = buf_room(&j->env->scratch, RECORD_ROOM, &room);
+    if (e)
+        return e;
+    *w = (struct proto_writer){.p = room, .end = room + RECORD_ROOM};
+    proto_text(w, RECORD_CALL_ID, slice_of(j->call_id, sizeof(j->call_id)));
+    return ERR_OK;
+}
+
+static struct slice packed(struct journey *j, const struct proto_writer *w)
+{
+    char *start = w->end - RECORD_ROOM;
+    (void)j;
+    return w->full ? SLICE_NONE : slice_of(start, (size_t)(w->p - start));
+}
+
+static bool is_recorded(const struct journey *j)
+{
+    return j->env->journal && j->wing->name && !j->unrecorded;
+}
+
+struct slice record_pack_opened(struct journey *j)
+{
+    struct proto_writer w;
+    if (begin(j, &w))
+        return SLICE_NONE;
+    proto_u64(&w, RECORD_OPENED, true);
+    char *at = proto_begin(&w, RECORD_SPAN);
+    put_call(&w, j, OPENED_PATH);
+    /* What a kill would make of this call: its worst case. */
+    if (j->worst_known) {
+        proto_u64(&w, SPAN_COST_KNOWN, true);
+        proto_s64(&w, SPAN_COST, j->worst);
+    }
+    proto_end(&w, at);
+    put_charges(&w, j);
+    return packed(j, &w);
+}
+
+struct slice record_pack_closed(struct journey *j, unsigned status, bool brief)
+{
+    struct proto_writer w;
+    if (begin(j, &w))
+        return SLICE_NONE;
+    char *at = proto_begin(&w, RECORD_SPAN);
+    put_call(&w, j, brief ? 0 : CLOSED_PATH);
+    put_outcome(&w, j, status);
+    proto_end(&w, at);
+    for (size_t i = 0; !brief && i < j->trace.attempt_count; i++)
+        put_attempt(&w, j, &j->trace.attempts[i]);
+    put_charges(&w, j);
+    return packed(j, &w);
 }
 
 enum err record_open(struct journey *j)
 {
-    Gatehouse__JournalRecord r = GATEHOUSE__JOURNAL_RECORD__INIT;
-    Gatehouse__Charge charges[JOURNEY_CHARGES], *pointers[JOURNEY_CHARGES];
-    if (!j->env->journal || !j->wing->name)
+    if (!is_recorded(j))
         return ERR_OK;
-    r.span = span_of(j);
-    if (!r.span)
+    struct slice record = record_pack_opened(j);
+    if (!record.ptr)
         return ERR_NOMEM;
-    /* What a kill would make of this call: its worst case. */
-    r.span->has_cost_known = r.span->has_cost_nano = j->worst_known;
-    r.span->cost_known = j->worst_known;
-    r.span->cost_nano = j->worst;
-    r.has_opened = true;
-    r.opened = true;
-    put_call_id(j, &r);
-    put_charges(j, &r, charges, pointers);
-    return journal_open_call(j->env->journal, &r, &j->entry);
-}
-
-static void put_outcome(struct journey *j, Gatehouse__Span *s, unsigned status)
-{
-    struct journey_trace *t = &j->trace;
-    uint64_t took = clock_mono_us() - j->started_us;
-    s->has_duration_us = s->has_overhead_us = true;
-    s->duration_us = took;
-    s->overhead_us = took > t->upstream_us ? took - t->upstream_us : 0;
-    s->status = (char *)end_names[j->end];
-    s->code = j->refusal.id ? word(refusal_row(j->refusal.id)->code) : NULL;
-    if (!s->code && t->attempt_count && j->end != JOURNEY_OK)
-        s->code = text(j, t->attempts[t->attempt_count - 1].code);
-    s->has_http_status = status != 0;
-    s->http_status = status;
-    if (t->has_tokens)
-        s->tokens = tokens_of(j, &t->tokens);
-    s->has_cost_known = t->has_tokens;
-    s->cost_known = t->cost_known;
-    s->has_cost_nano = t->has_tokens && t->cost_known;
-    s->cost_nano = t->cost;
-    s->usage_source = word(t->usage_source);
-    s->has_attempts = t->attempt_count > 0;
-    s->attempts = (uint32_t)t->attempt_count;
-    s->cache = word(t->cache);
+    return journal_open_packed(j->env->journal, record, j->call_id, &j->entry);
 }
 
 void record_close(struct journey *j, unsigned status)
 {
-    Gatehouse__JournalRecord r = GATEHOUSE__JOURNAL_RECORD__INIT;
-    Gatehouse__Charge charges[JOURNEY_CHARGES], *pointers[JOURNEY_CHARGES];
-    Gatehouse__Span *attempts[LIMIT_ATTEMPTS];
-    if (!j->env->journal || !j->wing->name)
+    if (!is_recorded(j))
         return;
-    r.span = span_of(j);
-    if (r.span) {
-        put_outcome(j, r.span, status);
-        put_call_id(j, &r);
-        put_charges(j, &r, charges, pointers);
-        for (size_t i = 0; i < j->trace.attempt_count; i++) {
-            Gatehouse__Span *s = attempt_of(j, &j->trace.attempts[i]);
-            if (s)
-                attempts[r.n_attempts++] = s;
-        }
-        r.attempts = attempts;
+    struct slice record = record_pack_closed(j, status, false);
+    enum err e = record.ptr ? journal_close_packed(j->env->journal, record, &j->entry) : ERR_NOMEM;
+    if (e && j->entry.taken) { /* what must not be lost is the money */
+        record = record_pack_closed(j, status, true);
+        e = record.ptr ? journal_close_packed(j->env->journal, record, &j->entry) : ERR_NOMEM;
     }
-    enum err e = r.span ? journal_close_call(j->env->journal, &r, &j->entry) : ERR_NOMEM;
     if (e) {
         /* The room of an opened call was taken then; this is a free call, or a record that grew
          * beyond reason. The next start closes an opened one as lost. */
         count_add(j->env, COUNT_UNRECORDED, 0, 1);
         log_error(&j->log, "record_refused", "why=%s", err_name(e));
+        journal_forget(j->env->journal, &j->entry);
     }
 }

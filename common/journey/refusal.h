@@ -32,9 +32,12 @@
     X(SERVICE_UNKNOWN, 404, "service_not_found",                                                   \
       "The service %.*s does not exist or is not granted.")                                        \
     X(SESSION_UNKNOWN, 404, "session_not_found", "The session is unknown or has ended.")           \
+    X(SERVER_AMBIGUOUS, 400, "server_ambiguous",                                                   \
+      "Several servers are granted; name one in the path, as /mcp/{server}: %.*s.")                \
     X(METHOD, 405, "method_not_allowed", "This method is not served here.")                        \
     X(NOT_ACCEPTABLE, 406, "not_acceptable", "The Accept header rules out what this path serves.") \
     X(TIMEOUT, 408, "request_timeout", "The request took too long to arrive.")                     \
+    X(STREAM_TAKEN, 409, "stream_conflict", "The session's event stream is already open.")         \
     X(TOO_LARGE, 413, "request_too_large", "The body is larger than allowed here.")                \
     X(MEDIA_TYPE, 415, "unsupported_media_type", "The content type or encoding is not read here.") \
     X(RATE, 429, "rate_limit_exceeded", "Too many requests: %.*s.")                                \
@@ -42,6 +45,9 @@
     X(BUDGET, 429, "budget_exceeded", "%.*s")                                                      \
     X(UNBOUNDED, 400, "unbounded_cost",                                                            \
       "This call's cost cannot be bounded, and a budget applies: %.*s.")                           \
+    X(TOOL_UNKNOWN, 200, "tool_not_found", "Unknown tool: %.*s.")                                  \
+    X(PARAMS, 200, "invalid_params", "Invalid params: %.*s.")                                      \
+    X(RPC_METHOD, 200, "method_not_found", "Method not found: %.*s.")                              \
     X(UPSTREAM, 502, "upstream_error", "The upstream failed: %.*s.")                               \
     X(UPSTREAM_PROTOCOL, 502, "upstream_invalid", "The upstream's answer could not be read.")      \
     X(NO_POLICY, 503, "no_policy", "This data plane has not received its policy.")                 \

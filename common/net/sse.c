@@ -8,8 +8,14 @@
 void sse_reader_init(struct sse_reader *r)
 {
     *r = (struct sse_reader){0};
-    buf_init(&r->raw, LIMIT_SSE_EVENT);
-    buf_init(&r->data, LIMIT_SSE_EVENT);
+    sse_reader_limit(r, LIMIT_SSE_EVENT);
+}
+
+void sse_reader_limit(struct sse_reader *r, size_t max)
+{
+    r->max = max;
+    buf_init(&r->raw, max);
+    buf_init(&r->data, max);
 }
 
 void sse_reader_fini(struct sse_reader *r)
@@ -131,7 +137,7 @@ static enum err give(struct sse_reader *r, struct slice raw,
                      bool (*fn)(void *arg, const struct sse_event *e), void *arg)
 {
     struct sse_event e;
-    if (raw.len > LIMIT_SSE_EVENT)
+    if (raw.len > r->max)
         return ERR_TOO_BIG;
     enum err err = read_fields(r, raw, &e);
     if (err)

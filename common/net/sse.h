@@ -6,7 +6,7 @@
  * An event's raw bytes are kept beside its fields, so an event that nobody changes can be
  * passed on as it came.
  *
- * Owns     the event being gathered, at most LIMIT_SSE_EVENT bytes.
+ * Owns     the event being gathered, at most LIMIT_SSE_EVENT bytes, or what sse_reader_limit said.
  * Fails    ERR_TOO_BIG, ERR_NOMEM.
  * Threads  one at a time.
  */
@@ -28,10 +28,13 @@ struct sse_reader {
     bool started;    /* the byte order mark was looked for */
     bool after_cr;   /* the last byte was a CR: an LF that follows belongs to it */
     bool line_begun; /* the line that is being read is not empty */
+    size_t max;
 };
 
 void sse_reader_init(struct sse_reader *r);
 void sse_reader_fini(struct sse_reader *r);
+/* Another ceiling of one event, before the first byte. */
+void sse_reader_limit(struct sse_reader *r, size_t max);
 /* Gives every whole event to fn; what is left is kept. Blocks without fields (comments, blank
  * lines) are given too, so that all raw bytes together are what came in. fn false: stops and
  * returns ERR_CANCELLED without touching r again (fn may have finished it). */

@@ -5,6 +5,7 @@
 
 #include "dataplane/ai/ai.h"
 #include "dataplane/api/api.h"
+#include "mcp-gateway/mcp.h"
 
 static enum gate_answer ask_nowhere(struct journey *j)
 {
@@ -48,6 +49,7 @@ static const struct {
 } routes[] = {
     {{"/v1/", 4}, &ai_wing},
     {{"/api/", 5}, &api_wing},
+    {{"/mcp", 4}, &mcp_wing}, /* with and without a server's name */
 };
 
 const struct wing *route_find(struct slice path)

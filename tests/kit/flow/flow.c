@@ -13,6 +13,7 @@
 #include "common/policy/journal_private.h"
 #include "common/policy/registry.h"
 #include "dataplane/ai/ai.h"
+#include "mcp-gateway/mcp.h"
 #include "proto/channel.pb-c.h"
 #include "tests/kit/flow/flow_private.h"
 
@@ -216,6 +217,7 @@ void flow_close(struct flow *k)
         flow_upstream_close(k, i);
     settle_down(k);
     ai_fini(&k->env);
+    mcp_fini(&k->env);
     journey_env_fini(&k->env);
     desk_free(k->desk);
     snapshot_drop(k->policy);

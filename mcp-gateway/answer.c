@@ -1,0 +1,128 @@
+/* answer — see the card. */
+#include "mcp-gateway/answer.h"
+
+#include "common/base/limits.h"
+
+enum err mcp_answer_read(struct slice text, struct mcp_answer *ret)
+{
+    static const char *const wants[] = {
+        "id",
+        "method",
+        "result",
+        "error",
+        "error.code",
+        "error.message",
+        "result.tools",
+        "result.isError",
+        "result.protocolVersion",
+        "result.capabilities",
+        "result.capabilities.tools",
+        "result.capabilities.logging",
+    };
+    struct json_hit hit[ARRAY_LEN(wants)];
+    enum json_type root;
+    if (json_scan(text, wants, ARRAY_LEN(wants), hit, &root, NULL) || root != JSON_SCAN_OBJECT)
+        return ERR_INVALID;
+    bool method = hit[1].type == JSON_SCAN_STRING, id = hit[0].type != JSON_SCAN_ABSENT;
+    bool result = hit[2].type != JSON_SCAN_ABSENT, error = hit[3].type == JSON_SCAN_OBJECT;
+    if (method ? result || error : result == error)
+        return ERR_INVALID;
+    *ret = (struct mcp_answer){.text = text,
+                               .id = hit[0],
+                               .result = hit[2],
+                               .error = hit[3],
+                               .code = hit[4],
+                               .error_message = hit[5],
+                               .tools = hit[6],
+                               .is_error = hit[7],
+                               .version = hit[8],
+                               .capabilities = hit[9],
+                               .cap_tools = hit[10],
+                               .cap_logging = hit[11]};
+    if (method)
+        ret->kind = id ? MCP_ANSWER_REQUEST : MCP_ANSWER_NOTE;
+    else
+        ret->kind = result ? MCP_ANSWER_RESULT : MCP_ANSWER_ERROR;
+    return ERR_OK;
+}
+
+bool mcp_answer_is_to(const struct mcp_answer *a, uint64_t number)
+{
+    uint64_t got;
+    bool response = a->kind == MCP_ANSWER_RESULT || a->kind == MCP_ANSWER_ERROR;
+    return response && a->id.type == JSON_SCAN_NUMBER && !json_scan_u64(&a->id, &got) &&
+           got == number;
+}
+
+static void sort(struct mcp_edit *edits, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct mcp_edit e = edits[i];
+        size_t k = i;
+        for (; k > 0 && edits[k - 1].old.ptr > e.old.ptr; k--)
+            edits[k] = edits[k - 1];
+        edits[k] = e;
+    }
+}
+
+enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, struct buf *out)
+{
+    const char *at = text.ptr, *end = text.ptr + text.len;
+    enum err e = ERR_OK;
+    sort(edits, n);
+    for (size_t i = 0; i < n && !e; i++) {
+        if (!edits[i].old.ptr)
+            continue;
+        MUST(edits[i].old.ptr >= at && edits[i].old.ptr + edits[i].old.len <= end);
+        e = buf_append(out, slice_of(at, (size_t)(edits[i].old.ptr - at)));
+        if (!e)
+            e = buf_append(out, edits[i].now);
+        at = edits[i].old.ptr + edits[i].old.len;
+    }
+    return e ? e : buf_append(out, slice_of(at, (size_t)(end - at)));
+}
+
+static bool may_see(const struct json_hit *item, bool (*may)(void *arg, struct slice tool),
+                    void *arg)
+{
+    static const char *const wants[] = {"name"};
+    struct json_hit name;
+    enum json_type root;
+    char room[LIMIT_MCP_TOOL];
+    struct slice text;
+    if (item->type != JSON_SCAN_OBJECT || json_scan(item->raw, wants, 1, &name, &root, NULL))
+        return false;
+    if (name.raw.len > sizeof(room) || json_scan_text(&name, room, sizeof(room), &text))
+        return false;
+    return may(arg, text);
+}
+
+enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool), void *arg,
+                          struct buf *out)
+{
+    struct json_hit item;
+    bool first = true;
+    enum err e = buf_append(out, SLICE("["));
+    while (!e && json_scan_item(&tools, &item)) {
+        if (!may_see(&item, may, arg))
+            continue;
+        if (!first)
+            e = buf_append(out, SLICE(","));
+        first = false;
+        if (!e)
+            e = buf_append(out, item.raw);
+    }
+    return e ? e : buf_append(out, SLICE("]"));
+}
+
+enum err mcp_narrow(const struct mcp_answer *a, struct buf *out)
+{
+    bool tools = a->cap_tools.type == JSON_SCAN_OBJECT;
+    bool logging = a->cap_logging.type == JSON_SCAN_OBJECT;
+    enum err e = buf_append(out, SLICE("{"));
+    if (!e && tools)
+        e = buf_printf(out, "\"tools\":%.*s", SLICE_ARG(a->cap_tools.raw));
+    if (!e && logging)
+        e = buf_printf(out, "%s\"logging\":%.*s", tools ? "," : "", SLICE_ARG(a->cap_logging.raw));
+    return e ? e : buf_append(out, SLICE("}"));
+}

@@ -1,0 +1,49 @@
+/*
+ * answer — one JSON-RPC message as an upstream sent it, and the same with only the named places
+ * changed.
+ *
+ * Whatever a server says travels as the bytes it is, unknown fields included: an answer is never
+ * decoded and encoded again, it is cut and spliced.
+ *
+ * Owns     nothing; slices point into the text.
+ * Fails    ERR_INVALID: no message, or one with doubles in what we read. ERR_NOMEM, ERR_TOO_BIG
+ *          from the buffer, whose content is then void.
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/base/json_scan.h"
+
+enum mcp_answer_kind { MCP_ANSWER_RESULT, MCP_ANSWER_ERROR, MCP_ANSWER_REQUEST, MCP_ANSWER_NOTE };
+
+struct mcp_answer {
+    enum mcp_answer_kind kind;
+    struct slice text;
+    struct json_hit id;
+    struct json_hit result, error, code, error_message;
+    struct json_hit tools;                                         /* result.tools */
+    struct json_hit is_error;                                      /* result.isError */
+    struct json_hit version, capabilities, cap_tools, cap_logging; /* of initialize */
+};
+
+MUST_USE enum err mcp_answer_read(struct slice text, struct mcp_answer *ret);
+/* is it the response to the request we sent under this number? */
+bool mcp_answer_is_to(const struct mcp_answer *a, uint64_t number);
+
+/* A place in a text, and what shall stand there. */
+struct mcp_edit {
+    struct slice old; /* inside the text; empty with a pointer: an insertion */
+    struct slice now;
+};
+
+/* Appends text with all edits made; they may come in any order and must not overlap. An edit whose
+ * old.ptr is NULL is skipped. */
+MUST_USE enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, struct buf *out);
+
+/* Appends the array `tools` (raw, validated) with only the items whose `name` may be seen, each as
+ * it stands. What is no object with one readable name is left out: nobody could decide on it. */
+MUST_USE enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool),
+                                   void *arg, struct buf *out);
+/* Appends the capabilities of an initialize result narrowed to what is granted here. */
+MUST_USE enum err mcp_narrow(const struct mcp_answer *a, struct buf *out);

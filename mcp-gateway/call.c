@@ -1,0 +1,332 @@
+/*
+ * call — a request of the client's on its way to its upstream session and back.
+ *
+ * Failures of the way are answered in HTTP 200, as JSON-RPC's: a status above would make clients
+ * give up the session. A tool's call that fails becomes a result with isError, which a model can
+ * read; any other request an error.
+ *
+ * A session that the upstream no longer knows is opened again, once. What only reads is asked
+ * again then; a call is not, since nobody knows what became of it.
+ */
+#include "common/base/clock.h"
+#include "common/journey/trace.h"
+#include "mcp-gateway/work.h"
+
+#define INTERNAL_ERROR (-32603)
+
+static bool is_call(const struct mcp_work *w)
+{
+    return w->message.method == MCP_TOOLS_CALL;
+}
+
+/* ---- failures ---- */
+
+static void fail(struct mcp_work *w, enum refusal_id id, struct slice detail)
+{
+    struct journey *j = w->j;
+    mcp_leg_drop(&w->leg);
+    mcp_session_land(w->session, w->number);
+    journey_refuse(j, id, detail);
+    const char *word = refusal_row(id)->code;
+    struct slice text = refusal_sentence(&j->refusal, j->arena);
+    mcp_attempt_end(w, JOURNEY_ERROR, slice_str(word));
+    buf_clear(&w->out);
+    enum err e = is_call(w) ? mcp_write_failure(&w->out, w->id, text)
+                            : mcp_write_error(&w->out, w->id, INTERNAL_ERROR, text, word);
+    if (!e) {
+        mcp_answer(w, JOURNEY_ERROR, buf_slice(&w->out));
+        return;
+    }
+    mcp_leave(w);
+    journey_finish_cut(j, JOURNEY_ERROR);
+}
+
+static void fail_by(struct mcp_work *w, enum err why)
+{
+    struct slice detail;
+    enum refusal_id id = mcp_refusal_of(why, &detail);
+    fail(w, id, detail);
+}
+
+static void not_opened(struct mcp_work *w, enum err why)
+{
+    fail_by(w, why);
+}
+
+static void open_session(struct mcp_work *w)
+{
+    w->opening_us = clock_mono_us();
+    mcp_open(w);
+}
+
+static void lose_session(struct mcp_work *w)
+{
+    mcp_session_lost(w->session, w->passage.generation);
+    log_warn(&w->j->log, "mcp_session_lost", "server=%.*s", SLICE_ARG(w->server->o.name));
+    mcp_leg_drop(&w->leg);
+    if (is_call(w) || w->reopened) {
+        fail(w, REFUSAL_UPSTREAM,
+             SLICE("its session had ended, and this call was not repeated; the next one has a "
+                   "new session"));
+        return;
+    }
+    w->reopened = true;
+    mcp_attempt_end(w, JOURNEY_ERROR, SLICE("session_lost"));
+    open_session(w);
+}
+
+/* ---- the response ---- */
+
+static bool may_list(void *arg, struct slice tool)
+{
+    return mcp_may_call(arg, tool);
+}
+
+enum err mcp_make_response(struct mcp_work *w, const struct mcp_answer *a, struct slice id,
+                           bool lists)
+{
+    struct mcp_asker asker;
+    struct mcp_edit edits[2] = {{a->id.raw, id}};
+    size_t n = 1;
+    mcp_asker_of(w, &asker);
+    buf_clear(&w->out);
+    if (lists && a->tools.type != JSON_SCAN_ABSENT) {
+        if (a->tools.type != JSON_SCAN_ARRAY)
+            return ERR_PROTOCOL;
+        buf_clear(&w->event);
+        enum err e = mcp_filter_tools(a->tools.raw, may_list, &asker, &w->event);
+        if (e)
+            return e;
+        edits[n++] = (struct mcp_edit){a->tools.raw, buf_slice(&w->event)};
+    }
+    return mcp_edit(a->text, edits, n, &w->out);
+}
+
+static enum journey_end outcome(struct mcp_work *w, const struct mcp_answer *a)
+{
+    enum journey_end end = JOURNEY_OK;
+    struct slice code = SLICE_NONE;
+    if (a->kind == MCP_ANSWER_ERROR) {
+        end = JOURNEY_ERROR;
+        code = a->code.type == JSON_SCAN_NUMBER && a->code.raw.len <= 16
+                   ? arena_copy(w->j->arena, a->code.raw)
+                   : SLICE("error");
+    } else if (a->is_error.type == JSON_SCAN_TRUE) {
+        end = JOURNEY_ERROR;
+        code = SLICE("tool_error");
+    }
+    mcp_attempt_end(w, end, code);
+    return end;
+}
+
+static void deliver(struct mcp_work *w, const struct mcp_answer *a)
+{
+    enum err e = mcp_make_response(w, a, w->id, w->message.method == MCP_TOOLS_LIST);
+    if (e) {
+        fail_by(w, e);
+        return;
+    }
+    mcp_session_land(w->session, w->number);
+    enum journey_end end = outcome(w, a);
+    mcp_leg_let_go(&w->leg); /* its last bytes make the connection fit for the next */
+    mcp_answer(w, end, buf_slice(&w->out));
+}
+
+/* ---- from the upstream ---- */
+
+static void fail_by_status(struct mcp_work *w)
+{
+    struct journey *j = w->j;
+    fail(w, REFUSAL_UPSTREAM, arena_printf(j->arena, "it answered with status %u", w->leg->status));
+}
+
+static void on_head(void *arg)
+{
+    struct mcp_work *w = arg;
+    const struct mcp_leg *l = w->leg;
+    w->attempt->http_status = l->status;
+    if (l->status == 404 && w->passage.upstream_id.len)
+        lose_session(w);
+    else if (l->status == 200 && l->is_stream && !w->streaming)
+        mcp_stream_begin(w);
+    else if (l->status == 200 ? !l->is_stream && !l->is_json : !l->is_json)
+        fail_by_status(w);
+}
+
+static bool mentions_session(const struct mcp_answer *a)
+{
+    struct slice text = a->error_message.raw;
+    return slice_search(text, SLICE("session")) >= 0 || slice_search(text, SLICE("Session")) >= 0;
+}
+
+/* The body of a refusal. Servers that lost their sessions are meant to say 404; those built on the
+ * SDK's example say 400 and speak of the session. What they say about our credential is theirs
+ * and ours. */
+static void take_refusal(struct mcp_work *w, struct mcp_answer *a)
+{
+    unsigned status = w->leg->status;
+    if (a->kind != MCP_ANSWER_ERROR || status == 401 || status == 403 || status >= 500)
+        fail_by_status(w);
+    else if (status == 400 && w->passage.upstream_id.len && mentions_session(a))
+        lose_session(w);
+    else if (a->id.type == JSON_SCAN_ABSENT)
+        fail_by_status(w);
+    else
+        deliver(w, a);
+}
+
+static void pass_on(struct mcp_work *w, const struct mcp_piece *p)
+{
+    if (p->event && w->streaming)
+        mcp_stream_send(w, p->event->raw);
+}
+
+static void take_message(struct mcp_work *w, const struct mcp_piece *p)
+{
+    struct mcp_answer a;
+    if (mcp_answer_read(p->message, &a)) {
+        log_warn(&w->j->log, "mcp_message_unread", "server=%.*s", SLICE_ARG(w->server->o.name));
+        if (!p->event)
+            fail_by(w, ERR_PROTOCOL);
+        return; /* nobody can decide on what it would say */
+    }
+    if (w->leg->status != 200)
+        take_refusal(w, &a);
+    else if (mcp_answer_is_to(&a, w->number))
+        deliver(w, &a);
+    else if (a.kind == MCP_ANSWER_NOTE || (a.kind == MCP_ANSWER_REQUEST && !w->one_shot))
+        pass_on(w, p);
+    /* another's response has no place here; a lone call has nobody to answer requests */
+}
+
+static void on_piece(void *arg, const struct mcp_piece *p)
+{
+    struct mcp_work *w = arg;
+    if (w->ending)
+        return;
+    if (p->message.ptr)
+        take_message(w, p);
+    else
+        pass_on(w, p);
+}
+
+/* A stream that can be resumed may end before its answer (2025-11-25, SSE polling): the client
+ * comes again and asks for the rest. */
+static void on_end(void *arg)
+{
+    struct mcp_work *w = arg;
+    if (w->leg->status != 200) {
+        fail_by_status(w);
+        return;
+    }
+    if (!w->leg->is_stream || !w->leg->ids_seen || w->one_shot) {
+        fail_by(w, ERR_PROTOCOL);
+        return;
+    }
+    mcp_session_detach(w->session, w->number);
+    mcp_attempt_end(w, JOURNEY_OK, SLICE("to_be_resumed"));
+    mcp_stream_end(w, JOURNEY_OK, SLICE(""));
+}
+
+static void on_fail(void *arg, enum err why, enum http_call_phase phase)
+{
+    struct mcp_work *w = arg;
+    bool again = !is_call(w) && !w->reopened && phase != HTTP_PHASE_BODY && why == ERR_CLOSED;
+    if (!again) {
+        fail_by(w, why);
+        return;
+    }
+    w->reopened = true; /* a kept connection that had just been closed */
+    mcp_leg_drop(&w->leg);
+    mcp_attempt_end(w, JOURNEY_ERROR, slice_str(err_name(why)));
+    open_session(w);
+}
+
+static const struct mcp_leg_events call_events = {
+    .on_head = on_head, .on_piece = on_piece, .on_end = on_end, .on_fail = on_fail};
+
+/* ---- to the upstream ---- */
+
+static enum err write_message(struct mcp_work *w)
+{
+    struct arena *a = w->j->arena;
+    const struct json_hit *parent = &w->message.at[MCP_AT_TRACEPARENT];
+    char traceparent[TRACE_HEADER_LEN + 1];
+    struct slice ours = trace_header(w->j->trace.trace_id, w->attempt->span_id, traceparent);
+    struct mcp_edit edits[2] = {
+        {w->message.id, arena_printf(a, "%llu", (unsigned long long)w->number)}};
+    size_t n = 1;
+    if (parent->type == JSON_SCAN_STRING)
+        edits[n++] = (struct mcp_edit){parent->raw, arena_printf(a, "\"%.*s\"", SLICE_ARG(ours))};
+    for (size_t i = 0; i < n; i++)
+        if (!edits[i].now.ptr)
+            return ERR_NOMEM;
+    return mcp_edit(w->message.text, edits, n, &w->leg->message);
+}
+
+static void send_up(struct mcp_work *w)
+{
+    w->j->trace.upstream_us += clock_mono_us() - w->opening_us;
+    mcp_attempt_begin(w);
+    const struct mcp_leg_spec spec = {.server = w->server,
+                                      .policy = w->j->policy,
+                                      .method = SLICE("POST"),
+                                      .upstream_id = w->passage.upstream_id,
+                                      .version = w->passage.version,
+                                      .trace_id = w->j->trace.trace_id,
+                                      .span_id = w->attempt->span_id,
+                                      .silence_ms = LIMIT_MCP_CALL_MS};
+    enum err e = ERR_NOMEM;
+    w->leg = mcp_leg_new(w->env);
+    if (w->leg)
+        e = write_message(w);
+    if (!e)
+        e = mcp_leg_start(&w->leg, &spec, &call_events, w);
+    if (e)
+        fail_by(w, e);
+}
+
+static bool find_session(struct mcp_work *w)
+{
+    if (w->session)
+        return true;
+    /* nothing is declared that nobody could answer */
+    w->session =
+        mcp_session_new(SLICE("{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},"
+                              "\"clientInfo\":{\"name\":\"gatehouse\",\"version\":\"1\"}}"),
+                        SLICE_NONE, NULL);
+    w->one_shot = w->session != NULL;
+    return w->one_shot;
+}
+
+void mcp_call(struct mcp_work *w)
+{
+    if (!find_session(w)) {
+        mcp_refuse(w, REFUSAL_NO_CAPACITY, SLICE_NONE, JOURNEY_REFUSED);
+        return;
+    }
+    enum err e = mcp_session_depart(w->session, w->id, &w->number);
+    if (e) {
+        bool twice = e == ERR_EXISTS;
+        mcp_refuse(w, twice ? REFUSAL_BAD_REQUEST : REFUSAL_NO_CAPACITY,
+                   SLICE("a request with this id is under way in this session"), JOURNEY_REFUSED);
+        return;
+    }
+    if (!mcp_record(w))
+        return;
+    w->opened = send_up;
+    w->not_opened = not_opened;
+    mcp_keep_alive(w);
+    open_session(w);
+}
+
+/* Hanging up is not cancelling: the call goes on, for nobody. Only a stream that can be resumed
+ * is let go, because the server would not let a client resume one that we still read. */
+void mcp_call_leave(struct mcp_work *w)
+{
+    if (!w->number || !w->session)
+        return;
+    mcp_session_detach(w->session, w->number);
+    if (w->j->client_gone && w->attempt && w->leg && !w->leg->ids_seen)
+        mcp_leg_let_go(&w->leg);
+}

@@ -1,0 +1,27 @@
+/*
+ * env — what the tool gate keeps for one worker: its legs, its key to session ids, its place in
+ * the plane's directory.
+ *
+ * Born with the first request of a worker; mcp_fini ends it.
+ *
+ * Threads  its worker's.
+ */
+#pragma once
+
+#include "common/base/digest.h"
+#include "common/base/seal.h"
+#include "common/journey/journey.h"
+
+struct mcp_env {
+    struct list link; /* in env->wing_spare[WING_TOOL] */
+    struct journey_env *env;
+    struct list legs;
+    size_t orphans; /* legs nobody listens to */
+    struct seal *seal;
+    struct digest master; /* of what the seal was made from */
+};
+
+/* NULL: out of memory */
+struct mcp_env *mcp_env_of(struct journey_env *env);
+/* NULL: the policy has no master yet, or no memory */
+const struct seal *mcp_env_seal(struct mcp_env *m, const struct snapshot *policy);

@@ -1,0 +1,48 @@
+/* grant — see the card. */
+#include "mcp-gateway/grant.h"
+
+struct search {
+    const struct mcp_asker *asker;
+    struct slice tool; /* .ptr NULL: any */
+    bool found;
+};
+
+static bool names_tool(const struct policy_grant *g, struct slice tool)
+{
+    for (size_t i = 0; i < g->tool_count; i++)
+        if (slice_eq(g->tools[i], tool) || slice_eq(g->tools[i], SLICE("*")))
+            return true;
+    return false;
+}
+
+static bool look_at(void *arg, const struct policy_grant *g)
+{
+    struct search *s = arg;
+    const struct policy_task *task = s->asker->task;
+    if (!g->server_id.len || !slice_eq(g->server_id, s->asker->server_id))
+        return true;
+    if (g->task_id.len && !(task && slice_eq(g->task_id, task->o.id)))
+        return true;
+    s->found = s->tool.ptr ? names_tool(g, s->tool) : g->tool_count > 0;
+    return !s->found;
+}
+
+static bool search(const struct mcp_asker *a, struct slice tool)
+{
+    struct search s = {.asker = a, .tool = tool};
+    if (a->who->agent)
+        snapshot_each_grant(a->policy, a->who->agent->o.id, look_at, &s);
+    if (!s.found && a->who->team)
+        snapshot_each_grant(a->policy, a->who->team->o.id, look_at, &s);
+    return s.found;
+}
+
+bool mcp_may_see(const struct mcp_asker *a)
+{
+    return search(a, SLICE_NONE);
+}
+
+bool mcp_may_call(const struct mcp_asker *a, struct slice tool)
+{
+    return tool.len > 0 && search(a, tool);
+}

@@ -1,0 +1,21 @@
+/*
+ * grant — may this principal, on this task, see this server, and call this tool of it?
+ *
+ * One decision for lists and for calls. Deny by default; names are compared exactly, case
+ * included; `*` in a grant is every tool.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/journey/journey.h"
+
+struct mcp_asker {
+    const struct snapshot *policy;
+    const struct principal *who;
+    const struct policy_task *task; /* NULL: none */
+    struct slice server_id;
+};
+
+bool mcp_may_see(const struct mcp_asker *a);
+bool mcp_may_call(const struct mcp_asker *a, struct slice tool);

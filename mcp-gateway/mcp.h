@@ -1,0 +1,23 @@
+/*
+ * mcp — the tool gate: MCP clients over Streamable HTTP, for the revisions 2025-06-18 and
+ * 2025-11-25.
+ *
+ * `/mcp/{server}` is one granted server, every name untouched; `/mcp` is the same where exactly
+ * one is granted. A client session has an upstream session of its own, opened with that client's
+ * capabilities, so nothing one client says reaches another. Granted are tools: a list is cut to
+ * them, a call of any other is unknown. What no grant can name yet (resources, prompts,
+ * completion) is not advertised and answered as an unknown method; logging is, as it only turns
+ * the volume of the client's own session.
+ *
+ * A session lives on the plane that opened it, on all its workers; another plane answers 404.
+ *
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include "common/journey/journey.h"
+
+extern const struct wing mcp_wing;
+
+/* Gives back what the wing keeps per worker. No journey is under way, the client is freed. */
+void mcp_fini(struct journey_env *env);

@@ -1,0 +1,73 @@
+/*
+ * message — one JSON-RPC message as a client sent it, read where it stands.
+ *
+ * MCP 2025-06-18 and 2025-11-25, Base Protocol: a request has a method and an id that is a string
+ * or an integer, a notification a method and no id, a response an id and one of result and error.
+ * Batches are gone since 2025-06-18. Ids are kept as the token they are: 9007199254740993 must
+ * come back as it went.
+ *
+ * Owns     nothing; slices point into the body.
+ * Fails    ERR_INVALID with *fault: not JSON (code -32700) or no message (-32600).
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/base/json_scan.h"
+
+enum mcp_kind { MCP_REQUEST, MCP_NOTIFICATION, MCP_RESPONSE };
+
+enum mcp_method {
+    MCP_OTHER,
+    MCP_INITIALIZE,
+    MCP_PING,
+    MCP_TOOLS_LIST,
+    MCP_TOOLS_CALL,
+    MCP_SET_LEVEL,
+    MCP_INITIALIZED,
+    MCP_CANCELLED,
+    MCP_PROGRESS,
+    MCP_ROOTS_CHANGED,
+};
+
+/* What the gate reads of a message; a row each, so that json_scan refuses its doubles. */
+#define MCP_MESSAGE_MEMBERS(X)                                                                     \
+    X(JSONRPC, "jsonrpc")                                                                          \
+    X(ID, "id")                                                                                    \
+    X(METHOD, "method")                                                                            \
+    X(PARAMS, "params")                                                                            \
+    X(RESULT, "result")                                                                            \
+    X(ERROR, "error")                                                                              \
+    X(NAME, "params.name")                                                                         \
+    X(ARGUMENTS, "params.arguments")                                                               \
+    X(CURSOR, "params.cursor")                                                                     \
+    X(VERSION, "params.protocolVersion")                                                           \
+    X(CAPABILITIES, "params.capabilities")                                                         \
+    X(CLIENT, "params.clientInfo")                                                                 \
+    X(REQUEST_ID, "params.requestId")                                                              \
+    X(META, "params._meta")                                                                        \
+    X(PROGRESS_TOKEN, "params._meta.progressToken")                                                \
+    X(TRACEPARENT, "params._meta.traceparent")
+
+enum mcp_member {
+#define MCP_MEMBER_ENUM(name, path) MCP_AT_##name,
+    MCP_MESSAGE_MEMBERS(MCP_MEMBER_ENUM) MCP_MEMBER_COUNT
+#undef MCP_MEMBER_ENUM
+};
+
+struct mcp_message {
+    enum mcp_kind kind;
+    enum mcp_method method;
+    struct slice text;        /* all of it */
+    struct slice id;          /* raw token; empty for notifications */
+    struct slice method_name; /* as it stands, without quotes; empty for responses */
+    struct json_hit at[MCP_MEMBER_COUNT];
+};
+
+struct mcp_fault {
+    int code;        /* JSON-RPC */
+    struct slice id; /* raw, where one could be read; empty otherwise */
+    char text[192];
+};
+
+MUST_USE enum err mcp_message_read(struct slice body, struct mcp_message *ret,
+                                   struct mcp_fault *fault);

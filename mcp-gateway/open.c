@@ -1,0 +1,244 @@
+/*
+ * open — an upstream session for a client's session: initialize with what that client declared,
+ * then `initialized`.
+ *
+ * One flight: whoever finds the session closed opens it, everybody else looks again every 10 ms.
+ * They may be on other workers, and this is rare (an upstream restarted), so looking is cheaper
+ * than waking each other across threads.
+ */
+#include "common/base/clock.h"
+#include "mcp-gateway/work.h"
+
+#define US_PER_MS 1000
+#define HELLO_ID 1 /* the session's requests go on from it; 0 is nothing to some servers */
+
+static void fail(struct mcp_work *w, enum err why)
+{
+    mcp_leg_drop(&w->leg);
+    mcp_open_leave(w);
+    w->not_opened(w, why);
+}
+
+static void succeed(struct mcp_work *w)
+{
+    mcp_leg_let_go(&w->leg);
+    w->opener = false;
+    w->opened(w);
+}
+
+/* ---- initialized ---- */
+
+static void on_noted(void *arg)
+{
+    struct mcp_work *w = arg;
+    if (w->leg->status >= 300) {
+        mcp_session_lost(w->session, w->passage.generation);
+        fail(w, ERR_PROTOCOL);
+        return;
+    }
+    succeed(w);
+}
+
+static void on_note_piece(void *arg, const struct mcp_piece *p)
+{
+    (void)arg;
+    (void)p;
+}
+
+static void on_note_end(void *arg)
+{
+    (void)arg; /* its head said all there is to know */
+}
+
+static void on_fail(void *arg, enum err why, enum http_call_phase phase)
+{
+    (void)phase;
+    fail(arg, why);
+}
+
+static const struct mcp_leg_events note_events = {
+    .on_head = on_noted, .on_piece = on_note_piece, .on_end = on_note_end, .on_fail = on_fail};
+
+static struct mcp_leg_spec spec_of(const struct mcp_work *w)
+{
+    return (struct mcp_leg_spec){.server = w->server,
+                                 .policy = w->j->policy,
+                                 .method = SLICE("POST"),
+                                 .upstream_id = w->passage.upstream_id,
+                                 .version = w->passage.version,
+                                 .trace_id = w->j->trace.trace_id,
+                                 .span_id = w->j->trace.span_id,
+                                 .silence_ms = LIMIT_MCP_OPEN_MS};
+}
+
+static void send_initialized(struct mcp_work *w)
+{
+    struct mcp_leg_spec spec = spec_of(w);
+    enum err e = ERR_NOMEM;
+    w->leg = mcp_leg_new(w->env);
+    if (w->leg)
+        e = buf_append(&w->leg->message,
+                       SLICE("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"));
+    if (!e)
+        e = mcp_leg_start(&w->leg, &spec, &note_events, w);
+    if (e) {
+        mcp_session_lost(w->session, w->passage.generation);
+        fail(w, e);
+    }
+}
+
+/* ---- initialize ---- */
+
+/* What servers over Streamable HTTP have ever spoken with a handshake. */
+static bool is_legacy(struct slice version)
+{
+    return mcp_revision_find(version) != SIZE_MAX || slice_eq(version, SLICE("2025-03-26")) ||
+           slice_eq(version, SLICE("2024-11-05"));
+}
+
+static enum err note_opening(struct mcp_work *w, const struct mcp_answer *a)
+{
+    char room[32];
+    struct slice version;
+    if (a->version.raw.len > sizeof(room) ||
+        json_scan_text(&a->version, room, sizeof(room), &version) || !is_legacy(version))
+        return ERR_PROTOCOL;
+    enum err e = mcp_session_opened(w->session, w->server, slice_str(w->leg->upstream_id), version);
+    enum mcp_session_state state;
+    if (!e)
+        e = mcp_session_enter(w->session, w->server->o.revision, w->j->arena, &state, &w->passage);
+    return e ? e : state == MCP_OPEN ? ERR_OK : ERR_CLOSED;
+}
+
+/* The client's own initialize goes on with the answer; it will say `initialized` itself. */
+static void take_answer(struct mcp_work *w, const struct mcp_answer *a)
+{
+    bool for_client = w->message.method == MCP_INITIALIZE;
+    enum err e = a->kind == MCP_ANSWER_RESULT ? note_opening(w, a) : ERR_DENIED;
+    if (!e && for_client) {
+        w->hello_answer = arena_copy(w->j->arena, a->text);
+        e = w->hello_answer.ptr ? ERR_OK : ERR_NOMEM;
+    }
+    if (e) {
+        fail(w, e);
+        return;
+    }
+    if (for_client) {
+        succeed(w);
+        return;
+    }
+    mcp_leg_let_go(&w->leg);
+    send_initialized(w);
+}
+
+static void on_head(void *arg)
+{
+    struct mcp_work *w = arg;
+    if (w->leg->status != 200)
+        fail(w, ERR_DENIED);
+    else if (!w->leg->is_json && !w->leg->is_stream)
+        fail(w, ERR_PROTOCOL);
+}
+
+static void on_piece(void *arg, const struct mcp_piece *p)
+{
+    struct mcp_work *w = arg;
+    struct mcp_answer a;
+    if (!p->message.ptr)
+        return;
+    if (mcp_answer_read(p->message, &a))
+        fail(w, ERR_PROTOCOL);
+    else if (mcp_answer_is_to(&a, HELLO_ID))
+        take_answer(w, &a);
+}
+
+static void on_end(void *arg)
+{
+    fail(arg, ERR_PROTOCOL); /* it ended, and nothing in it was the answer */
+}
+
+static const struct mcp_leg_events hello_events = {
+    .on_head = on_head, .on_piece = on_piece, .on_end = on_end, .on_fail = on_fail};
+
+static void send_initialize(struct mcp_work *w)
+{
+    w->passage = (struct mcp_passage){0};
+    struct mcp_leg_spec spec = spec_of(w);
+    struct slice hello = slice_of(w->session->hello, w->session->hello_len);
+    enum err e = ERR_NOMEM;
+    w->opener = true;
+    w->leg = mcp_leg_new(w->env);
+    if (w->leg)
+        e = buf_printf(&w->leg->message,
+                       "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"initialize\",\"params\":%.*s}",
+                       HELLO_ID, SLICE_ARG(hello));
+    if (!e)
+        e = mcp_leg_start(&w->leg, &spec, &hello_events, w);
+    if (e)
+        fail(w, e);
+}
+
+/* ---- whose turn it is ---- */
+
+static void try_open(struct mcp_work *w)
+{
+    enum mcp_session_state state;
+    enum err e =
+        mcp_session_enter(w->session, w->server->o.revision, w->j->arena, &state, &w->passage);
+    if (e)
+        fail(w, e);
+    else if (state == MCP_OPEN)
+        w->opened(w);
+    else if (state == MCP_CLOSED)
+        send_initialize(w);
+    else if (clock_mono_us() > w->look_until_us)
+        fail(w, ERR_TIMEOUT);
+    else
+        timer_start(&w->look, LIMIT_MCP_REOPEN_LOOK_MS);
+}
+
+static void on_look(struct timer *t)
+{
+    try_open(CONTAINER_OF(t, struct mcp_work, look));
+}
+
+void mcp_open(struct mcp_work *w)
+{
+    if (!w->look.loop)
+        timer_init(&w->look, w->j->env->loop, on_look);
+    w->look_until_us = clock_mono_us() + LIMIT_MCP_OPEN_MS * (uint64_t)US_PER_MS;
+    try_open(w);
+}
+
+void mcp_open_leave(struct mcp_work *w)
+{
+    if (w->look.loop)
+        timer_cancel(&w->look);
+    if (w->opener)
+        mcp_session_give_up(w->session);
+    w->opener = false;
+}
+
+/* ---- and its end ---- */
+
+void mcp_close_upstream(struct mcp_env *env, const struct snapshot *policy,
+                        struct mcp_session *session, struct arena *a)
+{
+    struct mcp_passage p;
+    if (!mcp_session_end(session, a, &p))
+        return;
+    const struct policy_server *server =
+        snapshot_server_named(policy, slice_str(session->org_id), slice_str(session->server_name));
+    /* Another revision may be another host, which this session is no business of. */
+    if (!server || server->o.revision != p.server_revision)
+        return;
+    const struct mcp_leg_spec spec = {.server = server,
+                                      .policy = policy,
+                                      .method = SLICE("DELETE"),
+                                      .upstream_id = p.upstream_id,
+                                      .version = p.version,
+                                      .silence_ms = LIMIT_MCP_OPEN_MS};
+    struct mcp_leg *leg = mcp_leg_new(env);
+    if (!leg || mcp_leg_start(&leg, &spec, NULL, NULL))
+        log_warn(NULL, "mcp_session_left_open", "server=%.*s", SLICE_ARG(server->o.name));
+}
