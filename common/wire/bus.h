@@ -35,7 +35,8 @@ struct bus_plane_config {
 MUST_USE enum err bus_plane_open(const struct bus_plane_config *c, struct loop *l,
                                  const struct bus_plane_events *events, void *arg,
                                  struct bus_plane **ret);
-/* done comes once on the loop's thread; reply lent. Many requests may be under way. */
+/* done comes once on the loop's thread; reply lent. Many requests may be under way (LIMIT_BUS_PENDING,
+ * then ERR_EXHAUSTED), and the hub may run those in any order. */
 MUST_USE enum err bus_plane_request(struct bus_plane *b, struct slice message, unsigned timeout_ms,
                                     void (*done)(void *arg, enum err e, struct slice reply),
                                     void *arg);
@@ -57,7 +58,9 @@ struct bus_hub_config {
 
 MUST_USE enum err bus_hub_open(const struct bus_hub_config *c, struct bus_hub **ret);
 MUST_USE enum err bus_hub_publish(struct bus_hub *h, struct slice pool, struct slice message);
-void     bus_hub_cut(struct bus_hub *h, struct slice plane_id); /* a removed plane */
+/* A removed plane: nothing it has sent and nobody has begun is run any more, and what was answered
+ * is forgotten. Returns when its connections are gone, some 20 ms; not from inside admit. */
+void     bus_hub_cut(struct bus_hub *h, struct slice plane_id);
 /* Does its request leg stand now? Does not block. */
 bool     bus_hub_is_connected(struct bus_hub *h, struct slice plane_id);
 uint16_t bus_hub_push_port(const struct bus_hub *h);

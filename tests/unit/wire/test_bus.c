@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -455,6 +456,44 @@ static void a_lost_connection_comes_back_and_says_so(void **state)
     plane_close(p);
 }
 
+/* Breaks every connection at that port, as a network does: neither end is told before. */
+static unsigned break_connections(uint16_t port)
+{
+    unsigned broken = 0;
+    for (int fd = 3; fd < 1024; fd++) {
+        union sockaddr_any near, far;
+        socklen_t near_len = sizeof(near), far_len = sizeof(far);
+        if (getsockname(fd, &near.sa, &near_len) || getpeername(fd, &far.sa, &far_len) ||
+            near.sa.sa_family != AF_INET || ntohs(near.in.sin_port) != port)
+            continue;
+        broken += shutdown(fd, SHUT_RDWR) == 0;
+    }
+    return broken;
+}
+
+static void a_request_over_a_lost_connection_is_run_once_and_answered(void **state)
+{
+    struct control *c = *state;
+    struct plane *p = plane_open(c, "east-1");
+    uint16_t port = bus_hub_request_port(c->hub);
+    for (unsigned round = 1; round <= 10; round++) {
+        struct ask a;
+        char wanted[16];
+        atomic_store(&c->slow_ms, 10 * round); /* lost while it runs, and while the answer goes */
+        ask_start(&a, p, SLICE("count"), 20000);
+        assert_true(reaches(&c->ran, round));
+        usleep(40 * 1000);
+        assert_true(break_connections(port) > 0);
+        assert_true(kit_until(is_over, &a, WAIT_MS));
+        assert_int_equal(atomic_load(&p->last_error), ERR_OK);
+        snprintf(wanted, sizeof(wanted), "%u", round); /* a second run would say more */
+        assert_true(slice_eq(buf_slice(&p->last_answer), slice_str(wanted)));
+        assert_int_equal(atomic_load(&c->ran), round);
+    }
+    assert_int_equal(atomic_load(&p->failures), 0);
+    plane_close(p);
+}
+
 static void a_hub_that_starts_again_is_found_again(void **state)
 {
     struct control *c = *state;
@@ -560,6 +599,7 @@ int main(void)
         BUS_TEST(a_request_that_nobody_answers_in_time_ends_once),
         BUS_TEST(planes_of_two_pools_hear_only_their_own),
         BUS_TEST(a_lost_connection_comes_back_and_says_so),
+        BUS_TEST(a_request_over_a_lost_connection_is_run_once_and_answered),
         BUS_TEST(a_hub_that_starts_again_is_found_again),
         BUS_TEST(a_plane_that_is_removed_is_cut_and_stays_out),
         BUS_TEST(a_plane_that_moves_to_another_pool_hears_that_one),
