@@ -241,31 +241,37 @@ stage_commands() {
 }
 
 # Each script gets the build, a folder and a hundred ports for an installation of its own.
+# Each play is a folder with `run BUILD_DIR SCRATCH PORT_BASE`, and a program of its name where it
+# has one in C.
 stage_chaos() {
+    local play name targets="$BUILD_PROGRAMS $BUILD_DEMO"
+    for play in $1; do # a pattern
+        name=$(basename "$(dirname "$play")")
+        if [ -e "$(dirname "$play")/$name.c" ]; then targets+=" $name"; fi
+    done
     # shellcheck disable=SC2086
-    build release $BUILD_PROGRAMS $BUILD_DEMO channel_kill
-    (cd "$gh_root/tests/e2e" && e2e_packages)
-    local script name
-    for script in $1; do # a pattern
-        name=${script%/run}
+    build release $targets
+    e2e_packages
+    for play in $1; do
+        name=$(basename "$(dirname "$play")")
         test_ports
-        counted "$script" "$(build_folder release)" "$gh_scratch/${name##*/}" "$gh_base"
-        test_sweep
+        mkdir -p "$gh_scratch/chaos/$name"
+        counted "$play" "$(build_folder release)" "$gh_scratch/chaos/$name" "$gh_base"
     done
 }
 
 # What the packages of npm need: Node 22 (package `node`), since Debian's is 18.
-e2e_packages() {
-    local stamp
+e2e_packages() (
+    cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
     stamp=$(cat package.json package-lock.json | sha256sum)
     if [ "$(cat node_modules/.gatehouse 2>/dev/null)" = "$stamp" ]; then return 0; fi
     npm ci --no-audit --no-fund --loglevel=error
     printf '%s\n' "$stamp" >node_modules/.gatehouse
-}
+)
 
 stage_e2e() {
-    cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
     e2e_packages
+    cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
     test_ports
     export GATEHOUSE_HOME=$gh_scratch/e2e GATEHOUSE_PORT_BASE=$gh_base
     "$gh_root/gatehouse" up --dataplanes 3
