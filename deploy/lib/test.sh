@@ -274,7 +274,7 @@ stage_e2e() {
     cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
     test_ports
     export GATEHOUSE_HOME=$gh_scratch/e2e GATEHOUSE_PORT_BASE=$gh_base
-    "$gh_root/gatehouse" up --dataplanes 3
+    "$gh_root/gatehouse" up --dataplanes 3 || exit
     set -a
     # shellcheck disable=SC1091
     . "$GATEHOUSE_HOME/gatehouse.env"
