@@ -45,3 +45,7 @@ size_t headers_refusal(struct journey *j, struct http_header *out, size_t max,
 /* The journey as journal records. */
 MUST_USE enum err record_open(struct journey *j);
 void record_close(struct journey *j, unsigned status);
+/* The packed forms, lent until the scratch of the env is used again; SLICE_NONE: no memory.
+ * brief: what a short journal must still hold. */
+struct slice record_pack_opened(struct journey *j);
+struct slice record_pack_closed(struct journey *j, unsigned status, bool brief);

@@ -149,12 +149,30 @@ static void write_pad(struct journal *j, size_t pad)
     memcpy(j->ring + head % j->page->ring_size, &h, pad < sizeof(h) ? pad : sizeof(h));
 }
 
+/* A record as its writer has it: a message, or packed already. */
+struct content {
+    const Gatehouse__JournalRecord *message; /* NULL: packed */
+    struct slice packed;
+};
+
+static size_t length_of(const struct content *c)
+{
+    return c->message ? gatehouse__journal_record__get_packed_size(c->message) : c->packed.len;
+}
+
+static void pack(const struct content *c, char *to)
+{
+    if (c->message)
+        gatehouse__journal_record__pack(c->message, (uint8_t *)to);
+    else
+        memcpy(to, c->packed.ptr, c->packed.len);
+}
+
 /* Writes the record at `at`; it does not count until publish moves head. */
-static void write_record(struct journal *j, uint64_t at, const Gatehouse__JournalRecord *record,
-                         size_t len)
+static void write_record(struct journal *j, uint64_t at, const struct content *record, size_t len)
 {
     char *to = j->ring + at % j->page->ring_size;
-    gatehouse__journal_record__pack(record, (uint8_t *)to + sizeof(struct journal_head));
+    pack(record, to + sizeof(struct journal_head));
     struct journal_head h = {
         .len = (uint32_t)len,
         .sequence = atomic_load_explicit(&j->page->sequence, memory_order_relaxed) + 1};
@@ -169,10 +187,10 @@ static void publish(struct journal *j, uint64_t at, size_t len)
 }
 
 /* Only bytes that were promised, or are free, may be used. */
-static enum err append(struct journal *j, const Gatehouse__JournalRecord *record, size_t promised,
+static enum err append(struct journal *j, const struct content *record, size_t promised,
                        struct journal_slot *slot)
 {
-    size_t len = gatehouse__journal_record__get_packed_size(record);
+    size_t len = length_of(record);
     if (len > JOURNAL_RECORD_MAX)
         return ERR_TOO_BIG;
     size_t pad;
@@ -195,10 +213,10 @@ static enum err append(struct journal *j, const Gatehouse__JournalRecord *record
 /* Twice the closing room: a pad may be needed to keep the record in one piece. */
 #define PROMISE (2 * JOURNAL_CLOSE_ROOM)
 
-enum err journal_open_call(struct journal *j, const void *record, struct journal_entry *ret)
+static enum err open_call(struct journal *j, const struct content *record,
+                          struct journal_entry *ret)
 {
-    const Gatehouse__JournalRecord *m = record;
-    size_t len = gatehouse__journal_record__get_packed_size(m);
+    size_t len = length_of(record);
     if (len > sizeof(j->slots[0].record))
         return ERR_TOO_BIG;
     if (j->free_count == 0 || room_left(j) < PROMISE)
@@ -206,13 +224,31 @@ enum err journal_open_call(struct journal *j, const void *record, struct journal
     uint32_t index = j->free_slots[--j->free_count];
     struct journal_slot *slot = &j->slots[index];
     slot->len = (uint32_t)len;
-    gatehouse__journal_record__pack(m, (uint8_t *)slot->record);
+    pack(record, slot->record);
     atomic_store_explicit(&slot->state, SLOT_OPEN, memory_order_release);
     j->taken += PROMISE;
     *ret = (struct journal_entry){.opened_at = index, .room = PROMISE, .taken = true};
-    if (m->call_id.len == JOURNAL_CALL_ID)
-        memcpy(ret->call_id, m->call_id.data, JOURNAL_CALL_ID);
     return ERR_OK;
+}
+
+enum err journal_open_call(struct journal *j, const void *record, struct journal_entry *ret)
+{
+    const struct content c = {.message = record};
+    enum err e = open_call(j, &c, ret);
+    if (!e && c.message->call_id.len == JOURNAL_CALL_ID)
+        memcpy(ret->call_id, c.message->call_id.data, JOURNAL_CALL_ID);
+    return e;
+}
+
+enum err journal_open_packed(struct journal *j, struct slice record,
+                             const uint8_t call_id[static JOURNAL_CALL_ID],
+                             struct journal_entry *ret)
+{
+    const struct content c = {.packed = record};
+    enum err e = open_call(j, &c, ret);
+    if (!e)
+        memcpy(ret->call_id, call_id, JOURNAL_CALL_ID);
+    return e;
 }
 
 /* What must not be lost is the money: who, what, how much. */
@@ -229,24 +265,56 @@ static enum err append_short(struct journal *j, const Gatehouse__JournalRecord *
         span.external_id = NULL;
         brief.span = &span;
     }
-    return append(j, &brief, promised, slot);
+    return append(j, &(struct content){.message = &brief}, promised, slot);
+}
+
+static struct journal_slot *slot_of(struct journal *j, const struct journal_entry *entry)
+{
+    return entry->taken ? &j->slots[entry->opened_at] : NULL;
+}
+
+/* The record is in the ring: room and slot are free again. */
+static void let_go(struct journal *j, struct journal_entry *entry)
+{
+    struct journal_slot *slot = slot_of(j, entry);
+    if (slot) {
+        j->taken -= entry->room;
+        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
+        j->free_slots[j->free_count++] = (uint32_t)entry->opened_at;
+    }
+    *entry = (struct journal_entry){0};
+}
+
+void journal_forget(struct journal *j, struct journal_entry *entry)
+{
+    if (entry->taken)
+        j->taken -= entry->room; /* the slot stays open: the next start counts it as lost */
+    else
+        atomic_fetch_add_explicit(&j->page->dropped, 1, memory_order_relaxed);
+    *entry = (struct journal_entry){0};
+}
+
+enum err journal_close_packed(struct journal *j, struct slice record, struct journal_entry *entry)
+{
+    const struct content c = {.packed = record};
+    enum err e = append(j, &c, entry->taken ? entry->room : 0, slot_of(j, entry));
+    if (!e)
+        let_go(j, entry);
+    return e;
 }
 
 enum err journal_close_call(struct journal *j, const void *record, struct journal_entry *entry)
 {
-    struct journal_slot *slot = entry->taken ? &j->slots[entry->opened_at] : NULL;
+    const struct content c = {.message = record};
+    struct journal_slot *slot = slot_of(j, entry);
     size_t promised = entry->taken ? entry->room : 0;
-    enum err e = append(j, record, promised, slot);
+    enum err e = append(j, &c, promised, slot);
     if (e != ERR_OK && slot)
         e = append_short(j, record, promised, slot);
-    j->taken -= promised;
-    if (e == ERR_OK && slot) {
-        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
-        j->free_slots[j->free_count++] = (uint32_t)entry->opened_at;
-    } else if (e != ERR_OK && !slot) {
-        atomic_fetch_add_explicit(&j->page->dropped, 1, memory_order_relaxed);
-    } /* an opened call that could not be closed stays open: the next start counts it as lost */
-    *entry = (struct journal_entry){0};
+    if (e == ERR_OK)
+        let_go(j, entry);
+    else
+        journal_forget(j, entry);
     return e;
 }
 
@@ -356,7 +424,7 @@ static enum err close_as_lost(struct journal *j, struct journal_slot *slot)
         m->span->cost_known = true;
         m->span->cost_nano = charge_sum(m);
     }
-    enum err e = append(j, m, PROMISE, slot);
+    enum err e = append(j, &(struct content){.message = m}, PROMISE, slot);
     m->span->usage_source = source;
     m->span->status = status;
     m->span->code = code;

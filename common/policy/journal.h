@@ -34,3 +34,14 @@ MUST_USE enum err journal_open_call(struct journal *j, const void *record,
  * room is short. Consumes the entry. */
 MUST_USE enum err journal_close_call(struct journal *j, const void *record,
                                      struct journal_entry *entry);
+
+/* The same for records that the caller packed itself (a JournalRecord's wire form). A close that
+ * fails leaves the entry as it was: try a shorter record, or forget it. */
+MUST_USE enum err journal_open_packed(struct journal *j, struct slice record,
+                                      const uint8_t call_id[static JOURNAL_CALL_ID],
+                                      struct journal_entry *ret);
+MUST_USE enum err journal_close_packed(struct journal *j, struct slice record,
+                                       struct journal_entry *entry);
+/* Gives up closing: a free call counts as dropped, an opened one stays open and is closed as lost
+ * by the next start. Consumes the entry. */
+void journal_forget(struct journal *j, struct journal_entry *entry);
