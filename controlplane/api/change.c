@@ -55,6 +55,23 @@ static enum err answered(struct change *x, enum err e)
     return e == ERR_OK ? ERR_CANCELLED : e;
 }
 
+/* The headers that went with a kept answer follow from it. */
+static void repeat_headers(struct change *x)
+{
+    struct call *c = x->c;
+    JSON_AUTO json_t *kept = NULL;
+    struct json_problem problem;
+    if (json_read(buf_slice(&c->answer), &kept, &problem) != ERR_OK)
+        return;
+    int64_t revision = json_integer_value(json_object_get(kept, "revision"));
+    call_header(c, "idempotent-replay", "true");
+    call_header(c, "etag", "\"%lld\"", (long long)revision);
+    if (c->status == 201)
+        call_header(c, "location", "/admin/v1/%s/%.*s", x->n->plural,
+                    SLICE_ARG(json_text(kept, "id")));
+    c->version = x->w.version - 1; /* the newest there is, and so one that contains it */
+}
+
 static enum err answer_again(struct change *x)
 {
     struct call *c = x->c;
@@ -70,7 +87,7 @@ static enum err answer_again(struct change *x)
     if (e != ERR_OK)
         return e;
     c->status = status;
-    call_header(c, "idempotent-replay", "true");
+    repeat_headers(x);
     return answered(x, ERR_OK);
 }
 

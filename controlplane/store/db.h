@@ -44,6 +44,9 @@ void db_conn_close(struct db_conn **conn); /* NULL inside is fine */
 bool db_conn_alive(const struct db_conn *c);
 int db_conn_socket(const struct db_conn *c); /* -1 when lost */
 
+/* who a URL signs in as; "" where it leaves that to the environment */
+void db_url_role(const char *url, char *out, size_t cap);
+
 enum db_type { DB_NULL_TYPE, DB_TEXT_TYPE, DB_INT_TYPE, DB_BOOL_TYPE, DB_BYTES_TYPE, DB_TIME_TYPE };
 
 struct db_param {

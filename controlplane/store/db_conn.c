@@ -74,6 +74,16 @@ void db_conn_close(struct db_conn **conn)
     mem_free(c);
 }
 
+void db_url_role(const char *url, char *out, size_t cap)
+{
+    *out = '\0';
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+        if (strcmp(o->keyword, "user") == 0 && o->val != NULL)
+            snprintf(out, cap, "%s", o->val);
+    PQconninfoFree(options);
+}
+
 bool db_conn_alive(const struct db_conn *c)
 {
     return PQstatus(c->pg) == CONNECTION_OK;

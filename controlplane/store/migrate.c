@@ -4,7 +4,6 @@
 #include "controlplane/store/migrate.h"
 
 #include <dirent.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,17 +47,6 @@ static enum err read_file(const char *folder, const char *name, struct buf *out)
         e = ERR_IO;
     fclose(f);
     return e == ERR_OK ? buf_append(out, slice_of("", 1)) : e;
-}
-
-/* who the run URL signs in as; "" where it leaves that to libpq */
-static void role_of(const char *url, char *out, size_t cap)
-{
-    *out = '\0';
-    PQconninfoOption *options = PQconninfoParse(url, NULL);
-    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
-        if (strcmp(o->keyword, "user") == 0 && o->val != NULL)
-            snprintf(out, cap, "%s", o->val);
-    PQconninfoFree(options);
 }
 
 /* ERR_NOT_FOUND: not applied yet */
@@ -166,7 +154,7 @@ enum err migrate_run(const char *owner_url, const char *run_url, const char *fol
 {
     struct db_conn *c = NULL;
     char run_role[64];
-    role_of(run_url, run_role, sizeof(run_role));
+    db_url_role(run_url, run_role, sizeof(run_role));
     enum err e = db_conn_open(owner_url, &c);
     if (e != ERR_OK)
         return e;

@@ -481,6 +481,8 @@ test('a repeated POST with the same Idempotency-Key does nothing twice', async (
   assert.equal(again.status, 201);
   assert.equal(again.text, first.text);
   assert.equal(again.headers.get('idempotent-replay'), 'true');
+  for (const name of ['etag', 'location']) assert.equal(again.headers.get(name), first.headers.get(name));
+  assert.ok(Number(again.headers.get('x-gatehouse-version')) >= Number(first.headers.get('x-gatehouse-version')));
   const other = await call('POST', '/admin/v1/keys', { ...body, name: 'twice' }, headers);
   assertProblem(other, 422, 'idempotency_key_reused');
   const [a, b] = await Promise.all([0, 1].map(() => call('POST', '/admin/v1/tasks', { name: named('race') },
