@@ -64,6 +64,12 @@ static void on_connection(void *arg, int fd, const union sockaddr_any *peer)
         log_warn(&door_log, "connection_refused", "limit=%d", CONNECTIONS);
 }
 
+static void on_count(void *arg, size_t connections)
+{
+    struct door *d = arg;
+    metric_put(d->house.app->metrics, API_METRIC_CONNECTIONS, 0, (int64_t)connections);
+}
+
 static enum err start_gate(struct door *d, const struct door_config *config)
 {
     struct gate_config c = {
@@ -71,6 +77,7 @@ static enum err start_gate(struct door *d, const struct door_config *config)
         .key_file = config->key_file,
         .connections_max = CONNECTIONS,
         .serve = on_connection,
+        .on_count = on_count,
         .arg = d,
     };
     enum err e = address_parse(slice_str(config->listen), &c.at);

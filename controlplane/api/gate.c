@@ -20,17 +20,24 @@ struct gate {
     struct gate_link_house house;
     struct list links;
     size_t count, max;
+    void (*on_count)(void *arg, size_t connections);
     _Atomic size_t shown; /* count, for other threads */
     pthread_t thread;
     bool running;
 };
 
+static void set_count(struct gate *g, size_t count)
+{
+    g->count = count;
+    g->shown = count;
+    g->on_count(g->house.arg, count);
+}
+
 static void on_gone(void *arg, struct gate_link *l)
 {
     struct gate *g = arg;
     list_remove(&l->node);
-    g->count--;
-    g->shown = g->count;
+    set_count(g, g->count - 1);
 }
 
 static void on_accept(void *arg, int fd)
@@ -44,8 +51,7 @@ static void on_accept(void *arg, int fd)
     if (gate_link_new(&g->house, fd, &l) != ERR_OK)
         return;
     list_push(&g->links, &l->node);
-    g->count++;
-    g->shown = g->count;
+    set_count(g, g->count + 1);
 }
 
 /* Listeners share their port between workers (SO_REUSEPORT), so a second control plane would
@@ -86,6 +92,7 @@ enum err gate_start(const struct gate_config *c, struct gate **ret)
         return ERR_NOMEM;
     list_init(&g->links);
     g->max = c->connections_max;
+    g->on_count = c->on_count;
     enum err e = check_free(&c->at);
     if (e == ERR_OK)
         e = open_tls(g, c);
@@ -139,8 +146,7 @@ static void cut_all(struct gate *g)
         list_remove(&l->node);
         gate_link_free(l);
     }
-    g->count = 0;
-    g->shown = 0;
+    set_count(g, 0);
 }
 
 static void stop(void *arg)

@@ -24,6 +24,7 @@ struct gate_config {
     /* A new connection from `peer` is to be served on fd, which is taken in any case. Called on
      * the gate's thread. */
     void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
+    void (*on_count)(void *arg, size_t connections); /* it changed; on the gate's thread */
     void *arg;
 };
 

@@ -704,6 +704,39 @@ test('many waiters do not starve the others', async () => {
   for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 201);
 });
 
+async function openConnections() {
+  const metrics = await call('GET', '/metrics', undefined, { authorization: null });
+  return Number(metrics.text.match(/^gatehouse_admin_connections (\d+)$/m)[1]);
+}
+
+test('clients that hang up at any moment leave nothing behind', { skip: base.startsWith('https') }, async () => {
+  const url = new URL(base);
+  const body = JSON.stringify({ name: 'x', bogus: 1 });
+  const whole = `POST /admin/v1/tasks HTTP/1.1\r\nHost: ${authority}\r\nAuthorization: Bearer ${token}\r\n` +
+    `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const before = await openConnections();
+  // one for each byte the request can be cut at; every third waits for a moment first
+  const cuts = Array.from({ length: whole.length + 1 }, (_, at) => new Promise((resolve) => {
+    const socket = connect(Number(url.port), url.hostname, () => {
+      socket.write(whole.slice(0, at));
+      if (at % 3 === 0) setTimeout(() => socket.resetAndDestroy(), 5);
+      else if (at % 3 === 1) socket.destroy();
+      else socket.end();
+    });
+    socket.on('error', () => {});
+    socket.on('data', () => {});
+    socket.on('close', resolve);
+  }));
+  await Promise.all(cuts);
+  let left = Infinity;
+  for (let i = 0; i < 50 && left > before + 2; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    left = await openConnections();
+  }
+  assert.ok(left <= before + 2, `${left} connections, ${before} before`);
+  assert.equal((await call('GET', '/readyz', undefined, { authorization: null })).status, 200);
+});
+
 // Last, since it makes this address wait.
 test('ten failed sign-ins a minute, then waits that grow; who is signed in goes on', async () => {
   const wrong = { authorization: 'Bearer gha-guess' };
