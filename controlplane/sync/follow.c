@@ -43,10 +43,15 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
     enum err e = rollout_put(f->config.rollout, &row, &cut);
     if (e == ERR_OK && cut)
         f->config.on_removed(f->config.arg, slice_str(row.id));
+    if (e == ERR_TOO_BIG) { /* it may not come in; those that are here must still be told */
+        log_error(&follow_log, "too_many_planes", "refused=%s", row.name);
+        e = ERR_OK;
+    }
     return e;
 }
 
-/* Pools of different orgs may share a name; planes are told by the pool's id. */
+/* Of the removed ones only the latest: whoever is not in the list is not let in anyway.
+ * Pools of different orgs may share a name; planes are told by the pool's id. */
 static enum err look_at_planes(struct follow *f, struct tx *tx)
 {
     DB_AUTO struct db_result *r = NULL;
@@ -54,7 +59,9 @@ static enum err look_at_planes(struct follow *f, struct tx *tx)
                           "select d.id, d.org_id, d.name, d.pool_id, d.deleted_at is not null,"
                           " s.lineage, s.applied_version, s.last_heard_at, p.name from dataplanes d"
                           " join pools p on p.id = d.pool_id"
-                          " left join dataplane_state s on s.dataplane_id = d.id",
+                          " left join dataplane_state s on s.dataplane_id = d.id"
+                          " where d.deleted_at is null or d.deleted_at > now() - interval '1 day'"
+                          " order by d.deleted_at is null, d.created_at",
                           DB_NO_PARAMS, &r);
     for (size_t i = 0; i < db_rows(r) && e == ERR_OK; i++)
         e = put_plane(f, r, i);

@@ -75,24 +75,40 @@ static bool room(struct rollout *r)
     return true;
 }
 
-static enum err add(struct rollout *r, const struct rollout_plane *row)
+/* A place for another plane: a new one, or that of a plane that was removed. */
+static enum err get_place(struct rollout *r, struct rollout_plane **ret)
 {
+    for (size_t i = 0; r->count >= LIMIT_DATAPLANES && i < r->count; i++) {
+        if (!r->planes[i]->removed)
+            continue;
+        map_remove(r->by_id, slice_str(r->planes[i]->id));
+        *ret = r->planes[i];
+        return ERR_OK;
+    }
     if (r->count >= LIMIT_DATAPLANES)
         return ERR_TOO_BIG;
-    struct rollout_plane *p = mem_alloc(sizeof(*p));
-    if (!p || !room(r)) {
-        mem_free(p);
+    struct rollout_plane *p = room(r) ? mem_zalloc(sizeof(*p)) : NULL;
+    if (!p)
         return ERR_NOMEM;
-    }
-    *p = *row;
-    p->stirred = false;
-    enum err e = map_put(r->by_id, slice_str(p->id), p, NULL);
-    if (e != ERR_OK) {
-        mem_free(p);
-        return e;
-    }
+    p->removed = true; /* until it is somebody's */
     r->planes[r->count++] = p;
+    *ret = p;
     return ERR_OK;
+}
+
+static enum err add(struct rollout *r, const struct rollout_plane *row)
+{
+    struct rollout_plane *p = NULL;
+    enum err e = get_place(r, &p);
+    if (e != ERR_OK)
+        return e;
+    memcpy(p->id, row->id, sizeof(p->id));
+    e = map_put(r->by_id, slice_str(p->id), p, NULL);
+    if (e == ERR_OK) {
+        *p = *row;
+        p->stirred = false;
+    }
+    return e;
 }
 
 enum err rollout_put(struct rollout *r, const struct rollout_plane *row, bool *ret_cut)

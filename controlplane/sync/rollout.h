@@ -9,7 +9,7 @@
  * connections come and go. One that is not connected is waited for by nobody.
  *
  * Owns     its rows.
- * Fails    ERR_TOO_BIG above LIMIT_DATAPLANES, ERR_NOMEM.
+ * Fails    ERR_TOO_BIG above LIMIT_DATAPLANES that are not removed, ERR_NOMEM.
  * Threads  any; nothing here blocks but rollout_wait.
  */
 #pragma once

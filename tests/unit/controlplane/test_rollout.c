@@ -1,0 +1,99 @@
+/*
+ * rollout — the register of planes: who may come in, and room for new ones where old ones left.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/limits.h"
+#include "controlplane/sync/rollout.h"
+
+static enum err put(struct rollout *r, unsigned n, bool removed, bool *cut)
+{
+    struct rollout_plane p = {.removed = removed, .pool = "pool_1", .org = "org_1"};
+    snprintf(p.id, sizeof(p.id), "dp_%u", n);
+    snprintf(p.name, sizeof(p.name), "plane-%u", n);
+    return rollout_put(r, &p, cut);
+}
+
+static void only_planes_that_are_known_and_not_removed_come_in(void **state)
+{
+    (void)state;
+    struct rollout *r = rollout_new();
+    char pool[ROLLOUT_POOL_MAX];
+    bool cut;
+    assert_false(rollout_admit(r, SLICE("dp_1"), pool));
+    assert_int_equal(put(r, 1, false, &cut), ERR_OK);
+    assert_false(cut);
+    assert_true(rollout_admit(r, SLICE("dp_1"), pool));
+    assert_string_equal(pool, "pool_1");
+    assert_int_equal(put(r, 1, true, &cut), ERR_OK);
+    assert_true(cut);
+    assert_int_equal(put(r, 1, true, &cut), ERR_OK);
+    assert_false(cut); /* once */
+    assert_false(rollout_admit(r, SLICE("dp_1"), pool));
+    rollout_free(r);
+}
+
+static void a_full_register_takes_new_planes_in_the_place_of_removed_ones(void **state)
+{
+    (void)state;
+    struct rollout *r = rollout_new();
+    char pool[ROLLOUT_POOL_MAX];
+    bool cut;
+    for (unsigned i = 0; i < LIMIT_DATAPLANES; i++)
+        assert_int_equal(put(r, i, false, &cut), ERR_OK);
+    assert_int_equal(put(r, LIMIT_DATAPLANES, false, &cut), ERR_TOO_BIG);
+    assert_int_equal(put(r, 7, true, &cut), ERR_OK);
+    assert_int_equal(put(r, LIMIT_DATAPLANES, false, &cut), ERR_OK);
+    assert_true(rollout_admit(r, SLICE("dp_4096"), pool));
+    assert_false(rollout_admit(r, SLICE("dp_7"), pool));
+    assert_true(rollout_admit(r, SLICE("dp_8"), pool));
+    rollout_free(r);
+}
+
+static void each_pool_is_told_once(void **state)
+{
+    (void)state;
+    struct rollout *r = rollout_new();
+    char pool[ROLLOUT_POOL_MAX];
+    bool cut;
+    size_t at = 0;
+    assert_false(rollout_each_pool(r, &at, pool));
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(put(r, i, i == 0, &cut), ERR_OK);
+    at = 0;
+    assert_true(rollout_each_pool(r, &at, pool));
+    assert_string_equal(pool, "pool_1");
+    assert_false(rollout_each_pool(r, &at, pool));
+    rollout_free(r);
+}
+
+static void nobody_connected_is_waited_for_by_nobody(void **state)
+{
+    (void)state;
+    struct rollout *r = rollout_new();
+    struct buf behind;
+    bool cut;
+    buf_init(&behind, 256);
+    assert_int_equal(put(r, 1, false, &cut), ERR_OK);
+    rollout_newest(r, "line_1", 9);
+    assert_int_equal(rollout_wait(r, 9, 5000, &behind), ERR_OK);
+    assert_int_equal(behind.len, 0);
+    buf_fini(&behind);
+    rollout_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_planes_that_are_known_and_not_removed_come_in),
+        cmocka_unit_test(a_full_register_takes_new_planes_in_the_place_of_removed_ones),
+        cmocka_unit_test(each_pool_is_told_once),
+        cmocka_unit_test(nobody_connected_is_waited_for_by_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
