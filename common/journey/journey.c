@@ -205,8 +205,8 @@ static size_t join_headers(struct journey *j, const struct http_header *headers,
 enum err journey_answer_begin(struct journey *j, unsigned status, const struct http_header *headers,
                               size_t n, uint64_t length)
 {
-    struct http_header all[JOURNEY_HEADERS + LIMIT_HTTP_HEADERS];
-    struct header_room room;
+    struct http_header all[JOURNEY_HEADERS + LIMIT_HTTP_HEADERS] UNINITIALIZED;
+    struct header_room room UNINITIALIZED;
     MUST(!j->answered_status);
     if (j->client_gone)
         return ERR_CLOSED;
@@ -235,16 +235,16 @@ struct parting {
 
 static void say_whole(struct journey *j, const struct parting *p)
 {
-    struct http_header all[JOURNEY_HEADERS + LIMIT_HTTP_HEADERS];
-    struct header_room room;
+    struct http_header all[JOURNEY_HEADERS + LIMIT_HTTP_HEADERS] UNINITIALIZED;
+    struct header_room room UNINITIALIZED;
     size_t count = join_headers(j, p->headers, p->n, all, ARRAY_LEN(all), &room);
     j->answer_ops->whole(j->answer, p->status, all, count, p->body);
 }
 
 static void say_refusal(struct journey *j)
 {
-    struct http_header all[2 * JOURNEY_HEADERS];
-    struct header_room room;
+    struct http_header all[2 * JOURNEY_HEADERS] UNINITIALIZED;
+    struct header_room room UNINITIALIZED;
     const char *type = "application/json";
     struct buf *out = &j->env->scratch;
     buf_clear(out);

@@ -31,6 +31,9 @@
 struct journey;
 struct metric_set;
 
+/* Room that is written before it is read: the release build would zero it for each request. */
+#define UNINITIALIZED __attribute__((uninitialized))
+
 enum wing_slot { WING_AI, WING_API, WING_TOOL, WING_SLOTS };
 
 /* What a worker lends to all its journeys. */

@@ -292,16 +292,25 @@ static unsigned deadline_ms(const struct http_head *h)
     return (unsigned)seconds * 1000;
 }
 
+static struct slice joined(struct arena *a, struct slice left, struct slice right)
+{
+    char *out = arena_alloc(a, left.len + right.len);
+    if (!out)
+        return SLICE_NONE;
+    memcpy(out, left.ptr, left.len);
+    memcpy(out + left.len, right.ptr, right.len);
+    return slice_of(out, left.len + right.len);
+}
+
 static enum err send_request(struct ai_work *w, const struct candidate *c)
 {
-    struct outgoing o;
+    struct outgoing o UNINITIALIZED;
     bool same;
     struct slice body = buf_slice(&w->j->body);
     enum err e = request_splice(&w->request, body, c->model, &w->out, &same);
     if (!e)
         e = build_head(w, &o);
-    struct slice path = arena_printf(w->j->arena, "%.*s%.*s", SLICE_ARG(c->provider->url.path),
-                                     SLICE_ARG(w->endpoint->upstream));
+    struct slice path = joined(w->j->arena, c->provider->url.path, w->endpoint->upstream);
     if (!e && !path.ptr)
         e = ERR_NOMEM;
     if (e)
