@@ -1,105 +1,85 @@
 /*
  * digest — SHA-256 and what is built on it.
  *
- * The algorithm is fetched once and each thread keeps one context, because OpenSSL 3 takes
- * longer to look an algorithm up and to allocate than to hash a key.
+ * OpenSSL's plain functions: the same code as behind EVP, with the processor's SHA instructions,
+ * but EVP takes as long to set a context up as it takes to hash a key. OpenSSL 3 calls them
+ * deprecated.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "common/base/digest.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <pthread.h>
+#include <openssl/sha.h>
 
-#define SHA256_BLOCK 64
-
-static EVP_MD *sha256;
-static pthread_key_t context_key;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static _Thread_local EVP_MD_CTX *own_context;
-
-static void free_context(void *context)
+static void start(SHA256_CTX *c)
 {
-    EVP_MD_CTX_free(context);
+    MUST(SHA256_Init(c) == 1);
 }
 
-static void prepare(void)
-{
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    MUST(sha256);
-    MUST(pthread_key_create(&context_key, free_context) == 0);
-}
-
-static EVP_MD_CTX *start(void)
-{
-    if (!own_context) {
-        pthread_once(&once, prepare);
-        own_context = EVP_MD_CTX_new();
-        MUST(own_context);
-        MUST(pthread_setspecific(context_key, own_context) == 0);
-    }
-    MUST(EVP_DigestInit_ex2(own_context, sha256, NULL) == 1);
-    return own_context;
-}
-
-static void feed(EVP_MD_CTX *c, const void *data, size_t len)
+static void feed(SHA256_CTX *c, const void *data, size_t len)
 {
     if (len)
-        MUST(EVP_DigestUpdate(c, data, len) == 1);
+        MUST(SHA256_Update(c, data, len) == 1);
 }
 
-static void finish(EVP_MD_CTX *c, struct digest *ret)
+static void finish(SHA256_CTX *c, struct digest *ret)
 {
-    unsigned len = 0;
-    MUST(EVP_DigestFinal_ex(c, ret->bytes, &len) == 1 && len == DIGEST_LEN);
+    MUST(SHA256_Final(ret->bytes, c) == 1);
 }
 
 void digest_sha256(struct slice data, struct digest *ret)
 {
-    EVP_MD_CTX *c = start();
-    feed(c, data.ptr, data.len);
-    finish(c, ret);
+    SHA256_CTX c;
+    start(&c);
+    feed(&c, data.ptr, data.len);
+    finish(&c, ret);
 }
 
 void digest_sha256_parts(const struct slice *parts, size_t n, struct digest *ret)
 {
-    EVP_MD_CTX *c = start();
+    SHA256_CTX c;
+    start(&c);
     for (size_t i = 0; i < n; i++) {
         uint8_t len[8];
         for (int b = 0; b < 8; b++)
             len[b] = (uint8_t)((uint64_t)parts[i].len >> (8 * b));
-        feed(c, len, sizeof(len));
-        feed(c, parts[i].ptr, parts[i].len);
+        feed(&c, len, sizeof(len));
+        feed(&c, parts[i].ptr, parts[i].len);
     }
-    finish(c, ret);
+    finish(&c, ret);
+}
+
+/* The bytes of the key, each turned by `with`; a key is at most a block long. */
+static void start_keyed(SHA256_CTX *c, struct slice key, uint8_t with)
+{
+    uint8_t block[SHA256_CBLOCK];
+    memset(block, with, sizeof(block));
+    for (size_t i = 0; i < key.len; i++)
+        block[i] ^= (uint8_t)key.ptr[i];
+    start(c);
+    feed(c, block, sizeof(block));
+    explicit_bzero(block, sizeof(block));
 }
 
 /* RFC 2104 over up to three pieces, so that HKDF needs no copy */
 static void hmac_pieces(struct slice key, const struct slice *pieces, size_t n, struct digest *ret)
 {
-    uint8_t block[SHA256_BLOCK] = {0};
-    struct digest inner;
-    if (key.len > sizeof(block)) {
-        digest_sha256(key, &inner);
-        memcpy(block, inner.bytes, DIGEST_LEN);
-    } else if (key.len) {
-        memcpy(block, key.ptr, key.len);
+    struct digest short_key, inner;
+    if (key.len > SHA256_CBLOCK) {
+        digest_sha256(key, &short_key);
+        key = slice_of(short_key.bytes, DIGEST_LEN);
     }
-    for (size_t i = 0; i < sizeof(block); i++)
-        block[i] ^= 0x36;
-    EVP_MD_CTX *c = start();
-    feed(c, block, sizeof(block));
+    SHA256_CTX c;
+    start_keyed(&c, key, 0x36);
     for (size_t i = 0; i < n; i++)
-        feed(c, pieces[i].ptr, pieces[i].len);
-    finish(c, &inner);
-
-    for (size_t i = 0; i < sizeof(block); i++)
-        block[i] ^= 0x36 ^ 0x5C;
-    c = start();
-    feed(c, block, sizeof(block));
-    feed(c, inner.bytes, DIGEST_LEN);
-    finish(c, ret);
-    OPENSSL_cleanse(block, sizeof(block));
-    OPENSSL_cleanse(&inner, sizeof(inner));
+        feed(&c, pieces[i].ptr, pieces[i].len);
+    finish(&c, &inner);
+    start_keyed(&c, key, 0x5C);
+    feed(&c, inner.bytes, DIGEST_LEN);
+    finish(&c, ret);
+    explicit_bzero(&short_key, sizeof(short_key));
+    explicit_bzero(&inner, sizeof(inner));
+    explicit_bzero(&c, sizeof(c)); /* a keyed state is as good as the key */
 }
 
 void digest_hmac(struct slice key, struct slice data, struct digest *ret)

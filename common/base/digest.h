@@ -38,4 +38,3 @@ MUST_USE enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, 
 /* the first `chars` base62 characters [0-9A-Za-z] of in, read as one big-endian number modulo
  * 62^chars; writes chars+1 */
 void digest_base62(struct slice in, size_t chars, char *out);
-uint32_t digest_crc32(struct slice in); /* IEEE; guards torn records, not enemies */

@@ -1,9 +1,7 @@
 /*
- * digest_text — bytes as hex, base64url and base62, and the checksum of torn records.
+ * digest_text — bytes as hex, base64url and base62.
  */
 #include "common/base/digest.h"
-
-#include <pthread.h>
 
 static const char hex_digits[] = "0123456789abcdef";
 static const char base64_digits[] =
@@ -137,28 +135,4 @@ void digest_base62(struct slice in, size_t chars, char *out)
         out[chars - 1 - done] = base62_digits[rest % 62];
         rest /= 62;
     }
-}
-
-#define CRC_POLYNOMIAL 0xEDB88320u /* IEEE 802.3, bits reversed */
-
-static uint32_t crc_table[256];
-static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
-
-static void fill_crc_table(void)
-{
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t value = i;
-        for (int bit = 0; bit < 8; bit++)
-            value = value & 1 ? value >> 1 ^ CRC_POLYNOMIAL : value >> 1;
-        crc_table[i] = value;
-    }
-}
-
-uint32_t digest_crc32(struct slice in)
-{
-    pthread_once(&crc_once, fill_crc_table);
-    uint32_t crc = ~0u;
-    for (size_t i = 0; i < in.len; i++)
-        crc = crc >> 8 ^ crc_table[(crc ^ (unsigned char)in.ptr[i]) & 0xFF];
-    return ~crc;
 }

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/base/digest.h"
+#include "common/base/crc32c.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/money.h"
@@ -176,7 +176,7 @@ static void write_record(struct journal *j, uint64_t at, const struct content *r
     struct journal_head h = {
         .len = (uint32_t)len,
         .sequence = atomic_load_explicit(&j->page->sequence, memory_order_relaxed) + 1};
-    h.crc = digest_crc32(slice_of(to + sizeof(h), len));
+    h.crc = crc32c(slice_of(to + sizeof(h), len));
     memcpy(to, &h, sizeof(h));
 }
 
@@ -381,7 +381,7 @@ static enum err check_ring(const struct journal *j)
         }
         if (h.len > JOURNAL_RECORD_MAX || footprint(h.len) > to_end ||
             (before != 0 && h.sequence != before + 1) ||
-            digest_crc32(slice_of(j->ring + offset + sizeof(h), h.len)) != h.crc)
+            crc32c(slice_of(j->ring + offset + sizeof(h), h.len)) != h.crc)
             return ERR_INVALID;
         before = h.sequence;
         at += footprint(h.len);

@@ -17,7 +17,7 @@
 
 #include "common/policy/journal.h"
 
-#define JOURNAL_MAGIC 0x31304a4857544147u /* "GATWHJ01" */
+#define JOURNAL_MAGIC 0x32304a4857544147u /* "GATWHJ02" */
 #define JOURNAL_PAGE 4096
 #define JOURNAL_SLOT 1536       /* an opened record: names, charges, a clipped path */
 #define JOURNAL_CLOSE_ROOM 2048 /* taken at opening; most closed records need less */
@@ -50,7 +50,7 @@ struct journal_slot {
 /* before each record in the ring, 8-aligned; a record never wraps: a `pad` fills the end */
 struct journal_head {
     uint32_t len; /* of the record; 0: pad to the end of the ring */
-    uint32_t crc;
+    uint32_t crc; /* crc32c */
     uint64_t sequence;
 };
 

@@ -202,12 +202,6 @@ UNIT(base62_is_one_big_endian_number)
     assert_string_equal(text, "00");
 }
 
-UNIT(crc32_gives_the_check_value)
-{
-    assert_int_equal(digest_crc32(SLICE("123456789")), 0xCBF43926u);
-    assert_int_equal(digest_crc32(SLICE("")), 0);
-}
-
 UNIT(random_bytes_do_not_repeat)
 {
     static uint8_t seen[2000][16];
@@ -278,7 +272,6 @@ int main(void)
         cmocka_unit_test(base64url_gives_the_vectors_of_rfc_4648),
         cmocka_unit_test(base64url_has_one_spelling),
         cmocka_unit_test(base62_is_one_big_endian_number),
-        cmocka_unit_test(crc32_gives_the_check_value),
         cmocka_unit_test(random_bytes_do_not_repeat),
         cmocka_unit_test(a_child_does_not_draw_its_parents_random_bytes),
         cmocka_unit_test(threads_hash_beside_each_other),
