@@ -58,6 +58,7 @@ struct account_wait_ticket {
     struct loop *loop;
     money amount;
     bool asked; /* the request under way counts it in */
+    uint64_t since_us;
     enum err answer;
 };
 

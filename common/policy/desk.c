@@ -14,7 +14,9 @@
 #define IDLE_TICKS (5 * TICKS_PER_S) /* an unused slice goes back after five seconds */
 #define ASKS_MAX 64                  /* accounts in one request */
 #define REFUSED_US 200000            /* how long "nothing left" is believed without asking again */
-#define MARGIN_PERCENT 10            /* of a lease's validity: clocks and scheduling */
+#define PATIENCE_US 2000000 /* a control plane that restarts is back within; longer is an outage   \
+                             */
+#define MARGIN_PERCENT 10   /* of a lease's validity: clocks and scheduling */
 #define SLICE_SECONDS 5
 
 struct desk {
@@ -214,9 +216,7 @@ static void on_grants(void *arg, enum err e, const void *reply)
     for (size_t i = 0; i < k->count; i++) {
         struct account *a = k->accounts[i];
         a->asking = false;
-        if (!answered)
-            answer_waiting(a, ERR_TIMEOUT);
-        else if (!take_answer(k, i, m->lease->grants[i]))
+        if (answered && !take_answer(k, i, m->lease->grants[i]))
             all_done = false;
         account_drop(a);
     }
@@ -253,13 +253,13 @@ static bool is_needy(struct account *a, uint64_t now_us, money *want)
     struct lease *l = current_of(a);
     int64_t left = l ? atomic_load(&l->remaining) : 0;
     money need = waiting_sum(a);
-    money recent = a->used_per_s * SLICE_SECONDS;
+    money recent = a->used_per_s * SLICE_SECONDS - left;
     *want = need > recent ? need : recent;
     if (need > 0)
         return true;
     if (!l)
         return false;
-    bool low = a->used_per_s > 0 && left < a->used_per_s;
+    bool low = left < a->used_per_s * SLICE_SECONDS / 2;
     if (!low)
         *want = 0;
     return low || is_nearly_over(l, now_us);
@@ -302,14 +302,29 @@ static void asking_cancel(struct asking *k)
 {
     for (size_t i = 0; i < k->count; i++) {
         k->accounts[i]->asking = false;
-        answer_waiting(k->accounts[i], ERR_TIMEOUT);
         account_drop(k->accounts[i]);
     }
     mem_free(k);
 }
 
+/* Nobody answers. Who has waited long enough hears it; the others may be lucky. */
+static void lose_patience(void *arg, struct account *a)
+{
+    const uint64_t *now_us = arg;
+    LIST_EACH(&a->waiting, it)
+    {
+        struct account_wait_ticket *t = LIST_ITEM(it, struct account_wait_ticket, link);
+        if (*now_us - t->since_us < PATIENCE_US)
+            continue;
+        list_remove(&t->link);
+        account_ticket_answer(t, ERR_TIMEOUT);
+    }
+}
+
 static void ask(struct desk *d)
 {
+    if (!d->links.is_connected(d->links.arg))
+        return;
     struct collect c = {.desk = d, .now_us = clock_mono_us()};
     c.asking = mem_zalloc(sizeof(*c.asking));
     if (!c.asking)
@@ -327,8 +342,7 @@ static void ask(struct desk *d)
     body.asks = c.list;
     m.body_case = GATEHOUSE__REQUEST__BODY_LEASE;
     m.lease = &body;
-    if (!d->links.is_connected(d->links.arg) ||
-        d->links.request(d->links.arg, &m, on_grants, c.asking) != ERR_OK)
+    if (d->links.request(d->links.arg, &m, on_grants, c.asking) != ERR_OK)
         asking_cancel(c.asking);
 }
 
@@ -356,6 +370,7 @@ static void on_posted(void *arg)
 {
     struct posted *p = arg;
     struct desk *d = p->desk;
+    p->ticket->since_us = clock_mono_us();
     list_push(&p->ticket->account->waiting, &p->ticket->link);
     mem_free(p);
     ask_soon(d);
@@ -408,6 +423,8 @@ static void on_tick(struct timer *t)
     LIST_EACH(&d->leases, it)
     look_after(d, LIST_ITEM(it, struct lease, link));
     ask(d);
+    uint64_t now_us = clock_mono_us();
+    registry_each(d->registry, lose_patience, &now_us);
     timer_start(&d->tick, TICK_MS);
 }
 

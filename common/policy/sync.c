@@ -55,7 +55,9 @@ static void on_acknowledged(void *arg, enum err e, const void *reply UNUSED)
 {
     struct sync *s = arg;
     s->acking = false;
-    if (s->ack_again && e == ERR_OK) {
+    if (e != ERR_OK) {
+        s->ack_again = true; /* the tick says it again */
+    } else if (s->ack_again) {
         s->ack_again = false;
         acknowledge(s);
     }
@@ -74,7 +76,7 @@ static void on_all_have_it(void *arg)
     m.body_case = GATEHOUSE__REQUEST__BODY_APPLIED;
     m.applied = &body;
     if (s->links.request(s->links.arg, &m, on_acknowledged, s) != ERR_OK)
-        s->acking = false; /* not connected: hello will say it */
+        on_acknowledged(s, ERR_CLOSED, NULL);
 }
 
 static void acknowledge(struct sync *s)
@@ -408,6 +410,10 @@ static void on_tick(struct timer *t)
         rewrite_disk(s);
     if (s->must_fetch)
         fetch(s);
+    if (s->ack_again && !s->acking) {
+        s->ack_again = false;
+        acknowledge(s);
+    }
     timer_start(&s->tick, TICK_MS);
 }
 

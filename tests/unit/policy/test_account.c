@@ -179,6 +179,35 @@ static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **sta
     close_bank(&b);
 }
 
+struct watch {
+    struct timer timer;
+    struct bank *bank;
+    struct asker asker;
+    struct reservation reservation;
+};
+
+static void come_back(struct timer *t)
+{
+    struct watch *w = CONTAINER_OF(t, struct watch, timer);
+    w->bank->away = false;
+}
+
+static void a_control_plane_that_comes_back_soon_is_not_missed(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct watch w = {.bank = &b};
+    open_bank(&b, 1000);
+    b.away = true;
+    b.expected = 1;
+    timer_init(&w.timer, b.loop, come_back);
+    timer_start(&w.timer, 700);
+    want(&b, &w.asker, 300);
+    loop_run(b.loop);
+    assert_int_equal(b.answers[0], ERR_OK);
+    close_bank(&b);
+}
+
 static void a_control_plane_that_is_away_is_said_to_be(void **state)
 {
     (void)state;
@@ -207,13 +236,6 @@ static void a_cancelled_wait_is_silent(void **state)
     assert_int_equal(b.answer_count, 1);
     close_bank(&b);
 }
-
-struct watch {
-    struct timer timer;
-    struct bank *bank;
-    struct asker asker;
-    struct reservation reservation;
-};
 
 static void stop_when_ended(struct timer *t)
 {
@@ -273,6 +295,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit),
         cmocka_unit_test(two_who_ask_at_once_share_one_request_and_both_get_theirs),
         cmocka_unit_test(a_control_plane_that_is_away_is_said_to_be),
+        cmocka_unit_test(a_control_plane_that_comes_back_soon_is_not_missed),
         cmocka_unit_test(a_cancelled_wait_is_silent),
         cmocka_unit_test(a_lease_ends_when_nothing_is_reserved_with_what_was_settled),
         cmocka_unit_test(a_lease_that_ran_out_of_time_is_not_spent_from),
