@@ -136,15 +136,13 @@ async function accountsAgree(house, key, { spans }) {
   assert.ok(sum > 0n);
   const account = await until(
     async () => {
-      const row = house
-        .psql(
-          `begin; set local gatehouse.org_id = '*';
-           select coalesce(sum(spent_nano), 0), coalesce(sum(limit_nano), 0),
-                  coalesce(sum(spent_nano + leased_nano + suspense_nano), 0)
-           from budget_accounts where account = 'key:${key.id}'; commit;`,
-        )
-        .split('|')
-        .map(BigInt);
+      const text = await house.psql(
+        `begin; set local gatehouse.org_id = '*';
+         select coalesce(sum(spent_nano), 0), coalesce(sum(limit_nano), 0),
+                coalesce(sum(spent_nano + leased_nano + suspense_nano), 0)
+         from budget_accounts where account = 'key:${key.id}'; commit;`,
+      );
+      const row = text.split('|').map(BigInt);
       return row[0] === sum && row;
     },
     20,

@@ -1,8 +1,9 @@
 // A running installation, as its tests see it: the admin API, what the demo provider would bill,
 // the processes, and waiting for what comes a little later.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -233,12 +234,19 @@ export class House {
       );
   }
 
-  psql(sql) {
-    return execFileSync('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-f', '-'], {
-      input: sql,
+  async psql(sql) {
+    const child = spawn('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-f', '-'], {
       env: { ...process.env, ...postgresEnvironment(this.databaseUrl) },
-      encoding: 'utf8',
-    }).trim();
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    let said = '';
+    let wrong = '';
+    child.stdout.on('data', (data) => (said += data));
+    child.stderr.on('data', (data) => (wrong += data));
+    child.stdin.end(sql);
+    const [code] = await once(child, 'close');
+    assert.equal(code, 0, wrong);
+    return said.trim();
   }
 }
 
