@@ -261,7 +261,9 @@ enum err record_open(struct journey *j)
     struct slice record = record_pack_opened(j);
     if (!record.ptr)
         return ERR_NOMEM;
-    return journal_open_packed(j->env->journal, record, j->call_id, &j->entry);
+    enum err e = journal_open_packed(j->env->journal, record, j->call_id, &j->entry);
+    /* A full journal stops nobody whom no budget holds: their record is dropped, and counted. */
+    return e == ERR_EXHAUSTED && j->charged_count == 0 ? ERR_OK : e;
 }
 
 void record_close(struct journey *j, unsigned status)
