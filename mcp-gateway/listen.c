@@ -9,7 +9,8 @@
 static void refuse_by_status(struct mcp_work *w)
 {
     unsigned status = w->leg->status;
-    if (status == 404 && w->passage.upstream_id.len && !w->reopened) {
+    bool gone = status == 404 || status == 400; /* the SDK's example says 400 of a lost session */
+    if (gone && w->passage.upstream_id.len && !w->reopened) {
         w->reopened = true;
         mcp_session_lost(w->session, w->passage.generation);
         mcp_leg_drop(&w->leg);
