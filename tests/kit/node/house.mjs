@@ -11,6 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export const run = randomBytes(4).toString('hex');
 export const named = (name) => `${name}-${run}`;
 
+const PLANE_TELLS_MS = 600; // twice what a plane takes, and a little
+
 export const root = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
 
 // `until(f, 5, 'spans')`: what f gives once it gives something, or an error that says what was missing.
@@ -224,8 +226,10 @@ export class House {
     return Number(row.slice(name.length + 1));
   }
 
-  // Every plane has shipped its journal.
+  // Every plane has shipped its journal. The planes tell their state a few times a second: what was
+  // written just now is not in it yet.
   async shipped(seconds = 30) {
+    await sleep(PLANE_TELLS_MS);
     for (let i = 0; i < this.urls.length; i++)
       await until(
         async () => (await this.metric(i, 'gatehouse_journal_waiting')) === 0,
