@@ -3,9 +3,10 @@
  */
 #include "common/base/slice.h"
 
-static char fold(char c)
+static bool is_letter(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    char small = (char)(c | 0x20);
+    return small >= 'a' && small <= 'z';
 }
 
 bool slice_ieq(struct slice a, struct slice b)
@@ -13,7 +14,8 @@ bool slice_ieq(struct slice a, struct slice b)
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++) {
-        if (fold(a.ptr[i]) != fold(b.ptr[i]))
+        char differ = (char)(a.ptr[i] ^ b.ptr[i]);
+        if (differ && (differ != 0x20 || !is_letter(a.ptr[i])))
             return false;
     }
     return true;

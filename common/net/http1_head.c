@@ -368,10 +368,17 @@ enum err http1_head(enum http1_kind kind, struct slice bytes, struct http_head *
     return e;
 }
 
+/* Nearly every other header differs in its length or its first letter. */
+static bool is_named(const struct http_header *x, struct slice name)
+{
+    return x->name.len == name.len && name.len && !((x->name.ptr[0] ^ name.ptr[0]) & ~0x20) &&
+           slice_ieq(x->name, name);
+}
+
 struct slice http_head_find(const struct http_head *h, struct slice name)
 {
     for (size_t i = 0; i < h->header_count; i++)
-        if (slice_ieq(h->headers[i].name, name))
+        if (is_named(&h->headers[i], name))
             return h->headers[i].value;
     return SLICE_NONE;
 }
@@ -380,6 +387,6 @@ size_t http_head_count(const struct http_head *h, struct slice name)
 {
     size_t n = 0;
     for (size_t i = 0; i < h->header_count; i++)
-        n += slice_ieq(h->headers[i].name, name);
+        n += is_named(&h->headers[i], name);
     return n;
 }

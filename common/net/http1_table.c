@@ -32,6 +32,7 @@
 
 const uint8_t http1_class[256] = {CLASS_64(0), CLASS_64(64), CLASS_64(128), CLASS_64(192)};
 
+/* what is rare, and what is left of less than a block */
 static const char *skip_class(const char *p, const char *end, uint8_t class)
 {
     while (p < end && http1_is(*p, class))
@@ -39,49 +40,113 @@ static const char *skip_class(const char *p, const char *end, uint8_t class)
     return p;
 }
 
+#ifdef __SSE2__
+
+/* Both masks: a bit for each of sixteen bytes that may not stand there, or only perhaps. */
+
+/* letters, digits and the hyphen: what names are made of; the other token bytes are rare */
+static unsigned no_plain_name(const char *p)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0'));
+    __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+    __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+    __m128i fine =
+        _mm_or_si128(_mm_or_si128(is_letter, is_digit), _mm_cmpeq_epi8(x, _mm_set1_epi8('-')));
+    return (unsigned)_mm_movemask_epi8(fine) ^ 0xffffu;
+}
+
+static unsigned no_value(const char *p)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+    __m128i tab = _mm_cmpeq_epi8(x, _mm_set1_epi8('\t'));
+    __m128i del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
+}
+
+static unsigned no_target(const char *p)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x20)), x);
+    __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(x, _mm_set1_epi8(0x7f)), x);
+    __m128i hash = _mm_cmpeq_epi8(x, _mm_set1_epi8('#'));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, high), hash));
+}
+
+static const char *skip_blocks(const char *p, const char *end, unsigned (*refused)(const char *))
+{
+    for (; end - p >= HTTP1_BLOCK; p += HTTP1_BLOCK) {
+        unsigned bad = refused(p);
+        if (bad)
+            return p + __builtin_ctz(bad);
+    }
+    return p;
+}
+
+static bool is_fine(const char *p, size_t len, unsigned (*refused)(const char *))
+{
+    size_t i = 0;
+    for (; len - i >= HTTP1_BLOCK; i += HTTP1_BLOCK)
+        if (refused(p + i))
+            return false;
+    return (refused(p + i) & ((1u << (len - i)) - 1)) == 0;
+}
+
 const char *http1_skip_token(const char *p, const char *end)
 {
-    /* names are short: a table, four at a time, beats wide loads */
-    for (; end - p >= 4; p += 4) {
-        uint8_t all = http1_class[(uint8_t)p[0]] & http1_class[(uint8_t)p[1]] &
-                      http1_class[(uint8_t)p[2]] & http1_class[(uint8_t)p[3]];
-        if (!(all & HTTP1_TOKEN))
-            break;
-    }
+    return skip_class(skip_blocks(p, end, no_plain_name), end, HTTP1_TOKEN);
+}
+
+const char *http1_skip_value(const char *p, const char *end)
+{
+    return skip_class(skip_blocks(p, end, no_value), end, HTTP1_VALUE);
+}
+
+const char *http1_skip_target(const char *p, const char *end)
+{
+    return skip_class(skip_blocks(p, end, no_target), end, HTTP1_TARGET);
+}
+
+bool http1_is_name(const char *p, size_t len)
+{
+    return is_fine(p, len, no_plain_name) || skip_class(p, p + len, HTTP1_TOKEN) == p + len;
+}
+
+bool http1_is_value(const char *p, size_t len)
+{
+    return is_fine(p, len, no_value);
+}
+
+#else
+
+const char *http1_skip_token(const char *p, const char *end)
+{
     return skip_class(p, end, HTTP1_TOKEN);
 }
 
 const char *http1_skip_value(const char *p, const char *end)
 {
-#ifdef __SSE2__
-    for (; end - p >= 16; p += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
-        __m128i tab = _mm_cmpeq_epi8(x, _mm_set1_epi8('\t'));
-        __m128i del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
-        int bad = _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
-        if (bad)
-            return p + __builtin_ctz((unsigned)bad);
-    }
-#endif
     return skip_class(p, end, HTTP1_VALUE);
 }
 
 const char *http1_skip_target(const char *p, const char *end)
 {
-#ifdef __SSE2__
-    for (; end - p >= 16; p += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x20)), x);
-        __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(x, _mm_set1_epi8(0x7f)), x);
-        __m128i hash = _mm_cmpeq_epi8(x, _mm_set1_epi8('#'));
-        int bad = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, high), hash));
-        if (bad)
-            return p + __builtin_ctz((unsigned)bad);
-    }
-#endif
     return skip_class(p, end, HTTP1_TARGET);
 }
+
+bool http1_is_name(const char *p, size_t len)
+{
+    return skip_class(p, p + len, HTTP1_TOKEN) == p + len;
+}
+
+bool http1_is_value(const char *p, size_t len)
+{
+    return skip_class(p, p + len, HTTP1_VALUE) == p + len;
+}
+
+#endif
 
 enum err http1_refuse(struct http1_problem *problem, enum http1_refusal why)
 {

@@ -38,6 +38,12 @@ const char *http1_skip_token(const char *p, const char *end);
 const char *http1_skip_value(const char *p, const char *end);
 const char *http1_skip_target(const char *p, const char *end);
 
+/* Is all of it a token, or a header's value? HTTP1_BLOCK bytes from p + len on must be readable,
+ * whatever they say: what is written is looked at where it was written to. */
+#define HTTP1_BLOCK 16
+bool http1_is_name(const char *p, size_t len);
+bool http1_is_value(const char *p, size_t len);
+
 /* name, status a server answers, sentence */
 #define HTTP1_REFUSALS(X)                                                                          \
     X(START, 400, "the first byte starts no message")                                              \

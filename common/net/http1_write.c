@@ -7,16 +7,10 @@
 #include "common/net/http1_write.h"
 #include "common/net/http1_table.h"
 
-static bool is_name(struct slice s)
+static bool is_token(struct slice s)
 {
     const char *end = s.ptr + s.len;
     return s.len && http1_skip_token(s.ptr, end) == end;
-}
-
-static bool is_value(struct slice s)
-{
-    const char *end = s.ptr + s.len;
-    return s.len == 0 || http1_skip_value(s.ptr, end) == end;
 }
 
 static char *put(char *at, struct slice s)
@@ -30,18 +24,24 @@ static char *put(char *at, struct slice s)
 static char *put_headers(char *at, const struct http_header *headers, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!is_name(headers[i].name) || !is_value(headers[i].value))
+        const struct slice name = headers[i].name, value = headers[i].value;
+        char *name_at = at, *value_at = put(at, name) + 2;
+        memcpy(value_at - 2, ": ", 2);
+        at = put(value_at, value);
+        if (name.len == 0 || !http1_is_name(name_at, name.len) ||
+            !http1_is_value(value_at, value.len))
             return NULL;
-        at = put(put(at, headers[i].name), SLICE(": "));
-        at = put(put(at, headers[i].value), SLICE("\r\n"));
+        memcpy(at, "\r\n", 2);
+        at += 2;
     }
-    return put(at, SLICE("\r\n"));
+    memcpy(at, "\r\n", 2);
+    return at + 2;
 }
 
 enum err http1_write_head(struct buf *out, const struct slice *ready, size_t ready_count,
                           const struct http_header *headers, size_t n)
 {
-    size_t room = 2;
+    size_t room = 2 + HTTP1_BLOCK;
     for (size_t i = 0; i < ready_count; i++)
         room += ready[i].len;
     for (size_t i = 0; i < n; i++)
@@ -64,7 +64,7 @@ enum err http1_write_head(struct buf *out, const struct slice *ready, size_t rea
 enum err http1_check_request(struct slice method, struct slice target)
 {
     const char *end = target.ptr + target.len;
-    bool fine = is_name(method) && target.len && http1_skip_target(target.ptr, end) == end;
+    bool fine = is_token(method) && target.len && http1_skip_target(target.ptr, end) == end;
     return fine ? ERR_OK : ERR_INVALID;
 }
 

@@ -645,6 +645,30 @@ static void nothing_that_splits_a_head_is_written(void **state)
     buf_fini(&out);
 }
 
+/* What the writer lets through is exactly what the reader does, wherever in a name or value. */
+static void each_byte_is_written_only_where_it_may_stand(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool token = alnum || (c && strchr("!#$%&'*+-.^_`|~", (int)c));
+        bool value = c == '\t' || (c >= 0x20 && c != 0x7f);
+        for (size_t len = 1; len < 36; len++) {
+            char text[36];
+            memset(text, 'a', sizeof text);
+            text[len - 1 - len / 3] = (char)c;
+            struct http_header as_name = {slice_of(text, len), SLICE("1")};
+            struct http_header as_value = {SLICE("X"), slice_of(text, len)};
+            struct buf out;
+            buf_init(&out, 128); /* little room: what looks beyond it is seen */
+            assert_int_equal(http1_write_status(&out, 200, &as_name, 1) == ERR_OK, token);
+            buf_clear(&out);
+            assert_int_equal(http1_write_status(&out, 200, &as_value, 1) == ERR_OK, value);
+            buf_fini(&out);
+        }
+    }
+}
+
 /* ---- paths ---- */
 
 struct path_row {
@@ -785,6 +809,7 @@ int main(void)
         cmocka_unit_test(an_answers_body_ends_as_its_head_says),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(nothing_that_splits_a_head_is_written),
+        cmocka_unit_test(each_byte_is_written_only_where_it_may_stand),
         cmocka_unit_test(each_path_has_one_spelling_or_none),
         cmocka_unit_test(a_canonical_path_is_its_own_canonical_form),
         cmocka_unit_test(a_path_that_finds_no_room_leaves_nothing_behind),
