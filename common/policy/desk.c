@@ -273,11 +273,26 @@ struct collect {
     Gatehouse__LeaseAsk *list[ASKS_MAX];
 };
 
+/* Only where there is something to ask: most ticks are none of the heap's business. */
+static bool begin_asking(struct collect *c)
+{
+    if (c->asking)
+        return true;
+    c->asking = mem_zalloc(sizeof(*c->asking));
+    if (!c->asking)
+        return false;
+    c->asking->desk = c->desk;
+    c->asking->sent_us = c->now_us;
+    return true;
+}
+
 static void collect_one(void *arg, struct account *a)
 {
     struct collect *c = arg;
     money want;
-    if (a->asking || c->asking->count == ASKS_MAX || !is_needy(a, c->now_us, &want))
+    if (a->asking || (c->asking && c->asking->count == ASKS_MAX))
+        return;
+    if (!is_needy(a, c->now_us, &want) || !begin_asking(c))
         return;
     size_t i = c->asking->count++;
     Gatehouse__LeaseAsk *ask = &c->asks[i];
@@ -326,16 +341,9 @@ static void ask(struct desk *d)
     if (!d->links.is_connected(d->links.arg))
         return;
     struct collect c = {.desk = d, .now_us = clock_mono_us()};
-    c.asking = mem_zalloc(sizeof(*c.asking));
+    registry_each(d->registry, collect_one, &c);
     if (!c.asking)
         return;
-    c.asking->desk = d;
-    c.asking->sent_us = c.now_us;
-    registry_each(d->registry, collect_one, &c);
-    if (c.asking->count == 0) {
-        mem_free(c.asking);
-        return;
-    }
     Gatehouse__LeaseRequest body = GATEHOUSE__LEASE_REQUEST__INIT;
     Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
     body.n_asks = c.asking->count;
