@@ -148,7 +148,12 @@ static void cancel(struct journey *j)
     mcp_leave(w);
     mcp_attempt_end(w, JOURNEY_CANCELLED, SLICE("cancelled"));
     enum journey_end end = j->refusal.id ? JOURNEY_REFUSED : JOURNEY_CANCELLED;
-    journey_finish(j, said && w->end != JOURNEY_OK ? w->end : end);
+    if (said && w->end != JOURNEY_OK)
+        end = w->end;
+    if (w->streaming)
+        journey_finish_cut(j, end);
+    else
+        journey_finish(j, end);
 }
 
 const struct wing mcp_wing = {

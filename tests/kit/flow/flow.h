@@ -141,9 +141,16 @@ struct flow_model {
     bool        no_price;
     uint32_t    max_output_tokens;
 };
+struct flow_server { /* an MCP server of the loopback; its id is "mcp_<name>" */
+    const char *name;
+    uint16_t    port;
+    const char *secret; /* sent as x-upstream-key; NULL: none */
+};
 struct flow_grant {
     const char *agent, *team, *task;
     const char *models[4];
+    const char *server; /* with tools */
+    const char *tools[4];
 };
 struct flow_block {
     const char *kind, *id;
@@ -154,6 +161,7 @@ struct flow_policy {
     struct flow_team  teams[2];
     struct flow_agent agents[3];
     struct flow_model models[4];
+    struct flow_server servers[3];
     struct flow_grant grants[4];
     struct flow_block blocks[3];
     const char       *tasks[4];

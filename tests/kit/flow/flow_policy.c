@@ -231,11 +231,35 @@ static void add_model(struct building *d, const struct flow_model *f)
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "m_", f->name);
 }
 
+static void add_server(struct building *d, const struct flow_server *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__McpServer server = GATEHOUSE__MCP_SERVER__INIT;
+    char url[64], cidr[] = "127.0.0.0/8", header[] = "x-upstream-key", *cidrs[] = {cidr};
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/mcp", f->port);
+    server.org_id = "org";
+    server.name = (char *)(uintptr_t)f->name;
+    server.transport = "streamable-http";
+    server.url = url;
+    server.n_allow_cidrs = 1;
+    server.allow_cidrs = cidrs;
+    if (f->secret) {
+        server.credential_header = header;
+        server.has_credential_secret = true;
+        server.credential_secret =
+            (ProtobufCBinaryData){strlen(f->secret), (uint8_t *)(uintptr_t)f->secret};
+    }
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MCP_SERVER;
+    o.mcp_server = &server;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER, "mcp_", f->name);
+}
+
 static void add_grant(struct building *d, const struct flow_grant *f, size_t i)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
     Gatehouse__Grant grant = GATEHOUSE__GRANT__INIT;
     char agent[ID_ROOM], team[ID_ROOM], task[ID_ROOM], number[8], *models[4];
+    char server[ID_ROOM], *tools[4];
     snprintf(agent, sizeof(agent), "a_%s", f->agent ? f->agent : "");
     snprintf(team, sizeof(team), "t_%s", f->team ? f->team : "");
     snprintf(task, sizeof(task), "task_%s", f->task ? f->task : "");
@@ -247,6 +271,11 @@ static void add_grant(struct building *d, const struct flow_grant *f, size_t i)
     grant.models = models;
     for (; grant.n_models < ARRAY_LEN(models) && f->models[grant.n_models]; grant.n_models++)
         models[grant.n_models] = (char *)(uintptr_t)f->models[grant.n_models];
+    snprintf(server, sizeof(server), "mcp_%s", f->server ? f->server : "");
+    grant.server_id = f->server ? server : NULL;
+    grant.tools = tools;
+    for (; grant.n_tools < ARRAY_LEN(tools) && f->tools[grant.n_tools]; grant.n_tools++)
+        tools[grant.n_tools] = (char *)(uintptr_t)f->tools[grant.n_tools];
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_GRANT;
     o.grant = &grant;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_GRANT, "g_", number);
@@ -281,7 +310,10 @@ static void add_all(struct building *d, const struct flow_policy *p)
         add_key(d, &p->keys[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->models) && p->models[i].name; i++)
         add_model(d, &p->models[i]);
-    for (size_t i = 0; i < ARRAY_LEN(p->grants) && p->grants[i].models[0]; i++)
+    for (size_t i = 0; i < ARRAY_LEN(p->servers) && p->servers[i].name; i++)
+        add_server(d, &p->servers[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->grants) && (p->grants[i].models[0] || p->grants[i].server);
+         i++)
         add_grant(d, &p->grants[i], i);
     for (size_t i = 0; i < ARRAY_LEN(p->blocks) && p->blocks[i].kind; i++)
         add_block(d, &p->blocks[i], i);

@@ -1,0 +1,466 @@
+/* mcp — the tool gate between a raw client and a scripted server. */
+#include <stdio.h>
+
+#include "tests/kit/flow/mcp_upstream.h"
+
+#define PATH "/mcp/tools"
+#define SECRET "upstream-key-0123456789"
+#define HELLO                                                                                      \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"h\",\"method\":\"initialize\",\"params\":{"                     \
+    "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"roots\":{}},"                          \
+    "\"clientInfo\":{\"name\":\"c\",\"version\":\"1\"}}}"
+#define LIST "{\"jsonrpc\":\"2.0\",\"id\":\"l\",\"method\":\"tools/list\"}"
+#define ECHO                                                                                       \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"method\":\"tools/call\",\"params\":{\"name\":\"echo\"}}"
+#define OTHER                                                                                      \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"method\":\"tools/call\",\"params\":{\"name\":\"other\"}}"
+#define TOOLS                                                                                      \
+    "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"tools\":[{\"name\":\"other\"},"                 \
+    "{\"name\":\"echo\",\"x\":1.0}],\"nextCursor\":\"more\"}}"
+#define CUT                                                                                        \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"l\",\"result\":{\"tools\":[{\"name\":\"echo\",\"x\":1.0}],"     \
+    "\"nextCursor\":\"more\"}}"
+#define RESULT "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"content\":[]}}"
+#define EVENT_RESULT "event: message\ndata: " RESULT "\n\n"
+#define JSON "application/json"
+
+static struct mcp_upstream up;
+
+static struct flow_policy policy(void)
+{
+    return (struct flow_policy){
+        .keys = {{.name = "alice", .agent = "bot"}, {.name = "bob", .agent = "rob"}},
+        .agents = {{.name = "bot", .team = "team"}, {.name = "rob", .team = "team"}},
+        .teams = {{.name = "team"}},
+        .servers = {{.name = "tools", .port = up.port, .secret = SECRET},
+                    {.name = "more", .port = up.port}},
+        .grants = {{.agent = "bot", .server = "tools", .tools = {"echo"}},
+                   {.agent = "rob", .server = "tools", .tools = {"*"}},
+                   {.agent = "rob", .server = "more", .tools = {"*"}}},
+    };
+}
+
+static void begin(struct flow *k)
+{
+    mcp_upstream_open(k, &up);
+    struct flow_policy p = policy();
+    policy_says(k, &p);
+}
+
+static struct flow_client *ask(struct flow *k, const char *key, const char *verb, const char *path,
+                               const char *session, const char *json)
+{
+    char head[2048];
+    snprintf(head, sizeof(head),
+             "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
+             "Accept: application/json, text/event-stream\r\n%s%s%s"
+             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             verb, path, flow_secret(k, key), session ? "Mcp-Session-Id: " : "",
+             session ? session : "", session ? "\r\n" : "", json ? strlen(json) : 0,
+             json ? json : "");
+    return client_says(k, head);
+}
+
+/* of an answer in HTTP 200, once it is whole */
+static void expect_whole(struct flow_client *c, const char *text)
+{
+    expect_status(c, 200);
+    expect_body(c, text);
+}
+
+static void expect_part(struct flow_client *c, const char *text)
+{
+    expect_status(c, 200);
+    expect_body_has(c, text);
+}
+
+/* The client's session, opened and initialized. */
+static char *open_session(struct flow *k)
+{
+    static char session[600];
+    struct flow_client *c = ask(k, "alice", "POST", PATH, NULL, HELLO);
+    expect_status(c, 200);
+    snprintf(session, sizeof(session), "%.*s", SLICE_ARG(client_header(c, "mcp-session-id")));
+    assert_true(session[0]);
+    c = ask(k, "alice", "POST", PATH, session,
+            "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
+    expect_status(c, 202);
+    return session;
+}
+
+static Gatehouse__JournalRecord *last_record(struct flow *k)
+{
+    Gatehouse__JournalRecord *r, *last = NULL;
+    while ((r = flow_record(k))) {
+        if (last)
+            flow_record_free(last);
+        last = r;
+    }
+    assert_non_null(last);
+    return last;
+}
+
+static void expect_span(struct flow *k, const char *name, const char *status, const char *code)
+{
+    Gatehouse__JournalRecord *r = last_record(k);
+    assert_string_equal(r->span->gate, "tool");
+    assert_string_equal(r->span->name, name);
+    assert_string_equal(r->span->status, status);
+    if (code)
+        assert_string_equal(r->span->code, code);
+    else
+        assert_null(r->span->code);
+    flow_record_free(r);
+}
+
+FLOW(a_session_is_opened_with_what_the_client_declared_and_answered_narrowed)
+{
+    begin(k);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, NULL, HELLO);
+    expect_whole(c, "{\"jsonrpc\":\"2.0\",\"id\":\"h\",\"result\":{\"protocolVersion\":"
+                    "\"2025-11-25\",\"capabilities\":{\"tools\":{\"listChanged\":true}},"
+                    "\"serverInfo\":{\"name\":\"fake\",\"version\":\"1\"},"
+                    "\"instructions\":\"be kind\"}}");
+    struct mcp_heard *h;
+    assert_int_equal(mcp_upstream_count(&up, "initialize", &h), 1);
+    assert_true(slice_search(buf_slice(&h->body), SLICE("\"capabilities\":{\"roots\":{}}")) > 0);
+    assert_string_equal(h->authorization, "");
+    assert_string_equal(h->secret, SECRET);
+    assert_int_equal(strlen(h->traceparent), 55);
+    assert_string_equal(h->version, "");
+    expect_span(k, "initialize", "ok", NULL);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_list_is_cut_to_the_grants_and_its_cursor_stays)
+{
+    begin(k);
+    mcp_upstream_on(&up, "tools/list", 200, JSON, TOOLS);
+    char *session = open_session(k);
+    expect_whole(ask(k, "alice", "POST", PATH, session, LIST), CUT);
+    struct mcp_heard *h;
+    mcp_upstream_count(&up, "tools/list", &h);
+    assert_string_equal(h->session, "up-1");
+    assert_string_equal(h->version, "2025-06-18"); /* what the upstream speaks */
+    expect_span(k, "tools/list", "ok", NULL);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_tool_that_is_not_granted_reaches_nobody)
+{
+    begin(k);
+    char *session = open_session(k);
+    size_t before = up.heard_count;
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, OTHER);
+    expect_whole(c, "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"error\":{\"code\":-32602,\"message\":"
+                    "\"Unknown tool: other.\",\"data\":{\"code\":\"tool_not_found\"}}}");
+    assert_int_equal(c->head.status, 200);
+    expect_status(ask(k, "alice", "POST", PATH, NULL, OTHER), 200);
+    assert_int_equal(up.heard_count, before);
+    expect_span(k, "tools/call other", "refused", "tool_not_found");
+    mcp_upstream_close(&up);
+}
+
+FLOW(progress_arrives_before_the_answer)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "tools/call");
+    char *session = open_session(k);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    assert_string_equal(h->id, "2"); /* ours, not the client's */
+    mcp_upstream_begins(h);
+    mcp_upstream_tells(h, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n");
+    WAIT(k, slice_search(buf_slice(&c->body), SLICE("notifications/progress")) > 0);
+    assert_false(c->whole);
+    mcp_upstream_tells(h, EVENT_RESULT);
+    expect_whole(c, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n"
+                    "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{"
+                    "\"content\":[]}}\n\n");
+    assert_true(slice_eq(client_header(c, "x-accel-buffering"), SLICE("no")));
+    expect_span(k, "tools/call echo", "ok", NULL);
+    mcp_upstream_ends(h);
+    mcp_upstream_close(&up);
+}
+
+FLOW(hanging_up_does_not_cancel)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "tools/call");
+    char *session = open_session(k);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    client_hangs_up(c);
+    WAIT(k, k->env.journey_count == 0);
+    for (int i = 0; i < 10; i++)
+        flow_turn(k);
+    assert_non_null(h->x); /* the call goes on */
+    assert_int_equal(mcp_upstream_count(&up, "notifications/cancelled", NULL), 0);
+    mcp_upstream_begins(h);
+    mcp_upstream_tells(h, EVENT_RESULT);
+    mcp_upstream_ends(h);
+    expect_span(k, "tools/call echo", "cancelled", "cancelled");
+    WAIT(k, h->x == NULL);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_cancellation_names_the_request_as_the_upstream_knows_it)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "tools/call");
+    char *session = open_session(k);
+    ask(k, "alice", "POST", PATH, session, ECHO);
+    struct mcp_heard *h = NULL, *note = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    expect_status(ask(k, "alice", "POST", PATH, session,
+                      "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
+                      "\"params\":{\"requestId\":\"c\",\"reason\":\"tired\"}}"),
+                  202);
+    assert_int_equal(mcp_upstream_count(&up, "notifications/cancelled", &note), 1);
+    char want[128];
+    snprintf(want, sizeof(want), "{\"requestId\":%s,\"reason\":\"tired\"}", h->id);
+    assert_true(slice_search(buf_slice(&note->body), slice_str(want)) > 0);
+    expect_status(ask(k, "alice", "POST", PATH, session,
+                      "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
+                      "\"params\":{\"requestId\":\"unknown\"}}"),
+                  202);
+    assert_int_equal(mcp_upstream_count(&up, "notifications/cancelled", NULL), 1);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_lost_session_is_opened_again_and_only_what_reads_is_asked_again)
+{
+    begin(k);
+    char *session = open_session(k);
+    mcp_upstream_on(&up, "tools/list", 404, NULL, NULL);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, LIST);
+    expect_status(c, 200);
+    expect_part(c, "\"code\":-32603");
+    assert_int_equal(mcp_upstream_count(&up, "initialize", NULL), 2); /* once more, not forever */
+    assert_int_equal(mcp_upstream_count(&up, "tools/list", NULL), 2);
+
+    mcp_upstream_on(&up, "tools/call", 404, NULL, NULL);
+    c = ask(k, "alice", "POST", PATH, session, ECHO);
+    expect_part(c, "\"isError\":true");
+    expect_part(c, "session had ended");
+    assert_int_equal(mcp_upstream_count(&up, "tools/call", NULL), 1);
+    mcp_upstream_on(&up, "tools/call", 200, JSON, RESULT);
+    expect_whole(ask(k, "alice", "POST", PATH, session, ECHO),
+                 "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{\"content\":[]}}");
+    struct mcp_heard *h;
+    mcp_upstream_count(&up, "tools/call", &h);
+    assert_string_equal(h->session, "up-4");
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_lost_session_is_opened_once_for_all_who_wait)
+{
+    begin(k);
+    char *session = open_session(k);
+    mcp_upstream_on(&up, "tools/call", 404, NULL, NULL);
+    expect_part(ask(k, "alice", "POST", PATH, session, ECHO), "isError");
+    mcp_upstream_on(&up, "tools/call", 200, JSON, RESULT);
+    struct flow_client *c[3];
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        char json[128];
+        snprintf(json, sizeof(json),
+                 "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"tools/call\","
+                 "\"params\":{\"name\":\"echo\"}}",
+                 i);
+        c[i] = ask(k, "alice", "POST", PATH, session, json);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        char want[16];
+        snprintf(want, sizeof(want), "\"id\":%zu,", i);
+        expect_part(c[i], want);
+    }
+    assert_int_equal(mcp_upstream_count(&up, "initialize", NULL), 2);
+    assert_int_equal(mcp_upstream_count(&up, "notifications/initialized", NULL), 2);
+    mcp_upstream_close(&up);
+}
+
+FLOW(an_error_keeps_its_code_message_and_data)
+{
+    begin(k);
+    mcp_upstream_on(&up, "tools/call", 200, JSON,
+                    "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"error\":{\"code\":-32042,\"message\":\"m\","
+                    "\"data\":{\"elicitations\":[1.0]}}}");
+    char *session = open_session(k);
+    expect_whole(ask(k, "alice", "POST", PATH, session, ECHO),
+                 "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"error\":{\"code\":-32042,\"message\":\"m\","
+                 "\"data\":{\"elicitations\":[1.0]}}}");
+    expect_span(k, "tools/call echo", "error", "-32042");
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_failing_upstream_is_a_result_a_model_can_read)
+{
+    begin(k);
+    char *session = open_session(k);
+    mcp_upstream_on(&up, "tools/call", 503, "text/plain", "away");
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    expect_status(c, 200);
+    expect_part(c, "\"isError\":true");
+    expect_part(c, "status 503");
+    expect_span(k, "tools/call echo", "error", "upstream_error");
+    mcp_upstream_on(&up, "tools/call", 200, JSON,
+                    "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{},\"result\":{}}");
+    c = ask(k, "alice", "POST", PATH, session, ECHO);
+    expect_part(c, "could not be read");
+    mcp_upstream_close(&up);
+}
+
+FLOW(our_credential_does_not_come_back)
+{
+    begin(k);
+    mcp_upstream_on(&up, "tools/call", 200, JSON,
+                    "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"content\":[{\"type\":\"text\","
+                    "\"text\":\"" SECRET "\"}]}}");
+    char *session = open_session(k);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    expect_status(c, 200);
+    assert_true(slice_search(buf_slice(&c->body), SLICE(SECRET)) < 0);
+    expect_part(c, "\"text\":\"***********************\"");
+    mcp_upstream_close(&up);
+}
+
+FLOW(an_event_stream_is_passed_on_and_a_list_on_it_is_cut)
+{
+    begin(k);
+    char *session = open_session(k);
+    expect_status(ask(k, "alice", "GET", PATH, session, NULL), 405);
+    mcp_upstream_hangs_on(&up, "GET");
+    mcp_upstream_hangs_on(&up, "tools/list");
+    struct flow_client *lost = ask(k, "alice", "POST", PATH, session, LIST);
+    struct mcp_heard *list = NULL, *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/list", &list) == 1);
+    client_hangs_up(lost);
+    struct flow_client *c = ask(k, "alice", "GET", PATH, session, NULL);
+    WAIT(k, mcp_upstream_count(&up, "GET", &h) == 2);
+    mcp_upstream_begins(h);
+    mcp_upstream_tells(h, "id: 1\ndata: {\"method\":\"notifications/tools/list_changed\"}\n\n");
+    WAIT(k, slice_search(buf_slice(&c->body), SLICE("list_changed")) > 0);
+    char event[512];
+    snprintf(h->id, sizeof(h->id), "%s", list->id);
+    snprintf(event, sizeof(event), "id: 2\ndata: %s\n\n", TOOLS);
+    mcp_upstream_tells(h, event);
+    mcp_upstream_tells(h, event); /* answered once: nobody waits for it a second time */
+    mcp_upstream_ends(h);
+    expect_whole(c, "id: 1\ndata: {\"method\":\"notifications/tools/list_changed\"}\n\n"
+                    "id: 2\ndata: " CUT "\n\n");
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_blocked_principal_is_cut_from_its_stream)
+{
+    begin(k);
+    char *session = open_session(k);
+    mcp_upstream_hangs_on(&up, "GET");
+    struct flow_client *c = ask(k, "alice", "GET", PATH, session, NULL);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "GET", &h) == 1);
+    mcp_upstream_begins(h);
+    mcp_upstream_tells(h, ": hello\n\n");
+    WAIT(k, c->has_head);
+    struct flow_policy p = policy();
+    p.blocks[0] = (struct flow_block){"agent", "a_bot"};
+    policy_says(k, &p);
+    WAIT(k, c->closed && h->x == NULL);
+    assert_false(c->whole);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_lone_call_has_a_session_of_its_own)
+{
+    begin(k);
+    mcp_upstream_on(&up, "tools/call", 200, JSON, RESULT);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, NULL, ECHO);
+    expect_whole(c, "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{\"content\":[]}}");
+    assert_null(client_header(c, "mcp-session-id").ptr);
+    WAIT(k, mcp_upstream_count(&up, "DELETE", NULL) == 1);
+    static const char *const order[] = {"initialize", "notifications/initialized", "tools/call",
+                                        "DELETE"};
+    assert_int_equal(up.heard_count, ARRAY_LEN(order));
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        assert_string_equal(up.heard[i].what, order[i]);
+        assert_string_equal(up.heard[i].session, i ? "up-1" : "");
+    }
+    expect_span(k, "tools/call echo", "ok", NULL);
+    mcp_upstream_close(&up);
+}
+
+FLOW(ending_a_session_ends_the_upstreams_and_it_stays_ended)
+{
+    begin(k);
+    char *session = open_session(k);
+    expect_status(ask(k, "bob", "DELETE", PATH, session, NULL), 404);
+    expect_status(ask(k, "alice", "DELETE", PATH, session, NULL), 204);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1);
+    assert_string_equal(h->session, "up-1");
+    expect_status(ask(k, "alice", "DELETE", PATH, session, NULL), 404);
+    expect_status(ask(k, "alice", "POST", PATH, session, LIST), 404);
+    assert_int_equal(mcp_upstream_count(&up, "tools/list", NULL), 0);
+    mcp_upstream_close(&up);
+}
+
+FLOW(mcp_alone_is_the_only_server_or_says_which_there_are)
+{
+    begin(k);
+    mcp_upstream_on(&up, "tools/call", 200, JSON, RESULT);
+    expect_status(ask(k, "alice", "POST", "/mcp", NULL, ECHO), 200);
+    struct flow_client *c = ask(k, "bob", "POST", "/mcp", NULL, ECHO);
+    expect_status(c, 400);
+    expect_body_has(c, "/mcp/{server}: more, tools.");
+    expect_status(ask(k, "alice", "POST", "/mcp/more", NULL, ECHO), 404);
+    expect_status(ask(k, "alice", "POST", "/mcp/none", NULL, ECHO), 404);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_silent_call_becomes_a_stream_that_stays_alive)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "tools/call");
+    char *session = open_session(k);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    uint64_t until = flow_now_ms() + LIMIT_MCP_KEEPALIVE_MS + 5000;
+    while (!c->body.len && flow_now_ms() < until)
+        flow_turn(k);
+    assert_true(slice_eq(buf_slice(&c->body), SLICE(": keepalive\n\n")));
+    h->answered = true;
+    const struct http_header type = {SLICE("content-type"), SLICE(JSON)};
+    assert_int_equal(
+        http_answer(h->x, 200, &type, 1, SLICE("{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}")),
+        ERR_OK);
+    expect_whole(c, ": keepalive\n\nevent: message\ndata: "
+                    "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{}}\n\n");
+    mcp_upstream_close(&up);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(a_session_is_opened_with_what_the_client_declared_and_answered_narrowed),
+        PLAY(a_list_is_cut_to_the_grants_and_its_cursor_stays),
+        PLAY(a_tool_that_is_not_granted_reaches_nobody),
+        PLAY(progress_arrives_before_the_answer),
+        PLAY(hanging_up_does_not_cancel),
+        PLAY(a_cancellation_names_the_request_as_the_upstream_knows_it),
+        PLAY(a_lost_session_is_opened_again_and_only_what_reads_is_asked_again),
+        PLAY(a_lost_session_is_opened_once_for_all_who_wait),
+        PLAY(an_error_keeps_its_code_message_and_data),
+        PLAY(a_failing_upstream_is_a_result_a_model_can_read),
+        PLAY(our_credential_does_not_come_back),
+        PLAY(an_event_stream_is_passed_on_and_a_list_on_it_is_cut),
+        PLAY(a_blocked_principal_is_cut_from_its_stream),
+        PLAY(a_lone_call_has_a_session_of_its_own),
+        PLAY(ending_a_session_ends_the_upstreams_and_it_stays_ended),
+        PLAY(mcp_alone_is_the_only_server_or_says_which_there_are),
+        PLAY(a_silent_call_becomes_a_stream_that_stays_alive),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
