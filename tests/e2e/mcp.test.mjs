@@ -492,8 +492,11 @@ describe('one call', () => {
     });
     assert.notEqual(moved.headers.get('x-gatehouse-session'), id);
     await Promise.all([later.text(), moved.text()]);
-    const sessions = await house.get(`sessions/sealed-${run}/spans`);
-    assert.ok(sessions.items.length > 0);
+    await until(
+      async () => (await house.admin('GET', `sessions/sealed-${run}/spans`)).json?.items?.length > 0,
+      10,
+      'the session',
+    );
   });
 });
 

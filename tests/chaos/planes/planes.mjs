@@ -267,8 +267,9 @@ async function bootsAlone(house) {
       assert.equal(await buy(second, open), 200, 'and so does the other');
     }
     assert.equal(await buy(first, { key: free.key.replace(/.$/, (c) => (c === 'A' ? 'B' : 'A')) }), 401);
-    for (let i = 0; i < 20; i++)
-      for (const url of house.urls) assert.ok([200, 429, 503].includes(await spend(url)));
+    // at once: a plane has some patience with a control plane that may only be restarting
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => spend(house.urls[i % 2])));
+    assert.deepEqual(answers.filter((status) => ![200, 429, 503].includes(status)), []);
     assert.ok(passed <= 10, `${passed} of 10 dollars passed`);
     assert.equal(await house.metric(0, 'gatehouse_channel_connected'), 0);
     assert.equal(await house.metric(0, 'gatehouse_ready'), 1);
