@@ -90,11 +90,40 @@ enum err json_names_add(struct json_names *n, struct slice raw, struct slice nam
     return ERR_OK;
 }
 
+#define EACH_BYTE(b) (0x0101010101010101u * (b))
+
+/* its top bit is set in each byte of the word that is a backslash, and perhaps in the one above */
+static uint64_t slashes(uint64_t word)
+{
+    uint64_t x = word ^ EACH_BYTE('\\');
+    return (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
+}
+
+static bool is_escaped(struct slice raw)
+{
+    uint64_t found = 0;
+    size_t i = 0;
+    for (; i + 8 <= raw.len; i += 8)
+        found |= slashes(load8(raw.ptr + i));
+    if (i < raw.len)
+        found |= slashes(load_few(raw.ptr + i, raw.len - i));
+    return found != 0;
+}
+
+bool json_name_is_ascii(struct slice name)
+{
+    uint64_t seen = 0;
+    size_t i = 0;
+    for (; i + 8 <= name.len; i += 8)
+        seen |= load8(name.ptr + i);
+    if (i < name.len)
+        seen |= load_few(name.ptr + i, name.len - i);
+    return (seen & EACH_BYTE(0x80)) == 0;
+}
+
 struct slice json_name_read(struct slice raw, char out[static LIMIT_JSON_NAME])
 {
-    if (slice_find(raw, '\\') < 0)
-        return raw;
-    return slice_of(out, json_token_unescape(raw, out));
+    return is_escaped(raw) ? slice_of(out, json_token_unescape(raw, out)) : raw;
 }
 
 /* Takes one character: an ASCII letter in lower case, or any other byte as it is. */
@@ -120,45 +149,33 @@ static unsigned char take_folded(struct slice *rest)
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
 }
 
-/* from the first character beyond ASCII on */
-static enum json_likeness compare_folded(struct slice name, struct slice wanted)
+static bool is_folded_same(struct slice name, struct slice wanted)
 {
     while (name.len && wanted.len) {
         if (take_folded(&name) != take_folded(&wanted))
-            return JSON_NAME_OTHER;
+            return false;
     }
-    return name.len == 0 && wanted.len == 0 ? JSON_NAME_ALIKE : JSON_NAME_OTHER;
+    return name.len == 0 && wanted.len == 0;
 }
 
-static bool is_end(char c)
+static struct slice first_segment(struct slice path)
 {
-    return c == '\0' || c == '.';
+    ptrdiff_t dot = slice_find(path, '.');
+    return dot < 0 ? path : slice_first(path, (size_t)dot);
 }
 
-static bool is_letter(char c)
+enum json_likeness json_name_compare(struct slice name, bool ascii, struct slice path)
 {
-    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-}
-
-enum json_likeness json_name_compare(struct slice name, const char *segment)
-{
-    enum json_likeness like = JSON_NAME_EQUAL;
-    for (size_t i = 0; i < name.len; i++) {
-        char a = name.ptr[i], b = segment[i];
-        if (a == b && b > '.') /* nearly every character of a name that is equal */
-            continue;
-        if (is_end(b))
-            return JSON_NAME_OTHER;
-        if (a == b)
-            continue;
-        if ((signed char)a < 0)
-            return compare_folded(slice_from(name, i),
-                                  slice_of(segment + i, strcspn(segment + i, ".")));
-        if ((a ^ b) != 0x20 || !is_letter(a))
-            return JSON_NAME_OTHER;
-        like = JSON_NAME_ALIKE;
-    }
-    return is_end(segment[name.len]) ? like : JSON_NAME_OTHER;
+    if (!ascii)
+        return is_folded_same(name, first_segment(path)) ? JSON_NAME_ALIKE : JSON_NAME_OTHER;
+    /* Within ASCII folding keeps lengths, so most names are told apart by theirs. */
+    if (path.len < name.len || (path.len > name.len && path.ptr[name.len] != '.'))
+        return JSON_NAME_OTHER;
+    struct slice wanted = slice_first(path, name.len);
+    bool same = slice_eq(name, wanted);
+    if ((!same && !slice_ieq(name, wanted)) || slice_find(wanted, '.') >= 0)
+        return JSON_NAME_OTHER; /* a dot in a name is no way into an object */
+    return same ? JSON_NAME_EQUAL : JSON_NAME_ALIKE;
 }
 
 struct slice json_name_shown(struct slice raw)

@@ -24,10 +24,11 @@ MUST_USE enum err json_names_add(struct json_names *n, struct slice raw, struct 
 
 /* the unescaped name: raw itself where nothing is escaped, else written to out */
 struct slice json_name_read(struct slice raw, char out[static LIMIT_JSON_NAME]);
+bool json_name_is_ascii(struct slice name);
 enum json_likeness { JSON_NAME_OTHER, JSON_NAME_ALIKE, JSON_NAME_EQUAL };
-/* Compares with the first segment of a wanted path (up to its dot or its end). ALIKE: equal but
- * for the case of letters. Beyond ASCII this knows the four characters that some languages fold
- * into ASCII letters (U+017F, U+212A, U+0130, U+0131). */
-enum json_likeness json_name_compare(struct slice name, const char *segment);
+/* Compares with the first segment of `path`, what is left of a wanted one (ASCII). ascii: the name
+ * is. ALIKE: equal but for the case of letters. Beyond ASCII this knows the four characters that
+ * some languages fold into ASCII letters (U+017F, U+212A, U+0130, U+0131). */
+enum json_likeness json_name_compare(struct slice name, bool ascii, struct slice path);
 /* a name short enough for a sentence, cut between characters */
 struct slice json_name_shown(struct slice raw);

@@ -15,7 +15,7 @@
 struct scan {
     const char *start;
     const char *end;
-    const char *const *wants;
+    struct slice wants[JSON_SCAN_WANTS];
     struct json_hit *hits;
     struct json_scan_problem *problem; /* NULL: nobody asks */
     struct json_fault fault;
@@ -56,9 +56,10 @@ static void fail_double(struct scan *s, struct slice raw)
                  SLICE_ARG(shown));
 }
 
-static void fail_alike(struct scan *s, struct slice raw, const char *segment)
+static void fail_alike(struct scan *s, struct slice raw, struct slice segment)
 {
-    struct slice wanted = slice_of(segment, strcspn(segment, "."));
+    struct slice wanted;
+    slice_split(&segment, '.', &wanted);
     struct slice shown = json_name_shown(raw);
     s->fault = (struct json_fault){raw.ptr - 1, NULL};
     if (s->problem)
@@ -202,14 +203,14 @@ static void shelf_init(struct shelf *shelf, const struct scan *s, struct interes
     memset(shelf->by_letter, 0, sizeof(shelf->by_letter));
     for (uint32_t left = in.wants; left; left &= left - 1) {
         int i = __builtin_ctz(left);
-        shelf->by_letter[s->wants[i][in.prefix] & 31] |= 1u << i;
+        shelf->by_letter[s->wants[i].ptr[in.prefix] & 31] |= 1u << i;
     }
 }
 
 static uint32_t candidates(const struct shelf *shelf, struct slice name)
 {
-    bool ascii = name.len && (signed char)name.ptr[0] >= 0;
-    return ascii ? shelf->by_letter[name.ptr[0] & 31] : shelf->in.wants;
+    bool plain = name.len && (signed char)name.ptr[0] >= 0;
+    return plain ? shelf->by_letter[name.ptr[0] & 31] : shelf->in.wants;
 }
 
 /* For a member's name: the wants below it, and the one it is (NULL: none). False where it is
@@ -219,17 +220,19 @@ static bool choose(struct scan *s, const struct shelf *shelf, struct slice raw, 
 {
     *below = (struct interest){0, shelf->in.prefix + name.len + 1};
     *ret = NULL;
-    for (uint32_t left = candidates(shelf, name); left; left &= left - 1) {
+    uint32_t left = candidates(shelf, name);
+    bool ascii = left && json_name_is_ascii(name);
+    for (; left; left &= left - 1) {
         int i = __builtin_ctz(left);
-        const char *segment = s->wants[i] + shelf->in.prefix;
-        enum json_likeness like = json_name_compare(name, segment);
+        struct slice segment = slice_from(s->wants[i], shelf->in.prefix);
+        enum json_likeness like = json_name_compare(name, ascii, segment);
         if (like == JSON_NAME_ALIKE) {
             fail_alike(s, raw, segment);
             return false;
         }
         if (like == JSON_NAME_OTHER)
             continue;
-        if (segment[name.len] == '.') {
+        if (segment.len > name.len) {
             below->wants |= 1u << i;
         } else {
             MUST(!*ret); /* a path given twice would leave one of its hits absent */
@@ -306,13 +309,14 @@ enum err json_scan(struct slice body, const char *const *wants, size_t n, struct
     SCRATCH struct scan s;
     s.start = body.ptr ? body.ptr : "";
     s.end = s.start + body.len;
-    s.wants = wants;
     s.hits = hits;
     s.problem = problem;
     s.fault = (struct json_fault){s.start, NULL};
     MUST(n <= JSON_SCAN_WANTS && body.len < UINT32_MAX);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        s.wants[i] = slice_str(wants[i]);
         hits[i] = (struct json_hit){.type = JSON_SCAN_ABSENT};
+    }
     struct interest all = {n == 32 ? UINT32_MAX : (1u << n) - 1, 0};
 
     const char *value = json_token_space(s.start, s.end), *p;

@@ -27,7 +27,7 @@ enum json_type {
     JSON_SCAN_OBJECT,
 };
 
-/* Members only, joined by dots: "model", "stream_options.include_usage", "params._meta". A wanted
+/* Members only, in ASCII, joined by dots: "model", "stream_options.include_usage", "params._meta". A wanted
  * path's parents are read too. Paths must be distinct; at most JSON_SCAN_WANTS. */
 #define JSON_SCAN_WANTS 32
 

@@ -6,7 +6,7 @@
 #include "common/base/utf8.h"
 
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -64,8 +64,35 @@ static const char *skip_blocks(const char *p, const char *end, unsigned (*stops)
     return p;
 }
 
+#define WIDE 64
+#define LONG (4 * BLOCK) /* plain for so long: a message's text, not a name */
+
+/* Past whole pieces of 64 plain bytes. */
+__attribute__((target("avx2"))) static const char *skip_wide(const char *p, const char *end)
+{
+    const __m256i quote = _mm256_set1_epi8('"'), slash = _mm256_set1_epi8('\\'),
+                  space = _mm256_set1_epi8(0x20);
+    for (; end - p >= WIDE; p += WIDE) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
+        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + WIDE / 2));
+        __m256i marks = _mm256_or_si256(
+            _mm256_or_si256(_mm256_cmpeq_epi8(a, quote), _mm256_cmpeq_epi8(a, slash)),
+            _mm256_or_si256(_mm256_cmpeq_epi8(b, quote), _mm256_cmpeq_epi8(b, slash)));
+        __m256i low = _mm256_or_si256(_mm256_cmpgt_epi8(space, a), _mm256_cmpgt_epi8(space, b));
+        if (_mm256_movemask_epi8(_mm256_or_si256(marks, low)))
+            break;
+    }
+    return p;
+}
+
 static const char *skip_plain_blocks(const char *p, const char *end)
 {
+    const char *start = p;
+    p = skip_blocks(p, end - p > LONG ? p + LONG : end, stops_in);
+    if (p != start + LONG)
+        return p;
+    if (end - p >= WIDE && __builtin_cpu_supports("avx2"))
+        p = skip_wide(p, end);
     return skip_blocks(p, end, stops_in);
 }
 

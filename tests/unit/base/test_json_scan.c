@@ -192,6 +192,54 @@ UNIT(only_letters_have_a_case)
     assert_int_equal(hits[MAX_TOKENS].type, JSON_SCAN_ABSENT);
 }
 
+UNIT(names_are_compared_whole_whatever_their_length)
+{
+    for (size_t len = 1; len < 40; len++) {
+        char want[40] = {0}, body[64];
+        memset(want, 'a', len);
+        const char *only[] = {want};
+        for (size_t at = 0; at < len; at++) {
+            static const struct {
+                char c;
+                enum err e;
+                enum json_type found;
+            } probes[] = {{'a', ERR_OK, JSON_SCAN_NULL},
+                          {'b', ERR_OK, JSON_SCAN_ABSENT},
+                          {'A', ERR_INVALID, JSON_SCAN_NULL},
+                          {'.', ERR_OK, JSON_SCAN_ABSENT},
+                          {'!', ERR_OK, JSON_SCAN_ABSENT}};
+            for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
+                char name[40] = {0};
+                memcpy(name, want, len);
+                name[at] = probes[i].c;
+                int n = snprintf(body, sizeof(body), "{\"%s\":null}", name);
+                struct json_hit hit;
+                enum err e = json_scan(slice_of(body, (size_t)n), only, 1, &hit, &root, &problem);
+                assert_int_equal(e, probes[i].e);
+                if (!e)
+                    assert_int_equal(hit.type, probes[i].found);
+            }
+        }
+    }
+}
+
+/* an escape is seen wherever in a name it stands */
+UNIT(an_escape_at_any_place_spells_the_same_name)
+{
+    for (size_t len = 1; len < 30; len++)
+        for (size_t at = 0; at < len; at++) {
+            char want[40] = {0}, body[80];
+            memset(want, 'a', len);
+            const char *only[] = {want};
+            int n = snprintf(body, sizeof(body), "{\"%.*s\\u0061%.*s\":null}", (int)at, want,
+                             (int)(len - at - 1), want);
+            struct json_hit hit;
+            assert_int_equal(json_scan(slice_of(body, (size_t)n), only, 1, &hit, &root, &problem),
+                             ERR_OK);
+            assert_int_equal(hit.type, JSON_SCAN_NULL);
+        }
+}
+
 UNIT(objects_no_gate_reads_may_say_things_twice)
 {
     assert_int_equal(scan_text("{\"messages\":[{\"a\":1,\"a\":2}],\"metadata\":{\"Model\":1,"
@@ -331,16 +379,18 @@ UNIT(an_array_is_walked_item_by_item)
 
 UNIT(bytes_are_seen_at_every_place_of_a_block)
 {
-    /* the sixteen-byte loop must stop at each lane, and see the byte behind its last block */
+    /* the loops over sixteen and over 64 bytes must stop at each lane, and see the byte behind
+     * their last block */
     static const struct {
         char c;
         enum err e;
-    } probes[] = {{'\n', ERR_INVALID}, {'\x7f', ERR_OK}, {'\xff', ERR_INVALID}, {' ', ERR_OK},
-                  {'\0', ERR_INVALID}, {'!', ERR_OK},    {'\x1f', ERR_INVALID}};
-    for (size_t len = 1; len < 70; len++) {
+    } probes[] = {{'\n', ERR_INVALID},   {'\x7f', ERR_OK},    {'\xff', ERR_INVALID},
+                  {' ', ERR_OK},         {'\0', ERR_INVALID}, {'!', ERR_OK},
+                  {'\x1f', ERR_INVALID}, {'"', ERR_INVALID},  {'\\', ERR_INVALID}};
+    for (size_t len = 1; len < 220; len += len < 70 || len > 190 ? 1 : 11) {
         for (size_t at = 0; at < len; at++) {
             for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
-                char body[80] = "\"";
+                char body[230] = "\"";
                 memset(body + 1, 'x', len);
                 body[1 + at] = probes[i].c;
                 body[1 + len] = '"';
@@ -425,6 +475,8 @@ int main(void)
         cmocka_unit_test(names_that_only_begin_alike_are_different),
         cmocka_unit_test(a_dot_in_a_name_is_no_way_into_an_object),
         cmocka_unit_test(only_letters_have_a_case),
+        cmocka_unit_test(names_are_compared_whole_whatever_their_length),
+        cmocka_unit_test(an_escape_at_any_place_spells_the_same_name),
         cmocka_unit_test(objects_no_gate_reads_may_say_things_twice),
         cmocka_unit_test(a_long_name_is_cut_in_the_sentence_between_characters),
         cmocka_unit_test(a_gated_object_has_a_ceiling_of_members),
