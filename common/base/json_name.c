@@ -90,40 +90,19 @@ enum err json_names_add(struct json_names *n, struct slice raw, struct slice nam
     return ERR_OK;
 }
 
-#define EACH_BYTE(b) (0x0101010101010101u * (b))
-
-/* its top bit is set in each byte of the word that is a backslash, and perhaps in the one above */
-static uint64_t slashes(uint64_t word)
-{
-    uint64_t x = word ^ EACH_BYTE('\\');
-    return (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
-}
-
-static bool is_escaped(struct slice raw)
-{
-    uint64_t found = 0;
-    size_t i = 0;
-    for (; i + 8 <= raw.len; i += 8)
-        found |= slashes(load8(raw.ptr + i));
-    if (i < raw.len)
-        found |= slashes(load_few(raw.ptr + i, raw.len - i));
-    return found != 0;
-}
-
 bool json_name_is_ascii(struct slice name)
 {
-    uint64_t seen = 0;
-    size_t i = 0;
-    for (; i + 8 <= name.len; i += 8)
-        seen |= load8(name.ptr + i);
-    if (i < name.len)
-        seen |= load_few(name.ptr + i, name.len - i);
-    return (seen & EACH_BYTE(0x80)) == 0;
+    char seen = 0;
+    for (size_t i = 0; i < name.len; i++)
+        seen |= name.ptr[i];
+    return (signed char)seen >= 0;
 }
 
 struct slice json_name_read(struct slice raw, char out[static LIMIT_JSON_NAME])
 {
-    return is_escaped(raw) ? slice_of(out, json_token_unescape(raw, out)) : raw;
+    if (slice_find(raw, '\\') < 0)
+        return raw;
+    return slice_of(out, json_token_unescape(raw, out));
 }
 
 /* Takes one character: an ASCII letter in lower case, or any other byte as it is. */

@@ -94,15 +94,22 @@ static const char *pass_simple(struct scan *s, const char *p)
     }
 }
 
+struct member_name {
+    struct slice raw; /* as it stands, without its quotes */
+    bool plain;       /* ASCII and nothing escaped: raw is the name, as nearly always */
+};
+
 /* a name, its colon and the space around it: returns where the value starts */
-static const char *pass_name(struct scan *s, const char *p, struct slice *ret_raw)
+static const char *pass_name(struct scan *s, const char *p, struct member_name *ret)
 {
     if (p == s->end || *p != '"')
         return fail(s, p, "a member name was expected");
-    const char *behind = json_token_string(p, s->end, &s->fault);
+    const char *stop = json_token_plain(p + 1, s->end);
+    ret->plain = stop < s->end && *stop == '"';
+    const char *behind = ret->plain ? stop + 1 : json_token_string(p, s->end, &s->fault);
     if (!behind)
         return NULL;
-    *ret_raw = slice_of(p + 1, (size_t)(behind - p) - 2);
+    ret->raw = slice_of(p + 1, (size_t)(behind - p) - 2);
     p = json_token_space(behind, s->end);
     if (p == s->end || *p != ':')
         return fail(s, p, "a colon was expected");
@@ -151,7 +158,7 @@ static const char *leave(struct scan *s, const char *p, struct brackets *b, bool
 static const char *pass_value(struct scan *s, const char *p, int depth)
 {
     struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
-    struct slice name;
+    struct member_name name;
     for (;;) {
         bool complete = true;
         if (b.objects & 1)
@@ -215,19 +222,19 @@ static uint32_t candidates(const struct shelf *shelf, struct slice name)
 
 /* For a member's name: the wants below it, and the one it is (NULL: none). False where it is
  * refused. */
-static bool choose(struct scan *s, const struct shelf *shelf, struct slice raw, struct slice name,
-                   struct interest *below, struct json_hit **ret)
+static bool choose(struct scan *s, const struct shelf *shelf, const struct member_name *m,
+                   struct slice name, struct interest *below, struct json_hit **ret)
 {
     *below = (struct interest){0, shelf->in.prefix + name.len + 1};
     *ret = NULL;
     uint32_t left = candidates(shelf, name);
-    bool ascii = left && json_name_is_ascii(name);
+    bool ascii = m->plain || (left && json_name_is_ascii(name));
     for (; left; left &= left - 1) {
         int i = __builtin_ctz(left);
         struct slice segment = slice_from(s->wants[i], shelf->in.prefix);
         enum json_likeness like = json_name_compare(name, ascii, segment);
         if (like == JSON_NAME_ALIKE) {
-            fail_alike(s, raw, segment);
+            fail_alike(s, m->raw, segment);
             return false;
         }
         if (like == JSON_NAME_OTHER)
@@ -243,15 +250,16 @@ static bool choose(struct scan *s, const struct shelf *shelf, struct slice raw, 
 }
 
 static bool meet_name(struct scan *s, struct json_names *names, const struct shelf *shelf,
-                      struct slice raw, struct interest *below, struct json_hit **ret)
+                      const struct member_name *m, struct interest *below, struct json_hit **ret)
 {
     SCRATCH char text[LIMIT_JSON_NAME];
+    const struct slice raw = m->raw;
     if (raw.len > LIMIT_JSON_NAME) {
         fail(s, raw.ptr - 1, "a member name is too long");
         return false;
     }
-    struct slice name = json_name_read(raw, text);
-    if (!choose(s, shelf, raw, name, below, ret))
+    struct slice name = m->plain ? raw : json_name_read(raw, text);
+    if (!choose(s, shelf, m, name, below, ret))
         return false;
     enum err e = json_names_add(names, raw, name);
     if (e == ERR_EXISTS)
@@ -267,11 +275,11 @@ static const char *walk_member(struct scan *s, const char *p, struct json_names 
                                const struct shelf *shelf, int depth)
 {
     const char *start = p;
-    struct slice raw;
+    struct member_name name;
     struct interest below;
     struct json_hit *hit;
-    p = pass_name(s, p, &raw);
-    if (!p || !meet_name(s, names, shelf, raw, &below, &hit))
+    p = pass_name(s, p, &name);
+    if (!p || !meet_name(s, names, shelf, &name, &below, &hit))
         return NULL;
     if (p == s->end)
         return fail(s, p, "a value was expected");

@@ -231,7 +231,7 @@ static const char *pass_wide(const char *p, const char *end, struct json_fault *
     return p;
 }
 
-static const char *skip_plain(const char *p, const char *end)
+const char *json_token_plain(const char *p, const char *end)
 {
     p = skip_plain_blocks(p, end);
     while (p < end && is_plain(*p))
@@ -243,7 +243,7 @@ const char *json_token_string(const char *p, const char *end, struct json_fault 
 {
     const char *start = p++;
     for (;;) {
-        p = skip_plain(p, end);
+        p = json_token_plain(p, end);
         if (p == end)
             return refuse(fault, start, "a string does not end");
         if (*p == '"')

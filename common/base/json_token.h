@@ -15,6 +15,8 @@ struct json_fault {
     const char *what; /* a sentence without a subject: "a string does not end" */
 };
 
+/* past what stands for itself in a string: printable ASCII but quote and backslash */
+const char *json_token_plain(const char *p, const char *end);
 const char *json_token_spaces(const char *p, const char *end);
 const char *json_token_string(const char *p, const char *end, struct json_fault *fault);
 const char *json_token_number(const char *p, const char *end, struct json_fault *fault);
