@@ -7,11 +7,19 @@
 #include "common/journey/passage.h"
 #include "dataplane/api/work.h"
 
-void api_relay_end(struct api_work *w, enum journey_end end, struct slice code)
+/* What was waited for the upstream so far is not our overhead. */
+static uint64_t count_waiting(struct api_work *w)
 {
     uint64_t now = clock_mono_us();
     if (w->waiting_us)
         w->j->trace.upstream_us += now - w->waiting_us;
+    w->waiting_us = now;
+    return now;
+}
+
+void api_relay_end(struct api_work *w, enum journey_end end, struct slice code)
+{
+    uint64_t now = count_waiting(w);
     w->waiting_us = 0;
     if (!w->attempt)
         return;
@@ -62,6 +70,7 @@ static void on_head(void *arg, const struct http_head *head)
     struct api_work *w = arg;
     struct http_header headers[LIMIT_HTTP_HEADERS];
     w->attempt->http_status = head->status;
+    count_waiting(w);
     size_t n = pass_headers(w, head, headers, ARRAY_LEN(headers));
     bool bodiless =
         slice_eq(w->j->head->method, SLICE("HEAD")) || head->status == 204 || head->status == 304;
