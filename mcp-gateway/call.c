@@ -186,9 +186,10 @@ static void take_message(struct mcp_work *w, const struct mcp_piece *p)
     struct mcp_answer a;
     if (mcp_answer_read(p->message, &a)) {
         log_warn(&w->j->log, "mcp_message_unread", "server=%.*s", SLICE_ARG(w->server->o.name));
+        w->unread = true; /* nobody can decide on what it would say */
         if (!p->event)
             fail_by(w, ERR_PROTOCOL);
-        return; /* nobody can decide on what it would say */
+        return;
     }
     if (w->leg->status != 200)
         take_refusal(w, &a);
@@ -219,7 +220,7 @@ static void on_end(void *arg)
         fail_by_status(w);
         return;
     }
-    if (!w->leg->is_stream || !w->leg->ids_seen || w->one_shot) {
+    if (!w->leg->is_stream || !w->leg->ids_seen || w->one_shot || w->unread) {
         fail_by(w, ERR_PROTOCOL);
         return;
     }
@@ -322,11 +323,23 @@ void mcp_call(struct mcp_work *w)
 
 /* Hanging up is not cancelling: the call goes on, for nobody. Only a stream that can be resumed
  * is let go, because the server would not let a client resume one that we still read. */
+static void let_run(struct mcp_work *w)
+{
+    struct mcp_passage p;
+    if (!w->one_shot && !w->leg->ids_seen)
+        mcp_leg_let_go(&w->leg);
+    else if (w->one_shot && mcp_session_end(w->session, w->j->arena, &p))
+        mcp_leg_let_go_and_end(&w->leg, p.upstream_id, p.version);
+}
+
 void mcp_call_leave(struct mcp_work *w)
 {
-    if (!w->number || !w->session)
+    if (w->number && w->session)
+        mcp_session_detach(w->session, w->number);
+    if (!w->leg || !w->j->client_gone)
         return;
-    mcp_session_detach(w->session, w->number);
-    if (w->j->client_gone && w->attempt && w->leg && !w->leg->ids_seen)
-        mcp_leg_let_go(&w->leg);
+    if (w->greeting)
+        mcp_leg_let_go_and_end(&w->leg, SLICE_NONE, SLICE_NONE);
+    else if (w->number && w->attempt)
+        let_run(w);
 }

@@ -38,7 +38,7 @@ void mcp_leave(struct mcp_work *w)
         timer_cancel(&w->keepalive);
     mcp_open_leave(w);
     mcp_leg_drop(&w->leg);
-    if (w->one_shot && w->session && !w->j->client_gone)
+    if (w->one_shot && w->session)
         mcp_close_upstream(w->env, w->j->policy, w->session, w->j->arena);
 }
 

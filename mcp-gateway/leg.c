@@ -1,6 +1,8 @@
 /* leg — see the card. */
 #include "mcp-gateway/leg.h"
 
+#include <stdio.h>
+
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/journey/metrics.h"
@@ -74,6 +76,28 @@ void mcp_leg_let_go(struct mcp_leg **at)
     http_call_resume(l->call);
 }
 
+static void take_upstream_id(struct mcp_leg *l, struct slice id)
+{
+    bool good = id.len > 0 && id.len <= LIMIT_MCP_UPSTREAM_ID;
+    for (size_t i = 0; good && i < id.len; i++)
+        good = id.ptr[i] >= 0x21 && id.ptr[i] <= 0x7e;
+    if (!good)
+        return;
+    memcpy(l->upstream_id, id.ptr, id.len);
+    l->upstream_id[id.len] = '\0';
+}
+
+void mcp_leg_let_go_and_end(struct mcp_leg **at, struct slice upstream_id, struct slice version)
+{
+    struct mcp_leg *l = *at;
+    if (l) {
+        l->ends_session = true;
+        take_upstream_id(l, upstream_id);
+        snprintf(l->version, sizeof(l->version), "%.*s", SLICE_ARG(version));
+    }
+    mcp_leg_let_go(at);
+}
+
 void mcp_leg_pause(struct mcp_leg *l)
 {
     if (l->call)
@@ -92,16 +116,6 @@ static bool is_media_type(struct slice value, struct slice type)
 {
     struct slice first;
     return slice_split(&value, ';', &first) && slice_ieq(slice_trim(first), type);
-}
-
-static void take_upstream_id(struct mcp_leg *l, struct slice id)
-{
-    bool good = id.len > 0 && id.len <= LIMIT_MCP_UPSTREAM_ID;
-    for (size_t i = 0; good && i < id.len; i++)
-        good = id.ptr[i] >= 0x21 && id.ptr[i] <= 0x7e;
-    if (good)
-        memcpy(l->upstream_id, id.ptr, id.len);
-    l->upstream_id[good ? id.len : 0] = '\0';
 }
 
 static void on_head(void *arg, const struct http_head *head)
@@ -127,12 +141,21 @@ static bool on_event(void *arg, const struct sse_event *e)
     return !l->dropped;
 }
 
+/* Nobody listened to the last; a client that is being freed takes no more calls. */
+static void end_alone(struct mcp_leg *l, enum err why)
+{
+    if (l->ends_session && l->upstream_id[0] && why != ERR_CANCELLED)
+        mcp_leg_end_session(l->home, l->policy, l->server, slice_str(l->upstream_id),
+                            slice_str(l->version));
+    drop(l);
+}
+
 static void fail(struct mcp_leg *l, enum err why, enum http_call_phase phase)
 {
     const struct mcp_leg_events *events = l->events;
     void *arg = l->arg;
     if (!events) {
-        drop(l);
+        end_alone(l, why);
         return;
     }
     http_call_close(&l->call);
@@ -169,7 +192,7 @@ static void on_body(void *arg, struct slice data)
 static void alarm_echo(const struct mcp_leg *l)
 {
     count_add(l->home->env, COUNT_ECHOES, 0, 1);
-    log_error(NULL, "credential_echoed", "where=mcp server=%.*s", SLICE_ARG(l->server_name));
+    log_error(NULL, "credential_echoed", "where=mcp server=%.*s", SLICE_ARG(l->server->o.name));
 }
 
 static void on_end(void *arg)
@@ -189,7 +212,7 @@ static void on_end(void *arg)
     if (l->events)
         l->events->on_end(l->arg);
     else
-        drop(l);
+        end_alone(l, ERR_OK);
 }
 
 static void on_error(void *arg, enum err why, enum http_call_phase phase)
@@ -271,7 +294,7 @@ enum err mcp_leg_start(struct mcp_leg **at, const struct mcp_leg_spec *spec,
     struct mcp_leg *l = *at;
     const struct policy_server *s = spec->server;
     l->policy = snapshot_hold(spec->policy);
-    l->server_name = s->o.name;
+    l->server = s;
     if (s->credential && s->credential_header.len)
         l->credential = secret_hold(s->credential);
     echo_init(&l->echo, l->credential ? secret_reveal(l->credential) : SLICE_NONE);
@@ -284,4 +307,19 @@ enum err mcp_leg_start(struct mcp_leg **at, const struct mcp_leg_spec *spec,
     else if (!events)
         l->home->orphans++;
     return e;
+}
+
+void mcp_leg_end_session(struct mcp_env *home, const struct snapshot *policy,
+                         const struct policy_server *server, struct slice upstream_id,
+                         struct slice version)
+{
+    const struct mcp_leg_spec spec = {.server = server,
+                                      .policy = policy,
+                                      .method = SLICE("DELETE"),
+                                      .upstream_id = upstream_id,
+                                      .version = version,
+                                      .silence_ms = LIMIT_MCP_OPEN_MS};
+    struct mcp_leg *leg = mcp_leg_new(home);
+    if (!leg || mcp_leg_start(&leg, &spec, NULL, NULL))
+        log_warn(NULL, "mcp_session_left_open", "server=%.*s", SLICE_ARG(server->o.name));
 }

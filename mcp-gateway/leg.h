@@ -57,13 +57,16 @@ struct mcp_leg {
     struct buf answer, clean;
     struct sse_reader reader;
     struct echo echo;
-    struct secret *credential; /* held: the echo looks for it */
-    struct slice server_name;  /* in the policy */
+    struct secret *credential;          /* held: the echo looks for it */
+    const struct policy_server *server; /* in the policy */
     bool is_stream, is_json, dropped;
     /* from the head */
     unsigned status;
     bool ids_seen; /* the stream can be resumed */
     char upstream_id[LIMIT_MCP_UPSTREAM_ID + 1];
+    /* for nobody: the upstream session that goes with it */
+    bool ends_session;
+    char version[16];
 };
 
 /* NULL: out of memory. The owner fills `message`. */
@@ -76,3 +79,9 @@ void mcp_leg_pause(struct mcp_leg *l);
 void mcp_leg_resume(struct mcp_leg *l);
 void mcp_leg_drop(struct mcp_leg **l);   /* at once; NULL is fine */
 void mcp_leg_let_go(struct mcp_leg **l); /* reads on for nobody; NULL is fine */
+/* The same, and at its end the upstream session is ended; upstream_id empty: the one it opens. */
+void mcp_leg_let_go_and_end(struct mcp_leg **l, struct slice upstream_id, struct slice version);
+/* Ends an upstream session; nobody waits for it. */
+void mcp_leg_end_session(struct mcp_env *home, const struct snapshot *policy,
+                         const struct policy_server *server, struct slice upstream_id,
+                         struct slice version);

@@ -114,6 +114,7 @@ static enum err note_opening(struct mcp_work *w, const struct mcp_answer *a)
 static void take_answer(struct mcp_work *w, const struct mcp_answer *a)
 {
     bool for_client = w->message.method == MCP_INITIALIZE;
+    w->greeting = false;
     enum err e = a->kind == MCP_ANSWER_RESULT ? note_opening(w, a) : ERR_DENIED;
     if (!e && for_client) {
         w->hello_answer = arena_copy(w->j->arena, a->text);
@@ -166,7 +167,7 @@ static void send_initialize(struct mcp_work *w)
     struct mcp_leg_spec spec = spec_of(w);
     struct slice hello = slice_of(w->session->hello, w->session->hello_len);
     enum err e = ERR_NOMEM;
-    w->opener = true;
+    w->opener = w->greeting = true;
     w->leg = mcp_leg_new(w->env);
     if (w->leg)
         e = buf_printf(&w->leg->message,
@@ -216,7 +217,7 @@ void mcp_open_leave(struct mcp_work *w)
         timer_cancel(&w->look);
     if (w->opener)
         mcp_session_give_up(w->session);
-    w->opener = false;
+    w->opener = w->greeting = false;
 }
 
 /* ---- and its end ---- */
@@ -227,18 +228,8 @@ void mcp_close_upstream(struct mcp_env *env, const struct snapshot *policy,
     struct mcp_passage p;
     if (!mcp_session_end(session, a, &p))
         return;
-    const struct policy_server *server =
-        snapshot_server_named(policy, slice_str(session->org_id), slice_str(session->server_name));
+    const struct policy_server *server = snapshot_server_named(policy, p.org_id, p.server_name);
     /* Another revision may be another host, which this session is no business of. */
-    if (!server || server->o.revision != p.server_revision)
-        return;
-    const struct mcp_leg_spec spec = {.server = server,
-                                      .policy = policy,
-                                      .method = SLICE("DELETE"),
-                                      .upstream_id = p.upstream_id,
-                                      .version = p.version,
-                                      .silence_ms = LIMIT_MCP_OPEN_MS};
-    struct mcp_leg *leg = mcp_leg_new(env);
-    if (!leg || mcp_leg_start(&leg, &spec, NULL, NULL))
-        log_warn(NULL, "mcp_session_left_open", "server=%.*s", SLICE_ARG(server->o.name));
+    if (server && server->o.revision == p.server_revision)
+        mcp_leg_end_session(env, policy, server, p.upstream_id, p.version);
 }

@@ -64,9 +64,12 @@ static enum err copy_passage(const struct mcp_session *s, struct arena *a, struc
 {
     struct mcp_passage p = {.generation = s->generation, .server_revision = s->server_revision};
     p.version = arena_copy(a, slice_str(s->version));
+    p.server_name = arena_copy(a, slice_str(s->server_name));
+    p.org_id = arena_copy(a, slice_str(s->org_id));
     if (s->upstream_id)
         p.upstream_id = arena_copy(a, slice_str(s->upstream_id));
-    if (!p.version.ptr || (s->upstream_id && !p.upstream_id.ptr))
+    if (!p.version.ptr || !p.server_name.ptr || !p.org_id.ptr ||
+        (s->upstream_id && !p.upstream_id.ptr))
         return ERR_NOMEM;
     *ret = p;
     return ERR_OK;

@@ -67,6 +67,7 @@ struct mcp_passage {
     struct slice upstream_id, version;
     uint64_t generation;
     uint64_t server_revision;
+    struct slice server_name, org_id;
 };
 
 MUST_USE struct mcp_session *mcp_session_new(struct slice hello, struct slice external_id,

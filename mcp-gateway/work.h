@@ -37,6 +37,8 @@ struct mcp_work {
     struct mcp_leg *leg; /* the one under way */
     struct mcp_passage passage;
     bool opener;       /* it is on us to say how the opening went */
+    bool greeting;     /* the leg is an initialize that was not answered yet */
+    bool unread;       /* something came that nobody could read */
     bool reopened;     /* once is enough */
     struct timer look; /* for the end of another's opening */
     uint64_t look_until_us;

@@ -206,6 +206,70 @@ FLOW(hanging_up_does_not_cancel)
     mcp_upstream_close(&up);
 }
 
+FLOW(a_lone_call_nobody_waits_for_still_ends_its_session)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "tools/call");
+    struct flow_client *c = ask(k, "alice", "POST", PATH, NULL, ECHO);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    client_hangs_up(c);
+    WAIT(k, k->env.journey_count == 0);
+    for (int i = 0; i < 10; i++)
+        flow_turn(k);
+    assert_non_null(h->x);
+    assert_int_equal(mcp_upstream_count(&up, "DELETE", NULL), 0);
+    mcp_upstream_begins(h);
+    mcp_upstream_tells(h, EVENT_RESULT);
+    mcp_upstream_ends(h);
+    WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1);
+    assert_string_equal(h->session, "up-1");
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_session_nobody_waits_for_is_ended_as_it_is_opened)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "initialize");
+    struct flow_client *c = ask(k, "alice", "POST", PATH, NULL, HELLO);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "initialize", &h) == 1);
+    client_hangs_up(c);
+    WAIT(k, k->env.journey_count == 0);
+    const struct http_header headers[] = {{SLICE("content-type"), SLICE(JSON)},
+                                          {SLICE("mcp-session-id"), SLICE("late")}};
+    h->answered = true;
+    assert_int_equal(http_answer(h->x, 200, headers, 2, SLICE("{}")), ERR_OK);
+    WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1);
+    assert_string_equal(h->session, "late");
+    mcp_upstream_close(&up);
+}
+
+FLOW(requests_are_counted_and_upkeep_is_not)
+{
+    begin(k);
+    struct flow_policy p = policy();
+    p.keys[0].rpm = 2;
+    policy_says(k, &p);
+    char *session = open_session(k);
+    expect_status(ask(k, "alice", "POST", PATH, session, LIST), 200);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, LIST);
+    expect_status(c, 429);
+    expect_body_has(c, "\"id\":\"l\",\"error\":{\"code\":-32000");
+    assert_true(client_header(c, "retry-after").len > 0);
+    expect_status(ask(k, "alice", "DELETE", PATH, session, NULL), 204);
+    static const char *const names[] = {"initialize", "tools/list", "tools/list"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        Gatehouse__JournalRecord *r = flow_record(k);
+        assert_non_null(r);
+        assert_string_equal(r->span->name, names[i]);
+        assert_string_equal(r->span->status, i == 2 ? "refused" : "ok");
+        flow_record_free(r);
+    }
+    assert_null(flow_record(k));
+    mcp_upstream_close(&up);
+}
+
 FLOW(a_cancellation_names_the_request_as_the_upstream_knows_it)
 {
     begin(k);
@@ -449,6 +513,9 @@ int main(void)
         PLAY(a_tool_that_is_not_granted_reaches_nobody),
         PLAY(progress_arrives_before_the_answer),
         PLAY(hanging_up_does_not_cancel),
+        PLAY(a_lone_call_nobody_waits_for_still_ends_its_session),
+        PLAY(a_session_nobody_waits_for_is_ended_as_it_is_opened),
+        PLAY(requests_are_counted_and_upkeep_is_not),
         PLAY(a_cancellation_names_the_request_as_the_upstream_knows_it),
         PLAY(a_lost_session_is_opened_again_and_only_what_reads_is_asked_again),
         PLAY(a_lost_session_is_opened_once_for_all_who_wait),
