@@ -5,7 +5,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/mem.h"
-#include "common/policy/snapshot.h"
+#include "common/journey/journey.h"
 
 static char *copy_text(struct slice s)
 {
