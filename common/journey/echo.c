@@ -3,14 +3,31 @@
 
 #define HELD_MAX (32 * 1024) /* longer than any credential's remainder */
 
-void echo_init(struct echo *e, struct slice credential)
+struct slice echo_needle(struct slice credential)
 {
-    *e = (struct echo){0};
     struct slice word = credential, rest = credential;
     while (slice_split(&rest, ' ', &word))
         ;
-    if (word.len >= ECHO_SHORTEST && word.len < HELD_MAX)
-        e->needle = word;
+    return word.len >= ECHO_SHORTEST && word.len < HELD_MAX ? word : SLICE_NONE;
+}
+
+bool echo_mask(struct slice needle, char *text, size_t len)
+{
+    bool found = false;
+    size_t from = 0;
+    ptrdiff_t at;
+    while (needle.len > 0 && from < len &&
+           (at = slice_search(slice_of(text + from, len - from), needle)) >= 0) {
+        memset(text + from + at, '*', needle.len);
+        from += (size_t)at + needle.len;
+        found = true;
+    }
+    return found;
+}
+
+void echo_init(struct echo *e, struct slice credential)
+{
+    *e = (struct echo){.needle = echo_needle(credential)};
     buf_init(&e->held, 2 * HELD_MAX + ECHO_LOOKED_AT);
 }
 
@@ -27,16 +44,6 @@ bool echo_is_in(const struct echo *e, struct slice text)
 bool echo_is_over(const struct echo *e)
 {
     return e->needle.len == 0 || (e->seen >= ECHO_LOOKED_AT && e->held.len == 0);
-}
-
-static void mask(struct echo *e, char *text, size_t len)
-{
-    size_t from = 0;
-    for (ptrdiff_t at; (at = slice_search(slice_of(text + from, len - from), e->needle)) >= 0;) {
-        memset(text + from + at, '*', e->needle.len);
-        from += (size_t)at + e->needle.len;
-        e->found = true;
-    }
 }
 
 /* The longest end of text that is a beginning of the needle. */
@@ -70,7 +77,8 @@ enum err echo_pass(struct echo *e, struct slice piece, struct buf *out)
     enum err err = buf_append(&e->held, now);
     if (err != ERR_OK)
         return err;
-    mask(e, e->held.data + e->held.off, e->held.len);
+    if (echo_mask(e->needle, e->held.data + e->held.off, e->held.len))
+        e->found = true;
     bool last = e->seen + e->held.len >= look || later.len > 0;
     err = let_go(e, last ? 0 : promising_end(e, buf_slice(&e->held)), out);
     if (err == ERR_OK && later.len > 0) {

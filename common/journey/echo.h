@@ -22,6 +22,11 @@ struct echo {
     bool found;
 };
 
+/* What is searched for: the credential's last word, lent; empty where it is too short. */
+struct slice echo_needle(struct slice credential);
+/* Masks every place in one whole piece; false: there was none. */
+bool echo_mask(struct slice needle, char *text, size_t len);
+
 /* credential: SLICE_NONE where none was injected; must outlive the echo. */
 void echo_init(struct echo *e, struct slice credential);
 void echo_fini(struct echo *e);

@@ -107,8 +107,8 @@ static void gather_headers(struct ai_work *w, const struct http_head *head)
         struct slice value = http_head_find(head, passing[i]);
         if (!value.len)
             continue;
-        if (echo_in(w, value)) {
-            echo_alarm(w, "header");
+        if (ai_echo_in(w, value)) {
+            ai_echo_alarm(w, "header");
             continue;
         }
         value = arena_copy(w->j->arena, value);
@@ -120,7 +120,7 @@ static void gather_headers(struct ai_work *w, const struct http_head *head)
 static void note_request_id(struct ai_work *w, const struct http_head *head)
 {
     struct slice id = http_head_find(head, SLICE("x-request-id"));
-    if (id.len && id.len <= 128 && !echo_in(w, id))
+    if (id.len && id.len <= 128 && !ai_echo_in(w, id))
         w->attempt->upstream_request_id = arena_copy(w->j->arena, id);
 }
 
@@ -176,10 +176,8 @@ static void cut_echo(struct ai_work *w)
 {
     const size_t looked_at = 16 * 1024 + BEARER_MAX; /* security.md: the first 16 KiB */
     size_t len = w->answer.len < looked_at ? w->answer.len : looked_at;
-    if (!echo_in(w, slice_first(buf_slice(&w->answer), len)))
-        return;
-    echo_mask(w, w->answer.data + w->answer.off, len);
-    echo_alarm(w, "body");
+    if (len > 0)
+        ai_echo_mask(w, w->answer.data + w->answer.off, len, "body");
 }
 
 static void finish_whole(struct ai_work *w, enum journey_end end, struct slice code)

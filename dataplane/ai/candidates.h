@@ -11,9 +11,9 @@
 #include "common/policy/snapshot.h"
 
 struct candidate {
-    const struct policy_provider   *provider;
+    const struct policy_provider *provider;
     const struct policy_credential *credential; /* NULL: the provider wants none */
-    struct slice                    model;
+    struct slice model;
 };
 
 /* dice: random numbers for weighted choice, one is drawn per target and credential. */

@@ -1,36 +1,30 @@
-/*
- * echo — an upstream that sends our credential back must not hand it to the client
- * (security.md, What goes out).
- */
+/* echo — what common/journey/echo knows, asked for the credential of the attempt under way. */
+#include "common/journey/echo.h"
+
 #include "common/base/secret.h"
 #include "common/journey/metrics.h"
 #include "dataplane/ai/work.h"
 
-#define SHORTEST 8 /* a shorter credential would be found in innocent text */
-
-static struct slice credential_of(const struct ai_work *w)
+static struct slice needle_of(const struct ai_work *w)
 {
-    struct slice s = w->credential ? secret_reveal(w->credential) : SLICE_NONE;
-    return s.len >= SHORTEST ? s : SLICE_NONE;
+    return w->credential ? echo_needle(secret_reveal(w->credential)) : SLICE_NONE;
 }
 
-bool echo_in(const struct ai_work *w, struct slice text)
+bool ai_echo_in(const struct ai_work *w, struct slice text)
 {
-    struct slice s = credential_of(w);
-    return s.len && text.len >= s.len && slice_search(text, s) >= 0;
+    struct slice needle = needle_of(w);
+    return needle.len > 0 && slice_search(text, needle) >= 0;
 }
 
-void echo_mask(const struct ai_work *w, char *text, size_t len)
+bool ai_echo_mask(struct ai_work *w, char *text, size_t len, const char *where)
 {
-    struct slice s = credential_of(w), rest = slice_of(text, len);
-    for (ptrdiff_t at; s.len && (at = slice_search(rest, s)) >= 0;) {
-        size_t from = (size_t)(rest.ptr - text) + (size_t)at;
-        memset(text + from, '*', s.len);
-        rest = slice_from(slice_of(text, len), from + s.len);
-    }
+    if (!echo_mask(needle_of(w), text, len))
+        return false;
+    ai_echo_alarm(w, where);
+    return true;
 }
 
-void echo_alarm(struct ai_work *w, const char *where)
+void ai_echo_alarm(struct ai_work *w, const char *where)
 {
     count_add(w->j->env, COUNT_ECHOES, 0, 1);
     log_error(&w->j->log, "credential_echoed", "where=%s provider=%.*s", where,

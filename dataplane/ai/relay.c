@@ -156,13 +156,12 @@ static struct slice without_echo(struct ai_work *w, struct slice raw)
 {
     bool early = w->relayed < ECHO_WINDOW;
     w->relayed += raw.len;
-    if (!early || !echo_in(w, raw))
+    if (!early || !ai_echo_in(w, raw))
         return raw;
     struct slice copy = arena_copy(w->j->arena, raw);
     if (!copy.ptr)
         return SLICE("\n\n");
-    echo_mask(w, (char *)copy.ptr, copy.len);
-    echo_alarm(w, "stream");
+    ai_echo_mask(w, (char *)(uintptr_t)copy.ptr, copy.len, "stream");
     return copy;
 }
 

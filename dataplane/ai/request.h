@@ -34,14 +34,14 @@ enum ai_want {
 
 struct ai_request {
     struct json_hit hits[WANT_COUNT];
-    struct slice    model;          /* unescaped, in the arena */
-    bool            stream;
-    bool            wants_usage;    /* the client asked for the usage chunk itself */
-    uint64_t        choices;        /* n */
-    uint64_t        output_ceiling; /* max_completion_tokens or max_tokens; 0: none named */
-    struct slice    session_id, prompt_cache_key; /* SLICE_NONE: absent */
-    bool            hosted_tools;   /* the provider works, and bills, on its own account */
-    const char     *param;          /* the member a refusal is about; NULL: the body */
+    struct slice model; /* unescaped, in the arena */
+    bool stream;
+    bool wants_usage;        /* the client asked for the usage chunk itself */
+    uint64_t choices;        /* n */
+    uint64_t output_ceiling; /* max_completion_tokens or max_tokens; 0: none named */
+    struct slice session_id, prompt_cache_key; /* SLICE_NONE: absent */
+    bool hosted_tools; /* the provider works, and bills, on its own account */
+    const char *param; /* the member a refusal is about; NULL: the body */
 };
 
 MUST_USE enum err request_read(const struct ai_endpoint *e, struct slice body, struct arena *a,

@@ -10,9 +10,9 @@
 
 /* Of a whole answer or one stream chunk. */
 struct usage_look {
-    bool               has_usage;   /* "usage" is an object with its two counts */
-    bool               only_usage;  /* "choices" is there and empty: the extra chunk of 1.1 */
-    bool               has_error;   /* "error" is an object or a text */
+    bool has_usage;  /* "usage" is an object with its two counts */
+    bool only_usage; /* "choices" is there and empty: the extra chunk of 1.1 */
+    bool has_error;  /* "error" is an object or a text */
     struct token_count tokens;
 };
 
@@ -29,5 +29,5 @@ struct usage_meter {
     uint64_t bytes;  /* of string values inside deltas */
 };
 
-void     usage_meter_feed(struct usage_meter *m, struct slice chunk);
+void usage_meter_feed(struct usage_meter *m, struct slice chunk);
 uint64_t usage_meter_tokens(const struct usage_meter *m);

@@ -13,7 +13,7 @@ struct ai_endpoint {
     enum ai_kind kind;
     struct slice method;
     struct slice path;     /* "/v1/…" as clients ask */
-    bool         prefix;   /* what follows the path is a name */
+    bool prefix;           /* what follows the path is a name */
     struct slice upstream; /* appended to a provider's base URL */
     struct slice name;     /* of the span */
 };

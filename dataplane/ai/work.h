@@ -20,56 +20,56 @@
 #define AI_OUTPUT_DEFAULT 16384
 
 struct ai_work {
-    struct list               link; /* in env->wing_spare */
-    struct journey           *j;
+    struct list link; /* in env->wing_spare */
+    struct journey *j;
     const struct ai_endpoint *endpoint;
-    struct ai_request         request;
+    struct ai_request request;
     const struct policy_model *model;
 
     struct candidate candidates[LIMIT_ATTEMPTS];
-    size_t           candidate_count, candidate_next;
-    uint64_t         output_reserved; /* tokens a stream may write before it is ended; 0: any */
+    size_t candidate_count, candidate_next;
+    uint64_t output_reserved; /* tokens a stream may write before it is ended; 0: any */
 
     /* the attempt under way */
-    struct http_call    *call;
-    struct attempt      *attempt; /* in the journey's trace */
-    struct secret       *credential;
-    uint64_t             attempt_us;  /* when it began */
-    uint64_t             waiting_us;  /* since when the upstream's time runs */
-    unsigned             status;
-    bool                 gathering; /* a plain answer, or an error, is read whole */
-    uint64_t             gather_max;
-    struct buf           out;    /* the body as it goes upstream */
-    struct buf           answer; /* gathered */
-    const char          *answer_type;
-    struct http_header   pass[8]; /* of the upstream's head, what the client gets */
-    size_t               pass_count;
-    struct token_count   spent; /* estimates of attempts that failed after they were sent */
+    struct http_call *call;
+    struct attempt *attempt; /* in the journey's trace */
+    struct secret *credential;
+    uint64_t attempt_us; /* when it began */
+    uint64_t waiting_us; /* since when the upstream's time runs */
+    unsigned status;
+    bool gathering; /* a plain answer, or an error, is read whole */
+    uint64_t gather_max;
+    struct buf out;    /* the body as it goes upstream */
+    struct buf answer; /* gathered */
+    const char *answer_type;
+    struct http_header pass[8]; /* of the upstream's head, what the client gets */
+    size_t pass_count;
+    struct token_count spent; /* estimates of attempts that failed after they were sent */
 
     /* a stream */
-    bool               streaming;
-    struct sse_reader  sse;
-    struct buf         held;   /* what the client has no room for yet */
-    bool               done;   /* [DONE] was seen; it is `last` */
-    bool               closed; /* a finish_reason was seen */
-    bool               failed; /* the upstream said an error inside the stream */
-    bool               ending;
-    enum journey_end   end;
-    struct slice       last;
-    size_t             relayed; /* bytes of the answer seen so far */
-    struct usage_look  look;    /* has_usage: the provider has counted */
+    bool streaming;
+    struct sse_reader sse;
+    struct buf held; /* what the client has no room for yet */
+    bool done;       /* [DONE] was seen; it is `last` */
+    bool closed;     /* a finish_reason was seen */
+    bool failed;     /* the upstream said an error inside the stream */
+    bool ending;
+    enum journey_end end;
+    struct slice last;
+    size_t relayed;         /* bytes of the answer seen so far */
+    struct usage_look look; /* has_usage: the provider has counted */
     struct usage_meter meter;
-    struct slice       chunk_id, chunk_model, chunk_created; /* raw, of the first chunk */
-    struct timer       linger; /* after [DONE], until the upstream's own end */
+    struct slice chunk_id, chunk_model, chunk_created; /* raw, of the first chunk */
+    struct timer linger; /* after [DONE], until the upstream's own end */
 };
 
 struct ai_work *ai_work_take(struct journey *j); /* NULL: out of memory */
-void            ai_work_give(struct ai_work *w); /* at the end of the turn */
+void ai_work_give(struct ai_work *w);            /* at the end of the turn */
 
 /* gates of this wing */
 extern const struct gate ai_gate_endpoint, ai_gate_request, ai_gate_grant, ai_gate_candidates;
-enum err                 ai_worst_case(struct journey *j, money *ret);
-bool                     ai_may_use(const struct journey *j, struct slice model_name);
+enum err ai_worst_case(struct journey *j, money *ret);
+bool ai_may_use(const struct journey *j, struct slice model_name);
 
 /* attempt.c */
 void attempt_next(struct ai_work *w);
@@ -90,9 +90,10 @@ void bill_estimated(struct ai_work *w);
 void bill_failed_attempt(struct ai_work *w);
 
 /* echo.c: our credential in what an upstream sends back */
-bool echo_in(const struct ai_work *w, struct slice text);
-void echo_mask(const struct ai_work *w, char *text, size_t len); 
-void echo_alarm(struct ai_work *w, const char *where);
+bool ai_echo_in(const struct ai_work *w, struct slice text);
+/* masks and raises the alarm; false: it was not there */
+bool ai_echo_mask(struct ai_work *w, char *text, size_t len, const char *where);
+void ai_echo_alarm(struct ai_work *w, const char *where);
 
 /* models.c */
 void models_answer(struct ai_work *w);
