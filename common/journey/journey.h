@@ -54,6 +54,8 @@ struct journey_env {
     size_t      wing_spare_count[WING_SLOTS];
     struct buf  scratch; /* for what is written and sent within one call */
     struct session_memo *sessions; /* ids derived lately; made when first needed */
+    uint64_t    unrecorded;         /* calls that the journal did not take, not yet logged */
+    uint64_t    unrecorded_told_us; /* when that was last logged */
 };
 
 /* loop, client, journal, metrics, worker are the caller's to set afterwards */

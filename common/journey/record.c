@@ -4,6 +4,8 @@
  * Texts that a client chose are clipped: a record is what happened, not a place to store things,
  * and an opened one must fit its slot.
  */
+#include <inttypes.h>
+
 #include "common/base/clock.h"
 #include "common/journey/metrics.h"
 #include "common/journey/proto_write.h"
@@ -13,6 +15,7 @@
 #define WORD_MAX 128            /* a name or an id */
 #define OPENED_PATH 256         /* the opened record lies in a slot of fixed size */
 #define CLOSED_PATH 1024
+#define TELL_US 1000000 /* between two lines about records that were not taken */
 
 /* field numbers of proto/usage.proto; tests/unit/journey/test_record.c holds them against it */
 enum span_field {
@@ -266,6 +269,21 @@ enum err record_open(struct journey *j)
     return e == ERR_EXHAUSTED && j->charged_count == 0 ? ERR_OK : e;
 }
 
+/* A journal that is full refuses every call of a busy plane: a line for each would push all else
+ * out of the log. The metric counts them one by one. */
+static void tell_unrecorded(struct journey *j, enum err e)
+{
+    struct journey_env *env = j->env;
+    uint64_t now_us = clock_mono_us();
+    count_add(env, COUNT_UNRECORDED, 0, 1);
+    env->unrecorded++;
+    if (env->unrecorded_told_us && now_us - env->unrecorded_told_us < TELL_US)
+        return;
+    log_error(&j->log, "record_refused", "why=%s calls=%" PRIu64, err_name(e), env->unrecorded);
+    env->unrecorded = 0;
+    env->unrecorded_told_us = now_us;
+}
+
 void record_close(struct journey *j, unsigned status)
 {
     if (!is_recorded(j))
@@ -279,8 +297,7 @@ void record_close(struct journey *j, unsigned status)
     if (e) {
         /* The room of an opened call was taken then; this is a free call, or a record that grew
          * beyond reason. The next start closes an opened one as lost. */
-        count_add(j->env, COUNT_UNRECORDED, 0, 1);
-        log_error(&j->log, "record_refused", "why=%s", err_name(e));
+        tell_unrecorded(j, e);
         journal_forget(j->env->journal, &j->entry);
     }
 }
