@@ -147,7 +147,6 @@ enum json_likeness json_name_compare(struct slice name, bool ascii, struct slice
 {
     if (!ascii)
         return is_folded_same(name, first_segment(path)) ? JSON_NAME_ALIKE : JSON_NAME_OTHER;
-    /* Within ASCII folding keeps lengths, so most names are told apart by theirs. */
     if (path.len < name.len || (path.len > name.len && path.ptr[name.len] != '.'))
         return JSON_NAME_OTHER;
     struct slice wanted = slice_first(path, name.len);

@@ -220,6 +220,12 @@ static uint32_t candidates(const struct shelf *shelf, struct slice name)
     return plain ? shelf->by_letter[name.ptr[0] & 31] : shelf->in.wants;
 }
 
+/* Within ASCII folding keeps lengths: a name may be a want's where a segment of the want ends. */
+static bool may_be(struct slice want, size_t end)
+{
+    return want.len == end || (want.len > end && want.ptr[end] == '.');
+}
+
 /* For a member's name: the wants below it, and the one it is (NULL: none). False where it is
  * refused. */
 static bool choose(struct scan *s, const struct shelf *shelf, const struct member_name *m,
@@ -231,6 +237,8 @@ static bool choose(struct scan *s, const struct shelf *shelf, const struct membe
     bool ascii = m->plain || (left && json_name_is_ascii(name));
     for (; left; left &= left - 1) {
         int i = __builtin_ctz(left);
+        if (ascii && !may_be(s->wants[i], shelf->in.prefix + name.len))
+            continue;
         struct slice segment = slice_from(s->wants[i], shelf->in.prefix);
         enum json_likeness like = json_name_compare(name, ascii, segment);
         if (like == JSON_NAME_ALIKE) {

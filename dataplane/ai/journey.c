@@ -64,10 +64,19 @@ static void on_linger(struct timer *t)
 /* everything but the memory that is kept */
 static void clear(struct ai_work *w)
 {
-    struct ai_work fresh = {.out = w->out, .answer = w->answer, .held = w->held, .sse = w->sse};
-    struct buf *all[5];
-    *w = fresh;
+    struct buf out = w->out, answer = w->answer, held = w->held;
+    struct sse_reader sse = w->sse;
+    memset(w, 0, sizeof(*w));
+    w->out = out;
+    w->answer = answer;
+    w->held = held;
+    w->sse = sse;
     w->sse.started = w->sse.after_cr = w->sse.line_begun = false;
+}
+
+static void empty_buffers(struct ai_work *w)
+{
+    struct buf *all[5];
     buffers_of(w, all);
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         if (all[i]->cap > SPARE_BUF)
@@ -95,7 +104,7 @@ static void give_back(void *arg)
 {
     struct ai_work *w = arg;
     struct journey_env *env = w->j->env;
-    clear(w);
+    empty_buffers(w);
     if (env->wing_spare_count[WING_AI] >= SPARE_MAX) {
         destroy(w);
         return;
