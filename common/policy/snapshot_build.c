@@ -17,7 +17,9 @@ static struct snapshot *snapshot_copy(const struct snapshot *from)
     if (!s)
         return NULL;
     if (from) {
-        *s = *from;
+        /* all behind the count, which workers that hold `from` change meanwhile */
+        const size_t behind = offsetof(struct snapshot, lineage);
+        memcpy((char *)s + behind, (const char *)from + behind, sizeof(*s) - behind);
         for (size_t i = 0; i < SNAPSHOT_KINDS; i++) {
             s->by_id[i] = trie_share(&from->by_id[i]);
             s->by_name[i] = trie_share(&from->by_name[i]);
