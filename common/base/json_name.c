@@ -65,6 +65,7 @@ void json_names_init(struct json_names *n, const char *start)
     pthread_once(&once, sow);
     n->start = start;
     n->count = 0;
+    n->seen = 0;
 }
 
 static bool is_same(const struct json_names *n, size_t i, struct slice name)
@@ -74,15 +75,25 @@ static bool is_same(const struct json_names *n, size_t i, struct slice name)
     return slice_eq(there, name);
 }
 
+static bool is_there(const struct json_names *n, uint32_t hash, struct slice name)
+{
+    if (!(n->seen >> (hash & 63) & 1))
+        return false;
+    for (size_t i = 0; i < n->count; i++) {
+        if (n->hash[i] == hash && is_same(n, i, name))
+            return true;
+    }
+    return false;
+}
+
 enum err json_names_add(struct json_names *n, struct slice raw, struct slice name)
 {
     uint32_t hash = hash_name(name);
-    for (size_t i = 0; i < n->count; i++) {
-        if (n->hash[i] == hash && is_same(n, i, name))
-            return ERR_EXISTS;
-    }
+    if (is_there(n, hash, name))
+        return ERR_EXISTS;
     if (n->count == LIMIT_JSON_MEMBERS)
         return ERR_EXHAUSTED;
+    n->seen |= (uint64_t)1 << (hash & 63);
     n->hash[n->count] = hash;
     n->at[n->count] = (uint32_t)(raw.ptr - n->start);
     n->len[n->count] = (uint16_t)raw.len;

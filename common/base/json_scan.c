@@ -155,7 +155,7 @@ static const char *leave(struct scan *s, const char *p, struct brackets *b, bool
     return json_token_space(p + 1, s->end);
 }
 
-static const char *pass_value(struct scan *s, const char *p, int depth)
+static const char *pass_brackets(struct scan *s, const char *p, int depth)
 {
     struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
     struct member_name name;
@@ -173,6 +173,13 @@ static const char *pass_value(struct scan *s, const char *p, int depth)
         if (!p || (complete && b.level == 0))
             return p;
     }
+}
+
+static const char *pass_value(struct scan *s, const char *p, int depth)
+{
+    if (p < s->end && *p != '{' && *p != '[')
+        return pass_simple(s, p);
+    return pass_brackets(s, p, depth);
 }
 
 /* ---- objects on the way to a wanted member ---- */

@@ -85,8 +85,12 @@ __attribute__((target("avx2"))) static const char *skip_wide(const char *p, cons
     return p;
 }
 
+/* Names and short words end in their first block. */
 static const char *skip_plain_blocks(const char *p, const char *end)
 {
+    unsigned first = end - p >= BLOCK ? stops_in(p) : 0;
+    if (first)
+        return p + __builtin_ctz(first);
     const char *start = p;
     p = skip_blocks(p, end - p > LONG ? p + LONG : end, stops_in);
     if (p != start + LONG)

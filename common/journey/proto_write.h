@@ -25,24 +25,27 @@ static inline bool proto_has_room(struct proto_writer *w, size_t n)
     return !w->full;
 }
 
-static inline void proto_varint(struct proto_writer *w, uint64_t n)
+#define PROTO_VARINT_MAX 10
+#define PROTO_HEAD_MAX (2 * PROTO_VARINT_MAX) /* a tag, and a number or a length */
+
+/* for which there is room */
+static inline char *proto_put_varint(char *p, uint64_t n)
 {
-    if (!proto_has_room(w, 10))
-        return;
     for (; n >= 0x80; n >>= 7)
-        *w->p++ = (char)(n | 0x80);
-    *w->p++ = (char)n;
+        *p++ = (char)(n | 0x80);
+    *p++ = (char)n;
+    return p;
 }
 
-static inline void proto_tag(struct proto_writer *w, unsigned field, unsigned wire_type)
+static inline char *proto_put_tag(char *p, unsigned field, unsigned wire_type)
 {
-    proto_varint(w, field << 3 | wire_type);
+    return proto_put_varint(p, field << 3 | wire_type);
 }
 
 static inline void proto_u64(struct proto_writer *w, unsigned field, uint64_t n)
 {
-    proto_tag(w, field, 0);
-    proto_varint(w, n);
+    if (proto_has_room(w, PROTO_HEAD_MAX))
+        w->p = proto_put_varint(proto_put_tag(w->p, field, 0), n);
 }
 
 static inline void proto_s64(struct proto_writer *w, unsigned field, int64_t n) /* sint64 */
@@ -53,14 +56,11 @@ static inline void proto_s64(struct proto_writer *w, unsigned field, int64_t n) 
 /* nothing where there is nothing, so that the field is absent */
 static inline void proto_text(struct proto_writer *w, unsigned field, struct slice s)
 {
-    if (!s.len)
+    if (!s.len || !proto_has_room(w, PROTO_HEAD_MAX + s.len))
         return;
-    proto_tag(w, field, 2);
-    proto_varint(w, s.len);
-    if (proto_has_room(w, s.len)) {
-        memcpy(w->p, s.ptr, s.len);
-        w->p += s.len;
-    }
+    char *p = proto_put_varint(proto_put_tag(w->p, field, 2), s.len);
+    memcpy(p, s.ptr, s.len);
+    w->p = p + s.len;
 }
 
 static inline void proto_word(struct proto_writer *w, unsigned field, const char *s)
@@ -73,11 +73,10 @@ static inline void proto_word(struct proto_writer *w, unsigned field, const char
 
 static inline char *proto_begin(struct proto_writer *w, unsigned field)
 {
-    proto_tag(w, field, 2);
-    if (!proto_has_room(w, 2))
+    if (!proto_has_room(w, PROTO_HEAD_MAX))
         return NULL;
-    char *at = w->p;
-    w->p += 2;
+    char *at = proto_put_tag(w->p, field, 2);
+    w->p = at + 2;
     return at;
 }
 
