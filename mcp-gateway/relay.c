@@ -97,9 +97,16 @@ void mcp_drain(struct mcp_work *w)
         mcp_leg_resume(w->leg);
 }
 
+/* A large last event behind what a slow client has not read yet must wait its turn, too. */
 void mcp_stream_end(struct mcp_work *w, enum journey_end end, struct slice last)
 {
     mcp_leave(w);
+    bool crowded = w->j->answer_ops->pending(w->j->answer) + last.len > LIMIT_STREAM_OUT;
+    if (crowded) {
+        if (!mcp_stream_send(w, last))
+            return;
+        last = SLICE("");
+    }
     if (!w->held.len) {
         journey_finish_with(w->j, end, last);
         return;

@@ -1,5 +1,6 @@
 /* mcp — the tool gate between a raw client and a scripted server. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/kit/flow/mcp_upstream.h"
 
@@ -242,6 +243,39 @@ FLOW(a_session_nobody_waits_for_is_ended_as_it_is_opened)
     assert_int_equal(http_answer(h->x, 200, headers, 2, SLICE("{}")), ERR_OK);
     WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1);
     assert_string_equal(h->session, "late");
+    mcp_upstream_close(&up);
+}
+
+#define LARGE (12 * 1024 * 1024) /* more than the sockets of the loopback take */
+
+FLOW(a_slow_client_gets_all_of_a_large_answer)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "tools/call");
+    char *session = open_session(k);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    client_stops_reading(c);
+    mcp_upstream_begins(h);
+    char *events = malloc(LARGE + 1024 * 1024), *p = events;
+    assert_non_null(events);
+    p += sprintf(p, "data: {\"method\":\"notifications/message\",\"params\":\"");
+    memset(p, 'a', LARGE);
+    p += LARGE;
+    p += sprintf(p, "\"}\n\ndata: {\"id\":$ID,\"result\":\"");
+    memset(p, 'b', 900 * 1024);
+    strcpy(p + 900 * 1024, "\"}\n\n");
+    mcp_upstream_tells(h, events);
+    mcp_upstream_ends(h);
+    free(events);
+    for (int i = 0; i < 100; i++)
+        flow_turn(k);
+    assert_false(c->whole);
+    client_reads_on(c);
+    WAIT(k, c->whole);
+    assert_true(slice_ends(buf_slice(&c->body), SLICE("bbbb\"}\n\n")));
+    assert_true(slice_search(buf_slice(&c->body), SLICE("data: {\"id\":\"c\",\"result\"")) > LARGE);
     mcp_upstream_close(&up);
 }
 
@@ -515,6 +549,7 @@ int main(void)
         PLAY(hanging_up_does_not_cancel),
         PLAY(a_lone_call_nobody_waits_for_still_ends_its_session),
         PLAY(a_session_nobody_waits_for_is_ended_as_it_is_opened),
+        PLAY(a_slow_client_gets_all_of_a_large_answer),
         PLAY(requests_are_counted_and_upkeep_is_not),
         PLAY(a_cancellation_names_the_request_as_the_upstream_knows_it),
         PLAY(a_lost_session_is_opened_again_and_only_what_reads_is_asked_again),
