@@ -13,9 +13,12 @@ build_folder() {
 
 # build PRESET TARGET...
 build() {
-    local preset=$1 folder log
+    local preset=$1 folder log lock
     shift
     folder=$(build_folder "$preset")
+    mkdir -p "$folder"
+    exec {lock}>"$folder/.lock" # ninja itself does not notice a second one in its folder
+    flock "$lock"
     log=$gh_setup/build-$preset.log
     step "Building ($preset): ${*:-everything}"
     : >"$log"
@@ -27,6 +30,7 @@ build() {
     fi
     env NINJA_STATUS='[%f/%t] ' ninja -C "$folder" "$@" 2>&1 </dev/null |
         tee -a "$log" | build_progress | show_progress >&"$gh_progress" || build_failed "$log"
+    exec {lock}>&-
 }
 
 build_progress() {

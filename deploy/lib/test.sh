@@ -1,33 +1,39 @@
 # test: every test of the repository, stage by stage, ending with one line `N passed, N failed`.
 #
-# A stage whose files are not there is left out. Each runs on its own: one that fails, or does not
-# build, counts and the next one begins. Whatever a stage starts carries the run's mark in its
-# environment, and nothing with that mark outlives the command.
+# Each stage runs on its own: one that fails, does not build or finds nothing to run counts, and the
+# next one begins. Whatever a stage starts carries its mark in its environment, and nothing with
+# that mark outlives the stage.
+#
+# A stage `beside` goes on while the next ones run; one that measures time is `alone`: it begins
+# when nothing else runs any more.
 
 readonly TEST_STAGES=(
-    # name      what must exist        function        what it is
-    'arrows     tests/arrows/run       stage_script    includes against the picture in ARCHITECTURE.md'
-    'unit       tests/unit/*           stage_unit      units and flows, with ASan and UBSan'
-    'db         tests/db/test_*.c      stage_db        the stores against a real PostgreSQL'
-    'fuzz       tests/fuzz/run         stage_fuzz      each fuzz target for a moment, on its corpus'
-    'tsan       tests/unit/*           stage_tsan      what runs in threads, with TSan'
-    'readme     tests/readme/run       stage_programs  the options in README.md against the programs'
-    'hardening  tests/hardening/run    stage_programs  flags and libraries of the release programs'
-    'commands   tests/commands/run     stage_commands  what ./gatehouse says and does, from up to down'
-    'chaos      tests/chaos/*/run      stage_chaos     kills and faults against release programs'
-    'e2e        tests/e2e/package.json stage_e2e       an installation, used by the clients of npm'
+    # name     when   what it runs               function       what it is
+    'arrows    next   tests/arrows/run           stage_script   includes against the picture in ARCHITECTURE.md'
+    'unit      next   tests/unit/*               stage_unit     units and flows, with ASan and UBSan'
+    'db        next   tests/db/test_*.c          stage_db       the stores against a real PostgreSQL'
+    'channel   beside tests/chaos/channel_kill/run stage_channel kills of either end of the channel between the planes'
+    'fuzz      next   tests/fuzz/run             stage_fuzz     each fuzz target for a moment, on its corpus'
+    'tsan      next   tests/unit/*               stage_tsan     what runs in threads, with TSan'
+    'readme    next   tests/readme/run           stage_programs the options in README.md against the programs'
+    'hardening next   tests/hardening/run        stage_programs flags and libraries of the release programs'
+    'commands  alone  tests/commands/run         stage_commands what ./gatehouse says and does, from up to down'
+    'chaos     alone  tests/chaos/*/*.mjs        stage_chaos    kills and faults against release programs'
+    'e2e       alone  tests/e2e/*.test.mjs       stage_e2e      an installation, used by the clients of npm'
 )
 readonly TEST_STAGE_SECONDS=600 # no stage needs half of it on two cores
 
 test_all() {
     test_begin
-    local row name needs function what
+    local row name when needs function what
     for row in "${TEST_STAGES[@]}"; do
-        read -r name needs function what <<<"$row"
-        compgen -G "$gh_root/$needs" >/dev/null || continue
-        test_stage "$name" "$gh_root/$needs" "$function" "$what"
+        read -r name when needs function what <<<"$row"
+        if [ "$when" = alone ]; then stages_end; fi
+        stage_begin "$name" "$when" "$gh_root/$needs" "$function" "$what"
+        if [ "$when" != beside ]; then stage_end "$name"; fi
     done
-    test_sweep
+    stages_end
+    test_sweep "$gh_scratch"
     say ''
     say "$gh_passed passed, $gh_failed failed"
     if [ "$gh_failed" -gt 0 ] || [ "$gh_passed" -eq 0 ]; then exit $EXIT_FAILED; fi
@@ -44,7 +50,8 @@ test_find() {
 }
 
 test_begin() {
-    gh_passed=0 gh_failed=0 gh_stage_pid=''
+    gh_passed=0 gh_failed=0
+    declare -gA gh_stage_pid=() gh_stage_began=() gh_stage_what=()
     exec 9>&1
     gh_progress=9 # a stage's output goes to its log, the progress of its build to the terminal
     trap test_end EXIT
@@ -54,7 +61,7 @@ test_begin() {
     chmod 0711 "$gh_scratch" # the unprivileged user walks through it
     gh_home=$gh_scratch gh_place=$gh_scratch/none
     person_choose
-    GATEHOUSE_TEST_RUN=$gh_scratch
+    GATEHOUSE_TEST_RUN=$gh_scratch/
     export GATEHOUSE_TEST_RUN
     person_make
 }
@@ -71,58 +78,83 @@ test_packages() {
 test_end() {
     local code=$?
     trap - EXIT INT TERM HUP
-    if [ -n "$gh_stage_pid" ]; then kill "$gh_stage_pid" 2>/dev/null || true; fi
-    test_sweep
+    if [ ${#gh_stage_pid[@]} -gt 0 ]; then kill "${gh_stage_pid[@]}" 2>/dev/null || true; fi
+    test_sweep "$gh_scratch"
     rm -rf "$gh_scratch"
     exit "$code"
 }
 
-# Processes that carry the run's mark: ours by inheritance, or started by an `up` inside scratch.
+# Processes with a mark below FOLDER: ours by inheritance, or started by an `up` inside it.
 test_marked() {
     local folder
     for folder in /proc/[0-9]*; do
-        if tr '\0' '\n' <"$folder/environ" 2>/dev/null | grep -qE \
-            "^(GATEHOUSE_TEST_RUN=$gh_scratch\$|GATEHOUSE_INSTALLATION=$gh_scratch/)"; then
+        if tr '\0' '\n' <"$folder/environ" 2>/dev/null |
+            grep -qE "^(GATEHOUSE_TEST_RUN|GATEHOUSE_INSTALLATION)=$1(/|\$)"; then
             printf '%s ' "${folder#/proc/}"
         fi
     done 2>/dev/null
 }
 
+# test_sweep FOLDER
 test_sweep() {
     local signal pids tries
     for signal in INT TERM KILL; do # INT ends postgres fast; TERM would let it wait for its clients
-        pids=$(test_marked)
+        pids=$(test_marked "$1")
         [ -n "$pids" ] || return 0
         # shellcheck disable=SC2086
         kill -$signal $pids 2>/dev/null || true
         for ((tries = 0; tries < 50; tries++)); do
-            [ -n "$(test_marked)" ] || return 0
+            [ -n "$(test_marked "$1")" ] || return 0
             sleep 0.1
         done
     done
 }
 
-# test_stage NAME PATH FUNCTION WHAT
-test_stage() {
-    local name=$1 started=$SECONDS code=0 passed=0 failed=0
-    gh_count=$gh_scratch/count.$name
-    step "$name: $4"
-    ("$3" "$2") >"$gh_logs/$name.log" 2>&1 8>&- &
-    gh_stage_pid=$!
-    wait "$gh_stage_pid" || code=$?
-    gh_stage_pid=''
-    if [ -s "$gh_count" ]; then read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p, f }' "$gh_count"); fi
+# stage_begin NAME WHEN PATTERN FUNCTION WHAT: what it leaves lies in a folder of its own
+stage_begin() {
+    gh_stage_what[$1]=$5
+    gh_stage_began[$1]=$SECONDS
+    mkdir "$gh_scratch/$1"
+    chmod 0711 "$gh_scratch/$1"
+    if [ "$2" = beside ]; then note "$1 begins, and goes on beside the next"; else step "$1: $5"; fi
+    (
+        gh_scratch=$gh_scratch/$1 GATEHOUSE_TEST_RUN=$gh_scratch/$1/
+        gh_count=$gh_scratch/count
+        if [ "$2" = beside ]; then gh_progress=1; fi # two at once are not readable
+        if ! compgen -G "$3" >/dev/null; then die $EXIT_FAILED "There is nothing at $3."; fi
+        "$4" "$3"
+    ) >"$gh_logs/$1.log" 2>&1 8>&- &
+    gh_stage_pid[$1]=$!
+}
+
+stage_end() {
+    local name=$1 code=0 passed=0 failed=0 count=$gh_scratch/$1/count log=$gh_logs/$1.log
+    wait "${gh_stage_pid[$name]}" || code=$?
+    unset "gh_stage_pid[$name]"
+    if [ -s "$count" ]; then read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p, f }' "$count"); fi
     if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
     if [ "$code" -eq 0 ] && [ $((passed + failed)) -eq 0 ]; then failed=1; fi # a stage that ran nothing
-    note "$passed passed, $failed failed in $((SECONDS - started)) s"
+    note "$passed passed, $failed failed in $((SECONDS - gh_stage_began[$name])) s"
     if [ "$failed" -ne 0 ]; then
-        grep -hE '\[  FAILED  \]|^not ok |^ *not ok |ERROR: (Address|Thread)Sanitizer|runtime error:' \
-            "$gh_logs/$name.log" | sort -u | head -n 40 | sed 's/^/    /' || true
-        show_end_of "$gh_logs/$name.log" 30
+        grep -hE '\[  FAILED  \]|^FAIL|^ *not ok |ERROR: (Address|Leak)Sanitizer|WARNING: Thread|runtime error:' \
+            "$log" | sort -u | head -n 40 | sed 's/^/    /' || true
+        show_end_of "$log" 30
     fi
+    # nobody takes what did not run for what has passed
+    sed -nE 's/.*(\[  SKIPPED \]) ([a-z].*)/    skipped: \2/p; s/^ *ok [0-9]+ - (.*) # SKIP.*/    skipped: \1/p' \
+        "$log" | sort -u
     gh_passed=$((gh_passed + passed))
     gh_failed=$((gh_failed + failed))
-    test_sweep
+    test_sweep "$gh_scratch/$name"
+}
+
+# Those that went on beside others.
+stages_end() {
+    local name
+    for name in "${!gh_stage_pid[@]}"; do
+        step "$name: ${gh_stage_what[$name]}"
+        stage_end "$name"
+    done
 }
 
 count() { printf '%d %d\n' "$1" "$2" >>"$gh_count"; }
@@ -179,15 +211,21 @@ stage_unit() {
 
 # TSan needs its shadow where a kernel with many random bits may put something else.
 stage_tsan() {
-    build tsan
+    build tsan threaded
     gh_wrapper=()
     if setarch -R true 2>/dev/null; then gh_wrapper=(setarch -R); fi
-    count_ctest tsan -E '^(db|unit\.base)\.'
+    with_cluster count_ctest tsan -L threaded
 }
 
 stage_db() {
     build dev
-    gh_place=$gh_scratch/db
+    gh_wrapper=()
+    with_cluster count_ctest dev -R '^db\.'
+}
+
+# with_cluster COMMAND...: a PostgreSQL of its own around it
+with_cluster() {
+    gh_place=$gh_scratch/place
     gh_home=$gh_place
     test_ports
     mkdir -p "$gh_place"
@@ -204,21 +242,23 @@ stage_db() {
     GATEHOUSE_TEST_DATABASE_URL=postgresql://postgres:$(person_read \
         "$gh_place/secrets/postgres.password")@127.0.0.1:$(port_of postgres)/postgres
     export GATEHOUSE_TEST_DATABASE_URL
-    gh_wrapper=()
-    count_ctest dev -R '^db\.'
+    "$@"
     person_run "$POSTGRES_BIN/pg_ctl" -D "$folder" -s -m immediate stop
 }
 
-# A hundred ports in a row that nobody listens on, below the range the kernel hands out.
+# A hundred ports in a row that nobody listens on, below those the kernel hands out and those the
+# unit tests draw. Two runs at once begin to look at different places.
 test_ports() {
-    local port
-    for ((gh_base = 21000; gh_base < 32000; gh_base += 100)); do
+    local port tries
+    gh_base=$((12000 + RANDOM % 80 * 100))
+    for ((tries = 0; tries < 80; tries++)); do
         for ((port = gh_base; port < gh_base + 100; port++)); do
-            [ -z "$(port_inode "$port")" ] || continue 2
+            [ -z "$(port_inode "$port")" ] || break
         done
-        return 0
+        if [ "$port" -eq $((gh_base + 100)) ]; then return 0; fi
+        gh_base=$((gh_base + 100 < 20000 ? gh_base + 100 : 12000))
     done
-    die $EXIT_PORT 'No hundred free ports in a row between 21000 and 32000.'
+    die $EXIT_PORT 'No hundred free ports in a row between 12000 and 20000.'
 }
 
 stage_fuzz() {
@@ -236,27 +276,28 @@ stage_commands() {
     # shellcheck disable=SC2086
     build release $BUILD_PROGRAMS $BUILD_DEMO
     test_ports
-    mkdir "$gh_scratch/commands"
-    counted "$1" "$gh_scratch/commands" "$gh_base"
+    mkdir "$gh_scratch/home"
+    counted "$1" "$gh_scratch/home" "$gh_base"
 }
 
-# Each script gets the build, a folder and a hundred ports for an installation of its own.
-# Each play is a folder with `run BUILD_DIR SCRATCH PORT_BASE`, and a program of its name where it
-# has one in C.
+stage_channel() {
+    build release channel_kill
+    test_ports
+    counted "$1" "$(build_folder release)" "$gh_scratch" "$gh_base"
+}
+
+# Each play of chaos is a folder with `run BUILD_DIR SCRATCH PORT_BASE`; these here have a script.
 stage_chaos() {
-    local play name targets="$BUILD_PROGRAMS $BUILD_DEMO"
-    for play in $1; do # a pattern
-        name=$(basename "$(dirname "$play")")
-        if [ -e "$(dirname "$play")/$name.c" ]; then targets+=" $name"; fi
-    done
+    local play name
     # shellcheck disable=SC2086
-    build release $targets
+    build release $BUILD_PROGRAMS $BUILD_DEMO
     e2e_packages
-    for play in $1; do
-        name=$(basename "$(dirname "$play")")
+    # shellcheck disable=SC2086
+    for play in $(dirname $1 | sort -u); do # a pattern
+        name=$(basename "$play")
         test_ports
-        mkdir -p "$gh_scratch/chaos/$name"
-        counted "$play" "$(build_folder release)" "$gh_scratch/chaos/$name" "$gh_base"
+        mkdir "$gh_scratch/$name"
+        counted "$play/run" "$(build_folder release)" "$gh_scratch/$name" "$gh_base"
     done
 }
 
@@ -273,7 +314,7 @@ stage_e2e() {
     e2e_packages
     cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
     test_ports
-    export GATEHOUSE_HOME=$gh_scratch/e2e GATEHOUSE_PORT_BASE=$gh_base
+    export GATEHOUSE_HOME=$gh_scratch/home GATEHOUSE_PORT_BASE=$gh_base
     "$gh_root/gatehouse" up --dataplanes 3 || exit
     set -a
     # shellcheck disable=SC1091
