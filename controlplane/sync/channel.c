@@ -242,8 +242,11 @@ void channel_handle(const struct channel *c, struct slice plane_id, struct slice
         rollout_heard(c->rollout, plane_id, clock_wall_us());
         enum err e = answer(&q);
         if (e != ERR_OK) {
-            log_warn(&channel_log, "request_failed", "plane=%s body=%d error=%s", q.plane.id,
-                     (int)m->body_case, err_name(e));
+            /* The store has said once that the database is away; planes ask a hundred times a
+             * second, and would bury it. */
+            if (e != ERR_DATABASE)
+                log_warn(&channel_log, "request_failed", "plane=%s body=%d error=%s", q.plane.id,
+                         (int)m->body_case, err_name(e));
             refuse(&q, word_for(e));
         }
     }
