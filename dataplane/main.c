@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "dataplane/process.h"
 #include "dataplane/settings.h"
@@ -50,6 +51,7 @@ int main(int argc, char **argv)
         return 0;
     log_setup("dataplane",
               log_level_parse(slice_str(settings.log_level), &level) ? LOG_INFO : level);
+    mem_keep_freed();
     secret_protect_process();
     signals_block();
     return serve(&settings);

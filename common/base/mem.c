@@ -5,6 +5,7 @@
  */
 #include "common/base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,23 @@ void mem_free(void *ptr)
 {
     alive -= ptr != NULL;
     free(ptr);
+}
+
+/* Batches of records come and go many times a second. By default glibc gives their pages back to
+ * the kernel each time, and taking them again costs a fault and the zeroing of each: 0.4 faults a
+ * request were measured, 0.02 with this. A message of the channel is below the first number; the
+ * second is what one heap may hold unused. */
+#define KEEP_PIECES (8 * 1024 * 1024)
+#define KEEP_UNUSED (16 * 1024 * 1024)
+#define GROW_BY (1024 * 1024)
+
+void mem_keep_freed(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, KEEP_PIECES);
+    mallopt(M_TRIM_THRESHOLD, KEEP_UNUSED);
+    mallopt(M_TOP_PAD, GROW_BY);
+#endif
 }
 
 void mem_fail_after(size_t n)

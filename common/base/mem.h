@@ -22,6 +22,9 @@ MUST_USE char *mem_strdup(const char *text);
 MUST_USE char *mem_strndup(const char *text, size_t len);
 void           mem_free(void *ptr); /* NULL is fine */
 
+/* Once, before there are threads: what is freed stays with the process, up to a ceiling. */
+void mem_keep_freed(void);
+
 /* Tests only: the n-th allocation of this thread from now fails (1 = the next); 0 switches off. */
 void mem_fail_after(size_t n);
 /* true once the planned failure has happened since mem_fail_after */
