@@ -1,5 +1,8 @@
 /* stream_write — the kernel first; what it does not take waits, bounded, in two buffers: one that
  * libuv holds and must not move, and one that grows behind it. */
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "common/base/limits.h"
 #include "common/net/stream_private.h"
 
@@ -105,18 +108,36 @@ static enum err keep_rest(struct stream *s, const struct slice *parts, size_t n,
     return s->broken ? ERR_CLOSED : ERR_OK;
 }
 
+/* Not by uv_try_write: writev goes the long way round by the file system, and a piece alone needs
+ * no list. Nothing of this stream's waits in libuv now. */
+static ssize_t try_send(struct stream *s, struct msghdr *m)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd))
+        return -1;
+    for (;;) {
+        ssize_t taken = m->msg_iovlen == 1
+                            ? send(fd, m->msg_iov->iov_base, m->msg_iov->iov_len, MSG_NOSIGNAL)
+                            : sendmsg(fd, m, MSG_NOSIGNAL);
+        if (taken >= 0)
+            return taken;
+        if (errno == EAGAIN || errno == ENOBUFS)
+            return 0;
+        if (errno != EINTR)
+            return -1;
+    }
+}
+
 static ssize_t try_parts(struct stream *s, const struct slice *parts, size_t n, size_t *total)
 {
-    uv_buf_t bufs[PARTS_PER_CALL];
+    struct iovec list[PARTS_PER_CALL];
+    struct msghdr m = {.msg_iov = list, .msg_iovlen = n};
     *total = 0;
     for (size_t i = 0; i < n; i++) {
-        bufs[i] = (uv_buf_t){.base = (char *)parts[i].ptr, .len = parts[i].len};
+        list[i] = (struct iovec){.iov_base = (char *)parts[i].ptr, .iov_len = parts[i].len};
         *total += parts[i].len;
     }
-    if (*total == 0)
-        return 0;
-    int taken = uv_try_write((uv_stream_t *)&s->tcp, bufs, (unsigned)n);
-    return taken == UV_EAGAIN ? 0 : taken;
+    return *total ? try_send(s, &m) : 0;
 }
 
 enum err stream_send(struct stream *s, const struct slice *parts, size_t n)
