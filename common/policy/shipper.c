@@ -23,6 +23,7 @@ struct parcel { /* one journal and what is under way of it */
     struct journal *journal;
     bool earlier; /* of an earlier start: removed once empty */
     bool flying;
+    bool refused;     /* the last batch; said once */
     uint64_t sent_to; /* ring position behind the batch under way */
     uint64_t last_sequence;
 };
@@ -49,10 +50,14 @@ static void on_ack(void *arg, enum err e, const void *reply)
     const Gatehouse__Reply *m = reply;
     p->flying = false;
     if (e != ERR_OK || !m || m->error || !m->usage) {
-        if (m && m->error)
+        if (m && m->error && !p->refused) /* the tick tries again; once is enough to say so */
             log_warn(NULL, "usage_refused", "error=%s", m->error);
+        p->refused = m && m->error;
         return;
     }
+    if (p->refused)
+        log_info(NULL, "usage_taken_again", "worker=%u", p->journal->page->worker);
+    p->refused = false;
     uint64_t at = atomic_load(&p->journal->page->tail), sequence;
     struct slice record;
     while (at < p->sent_to && journal_next(p->journal, &at, &sequence, &record) &&
