@@ -61,7 +61,7 @@ test_begin() {
     chmod 0711 "$gh_scratch" # the unprivileged user walks through it
     gh_home=$gh_scratch gh_place=$gh_scratch/none
     person_choose
-    GATEHOUSE_TEST_RUN=$gh_scratch/
+    GATEHOUSE_TEST_RUN=$gh_scratch
     export GATEHOUSE_TEST_RUN
     person_make
 }
@@ -118,7 +118,8 @@ stage_begin() {
     chmod 0711 "$gh_scratch/$1"
     if [ "$2" = beside ]; then note "$1 begins, and goes on beside the next"; else step "$1: $5"; fi
     (
-        gh_scratch=$gh_scratch/$1 GATEHOUSE_TEST_RUN=$gh_scratch/$1/
+        gh_scratch=$gh_scratch/$1
+        GATEHOUSE_TEST_RUN=$gh_scratch
         gh_count=$gh_scratch/count
         if [ "$2" = beside ]; then gh_progress=1; fi # two at once are not readable
         if ! compgen -G "$3" >/dev/null; then die $EXIT_FAILED "There is nothing at $3."; fi
