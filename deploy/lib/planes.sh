@@ -98,7 +98,7 @@ env GATEHOUSE_ADMIN_URL=$gh_admin_url
 env GATEHOUSE_ENROLMENT_TOKEN_FILE=$gh_place/secrets/dp-$1.token
 env GATEHOUSE_STATE_DIR=$gh_place/dataplanes/dp-$1
 env GATEHOUSE_STATE_KEY_FILE=$gh_place/secrets/dp-$1.key
-$(passed_on GATEHOUSE_WORKERS GATEHOUSE_LOG_LEVEL)
+$(passed_on GATEHOUSE_WORKERS GATEHOUSE_JOURNAL_BYTES GATEHOUSE_LOG_LEVEL)
 arg $gh_place/bin/gatehouse-dataplane
 END
 }
