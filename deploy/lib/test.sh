@@ -85,15 +85,11 @@ test_end() {
 }
 
 # Processes with a mark below FOLDER: ours by inheritance, or started by an `up` inside it.
-test_marked() {
-    local folder
-    for folder in /proc/[0-9]*; do
-        if tr '\0' '\n' <"$folder/environ" 2>/dev/null |
-            grep -qE "^(GATEHOUSE_TEST_RUN|GATEHOUSE_INSTALLATION)=$1(/|\$)"; then
-            printf '%s ' "${folder#/proc/}"
-        fi
-    done 2>/dev/null
-}
+test_marked() (
+    unset GATEHOUSE_TEST_RUN # those who look are not looked for
+    { grep -lzE "^(GATEHOUSE_TEST_RUN|GATEHOUSE_INSTALLATION)=$1(/|\$)" /proc/[0-9]*/environ \
+        2>/dev/null || true; } | tr -dc '0-9\n' | tr '\n' ' '
+)
 
 # test_sweep FOLDER
 test_sweep() {
