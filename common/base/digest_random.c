@@ -12,8 +12,8 @@
 #include <stdatomic.h>
 #include <sys/random.h>
 
-#define STOCK 1024
-#define SMALL 64 /* larger requests are keys, made rarely: straight from the kernel */
+#define STOCK 4096 /* some 85 requests: their ids and spans */
+#define SMALL 64   /* larger requests are keys, made rarely: straight from the kernel */
 
 static _Thread_local struct {
     uint8_t bytes[STOCK];
