@@ -42,22 +42,40 @@ static bool was_refused_lately(const struct account *a, money amount, uint64_t n
            amount >= atomic_load_explicit(&a->refused_amount, memory_order_relaxed);
 }
 
+static bool take(struct lease *l, money amount, uint64_t now_us)
+{
+    if (now_us >= atomic_load_explicit(&l->valid_until_us, memory_order_relaxed))
+        return false;
+    int64_t left = atomic_load_explicit(&l->remaining, memory_order_relaxed);
+    while (left >= amount)
+        if (atomic_compare_exchange_weak_explicit(&l->remaining, &left, left - amount,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return true;
+    return false;
+}
+
 enum err account_reserve(struct account *a, money amount, uint64_t now_us, struct reservation *ret)
 {
     MUST(amount >= 0);
     struct lease *l = atomic_load_explicit(&a->current, memory_order_acquire);
-    if (l && now_us < atomic_load_explicit(&l->valid_until_us, memory_order_relaxed)) {
-        int64_t left = atomic_load_explicit(&l->remaining, memory_order_relaxed);
-        while (left >= amount) {
-            if (!atomic_compare_exchange_weak_explicit(&l->remaining, &left, left - amount,
-                                                       memory_order_relaxed, memory_order_relaxed))
-                continue;
-            atomic_fetch_add_explicit(&l->outstanding, 1, memory_order_acq_rel);
-            *ret = (struct reservation){.lease = l, .amount = amount};
-            return ERR_OK;
-        }
+    if (l && take(l, amount, now_us)) {
+        atomic_fetch_add_explicit(&l->outstanding, 1, memory_order_acq_rel);
+        *ret = (struct reservation){.lease = l, .amount = amount};
+        return ERR_OK;
     }
     return was_refused_lately(a, amount, now_us) ? ERR_EXHAUSTED : ERR_AGAIN;
+}
+
+enum err account_extend(struct account *a, struct reservation *r, money more, uint64_t now_us)
+{
+    MUST(more >= 0 && r->lease);
+    if (r->lease != atomic_load_explicit(&a->current, memory_order_acquire))
+        return ERR_EXHAUSTED;
+    if (take(r->lease, more, now_us)) {
+        r->amount += more;
+        return ERR_OK;
+    }
+    return was_refused_lately(a, more, now_us) ? ERR_EXHAUSTED : ERR_AGAIN;
 }
 
 void account_settle(struct reservation *r, money real_cost)

@@ -40,6 +40,11 @@ struct slice account_id(const struct account *a); /* "key:<id>", "team:<id>" */
 
 MUST_USE enum err account_reserve(struct account *a, money amount, uint64_t now_us,
                                   struct reservation *ret);
+/* Sets `more` aside on top of a reservation, in the lease it holds, and nowhere else. ERR_AGAIN: a
+ * larger slice may be asked for; ERR_EXHAUSTED: that would not help, as the lease is no more this
+ * account's current one, or as the control plane just said that there is no more. */
+MUST_USE enum err account_extend(struct account *a, struct reservation *r, money more,
+                                 uint64_t now_us);
 /* Consumes: the reservation is empty afterwards. */
 void account_settle(struct reservation *r, money real_cost);
 struct slice reservation_lease_id(const struct reservation *r);

@@ -142,6 +142,45 @@ static void a_slice_comes_when_it_is_wanted_and_is_spent_from(void **state)
     close_bank(&b);
 }
 
+static void a_reservation_grows_in_its_own_lease_and_is_settled_as_one(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker a;
+    struct reservation r = {0}, rest = {0};
+    open_bank(&b, 1000);
+    b.expected = 1;
+    want(&b, &a, 500);
+    loop_run(b.loop);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
+    assert_int_equal(account_extend(b.account, &r, 200, clock_mono_us()), ERR_OK);
+    assert_int_equal(r.amount, 500);
+    assert_int_equal(account_extend(b.account, &r, 1, clock_mono_us()), ERR_AGAIN);
+    assert_int_equal(r.amount, 500);
+    account_settle(&r, 450);
+    assert_int_equal(account_reserve(b.account, 51, clock_mono_us(), &rest), ERR_AGAIN);
+    assert_int_equal(account_reserve(b.account, 50, clock_mono_us(), &rest), ERR_OK);
+    account_settle(&rest, 0);
+    close_bank(&b);
+}
+
+static void a_reservation_does_not_grow_in_a_lease_that_ran_out_of_time(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker a;
+    struct reservation r = {0};
+    open_bank(&b, 1000);
+    b.expected = 1;
+    want(&b, &a, 500);
+    loop_run(b.loop);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
+    assert_int_equal(account_extend(b.account, &r, 1, clock_mono_us() + 11000000), ERR_AGAIN);
+    assert_int_equal(r.amount, 300);
+    account_settle(&r, 300);
+    close_bank(&b);
+}
+
 static void what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit(void **state)
 {
     (void)state;
@@ -255,6 +294,9 @@ static void spend_and_end(struct account_wait *wait, enum err e)
     assert_int_equal(account_reserve(w->bank->account, 300, clock_mono_us(), &w->reservation),
                      ERR_OK);
     assert_false(desk_end_all(w->bank->desk)); /* something is still reserved on it */
+    /* but no more will be: it is its account's no longer */
+    assert_int_equal(account_extend(w->bank->account, &w->reservation, 0, clock_mono_us()),
+                     ERR_EXHAUSTED);
     timer_start(&w->timer, 300);
 }
 
@@ -292,6 +334,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slice_comes_when_it_is_wanted_and_is_spent_from),
+        cmocka_unit_test(a_reservation_grows_in_its_own_lease_and_is_settled_as_one),
+        cmocka_unit_test(a_reservation_does_not_grow_in_a_lease_that_ran_out_of_time),
         cmocka_unit_test(what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit),
         cmocka_unit_test(two_who_ask_at_once_share_one_request_and_both_get_theirs),
         cmocka_unit_test(a_control_plane_that_is_away_is_said_to_be),
