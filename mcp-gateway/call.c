@@ -45,6 +45,8 @@ static void fail_by(struct mcp_work *w, enum err why)
 {
     struct slice detail;
     enum refusal_id id = mcp_refusal_of(why, &detail);
+    if (w->leg && w->leg->call)
+        mcp_leg_failed(w->leg, why, HTTP_PHASE_BODY);
     fail(w, id, detail);
 }
 
@@ -137,6 +139,7 @@ static void deliver(struct mcp_work *w, const struct mcp_answer *a)
 static void fail_by_status(struct mcp_work *w)
 {
     struct journey *j = w->j;
+    mcp_leg_refused(w->leg);
     fail(w, REFUSAL_UPSTREAM, arena_printf(j->arena, "it answered with status %u", w->leg->status));
 }
 
@@ -276,6 +279,7 @@ static void send_up(struct mcp_work *w)
                                       .version = w->passage.version,
                                       .trace_id = w->j->trace.trace_id,
                                       .span_id = w->attempt->span_id,
+                                      .log = &w->j->log,
                                       .silence_ms = LIMIT_MCP_CALL_MS};
     enum err e = ERR_NOMEM;
     w->leg = mcp_leg_new(w->env);

@@ -8,6 +8,7 @@
  */
 #include "common/base/clock.h"
 #include "common/journey/trace.h"
+#include "common/journey/upstream_log.h"
 #include "mcp-gateway/mcp.h"
 #include "mcp-gateway/work.h"
 
@@ -93,11 +94,11 @@ enum refusal_id mcp_refusal_of(enum err why, struct slice *detail)
     case ERR_NOMEM:
     case ERR_EXHAUSTED:
         return REFUSAL_NO_CAPACITY;
-    case ERR_DENIED:
+    case ERR_NOT_FOUND: /* open.c */
         *detail = SLICE("it opens no session for us");
         return REFUSAL_UPSTREAM;
     default:
-        *detail = slice_str(err_text(why));
+        *detail = upstream_why(why);
         return REFUSAL_UPSTREAM;
     }
 }

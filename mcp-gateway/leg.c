@@ -7,10 +7,13 @@
 #include "common/base/secret.h"
 #include "common/journey/metrics.h"
 #include "common/journey/trace.h"
+#include "common/journey/upstream_log.h"
 #include "mcp-gateway/env.h"
 
 #define HEADERS_MAX 10
 #define BODY_ROOM 4096 /* what edits may add to a client's message */
+
+static const struct log_ctx nobody = {.component = "tool"};
 
 struct mcp_leg *mcp_leg_new(struct mcp_env *home)
 {
@@ -72,6 +75,7 @@ void mcp_leg_let_go(struct mcp_leg **at)
         return;
     }
     l->events = NULL;
+    l->log = &nobody;
     l->home->orphans++;
     http_call_resume(l->call);
 }
@@ -110,6 +114,27 @@ void mcp_leg_resume(struct mcp_leg *l)
         http_call_resume(l->call);
 }
 
+/* ---- what is told of it ---- */
+
+static struct upstream_at upstream_of(const struct mcp_leg *l)
+{
+    return (struct upstream_at){l->server->o.name, &l->server->url};
+}
+
+void mcp_leg_failed(struct mcp_leg *l, enum err why, enum http_call_phase phase)
+{
+    if (!l->told)
+        upstream_log_lost(l->home->env, l->log, upstream_of(l), why, phase);
+    l->told = true;
+}
+
+void mcp_leg_refused(struct mcp_leg *l)
+{
+    if (!l->told)
+        upstream_log_status(l->home->env, l->log, upstream_of(l), l->status);
+    l->told = true;
+}
+
 /* ---- what comes back ---- */
 
 static bool is_media_type(struct slice value, struct slice type)
@@ -126,6 +151,8 @@ static void on_head(void *arg, const struct http_head *head)
     l->is_stream = is_media_type(type, SLICE("text/event-stream"));
     l->is_json = is_media_type(type, SLICE("application/json"));
     take_upstream_id(l, http_head_find(head, SLICE("mcp-session-id")));
+    if (head->status >= 500 || upstream_refused_us(head->status))
+        mcp_leg_refused(l);
     if (l->events)
         l->events->on_head(l->arg);
 }
@@ -154,6 +181,7 @@ static void fail(struct mcp_leg *l, enum err why, enum http_call_phase phase)
 {
     const struct mcp_leg_events *events = l->events;
     void *arg = l->arg;
+    mcp_leg_failed(l, why, phase);
     if (!events) {
         end_alone(l, why);
         return;
@@ -295,6 +323,7 @@ enum err mcp_leg_start(struct mcp_leg **at, const struct mcp_leg_spec *spec,
     const struct policy_server *s = spec->server;
     l->policy = snapshot_hold(spec->policy);
     l->server = s;
+    l->log = spec->log ? spec->log : &nobody;
     if (s->credential && s->credential_header.len)
         l->credential = secret_hold(s->credential);
     echo_init(&l->echo, l->credential ? secret_reveal(l->credential) : SLICE_NONE);
@@ -302,6 +331,8 @@ enum err mcp_leg_start(struct mcp_leg **at, const struct mcp_leg_spec *spec,
     l->arg = arg;
     bool crowded = !events && l->home->orphans >= LIMIT_MCP_ORPHANS;
     enum err e = crowded ? ERR_EXHAUSTED : start(l, spec);
+    if (e && !crowded)
+        mcp_leg_failed(l, e, HTTP_PHASE_CONNECT);
     if (e)
         mcp_leg_drop(at);
     else if (!events)

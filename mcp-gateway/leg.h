@@ -44,6 +44,7 @@ struct mcp_leg_spec {
     struct slice upstream_id, version, last_event_id; /* empty: no such header */
     const char *trace_id, *span_id;                   /* NULL: no traceparent */
     unsigned silence_ms;                              /* before and within the answer */
+    const struct log_ctx *log; /* of the journey that listens; NULL: nobody does */
 };
 
 struct mcp_leg {
@@ -51,6 +52,8 @@ struct mcp_leg {
     struct mcp_env *home;
     const struct snapshot *policy;
     const struct mcp_leg_events *events; /* NULL: nobody listens */
+    const struct log_ctx *log;           /* lent while somebody listens, else the gate's own */
+    bool told;                           /* that it failed */
     void *arg;
     struct http_call *call;
     struct buf message; /* as it goes up; filled by the owner before the start */
@@ -75,6 +78,9 @@ MUST_USE struct mcp_leg *mcp_leg_new(struct mcp_env *home);
  * dropped and *l is NULL. */
 MUST_USE enum err mcp_leg_start(struct mcp_leg **l, const struct mcp_leg_spec *spec,
                                 const struct mcp_leg_events *events, void *arg);
+/* Says in the log that it failed, once however many find out. */
+void mcp_leg_failed(struct mcp_leg *l, enum err why, enum http_call_phase phase);
+void mcp_leg_refused(struct mcp_leg *l); /* by its status */
 void mcp_leg_pause(struct mcp_leg *l);
 void mcp_leg_resume(struct mcp_leg *l);
 void mcp_leg_drop(struct mcp_leg **l);   /* at once; NULL is fine */

@@ -98,6 +98,7 @@ static void send_up(struct mcp_work *w)
         .last_event_id = http_head_find(w->j->head, SLICE("last-event-id")),
         .trace_id = w->j->trace.trace_id,
         .span_id = w->j->trace.span_id,
+        .log = &w->j->log,
         .silence_ms = LIMIT_CALL_MS, /* it is silent while nothing happens */
     };
     enum err e = ERR_NOMEM;

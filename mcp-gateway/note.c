@@ -80,6 +80,7 @@ static enum err send_up(struct mcp_work *w)
                                       .version = w->passage.version,
                                       .trace_id = w->j->trace.trace_id,
                                       .span_id = w->j->trace.span_id,
+                                      .log = &w->j->log,
                                       .silence_ms = LIMIT_MCP_OPEN_MS};
     w->leg = mcp_leg_new(w->env);
     if (!w->leg)

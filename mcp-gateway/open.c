@@ -12,8 +12,15 @@
 #define US_PER_MS 1000
 #define HELLO_ID 1 /* the session's requests go on from it; 0 is nothing to some servers */
 
+/* What a server says that opens no session: none of what the network says. */
+#define NO_SESSION ERR_NOT_FOUND
+
 static void fail(struct mcp_work *w, enum err why)
 {
+    if (w->leg && w->leg->status >= 300)
+        mcp_leg_refused(w->leg);
+    else if (w->leg && w->leg->call)
+        mcp_leg_failed(w->leg, why, HTTP_PHASE_BODY);
     mcp_leg_drop(&w->leg);
     mcp_open_leave(w);
     w->not_opened(w, why);
@@ -68,6 +75,7 @@ static struct mcp_leg_spec spec_of(const struct mcp_work *w)
                                  .version = w->passage.version,
                                  .trace_id = w->j->trace.trace_id,
                                  .span_id = w->j->trace.span_id,
+                                 .log = &w->j->log,
                                  .silence_ms = LIMIT_MCP_OPEN_MS};
 }
 
@@ -115,7 +123,7 @@ static void take_answer(struct mcp_work *w, const struct mcp_answer *a)
 {
     bool for_client = w->message.method == MCP_INITIALIZE;
     w->greeting = false;
-    enum err e = a->kind == MCP_ANSWER_RESULT ? note_opening(w, a) : ERR_DENIED;
+    enum err e = a->kind == MCP_ANSWER_RESULT ? note_opening(w, a) : NO_SESSION;
     if (!e && for_client) {
         w->hello_answer = arena_copy(w->j->arena, a->text);
         e = w->hello_answer.ptr ? ERR_OK : ERR_NOMEM;
@@ -136,7 +144,7 @@ static void on_head(void *arg)
 {
     struct mcp_work *w = arg;
     if (w->leg->status != 200)
-        fail(w, ERR_DENIED);
+        fail(w, NO_SESSION);
     else if (!w->leg->is_json && !w->leg->is_stream)
         fail(w, ERR_PROTOCOL);
 }

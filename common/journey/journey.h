@@ -56,6 +56,8 @@ struct journey_env {
     struct session_memo *sessions; /* ids derived lately; made when first needed */
     uint64_t    unrecorded;         /* calls that the journal did not take, not yet logged */
     uint64_t    unrecorded_told_us; /* when that was last logged */
+    uint64_t    upstream_untold;    /* failures of upstreams, not yet logged */
+    uint64_t    upstream_told_us;   /* when one was last logged */
 };
 
 /* loop, client, journal, metrics, worker are the caller's to set afterwards */
@@ -210,6 +212,7 @@ struct journey {
 
     bool                 inside;  /* counted in the key's meter */
     struct account_wait  wait;    /* the budget gate's */
+    money                reserve_goal; /* what `wait` is for, once the work has begun */
     money                reserved;
     unsigned             budget_waits;
     bool                 worst_known; /* `worst` is what this call may cost at most */
@@ -251,6 +254,10 @@ void journey_finish_cut(struct journey *j, enum journey_end end);
 /* The same, for an answer that was not begun: all of it at once, after the record is written. */
 void journey_finish_whole(struct journey *j, enum journey_end end, unsigned status,
                           const struct http_header *headers, size_t n, struct slice body);
+/* Raises what is set aside for this call to `total` in each of its accounts, at once or not at all
+ * yet: ERR_AGAIN where a larger slice was asked for; come again later. Once it has come, the
+ * amount is set aside without being asked for again. ERR_EXHAUSTED: there is no more. */
+MUST_USE enum err journey_reserve_up_to(struct journey *j, money total);
 /* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: no room. */
 MUST_USE enum err journey_open_record(struct journey *j);
 

@@ -29,6 +29,9 @@ struct journey_env;
       METRIC_COUNTER, NULL, NULL)                                                                  \
     X(UNRECORDED, "gatehouse_unrecorded_total", "Calls whose record the journal did not take.",    \
       METRIC_COUNTER, NULL, NULL)                                                                  \
+    X(UPSTREAM_UNTOLD, "gatehouse_upstream_failures_unlogged_total",                               \
+      "Failures of upstreams that left no log line, as one was written within the second.",        \
+      METRIC_COUNTER, NULL, NULL)                                                                  \
     X(TOKENS_IN, "gatehouse_tokens_input_total", "Prompt tokens.", METRIC_COUNTER, NULL, NULL)     \
     X(TOKENS_OUT, "gatehouse_tokens_output_total", "Answer tokens.", METRIC_COUNTER, NULL, NULL)   \
     X(OVERHEAD, "gatehouse_overhead_seconds", "Time a call spent in the gateway itself.",          \

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/secret.h"
 #include "common/journey/trace.h"
+#include "common/journey/upstream_log.h"
 #include "dataplane/ai/work.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error that is relayed */
@@ -56,17 +57,19 @@ static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, str
         refuse(w, id, detail);
 }
 
-/* ---- the answer ---- */
-
-static bool is_ours_to_mend(unsigned status)
+/* the one that attempt_next chose last */
+static struct upstream_at upstream_of(const struct ai_work *w)
 {
-    return status == 401 || status == 403 || status == 407;
+    const struct policy_provider *p = w->candidates[w->candidate_next - 1].provider;
+    return (struct upstream_at){p->o.name, &p->url};
 }
+
+/* ---- the answer ---- */
 
 static bool is_worth_another(unsigned status)
 {
     return status == 408 || status == 429 || status >= 500 || status < 200 ||
-           (status >= 300 && status < 400) || is_ours_to_mend(status);
+           (status >= 300 && status < 400) || upstream_refused_us(status);
 }
 
 static enum refusal_id refusal_for(unsigned status)
@@ -86,7 +89,7 @@ static enum refusal_id refusal_for(unsigned status)
 static void fail_by_status(struct ai_work *w)
 {
     unsigned status = w->status;
-    struct slice detail = is_ours_to_mend(status)
+    struct slice detail = upstream_refused_us(status)
                               ? SLICE("it refused the gateway's credential")
                               : arena_printf(w->j->arena, "it answered with status %u", status);
     if (status >= 500)
@@ -140,6 +143,8 @@ static void on_head(void *arg, const struct http_head *head)
     note_request_id(w, head);
     bool good = head->status >= 200 && head->status < 300;
     bool last = w->candidate_next == w->candidate_count;
+    if (is_worth_another(head->status))
+        upstream_log_status(w->j->env, &w->j->log, upstream_of(w), head->status);
     /* The last target's 429 is told as it is; whatever else is worth another try is our 50x. */
     if (is_worth_another(head->status) && !(last && head->status == 429)) {
         fail_by_status(w);
@@ -221,10 +226,9 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
     }
     if (phase >= HTTP_PHASE_FIRST_BYTE)
         bill_failed_attempt(w);
-    log_warn(&w->j->log, "upstream_failed", "provider=%.*s why=%s phase=%d",
-             SLICE_ARG(w->attempt->provider), err_name(why), (int)phase);
-    fail(w, why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM,
-         slice_str(err_text(why)), slice_str(err_name(why)));
+    upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
+    fail(w, why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM, upstream_why(why),
+         slice_str(err_name(why)));
 }
 
 static const struct http_call_events call_events = {
@@ -353,9 +357,8 @@ void attempt_next(struct ai_work *w)
         if (!e)
             return;
         attempt_end(w, JOURNEY_ERROR, slice_str(err_name(e)));
-        log_warn(&w->j->log, "upstream_not_called", "provider=%.*s why=%s",
-                 SLICE_ARG(c->provider->o.name), err_name(e));
+        upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), e, HTTP_PHASE_CONNECT);
     }
     refuse(w, e == ERR_NOMEM || e == ERR_EXHAUSTED ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
-           slice_str(err_text(e)));
+           upstream_why(e));
 }

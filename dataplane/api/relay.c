@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/journey/metrics.h"
 #include "common/journey/passage.h"
+#include "common/journey/upstream_log.h"
 #include "dataplane/api/work.h"
 
 /* What was waited for the upstream so far is not our overhead. */
@@ -34,6 +35,17 @@ static void alarm_echo(struct api_work *w, const char *where)
     count_add(w->j->env, COUNT_ECHOES, 0, 1);
     log_error(&w->j->log, "credential_echoed", "where=%s service=%.*s", where,
               SLICE_ARG(w->service->o.name));
+}
+
+static struct upstream_at upstream_of(const struct api_work *w)
+{
+    return (struct upstream_at){w->service->o.name, &w->service->url};
+}
+
+/* 403 is how a service speaks of what was asked; the others of who asks, and that is us. */
+static bool is_failure(const struct api_work *w, unsigned status)
+{
+    return status >= 500 || (w->service->credential && (status == 401 || status == 407));
 }
 
 static void fail(struct api_work *w, enum refusal_id id, struct slice detail, struct slice code)
@@ -71,6 +83,8 @@ static void on_head(void *arg, const struct http_head *head)
     struct http_header headers[LIMIT_HTTP_HEADERS];
     w->attempt->http_status = head->status;
     count_waiting(w);
+    if (is_failure(w, head->status))
+        upstream_log_status(w->j->env, &w->j->log, upstream_of(w), head->status);
     size_t n = pass_headers(w, head, headers, ARRAY_LEN(headers));
     bool bodiless =
         slice_eq(w->j->head->method, SLICE("HEAD")) || head->status == 204 || head->status == 304;
@@ -136,11 +150,12 @@ static void on_end(void *arg)
     journey_finish_with(j, end, last);
 }
 
-static void on_error(void *arg, enum err why, enum http_call_phase phase UNUSED)
+static void on_error(void *arg, enum err why, enum http_call_phase phase)
 {
     struct api_work *w = arg;
     bool late = why == ERR_TIMEOUT;
-    fail(w, late ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM, slice_str(err_text(why)),
+    upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
+    fail(w, late ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM, upstream_why(why),
          slice_str(err_name(why)));
 }
 
