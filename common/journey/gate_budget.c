@@ -127,7 +127,7 @@ static enum gate_answer ask(struct journey *j)
         return GATE_PASS; /* no price: cost unknown, counted as such, never as 0; or free */
     if (e) {
         journey_refuse(j, REFUSAL_UNBOUNDED,
-                       e == ERR_INVALID ? SLICE("name a ceiling of output tokens")
+                       e == ERR_INVALID ? SLICE("it uses tools the provider bills by itself")
                                         : SLICE("it is too large"));
         return GATE_REFUSE;
     }
@@ -146,8 +146,48 @@ static void abandon(struct journey *j)
     account_want_cancel(&j->wait);
 }
 
+/* ---- more, while the work goes on ---- */
+
+static void on_more(struct account_wait *w, enum err e)
+{
+    struct journey *j = CONTAINER_OF(w, struct journey, wait);
+    /* Taken at once, before others do; what the wing has not counted yet waits for its next ask. */
+    if (e == ERR_OK && journey_reserve_up_to(j, j->reserve_goal) != ERR_OK)
+        log_debug(&j->log, "reservation_not_extended", "account=%.*s",
+                  SLICE_ARG(account_id(w->account)));
+}
+
+static enum err ask_for_more(struct journey *j, struct account *a, money more)
+{
+    if (j->wait.ticket)
+        return ERR_AGAIN;
+    j->wait =
+        (struct account_wait){.account = a, .amount = more, .loop = j->env->loop, .done = on_more};
+    return account_want(&j->wait) ? ERR_EXHAUSTED : ERR_AGAIN;
+}
+
+/* An account that has given its part keeps it set aside while another is asked: asking again
+ * takes nothing twice, and all is settled together. */
+enum err journey_reserve_up_to(struct journey *j, money total)
+{
+    uint64_t now = clock_mono_us();
+    j->reserve_goal = total;
+    for (size_t i = 0; i < JOURNEY_CHARGES; i++) {
+        struct reservation *r = &j->charges[i];
+        money more = total - r->amount;
+        if (!r->lease || more <= 0)
+            continue;
+        enum err e = account_extend(account_of(j, i), r, more, now);
+        if (e)
+            return e == ERR_AGAIN ? ask_for_more(j, account_of(j, i), more) : e;
+    }
+    j->reserved = total > j->reserved ? total : j->reserved;
+    return ERR_OK;
+}
+
 void gate_budget_settle(struct journey *j)
 {
+    account_want_cancel(&j->wait);
     money real = j->trace.cost_known ? j->trace.cost : 0;
     for (size_t i = 0; i < JOURNEY_CHARGES; i++)
         if (j->charges[i].lease)

@@ -15,8 +15,8 @@
 #include "dataplane/ai/vocab.h"
 
 /* What a call without any ceiling of its own is taken to write at most. Larger than what models
- * write unasked; a stream that reaches it ends with finish_reason "length" where a budget
- * applies. */
+ * write unasked. Where a budget applies, a stream that nears it has as much set aside again, and
+ * ends with finish_reason "length" where there is no more money. */
 #define AI_OUTPUT_DEFAULT 16384
 
 struct ai_work {
@@ -28,6 +28,7 @@ struct ai_work {
 
     struct candidate candidates[LIMIT_ATTEMPTS];
     size_t candidate_count, candidate_next;
+    uint64_t output_step;     /* tokens set aside for the output of a call without a ceiling */
     uint64_t output_reserved; /* tokens a stream may write before it is ended; 0: any */
 
     /* the attempt under way */
@@ -69,6 +70,9 @@ void ai_work_give(struct ai_work *w);            /* at the end of the turn */
 /* gates of this wing */
 extern const struct gate ai_gate_endpoint, ai_gate_request, ai_gate_grant, ai_gate_candidates;
 enum err ai_worst_case(struct journey *j, money *ret);
+/* Has output_step tokens more set aside. Not ERR_OK: not now, or never; the stream may go on as
+ * far as output_reserved. */
+MUST_USE enum err ai_extend_output(struct ai_work *w);
 bool ai_may_use(const struct journey *j, struct slice model_name);
 
 /* attempt.c */

@@ -61,7 +61,7 @@ static uint64_t output_ceiling(struct ai_work *w)
         each = w->model->max_output_tokens;
     if (!each) {
         each = AI_OUTPUT_DEFAULT;
-        w->output_reserved = each * w->request.choices;
+        w->output_step = w->output_reserved = each * w->request.choices;
     }
     return each * w->request.choices;
 }
@@ -81,4 +81,17 @@ enum err ai_worst_case(struct journey *j, money *ret)
     if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
         prices.output = 0; /* nothing is written */
     return money_cost(&prices, &most, ret);
+}
+
+enum err ai_extend_output(struct ai_work *w)
+{
+    /* `worst` holds the first step, so what is beyond it, one more included, is what stands now */
+    struct token_count beyond = {.output = w->output_reserved};
+    money more;
+    enum err e = money_cost(&w->model->price, &beyond, &more);
+    if (!e)
+        e = journey_reserve_up_to(w->j, money_add(w->j->worst, more));
+    if (!e)
+        w->output_reserved += w->output_step;
+    return e;
 }

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "common/base/mem.h"
+
 #define CHAT "/v1/chat/completions"
 #define HELLO                                                                                      \
     "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
@@ -193,6 +195,7 @@ FLOW(what_cannot_be_bounded_is_refused_where_a_budget_applies)
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, search);
     expect_status(c, 400);
     expect_code(c, "unbounded_cost");
+    expect_body_has(c, "it uses tools the provider bills by itself");
 
     struct flow_policy free_of_it = purse(0, 0);
     policy_says(k, &free_of_it);
@@ -200,24 +203,42 @@ FLOW(what_cannot_be_bounded_is_refused_where_a_budget_applies)
     expect_status(client_posts(k, "alice", CHAT, NULL, search), 200);
 }
 
-FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length)
+/* What is set aside for the output of a call without a ceiling, and what it costs. */
+#define UNASKED 16384
+#define UNASKED_COST ((money)UNASKED * 2000)
+#define ENDLESS "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"
+#define ENDLESS_WORST (UNASKED_COST + (money)(sizeof(ENDLESS) - 1) * 1000)
+#define BYTES_A_TOKEN 2
+
+/* a chunk whose text is taken for so many tokens */
+static void upstream_writes(struct flow *k, size_t tokens)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
-    static char chunk[20000];
     const char *open =
         "data: "
         "{\"id\":\"x1\",\"created\":5,\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"";
-    size_t at = (size_t)snprintf(chunk, sizeof(chunk), "%s", open);
-    memset(chunk + at, 'w', 16500);
-    snprintf(chunk + at + 16500, sizeof(chunk) - at - 16500, "\"}}]}\n\n");
+    size_t len = tokens * BYTES_A_TOKEN;
+    char *chunk = mem_alloc(strlen(open) + len + sizeof("\"}}]}\n\n"));
+    assert_non_null(chunk);
+    size_t at = (size_t)sprintf(chunk, "%s", open);
+    memset(chunk + at, 'w', len);
+    memcpy(chunk + at + len, "\"}}]}\n\n", sizeof("\"}}]}\n\n"));
+    upstream_sends(k, 0, chunk);
+    mem_free(chunk);
+}
+
+FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more)
+{
+    struct flow_policy p = purse(ENDLESS_WORST + UNASKED_COST - 1, 0);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
-    upstream_sends(k, 0, chunk);
-    upstream_sends(k, 0, chunk);
+    upstream_writes(k, UNASKED - 100);
+    upstream_waits_for_go(k, 0);
+    upstream_writes(k, 100);
     upstream_hangs(k, 0);
 
-    struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
-                                         "{\"model\":\"small\",\"stream\":true,\"messages\":[]}");
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
+    WAIT(k, leased(k, "key:k_alice") == ENDLESS_WORST + UNASKED_COST - 1); /* it was asked for */
+    upstream_goes(k, 0);
 
     expect_status(c, 200);
     expect_body_has(c, "\"id\":\"x1\",\"object\":\"chat.completion.chunk\",\"created\":5");
@@ -225,7 +246,63 @@ FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length)
     WAIT(k, k->upstreams[0].calls[0].cut);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->status, "ok");
-    assert_true(r->span->tokens->output >= 16384);
+    assert_int_equal(r->span->tokens->output, UNASKED);
+    flow_record_free(r);
+}
+
+FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, MONEY_DOLLAR);
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_writes(k, UNASKED - 100);
+    upstream_waits_for_go(k, 0);
+    upstream_writes(k, 200);
+    upstream_sends(k, 0, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+    upstream_sends(k, 0, "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
+    WAIT(k, leased(k, "key:k_alice") == ENDLESS_WORST + UNASKED_COST);
+    WAIT(k, leased(k, "team:t_team") == ENDLESS_WORST + UNASKED_COST);
+    for (int i = 0; i < 5; i++) /* the desk's answer comes to the worker */
+        flow_turn(k);
+    upstream_goes(k, 0);
+
+    expect_status(c, 200);
+    expect_body_has(c, "\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    assert_true(slice_search(buf_slice(&c->body), SLICE("\"length\"")) < 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "ok");
+    assert_true(r->span->tokens->output > UNASKED);
+    assert_int_equal(r->n_charges, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(r->charges[i]->amount_nano, r->span->cost_nano);
+    flow_record_free(r);
+}
+
+FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_writes(k, 10);
+    upstream_waits_for_go(k, 0);
+    upstream_writes(k, UNASKED - 100);
+    upstream_hangs(k, 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
+    WAIT(k, c->body.len);
+    k->bank_away = true; /* the question stays open */
+    size_t before = c->body.len;
+    upstream_goes(k, 0);
+    WAIT(k, c->body.len > before + UNASKED);
+
+    client_hangs_up(c);
+
+    WAIT(k, k->env.journey_count == 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "cancelled");
+    assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
     flow_record_free(r);
 }
 
@@ -296,7 +373,9 @@ int main(void)
         PLAY(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind),
         PLAY(the_worst_case_is_set_aside_to_the_last_nano_dollar),
         PLAY(what_cannot_be_bounded_is_refused_where_a_budget_applies),
-        PLAY(a_stream_that_reaches_what_was_set_aside_ends_with_length),
+        PLAY(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more),
+        PLAY(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money),
+        PLAY(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind),
         PLAY(without_a_price_the_cost_is_unknown_and_never_zero),
         PLAY(the_minute_is_counted_and_the_429_says_when),
         PLAY(a_slot_is_given_back_however_the_call_ends),
