@@ -8,6 +8,7 @@
 
 #include "controlplane/api/routes.h"
 #include "controlplane/domain/noun.h"
+#include "controlplane/store/store_trace.h"
 
 static json_t *ref_to(const char *schema)
 {
@@ -23,6 +24,28 @@ static json_t *parameter(const char *in, const char *name, int name_len, const c
 {
     return json_pack("{s:s#,s:s,s:b,s:{s:s}}", "name", name, name_len, "in", in, "required",
                      strcmp(in, "path") == 0, "schema", "type", type);
+}
+
+/* Parameters that take one of a few words. */
+static const struct {
+    const char *path, *name, *words;
+} choices[] = {
+    {"/admin/v1/spend", "group_by", SPEND_WORDS},
+};
+
+static void add_words(const struct route *r, json_t *parameter)
+{
+    const char *name = json_string_value(json_object_get(parameter, "name"));
+    json_t *schema = json_object_get(parameter, "schema");
+    for (size_t i = 0; i < ARRAY_LEN(choices); i++) {
+        struct slice rest = slice_str(choices[i].words), one;
+        if (strcmp(r->path, choices[i].path) != 0 || strcmp(name, choices[i].name) != 0)
+            continue;
+        json_t *words = json_array();
+        while (slice_split(&rest, ',', &one))
+            json_array_append_new(words, json_from(one));
+        json_object_set_new(schema, "enum", words);
+    }
 }
 
 static void add_names(json_t *list, const char *names)
@@ -59,6 +82,8 @@ static json_t *parameters_of(const struct route *r)
             json_array_append_new(list, parameter("header", "If-Match", 8, "string"));
     }
     add_names(list, r->query);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        add_words(r, json_array_get(list, i));
     return list;
 }
 
@@ -72,6 +97,11 @@ static json_t *good_answer(const struct route *r)
     json_t *answer = json_pack("{s:s}", "description", r->help);
     if (strcmp(r->method, "DELETE") == 0)
         return answer;
+    if ((r->flags & ROUTE_TEXT) != 0) {
+        json_object_set_new(answer, "content",
+                            json_pack("{s:{s:{s:s}}}", "text/plain", "schema", "type", "string"));
+        return answer;
+    }
     json_t *schema = r->schema != NULL ? ref_to(r->schema) : json_pack("{s:s}", "type", "object");
     if ((r->flags & ROUTE_LIST) != 0)
         schema =
@@ -118,10 +148,16 @@ static json_t *operation_id(const struct route *r)
     return json_stringn(text, n);
 }
 
+/* "an agent", "an mcp-server": by its sound */
+static const char *article(const char *noun)
+{
+    return strchr("aeio", noun[0]) != NULL || strncmp(noun, "mcp", 3) == 0 ? "an" : "a";
+}
+
 static json_t *operation(const struct route *r)
 {
     json_t *summary = (r->flags & ROUTE_PUBLIC) == 0 && r->noun != NULL && creates(r)
-                          ? json_sprintf("%s a %s", r->help, r->noun->name)
+                          ? json_sprintf("%s %s %s", r->help, article(r->noun->name), r->noun->name)
                           : json_string(r->help);
     json_t *op = json_pack("{s:o,s:o,s:o,s:o}", "operationId", operation_id(r), "summary", summary,
                            "parameters", parameters_of(r), "responses", answers_of(r));

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "controlplane/api/api_audit.h"
+#include "controlplane/api/api_budgets.h"
 #include "controlplane/api/api_dataplanes.h"
 #include "controlplane/api/api_enrol.h"
 #include "controlplane/api/api_health.h"
@@ -27,7 +28,7 @@ static const struct route own[] = {
     {"GET", "/healthz", 0, api_health_live, "the process is alive", NULL, ROUTE_PUBLIC, NULL, NULL},
     {"GET", "/readyz", 0, api_health_ready, "it may be sent work", NULL, ROUTE_PUBLIC, NULL, NULL},
     {"GET", "/metrics", 0, api_health_metrics, "numbers in Prometheus' text format", NULL,
-     ROUTE_PUBLIC, NULL, NULL},
+     ROUTE_PUBLIC | ROUTE_TEXT, NULL, NULL},
     {"GET", "/admin/v1/openapi.json", 0, openapi_get, "this document", NULL, ROUTE_PUBLIC, NULL,
      NULL},
     {"POST", "/admin/v1/keys/{id}/revoke", ROLES_GUARD, api_keys_revoke, "closes a key for ever",
@@ -41,6 +42,10 @@ static const struct route own[] = {
     {"POST", "/admin/v1/dataplanes/{id}/enrolment-token", ROLES_WRITE, api_dataplanes_renew,
      "another one-time token for a plane", "dataplane", ROUTE_ANY_BODY | ROUTE_WRITE, NULL,
      &noun_dataplane},
+    {"POST", "/admin/v1/dataplanes/{id}/write-off", ROLE_OWNER | ROLE_BILLING,
+     api_budgets_write_off,
+     "what a plane that will not come back may have spent becomes spent; a deleted one by its id",
+     NULL, ROUTE_ANY_BODY, NULL, NULL},
     {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token", NULL,
      ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL},
     {"GET", "/admin/v1/sessions", ROLES_READ, api_sessions_list, "sessions, newest first", NULL,
@@ -54,6 +59,9 @@ static const struct route own[] = {
     {"GET", "/admin/v1/spend", ROLES_READ, api_spend_get,
      "what calls cost, by team, key, agent, model, provider, tool or session", NULL, 0,
      "group_by,from,to", NULL},
+    {"GET", "/admin/v1/budgets", ROLES_READ, api_budgets_list,
+     "budgets that were used, by period, newest first: spent, leased to data planes, in suspense",
+     NULL, ROUTE_LIST, "key,team", NULL},
     {"GET", "/admin/v1/rollout", ROLES_READ, api_rollout_get,
      "the newest policy version, and which each data plane applies", NULL, 0, NULL, NULL},
     {"GET", "/admin/v1/audit", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_list,

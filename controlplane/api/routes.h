@@ -18,6 +18,7 @@ enum route_flags {
     ROUTE_ANY_BODY = 1 << 2, /* a JSON object may come */
     ROUTE_WRITE = 1 << 3,    /* ?wait=applied, Idempotency-Key on POST */
     ROUTE_LIST = 1 << 4,     /* ?limit=&cursor= */
+    ROUTE_TEXT = 1 << 5,     /* the answer is plain text */
 };
 
 struct route {

@@ -45,6 +45,7 @@ MUST_USE enum err store_spans_page(struct tx *tx, const struct trace_page *page,
                                    const struct span_filter *filter, json_t **ret,
                                    struct trace_next *next);
 
+#define SPEND_WORDS "team,key,agent,model,provider,tool,session"
 #define SPEND_GROUPS "team, key, agent, model, provider, tool or session"
 /* Calls that began within [from, to), dearest first. ERR_INVALID: no such group. */
 MUST_USE enum err store_spend(struct tx *tx, struct slice group, int64_t from, int64_t to,

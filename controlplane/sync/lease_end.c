@@ -90,19 +90,16 @@ enum err lease_desk_expire(struct db *db, int64_t now, size_t *ret)
     return e == ERR_OK ? tx_commit(&tx) : e;
 }
 
-enum err lease_desk_write_off(struct db *db, struct slice dataplane, money *ret)
+enum err lease_desk_write_off_in(struct tx *tx, struct slice dataplane, money *ret)
 {
     ARRAY_AUTO struct array ids;
     DESK_AUTO struct desk desk = {0};
-    TX_AUTO struct tx tx = {0};
     money sum = 0;
 
     array_init(&ids);
-    enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
-    if (e == ERR_OK)
-        e = store_leases_suspended(&tx, dataplane, INT32_MAX, &ids);
+    enum err e = store_leases_suspended(tx, dataplane, INT32_MAX, &ids);
     if (e == ERR_OK && ids.count > 0)
-        e = take_leases(&tx, &ids, &desk);
+        e = take_leases(tx, &ids, &desk);
     for (size_t i = 0; i < desk.lease_count && e == ERR_OK; i++) {
         if (desk.leases[i]->state != LEASE_SUSPENSE)
             continue;
@@ -110,7 +107,19 @@ enum err lease_desk_write_off(struct db *db, struct slice dataplane, money *ret)
         ledger_write_off(desk.leases[i]);
     }
     if (e == ERR_OK)
-        e = store_desk_save(&tx, &desk);
+        e = store_desk_save(tx, &desk);
+    if (e == ERR_OK)
+        *ret = sum;
+    return e;
+}
+
+enum err lease_desk_write_off(struct db *db, struct slice dataplane, money *ret)
+{
+    TX_AUTO struct tx tx = {0};
+    money sum = 0;
+    enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
+    if (e == ERR_OK)
+        e = lease_desk_write_off_in(&tx, dataplane, &sum);
     if (e == ERR_OK)
         e = tx_commit(&tx);
     if (e == ERR_OK)

@@ -297,6 +297,104 @@ static void a_token_file_that_cannot_be_written_leaves_no_token_behind(void **st
     assert_true(database_number(&base, "SELECT count(*) FROM admin_tokens") == 0);
 }
 
+/* ---- money held for planes that are gone ---- */
+
+static void lose_a_plane(void)
+{
+    database_say(&base, "INSERT INTO dataplanes (id, org_id, name, spec, deleted_at)"
+                        " SELECT 'dp_lost', org_id, 'lost', jsonb_build_object('pool', id), now()"
+                        " FROM pools");
+    database_say(&base, "UPDATE teams SET spec = spec ||"
+                        " '{\"budget\":{\"limit_usd\":\"2\",\"period\":\"day\"}}'"
+                        " WHERE name = 'default'");
+    database_say(&base, "INSERT INTO budget_accounts (account, period_start, org_id, limit_nano,"
+                        " spent_nano, leased_nano, suspense_nano) SELECT 'team:' || id,"
+                        " '2026-01-02 00:00Z', org_id, 2000000000, 250000000, 100000000, 500000000"
+                        " FROM teams WHERE name = 'default'");
+    database_say(&base,
+                 "INSERT INTO leases (id, org_id, account, period_start, dataplane_id, epoch,"
+                 " state, granted_nano, settled_nano, expires_at) SELECT 'lease_lost', org_id,"
+                 " account, period_start, 'dp_lost', 1, 'suspense', 600000000, 100000000, now()"
+                 " FROM budget_accounts");
+}
+
+static void assert_text(const json_t *object, const char *name, const char *wanted)
+{
+    assert_string_equal(json_string_value(json_object_get(object, name)), wanted);
+}
+
+static void what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only(void **state)
+{
+    (void)state;
+    static const char target[] = "/admin/v1/dataplanes/dp_lost/write-off";
+    lose_a_plane();
+    {
+        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", "/admin/v1/budgets", NULL);
+        const json_t *items = json_object_get(a.json, "items"), *b = json_array_get(items, 0);
+        const json_t *holder = json_array_get(json_object_get(b, "suspense_of"), 0);
+        assert_int_equal(a.status, 200);
+        assert_int_equal(json_array_size(items), 1);
+        assert_text(b, "owner", "team");
+        assert_text(b, "owner_name", "default");
+        assert_text(b, "limit_usd", "2.000000000");
+        assert_text(b, "spent_usd", "0.250000000");
+        assert_text(b, "leased_usd", "0.100000000");
+        assert_text(b, "suspense_usd", "0.500000000");
+        assert_true(strncmp(json_string_value(json_object_get(b, "period_start")), "2026-01-02T00",
+                            13) == 0);
+        assert_true(
+            strncmp(json_string_value(json_object_get(b, "resets_at")), "2026-01-03T00", 13) == 0);
+        assert_text(holder, "dataplane", "lost");
+        assert_text(holder, "dataplane_id", "dp_lost");
+        assert_text(holder, "suspense_usd", "0.500000000");
+    }
+    static const struct {
+        const char *token;
+        unsigned status;
+        const char *sum;
+    } tries[] = {{"viewer", 403, NULL},
+                 {"security", 403, NULL},
+                 {"admin", 403, NULL},
+                 {"billing", 200, "0.500000000"},
+                 {"owner", 200, "0.000000000"}};
+    for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
+        ANSWER_AUTO struct answer a = ask(&app, tries[i].token, "POST", target, NULL);
+        assert_int_equal(a.status, tries[i].status);
+        if (tries[i].sum != NULL)
+            assert_text(a.json, "written_off_usd", tries[i].sum);
+    }
+    assert_true(database_number(&base, "SELECT spent_nano FROM budget_accounts") == 750000000);
+    assert_true(database_number(&base, "SELECT suspense_nano FROM budget_accounts") == 0);
+    assert_true(database_number(&base, "SELECT count(*) FROM audit WHERE action = 'write-off'"
+                                       " AND object_id = 'dp_lost'") == 2);
+    ANSWER_AUTO struct answer none =
+        ask(&app, "owner", "POST", "/admin/v1/dataplanes/dp_other/write-off", NULL);
+    assert_int_equal(none.status, 404);
+}
+
+static void budgets_go_page_by_page_and_by_their_owner(void **state)
+{
+    (void)state;
+    char target[256];
+    database_say(&base, "INSERT INTO budget_accounts (account, period_start, org_id, limit_nano)"
+                        " SELECT account, period_start - interval '1 day', org_id, 7"
+                        " FROM budget_accounts");
+    ANSWER_AUTO struct answer first = ask(&app, "viewer", "GET", "/admin/v1/budgets?limit=1", NULL);
+    snprintf(target, sizeof(target), "/admin/v1/budgets?limit=1&cursor=%s",
+             json_string_value(json_object_get(first.json, "next")));
+    ANSWER_AUTO struct answer second = ask(&app, "viewer", "GET", target, NULL);
+    const json_t *b = json_array_get(json_object_get(second.json, "items"), 0);
+    assert_int_equal(second.status, 200);
+    assert_text(b, "limit_usd", "0.000000007");
+    assert_true(json_is_null(json_object_get(second.json, "next")));
+    ANSWER_AUTO struct answer ours =
+        ask(&app, "viewer", "GET", "/admin/v1/budgets?team=default", NULL);
+    assert_int_equal(json_array_size(json_object_get(ours.json, "items")), 2);
+    ANSWER_AUTO struct answer theirs =
+        ask(&app, "viewer", "GET", "/admin/v1/budgets?key=default", NULL);
+    assert_int_equal(json_array_size(json_object_get(theirs.json, "items")), 0);
+}
+
 static int open_base(void **state)
 {
     (void)state;
@@ -331,6 +429,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_role_may_what_its_routes_name_and_nothing_else),
         cmocka_unit_test(only_an_owner_opens_a_private_network),
+        cmocka_unit_test(
+            what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only),
+        cmocka_unit_test(budgets_go_page_by_page_and_by_their_owner),
         cmocka_unit_test(ten_failures_a_minute_are_free_then_each_waits_twice_as_long),
         cmocka_unit_test(who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host),
         cmocka_unit_test(a_revoked_token_is_out_within_seconds),

@@ -632,6 +632,13 @@ test('the OpenAPI document and the routes are the same', async () => {
     for (const member of Object.keys(made))
       if (member !== 'key')
         assert.ok(member in document.components.schemas[plural].properties, `${plural}.${member}`);
+  const summaries = Object.values(document.paths).flatMap((p) => Object.values(p)).map((o) => o.summary);
+  assert.ok(summaries.includes('creates an agent') && summaries.includes('creates an mcp-server'));
+  assert.ok(summaries.includes('creates an api-service') && summaries.includes('creates a team'));
+  assert.deepEqual(Object.keys(document.paths['/metrics'].get.responses['200'].content), ['text/plain']);
+  const groups = document.paths['/admin/v1/spend'].get.parameters.find((p) => p.name === 'group_by').schema.enum;
+  for (const group of groups) assert.equal((await call('GET', `/admin/v1/spend?group_by=${group}`)).status, 200, group);
+  assert.equal(groups.length, 7);
 });
 
 test('health, readiness and metrics need no token', async () => {
