@@ -1,5 +1,15 @@
 # planes: the control plane and the data planes, as entries, and how a data plane is enrolled.
 
+# The option wins; without it an installation keeps the number it had.
+planes_choose() {
+    if [ -z "$gh_planes" ] && [ -s "$gh_home/plane-count" ]; then
+        gh_planes=$(<"$gh_home/plane-count")
+    fi
+    [[ $gh_planes =~ ^[1-9][0-9]?$ ]] || gh_planes=1
+}
+
+planes_remember() { printf '%s\n' "$gh_planes" >"$gh_home/plane-count"; }
+
 controlplane_start() {
     step 'Starting the control plane'
     secret_make master.key
@@ -39,6 +49,7 @@ dataplanes_start() {
     for ((n = 1; n <= gh_planes; n++)); do
         person_run mkdir -p -m 0700 "$gh_place/dataplanes/dp-$n"
         secret_make "dp-$n.key"
+        dataplane_is_known "$n" || dataplane_set_aside "$n"
         dataplane_is_enrolled "$n" || dataplane_enrol "$n"
         dataplane_entry "$n"
     done
@@ -46,8 +57,52 @@ dataplanes_start() {
     processes_apply
     for ((n = 1; n <= gh_planes; n++)); do
         process_wait "dp-$n" 60 answers "http://127.0.0.1:$(port_of dataplane $n)/readyz"
+        dataplane_token_drop "$n"
     done
     processes_wait_others
+}
+
+# The name it is enrolled under
+dataplane_name() {
+    person_read "$gh_place/secrets/dp-$1.name" 2>/dev/null || say "dp-$1"
+}
+
+# Somebody may have deleted it by the admin API; its certificate opens nothing then. One that was
+# never enrolled has no name yet, and nobody to be deleted.
+dataplane_is_known() {
+    local name
+    person_has "$gh_place/secrets/dp-$1.name" || return 0
+    name=$(dataplane_name "$1")
+    admin GET "/admin/v1/dataplanes/$name" || true
+    case $admin_status in
+    200) return 0 ;;
+    404) return 1 ;;
+    *)
+        die $EXIT_START \
+            "The control plane does not say whether it knows $name (status $admin_status): $admin_body"
+        ;;
+    esac
+}
+
+# What it wrote stays to be looked at; the next one under this number starts without it.
+dataplane_set_aside() {
+    local state=$gh_place/dataplanes/dp-$1 aside
+    aside=$state.removed-$(date +%Y%m%d-%H%M%S)
+    note "$(dataplane_name "$1") was removed from the control plane; another takes its place"
+    person_run rm -f "$gh_place/run/processes/40-dp-$1"
+    processes_apply
+    process_wait_end "dp-$1"
+    person_run mv "$state" "$aside"
+    person_run mkdir -m 0700 "$state"
+    person_run rm -f "$gh_place/secrets/dp-$1.name" "$gh_place/secrets/dp-$1.token"
+    note "what it left is in $aside"
+}
+
+# It opens nothing a second time; a certificate says that it was used.
+dataplane_token_drop() {
+    if person_has "$gh_place/dataplanes/dp-$1/plane.crt"; then
+        person_run rm -f "$gh_place/secrets/dp-$1.token"
+    fi
 }
 
 # It keeps its certificate among its state and renews it while it runs; one that slept past its end
@@ -60,7 +115,8 @@ dataplane_is_enrolled() {
 }
 
 # A name that is taken is, in our own database, an attempt that ended half-way: it gets another
-# token. In somebody's database it may be another installation's plane: ours takes a name beside it.
+# token. One that was deleted keeps its name reserved, and in somebody's database it may be another
+# installation's plane: ours takes a name beside it.
 dataplane_enrol() {
     local name=dp-$1 names=$gh_place/secrets/dp-$1.name
     admin_status=''
@@ -68,7 +124,7 @@ dataplane_enrol() {
         name=$(person_read "$names")
     else
         dataplane_create "$name"
-        if [ "$admin_status" = 409 ] && ! database_is_private; then
+        if [ "$admin_status" = 409 ] && ! dataplane_is_half_way "$name"; then
             name=dp-$1-$(random_hex | cut -c1-6)
             dataplane_create "$name"
         fi
@@ -78,6 +134,12 @@ dataplane_enrol() {
     fi
     printf '%s\n' "$name" | person_write "$names" 600
     admin_text enrolment_token | person_write "$gh_place/secrets/dp-$1.token" 600
+}
+
+dataplane_is_half_way() {
+    database_is_private || return 1
+    admin GET "/admin/v1/dataplanes/$1" || true
+    [ "$admin_status" = 200 ]
 }
 
 dataplane_create() {

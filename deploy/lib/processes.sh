@@ -129,6 +129,15 @@ processes_wait_others() {
     die $EXIT_START "These processes were to end and have not:$left. See $gh_place/log."
 }
 
+# process_wait_end NAME: until one whose entry is gone has ended
+process_wait_end() {
+    local until=$((SECONDS + 60))
+    while [ -n "$(process_field "$1" state)" ]; do
+        [ $SECONDS -lt $until ] || die $EXIT_START "$1 was to end and has not. See $gh_place/log."
+        sleep 0.1
+    done
+}
+
 answers() { curl -fs -o /dev/null --noproxy '*' --max-time 2 "$1"; }
 
 # Ends the supervisor, and with it everything: data planes, control plane, demo, postgres.

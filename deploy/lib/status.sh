@@ -11,7 +11,8 @@ status_port() {
 status_health() {
     case $1 in
     postgres) if postgres_answers; then say ok; else say 'does not answer'; fi ;;
-    controlplane | dp-*) status_ask "http://127.0.0.1:$2" readyz ;;
+    controlplane) status_ask "http://127.0.0.1:$2" readyz ;;
+    dp-*) status_plane "${1#dp-}" "http://127.0.0.1:$2" ;;
     *) status_ask "http://127.0.0.1:$2" healthz ;;
     esac
 }
@@ -23,6 +24,18 @@ status_ask() {
         say 'not ready'
     else
         say 'does not answer'
+    fi
+}
+
+# One that the control plane no longer knows may still answer: with a policy that nobody renews.
+status_plane() {
+    local name
+    name=$(dataplane_name "$1")
+    if [ -n "$gh_admin_token" ] && admin GET "/admin/v1/dataplanes/$name" &&
+        [ "$admin_status" = 404 ]; then
+        say removed
+    else
+        status_ask "$2" readyz
     fi
 }
 
@@ -40,7 +53,7 @@ status_line() {
 
 # One line for the newest policy and one for each data plane that the control plane knows.
 status_rollout() {
-    gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || return 0
+    [ -n "$gh_admin_token" ] || return 0
     if ! admin GET /admin/v1/rollout || [ "$admin_status" != 200 ]; then return 0; fi
     say ''
     printf '%s\n' "$admin_body" | sed 's/[{]/\n&/g' | awk '
@@ -70,6 +83,7 @@ status() {
     say ''
     printf '%-16s %-8s %-6s %-9s %-16s %-9s %s\n' process pid port state health restarts since
     gh_all_well=yes
+    gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || gh_admin_token=''
     local name
     for name in $(process_names); do status_line "$name"; done
     status_rollout
