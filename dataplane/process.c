@@ -32,6 +32,7 @@ struct process {
     size_t worker_count;
     struct timer drain;
     uint64_t drain_until_us;
+    size_t calls_cut, connections_cut; /* as the drain ended */
     bool draining, closing_doors, shipping;
     int code;
 };
@@ -195,8 +196,8 @@ static enum err enrol_or_serve(struct process *p)
         return ERR_OK;
     }
     if (!s->enrolment_token_file) {
-        log_error(NULL, "not_enrolled", "state_dir=%s has no certificate and no token was given",
-                  s->state_dir);
+        log_error(NULL, "not_enrolled", "state_dir=%s why=%s", s->state_dir,
+                  "it has no certificate, and no token was given");
         return ERR_DENIED;
     }
     const struct enrolment_config c = {.admin_url = s->admin_url,
@@ -210,28 +211,16 @@ static enum err enrol_or_serve(struct process *p)
 static void on_shipped(void *arg)
 {
     struct process *p = arg;
-    log_info(NULL, "drained", "connections=0");
+    log_info(NULL, "drained", "calls_cut=%zu connections_cut=%zu", p->calls_cut,
+             p->connections_cut);
     stop(p, 0);
 }
 
 static void stop_workers(struct process *p)
 {
     for (size_t i = 0; i < p->worker_count; i++)
-        worker_stop(&p->workers[i]);
+        p->calls_cut += worker_stop(&p->workers[i]);
     p->worker_count = 0;
-}
-
-static void ship_the_rest(struct process *p)
-{
-    uint64_t now = clock_mono_us();
-    uint64_t left_ms = p->drain_until_us > now ? (p->drain_until_us - now) / 1000 : 0;
-    p->shipping = true;
-    stop_workers(p);
-    if (!p->plane) {
-        stop(p, 0);
-        return;
-    }
-    plane_drain(p->plane, (unsigned)(left_ms > SHIP_MIN_MS ? left_ms : SHIP_MIN_MS), on_shipped, p);
 }
 
 static size_t connections(const struct process *p)
@@ -240,6 +229,20 @@ static size_t connections(const struct process *p)
     for (size_t i = 0; i < p->worker_count; i++)
         n += worker_connections(p->workers[i]);
     return n;
+}
+
+static void ship_the_rest(struct process *p)
+{
+    uint64_t now = clock_mono_us();
+    uint64_t left_ms = p->drain_until_us > now ? (p->drain_until_us - now) / 1000 : 0;
+    p->shipping = true;
+    p->connections_cut = connections(p);
+    stop_workers(p);
+    if (!p->plane) {
+        stop(p, 0);
+        return;
+    }
+    plane_drain(p->plane, (unsigned)(left_ms > SHIP_MIN_MS ? left_ms : SHIP_MIN_MS), on_shipped, p);
 }
 
 static void drain_on(struct timer *t)

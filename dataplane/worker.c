@@ -28,6 +28,7 @@ struct worker {
     pthread_t thread;
     bool started;
     atomic_size_t connections;
+    size_t cut; /* journeys that were under way at its end; read once the thread has gone */
 };
 
 struct message {
@@ -64,6 +65,8 @@ static enum err open_upstream(struct worker *w)
 static void close_things(struct worker *w)
 {
     timer_cancel(&w->look);
+    w->env.stopping = true;
+    w->cut = w->env.journey_count;
     door_close(&w->door);
     if (w->env.client)
         http_client_free(w->env.client);
@@ -131,14 +134,16 @@ enum err worker_start(const struct worker_config *c, struct worker **ret)
     return ERR_OK;
 }
 
-void worker_stop(struct worker **w)
+size_t worker_stop(struct worker **w)
 {
     if (!*w)
-        return;
+        return 0;
     loop_stop((*w)->env.loop);
     pthread_join((*w)->thread, NULL);
+    size_t cut = (*w)->cut;
     destroy(*w);
     *w = NULL;
+    return cut;
 }
 
 /* ---- its mailbox ---- */

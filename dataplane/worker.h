@@ -28,5 +28,5 @@ void              worker_lame(struct worker *w);  /* unready, but still taking w
 void              worker_drain(struct worker *w); /* no new connections */
 size_t            worker_connections(const struct worker *w); /* as of a moment ago */
 struct metric_set *worker_metrics(struct worker *w);
-/* Ends the thread, cutting what is left; records are written. */
-void worker_stop(struct worker **w);
+/* Ends the thread, cutting what is left; records are written. Returns how many calls were cut. */
+size_t worker_stop(struct worker **w);

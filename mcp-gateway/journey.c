@@ -147,7 +147,7 @@ static void cancel(struct journey *j)
     bool said = w->ending; /* only the client's reading was missing */
     mcp_call_leave(w);
     mcp_leave(w);
-    mcp_attempt_end(w, JOURNEY_CANCELLED, SLICE("cancelled"));
+    mcp_attempt_end(w, JOURNEY_CANCELLED, journey_cut_code(j));
     enum journey_end end = j->refusal.id ? JOURNEY_REFUSED : JOURNEY_CANCELLED;
     if (said && w->end != JOURNEY_OK)
         end = w->end;

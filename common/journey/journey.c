@@ -262,7 +262,7 @@ static void part(struct journey *j, const struct parting *p)
         say_whole(j, p);
     } else if (!j->answered_status) {
         say_refusal(j);
-    } else if (j->end == JOURNEY_CANCELLED || p->cut) {
+    } else if (j->end == JOURNEY_CANCELLED || p->cut || j->revoked) {
         j->answer_ops->abort(j->answer);
     } else if (p->last.len && j->answer_ops->write(j->answer, p->last)) {
         j->answer_ops->abort(j->answer);
@@ -377,9 +377,46 @@ static bool still_stands(const struct journey_env *env, const struct journey *j)
                                                      slice_of(j->session.id, SESSION_ID_LEN));
 }
 
+struct slice journey_cut_code(const struct journey *j)
+{
+    if (j->revoked)
+        return SLICE("revoked");
+    return j->env->stopping ? SLICE("drained") : SLICE("client_gone");
+}
+
+/* The calls that were cut at once. */
+struct sweep {
+    size_t count;
+    const struct snapshot *policy; /* held: the first one's */
+    const struct policy_key *key;  /* the first one's */
+    bool others;                   /* not all were of that key */
+};
+
+static void sweep_add(struct sweep *s, const struct journey *j)
+{
+    if (!s->key) {
+        s->policy = snapshot_hold(j->policy);
+        s->key = j->who.key;
+    }
+    s->others = s->others || !slice_eq(s->key->o.id, j->who.key->o.id);
+    s->count++;
+}
+
+static void sweep_tell(struct journey_env *env, struct sweep *s)
+{
+    if (!s->count)
+        return;
+    count_add(env, COUNT_CUT, 0, (int64_t)s->count);
+    if (s->others)
+        log_info(NULL, "calls_cut", "count=%zu", s->count);
+    else
+        log_info(NULL, "calls_cut", "count=%zu key=%.*s", s->count, SLICE_ARG(s->key->public_part));
+    snapshot_drop(s->policy);
+}
+
 size_t journey_cut_blocked(struct journey_env *env)
 {
-    size_t cut = 0;
+    struct sweep cut = {0};
     LIST_EACH(&env->journeys, it)
     {
         struct journey *j = LIST_ITEM(it, struct journey, link);
@@ -387,13 +424,11 @@ size_t journey_cut_blocked(struct journey_env *env)
             continue;
         if (j->stage != JOURNEY_WORK && !j->waiting)
             continue;
+        sweep_add(&cut, j);
+        j->revoked = true;
         journey_refuse(j, REFUSAL_BAD_CREDENTIAL, SLICE_NONE);
         stop(j);
-        cut++;
     }
-    if (cut) {
-        count_add(env, COUNT_CUT, 0, (int64_t)cut);
-        log_info(NULL, "calls_cut", "count=%zu", cut);
-    }
-    return cut;
+    sweep_tell(env, &cut);
+    return cut.count;
 }

@@ -47,6 +47,7 @@ struct journey_env {
     size_t                 journey_count;
     unsigned               worker;
     bool                   draining;
+    bool                   stopping; /* what is still under way is being cut */
     /* Kept warm, so that a request costs no heap: ended journeys, and each wing's own things. */
     struct list spare;
     size_t      spare_count;
@@ -208,6 +209,7 @@ struct journey {
     enum journey_end   end;
     unsigned           answered_status; /* 0: nothing was sent */
     bool               client_gone;
+    bool               revoked; /* cut, as the principal or the session was blocked */
     bool               unrecorded; /* upkeep of a transport, no call: leaves no span */
 
     bool                 inside;  /* counted in the key's meter */
@@ -273,3 +275,5 @@ MUST_USE enum err journey_answer_write(struct journey *j, struct slice data);
 /* Cuts every journey of a principal that the new policy blocks; called by the worker when it
  * takes a new version. Returns how many. */
 size_t journey_cut_blocked(struct journey_env *env);
+/* Why a wing's cancel was called, as the trace says it: "revoked", "drained" or "client_gone". */
+struct slice journey_cut_code(const struct journey *j);

@@ -139,7 +139,7 @@ static struct slice code_of(const struct journey *j)
         return slice_str(refusal_row(j->refusal.id)->code);
     if (t->attempt_count && j->end != JOURNEY_OK)
         return t->attempts[t->attempt_count - 1].code;
-    return SLICE_NONE;
+    return j->end == JOURNEY_CANCELLED ? journey_cut_code(j) : SLICE_NONE;
 }
 
 static void put_outcome(struct proto_writer *w, const struct journey *j, unsigned status)

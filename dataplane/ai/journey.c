@@ -154,7 +154,7 @@ static void cancel_work(struct journey *j)
             bill_reported(w, &w->look.tokens);
         else
             bill_estimated(w);
-        attempt_end(w, JOURNEY_CANCELLED, SLICE("client_gone"));
+        attempt_end(w, JOURNEY_CANCELLED, journey_cut_code(j));
     }
     journey_finish(j, JOURNEY_CANCELLED);
 }

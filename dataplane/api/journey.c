@@ -42,7 +42,7 @@ static void cancel(struct journey *j)
 {
     struct api_work *w = j->wing_state;
     api_forward_drop(w);
-    api_relay_end(w, JOURNEY_CANCELLED, SLICE("cancelled"));
+    api_relay_end(w, JOURNEY_CANCELLED, journey_cut_code(j));
     journey_finish(j, j->refusal.id ? JOURNEY_REFUSED : JOURNEY_CANCELLED);
 }
 

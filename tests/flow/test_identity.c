@@ -156,6 +156,23 @@ FLOW(a_stream_of_a_principal_that_is_blocked_is_cut)
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->status, "cancelled");
     assert_string_equal(r->span->code, "invalid_api_key");
+    assert_string_equal(r->attempts[0]->code, "revoked");
+    flow_record_free(r);
+}
+
+FLOW(what_is_under_way_when_the_plane_ends_is_drained)
+{
+    policy_says(k, &two_agents);
+    upstream_hangs(k, 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    WAIT(k, k->upstreams[0].call_count == 1);
+    k->env.stopping = true;
+    door_close(&k->door);
+    WAIT(k, c->closed);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "cancelled");
+    assert_string_equal(r->span->code, "drained");
+    assert_string_equal(r->attempts[0]->code, "drained");
     flow_record_free(r);
 }
 
@@ -391,6 +408,7 @@ int main(void)
         PLAY(a_block_of_key_agent_or_team_is_a_401),
         PLAY(an_agent_this_plane_was_not_given_is_denied),
         PLAY(a_stream_of_a_principal_that_is_blocked_is_cut),
+        PLAY(what_is_under_way_when_the_plane_ends_is_drained),
         PLAY(a_call_that_waits_for_its_upstream_is_told_of_the_block),
         PLAY(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one),
         PLAY(a_session_id_sent_back_is_that_session_for_its_owner_only),

@@ -202,7 +202,7 @@ FLOW(hanging_up_does_not_cancel)
     mcp_upstream_begins(h);
     mcp_upstream_tells(h, EVENT_RESULT);
     mcp_upstream_ends(h);
-    expect_span(k, "tools/call echo", "cancelled", "cancelled");
+    expect_span(k, "tools/call echo", "cancelled", "client_gone");
     WAIT(k, h->x == NULL);
     mcp_upstream_close(&up);
 }
@@ -403,7 +403,7 @@ FLOW(a_failing_upstream_is_a_result_a_model_can_read)
     expect_status(c, 200);
     expect_part(c, "\"isError\":true");
     expect_part(c, "status 503");
-    assert_true(k->env.upstream_told_us > 0); /* a line in the log */
+    assert_true(k->env.upstream_told_us > 0);    /* a line in the log */
     assert_int_equal(k->env.upstream_untold, 0); /* and one only */
     expect_span(k, "tools/call echo", "error", "upstream_error");
     mcp_upstream_on(&up, "tools/call", 200, JSON,
@@ -470,6 +470,29 @@ FLOW(a_blocked_principal_is_cut_from_its_stream)
     policy_says(k, &p);
     WAIT(k, c->closed && h->x == NULL);
     assert_false(c->whole);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_blocked_call_in_mid_stream_is_cut_and_the_trace_says_why)
+{
+    begin(k);
+    mcp_upstream_hangs_on(&up, "tools/call");
+    char *session = open_session(k);
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    struct mcp_heard *h = NULL;
+    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    mcp_upstream_begins(h);
+    WAIT(k, c->has_head);
+    struct flow_policy p = policy();
+    p.keys[0].revoked = true;
+    policy_says(k, &p);
+    WAIT(k, c->closed && h->x == NULL);
+    assert_int_equal(c->head.status, 200);
+    assert_false(c->whole);
+    Gatehouse__JournalRecord *r = last_record(k);
+    assert_string_equal(r->span->status, "refused");
+    assert_string_equal(r->attempts[0]->code, "revoked");
+    flow_record_free(r);
     mcp_upstream_close(&up);
 }
 
@@ -562,6 +585,7 @@ int main(void)
         PLAY(our_credential_does_not_come_back),
         PLAY(an_event_stream_is_passed_on_and_a_list_on_it_is_cut),
         PLAY(a_blocked_principal_is_cut_from_its_stream),
+        PLAY(a_blocked_call_in_mid_stream_is_cut_and_the_trace_says_why),
         PLAY(a_lone_call_has_a_session_of_its_own),
         PLAY(ending_a_session_ends_the_upstreams_and_it_stays_ended),
         PLAY(mcp_alone_is_the_only_server_or_says_which_there_are),
