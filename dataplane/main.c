@@ -43,14 +43,12 @@ static int serve(const struct settings *s)
 int main(int argc, char **argv)
 {
     struct settings settings = {0};
-    enum log_level level;
     bool want_help = false;
     if (settings_read(argc, argv, &settings, &want_help))
         return 2;
     if (want_help)
         return 0;
-    log_setup("dataplane",
-              log_level_parse(slice_str(settings.log_level), &level) ? LOG_INFO : level);
+    log_setup("gatehouse-dataplane", settings.log_level);
     mem_keep_freed();
     secret_protect_process();
     signals_block();

@@ -45,7 +45,7 @@ static const struct option rows[] = {
      .offset = offsetof(struct settings, workers),
      .max = WORKERS_MAX},
     ROW("log-level", "GATEHOUSE_LOG_LEVEL", OPTION_TEXT, "info", "", "debug, info, warn or error",
-        log_level),
+        log_level_text),
     {.name = "journal-bytes",
      .env = "GATEHOUSE_JOURNAL_BYTES",
      .type = OPTION_U64,
@@ -126,6 +126,8 @@ static enum err check(struct settings *s)
         return complain("--listen wants a literal address and a port");
     if (address_parse(slice_str(s->metrics_listen), &s->metrics_at))
         return complain("--metrics-listen wants a literal address and a port");
+    if (log_level_parse(slice_str(s->log_level_text), &s->log_level))
+        return complain("--log-level is debug, info, warn or error");
     if (!s->tls_cert != !s->tls_key)
         return complain("--tls-cert and --tls-key belong together");
     if (!s->insecure && !s->tls_cert && !is_loopback(&s->listen_at))

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "common/base/log.h"
 #include "common/base/option.h"
 #include "common/net/address.h"
 
@@ -14,7 +15,8 @@ struct settings {
     const char *admin_url, *enrolment_token_file;
     const char *state_dir, *state_key_file;
     const char *tls_cert, *tls_key;
-    const char *log_level;
+    const char *log_level_text;
+    enum log_level log_level;
     uint64_t    workers, journal_bytes, drain_ms, lame_duck_ms;
     bool        insecure;
 

@@ -74,6 +74,15 @@ static void half_of_a_pair_is_refused(void **state)
     assert_true(slice_eq(s.channel_host, SLICE("::1")));
 }
 
+static void a_level_nobody_knows_is_refused(void **state)
+{
+    struct settings s;
+    (void)state;
+    assert_int_equal(READ(&s, "--log-level", "foo"), ERR_INVALID);
+    assert_int_equal(READ(&s, "--log-level", "warn"), ERR_OK);
+    assert_int_equal(s.log_level, LOG_WARN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -81,6 +90,7 @@ int main(void)
         cmocka_unit_test(the_environment_is_read_and_the_command_line_wins),
         cmocka_unit_test(plain_http_beyond_loopback_needs_to_be_asked_for),
         cmocka_unit_test(half_of_a_pair_is_refused),
+        cmocka_unit_test(a_level_nobody_knows_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
