@@ -11,3 +11,6 @@
 #include "common/journey/journey.h"
 
 extern const struct wing api_wing;
+
+/* problem.c: a refusal as RFC 9457 has it */
+enum err problem_body(struct journey *j, struct buf *out, const char **content_type);

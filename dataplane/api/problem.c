@@ -1,5 +1,5 @@
 /* problem — a refusal as application/problem+json (RFC 9457). */
-#include "dataplane/api/work.h"
+#include "dataplane/api/api.h"
 
 static enum err member(struct buf *out, const char *name, struct slice value, bool first)
 {

@@ -42,6 +42,3 @@ extern const struct http_call_events api_relay_events;
 void api_relay_drain(struct api_work *w);
 /* Ends the attempt in the trace. */
 void api_relay_end(struct api_work *w, enum journey_end end, struct slice code);
-
-/* problem.c: RFC 9457 */
-enum err problem_body(struct journey *j, struct buf *out, const char **content_type);

@@ -16,20 +16,6 @@ static enum gate_answer ask_nowhere(struct journey *j)
 static const struct gate gate_nowhere = {"nowhere", ask_nowhere, NULL, NULL};
 static const struct gate *const nowhere_gates[] = {&gate_nowhere, NULL};
 
-/* RFC 9457: no dialect is known for a path that is nobody's */
-static enum err problem_body(struct journey *j, struct buf *out, const char **content_type)
-{
-    const struct refusal_row *row = refusal_row(j->refusal.id);
-    *content_type = "application/problem+json";
-    enum err e = buf_printf(out,
-                            "{\"type\":\"about:blank\",\"status\":%u,\"code\":\"%s\","
-                            "\"detail\":",
-                            row->status, row->code);
-    if (!e)
-        e = buf_json_string(out, refusal_sentence(&j->refusal, j->arena));
-    return e ? e : buf_append(out, SLICE("}"));
-}
-
 static void no_work(struct journey *j)
 {
     journey_finish(j, JOURNEY_ERROR); /* its only gate refuses, so this is never reached */
@@ -40,7 +26,7 @@ static const struct wing nowhere = {
     .gates = nowhere_gates,
     .work = no_work,
     .cancel = no_work,
-    .refusal_body = problem_body,
+    .refusal_body = problem_body, /* no dialect is known for a path that is nobody's */
 };
 
 static const struct {

@@ -180,6 +180,8 @@ FLOW(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path)
     c = client_gets(k, "alice", "/nonsense");
     expect_status(c, 404);
     assert_true(slice_eq(client_header(c, "content-type"), SLICE("application/problem+json")));
+    expect_body_has(c, "\"title\":\"Not Found\"");
+    expect_body_has(c, "\"instance\":\"");
 }
 
 FLOW(paths_that_are_not_canonical_are_400)
