@@ -116,7 +116,10 @@ static enum err bank_request(void *arg, void *message,
         p->reply.body_case = GATEHOUSE__REPLY__BODY_LEASE;
         p->reply.lease = &p->lease;
     }
-    return loop_post(k->loop, deliver, p);
+    enum err e = loop_post(k->loop, deliver, p);
+    if (e != ERR_OK)
+        mem_free(p);
+    return e;
 }
 
 static bool bank_is_there(void *arg)

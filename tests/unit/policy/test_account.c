@@ -67,7 +67,10 @@ static enum err bank_request(void *arg, void *message,
         b->ends++;
         b->leased = m->lease_end->ends[0]->settled_nano;
     }
-    return loop_post(b->loop, deliver, p);
+    enum err e = loop_post(b->loop, deliver, p);
+    if (e != ERR_OK)
+        mem_free(p);
+    return e;
 }
 
 static bool bank_is_there(void *arg)

@@ -109,7 +109,10 @@ static enum err office_request(void *arg, void *message,
     }
     gatehouse__request__free_unpacked(m, NULL);
     mem_free(wire);
-    return loop_post(o->loop, deliver, a);
+    enum err e = loop_post(o->loop, deliver, a);
+    if (e != ERR_OK)
+        mem_free(a);
+    return e;
 }
 
 static bool always(void *arg UNUSED)

@@ -160,7 +160,10 @@ static enum err hub_request(void *arg, void *message,
         h->acks++;
         h->acked = m->applied->version;
     }
-    return loop_post(h->loop, deliver, a);
+    enum err e = loop_post(h->loop, deliver, a);
+    if (e != ERR_OK)
+        mem_free(a); /* the loop ends: what was asked is not answered any more */
+    return e;
 }
 
 static bool hub_is_there(void *arg)
