@@ -205,12 +205,10 @@ static void on_end(void *arg)
         finish_whole(w, JOURNEY_ERROR, arena_printf(w->j->arena, "status_%u", w->status));
         return;
     }
-    if (!usage_read(buf_slice(&w->answer), &look) && look.has_usage) {
+    if (!usage_read(buf_slice(&w->answer), &look) && look.has_usage)
         bill_reported(w, &look.tokens);
-    } else {
-        w->meter.bytes = w->endpoint->kind == AI_CHAT ? w->answer.len : 0;
+    else
         bill_estimated(w);
-    }
     /* Some servers answer 200 with an error inside (dialects.md 2.10, 26). */
     bool failed = look.has_error && !look.has_usage;
     finish_whole(w, failed ? JOURNEY_ERROR : JOURNEY_OK,

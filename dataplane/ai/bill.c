@@ -31,6 +31,10 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens)
 
 void bill_estimated(struct ai_work *w)
 {
+    if (w->gathering && w->endpoint->kind == AI_CHAT) {
+        w->meter = (struct usage_meter){0};
+        usage_meter_whole(&w->meter, buf_slice(&w->answer));
+    }
     struct token_count tokens = {.input = usage_estimate_prompt(w->j->body.len),
                                  .output = usage_meter_tokens(&w->meter)};
     if (w->attempt)

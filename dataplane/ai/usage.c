@@ -26,7 +26,8 @@ static const char *const wants[HIT_COUNT] = {
     [HIT_ERROR] = "error",
 };
 
-#define BYTES_PER_TOKEN 2
+#define PROMPT_BYTES 2 /* a token; usage.h says why they differ */
+#define TEXT_BYTES 4
 
 static uint64_t number(const struct json_hit *h)
 {
@@ -68,7 +69,7 @@ enum err usage_read(struct slice json, struct usage_look *ret)
 
 uint64_t usage_estimate_prompt(size_t body_bytes)
 {
-    return body_bytes / BYTES_PER_TOKEN + 1;
+    return body_bytes / PROMPT_BYTES + 1;
 }
 
 /* index behind the string that begins at `at` */
@@ -90,24 +91,61 @@ static bool names_a_member(struct slice s, size_t at)
     return at < s.len && s.ptr[at] == ':';
 }
 
-void usage_meter_feed(struct usage_meter *m, struct slice chunk)
+/* the members a model's words stand in, in every flavour of the dialect; those of logprobs, which
+ * say the same words again, are not among them */
+static bool holds_words(struct slice name)
 {
-    ptrdiff_t delta = slice_search(chunk, SLICE("\"delta\""));
-    if (delta < 0)
-        return;
-    m->chunks++;
-    for (size_t i = (size_t)delta + 7; i < chunk.len; i++) {
-        if (chunk.ptr[i] != '"')
+    static const struct slice all[] = {
+        {"content", 7},  {"reasoning_content", 17}, {"reasoning", 9},
+        {"refusal", 7},  {"arguments", 9},          {"text", 4},
+        {"thinking", 8},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (slice_eq(name, all[i]))
+            return true;
+    return false;
+}
+
+/* string values whose member, or whose array's member, holds words */
+static uint64_t bytes_of_words(struct slice json)
+{
+    struct slice name = SLICE("");
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < json.len; i++) {
+        if (json.ptr[i] != '"')
             continue;
-        size_t end = string_end(chunk, i);
-        if (end >= i + 2 && !names_a_member(chunk, end))
-            m->bytes += end - i - 2;
+        size_t end = string_end(json, i);
+        bool whole = end >= i + 2 && json.ptr[end - 1] == '"';
+        struct slice text = slice_of(json.ptr + i + 1, end - i - 1 - whole);
+        if (names_a_member(json, end))
+            name = text;
+        else if (holds_words(name))
+            bytes += text.len;
         i = end - 1;
     }
+    return bytes;
+}
+
+static uint64_t bytes_behind(struct slice json, struct slice mark)
+{
+    ptrdiff_t at = slice_search(json, mark);
+    return at < 0 ? 0 : bytes_of_words(slice_from(json, (size_t)at));
+}
+
+void usage_meter_feed(struct usage_meter *m, struct slice chunk)
+{
+    uint64_t bytes = bytes_behind(chunk, SLICE("\"delta\""));
+    m->pieces += bytes > 0;
+    m->bytes += bytes;
+}
+
+void usage_meter_whole(struct usage_meter *m, struct slice answer)
+{
+    m->bytes += bytes_behind(answer, SLICE("\"choices\""));
 }
 
 uint64_t usage_meter_tokens(const struct usage_meter *m)
 {
-    uint64_t by_bytes = m->bytes / BYTES_PER_TOKEN;
-    return by_bytes > m->chunks ? by_bytes : m->chunks;
+    uint64_t by_bytes = (m->bytes + TEXT_BYTES - 1) / TEXT_BYTES;
+    return by_bytes > m->pieces ? by_bytes : m->pieces;
 }

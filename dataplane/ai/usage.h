@@ -19,15 +19,18 @@ struct usage_look {
 /* ERR_INVALID: not JSON we would read. */
 MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
 
-/* Prompt tokens of a body nobody counted. Text held 2.1 bytes a token where it was densest
- * (dialects.md, 4), so half the bytes errs on the dear side without being absurd. */
+/* Prompt tokens of a body nobody counted: all of it is taken for text. Text held 2.1 bytes a token
+ * where it was densest (dialects.md, 4), so half the bytes errs on the dear side without being
+ * absurd. */
 uint64_t usage_estimate_prompt(size_t body_bytes);
 
-/* What a stream has said so far, for the case that it ends without a count. */
+/* What a model has written so far, for the case that nobody counts it: its text, its reasoning, the
+ * arguments of its tool calls. A token of prose is about four bytes. */
 struct usage_meter {
-    uint64_t chunks; /* each carries one token at least */
-    uint64_t bytes;  /* of string values inside deltas */
+    uint64_t pieces; /* chunks of a stream that held text; each is one token at least */
+    uint64_t bytes;  /* of the text as it stands, escapes and all */
 };
 
-void usage_meter_feed(struct usage_meter *m, struct slice chunk);
+void usage_meter_feed(struct usage_meter *m, struct slice chunk);   /* of a stream */
+void usage_meter_whole(struct usage_meter *m, struct slice answer); /* or as much as has come */
 uint64_t usage_meter_tokens(const struct usage_meter *m);

@@ -53,20 +53,56 @@ static void an_error_inside_is_seen(void **state)
     assert_int_equal(usage_read(SLICE("not json"), &look), ERR_INVALID);
 }
 
-static void a_stream_is_metered_by_its_texts(void **state)
+static void a_stream_is_metered_by_the_words_in_it(void **state)
 {
     struct usage_meter m = {0};
     (void)state;
-    usage_meter_feed(&m, SLICE("{\"id\":\"long-identifier\",\"choices\":[{\"delta\":{\"content\":"
-                               "\"0123456789\"},\"finish_reason\":null}]}"));
-    assert_int_equal(m.chunks, 1);
+    usage_meter_feed(&m, SLICE("{\"id\":\"long-identifier\",\"choices\":[{\"delta\":{\"role\":"
+                               "\"assistant\",\"content\":\"0123456789\"},\"logprobs\":"
+                               "{\"content\":[{\"token\":\"0123456789\"}]},"
+                               "\"finish_reason\":\"stop\"}],\"system_fingerprint\":\"fp_1\"}"));
+    assert_int_equal(m.pieces, 1);
     assert_int_equal(m.bytes, 10);
-    assert_int_equal(usage_meter_tokens(&m), 5);
+    assert_int_equal(usage_meter_tokens(&m), 3);
     usage_meter_feed(&m, SLICE("{\"choices\":[],\"usage\":{}}"));
-    assert_int_equal(m.chunks, 1);
+    usage_meter_feed(
+        &m, SLICE("{\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}"));
+    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":null},\"id\":\"x\"}]}"));
+    assert_int_equal(m.pieces, 1);
+    assert_int_equal(m.bytes, 10);
 }
 
-static void every_chunk_is_one_token_at_least(void **state)
+static void reasoning_and_arguments_are_words_and_names_are_not(void **state)
+{
+    struct usage_meter m = {0};
+    (void)state;
+    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"reasoning_content\":\"12345\"}}]}"));
+    assert_int_equal(m.bytes, 5);
+    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":"
+                               "\"call_1\",\"type\":\"function\",\"function\":{\"name\":"
+                               "\"weather\",\"arguments\":\"{\\\"a\\\":1}\"}}]}}]}"));
+    assert_int_equal(m.bytes, 14);
+    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"text\",\"text\":"
+                               "\"123\"}]}}]}"));
+    assert_int_equal(m.bytes, 17);
+    assert_int_equal(m.pieces, 3);
+}
+
+static void a_plain_answer_is_metered_without_its_envelope(void **state)
+{
+    struct usage_meter m = {0};
+    (void)state;
+    usage_meter_whole(&m,
+                      SLICE("{\"id\":\"c1\",\"content\":\"not this\",\"choices\" : [ {\"index\":0,"
+                            "\"message\" : {\"role\":\"assistant\",\"content\" : \"01234567\"},"
+                            "\"finish_reason\":\"stop\"},{\"message\":{\"content\":\"8\"}}]}"));
+    assert_int_equal(m.bytes, 9);
+    assert_int_equal(usage_meter_tokens(&m), 3);
+    usage_meter_whole(&m, SLICE("{\"error\":{\"message\":\"no\"}}"));
+    assert_int_equal(m.bytes, 9);
+}
+
+static void every_piece_is_one_token_at_least(void **state)
 {
     struct usage_meter m = {0};
     (void)state;
@@ -82,9 +118,12 @@ static void escapes_and_broken_texts_do_not_lead_it_astray(void **state)
     usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\"a\\\"b\\\\\"}}"));
     assert_int_equal(m.bytes, 6);
     usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\"never ends\\"));
+    assert_int_equal(m.bytes, 17);
     usage_meter_feed(&m, SLICE("{\"delta\":\""));
     usage_meter_feed(&m, SLICE("\"delta\""));
-    assert_int_equal(m.chunks, 4);
+    usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\""));
+    assert_int_equal(m.bytes, 17);
+    assert_int_equal(m.pieces, 2);
 }
 
 int main(void)
@@ -93,8 +132,10 @@ int main(void)
         cmocka_unit_test(openais_counts_become_ours),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
         cmocka_unit_test(an_error_inside_is_seen),
-        cmocka_unit_test(a_stream_is_metered_by_its_texts),
-        cmocka_unit_test(every_chunk_is_one_token_at_least),
+        cmocka_unit_test(a_stream_is_metered_by_the_words_in_it),
+        cmocka_unit_test(reasoning_and_arguments_are_words_and_names_are_not),
+        cmocka_unit_test(a_plain_answer_is_metered_without_its_envelope),
+        cmocka_unit_test(every_piece_is_one_token_at_least),
         cmocka_unit_test(escapes_and_broken_texts_do_not_lead_it_astray),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
