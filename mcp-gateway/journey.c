@@ -141,6 +141,19 @@ static void on_drain(struct journey *j)
     mcp_drain(j->wing_state);
 }
 
+/* Some clients take a stream that is cut for one that ended: a request that was begun hears why,
+ * where nothing of what it has to hear before is still waiting. */
+static bool tell_revoked(struct mcp_work *w)
+{
+    const char *type;
+    if (!w->j->revoked || !w->id.len || w->ending || w->held.len)
+        return false;
+    buf_clear(&w->out);
+    buf_clear(&w->event);
+    return !mcp_refusal_body(w->j, &w->out, &type) &&
+           !sse_write(&w->event, SLICE("message"), SLICE_NONE, buf_slice(&w->out));
+}
+
 static void cancel(struct journey *j)
 {
     struct mcp_work *w = j->wing_state;
@@ -151,7 +164,9 @@ static void cancel(struct journey *j)
     enum journey_end end = j->refusal.id ? JOURNEY_REFUSED : JOURNEY_CANCELLED;
     if (said && w->end != JOURNEY_OK)
         end = w->end;
-    if (w->streaming)
+    if (w->streaming && tell_revoked(w))
+        journey_finish_with(j, end, buf_slice(&w->event));
+    else if (w->streaming)
         journey_finish_cut(j, end);
     else
         journey_finish(j, end);

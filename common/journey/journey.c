@@ -262,7 +262,7 @@ static void part(struct journey *j, const struct parting *p)
         say_whole(j, p);
     } else if (!j->answered_status) {
         say_refusal(j);
-    } else if (j->end == JOURNEY_CANCELLED || p->cut || j->revoked) {
+    } else if (j->end == JOURNEY_CANCELLED || p->cut || (j->revoked && !p->last.len)) {
         j->answer_ops->abort(j->answer);
     } else if (p->last.len && j->answer_ops->write(j->answer, p->last)) {
         j->answer_ops->abort(j->answer);
