@@ -184,6 +184,37 @@ static struct slice without_echo(struct ai_work *w, struct slice raw)
     return copy;
 }
 
+/* Providers put `"usage":null` into every chunk once usage is asked for. Who did not ask gets the
+ * chunk without it. In an event of several data lines the member may stand across them: such an
+ * event, which nobody sends, stays as it is. */
+static bool has_null_of_ours(const struct ai_work *w, const struct sse_event *e, struct slice *ret)
+{
+    const char *from = e->raw.ptr, *to = from + e->raw.len;
+    bool in_raw = e->data.ptr >= from && e->data.ptr < to;
+    return e->has_data && in_raw && !w->request.wants_usage &&
+           slice_search(e->data, SLICE("\"usage\"")) >= 0 && usage_find_null(e->data, ret);
+}
+
+static void forward_event(struct ai_work *w, const struct sse_event *e)
+{
+    struct slice raw = without_echo(w, e->raw), null;
+    if (raw.len != e->raw.len || !has_null_of_ours(w, e, &null)) {
+        forward(w, raw);
+        return;
+    }
+    size_t at = (size_t)(null.ptr - e->raw.ptr);
+    struct slice front = slice_first(raw, at), rest = slice_from(raw, at + null.len);
+    struct buf *out = &w->j->env->scratch;
+    buf_clear(out);
+    if (!buf_append(out, front) && !buf_append(out, rest)) {
+        forward(w, buf_slice(out));
+        return;
+    }
+    forward(w, front); /* larger than the scratch */
+    if (!is_over(w))
+        forward(w, rest);
+}
+
 static bool on_event(void *arg, const struct sse_event *e)
 {
     struct ai_work *w = arg;
@@ -206,7 +237,7 @@ static bool on_event(void *arg, const struct sse_event *e)
         if (is_limited(w))
             note_identity(w, e->data);
     }
-    forward(w, without_echo(w, e->raw));
+    forward_event(w, e);
     if (is_over(w))
         return false;
     if (has_reached_its_end(w)) {

@@ -67,6 +67,42 @@ enum err usage_read(struct slice json, struct usage_look *ret)
     return ERR_OK;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The comma behind goes with it; of a last member, the one in front. */
+static struct slice with_comma(struct slice json, struct slice member)
+{
+    const char *from = member.ptr, *to = member.ptr + member.len;
+    const char *p = to, *end = json.ptr + json.len;
+    while (p < end && is_space(*p))
+        p++;
+    if (p < end && *p == ',') {
+        for (p++; p < end && is_space(*p); p++)
+            ;
+        return slice_of(from, (size_t)(p - from));
+    }
+    for (p = from; p > json.ptr && is_space(p[-1]); p--)
+        ;
+    if (p > json.ptr && p[-1] == ',')
+        from = p - 1;
+    return slice_of(from, (size_t)(to - from));
+}
+
+bool usage_find_null(struct slice chunk, struct slice *ret)
+{
+    static const char *const want[] = {"usage"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan(chunk, want, 1, &hit, &root, &problem) || hit.type != JSON_SCAN_NULL)
+        return false;
+    *ret = with_comma(chunk, hit.member);
+    return true;
+}
+
 uint64_t usage_estimate_prompt(size_t body_bytes)
 {
     return body_bytes / PROMPT_BYTES + 1;

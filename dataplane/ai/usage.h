@@ -19,6 +19,10 @@ struct usage_look {
 /* ERR_INVALID: not JSON we would read. */
 MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
 
+/* Where the root's member `"usage":null` stands in a chunk, with one comma beside it; false: it
+ * holds none, or is not JSON we would read. */
+bool usage_find_null(struct slice chunk, struct slice *ret);
+
 /* Prompt tokens of a body nobody counted: all of it is taken for text. Text held 2.1 bytes a token
  * where it was densest (dialects.md, 4), so half the bytes errs on the dear side without being
  * absurd. */

@@ -1,6 +1,8 @@
 /* chat — one call through the AI gate, plain and streamed, with its span in the journal. */
 #include "tests/kit/flow/flow.h"
 
+#include <stdio.h>
+
 #define CHAT "/v1/chat/completions"
 #define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
 #define ANSWER                                                                                     \
@@ -53,6 +55,9 @@ FLOW(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for)
     upstream_opens_stream(k, 0);
     upstream_sends(k, 0,
                    "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n");
+    upstream_sends(k, 0,
+                   "data: {\"usage\" : null , \"choices\":[{\"delta\":{\"content\":"
+                   "\"\\\"usage\\\":null\"}}]}\n\n");
     upstream_sends(k, 0, ": comment\n\n");
     upstream_sends(k, 0, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\n");
     upstream_sends(k, 0,
@@ -65,7 +70,8 @@ FLOW(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for)
                                          "{\"model\":\"small\",\"stream\":true,\"messages\":[]}");
 
     expect_status(c, 200);
-    expect_body(c, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n"
+    expect_body(c, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n"
+                   "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":null\"}}]}\n\n"
                    ": comment\n\n"
                    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\n"
                    "data: [DONE]\n\n");
@@ -80,11 +86,35 @@ FLOW(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for)
     flow_record_free(r);
 }
 
+FLOW(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte)
+{
+    static const char chunk[] =
+        "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n";
+    static const char count[] = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,"
+                                "\"completion_tokens\":3,\"total_tokens\":10}}\n\n";
+    char all[sizeof(chunk) + sizeof(count) + sizeof("data: [DONE]\n\n")];
+    snprintf(all, sizeof(all), "%s%sdata: [DONE]\n\n", chunk, count);
+    policy_says(k, &alice);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, chunk);
+    upstream_sends(k, 0, count);
+    upstream_sends(k, 0, "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
+                                         "{\"model\":\"small\",\"stream\":true,\"stream_options\":"
+                                         "{\"include_usage\":true},\"messages\":[]}");
+
+    expect_status(c, 200);
+    expect_body(c, all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(a_plain_call_is_answered_priced_and_recorded),
         PLAY(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for),
+        PLAY(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

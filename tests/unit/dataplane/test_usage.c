@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -40,6 +41,34 @@ static void the_extra_chunk_is_told_from_content_with_usage(void **state)
     assert_false(look.has_usage);
     assert_int_equal(usage_read(SLICE("{\"choices\":[],\"usage\":null}"), &look), ERR_OK);
     assert_false(look.has_usage);
+}
+
+static void expect_without_null(const char *chunk, const char *rest)
+{
+    struct slice all = slice_str(chunk), null;
+    char got[256];
+    assert_true(usage_find_null(all, &null));
+    size_t at = (size_t)(null.ptr - all.ptr);
+    struct slice behind = slice_from(all, at + null.len);
+    snprintf(got, sizeof(got), "%.*s%.*s", SLICE_ARG(slice_first(all, at)), SLICE_ARG(behind));
+    assert_string_equal(got, rest);
+}
+
+static void a_null_of_usage_is_found_with_one_comma(void **state)
+{
+    struct slice null;
+    (void)state;
+    expect_without_null("{\"a\":1,\"usage\":null}", "{\"a\":1}");
+    expect_without_null("{\"a\":1 , \"usage\" : null }", "{\"a\":1  }");
+    expect_without_null("{\"usage\":null,\"a\":1}", "{\"a\":1}");
+    expect_without_null("{\"a\":1,\"usage\":null , \"b\":2}", "{\"a\":1,\"b\":2}");
+    expect_without_null("{\"usage\":null}", "{}");
+    assert_false(usage_find_null(SLICE("{\"usage\":{\"prompt_tokens\":1}}"), &null));
+    assert_false(usage_find_null(SLICE("{\"delta\":{\"usage\":null}}"), &null));
+    assert_false(usage_find_null(SLICE("{\"a\":\"\\\"usage\\\":null\"}"), &null));
+    assert_false(usage_find_null(SLICE("{\"usage\":null,\"usage\":null}"), &null));
+    assert_false(usage_find_null(SLICE("{\"usage\":null"), &null));
+    assert_false(usage_find_null(SLICE("[]"), &null));
 }
 
 static void an_error_inside_is_seen(void **state)
@@ -131,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openais_counts_become_ours),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
+        cmocka_unit_test(a_null_of_usage_is_found_with_one_comma),
         cmocka_unit_test(an_error_inside_is_seen),
         cmocka_unit_test(a_stream_is_metered_by_the_words_in_it),
         cmocka_unit_test(reasoning_and_arguments_are_words_and_names_are_not),
