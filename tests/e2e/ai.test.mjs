@@ -78,7 +78,7 @@ describe('chat', () => {
     let last = null;
     for await (const chunk of stream) {
       assert.ok(chunk.choices.length > 0, 'no chunk without choices: usage was not asked for');
-      assert.ok(chunk.usage === undefined || chunk.usage === null);
+      assert.ok(!('usage' in chunk), 'usage was not asked for');
       text += chunk.choices[0].delta.content ?? '';
       last = chunk.choices[0].finish_reason ?? last;
     }
