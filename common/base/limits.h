@@ -66,7 +66,6 @@
 #define LIMIT_FIRST_BYTE_MS 600000 /* slow models think for minutes */
 #define LIMIT_GAP_MS 120000        /* silence inside an answer */
 #define LIMIT_CALL_MS 3600000
-#define LIMIT_DRAIN_MS 30000
 
 /* the channel between the planes (decisions.md) */
 #define LIMIT_BUS_MESSAGE (4u * 1024 * 1024)

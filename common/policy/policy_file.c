@@ -150,22 +150,32 @@ static enum err write_base(struct policy_file *f, int fd, const struct snapshot 
     return w.e;
 }
 
+/* What is on the disk is older than what is about to be applied, and cannot be made newer: no start
+ * may go back to it. The next rewrite that succeeds makes a new file. */
+static void give_up(struct policy_file *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+    unlink(f->path);
+}
+
 enum err policy_file_rewrite(struct policy_file *f, const struct snapshot *s)
 {
     char temp[520];
     snprintf(temp, sizeof(temp), "%s.new", f->path);
     int fd = open(temp, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (fd < 0) {
+        give_up(f);
         return ERR_IO;
+    }
     enum err e = write_base(f, fd, s);
     if (e == ERR_OK && (fdatasync(fd) != 0 || rename(temp, f->path) != 0))
         e = ERR_IO;
-    if (e != ERR_OK) { /* the old file's head is gone from memory: appending must not go on */
+    if (e != ERR_OK) {
         close(fd);
         unlink(temp);
-        if (f->fd >= 0)
-            close(f->fd);
-        f->fd = -1;
+        give_up(f);
         return e;
     }
     if (f->fd >= 0)
@@ -181,6 +191,8 @@ enum err policy_file_append(struct policy_file *f, struct slice push)
     enum err e = write_chunk(f, f->fd, push);
     if (e == ERR_OK)
         f->log_len += push.len;
+    else
+        give_up(f);
     return e;
 }
 

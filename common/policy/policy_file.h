@@ -6,7 +6,8 @@
  * base is written anew when the deltas outgrow it. A delta is on disk before it is applied, so
  * no start goes back behind a policy that was applied. Without a sealing key nothing is kept.
  *
- * Owns     the open file.
+ * Owns     the open file. Where it cannot be written (a full disk), it is removed: none is better
+ *          than an old one.
  * Fails    ERR_NOT_FOUND: no usable base (first start, other key, torn base).
  * Threads  the main thread's.
  */

@@ -112,11 +112,9 @@ static void keep_on_disk(struct sync *s, struct slice push)
         log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
 }
 
-static void rewrite_disk(struct sync *s)
+static void rewrite_disk(struct sync *s, const struct snapshot *whole)
 {
-    if (!s->file || !s->current)
-        return;
-    enum err e = policy_file_rewrite(s->file, s->current);
+    enum err e = s->file ? policy_file_rewrite(s->file, whole) : ERR_OK;
     if (e != ERR_OK)
         log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
 }
@@ -284,8 +282,8 @@ static void end_fetch(struct sync *s, const Gatehouse__SnapshotReply *m)
     s->fetching = false;
     s->must_fetch = false;
     log_info(NULL, "policy_snapshot", "version=%lu", (unsigned long)m->version);
+    rewrite_disk(s, fresh); /* before it is applied, as with deltas */
     take(s, fresh);
-    rewrite_disk(s);
     apply_waiting(s);
 }
 
@@ -407,7 +405,7 @@ static void on_tick(struct timer *t)
             say_hello(s);
     }
     if (s->file && s->current && policy_file_is_long(s->file) && !s->fetching)
-        rewrite_disk(s);
+        rewrite_disk(s, s->current);
     if (s->must_fetch)
         fetch(s);
     if (s->ack_again && !s->acking) {

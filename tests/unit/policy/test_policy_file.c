@@ -1,7 +1,9 @@
 /* policy_file — a base and its deltas come back as they were applied, or not at all. */
 #include "tests/unit/policy/policy_kit.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/policy/policy_file.h"
@@ -131,6 +133,36 @@ static void a_torn_last_delta_is_cut_off(void **state)
     registry_free(r);
 }
 
+/* The disk takes no more: files may not grow beyond a kilobyte. */
+static void fill_disk(bool full)
+{
+    struct rlimit l = {full ? 1024 : RLIM_INFINITY, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static void what_cannot_be_kept_is_not_left_behind_older(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *s;
+    for (int whole = 0; whole < 2; whole++) {
+        write_file(r, 50); /* larger than a kilobyte */
+        struct policy_file *f = open_file();
+        assert_int_equal(policy_file_load(f, r, &s), ERR_OK);
+        fill_disk(true);
+        enum err e = whole ? policy_file_rewrite(f, s) : policy_file_append(f, SLICE("push"));
+        fill_disk(false);
+        assert_int_equal(e, ERR_IO);
+        snapshot_drop(s);
+        policy_file_close(f);
+        f = open_file();
+        assert_int_equal(policy_file_load(f, r, &s), ERR_NOT_FOUND);
+        policy_file_close(f);
+    }
+    registry_free(r);
+}
+
 static void a_changed_byte_anywhere_is_never_taken_for_a_policy(void **state)
 {
     (void)state;
@@ -185,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(a_policy_comes_back_with_its_deltas),
         IN_DIR(a_torn_last_delta_is_cut_off),
+        IN_DIR(what_cannot_be_kept_is_not_left_behind_older),
         IN_DIR(a_changed_byte_anywhere_is_never_taken_for_a_policy),
         IN_DIR(another_key_opens_nothing_and_no_file_is_no_policy),
     };
