@@ -60,6 +60,7 @@
 /* deadlines, milliseconds */
 #define LIMIT_HEAD_MS 10000          /* a client sends its head within; else 408 */
 #define LIMIT_BODY_GAP_MS 30000      /* between two pieces of a body */
+#define LIMIT_PACE 500               /* bytes a second of a body or a reader: a modem did four times that */
 #define LIMIT_KEEPALIVE_MS 75000     /* an idle client connection */
 #define LIMIT_UPSTREAM_IDLE_MS 30000 /* an idle pooled connection; below common servers' 60 s */
 #define LIMIT_CONNECT_MS 5000

@@ -23,7 +23,7 @@ void http_answer_flush(struct http_exchange *x)
         if (room == 0)
             return;
         struct slice piece = slice_first(buf_slice(&x->out), room);
-        enum err e = stream_write(c->stream, &piece, 1);
+        enum err e = http_conn_write(c, &piece, 1);
         if (e == ERR_TOO_BIG)
             return;
         if (e) {
@@ -31,7 +31,6 @@ void http_answer_flush(struct http_exchange *x)
             return;
         }
         buf_eat(&x->out, piece.len);
-        http_conn_watch(c);
     }
 }
 
@@ -139,11 +138,9 @@ static enum err send_now(struct http_exchange *x, struct slice data)
     parts[n++] = data;
     if (x->chunked)
         parts[n++] = SLICE("\r\n");
-    enum err e = stream_write(x->conn->stream, parts, n);
-    if (!e) {
+    enum err e = http_conn_write(x->conn, parts, n);
+    if (!e)
         buf_clear(&x->out);
-        http_conn_watch(x->conn);
-    }
     return e;
 }
 

@@ -111,11 +111,45 @@ void http_conn_close(struct http_conn *c, enum err why)
     loop_soon(c->server->loop, &c->soon);
 }
 
-void http_conn_watch(struct http_conn *c)
+/* ---- the client's reading ---- */
+
+/* True: the client has taken all, or enough of it in the time it had. */
+static bool is_reading(struct http_conn *c)
 {
-    c->pending_seen = stream_pending(c->stream);
-    if (c->pending_seen)
+    size_t pending = stream_pending(c->stream);
+    if (pending == 0) {
+        pace_stop(&c->pace);
+        return true;
+    }
+    return pace_is_kept(&c->pace, loop_now_us(c->server->loop), c->server->config.body_gap_ms,
+                        c->given - pending);
+}
+
+enum err http_conn_write(struct http_conn *c, const struct slice *parts, size_t n)
+{
+    if (c->pace.running && stream_pending(c->stream) == 0)
+        pace_stop(&c->pace); /* it took all of the last ones; when, nobody looked */
+    enum err e = stream_write(c->stream, parts, n);
+    if (e)
+        return e;
+    for (size_t i = 0; i < n; i++)
+        c->given += parts[i].len;
+    if (stream_pending(c->stream) == 0)
+        return ERR_OK;
+    if (!is_reading(c))
+        http_conn_close(c, ERR_TIMEOUT); /* each further write would put the timer off */
+    else
         timer_start(&c->timer, c->server->config.body_gap_ms);
+    return ERR_OK;
+}
+
+void http_conn_idle(struct http_conn *c)
+{
+    const struct http_server_config *config = &c->server->config;
+    bool unread = stream_pending(c->stream) > 0;
+    if (!unread)
+        pace_stop(&c->pace);
+    timer_start(&c->timer, unread ? config->body_gap_ms : config->keepalive_ms);
 }
 
 /* Closing with unread bytes in the kernel would reset the connection and take the answer with it:
@@ -130,9 +164,12 @@ void http_conn_finish(struct http_conn *c)
     }
     c->state = CONN_LINGER;
     c->discarded = 0;
-    c->pending_seen = stream_pending(c->stream);
+    if (!is_reading(c)) {
+        http_conn_close(c, ERR_TIMEOUT);
+        return;
+    }
     stream_finish(c->stream);
-    timer_start(&c->timer, LIMIT_HTTP_LINGER_MS);
+    timer_start(&c->timer, c->pace.running ? c->server->config.body_gap_ms : LIMIT_HTTP_LINGER_MS);
 }
 
 void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why)
@@ -152,7 +189,7 @@ void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, en
                  status, http1_reason(status), SLICE_ARG(http_server_fixed(c->server)), body_len);
     const struct slice parts[] = {slice_of(head, (size_t)head_len),
                                   slice_of(body, (size_t)body_len)};
-    if (stream_write(c->stream, parts, ARRAY_LEN(parts)) != ERR_OK) {
+    if (http_conn_write(c, parts, ARRAY_LEN(parts)) != ERR_OK) {
         http_conn_close(c, why);
         return;
     }
@@ -166,12 +203,12 @@ void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, en
 /* True: what is pending says it all. A slow reader has time as long as it reads. */
 static bool is_about_pending(struct http_conn *c)
 {
-    size_t pending = stream_pending(c->stream);
-    if (pending && pending != c->pending_seen)
-        http_conn_watch(c);
+    bool pending = stream_pending(c->stream) > 0;
+    if (pending && is_reading(c))
+        timer_start(&c->timer, c->server->config.body_gap_ms);
     else if (pending)
         http_conn_close(c, ERR_TIMEOUT);
-    return pending > 0;
+    return pending;
 }
 
 static void on_exchange_timer(struct http_conn *c)
@@ -186,9 +223,9 @@ static void on_head_timer(struct http_conn *c)
         return;
     if (c->head_begun) {
         http_conn_refuse(c, 408, "the head did not come in time", ERR_TIMEOUT);
-    } else if (c->pending_seen) { /* idle only since the last bytes were read */
-        c->pending_seen = 0;
-        timer_start(&c->timer, c->server->config.keepalive_ms);
+    } else if (c->pace.running) { /* idle only since the last bytes were read */
+        pace_stop(&c->pace);
+        http_conn_idle(c);
     } else {
         http_conn_finish(c);
     }
@@ -196,13 +233,13 @@ static void on_head_timer(struct http_conn *c)
 
 static void on_linger_timer(struct http_conn *c)
 {
-    size_t pending = stream_pending(c->stream);
-    bool reading = pending && pending != c->pending_seen;
-    if (!reading) {
+    if (is_about_pending(c))
+        return;
+    if (!c->pace.running) {
         http_conn_close(c, ERR_TIMEOUT);
         return;
     }
-    c->pending_seen = pending;
+    pace_stop(&c->pace);
     timer_start(&c->timer, LIMIT_HTTP_LINGER_MS);
 }
 

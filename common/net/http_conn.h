@@ -14,6 +14,7 @@
 #include "common/base/list.h"
 #include "common/net/http_server.h"
 #include "common/net/loop.h"
+#include "common/net/pace.h"
 
 enum http_conn_state {
     CONN_HEAD,     /* between requests, or inside a head */
@@ -34,6 +35,7 @@ struct http_exchange {
     uint64_t          body_max, body_got;
     bool              bound, reading, paused, body_done;
     bool              expects; /* 100-continue, not sent yet */
+    struct pace       pace;    /* of the body, while it is waited for */
 
     /* the answer */
     bool       begun, ended;
@@ -61,7 +63,8 @@ struct http_conn {
     bool                  eof;
     size_t                scanned;      /* of the head */
     size_t                discarded;    /* in CONN_DISCARD or CONN_LINGER */
-    size_t                pending_seen; /* when the timer was set: has the client read since? */
+    uint64_t              given;        /* bytes the stream took */
+    struct pace           pace;         /* of the client's reading, while something is unread */
     struct buf            rest;         /* read ahead */
     struct timer          timer;
     struct loop_task      soon;
@@ -97,7 +100,9 @@ MUST_USE enum err http_conn_new(struct http_server *s, int fd);
 void              http_conn_kick(struct http_conn *c); /* something changed: advance, soon */
 void              http_conn_close(struct http_conn *c, enum err why);
 void              http_conn_finish(struct http_conn *c); /* FIN, then CONN_LINGER */
-void              http_conn_watch(struct http_conn *c);  /* the client must read on */
+/* To the stream; from then on the client must read on. */
+MUST_USE enum err http_conn_write(struct http_conn *c, const struct slice *parts, size_t n);
+void              http_conn_idle(struct http_conn *c); /* between two requests */
 /* Answers a problem in the caller's stead and closes; cuts where an answer has begun. */
 void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why);
 

@@ -14,6 +14,7 @@ static void init_exchange(struct http_exchange *x, struct http_conn *c)
     x->bodiless = x->chunked = x->wants_drain = false;
     x->keep = x->head.keep_alive;
     x->expects = x->head.expect_continue;
+    pace_stop(&x->pace);
     x->left = UINT64_MAX;
     http1_body_init(&x->body, HTTP1_REQUEST, &x->head, x->head.method);
     x->body_done = false;
@@ -93,8 +94,18 @@ static void send_continue(struct http_conn *c)
 {
     const struct slice word = SLICE("HTTP/1.1 100 Continue\r\n\r\n");
     c->x->expects = false;
-    if (!c->x->begun && stream_write(c->stream, &word, 1) != ERR_OK)
+    if (!c->x->begun && http_conn_write(c, &word, 1) != ERR_OK)
         http_conn_close(c, ERR_CLOSED);
+}
+
+/* More is to come, in time: not only the next piece, but enough of them. */
+static void await_body(struct http_conn *c)
+{
+    unsigned gap_ms = c->server->config.body_gap_ms;
+    if (pace_is_kept(&c->x->pace, loop_now_us(c->server->loop), gap_ms, c->x->body_got))
+        timer_start(&c->timer, gap_ms);
+    else
+        http_conn_refuse(c, 408, "the body came too slowly", ERR_TIMEOUT);
 }
 
 bool http_exchange_pump(struct http_conn *c, struct slice *bytes)
@@ -118,7 +129,7 @@ bool http_exchange_pump(struct http_conn *c, struct slice *bytes)
         if (x->expects)
             send_continue(c);
         if (c->state == CONN_EXCHANGE)
-            timer_start(&c->timer, c->server->config.body_gap_ms);
+            await_body(c);
         return false;
     }
     x->expects = false;
@@ -157,7 +168,7 @@ bool http_exchange_discard(struct http_conn *c, struct slice *bytes)
         http_server_give_spare(c->server, x);
         c->x = NULL;
         c->state = CONN_HEAD;
-        timer_start(&c->timer, c->server->config.keepalive_ms);
+        http_conn_idle(c);
     }
     return true;
 }
@@ -208,7 +219,7 @@ void http_exchange_close(struct http_conn *c)
         return;
     }
     c->state = CONN_HEAD;
-    timer_start(&c->timer, s->config.keepalive_ms);
+    http_conn_idle(c);
 }
 
 const struct http_head *http_exchange_head(const struct http_exchange *x)
@@ -234,6 +245,7 @@ void http_exchange_read(struct http_exchange *x, uint64_t max)
 void http_exchange_pause(struct http_exchange *x)
 {
     x->paused = true;
+    pace_stop(&x->pace);
 }
 
 void http_exchange_resume(struct http_exchange *x)
