@@ -155,6 +155,8 @@ static void on_more(struct account_wait *w, enum err e)
     if (e == ERR_OK && journey_reserve_up_to(j, j->reserve_goal) != ERR_OK)
         log_debug(&j->log, "reservation_not_extended", "account=%.*s",
                   SLICE_ARG(account_id(w->account)));
+    if (!j->wait.ticket && j->wing->on_reserved)
+        j->wing->on_reserved(j, e);
 }
 
 static enum err ask_for_more(struct journey *j, struct account *a, money more)

@@ -112,6 +112,9 @@ struct wing {
     /* What the budget gate reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
      * ERR_INVALID: cannot be bounded. NULL: this wing's calls are free. */
     enum err (*worst_case)(struct journey *j, money *ret);
+    /* How a journey_reserve_up_to that said ERR_AGAIN ended. ERR_OK: ask again, it is there unless
+     * another was quicker; else there is no more, or nobody who knows. May be NULL. */
+    void (*on_reserved)(struct journey *j, enum err e);
 };
 
 enum journey_stage { JOURNEY_HEAD, JOURNEY_GATES, JOURNEY_WORK, JOURNEY_LEAVING, JOURNEY_DONE };

@@ -164,6 +164,11 @@ static void on_drain(struct journey *j)
     relay_drain(j->wing_state);
 }
 
+static void on_reserved(struct journey *j, enum err e)
+{
+    relay_reserved(j->wing_state, e);
+}
+
 static struct slice session_label(struct journey *j, const char **named_by, bool *strict)
 {
     const struct ai_request *r = &((struct ai_work *)j->wing_state)->request;
@@ -199,4 +204,5 @@ const struct wing ai_wing = {
     .on_drain = on_drain,
     .cancel = cancel_work,
     .worst_case = ai_worst_case,
+    .on_reserved = on_reserved,
 };

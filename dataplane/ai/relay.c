@@ -79,14 +79,22 @@ static bool write_held(struct ai_work *w)
     return true;
 }
 
+/* The upstream is read on where nothing holds it back: neither the client nor the money. */
+static void resume(struct ai_work *w)
+{
+    if (w->call && !w->held.len && !w->short_of_money &&
+        w->j->answer_ops->pending(w->j->answer) <= LIMIT_STREAM_HIGH)
+        http_call_resume(w->call);
+}
+
 void relay_drain(struct ai_work *w)
 {
     if (!w->streaming || !write_held(w))
         return;
     if (w->ending)
         try_end(w);
-    else if (w->call && w->j->answer_ops->pending(w->j->answer) <= LIMIT_STREAM_HIGH)
-        http_call_resume(w->call);
+    else
+        resume(w);
 }
 
 /* ---- what a chunk says ---- */
@@ -146,13 +154,18 @@ static void extend_in_time(struct ai_work *w, uint64_t written)
         log_debug(&w->j->log, "stream_not_extended", "why=%s", err_name(e));
 }
 
+/* While the answer to its last question is under way, it waits, and so does the upstream. */
 static bool has_reached_its_end(struct ai_work *w)
 {
     if (!is_limited(w))
         return false;
     uint64_t written = usage_meter_tokens(&w->meter);
     extend_in_time(w, written);
-    return written >= w->output_reserved;
+    bool used_up = written >= w->output_reserved;
+    w->short_of_money = used_up && w->j->wait.ticket && w->call;
+    if (w->short_of_money)
+        http_call_pause(w->call);
+    return used_up && !w->short_of_money;
 }
 
 /* The reservation is used up: the stream ends as a model ends at its own ceiling. */
@@ -168,6 +181,16 @@ static void stop_at_length(struct ai_work *w)
         forward(w, buf_slice(out));
     if (!is_over(w))
         end_stream(w, JOURNEY_OK, last);
+}
+
+void relay_reserved(struct ai_work *w, enum err e)
+{
+    if (!w->short_of_money || is_over(w))
+        return;
+    if (e || has_reached_its_end(w))
+        stop_at_length(w);
+    else
+        resume(w);
 }
 
 /* A credential that comes back inside the first 16 KiB is masked; the event keeps its length. */

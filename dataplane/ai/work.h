@@ -54,6 +54,7 @@ struct ai_work {
     bool done;       /* [DONE] was seen; it is `last` */
     bool closed;     /* a finish_reason was seen */
     bool failed;     /* the upstream said an error inside the stream */
+    bool short_of_money; /* what was set aside is used up, and more was asked for */
     bool ending;
     enum journey_end end;
     struct slice last;
@@ -87,6 +88,7 @@ void relay_data(struct ai_work *w, struct slice data);
 void relay_upstream_end(struct ai_work *w);
 void relay_upstream_lost(struct ai_work *w, enum err why);
 void relay_drain(struct ai_work *w);
+void relay_reserved(struct ai_work *w, enum err e); /* ERR_OK: there is more money */
 
 /* bill.c: tokens and cost into the trace; reported, else estimated */
 void bill_reported(struct ai_work *w, const struct token_count *tokens);

@@ -281,6 +281,56 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
     flow_record_free(r);
 }
 
+/* A model quicker than the bank: its tokens come before the money does. */
+static struct flow_client *stream_short_of_money(struct flow *k)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_writes(k, 10);
+    upstream_waits_for_go(k, 0);
+    upstream_writes(k, UNASKED);
+    upstream_sends(k, 0, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+    upstream_sends(k, 0, "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
+    WAIT(k, c->body.len);
+    k->bank_away = true;
+    size_t before = c->body.len;
+    upstream_goes(k, 0);
+    WAIT(k, c->body.len > before + BYTES_A_TOKEN * UNASKED);
+    return c;
+}
+
+FLOW(a_stream_that_is_quicker_than_the_bank_waits_for_it)
+{
+    struct flow_client *c = stream_short_of_money(k);
+    for (int i = 0; i < 20; i++)
+        flow_turn(k);
+    assert_true(slice_search(buf_slice(&c->body), SLICE("finish_reason")) < 0);
+
+    k->bank_away = false;
+
+    expect_status(c, 200);
+    expect_body_has(c, "\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "ok");
+    assert_true(r->span->tokens->output > UNASKED);
+    flow_record_free(r);
+}
+
+FLOW(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length)
+{
+    struct flow_client *c = stream_short_of_money(k);
+
+    expect_status(c, 200);
+    expect_body_has(c, "\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n");
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_true(r->span->tokens->output >= UNASKED); /* what was sent meanwhile is counted too */
+    flow_record_free(r);
+    k->bank_away = false;
+}
+
 FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
 {
     struct flow_policy p = purse(MONEY_DOLLAR, 0);
@@ -389,6 +439,8 @@ int main(void)
         PLAY(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind),
         PLAY(the_worst_case_is_set_aside_to_the_last_nano_dollar),
         PLAY(what_cannot_be_bounded_is_refused_where_a_budget_applies),
+        PLAY(a_stream_that_is_quicker_than_the_bank_waits_for_it),
+        PLAY(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length),
         PLAY(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more),
         PLAY(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money),
         PLAY(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind),
