@@ -33,8 +33,8 @@ static bool is_never(uint8_t byte)
     return byte == '/' || byte == '\\' || byte == ';' || byte < 0x20 || byte == 0x7f;
 }
 
-/* One byte that is escaped or has to be; *at moves behind it. */
-static enum err add_byte(struct buf *path, const char **at, const char *end, uint8_t *before)
+/* The byte that stands at *at, or is escaped there; *at moves behind it. */
+static enum err take_byte(const char **at, const char *end, uint8_t *ret)
 {
     const char *p = *at;
     uint8_t byte = (uint8_t)*p;
@@ -46,6 +46,17 @@ static enum err add_byte(struct buf *path, const char **at, const char *end, uin
         byte = (uint8_t)(high << 4 | low);
     }
     *at = p + (escaped ? 3 : 1);
+    *ret = byte;
+    return ERR_OK;
+}
+
+/* One byte that is escaped or has to be; *at moves behind it. */
+static enum err add_byte(struct buf *path, const char **at, const char *end, uint8_t *before)
+{
+    uint8_t byte = 0;
+    enum err e = take_byte(at, end, &byte);
+    if (e)
+        return e;
     if (is_never(byte) || is_overlong(*before, byte))
         return ERR_INVALID;
     *before = byte;
@@ -82,21 +93,70 @@ static enum err add_path(struct buf *path, const char *p, const char *end)
     return ERR_OK;
 }
 
-enum err http1_path(struct slice target, struct buf *path, struct slice *query)
+static enum err split(struct slice target, struct slice *path, struct slice *query)
 {
-    const char *whole_end = target.ptr + target.len;
-    if (target.len == 0 || target.ptr[0] != '/' ||
-        http1_skip_target(target.ptr, whole_end) != whole_end)
+    const char *end = target.ptr + target.len;
+    if (target.len == 0 || target.ptr[0] != '/' || http1_skip_target(target.ptr, end) != end)
         return ERR_INVALID;
     ptrdiff_t mark = slice_find(target, '?');
     size_t len = mark < 0 ? target.len : (size_t)mark;
+    *path = slice_first(target, len);
+    *query = slice_from(target, len + 1);
+    return ERR_OK;
+}
 
+enum err http1_path(struct slice target, struct buf *path, struct slice *query)
+{
+    struct slice raw, rest;
+    enum err e = split(target, &raw, &rest);
+    if (e)
+        return e;
     size_t before = path->len;
-    enum err e = add_path(path, target.ptr, target.ptr + len);
+    e = add_path(path, raw.ptr, raw.ptr + raw.len);
     if (e) {
         path->len = before;
         return e;
     }
-    *query = slice_from(target, len + 1);
+    *query = rest;
+    return ERR_OK;
+}
+
+/* What some server takes for the end of a segment's name (';' begins its parameters). */
+static bool is_border(uint8_t byte)
+{
+    return byte == '/' || byte == '\\' || byte == ';';
+}
+
+static enum err check_dots(struct slice path)
+{
+    const char *p = path.ptr, *end = path.ptr + path.len;
+    size_t len = 0, dots = 0; /* of the segment under way */
+    uint8_t before = 0, byte = 0;
+    while (p < end) {
+        if (take_byte(&p, end, &byte) || byte < 0x20 || byte == 0x7f || is_overlong(before, byte))
+            return ERR_INVALID;
+        if (is_border(byte)) {
+            if (len > 0 && len < 3 && dots == len)
+                return ERR_INVALID;
+            len = dots = 0;
+        } else {
+            len++;
+            dots += byte == '.';
+        }
+        before = byte;
+    }
+    return len > 0 && len < 3 && dots == len ? ERR_INVALID : ERR_OK;
+}
+
+enum err http1_path_opaque(struct slice target, struct slice *path, struct slice *query)
+{
+    struct slice raw, rest;
+    enum err e = split(target, &raw, &rest);
+    if (!e)
+        e = check_dots(raw);
+    if (e)
+        return e;
+    *path = raw;
+    *query = rest;
     return ERR_OK;
 }

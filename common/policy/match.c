@@ -20,7 +20,7 @@ bool name_list_allows(const struct name_list *l, struct slice name)
 }
 
 /* Both begin with '/'. '*' stands for exactly one non-empty segment, '**' for the rest, which may
- * be empty. The path is canonical: what is matched is what is forwarded. */
+ * be empty. What is matched, byte for byte, is what is forwarded. */
 static bool path_matches(struct slice pattern, struct slice path)
 {
     struct slice want, have;
@@ -52,9 +52,11 @@ static bool method_matches(const struct policy_route *r, struct slice method)
 }
 
 bool policy_route_allows(const struct policy_route *routes, size_t n, struct slice method,
-                         struct slice path)
+                         struct slice path, bool opaque)
 {
     for (size_t i = 0; i < n; i++) {
+        if (opaque && !routes[i].opaque)
+            continue;
         if (method_matches(&routes[i], method) && path_matches(routes[i].path, path))
             return true;
     }

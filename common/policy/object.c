@@ -120,6 +120,7 @@ static struct policy_route *routes(struct decode *d, Gatehouse__Route *const *fr
         out[i].methods = texts(d, from[i]->methods, from[i]->n_methods);
         out[i].method_count = from[i]->n_methods;
         out[i].path = text(d, from[i]->path);
+        out[i].opaque = from[i]->opaque;
     }
     return out;
 }
@@ -185,6 +186,12 @@ static enum err on_key(struct decode *d)
     return ERR_OK;
 }
 
+/* absent: an equal share */
+static uint32_t weight_from(protobuf_c_boolean has, uint32_t value)
+{
+    return has ? value : 1;
+}
+
 static enum err on_provider(struct decode *d)
 {
     const Gatehouse__Provider *m = d->message->provider;
@@ -195,11 +202,12 @@ static enum err on_provider(struct decode *d)
     p->credentials = rows(d, m->n_credentials, sizeof(*p->credentials));
     for (size_t i = 0; p->credentials && i < m->n_credentials; i++) {
         const Gatehouse__Credential *c = m->credentials[i];
-        p->credentials[i] = (struct policy_credential){.id = text(d, c->id),
-                                                       .name = text(d, c->name),
-                                                       .region = text(d, c->region),
-                                                       .secret = secret_from(d, &c->secret),
-                                                       .weight = c->weight};
+        p->credentials[i] =
+            (struct policy_credential){.id = text(d, c->id),
+                                       .name = text(d, c->name),
+                                       .region = text(d, c->region),
+                                       .secret = secret_from(d, &c->secret),
+                                       .weight = weight_from(c->has_weight, c->weight)};
     }
     p->allowed_count = m->n_allow_cidrs;
     if (networks(d, m->allow_cidrs, m->n_allow_cidrs, &p->allowed) != ERR_OK)
@@ -220,9 +228,10 @@ static enum err on_model(struct decode *d)
     p->target_count = m->n_targets;
     p->targets = rows(d, m->n_targets, sizeof(*p->targets));
     for (size_t i = 0; p->targets && i < m->n_targets; i++) {
-        p->targets[i] = (struct policy_target){.provider_id = text(d, m->targets[i]->provider_id),
-                                               .model = text(d, m->targets[i]->model),
-                                               .weight = m->targets[i]->weight};
+        p->targets[i] = (struct policy_target){
+            .provider_id = text(d, m->targets[i]->provider_id),
+            .model = text(d, m->targets[i]->model),
+            .weight = weight_from(m->targets[i]->has_weight, m->targets[i]->weight)};
     }
     p->price = (struct price_list){PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE};
     if (m->price) {

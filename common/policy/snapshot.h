@@ -79,7 +79,7 @@ struct policy_key {
 struct policy_credential {
     struct slice id, name, region;
     struct secret *secret;
-    uint32_t weight;
+    uint32_t weight; /* 0: only where all others have none either */
 };
 
 struct policy_provider {
@@ -96,7 +96,7 @@ struct policy_provider {
 struct policy_target {
     struct slice provider_id;
     struct slice model;
-    uint32_t weight;
+    uint32_t weight; /* 0: after all others */
 };
 
 struct policy_model {
@@ -123,6 +123,7 @@ struct policy_route {
     struct slice *methods; /* count 0: any */
     size_t method_count;
     struct slice path; /* '*' one segment, '**' the rest */
+    bool opaque;       /* also paths that have no canonical spelling */
 };
 
 struct policy_service {
@@ -192,6 +193,7 @@ bool snapshot_is_blocked(const struct snapshot *s, struct slice kind, struct sli
 
 // true where the list allows the name: exact, "prefix/*" or "*"
 bool name_list_allows(const struct name_list *l, struct slice name);
-/* method and canonical path against routes; HEAD follows GET */
+/* method and path against routes; HEAD follows GET. opaque: the path has no canonical spelling, and
+ * stands as it was sent (http1_path_opaque); only opaque routes take it. */
 bool policy_route_allows(const struct policy_route *routes, size_t n, struct slice method,
-                         struct slice path);
+                         struct slice path, bool opaque);

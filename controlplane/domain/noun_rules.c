@@ -145,6 +145,10 @@ const struct field noun_route_fields[] = {
      .min = 1,
      .rule = noun_path_rule,
      .help = "\"*\" stands for one segment, \"**\" for the rest"},
+    {.name = "opaque",
+     .type = FIELD_BOOL,
+     .help =
+         "also paths with encoded slashes, empty segments or \";\", matched and passed on as sent"},
     FIELD_END,
 };
 

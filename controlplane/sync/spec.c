@@ -130,6 +130,7 @@ enum err spec_routes(struct arena *a, const json_t *o, Gatehouse__Route ***ret, 
             return ERR_NOMEM;
         gatehouse__route__init(m);
         m->path = spec_text(row, "path");
+        m->opaque = m->has_opaque = json_is_true(json_object_get(row, "opaque"));
         e = spec_texts(a, json_object_get(row, "methods"), &m->methods, &m->n_methods);
         routes[i] = m;
     }

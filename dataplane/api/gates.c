@@ -2,7 +2,8 @@
  * gates — which service does the path name, and may this principal call this route of it?
  *
  * A service without a grant is unknown, whether it exists or not. Where there is a grant, a route
- * outside of it is a refusal the caller may see.
+ * outside of it is a refusal the caller may see. A path without a canonical spelling is invalid
+ * unless the service's route and the grant's both say that they take it as it stands.
  */
 #include "dataplane/api/work.h"
 
@@ -36,8 +37,8 @@ static bool look_at_grant(void *arg, const struct policy_grant *g)
     if (!any_task && !(j->task && slice_eq(g->task_id, j->task->o.id)))
         return true;
     s->seen = true;
-    s->allowed = !g->routes_set ||
-                 policy_route_allows(g->routes, g->route_count, j->head->method, s->w->rest);
+    s->allowed = !g->routes_set || policy_route_allows(g->routes, g->route_count, j->head->method,
+                                                       s->w->rest, s->w->opaque);
     return !s->allowed;
 }
 
@@ -59,7 +60,9 @@ static struct slice split_path(struct slice path, struct slice *rest)
 static bool is_served(const struct api_work *w, struct slice method)
 {
     const struct policy_service *s = w->service;
-    return s->route_count == 0 || policy_route_allows(s->routes, s->route_count, method, w->rest);
+    if (s->route_count == 0)
+        return !w->opaque;
+    return policy_route_allows(s->routes, s->route_count, method, w->rest, w->opaque);
 }
 
 static enum gate_answer refuse(struct journey *j, enum refusal_id id, struct slice detail)
@@ -68,11 +71,21 @@ static enum gate_answer refuse(struct journey *j, enum refusal_id id, struct sli
     return GATE_REFUSE;
 }
 
+/* A path that no route takes as it stands is invalid, whether its service exists or not. */
+static enum gate_answer refuse_path(const struct api_work *w, enum refusal_id id,
+                                    struct slice detail)
+{
+    return w->opaque ? refuse(w->j, REFUSAL_BAD_PATH, SLICE_NONE) : refuse(w->j, id, detail);
+}
+
 static enum gate_answer ask(struct journey *j)
 {
     struct api_work *w = arena_zalloc(j->arena, sizeof(*w));
     if (!w)
         return refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    w->opaque = j->path.len == 0;
+    if (w->opaque && http1_path_opaque(j->head->target, &j->path, &j->query))
+        return refuse(j, REFUSAL_BAD_PATH, SLICE_NONE);
     struct slice name = split_path(j->path, &w->rest);
     w->j = j;
     j->wing_state = w;
@@ -80,20 +93,22 @@ static enum gate_answer ask(struct journey *j)
         arena_printf(j->arena, "%.*s %.*s", SLICE_ARG(j->head->method), SLICE_ARG(w->rest));
     j->trace.path = w->rest;
     j->trace.service = name;
+    if (name.len == 0)
+        return refuse_path(w, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
     w->service = snapshot_service_named(j->policy, j->who.key->o.org_id, name);
     if (!w->service)
-        return refuse(j, REFUSAL_SERVICE_UNKNOWN, name);
+        return refuse_path(w, REFUSAL_SERVICE_UNKNOWN, name);
     struct search s = {.j = j, .w = w};
     if (j->who.agent)
         look_at_grants_of(&s, j->who.agent->o.id);
     if (j->who.team)
         look_at_grants_of(&s, j->who.team->o.id);
     if (!s.seen)
-        return refuse(j, REFUSAL_SERVICE_UNKNOWN, name);
+        return refuse_path(w, REFUSAL_SERVICE_UNKNOWN, name);
     if (!is_method(j->head->method))
         return refuse(j, REFUSAL_METHOD, SLICE_NONE);
     if (!s.allowed || !is_served(w, j->head->method))
-        return refuse(j, REFUSAL_ROUTE, SLICE_NONE);
+        return refuse_path(w, REFUSAL_ROUTE, SLICE_NONE);
     if (http_head_find(j->head, SLICE("content-encoding")).ptr)
         return refuse(j, REFUSAL_MEDIA_TYPE, SLICE_NONE);
     return GATE_PASS;

@@ -14,6 +14,7 @@ struct api_work {
     struct journey *j;
     const struct policy_service *service;
     struct slice rest; /* the path below the service: what is granted and forwarded */
+    bool opaque;       /* it has no canonical spelling, and stands as it was sent */
 
     struct http_call *call;
     struct attempt *attempt;

@@ -57,7 +57,7 @@ static void on_request(void *arg, struct http_exchange *x)
         return;
     }
     struct journey *j =
-        journey_new(d->env, route_find(path), &answer_ops, a, head, http_exchange_peer(x));
+        journey_new(d->env, route_find(path, head->target), &answer_ops, a, head, http_exchange_peer(x));
     if (!j) {
         refuse_for_room(a);
         return;

@@ -38,8 +38,10 @@ static const struct {
     {{"/mcp", 4}, &mcp_wing}, /* with and without a server's name */
 };
 
-const struct wing *route_find(struct slice path)
+const struct wing *route_find(struct slice path, struct slice target)
 {
+    if (path.len == 0 && slice_starts(target, SLICE("/api/")))
+        return &api_wing; /* one of its routes may take the path as it stands */
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         if (slice_starts(path, routes[i].prefix))
             return routes[i].wing;

@@ -44,6 +44,7 @@ struct step {
 
 struct upstream_call {
     struct buf bytes; /* the whole request as it came */
+    struct buf unchunked;
     struct slice head, body;
     bool cut;  /* the gateway closed the connection before the script ended */
     bool done; /* the script was played to its end */
@@ -60,6 +61,8 @@ struct upstream {
     size_t           call_count;
     bool             go; /* STEP_WAIT_GO may go on */
     bool             forgets; /* one place for all calls, whose memory is kept */
+    bool             deaf;    /* takes no byte of a request behind the first */
+    bool             hasty;   /* plays once a request's head has come */
 };
 
 void upstream_forget_script(struct flow *k, size_t i);
@@ -69,6 +72,7 @@ void upstream_cuts(struct flow *k, size_t i);
 void upstream_hangs(struct flow *k, size_t i);
 void upstream_waits_for_go(struct flow *k, size_t i);
 void upstream_goes(struct flow *k, size_t i);
+void upstream_reads_on(struct flow *k, size_t i); /* no longer deaf */
 /* whole answers */
 void upstream_answers(struct flow *k, size_t i, unsigned status, const char *json);
 void upstream_answers_with(struct flow *k, size_t i, unsigned status, const char *headers,
@@ -87,6 +91,8 @@ struct flow_client {
     struct stream *stream;
     struct buf     got;
     bool           open, closed;
+    bool           asked_head; /* by HEAD: the answer has no body */
+    size_t         upload;     /* bytes that are still to be sent */
     /* the first answer in got, once its head is whole */
     struct http_head  head;
     struct buf        head_bytes; /* a copy: got moves when it grows */
@@ -104,6 +110,10 @@ struct flow_client *client_says(struct flow *k, const char *bytes);
 struct flow_client *client_posts(struct flow *k, const char *key, const char *path,
                                  const char *headers, const char *json);
 struct flow_client *client_gets(struct flow *k, const char *key, const char *path);
+struct flow_client *client_asks(struct flow *k, const char *method, const char *key,
+                                const char *path, const char *headers);
+/* sends so many bytes behind what was said, as fast as they are taken */
+void                client_uploads(struct flow_client *c, size_t len);
 void                client_adds(struct flow_client *c, const char *bytes); /* on the same connection */
 void                client_begins_anew(struct flow_client *c); /* forgets the answer, keeps memory */
 void                client_hangs_up(struct flow_client *c);
@@ -138,6 +148,7 @@ struct flow_model {
     const char *target_model; /* NULL: the name */
     size_t      upstreams[FLOW_UPSTREAMS];
     size_t      upstream_count; /* in order */
+    const uint32_t *weights;    /* of the upstreams; NULL: "fallback" */
     bool        no_price;
     uint32_t    max_output_tokens;
 };
@@ -146,11 +157,26 @@ struct flow_server { /* an MCP server of the loopback; its id is "mcp_<name>" */
     uint16_t    port;
     const char *secret; /* sent as x-upstream-key; NULL: none */
 };
+struct flow_route {
+    const char *methods[3]; /* first NULL: any */
+    const char *path;
+    bool        opaque;
+};
+struct flow_service { /* a company API; its id is "api_<name>" */
+    const char       *name;
+    size_t            upstream;
+    const char       *base;           /* path of its base URL; NULL: none */
+    const char       *header, *secret; /* injected; NULL: nothing is */
+    struct flow_route routes[4];      /* first path NULL: all of it */
+    bool              set_cookie;
+};
 struct flow_grant {
     const char *agent, *team, *task;
     const char *models[4];
     const char *server; /* with tools */
     const char *tools[4];
+    const char *service;         /* with routes */
+    struct flow_route routes[4]; /* first path NULL: all of it */
 };
 struct flow_block {
     const char *kind, *id;
@@ -162,6 +188,7 @@ struct flow_policy {
     struct flow_agent agents[3];
     struct flow_model models[4];
     struct flow_server servers[3];
+    struct flow_service services[2];
     struct flow_grant grants[4];
     struct flow_block blocks[3];
     const char       *tasks[4];
@@ -176,7 +203,8 @@ const char *flow_secret(struct flow *k, const char *key_name);
 
 struct flow_account {
     char  id[64];
-    money limit, leased, settled;
+    money limit, leased, spent; /* spent: of what is leased */
+    int64_t resets_at_us;       /* 0: never */
 };
 
 /* ---- the whole ---- */

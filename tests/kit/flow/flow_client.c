@@ -17,7 +17,8 @@ static void read_head(struct flow_client *c)
     assert_int_equal(buf_append(&c->head_bytes, slice_first(buf_slice(&c->got), len)), ERR_OK);
     assert_int_equal(http1_head_parse(HTTP1_ANSWER, buf_slice(&c->head_bytes), &c->head, &problem),
                      ERR_OK);
-    http1_body_init(&c->walk, HTTP1_ANSWER, &c->head, SLICE("POST"));
+    http1_body_init(&c->walk, HTTP1_ANSWER, &c->head,
+                    c->asked_head ? SLICE("HEAD") : SLICE("POST"));
     c->read = len;
     c->has_head = true;
 }
@@ -62,8 +63,23 @@ static void on_eof(void *arg)
     on_close(arg, ERR_OK);
 }
 
-static const struct stream_events events = {
-    .on_open = on_open, .on_data = on_data, .on_eof = on_eof, .on_close = on_close};
+static void on_drain(void *arg)
+{
+    static const char piece[16 * 1024];
+    struct flow_client *c = arg;
+    while (c->upload > 0) {
+        struct slice part = slice_first(slice_of(piece, sizeof(piece)), c->upload);
+        if (stream_write(c->stream, &part, 1) != ERR_OK)
+            return; /* no room, or closed, which on_close tells */
+        c->upload -= part.len;
+    }
+}
+
+static const struct stream_events events = {.on_open = on_open,
+                                            .on_data = on_data,
+                                            .on_eof = on_eof,
+                                            .on_drain = on_drain,
+                                            .on_close = on_close};
 
 static struct flow_client *dial(struct flow *k)
 {
@@ -147,6 +163,20 @@ struct flow_client *client_posts(struct flow *k, const char *key, const char *pa
 struct flow_client *client_gets(struct flow *k, const char *key, const char *path)
 {
     return send_request(k, "GET", key, path, NULL, NULL);
+}
+
+struct flow_client *client_asks(struct flow *k, const char *method, const char *key,
+                                const char *path, const char *headers)
+{
+    struct flow_client *c = send_request(k, method, key, path, headers, NULL);
+    c->asked_head = strcmp(method, "HEAD") == 0;
+    return c;
+}
+
+void client_uploads(struct flow_client *c, size_t len)
+{
+    c->upload = len;
+    on_drain(c);
 }
 
 void client_begins_anew(struct flow_client *c)

@@ -213,6 +213,8 @@ static void add_model(struct building *d, const struct flow_model *f)
         snprintf(providers[i], ID_ROOM, "p_provider-%zu", f->upstreams[i]);
         targets[i].provider_id = providers[i];
         targets[i].model = (char *)(uintptr_t)(f->target_model ? f->target_model : f->name);
+        targets[i].has_weight = f->weights != NULL;
+        targets[i].weight = f->weights ? f->weights[i] : 0;
         pointers[i] = &targets[i];
     }
     prices.has_input = prices.has_output = true;
@@ -220,7 +222,7 @@ static void add_model(struct building *d, const struct flow_model *f)
     prices.output = 2000000;
     model.org_id = "org";
     model.name = (char *)(uintptr_t)f->name;
-    model.strategy = "fallback";
+    model.strategy = f->weights ? "weighted" : "fallback";
     model.n_targets = f->upstream_count;
     model.targets = pointers;
     model.price = f->no_price ? NULL : &prices;
@@ -254,12 +256,62 @@ static void add_server(struct building *d, const struct flow_server *f)
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER, "mcp_", f->name);
 }
 
+struct routes {
+    Gatehouse__Route rows[4], *pointers[4];
+    char *methods[4][3];
+};
+
+static size_t routes_of(struct routes *r, const struct flow_route *from)
+{
+    size_t n = 0;
+    for (; n < ARRAY_LEN(r->rows) && from[n].path; n++) {
+        Gatehouse__Route *row = r->pointers[n] = &r->rows[n];
+        gatehouse__route__init(row);
+        row->path = (char *)(uintptr_t)from[n].path;
+        row->methods = r->methods[n];
+        for (; row->n_methods < 3 && from[n].methods[row->n_methods]; row->n_methods++)
+            row->methods[row->n_methods] = (char *)(uintptr_t)from[n].methods[row->n_methods];
+        row->has_opaque = true;
+        row->opaque = from[n].opaque;
+    }
+    return n;
+}
+
+static void add_service(struct building *d, const struct flow_service *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__ApiService service = GATEHOUSE__API_SERVICE__INIT;
+    struct routes routes;
+    char url[128], cidr[] = "127.0.0.0/8", *cidrs[] = {cidr};
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", d->k->upstreams[f->upstream].port,
+             f->base ? f->base : "");
+    service.org_id = "org";
+    service.name = (char *)(uintptr_t)f->name;
+    service.base_url = url;
+    service.n_allow_cidrs = 1;
+    service.allow_cidrs = cidrs;
+    service.has_set_cookie = true;
+    service.set_cookie = f->set_cookie;
+    service.n_routes = routes_of(&routes, f->routes);
+    service.routes = routes.pointers;
+    if (f->secret) {
+        service.credential_header = (char *)(uintptr_t)f->header;
+        service.has_credential_secret = true;
+        service.credential_secret =
+            (ProtobufCBinaryData){strlen(f->secret), (uint8_t *)(uintptr_t)f->secret};
+    }
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_API_SERVICE;
+    o.api_service = &service;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_API_SERVICE, "api_", f->name);
+}
+
 static void add_grant(struct building *d, const struct flow_grant *f, size_t i)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
     Gatehouse__Grant grant = GATEHOUSE__GRANT__INIT;
     char agent[ID_ROOM], team[ID_ROOM], task[ID_ROOM], number[8], *models[4];
-    char server[ID_ROOM], *tools[4];
+    char server[ID_ROOM], *tools[4], service[ID_ROOM];
+    struct routes routes;
     snprintf(agent, sizeof(agent), "a_%s", f->agent ? f->agent : "");
     snprintf(team, sizeof(team), "t_%s", f->team ? f->team : "");
     snprintf(task, sizeof(task), "task_%s", f->task ? f->task : "");
@@ -276,6 +328,12 @@ static void add_grant(struct building *d, const struct flow_grant *f, size_t i)
     grant.tools = tools;
     for (; grant.n_tools < ARRAY_LEN(tools) && f->tools[grant.n_tools]; grant.n_tools++)
         tools[grant.n_tools] = (char *)(uintptr_t)f->tools[grant.n_tools];
+    snprintf(service, sizeof(service), "api_%s", f->service ? f->service : "");
+    grant.service_id = f->service ? service : NULL;
+    grant.n_routes = routes_of(&routes, f->routes);
+    grant.routes = routes.pointers;
+    grant.has_routes_set = true;
+    grant.routes_set = grant.n_routes > 0;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_GRANT;
     o.grant = &grant;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_GRANT, "g_", number);
@@ -295,6 +353,11 @@ static void add_block(struct building *d, const struct flow_block *f, size_t i)
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_BLOCK, "b_", number);
 }
 
+static bool is_grant(const struct flow_grant *f)
+{
+    return f->models[0] || f->server || f->service;
+}
+
 static void add_all(struct building *d, const struct flow_policy *p)
 {
     add_settings(d);
@@ -312,8 +375,9 @@ static void add_all(struct building *d, const struct flow_policy *p)
         add_model(d, &p->models[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->servers) && p->servers[i].name; i++)
         add_server(d, &p->servers[i]);
-    for (size_t i = 0; i < ARRAY_LEN(p->grants) && (p->grants[i].models[0] || p->grants[i].server);
-         i++)
+    for (size_t i = 0; i < ARRAY_LEN(p->services) && p->services[i].name; i++)
+        add_service(d, &p->services[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->grants) && is_grant(&p->grants[i]); i++)
         add_grant(d, &p->grants[i], i);
     for (size_t i = 0; i < ARRAY_LEN(p->blocks) && p->blocks[i].kind; i++)
         add_block(d, &p->blocks[i], i);

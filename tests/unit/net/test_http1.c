@@ -776,6 +776,33 @@ static void a_canonical_path_is_its_own_canonical_form(void **state)
     }
 }
 
+static void a_path_that_is_taken_as_it_stands_still_has_no_dots(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {
+        "/a%2fb", "/a%2Fb%5c", "/a//b",  "//",          "/a;v=1/b", "/a%3b",   "/...",
+        "/.a;b",  "/a..%2f",   "/a.%2f", "/%252e%252e", "/a{b}",    "/%c3%a9",
+    };
+    static const char *const refused[] = {
+        "",         "a",           "/..",    "/a/../b", "/a%2f..%2fb", "/a%2F.", "/%2e%2E/b",
+        "/.%2e;/b", "/a%5c..%5cb", "/a\\..", "/a//./b", "/a;/..;x/b",  "/a%00",  "/a%0a",
+        "/a%7f",    "/a%c0%af..",  "/a%4",   "/a%zz",   "/a#b",        "/a b",
+    };
+    struct slice path, query;
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        if (http1_path_opaque(slice_str(taken[i]), &path, &query))
+            fail_msg("%s was refused", taken[i]);
+        assert_true(slice_eq(path, slice_str(taken[i])));
+        assert_int_equal(query.len, 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        if (http1_path_opaque(slice_str(refused[i]), &path, &query) != ERR_INVALID)
+            fail_msg("%s was taken", refused[i]);
+    assert_int_equal(http1_path_opaque(SLICE("/a%2fb?c=/../"), &path, &query), ERR_OK);
+    assert_true(slice_eq(path, SLICE("/a%2fb")));
+    assert_true(slice_eq(query, SLICE("c=/../")));
+}
+
 static void a_path_that_finds_no_room_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -812,6 +839,7 @@ int main(void)
         cmocka_unit_test(each_byte_is_written_only_where_it_may_stand),
         cmocka_unit_test(each_path_has_one_spelling_or_none),
         cmocka_unit_test(a_canonical_path_is_its_own_canonical_form),
+        cmocka_unit_test(a_path_that_is_taken_as_it_stands_still_has_no_dots),
         cmocka_unit_test(a_path_that_finds_no_room_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,8 @@ static void routes_match_whole_segments(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct policy_route r = {.path = slice_str(rows[i].pattern)};
-        if (policy_route_allows(&r, 1, SLICE("GET"), slice_str(rows[i].path)) != rows[i].allowed)
+        if (policy_route_allows(&r, 1, SLICE("GET"), slice_str(rows[i].path), false) !=
+            rows[i].allowed)
             fail_msg("%s against %s", rows[i].path, rows[i].pattern);
     }
 }
@@ -63,12 +64,23 @@ static void head_follows_get_and_other_methods_do_not(void **state)
     struct slice get = SLICE("GET"), post = SLICE("POST");
     struct policy_route reads = {.methods = &get, .method_count = 1, .path = SLICE("/a")};
     struct policy_route writes = {.methods = &post, .method_count = 1, .path = SLICE("/a")};
-    assert_true(policy_route_allows(&reads, 1, SLICE("HEAD"), SLICE("/a")));
-    assert_true(policy_route_allows(&reads, 1, SLICE("GET"), SLICE("/a")));
-    assert_false(policy_route_allows(&reads, 1, SLICE("get"), SLICE("/a")));
-    assert_false(policy_route_allows(&reads, 1, SLICE("DELETE"), SLICE("/a")));
-    assert_false(policy_route_allows(&writes, 1, SLICE("HEAD"), SLICE("/a")));
-    assert_false(policy_route_allows(NULL, 0, SLICE("GET"), SLICE("/a")));
+    assert_true(policy_route_allows(&reads, 1, SLICE("HEAD"), SLICE("/a"), false));
+    assert_true(policy_route_allows(&reads, 1, SLICE("GET"), SLICE("/a"), false));
+    assert_false(policy_route_allows(&reads, 1, SLICE("get"), SLICE("/a"), false));
+    assert_false(policy_route_allows(&reads, 1, SLICE("DELETE"), SLICE("/a"), false));
+    assert_false(policy_route_allows(&writes, 1, SLICE("HEAD"), SLICE("/a"), false));
+    assert_false(policy_route_allows(NULL, 0, SLICE("GET"), SLICE("/a"), false));
+}
+
+static void a_path_without_one_spelling_needs_a_route_that_says_so(void **state)
+{
+    (void)state;
+    struct policy_route routes[] = {{.path = SLICE("/**")},
+                                    {.path = SLICE("/files/*"), .opaque = true}};
+    assert_true(policy_route_allows(routes, 2, SLICE("GET"), SLICE("/files/a%2Fb"), true));
+    assert_false(policy_route_allows(routes, 2, SLICE("GET"), SLICE("/other/a%2Fb"), true));
+    assert_false(policy_route_allows(routes, 1, SLICE("GET"), SLICE("/files/a%2Fb"), true));
+    assert_true(policy_route_allows(routes, 2, SLICE("GET"), SLICE("/files/a"), false));
 }
 
 int main(void)
@@ -77,6 +89,7 @@ int main(void)
         cmocka_unit_test(lists_allow_exact_names_prefixes_and_everything),
         cmocka_unit_test(routes_match_whole_segments),
         cmocka_unit_test(head_follows_get_and_other_methods_do_not),
+        cmocka_unit_test(a_path_without_one_spelling_needs_a_route_that_says_so),
     };
     return cmocka_run_group_tests_name("match", tests, NULL, NULL);
 }
