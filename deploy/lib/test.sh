@@ -2,7 +2,8 @@
 #
 # Each stage runs on its own: one that fails, does not build or finds nothing to run counts, and the
 # next one begins. Whatever a stage starts carries its mark in its environment, and nothing with
-# that mark outlives the stage.
+# that mark outlives the stage. That nothing had to be swept up after a stage, neither a process nor
+# a temporary folder of ours, is a test of its own.
 #
 # A stage `beside` goes on while the next ones run; one that measures time is `alone`: it begins
 # when nothing else runs any more.
@@ -33,6 +34,7 @@ test_all() {
         if [ "$when" != beside ]; then stage_end "$name"; fi
     done
     stages_end
+    test_left
     test_sweep "$gh_scratch"
     say ''
     say "$gh_passed passed, $gh_failed failed"
@@ -50,7 +52,7 @@ test_find() {
 }
 
 test_begin() {
-    gh_passed=0 gh_failed=0
+    gh_passed=0 gh_failed=0 gh_left=
     declare -gA gh_stage_pid=() gh_stage_began=() gh_stage_what=()
     exec 9>&1
     gh_progress=9 # a stage's output goes to its log, the progress of its build to the terminal
@@ -110,13 +112,15 @@ test_sweep() {
 stage_begin() {
     gh_stage_what[$1]=$5
     gh_stage_began[$1]=$SECONDS
-    mkdir "$gh_scratch/$1"
+    mkdir "$gh_scratch/$1" "$gh_scratch/$1/tmp"
     chmod 0711 "$gh_scratch/$1"
+    chmod 1777 "$gh_scratch/$1/tmp" # the unprivileged user's too
     if [ "$2" = beside ]; then note "$1 begins, and goes on beside the next"; else step "$1: $5"; fi
     (
         gh_scratch=$gh_scratch/$1
         GATEHOUSE_TEST_RUN=$gh_scratch
         gh_count=$gh_scratch/count
+        export TMPDIR=$gh_scratch/tmp
         if [ "$2" = beside ]; then gh_progress=1; fi # two at once are not readable
         if ! compgen -G "$3" >/dev/null; then die $EXIT_FAILED "There is nothing at $3."; fi
         "$4" "$3"
@@ -142,7 +146,33 @@ stage_end() {
         "$log" | sort -u
     gh_passed=$((gh_passed + passed))
     gh_failed=$((gh_failed + failed))
+    stage_left "$name"
     test_sweep "$gh_scratch/$name"
+}
+
+# stage_left NAME: remembers what the stage should have taken with it.
+stage_left() {
+    local pids tries left=
+    for ((tries = 0; tries < 50; tries++)); do # what was told to end may need a moment
+        pids=$(test_marked "$gh_scratch/$1")
+        [ -n "$pids" ] || break
+        sleep 0.1
+    done
+    if [ -n "$pids" ]; then left=$(ps -o pid=,args= -p "$(tr -s ' ' ',' <<<"${pids% }")" || true); fi
+    left+=$(find "$gh_scratch/$1/tmp" -mindepth 1 -maxdepth 1 -name 'gatehouse*' -printf '\n%p')
+    if [ -n "$left" ]; then gh_left+=$(sed "/./s/^/$1: /" <<<"$left")$'\n'; fi
+}
+
+test_left() {
+    step 'left: no process and no temporary folder outlived its stage'
+    if [ -z "$gh_left" ]; then
+        note '1 passed, 0 failed'
+        gh_passed=$((gh_passed + 1))
+        return
+    fi
+    note '0 passed, 1 failed'
+    gh_failed=$((gh_failed + 1))
+    sed '/./!d; s/^/    /' <<<"$gh_left"
 }
 
 # Those that went on beside others.

@@ -19,6 +19,7 @@
 #include "controlplane/api/first_token.h"
 #include "controlplane/store/store_token.h"
 #include "tests/kit/db/database.h"
+#include "tests/kit/scratch.h"
 
 static struct database base;
 static struct app app;
@@ -257,9 +258,9 @@ static void while_draining_it_is_not_ready(void **state)
 static void the_first_token_is_written_once_for_its_owner_only_and_works(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/gatehouse-token-XXXXXX", path[128], text[128] = "";
+    char folder[SCRATCH_MAX], path[128], text[128] = "";
     struct stat st;
-    assert_non_null(mkdtemp(folder));
+    assert_true(scratch_folder(folder));
     snprintf(path, sizeof(path), "%s/admin.token", folder);
     database_say(&base, "DELETE FROM admin_tokens");
     assert_int_equal(

@@ -16,6 +16,7 @@
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/tx.h"
 #include "tests/kit/db/database.h"
+#include "tests/kit/scratch.h"
 
 static struct database base;
 
@@ -238,8 +239,8 @@ static void write_text(const char *path, const char *text)
 static void a_migration_that_was_rewritten_is_refused_and_a_broken_one_leaves_nothing(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/gatehouse-migrations-XXXXXX", path[128];
-    assert_non_null(mkdtemp(folder));
+    char folder[SCRATCH_MAX], path[128];
+    assert_true(scratch_folder(folder));
     snprintf(path, sizeof(path), "%s/9001_one.sql", folder);
     assert_int_equal(migrate_run(base.owner_url, base.run_url, folder), ERR_NOT_FOUND);
     write_text(path, "CREATE TABLE test_one (a int); SELECT 1 / 0;");

@@ -85,6 +85,10 @@ static void lend(struct flow *k, struct bank_reply *p, size_t i, const Gatehouse
     g->limit_nano = a->limit;
     a->leased += g->granted_nano;
     g->spent_nano = a->leased;
+    g->has_set_aside_nano = true;
+    g->set_aside_nano = a->leased - a->spent;
+    g->has_period_end_us = a->resets_at_us > 0;
+    g->period_end_us = a->resets_at_us;
     if (ask->renew_lease_id)
         snprintf(p->lease_ids[i], sizeof(p->lease_ids[i]), "%s", ask->renew_lease_id);
     else
@@ -136,8 +140,7 @@ static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 
 static void open_journal(struct flow *k)
 {
-    snprintf(k->dir, sizeof(k->dir), "/tmp/gh-flow-XXXXXX");
-    assert_non_null(mkdtemp(k->dir));
+    assert_true(scratch_folder(k->dir));
     const struct journal_config c = {
         .dir = k->dir, .epoch = 1, .worker = 0, .bytes = JOURNAL_BYTES};
     assert_int_equal(journal_create(&c, &k->journal), ERR_OK);

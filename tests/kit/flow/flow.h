@@ -22,6 +22,7 @@
 #include "dataplane/front/door.h"
 #include "proto/policy.pb-c.h"
 #include "proto/usage.pb-c.h"
+#include "tests/kit/scratch.h"
 
 #define FLOW_WAIT_MS 10000 /* a loaded machine under sanitizers still gets there */
 #define FLOW_UPSTREAMS 3
@@ -225,7 +226,7 @@ struct flow {
     unsigned               lease_number;
     bool                   bank_away;
 
-    char             dir[64];
+    char             dir[SCRATCH_MAX];
     struct journal  *journal;
     uint64_t         journal_at;
     struct upstream  upstreams[FLOW_UPSTREAMS];

@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "tests/kit/scratch.h"
 
 #define DAY_S (24L * 3600)
 #define ISSUED_MAX 32
 
 struct certs {
-    char dir[64];
+    char dir[SCRATCH_MAX];
     char ca_file[128];
     EVP_PKEY *key;
     X509 *cert;
@@ -68,8 +69,7 @@ struct certs *certs_new(void)
 {
     struct certs *c = mem_zalloc(sizeof(*c));
     MUST(c);
-    snprintf(c->dir, sizeof(c->dir), "/tmp/certs.XXXXXX");
-    MUST(mkdtemp(c->dir));
+    MUST(scratch_folder(c->dir));
     snprintf(c->ca_file, sizeof(c->ca_file), "%s/ca.pem", c->dir);
     c->key = EVP_EC_gen("P-256");
     MUST(c->key);

@@ -26,8 +26,7 @@ const char *__tsan_default_suppressions(void)
 
 void kit_open(struct kit *k)
 {
-    snprintf(k->dir, sizeof(k->dir), "/tmp/gatehouse-channel-XXXXXX");
-    MUST(mkdtemp(k->dir));
+    MUST(scratch_folder(k->dir));
     buf_init(&k->ca_cert, TEXT_MAX);
     buf_init(&k->ca_key, TEXT_MAX);
     MUST(enrol_make_ca(&k->ca_cert, &k->ca_key) == ERR_OK);

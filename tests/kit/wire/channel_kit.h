@@ -1,7 +1,7 @@
 /*
  * channel_kit — certificates in files and waiting with an end, for tests of the channel.
  *
- * Owns     a directory below /tmp, removed by kit_close.
+ * Owns     a scratch folder, removed by kit_close.
  * Fails    never: what goes wrong here stops the test program.
  */
 #pragma once
@@ -9,11 +9,12 @@
 #include "common/base/buf.h"
 #include "common/net/address.h"
 #include "common/net/tls.h"
+#include "tests/kit/scratch.h"
 
 #define KIT_PATH_MAX 128
 
 struct kit {
-    char dir[64];
+    char dir[SCRATCH_MAX];
     struct buf ca_cert, ca_key;
 };
 

@@ -13,6 +13,7 @@
 #include "common/base/digest.h"
 #include "common/base/id.h"
 #include "common/base/seal.h"
+#include "tests/kit/scratch.h"
 #include "tests/unit/base/unit.h"
 
 UNIT(a_secret_is_revealed_until_its_last_holder_drops_it)
@@ -199,12 +200,11 @@ UNIT(every_allocation_may_fail)
     EACH_ALLOCATION_FAILS(seal_once());
 }
 
-static char folder[64], path[128];
+static char folder[SCRATCH_MAX], path[128];
 
 static int make_folder(void **state UNUSED)
 {
-    strcpy(folder, "/tmp/unit-seal-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!scratch_folder(folder))
         return -1;
     snprintf(path, sizeof(path), "%s/master.key", folder);
     return 0;

@@ -10,16 +10,16 @@
 #include "common/journey/walk.h"
 #include "common/policy/journal_private.h"
 #include "proto/usage.pb-c.h"
+#include "tests/kit/scratch.h"
 
 static struct journey_env env;
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 static int set_up(void **state)
 {
     (void)state;
     journey_env_init(&env);
-    strcpy(dir, "/tmp/gh-record-XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_folder(dir))
         return -1;
     const struct journal_config c = {.dir = dir, .epoch = 1, .worker = 0, .bytes = 1024 * 1024};
     return journal_create(&c, &env.journal);

@@ -14,6 +14,7 @@
 #include "common/policy/snapshot.h"
 #include "common/policy/snapshot_build.h"
 #include "proto/channel.pb-c.h"
+#include "tests/kit/scratch.h"
 
 static inline void kit_digest(const char *of, uint8_t out[static DIGEST_LEN])
 {

@@ -9,19 +9,18 @@
 #include "common/policy/journal_private.h"
 #include "proto/usage.pb-c.h"
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 static int make_dir(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/gh-journal-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    return scratch_folder(dir) ? 0 : -1;
 }
 
 static int remove_dir(void **state)
 {
     (void)state;
-    char command[96];
+    char command[SCRATCH_MAX + 16];
     snprintf(command, sizeof(command), "rm -rf '%s'", dir);
     return system(command);
 }

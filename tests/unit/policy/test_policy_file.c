@@ -8,22 +8,21 @@
 
 #include "common/policy/policy_file.h"
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static struct seal *seal;
 
 static int set_up(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/gh-policy-XXXXXX");
     char master[SEAL_MASTER_LEN] = "0123456789abcdef0123456789abcde";
     seal = seal_new(slice_of(master, sizeof(master)));
-    return mkdtemp(dir) && seal ? 0 : -1;
+    return scratch_folder(dir) && seal ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    char command[96];
+    char command[SCRATCH_MAX + 16];
     snprintf(command, sizeof(command), "rm -rf '%s'", dir);
     seal_free(seal);
     return system(command);
@@ -112,7 +111,7 @@ static void a_torn_last_delta_is_cut_off(void **state)
     (void)state;
     struct registry *r = registry_new();
     write_file(r, 3);
-    char path[96];
+    char path[SCRATCH_MAX + 32];
     snprintf(path, sizeof(path), "%s/policy.sealed", dir);
     FILE *in = fopen(path, "r");
     fseek(in, 0, SEEK_END);
@@ -167,7 +166,7 @@ static void a_changed_byte_anywhere_is_never_taken_for_a_policy(void **state)
 {
     (void)state;
     struct registry *r = registry_new();
-    char path[96];
+    char path[SCRATCH_MAX + 32];
     snprintf(path, sizeof(path), "%s/policy.sealed", dir);
     write_file(r, 3);
     FILE *in = fopen(path, "r");

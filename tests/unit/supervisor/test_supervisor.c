@@ -19,14 +19,15 @@
 #include "deploy/supervisor/entry.h"
 #include "deploy/supervisor/sink.h"
 #include "deploy/supervisor/supervisor.h"
+#include "tests/kit/scratch.h"
 
 #define UNIT(name) static void name(void **state)
 #define SLEEPER "trap 'exit 0' TERM; while :; do sleep 0.05; done"
 #define PATIENCE_MS 10000 /* far above what anything here needs, on a busy machine too */
 
 struct play {
-    char folder[64];
-    char run[96];
+    char folder[SCRATCH_MAX];
+    char run[SCRATCH_MAX + 8];
     pid_t supervisor;
 };
 
@@ -51,8 +52,7 @@ static void says(const struct play *p, const char *file, const char *stamp, cons
 static int begin(void **state)
 {
     struct play *p = calloc(1, sizeof(*p));
-    snprintf(p->folder, sizeof(p->folder), "/tmp/test-supervisor.XXXXXX");
-    if (!mkdtemp(p->folder))
+    if (!scratch_folder(p->folder))
         return -1;
     char path[128];
     snprintf(p->run, sizeof(p->run), "%s/run", p->folder);
