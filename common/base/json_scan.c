@@ -74,8 +74,10 @@ static void report(struct scan *s)
         return;
     s->problem->at = (size_t)(s->fault.at - s->start);
     if (s->fault.what)
-        snprintf(s->problem->text, sizeof(s->problem->text), "%s at byte %zu", s->fault.what,
-                 s->problem->at);
+        snprintf(s->problem->text, sizeof(s->problem->text), "%s", s->fault.what);
+    size_t len = strlen(s->problem->text);
+    snprintf(s->problem->text + len, sizeof(s->problem->text) - len, " at byte %zu",
+             s->problem->at);
 }
 
 /* ---- values nobody looks into ---- */

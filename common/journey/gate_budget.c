@@ -20,21 +20,40 @@ static struct account *account_of(const struct journey *j, size_t i)
     return j->who.team ? j->who.team->account : NULL;
 }
 
+/* "key \"triage-bot key\"": whoever reads a refusal knows names, not ids. */
+static struct slice owner_of(const struct journey *j, const struct account *a)
+{
+    const struct policy_key *key = j->who.key;
+    bool keys_own = a == key->account;
+    struct slice name = keys_own ? key->o.name : j->who.team->o.name;
+    if (keys_own && name.len == 0)
+        name = key->public_part;
+    return arena_printf(j->arena, "%s \"%.*s\"", keys_own ? "key" : "team", SLICE_ARG(name));
+}
+
+static struct slice sentence(const struct journey *j, const struct account *a,
+                             const struct account_state *s, bool resets)
+{
+    char spent[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX], aside[MONEY_TEXT_MAX];
+    char amount[MONEY_TEXT_MAX], when[CLOCK_TEXT_MAX];
+    struct slice end = resets ? clock_format(s->period_end_us, when) : SLICE_NONE;
+    return arena_printf(j->arena,
+                        "The budget of the %.*s does not hold this call: of %.*s USD, %.*s are "
+                        "spent and %.*s set aside for calls under way, and this one may cost %.*s "
+                        "USD. It %s%.*s.",
+                        SLICE_ARG(owner_of(j, a)), SLICE_ARG(money_format(s->limit, limit)),
+                        SLICE_ARG(money_format(s->spent, spent)),
+                        SLICE_ARG(money_format(s->set_aside, aside)),
+                        SLICE_ARG(money_format(j->worst, amount)),
+                        resets ? "resets at " : "does not reset", SLICE_ARG(end));
+}
+
 static enum gate_answer refuse_exhausted(struct journey *j, const struct account *a)
 {
     struct account_state s;
-    char spent[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX], amount[MONEY_TEXT_MAX];
-    char when[CLOCK_TEXT_MAX];
     account_look(a, &s);
     bool resets = s.period_end_us > 0 && s.period_end_us < INT64_MAX;
-    struct slice reset = resets ? clock_format(s.period_end_us, when) : SLICE("never");
-    journey_refuse(j, REFUSAL_BUDGET,
-                   arena_printf(j->arena,
-                                "The budget %.*s is exhausted: %.*s of %.*s USD are spent or set "
-                                "aside, and this call may cost %.*s USD. It resets: %.*s.",
-                                SLICE_ARG(account_id(a)), SLICE_ARG(money_format(s.spent, spent)),
-                                SLICE_ARG(money_format(s.limit, limit)),
-                                SLICE_ARG(money_format(j->worst, amount)), SLICE_ARG(reset)));
+    journey_refuse(j, REFUSAL_BUDGET, sentence(j, a, &s, resets));
     j->refusal.no_retry = true;
     int64_t left_us = resets ? s.period_end_us - clock_wall_us() : 0;
     if (left_us > 0 && left_us / 1000000 < UINT32_MAX)

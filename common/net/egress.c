@@ -97,7 +97,7 @@ static uint32_t v4_at(const uint8_t *p)
     return V4(p[0], p[1], p[2], p[3]);
 }
 
-enum verdict { PUBLIC, PRIVATE, METADATA };
+enum verdict { PUBLIC, PRIVATE, METADATA, NEITHER };
 
 static enum verdict judge_v4(uint32_t a)
 {
@@ -142,17 +142,27 @@ static bool is_allowed(const struct egress_rule *rule, const union sockaddr_any 
     return false;
 }
 
+/* NEITHER: no address of the internet at all */
+static enum verdict judge(const union sockaddr_any *folded)
+{
+    if (folded->sa.sa_family == AF_INET)
+        return judge_v4(ntohl(folded->in.sin_addr.s_addr));
+    if (folded->sa.sa_family == AF_INET6)
+        return judge_v6(folded->in6.sin6_addr.s6_addr);
+    return NEITHER;
+}
+
 enum err egress_check(const struct egress_rule *rule, const union sockaddr_any *a)
 {
     union sockaddr_any folded = address_fold(a);
-    enum verdict v = PRIVATE;
-    if (folded.sa.sa_family == AF_INET)
-        v = judge_v4(ntohl(folded.in.sin_addr.s_addr));
-    else if (folded.sa.sa_family == AF_INET6)
-        v = judge_v6(folded.in6.sin6_addr.s6_addr);
-    else
-        return ERR_DENIED;
+    enum verdict v = judge(&folded);
     if (v == PUBLIC)
         return ERR_OK;
     return v == PRIVATE && is_allowed(rule, &folded) ? ERR_OK : ERR_DENIED;
+}
+
+bool egress_is_metadata(const union sockaddr_any *a)
+{
+    union sockaddr_any folded = address_fold(a);
+    return judge(&folded) == METADATA;
 }

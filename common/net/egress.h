@@ -19,3 +19,5 @@ struct egress_rule {
 
 /* ERR_DENIED: may not be connected to */
 MUST_USE enum err egress_check(const struct egress_rule *rule, const union sockaddr_any *a);
+/* one of those that no rule can allow */
+bool egress_is_metadata(const union sockaddr_any *a);

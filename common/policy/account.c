@@ -101,6 +101,7 @@ void account_look(const struct account *a, struct account_state *ret)
 {
     ret->limit = atomic_load_explicit(&a->limit, memory_order_relaxed);
     ret->spent = atomic_load_explicit(&a->spent, memory_order_relaxed);
+    ret->set_aside = atomic_load_explicit(&a->set_aside, memory_order_relaxed);
     ret->period_end_us = atomic_load_explicit(&a->period_end_us, memory_order_relaxed);
 }
 

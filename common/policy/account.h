@@ -30,7 +30,8 @@ struct reservation {
 /* What a refusal tells the caller. */
 struct account_state {
     money limit;
-    money spent; /* spent, leased and in suspense, as the control plane last said */
+    money spent;     /* as the control plane last said */
+    money set_aside; /* and leased to data planes or in suspense */
     int64_t period_end_us;
 };
 

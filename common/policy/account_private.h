@@ -36,7 +36,7 @@ struct lease {
 struct account {
     atomic_uint refs;
     _Atomic(struct lease *) current;
-    atomic_int_fast64_t limit, spent, period_end_us;
+    atomic_int_fast64_t limit, spent, set_aside, period_end_us;
     atomic_uint_fast64_t refused_until_us; /* do not ask again before, */
     atomic_int_fast64_t refused_amount;    /* for this much or more */
     atomic_int_fast64_t used;              /* settled so far, for the size of slices */

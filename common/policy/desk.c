@@ -165,7 +165,8 @@ static uint64_t valid_until(const struct asking *k, const Gatehouse__LeaseGrant 
 static void take_grant(struct asking *k, struct account *a, const Gatehouse__LeaseGrant *g)
 {
     atomic_store(&a->limit, g->limit_nano);
-    atomic_store(&a->spent, g->spent_nano);
+    atomic_store(&a->spent, g->spent_nano - g->set_aside_nano);
+    atomic_store(&a->set_aside, g->set_aside_nano);
     atomic_store(&a->period_end_us, g->period_end_us);
     struct lease *l = current_of(a);
     if (l && g->lease_id && strcmp(l->id, g->lease_id) != 0) {

@@ -18,10 +18,9 @@ static const struct field target_fields[] = {
      .help = "what the provider calls it"},
     {.name = "weight",
      .type = FIELD_INT,
-     .flags = FIELD_NOT_ENFORCED,
      .min = 0,
      .max = 1000000,
-     .help = "its share under the strategy \"weighted\""},
+     .help = "its share under \"weighted\"; absent: 1; 0: only where all others failed"},
     FIELD_END,
 };
 
@@ -39,7 +38,7 @@ static const struct field fields[] = {
      .type = FIELD_WORD,
      .words = strategy_words,
      .default_json = "\"fallback\"",
-     .help = "\"fallback\" tries the targets in order"},
+     .help = "\"fallback\" tries the targets in order, \"weighted\" draws them by their weights"},
     {.name = "targets",
      .type = FIELD_OBJECT,
      .flags = FIELD_LIST | FIELD_REQUIRED,
@@ -64,15 +63,6 @@ static const struct field fields[] = {
     FIELD_END,
 };
 
-/* Only the order is followed so far; a document that asks for shares must not look served. */
-static void check(struct reading *r, const json_t *old, json_t *doc)
-{
-    (void)old;
-    const char *strategy = json_string_value(json_object_get(doc, "strategy"));
-    if (strategy != NULL && strcmp(strategy, "weighted") == 0)
-        reading_problem(r, "/strategy", "\"weighted\" is not served yet: use \"fallback\"");
-}
-
 const struct noun noun_model = {
     .name = "model",
     .plural = "models",
@@ -81,6 +71,5 @@ const struct noun noun_model = {
     .kind = GATEHOUSE__OBJECT_KIND__KIND_MODEL,
     .write_roles = ROLES_WRITE | ROLE_BILLING,
     .fields = fields,
-    .check = check,
     .help = "a public name and the targets behind it",
 };

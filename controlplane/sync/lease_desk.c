@@ -172,7 +172,8 @@ static enum err answer(struct tx *tx, const struct lease_asker *who, const Gateh
     if (!g->renews || !renew(who, ask, desk_lease(desk, renewed), now, g))
         e = open_lease(who, ask, a, now, desk, g);
     g->message.limit_nano = a->limit;
-    g->message.spent_nano = money_add(money_add(a->spent, a->leased), a->suspense);
+    g->message.set_aside_nano = money_add(a->leased, a->suspense);
+    g->message.spent_nano = money_add(a->spent, g->message.set_aside_nano);
     g->message.period_end_us = g->period_end;
     return e;
 }
@@ -186,6 +187,7 @@ static void begin_grant(const struct lease_asker *who, const Gatehouse__LeaseAsk
     g->message.has_valid_ms = true;
     g->message.has_limit_nano = true;
     g->message.has_spent_nano = true;
+    g->message.has_set_aside_nano = true;
     g->message.has_period_end_us = true;
     derive_id(who, position, g->lease_id);
 }

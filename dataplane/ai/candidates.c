@@ -1,34 +1,37 @@
 /*
  * candidates — in order for "fallback"; for "weighted", drawn without putting back, so that a
- * failed first choice falls back to the others by their weights.
+ * failed first choice falls back to the others by their weights. What weighs nothing is not
+ * drawn: it comes last, in its order.
  */
 #include "dataplane/ai/candidates.h"
 
 #define TARGETS_MAX 64 /* considered for one model; more in a list is a mistake */
 
-static uint32_t weight_of(uint32_t w)
+/* Which of n weights the dice fall on; without any weight, the first. */
+static size_t draw(const uint32_t *weights, size_t n, uint32_t (*dice)(void *), void *arg)
 {
-    return w ? w : 1;
+    uint64_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += weights[i];
+    if (!total)
+        return 0;
+    uint64_t at = dice(arg) % total;
+    size_t i = 0;
+    while (at >= weights[i])
+        at -= weights[i++];
+    return i;
 }
 
 static const struct policy_credential *pick_credential(const struct policy_provider *p,
                                                        uint32_t (*dice)(void *), void *arg)
 {
-    uint64_t total = 0;
-    if (p->credential_count == 1)
-        return &p->credentials[0];
-    for (size_t i = 0; i < p->credential_count; i++)
-        total += weight_of(p->credentials[i].weight);
-    if (!total)
-        return NULL;
-    uint64_t at = dice(arg) % total;
-    for (size_t i = 0; i < p->credential_count; i++) {
-        uint32_t w = weight_of(p->credentials[i].weight);
-        if (at < w)
-            return &p->credentials[i];
-        at -= w;
-    }
-    return NULL;
+    uint32_t weights[TARGETS_MAX];
+    size_t n = p->credential_count < TARGETS_MAX ? p->credential_count : TARGETS_MAX;
+    if (n < 2)
+        return n ? &p->credentials[0] : NULL;
+    for (size_t i = 0; i < n; i++)
+        weights[i] = p->credentials[i].weight;
+    return &p->credentials[draw(weights, n, dice, arg)];
 }
 
 /* NULL: this plane cannot use the target */
@@ -39,44 +42,43 @@ static const struct policy_provider *provider_of(const struct snapshot *policy,
     return p && slice_eq(p->dialect, SLICE("openai")) ? p : NULL;
 }
 
-static size_t eligible(const struct snapshot *policy, const struct policy_model *m,
-                       const struct policy_target *list[TARGETS_MAX])
+/* What is left to choose from: targets, and beside each its weight. */
+struct urn {
+    const struct policy_target *targets[TARGETS_MAX];
+    uint32_t weights[TARGETS_MAX];
+    size_t count;
+};
+
+static void urn_fill(struct urn *u, const struct snapshot *policy, const struct policy_model *m)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < m->target_count && n < TARGETS_MAX; i++)
-        if (provider_of(policy, &m->targets[i]))
-            list[n++] = &m->targets[i];
-    return n;
+    u->count = 0;
+    for (size_t i = 0; i < m->target_count && u->count < TARGETS_MAX; i++) {
+        if (!provider_of(policy, &m->targets[i]))
+            continue;
+        u->targets[u->count] = &m->targets[i];
+        u->weights[u->count++] = m->weighted ? m->targets[i].weight : 0;
+    }
 }
 
-static size_t draw(const struct policy_target *const *list, size_t n, uint32_t (*dice)(void *),
-                   void *arg)
+static const struct policy_target *urn_take(struct urn *u, size_t at)
 {
-    uint64_t total = 0;
-    for (size_t i = 0; i < n; i++)
-        total += weight_of(list[i]->weight);
-    uint64_t at = dice(arg) % total;
-    for (size_t i = 0; i + 1 < n; i++) {
-        uint32_t w = weight_of(list[i]->weight);
-        if (at < w)
-            return i;
-        at -= w;
-    }
-    return n - 1;
+    const struct policy_target *t = u->targets[at];
+    size_t behind = --u->count - at;
+    memmove(&u->targets[at], &u->targets[at + 1], behind * sizeof(u->targets[0]));
+    memmove(&u->weights[at], &u->weights[at + 1], behind * sizeof(u->weights[0]));
+    return t;
 }
 
 size_t candidates_list(const struct snapshot *policy, const struct policy_model *m,
                        uint32_t (*dice)(void *arg), void *arg, struct candidate *ret, size_t max)
 {
-    const struct policy_target *list[TARGETS_MAX];
-    size_t left = eligible(policy, m, list), n = 0;
-    while (left && n < max) {
-        size_t at = m->weighted ? draw(list, left, dice, arg) : 0;
-        const struct policy_target *t = list[at];
+    struct urn urn;
+    size_t n = 0;
+    urn_fill(&urn, policy, m);
+    while (urn.count && n < max) {
+        const struct policy_target *t = urn_take(&urn, draw(urn.weights, urn.count, dice, arg));
         const struct policy_provider *p = provider_of(policy, t);
         ret[n++] = (struct candidate){p, pick_credential(p, dice, arg), t->model};
-        memmove(&list[at], &list[at + 1], (left - at - 1) * sizeof(list[0]));
-        left--;
     }
     return n;
 }

@@ -133,7 +133,7 @@ enum err request_read(const struct ai_endpoint *e, struct slice body, struct are
     ret->choices = 1;
     enum err err = json_scan(body, wants, WANT_COUNT, ret->hits, &root, &problem);
     if (err) {
-        *detail = arena_printf(a, "%s (at byte %zu)", problem.text, problem.at);
+        *detail = arena_copy(a, slice_str(problem.text));
         return err;
     }
     if (root != JSON_SCAN_OBJECT) {

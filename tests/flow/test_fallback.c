@@ -1,4 +1,7 @@
 /* fallback — the next target while the client has seen nothing, and never after that. */
+#include <stdio.h>
+
+#include "common/policy/journal_private.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -255,6 +258,74 @@ FLOW(our_credential_in_a_stream_is_cut)
     assert_true(slice_search(buf_slice(&c->got), SLICE("sk-upstream")) < 0);
 }
 
+/* ---- weighted ---- */
+
+static const uint32_t three_to_one[] = {0, 3, 1};
+static const struct flow_policy shares = {
+    .keys = {{.name = "alice", .models = {"small"}}},
+    .models =
+        {{.name = "small", .upstreams = {0, 1, 2}, .upstream_count = 3, .weights = three_to_one}},
+};
+
+static void forget(struct flow *k)
+{
+    uint64_t sequence;
+    struct slice packed;
+    while (journal_next(k->journal, &k->journal_at, &sequence, &packed))
+        journal_commit(k->journal, k->journal_at, sequence);
+    for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
+        k->upstreams[i].forgets = true;
+}
+
+/* The provider's number, of one more call on the same connection. */
+static size_t who_answers(struct flow *k, struct flow_client *c, const char *request)
+{
+    client_begins_anew(c);
+    client_adds(c, request);
+    expect_status(c, 200);
+    struct slice name = client_header(c, "x-gatehouse-provider");
+    forget(k);
+    return (size_t)(name.ptr[name.len - 1] - '0');
+}
+
+FLOW(a_weighted_model_shares_its_calls_by_weight)
+{
+    enum { CALLS = 400 };
+    size_t answered[FLOW_UPSTREAMS] = {0};
+    char request[512];
+    policy_says(k, &shares);
+    for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
+        upstream_answers(k, i, 200, ANSWER);
+    forget(k);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 200);
+    snprintf(request, sizeof(request),
+             "POST " CHAT " HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer %s\r\n"
+             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             flow_secret(k, "alice"), strlen(HELLO), HELLO);
+
+    for (int i = 0; i < CALLS; i++)
+        answered[who_answers(k, c, request)]++;
+
+    /* three quarters, give or take six standard deviations (8.7 calls) of such a draw */
+    assert_in_range(answered[1], CALLS * 3 / 4 - 52, CALLS * 3 / 4 + 52);
+    assert_int_equal(answered[1] + answered[2], CALLS);
+}
+
+FLOW(behind_a_failed_first_choice_come_the_others_and_what_weighs_nothing_is_the_last)
+{
+    policy_says(k, &shares);
+    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 1, 500, "{}");
+    upstream_answers(k, 2, 500, "{}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 200);
+    assert_true(slice_eq(client_header(c, "x-gatehouse-attempts"), SLICE("3")));
+    assert_true(slice_eq(client_header(c, "x-gatehouse-provider"), SLICE("provider-0")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +344,8 @@ int main(void)
         PLAY(an_error_inside_a_stream_passes_and_the_span_says_so),
         PLAY(our_credential_in_an_answer_is_cut),
         PLAY(our_credential_in_a_stream_is_cut),
+        PLAY(a_weighted_model_shares_its_calls_by_weight),
+        PLAY(behind_a_failed_first_choice_come_the_others_and_what_weighs_nothing_is_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

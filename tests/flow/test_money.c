@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
 #define CHAT "/v1/chat/completions"
@@ -15,6 +16,8 @@
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define ANSWER_COST 40000 /* nano-dollars: 20 at 1, 10 at 2 dollars a million */
 #define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"one two\"}}],\"usage\":null}\n\n"
+/* 100 tokens of output at 2 dollars a million, and a token for each byte of the prompt at 1 */
+#define WORST ((money)(100 * 2000 + (sizeof(HELLO) - 1) * 1000))
 #define EMPTY ((money)-1) /* the kit's word for a purse with nothing in it */
 #define SMALL                                                                                      \
     {                                                                                              \
@@ -49,8 +52,9 @@ FLOW(an_empty_purse_is_refused_before_the_upstream_is_called)
 
     expect_status(c, 429);
     expect_code(c, "budget_exceeded");
-    expect_body_has(c, "key:k_alice");
-    expect_body_has(c, "0.000000000 USD");
+    expect_body_has(
+        c, "The budget of the key \\\"alice\\\" does not hold this call: of 0.000000000 USD,");
+    expect_body_has(c, "It does not reset.");
     assert_true(slice_eq(client_header(c, "x-should-retry"), SLICE("false")));
     assert_int_equal(k->upstreams[0].call_count, 0);
     Gatehouse__JournalRecord *r = flow_record(k);
@@ -68,8 +72,30 @@ FLOW(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched)
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
 
     expect_status(c, 429);
-    expect_body_has(c, "team:t_team");
+    expect_body_has(c, "The budget of the team \\\"team\\\" ");
     assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
+FLOW(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets)
+{
+    struct flow_policy p = purse(WORST + 99, 0);
+    char figures[128], spent[MONEY_TEXT_MAX], aside[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX];
+    policy_says(k, &p);
+    struct flow_account *a = &k->accounts[0];
+    assert_string_equal(a->id, "key:k_alice");
+    a->leased = 100;
+    a->spent = 70;
+    assert_int_equal(clock_parse(SLICE("2100-01-01T00:00:00Z"), &a->resets_at_us), ERR_OK);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 429);
+    snprintf(figures, sizeof(figures), "of %.*s USD, %.*s are spent and %.*s set aside",
+             SLICE_ARG(money_format(WORST + 99, limit)), SLICE_ARG(money_format(70, spent)),
+             SLICE_ARG(money_format(WORST + 99 - 70, aside))); /* the rest went to this plane */
+    expect_body_has(c, figures);
+    expect_body_has(c, "It resets at 2100-01-01T00:00:00.000000Z.");
+    assert_true(client_header(c, "retry-after").len);
 }
 
 FLOW(both_accounts_are_charged_the_true_cost_from_their_leases)
@@ -91,9 +117,6 @@ FLOW(both_accounts_are_charged_the_true_cost_from_their_leases)
     flow_record_free(r);
     assert_true(leased(k, "key:k_alice") > 0);
 }
-
-/* 100 tokens of output at 2 dollars a million, and a token for each byte of the prompt at 1 */
-#define WORST ((money)(100 * 2000 + (sizeof(HELLO) - 1) * 1000))
 
 FLOW(spending_stops_at_the_limit_however_many_calls_come)
 {
@@ -431,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAY(an_empty_purse_is_refused_before_the_upstream_is_called),
         PLAY(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched),
+        PLAY(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets),
         PLAY(both_accounts_are_charged_the_true_cost_from_their_leases),
         PLAY(spending_stops_at_the_limit_however_many_calls_come),
         PLAY(with_the_control_plane_away_and_no_slice_the_client_may_come_again),

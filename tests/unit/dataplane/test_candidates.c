@@ -144,6 +144,22 @@ static void weights_draw_without_putting_back(void **state)
     snapshot_drop(s);
 }
 
+static void what_weighs_nothing_comes_last_in_its_order(void **state)
+{
+    char *names[] = {"a", "b", "c", "d"};
+    const uint32_t weights[] = {0, 0, 1, 3};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        provider(names[i], "openai", 0);
+    model(names, weights, ARRAY_LEN(names));
+    struct snapshot *s = snapshot_build_end(&build, SLICE("l"), 1);
+    memcpy(rolled, (uint32_t[8]){0}, sizeof(rolled));
+    expect_order(s, 8, "c d a b ");
+    memcpy(rolled, (uint32_t[8]){3}, sizeof(rolled)); /* of 4 */
+    expect_order(s, 8, "d c a b ");
+    snapshot_drop(s);
+}
+
 static void credentials_are_chosen_by_weight_and_none_is_fine(void **state)
 {
     char *names[] = {"two", "none"};
@@ -181,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(fallback_keeps_the_order_and_passes_over_what_this_plane_cannot_use),
         CASE(weights_draw_without_putting_back),
+        CASE(what_weighs_nothing_comes_last_in_its_order),
         CASE(credentials_are_chosen_by_weight_and_none_is_fine),
         CASE(a_model_without_targets_has_nobody),
     };
