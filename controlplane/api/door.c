@@ -1,8 +1,8 @@
 /*
- * door — starts and stops the library and the gate before it.
+ * door — starts and stops the library and the front before it.
  *
- * On the way out nobody is cut: the gate takes nobody new, requests end, their jobs end, the
- * library closes its ends of the pairs, the gate passes the last bytes on.
+ * On the way out nobody is cut: the front takes nobody new, requests end, their jobs end, the
+ * library closes its ends of the pairs, the front passes the last bytes on.
  */
 #include "controlplane/api/door.h"
 
@@ -16,7 +16,7 @@
 #include "common/net/address.h"
 #include "controlplane/api/api_metrics.h"
 #include "controlplane/api/exchange.h"
-#include "controlplane/api/gate.h"
+#include "controlplane/api/front.h"
 
 #define WORKERS 8 /* as many as may usefully talk to the database at once */
 #define WAITERS 4 /* all wait for much the same; the queue behind them is short-lived */
@@ -32,7 +32,7 @@ static const struct log_ctx door_log = {.component = "door"};
 struct door {
     struct exchange_house house;
     struct MHD_Daemon *daemon;
-    struct gate *gate;
+    struct front *front;
 };
 
 /* The route table decodes segments itself: "%2F" must not split a path, "%00" not end it. */
@@ -59,7 +59,7 @@ static void on_connection(void *arg, int fd, const union sockaddr_any *peer)
 {
     struct door *d = arg;
     socklen_t len = peer->sa.sa_family == AF_INET6 ? sizeof(peer->in6) : sizeof(peer->in);
-    /* it closes fd where it refuses, and the gate sees the end */
+    /* it closes fd where it refuses, and the front sees the end */
     if (MHD_add_connection(d->daemon, fd, &peer->sa, len) != MHD_YES)
         log_warn(&door_log, "connection_refused", "limit=%d", CONNECTIONS);
 }
@@ -72,7 +72,7 @@ static void on_count(void *arg, size_t connections)
 
 static enum err start_gate(struct door *d, const struct door_config *config)
 {
-    struct gate_config c = {
+    struct front_config c = {
         .cert_file = config->cert_file,
         .key_file = config->key_file,
         .connections_max = CONNECTIONS,
@@ -81,7 +81,7 @@ static enum err start_gate(struct door *d, const struct door_config *config)
         .arg = d,
     };
     enum err e = address_parse(slice_str(config->listen), &c.at);
-    return e == ERR_OK ? gate_start(&c, &d->gate) : e;
+    return e == ERR_OK ? front_start(&c, &d->front) : e;
 }
 
 enum err door_start(const struct app *app, const struct door_config *config, struct door **ret)
@@ -93,9 +93,9 @@ enum err door_start(const struct app *app, const struct door_config *config, str
     d->house.auth = admin_auth_new(app->token_hmac);
     enum err e = d->house.auth != NULL ? ERR_OK : ERR_NOMEM;
     if (e == ERR_OK)
-        e = jobs_start("admin", WORKERS, QUEUE, &d->house.work);
+        e = thread_pool_start("admin", WORKERS, QUEUE, &d->house.work);
     if (e == ERR_OK)
-        e = jobs_start("admin-wait", WAITERS, QUEUE, &d->house.wait);
+        e = thread_pool_start("admin-wait", WAITERS, QUEUE, &d->house.wait);
     if (e == ERR_OK)
         e = start_daemon(d);
     if (e == ERR_OK)
@@ -111,14 +111,14 @@ enum err door_start(const struct app *app, const struct door_config *config, str
 
 enum err door_reload(struct door *d)
 {
-    return gate_reload(d->gate);
+    return front_reload(d->front);
 }
 
 /* Nobody new; those inside a request may end it. */
 static void drain(struct door *d, unsigned drain_ms)
 {
     uint64_t until = clock_mono_us() + (uint64_t)drain_ms * 1000;
-    gate_quiesce(d->gate);
+    front_quiesce(d->front);
     while (d->house.open > 0 && clock_mono_us() < until)
         usleep(PAUSE_US);
 }
@@ -127,7 +127,7 @@ static void drain(struct door *d, unsigned drain_ms)
 static void let_go(struct door *d)
 {
     uint64_t until = clock_mono_us() + GOODBYE_US;
-    while (gate_connections(d->gate) > 0 && clock_mono_us() < until)
+    while (front_connections(d->front) > 0 && clock_mono_us() < until)
         usleep(PAUSE_US);
 }
 
@@ -137,15 +137,15 @@ void door_stop(struct door **door, unsigned drain_ms)
     *door = NULL;
     if (d == NULL)
         return;
-    if (d->gate != NULL)
+    if (d->front != NULL)
         drain(d, drain_ms);
-    jobs_stop(&d->house.work); /* what was suspended is resumed by the end of its job */
-    jobs_stop(&d->house.wait);
+    thread_pool_stop(&d->house.work); /* what was suspended is resumed by the end of its job */
+    thread_pool_stop(&d->house.wait);
     if (d->daemon != NULL)
         MHD_stop_daemon(d->daemon);
-    if (d->gate != NULL)
+    if (d->front != NULL)
         let_go(d);
-    gate_stop(&d->gate);
+    front_stop(&d->front);
     admin_auth_free(d->house.auth);
     mem_free(d);
 }

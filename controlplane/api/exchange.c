@@ -171,7 +171,7 @@ static enum MHD_Result refuse_busy(struct exchange *x)
 static enum MHD_Result hand_to_job(struct exchange *x, void (*run)(void *arg))
 {
     MHD_suspend_connection(x->m);
-    if (jobs_push(x->house->work, run, x) == ERR_OK)
+    if (thread_pool_push(x->house->work, run, x) == ERR_OK)
         return MHD_YES;
     /* resumed, the library asks again in the same moment */
     enum MHD_Result r = refuse_busy(x);
@@ -208,7 +208,7 @@ static void run_body(void *arg)
     if (dispatch_holds(&x->call)) {
         /* counted from here: who stands in the queue behind others has been waiting too */
         x->hold_until_us = clock_mono_us() + DOOR_WAIT_MS * 1000u;
-        if (jobs_push(x->house->wait, run_wait, x) == ERR_OK)
+        if (thread_pool_push(x->house->wait, run_wait, x) == ERR_OK)
             return;
         dispatch_hold(&x->call, 0); /* as many wait as may: say who is behind now */
     }

@@ -11,7 +11,7 @@
 #include <microhttpd.h>
 
 #include "controlplane/api/dispatch.h"
-#include "controlplane/api/jobs.h"
+#include "controlplane/api/thread_pool.h"
 
 enum exchange_moment {
     EXCHANGE_HEAD,
@@ -25,8 +25,8 @@ enum exchange_moment {
 struct exchange_house {
     const struct app *app;
     struct admin_auth *auth;
-    struct jobs *work;
-    struct jobs *wait;
+    struct thread_pool *work;
+    struct thread_pool *wait;
     _Atomic size_t open; /* exchanges that have not ended */
 };
 

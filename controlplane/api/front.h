@@ -1,5 +1,5 @@
 /*
- * gate — the admin API's own listener: TLS, and a strict look at every request's head, before
+ * front — the admin API's own listener: TLS, and a strict look at every request's head, before
  * libmicrohttpd sees a byte.
  *
  * The library reads HTTP loosely (Content-Length beside chunked, two Hosts …). Here each head
@@ -14,23 +14,23 @@
 
 #include "common/net/address.h"
 
-struct gate;
+struct front;
 
-struct gate_config {
+struct front_config {
     union sockaddr_any at;
     const char *cert_file; /* NULL: plain */
     const char *key_file;
     size_t connections_max;
     /* A new connection from `peer` is to be served on fd, which is taken in any case. Called on
-     * the gate's thread. */
+     * the front's thread. */
     void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
-    void (*on_count)(void *arg, size_t connections); /* it changed; on the gate's thread */
+    void (*on_count)(void *arg, size_t connections); /* it changed; on the front's thread */
     void *arg;
 };
 
-MUST_USE enum err gate_start(const struct gate_config *c, struct gate **ret);
-MUST_USE enum err gate_reload(struct gate *g); /* certificate and key, read again */
+MUST_USE enum err front_start(const struct front_config *c, struct front **ret);
+MUST_USE enum err front_reload(struct front *g); /* certificate and key, read again */
 /* No new connections; those that stand go on. */
-void gate_quiesce(struct gate *g);
-size_t gate_connections(const struct gate *g);
-void gate_stop(struct gate **g); /* cuts what stands; NULL inside is fine */
+void front_quiesce(struct front *g);
+size_t front_connections(const struct front *g);
+void front_stop(struct front **g); /* cuts what stands; NULL inside is fine */

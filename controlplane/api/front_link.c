@@ -1,10 +1,10 @@
 /*
- * gate_link — bytes from the client are judged, then passed on; bytes back are passed on.
+ * front_link — bytes from the client are judged, then passed on; bytes back are passed on.
  *
  * A refusal waits for the answers that are due: the library is told that no more requests
  * come, finishes, closes, and only then the refusal goes out and the connection ends.
  */
-#include "controlplane/api/gate_link.h"
+#include "controlplane/api/front_link.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -16,14 +16,14 @@
 
 #define LINGER_MS 5000 /* for the client to read the last answer and close */
 
-static const struct log_ctx gate_log = {.component = "gate"};
+static const struct log_ctx front_log = {.component = "front"};
 
 static void on_retired(void *arg)
 {
     mem_free(arg);
 }
 
-void gate_link_free(struct gate_link *l)
+void front_link_free(struct front_link *l)
 {
     struct loop *loop = l->house->loop;
     timer_cancel(&l->slow);
@@ -34,15 +34,15 @@ void gate_link_free(struct gate_link *l)
     loop_retire(loop, on_retired, l);
 }
 
-static void end(struct gate_link *l)
+static void end(struct front_link *l)
 {
     l->house->on_gone(l->house->house_arg, l);
-    gate_link_free(l);
+    front_link_free(l);
 }
 
 /* ---- refusing ---- */
 
-static void send_refusal(struct gate_link *l)
+static void send_refusal(struct front_link *l)
 {
     char body[256], head[256];
     int n = snprintf(body, sizeof(body),
@@ -61,11 +61,11 @@ static void send_refusal(struct gate_link *l)
     stream_finish(l->client);
 }
 
-static void refuse(struct gate_link *l, unsigned status, const char *why)
+static void refuse(struct front_link *l, unsigned status, const char *why)
 {
     if (l->refused)
         return;
-    log_debug(&gate_log, "request_refused", "status=%u why=%s", status, why);
+    log_debug(&front_log, "request_refused", "status=%u why=%s", status, why);
     l->refused = true;
     l->status = status;
     l->why = why;
@@ -76,7 +76,7 @@ static void refuse(struct gate_link *l, unsigned status, const char *why)
 
 static void on_slow(struct timer *t)
 {
-    struct gate_link *l = CONTAINER_OF(t, struct gate_link, slow);
+    struct front_link *l = CONTAINER_OF(t, struct front_link, slow);
     if (l->inner_done)
         end(l);
     else
@@ -85,7 +85,7 @@ static void on_slow(struct timer *t)
 
 /* ---- client to library ---- */
 
-static enum err pass_in(struct gate_link *l, struct slice bytes)
+static enum err pass_in(struct front_link *l, struct slice bytes)
 {
     if (bytes.len == 0)
         return ERR_OK;
@@ -96,7 +96,7 @@ static enum err pass_in(struct gate_link *l, struct slice bytes)
 }
 
 /* A head at the front of l->in. ERR_AGAIN: not whole; ERR_CANCELLED: refused. */
-static enum err take_head(struct gate_link *l)
+static enum err take_head(struct front_link *l)
 {
     static _Thread_local struct http_head head; /* too large for a stack; one loop, one thread */
     struct http1_problem problem = {400, "malformed request"};
@@ -117,7 +117,7 @@ static enum err take_head(struct gate_link *l)
 }
 
 /* Passes on what of l->in belongs to the body, framing included. ERR_AGAIN: more is to come. */
-static enum err take_body(struct gate_link *l)
+static enum err take_body(struct front_link *l)
 {
     struct slice left = buf_slice(&l->in), piece;
     struct http1_problem problem = {400, "malformed body"};
@@ -140,7 +140,7 @@ static enum err take_body(struct gate_link *l)
 
 /* A head has a deadline as a whole, a body one for each gap in it; between requests the library
  * counts. */
-static void watch(struct gate_link *l)
+static void watch(struct front_link *l)
 {
     if (l->in_body)
         timer_start(&l->slow, LIMIT_BODY_GAP_MS);
@@ -150,7 +150,7 @@ static void watch(struct gate_link *l)
         timer_start(&l->slow, LIMIT_HEAD_MS);
 }
 
-static void judge(struct gate_link *l)
+static void judge(struct front_link *l)
 {
     enum err e = ERR_OK;
     while (e == ERR_OK && l->in.len > 0)
@@ -165,7 +165,7 @@ static void judge(struct gate_link *l)
 
 static void on_client_data(void *arg, struct slice data)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     if (l->refused || l->inner_done)
         return;
     enum err e = buf_append(&l->in, data);
@@ -179,14 +179,14 @@ static void on_client_data(void *arg, struct slice data)
 
 static void on_client_eof(void *arg)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     if (l->inner != NULL && !l->refused)
         stream_finish(l->inner);
 }
 
 static void on_client_drain(void *arg)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     if (l->inner != NULL)
         stream_resume(l->inner);
 }
@@ -201,7 +201,7 @@ static void on_client_close(void *arg, enum err why)
 
 static void on_inner_data(void *arg, struct slice data)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     if (stream_write(l->client, &data, 1) != ERR_OK) {
         end(l);
         return;
@@ -210,7 +210,7 @@ static void on_inner_data(void *arg, struct slice data)
         stream_pause(l->inner);
 }
 
-static void inner_ended(struct gate_link *l)
+static void inner_ended(struct front_link *l)
 {
     if (l->inner_done)
         return;
@@ -224,14 +224,14 @@ static void inner_ended(struct gate_link *l)
 
 static void on_inner_eof(void *arg)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     stream_finish(l->inner);
     inner_ended(l);
 }
 
 static void on_inner_drain(void *arg)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     if (!l->refused)
         stream_resume(l->client);
 }
@@ -245,7 +245,7 @@ static void on_inner_close(void *arg, enum err why)
 /* At the end of the turn that made the pair: only then it takes bytes. */
 static void on_inner_open(void *arg)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     stream_resume(l->client);
 }
 
@@ -262,7 +262,7 @@ static const struct stream_events inner_events = {
 /* Only now, with TLS done: a handshake that never ends costs the library nothing. */
 static void on_client_open(void *arg)
 {
-    struct gate_link *l = arg;
+    struct front_link *l = arg;
     union sockaddr_any peer = {.sa = {.sa_family = AF_UNSPEC}};
     int pair[2];
     if (address_parse(stream_peer(l->client), &peer) != ERR_OK ||
@@ -288,9 +288,9 @@ static const struct stream_events client_events = {
     .on_close = on_client_close,
 };
 
-enum err gate_link_new(const struct gate_link_house *house, int fd, struct gate_link **ret)
+enum err front_link_new(const struct front_link_house *house, int fd, struct front_link **ret)
 {
-    struct gate_link *l = mem_zalloc(sizeof(*l));
+    struct front_link *l = mem_zalloc(sizeof(*l));
     if (l == NULL) {
         close(fd);
         return ERR_NOMEM;

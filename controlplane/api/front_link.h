@@ -1,8 +1,8 @@
 /*
- * gate_link — one client's connection and its twin towards the library.
+ * front_link — one client's connection and its twin towards the library.
  *
  * Owns     both streams. Ends by itself when either side ends; then calls on_gone and is freed.
- * Threads  the gate's loop.
+ * Threads  the front's loop.
  */
 #pragma once
 
@@ -10,20 +10,20 @@
 #include "common/net/http1.h"
 #include "common/net/stream.h"
 
-struct gate_link;
+struct front_link;
 
-struct gate_link_house {
+struct front_link_house {
     struct loop *loop;
     struct tls_context *tls; /* NULL: plain */
     void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
     void *arg;
-    void (*on_gone)(void *house_arg, struct gate_link *l);
+    void (*on_gone)(void *house_arg, struct front_link *l);
     void *house_arg;
 };
 
-struct gate_link {
+struct front_link {
     struct list node; /* the house's */
-    const struct gate_link_house *house;
+    const struct front_link_house *house;
     struct stream *client;
     struct stream *inner; /* our end of the pair; NULL before the client is open */
     struct timer slow;    /* a head, a body or a goodbye that takes too long */
@@ -37,6 +37,6 @@ struct gate_link {
 };
 
 /* Takes fd, also on failure. */
-MUST_USE enum err gate_link_new(const struct gate_link_house *house, int fd,
-                                struct gate_link **ret);
-void gate_link_free(struct gate_link *l); /* silent */
+MUST_USE enum err front_link_new(const struct front_link_house *house, int fd,
+                                 struct front_link **ret);
+void front_link_free(struct front_link *l); /* silent */

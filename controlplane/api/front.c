@@ -1,7 +1,7 @@
 /*
- * gate — the thread, the listener, and the list of connections.
+ * front — the thread, the listener, and the list of connections.
  */
-#include "controlplane/api/gate.h"
+#include "controlplane/api/front.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,14 +10,14 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "controlplane/api/gate_link.h"
+#include "controlplane/api/front_link.h"
 
-static const struct log_ctx gate_log = {.component = "gate"};
+static const struct log_ctx front_log = {.component = "front"};
 
-struct gate {
+struct front {
     struct loop *loop;
     struct listener *listener;
-    struct gate_link_house house;
+    struct front_link_house house;
     struct list links;
     size_t count, max;
     void (*on_count)(void *arg, size_t connections);
@@ -26,29 +26,29 @@ struct gate {
     bool running;
 };
 
-static void set_count(struct gate *g, size_t count)
+static void set_count(struct front *g, size_t count)
 {
     g->count = count;
     g->shown = count;
     g->on_count(g->house.arg, count);
 }
 
-static void on_gone(void *arg, struct gate_link *l)
+static void on_gone(void *arg, struct front_link *l)
 {
-    struct gate *g = arg;
+    struct front *g = arg;
     list_remove(&l->node);
     set_count(g, g->count - 1);
 }
 
 static void on_accept(void *arg, int fd)
 {
-    struct gate *g = arg;
-    struct gate_link *l = NULL;
+    struct front *g = arg;
+    struct front_link *l = NULL;
     if (g->count >= g->max) {
         close(fd);
         return;
     }
-    if (gate_link_new(&g->house, fd, &l) != ERR_OK)
+    if (front_link_new(&g->house, fd, &l) != ERR_OK)
         return;
     list_push(&g->links, &l->node);
     set_count(g, g->count + 1);
@@ -69,7 +69,7 @@ static enum err check_free(const union sockaddr_any *at)
     return is_free ? ERR_OK : ERR_EXISTS;
 }
 
-static enum err open_tls(struct gate *g, const struct gate_config *c)
+static enum err open_tls(struct front *g, const struct front_config *c)
 {
     if (c->cert_file == NULL || *c->cert_file == '\0')
         return ERR_OK;
@@ -79,15 +79,15 @@ static enum err open_tls(struct gate *g, const struct gate_config *c)
 
 static void *run(void *arg)
 {
-    struct gate *g = arg;
-    pthread_setname_np(pthread_self(), "admin-gate");
+    struct front *g = arg;
+    pthread_setname_np(pthread_self(), "admin-front");
     loop_run(g->loop);
     return NULL;
 }
 
-enum err gate_start(const struct gate_config *c, struct gate **ret)
+enum err front_start(const struct front_config *c, struct front **ret)
 {
-    struct gate *g = mem_zalloc(sizeof(*g));
+    struct front *g = mem_zalloc(sizeof(*g));
     if (g == NULL)
         return ERR_NOMEM;
     list_init(&g->links);
@@ -109,57 +109,57 @@ enum err gate_start(const struct gate_config *c, struct gate **ret)
         e = pthread_create(&g->thread, NULL, run, g) == 0 ? ERR_OK : ERR_EXHAUSTED;
     g->running = e == ERR_OK;
     if (e != ERR_OK) {
-        gate_stop(&g);
+        front_stop(&g);
         return e;
     }
     *ret = g;
     return ERR_OK;
 }
 
-enum err gate_reload(struct gate *g)
+enum err front_reload(struct front *g)
 {
     return g->house.tls != NULL ? tls_reload(g->house.tls) : ERR_OK;
 }
 
 static void quiesce(void *arg)
 {
-    struct gate *g = arg;
+    struct front *g = arg;
     listener_close(&g->listener);
 }
 
-void gate_quiesce(struct gate *g)
+void front_quiesce(struct front *g)
 {
     if (loop_post(g->loop, quiesce, g) != ERR_OK)
-        log_warn(&gate_log, "quiesce_failed", "connections=%zu", gate_connections(g));
+        log_warn(&front_log, "quiesce_failed", "connections=%zu", front_connections(g));
 }
 
-size_t gate_connections(const struct gate *g)
+size_t front_connections(const struct front *g)
 {
     return g->shown;
 }
 
-static void cut_all(struct gate *g)
+static void cut_all(struct front *g)
 {
     listener_close(&g->listener);
     while (!list_empty(&g->links)) {
-        struct gate_link *l = CONTAINER_OF(g->links.next, struct gate_link, node);
+        struct front_link *l = CONTAINER_OF(g->links.next, struct front_link, node);
         list_remove(&l->node);
-        gate_link_free(l);
+        front_link_free(l);
     }
     set_count(g, 0);
 }
 
 static void stop(void *arg)
 {
-    struct gate *g = arg;
+    struct front *g = arg;
     cut_all(g);
     loop_stop(g->loop);
 }
 
-void gate_stop(struct gate **gate)
+void front_stop(struct front **front)
 {
-    struct gate *g = *gate;
-    *gate = NULL;
+    struct front *g = *front;
+    *front = NULL;
     if (g == NULL)
         return;
     if (g->running) {
