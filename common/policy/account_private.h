@@ -1,5 +1,5 @@
 /*
- * account_private — what an account and a lease are made of; for account.c, registry.c and desk.c.
+ * account_private — what an account and a lease are made of; for account.c, registry.c and the desk.
  */
 #pragma once
 

@@ -1,327 +1,12 @@
 /* desk — see the card. */
 #include "common/policy/desk.h"
 
-#include <stdio.h>
-
 #include "common/base/clock.h"
-#include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/policy/account_private.h"
-#include "proto/channel.pb-c.h"
+#include "common/policy/desk_private.h"
 
-#define TICK_MS 250
-#define TICKS_PER_S (1000 / TICK_MS)
-#define IDLE_TICKS (5 * TICKS_PER_S) /* an unused slice goes back after five seconds */
-#define ASKS_MAX 64                  /* accounts in one request */
-#define REFUSED_US 200000            /* how long "nothing left" is believed without asking again */
 #define PATIENCE_US 2000000 /* a control plane that restarts is back within; longer is an outage   \
                              */
-#define MARGIN_PERCENT 10   /* of a lease's validity: clocks and scheduling */
-#define SLICE_SECONDS 5
-
-struct desk {
-    struct loop *loop;
-    struct registry *registry;
-    struct desk_links links;
-    struct timer tick;
-    struct list leases;
-    bool ask_scheduled;
-    unsigned tick_count;
-};
-
-/* One LeaseRequest under way: which accounts it asks for, in order. */
-struct asking {
-    struct desk *desk;
-    uint64_t sent_us;
-    size_t count;
-    struct account *accounts[ASKS_MAX]; /* held */
-    bool renewing[ASKS_MAX];
-    money wants[ASKS_MAX];
-};
-
-static struct lease *current_of(struct account *a)
-{
-    return atomic_load_explicit(&a->current, memory_order_acquire);
-}
-
-/* ---- ending a lease ---- */
-
-static void lease_free(struct lease *l)
-{
-    list_remove(&l->link);
-    account_drop(l->account);
-    mem_free(l);
-}
-
-static void on_quiescent(void *arg)
-{
-    struct lease *l = arg;
-    l->quiescent = true;
-}
-
-/* Takes it away from its account; the tick reports it when nobody can still use it. */
-static void lease_close(struct desk *d, struct lease *l)
-{
-    if (l->closing)
-        return;
-    l->closing = true;
-    struct lease *expected = l;
-    atomic_compare_exchange_strong(&l->account->current, &expected, NULL);
-    d->links.after_turns(d->links.arg, on_quiescent, l);
-}
-
-struct report {
-    struct desk *desk;
-    struct lease *lease;
-};
-
-static void on_reported(void *arg, enum err e, const void *reply)
-{
-    struct report *r = arg;
-    const Gatehouse__Reply *m = reply;
-    if (e == ERR_OK && m && !m->error)
-        lease_free(r->lease);
-    else
-        r->lease->reported = false; /* the tick tries again */
-    mem_free(r);
-}
-
-static void lease_report(struct desk *d, struct lease *l)
-{
-    struct report *r = mem_zalloc(sizeof(*r));
-    if (!r)
-        return;
-    *r = (struct report){.desk = d, .lease = l};
-    Gatehouse__LeaseEnd end = GATEHOUSE__LEASE_END__INIT;
-    Gatehouse__LeaseEnd *ends[] = {&end};
-    Gatehouse__LeaseEndRequest body = GATEHOUSE__LEASE_END_REQUEST__INIT;
-    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
-    end.lease_id = l->id;
-    end.has_settled_nano = true;
-    end.settled_nano = atomic_load(&l->settled);
-    body.n_ends = 1;
-    body.ends = ends;
-    m.body_case = GATEHOUSE__REQUEST__BODY_LEASE_END;
-    m.lease_end = &body;
-    l->reported = true;
-    if (d->links.request(d->links.arg, &m, on_reported, r) != ERR_OK) {
-        l->reported = false;
-        mem_free(r);
-    }
-}
-
-/* ---- answers ---- */
-
-static void answer_waiting(struct account *a, enum err e)
-{
-    struct list *link;
-    while ((link = list_take_first(&a->waiting)))
-        account_ticket_answer(LIST_ITEM(link, struct account_wait_ticket, link), e);
-}
-
-/* After a grant: who fits is told to try again. Who does not fit is told there is no more, where
- * the control plane gave less than was asked; else others were quicker, or it came later, and we
- * ask again. */
-static bool answer_by_slice(struct account *a, bool exhausted)
-{
-    struct lease *l = current_of(a);
-    int64_t left = l ? atomic_load(&l->remaining) : 0;
-    money least_refused = INT64_MAX;
-    LIST_EACH(&a->waiting, it)
-    {
-        struct account_wait_ticket *t = LIST_ITEM(it, struct account_wait_ticket, link);
-        bool fits = t->amount <= left;
-        if (!fits && !(exhausted && t->asked))
-            continue;
-        list_remove(&t->link);
-        if (fits)
-            left -= t->amount;
-        else if (t->amount < least_refused)
-            least_refused = t->amount;
-        account_ticket_answer(t, fits ? ERR_OK : ERR_EXHAUSTED);
-    }
-    if (least_refused < INT64_MAX) {
-        atomic_store(&a->refused_amount, least_refused);
-        atomic_store(&a->refused_until_us, clock_mono_us() + REFUSED_US);
-    }
-    return list_empty(&a->waiting);
-}
-
-static uint64_t valid_until(const struct asking *k, const Gatehouse__LeaseGrant *g)
-{
-    uint64_t valid_us = (uint64_t)g->valid_ms * 1000 * (100 - MARGIN_PERCENT) / 100;
-    uint64_t until =
-        k->sent_us + valid_us; /* from when it was asked: never later than they think */
-    int64_t wall = clock_wall_us();
-    if (g->period_end_us > 0 && g->period_end_us < INT64_MAX) {
-        uint64_t now = clock_mono_us();
-        uint64_t end = g->period_end_us > wall ? now + (uint64_t)(g->period_end_us - wall) : now;
-        if (end < until)
-            until = end;
-    }
-    return until;
-}
-
-static void take_grant(struct asking *k, struct account *a, const Gatehouse__LeaseGrant *g)
-{
-    atomic_store(&a->limit, g->limit_nano);
-    atomic_store(&a->spent, g->spent_nano - g->set_aside_nano);
-    atomic_store(&a->set_aside, g->set_aside_nano);
-    atomic_store(&a->period_end_us, g->period_end_us);
-    struct lease *l = current_of(a);
-    if (l && g->lease_id && strcmp(l->id, g->lease_id) != 0) {
-        lease_close(k->desk, l);
-        l = NULL;
-    }
-    if (!l && g->lease_id && g->lease_id[0] && strlen(g->lease_id) < LEASE_ID_MAX) {
-        l = mem_zalloc(sizeof(*l));
-        if (!l)
-            return;
-        snprintf(l->id, sizeof(l->id), "%s", g->lease_id);
-        l->account = account_hold(a);
-        list_push(&k->desk->leases, &l->link);
-        atomic_store(&l->valid_until_us, valid_until(k, g));
-        atomic_store(&l->remaining, g->granted_nano);
-        atomic_store_explicit(&a->current, l, memory_order_release);
-    } else if (l) {
-        atomic_fetch_add(&l->remaining, g->granted_nano);
-        atomic_store(&l->valid_until_us, valid_until(k, g));
-    }
-    if (l)
-        l->granted_us = k->sent_us;
-}
-
-/* false: somebody still waits, and another request is worth sending */
-static bool take_answer(struct asking *k, size_t i, const Gatehouse__LeaseGrant *g)
-{
-    struct account *a = k->accounts[i];
-    take_grant(k, a, g);
-    struct lease *l = current_of(a);
-    /* the lease we meant to prolong is theirs no more: a new one is asked for before we judge */
-    bool lost = k->renewing[i] && !g->unknown && (!g->lease_id || !g->lease_id[0]);
-    if (lost && l)
-        lease_close(k->desk, l);
-    return answer_by_slice(a, !lost && g->granted_nano < k->wants[i]);
-}
-
-static void ask_soon(struct desk *d);
-
-static void on_grants(void *arg, enum err e, const void *reply)
-{
-    struct asking *k = arg;
-    const Gatehouse__Reply *m = reply;
-    bool answered = e == ERR_OK && m && !m->error && m->lease && m->lease->n_grants == k->count;
-    if (!answered && e == ERR_OK)
-        log_warn(NULL, "lease_answer_unreadable", "error=%s", m && m->error ? m->error : "count");
-    bool all_done = true;
-    for (size_t i = 0; i < k->count; i++) {
-        struct account *a = k->accounts[i];
-        a->asking = false;
-        if (answered && !take_answer(k, i, m->lease->grants[i]))
-            all_done = false;
-        account_drop(a);
-    }
-    if (!all_done)
-        ask_soon(k->desk);
-    mem_free(k);
-}
-
-/* ---- asking ---- */
-
-static money waiting_sum(const struct account *a)
-{
-    money sum = 0;
-    LIST_EACH(&a->waiting, it)
-    sum = money_add(sum, LIST_ITEM(it, struct account_wait_ticket, link)->amount);
-    return sum;
-}
-
-static void mark_asked(struct account *a)
-{
-    LIST_EACH(&a->waiting, it)
-    LIST_ITEM(it, struct account_wait_ticket, link)->asked = true;
-}
-
-static bool is_nearly_over(const struct lease *l, uint64_t now_us)
-{
-    uint64_t until = atomic_load(&l->valid_until_us);
-    return now_us >= l->granted_us + (until - l->granted_us) / 2;
-}
-
-/* Does this account need the control plane now, and for how much? */
-static bool is_needy(struct account *a, uint64_t now_us, money *want)
-{
-    struct lease *l = current_of(a);
-    int64_t left = l ? atomic_load(&l->remaining) : 0;
-    money need = waiting_sum(a);
-    money recent = a->used_per_s * SLICE_SECONDS - left;
-    *want = need > recent ? need : recent;
-    if (need > 0)
-        return true;
-    if (!l)
-        return false;
-    bool low = left < a->used_per_s * SLICE_SECONDS / 2;
-    if (!low)
-        *want = 0;
-    return low || is_nearly_over(l, now_us);
-}
-
-struct collect {
-    struct desk *desk;
-    struct asking *asking;
-    uint64_t now_us;
-    Gatehouse__LeaseAsk asks[ASKS_MAX];
-    Gatehouse__LeaseAsk *list[ASKS_MAX];
-};
-
-/* Only where there is something to ask: most ticks are none of the heap's business. */
-static bool begin_asking(struct collect *c)
-{
-    if (c->asking)
-        return true;
-    c->asking = mem_zalloc(sizeof(*c->asking));
-    if (!c->asking)
-        return false;
-    c->asking->desk = c->desk;
-    c->asking->sent_us = c->now_us;
-    return true;
-}
-
-static void collect_one(void *arg, struct account *a)
-{
-    struct collect *c = arg;
-    money want;
-    if (a->asking || (c->asking && c->asking->count == ASKS_MAX))
-        return;
-    if (!is_needy(a, c->now_us, &want) || !begin_asking(c))
-        return;
-    size_t i = c->asking->count++;
-    Gatehouse__LeaseAsk *ask = &c->asks[i];
-    struct lease *l = current_of(a);
-    gatehouse__lease_ask__init(ask);
-    ask->account = (char *)(uintptr_t)a->id.ptr; /* NUL-terminated behind the account */
-    ask->has_want_nano = true;
-    ask->want_nano = want;
-    bool alive = l && c->now_us < atomic_load(&l->valid_until_us);
-    if (l && !alive)
-        lease_close(c->desk, l);
-    ask->renew_lease_id = alive ? l->id : NULL;
-    c->asking->renewing[i] = alive;
-    c->asking->wants[i] = want;
-    mark_asked(a);
-    c->asking->accounts[i] = account_hold(a);
-    c->list[i] = ask;
-    a->asking = true;
-}
-
-static void asking_cancel(struct asking *k)
-{
-    for (size_t i = 0; i < k->count; i++) {
-        k->accounts[i]->asking = false;
-        account_drop(k->accounts[i]);
-    }
-    mem_free(k);
-}
 
 /* Nobody answers. Who has waited long enough hears it; the others may be lucky. */
 static void lose_patience(void *arg, struct account *a)
@@ -337,32 +22,14 @@ static void lose_patience(void *arg, struct account *a)
     }
 }
 
-static void ask(struct desk *d)
-{
-    if (!d->links.is_connected(d->links.arg))
-        return;
-    struct collect c = {.desk = d, .now_us = clock_mono_us()};
-    registry_each(d->registry, collect_one, &c);
-    if (!c.asking)
-        return;
-    Gatehouse__LeaseRequest body = GATEHOUSE__LEASE_REQUEST__INIT;
-    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
-    body.n_asks = c.asking->count;
-    body.asks = c.list;
-    m.body_case = GATEHOUSE__REQUEST__BODY_LEASE;
-    m.lease = &body;
-    if (d->links.request(d->links.arg, &m, on_grants, c.asking) != ERR_OK)
-        asking_cancel(c.asking);
-}
-
 static void on_ask_turn(void *arg)
 {
     struct desk *d = arg;
     d->ask_scheduled = false;
-    ask(d);
+    lease_ask(d);
 }
 
-static void ask_soon(struct desk *d)
+void desk_ask_soon(struct desk *d)
 {
     if (d->ask_scheduled)
         return;
@@ -382,7 +49,7 @@ static void on_posted(void *arg)
     p->ticket->since_us = clock_mono_us();
     list_push(&p->ticket->account->waiting, &p->ticket->link);
     mem_free(p);
-    ask_soon(d);
+    desk_ask_soon(d);
 }
 
 enum err desk_post(struct desk *d, struct account_wait_ticket *t)
@@ -407,34 +74,17 @@ static void measure_use(void *arg UNUSED, struct account *a)
     a->used_per_s = (a->used_per_s + fresh) / 2;
 }
 
-static void look_after(struct desk *d, struct lease *l)
-{
-    int64_t remaining = atomic_load(&l->remaining);
-    int64_t outstanding = atomic_load(&l->outstanding);
-    if (l->closing) {
-        if (l->quiescent && outstanding == 0 && !l->reported && d->links.is_connected(d->links.arg))
-            lease_report(d, l);
-        return;
-    }
-    bool used = outstanding > 0 || remaining != l->seen_remaining;
-    l->seen_remaining = remaining;
-    l->idle_ticks = used ? 0 : l->idle_ticks + 1;
-    bool over = clock_mono_us() >= atomic_load(&l->valid_until_us);
-    if (!l->account->asking && (l->idle_ticks >= IDLE_TICKS || over))
-        lease_close(d, l);
-}
-
 static void on_tick(struct timer *t)
 {
     struct desk *d = CONTAINER_OF(t, struct desk, tick);
-    if (++d->tick_count % TICKS_PER_S == 0)
+    if (++d->tick_count % DESK_TICKS_PER_S == 0)
         registry_each(d->registry, measure_use, NULL);
     LIST_EACH(&d->leases, it)
-    look_after(d, LIST_ITEM(it, struct lease, link));
-    ask(d);
+    lease_look_after(d, LIST_ITEM(it, struct lease, link));
+    lease_ask(d);
     uint64_t now_us = clock_mono_us();
     registry_each(d->registry, lose_patience, &now_us);
-    timer_start(&d->tick, TICK_MS);
+    timer_start(&d->tick, DESK_TICK_MS);
 }
 
 static void forget_refusal(void *arg UNUSED, struct account *a)
@@ -452,7 +102,7 @@ bool desk_end_all(struct desk *d)
     LIST_EACH(&d->leases, it)
     {
         lease_close(d, LIST_ITEM(it, struct lease, link));
-        look_after(d, LIST_ITEM(it, struct lease, link));
+        lease_look_after(d, LIST_ITEM(it, struct lease, link));
     }
     return list_empty(&d->leases);
 }
@@ -476,10 +126,17 @@ enum err desk_new(struct loop *l, struct registry *r, const struct desk_links *l
     d->links = *links;
     list_init(&d->leases);
     timer_init(&d->tick, l, on_tick);
-    timer_start(&d->tick, TICK_MS);
+    timer_start(&d->tick, DESK_TICK_MS);
     registry_set_desk(r, d);
     *ret = d;
     return ERR_OK;
+}
+
+static void answer_waiting(struct account *a, enum err e)
+{
+    struct list *link;
+    while ((link = list_take_first(&a->waiting)))
+        account_ticket_answer(LIST_ITEM(link, struct account_wait_ticket, link), e);
 }
 
 static void end_waiting(void *arg UNUSED, struct account *a)
