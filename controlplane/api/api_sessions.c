@@ -48,8 +48,10 @@ static enum err find_one(struct call *c, struct tx *tx, json_t **ret)
     enum err e = store_sessions_find(tx, c->params[0], &found);
     if (e != ERR_OK)
         return e;
-    if (json_array_size(found) == 0)
-        return ERR_NOT_FOUND;
+    if (json_array_size(found) == 0) {
+        e = call_problem(c, 404, "not_found", "no such session");
+        return e == ERR_OK ? ERR_CANCELLED : e;
+    }
     if (json_array_size(found) > 1) {
         e = answer_candidates(c, found);
         return e == ERR_OK ? ERR_CANCELLED : e;

@@ -24,13 +24,14 @@ enum err api_spend_get(struct call *c)
     int64_t now = clock_wall_us(), from = 0, to = 0;
     struct slice group = call_query(c, "group_by");
     json_t *items = NULL;
-    if (trace_query_time(c, "from", period_start(PERIOD_MONTH, now), &from) != ERR_OK ||
-        trace_query_time(c, "to", now, &to) != ERR_OK)
+    if (trace_query_stretch(c, "from", "to", &from, &to) != ERR_OK)
         return ERR_OK;
+    if (to == 0)
+        to = now;
+    if (from == 0)
+        from = period_start(PERIOD_MONTH, to);
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
         e = store_spend(&tx, group.ptr ? group : SLICE("team"), from, to, &items);
-    if (e == ERR_INVALID)
-        return call_problem(c, 400, "bad_parameter", "?group_by= must be " SPEND_GROUPS);
     return e == ERR_OK ? answer(c, from, to, items) : e;
 }

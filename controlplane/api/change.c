@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "common/base/clock.h"
 #include "common/base/secret.h"
 #include "controlplane/api/etag.h"
 #include "controlplane/api/object_view.h"
@@ -28,7 +29,8 @@ void change_init(struct change *x, struct call *c)
 {
     *x = (struct change){.c = c, .n = c->noun};
     x->lookup = (struct lookup){.find = find_reference, .arg = x};
-    x->reading = (struct reading){.lookup = &x->lookup, .is_owner = c->actor.role == ROLE_OWNER};
+    x->reading = (struct reading){
+        .lookup = &x->lookup, .is_owner = c->actor.role == ROLE_OWNER, .now_us = clock_wall_us()};
 }
 
 void change_fini(struct change *x)

@@ -47,17 +47,20 @@ static void answer_failure(struct call *c, enum err e)
 
 /* ---- head ---- */
 
-static bool is_known(const struct route *r, struct slice name)
+/* *ret_words: what it may say, where that is limited */
+static bool is_known(const struct route *r, struct slice name, struct slice *ret_words)
 {
     bool list = (r->flags & ROUTE_LIST) != 0, write = (r->flags & ROUTE_WRITE) != 0;
     struct slice rest = slice_str(r->query), one;
+    *ret_words = SLICE("");
     if (list && (slice_eq(name, SLICE("limit")) || slice_eq(name, SLICE("cursor"))))
         return true;
     if (write && slice_eq(name, SLICE("wait")))
         return true;
-    while (r->query != NULL && slice_split(&rest, ',', &one))
+    while (r->query != NULL && route_query_next(&rest, &one, ret_words))
         if (slice_eq(name, one))
             return true;
+    *ret_words = SLICE("");
     if (!list || r->noun == NULL)
         return false;
     if (slice_eq(name, SLICE("name")))
@@ -69,23 +72,45 @@ static bool is_known(const struct route *r, struct slice name)
     return false;
 }
 
+static bool is_one_of(struct slice words, struct slice value)
+{
+    struct slice one;
+    while (slice_split(&words, '|', &one))
+        if (slice_eq(one, value))
+            return true;
+    return false;
+}
+
 static enum err bad_query(struct call *c, const char *why)
 {
     enum err e = call_problem(c, 400, "bad_parameter", "%s", why);
     return e == ERR_OK ? ERR_DENIED : e;
 }
 
+static enum err bad_word(struct call *c, struct slice name, struct slice words)
+{
+    char why[200];
+    struct slice one;
+    int n = snprintf(why, sizeof(why), "?%.*s= must be one of", SLICE_ARG(name));
+    for (const char *gap = ": "; slice_split(&words, '|', &one); gap = ", ")
+        n += snprintf(why + n, sizeof(why) - (size_t)n, "%s%.*s", gap, SLICE_ARG(one));
+    return bad_query(c, why);
+}
+
 static enum err read_pair(struct call *c, struct slice part)
 {
     struct call_pair pair = {0};
+    struct slice words;
     ptrdiff_t at = slice_find(part, '=');
     struct slice name = at < 0 ? part : slice_first(part, (size_t)at);
     struct slice value = at < 0 ? SLICE("") : slice_from(part, (size_t)at + 1);
     if (percent_decode(name, true, &c->text, &pair.name) != ERR_OK ||
         percent_decode(value, true, &c->text, &pair.value) != ERR_OK)
         return bad_query(c, "the query is not properly encoded");
-    if (!is_known(c->route, pair.name))
+    if (!is_known(c->route, pair.name, &words))
         return bad_query(c, "the query has a parameter that this path does not know");
+    if (words.len > 0 && !is_one_of(words, pair.value))
+        return bad_word(c, pair.name, words);
     for (size_t i = 0; i < c->query_count; i++)
         if (slice_eq(c->query[i].name, pair.name))
             return bad_query(c, "the query has a parameter twice");
@@ -237,8 +262,8 @@ static void note_write(struct call *c)
 {
     const struct log_ctx who = {.component = "api", .request_id = slice_str(c->request_id)};
     call_header(c, "x-gatehouse-version", "%llu", (unsigned long long)c->version);
-    log_info(&who, "policy_written", "method=%.*s path=%s version=%llu by=%s", SLICE_ARG(c->method),
-             c->route->path, (unsigned long long)c->version, c->actor.id);
+    log_info(&who, "policy_written", "method=%.*s path=%.*s version=%llu by=%s",
+             SLICE_ARG(c->method), SLICE_ARG(c->path), (unsigned long long)c->version, c->actor.id);
 }
 
 void dispatch_body(struct call *c, struct slice body)

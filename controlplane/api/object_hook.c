@@ -8,8 +8,10 @@
 #include "controlplane/domain/nouns.h"
 
 static const struct object_hook hooks[] = {
-    {.noun = &noun_key, .before_insert = api_keys_make},
-    {.noun = &noun_dataplane, .after_insert = api_dataplanes_token},
+    {.noun = &noun_key, .before_insert = api_keys_make, .once = {"key"}},
+    {.noun = &noun_dataplane,
+     .after_insert = api_dataplanes_token,
+     .once = {"enrolment_token", "enrolment_expires_at"}},
 };
 
 const struct object_hook *object_hook_find(const struct noun *n)

@@ -12,6 +12,7 @@ struct object_hook {
     const struct noun *noun;
     enum err (*before_insert)(struct change *x);
     enum err (*after_insert)(struct change *x);
+    const char *once[3]; /* members of x->extra, for OpenAPI */
 };
 
 const struct object_hook *object_hook_find(const struct noun *n); /* NULL: nothing special */

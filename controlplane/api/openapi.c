@@ -6,9 +6,9 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "controlplane/api/answer_shape.h"
 #include "controlplane/api/routes.h"
 #include "controlplane/domain/noun.h"
-#include "controlplane/store/store_trace.h"
 
 static json_t *ref_to(const char *schema)
 {
@@ -26,33 +26,15 @@ static json_t *parameter(const char *in, const char *name, int name_len, const c
                      strcmp(in, "path") == 0, "schema", "type", type);
 }
 
-/* Parameters that take one of a few words. */
-static const struct {
-    const char *path, *name, *words;
-} choices[] = {
-    {"/admin/v1/spend", "group_by", SPEND_WORDS},
-};
-
-static void add_words(const struct route *r, json_t *parameter)
-{
-    const char *name = json_string_value(json_object_get(parameter, "name"));
-    json_t *schema = json_object_get(parameter, "schema");
-    for (size_t i = 0; i < ARRAY_LEN(choices); i++) {
-        struct slice rest = slice_str(choices[i].words), one;
-        if (strcmp(r->path, choices[i].path) != 0 || strcmp(name, choices[i].name) != 0)
-            continue;
-        json_t *words = json_array();
-        while (slice_split(&rest, ',', &one))
-            json_array_append_new(words, json_from(one));
-        json_object_set_new(schema, "enum", words);
-    }
-}
-
 static void add_names(json_t *list, const char *names)
 {
-    struct slice rest = slice_str(names), one;
-    while (names != NULL && slice_split(&rest, ',', &one))
-        json_array_append_new(list, parameter("query", one.ptr, (int)one.len, "string"));
+    struct slice rest = slice_str(names), name, words;
+    while (names != NULL && route_query_next(&rest, &name, &words)) {
+        json_t *one = parameter("query", name.ptr, (int)name.len, "string");
+        if (words.len > 0)
+            json_object_set_new(json_object_get(one, "schema"), "enum", answer_shape_words(words));
+        json_array_append_new(list, one);
+    }
 }
 
 static void add_filters(json_t *list, const struct noun *n)
@@ -82,8 +64,6 @@ static json_t *parameters_of(const struct route *r)
             json_array_append_new(list, parameter("header", "If-Match", 8, "string"));
     }
     add_names(list, r->query);
-    for (size_t i = 0; i < json_array_size(list); i++)
-        add_words(r, json_array_get(list, i));
     return list;
 }
 
@@ -194,27 +174,25 @@ static json_t *paths_of_table(void)
     return paths;
 }
 
-static json_t *schemas_of_nouns(void)
+static json_t *schemas(void)
 {
     size_t count = 0;
     const struct noun *const *nouns = noun_all(&count);
-    json_t *schemas = json_object();
+    json_t *all = json_object();
     for (size_t i = 0; i < count; i++)
-        json_object_set_new(schemas, nouns[i]->name, openapi_fields(nouns[i]));
-    json_object_set_new(schemas, "problem",
-                        json_pack("{s:s,s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s}}}",
-                                  "type", "object", "properties", "type", "type", "string", "title",
-                                  "type", "string", "status", "type", "integer", "code", "type",
-                                  "string", "detail", "type", "string", "errors", "type", "array"));
-    return schemas;
+        json_object_set_new(all, nouns[i]->name, openapi_fields(nouns[i]));
+    const struct answer_shape *shapes = answer_shapes(&count);
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(all, shapes[i].name, answer_shape_schema(&shapes[i]));
+    return all;
 }
 
 json_t *openapi_document(void)
 {
     return json_pack("{s:s,s:{s:s,s:s},s:o,s:{s:o,s:{s:{s:s,s:s}}}}", "openapi", "3.1.0", "info",
                      "title", "Gatehouse administration", "version", "1", "paths", paths_of_table(),
-                     "components", "schemas", schemas_of_nouns(), "securitySchemes", "token",
-                     "type", "http", "scheme", "bearer");
+                     "components", "schemas", schemas(), "securitySchemes", "token", "type", "http",
+                     "scheme", "bearer");
 }
 
 enum err openapi_get(struct call *c)

@@ -1,6 +1,7 @@
 /*
  * openapi_schema — field rows as JSON Schema.
  */
+#include "controlplane/api/object_hook.h"
 #include "controlplane/api/openapi.h"
 #include "controlplane/domain/noun.h"
 
@@ -142,10 +143,21 @@ static void add_common(const struct noun *n, json_t *schema)
     }
 }
 
+/* What only the answer to its making shows. */
+static void add_once(const struct noun *n, json_t *properties)
+{
+    const struct object_hook *hook = object_hook_find(n);
+    for (size_t i = 0; hook != NULL && i < ARRAY_LEN(hook->once) && hook->once[i] != NULL; i++)
+        json_object_set_new(properties, hook->once[i],
+                            json_pack("{s:s,s:b,s:s}", "type", "string", "readOnly", 1,
+                                      "description", "shown once, when it is made"));
+}
+
 json_t *openapi_fields(const struct noun *n)
 {
     json_t *schema = object_schema(n->fields);
     add_common(n, schema);
+    add_once(n, json_object_get(schema, "properties"));
     if ((n->flags & (NOUN_UNNAMED | NOUN_NAME_REPEATS)) == 0) {
         json_t *required = json_object_get(schema, "required");
         if (required == NULL) {

@@ -19,14 +19,17 @@
 #include "controlplane/api/openapi.h"
 #include "controlplane/api/percent.h"
 #include "controlplane/domain/nouns.h"
+#include "controlplane/store/store_trace.h"
 
 #define ROUTES_MAX 160
 #define PATH_MAX_LEN 64
 
 /* What is not one of the six verbs of a noun. */
 static const struct route own[] = {
-    {"GET", "/healthz", 0, api_health_live, "the process is alive", NULL, ROUTE_PUBLIC, NULL, NULL},
-    {"GET", "/readyz", 0, api_health_ready, "it may be sent work", NULL, ROUTE_PUBLIC, NULL, NULL},
+    {"GET", "/healthz", 0, api_health_live, "the process is alive", "health", ROUTE_PUBLIC, NULL,
+     NULL},
+    {"GET", "/readyz", 0, api_health_ready, "it may be sent work", "health", ROUTE_PUBLIC, NULL,
+     NULL},
     {"GET", "/metrics", 0, api_health_metrics, "numbers in Prometheus' text format", NULL,
      ROUTE_PUBLIC | ROUTE_TEXT, NULL, NULL},
     {"GET", "/admin/v1/openapi.json", 0, openapi_get, "this document", NULL, ROUTE_PUBLIC, NULL,
@@ -45,29 +48,30 @@ static const struct route own[] = {
     {"POST", "/admin/v1/dataplanes/{id}/write-off", ROLE_OWNER | ROLE_BILLING,
      api_budgets_write_off,
      "what a plane that will not come back may have spent becomes spent; a deleted one by its id",
-     NULL, ROUTE_ANY_BODY, NULL, NULL},
-    {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token", NULL,
-     ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL},
-    {"GET", "/admin/v1/sessions", ROLES_READ, api_sessions_list, "sessions, newest first", NULL,
-     ROUTE_LIST, "agent,since,until", NULL},
+     "write-off", ROUTE_ANY_BODY, NULL, NULL},
+    {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token",
+     "enrolment", ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL},
+    {"GET", "/admin/v1/sessions", ROLES_READ, api_sessions_list, "sessions, newest first",
+     "session", ROUTE_LIST, "agent,since,until", NULL},
     {"GET", "/admin/v1/sessions/{id}", ROLES_READ, api_sessions_get,
-     "one session, by its id or by an external id that only one has", NULL, 0, NULL, NULL},
+     "one session, by its id or by an external id that only one has", "session", 0, NULL, NULL},
     {"GET", "/admin/v1/sessions/{id}/spans", ROLES_READ, api_sessions_spans,
-     "what happened in it, oldest first", NULL, ROUTE_LIST, "since,until", NULL},
+     "what happened in it, oldest first", "span", ROUTE_LIST, "since,until", NULL},
     {"GET", "/admin/v1/spans", ROLES_READ, api_spans_list, "spans of all sessions, newest first",
-     NULL, ROUTE_LIST, "session,agent,gate,status,since,until", NULL},
+     "span", ROUTE_LIST, "session,agent,gate=" SPAN_GATES ",status=" SPAN_STATUSES ",since,until",
+     NULL},
     {"GET", "/admin/v1/spend", ROLES_READ, api_spend_get,
-     "what calls cost, by team, key, agent, model, provider, tool or session", NULL, 0,
-     "group_by,from,to", NULL},
+     "what calls cost, by team, key, agent, model, provider, tool or session", "spend", 0,
+     "group_by=" SPEND_GROUPS ",from,to", NULL},
     {"GET", "/admin/v1/budgets", ROLES_READ, api_budgets_list,
      "budgets that were used, by period, newest first: spent, leased to data planes, in suspense",
-     NULL, ROUTE_LIST, "key,team", NULL},
+     "budget", ROUTE_LIST, "key,team", NULL},
     {"GET", "/admin/v1/rollout", ROLES_READ, api_rollout_get,
-     "the newest policy version, and which each data plane applies", NULL, 0, NULL, NULL},
+     "the newest policy version, and which each data plane applies", "rollout", 0, NULL, NULL},
     {"GET", "/admin/v1/audit", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_list,
-     "who did what, oldest first", NULL, ROUTE_LIST, "object", NULL},
+     "who did what, oldest first", "audit-record", ROUTE_LIST, "object", NULL},
     {"GET", "/admin/v1/audit/verify", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_verify,
-     "does the chain of records hold", NULL, 0, NULL, NULL},
+     "does the chain of records hold", "audit-verdict", 0, NULL, NULL},
 };
 
 static struct route table[ROUTES_MAX];
@@ -127,6 +131,17 @@ const struct route *routes_all(size_t *ret_count)
 {
     *ret_count = table_count;
     return table;
+}
+
+bool route_query_next(struct slice *rest, struct slice *ret_name, struct slice *ret_words)
+{
+    struct slice one;
+    if (!slice_split(rest, ',', &one))
+        return false;
+    ptrdiff_t at = slice_find(one, '=');
+    *ret_name = at < 0 ? one : slice_first(one, (size_t)at);
+    *ret_words = at < 0 ? SLICE("") : slice_from(one, (size_t)at + 1);
+    return true;
 }
 
 /* Does the path fit the row's? Then *params (room for CALL_PARAMS_MAX) holds what stood for

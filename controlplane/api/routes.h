@@ -29,9 +29,13 @@ struct route {
     const char *help;   /* one line, into OpenAPI */
     const char *schema; /* of the answer, by name in OpenAPI's components; NULL: object */
     unsigned flags;
-    const char *query; /* names beside limit, cursor and wait, comma-separated; NULL: none */
+    const char *query; /* names beside limit, cursor and wait, comma-separated, each with the
+                        * words it takes ("gate=ai|tool"), or with none: any; NULL: none */
     const struct noun *noun;
 };
+
+/* The next name of a route's query; *ret_words is empty where any value fits. */
+bool route_query_next(struct slice *rest, struct slice *ret_name, struct slice *ret_words);
 
 void routes_init(void); /* once, before threads */
 const struct route *routes_all(size_t *ret_count);

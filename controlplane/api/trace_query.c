@@ -6,15 +6,31 @@
 #include "common/base/clock.h"
 #include "controlplane/api/cursor.h"
 
-enum err trace_query_time(struct call *c, const char *name, int64_t otherwise, int64_t *ret)
+static enum err read_time(struct call *c, const char *name, int64_t *ret)
 {
     struct slice text = call_query(c, name);
-    int64_t us = otherwise;
-    if (text.ptr && clock_parse(text, &us) != ERR_OK) {
+    if (text.ptr && clock_parse(text, ret) != ERR_OK) {
         (void)call_problem(c, 400, "bad_parameter", "?%s= must be an RFC 3339 time", name);
         return ERR_INVALID;
     }
-    *ret = us;
+    return ERR_OK;
+}
+
+enum err trace_query_stretch(struct call *c, const char *from, const char *to, int64_t *ret_from,
+                             int64_t *ret_to)
+{
+    int64_t first = 0, last = 0;
+    enum err e = read_time(c, from, &first);
+    if (e == ERR_OK)
+        e = read_time(c, to, &last);
+    if (e == ERR_OK && first != 0 && last != 0 && first > last) {
+        (void)call_problem(c, 400, "bad_parameter", "?%s= is after ?%s=", from, to);
+        e = ERR_INVALID;
+    }
+    if (e != ERR_OK)
+        return e;
+    *ret_from = first;
+    *ret_to = last;
     return ERR_OK;
 }
 
@@ -25,9 +41,7 @@ enum err trace_query_page(struct call *c, struct trace_page *ret, char tag[stati
     struct slice cursor = call_query(c, "cursor");
     enum err e = call_query_number(c, "limit", 1, CURSOR_LIMIT_MOST, CURSOR_LIMIT_USUAL, &limit);
     if (e == ERR_OK)
-        e = trace_query_time(c, "since", 0, &page.since);
-    if (e == ERR_OK)
-        e = trace_query_time(c, "until", 0, &page.until);
+        e = trace_query_stretch(c, "since", "until", &page.since, &page.until);
     if (e != ERR_OK)
         return e;
     page.limit = (size_t)limit;

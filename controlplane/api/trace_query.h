@@ -10,8 +10,8 @@
 
 /* tag keeps the cursor's id for as long as the page is used */
 MUST_USE enum err trace_query_page(struct call *c, struct trace_page *ret, char tag[static ID_MAX]);
-/* ?name= as a time; `otherwise` where absent */
-MUST_USE enum err trace_query_time(struct call *c, const char *name, int64_t otherwise,
-                                   int64_t *ret);
+/* ?from=&to= under their names; 0 where absent, else the first is not after the second */
+MUST_USE enum err trace_query_stretch(struct call *c, const char *from, const char *to,
+                                      int64_t *ret_from, int64_t *ret_to);
 /* {"items":…,"next":…}; consumes items */
 MUST_USE enum err trace_query_answer(struct call *c, json_t **items, const struct trace_next *next);

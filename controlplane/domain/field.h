@@ -81,6 +81,7 @@ struct reading {
     const struct lookup *lookup;
     bool creating;
     bool is_owner;
+    int64_t now_us;   /* wall */
     json_t *problems; /* array of {"pointer","detail"}; made when first needed */
     enum err failed;  /* the lookup itself failed: the document was not judged */
 };

@@ -8,7 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/base/money.h"
-#include "common/net/address.h"
+#include "common/net/egress.h"
 #include "controlplane/domain/noun.h"
 
 static struct slice text_of(const json_t *v)
@@ -123,6 +123,11 @@ static json_t *read_url(struct reading *r, const struct field *f, const json_t *
     if (!json_is_string(v) || json_string_length(v) > FIELD_TEXT_MOST ||
         url_parse(text_of(v), &u) != ERR_OK || u.query.len > 0)
         return wrong_type(r, f, at);
+    union sockaddr_any literal;
+    if (address_literal(u.host, u.port, &literal) && egress_is_metadata(&literal)) {
+        reading_problem(r, at, "is a cloud's metadata address: no data plane ever connects to it");
+        return NULL;
+    }
     return keep(v);
 }
 

@@ -3,6 +3,7 @@
  *
  * The key itself is made by api/api_keys and shown once; here lies its digest only.
  */
+#include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/id.h"
 #include "controlplane/domain/nouns.h"
@@ -41,7 +42,9 @@ static const struct field fields[] = {
      .help = "which it may assume; absent: the agent's"},
     {.name = "budget", .type = FIELD_OBJECT, .fields = noun_budget_fields, .help = "absent: none"},
     {.name = "limits", .type = FIELD_OBJECT, .fields = noun_limits_fields, .help = "absent: none"},
-    {.name = "expires_at", .type = FIELD_TIME, .help = "absent: never"},
+    {.name = "expires_at",
+     .type = FIELD_TIME,
+     .help = "absent: never; to be in the future at creation, the past ends a key"},
     {.name = "digest",
      .type = FIELD_TEXT,
      .flags = FIELD_ON_CREATE | FIELD_HIDDEN,
@@ -91,9 +94,19 @@ static void check_owner(struct reading *r, json_t *doc)
         reading_problem(r, "/team", "is not the agent's team: leave one of them out");
 }
 
+/* A key that never opens anything is a slip of the pen. One that exists may be given a time in the
+ * past: it expires at once. */
+static void check_expiry(struct reading *r, const json_t *old, const json_t *doc)
+{
+    int64_t at = 0;
+    if (old == NULL && clock_parse(json_text(doc, "expires_at"), &at) == ERR_OK && at <= r->now_us)
+        reading_problem(r, "/expires_at", "has passed already");
+}
+
 static void check(struct reading *r, const json_t *old, json_t *doc)
 {
     check_owner(r, doc);
+    check_expiry(r, old, doc);
     if (old != NULL || json_array_size(r->problems) > 0)
         return;
     const char *kind = json_string_value(json_object_get(doc, "digest_kind"));

@@ -35,6 +35,9 @@ MUST_USE enum err store_sessions_page(struct tx *tx, const struct trace_page *pa
 /* By id, else by what clients called it. *ret: new array of all that fit, at most 20. */
 MUST_USE enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t **ret);
 
+#define SPAN_GATES "ai|tool|api"
+#define SPAN_STATUSES "ok|refused|error|cancelled"
+
 struct span_filter {
     struct slice session; /* SLICE_NONE: any, as the others */
     struct slice agent;   /* name or id */
@@ -45,8 +48,7 @@ MUST_USE enum err store_spans_page(struct tx *tx, const struct trace_page *page,
                                    const struct span_filter *filter, json_t **ret,
                                    struct trace_next *next);
 
-#define SPEND_WORDS "team,key,agent,model,provider,tool,session"
-#define SPEND_GROUPS "team, key, agent, model, provider, tool or session"
+#define SPEND_GROUPS "team|key|agent|model|provider|tool|session"
 /* Calls that began within [from, to), dearest first. ERR_INVALID: no such group. */
 MUST_USE enum err store_spend(struct tx *tx, struct slice group, int64_t from, int64_t to,
                               json_t **ret);

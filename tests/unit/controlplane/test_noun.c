@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/base/json.h"
 #include "controlplane/domain/nouns.h"
@@ -29,6 +30,7 @@ static const struct {
     {"pool", "default", "pool_d", "{}"},
 };
 
+static int64_t now;   /* wall */
 static enum err lost; /* what every lookup says, when not ERR_OK */
 
 static enum err find_in_world(void *arg, const struct noun *n, struct slice name_or_id,
@@ -64,7 +66,8 @@ static json_t *read_as(struct reading *r, const struct noun *n, const char *text
                        struct noun_secrets *secrets)
 {
     JSON_AUTO json_t *body = parsed(text);
-    *r = (struct reading){.lookup = &lookup, .creating = old == NULL, .is_owner = true};
+    *r = (struct reading){
+        .lookup = &lookup, .creating = old == NULL, .is_owner = true, .now_us = now};
     json_t *doc = field_read(r, n->fields, body, old, "");
     assert_non_null(doc);
     if (n->check != NULL)
@@ -131,6 +134,50 @@ static void a_keys_owner_is_its_agent_or_a_team_and_they_must_agree(void **state
     assert_reads(&noun_key, "{\"agent\":\"bot\",\"team\":\"research\"}",
                  "{\"agent\":\"agent_b\",\"team\":\"team_r\",\"revoked\":false,\"blocked\":false}");
     assert_wrong(&noun_key, "{\"agent\":\"bot\",\"team\":\"default\"}", "/team");
+}
+
+static void a_key_is_not_made_expired_but_may_be_ended_by_its_time(void **state)
+{
+    static const char past[] = "{\"expires_at\":\"2026-01-01T00:00:00Z\"}";
+    (void)state;
+    assert_int_equal(clock_parse(SLICE("2026-01-01T00:00:00Z"), &now), ERR_OK);
+    assert_wrong(&noun_key, past, "/expires_at");
+    now--;
+    assert_reads(&noun_key, past,
+                 "{\"team\":\"team_d\",\"expires_at\":\"2026-01-01T00:00:00.000000Z\","
+                 "\"revoked\":false,\"blocked\":false}");
+    now += 2;
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    JSON_AUTO json_t *old = parsed("{\"team\":\"team_d\",\"revoked\":false,\"blocked\":false}");
+    JSON_AUTO json_t *doc = read_as(&r, &noun_key, past, old, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_true(slice_starts(json_text(doc, "expires_at"), SLICE("2026-01-01")));
+    reading_fini(&r);
+    now = 0;
+}
+
+static void no_url_leads_to_a_clouds_metadata(void **state)
+{
+    static const char *const hosts[] = {"169.254.169.254", "[fd00:ec2::254]", "100.100.100.200",
+                                        "[::ffff:169.254.169.254]"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "{\"dialect\":\"openai\",\"base_url\":\"http://%s/v1\","
+                 "\"allow_cidrs\":[\"0.0.0.0/0\",\"::/0\"]}",
+                 hosts[i]);
+        assert_wrong(&noun_provider, text, "/base_url");
+        snprintf(text, sizeof(text),
+                 "{\"transport\":\"streamable-http\",\"url\":\"http://%s/mcp\"}", hosts[i]);
+        assert_wrong(&noun_mcp_server, text, "/url");
+        snprintf(
+            text, sizeof(text),
+            "{\"base_url\":\"http://%s\",\"routes\":[{\"methods\":[\"GET\"],\"path\":\"/**\"}]}",
+            hosts[i]);
+        assert_wrong(&noun_api_service, text, "/base_url");
+    }
 }
 
 static void a_name_that_several_have_is_refused_as_a_reference(void **state)
@@ -439,6 +486,8 @@ int main(void)
         cmocka_unit_test(a_document_becomes_its_normal_form),
         cmocka_unit_test(an_exponent_is_read_only_where_a_number_was),
         cmocka_unit_test(a_keys_owner_is_its_agent_or_a_team_and_they_must_agree),
+        cmocka_unit_test(a_key_is_not_made_expired_but_may_be_ended_by_its_time),
+        cmocka_unit_test(no_url_leads_to_a_clouds_metadata),
         cmocka_unit_test(a_name_that_several_have_is_refused_as_a_reference),
         cmocka_unit_test(a_store_that_is_away_is_no_problem_of_the_document),
         cmocka_unit_test(problems_are_gathered_up_to_a_ceiling),
