@@ -114,48 +114,75 @@ static void look_for_hangup(struct stream *s)
         stream_fail(s, ERR_CLOSED);
 }
 
-/* Pausing costs nothing until bytes come: then the empty buffer makes libuv call on_read with
- * ENOBUFS before it reads. */
 static bool is_held(const struct stream *s)
 {
     return s->paused && s->state == STREAM_OPEN;
 }
 
-static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
+static void stop_reading(struct stream *s)
 {
-    struct stream *s = h->data;
-    (void)hint;
-    *ret = is_held(s) ? uv_buf_init(NULL, 0) : uv_buf_init(s->loop->scratch->read, LOOP_READ_MAX);
+    uv_read_stop((uv_stream_t *)&s->tcp);
+    s->reading = false;
 }
 
-static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *from)
+/* A full buffer's worth is rarely all; but other streams wait for their turn. */
+#define READS_PER_TURN 8
+
+static void take_bytes(struct stream *s)
 {
-    struct stream *s = h->data;
-    if (n > 0) {
-        struct slice data = slice_of(from->base, (size_t)n);
+    char *to = s->loop->scratch->read;
+    uv_os_fd_t fd;
+    MUST(uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0);
+    for (int i = 0; i < READS_PER_TURN && s->reading && !is_held(s); i++) {
+        ssize_t n = recv(fd, to, LOOP_READ_MAX, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return; /* libuv tells again when there is something */
+        if (n <= 0) {
+            stop_reading(s);
+            if (n == 0 && !s->tls)
+                stream_ended(s);
+            else /* TLS: without close_notify somebody may have cut the answer short */
+                stream_fail(s, s->state == STREAM_SHAKING ? ERR_TLS : ERR_CLOSED);
+            return;
+        }
+        struct slice data = slice_of(to, (size_t)n);
         if (s->tls)
             stream_tls_input(s, data);
         else
             s->events->on_data(s->arg, data);
+        if (data.len < LOOP_READ_MAX)
+            return;
+    }
+}
+
+/* libuv only tells that there is something: it is given no memory, and says ENOBUFS before it would
+ * read. Its own read(2) goes the long way round by the file system, as its writev does; and pausing
+ * costs nothing until bytes come. */
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
+{
+    (void)h;
+    (void)hint;
+    *ret = uv_buf_init(NULL, 0);
+}
+
+static void on_readable(uv_stream_t *h, ssize_t n, const uv_buf_t *none)
+{
+    struct stream *s = h->data;
+    (void)none;
+    MUST(n == UV_ENOBUFS);
+    if (!is_held(s)) {
+        take_bytes(s);
         return;
     }
-    if (n == 0)
-        return;
-    uv_read_stop(h);
-    s->reading = false;
-    if (n == UV_ENOBUFS)
-        look_for_hangup(s);
-    else if (n == UV_EOF && !s->tls)
-        stream_ended(s);
-    else /* TLS: without close_notify somebody may have cut the answer short */
-        stream_fail(s, s->state == STREAM_SHAKING ? ERR_TLS : ERR_CLOSED);
+    stop_reading(s);
+    look_for_hangup(s);
 }
 
 void stream_read_on(struct stream *s)
 {
     if (s->state == STREAM_DEAD || s->eof || s->reading || is_held(s))
         return;
-    s->reading = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read) == 0;
+    s->reading = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_readable) == 0;
     if (!s->reading)
         stream_fail_soon(s, ERR_IO);
 }
@@ -166,8 +193,7 @@ void stream_ended(struct stream *s)
         return;
     s->eof = true;
     if (s->reading)
-        uv_read_stop((uv_stream_t *)&s->tcp);
-    s->reading = false;
+        stop_reading(s);
     if (!s->broken && s->fin_sent)
         stream_fail(s, ERR_OK);
     else if (!s->broken && s->events->on_eof)

@@ -128,6 +128,21 @@ static ssize_t try_send(struct stream *s, struct msghdr *m)
     }
 }
 
+/* A head and a small body: for the kernel a list costs more than copying so much costs us. */
+#define JOINED_MAX 4096
+_Static_assert(JOINED_MAX <= LOOP_RECORD_MAX, "they are joined where TLS gathers its records");
+
+static struct iovec join(struct stream *s, const struct slice *parts, size_t n, size_t total)
+{
+    char *start = s->loop->scratch->gather, *to = start;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len)
+            memcpy(to, parts[i].ptr, parts[i].len);
+        to += parts[i].len;
+    }
+    return (struct iovec){.iov_base = start, .iov_len = total};
+}
+
 static ssize_t try_parts(struct stream *s, const struct slice *parts, size_t n, size_t *total)
 {
     struct iovec list[PARTS_PER_CALL];
@@ -136,6 +151,10 @@ static ssize_t try_parts(struct stream *s, const struct slice *parts, size_t n, 
     for (size_t i = 0; i < n; i++) {
         list[i] = (struct iovec){.iov_base = (char *)parts[i].ptr, .iov_len = parts[i].len};
         *total += parts[i].len;
+    }
+    if (n > 1 && *total <= JOINED_MAX) {
+        list[0] = join(s, parts, n, *total);
+        m.msg_iovlen = 1;
     }
     return *total ? try_send(s, &m) : 0;
 }
