@@ -15,6 +15,7 @@
 #include "common/policy/plane.h"
 #include "dataplane/enrol.h"
 #include "dataplane/front/health.h"
+#include "dataplane/pressure.h"
 #include "dataplane/worker.h"
 
 #define DRAIN_LOOK_MS 20
@@ -27,6 +28,7 @@ struct process {
     struct enrolment *enrolment;
     struct plane *plane;
     struct tls_context *tls;
+    struct pressure pressure;
     const struct snapshot *policy; /* the newest; workers that start later begin with it */
     struct worker **workers;
     size_t worker_count;
@@ -93,12 +95,15 @@ static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 
 /* ---- what health asks for ---- */
 
-static void look(void *arg, struct plane_status *status, bool *draining)
+static void look(void *arg, struct health_look *ret)
 {
     struct process *p = arg;
     if (p->plane)
-        plane_status(p->plane, status);
-    *draining = p->draining || p->worker_count == 0;
+        plane_status(p->plane, &ret->plane);
+    ret->draining = p->draining || p->worker_count == 0;
+    ret->memory_used = p->pressure.used;
+    ret->memory_limit = p->pressure.limit;
+    ret->shedding = p->pressure.is_high;
 }
 
 static size_t sets(void *arg, struct metric_set **out, size_t max)
@@ -121,7 +126,9 @@ static enum err start_workers(struct process *p)
         const struct worker_config c = {.index = i,
                                         .listen = p->settings.listen_at,
                                         .tls = p->tls,
-                                        .journal = plane_journal(p->plane, i)};
+                                        .journal = plane_journal(p->plane, i),
+                                        .shedding = &p->pressure.is_high,
+                                        .allowed_hosts = &p->settings.allowed_hosts};
         enum err e = worker_start(&c, &p->workers[i]);
         if (e)
             return e;
@@ -158,8 +165,8 @@ static void begin_serving(struct process *p)
         stop(p, 1);
         return;
     }
-    log_info(NULL, "serving", "listen=%s workers=%zu tls=%s", p->settings.listen, p->worker_count,
-             p->tls ? "yes" : "no");
+    log_info(NULL, "serving", "listen=%s workers=%zu tls=%s memory_limit=%llu", p->settings.listen,
+             p->worker_count, p->tls ? "yes" : "no", (unsigned long long)p->pressure.limit);
 }
 
 static void on_enrolled(void *arg, enum err e)
@@ -293,6 +300,7 @@ int process_free(struct process **ret)
         return 1;
     int code = p->code;
     timer_cancel(&p->drain);
+    pressure_close(&p->pressure);
     enrolment_cancel(&p->enrolment);
     stop_workers(p);
     if (p->plane)
@@ -313,6 +321,7 @@ enum err process_start(const struct settings *s, struct loop *l, struct process 
     p->settings = *s;
     p->loop = l;
     timer_init(&p->drain, l, drain_on);
+    pressure_open(&p->pressure, l, s->memory_limit);
     enum err e = open_tls(p);
     if (!e)
         e = open_health(p);

@@ -10,7 +10,7 @@
 
 #define PROGRAM "gatehouse-dataplane"
 #define WORKERS_MAX 256
-#define JOURNAL_MIN (1024 * 1024)
+#define JOURNAL_MIN (64 * 1024) /* a full journal refuses nobody: this keeps a hundred spans */
 #define JOURNAL_MAX (4ull * 1024 * 1024 * 1024)
 
 #define ROW(flag, variable, sort, preset, of, words, field)                                        \
@@ -71,6 +71,16 @@ static const struct option rows[] = {
      .help = "at SIGTERM: unready but still serving, until balancers have seen it",
      .offset = offsetof(struct settings, lame_duck_ms),
      .max = 600000},
+    {.name = "memory-limit",
+     .env = "GATEHOUSE_MEMORY_LIMIT",
+     .type = OPTION_U64,
+     .default_text = "0",
+     .unit = "bytes",
+     .help = "at 85% of it new calls are refused; 0: the control group's, or the machine's",
+     .offset = offsetof(struct settings, memory_limit)},
+    ROW("allowed-hosts", "GATEHOUSE_ALLOWED_HOSTS", OPTION_TEXT, NULL, "",
+        "Host and Origin names /mcp takes beside the loopback's, comma-separated",
+        allowed_hosts_text),
     ROW("tls-cert", "GATEHOUSE_TLS_CERT", OPTION_TEXT, NULL, "file", "PEM chain for clients",
         tls_cert),
     ROW("tls-key", "GATEHOUSE_TLS_KEY", OPTION_TEXT, NULL, "file", "its key", tls_key),
@@ -128,6 +138,9 @@ static enum err check(struct settings *s)
         return complain("--metrics-listen wants a literal address and a port");
     if (log_level_parse(slice_str(s->log_level_text), &s->log_level))
         return complain("--log-level is debug, info, warn or error");
+    if (s->allowed_hosts_text &&
+        host_list_read(slice_str(s->allowed_hosts_text), &s->allowed_hosts))
+        return complain("--allowed-hosts wants names or addresses without ports, at most 64");
     if (!s->tls_cert != !s->tls_key)
         return complain("--tls-cert and --tls-key belong together");
     if (!s->insecure && !s->tls_cert && !is_loopback(&s->listen_at))
@@ -158,5 +171,6 @@ enum err settings_read(int argc, char **argv, struct settings *ret, bool *want_h
     drop_empty(&ret->tls_key);
     drop_empty(&ret->state_key_file);
     drop_empty(&ret->enrolment_token_file);
+    drop_empty(&ret->allowed_hosts_text);
     return check(ret);
 }

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/option.h"
 #include "common/net/address.h"
+#include "common/net/host_list.h"
 
 struct settings {
     const char *listen, *metrics_listen;
@@ -17,12 +18,14 @@ struct settings {
     const char *tls_cert, *tls_key;
     const char *log_level_text;
     enum log_level log_level;
-    uint64_t    workers, journal_bytes, drain_ms, lame_duck_ms;
+    const char *allowed_hosts_text;
+    uint64_t    workers, journal_bytes, drain_ms, lame_duck_ms, memory_limit;
     bool        insecure;
 
     /* read from the texts above */
     union sockaddr_any listen_at, metrics_at;
     struct slice       channel_host;
+    struct host_list   allowed_hosts;
     uint16_t           push_port, request_port;
 };
 

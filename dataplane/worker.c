@@ -16,7 +16,7 @@
 #include "dataplane/front/door.h"
 #include "mcp-gateway/mcp.h"
 
-#define LOOK_MS 50 /* how often the count of connections is told */
+#define LOOK_MS 50 /* how often the count of connections is told and the journal tended */
 
 struct worker {
     struct journey_env env;
@@ -44,6 +44,7 @@ static void look_again(struct timer *t)
     size_t n = door_connections(w->door);
     atomic_store_explicit(&w->connections, n, memory_order_relaxed);
     metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
+    journal_tend(w->env.journal);
     timer_start(t, LOOK_MS);
 }
 
@@ -103,6 +104,8 @@ static enum err open_things(struct worker *w, const struct worker_config *c)
     w->env.metrics = w->metrics;
     w->env.journal = c->journal;
     w->env.worker = c->index;
+    w->env.shedding = c->shedding;
+    w->env.allowed_hosts = c->allowed_hosts;
     enum err e = loop_new(&w->env.loop);
     if (e)
         return e;

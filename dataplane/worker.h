@@ -15,6 +15,8 @@ struct worker_config {
     union sockaddr_any  listen; /* SO_REUSEPORT: every worker has its own */
     struct tls_context *tls;    /* NULL: plain */
     struct journal     *journal;
+    const atomic_bool  *shedding; /* new work is turned away */
+    const struct host_list *allowed_hosts;
 };
 
 /* Opens the listener, so that a taken port is known here, and starts the thread. */

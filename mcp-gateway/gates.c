@@ -7,6 +7,7 @@
  */
 #include "common/journey/trace.h"
 #include "common/net/address.h"
+#include "common/net/host_list.h"
 #include "common/net/http1.h"
 #include "mcp-gateway/work.h"
 
@@ -66,15 +67,25 @@ static struct slice host_of(struct slice authority)
     return address_split(authority, &host, &port, &bracketed) ? SLICE_NONE : host;
 }
 
-/* What came over the loopback was sent to a loopback name, or a foreign name led there. */
-static bool is_host_allowed(const struct journey *j)
+/* A name that was set for this plane, as where a proxy of the same machine passes on its own. */
+static bool is_listed(const struct journey *j, struct slice host)
 {
-    if (!is_loopback(host_of(j->peer)))
-        return true;
-    return is_loopback(host_of(http_head_find(j->head, SLICE("host"))));
+    const struct host_list *l = j->env->allowed_hosts;
+    return l && host.len && host_list_has(l, host);
 }
 
-/* A page of this machine, or one that was served under the name it asks. */
+/* What came over the loopback was sent to a loopback name, or a foreign name led there. A list
+ * says for all peers what the names are. */
+static bool is_host_allowed(const struct journey *j)
+{
+    struct slice host = host_of(http_head_find(j->head, SLICE("host")));
+    if (is_loopback(host) || is_listed(j, host))
+        return true;
+    bool has_list = j->env->allowed_hosts && j->env->allowed_hosts->count > 0;
+    return !has_list && !is_loopback(host_of(j->peer));
+}
+
+/* A page of this machine, of a listed name, or one that was served under the name it asks. */
 static bool is_origin_allowed(const struct journey *j)
 {
     struct slice origin = http_head_find(j->head, SLICE("origin"));
@@ -86,7 +97,7 @@ static bool is_origin_allowed(const struct journey *j)
     if (at < 0)
         return false;
     struct slice authority = slice_from(origin, (size_t)at + 3);
-    return is_loopback(host_of(authority)) ||
+    return is_loopback(host_of(authority)) || is_listed(j, host_of(authority)) ||
            slice_ieq(authority, http_head_find(j->head, SLICE("host")));
 }
 

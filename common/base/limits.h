@@ -10,6 +10,13 @@
 
 #define LIMIT_ALLOCATION (1u << 30) /* one piece of heap; more is a broken length, not a need */
 
+/* the memory of a data plane, in percent of its limit */
+#define LIMIT_MEMORY_SHED 85     /* security.md: new work is turned away from here on, */
+#define LIMIT_MEMORY_CALM 80     /* and taken again below */
+#define LIMIT_MEMORY_LOOK_MS 100 /* a burst of the largest bodies needs longer to fill the rest */
+#define LIMIT_MEMORY_TRIM_MS 1000 /* while it is high: freed heap goes back; dear, so seldom */
+#define LIMIT_MEMORY_RETRY_S 2   /* what clients are asked to wait */
+
 /* HTTP/1.1, both sides */
 #define LIMIT_HTTP_HEAD (64 * 1024)    /* long JWTs and many headers fit; a flood does not */
 #define LIMIT_HTTP_HEADERS 128         /* in a head */
@@ -60,7 +67,7 @@
 /* deadlines, milliseconds */
 #define LIMIT_HEAD_MS 10000          /* a client sends its head within; else 408 */
 #define LIMIT_BODY_GAP_MS 30000      /* between two pieces of a body */
-#define LIMIT_PACE 500               /* bytes a second of a body or a reader: a modem did four times that */
+#define LIMIT_PACE 500               /* bytes a second of a body or a reader; a modem did four times it */
 #define LIMIT_KEEPALIVE_MS 75000     /* an idle client connection */
 #define LIMIT_UPSTREAM_IDLE_MS 30000 /* an idle pooled connection; below common servers' 60 s */
 #define LIMIT_CONNECT_MS 5000
@@ -93,6 +100,7 @@
 #define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */
 
 /* the tool gate */
+#define LIMIT_ALLOWED_HOSTS 64          /* names one plane is reached by; looked through for each call */
 #define LIMIT_MCP_ID 256                /* a JSON-RPC id as it stands; UUIDs have 38 characters */
 #define LIMIT_MCP_METHOD 256            /* a method's name */
 #define LIMIT_MCP_TOOL 1024             /* a tool's name as it stands; the specification says 128 */
@@ -106,6 +114,19 @@
 #define LIMIT_MCP_IDLE_MS 14400000      /* a session nobody uses: a long meeting, not a night */
 #define LIMIT_MCP_SESSION_MS 86400000   /* a session at all: no id is good for more than a day */
 #define LIMIT_MCP_REOPEN_LOOK_MS 10     /* how often one looks whether another opened the session */
+
+/* discovery: what a server says its tools are */
+#define LIMIT_LIST_ORDERS 8              /* listings in one plane's hands at once */
+#define LIMIT_LIST_MS 60000              /* one listing, whatever the server does */
+#define LIMIT_LIST_PAGES 100             /* of one list; servers have 50 or 100 tools on a page */
+#define LIMIT_LIST_TOOLS 2000            /* of one server; the largest known have some hundreds */
+#define LIMIT_LIST_BYTES (16u * 1024 * 1024)  /* definitions of one listing, as they stand */
+#define LIMIT_LIST_NAME 256              /* of a tool; the specification says 128 */
+#define LIMIT_LIST_CURSOR 4096           /* as it stands; some are sealed states */
+#define LIMIT_LIST_DEFINITION (64 * 1024) /* kept to be shown; of a larger one only the digest */
+#define LIMIT_LIST_PART (768u * 1024)    /* tools in one message of a report: below LIMIT_BUS_DELTA */
+#define LIMIT_LIST_CHANGED 64            /* servers that changed between two questions; the rest at its time */
+#define LIMIT_LIST_DUE 256               /* servers looked at for one question of a plane */
 
 /* control plane: policy and ingest */
 #define LIMIT_SQL_ARRAY (8u * 1024 * 1024)    /* one column of a batch; a bus message and its escapes */

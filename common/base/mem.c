@@ -92,6 +92,13 @@ void mem_keep_freed(void)
 #endif
 }
 
+void mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 void mem_fail_after(size_t n)
 {
     fail_in = n;

@@ -24,6 +24,8 @@ void           mem_free(void *ptr); /* NULL is fine */
 
 /* Once, before there are threads: what is freed stays with the process, up to a ceiling. */
 void mem_keep_freed(void);
+/* Gives what is freed and kept back to the kernel; takes milliseconds where that is much. */
+void mem_trim(void);
 
 /* Tests only: the n-th allocation of this thread from now fails (1 = the next); 0 switches off. */
 void mem_fail_after(size_t n);

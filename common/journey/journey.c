@@ -130,10 +130,24 @@ void journey_move(struct journey *j, enum journey_stage to)
     j->stage = to;
 }
 
+/* What is under way needs memory to end, and ends sooner the less is begun beside it. */
+static bool is_shed(struct journey *j)
+{
+    const atomic_bool *shedding = j->env->shedding;
+    if (!shedding || !atomic_load_explicit(shedding, memory_order_relaxed))
+        return false;
+    journey_refuse(j, REFUSAL_MEMORY, SLICE_NONE);
+    j->refusal.retry_after_s = LIMIT_MEMORY_RETRY_S;
+    return true;
+}
+
 void journey_start(struct journey *j)
 {
     journey_move(j, JOURNEY_GATES);
-    gate_walk_on(j);
+    if (is_shed(j))
+        journey_finish(j, JOURNEY_REFUSED);
+    else
+        gate_walk_on(j);
 }
 
 void journey_on_body(struct journey *j, struct slice piece)

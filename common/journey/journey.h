@@ -15,6 +15,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/list.h"
@@ -28,6 +30,7 @@
 #include "common/policy/journal.h"
 #include "common/policy/snapshot.h"
 
+struct host_list;
 struct journey;
 struct metric_set;
 
@@ -48,6 +51,8 @@ struct journey_env {
     unsigned               worker;
     bool                   draining;
     bool                   stopping; /* what is still under way is being cut */
+    const atomic_bool     *shedding; /* new work is turned away; NULL: never */
+    const struct host_list *allowed_hosts; /* of /mcp, beside the loopback's; NULL: no others */
     /* Kept warm, so that a request costs no heap: ended journeys, and each wing's own things. */
     struct list spare;
     size_t      spare_count;

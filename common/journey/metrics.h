@@ -38,6 +38,12 @@ struct journey_env;
       METRIC_HISTOGRAM, NULL, NULL)                                                                \
     X(DURATION, "gatehouse_call_seconds", "Whole calls.", METRIC_HISTOGRAM, NULL, NULL)            \
     X(CONNECTIONS, "gatehouse_connections", "Open client connections.", METRIC_GAUGE, NULL, NULL)  \
+    X(MEMORY, "gatehouse_memory_bytes", "Memory in use, without mapped files.", METRIC_GAUGE,      \
+      NULL, NULL)                                                                                  \
+    X(MEMORY_LIMIT, "gatehouse_memory_limit_bytes", "What that is measured against.",              \
+      METRIC_GAUGE, NULL, NULL)                                                                    \
+    X(SHEDDING, "gatehouse_memory_shedding", "1 while new calls are refused for want of memory.",  \
+      METRIC_GAUGE, NULL, NULL)                                                                    \
     X(READY, "gatehouse_ready", "1 while this plane takes calls.", METRIC_GAUGE, NULL, NULL)       \
     X(CONNECTED, "gatehouse_channel_connected", "1 while the control plane is heard.",             \
       METRIC_GAUGE, NULL, NULL)                                                                    \
@@ -48,8 +54,11 @@ struct journey_env;
       NULL)                                                                                        \
     X(JOURNAL_WAITING, "gatehouse_journal_waiting", "Records not yet committed.", METRIC_GAUGE,    \
       NULL, NULL)                                                                                  \
-    X(JOURNAL_DROPPED, "gatehouse_journal_dropped_total", "Spans dropped for want of room.",       \
-      METRIC_COUNTER, NULL, NULL)                                                                  \
+    X(JOURNAL_DROPPED, "gatehouse_journal_dropped_total",                                          \
+      "Spans of free calls dropped for want of room.", METRIC_COUNTER, NULL, NULL)                 \
+    X(JOURNAL_FOLDED, "gatehouse_journal_folded_total",                                            \
+      "Calls kept in sums for want of room, without a span of their own.", METRIC_COUNTER, NULL,   \
+      NULL)                                                                                        \
     X(LOST, "gatehouse_lost_calls_total", "Calls closed at their worst case after a kill.",        \
       METRIC_COUNTER, NULL, NULL)
 

@@ -52,6 +52,7 @@
     X(UPSTREAM_PROTOCOL, 502, "upstream_invalid", "The upstream's answer could not be read.")      \
     X(NO_POLICY, 503, "no_policy", "This data plane has not received its policy.")                 \
     X(NO_CAPACITY, 503, "overloaded", "No capacity at the moment.")                                \
+    X(MEMORY, 503, "memory_pressure", "The gateway is short of memory; come again in a moment.")   \
     X(NO_TARGET, 503, "no_target", "No provider can serve this model at the moment.")              \
     X(LEDGER_AWAY, 503, "budget_unavailable",                                                      \
       "The budget cannot be asked: the control plane is not reachable.")                           \

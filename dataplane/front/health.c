@@ -29,8 +29,9 @@ static void on_gone(void *user, enum err why)
 
 static const struct http_exchange_events exchange_events = {.on_gone = on_gone};
 
-static void put_status(struct health *h, const struct plane_status *s, bool ready)
+static void put_status(struct health *h, const struct health_look *look, bool ready)
 {
+    const struct plane_status *s = &look->plane;
     metric_put(h->own, COUNT_READY, 0, ready);
     metric_put(h->own, COUNT_CONNECTED, 0, s->connected);
     metric_put(h->own, COUNT_STALE, 0, s->stale);
@@ -38,7 +39,11 @@ static void put_status(struct health *h, const struct plane_status *s, bool read
     metric_put(h->own, COUNT_NEWEST, 0, (int64_t)s->newest);
     metric_put(h->own, COUNT_JOURNAL_WAITING, 0, (int64_t)s->journal_waiting);
     metric_put(h->own, COUNT_JOURNAL_DROPPED, 0, (int64_t)s->journal_dropped);
+    metric_put(h->own, COUNT_JOURNAL_FOLDED, 0, (int64_t)s->journal_folded);
     metric_put(h->own, COUNT_LOST, 0, (int64_t)s->lost_calls);
+    metric_put(h->own, COUNT_MEMORY, 0, (int64_t)look->memory_used);
+    metric_put(h->own, COUNT_MEMORY_LIMIT, 0, (int64_t)look->memory_limit);
+    metric_put(h->own, COUNT_SHEDDING, 0, look->shedding);
 }
 
 static enum err write_metrics(struct health *h)
@@ -53,16 +58,18 @@ static const char *yes(bool b)
     return b ? "true" : "false";
 }
 
-static enum err write_ready(struct health *h, const struct plane_status *s, bool ready,
-                            bool draining)
+static enum err write_ready(struct health *h, const struct health_look *look, bool ready)
 {
-    return buf_printf(&h->body,
-                      "{\"ready\":%s,\"draining\":%s,\"policy\":%s,\"connected\":%s,\"stale\":%s,"
-                      "\"version\":%" PRIu64 ",\"newest\":%" PRIu64 ",\"journal_waiting\":%" PRIu64
-                      ",\"journal_dropped\":%" PRIu64 ",\"lost_calls\":%" PRIu64 "}\n",
-                      yes(ready), yes(draining), yes(s->has_policy), yes(s->connected),
-                      yes(s->stale), s->version, s->newest, s->journal_waiting, s->journal_dropped,
-                      s->lost_calls);
+    const struct plane_status *s = &look->plane;
+    return buf_printf(
+        &h->body,
+        "{\"ready\":%s,\"draining\":%s,\"policy\":%s,\"connected\":%s,\"stale\":%s,"
+        "\"version\":%" PRIu64 ",\"newest\":%" PRIu64 ",\"journal_waiting\":%" PRIu64
+        ",\"journal_dropped\":%" PRIu64 ",\"journal_folded\":%" PRIu64 ",\"lost_calls\":%" PRIu64
+        ",\"memory_used\":%" PRIu64 ",\"memory_limit\":%" PRIu64 ",\"shedding\":%s}\n",
+        yes(ready), yes(look->draining), yes(s->has_policy), yes(s->connected), yes(s->stale),
+        s->version, s->newest, s->journal_waiting, s->journal_dropped, s->journal_folded,
+        s->lost_calls, look->memory_used, look->memory_limit, yes(look->shedding));
 }
 
 static void say(struct health *h, struct http_exchange *x, unsigned status, const char *type)
@@ -75,19 +82,18 @@ static void say(struct health *h, struct http_exchange *x, unsigned status, cons
 static void on_request(void *arg, struct http_exchange *x)
 {
     struct health *h = arg;
-    struct plane_status s = {0};
-    bool draining = false;
+    struct health_look look = {.draining = false};
     struct slice path = http_exchange_head(x)->target;
     http_exchange_bind(x, &exchange_events, NULL);
-    h->config.look(h->config.arg, &s, &draining);
-    bool ready = s.has_policy && !draining;
-    put_status(h, &s, ready);
+    h->config.look(h->config.arg, &look);
+    bool ready = look.plane.has_policy && !look.draining;
+    put_status(h, &look, ready);
     buf_clear(&h->body);
     if (!slice_eq(http_exchange_head(x)->method, SLICE("GET")))
         say(h, x, 405, "text/plain");
     else if (slice_eq(path, SLICE("/healthz")) && !buf_append(&h->body, SLICE("ok\n")))
         say(h, x, 200, "text/plain");
-    else if (slice_eq(path, SLICE("/readyz")) && !write_ready(h, &s, ready, draining))
+    else if (slice_eq(path, SLICE("/readyz")) && !write_ready(h, &look, ready))
         say(h, x, ready ? 200 : 503, "application/json");
     else if (slice_eq(path, SLICE("/metrics")) && !write_metrics(h))
         say(h, x, 200, "text/plain; version=0.0.4");

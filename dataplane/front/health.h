@@ -18,10 +18,18 @@
 struct health;
 struct metric_set;
 
+/* How the plane stands now. */
+struct health_look {
+    struct plane_status plane;
+    bool     draining;
+    uint64_t memory_used, memory_limit; /* bytes */
+    bool     shedding;
+};
+
 struct health_config {
     union sockaddr_any listen;
-    /* How the plane stands now. sets: room for `max` of the workers' metric sets. */
-    void (*look)(void *arg, struct plane_status *status, bool *draining);
+    void (*look)(void *arg, struct health_look *ret); /* ret is zeroed */
+    /* room for `max` of the workers' metric sets */
     size_t (*sets)(void *arg, struct metric_set **sets, size_t max);
     void *arg;
 };
