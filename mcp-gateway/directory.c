@@ -3,11 +3,19 @@
 
 #include "common/base/digest.h"
 #include "common/base/map.h"
+#include "common/base/mem.h"
+
+/* A principal with sessions, and how many. */
+struct mcp_owner {
+    size_t count;
+    char id[MCP_TICKET_ID];
+};
 
 static struct {
     pthread_mutex_t lock;
     unsigned workers;
     struct map *by_sid;
+    struct map *owners;
     struct list used; /* longest unused first */
     uint8_t plane[MCP_PLANE_LEN];
 } directory = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -17,11 +25,21 @@ static struct slice key_of(const struct mcp_session *s)
     return slice_of(s->sid, sizeof(s->sid));
 }
 
+static void end(void)
+{
+    map_free(directory.by_sid);
+    map_free(directory.owners);
+    directory.by_sid = directory.owners = NULL;
+}
+
 static enum err begin(void)
 {
     directory.by_sid = map_new();
-    if (!directory.by_sid)
+    directory.owners = map_new();
+    if (!directory.by_sid || !directory.owners) {
+        end();
         return ERR_NOMEM;
+    }
     list_init(&directory.used);
     digest_random(directory.plane, sizeof(directory.plane));
     return ERR_OK;
@@ -37,8 +55,68 @@ enum err mcp_directory_join(void)
     return e;
 }
 
+/* ---- whom they count for ---- */
+
+static struct mcp_owner *owner_of(struct slice principal)
+{
+    struct mcp_owner *o = map_find(directory.owners, principal);
+    if (o)
+        return o;
+    o = principal.len < sizeof(o->id) ? mem_zalloc(sizeof(*o)) : NULL;
+    if (!o)
+        return NULL;
+    memcpy(o->id, principal.ptr, principal.len);
+    if (!map_put(directory.owners, slice_str(o->id), o, NULL))
+        return o;
+    mem_free(o);
+    return NULL;
+}
+
+static enum err admit(struct mcp_session *s, struct slice principal)
+{
+    struct mcp_owner *o = owner_of(principal);
+    if (!o)
+        return ERR_NOMEM;
+    if (o->count >= LIMIT_MCP_SESSIONS_EACH)
+        return ERR_DENIED;
+    o->count++;
+    s->owner = o;
+    return ERR_OK;
+}
+
+enum err mcp_directory_admit(struct mcp_session *s, struct slice principal)
+{
+    pthread_mutex_lock(&directory.lock);
+    enum err e = admit(s, principal);
+    pthread_mutex_unlock(&directory.lock);
+    return e;
+}
+
+static void leave(struct mcp_session *s)
+{
+    struct mcp_owner *o = s->owner;
+    s->owner = NULL;
+    if (!o || --o->count > 0)
+        return;
+    map_remove(directory.owners, slice_str(o->id));
+    mem_free(o);
+}
+
+/* Also from a session's own end, which may come with the lock held; it counts for nobody then. */
+void mcp_directory_leave(struct mcp_session *s)
+{
+    if (!s->owner)
+        return;
+    pthread_mutex_lock(&directory.lock);
+    leave(s);
+    pthread_mutex_unlock(&directory.lock);
+}
+
+/* ---- the table ---- */
+
 static void strike(struct mcp_session *s)
 {
+    leave(s);
     map_remove(directory.by_sid, key_of(s));
     list_remove(&s->link);
     s->listed = false;
@@ -54,8 +132,7 @@ void mcp_directory_part(void)
             strike(s);
             mcp_session_drop(s);
         }
-        map_free(directory.by_sid);
-        directory.by_sid = NULL;
+        end();
     }
     pthread_mutex_unlock(&directory.lock);
 }
@@ -133,6 +210,7 @@ bool mcp_directory_end(struct mcp_session *s)
     pthread_mutex_lock(&directory.lock);
     bool first = s->listed && !s->ended;
     s->ended = true;
+    leave(s);
     pthread_mutex_unlock(&directory.lock);
     return first;
 }

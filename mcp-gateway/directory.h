@@ -11,7 +11,8 @@
  *
  * Owns     a count of each session that is listed. An ended one stays as a tombstone until it
  *          would have expired, unless the room is needed.
- * Fails    ERR_EXHAUSTED above LIMIT_MCP_SESSIONS, ERR_NOMEM.
+ * Fails    ERR_EXHAUSTED above LIMIT_MCP_SESSIONS, ERR_DENIED above LIMIT_MCP_SESSIONS_EACH of one
+ *          principal, ERR_NOMEM.
  * Threads  any.
  */
 #pragma once
@@ -23,6 +24,9 @@ void mcp_directory_part(void);              /* the last one ends it */
 /* the name of this life of this plane */
 const uint8_t *mcp_directory_plane(void);
 
+/* Counts it for a principal, before it is opened, until it ends or is given up. */
+MUST_USE enum err mcp_directory_admit(struct mcp_session *s, struct slice principal);
+void mcp_directory_leave(struct mcp_session *s); /* does not count any more; twice is fine */
 /* Lists it, and holds it. */
 MUST_USE enum err mcp_directory_put(struct mcp_session *s, uint64_t now_us);
 /* Held for the caller, its idle time begins anew; NULL: unknown, ended or expired. */

@@ -2,7 +2,7 @@
  * env — what the tool gate keeps for one worker: its legs, its key to session ids, its place in
  * the plane's directory.
  *
- * Born with the first request of a worker; mcp_fini ends it.
+ * Born when a worker first needs it; mcp_fini ends it.
  *
  * Threads  its worker's.
  */
@@ -12,11 +12,15 @@
 #include "common/base/seal.h"
 #include "common/journey/journey.h"
 
+struct mcp_changes;
+
 struct mcp_env {
     struct list link; /* in env->wing_spare[WING_TOOL] */
     struct journey_env *env;
     struct list legs;
     size_t orphans; /* legs nobody listens to */
+    uint64_t swept_us;
+    struct mcp_changes *changes; /* NULL: nobody is told */
     struct seal *seal;
     struct digest master; /* of what the seal was made from */
 };

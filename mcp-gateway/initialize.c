@@ -8,9 +8,6 @@
 
 #define US_PER_S 1000000
 #define MS_PER_S 1000
-#define EXPIRED_AT_ONCE                                                                            \
-    4 /* forgotten sessions ended for each new one: the table cannot grow old                      \
-       */
 
 static void refuse_by(struct mcp_work *w, enum err why)
 {
@@ -18,17 +15,6 @@ static void refuse_by(struct mcp_work *w, enum err why)
     enum refusal_id id = mcp_refusal_of(why, &detail);
     mcp_attempt_end(w, JOURNEY_ERROR, slice_str(refusal_row(id)->code));
     mcp_refuse(w, id, detail, JOURNEY_ERROR);
-}
-
-static void end_expired(struct mcp_work *w)
-{
-    for (int i = 0; i < EXPIRED_AT_ONCE; i++) {
-        struct mcp_session *s = mcp_directory_expire(clock_mono_us());
-        if (!s)
-            return;
-        mcp_close_upstream(w->env, w->j->policy, s, w->j->arena);
-        mcp_session_drop(s);
-    }
 }
 
 /* ---- the id ---- */
@@ -128,9 +114,22 @@ static enum err write_hello(struct mcp_work *w)
                       SLICE_ARG(mcp_revision(w->revision)), SLICE_ARG(none), SLICE_ARG(nobody));
 }
 
+static bool is_admitted(struct mcp_work *w)
+{
+    const struct principal *who = &w->j->who;
+    enum err e = mcp_directory_admit(w->session, who->agent ? who->agent->o.id : who->key->o.id);
+    if (!e)
+        return true;
+    if (e == ERR_DENIED)
+        mcp_refuse(w, REFUSAL_SESSIONS, SLICE("end those that are no longer used, by DELETE"),
+                   JOURNEY_REFUSED);
+    else
+        mcp_refuse(w, REFUSAL_NO_CAPACITY, SLICE_NONE, JOURNEY_REFUSED);
+    return false;
+}
+
 void mcp_initialize(struct mcp_work *w)
 {
-    end_expired(w);
     buf_clear(&w->out);
     if (!write_hello(w))
         w->session =
@@ -140,7 +139,7 @@ void mcp_initialize(struct mcp_work *w)
         mcp_refuse(w, REFUSAL_NO_CAPACITY, SLICE_NONE, JOURNEY_REFUSED);
         return;
     }
-    if (!mcp_record(w))
+    if (!is_admitted(w) || !mcp_record(w))
         return;
     w->opened = opened;
     w->not_opened = refuse_by;

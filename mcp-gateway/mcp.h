@@ -19,5 +19,7 @@
 
 extern const struct wing mcp_wing;
 
+/* Ends some of the sessions that expired, where it is time to; from the worker's own timer. */
+void mcp_sweep(struct journey_env *env, uint64_t now_us);
 /* Gives back what the wing keeps per worker. No journey is under way, the client is freed. */
 void mcp_fini(struct journey_env *env);

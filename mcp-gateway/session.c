@@ -6,6 +6,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/journey/journey.h"
+#include "mcp-gateway/directory.h"
 
 static char *copy_text(struct slice s)
 {
@@ -14,6 +15,7 @@ static char *copy_text(struct slice s)
 
 static void destroy(struct mcp_session *s)
 {
+    mcp_directory_leave(s);
     for (size_t i = 0; i < s->flight_count; i++)
         mem_free(s->flights[i].id);
     mem_free(s->flights);

@@ -22,6 +22,7 @@
 
 #define MCP_NAME_LEN 32 /* a server's, with its NUL (decisions.md) */
 
+struct mcp_owner;
 struct policy_server;
 
 enum mcp_session_state {
@@ -48,6 +49,7 @@ struct mcp_session {
     struct list link;
     uint64_t used_us;
     bool listed, ended;
+    struct mcp_owner *owner; /* whom it counts for; NULL: nobody */
     atomic_uint refs;
     /* under the lock */
     pthread_mutex_t lock;

@@ -98,6 +98,7 @@
 #define LIMIT_POOL_IDLE 1024       /* idle upstream connections per endpoint and worker: a burst of agents */
 #define LIMIT_CONNECTIONS 20000    /* client connections per worker */
 #define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */
+#define LIMIT_MCP_SESSIONS_EACH 2000 /* of one principal: who never ends his fills a fiftieth */
 
 /* the tool gate */
 #define LIMIT_ALLOWED_HOSTS 64          /* names one plane is reached by; looked through for each call */
@@ -113,6 +114,8 @@
 #define LIMIT_MCP_KEEPALIVE_MS 15000    /* proxies and clients end a silent stream at 30 s and up */
 #define LIMIT_MCP_IDLE_MS 14400000      /* a session nobody uses: a long meeting, not a night */
 #define LIMIT_MCP_SESSION_MS 86400000   /* a session at all: no id is good for more than a day */
+#define LIMIT_MCP_SWEEP_MS 250          /* how often a worker looks for sessions that expired, */
+#define LIMIT_MCP_SWEEP 64              /* and how many it then ends: all of a plane in minutes */
 #define LIMIT_MCP_REOPEN_LOOK_MS 10     /* how often one looks whether another opened the session */
 
 /* discovery: what a server says its tools are */
@@ -126,6 +129,7 @@
 #define LIMIT_LIST_DEFINITION (64 * 1024) /* kept to be shown; of a larger one only the digest */
 #define LIMIT_LIST_PART (768u * 1024)    /* tools in one message of a report: below LIMIT_BUS_DELTA */
 #define LIMIT_LIST_CHANGED 64            /* servers that changed between two questions; the rest at its time */
+#define LIMIT_LIST_GATHER_MS 200         /* what changes together is told together */
 #define LIMIT_LIST_DUE 256               /* servers looked at for one question of a plane */
 
 /* control plane: policy and ingest */

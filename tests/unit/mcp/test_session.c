@@ -177,6 +177,39 @@ static void an_idle_session_expires_and_one_in_use_does_not(void **state)
     mcp_directory_part();
 }
 
+static void a_principal_has_so_many_sessions_and_each_that_ends_makes_room(void **state)
+{
+    static struct mcp_session *all[LIMIT_MCP_SESSIONS_EACH];
+    const struct slice alice = SLICE("agent_alice"), bob = SLICE("agent_bob");
+    (void)state;
+    assert_int_equal(mcp_directory_join(), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        all[i] = fresh();
+        assert_int_equal(mcp_directory_admit(all[i], alice), ERR_OK);
+        assert_int_equal(mcp_directory_put(all[i], 1), ERR_OK);
+    }
+    struct mcp_session *more = fresh(), *other = fresh();
+    assert_int_equal(mcp_directory_admit(more, alice), ERR_DENIED);
+    assert_int_equal(mcp_directory_admit(other, bob), ERR_OK);
+    assert_true(mcp_directory_end(all[7])); /* a tombstone is no open session */
+    assert_int_equal(mcp_directory_admit(more, alice), ERR_OK);
+    mcp_session_drop(more); /* it was never opened */
+    more = fresh();
+    assert_int_equal(mcp_directory_admit(more, alice), ERR_OK);
+    mcp_session_drop(all[9]); /* the directory's count is left, and it expires */
+    all[9] = mcp_directory_expire(1 + IDLE_US);
+    assert_non_null(all[9]);
+    assert_int_equal(mcp_directory_put(all[9], 1), ERR_OK); /* whose it was is forgotten */
+    struct mcp_session *last = fresh();
+    assert_int_equal(mcp_directory_admit(last, alice), ERR_OK);
+    mcp_session_drop(last);
+    mcp_session_drop(more);
+    mcp_session_drop(other);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        mcp_session_drop(all[i]);
+    mcp_directory_part();
+}
+
 static bool try_all(void)
 {
     bool done = false;
@@ -187,7 +220,7 @@ static bool try_all(void)
     if (s) {
         done = !mcp_session_depart(s, SLICE("1"), &number) &&
                !mcp_session_opened(s, &server, SLICE("up"), SLICE("2025-06-18")) &&
-               !mcp_directory_put(s, 1);
+               !mcp_directory_admit(s, SLICE("agent")) && !mcp_directory_put(s, 1);
         mcp_session_drop(s);
     }
     mcp_directory_part();
@@ -222,6 +255,7 @@ int main(void)
         cmocka_unit_test(the_oldest_flight_is_forgotten_at_the_ceiling),
         cmocka_unit_test(a_listed_session_is_found_until_it_ends),
         cmocka_unit_test(an_idle_session_expires_and_one_in_use_does_not),
+        cmocka_unit_test(a_principal_has_so_many_sessions_and_each_that_ends_makes_room),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
