@@ -265,12 +265,12 @@ enum err record_open(struct journey *j)
     if (!record.ptr)
         return ERR_NOMEM;
     enum err e = journal_open_packed(j->env->journal, record, j->call_id, &j->entry);
-    /* A full journal stops nobody whom no budget holds: their record is dropped, and counted. */
+    /* Where every slot is taken, nobody is stopped whom no budget holds. */
     return e == ERR_EXHAUSTED && j->charged_count == 0 ? ERR_OK : e;
 }
 
-/* A journal that is full refuses every call of a busy plane: a line for each would push all else
- * out of the log. The metric counts them one by one. */
+/* It is never one call that finds no place: a line for each would push all else out of the log.
+ * The metric counts them one by one. */
 static void tell_unrecorded(struct journey *j, enum err e)
 {
     struct journey_env *env = j->env;
@@ -294,10 +294,8 @@ void record_close(struct journey *j, unsigned status)
         record = record_pack_closed(j, status, true);
         e = record.ptr ? journal_close_packed(j->env->journal, record, &j->entry) : ERR_NOMEM;
     }
-    if (e) {
-        /* The room of an opened call was taken then; this is a free call, or a record that grew
-         * beyond reason. The next start closes an opened one as lost. */
+    /* It was not opened, and a full journal has sums for no more kinds of calls; or it grew beyond
+     * reason: then the next start closes it as lost. */
+    if (e)
         tell_unrecorded(j, e);
-        journal_forget(j->env->journal, &j->entry);
-    }
 }

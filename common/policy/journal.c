@@ -2,488 +2,233 @@
  * file. */
 #include "common/policy/journal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "common/base/crc32c.h"
-#include "common/base/log.h"
-#include "common/base/mem.h"
-#include "common/base/money.h"
 #include "common/policy/journal_private.h"
-#include "proto/usage.pb-c.h"
 
-#define NO_SLOT UINT64_MAX
+/* Entries that become records in one turn: packing them all at once would hold up a loop. */
+#define TEND_MAX 128
 
-static size_t aligned(size_t n)
+size_t journal_footprint(size_t record_len)
 {
-    return (n + 7) & ~(size_t)7;
-}
-
-static size_t footprint(size_t record_len)
-{
-    return aligned(sizeof(struct journal_head) + record_len);
-}
-
-/* ---- the file ---- */
-
-static size_t slots_for(size_t ring)
-{
-    size_t n = ring / JOURNAL_PAGE;
-    if (n < JOURNAL_SLOTS_MIN)
-        return JOURNAL_SLOTS_MIN;
-    return n > JOURNAL_SLOTS_MAX ? JOURNAL_SLOTS_MAX : n;
-}
-
-static void lay_out(struct journal *j, void *map, size_t slot_count)
-{
-    j->page = map;
-    j->slots = (void *)((char *)map + JOURNAL_PAGE);
-    j->ring = (char *)j->slots + aligned(slot_count * sizeof(struct journal_slot));
-}
-
-static enum err map_file(struct journal *j, int fd, size_t len, size_t slot_count)
-{
-    void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (map == MAP_FAILED)
-        return ERR_IO;
-    j->map_len = len;
-    lay_out(j, map, slot_count);
-    return ERR_OK;
-}
-
-static enum err fill_free_slots(struct journal *j)
-{
-    j->free_slots = mem_array(j->page->slot_count, sizeof(*j->free_slots));
-    if (!j->free_slots)
-        return ERR_NOMEM;
-    for (uint32_t i = j->page->slot_count; i-- > 0;) /* the first slots are used first */
-        j->free_slots[j->free_count++] = i;
-    return ERR_OK;
-}
-
-enum err journal_create(const struct journal_config *c, struct journal **ret)
-{
-    struct journal *j = mem_zalloc(sizeof(*j));
-    if (!j)
-        return ERR_NOMEM;
-    size_t ring = (c->bytes + JOURNAL_PAGE - 1) / JOURNAL_PAGE * JOURNAL_PAGE;
-    size_t slots = slots_for(ring);
-    size_t len = JOURNAL_PAGE + aligned(slots * sizeof(struct journal_slot)) + ring;
-    snprintf(j->path, sizeof(j->path), "%s/journal-%016lx-%u", c->dir, (unsigned long)c->epoch,
-             c->worker);
-    enum err e = ERR_IO;
-    int fd = open(j->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        goto undo;
-    int refused =
-        posix_fallocate(fd, 0, (off_t)len); /* a full disk is found now, not in mid-call */
-    if (refused != 0) {
-        errno = refused;
-        goto undo;
-    }
-    e = map_file(j, fd, len, slots);
-    if (e != ERR_OK)
-        goto undo;
-    j->page->epoch = c->epoch;
-    j->page->worker = c->worker;
-    j->page->slot_count = (uint32_t)slots;
-    j->page->ring_size = ring;
-    e = fill_free_slots(j);
-    if (e != ERR_OK)
-        goto undo;
-    j->page->magic = JOURNAL_MAGIC; /* last: a file without it is nobody's */
-    close(fd);
-    *ret = j;
-    return ERR_OK;
-undo:
-    log_error(NULL, "journal_create_failed", "path=%s errno=%s", j->path, strerror(errno));
-    if (fd >= 0) {
-        close(fd);
-        unlink(j->path);
-    }
-    journal_unmap(j);
-    return e;
-}
-
-void journal_unmap(struct journal *j)
-{
-    if (!j)
-        return;
-    if (j->page)
-        munmap(j->page, j->map_len);
-    mem_free(j->free_slots);
-    mem_free(j);
-}
-
-void journal_remove(struct journal *j)
-{
-    unlink(j->path);
-    journal_unmap(j);
+    return (sizeof(struct journal_head) + record_len + 7) & ~(size_t)7;
 }
 
 /* ---- the ring ---- */
 
-static size_t room_left(const struct journal *j)
+static void write_pad(struct journal *j, uint64_t head, size_t pad)
 {
-    uint64_t head = atomic_load_explicit(&j->page->head, memory_order_relaxed);
-    uint64_t tail = atomic_load_explicit(&j->page->tail, memory_order_acquire);
-    return j->page->ring_size - (size_t)(head - tail) - j->taken;
-}
-
-/* Where a record of `need` bytes would stand, padding included. */
-static uint64_t place_for(const struct journal *j, size_t need, size_t *pad)
-{
-    uint64_t head = atomic_load_explicit(&j->page->head, memory_order_relaxed);
-    size_t to_end = j->page->ring_size - (size_t)(head % j->page->ring_size);
-    *pad = to_end < need ? to_end : 0;
-    return head + *pad;
-}
-
-static void write_pad(struct journal *j, size_t pad)
-{
-    uint64_t head = atomic_load_explicit(&j->page->head, memory_order_relaxed);
     struct journal_head h = {0};
     memcpy(j->ring + head % j->page->ring_size, &h, pad < sizeof(h) ? pad : sizeof(h));
 }
 
-/* A record as its writer has it: a message, or packed already. */
-struct content {
-    const Gatehouse__JournalRecord *message; /* NULL: packed */
-    struct slice packed;
-};
-
-static size_t length_of(const struct content *c)
-{
-    return c->message ? gatehouse__journal_record__get_packed_size(c->message) : c->packed.len;
-}
-
-static void pack(const struct content *c, char *to)
-{
-    if (c->message)
-        gatehouse__journal_record__pack(c->message, (uint8_t *)to);
-    else
-        memcpy(to, c->packed.ptr, c->packed.len);
-}
-
-/* Writes the record at `at`; it does not count until publish moves head. */
-static void write_record(struct journal *j, uint64_t at, const struct content *record, size_t len)
+/* The record stands at `at` and does not count until publish moves the head. */
+static void write_record(struct journal *j, uint64_t at, struct slice record)
 {
     char *to = j->ring + at % j->page->ring_size;
-    pack(record, to + sizeof(struct journal_head));
     struct journal_head h = {
-        .len = (uint32_t)len,
+        .len = (uint32_t)record.len,
         .sequence = atomic_load_explicit(&j->page->sequence, memory_order_relaxed) + 1};
-    h.crc = crc32c(slice_of(to + sizeof(h), len));
+    memcpy(to + sizeof(h), record.ptr, record.len);
+    h.crc = crc32c(slice_of(to + sizeof(h), record.len));
     memcpy(to, &h, sizeof(h));
+}
+
+/* Writes the record where the ring would then not be fuller than `full`. */
+static enum err prepare(struct journal *j, struct slice record, uint64_t full, uint64_t *at)
+{
+    if (record.len > JOURNAL_RECORD_MAX)
+        return ERR_TOO_BIG;
+    uint64_t head = atomic_load_explicit(&j->page->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&j->page->tail, memory_order_acquire);
+    size_t need = journal_footprint(record.len);
+    size_t to_end = (size_t)(j->page->ring_size - head % j->page->ring_size);
+    size_t pad = to_end < need ? to_end : 0;
+    if (head - tail + pad + need > full)
+        return ERR_EXHAUSTED;
+    if (pad > 0)
+        write_pad(j, head, pad);
+    write_record(j, head + pad, record);
+    *at = head + pad;
+    return ERR_OK;
 }
 
 static void publish(struct journal *j, uint64_t at, size_t len)
 {
-    atomic_store_explicit(&j->page->head, at + footprint(len), memory_order_release);
+    atomic_store_explicit(&j->page->head, at + journal_footprint(len), memory_order_release);
     atomic_fetch_add_explicit(&j->page->sequence, 1, memory_order_relaxed);
 }
 
-/* Only bytes that were promised, or are free, may be used. */
-static enum err append(struct journal *j, const struct content *record, size_t promised,
+static uint64_t three_quarters(const struct journal *j)
+{
+    return j->page->ring_size / 4 * 3;
+}
+
+/* The last quarter is for those whom room in it was promised. */
+static uint64_t full_for(const struct journal *j, const struct journal_entry *entry)
+{
+    return entry->room ? j->page->ring_size - (j->taken - entry->room) : three_quarters(j);
+}
+
+/* ---- keeping ---- */
+
+static void slot_free(struct journal_slot *slot)
+{
+    if (slot)
+        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
+}
+
+static enum err append(struct journal *j, struct slice record, uint64_t full,
                        struct journal_slot *slot)
 {
-    size_t len = length_of(record);
-    if (len > JOURNAL_RECORD_MAX)
-        return ERR_TOO_BIG;
-    size_t pad;
-    uint64_t at = place_for(j, footprint(len), &pad);
-    if (footprint(len) + pad > room_left(j) + promised)
-        return ERR_EXHAUSTED;
-    if (pad > 0)
-        write_pad(j, pad);
-    write_record(j, at, record, len);
+    uint64_t at;
+    enum err e = prepare(j, record, full, &at);
+    if (e != ERR_OK)
+        return e;
     if (slot) {
         slot->closing_at = at;
         atomic_store_explicit(&slot->state, SLOT_CLOSING, memory_order_release);
     }
-    publish(j, at, len);
+    publish(j, at, record.len);
+    slot_free(slot);
     return ERR_OK;
+}
+
+static void drop(struct journal *j, struct journal_slot *slot)
+{
+    atomic_fetch_add_explicit(&j->page->dropped, 1, memory_order_relaxed);
+    slot_free(slot);
+}
+
+static void tell_folds(struct journal *j)
+{
+    atomic_store_explicit(&j->page->folds, fold_in_use(j->fold), memory_order_release);
+}
+
+static enum err fold_in(struct journal *j, const struct fold_call *c, uint32_t may_take,
+                        struct journal_slot *slot)
+{
+    struct fold_place place;
+    enum err e = fold_stage(j->fold, c, may_take, &place);
+    if (e != ERR_OK)
+        return e;
+    if (slot) {
+        slot->closing_at = place.version;
+        slot->folding_in = place.index;
+        atomic_store_explicit(&slot->state, SLOT_FOLDING, memory_order_release);
+    }
+    fold_commit(j->fold, &place);
+    slot_free(slot);
+    atomic_fetch_add_explicit(&j->page->folded, c->sums.calls, memory_order_relaxed);
+    tell_folds(j);
+    return ERR_OK;
+}
+
+/* apart, as its large frame is no business of the usual way */
+static __attribute__((noinline)) enum err fold_or_drop(struct journal *j, struct slice record,
+                                                       struct journal_slot *slot, uint32_t may_take)
+{
+    struct fold_call c;
+    enum err e = fold_call_read(record, j->scratch, &c);
+    if (e != ERR_OK)
+        return e;
+    if (!fold_call_is_free(&c))
+        return fold_in(j, &c, may_take, slot);
+    drop(j, slot);
+    return ERR_OK;
+}
+
+enum err journal_keep(struct journal *j, struct slice record, struct journal_slot *slot,
+                      uint64_t full, uint32_t may_take)
+{
+    enum err e = append(j, record, full, slot);
+    return e == ERR_EXHAUSTED ? fold_or_drop(j, record, slot, may_take) : e;
 }
 
 /* ---- calls ---- */
 
-/* Twice the closing room: a pad may be needed to keep the record in one piece. */
-#define PROMISE (2 * JOURNAL_CLOSE_ROOM)
-
-static enum err open_call(struct journal *j, const struct content *record,
-                          struct journal_entry *ret)
+/* What nobody has a right to yet. */
+static uint32_t unseated(const struct journal *j)
 {
-    size_t len = length_of(record);
-    if (len > sizeof(j->slots[0].record))
-        return ERR_TOO_BIG;
-    if (j->free_count == 0 || room_left(j) < PROMISE)
-        return ERR_EXHAUSTED;
-    uint32_t index = j->free_slots[--j->free_count];
-    struct journal_slot *slot = &j->slots[index];
-    slot->len = (uint32_t)len;
-    pack(record, slot->record);
-    atomic_store_explicit(&slot->state, SLOT_OPEN, memory_order_release);
-    j->taken += PROMISE;
-    *ret = (struct journal_entry){.opened_at = index, .room = PROMISE, .taken = true};
-    return ERR_OK;
+    uint32_t spare = fold_spare(j->fold);
+    return spare > j->seats ? spare - j->seats : 0;
 }
 
-enum err journal_open_call(struct journal *j, const void *record, struct journal_entry *ret)
+static bool ring_can_promise(const struct journal *j)
 {
-    const struct content c = {.message = record};
-    enum err e = open_call(j, &c, ret);
-    if (!e && c.message->call_id.len == JOURNAL_CALL_ID)
-        memcpy(ret->call_id, c.message->call_id.data, JOURNAL_CALL_ID);
-    return e;
+    uint64_t head = atomic_load_explicit(&j->page->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&j->page->tail, memory_order_acquire);
+    uint64_t used = head - tail;
+    uint64_t records = used > three_quarters(j) ? used : three_quarters(j);
+    return records + j->taken + JOURNAL_PROMISE <= j->page->ring_size;
 }
 
 enum err journal_open_packed(struct journal *j, struct slice record,
                              const uint8_t call_id[static JOURNAL_CALL_ID],
                              struct journal_entry *ret)
 {
-    const struct content c = {.packed = record};
-    enum err e = open_call(j, &c, ret);
-    if (!e)
-        memcpy(ret->call_id, call_id, JOURNAL_CALL_ID);
-    return e;
-}
-
-/* What must not be lost is the money: who, what, how much. */
-static enum err append_short(struct journal *j, const Gatehouse__JournalRecord *record,
-                             size_t promised, struct journal_slot *slot)
-{
-    Gatehouse__JournalRecord brief = *record;
-    brief.n_attempts = 0;
-    Gatehouse__Span span;
-    if (record->span) {
-        span = *record->span;
-        span.n_events = 0;
-        span.path = NULL;
-        span.external_id = NULL;
-        brief.span = &span;
+    size_t room = 0;
+    if (record.len > sizeof(j->slots[0].record))
+        return ERR_TOO_BIG;
+    if (j->free_count == 0)
+        return ERR_EXHAUSTED;
+    if (unseated(j) == 0) {
+        if (!ring_can_promise(j))
+            return ERR_EXHAUSTED;
+        room = JOURNAL_PROMISE;
     }
-    return append(j, &(struct content){.message = &brief}, promised, slot);
-}
-
-static struct journal_slot *slot_of(struct journal *j, const struct journal_entry *entry)
-{
-    return entry->taken ? &j->slots[entry->opened_at] : NULL;
-}
-
-/* The record is in the ring: room and slot are free again. */
-static void let_go(struct journal *j, struct journal_entry *entry)
-{
-    struct journal_slot *slot = slot_of(j, entry);
-    if (slot) {
-        j->taken -= entry->room;
-        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
-        j->free_slots[j->free_count++] = (uint32_t)entry->opened_at;
-    }
-    *entry = (struct journal_entry){0};
-}
-
-void journal_forget(struct journal *j, struct journal_entry *entry)
-{
-    if (entry->taken)
-        j->taken -= entry->room; /* the slot stays open: the next start counts it as lost */
-    else
-        atomic_fetch_add_explicit(&j->page->dropped, 1, memory_order_relaxed);
-    *entry = (struct journal_entry){0};
+    uint32_t index = j->free_slots[--j->free_count];
+    struct journal_slot *slot = &j->slots[index];
+    slot->len = (uint32_t)record.len;
+    memcpy(slot->record, record.ptr, record.len);
+    atomic_store_explicit(&slot->state, SLOT_OPEN, memory_order_release);
+    j->taken += room;
+    j->seats += room == 0;
+    *ret = (struct journal_entry){.opened_at = index, .room = room, .taken = true};
+    memcpy(ret->call_id, call_id, JOURNAL_CALL_ID);
+    return ERR_OK;
 }
 
 enum err journal_close_packed(struct journal *j, struct slice record, struct journal_entry *entry)
 {
-    const struct content c = {.packed = record};
-    enum err e = append(j, &c, entry->taken ? entry->room : 0, slot_of(j, entry));
-    if (!e)
-        let_go(j, entry);
-    return e;
-}
-
-enum err journal_close_call(struct journal *j, const void *record, struct journal_entry *entry)
-{
-    const struct content c = {.message = record};
-    struct journal_slot *slot = slot_of(j, entry);
-    size_t promised = entry->taken ? entry->room : 0;
-    enum err e = append(j, &c, promised, slot);
-    if (e != ERR_OK && slot)
-        e = append_short(j, record, promised, slot);
-    if (e == ERR_OK)
-        let_go(j, entry);
-    else
-        journal_forget(j, entry);
-    return e;
-}
-
-/* ---- the reader's side ---- */
-
-bool journal_next(const struct journal *j, uint64_t *at, uint64_t *sequence, struct slice *record)
-{
-    uint64_t head = atomic_load_explicit(&j->page->head, memory_order_acquire);
-    while (*at < head) {
-        size_t offset = (size_t)(*at % j->page->ring_size);
-        size_t to_end = (size_t)j->page->ring_size - offset;
-        struct journal_head h = {0};
-        memcpy(&h, j->ring + offset, to_end < sizeof(h) ? to_end : sizeof(h));
-        if (h.len == 0) {
-            *at += to_end;
-            continue;
-        }
-        MUST(footprint(h.len) <= to_end);
-        *record = slice_of(j->ring + offset + sizeof(h), h.len);
-        *sequence = h.sequence;
-        *at += footprint(h.len);
-        return true;
-    }
-    return false;
-}
-
-void journal_commit(struct journal *j, uint64_t at, uint64_t sequence)
-{
-    atomic_store_explicit(&j->page->committed, sequence, memory_order_relaxed);
-    atomic_store_explicit(&j->page->tail, at, memory_order_release);
-}
-
-bool journal_is_empty(const struct journal *j)
-{
-    return atomic_load_explicit(&j->page->head, memory_order_acquire) ==
-           atomic_load_explicit(&j->page->tail, memory_order_relaxed);
-}
-
-/* ---- replay: a killed process's file ---- */
-
-static enum err check_page(const struct journal_page *p, size_t file_len)
-{
-    size_t slots = aligned(p->slot_count * sizeof(struct journal_slot));
-    bool sane = p->magic == JOURNAL_MAGIC && p->slot_count <= JOURNAL_SLOTS_MAX &&
-                p->ring_size > 0 && p->ring_size <= file_len &&
-                JOURNAL_PAGE + slots + p->ring_size == file_len && p->head >= p->tail &&
-                p->head - p->tail <= p->ring_size;
-    return sane ? ERR_OK : ERR_INVALID;
-}
-
-/* The ring as it stands must be readable up to head; a torn file is refused as a whole. */
-static enum err check_ring(const struct journal *j)
-{
-    uint64_t at = atomic_load(&j->page->tail), head = atomic_load(&j->page->head);
-    uint64_t before = 0;
-    while (at < head) {
-        size_t offset = (size_t)(at % j->page->ring_size);
-        size_t to_end = (size_t)j->page->ring_size - offset;
-        struct journal_head h = {0};
-        memcpy(&h, j->ring + offset, to_end < sizeof(h) ? to_end : sizeof(h));
-        if (h.len == 0) {
-            at += to_end;
-            continue;
-        }
-        if (h.len > JOURNAL_RECORD_MAX || footprint(h.len) > to_end ||
-            (before != 0 && h.sequence != before + 1) ||
-            crc32c(slice_of(j->ring + offset + sizeof(h), h.len)) != h.crc)
-            return ERR_INVALID;
-        before = h.sequence;
-        at += footprint(h.len);
-    }
-    /* it may have been killed between publishing a record and counting it */
-    atomic_store(&j->page->sequence, before != 0 ? before : atomic_load(&j->page->committed));
-    return at == head ? ERR_OK : ERR_INVALID;
-}
-
-static money charge_sum(const Gatehouse__JournalRecord *m)
-{
-    money most = 0; /* every account is charged the same call: the call cost the largest */
-    for (size_t i = 0; i < m->n_charges; i++) {
-        if (m->charges[i]->amount_nano > most)
-            most = m->charges[i]->amount_nano;
-    }
-    return most;
-}
-
-/* Its answer was never accounted: it counts at its worst case and stays visible. */
-static enum err close_as_lost(struct journal *j, struct journal_slot *slot)
-{
-    if (slot->len > sizeof(slot->record))
-        return ERR_INVALID;
-    Gatehouse__JournalRecord *m =
-        gatehouse__journal_record__unpack(NULL, slot->len, (const uint8_t *)slot->record);
-    if (!m || !m->span) {
-        gatehouse__journal_record__free_unpacked(m, NULL);
-        return ERR_INVALID;
-    }
-    static char lost[] = "lost", error[] = "error", killed[] = "plane_killed";
-    char *source = m->span->usage_source, *status = m->span->status, *code = m->span->code;
-    m->has_opened = true;
-    m->opened = false;
-    m->span->usage_source = lost;
-    m->span->status = error;
-    m->span->code = killed;
-    if (m->n_charges > 0) {
-        m->span->has_cost_known = m->span->has_cost_nano = true;
-        m->span->cost_known = true;
-        m->span->cost_nano = charge_sum(m);
-    }
-    enum err e = append(j, &(struct content){.message = m}, PROMISE, slot);
-    m->span->usage_source = source;
-    m->span->status = status;
-    m->span->code = code;
-    gatehouse__journal_record__free_unpacked(m, NULL);
-    if (e == ERR_OK)
-        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
-    return e;
-}
-
-static enum err close_open_slots(struct journal *j)
-{
-    uint64_t head = atomic_load(&j->page->head);
-    for (uint32_t i = 0; i < j->page->slot_count; i++) {
-        struct journal_slot *slot = &j->slots[i];
-        unsigned state = atomic_load(&slot->state);
-        if (state == SLOT_CLOSING && slot->closing_at < head)
-            atomic_store(&slot->state, SLOT_FREE); /* its record did get out */
-        else if (state != SLOT_FREE) {
-            enum err e = close_as_lost(j, slot);
-            if (e ==
-                ERR_INVALID) { /* unreadable: nothing can be said of it but that it was there */
-                log_error(NULL, "journal_slot_unreadable", "path=%s slot=%u", j->path, i);
-                atomic_store(&slot->state, SLOT_FREE);
-            } else if (e != ERR_OK) {
-                return e;
-            }
-            atomic_fetch_add(&j->page->lost, 1);
-        }
-    }
-    return ERR_OK;
-}
-
-enum err journal_replay(const char *path, struct journal **ret)
-{
-    struct journal *j = mem_zalloc(sizeof(*j));
-    if (!j)
-        return ERR_NOMEM;
-    snprintf(j->path, sizeof(j->path), "%s", path);
-    struct journal_page first;
-    enum err e = ERR_IO;
-    off_t len = -1;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd >= 0 && pread(fd, &first, sizeof(first), 0) == (ssize_t)sizeof(first))
-        len = lseek(fd, 0, SEEK_END);
-    if (len > 0) {
-        e = check_page(&first, (size_t)len);
-        if (e == ERR_OK)
-            e = map_file(j, fd, (size_t)len, first.slot_count);
-        if (e == ERR_OK)
-            e = check_ring(j);
-        if (e == ERR_OK)
-            e = close_open_slots(j);
-    }
-    if (fd >= 0)
-        close(fd);
-    if (e != ERR_OK) {
-        journal_unmap(j);
+    struct journal_slot *slot = entry->taken ? &j->slots[entry->opened_at] : NULL;
+    bool seated = entry->taken && entry->room == 0;
+    enum err e = journal_keep(j, record, slot, full_for(j, entry), unseated(j) + seated);
+    if (e != ERR_OK)
         return e;
+    if (slot) {
+        j->taken -= entry->room;
+        j->seats -= seated;
+        j->free_slots[j->free_count++] = (uint32_t)entry->opened_at;
     }
-    *ret = j;
+    *entry = (struct journal_entry){0};
     return ERR_OK;
+}
+
+/* ---- sums become records ---- */
+
+static enum err unfold(struct journal *j, uint32_t i)
+{
+    struct fold_call c;
+    char packed[FOLD_RECORD_MAX];
+    uint64_t at;
+    fold_get(j->fold, i, &c);
+    struct slice record = fold_call_pack(&c, packed);
+    enum err e = prepare(j, record, j->page->ring_size / 2, &at);
+    if (e != ERR_OK)
+        return e;
+    fold_note_out(j->fold, i, at);
+    publish(j, at, record.len);
+    fold_clear(j->fold, i);
+    return ERR_OK;
+}
+
+void journal_tend(struct journal *j)
+{
+    uint32_t i = 0;
+    if (fold_in_use(j->fold) == 0)
+        return;
+    for (unsigned n = 0; n < TEND_MAX && fold_next(j->fold, &i); n++)
+        if (unfold(j, i) != ERR_OK)
+            break;
+    tell_folds(j);
 }

@@ -1,30 +1,41 @@
 /*
- * journal_private — the file behind a journal; for journal.c, journal_replay.c and shipper.c.
+ * journal_private — the file behind a journal; for the files journal*.c and shipper.c.
  *
  * One file per worker, allocated in full and mapped:
  *
- *   page     | slots: one per call that is under way | ring: closed records, in order
+ *   page     | slots: one per call that is under way | ring: closed records, in order | sums
  *
  * A slot is written before its state says OPEN. Closing writes the record into the ring, notes
- * its place in the slot (CLOSING), moves `head`, and frees the slot: whatever moment the
- * process is killed at, exactly one of slot and ring stands for the call. (Stores of a killed
- * process reach the page cache in program order; the file is not meant to survive the machine.)
+ * its place in the slot (CLOSING), moves `head`, and frees the slot; or, where the ring is three
+ * quarters full, writes new sums, notes their version in the slot (FOLDING), commits them, and
+ * frees the slot. Whatever moment the process is killed at, exactly one of slot, ring and sums
+ * stands for the call. (Stores of a killed process reach the page cache in program order; the file
+ * is not meant to survive the machine.)
+ *
+ * What was opened always finds a place: it has the right to an entry of the sums (a seat) or, where
+ * those have all been given away, a promise of room in the ring's last quarter.
  */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "common/policy/fold.h"
 #include "common/policy/journal.h"
 
 #define JOURNAL_MAGIC 0x32304a4857544147u /* "GATWHJ02" */
 #define JOURNAL_PAGE 4096
-#define JOURNAL_SLOT 1536       /* an opened record: names, charges, a clipped path */
-#define JOURNAL_CLOSE_ROOM 2048 /* taken at opening; most closed records need less */
+#define JOURNAL_RING_MIN (64 * 1024) /* half of it takes the longest sums wherever they fall */
+#define JOURNAL_SLOT 1536            /* an opened record: names, charges, a clipped path */
+#define JOURNAL_CLOSE_ROOM 2048      /* a brief closed record; most whole ones need less */
+/* Twice that: a pad may be needed to keep the record in one piece. */
+#define JOURNAL_PROMISE (2 * JOURNAL_CLOSE_ROOM)
 #define JOURNAL_SLOTS_MIN 64
-#define JOURNAL_SLOTS_MAX 20000 /* LIMIT_CONNECTIONS: one call each */
+#define JOURNAL_SLOTS_MAX 20000   /* LIMIT_CONNECTIONS: one call each */
+#define JOURNAL_FOLDS_MIN 256     /* keys that are busy at once, however small the ring is */
+#define JOURNAL_FOLDS_MAX 1048576 /* of the largest ring that can be set */
 
-enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING };
+enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING, SLOT_FOLDING };
 
 struct journal_page {
     uint64_t magic;
@@ -38,14 +49,20 @@ struct journal_page {
     atomic_uint_fast64_t committed; /* the sequence before tail */
     atomic_uint_fast64_t dropped;   /* records of free calls that found no room */
     atomic_uint_fast64_t lost;      /* calls closed as lost by a later start */
+    uint32_t fold_count;            /* entries; 0 in files of before there were any */
+    atomic_uint_fast32_t folds;     /* of those, in use: for readers, as of the last change */
+    atomic_uint_fast64_t folded;    /* calls that went into sums */
 };
 
 struct journal_slot {
     atomic_uint state;
     uint32_t len;
-    uint64_t closing_at; /* ring position of its closed record */
-    char record[JOURNAL_SLOT - 16];
+    uint64_t closing_at; /* ring position of its closed record, or the version of its sums */
+    char record[JOURNAL_SLOT - 24];
+    uint32_t folding_in; /* the entry of its sums */
+    uint32_t reserved;
 };
+_Static_assert(sizeof(struct journal_slot) == JOURNAL_SLOT, "the file's layout");
 
 /* before each record in the ring, 8-aligned; a record never wraps: a `pad` fills the end */
 struct journal_head {
@@ -58,12 +75,17 @@ struct journal {
     struct journal_page *page;
     struct journal_slot *slots;
     char *ring;
+    struct fold *fold;
     size_t map_len;
     size_t taken;         /* ring bytes promised to opened calls; the worker's */
+    uint32_t seats;       /* opened calls that may need an entry of the sums; the worker's */
     uint32_t *free_slots; /* a stack; the worker's */
     uint32_t free_count;
     char path[512];
+    _Alignas(16) char scratch[FOLD_SCRATCH]; /* not touched before there is something to fold */
 };
+
+/* ---- journal_file.c ---- */
 
 struct journal_config {
     const char *dir;
@@ -73,14 +95,33 @@ struct journal_config {
 };
 
 MUST_USE enum err journal_create(const struct journal_config *c, struct journal **ret);
-/* Maps an earlier start's file, closes as lost what was only opened, and is ready to be shipped. */
-MUST_USE enum err journal_replay(const char *path, struct journal **ret);
+/* Maps the file of an earlier start. ERR_INVALID: it cannot be one. */
+MUST_USE enum err journal_map(const char *path, struct journal **ret);
 void journal_unmap(struct journal *j);  /* the file stays; NULL is fine */
 void journal_remove(struct journal *j); /* the file goes too */
+
+/* ---- journal.c ---- */
+
+size_t journal_footprint(size_t record_len); /* in the ring */
+/* Keeps a closed record and lets its slot go (NULL: it had none): in the ring, where that is then
+ * no fuller than `full` bytes; else in the sums, where it may take one of `may_take` free entries.
+ * A call that costs nothing is dropped, and counted, instead of folded. */
+MUST_USE enum err journal_keep(struct journal *j, struct slice record, struct journal_slot *slot,
+                               uint64_t full, uint32_t may_take);
+
+/* ---- journal_replay.c ---- */
+
+/* Maps an earlier start's file, closes as lost what was only opened, and is ready to be shipped;
+ * the caller has the pen. */
+MUST_USE enum err journal_replay(const char *path, struct journal **ret);
+
+/* ---- journal_read.c: the main thread's side ---- */
 
 /* The next closed record at or after *at (a ring position, at least tail): lent until the tail
  * moves. false: none yet. *at moves behind it. */
 bool journal_next(const struct journal *j, uint64_t *at, uint64_t *sequence, struct slice *record);
 /* Everything before `at`, up to this sequence, may be overwritten. */
 void journal_commit(struct journal *j, uint64_t at, uint64_t sequence);
-bool journal_is_empty(const struct journal *j);
+bool journal_is_shipped(const struct journal *j);  /* no record waits in the ring */
+bool journal_is_empty(const struct journal *j);    /* nor are there sums that will become records */
+uint64_t journal_waiting(const struct journal *j); /* how many of both */

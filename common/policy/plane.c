@@ -45,7 +45,7 @@ struct plane {
 
     /* what other threads may ask for */
     atomic_bool has_policy, is_connected, stale;
-    atomic_uint_fast64_t version, newest, waiting, dropped, lost;
+    atomic_uint_fast64_t version, newest, waiting, dropped, folded, lost;
 };
 
 /* ---- requests: numbered, packed, answered as messages ---- */
@@ -147,6 +147,7 @@ static void on_tick(struct timer *t)
     atomic_store(&p->newest, s.newest);
     atomic_store(&p->waiting, c.waiting);
     atomic_store(&p->dropped, c.dropped);
+    atomic_store(&p->folded, c.folded);
     atomic_store(&p->lost, c.lost);
     timer_start(&p->tick, TICK_MS);
 }
@@ -253,6 +254,7 @@ void plane_status(const struct plane *p, struct plane_status *ret)
                                  .newest = atomic_load(&p->newest),
                                  .journal_waiting = atomic_load(&p->waiting),
                                  .journal_dropped = atomic_load(&p->dropped),
+                                 .journal_folded = atomic_load(&p->folded),
                                  .lost_calls = atomic_load(&p->lost)};
 }
 
@@ -278,6 +280,7 @@ void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), vo
     p->drain_until_us = clock_mono_us() + (uint64_t)drain_ms * 1000;
     p->drained = done;
     p->drained_arg = arg;
+    shipper_inherit(p->shipper);
     timer_init(&p->drain, p->loop, on_drain_tick);
     timer_start(&p->drain, 0);
 }

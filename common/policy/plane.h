@@ -42,7 +42,8 @@ struct plane_status {
     uint64_t version;
     uint64_t newest;          /* as last told */
     uint64_t journal_waiting; /* records not yet committed */
-    uint64_t journal_dropped;
+    uint64_t journal_dropped; /* free calls whose records found no room */
+    uint64_t journal_folded;  /* calls that left no record of their own, but sums */
     uint64_t lost_calls; /* closed as lost after a kill */
 };
 
@@ -50,6 +51,7 @@ MUST_USE enum err plane_open(const struct plane_config *c, const struct plane_ev
                              struct loop *main_loop, struct plane **ret);
 struct journal *plane_journal(struct plane *p, unsigned worker);    /* that worker's writer */
 void plane_status(const struct plane *p, struct plane_status *ret); /* any thread */
-/* Ships what is journalled and ends leases, at most for drain_ms, then `done`. */
+/* Ships what is journalled and ends leases, at most for drain_ms, then `done`. The workers have
+ * stopped. */
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);
 void plane_close(struct plane **p);

@@ -38,6 +38,7 @@ struct shipper {
     uint64_t finished[EPOCHS_MAX];
     size_t finished_count;
     bool finishing;
+    bool inherited; /* the workers have stopped: their journals' pens are ours */
     uint64_t lost;
     struct buf bytes; /* of the batch being sent */
 };
@@ -63,7 +64,7 @@ static void on_ack(void *arg, enum err e, const void *reply)
     while (at < p->sent_to && journal_next(p->journal, &at, &sequence, &record) &&
            sequence <= m->usage->committed)
         journal_commit(p->journal, at, sequence);
-    if (!journal_is_empty(p->journal))
+    if (!journal_is_empty(p->journal)) /* or there is room now for what was folded */
         shipper_hurry(p->shipper);
 }
 
@@ -131,7 +132,7 @@ static void batch_fill(struct batch *b, struct parcel *p, struct buf *bytes, uin
 static void ship(struct parcel *p)
 {
     struct shipper *s = p->shipper;
-    if (p->flying || journal_is_empty(p->journal) || !s->links.is_connected(s->links.arg))
+    if (p->flying || journal_is_shipped(p->journal) || !s->links.is_connected(s->links.arg))
         return;
     struct batch b;
     batch_fill(&b, p, &s->bytes, &p->sent_to);
@@ -196,9 +197,13 @@ static void retire_if_shipped(struct parcel *p)
 static void ship_all(struct shipper *s)
 {
     for (size_t i = 0; i < s->parcel_count; i++) {
-        retire_if_shipped(&s->parcels[i]);
-        if (s->parcels[i].journal)
-            ship(&s->parcels[i]);
+        struct parcel *p = &s->parcels[i];
+        retire_if_shipped(p);
+        if (!p->journal)
+            continue;
+        if (p->earlier || s->inherited)
+            journal_tend(p->journal);
+        ship(p);
     }
     report_finished(s);
 }
@@ -213,6 +218,11 @@ static void on_tick(struct timer *t)
 void shipper_hurry(struct shipper *s)
 {
     timer_start(&s->tick, 0);
+}
+
+void shipper_inherit(struct shipper *s)
+{
+    s->inherited = true;
 }
 
 /* ---- birth and death ---- */
@@ -304,7 +314,7 @@ void shipper_free(struct shipper *s)
     timer_cancel(&s->tick);
     for (size_t i = 0; s->parcels && i < s->parcel_count; i++) {
         struct journal *j = s->parcels[i].journal;
-        if (j && journal_is_empty(j) && j->taken == 0)
+        if (j && journal_is_empty(j) && j->seats == 0 && j->taken == 0)
             journal_remove(j);
         else
             journal_unmap(j);
@@ -329,16 +339,6 @@ bool shipper_is_empty(const struct shipper *s)
     return true;
 }
 
-static uint64_t records_waiting(const struct journal *j)
-{
-    uint64_t at = atomic_load(&j->page->tail), first = 0;
-    struct slice record;
-    if (!journal_next(j, &at, &first, &record))
-        return 0;
-    uint64_t last = atomic_load(&j->page->sequence);
-    return last >= first ? last - first + 1 : 0;
-}
-
 void shipper_counts(const struct shipper *s, struct shipper_counts *ret)
 {
     *ret = (struct shipper_counts){.lost = s->lost};
@@ -346,7 +346,10 @@ void shipper_counts(const struct shipper *s, struct shipper_counts *ret)
         const struct journal *j = s->parcels[i].journal;
         if (!j)
             continue;
-        ret->waiting += records_waiting(j);
+        ret->waiting += journal_waiting(j);
+        if (s->parcels[i].earlier)
+            continue; /* what an earlier start counted, it has told */
         ret->dropped += atomic_load(&j->page->dropped);
+        ret->folded += atomic_load(&j->page->folded);
     }
 }

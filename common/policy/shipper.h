@@ -29,9 +29,11 @@ MUST_USE enum err shipper_new(struct loop *l, const struct shipper_config *c,
 void shipper_free(struct shipper *s); /* files stay where something is left in them */
 struct journal *shipper_journal(struct shipper *s, unsigned worker);
 void shipper_hurry(struct shipper *s); /* ship now: draining, or just connected */
+/* The workers have stopped and write no more: their journals are looked after here from now on. */
+void shipper_inherit(struct shipper *s);
 bool shipper_is_empty(const struct shipper *s);
 
 struct shipper_counts {
-    uint64_t waiting, dropped, lost;
+    uint64_t waiting, dropped, folded, lost;
 };
 void shipper_counts(const struct shipper *s, struct shipper_counts *ret); /* any thread */

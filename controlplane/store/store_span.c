@@ -89,6 +89,7 @@ enum filling {
     FILL_DURATION, /* 0 where absent */
     FILL_TOKENS,   /* uint64_t at offset of Tokens */
     FILL_COST,
+    FILL_CALLS, /* uint64_t at offset; 1 where absent */
     FILL_EVENTS,
 };
 
@@ -155,6 +156,7 @@ static const struct column columns[] = {
     TEXT(request_id, INHERIT),
     TEXT(upstream_request_id, TEXT),
     {"dataplane_id", "text", FILL_DATAPLANE, 0, 0},
+    NUMBER(calls, "bigint", CALLS),
 };
 _Static_assert(ARRAY_LEN(columns) == SPAN_COLUMNS, "one array per column");
 
@@ -264,6 +266,9 @@ static void put(struct span_sheet *s, const struct column *c, struct array *a,
             array_int(a, clean_cost(span->cost_nano));
         else
             array_null(a);
+        break;
+    case FILL_CALLS:
+        array_int(a, has_at(span, c->has) ? clean_count(*(const uint64_t *)at) : 1);
         break;
     case FILL_EVENTS:
         put_events(s, a, span);

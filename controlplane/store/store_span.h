@@ -15,7 +15,7 @@
 #include "controlplane/store/tx.h"
 #include "proto/usage.pb-c.h"
 
-#define SPAN_COLUMNS 40
+#define SPAN_COLUMNS 41
 
 struct span_sheet {
     struct array columns[SPAN_COLUMNS];

@@ -85,10 +85,10 @@ static enum err rows_to_page(const struct db_result *r, size_t limit, int at_col
     "select s.id, s.external_id, a.name, t.name, k.name, s.started_at, s.ended_at, s.calls_model," \
     " s.calls_tool, s.calls_api, s.tokens_input, s.tokens_cache_read, s.tokens_cache_write,"       \
     " s.tokens_output, s.tokens_reasoning,"                                                        \
-    " case when s.unpriced = 0 or s.cost_nano > 0 then s.cost_nano end, s.refusals"                \
-    " from sessions s"                                                                             \
+    " case when s.unpriced = 0 or s.cost_nano > 0 then s.cost_nano end, s.refusals,"               \
+    " case when s.agent_id is null then coalesce(y.public_part, y.name) end from sessions s"       \
     " left join agents a on a.id = s.agent_id left join teams t on t.id = s.team_id"               \
-    " left join tasks k on k.id = s.task_id"
+    " left join tasks k on k.id = s.task_id left join keys y on y.id = s.key_id"
 
 static json_t *session_json(const struct db_result *r, size_t i)
 {
@@ -96,6 +96,7 @@ static json_t *session_json(const struct db_result *r, size_t i)
     set_text(o, "id", r, i, 0);
     set_text(o, "external_id", r, i, 1);
     set_text(o, "agent", r, i, 2);
+    set_text(o, "key", r, i, 17);
     set_text(o, "team", r, i, 3);
     set_text(o, "task", r, i, 4);
     set_time(o, "started_at", r, i, 5);
@@ -153,7 +154,7 @@ enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t 
     " s.status, s.code, s.http_status, s.model, s.provider, s.server, s.tool, s.service,"          \
     " s.method, s.path, s.tokens_input, s.tokens_cache_read, s.tokens_cache_write,"                \
     " s.tokens_output, s.tokens_reasoning, s.cost_nano, s.usage_source, s.attempts, s.cache,"      \
-    " s.events, s.request_id from spans s"                                                         \
+    " s.events, s.request_id, nullif(s.calls, 1) from spans s"                                     \
     " left join agents a on a.id = s.agent_id left join keys k on k.id = s.key_id"                 \
     " left join tasks t on t.id = s.task_id"
 
@@ -192,6 +193,7 @@ static const struct {
     {"attempts", 30, SHOWN_INT},
     {"cache", 31, SHOWN_TEXT},
     {"request_id", 33, SHOWN_TEXT},
+    {"calls", 34, SHOWN_INT},
 };
 #define SPAN_TOKENS 23
 #define SPAN_EVENTS 32
@@ -253,13 +255,16 @@ enum err store_spans_page(struct tx *tx, const struct trace_page *page, const st
 /* ---- spend ---- */
 
 /* What has no price costs not nothing, but nobody knows what: left out, and counted beside it. */
-#define UNPRICED "count(*) filter (where s.tokens_input is not null and s.cost_nano is null)"
+#define UNPRICED                                                                                   \
+    "coalesce(sum(s.calls) filter (where s.tokens_input is not null and s.cost_nano is null), 0)"  \
+    "::bigint"
 #define COST_OR_NOTHING                                                                            \
     "case when " UNPRICED " = 0 or sum(s.cost_nano) > 0"                                           \
     " then coalesce(sum(s.cost_nano), 0)::bigint end"
 
 #define SPEND(id, name, join, where)                                                               \
-    "select " id ", " name ", count(*), count(*) filter (where s.status = 'refused'),"             \
+    "select " id ", " name ", sum(s.calls)::bigint,"                                               \
+    " coalesce(sum(s.calls) filter (where s.status = 'refused'), 0)::bigint,"                      \
     " coalesce(sum(s.tokens_input), 0)::bigint, coalesce(sum(s.tokens_cache_read), 0)::bigint,"    \
     " coalesce(sum(s.tokens_cache_write), 0)::bigint, coalesce(sum(s.tokens_output), 0)::bigint,"  \
     " coalesce(sum(s.tokens_reasoning), 0)::bigint, " COST_OR_NOTHING ","                          \

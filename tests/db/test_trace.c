@@ -28,8 +28,8 @@ static uint64_t sequence;
 struct traffic {
     const char *session, *external, *agent, *team, *key, *gate, *model, *tool, *status;
     int64_t at;
-    money cost; /* -1: not priced */
-    uint64_t input;
+    money cost;            /* -1: not priced */
+    uint64_t input, calls; /* calls: folded into this one; 0: it is one */
 };
 
 static void happen(const struct traffic *t)
@@ -59,6 +59,8 @@ static void happen(const struct traffic *t)
     s.has_started_at_us = s.has_duration_us = true;
     s.started_at_us = t->at ? t->at : start;
     s.duration_us = 1000;
+    s.has_calls = t->calls > 0;
+    s.calls = t->calls;
     if (t->input) {
         tokens.has_input = true;
         tokens.input = t->input;
@@ -292,6 +294,34 @@ static void spend_adds_up_by_whatever_is_asked(void **state)
                      ERR_INVALID);
 }
 
+static void what_a_plane_folded_counts_as_the_calls_it_was(void **state)
+{
+    (void)state;
+    TX_AUTO struct tx tx = {0};
+    JSON_AUTO json_t *rows = NULL, *spans = NULL, *sessions = NULL;
+    struct trace_next next;
+    const struct trace_page page = {.limit = 10};
+    happen(&(struct traffic){.key = "k_1", .model = "large", .cost = 200, .input = 9});
+    happen(&(struct traffic){
+        .key = "k_1", .model = "large", .cost = 600, .input = 30, .calls = 1000000});
+    happen(&(struct traffic){
+        .key = "k_1", .model = "large", .cost = -1, .input = 1, .calls = 5, .status = "refused"});
+    begin(&tx);
+    assert_int_equal(store_spend(&tx, SLICE("key"), start, start + SECOND, &rows), ERR_OK);
+    assert_int_equal(json_array_size(rows), 1);
+    assert_int_equal(number_of(at(rows, 0), NULL, "calls"), 1000006);
+    assert_int_equal(number_of(at(rows, 0), NULL, "refusals"), 5);
+    assert_int_equal(number_of(at(rows, 0), NULL, "unpriced_calls"), 5);
+    assert_int_equal(number_of(at(rows, 0), "tokens", "input"), 40);
+    assert_string_equal(text(at(rows, 0), "cost_usd"), "0.000000800");
+    assert_int_equal(store_spans_page(&tx, &page, &(struct span_filter){0}, &spans, &next), ERR_OK);
+    assert_int_equal(json_array_size(spans), 3);
+    assert_null(json_object_get(at(spans, 0), "calls")); /* one is not worth saying */
+    assert_int_equal(number_of(at(spans, 1), NULL, "calls"), 1000000);
+    assert_int_equal(store_sessions_page(&tx, &page, SLICE_NONE, &sessions, &next), ERR_OK);
+    assert_int_equal(json_array_size(sessions), 0); /* whose they were was given up */
+}
+
 static void another_org_sees_nothing_of_it(void **state)
 {
     (void)state;
@@ -409,6 +439,7 @@ int main(void)
         TRACE(lists_are_paged_without_losing_or_repeating_anything),
         TRACE(spans_leave_out_what_does_not_apply),
         TRACE(spend_adds_up_by_whatever_is_asked),
+        TRACE(what_a_plane_folded_counts_as_the_calls_it_was),
         TRACE(another_org_sees_nothing_of_it),
         TRACE(a_session_ends_half_an_hour_after_its_last_span_and_begins_again),
         TRACE(leases_expire_without_anybody_asking),

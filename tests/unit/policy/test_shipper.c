@@ -7,6 +7,7 @@
 
 #include "common/base/mem.h"
 #include "common/policy/shipper.h"
+#include "tests/kit/journal_calls.h"
 
 static char dir[SCRATCH_MAX];
 
@@ -156,9 +157,9 @@ static void write_calls(struct journal *j, unsigned from, unsigned n, bool close
         m.call_id = (ProtobufCBinaryData){sizeof(id), id};
         m.span = &span;
         span.name = "chat";
-        assert_int_equal(journal_open_call(j, &m, &entry), ERR_OK);
+        assert_int_equal(kit_open_call(j, &m, &entry), ERR_OK);
         if (close)
-            assert_int_equal(journal_close_call(j, &m, &entry), ERR_OK);
+            assert_int_equal(kit_close_call(j, &m, &entry), ERR_OK);
     }
 }
 

@@ -1,0 +1,67 @@
+/*
+ * fold — calls as exact sums, for when the journal's ring is nearly full; private to the journal.
+ *
+ * A table of fixed entries behind the ring, in the same mapped file; one entry sums up the calls of
+ * one key in one minute (fold_call.h). Where entries run short, the minute is given up first.
+ *
+ * An entry holds its sums twice; the low bit of `version` names the copy that counts. Adding
+ * writes the other copy and then stores version + 1: that one store is when the call counts. An
+ * entry is free where its live copy counts no calls; freeing adds one to the version as well, so
+ * that a version once noted stays behind for ever.
+ *
+ * Owns     its index; the entries are the journal's mapping.
+ * Fails    ERR_EXHAUSTED: no entry of this key, and none may be taken. ERR_INVALID: entries of no
+ *          table of ours.
+ * Threads  the journal's writer.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "common/policy/fold_call.h"
+
+#define FOLD_ENTRY 1024
+
+struct fold_entry {
+    atomic_uint_fast64_t version;
+    uint64_t out_at;                  /* where in the ring it stands as a record, */
+    atomic_uint_fast64_t out_version; /* as it was in this version; 0: nowhere */
+    int64_t minute;
+    struct fold_sums sums[2];
+    uint32_t key_len;
+    char key[FOLD_KEY];
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct fold_entry) == FOLD_ENTRY, "the file's layout");
+
+/* Sums that were written: they count once they are committed. */
+struct fold_place {
+    uint32_t index;
+    uint64_t version;
+};
+
+struct fold;
+
+/* fresh: they are all zero, and are not even looked at, so that they take no memory before they
+ * are used; else they come from an earlier start. */
+MUST_USE enum err fold_new(struct fold_entry *entries, uint32_t count, bool fresh,
+                           struct fold **ret);
+void fold_free(struct fold *f);             /* NULL is fine */
+uint32_t fold_spare(const struct fold *f);  /* entries that are free */
+uint32_t fold_in_use(const struct fold *f); /* and those that are not */
+
+/* Writes sums with this call in them beside the ones that count. may_take: how many of the free
+ * entries are not promised to others. */
+MUST_USE enum err fold_stage(struct fold *f, const struct fold_call *c, uint32_t may_take,
+                             struct fold_place *ret);
+void fold_commit(struct fold *f, const struct fold_place *p);
+bool fold_is_committed(const struct fold *f, const struct fold_place *p);
+
+/* The first entry in use at or after *i; false: there is none. */
+bool fold_next(const struct fold *f, uint32_t *i);
+void fold_get(const struct fold *f, uint32_t i, struct fold_call *ret);
+/* The entry as it is now stands in the ring at `at`, once the head has passed that. */
+void fold_note_out(struct fold *f, uint32_t i, uint64_t at);
+void fold_clear(struct fold *f, uint32_t i);
+/* After a kill: frees what did get out before `head`, and forgets the other notes. */
+void fold_settle(struct fold *f, uint64_t head);
