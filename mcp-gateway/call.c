@@ -10,6 +10,7 @@
  */
 #include "common/base/clock.h"
 #include "common/journey/trace.h"
+#include "mcp-gateway/changes.h"
 #include "mcp-gateway/work.h"
 
 #define INTERNAL_ERROR (-32603)
@@ -140,7 +141,11 @@ static void fail_by_status(struct mcp_work *w)
 {
     struct journey *j = w->j;
     mcp_leg_refused(w->leg);
-    fail(w, REFUSAL_UPSTREAM, arena_printf(j->arena, "it answered with status %u", w->leg->status));
+    unsigned status = w->leg->status, after = w->leg->retry_after_s;
+    struct slice detail = arena_printf(j->arena, "it answered with status %u", status);
+    if (after) /* there is no header for it: this answer's status is 200 */
+        detail = arena_printf(j->arena, "%.*s, and asks to wait %u s", SLICE_ARG(detail), after);
+    fail(w, status == 429 ? REFUSAL_UPSTREAM_BUSY : REFUSAL_UPSTREAM, detail);
 }
 
 static void on_head(void *arg)
@@ -194,6 +199,7 @@ static void take_message(struct mcp_work *w, const struct mcp_piece *p)
             fail_by(w, ERR_PROTOCOL);
         return;
     }
+    mcp_changes_look(w->env, w->server, &a);
     if (w->leg->status != 200)
         take_refusal(w, &a);
     else if (mcp_answer_is_to(&a, w->number))

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/journey/metrics.h"
+#include "common/journey/passage.h"
 #include "common/journey/trace.h"
 #include "common/journey/upstream_log.h"
 #include "mcp-gateway/env.h"
@@ -148,6 +149,7 @@ static void on_head(void *arg, const struct http_head *head)
     struct mcp_leg *l = arg;
     struct slice type = http_head_find(head, SLICE("content-type"));
     l->status = head->status;
+    l->retry_after_s = passage_retry_after(head);
     l->is_stream = is_media_type(type, SLICE("text/event-stream"));
     l->is_json = is_media_type(type, SLICE("application/json"));
     take_upstream_id(l, http_head_find(head, SLICE("mcp-session-id")));

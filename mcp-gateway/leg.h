@@ -64,7 +64,7 @@ struct mcp_leg {
     const struct policy_server *server; /* in the policy */
     bool is_stream, is_json, dropped;
     /* from the head */
-    unsigned status;
+    unsigned status, retry_after_s;
     bool ids_seen; /* the stream can be resumed */
     char upstream_id[LIMIT_MCP_UPSTREAM_ID + 1];
     /* for nobody: the upstream session that goes with it */

@@ -89,3 +89,14 @@ bool passage_answer(struct slice name, bool set_cookie)
         return set_cookie;
     return is_listed(answer_names, ARRAY_LEN(answer_names), name);
 }
+
+/* RFC 9110 section 10.2.3. A date is what nobody sends here, and would need both clocks to agree;
+ * more than a day is a mistake that must not put a client to sleep. */
+unsigned passage_retry_after(const struct http_head *head)
+{
+    const uint64_t day = 86400;
+    uint64_t seconds;
+    if (slice_u64(http_head_find(head, SLICE("retry-after")), &seconds) || seconds > day)
+        return 0;
+    return (unsigned)seconds;
+}

@@ -20,3 +20,5 @@ struct passage_in {
 size_t passage_request(const struct passage_in *in, struct http_header *out, size_t max);
 /* Is this answer header let through? */
 bool passage_answer(struct slice name, bool set_cookie);
+/* Seconds an upstream asks to wait; 0: it does not say, or not in seconds, or more than a day. */
+unsigned passage_retry_after(const struct http_head *head);

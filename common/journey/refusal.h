@@ -42,6 +42,8 @@
     X(MEDIA_TYPE, 415, "unsupported_media_type", "The content type or encoding is not read here.") \
     X(RATE, 429, "rate_limit_exceeded", "Too many requests: %.*s.")                                \
     X(PARALLEL, 429, "parallel_limit_exceeded", "Too many calls at once: %.*s.")                   \
+    X(UPSTREAM_BUSY, 429, "upstream_rate_limited",                                                 \
+      "The upstream takes no more calls at the moment: %.*s.")                                     \
     X(SESSIONS, 429, "session_limit_exceeded", "Too many open MCP sessions: %.*s.")                \
     X(BUDGET, 429, "budget_exceeded", "%.*s")                                                      \
     X(UNBOUNDED, 400, "unbounded_cost",                                                            \

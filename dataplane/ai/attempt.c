@@ -2,10 +2,12 @@
  * attempt — one target after the other, until one answers.
  *
  * Falls back only while the client has not seen a byte: on connect errors, timeouts, 429, 5xx
- * and where our own credential was refused. What the last target says is what the client hears.
+ * and where our own credential was refused. What the last target says is what the client hears;
+ * but where one of them only asked to wait, that is told, as it is what a client can act on.
  */
 #include "common/base/clock.h"
 #include "common/base/secret.h"
+#include "common/journey/passage.h"
 #include "common/journey/trace.h"
 #include "common/journey/upstream_log.h"
 #include "dataplane/ai/work.h"
@@ -47,6 +49,14 @@ static void refuse(struct ai_work *w, enum refusal_id id, struct slice detail)
     journey_finish(w->j, JOURNEY_ERROR);
 }
 
+/* Every target failed. */
+static void give_up(struct ai_work *w, enum refusal_id id, struct slice detail)
+{
+    journey_refuse(w->j, w->limited ? REFUSAL_UPSTREAM_BUSY : id, detail);
+    w->j->refusal.retry_after_s = w->retry_after_s;
+    journey_finish(w->j, JOURNEY_ERROR);
+}
+
 static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, struct slice code)
 {
     attempt_drop(w);
@@ -54,7 +64,7 @@ static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, str
     if (w->candidate_next < w->candidate_count)
         attempt_next(w);
     else
-        refuse(w, id, detail);
+        give_up(w, id, detail);
 }
 
 /* the one that attempt_next chose last */
@@ -134,6 +144,14 @@ static bool is_event_stream(const struct http_head *head)
     return slice_ieq(slice_first(type, kind.len), kind);
 }
 
+static void note_wait(struct ai_work *w, const struct http_head *head)
+{
+    unsigned after = passage_retry_after(head);
+    w->limited = w->limited || head->status == 429;
+    if (after && (!w->retry_after_s || after < w->retry_after_s))
+        w->retry_after_s = after;
+}
+
 static void on_head(void *arg, const struct http_head *head)
 {
     struct ai_work *w = arg;
@@ -143,8 +161,10 @@ static void on_head(void *arg, const struct http_head *head)
     note_request_id(w, head);
     bool good = head->status >= 200 && head->status < 300;
     bool last = w->candidate_next == w->candidate_count;
-    if (is_worth_another(head->status))
+    if (is_worth_another(head->status)) {
+        note_wait(w, head);
         upstream_log_status(w->j->env, &w->j->log, upstream_of(w), head->status);
+    }
     /* The last target's 429 is told as it is; whatever else is worth another try is our 50x. */
     if (is_worth_another(head->status) && !(last && head->status == 429)) {
         fail_by_status(w);
@@ -357,6 +377,6 @@ void attempt_next(struct ai_work *w)
         attempt_end(w, JOURNEY_ERROR, slice_str(err_name(e)));
         upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), e, HTTP_PHASE_CONNECT);
     }
-    refuse(w, e == ERR_NOMEM || e == ERR_EXHAUSTED ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
-           upstream_why(e));
+    give_up(w, e == ERR_NOMEM || e == ERR_EXHAUSTED ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
+            upstream_why(e));
 }

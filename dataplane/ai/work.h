@@ -38,6 +38,8 @@ struct ai_work {
     uint64_t attempt_us; /* when it began */
     uint64_t waiting_us; /* since when the upstream's time runs */
     unsigned status;
+    bool limited;           /* one of the targets said 429 */
+    unsigned retry_after_s; /* the soonest that a target named; 0: none did */
     bool gathering; /* a plain answer, or an error, is read whole */
     uint64_t gather_max;
     struct buf out;    /* the body as it goes upstream */

@@ -128,6 +128,45 @@ FLOW(the_last_targets_429_and_its_retry_after_are_passed_on)
     assert_null(client_header(c, "x-secret").ptr);
 }
 
+FLOW(one_429_among_failures_is_what_the_client_hears_with_the_soonest_time)
+{
+    policy_says(k, &three_targets);
+    upstream_answers_with(k, 0, 429, "Retry-After: 30\r\n", "{}");
+    upstream_answers_with(k, 1, 429, "Retry-After: 4\r\n", "{}");
+    upstream_answers(k, 2, 500, "{}");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(c, 429);
+    expect_code(c, "upstream_rate_limited");
+    assert_true(slice_eq(client_header(c, "retry-after"), SLICE("4")));
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "error");
+    assert_string_equal(r->span->code, "upstream_rate_limited");
+    flow_record_free(r);
+}
+
+FLOW(a_503_keeps_the_upstreams_retry_after_and_nonsense_in_it_is_dropped)
+{
+    static const struct {
+        const char *sent, *told;
+    } rows[] = {{"Retry-After: 12\r\n", "12"},
+                {"Retry-After: 99999999\r\n", NULL},
+                {"Retry-After: soon\r\n", NULL},
+                {"Retry-After: Sun, 22 Nov 2026 17:41:38 GMT\r\n", NULL},
+                {"", NULL}};
+    policy_says(k, &one_target);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        upstream_forget_script(k, 0);
+        upstream_answers_with(k, 0, 503, rows[i].sent, "{}");
+        struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+        expect_status(c, 503);
+        expect_code(c, "no_target");
+        struct slice told = client_header(c, "retry-after");
+        assert_true(rows[i].told ? slice_eq(told, slice_str(rows[i].told)) : !told.ptr);
+    }
+}
+
 FLOW(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere)
 {
     policy_says(k, &three_targets);
@@ -335,6 +374,8 @@ int main(void)
         PLAY(an_answer_cut_before_the_client_saw_a_byte_falls_back),
         PLAY(when_all_fail_the_client_hears_what_the_last_one_did),
         PLAY(the_last_targets_429_and_its_retry_after_are_passed_on),
+        PLAY(one_429_among_failures_is_what_the_client_hears_with_the_soonest_time),
+        PLAY(a_503_keeps_the_upstreams_retry_after_and_nonsense_in_it_is_dropped),
         PLAY(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere),
         PLAY(a_refused_credential_of_ours_is_not_told_as_the_clients),
         PLAY(a_redirect_is_not_followed),
