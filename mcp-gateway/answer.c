@@ -17,7 +17,7 @@ enum err mcp_answer_read(struct slice text, struct mcp_answer *ret)
         "result.protocolVersion",
         "result.capabilities",
         "result.capabilities.tools",
-        "result.capabilities.logging",
+        "result.nextCursor",
     };
     struct json_hit hit[ARRAY_LEN(wants)];
     enum json_type root;
@@ -29,6 +29,7 @@ enum err mcp_answer_read(struct slice text, struct mcp_answer *ret)
         return ERR_INVALID;
     *ret = (struct mcp_answer){.text = text,
                                .id = hit[0],
+                               .method = hit[1],
                                .result = hit[2],
                                .error = hit[3],
                                .code = hit[4],
@@ -38,7 +39,7 @@ enum err mcp_answer_read(struct slice text, struct mcp_answer *ret)
                                .version = hit[8],
                                .capabilities = hit[9],
                                .cap_tools = hit[10],
-                               .cap_logging = hit[11]};
+                               .cursor = hit[11]};
     if (method)
         ret->kind = id ? MCP_ANSWER_REQUEST : MCP_ANSWER_NOTE;
     else
@@ -52,6 +53,14 @@ bool mcp_answer_is_to(const struct mcp_answer *a, uint64_t number)
     bool response = a->kind == MCP_ANSWER_RESULT || a->kind == MCP_ANSWER_ERROR;
     return response && a->id.type == JSON_SCAN_NUMBER && !json_scan_u64(&a->id, &got) &&
            got == number;
+}
+
+bool mcp_answer_says(const struct mcp_answer *a, struct slice method)
+{
+    char room[LIMIT_MCP_METHOD];
+    struct slice text;
+    return a->method.type == JSON_SCAN_STRING && a->method.raw.len <= sizeof(room) &&
+           !json_scan_text(&a->method, room, sizeof(room), &text) && slice_eq(text, method);
 }
 
 static void sort(struct mcp_edit *edits, size_t n)
@@ -115,14 +124,22 @@ enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slic
     return e ? e : buf_append(out, SLICE("]"));
 }
 
-enum err mcp_narrow(const struct mcp_answer *a, struct buf *out)
+enum err mcp_narrow(const struct mcp_answer *a, bool whole, struct buf *out)
 {
-    bool tools = a->cap_tools.type == JSON_SCAN_OBJECT;
-    bool logging = a->cap_logging.type == JSON_SCAN_OBJECT;
+    static const char *const names[] = {"tools", "logging", "prompts", "resources", "completions"};
+    const size_t of_tools = 2;
+    struct json_hit hit[ARRAY_LEN(names)] = {0};
+    enum json_type root;
+    bool first = true;
     enum err e = buf_append(out, SLICE("{"));
-    if (!e && tools)
-        e = buf_printf(out, "\"tools\":%.*s", SLICE_ARG(a->cap_tools.raw));
-    if (!e && logging)
-        e = buf_printf(out, "%s\"logging\":%.*s", tools ? "," : "", SLICE_ARG(a->cap_logging.raw));
+    if (a->capabilities.type == JSON_SCAN_OBJECT &&
+        json_scan(a->capabilities.raw, names, ARRAY_LEN(names), hit, &root, NULL))
+        return ERR_PROTOCOL;
+    for (size_t i = 0; !e && i < (whole ? ARRAY_LEN(names) : of_tools); i++) {
+        if (hit[i].type != JSON_SCAN_OBJECT)
+            continue;
+        e = buf_printf(out, "%s\"%s\":%.*s", first ? "" : ",", names[i], SLICE_ARG(hit[i].raw));
+        first = false;
+    }
     return e ? e : buf_append(out, SLICE("}"));
 }

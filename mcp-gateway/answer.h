@@ -22,14 +22,19 @@ struct mcp_answer {
     struct slice text;
     struct json_hit id;
     struct json_hit result, error, code, error_message;
+    struct json_hit method;                                        /* of what is no response */
     struct json_hit tools;                                         /* result.tools */
+    struct json_hit cursor;                                        /* result.nextCursor */
     struct json_hit is_error;                                      /* result.isError */
-    struct json_hit version, capabilities, cap_tools, cap_logging; /* of initialize */
+    struct json_hit version, capabilities, cap_tools;              /* of initialize */
 };
 
 MUST_USE enum err mcp_answer_read(struct slice text, struct mcp_answer *ret);
 /* is it the response to the request we sent under this number? */
 bool mcp_answer_is_to(const struct mcp_answer *a, uint64_t number);
+
+/* has it this method? */
+bool mcp_answer_says(const struct mcp_answer *a, struct slice method);
 
 /* A place in a text, and what shall stand there. */
 struct mcp_edit {
@@ -45,5 +50,6 @@ MUST_USE enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, 
  * it stands. What is no object with one readable name is left out: nobody could decide on it. */
 MUST_USE enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool),
                                    void *arg, struct buf *out);
-/* Appends the capabilities of an initialize result narrowed to what is granted here. */
-MUST_USE enum err mcp_narrow(const struct mcp_answer *a, struct buf *out);
+/* Appends the capabilities of an initialize result narrowed to what is granted; whole: all that
+ * is passed on at all, else tools and logging. ERR_PROTOCOL: they cannot be read. */
+MUST_USE enum err mcp_narrow(const struct mcp_answer *a, bool whole, struct buf *out);

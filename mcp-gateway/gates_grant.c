@@ -100,11 +100,12 @@ static enum gate_answer ask_tool(struct journey *j)
     struct mcp_asker asker;
     if (!w->is_post || w->message.kind != MCP_REQUEST)
         return GATE_PASS;
-    if (w->message.method == MCP_OTHER)
+    mcp_asker_of(w, &asker);
+    bool is_content = w->message.method == MCP_CONTENT;
+    if (w->message.method == MCP_OTHER || (is_content && !mcp_may_use_whole(&asker)))
         return refuse(j, REFUSAL_RPC_METHOD, w->message.method_name);
     if (w->message.method != MCP_TOOLS_CALL)
         return GATE_PASS;
-    mcp_asker_of(w, &asker);
     return mcp_may_call(&asker, w->tool) ? GATE_PASS : refuse(j, REFUSAL_TOOL_UNKNOWN, w->tool);
 }
 

@@ -42,6 +42,11 @@ bool mcp_may_see(const struct mcp_asker *a)
     return search(a, SLICE_NONE);
 }
 
+bool mcp_may_use_whole(const struct mcp_asker *a)
+{
+    return search(a, SLICE("*")); /* no other entry is equal to it */
+}
+
 bool mcp_may_call(const struct mcp_asker *a, struct slice tool)
 {
     return tool.len > 0 && search(a, tool);

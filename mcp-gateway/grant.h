@@ -2,7 +2,8 @@
  * grant — may this principal, on this task, see this server, and call this tool of it?
  *
  * One decision for lists and for calls. Deny by default; names are compared exactly, case
- * included; `*` in a grant is every tool.
+ * included; `*` in a grant is every tool, and with them the server whole: what belongs to no tool
+ * (resources, prompts, completion) no narrower grant can name.
  *
  * Threads  any; pure.
  */
@@ -18,4 +19,5 @@ struct mcp_asker {
 };
 
 bool mcp_may_see(const struct mcp_asker *a);
+bool mcp_may_use_whole(const struct mcp_asker *a);
 bool mcp_may_call(const struct mcp_asker *a, struct slice tool);

@@ -57,10 +57,12 @@ static enum err make_id(struct mcp_work *w, char out[static LIMIT_SEALED_ID + 1]
 static enum err write_answer(struct mcp_work *w)
 {
     struct mcp_answer a;
+    struct mcp_asker asker;
     enum err e = mcp_answer_read(w->hello_answer, &a);
+    mcp_asker_of(w, &asker);
     buf_clear(&w->event);
     if (!e)
-        e = mcp_narrow(&a, &w->event);
+        e = mcp_narrow(&a, mcp_may_use_whole(&asker), &w->event);
     if (e)
         return e;
     struct mcp_edit edits[] = {

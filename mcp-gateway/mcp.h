@@ -5,9 +5,10 @@
  * `/mcp/{server}` is one granted server, every name untouched; `/mcp` is the same where exactly
  * one is granted. A client session has an upstream session of its own, opened with that client's
  * capabilities, so nothing one client says reaches another. Granted are tools: a list is cut to
- * them, a call of any other is unknown. What no grant can name yet (resources, prompts,
- * completion) is not advertised and answered as an unknown method; logging is, as it only turns
- * the volume of the client's own session.
+ * them, a call of any other is unknown. Resources, prompts and completion belong to no tool: who
+ * is granted all tools of a server (`*`) is granted these with them; for anybody else they are not
+ * advertised, and unknown methods. Logging is everybody's, as it only turns the volume of the
+ * client's own session.
  *
  * A session lives on the plane that opened it, on all its workers; another plane answers 404.
  *

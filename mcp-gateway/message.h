@@ -23,6 +23,7 @@ enum mcp_method {
     MCP_TOOLS_LIST,
     MCP_TOOLS_CALL,
     MCP_SET_LEVEL,
+    MCP_CONTENT, /* resources, prompts, completion: what belongs to no tool */
     MCP_INITIALIZED,
     MCP_CANCELLED,
     MCP_PROGRESS,

@@ -87,8 +87,10 @@ static void look_at_answer(struct slice text)
         look_at_list(&a);
     struct buf out;
     buf_init(&out, text.len + 64);
-    check(mcp_narrow(&a, &out) == ERR_OK, "narrowing failed");
-    buf_clear(&out);
+    for (int whole = 0; whole < 2; whole++) {
+        check(mcp_narrow(&a, whole, &out) == ERR_OK, "narrowing failed");
+        buf_clear(&out);
+    }
     struct mcp_edit edits[] = {{a.id.raw, SLICE("77")}};
     check(mcp_edit(text, edits, 1, &out) == ERR_OK, "an edit failed");
     check(mcp_answer_read(buf_slice(&out), &again) == ERR_OK, "an edit broke an answer");

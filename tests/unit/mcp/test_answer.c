@@ -121,26 +121,32 @@ static void a_list_above_the_ceiling_is_an_error_and_not_a_shorter_list(void **s
     buf_fini(&out);
 }
 
-static void capabilities_are_narrowed_to_tools_and_logging(void **state)
+static void capabilities_are_narrowed_to_what_is_granted(void **state)
 {
     (void)state;
     static const struct {
-        const char *in, *out;
+        const char *in, *out, *whole;
     } rows[] = {
         {"{\"id\":1,\"result\":{\"capabilities\":{\"prompts\":{},\"logging\":{},\"tools\":{"
          "\"listChanged\":true},\"resources\":{},\"experimental\":{\"x\":{}}}}}",
-         "{\"tools\":{\"listChanged\":true},\"logging\":{}}"},
+         "{\"tools\":{\"listChanged\":true},\"logging\":{}}",
+         "{\"tools\":{\"listChanged\":true},\"logging\":{},\"prompts\":{},\"resources\":{}}"},
         {"{\"id\":1,\"result\":{\"capabilities\":{\"logging\":{\"a\":1}}}}",
-         "{\"logging\":{\"a\":1}}"},
-        {"{\"id\":1,\"result\":{\"capabilities\":{\"tools\":true}}}", "{}"},
-        {"{\"id\":1,\"result\":{}}", "{}"},
+         "{\"logging\":{\"a\":1}}", "{\"logging\":{\"a\":1}}"},
+        {"{\"id\":1,\"result\":{\"capabilities\":{\"completions\":{},\"tasks\":{}}}}", "{}",
+         "{\"completions\":{}}"},
+        {"{\"id\":1,\"result\":{\"capabilities\":{\"tools\":true}}}", "{}", "{}"},
+        {"{\"id\":1,\"result\":{}}", "{}", "{}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct mcp_answer a = read_text(rows[i].in);
         struct buf out;
         buf_init(&out, 4096);
-        assert_int_equal(mcp_narrow(&a, &out), ERR_OK);
+        assert_int_equal(mcp_narrow(&a, false, &out), ERR_OK);
         assert_true(slice_eq(buf_slice(&out), slice_str(rows[i].out)));
+        buf_clear(&out);
+        assert_int_equal(mcp_narrow(&a, true, &out), ERR_OK);
+        assert_true(slice_eq(buf_slice(&out), slice_str(rows[i].whole)));
         buf_fini(&out);
     }
 }
@@ -192,7 +198,7 @@ int main(void)
         cmocka_unit_test(edits_come_in_any_order_and_leave_the_rest),
         cmocka_unit_test(a_list_is_cut_and_its_items_stay_as_they_stand),
         cmocka_unit_test(a_list_above_the_ceiling_is_an_error_and_not_a_shorter_list),
-        cmocka_unit_test(capabilities_are_narrowed_to_tools_and_logging),
+        cmocka_unit_test(capabilities_are_narrowed_to_what_is_granted),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
