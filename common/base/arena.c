@@ -147,11 +147,6 @@ struct slice arena_copy(struct arena *a, struct slice s)
     return slice_of(copy, s.len);
 }
 
-char *arena_str(struct arena *a, struct slice s)
-{
-    return (char *)arena_copy(a, s).ptr;
-}
-
 struct slice arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list args;
@@ -179,9 +174,4 @@ enum err arena_adopt(struct arena *a, void *guest, void (*leave)(void *guest))
     *g = (struct guest){.older = a->guests, .who = guest, .leave = leave};
     a->guests = g;
     return ERR_OK;
-}
-
-size_t arena_used(const struct arena *a)
-{
-    return a->used;
 }

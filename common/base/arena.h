@@ -25,8 +25,6 @@ MUST_USE void *arena_alloc(struct arena *a, size_t size);  /* 16-byte aligned, n
 MUST_USE void *arena_zalloc(struct arena *a, size_t size); /* zeroed */
 /* a copy; .ptr is NULL on failure. The copy is followed by a NUL. */
 struct slice arena_copy(struct arena *a, struct slice s);
-char        *arena_str(struct arena *a, struct slice s);
 struct slice arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
 /* The guest is destroyed at once when adoption fails, so the caller never has to. */
 MUST_USE enum err arena_adopt(struct arena *a, void *guest, void (*leave)(void *guest));
-size_t            arena_used(const struct arena *a);

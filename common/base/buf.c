@@ -133,25 +133,6 @@ void buf_clear(struct buf *b)
     b->len = 0;
 }
 
-enum err buf_splice(struct buf *b, size_t at, size_t old, struct slice s)
-{
-    MUST(at <= b->len && old <= b->len - at);
-    if (s.len > old) {
-        char *room;
-        enum err e = buf_room(b, s.len - old, &room);
-        if (e)
-            return e;
-    }
-    if (!b->data)
-        return ERR_OK;
-    char *gap = b->data + b->off + at;
-    memmove(gap + s.len, gap + old, b->len - at - old);
-    if (s.len)
-        memcpy(gap, s.ptr, s.len);
-    b->len = b->len - old + s.len;
-    return ERR_OK;
-}
-
 static enum err append_escaped(struct buf *b, struct slice s)
 {
     while (s.len) {

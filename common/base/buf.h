@@ -33,7 +33,5 @@ MUST_USE enum err buf_room(struct buf *b, size_t n, char **ret);
 void              buf_commit(struct buf *b, size_t n);
 void              buf_eat(struct buf *b, size_t n);
 void              buf_clear(struct buf *b); /* keeps the memory */
-/* Replaces [at, at+old) of the content by s. */
-MUST_USE enum err buf_splice(struct buf *b, size_t at, size_t old, struct slice s);
 /* Appends s as a JSON string with its quotes (RFC 8259 section 7). */
 MUST_USE enum err buf_json_string(struct buf *b, struct slice s);

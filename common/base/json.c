@@ -151,32 +151,3 @@ size_t json_real_text(double value, char out[static JSON_REAL_MAX])
     }
     return (size_t)len;
 }
-
-static enum err read_amount(const json_t *value, enum err (*parse)(struct slice, int64_t *),
-                            int64_t *ret)
-{
-    char text[JSON_REAL_MAX];
-    if (json_is_string(value)) {
-        struct slice s = slice_of(json_string_value(value), json_string_length(value));
-        bool exponent = slice_find(s, 'e') >= 0 || slice_find(s, 'E') >= 0;
-        return exponent ? ERR_INVALID : parse(s, ret);
-    }
-    if (json_is_integer(value)) {
-        int len = snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        return parse(slice_of(text, (size_t)len), ret);
-    }
-    if (!json_is_real(value))
-        return ERR_INVALID;
-    size_t len = json_real_text(json_real_value(value), text);
-    return parse(slice_of(text, len), ret);
-}
-
-enum err json_money(const json_t *value, money *ret)
-{
-    return read_amount(value, money_parse, ret);
-}
-
-enum err json_price(const json_t *value, price *ret)
-{
-    return read_amount(value, money_parse_price, ret);
-}

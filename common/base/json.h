@@ -13,7 +13,6 @@
 #include <jansson.h>
 
 #include "common/base/buf.h"
-#include "common/base/money.h"
 #include "common/base/slice.h"
 
 struct json_problem {
@@ -30,11 +29,6 @@ struct slice json_text(const json_t *object, const char *name);
 json_t *json_from(struct slice s);
 /* sets name to s, unless s.ptr is NULL */
 void json_set_text(json_t *object, const char *name, struct slice s);
-
-/* An amount of dollars, or a price in dollars per million tokens: a JSON number, or a string
- * without an exponent. ERR_INVALID as in money.h, and for any other type. */
-MUST_USE enum err json_money(const json_t *value, money *ret);
-MUST_USE enum err json_price(const json_t *value, price *ret);
 
 #define JSON_REAL_MAX 40
 /* the shortest decimal that reads back as the same double; returns its length */

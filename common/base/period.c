@@ -24,12 +24,6 @@ enum err period_parse(struct slice text, enum period *ret)
     return ERR_INVALID;
 }
 
-const char *period_name(enum period p)
-{
-    MUST((size_t)p < ARRAY_LEN(names));
-    return names[p];
-}
-
 static int64_t hour_of(int64_t wall_us)
 {
     int64_t day = civil_day_of(wall_us);

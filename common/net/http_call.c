@@ -173,7 +173,8 @@ static enum err retry(struct http_call *k)
     return http_call_dial(k);
 }
 
-void http_call_lost(struct http_call *k, enum err why)
+/* Its connection is gone. */
+static void lost(struct http_call *k, enum err why)
 {
     if (k->state == CALL_ENDED || k->released)
         return;
@@ -259,14 +260,14 @@ static void on_eof(void *arg)
     if (k->state == CALL_BODY)
         settle(k, SLICE_NONE);
     else
-        http_call_lost(k, ERR_CLOSED);
+        lost(k, ERR_CLOSED);
 }
 
 static void on_close(void *arg, enum err why)
 {
     struct http_call *k = arg;
     if (k->state == CALL_DIALLING || !k->paused || k->rest.len == 0) {
-        http_call_lost(k, why ? why : ERR_CLOSED);
+        lost(k, why ? why : ERR_CLOSED);
         return;
     }
     k->eof = true; /* told when the rest is read; it may be whole */

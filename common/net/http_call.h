@@ -72,7 +72,6 @@ MUST_USE enum err http_call_dial(struct http_call *k);
 void              http_call_kick(struct http_call *k);
 void              http_call_fail_soon(struct http_call *k, enum err why);
 void              http_call_fail(struct http_call *k, enum err why);
-void              http_call_lost(struct http_call *k, enum err why); /* its connection */
 void              http_call_finish(struct http_call *k);             /* the answer is whole */
 void              http_call_watch(struct http_call *k, unsigned ms); /* next deadline */
 void              http_call_leave(struct http_call *k); /* ENDED: nothing runs any more */

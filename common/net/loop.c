@@ -17,7 +17,8 @@
 /* 64 KiB of content in records of 16 KiB, a handshake's certificates, alerts: never near it. */
 #define CIPHER_MAX (512u * 1024)
 
-enum err loop_calls_reserve(struct loop_calls *c)
+/* Room for one more. ERR_NOMEM only when it is full and cannot grow. */
+static enum err calls_reserve(struct loop_calls *c)
 {
     if (c->count < c->cap / 2)
         return ERR_OK;
@@ -151,8 +152,8 @@ static enum err reserve_memory(struct loop *l)
     l->scratch = mem_alloc(sizeof(*l->scratch));
     if (l->scratch)
         buf_init(&l->scratch->cipher, CIPHER_MAX);
-    if (!l->now || !l->scratch || loop_calls_reserve(&l->retired) ||
-        loop_calls_reserve(&l->retired_running) || loop_heap_reserve(&l->heap))
+    if (!l->now || !l->scratch || calls_reserve(&l->retired) ||
+        calls_reserve(&l->retired_running) || loop_heap_reserve(&l->heap))
         return ERR_NOMEM;
     return ERR_OK;
 }
@@ -267,7 +268,7 @@ enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
     enum err e = ERR_CLOSED;
     pthread_mutex_lock(&l->mail_lock);
     if (!l->mail_closed)
-        e = l->mail.count < LIMIT_LOOP_MAIL ? loop_calls_reserve(&l->mail) : ERR_EXHAUSTED;
+        e = l->mail.count < LIMIT_LOOP_MAIL ? calls_reserve(&l->mail) : ERR_EXHAUSTED;
     if (!e) {
         calls_push(&l->mail, fn, arg);
         if (l->mail.count == 1) /* one wake-up for all that is in the box */
@@ -279,7 +280,7 @@ enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 
 void loop_retire(struct loop *l, void (*fn)(void *arg), void *arg)
 {
-    MUST(loop_calls_reserve(&l->retired) == ERR_OK);
+    MUST(calls_reserve(&l->retired) == ERR_OK);
     calls_push(&l->retired, fn, arg);
 }
 

@@ -23,7 +23,7 @@ struct loop_call {
     void *arg;
 };
 
-/* Calls in order; grown while half is free, see loop_calls_reserve. */
+/* Calls in order; grown while half is free. */
 struct loop_calls {
     struct loop_call *items;
     size_t count;
@@ -82,7 +82,6 @@ struct loop {
 };
 
 /* Room for one more. ERR_NOMEM only when it is full and cannot grow. */
-MUST_USE enum err loop_calls_reserve(struct loop_calls *c);
 MUST_USE enum err loop_heap_reserve(struct loop_heap *h);
 
 MUST_USE enum err loop_timers_init(struct loop *l);

@@ -28,7 +28,7 @@ void stream_on_handle_closed(uv_handle_t *h)
         stream_dial_step(s);
 }
 
-void stream_shut(struct stream *s)
+static void shut(struct stream *s)
 {
     s->state = STREAM_DEAD;
     s->reading = false;
@@ -43,7 +43,7 @@ void stream_fail(struct stream *s, enum err why)
 {
     if (s->state == STREAM_DEAD)
         return;
-    stream_shut(s);
+    shut(s);
     s->events->on_close(s->arg, why);
 }
 
@@ -306,7 +306,7 @@ void stream_close(struct stream **p)
     if (!s)
         return;
     s->owner_gone = true;
-    stream_shut(s);
+    shut(s);
     if (!s->has_handle)
         loop_retire(s->loop, free_memory, s);
 }

@@ -1,7 +1,7 @@
 /*
  * stream_private — the inside of a stream, shared by stream.c and its stream_*.c.
  *
- *   DIALING ─▶ SHAKING ─▶ OPEN ─▶ DEAD      stream_shut is the only way into DEAD
+ *   DIALING ─▶ SHAKING ─▶ OPEN ─▶ DEAD      shut (stream.c) is the only way into DEAD
  *
  * Events are called from libuv's callbacks or from the stream's task, never from inside a call
  * of the owner. After each event the stream may be DEAD: look before touching it again. The
@@ -54,7 +54,6 @@ struct stream {
 /* stream.c */
 MUST_USE enum err stream_new(struct loop *l, const struct stream_events *events, void *arg,
                              struct stream **ret);
-void stream_shut(struct stream *s);
 void stream_fail(struct stream *s, enum err why);      /* from callbacks: tells now */
 void stream_fail_soon(struct stream *s, enum err why); /* from the owner's calls */
 void stream_on_handle_closed(uv_handle_t *h);
@@ -66,7 +65,6 @@ void stream_ended(struct stream *s); /* the peer's last byte was delivered */
 
 /* stream_write.c: bytes as they go on the wire, whatever the ceiling says */
 MUST_USE enum err stream_send(struct stream *s, const struct slice *parts, size_t n);
-void stream_send_fin(struct stream *s);
 
 /* stream_tls.c */
 void stream_tls_shake(struct stream *s);

@@ -38,7 +38,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
         stream_fail(s, ERR_OK);
 }
 
-void stream_send_fin(struct stream *s)
+static void send_fin(struct stream *s)
 {
     if (s->broken || s->flying.len > 0)
         return; /* on_written comes back here */
@@ -64,7 +64,7 @@ static void on_written(uv_write_t *req, int status)
         buf_fini(&s->flying); /* a stream at rest keeps no memory for writing */
         buf_fini(&s->waiting);
         if (s->finishing)
-            stream_send_fin(s);
+            send_fin(s);
     }
     if (s->want_drain && left <= LIMIT_STREAM_LOW) {
         s->want_drain = false;
@@ -199,5 +199,5 @@ void stream_finish(struct stream *s)
     s->finishing = true;
     if (s->tls)
         stream_tls_finish(s);
-    stream_send_fin(s);
+    send_fin(s);
 }

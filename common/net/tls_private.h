@@ -65,6 +65,5 @@ const char *tls_session_why(const struct tls_session *s);
 const char *tls_session_host(const struct tls_session *s); /* "" on servers */
 bool tls_session_is_server(const struct tls_session *s);
 bool tls_session_is_resumed(const struct tls_session *s);
-struct slice tls_session_alpn(const struct tls_session *s);
 /* the common name of the certificate the peer was verified by; "" without one */
 struct slice tls_session_peer_name(struct tls_session *s);

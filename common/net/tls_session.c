@@ -313,14 +313,6 @@ bool tls_session_is_resumed(const struct tls_session *s)
     return SSL_session_reused(s->ssl) == 1;
 }
 
-struct slice tls_session_alpn(const struct tls_session *s)
-{
-    const unsigned char *name = NULL;
-    unsigned len = 0;
-    SSL_get0_alpn_selected(s->ssl, &name, &len);
-    return slice_of(name ? (const char *)name : "", len);
-}
-
 struct slice tls_session_peer_name(struct tls_session *s)
 {
     X509 *cert = SSL_get0_peer_certificate(s->ssl);

@@ -63,11 +63,6 @@ struct account *registry_account(struct registry *r, struct slice id)
     return account_hold(a);
 }
 
-struct account *registry_find(const struct registry *r, struct slice id)
-{
-    return map_find(r->accounts, id);
-}
-
 void registry_each(struct registry *r, void (*fn)(void *arg, struct account *a), void *arg)
 {
     size_t at = 0;

@@ -17,6 +17,5 @@ MUST_USE struct registry *registry_new(void);
 void registry_free(struct registry *r);
 /* The account of that id, made where there is none; a count for the caller. NULL: no memory. */
 struct account *registry_account(struct registry *r, struct slice id);
-struct account *registry_find(const struct registry *r, struct slice id); /* lent; NULL: none */
 /* Visits all. */
 void registry_each(struct registry *r, void (*fn)(void *arg, struct account *a), void *arg);

@@ -135,11 +135,6 @@ enum err health_open(const struct health_config *c, struct loop *l, struct healt
     return ERR_OK;
 }
 
-uint16_t health_port(const struct health *h)
-{
-    return http_server_port(h->server);
-}
-
 void health_close(struct health **h)
 {
     if (*h)

@@ -35,5 +35,4 @@ struct health_config {
 };
 
 MUST_USE enum err health_open(const struct health_config *c, struct loop *l, struct health **ret);
-uint16_t          health_port(const struct health *h);
 void              health_close(struct health **h);

@@ -52,7 +52,7 @@ bool visit_is(const struct visit *v, const char *method, const char *path)
     return slice_eq(v->head->method, slice_str(method)) && slice_eq(v->path, slice_str(path));
 }
 
-struct slice query_find(struct slice query, struct slice name)
+static struct slice query_find(struct slice query, struct slice name)
 {
     struct slice pair;
     while (slice_split(&query, '&', &pair)) {

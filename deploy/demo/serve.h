@@ -43,6 +43,5 @@ struct loop *serve_loop(const struct serve *s);
 void visit_answer(struct visit *v, unsigned status, const char *type, struct slice body);
 void visit_json(struct visit *v, unsigned status, json_t *tree); /* consumes the tree */
 bool visit_is(const struct visit *v, const char *method, const char *path);
-/* value of a query parameter, undecoded; SLICE_NONE where absent */
-struct slice query_find(struct slice query, struct slice name);
+/* a number among the query parameters; otherwise where there is none */
 uint64_t query_u64(struct slice query, struct slice name, uint64_t otherwise);

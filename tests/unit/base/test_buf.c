@@ -34,7 +34,6 @@ UNIT(the_ceiling_is_exact_and_a_refusal_changes_nothing)
     char *room;
     assert_int_equal(buf_room(&b, 3, &room), ERR_TOO_BIG);
     assert_int_equal(buf_room(&b, SIZE_MAX, &room), ERR_TOO_BIG);
-    assert_int_equal(buf_splice(&b, 0, 1, SLICE("wxyz")), ERR_TOO_BIG);
     expect_text(buf_slice(&b), "12345678");
     assert_int_equal(buf_printf(&b, "%s", "9"), ERR_OK);
     assert_int_equal(buf_printf(&b, "%s", "0"), ERR_OK); /* no room for its NUL, and none needed */
@@ -104,24 +103,6 @@ UNIT(small_eats_do_not_move_the_whole_content_each_time)
     buf_fini(&b);
 }
 
-UNIT(a_splice_replaces_at_the_front_in_the_middle_and_at_the_end)
-{
-    struct buf b;
-    buf_init(&b, 1000);
-    assert_int_equal(buf_splice(&b, 0, 0, SLICE("")), ERR_OK);
-    assert_int_equal(buf_splice(&b, 0, 0, SLICE("model: small")), ERR_OK);
-    assert_int_equal(buf_splice(&b, 7, 5, SLICE("gpt-4o-mini")), ERR_OK);
-    expect_text(buf_slice(&b), "model: gpt-4o-mini");
-    assert_int_equal(buf_splice(&b, 7, 11, SLICE("x")), ERR_OK);
-    expect_text(buf_slice(&b), "model: x");
-    buf_eat(&b, 2);
-    assert_int_equal(buf_splice(&b, 0, 3, SLICE_NONE), ERR_OK);
-    expect_text(buf_slice(&b), ": x");
-    assert_int_equal(buf_splice(&b, 3, 0, SLICE("!")), ERR_OK);
-    expect_text(buf_slice(&b), ": x!");
-    buf_fini(&b);
-}
-
 UNIT(json_strings_are_escaped_and_always_valid)
 {
     struct buf b;
@@ -161,8 +142,6 @@ static enum err use_once(void)
         e = buf_printf(&b, "%.1000s", long_text);
     if (!e)
         e = buf_json_string(&b, slice_of(long_text, sizeof(long_text)));
-    if (!e)
-        e = buf_splice(&b, 0, 5, slice_of(long_text, sizeof(long_text)));
     buf_fini(&b);
     return e;
 }
@@ -189,7 +168,6 @@ int main(void)
         cmocka_unit_test(room_is_written_and_then_committed),
         cmocka_unit_test(a_stream_through_a_small_buffer_keeps_its_order),
         cmocka_unit_test(small_eats_do_not_move_the_whole_content_each_time),
-        cmocka_unit_test(a_splice_replaces_at_the_front_in_the_middle_and_at_the_end),
         cmocka_unit_test(json_strings_are_escaped_and_always_valid),
         cmocka_unit_test(a_json_string_that_does_not_fit_leaves_nothing_behind),
         cmocka_unit_test(every_allocation_may_fail),

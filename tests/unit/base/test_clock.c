@@ -132,7 +132,7 @@ UNIT(windows_begin_and_end_with_the_calendar_in_utc)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (period_start(rows[i].p, at(rows[i].now)) != at(rows[i].start) ||
             period_end(rows[i].p, at(rows[i].now)) != at(rows[i].end))
-            fail_msg("%s of %s", period_name(rows[i].p), rows[i].now);
+            fail_msg("period %d of %s", rows[i].p, rows[i].now);
     }
     assert_true(period_start(PERIOD_TOTAL, at("2026-11-22T17:29:15Z")) == 0);
     assert_true(period_end(PERIOD_TOTAL, at("2026-11-22T17:29:15Z")) == INT64_MAX);
@@ -157,7 +157,8 @@ UNIT(windows_have_names)
     enum period p;
     assert_int_equal(period_parse(SLICE("month"), &p), ERR_OK);
     assert_int_equal(p, PERIOD_MONTH);
-    assert_string_equal(period_name(PERIOD_TOTAL), "total");
+    assert_int_equal(period_parse(SLICE("total"), &p), ERR_OK);
+    assert_int_equal(p, PERIOD_TOTAL);
     assert_int_equal(period_parse(SLICE("Month"), &p), ERR_INVALID);
     assert_int_equal(period_parse(SLICE(""), &p), ERR_INVALID);
 }

@@ -146,36 +146,6 @@ UNIT(members_are_read_and_set_as_text)
     assert_string_equal(json_string_value(empty), "");
 }
 
-UNIT(amounts_are_numbers_or_strings_and_exact)
-{
-    static const struct {
-        const char *text;
-        enum err e;
-        money want;
-    } rows[] = {
-        {"0.15", ERR_OK, 150000000},      {"1", ERR_OK, MONEY_DOLLAR},
-        {"0.1", ERR_OK, 100000000},       {"1e-3", ERR_OK, 1000000},
-        {"2.5e-8", ERR_OK, 25},           {"123456.123456789", ERR_OK, 123456123456789},
-        {"\"0.15\"", ERR_OK, 150000000},  {"\"0.000000001\"", ERR_OK, 1},
-        {"\"1e-3\"", ERR_INVALID, 0},     {"\"\"", ERR_INVALID, 0},
-        {"-1", ERR_INVALID, 0},           {"-0.5", ERR_INVALID, 0},
-        {"0.0000000001", ERR_INVALID, 0}, {"1e30", ERR_INVALID, 0},
-        {"true", ERR_INVALID, 0},         {"null", ERR_INVALID, 0},
-        {"[]", ERR_INVALID, 0},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        JSON_AUTO json_t *t = tree(rows[i].text);
-        money got = 0;
-        if (json_money(t, &got) != rows[i].e || got != rows[i].want)
-            fail_msg("%s became %lld", rows[i].text, (long long)got);
-    }
-    price p = 0;
-    JSON_AUTO json_t *t = tree("0.15");
-    assert_int_equal(json_price(t, &p), ERR_OK);
-    assert_int_equal(p, 150000);
-    assert_int_equal(json_price(NULL, &p), ERR_INVALID);
-}
-
 static const char sample[] =
     "{\"model\":\"m\",\"list\":[1,2.5,{\"deep\":[true,null,\"x\\u0041\"]}],"
     "\"long\":\"0123456789012345678901234567890123456789\",\"n\":12345}";
@@ -230,7 +200,6 @@ int main(void)
         cmocka_unit_test(depth_ends_at_64),
         cmocka_unit_test(a_tree_made_deeper_than_it_may_be_read_is_not_written),
         cmocka_unit_test(members_are_read_and_set_as_text),
-        cmocka_unit_test(amounts_are_numbers_or_strings_and_exact),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_full_buffer_is_left_as_it_was),
     };
