@@ -39,8 +39,8 @@ static struct slice sentence(const struct journey *j, const struct account *a,
     struct slice end = resets ? clock_format(s->period_end_us, when) : SLICE_NONE;
     return arena_printf(j->arena,
                         "The budget of the %.*s does not hold this call: of %.*s USD, %.*s are "
-                        "spent and %.*s set aside for calls under way, and this one may cost %.*s "
-                        "USD. It %s%.*s.",
+                        "spent and %.*s set aside for calls under way or not yet booked, and this "
+                        "one may cost %.*s USD. It %s%.*s.",
                         SLICE_ARG(owner_of(j, a)), SLICE_ARG(money_format(s->limit, limit)),
                         SLICE_ARG(money_format(s->spent, spent)),
                         SLICE_ARG(money_format(s->set_aside, aside)),

@@ -36,6 +36,7 @@ static const struct shape_member session[] = {
     ROW("id", TEXT, SHAPE_ALWAYS),
     ROW("external_id", TEXT, 0, .help = "what its clients called it"),
     ROW("agent", TEXT, 0),
+    ROW("key", TEXT, 0, .help = "of one without agent: the key's public part, or its name"),
     ROW("team", TEXT, 0),
     ROW("task", TEXT, 0),
     ROW("started_at", TIME, SHAPE_ALWAYS),
@@ -212,6 +213,7 @@ static const struct shape_member error[] = {
 static const struct shape_member candidate[] = {
     ROW("id", TEXT, SHAPE_ALWAYS),
     ROW("agent", TEXT, 0),
+    ROW("key", TEXT, 0),
     ROW("team", TEXT, 0),
     ROW("started_at", TIME, SHAPE_ALWAYS),
     ROW("status", TEXT, SHAPE_ALWAYS),

@@ -23,20 +23,15 @@ static enum err answer_page(struct call *c, json_t *items, size_t limit)
 
 enum err api_audit_list(struct call *c)
 {
-    uint64_t limit = 0;
-    int64_t after = 0;
-    char tag[ID_MAX];
-    if (call_query_number(c, "limit", 1, CURSOR_LIMIT_MOST, CURSOR_LIMIT_USUAL, &limit) != ERR_OK)
+    struct page page;
+    if (cursor_page(c, &page) != ERR_OK)
         return ERR_OK;
-    struct slice cursor = call_query(c, "cursor");
-    if (cursor.ptr != NULL && cursor_parse(cursor, &after, tag) != ERR_OK)
-        return call_problem(c, 400, "bad_cursor", "?cursor= is not one that we gave");
     TX_AUTO struct tx tx = {0};
     json_t *items = NULL;
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
-        e = store_audit_page(&tx, after, (size_t)limit, call_query(c, "object"), &items);
-    return e == ERR_OK ? answer_page(c, items, (size_t)limit) : e;
+        e = store_audit_page(&tx, page.at_us, page.limit, call_query(c, "object"), &items);
+    return e == ERR_OK ? answer_page(c, items, page.limit) : e;
 }
 
 enum err api_audit_verify(struct call *c)

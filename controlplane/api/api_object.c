@@ -94,17 +94,13 @@ static enum err list_in(struct call *c, struct tx *tx, struct object_page *page)
 
 enum err api_object_list(struct call *c)
 {
-    struct object_page page = {.name = call_query(c, "name")};
-    char after[ID_MAX];
-    uint64_t limit = 0;
-    if (call_query_number(c, "limit", 1, CURSOR_LIMIT_MOST, CURSOR_LIMIT_USUAL, &limit) != ERR_OK)
+    struct page asked;
+    if (cursor_page(c, &asked) != ERR_OK)
         return ERR_OK;
-    page.limit = (size_t)limit;
-    if (call_query(c, "cursor").ptr != NULL) {
-        if (cursor_parse(call_query(c, "cursor"), &page.after_us, after) != ERR_OK)
-            return call_problem(c, 400, "bad_cursor", "?cursor= is not one that we gave");
-        page.after_id = slice_str(after);
-    }
+    struct object_page page = {
+        .name = call_query(c, "name"), .limit = asked.limit, .after_us = asked.at_us};
+    if (asked.goes_on)
+        page.after_id = slice_str(asked.id);
     TX_AUTO struct tx tx = {0};
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     return e == ERR_OK ? list_in(c, &tx, &page) : e;

@@ -24,7 +24,7 @@ enum err api_sessions_list(struct call *c)
 /* What is needed to choose among them. */
 static enum err answer_candidates(struct call *c, const json_t *found)
 {
-    static const char *const members[] = {"id", "agent", "team", "started_at", "status"};
+    static const char *const members[] = {"id", "agent", "key", "team", "started_at", "status"};
     json_t *list = json_array();
     size_t i;
     json_t *session;

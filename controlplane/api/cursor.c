@@ -36,3 +36,18 @@ enum err cursor_parse(struct slice text, int64_t *ret_us, char id[static ID_MAX]
         snprintf(id, ID_MAX, "%.*s", SLICE_ARG(rest));
     return e;
 }
+
+enum err cursor_page(struct call *c, struct page *ret)
+{
+    uint64_t limit = 0;
+    struct slice cursor = call_query(c, "cursor");
+    *ret = (struct page){.goes_on = cursor.ptr != NULL};
+    enum err e = call_query_number(c, "limit", 1, CURSOR_LIMIT_MOST, CURSOR_LIMIT_USUAL, &limit);
+    if (e != ERR_OK)
+        return e;
+    ret->limit = (size_t)limit;
+    if (!ret->goes_on || cursor_parse(cursor, &ret->at_us, ret->id) == ERR_OK)
+        return ERR_OK;
+    (void)call_problem(c, 400, "bad_cursor", "?cursor= is not one that we gave");
+    return ERR_INVALID;
+}

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/base/id.h"
-#include "common/base/slice.h"
+#include "controlplane/api/call.h"
 
 #define CURSOR_LIMIT_USUAL 100
 #define CURSOR_LIMIT_MOST 1000
@@ -12,3 +12,13 @@
 
 struct slice cursor_format(int64_t at_us, const char *id, char out[static CURSOR_TEXT_MAX]);
 MUST_USE enum err cursor_parse(struct slice text, int64_t *ret_us, char id[static ID_MAX]);
+
+/* What a list was asked for. */
+struct page {
+    size_t limit;
+    bool goes_on; /* behind at_us and id */
+    int64_t at_us;
+    char id[ID_MAX];
+};
+/* ?limit=&cursor=. Any error: the 400 stands in the call already. */
+MUST_USE enum err cursor_page(struct call *c, struct page *ret);

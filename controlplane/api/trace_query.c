@@ -37,20 +37,18 @@ enum err trace_query_stretch(struct call *c, const char *from, const char *to, i
 enum err trace_query_page(struct call *c, struct trace_page *ret, char tag[static ID_MAX])
 {
     struct trace_page page = {0};
-    uint64_t limit = 0;
-    struct slice cursor = call_query(c, "cursor");
-    enum err e = call_query_number(c, "limit", 1, CURSOR_LIMIT_MOST, CURSOR_LIMIT_USUAL, &limit);
+    struct page asked;
+    enum err e = cursor_page(c, &asked);
     if (e == ERR_OK)
         e = trace_query_stretch(c, "since", "until", &page.since, &page.until);
     if (e != ERR_OK)
         return e;
-    page.limit = (size_t)limit;
-    if (cursor.ptr && cursor_parse(cursor, &page.after_us, tag) != ERR_OK) {
-        (void)call_problem(c, 400, "bad_cursor", "?cursor= is not one that we gave");
-        return ERR_INVALID;
-    }
-    if (cursor.ptr)
+    page.limit = asked.limit;
+    page.after_us = asked.at_us;
+    if (asked.goes_on) {
+        memcpy(tag, asked.id, ID_MAX);
         page.after_id = slice_str(tag);
+    }
     *ret = page;
     return ERR_OK;
 }

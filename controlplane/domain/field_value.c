@@ -16,9 +16,32 @@ static struct slice text_of(const json_t *v)
     return slice_of(json_string_value(v), json_string_length(v));
 }
 
+/* what a type is called in "must be …" */
+static const char *type_words(const struct field *f)
+{
+    static const char *const words[] = {
+        [FIELD_TEXT] = "a string",
+        [FIELD_INT] = "an integer",
+        [FIELD_BOOL] = "true or false",
+        [FIELD_MONEY] = "dollars, not negative, as a number or a decimal string of at most nine "
+                        "decimals",
+        [FIELD_PRICE] = "dollars per million tokens, not negative, as a number or a decimal string "
+                        "of at most six decimals",
+        [FIELD_TIME] = "an RFC 3339 time",
+        [FIELD_WORD] = "one of the known words",
+        [FIELD_URL] = "an http or https URL without user information, query or fragment",
+        [FIELD_CIDR] = "a network like 127.0.0.0/8 or fd00::/8",
+        [FIELD_SECRET] = "a string",
+        [FIELD_REF] = "a name or id, as a string",
+        [FIELD_OBJECT] = "an object",
+        [FIELD_JSON] = "JSON",
+    };
+    return words[f->type];
+}
+
 static json_t *wrong_type(struct reading *r, const struct field *f, const char *at)
 {
-    reading_problem(r, at, "must be %s", field_type_words(f));
+    reading_problem(r, at, "must be %s", type_words(f));
     return NULL;
 }
 
@@ -259,26 +282,4 @@ json_t *field_read_value(struct reading *r, const struct field *f, const json_t 
     if ((f->flags & FIELD_LIST) != 0)
         return read_list(r, f, given, at);
     return read_one(r, f, given, old, at);
-}
-
-const char *field_type_words(const struct field *f)
-{
-    static const char *const words[] = {
-        [FIELD_TEXT] = "a string",
-        [FIELD_INT] = "an integer",
-        [FIELD_BOOL] = "true or false",
-        [FIELD_MONEY] = "dollars, not negative, as a number or a decimal string of at most nine "
-                        "decimals",
-        [FIELD_PRICE] = "dollars per million tokens, not negative, as a number or a decimal string "
-                        "of at most six decimals",
-        [FIELD_TIME] = "an RFC 3339 time",
-        [FIELD_WORD] = "one of the known words",
-        [FIELD_URL] = "an http or https URL without user information, query or fragment",
-        [FIELD_CIDR] = "a network like 127.0.0.0/8 or fd00::/8",
-        [FIELD_SECRET] = "a string",
-        [FIELD_REF] = "a name or id, as a string",
-        [FIELD_OBJECT] = "an object",
-        [FIELD_JSON] = "JSON",
-    };
-    return words[f->type];
 }

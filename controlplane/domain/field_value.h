@@ -12,5 +12,3 @@ void field_pointer(const char *base, const char *name, char out[static FIELD_POI
 /* A new reference, or NULL after a problem at `at`. */
 json_t *field_read_value(struct reading *r, const struct field *f, const json_t *given,
                          const json_t *old, const char *at);
-/* what a type is called in "must be …" */
-const char *field_type_words(const struct field *f);

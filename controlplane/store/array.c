@@ -57,12 +57,6 @@ void array_int(struct array *a, int64_t value)
         a->failed = true;
 }
 
-void array_bool(struct array *a, bool value)
-{
-    next(a);
-    put(a, value ? SLICE("t") : SLICE("f"));
-}
-
 void array_time(struct array *a, int64_t wall_us)
 {
     char text[CLOCK_TEXT_MAX];

@@ -25,7 +25,6 @@ void array_init(struct array *a);
 void array_fini(struct array *a);
 void array_text(struct array *a, struct slice value); /* .ptr NULL: a NULL element */
 void array_int(struct array *a, int64_t value);
-void array_bool(struct array *a, bool value);
 void array_time(struct array *a, int64_t wall_us); /* timestamptz; clamped to the years 1 to 9999 */
 void array_null(struct array *a);
 /* Closes the literal: it may be taken again, but nothing may be added after. */

@@ -42,7 +42,6 @@ void db_give(struct db *d, struct db_conn **conn); /* consumes; a broken one is 
 MUST_USE enum err db_conn_open(const char *url, struct db_conn **ret);
 void db_conn_close(struct db_conn **conn); /* NULL inside is fine */
 bool db_conn_alive(const struct db_conn *c);
-int db_conn_socket(const struct db_conn *c); /* -1 when lost */
 
 /* who a URL signs in as; "" where it leaves that to the environment */
 void db_url_role(const char *url, char *out, size_t cap);
@@ -96,13 +95,6 @@ static inline void db_result_cleanup(struct db_result **r)
 }
 /* straight-line code: DB_AUTO struct db_result *r = NULL; */
 #define DB_AUTO __attribute__((cleanup(db_result_cleanup)))
-
-/* COPY … FROM STDIN in plain (never pipeline) mode; data is the text format. */
-MUST_USE enum err db_copy_begin(struct db_conn *c, const char *sql);
-MUST_USE enum err db_copy_data(struct db_conn *c, struct slice data);
-MUST_USE enum err db_copy_end(struct db_conn *c); /* on ERR_*, the transaction has failed */
-/* Appends a field of COPY's text format, escaped; the caller writes tabs and newlines. */
-MUST_USE enum err db_copy_field(struct buf *out, struct slice value);
 
 /* LISTEN on a direct connection; then wait. *ret: a notification came. ERR_DATABASE: lost. */
 MUST_USE enum err db_listen(struct db_conn *c, const char *channel);

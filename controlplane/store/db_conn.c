@@ -89,11 +89,6 @@ bool db_conn_alive(const struct db_conn *c)
     return PQstatus(c->pg) == CONNECTION_OK;
 }
 
-int db_conn_socket(const struct db_conn *c)
-{
-    return PQsocket(c->pg);
-}
-
 bool db_conn_is_idle(const struct db_conn *c)
 {
     return db_conn_alive(c) && PQtransactionStatus(c->pg) == PQTRANS_IDLE;

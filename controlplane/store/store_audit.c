@@ -10,7 +10,12 @@
 #define DOCUMENT_MAX (4u * 1024 * 1024)
 #define VERIFY_STEP 1000 /* records held at once */
 
-void audit_hash(const struct digest *prev, const struct audit_record *a, struct digest *ret)
+struct audit_record {
+    struct slice org_id, seq, at, actor, actor_role, source, action, noun, object_id, object_name,
+        version, before, after;
+};
+
+static void audit_hash(const struct digest *prev, const struct audit_record *a, struct digest *ret)
 {
     const struct slice parts[] = {
         slice_of(prev->bytes, DIGEST_LEN),

@@ -13,12 +13,6 @@
 #include "common/base/digest.h"
 #include "controlplane/store/store_write.h"
 
-struct audit_record {
-    struct slice org_id, seq, at, actor, actor_role, source, action, noun, object_id, object_name,
-        version, before, after;
-};
-void audit_hash(const struct digest *prev, const struct audit_record *record, struct digest *ret);
-
 /* Records behind `after_seq`, oldest first, at most limit + 1, as trees fit for an answer. */
 MUST_USE enum err store_audit_page(struct tx *tx, int64_t after_seq, size_t limit,
                                    struct slice object_id, json_t **ret);

@@ -158,14 +158,6 @@ void image_head(struct image *im, struct image_head *ret)
     pthread_mutex_unlock(&im->lock);
 }
 
-size_t image_count(struct image *im)
-{
-    pthread_mutex_lock(&im->lock);
-    size_t n = map_size(im->objects);
-    pthread_mutex_unlock(&im->lock);
-    return n;
-}
-
 /* Takes what stands under o's key out of map and digest. */
 static void remove_key(struct map *objects, const struct image_object *o, struct digest *sum)
 {

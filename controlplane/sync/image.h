@@ -41,7 +41,6 @@ struct image_delta {
 MUST_USE struct image *image_new(void);
 void image_free(struct image *im); /* NULL is fine */
 void image_head(struct image *im, struct image_head *ret);
-size_t image_count(struct image *im);
 
 void image_delta_fini(struct image_delta *d);
 /* Packs the message behind the objects there. ERR_TOO_BIG: above LIMIT_POLICY_OBJECT. */

@@ -52,7 +52,6 @@ MUST_USE enum err lease_desk_charge(struct tx *tx, const struct lease_asker *who
 
 /* Open leases past their time go into suspense; *ret: how many (at most a few hundred a call). */
 MUST_USE enum err lease_desk_expire(struct db *db, int64_t now, size_t *ret);
-/* A plane that will never come back: its suspense becomes spent. *ret: how much. */
-MUST_USE enum err lease_desk_write_off(struct db *db, struct slice dataplane, money *ret);
-/* The same inside the caller's transaction, of the leases it may see. */
-MUST_USE enum err lease_desk_write_off_in(struct tx *tx, struct slice dataplane, money *ret);
+/* A plane that will never come back: its suspense becomes spent, of the leases that the
+ * transaction may see. *ret: how much. */
+MUST_USE enum err lease_desk_write_off(struct tx *tx, struct slice dataplane, money *ret);

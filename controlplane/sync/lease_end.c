@@ -90,7 +90,7 @@ enum err lease_desk_expire(struct db *db, int64_t now, size_t *ret)
     return e == ERR_OK ? tx_commit(&tx) : e;
 }
 
-enum err lease_desk_write_off_in(struct tx *tx, struct slice dataplane, money *ret)
+enum err lease_desk_write_off(struct tx *tx, struct slice dataplane, money *ret)
 {
     ARRAY_AUTO struct array ids;
     DESK_AUTO struct desk desk = {0};
@@ -108,20 +108,6 @@ enum err lease_desk_write_off_in(struct tx *tx, struct slice dataplane, money *r
     }
     if (e == ERR_OK)
         e = store_desk_save(tx, &desk);
-    if (e == ERR_OK)
-        *ret = sum;
-    return e;
-}
-
-enum err lease_desk_write_off(struct db *db, struct slice dataplane, money *ret)
-{
-    TX_AUTO struct tx tx = {0};
-    money sum = 0;
-    enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
-    if (e == ERR_OK)
-        e = lease_desk_write_off_in(&tx, dataplane, &sum);
-    if (e == ERR_OK)
-        e = tx_commit(&tx);
     if (e == ERR_OK)
         *ret = sum;
     return e;

@@ -196,13 +196,3 @@ struct rollout *sync_rollout(struct sync *s)
 {
     return s->rollout;
 }
-
-uint16_t sync_push_port(const struct sync *s)
-{
-    return bus_hub_push_port(s->hub);
-}
-
-uint16_t sync_request_port(const struct sync *s)
-{
-    return bus_hub_request_port(s->hub);
-}

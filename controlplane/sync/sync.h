@@ -33,5 +33,3 @@ MUST_USE enum err sync_renew_certificate(struct sync *s, int64_t now);
 
 struct enrolment *sync_enrolment(struct sync *s);
 struct rollout *sync_rollout(struct sync *s);
-uint16_t sync_push_port(const struct sync *s);
-uint16_t sync_request_port(const struct sync *s);

@@ -191,32 +191,6 @@ static void a_server_that_is_away_is_not_asked_by_every_request(void **state)
     db_close(d);
 }
 
-static void copy_takes_text_with_every_special_character(void **state)
-{
-    (void)state;
-    struct slice odd = SLICE("tab\tline\nreturn\rslash\\end\\.");
-    struct buf row;
-    TX_AUTO struct tx tx = {0};
-    buf_init(&row, 1024);
-    assert_int_equal(tx_begin(base.db, org(), &tx), ERR_OK);
-    assert_int_equal(tx_query(&tx, "CREATE TEMPORARY TABLE odd (a text, b text) ON COMMIT DROP",
-                              DB_NO_PARAMS, NULL),
-                     ERR_OK);
-    assert_int_equal(db_copy_begin(tx.conn, "COPY odd FROM STDIN"), ERR_OK);
-    assert_int_equal(db_copy_field(&row, odd), ERR_OK);
-    assert_int_equal(buf_append(&row, SLICE("\t")), ERR_OK);
-    assert_int_equal(db_copy_field(&row, SLICE_NONE), ERR_OK);
-    assert_int_equal(buf_append(&row, SLICE("\n")), ERR_OK);
-    assert_int_equal(db_copy_data(tx.conn, buf_slice(&row)), ERR_OK);
-    assert_int_equal(db_copy_end(tx.conn), ERR_OK);
-    DB_AUTO struct db_result *r = NULL;
-    assert_int_equal(tx_query(&tx, "SELECT a, b FROM odd", DB_NO_PARAMS, &r), ERR_OK);
-    assert_int_equal(db_rows(r), 1);
-    assert_true(slice_eq(db_text(r, 0, 0), odd));
-    assert_true(db_is_null(r, 0, 1));
-    buf_fini(&row);
-}
-
 /* ---- the schema ---- */
 
 static void migrating_again_changes_nothing(void **state)
@@ -354,7 +328,6 @@ int main(void)
         cmocka_unit_test(a_transaction_begins_although_every_pooled_connection_died),
         cmocka_unit_test(losing_the_connection_inside_a_transaction_is_an_error_not_an_answer),
         cmocka_unit_test(a_server_that_is_away_is_not_asked_by_every_request),
-        cmocka_unit_test(copy_takes_text_with_every_special_character),
         cmocka_unit_test(migrating_again_changes_nothing),
         cmocka_unit_test(a_migration_that_was_rewritten_is_refused_and_a_broken_one_leaves_nothing),
         cmocka_unit_test(every_table_with_rows_of_an_org_is_behind_the_fence),

@@ -318,17 +318,25 @@ static void a_finished_epoch_frees_what_its_plane_never_spent(void **state)
     assert_true(strlen(other.lease) > 0 && strlen(current.lease) > 0);
 }
 
+static money write_off(const char *dataplane)
+{
+    TX_AUTO struct tx tx = {0};
+    money lost = 0;
+    assert_int_equal(tx_begin(base.db, TX_EVERY_ORG, &tx), ERR_OK);
+    assert_int_equal(lease_desk_write_off(&tx, slice_str(dataplane), &lost), ERR_OK);
+    assert_int_equal(tx_commit(&tx), ERR_OK);
+    return lost;
+}
+
 static void
 a_written_off_plane_counts_as_spent_and_its_late_records_do_not_count_twice(void **state)
 {
     (void)state;
-    money lost = 0;
     struct grant g = ask("dp_1", 1, 600, NULL);
     ship_one("dp_1", 1, 1, ACCOUNT, g.lease, 100);
     now += 20 * SECOND;
     expire();
-    assert_int_equal(lease_desk_write_off(base.db, SLICE("dp_1"), &lost), ERR_OK);
-    assert_int_equal(lost, 500);
+    assert_int_equal(write_off("dp_1"), 500);
     expect(600, 0, 0);
     ship_one("dp_1", 1, 2, ACCOUNT, g.lease, 450);
     expect(600, 0, 0);

@@ -339,6 +339,30 @@ describe('what reaches the upstream', () => {
   });
 });
 
+describe('a weighted model', () => {
+  test('shares its calls by weight: absent is one, nothing is only for when all others fail', async () => {
+    await house.provider('heavy');
+    await house.provider('light');
+    await house.provider('spare');
+    const target = (provider, more = {}) => ({ provider: named(provider), model: 'demo-chat', ...more });
+    const made = await house.model('shared', '', {
+      strategy: 'weighted',
+      targets: [target('spare', { weight: 0 }), target('heavy', { weight: 3 }), target('light')],
+    });
+    assert.equal('not_enforced' in made, false);
+    const one = await house.virtualKey({ models: [named('shared')] });
+    const calls = { heavy: 0, light: 0, spare: 0 };
+    for (let i = 0; i < 120; i++) {
+      const answer = await post({ model: named('shared'), messages: hello }, headersOf({ authorization: `Bearer ${one.key}` }));
+      assert.equal(answer.status, 200, await answer.text());
+      calls[answer.headers.get('x-gatehouse-provider').replace(`-${run}`, '')]++;
+    }
+    assert.equal(calls.spare, 0);
+    // 90 and 30 expected; six standard deviations (4.7) of such a draw
+    assert.ok(calls.heavy >= 62 && calls.heavy <= 118, JSON.stringify(calls));
+  });
+});
+
 describe('when things go wrong', () => {
   test('the second target answers when the first one fails', async () => {
     await house.model('falls', '', {

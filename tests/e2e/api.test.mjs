@@ -92,6 +92,11 @@ describe('grants', () => {
     assert.equal(denied.detail.replace(service, 'X'), unknown.detail.replace('no-such-one', 'X'));
   });
 
+  test('a path that names no service is nothing', async () => {
+    const answer = await fetch(`${house.url}/api/`, { headers: { authorization: `Bearer ${key.key}` } });
+    await refused(answer, 404, 'not_found');
+  });
+
   test('without a credential, or with an unknown one, nothing passes', async () => {
     await refused(await fetch(`${house.url}/api/${service}/echo`), 401, 'missing_credential');
     await refused(await call('/echo', { headers: { authorization: 'Bearer demo-api-secret' } }), 401, 'invalid_api_key');

@@ -79,7 +79,9 @@ describe('a budget that fits seven calls lets exactly seven pass', () => {
       const refused = answers.at(-1);
       assert.equal(code(refused), 'budget_exceeded');
       assert.equal(refused.headers.get('x-should-retry'), 'false');
-      assert.match(refused.text, /7\.000000000/, 'it says how much');
+      const said = JSON.parse(refused.text).error.message;
+      assert.match(said, /of 7\.000000000 USD/, 'it says how much');
+      assert.ok(said.includes(whose.startsWith('of a team') ? `team "${it.team}"` : `key "${it.name}"`), said);
       assert.equal(await spent(it), nano(7));
       assert.equal(await billed(answers), 7n);
     });

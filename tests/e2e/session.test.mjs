@@ -138,6 +138,33 @@ describe('sessions', () => {
     assert.equal((await house.admin('GET', 'sessions/no-such-session')).status, 404);
   });
 
+  test('that two principals call alike are told apart by who they are', async () => {
+    const same = `same-${run}`;
+    const keys = [await house.virtualKey(), await house.virtualKey()];
+    for (const one of keys) {
+      const answer = await fetch(`${house.url}/v1/models`, {
+        headers: { authorization: `Bearer ${one.key}`, 'x-gatehouse-session': same },
+      });
+      assert.equal(answer.status, 200);
+    }
+    const refused = await until(
+      async () => {
+        const answer = await house.admin('GET', `sessions/${same}`);
+        return answer.status === 409 && answer.json;
+      },
+      10,
+      'two sessions of one name',
+    );
+    assert.equal(refused.code, 'ambiguous_session');
+    assert.deepEqual(refused.candidates.map((c) => c.key).sort(), keys.map((k) => k.public_part).sort());
+    for (const { id, key: owner } of refused.candidates) {
+      const session = await house.get(`sessions/${id}`);
+      assert.equal(session.external_id, same);
+      assert.equal(session.key, owner);
+    }
+    assert.equal((await house.admin('GET', `sessions/${same}/spans`)).status, 409);
+  });
+
   test('come in pages that hold each of them once', async () => {
     for (let i = 0; i < 5; i++) assert.equal((await chat({ 'x-gatehouse-session': `page-${i}-${run}` })).status, 200);
     const mine = () => house.get(`sessions?agent=${agent.name}&limit=100`).then((page) => page.items.map((s) => s.id));
