@@ -16,6 +16,7 @@
 #include "dataplane/enrol.h"
 #include "dataplane/front/health.h"
 #include "dataplane/pressure.h"
+#include "dataplane/listings.h"
 #include "dataplane/worker.h"
 
 #define DRAIN_LOOK_MS 20
@@ -30,6 +31,7 @@ struct process {
     struct tls_context *tls;
     struct pressure pressure;
     const struct snapshot *policy; /* the newest; workers that start later begin with it */
+    struct listings listings;
     struct worker **workers;
     size_t worker_count;
     struct timer drain;
@@ -93,6 +95,12 @@ static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
     one_ended(q);
 }
 
+static void list(void *arg, const struct tool_order *order)
+{
+    struct process *p = arg;
+    listings_order(&p->listings, p->worker_count ? p->workers[0] : NULL, order);
+}
+
 /* ---- what health asks for ---- */
 
 static void look(void *arg, struct health_look *ret)
@@ -128,7 +136,9 @@ static enum err start_workers(struct process *p)
                                         .tls = p->tls,
                                         .journal = plane_journal(p->plane, i),
                                         .shedding = &p->pressure.is_high,
-                                        .allowed_hosts = &p->settings.allowed_hosts};
+                                        .allowed_hosts = &p->settings.allowed_hosts,
+                                        .tools_changed = listings_changed,
+                                        .arg = &p->listings};
         enum err e = worker_start(&c, &p->workers[i]);
         if (e)
             return e;
@@ -151,7 +161,8 @@ static enum err open_plane(struct process *p)
         .workers = (unsigned)s->workers,
         .journal_bytes = s->journal_bytes,
     };
-    const struct plane_events events = {.publish = publish, .after_turns = after_turns, .arg = p};
+    const struct plane_events events = {
+        .publish = publish, .after_turns = after_turns, .list = list, .arg = p};
     return plane_open(&c, &events, p->loop, &p->plane);
 }
 
@@ -320,6 +331,7 @@ enum err process_start(const struct settings *s, struct loop *l, struct process 
         return ERR_NOMEM;
     p->settings = *s;
     p->loop = l;
+    p->listings = (struct listings){.loop = l, .plane = &p->plane};
     timer_init(&p->drain, l, drain_on);
     pressure_open(&p->pressure, l, s->memory_limit);
     enum err e = open_tls(p);

@@ -14,6 +14,8 @@
 #include "common/net/resolver.h"
 #include "dataplane/ai/ai.h"
 #include "dataplane/front/door.h"
+#include "mcp-gateway/changes.h"
+#include "mcp-gateway/lister.h"
 #include "mcp-gateway/mcp.h"
 
 #define LOOK_MS 50 /* how often the count of connections is told and the journal tended */
@@ -35,6 +37,8 @@ struct message {
     struct worker *worker;
     const struct snapshot *policy;
     void (*fn)(void *arg);
+    struct tool_list *list;
+    void (*listed)(void *arg, struct tool_list **list);
     void *arg;
 };
 
@@ -45,6 +49,7 @@ static void look_again(struct timer *t)
     atomic_store_explicit(&w->connections, n, memory_order_relaxed);
     metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
     journal_tend(w->env.journal);
+    mcp_sweep(&w->env, loop_now_us(w->env.loop));
     timer_start(t, LOOK_MS);
 }
 
@@ -66,6 +71,7 @@ static enum err open_upstream(struct worker *w)
 static void close_things(struct worker *w)
 {
     timer_cancel(&w->look);
+    mcp_changes_hush(&w->env);
     w->env.stopping = true;
     w->cut = w->env.journey_count;
     door_close(&w->door);
@@ -111,6 +117,8 @@ static enum err open_things(struct worker *w, const struct worker_config *c)
         return e;
     timer_init(&w->look, w->env.loop, look_again);
     e = open_upstream(w);
+    if (!e && c->tools_changed)
+        e = mcp_changes_tell(&w->env, c->tools_changed, c->arg);
     if (!e)
         e = door_open(&door, &w->env, &w->door);
     if (!e)
@@ -198,6 +206,27 @@ static void in_turn(void *arg)
 enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), void *arg)
 {
     return post(w, (struct message){.fn = fn, .arg = arg}, in_turn);
+}
+
+static void list_tools(void *arg)
+{
+    struct message *m = arg;
+    struct journey_env *env = &m->worker->env;
+    enum err e = mcp_lister_start(env, &m->list, m->listed, m->arg);
+    if (e) {
+        tool_list_fail(m->list, "the data plane cannot begin: %s", err_text(e));
+        m->listed(m->arg, &m->list);
+    }
+    mem_free(m);
+}
+
+enum err worker_list_tools(struct worker *w, struct tool_list **list,
+                           void (*done)(void *arg, struct tool_list **list), void *arg)
+{
+    enum err e = post(w, (struct message){.list = *list, .listed = done, .arg = arg}, list_tools);
+    if (!e)
+        *list = NULL;
+    return e;
 }
 
 static void go_lame(void *arg)

@@ -7,6 +7,7 @@
 
 #include "common/journey/journey.h"
 #include "common/net/address.h"
+#include "common/policy/tool_list.h"
 
 struct worker;
 
@@ -17,6 +18,9 @@ struct worker_config {
     struct journal     *journal;
     const atomic_bool  *shedding; /* new work is turned away */
     const struct host_list *allowed_hosts;
+    /* On its thread: an MCP server said that its tools changed. NULL: nobody wants to know. */
+    void (*tools_changed)(void *arg, struct slice server_id);
+    void *arg;
 };
 
 /* Opens the listener, so that a taken port is known here, and starts the thread. */
@@ -26,6 +30,10 @@ uint16_t          worker_port(const struct worker *w);
 MUST_USE enum err worker_publish(struct worker *w, const struct snapshot *s);
 /* fn(arg) on the worker's thread, when a turn that begins after this call has ended. */
 MUST_USE enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), void *arg);
+/* Lists the tools of the server that *list names; done comes once, on the worker's thread, also
+ * where that fails. Consumes *list. */
+MUST_USE enum err worker_list_tools(struct worker *w, struct tool_list **list,
+                                    void (*done)(void *arg, struct tool_list **list), void *arg);
 void              worker_lame(struct worker *w);  /* unready, but still taking what comes */
 void              worker_drain(struct worker *w); /* no new connections */
 size_t            worker_connections(const struct worker *w); /* as of a moment ago */

@@ -4,6 +4,7 @@
  * A response stands on it only where a client resumes a stream it lost, and is then treated as on
  * the stream it was lost from: its id is the client's, a tool list is cut.
  */
+#include "mcp-gateway/changes.h"
 #include "mcp-gateway/work.h"
 
 static void refuse_by_status(struct mcp_work *w)
@@ -59,9 +60,10 @@ static void on_piece(void *arg, const struct mcp_piece *p)
         mcp_stream_send(w, p->event->raw);
     else if (mcp_answer_read(p->message, &a))
         log_warn(&w->j->log, "mcp_message_unread", "server=%.*s", SLICE_ARG(w->server->o.name));
-    else if (a.kind == MCP_ANSWER_REQUEST || a.kind == MCP_ANSWER_NOTE)
+    else if (a.kind == MCP_ANSWER_REQUEST || a.kind == MCP_ANSWER_NOTE) {
+        mcp_changes_look(w->env, w->server, &a);
         mcp_stream_send(w, p->event->raw);
-    else
+    } else
         pass_response(w, &a, p->event);
 }
 

@@ -97,8 +97,7 @@ static void send_initialized(struct mcp_work *w)
 
 /* ---- initialize ---- */
 
-/* What servers over Streamable HTTP have ever spoken with a handshake. */
-static bool is_legacy(struct slice version)
+bool mcp_has_handshake(struct slice version)
 {
     return mcp_revision_find(version) != SIZE_MAX || slice_eq(version, SLICE("2025-03-26")) ||
            slice_eq(version, SLICE("2024-11-05"));
@@ -109,7 +108,7 @@ static enum err note_opening(struct mcp_work *w, const struct mcp_answer *a)
     char room[32];
     struct slice version;
     if (a->version.raw.len > sizeof(room) ||
-        json_scan_text(&a->version, room, sizeof(room), &version) || !is_legacy(version))
+        json_scan_text(&a->version, room, sizeof(room), &version) || !mcp_has_handshake(version))
         return ERR_PROTOCOL;
     enum err e = mcp_session_opened(w->session, w->server, slice_str(w->leg->upstream_id), version);
     enum mcp_session_state state;

@@ -90,6 +90,8 @@ enum err mcp_write_failure(struct buf *out, struct slice id, struct slice text);
 
 /* open.c: an upstream session for w->session, then w->opened or w->not_opened */
 void mcp_open(struct mcp_work *w);
+/* what servers over Streamable HTTP have ever spoken with a handshake */
+bool mcp_has_handshake(struct slice version);
 /* w's part in an opening is over, whatever it was */
 void mcp_open_leave(struct mcp_work *w);
 /* ends the upstream session that belongs to this one; nobody waits for it */

@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/base/seal.h"
 #include "common/policy/desk.h"
+#include "common/policy/discovery.h"
 #include "common/policy/epoch.h"
 #include "common/policy/renewal.h"
 #include "common/policy/shipper.h"
@@ -35,6 +36,7 @@ struct plane {
     struct desk *desk;
     struct shipper *shipper;
     struct renewal *renewal;
+    struct discovery *discovery; /* NULL: this plane lists nothing */
     struct timer tick;
     bool connected;
 
@@ -131,6 +133,8 @@ static void publish(void *arg, const struct snapshot *s)
     struct plane *p = arg;
     p->events.publish(p->events.arg, s);
     desk_forget_refusals(p->desk); /* a limit may have been raised */
+    if (p->discovery)
+        discovery_policy(p->discovery, s);
 }
 
 static void on_tick(struct timer *t)
@@ -193,6 +197,9 @@ static enum err open_rooms(struct plane *p, const struct plane_config *c)
         e = sync_new(p->loop, p->registry, p->file, &links, &up, &p->sync);
     if (e == ERR_OK)
         e = renewal_new(p->loop, c->state_dir, p->tls, &links, &p->renewal);
+    const struct discovery_events found = {.list = p->events.list, .arg = p->events.arg};
+    if (e == ERR_OK && found.list)
+        e = discovery_new(p->loop, &links, &found, &p->discovery);
     return e;
 }
 
@@ -258,6 +265,17 @@ void plane_status(const struct plane *p, struct plane_status *ret)
                                  .lost_calls = atomic_load(&p->lost)};
 }
 
+void plane_listed(struct plane *p, struct tool_list **list)
+{
+    discovery_listed(p->discovery, list);
+}
+
+void plane_tools_changed(struct plane *p, struct slice server_id)
+{
+    if (p->discovery)
+        discovery_changed(p->discovery, server_id);
+}
+
 /* ---- draining ---- */
 
 static void on_drain_tick(struct timer *t)
@@ -297,6 +315,7 @@ void plane_close(struct plane **p)
         bus_plane_close(&mine->bus);
     mine->connected = false;
     renewal_free(mine->renewal);
+    discovery_free(mine->discovery);
     sync_free(mine->sync);
     desk_free(mine->desk);
     shipper_free(mine->shipper);

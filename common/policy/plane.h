@@ -14,6 +14,7 @@
 #include "common/net/loop.h"
 #include "common/policy/journal.h"
 #include "common/policy/snapshot.h"
+#include "common/policy/tool_list.h"
 
 struct plane;
 
@@ -31,6 +32,8 @@ struct plane_events {
     void (*publish)(void *arg, const struct snapshot *s);
     /* Quiescence: run fn(fn_arg) on the main loop once every worker has ended a turn. */
     void (*after_turns)(void *arg, void (*fn)(void *fn_arg), void *fn_arg);
+    /* List the tools of a server, and end by plane_listed. NULL: this plane lists none. */
+    void (*list)(void *arg, const struct tool_order *order);
     void *arg;
 };
 
@@ -54,4 +57,6 @@ void plane_status(const struct plane *p, struct plane_status *ret); /* any threa
 /* Ships what is journalled and ends leases, at most for drain_ms, then `done`. The workers have
  * stopped. */
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);
+void plane_listed(struct plane *p, struct tool_list **list); /* consumes */
+void plane_tools_changed(struct plane *p, struct slice server_id); /* a server said so */
 void plane_close(struct plane **p);

@@ -87,6 +87,7 @@ static const struct shape_member span[] = {
     ROW("cache", TEXT, 0, .words = "hit|semantic|miss|bypass"),
     ROW("events", OBJECT, SHAPE_LIST, .members = event),
     ROW("request_id", TEXT, 0),
+    ROW("calls", INT, 0, .help = "that its data plane, short of room, kept as sums; absent: one"),
     END,
 };
 
@@ -204,6 +205,15 @@ static const struct shape_member enrolment[] = {
     END,
 };
 
+static const struct shape_member refresh[] = {
+    ROW("server", TEXT, SHAPE_ALWAYS),
+    ROW("server_id", TEXT, SHAPE_ALWAYS),
+    ROW("dataplane", TEXT, SHAPE_ALWAYS, .help = "that lists it"),
+    ROW("state", TEXT, SHAPE_ALWAYS, .words = "asked|listed|failed"),
+    ROW("error", TEXT, 0, .help = "why it failed"),
+    END,
+};
+
 static const struct shape_member error[] = {
     ROW("pointer", TEXT, SHAPE_ALWAYS, .help = "RFC 6901, into the body"),
     ROW("detail", TEXT, SHAPE_ALWAYS),
@@ -245,6 +255,7 @@ static const struct answer_shape shapes[] = {
     {"enrolment", "a data plane's certificate", enrolment},
     {"health", "how it is", health},
     {"problem", "why not (RFC 9457)", problem},
+    {"refresh", "who was asked to list a server's tools, and what came of it", refresh},
 };
 
 const struct answer_shape *answer_shapes(size_t *ret_count)

@@ -11,6 +11,23 @@
 #include "controlplane/api/object_view.h"
 #include "controlplane/store/store_secret.h"
 
+/* What is read, with its computed members. */
+static enum err show(struct tx *tx, const struct noun *n, const struct object *rows, size_t count,
+                     json_t **ret)
+{
+    const struct object_hook *hook = object_hook_find(n);
+    json_t *views = NULL;
+    enum err e = object_views(tx, n, rows, count, &views);
+    if (e == ERR_OK && hook != NULL && hook->show != NULL)
+        e = hook->show(tx, views);
+    if (e != ERR_OK) {
+        json_decref(views);
+        return e;
+    }
+    *ret = views;
+    return ERR_OK;
+}
+
 enum err api_object_get(struct call *c)
 {
     OBJECT_AUTO struct object o = {0};
@@ -23,27 +40,32 @@ enum err api_object_get(struct call *c)
     if (e == ERR_EXHAUSTED)
         return call_problem(c, 409, "ambiguous_name", "several %ss have this name: use an id",
                             c->noun->name);
-    json_t *view = NULL;
+    JSON_AUTO json_t *views = NULL;
     if (e == ERR_OK)
-        e = object_view(&tx, c->noun, &o, &view);
+        e = show(&tx, c->noun, &o, 1, &views);
     if (e != ERR_OK)
         return e;
+    json_t *view = json_incref(json_array_get(views, 0));
     call_header(c, "etag", "\"%llu\"", (unsigned long long)o.revision);
     return call_answer(c, 200, &view);
 }
 
 /* ---- lists ---- */
 
-/* ?agent=, ?server= …: each scalar reference of the noun filters by name or id.
- * ERR_NOT_FOUND: it names nothing, so nothing matches. */
+/* ?agent=, ?server= …: each scalar reference of the noun filters by name or id, a tool's ?state=
+ * by its word. ERR_NOT_FOUND: it names nothing, so nothing matches. */
 static enum err read_filters(struct call *c, struct tx *tx, json_t **ret)
 {
     json_t *match = json_object();
     enum err e = ERR_OK;
     for (const struct field *f = c->noun->fields; f->name != NULL && e == ERR_OK; f++) {
         struct slice wanted = call_query(c, f->name);
-        if (f->type != FIELD_REF || (f->flags & FIELD_LIST) != 0 || wanted.ptr == NULL)
+        if (!field_filters(f) || wanted.ptr == NULL)
             continue;
+        if (f->type == FIELD_WORD) {
+            json_object_set_new(match, f->name, json_from(wanted));
+            continue;
+        }
         OBJECT_AUTO struct object o = {0};
         e = store_object_get(tx, noun_find(f->ref), wanted, false, &o);
         if (e == ERR_OK)
@@ -63,7 +85,7 @@ static enum err answer_page(struct call *c, struct tx *tx, struct object *rows, 
     char cursor[CURSOR_TEXT_MAX];
     size_t shown = found > limit ? limit : found;
     json_t *items = NULL;
-    enum err e = object_views(tx, c->noun, rows, shown, &items);
+    enum err e = show(tx, c->noun, rows, shown, &items);
     if (e != ERR_OK)
         return e;
     json_t *next = json_null();
@@ -209,6 +231,9 @@ static enum err remove_row(struct change *x)
         e = store_secret_drop_all(tx, slice_str(x->old.id));
     if (e == ERR_OK)
         e = write_change(&x->w, x->n->kind, slice_str(x->old.id), true);
+    const struct object_hook *hook = object_hook_find(x->n);
+    if (e == ERR_OK && hook != NULL && hook->after_delete != NULL)
+        e = hook->after_delete(x);
     return e;
 }
 

@@ -185,6 +185,9 @@ static void read_name(struct change *x, const json_t *body)
     if (wrong == NULL && x->has_old && x->n->always != NULL &&
         strcmp(x->old.name, x->n->always) == 0 && !slice_eq(name, slice_str(x->old.name)))
         wrong = "always has this name";
+    if (wrong == NULL && x->has_old && (x->n->flags & NOUN_NAME_STAYS) != 0 &&
+        !slice_eq(name, slice_str(x->old.name)))
+        wrong = "is read-only";
     if (wrong != NULL)
         reading_problem(&x->reading, "/name", "%s", wrong);
     else

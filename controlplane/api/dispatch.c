@@ -66,8 +66,7 @@ static bool is_known(const struct route *r, struct slice name, struct slice *ret
     if (slice_eq(name, SLICE("name")))
         return true;
     for (const struct field *f = r->noun->fields; f->name != NULL; f++)
-        if (f->type == FIELD_REF && (f->flags & FIELD_LIST) == 0 &&
-            slice_eq(name, slice_str(f->name)))
+        if (field_filters(f) && slice_eq(name, slice_str(f->name)))
             return true;
     return false;
 }
@@ -128,6 +127,8 @@ static enum err read_query(struct call *c, struct slice query)
         if (e != ERR_OK)
             return e;
     }
+    if ((c->route->flags & ROUTE_WRITE) == 0)
+        return ERR_OK; /* another ?wait= is its handler's */
     struct slice wait = call_query(c, "wait");
     if (wait.ptr != NULL && !slice_eq(wait, SLICE("applied")))
         return bad_query(c, "?wait= can only be \"applied\"");

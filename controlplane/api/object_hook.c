@@ -5,6 +5,7 @@
 
 #include "controlplane/api/api_dataplanes.h"
 #include "controlplane/api/api_keys.h"
+#include "controlplane/api/api_servers.h"
 #include "controlplane/domain/nouns.h"
 
 static const struct object_hook hooks[] = {
@@ -12,6 +13,7 @@ static const struct object_hook hooks[] = {
     {.noun = &noun_dataplane,
      .after_insert = api_dataplanes_token,
      .once = {"enrolment_token", "enrolment_expires_at"}},
+    {.noun = &noun_mcp_server, .after_delete = api_servers_forget, .show = api_servers_show},
 };
 
 const struct object_hook *object_hook_find(const struct noun *n)

@@ -1,8 +1,10 @@
 /*
- * object_hook — what creating some nouns does beyond storing a document: a row each.
+ * object_hook — what some nouns do beyond storing and showing a document: a row each.
  *
  * before_insert may complete x->now.spec, after_insert has the row; both may add members to
- * x->extra, which the answer shows once. ERR_CANCELLED: a problem was answered.
+ * x->extra, which the answer shows once. ERR_CANCELLED: a problem was answered. after_delete
+ * runs in the delete's transaction. show adds computed members to an array of views that are
+ * read; what is written is shown and recorded without them.
  */
 #pragma once
 
@@ -12,6 +14,8 @@ struct object_hook {
     const struct noun *noun;
     enum err (*before_insert)(struct change *x);
     enum err (*after_insert)(struct change *x);
+    enum err (*after_delete)(struct change *x);
+    enum err (*show)(struct tx *tx, json_t *views);
     const char *once[3]; /* members of x->extra, for OpenAPI */
 };
 

@@ -41,7 +41,7 @@ static void add_filters(json_t *list, const struct noun *n)
 {
     add_names(list, "name");
     for (const struct field *f = n->fields; f->name != NULL; f++)
-        if (f->type == FIELD_REF && (f->flags & FIELD_LIST) == 0)
+        if (field_filters(f))
             add_names(list, f->name);
 }
 
@@ -103,6 +103,8 @@ static json_t *answers_of(const struct route *r)
     const char *good = strcmp(r->method, "DELETE") == 0 ? "204" : creates(r) ? "201" : "200";
     json_t *answers = json_object();
     json_object_set_new(answers, good, good_answer(r));
+    if ((r->flags & ROUTE_LATER) != 0)
+        json_object_set_new(answers, "202", good_answer(r));
     json_object_set_new(answers, "default", problem_answer());
     return answers;
 }

@@ -13,6 +13,7 @@
 #include "controlplane/api/api_keys.h"
 #include "controlplane/api/api_object.h"
 #include "controlplane/api/api_rollout.h"
+#include "controlplane/api/api_servers.h"
 #include "controlplane/api/api_sessions.h"
 #include "controlplane/api/api_spans.h"
 #include "controlplane/api/api_spend.h"
@@ -49,6 +50,9 @@ static const struct route own[] = {
      api_budgets_write_off,
      "what a plane that will not come back may have spent becomes spent; a deleted one by its id",
      "write-off", ROUTE_ANY_BODY, NULL, NULL},
+    {"POST", "/admin/v1/mcp-servers/{id}/refresh", ROLES_GUARD, api_servers_refresh,
+     "asks a data plane to list the server's tools now: 202, or with ?wait=listed 200 once it did",
+     "refresh", ROUTE_ANY_BODY | ROUTE_LATER, "wait=listed", NULL},
     {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token",
      "enrolment", ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL},
     {"GET", "/admin/v1/sessions", ROLES_READ, api_sessions_list, "sessions, newest first",

@@ -19,6 +19,7 @@ enum route_flags {
     ROUTE_WRITE = 1 << 3,    /* ?wait=applied, Idempotency-Key on POST */
     ROUTE_LIST = 1 << 4,     /* ?limit=&cursor= */
     ROUTE_TEXT = 1 << 5,     /* the answer is plain text */
+    ROUTE_LATER = 1 << 6,    /* 202 where the work is not done yet */
 };
 
 struct route {

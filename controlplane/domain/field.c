@@ -39,6 +39,13 @@ const struct field *field_find(const struct field *fields, const char *name)
     return NULL;
 }
 
+bool field_filters(const struct field *f)
+{
+    if ((f->flags & FIELD_LIST) != 0)
+        return false;
+    return f->type == FIELD_REF || (f->type == FIELD_WORD && (f->flags & FIELD_FILTER) != 0);
+}
+
 void field_pointer(const char *base, const char *name, char out[static FIELD_POINTER_MAX])
 {
     size_t at = strnlen(base, FIELD_POINTER_MAX - 1);
@@ -148,6 +155,8 @@ json_t *field_read(struct reading *r, const struct field *fields, const json_t *
     refuse_unknown(r, fields, body, pointer);
     for (const struct field *f = fields; f->name != NULL; f++) {
         char at[FIELD_POINTER_MAX];
+        if ((f->flags & FIELD_COMPUTED) != 0)
+            continue;
         field_pointer(pointer, f->name, at);
         json_t *value =
             read_member(r, f, json_object_get(body, f->name), json_object_get(old, f->name), at);

@@ -39,6 +39,8 @@ enum field_flags {
     FIELD_GUARDS_SECRET = 1 << 6, /* a URL: when its host changes, secrets beside it are cleared */
     FIELD_IDENTITY = 1 << 7,      /* entries of this list have ids of their own, kept by name */
     FIELD_HIDDEN = 1 << 8,        /* stored, never shown: digests */
+    FIELD_COMPUTED = 1 << 9,      /* shown, never stored; what is sent of it has no effect */
+    FIELD_FILTER = 1 << 10,       /* a word that lists may be filtered by */
 };
 
 struct field {
@@ -95,5 +97,7 @@ void reading_fini(struct reading *r);
 json_t *field_read(struct reading *r, const struct field *fields, const json_t *body,
                    const json_t *old, const char *pointer);
 
+/* Lists may be filtered by it: scalar references, and words that say so. */
+bool field_filters(const struct field *f);
 /* The row of that name, or NULL. */
 const struct field *field_find(const struct field *fields, const char *name);

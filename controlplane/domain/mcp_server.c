@@ -8,6 +8,22 @@
 static const char *const transport_words[] = {"streamable-http", "stdio", NULL};
 static const char *const approve_words[] = {"first", "each", NULL};
 
+static const struct field discovery_fields[] = {
+    {.name = "last_listed_at", .type = FIELD_TIME, .help = "when its tools were last listed"},
+    {.name = "last_tried_at", .type = FIELD_TIME, .help = "when that was last tried"},
+    {.name = "last_error",
+     .type = FIELD_TEXT,
+     .help = "why the last try failed; absent where it did not"},
+    {.name = "dataplane", .type = FIELD_TEXT, .help = "that tried"},
+    {.name = "tools", .type = FIELD_INT, .max = INT32_MAX, .help = "in its last list"},
+    {.name = "left_out",
+     .type = FIELD_INT,
+     .max = INT32_MAX,
+     .help = "entries of that list without a usable name, or with one that stands twice"},
+    {.name = "next_at", .type = FIELD_TIME, .help = "when they are listed again at the latest"},
+    FIELD_END,
+};
+
 static const struct field fields[] = {
     {.name = "description", .type = FIELD_TEXT, .help = "for people"},
     {.name = "transport",
@@ -35,6 +51,11 @@ static const struct field fields[] = {
      .help = "\"each\": also the tools of the first report wait for approval"},
     {.name = "launcher", .type = FIELD_TEXT, .min = 1, .help = "of a stdio server"},
     {.name = "parameters", .type = FIELD_JSON, .help = "of a stdio server's launcher"},
+    {.name = "discovery",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_READ_ONLY | FIELD_COMPUTED,
+     .fields = discovery_fields,
+     .help = "how it went to find its tools; absent before the first try"},
     FIELD_END,
 };
 

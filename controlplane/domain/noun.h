@@ -16,6 +16,7 @@ enum noun_flags {
     NOUN_NAME_REPEATS = 1 << 1, /* the name is a label: keys */
     NOUN_NO_CREATE = 1 << 2,
     NOUN_NO_DELETE = 1 << 3,
+    NOUN_NAME_STAYS = 1 << 4, /* it is somebody else's: a tool's */
 };
 
 struct noun {

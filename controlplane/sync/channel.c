@@ -7,6 +7,7 @@
 #include "common/base/secret.h"
 #include "controlplane/sync/frame.h"
 #include "controlplane/sync/ingest.h"
+#include "controlplane/sync/listing_desk.h"
 #include "controlplane/sync/tool_report.h"
 #include "proto/channel.pb-c.h"
 
@@ -143,8 +144,26 @@ static enum err on_usage(const struct question *q)
 
 static enum err on_tools(const struct question *q)
 {
-    enum err e = tool_report_store(q->c->db, slice_str(q->plane.org), q->request->tools);
+    const struct tool_reporter who = {.plane = slice_str(q->plane.id),
+                                      .org = slice_str(q->plane.org),
+                                      .now_us = clock_wall_us()};
+    enum err e = tool_report_store(q->c->db, &who, q->request->tools);
     return e == ERR_OK ? done(q) : e;
+}
+
+static enum err on_listing(const struct question *q)
+{
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    struct listing_reply orders = {0};
+    enum err e = listing_desk_ask(q->c->db, q->c->rollout, &q->plane, q->request->listing,
+                                  clock_wall_us(), &orders);
+    if (e != ERR_OK)
+        return e;
+    reply.body_case = GATEHOUSE__REPLY__BODY_LISTING;
+    reply.listing = &orders.reply;
+    e = send(q, &reply);
+    listing_reply_free(&orders);
+    return e;
 }
 
 static enum err on_renew(const struct question *q)
@@ -187,6 +206,7 @@ static const struct {
     {GATEHOUSE__REQUEST__BODY_USAGE, on_usage},
     {GATEHOUSE__REQUEST__BODY_TOOLS, on_tools},
     {GATEHOUSE__REQUEST__BODY_RENEW, on_renew},
+    {GATEHOUSE__REQUEST__BODY_LISTING, on_listing},
 };
 
 static enum err answer(const struct question *q)

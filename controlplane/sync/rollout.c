@@ -222,6 +222,15 @@ static bool is_connected(const struct rollout *r, const struct rollout_plane *p)
     return !p->removed && r->is_here && r->is_here(r->arg, slice_str(p->id));
 }
 
+bool rollout_is_here(struct rollout *r, struct slice id)
+{
+    pthread_mutex_lock(&r->lock);
+    const struct rollout_plane *p = map_find(r->by_id, id);
+    bool here = p && is_connected(r, p);
+    pthread_mutex_unlock(&r->lock);
+    return here;
+}
+
 /* The channel is asked last: most planes apply the version already. */
 static bool is_behind(const struct rollout *r, const struct rollout_plane *p, uint64_t version)
 {

@@ -54,6 +54,8 @@ bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_P
 /* Who knows which planes are connected; called under the rollout's lock, must not block. */
 void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct slice id),
                           void *arg);
+/* Is it connected to this control plane now? */
+bool rollout_is_here(struct rollout *r, struct slice id);
 void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us);
 void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build);
 void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, uint64_t version);

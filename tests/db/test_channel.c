@@ -1,5 +1,5 @@
 /*
- * channel — what a data plane asks and what it is answered: from its one-time token to its tools.
+ * channel — what a data plane asks and what it is answered, from its one-time token on.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -175,7 +175,7 @@ static void strangers_garbage_and_other_protocols_are_refused_by_name(void **sta
     expect_refused(say("dp_a", &empty), "invalid");
     expect_refused(say_bytes("dp_a", SLICE("\xff\xff\xff\xff garbage")), "unreadable");
     /* fields without a value inside each body: no NULL is ever followed */
-    for (unsigned field = 10; field <= 17; field++) {
+    for (unsigned field = 10; field <= 18; field++) {
         char bytes[3] = {(char)(field << 3 | 2), 0, 0};
         size_t len = 2;
         if (field >= 16) {
@@ -376,64 +376,6 @@ static void another_control_plane_is_the_same_authority(void **state)
                      0);
 }
 
-/* ---- tools ---- */
-
-static void report(const char *server, size_t count, const char *const *names, uint8_t seed)
-{
-    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
-    Gatehouse__ToolReport body = GATEHOUSE__TOOL_REPORT__INIT;
-    Gatehouse__DirectTool tools[4], *list[4];
-    uint8_t digest[32] = {seed};
-    for (size_t i = 0; i < count; i++) {
-        gatehouse__direct_tool__init(&tools[i]);
-        tools[i].name = (char *)names[i];
-        tools[i].has_digest = true;
-        tools[i].digest = (ProtobufCBinaryData){.data = digest, .len = sizeof(digest)};
-        tools[i].definition = (char *)"{\"name\":\"x\",\"description\":\"does \\\"it\\\"\"}";
-        list[i] = &tools[i];
-    }
-    body.server_id = (char *)server;
-    body.n_tools = count;
-    body.tools = list;
-    q.body_case = GATEHOUSE__REQUEST__BODY_TOOLS;
-    q.tools = &body;
-    Gatehouse__Reply *m = say("dp_a", &q);
-    assert_null(m->error);
-    hush(m);
-}
-
-static int64_t tools_in(const char *state)
-{
-    char sql[128];
-    snprintf(sql, sizeof(sql), "select count(*) from tools where state = '%s'", state);
-    return database_number(&base, sql);
-}
-
-static void the_first_report_is_approved_and_changes_are_not(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"echo", "get-sum", "later"};
-    char sql[512];
-    snprintf(sql, sizeof(sql),
-             "insert into mcp_servers (id, org_id, name, spec) values ('mcp_1', '%s', 'everything',"
-             " '{}'), ('mcp_2', '%s', 'strict', '{\"approve\":\"each\"}')",
-             base.boot.org_id, base.boot.org_id);
-    database_say(&base, sql);
-    report("mcp_1", 2, names, 1);
-    assert_int_equal(tools_in("approved"), 2);
-    report("mcp_1", 3, names, 1);
-    assert_int_equal(tools_in("approved"), 2);
-    assert_int_equal(tools_in("pending"), 1);
-    report("mcp_1", 1, names, 2);
-    assert_int_equal(tools_in("approved"), 1);
-    assert_int_equal(tools_in("quarantined"), 1);
-    report("mcp_2", 1, names, 1);
-    assert_int_equal(tools_in("pending"), 2);
-    assert_int_equal(database_number(&base, "select count(*) from tools where"
-                                            " spec ->> 'description' = 'does \"it\"'"),
-                     4);
-}
-
 /* ---- */
 
 static int open_base(void **state)
@@ -478,7 +420,6 @@ int main(void)
         cmocka_unit_test(a_token_works_once_within_ten_minutes_and_for_a_plane_that_is_there),
         cmocka_unit_test(a_certificate_is_renewed_over_the_channel),
         cmocka_unit_test(another_control_plane_is_the_same_authority),
-        cmocka_unit_test(the_first_report_is_approved_and_changes_are_not),
     };
     return cmocka_run_group_tests(tests, open_base, close_base);
 }

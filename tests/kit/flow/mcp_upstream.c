@@ -4,8 +4,10 @@
 #include <stdio.h>
 
 #include "common/base/json_scan.h"
+#include "tests/kit/flow/flow_private.h"
 
 #define BODY_MAX (32u * 1024 * 1024)
+#define JSON "application/json"
 
 #define HELLO                                                                                      \
     "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"protocolVersion\":\"2025-06-18\","              \
@@ -51,20 +53,24 @@ static void answer(struct mcp_heard *h, const struct mcp_rule *r)
     buf_fini(&out);
 }
 
-static struct mcp_rule rule_for(const struct mcp_upstream *u, const char *what)
+static struct mcp_rule rule_for(struct mcp_upstream *u, const char *what)
 {
-    for (size_t i = u->rule_count; i > 0; i--)
-        if (strcmp(u->rules[i - 1].on, what) == 0)
-            return u->rules[i - 1];
+    for (size_t i = u->rule_count; i > 0; i--) {
+        struct mcp_rule *r = &u->rules[i - 1];
+        if (strcmp(r->on, what) != 0 || r->spent)
+            continue;
+        r->spent = r->once;
+        return *r;
+    }
     if (strcmp(what, "initialize") == 0)
-        return (struct mcp_rule){what, 200, "application/json", HELLO, false};
+        return (struct mcp_rule){.on = what, .status = 200, .type = JSON, .body = HELLO};
     if (strncmp(what, "notifications/", 14) == 0 || strcmp(what, "response") == 0)
-        return (struct mcp_rule){what, 202, NULL, NULL, false};
+        return (struct mcp_rule){.on = what, .status = 202};
     if (strcmp(what, "GET") == 0)
-        return (struct mcp_rule){what, 405, NULL, NULL, false};
+        return (struct mcp_rule){.on = what, .status = 405};
     if (strcmp(what, "DELETE") == 0)
-        return (struct mcp_rule){what, 200, NULL, NULL, false};
-    return (struct mcp_rule){what, 200, "application/json", NOTHING, false};
+        return (struct mcp_rule){.on = what, .status = 200};
+    return (struct mcp_rule){.on = what, .status = 200, .type = JSON, .body = NOTHING};
 }
 
 static void read_message(struct mcp_heard *h)
@@ -92,17 +98,20 @@ static void play(struct mcp_heard *h)
 
 static void on_body(void *user, struct slice data)
 {
+    SPARED;
     struct mcp_heard *h = user;
     assert_int_equal(buf_append(&h->body, data), ERR_OK);
 }
 
 static void on_body_end(void *user)
 {
+    SPARED;
     play(user);
 }
 
 static void on_gone(void *user, enum err why UNUSED)
 {
+    SPARED;
     struct mcp_heard *h = user;
     h->cut = !h->answered;
     h->x = NULL;
@@ -113,6 +122,7 @@ static const struct http_exchange_events exchange_events = {
 
 static void on_request(void *arg, struct http_exchange *x)
 {
+    SPARED;
     struct mcp_upstream *u = arg;
     const struct http_head *head = http_exchange_head(x);
     assert_true(u->heard_count < MCP_HEARD);
@@ -165,7 +175,13 @@ static void add(struct mcp_upstream *u, struct mcp_rule r)
 void mcp_upstream_on(struct mcp_upstream *u, const char *on, unsigned status, const char *type,
                      const char *body)
 {
-    add(u, (struct mcp_rule){on, status, type, body, false});
+    add(u, (struct mcp_rule){.on = on, .status = status, .type = type, .body = body});
+}
+
+void mcp_upstream_once(struct mcp_upstream *u, const char *on, unsigned status, const char *type,
+                       const char *body)
+{
+    add(u, (struct mcp_rule){.on = on, .status = status, .type = type, .body = body, .once = true});
 }
 
 void mcp_upstream_hangs_on(struct mcp_upstream *u, const char *on)

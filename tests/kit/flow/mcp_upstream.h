@@ -23,6 +23,7 @@ struct mcp_rule {
     const char *type; /* content type; NULL: none */
     const char *body;
     bool hangs;
+    bool once, spent; /* counts for the first time only */
 };
 
 struct mcp_heard {
@@ -50,6 +51,8 @@ void mcp_upstream_open(struct flow *k, struct mcp_upstream *u);
 void mcp_upstream_close(struct mcp_upstream *u);
 void mcp_upstream_on(struct mcp_upstream *u, const char *on, unsigned status, const char *type,
                      const char *body);
+void mcp_upstream_once(struct mcp_upstream *u, const char *on, unsigned status, const char *type,
+                       const char *body);
 void mcp_upstream_hangs_on(struct mcp_upstream *u, const char *on);
 /* how often it was asked this; *last (may be NULL) is the last time */
 size_t mcp_upstream_count(const struct mcp_upstream *u, const char *what, struct mcp_heard **last);

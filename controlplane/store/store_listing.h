@@ -1,0 +1,58 @@
+/*
+ * store_listing — when a server's tools are to be listed, by whom, and how it last went.
+ *
+ * A listing is due when its server was never tried at its present revision, when somebody asked
+ * and has no answer, or when its time has come. Who is at it holds it for a while, so that it is
+ * ordered once; a hold whose plane is gone counts for nothing.
+ *
+ * Fails    as tx.h; ERR_NOT_FOUND: no such server.
+ * Threads  any, with a transaction of their own.
+ */
+#pragma once
+
+#include "common/base/id.h"
+#include "common/base/json.h"
+#include "controlplane/store/store_object.h"
+#include "controlplane/store/tx.h"
+
+struct listing_due {
+    char server[ID_MAX], org[ID_MAX], name[OBJECT_NAME_MAX];
+    uint64_t revision, ask;
+    char held_by[ID_MAX]; /* "": nobody */
+};
+
+/* The longest waiting first; held ones among them. */
+MUST_USE enum err store_listings_due(struct tx *tx, int64_t now_us, size_t cap,
+                                     struct listing_due *ret, size_t *found);
+MUST_USE enum err store_listing_hold(struct tx *tx, struct slice server, struct slice plane,
+                                     int64_t until_us);
+/* Asks for a listing. hurry: a person waits, and the pause behind the last one does not hold. */
+MUST_USE enum err store_listing_ask(struct tx *tx, struct slice server, bool hurry,
+                                    uint64_t *ret_ask);
+
+struct listing_state {
+    char org[ID_MAX], name[OBJECT_NAME_MAX];
+    uint64_t revision; /* of the server now */
+    bool listed;       /* once at least */
+    bool each;         /* approve: each */
+    uint64_t answered;
+    unsigned failures;
+};
+
+/* Locks the listing: reports of one server come one at a time. */
+MUST_USE enum err store_listing_lock(struct tx *tx, struct slice server, struct listing_state *ret);
+
+/* How a try ended. */
+struct listing_end {
+    struct slice server, plane, error; /* error SLICE_NONE: it is listed */
+    uint64_t revision, ask;
+    uint32_t tools, left_out;
+    int64_t at_us, due_us, pause_us; /* pause: not before, unless a person asks */
+};
+MUST_USE enum err store_listing_end(struct tx *tx, const struct listing_end *end);
+
+/* Whether the ask has its answer; error is copied, "" where there is none. */
+MUST_USE enum err store_listing_answer(struct tx *tx, struct slice server, uint64_t ask,
+                                       bool *ret_done, char *error, size_t cap);
+/* {"mcp_…":{"last_listed_at":…}} for an array of ids */
+MUST_USE enum err store_listing_views(struct tx *tx, const json_t *ids, json_t **ret);

@@ -1,0 +1,26 @@
+/*
+ * listings — the way of an order to list a server's tools: from the plane on the main loop to a
+ * worker, and the list back.
+ *
+ * One worker lists for the plane: it has the upstream pool and the egress door, and a listing is
+ * some small requests every five minutes.
+ *
+ * Owns     what is on its way between the threads.
+ * Threads  order and changed: as they say; all else happens on the main loop.
+ */
+#pragma once
+
+#include "common/net/loop.h"
+#include "common/policy/plane.h"
+
+struct worker;
+
+struct listings {
+    struct loop *loop; /* the main one */
+    struct plane **plane;
+};
+
+/* Main thread. worker NULL: there is none (any more), and the order goes unanswered. */
+void listings_order(struct listings *l, struct worker *w, const struct tool_order *order);
+/* A worker's thread: a server said that its tools changed. arg: struct listings */
+void listings_changed(void *arg, struct slice server_id);

@@ -1,0 +1,25 @@
+/*
+ * changes — which servers said that their tools changed, gathered for a moment and told.
+ *
+ * A server may say so in every session that is open, and as often as it likes; within
+ * LIMIT_LIST_GATHER_MS each is told once.
+ *
+ * Owns     the ids that were not told yet; beyond LIMIT_LIST_CHANGED they are dropped, as every
+ *          list is read anew in its time.
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include "common/journey/journey.h"
+#include "mcp-gateway/answer.h"
+
+struct mcp_env;
+
+/* From now on changed(arg, …) is told, on this worker's thread. ERR_NOMEM. */
+MUST_USE enum err mcp_changes_tell(struct journey_env *env,
+                                   void (*changed)(void *arg, struct slice server_id), void *arg);
+/* A message that a server sent, of whatever kind. */
+void mcp_changes_look(struct mcp_env *m, const struct policy_server *server,
+                      const struct mcp_answer *a);
+/* Nothing is told any more; before the loop ends. */
+void mcp_changes_hush(struct journey_env *env);
