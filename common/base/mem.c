@@ -110,6 +110,18 @@ bool mem_failed(void)
     return failed;
 }
 
+size_t mem_fail_pause(void)
+{
+    size_t left = fail_in;
+    fail_in = 0;
+    return left;
+}
+
+void mem_fail_resume(size_t left)
+{
+    fail_in = left;
+}
+
 ptrdiff_t mem_alive(void)
 {
     return alive;

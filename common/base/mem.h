@@ -31,6 +31,9 @@ void mem_trim(void);
 void mem_fail_after(size_t n);
 /* true once the planned failure has happened since mem_fail_after */
 bool mem_failed(void);
+/* Tests only: a fake in the middle of what is tested does not fail; resumes by what pause said. */
+size_t mem_fail_pause(void);
+void   mem_fail_resume(size_t left);
 /* Tests only: allocations minus frees of this thread; what one thread takes and another gives
  * back moves both counts. */
 ptrdiff_t mem_alive(void);

@@ -144,7 +144,7 @@ static bool is_shed(struct journey *j)
 void journey_start(struct journey *j)
 {
     journey_move(j, JOURNEY_GATES);
-    if (is_shed(j))
+    if (j->refusal.id || is_shed(j))
         journey_finish(j, JOURNEY_REFUSED);
     else
         gate_walk_on(j);

@@ -50,7 +50,12 @@ static void on_request(void *arg, struct http_exchange *x)
     const struct http_head *head = http_exchange_head(x);
     struct slice path = SLICE_NONE, query = SLICE_NONE;
     buf_clear(&d->path);
-    if (!http1_path(head->target, &d->path, &query))
+    enum err e = http1_path(head->target, &d->path, &query);
+    if (e == ERR_NOMEM) {
+        refuse_for_room(a);
+        return;
+    }
+    if (!e)
         path = buf_slice(&d->path);
     if (is_health(head, path)) {
         answer_health(d, a, path);
@@ -65,6 +70,8 @@ static void on_request(void *arg, struct http_exchange *x)
     a->j = j;
     j->path = path.len ? arena_copy(j->arena, path) : SLICE_NONE;
     j->query = query;
+    if (path.len && !j->path.ptr)
+        journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
     journey_start(j);
 }
 

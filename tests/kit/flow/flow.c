@@ -101,6 +101,7 @@ static enum err bank_request(void *arg, void *message,
                              void (*done)(void *done_arg, enum err e, const void *reply),
                              void *done_arg)
 {
+    SPARED;
     struct flow *k = arg;
     Gatehouse__Request *m = message;
     if (k->bank_away)
@@ -133,6 +134,7 @@ static bool bank_is_there(void *arg)
 
 static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
+    SPARED;
     assert_int_equal(loop_post(((struct flow *)arg)->loop, fn, fn_arg), ERR_OK);
 }
 

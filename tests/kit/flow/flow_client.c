@@ -46,6 +46,7 @@ static void on_open(void *arg)
 
 static void on_data(void *arg, struct slice data)
 {
+    SPARED;
     struct flow_client *c = arg;
     assert_int_equal(buf_append(&c->got, data), ERR_OK);
     read_answer(c);
@@ -53,6 +54,7 @@ static void on_data(void *arg, struct slice data)
 
 static void on_close(void *arg, enum err why UNUSED)
 {
+    SPARED;
     struct flow_client *c = arg;
     c->closed = true;
     read_answer(c);
@@ -65,6 +67,7 @@ static void on_eof(void *arg)
 
 static void on_drain(void *arg)
 {
+    SPARED;
     static const char piece[16 * 1024];
     struct flow_client *c = arg;
     while (c->upload > 0) {

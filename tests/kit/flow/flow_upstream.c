@@ -22,6 +22,7 @@ static void play(struct conn *c);
 
 static void on_rest(struct timer *t)
 {
+    SPARED;
     play(CONTAINER_OF(t, struct conn, timer));
 }
 
@@ -127,6 +128,7 @@ static void play(struct conn *c)
 
 static void on_data(void *arg, struct slice data)
 {
+    SPARED;
     struct conn *c = arg;
     if (c->playing)
         return;
@@ -144,6 +146,7 @@ static void on_data(void *arg, struct slice data)
 
 static void on_close(void *arg, enum err why UNUSED)
 {
+    SPARED;
     struct conn *c = arg;
     if (c->playing && c->call)
         c->call->cut = true;
@@ -161,6 +164,7 @@ static void on_open(void *arg UNUSED)
 
 static void on_drain(void *arg)
 {
+    SPARED;
     struct conn *c = arg;
     if (c->playing && !timer_is_running(&c->timer))
         play(c);
@@ -174,6 +178,7 @@ static const struct stream_events events = {.on_open = on_open,
 
 static void on_accept(void *arg, int fd)
 {
+    SPARED;
     struct upstream *u = arg;
     struct conn *c = mem_zalloc(sizeof(*c));
     assert_non_null(c);
