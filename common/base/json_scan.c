@@ -15,7 +15,7 @@
 struct scan {
     const char *start;
     const char *end;
-    struct slice wants[JSON_SCAN_WANTS];
+    const char *const *wants;
     struct json_hit *hits;
     struct json_scan_problem *problem; /* NULL: nobody asks */
     struct json_fault fault;
@@ -56,10 +56,10 @@ static void fail_double(struct scan *s, struct slice raw)
                  SLICE_ARG(shown));
 }
 
-static void fail_alike(struct scan *s, struct slice raw, struct slice segment)
+static void fail_alike(struct scan *s, struct slice raw, const char *segment)
 {
-    struct slice wanted;
-    slice_split(&segment, '.', &wanted);
+    struct slice path = slice_str(segment), wanted;
+    slice_split(&path, '.', &wanted);
     struct slice shown = json_name_shown(raw);
     s->fault = (struct json_fault){raw.ptr - 1, NULL};
     if (s->problem)
@@ -108,7 +108,7 @@ static const char *pass_name(struct scan *s, const char *p, struct member_name *
         return fail(s, p, "a member name was expected");
     const char *stop = json_token_plain(p + 1, s->end);
     ret->plain = stop < s->end && *stop == '"';
-    const char *behind = ret->plain ? stop + 1 : json_token_string(p, s->end, &s->fault);
+    const char *behind = ret->plain ? stop + 1 : json_token_string_on(p, stop, s->end, &s->fault);
     if (!behind)
         return NULL;
     ret->raw = slice_of(p + 1, (size_t)(behind - p) - 2);
@@ -219,7 +219,7 @@ static void shelf_init(struct shelf *shelf, const struct scan *s, struct interes
     memset(shelf->by_letter, 0, sizeof(shelf->by_letter));
     for (uint32_t left = in.wants; left; left &= left - 1) {
         int i = __builtin_ctz(left);
-        shelf->by_letter[s->wants[i].ptr[in.prefix] & 31] |= 1u << i;
+        shelf->by_letter[s->wants[i][in.prefix] & 31] |= 1u << i;
     }
 }
 
@@ -229,10 +229,23 @@ static uint32_t candidates(const struct shelf *shelf, struct slice name)
     return plain ? shelf->by_letter[name.ptr[0] & 31] : shelf->in.wants;
 }
 
-/* Within ASCII folding keeps lengths: a name may be a want's where a segment of the want ends. */
-static bool may_be(struct slice want, size_t end)
+/* Of a plain name: no escape and so no NUL is in it, and it ends a comparison before the want does.
+ * Most candidates differ in their second letter, and most others are equal. */
+static enum json_likeness compare_plain(struct slice name, const char *segment)
 {
-    return want.len == end || (want.len > end && want.ptr[end] == '.');
+    if (name.len > 1 && segment[0] && ((segment[1] ^ name.ptr[1]) & ~0x20))
+        return JSON_NAME_OTHER;
+    if (strncmp(segment, name.ptr, name.len) != 0)
+        return json_name_compare(name, true, slice_str(segment));
+    return segment[name.len] == '\0' || segment[name.len] == '.' ? JSON_NAME_EQUAL
+                                                                 : JSON_NAME_OTHER;
+}
+
+static enum json_likeness compare(struct slice name, const struct member_name *m,
+                                  const char *segment)
+{
+    return m->plain ? compare_plain(name, segment)
+                    : json_name_compare(name, json_name_is_ascii(name), slice_str(segment));
 }
 
 /* For a member's name: the wants below it, and the one it is (NULL: none). False where it is
@@ -243,20 +256,19 @@ static bool choose(struct scan *s, const struct shelf *shelf, const struct membe
     *below = (struct interest){0, shelf->in.prefix + name.len + 1};
     *ret = NULL;
     uint32_t left = candidates(shelf, name);
-    bool ascii = m->plain || (left && json_name_is_ascii(name));
+    if (left && m->plain && slice_find(name, '.') >= 0)
+        return true; /* a dot in a name is no way into an object */
     for (; left; left &= left - 1) {
         int i = __builtin_ctz(left);
-        if (ascii && !may_be(s->wants[i], shelf->in.prefix + name.len))
-            continue;
-        struct slice segment = slice_from(s->wants[i], shelf->in.prefix);
-        enum json_likeness like = json_name_compare(name, ascii, segment);
+        const char *segment = s->wants[i] + shelf->in.prefix;
+        enum json_likeness like = compare(name, m, segment);
         if (like == JSON_NAME_ALIKE) {
             fail_alike(s, m->raw, segment);
             return false;
         }
         if (like == JSON_NAME_OTHER)
             continue;
-        if (segment.len > name.len) {
+        if (segment[name.len]) {
             below->wants |= 1u << i;
         } else {
             MUST(!*ret); /* a path given twice would leave one of its hits absent */
@@ -310,56 +322,90 @@ static const char *walk_member(struct scan *s, const char *p, struct json_names 
     return p;
 }
 
-/* depth: brackets open around this one */
-static const char *walk_object(struct scan *s, const char *p, struct interest in, int depth)
+/* b: this object and its brackets around it; p: its first member, or another */
+static const char *walk_members(struct scan *s, const char *p, struct interest in,
+                                struct brackets *b, int depth)
 {
     SCRATCH struct json_names names;
     SCRATCH struct shelf shelf;
     json_names_init(&names, s->start);
     shelf_init(&shelf, s, in);
+    bool closed = false;
+    while (p && !closed) {
+        p = walk_member(s, p, &names, &shelf, depth);
+        if (p)
+            p = leave(s, p, b, &closed);
+    }
+    return p;
+}
+
+/* depth: brackets open around this one */
+static const char *walk_object(struct scan *s, const char *p, struct interest in, int depth)
+{
     struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
     bool closed;
     p = enter(s, p, &b, &closed);
-    while (p && !closed) {
-        p = walk_member(s, p, &names, &shelf, depth + 1);
-        if (p)
-            p = leave(s, p, &b, &closed);
+    return p && !closed ? walk_members(s, p, in, &b, depth + 1) : p;
+}
+
+static void begin(struct scan *s, struct slice body, const char *const *wants, size_t n,
+                  struct json_hit *hits, struct json_scan_problem *problem)
+{
+    s->start = body.ptr ? body.ptr : "";
+    s->end = s->start + body.len;
+    s->wants = wants;
+    s->hits = hits;
+    s->problem = problem;
+    s->fault = (struct json_fault){s->start, NULL};
+    MUST(n <= JSON_SCAN_WANTS && body.len < UINT32_MAX);
+    for (size_t i = 0; i < n; i++)
+        hits[i] = (struct json_hit){.type = JSON_SCAN_ABSENT};
+}
+
+static struct interest interest_in(size_t n)
+{
+    return (struct interest){n == 32 ? UINT32_MAX : (1u << n) - 1, 0};
+}
+
+/* p: behind the value; NULL: it was refused */
+static enum err end(struct scan *s, const char *p)
+{
+    if (p) {
+        p = json_token_space(p, s->end);
+        if (p != s->end)
+            p = fail(s, p, "something stands behind the value");
     }
-    return p;
+    if (p)
+        return ERR_OK;
+    report(s);
+    return ERR_INVALID;
 }
 
 enum err json_scan(struct slice body, const char *const *wants, size_t n, struct json_hit *hits,
                    enum json_type *root, struct json_scan_problem *problem)
 {
     SCRATCH struct scan s;
-    s.start = body.ptr ? body.ptr : "";
-    s.end = s.start + body.len;
-    s.hits = hits;
-    s.problem = problem;
-    s.fault = (struct json_fault){s.start, NULL};
-    MUST(n <= JSON_SCAN_WANTS && body.len < UINT32_MAX);
-    for (size_t i = 0; i < n; i++) {
-        s.wants[i] = slice_str(wants[i]);
-        hits[i] = (struct json_hit){.type = JSON_SCAN_ABSENT};
-    }
-    struct interest all = {n == 32 ? UINT32_MAX : (1u << n) - 1, 0};
-
+    begin(&s, body, wants, n, hits, problem);
     const char *value = json_token_space(s.start, s.end), *p;
     if (value == s.end)
         p = fail(&s, value, "a value was expected");
+    else if (n && *value == '{')
+        p = walk_object(&s, value, interest_in(n), 0);
     else
-        p = n && *value == '{' ? walk_object(&s, value, all, 0) : pass_value(&s, value, 0);
-    if (p) {
-        p = json_token_space(p, s.end);
-        if (p != s.end)
-            p = fail(&s, p, "something stands behind the value");
-    }
-    if (!p) {
-        report(&s);
-        return ERR_INVALID;
-    }
-    *root = type_of(*value);
-    return ERR_OK;
+        p = pass_value(&s, value, 0);
+    enum err e = end(&s, p);
+    if (!e)
+        *root = type_of(*value);
+    return e;
+}
+
+enum err json_scan_rest(struct slice rest, const char *const *wants, size_t n,
+                        struct json_hit *hits, struct json_scan_problem *problem)
+{
+    SCRATCH struct scan s;
+    begin(&s, rest, wants, n, hits, problem);
+    struct brackets root = {.objects = 1, .level = 1, .room = LIMIT_JSON_DEPTH - 1};
+    return end(&s, walk_members(&s, s.start, interest_in(n), &root, 1));
 }
 
 /* ---- reading hits ---- */

@@ -27,25 +27,30 @@ enum json_type {
     JSON_SCAN_OBJECT,
 };
 
-/* Members only, in ASCII, joined by dots: "model", "stream_options.include_usage", "params._meta". A wanted
- * path's parents are read too. Paths must be distinct; at most JSON_SCAN_WANTS. */
+/* Members only, in ASCII, joined by dots: "model", "stream_options.include_usage", "params._meta".
+ * A wanted path's parents are read too. Paths must be distinct; at most JSON_SCAN_WANTS. */
 #define JSON_SCAN_WANTS 32
 
 struct json_hit {
     enum json_type type;
-    struct slice   raw;    /* the value as it stands: strings with their quotes */
-    struct slice   member; /* from the name's quote to the value's end; for removal */
+    struct slice raw;    /* the value as it stands: strings with their quotes */
+    struct slice member; /* from the name's quote to the value's end; for removal */
 };
 
 struct json_scan_problem {
-    size_t at;        /* byte offset */
-    char   text[160]; /* "duplicate member \"model\"": one sentence */
+    size_t at;      /* byte offset */
+    char text[160]; /* "duplicate member \"model\"": one sentence */
 };
 
 /* root: type of the whole body (hits exist only under an object) */
 MUST_USE enum err json_scan(struct slice body, const char *const *wants, size_t n,
                             struct json_hit *hits, enum json_type *root,
                             struct json_scan_problem *problem);
+
+/* The same for the end of a body: rest goes from the name of a member of its root to the body's
+ * last byte. What stands before it is not looked at. */
+MUST_USE enum err json_scan_rest(struct slice rest, const char *const *wants, size_t n,
+                                 struct json_hit *hits, struct json_scan_problem *problem);
 
 /* Unescapes a string hit into out (cap >= raw.len is always enough). ERR_INVALID: not a string. */
 MUST_USE enum err json_scan_text(const struct json_hit *hit, char *out, size_t cap,

@@ -11,7 +11,7 @@
 #include <arm_neon.h>
 #endif
 
-#define BLOCK 16
+#define BLOCK JSON_TOKEN_BLOCK
 
 static const char *refuse(struct json_fault *fault, const char *at, const char *what)
 {
@@ -31,17 +31,6 @@ static bool is_plain(char c)
 }
 
 #if defined(__SSE2__)
-
-/* a bit for each of 16 bytes that is not plain; bytes from 0x80 show by their own top bit */
-static unsigned stops_in(const char *p)
-{
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
-    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-    /* signed: true for controls and for every byte from 0x80 */
-    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
-}
 
 static unsigned words_in(const char *p)
 {
@@ -85,19 +74,15 @@ __attribute__((target("avx2"))) static const char *skip_wide(const char *p, cons
     return p;
 }
 
-/* Names and short words end in their first block. */
 static const char *skip_plain_blocks(const char *p, const char *end)
 {
-    unsigned first = end - p >= BLOCK ? stops_in(p) : 0;
-    if (first)
-        return p + __builtin_ctz(first);
     const char *start = p;
-    p = skip_blocks(p, end - p > LONG ? p + LONG : end, stops_in);
+    p = skip_blocks(p, end - p > LONG ? p + LONG : end, json_token_stops);
     if (p != start + LONG)
         return p;
     if (end - p >= WIDE && __builtin_cpu_supports("avx2"))
         p = skip_wide(p, end);
-    return skip_blocks(p, end, stops_in);
+    return skip_blocks(p, end, json_token_stops);
 }
 
 static const char *skip_space_blocks(const char *p, const char *end)
@@ -235,7 +220,7 @@ static const char *pass_wide(const char *p, const char *end, struct json_fault *
     return p;
 }
 
-const char *json_token_plain(const char *p, const char *end)
+const char *json_token_text(const char *p, const char *end)
 {
     p = skip_plain_blocks(p, end);
     while (p < end && is_plain(*p))
@@ -243,11 +228,10 @@ const char *json_token_plain(const char *p, const char *end)
     return p;
 }
 
-const char *json_token_string(const char *p, const char *end, struct json_fault *fault)
+const char *json_token_string_on(const char *start, const char *p, const char *end,
+                                 struct json_fault *fault)
 {
-    const char *start = p++;
     for (;;) {
-        p = json_token_plain(p, end);
         if (p == end)
             return refuse(fault, start, "a string does not end");
         if (*p == '"')
@@ -260,6 +244,7 @@ const char *json_token_string(const char *p, const char *end, struct json_fault 
             return refuse(fault, p, "a control character in a string");
         if (!p)
             return NULL;
+        p = json_token_plain(p, end);
     }
 }
 

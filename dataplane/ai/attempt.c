@@ -225,7 +225,7 @@ static void on_end(void *arg)
         finish_whole(w, JOURNEY_ERROR, arena_printf(w->j->arena, "status_%u", w->status));
         return;
     }
-    if (!usage_read(buf_slice(&w->answer), &look) && look.has_usage)
+    if (!usage_read_answer(buf_slice(&w->answer), &look) && look.has_usage)
         bill_reported(w, &look.tokens);
     else
         bill_estimated(w);

@@ -45,14 +45,9 @@ static bool is_empty_array(const struct json_hit *h)
     return true;
 }
 
-enum err usage_read(struct slice json, struct usage_look *ret)
+static struct usage_look look_at(const struct json_hit hits[HIT_COUNT])
 {
-    struct json_hit hits[HIT_COUNT];
-    struct json_scan_problem problem;
-    enum json_type root;
-    if (json_scan(json, wants, HIT_COUNT, hits, &root, &problem) || root != JSON_SCAN_OBJECT)
-        return ERR_INVALID;
-    *ret = (struct usage_look){
+    return (struct usage_look){
         .has_usage =
             hits[HIT_USAGE].type == JSON_SCAN_OBJECT && hits[HIT_PROMPT].type == JSON_SCAN_NUMBER,
         .only_usage = is_empty_array(&hits[HIT_CHOICES]),
@@ -64,12 +59,65 @@ enum err usage_read(struct slice json, struct usage_look *ret)
                    .output = number(&hits[HIT_COMPLETION]),
                    .reasoning = number(&hits[HIT_REASONING])},
     };
+}
+
+enum err usage_read(struct slice json, struct usage_look *ret)
+{
+    struct json_hit hits[HIT_COUNT];
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan(json, wants, HIT_COUNT, hits, &root, &problem) || root != JSON_SCAN_OBJECT)
+        return ERR_INVALID;
+    *ret = look_at(hits);
     return ERR_OK;
 }
 
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static struct slice without_space_behind(struct slice s)
+{
+    while (s.len && is_space(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+/* As many objects are looked at from behind: usage has two inside, and some servers a few beside.
+ */
+#define BRACES_LOOKED_AT 8
+
+/* From the name of the last member `"usage": {` on; SLICE_NONE: not among the last objects. */
+static struct slice usage_and_behind(struct slice json)
+{
+    const struct slice name = SLICE("\"usage\"");
+    const char *brace = json.ptr + json.len;
+    for (int i = 0; i < BRACES_LOOKED_AT; i++) {
+        brace = memrchr(json.ptr, '{', (size_t)(brace - json.ptr));
+        if (!brace)
+            break;
+        struct slice before = without_space_behind(slice_first(json, (size_t)(brace - json.ptr)));
+        if (!slice_ends(before, SLICE(":")))
+            continue;
+        before = without_space_behind(slice_first(before, before.len - 1));
+        if (slice_ends(before, name))
+            return slice_from(json, before.len - name.len);
+    }
+    return SLICE_NONE;
+}
+
+enum err usage_read_answer(struct slice json, struct usage_look *ret)
+{
+    struct json_hit hits[HIT_COUNT];
+    struct json_scan_problem problem;
+    struct slice rest = json.len ? usage_and_behind(json) : SLICE_NONE;
+    if (rest.ptr && !json_scan_rest(rest, wants, HIT_COUNT, hits, &problem)) {
+        *ret = look_at(hits);
+        if (ret->has_usage)
+            return ERR_OK;
+    }
+    return usage_read(json, ret);
 }
 
 /* The comma behind goes with it; of a last member, the one in front. */

@@ -18,6 +18,11 @@ struct usage_look {
 
 /* ERR_INVALID: not JSON we would read. */
 MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
+/* Of a whole answer. Where its root ends with a usage object, or a few small members behind one, as
+ * providers write it, only that end is read: the answer goes on as it is, whatever stands before,
+ * and an error or choices there say nothing that counted tokens do not. Else the same as
+ * usage_read. */
+MUST_USE enum err usage_read_answer(struct slice json, struct usage_look *ret);
 
 /* Where the root's member `"usage":null` stands in a chunk, with one comma beside it; false: it
  * holds none, or is not JSON we would read. */

@@ -127,6 +127,22 @@ static void compare(struct slice body, const char *path, const struct json_hit *
         differ(body, "a real is no integer", path);
 }
 
+/* What is found in a whole body is found again from the member on at which it begins. */
+static void compare_rest(struct slice body, const struct json_hit *hits)
+{
+    struct json_hit again[WANTS];
+    for (size_t i = 0; i < WANTS; i++) {
+        if (hits[i].type == JSON_SCAN_ABSENT || strchr(wants[i], '.'))
+            continue;
+        struct slice rest = slice_from(body, (size_t)(hits[i].member.ptr - body.ptr));
+        if (json_scan_rest(rest, wants, WANTS, again, NULL))
+            differ(body, "its end is refused", wants[i]);
+        if (again[i].type != hits[i].type || again[i].raw.ptr != hits[i].raw.ptr ||
+            again[i].raw.len != hits[i].raw.len)
+            differ(body, "its end reads differently", wants[i]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice body = slice_of(data, size);
@@ -150,5 +166,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             compare(body, wants[i], &hits[i], find(tree, wants[i]));
     }
     json_decref(tree);
+    if (scanned)
+        compare_rest(body, hits);
+    /* any bytes: whatever they are, reading them stays inside */
+    enum err e = json_scan_rest(body, wants, WANTS, hits, &problem);
+    if (e && (!problem.text[0] || problem.at > size))
+        differ(body, "a refusal of an end without its reason", problem.text);
     return 0;
 }

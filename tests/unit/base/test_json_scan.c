@@ -377,6 +377,41 @@ UNIT(an_array_is_walked_item_by_item)
     assert_false(json_scan_item(&rest, &item));
 }
 
+static enum err scan_rest(const char *text)
+{
+    return json_scan_rest(slice_str(text), wants, ARRAY_LEN(wants), hits, &problem);
+}
+
+UNIT(the_end_of_a_body_is_read_without_what_stands_before)
+{
+    assert_int_equal(scan_rest("\"n\":3,\"model\" : \"gpt\" } \n"), ERR_OK);
+    expect_text(hits[MODEL].raw, "\"gpt\"");
+    expect_text(hits[MODEL].member, "\"model\" : \"gpt\"");
+    assert_int_equal(hits[MESSAGES].type, JSON_SCAN_ABSENT);
+}
+
+UNIT(the_end_of_a_body_must_close_the_root_and_nothing_else)
+{
+    static const char *const bad[] = {
+        "",
+        "}",
+        "\"model\":1",
+        "\"model\":1}}",
+        "\"model\":1}]",
+        "\"model\":1],\"a\":2}",
+        "\"model\":1,}",
+        "\"model\":1} {}",
+        "\"model\":1,\"model\":2}",
+        "\"Model\":1}",
+        "1}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        if (scan_rest(bad[i]) != ERR_INVALID)
+            fail_msg("accepted: %s", bad[i]);
+        assert_true(problem.text[0] != '\0');
+    }
+}
+
 UNIT(bytes_are_seen_at_every_place_of_a_block)
 {
     /* the loops over sixteen and over 64 bytes must stop at each lane, and see the byte behind
@@ -485,6 +520,8 @@ int main(void)
         cmocka_unit_test(text_is_unescaped),
         cmocka_unit_test(only_plain_integers_in_range_are_integers),
         cmocka_unit_test(an_array_is_walked_item_by_item),
+        cmocka_unit_test(the_end_of_a_body_is_read_without_what_stands_before),
+        cmocka_unit_test(the_end_of_a_body_must_close_the_root_and_nothing_else),
         cmocka_unit_test(bytes_are_seen_at_every_place_of_a_block),
         cmocka_unit_test(the_scanner_and_the_tree_reader_agree_on_whole_documents),
         cmocka_unit_test(the_scanner_and_the_tree_reader_agree_on_damaged_documents),

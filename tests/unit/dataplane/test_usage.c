@@ -43,6 +43,83 @@ static void the_extra_chunk_is_told_from_content_with_usage(void **state)
     assert_false(look.has_usage);
 }
 
+static const char *const answers[] = {
+    "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],\"usage\":{\"prompt_tokens\":7,"
+    "\"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_tokens\":3},"
+    "\"completion_tokens_details\":{\"reasoning_tokens\":1}}}",
+    "{ \"choices\" : [ ] ,\n \"usage\"\n :\t{ \"prompt_tokens\" : 8 } ,\n"
+    " \"service_tier\" : \"default\" , \"x\" : { \"y\" : { } } }\n",
+    "{\"usage\":{\"prompt_tokens\":9},\"choices\":[{\"a\":{},\"b\":{},\"c\":{},\"d\":{},\"e\":{},"
+    "\"f\":{},\"g\":{},\"h\":{}}]}",
+    "{\"usage\":{\"prompt_tokens\":10},\"choices\":[{\"message\":{\"content\":"
+    "\"\\\"usage\\\":{\\\"prompt_tokens\\\":99}\"}}]}",
+    "{\"usage\":{\"prompt_tokens\":11},\"choices\":[{\"usage\":{\"prompt_tokens\":99}}]}",
+    "{\"usage\":{\"prompt_tokens\":12},\"last\":{\"usage\":{\"prompt_tokens\":99}}}",
+    "{\"usage\":{},\"error\":{\"message\":\"no\"}}",
+    "{\"usage\":null,\"error\":\"no\"}",
+    "{\"usage\":[{\"usage\":{\"prompt_tokens\":99}}]}",
+    "{\"error\":{\"usage\":{\"prompt_tokens\":99}}}",
+    "{}",
+};
+
+static void expect_same_look(struct slice json)
+{
+    struct usage_look whole = {0}, answer = {0};
+    enum err e = usage_read(json, &whole);
+    if (e) /* what is broken before the usage may be read all the same */
+        return;
+    assert_int_equal(usage_read_answer(json, &answer), ERR_OK);
+    assert_int_equal(answer.has_usage, whole.has_usage);
+    assert_memory_equal(&answer.tokens, &whole.tokens, sizeof(whole.tokens));
+    if (!whole.has_usage)
+        assert_int_equal(answer.has_error, whole.has_error);
+}
+
+static void an_answer_read_from_behind_says_what_all_of_it_says(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        struct slice json = slice_str(answers[i]);
+        struct usage_look look;
+        expect_same_look(json);
+        assert_int_equal(usage_read(json, &look), ERR_OK); /* so that each was compared */
+        assert_int_equal(look.tokens.input, i < 6 ? 7 + i : 0);
+    }
+}
+
+/* Bytes left out, or turned into others: where the whole is still read, both say the same. */
+static void a_damaged_answer_is_never_read_as_another(void **state)
+{
+    static const char others[] = "{}[]\":, \\1";
+    char copy[512];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        size_t len = strlen(answers[i]);
+        for (size_t at = 0; at < len; at++) {
+            memcpy(copy, answers[i], at);
+            memcpy(copy + at, answers[i] + at + 1, len - at - 1);
+            expect_same_look(slice_of(copy, len - 1));
+            memcpy(copy, answers[i], len);
+            for (size_t c = 0; c < sizeof(others) - 1; c++) {
+                copy[at] = others[c];
+                expect_same_look(slice_of(copy, len));
+            }
+        }
+    }
+}
+
+static void an_answer_that_is_no_json_has_no_usage(void **state)
+{
+    struct usage_look look;
+    (void)state;
+    assert_int_equal(usage_read_answer(SLICE(""), &look), ERR_INVALID);
+    assert_int_equal(usage_read_answer(SLICE("<html>{</html>"), &look), ERR_INVALID);
+    assert_int_equal(usage_read_answer(SLICE("{\"usage\":{\"prompt_tokens\":1}"), &look),
+                     ERR_INVALID);
+    assert_int_equal(usage_read_answer(SLICE(":{"), &look), ERR_INVALID);
+    assert_int_equal(usage_read_answer(SLICE("{"), &look), ERR_INVALID);
+}
+
 static void expect_without_null(const char *chunk, const char *rest)
 {
     struct slice all = slice_str(chunk), null;
@@ -160,6 +237,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openais_counts_become_ours),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
+        cmocka_unit_test(an_answer_read_from_behind_says_what_all_of_it_says),
+        cmocka_unit_test(a_damaged_answer_is_never_read_as_another),
+        cmocka_unit_test(an_answer_that_is_no_json_has_no_usage),
         cmocka_unit_test(a_null_of_usage_is_found_with_one_comma),
         cmocka_unit_test(an_error_inside_is_seen),
         cmocka_unit_test(a_stream_is_metered_by_the_words_in_it),
