@@ -36,7 +36,7 @@ static enum err grow(struct buf *b, size_t need)
         cap *= 2;
     if (cap > b->max)
         cap = b->max;
-    if (b->off)
+    if (b->data && b->off)
         close_hole(b);
     char *data = mem_realloc(b->data, cap);
     if (!data)

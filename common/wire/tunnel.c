@@ -272,7 +272,7 @@ static enum err listen_at(struct tunnel *t, int family, const void *at, socklen_
 
 static void read_port(struct tunnel *t)
 {
-    union sockaddr_any at;
+    union sockaddr_any at = {0};
     socklen_t len = sizeof(at);
     if (getsockname(t->listen, &at.sa, &len) == 0)
         t->port = ntohs(at.sa.sa_family == AF_INET6 ? at.in6.sin6_port : at.in.sin_port);

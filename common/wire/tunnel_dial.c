@@ -104,7 +104,7 @@ void dial_start(struct tunnel *t)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     snprintf(port, sizeof(port), "%u", (unsigned)t->dial.port);
-    if (getaddrinfo(t->host, port, &hints, &found)) {
+    if (getaddrinfo(t->host, port, &hints, &found) || !found) {
         say_down(t, "name could not be resolved");
         later(t);
         return;

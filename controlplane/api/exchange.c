@@ -110,7 +110,7 @@ static void read_source(struct exchange *x)
 static void read_head(struct exchange *x, const char *method)
 {
     struct dispatch_head *h = &x->head;
-    struct slice length = SLICE_NONE, coding = SLICE_NONE, expect = SLICE_NONE;
+    struct slice length = SLICE_NONE, coding = SLICE_NONE;
     struct header_walk walk = {.x = x,
                                .wanted = {{"authorization", &h->authorization, false},
                                           {"content-type", &h->content_type, false},
@@ -123,9 +123,7 @@ static void read_head(struct exchange *x, const char *method)
     h->method = slice_str(method);
     h->target = slice_str(x->target);
     MHD_get_connection_values(x->m, MHD_HEADER_KIND, on_header, &walk);
-    const char *wants = MHD_lookup_connection_value(x->m, MHD_HEADER_KIND, "expect");
-    expect = slice_str(wants);
-    x->expects_continue = expect.ptr != NULL;
+    x->expects_continue = MHD_lookup_connection_value(x->m, MHD_HEADER_KIND, "expect") != NULL;
     if (length.ptr != NULL && slice_u64(length, &x->announced) != ERR_OK)
         x->announced = UINT64_MAX;
     h->has_body = x->announced > 0 || coding.ptr != NULL;

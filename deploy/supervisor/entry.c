@@ -57,18 +57,18 @@ static bool keep(struct words *w, char *word)
 /* "TERM 35" */
 static bool read_stop(struct entry *e, const char *value)
 {
-    char signal_name[8];
-    unsigned seconds;
-    char rest;
-    if (sscanf(value, "%7s %u%c", signal_name, &seconds, &rest) != 2 || seconds > ENTRY_GRACE_MAX)
+    struct slice rest = slice_str(value), name;
+    uint64_t seconds;
+    slice_split(&rest, ' ', &name);
+    if (slice_u64(rest, &seconds) != ERR_OK || seconds > ENTRY_GRACE_MAX)
         return false;
-    if (strcmp(signal_name, "TERM") == 0)
+    if (slice_eq(name, SLICE("TERM")))
         e->stop_signal = SIGTERM;
-    else if (strcmp(signal_name, "INT") == 0)
+    else if (slice_eq(name, SLICE("INT")))
         e->stop_signal = SIGINT;
     else
         return false;
-    e->grace_s = seconds;
+    e->grace_s = (unsigned)seconds;
     return true;
 }
 
