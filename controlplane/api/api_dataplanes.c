@@ -30,13 +30,10 @@ enum err api_dataplanes_renew(struct call *c)
 {
     CHANGE_AUTO struct change x;
     change_init(&x, c);
-    enum err e = change_begin(&x);
-    if (e == ERR_OK)
-        e = change_load(&x);
+    enum err e = change_open(&x);
     if (e != ERR_OK)
         return change_result(e);
-    x.now = x.old;
-    x.now.spec = json_deep_copy(x.old.spec);
+    change_keep(&x);
     e = change_store(&x);
     if (e == ERR_OK)
         e = api_dataplanes_token(&x);

@@ -48,15 +48,12 @@ static enum err set_flag(struct call *c, const char *action, const char *flag, b
 {
     CHANGE_AUTO struct change x;
     change_init(&x, c);
-    enum err e = change_begin(&x);
-    if (e == ERR_OK)
-        e = change_load(&x);
+    enum err e = change_open(&x);
     if (e != ERR_OK)
         return change_result(e);
     if (json_is_true(json_object_get(x.old.spec, flag)) == value)
         return change_nothing(&x, 200);
-    x.now = x.old;
-    x.now.spec = json_deep_copy(x.old.spec);
+    change_keep(&x);
     json_object_set_new(x.now.spec, flag, json_boolean(value));
     e = change_store(&x);
     if (e == ERR_OK)
@@ -84,17 +81,14 @@ enum err api_keys_rotate(struct call *c)
 {
     CHANGE_AUTO struct change x;
     change_init(&x, c);
-    enum err e = change_begin(&x);
-    if (e == ERR_OK)
-        e = change_load(&x);
+    enum err e = change_open(&x);
     if (e == ERR_OK && json_is_true(json_object_get(x.old.spec, "revoked"))) {
         e = call_problem(c, 409, "key_revoked", "a revoked key stays revoked: create another");
         return e;
     }
     if (e != ERR_OK)
         return change_result(e);
-    x.now = x.old;
-    x.now.spec = json_deep_copy(x.old.spec);
+    change_keep(&x);
     make_fresh(&x);
     e = change_store(&x);
     if (e == ERR_OK)

@@ -3,8 +3,6 @@
  */
 #include "controlplane/api/api_object.h"
 
-#include <stdio.h>
-
 #include "controlplane/api/change.h"
 #include "controlplane/api/cursor.h"
 #include "controlplane/api/object_hook.h"
@@ -167,9 +165,7 @@ enum err api_object_replace(struct call *c)
 {
     CHANGE_AUTO struct change x;
     change_init(&x, c);
-    enum err e = change_begin(&x);
-    if (e == ERR_OK)
-        e = change_load(&x);
+    enum err e = change_open(&x);
     if (e == ERR_OK)
         e = change_document(&x, c->body);
     if (e == ERR_OK)
@@ -191,9 +187,7 @@ enum err api_object_patch(struct call *c)
     CHANGE_AUTO struct change x;
     change_init(&x, c);
     JSON_AUTO json_t *merged = NULL;
-    enum err e = change_begin(&x);
-    if (e == ERR_OK)
-        e = change_load(&x);
+    enum err e = change_open(&x);
     if (e == ERR_OK)
         merged = patched(&x, c->body);
     if (e == ERR_OK)
@@ -241,9 +235,7 @@ enum err api_object_delete(struct call *c)
 {
     CHANGE_AUTO struct change x;
     change_init(&x, c);
-    enum err e = change_begin(&x);
-    if (e == ERR_OK)
-        e = change_load(&x);
+    enum err e = change_open(&x);
     if (e == ERR_OK)
         e = refuse_if_used(&x);
     if (e == ERR_OK)

@@ -115,7 +115,7 @@ enum err change_begin(struct change *x)
     return x->keeps_answer ? answer_again(x) : ERR_OK;
 }
 
-enum err change_load(struct change *x)
+static enum err load(struct change *x)
 {
     struct call *c = x->c;
     enum err e = store_object_get(&x->w.tx, x->n, c->params[0], true, &x->old);
@@ -134,6 +134,18 @@ enum err change_load(struct change *x)
                                         (unsigned long long)x->old.revision));
     }
     return object_view(&x->w.tx, x->n, &x->old, &x->before);
+}
+
+enum err change_open(struct change *x)
+{
+    enum err e = change_begin(x);
+    return e == ERR_OK ? load(x) : e;
+}
+
+void change_keep(struct change *x)
+{
+    x->now = x->old;
+    x->now.spec = json_deep_copy(x->old.spec);
 }
 
 /* ---- the document ---- */

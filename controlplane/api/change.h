@@ -3,7 +3,7 @@
  * document judged and settled, row, links, secrets, change log, audit and kept answer, commit.
  *
  * api_object, api_keys and api_dataplanes are short because this is one story:
- *   change_begin → change_load (not on create) → change_document → change_store → change_end
+ *   change_begin (change_open but on create) → change_document → change_store → change_end
  * A step that has answered with a problem returns ERR_CANCELLED; change_result turns that into
  * ERR_OK for the door and rolls back.
  *
@@ -40,8 +40,10 @@ void change_fini(struct change *x);
 
 /* Takes the turn. A POST that was answered before is answered again: ERR_CANCELLED. */
 MUST_USE enum err change_begin(struct change *x);
-/* The object the path names, and If-Match. */
-MUST_USE enum err change_load(struct change *x);
+/* The same, and the object the path names, by If-Match. */
+MUST_USE enum err change_open(struct change *x);
+/* x->now is what stands, for a handler that changes little of it. */
+void change_keep(struct change *x);
 /* Reads `body` (a whole document) into x->now. */
 MUST_USE enum err change_document(struct change *x, const json_t *body);
 /* Row, links, secrets, change log. */

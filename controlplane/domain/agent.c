@@ -8,7 +8,7 @@
 static const char *const session_words[] = {"label", "trace", NULL};
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    NOUN_DESCRIPTION,
     {.name = "team",
      .type = FIELD_REF,
      .ref = "team",
@@ -19,12 +19,7 @@ static const struct field fields[] = {
      .flags = FIELD_LIST,
      .ref = "task",
      .help = "what its keys may say they are doing, where they list none themselves"},
-    {.name = "models",
-     .type = FIELD_TEXT,
-     .flags = FIELD_LIST,
-     .min = 1,
-     .rule = noun_model_rule,
-     .help = "exact names, \"prefix/*\" or \"*\"; absent: the team's"},
+    NOUN_MODELS("exact names, \"prefix/*\" or \"*\"; absent: the team's"),
     {.name = "session_from",
      .type = FIELD_WORD,
      .words = session_words,

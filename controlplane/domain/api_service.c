@@ -6,16 +6,12 @@
 #include "proto/policy.pb-c.h"
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    NOUN_DESCRIPTION,
     {.name = "base_url",
      .type = FIELD_URL,
      .flags = FIELD_REQUIRED | FIELD_GUARDS_SECRET,
      .help = "another host clears the secret"},
-    {.name = "allow_cidrs",
-     .type = FIELD_CIDR,
-     .flags = FIELD_LIST | FIELD_OWNER_ONLY,
-     .most = 64,
-     .help = "private networks it may lie in"},
+    NOUN_ALLOW_CIDRS,
     {.name = "credential",
      .type = FIELD_OBJECT,
      .fields = noun_credential_fields,

@@ -5,7 +5,7 @@
 #include "controlplane/domain/role.h"
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    NOUN_DESCRIPTION,
     {.name = "pool",
      .type = FIELD_REF,
      .flags = FIELD_ON_CREATE,

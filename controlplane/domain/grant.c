@@ -24,12 +24,7 @@ static const struct field fields[] = {
      .fields = noun_route_fields,
      .least = 1,
      .help = "goes with service; absent: all of it"},
-    {.name = "models",
-     .type = FIELD_TEXT,
-     .flags = FIELD_LIST,
-     .min = 1,
-     .rule = noun_model_rule,
-     .help = "exact names, \"prefix/*\" or \"*\""},
+    NOUN_MODELS("exact names, \"prefix/*\" or \"*\""),
     FIELD_END,
 };
 

@@ -25,7 +25,7 @@ static const struct field discovery_fields[] = {
 };
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    NOUN_DESCRIPTION,
     {.name = "transport",
      .type = FIELD_WORD,
      .flags = FIELD_REQUIRED,
@@ -35,11 +35,7 @@ static const struct field fields[] = {
      .type = FIELD_URL,
      .flags = FIELD_GUARDS_SECRET,
      .help = "its MCP endpoint; another host clears the secret"},
-    {.name = "allow_cidrs",
-     .type = FIELD_CIDR,
-     .flags = FIELD_LIST | FIELD_OWNER_ONLY,
-     .most = 64,
-     .help = "private networks it may lie in"},
+    NOUN_ALLOW_CIDRS,
     {.name = "credential",
      .type = FIELD_OBJECT,
      .fields = noun_credential_fields,

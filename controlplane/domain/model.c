@@ -33,7 +33,7 @@ static const struct field price_fields[] = {
 };
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    NOUN_DESCRIPTION,
     {.name = "strategy",
      .type = FIELD_WORD,
      .words = strategy_words,

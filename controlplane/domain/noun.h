@@ -47,6 +47,22 @@ noun_header_rule(struct slice text); /* an RFC 9110 token that is no hop-by-hop 
 const char *noun_path_rule(struct slice text); /* a route's path: "/customers/" and a star or two */
 const char *noun_model_rule(struct slice text); /* exact name, "prefix/" and a star, or a star */
 
+/* Rows that several nouns have. */
+#define NOUN_DESCRIPTION                                                                           \
+    {                                                                                              \
+        .name = "description", .type = FIELD_TEXT, .help = "for people"                            \
+    }
+#define NOUN_ALLOW_CIDRS                                                                           \
+    {                                                                                              \
+        .name = "allow_cidrs", .type = FIELD_CIDR, .flags = FIELD_LIST | FIELD_OWNER_ONLY,         \
+        .most = 64, .help = "private networks it may lie in"                                       \
+    }
+#define NOUN_MODELS(said)                                                                          \
+    {                                                                                              \
+        .name = "models", .type = FIELD_TEXT, .flags = FIELD_LIST, .min = 1,                       \
+        .rule = noun_model_rule, .help = said                                                      \
+    }
+
 /* Shared rows: budgets, limits, routes, injected credentials. */
 extern const struct field noun_budget_fields[];
 extern const struct field noun_limits_fields[];

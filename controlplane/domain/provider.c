@@ -47,7 +47,7 @@ static const struct field credential_fields[] = {
 };
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    NOUN_DESCRIPTION,
     {.name = "dialect",
      .type = FIELD_WORD,
      .flags = FIELD_REQUIRED,
@@ -57,11 +57,7 @@ static const struct field fields[] = {
      .type = FIELD_URL,
      .flags = FIELD_REQUIRED | FIELD_GUARDS_SECRET,
      .help = "up to and with /v1; another host clears the secrets"},
-    {.name = "allow_cidrs",
-     .type = FIELD_CIDR,
-     .flags = FIELD_LIST | FIELD_OWNER_ONLY,
-     .most = 64,
-     .help = "private networks it may lie in"},
+    NOUN_ALLOW_CIDRS,
     {.name = "credentials",
      .type = FIELD_OBJECT,
      .flags = FIELD_LIST | FIELD_IDENTITY,

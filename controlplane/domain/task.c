@@ -6,7 +6,7 @@
 #include "proto/policy.pb-c.h"
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
+    NOUN_DESCRIPTION,
     FIELD_END,
 };
 

@@ -6,13 +6,8 @@
 #include "proto/policy.pb-c.h"
 
 static const struct field fields[] = {
-    {.name = "description", .type = FIELD_TEXT, .help = "for people"},
-    {.name = "models",
-     .type = FIELD_TEXT,
-     .flags = FIELD_LIST,
-     .min = 1,
-     .rule = noun_model_rule,
-     .help = "exact names, \"prefix/*\" or \"*\"; [] is none"},
+    NOUN_DESCRIPTION,
+    NOUN_MODELS("exact names, \"prefix/*\" or \"*\"; [] is none"),
     {.name = "budget",
      .type = FIELD_OBJECT,
      .fields = noun_budget_fields,

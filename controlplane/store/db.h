@@ -82,7 +82,9 @@ size_t db_affected(const struct db_result *r); /* rows of INSERT, UPDATE, DELETE
 bool db_is_null(const struct db_result *r, size_t row, int col);
 struct slice db_text(const struct db_result *r, size_t row, int col); /* SLICE_NONE for NULL */
 const char *db_cstr(const struct db_result *r, size_t row, int col);  /* "" for NULL */
-int64_t db_int(const struct db_result *r, size_t row, int col);       /* 0 for NULL */
+/* the text, cut to cap - 1 bytes; "" for NULL */
+void db_copy(const struct db_result *r, size_t row, int col, char *out, size_t cap);
+int64_t db_int(const struct db_result *r, size_t row, int col); /* 0 for NULL */
 bool db_bool(const struct db_result *r, size_t row, int col);
 int64_t db_time(const struct db_result *r, size_t row, int col); /* wall us; 0 for NULL */
 /* appends the bytes of a bytea column */

@@ -4,6 +4,7 @@
  * A result is libpq's own, under our name: no copy, no second allocation.
  */
 #include <endian.h>
+#include <stdio.h>
 
 #include "common/base/clock.h"
 #include "common/base/digest.h"
@@ -174,6 +175,11 @@ struct slice db_text(const struct db_result *r, size_t row, int col)
 const char *db_cstr(const struct db_result *r, size_t row, int col)
 {
     return PQgetvalue(pg_of(r), (int)row, col);
+}
+
+void db_copy(const struct db_result *r, size_t row, int col, char *out, size_t cap)
+{
+    snprintf(out, cap, "%s", db_cstr(r, row, col));
 }
 
 int64_t db_int(const struct db_result *r, size_t row, int col)

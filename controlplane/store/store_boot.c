@@ -36,7 +36,7 @@ static enum err ensure_org(struct tx *tx, char *org_id, size_t cap, bool *ret_fr
         e = tx_query(tx, "SELECT id FROM orgs WHERE is_default", DB_NO_PARAMS, &r);
     if (e != ERR_OK)
         return e;
-    snprintf(org_id, cap, "%s", db_cstr(r, 0, 0));
+    db_copy(r, 0, 0, org_id, cap);
     *ret_fresh = strcmp(org_id, fresh) == 0;
     return ERR_OK;
 }

@@ -1,8 +1,6 @@
 /* store_budget — one statement, and a row as a tree. */
 #include "controlplane/store/store_budget.h"
 
-#include <stdio.h>
-
 #include "common/base/clock.h"
 #include "common/base/money.h"
 #include "common/base/period.h"
@@ -106,7 +104,7 @@ enum err store_budgets(struct tx *tx, const struct trace_page *page,
     for (size_t i = 0; i < db_rows(r) && i < page->limit; i++) {
         json_array_append_new(items, budget_json(r, i));
         next->at_us = db_time(r, i, 0);
-        snprintf(next->id, sizeof(next->id), "%s", db_cstr(r, i, 1));
+        db_copy(r, i, 1, next->id, sizeof(next->id));
     }
     *ret = items;
     return ERR_OK;

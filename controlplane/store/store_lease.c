@@ -7,14 +7,6 @@
 
 static const char *const state_names[] = {"open", "suspense", "closed"};
 
-static void copy_text(char *out, size_t cap, struct slice s)
-{
-    size_t n = s.len < cap - 1 ? s.len : cap - 1;
-    if (n > 0)
-        memcpy(out, s.ptr, n);
-    out[n] = '\0';
-}
-
 static enum lease_state state_parse(struct slice text)
 {
     for (size_t i = 0; i < ARRAY_LEN(state_names); i++)
@@ -75,7 +67,7 @@ static struct lease *lease_add(struct desk *d, struct account *a, struct slice i
     if (!l)
         return NULL;
     l->account = a;
-    copy_text(l->id, sizeof(l->id), id);
+    snprintf(l->id, sizeof(l->id), "%.*s", SLICE_ARG(id));
     if (map_put(d->leases_by_id, slice_str(l->id), l, NULL) != ERR_OK) {
         mem_free(l);
         return NULL;
@@ -127,8 +119,8 @@ enum err store_budget(struct tx *tx, struct slice account, struct budget_row *re
         return e;
     if (db_rows(r) == 0 || db_is_null(r, 0, 1))
         return ERR_NOT_FOUND;
-    copy_text(ret->org, sizeof(ret->org), db_text(r, 0, 0));
-    copy_text(ret->period, sizeof(ret->period), db_text(r, 0, 2));
+    db_copy(r, 0, 0, ret->org, sizeof(ret->org));
+    db_copy(r, 0, 2, ret->period, sizeof(ret->period));
     return money_parse(db_text(r, 0, 1), &ret->limit);
 }
 
@@ -142,7 +134,7 @@ enum err store_lease_account(struct tx *tx, struct slice lease_id, char account[
         return e;
     if (db_rows(r) == 0)
         return ERR_NOT_FOUND;
-    copy_text(account, ACCOUNT_MAX, db_text(r, 0, 0));
+    db_copy(r, 0, 0, account, ACCOUNT_MAX);
     *ret_period_start = db_time(r, 0, 1);
     return ERR_OK;
 }
@@ -178,8 +170,8 @@ enum err store_accounts_make(struct tx *tx, struct array *names, struct array *s
 static enum err account_from_row(const struct db_result *r, size_t i, struct desk *d)
 {
     struct account *a = &d->accounts[d->account_count++];
-    copy_text(a->name, sizeof(a->name), db_text(r, i, 0));
-    copy_text(a->org, sizeof(a->org), db_text(r, i, 2));
+    db_copy(r, i, 0, a->name, sizeof(a->name));
+    db_copy(r, i, 2, a->org, sizeof(a->org));
     a->period_start = db_time(r, i, 1);
     a->limit = db_int(r, i, 3);
     a->spent = db_int(r, i, 4);
@@ -232,7 +224,7 @@ enum err store_accounts_of_leases(struct tx *tx, struct array *ids, struct array
 
 static void lease_from_row(const struct db_result *r, size_t i, struct lease *l)
 {
-    copy_text(l->dataplane, sizeof(l->dataplane), db_text(r, i, 3));
+    db_copy(r, i, 3, l->dataplane, sizeof(l->dataplane));
     l->epoch = (uint64_t)db_int(r, i, 4);
     l->state = state_parse(db_text(r, i, 5));
     l->granted = db_int(r, i, 6);

@@ -1,13 +1,6 @@
 /* store_listing — one row a server, made when it is first needed. */
 #include "controlplane/store/store_listing.h"
 
-#include <stdio.h>
-
-static void copy_text(char *to, size_t cap, struct slice s)
-{
-    snprintf(to, cap, "%.*s", SLICE_ARG(s));
-}
-
 enum err store_listings_due(struct tx *tx, int64_t now_us, size_t cap, struct listing_due *ret,
                             size_t *found)
 {
@@ -29,10 +22,10 @@ enum err store_listings_due(struct tx *tx, int64_t now_us, size_t cap, struct li
     for (size_t i = 0; i < *found; i++) {
         ret[i] = (struct listing_due){.revision = (uint64_t)db_int(r, i, 3),
                                       .ask = (uint64_t)db_int(r, i, 4)};
-        copy_text(ret[i].server, sizeof(ret[i].server), db_text(r, i, 0));
-        copy_text(ret[i].org, sizeof(ret[i].org), db_text(r, i, 1));
-        copy_text(ret[i].name, sizeof(ret[i].name), db_text(r, i, 2));
-        copy_text(ret[i].held_by, sizeof(ret[i].held_by), db_text(r, i, 5));
+        db_copy(r, i, 0, ret[i].server, sizeof(ret[i].server));
+        db_copy(r, i, 1, ret[i].org, sizeof(ret[i].org));
+        db_copy(r, i, 2, ret[i].name, sizeof(ret[i].name));
+        db_copy(r, i, 5, ret[i].held_by, sizeof(ret[i].held_by));
     }
     return ERR_OK;
 }
@@ -91,8 +84,8 @@ enum err store_listing_lock(struct tx *tx, struct slice server, struct listing_s
                                   .each = db_bool(r, 0, 4),
                                   .answered = (uint64_t)db_int(r, 0, 5),
                                   .failures = (unsigned)db_int(r, 0, 6)};
-    copy_text(ret->org, sizeof(ret->org), db_text(r, 0, 0));
-    copy_text(ret->name, sizeof(ret->name), db_text(r, 0, 1));
+    db_copy(r, 0, 0, ret->org, sizeof(ret->org));
+    db_copy(r, 0, 1, ret->name, sizeof(ret->name));
     return ERR_OK;
 }
 
@@ -126,7 +119,9 @@ enum err store_listing_answer(struct tx *tx, struct slice server, uint64_t ask, 
     if (db_rows(r) == 0)
         return ERR_NOT_FOUND;
     *ret_done = db_bool(r, 0, 0);
-    copy_text(error, cap, *ret_done ? db_text(r, 0, 1) : SLICE(""));
+    error[0] = '\0';
+    if (*ret_done)
+        db_copy(r, 0, 1, error, cap);
     return ERR_OK;
 }
 

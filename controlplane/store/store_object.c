@@ -26,17 +26,12 @@ static void sql_for(char sql[static SQL_MAX], const char *fmt, const struct noun
     MUST(len > 0 && len < SQL_MAX);
 }
 
-static void copy_text(char *to, size_t cap, struct slice s)
-{
-    snprintf(to, cap, "%.*s", SLICE_ARG(s));
-}
-
 static enum err object_of_row(const struct db_result *r, size_t row, struct object *o)
 {
     *o = (struct object){0};
-    copy_text(o->id, sizeof(o->id), db_text(r, row, 0));
-    copy_text(o->org_id, sizeof(o->org_id), db_text(r, row, 1));
-    copy_text(o->name, sizeof(o->name), db_text(r, row, 2));
+    db_copy(r, row, 0, o->id, sizeof(o->id));
+    db_copy(r, row, 1, o->org_id, sizeof(o->org_id));
+    db_copy(r, row, 2, o->name, sizeof(o->name));
     o->revision = (uint64_t)db_int(r, row, 3);
     o->created_us = db_time(r, row, 4);
     o->updated_us = db_time(r, row, 5);

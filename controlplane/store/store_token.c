@@ -3,8 +3,6 @@
  */
 #include "controlplane/store/store_token.h"
 
-#include <stdio.h>
-
 enum err store_token_find(struct tx *tx, const struct digest *digest, struct admin_token *ret)
 {
     DB_AUTO struct db_result *r = NULL;
@@ -19,9 +17,9 @@ enum err store_token_find(struct tx *tx, const struct digest *digest, struct adm
     digest_hex(wanted, hex);
     if (db_rows(r) == 0 || !digest_equal(db_text(r, 0, 4), slice_str(hex)))
         return ERR_NOT_FOUND;
-    snprintf(ret->id, sizeof(ret->id), "%s", db_cstr(r, 0, 0));
-    snprintf(ret->org_id, sizeof(ret->org_id), "%s", db_cstr(r, 0, 1));
-    snprintf(ret->name, sizeof(ret->name), "%s", db_cstr(r, 0, 2));
+    db_copy(r, 0, 0, ret->id, sizeof(ret->id));
+    db_copy(r, 0, 1, ret->org_id, sizeof(ret->org_id));
+    db_copy(r, 0, 2, ret->name, sizeof(ret->name));
     return role_parse(db_text(r, 0, 3), &ret->role);
 }
 

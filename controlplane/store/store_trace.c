@@ -1,8 +1,6 @@
 /* store_trace — each answer is one statement and one function from row to object. */
 #include "controlplane/store/store_trace.h"
 
-#include <stdio.h>
-
 #include "common/base/clock.h"
 #include "common/base/money.h"
 
@@ -73,7 +71,7 @@ static enum err rows_to_page(const struct db_result *r, size_t limit, int at_col
     for (size_t i = 0; i < db_rows(r) && i < limit; i++) {
         json_array_append_new(items, to_json(r, i));
         next->at_us = db_time(r, i, at_col);
-        snprintf(next->id, sizeof(next->id), "%s", db_cstr(r, i, id_col));
+        db_copy(r, i, id_col, next->id, sizeof(next->id));
     }
     *ret = items;
     return ERR_OK;

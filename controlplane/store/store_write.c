@@ -68,6 +68,6 @@ enum err store_policy_head(struct tx *tx, uint64_t *ret_version, char *lineage)
         return e;
     *ret_version = (uint64_t)db_int(r, 0, 0);
     if (lineage != NULL)
-        snprintf(lineage, 40, "%s", db_cstr(r, 0, 1));
+        db_copy(r, 0, 1, lineage, 40);
     return ERR_OK;
 }

@@ -1,8 +1,6 @@
 /* compile — one table of kinds: where an object's rows lie, and who builds its message. */
 #include "controlplane/sync/compile.h"
 
-#include <stdio.h>
-
 #include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/limits.h"
@@ -130,7 +128,7 @@ static enum err read_head(struct tx *tx, struct image_delta *ret)
         return e;
     if (db_rows(r) != 1)
         return ERR_DATABASE;
-    snprintf(ret->lineage, sizeof(ret->lineage), "%s", db_cstr(r, 0, 0));
+    db_copy(r, 0, 0, ret->lineage, sizeof(ret->lineage));
     ret->to = (uint64_t)db_int(r, 0, 1);
     return ERR_OK;
 }

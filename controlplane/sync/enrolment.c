@@ -169,8 +169,8 @@ static enum err claim(struct tx *tx, const struct digest *stored, int64_t now, s
         return e;
     if (db_rows(r) != 1)
         return ERR_DENIED;
-    snprintf(ret->id, sizeof(ret->id), "%s", db_cstr(r, 0, 0));
-    snprintf(ret->name, sizeof(ret->name), "%s", db_cstr(r, 0, 1));
+    db_copy(r, 0, 0, ret->id, sizeof(ret->id));
+    db_copy(r, 0, 1, ret->name, sizeof(ret->name));
     return ERR_OK;
 }
 

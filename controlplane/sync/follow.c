@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -34,12 +33,12 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
                                 .version = (uint64_t)db_int(r, i, 6),
                                 .heard_at = db_time(r, i, 7)};
     bool cut = false;
-    snprintf(row.id, sizeof(row.id), "%s", db_cstr(r, i, 0));
-    snprintf(row.org, sizeof(row.org), "%s", db_cstr(r, i, 1));
-    snprintf(row.name, sizeof(row.name), "%s", db_cstr(r, i, 2));
-    snprintf(row.pool, sizeof(row.pool), "%s", db_cstr(r, i, 3));
-    snprintf(row.pool_name, sizeof(row.pool_name), "%s", db_cstr(r, i, 8));
-    snprintf(row.lineage, sizeof(row.lineage), "%s", db_cstr(r, i, 5));
+    db_copy(r, i, 0, row.id, sizeof(row.id));
+    db_copy(r, i, 1, row.org, sizeof(row.org));
+    db_copy(r, i, 2, row.name, sizeof(row.name));
+    db_copy(r, i, 3, row.pool, sizeof(row.pool));
+    db_copy(r, i, 8, row.pool_name, sizeof(row.pool_name));
+    db_copy(r, i, 5, row.lineage, sizeof(row.lineage));
     enum err e = rollout_put(f->config.rollout, &row, &cut);
     if (e == ERR_OK && cut)
         f->config.on_removed(f->config.arg, slice_str(row.id));

@@ -69,8 +69,8 @@ static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int
             continue;
         struct listing_plane *p = &ret->planes[ret->count++];
         copy_text(p->id, sizeof(p->id), id);
-        copy_text(p->name, sizeof(p->name), db_text(rows, i, 1));
-        copy_text(p->pool, sizeof(p->pool), db_text(rows, i, 2));
+        db_copy(rows, i, 1, p->name, sizeof(p->name));
+        db_copy(rows, i, 2, p->pool, sizeof(p->pool));
     }
     return ERR_OK;
 }

@@ -25,7 +25,7 @@ static int64_t now;
 
 struct grant {
     char lease[ID_MAX];
-    money granted, limit, spent;
+    money granted, limit, spent, set_aside;
     int64_t period_end;
     bool unknown;
 };
@@ -61,6 +61,7 @@ static struct grant ask_as(const char *plane, uint64_t epoch, uint64_t sequence,
     g.granted = m->granted_nano;
     g.limit = m->limit_nano;
     g.spent = m->spent_nano;
+    g.set_aside = m->set_aside_nano;
     g.period_end = m->period_end_us;
     g.unknown = m->unknown;
     lease_desk_reply_free(&reply);
@@ -201,6 +202,23 @@ static void an_account_nobody_configured_is_unknown(void **state)
     (void)state;
     assert_true(ask_as("dp_1", 1, 1, "team:nobody", 5, NULL).unknown);
     assert_true(ask_as("dp_1", 1, 2, "nonsense", 5, NULL).unknown);
+}
+
+static void a_grant_tells_what_is_spent_from_what_is_only_set_aside(void **state)
+{
+    (void)state;
+    struct grant g = ask("dp_1", 1, 600, NULL);
+    assert_int_equal(g.spent, 600);
+    assert_int_equal(g.set_aside, 600);
+    ship_one("dp_1", 1, 1, ACCOUNT, g.lease, 100);
+    g = ask("dp_2", 1, 50, NULL);
+    assert_int_equal(g.spent, 650);
+    assert_int_equal(g.set_aside, 550);
+    now += 20 * SECOND;
+    expire();
+    g = ask("dp_3", 1, 7, NULL);
+    assert_int_equal(g.spent, 657);
+    assert_int_equal(g.set_aside, 557); /* what is in suspense as well */
 }
 
 static void charges_move_from_leased_to_spent(void **state)
@@ -698,6 +716,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE(a_grant_is_cut_to_what_is_left),
         RULE(an_account_nobody_configured_is_unknown),
+        RULE(a_grant_tells_what_is_spent_from_what_is_only_set_aside),
         RULE(charges_move_from_leased_to_spent),
         RULE(what_exceeds_a_lease_is_spent_all_the_same),
         RULE(the_rest_of_a_lease_is_free_only_when_its_records_are_in),
