@@ -121,13 +121,17 @@ undo:
     return e;
 }
 
+#define HEAD_MAX (UINT64_C(1) << 62) /* bytes that no plane writes in its life */
+
 static bool is_sane(const struct journal_page *p, size_t file_len)
 {
-    if (p->magic != JOURNAL_MAGIC || p->slot_count > JOURNAL_SLOTS_MAX || p->ring_size == 0 ||
-        p->ring_size > file_len || p->fold_count > JOURNAL_FOLDS_MAX)
+    if (p->magic != JOURNAL_MAGIC || p->slot_count > JOURNAL_SLOTS_MAX ||
+        p->ring_size < JOURNAL_RING_MIN || p->ring_size > file_len ||
+        p->ring_size % JOURNAL_PAGE != 0 || p->fold_count > JOURNAL_FOLDS_MAX)
         return false;
     const struct layout l = layout_of(p);
-    return layout_len(&l) == file_len && p->head >= p->tail && p->head - p->tail <= p->ring_size;
+    return layout_len(&l) == file_len && p->head >= p->tail && p->head <= HEAD_MAX &&
+           p->head - p->tail <= p->ring_size;
 }
 
 enum err journal_map(const char *path, struct journal **ret)
