@@ -2,6 +2,8 @@
 #include "tests/unit/policy/policy_kit.h"
 
 #include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -36,6 +38,12 @@ struct office {
     uint64_t finished;
     bool wait_for_finished;
     bool out_of_order;
+    size_t journal_bytes;
+    uint64_t calls, folded; /* that came in, and those of them that came in sums */
+    int64_t charged;
+    atomic_bool written; /* a writer of its own thread has ended */
+    bool has_writer;
+    pthread_t writer;
 };
 
 struct ack {
@@ -71,14 +79,20 @@ static void take_batch(struct office *o, const Gatehouse__UsageBatch *b)
     o->batches++;
     for (size_t i = 0; i < b->n_records; i++) {
         uint64_t sequence = b->first_sequence + i;
+        const Gatehouse__JournalRecord *r = b->records[i];
         unsigned call;
-        assert_int_equal(b->records[i]->call_id.len, JOURNAL_CALL_ID);
-        memcpy(&call, b->records[i]->call_id.data, sizeof(call));
-        assert_int_equal(call, sequence);
+        assert_int_equal(r->call_id.len, JOURNAL_CALL_ID);
+        memcpy(&call, r->call_id.data, sizeof(call));
+        if (o->journal_bytes == 0) /* then all have records of their own */
+            assert_int_equal(call, sequence);
         if (sequence > *at + 1)
             o->out_of_order = true;
-        if (sequence == *at + 1)
-            *at = sequence;
+        if (sequence != *at + 1)
+            continue;
+        *at = sequence;
+        o->calls += r->span->has_calls ? r->span->calls : 1;
+        o->folded += r->span->has_calls ? r->span->calls : 0;
+        o->charged += r->n_charges ? r->charges[0]->amount_nano : 0;
     }
 }
 
@@ -123,7 +137,13 @@ static bool always(void *arg UNUSED)
 static void on_watch(struct timer *t)
 {
     struct office *o = CONTAINER_OF(t, struct office, watch);
-    if (shipper_is_empty(o->shipper) && (!o->wait_for_finished || o->finished != 0))
+    if (o->has_writer && atomic_load(&o->written)) {
+        pthread_join(o->writer, NULL);
+        o->has_writer = false;
+        shipper_inherit(o->shipper);
+    }
+    if (!o->has_writer && shipper_is_empty(o->shipper) &&
+        (!o->wait_for_finished || o->finished != 0))
         loop_stop(o->loop);
     else
         timer_start(t, 5);
@@ -132,8 +152,11 @@ static void on_watch(struct timer *t)
 static void open_office(struct office *o, uint64_t epoch, unsigned workers)
 {
     struct desk_links links = {.request = office_request, .is_connected = always, .arg = o};
-    struct shipper_config c = {
-        .dir = dir, .epoch = epoch, .workers = workers, .journal_bytes = 4 * 1024 * 1024};
+    struct shipper_config c = {.dir = dir,
+                               .epoch = epoch,
+                               .workers = workers,
+                               .journal_bytes =
+                                   o->journal_bytes ? o->journal_bytes : 4 * 1024 * 1024};
     assert_int_equal(loop_new(&o->loop), ERR_OK);
     assert_int_equal(shipper_new(o->loop, &c, &links, &o->shipper), ERR_OK);
     timer_init(&o->watch, o->loop, on_watch);
@@ -213,12 +236,133 @@ static void an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reporte
     assert_int_equal(files_left(), 0);
 }
 
+/* ---- what was folded ---- */
+
+#define SMALL (64 * 1024) /* some hundred calls */
+
+static void charged_call(struct journal *j, unsigned n, bool close)
+{
+    char path[200];
+    Gatehouse__JournalRecord m = GATEHOUSE__JOURNAL_RECORD__INIT;
+    Gatehouse__Span span = GATEHOUSE__SPAN__INIT;
+    Gatehouse__Charge charge = GATEHOUSE__CHARGE__INIT, *charges[] = {&charge};
+    struct journal_entry entry;
+    uint8_t id[JOURNAL_CALL_ID] = {0};
+    memset(path, 'p', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    memcpy(id, &n, sizeof(n));
+    m.has_call_id = true;
+    m.call_id = (ProtobufCBinaryData){sizeof(id), id};
+    m.span = &span;
+    m.n_charges = 1;
+    m.charges = charges;
+    span.path = path;
+    span.model = (char *)(uintptr_t)(n % 2 ? "odd" : "even");
+    charge.account = (char *)(uintptr_t) "key:k_1";
+    charge.lease_id = (char *)(uintptr_t) "l_1";
+    charge.has_amount_nano = true;
+    charge.amount_nano = 100;
+    MUST(kit_open_call(j, &m, &entry) == ERR_OK);
+    charge.amount_nano = 1 + n % 9;
+    MUST(!close || kit_close_call(j, &m, &entry) == ERR_OK);
+}
+
+static int64_t charge_of_the_first(unsigned n)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < n; i++)
+        sum += 1 + i % 9;
+    return sum;
+}
+
+static void sums_follow_once_the_writer_has_stopped(void **state)
+{
+    (void)state;
+    struct office o = {.journal_bytes = SMALL, .lose = 1};
+    struct shipper_counts c;
+    open_office(&o, 1, 1);
+    for (unsigned n = 0; n < 5000; n++)
+        charged_call(shipper_journal(o.shipper, 0), n, true);
+    shipper_counts(o.shipper, &c);
+    assert_true(c.folded > 4000);
+    assert_int_equal(c.dropped, 0);
+    assert_false(shipper_is_empty(o.shipper));
+    shipper_inherit(o.shipper);
+    timer_start(&o.watch, 5);
+    loop_run(o.loop);
+    shipper_counts(o.shipper, &c);
+    assert_int_equal(c.waiting, 0);
+    assert_int_equal(o.calls, 5000);
+    assert_int_equal(o.folded, c.folded);
+    assert_int_equal(o.charged, charge_of_the_first(5000));
+    close_office(&o);
+    assert_int_equal(files_left(), 0);
+}
+
+static void a_killed_plane_s_sums_are_shipped_before_its_epoch_is_finished(void **state)
+{
+    (void)state;
+    struct office killed = {.journal_bytes = SMALL};
+    struct office o = {.journal_bytes = SMALL, .wait_for_finished = true};
+    open_office(&killed, 1, 1);
+    for (unsigned n = 0; n < 3000; n++)
+        charged_call(shipper_journal(killed.shipper, 0), n, true);
+    charged_call(shipper_journal(killed.shipper, 0), 3000, false);
+    close_office(&killed);
+    assert_int_equal(files_left(), 1);
+
+    open_office(&o, 2, 1);
+    timer_start(&o.watch, 5);
+    loop_run(o.loop);
+    assert_false(o.out_of_order);
+    assert_int_equal(o.calls, 3001);
+    assert_true(o.folded > 2000);
+    assert_int_equal(o.charged, charge_of_the_first(3000) + 100);
+    assert_int_equal(o.finished, 1);
+    close_office(&o);
+    assert_int_equal(files_left(), 0);
+}
+
+#define WRITTEN 20000
+
+static void *write_all(void *arg)
+{
+    struct office *o = arg;
+    struct journal *j = shipper_journal(o->shipper, 0);
+    for (unsigned n = 0; n < WRITTEN; n++) {
+        charged_call(j, n, true);
+        if (n % 50 == 0)
+            journal_tend(j);
+    }
+    atomic_store(&o->written, true);
+    return NULL;
+}
+
+static void a_writer_that_is_faster_than_the_control_plane_loses_nothing(void **state)
+{
+    (void)state;
+    struct office o = {.journal_bytes = SMALL, .has_writer = true};
+    open_office(&o, 1, 1);
+    assert_int_equal(pthread_create(&o.writer, NULL, write_all, &o), 0);
+    timer_start(&o.watch, 5);
+    loop_run(o.loop);
+    assert_false(o.out_of_order);
+    assert_int_equal(o.calls, WRITTEN);
+    assert_true(o.folded > 0);
+    assert_int_equal(o.charged, charge_of_the_first(WRITTEN));
+    close_office(&o);
+    assert_int_equal(files_left(), 0);
+}
+
 int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         IN_DIR(every_record_arrives_in_order_although_answers_are_lost),
         IN_DIR(an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reported),
+        IN_DIR(sums_follow_once_the_writer_has_stopped),
+        IN_DIR(a_killed_plane_s_sums_are_shipped_before_its_epoch_is_finished),
+        IN_DIR(a_writer_that_is_faster_than_the_control_plane_loses_nothing),
     };
     return cmocka_run_group_tests_name("shipper", tests, NULL, NULL);
 }
