@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/policy/sync.h"
+#include "tests/kit/spared.h"
 
 /* A control plane whose policy is a list of keys, one added per version; the first is version 1. */
 struct hub {
@@ -68,9 +69,9 @@ static void fill_object(struct object_message *m, uint64_t version)
     m->object.key = &m->key;
 }
 
-/* from == to: a heartbeat */
-static void push(struct hub *h, uint64_t from, uint64_t to)
+static struct slice pack_push(struct hub *h, uint64_t from, uint64_t to)
 {
+    SPARED;
     uint8_t digest[DIGEST_LEN];
     static uint8_t packed[64 * 1024];
     struct object_message m[16];
@@ -88,8 +89,13 @@ static void push(struct hub *h, uint64_t from, uint64_t to)
         p.n_changes++;
     }
     p.changes = changes;
-    size_t len = gatehouse__push__pack(&p, packed);
-    sync_on_push(h->sync, slice_of(packed, len));
+    return slice_of(packed, gatehouse__push__pack(&p, packed));
+}
+
+/* from == to: a heartbeat */
+static void push(struct hub *h, uint64_t from, uint64_t to)
+{
+    sync_on_push(h->sync, pack_push(h, from, to));
 }
 
 struct answer {
@@ -100,23 +106,30 @@ struct answer {
     uint64_t version;
 };
 
-static void answer_snapshot(struct answer *a, Gatehouse__Reply *r)
+static void fill_snapshot(struct answer *a, Gatehouse__SnapshotReply *s)
 {
+    SPARED;
     static struct object_message m[64];
     static Gatehouse__PolicyObject *objects[64];
     static uint8_t digest[DIGEST_LEN];
-    Gatehouse__SnapshotReply s = GATEHOUSE__SNAPSHOT_REPLY__INIT;
-    s.lineage = a->hub->lineage;
-    s.version = a->version;
-    s.chunks = 1;
+    gatehouse__snapshot_reply__init(s);
+    s->lineage = a->hub->lineage;
+    s->version = a->version;
+    s->chunks = 1;
     for (uint64_t v = 1; v <= a->version; v++) {
-        fill_object(&m[s.n_objects], v);
-        objects[s.n_objects] = &m[s.n_objects].object;
-        s.n_objects++;
+        fill_object(&m[s->n_objects], v);
+        objects[s->n_objects] = &m[s->n_objects].object;
+        s->n_objects++;
     }
-    s.objects = objects;
+    s->objects = objects;
     digest_at(a->hub, a->version, digest);
-    s.digest = (ProtobufCBinaryData){DIGEST_LEN, digest};
+    s->digest = (ProtobufCBinaryData){DIGEST_LEN, digest};
+}
+
+static void answer_snapshot(struct answer *a, Gatehouse__Reply *r)
+{
+    Gatehouse__SnapshotReply s;
+    fill_snapshot(a, &s);
     r->body_case = GATEHOUSE__REPLY__BODY_SNAPSHOT;
     r->snapshot = &s;
     a->done(a->arg, ERR_OK, r);
@@ -145,6 +158,7 @@ static enum err hub_request(void *arg, void *message,
                             void (*done)(void *done_arg, enum err e, const void *reply),
                             void *done_arg)
 {
+    SPARED;
     struct hub *h = arg;
     Gatehouse__Request *m = message;
     if (h->away)
@@ -173,6 +187,7 @@ static bool hub_is_there(void *arg)
 
 static void at_once(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
+    SPARED;
     struct hub *h = arg;
     assert_int_equal(loop_post(h->loop, fn, fn_arg), ERR_OK);
 }
@@ -418,6 +433,48 @@ static void rubbish_on_the_channel_changes_nothing(void **state)
     close_hub(&h);
 }
 
+static size_t failing; /* which allocation */
+static bool hit;
+
+/* From the first word with the control plane to the last delta; heartbeats go on as they do. */
+static bool follow_with_a_failure(struct hub *h, int scene)
+{
+    if (scene == 0) {
+        mem_fail_after(failing);
+        sync_on_state(h->sync, true);
+    }
+    if (scene == 3) {
+        h->version = 5;
+        push(h, 3, 5);
+    }
+    if (scene == 4) {
+        h->version = 6;
+        push(h, 5, 6);
+    }
+    if (scene > 4)
+        push(h, h->version, h->version);
+    if (scene == 6) {
+        hit = mem_failed();
+        mem_fail_after(0);
+    }
+    return scene <= 6 || h->acked < 6;
+}
+
+static void each_allocation_may_fail_and_the_plane_still_catches_up(void **state)
+{
+    (void)state;
+    for (failing = 1, hit = true; hit; failing++) {
+        struct hub h;
+        open_hub(&h, 3);
+        run(&h, follow_with_a_failure);
+        assert_int_equal(h.published, 6);
+        assert_int_equal(h.acked, 6);
+        close_hub(&h);
+        assert_true(failing < 1000);
+    }
+    assert_true(failing > 10); /* some were hit */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_new_lineage_is_fetched_whole),
         cmocka_unit_test(silence_is_noticed_and_asked_about),
         cmocka_unit_test(rubbish_on_the_channel_changes_nothing),
+        cmocka_unit_test(each_allocation_may_fail_and_the_plane_still_catches_up),
     };
     return cmocka_run_group_tests_name("sync", tests, NULL, NULL);
 }
