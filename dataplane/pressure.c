@@ -113,14 +113,15 @@ static uint64_t machine_memory(void)
 /* ---- what is used ---- */
 
 /* proc(5), statm: size, resident, shared …, in pages; "shared" are those of files */
-enum err pressure_measure(const char *root, uint64_t *ret)
+enum err pressure_measure(int statm, uint64_t *ret)
 {
-    char path[PATH_ROOM], room[256];
+    char room[256];
     struct slice text, size, resident, shared;
     uint64_t all, of_files;
-    snprintf(path, sizeof(path), "%s/proc/self/statm", root);
-    if (!read_file(path, room, sizeof(room), &text))
+    ssize_t n = pread(statm, room, sizeof(room), 0);
+    if (n <= 0)
         return ERR_IO;
+    text = slice_of(room, (size_t)n);
     if (!slice_split(&text, ' ', &size) || !slice_split(&text, ' ', &resident) ||
         !slice_split(&text, ' ', &shared) || slice_u64(resident, &all) ||
         slice_u64(shared, &of_files))
@@ -170,7 +171,7 @@ static void on_look(struct timer *t)
 {
     struct pressure *p = CONTAINER_OF(t, struct pressure, look);
     uint64_t used;
-    enum err e = pressure_measure("", &used);
+    enum err e = pressure_measure(p->statm, &used);
     if (e && !p->is_blind)
         log_warn(NULL, "memory_unmeasured", "why=%s", err_name(e));
     p->is_blind = e;
@@ -182,7 +183,8 @@ static void on_look(struct timer *t)
 
 void pressure_open(struct pressure *p, struct loop *l, uint64_t asked)
 {
-    *p = (struct pressure){.limit = pressure_limit("", machine_memory(), asked)};
+    *p = (struct pressure){.limit = pressure_limit("", machine_memory(), asked),
+                           .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
     atomic_init(&p->is_high, false);
     timer_init(&p->look, l, on_look);
     timer_start(&p->look, 0);
@@ -190,6 +192,10 @@ void pressure_open(struct pressure *p, struct loop *l, uint64_t asked)
 
 void pressure_close(struct pressure *p)
 {
-    if (p->look.loop)
-        timer_cancel(&p->look);
+    if (!p->look.loop)
+        return;
+    timer_cancel(&p->look);
+    if (p->statm >= 0)
+        close(p->statm);
+    p->look.loop = NULL;
 }

@@ -13,10 +13,11 @@
 #include "common/base/mem.h"
 #include "common/net/tls.h"
 #include "common/policy/plane.h"
+#include "dataplane/descriptors.h"
 #include "dataplane/enrol.h"
 #include "dataplane/front/health.h"
-#include "dataplane/pressure.h"
 #include "dataplane/listings.h"
+#include "dataplane/pressure.h"
 #include "dataplane/worker.h"
 
 #define DRAIN_LOOK_MS 20
@@ -130,11 +131,13 @@ static enum err start_workers(struct process *p)
     p->workers = mem_array(p->settings.workers, sizeof(*p->workers));
     if (!p->workers)
         return ERR_NOMEM;
+    size_t clients = descriptors_for_clients(descriptors_raise(), p->settings.workers);
     for (unsigned i = 0; i < p->settings.workers; i++) {
         const struct worker_config c = {.index = i,
                                         .listen = p->settings.listen_at,
                                         .tls = p->tls,
                                         .journal = plane_journal(p->plane, i),
+                                        .connections_max = clients,
                                         .shedding = &p->pressure.is_high,
                                         .allowed_hosts = &p->settings.allowed_hosts,
                                         .tools_changed = listings_changed,

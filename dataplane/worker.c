@@ -103,7 +103,8 @@ static void destroy(struct worker *w)
 
 static enum err open_things(struct worker *w, const struct worker_config *c)
 {
-    const struct door_config door = {.listen = c->listen, .tls = c->tls};
+    const struct door_config door = {
+        .listen = c->listen, .tls = c->tls, .connections_max = c->connections_max};
     w->metrics = metric_set_new(journey_metrics, COUNT_COUNT);
     if (!w->metrics)
         return ERR_NOMEM;

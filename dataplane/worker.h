@@ -16,6 +16,7 @@ struct worker_config {
     union sockaddr_any  listen; /* SO_REUSEPORT: every worker has its own */
     struct tls_context *tls;    /* NULL: plain */
     struct journal     *journal;
+    size_t              connections_max; /* of clients */
     const atomic_bool  *shedding; /* new work is turned away */
     const struct host_list *allowed_hosts;
     /* On its thread: an MCP server said that its tools changed. NULL: nobody wants to know. */

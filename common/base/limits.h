@@ -97,6 +97,7 @@
 /* connections */
 #define LIMIT_POOL_IDLE 1024       /* idle upstream connections per endpoint and worker: a burst of agents */
 #define LIMIT_CONNECTIONS 20000    /* client connections per worker */
+#define LIMIT_CLIENT_DESCRIPTORS 75 /* percent that clients may take; the rest is for upstreams and us */
 #define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */
 #define LIMIT_MCP_SESSIONS_EACH 2000 /* of one principal: who never ends his fills a fiftieth */
 

@@ -10,6 +10,7 @@ struct stream_dial {
     struct resolver_answer answer;
     size_t next;             /* address to try */
     bool tried;              /* some address was allowed */
+    bool lacking;            /* the last try found no descriptor */
     uint64_t end_us;         /* of name, TCP and TLS together */
     struct egress_rule rule; /* its array lies behind the struct */
     struct cidr allowed[];
@@ -73,7 +74,9 @@ static void try_address(struct stream *s, const union sockaddr_any *a)
     }
     s->has_handle = true;
     s->tcp.data = s;
-    if (uv_tcp_connect(&s->connect, &s->tcp, &a->sa, on_connect))
+    int e = uv_tcp_connect(&s->connect, &s->tcp, &a->sa, on_connect);
+    d->lacking = e == UV_EMFILE || e == UV_ENFILE; /* that is ours, not the peer's fault */
+    if (e)
         next_after_close(s);
     else
         start_share(s);
@@ -90,7 +93,10 @@ void stream_dial_step(struct stream *s)
             return;
         }
     }
-    stream_fail(s, d->tried ? ERR_CONNECT : ERR_DENIED);
+    if (!d->tried)
+        stream_fail(s, ERR_DENIED);
+    else
+        stream_fail(s, d->lacking ? ERR_EXHAUSTED : ERR_CONNECT);
 }
 
 void stream_dial_late(struct stream *s)

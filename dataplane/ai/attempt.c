@@ -235,6 +235,13 @@ static void on_end(void *arg)
                  failed ? SLICE("error_in_answer") : SLICE_NONE);
 }
 
+static enum refusal_id refusal_for_loss(enum err why)
+{
+    if (why == ERR_EXHAUSTED)
+        return REFUSAL_NO_CAPACITY;
+    return why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM;
+}
+
 static void on_error(void *arg, enum err why, enum http_call_phase phase)
 {
     struct ai_work *w = arg;
@@ -245,8 +252,7 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
     if (phase >= HTTP_PHASE_FIRST_BYTE)
         bill_failed_attempt(w);
     upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
-    fail(w, why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM, upstream_why(why),
-         slice_str(err_name(why)));
+    fail(w, refusal_for_loss(why), upstream_why(why), slice_str(err_name(why)));
 }
 
 static const struct http_call_events call_events = {

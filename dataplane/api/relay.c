@@ -153,10 +153,11 @@ static void on_end(void *arg)
 static void on_error(void *arg, enum err why, enum http_call_phase phase)
 {
     struct api_work *w = arg;
-    bool late = why == ERR_TIMEOUT;
+    enum refusal_id id = why == ERR_TIMEOUT     ? REFUSAL_UPSTREAM_TIMEOUT
+                         : why == ERR_EXHAUSTED ? REFUSAL_NO_CAPACITY
+                                                : REFUSAL_UPSTREAM;
     upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
-    fail(w, late ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM, upstream_why(why),
-         slice_str(err_name(why)));
+    fail(w, id, upstream_why(why), slice_str(err_name(why)));
 }
 
 /* The upstream took what was waiting: the client may send on. */

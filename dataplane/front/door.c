@@ -91,7 +91,7 @@ enum err door_open(const struct door_config *c, struct journey_env *env, struct 
         .head_ms = LIMIT_HEAD_MS,
         .body_gap_ms = LIMIT_BODY_GAP_MS,
         .keepalive_ms = LIMIT_KEEPALIVE_MS,
-        .connections_max = LIMIT_CONNECTIONS,
+        .connections_max = c->connections_max,
     };
     enum err e = http_server_new(env->loop, &config, &server_events, d, &d->server);
     if (!e)

@@ -15,6 +15,7 @@ struct door;
 struct door_config {
     union sockaddr_any  listen;
     struct tls_context *tls; /* NULL: plain */
+    size_t              connections_max; /* 0: LIMIT_CONNECTIONS */
 };
 
 MUST_USE enum err door_open(const struct door_config *c, struct journey_env *env,

@@ -1,4 +1,7 @@
 /* shed — a worker of a plane that is short of memory: what is begun is ended, nothing is begun. */
+#include <stdio.h>
+#include <sys/resource.h>
+
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "{\"model\":\"m\",\"messages\":[]}"
@@ -17,6 +20,16 @@ static void begin(struct flow *k, bool now)
     policy_says(k, &p);
     atomic_store(&shedding, now);
     k->env.shedding = &shedding;
+}
+
+static void ask_again(struct flow *k, struct flow_client *c)
+{
+    char request[512];
+    snprintf(request, sizeof(request),
+             "POST /v1/chat/completions HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer %s\r\n"
+             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             flow_secret(k, "alice"), strlen(CHAT), CHAT);
+    client_adds(c, request);
 }
 
 static void expect_shed(struct flow_client *c)
@@ -72,11 +85,35 @@ FLOW(what_was_begun_is_ended_and_work_is_taken_again_afterwards)
     expect_status(client_posts(k, "alice", "/v1/chat/completions", NULL, CHAT), 200);
 }
 
+/* Nothing can be opened while the limit is at what is open; the client's connection stands. */
+FLOW(without_descriptors_a_call_is_503_and_served_when_there_are_some_again)
+{
+    struct rlimit was, low;
+    begin(k, false);
+    upstream_answers(k, 0, 200, "{\"choices\":[]}");
+    struct flow_client *c = client_gets(k, "alice", "/v1/models");
+    expect_status(c, 200);
+    client_begins_anew(c);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    low = (struct rlimit){3, was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    ask_again(k, c);
+    WAIT(k, c->whole || c->closed);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    expect_status(c, 503);
+    expect_code(c, "overloaded");
+    client_begins_anew(c);
+    ask_again(k, c);
+    expect_status(c, 200);
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(new_work_is_refused_in_the_dialect_of_its_path),
         PLAY(health_is_answered_all_the_same),
+        PLAY(without_descriptors_a_call_is_503_and_served_when_there_are_some_again),
         PLAY(what_was_begun_is_ended_and_work_is_taken_again_afterwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* pressure — limits and figures of a made-up /proc and /sys, then this process's own. */
 #include "dataplane/pressure.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -99,16 +100,25 @@ static void the_older_kind_of_group_is_read_too(void **state)
     assert_int_equal(pressure_limit(root, MACHINE, 0), 512 * MIB);
 }
 
+static enum err measure(const char *text, uint64_t *ret)
+{
+    char path[512];
+    put("/statm", text);
+    snprintf(path, sizeof(path), "%s/statm", root);
+    int fd = open(path, O_RDONLY);
+    enum err e = pressure_measure(fd, ret);
+    close(fd);
+    return e;
+}
+
 static void mapped_files_do_not_count(void **state)
 {
     uint64_t used = 0, page = (uint64_t)sysconf(_SC_PAGESIZE);
     (void)state;
-    put("/proc/self/statm", "90000 5000 4200 10 0 600 0\n");
-    assert_int_equal(pressure_measure(root, &used), ERR_OK);
+    assert_int_equal(measure("90000 5000 4200 10 0 600 0\n", &used), ERR_OK);
     assert_int_equal(used, 800 * page);
-    put("/proc/self/statm", "nonsense\n");
-    assert_int_equal(pressure_measure(root, &used), ERR_INVALID);
-    assert_int_equal(pressure_measure("/nowhere", &used), ERR_IO);
+    assert_int_equal(measure("nonsense\n", &used), ERR_INVALID);
+    assert_int_equal(pressure_measure(-1, &used), ERR_IO);
 }
 
 static void it_is_high_from_one_mark_on_and_calm_below_another(void **state)
@@ -152,9 +162,11 @@ static void memory_that_is_taken_shows_and_its_return_too(void **state)
     struct loop *l;
     struct pressure p;
     uint64_t before;
+    int statm = open("/proc/self/statm", O_RDONLY);
     (void)state;
     assert_int_equal(loop_new(&l), ERR_OK);
-    assert_int_equal(pressure_measure("", &before), ERR_OK);
+    assert_int_equal(pressure_measure(statm, &before), ERR_OK);
+    close(statm);
     pressure_open(&p, l, before + 128 * MIB);
     turn_until(l, &p, false);
     char *ballast =
