@@ -20,6 +20,13 @@ void digest_sha256(struct slice data, struct digest *ret);
 /* over the concatenation of n parts, each preceded by its length as 8 bytes little-endian */
 void digest_sha256_parts(const struct slice *parts, size_t n, struct digest *ret);
 void digest_hmac(struct slice key, struct slice data, struct digest *ret); /* HMAC-SHA256 */
+/* A key made ready for many texts: of the HMAC of a short one, half is about the key alone. It is
+ * as good as the key, and to be kept like one. */
+struct digest_hmac_key {
+    uint32_t inner[DIGEST_LEN / 4], outer[DIGEST_LEN / 4];
+};
+void digest_hmac_ready(struct slice key, struct digest_hmac_key *ret);
+void digest_hmac_by(const struct digest_hmac_key *key, struct slice data, struct digest *ret);
 /* HKDF-SHA256 (RFC 5869); len <= 255 * 32 */
 void digest_hkdf(struct slice ikm, struct slice salt, struct slice info, uint8_t *out, size_t len);
 bool digest_equal(struct slice a, struct slice b); /* constant time for equal lengths */
@@ -31,9 +38,9 @@ void digest_random(void *out, size_t len);
 
 /* Encoders write a NUL behind; out must hold the given size. Decoders: ERR_INVALID on any other
  * character, on wrong padding bits, or where out is too small. */
-size_t            digest_hex(struct slice in, char *out);            /* 2*len+1 */
+size_t digest_hex(struct slice in, char *out); /* 2*len+1 */
 MUST_USE enum err digest_unhex(struct slice in, uint8_t *out, size_t cap, size_t *ret_len);
-size_t            digest_base64url(struct slice in, char *out);      /* 4*((len+2)/3)+1, unpadded */
+size_t digest_base64url(struct slice in, char *out); /* 4*((len+2)/3)+1, unpadded */
 MUST_USE enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *ret_len);
 /* the first `chars` base62 characters [0-9A-Za-z] of in, read as one big-endian number modulo
  * 62^chars; writes chars+1 */

@@ -50,8 +50,9 @@ static const struct policy_key *look_up(const struct snapshot *policy, struct sl
 {
     struct digest d;
     const struct policy_key *key = NULL;
-    if (value.len == KEYPRINT_KEY_LEN && snapshot_key_hmac(policy).len) {
-        keyprint_hmac(snapshot_key_hmac(policy), value, &d);
+    const struct digest_hmac_key *ours = snapshot_key_ready(policy);
+    if (value.len == KEYPRINT_KEY_LEN && ours) {
+        keyprint_hmac_by(ours, value, &d);
         key = snapshot_key_by_digest(policy, &d);
         if (key && !key->digest_is_sha256)
             return key;

@@ -67,6 +67,7 @@ void snapshot_drop(const struct snapshot *s)
     trie_fini(&mine->grants, &trie_groups);
     trie_fini(&mine->blocks, &trie_groups);
     secret_drop(mine->key_hmac);
+    secret_drop(mine->key_ready);
     secret_drop(mine->session_seal);
     mem_free(mine);
 }
@@ -89,6 +90,13 @@ const struct digest *snapshot_digest(const struct snapshot *s)
 struct slice snapshot_key_hmac(const struct snapshot *s)
 {
     return s->key_hmac ? secret_reveal(s->key_hmac) : SLICE_NONE;
+}
+
+const struct digest_hmac_key *snapshot_key_ready(const struct snapshot *s)
+{
+    if (!s->key_ready || snapshot_key_hmac(s).len == 0)
+        return NULL;
+    return (const void *)secret_reveal(s->key_ready).ptr; /* a page's beginning: aligned */
 }
 
 struct slice snapshot_session_seal(const struct snapshot *s)

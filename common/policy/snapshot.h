@@ -162,6 +162,8 @@ const struct digest *snapshot_digest(const struct snapshot *s);
 /* installation key for keyprints, 32 bytes; and the master that seals session ids. Empty before
  * the settings object has come. */
 struct slice snapshot_key_hmac(const struct snapshot *s);
+/* the same made ready, lent; NULL where it is empty */
+const struct digest_hmac_key *snapshot_key_ready(const struct snapshot *s);
 struct slice snapshot_session_seal(const struct snapshot *s);
 
 const struct policy_key *snapshot_key_by_digest(const struct snapshot *s, const struct digest *d);

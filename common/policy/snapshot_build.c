@@ -29,6 +29,8 @@ static struct snapshot *snapshot_copy(const struct snapshot *from)
         s->blocks = trie_share(&from->blocks);
         if (from->key_hmac)
             secret_hold(from->key_hmac);
+        if (from->key_ready)
+            secret_hold(from->key_ready);
         if (from->session_seal)
             secret_hold(from->session_seal);
     }
@@ -118,6 +120,15 @@ static bool is_key(const struct object *o)
     return o->policy->kind == GATEHOUSE__OBJECT_KIND__KIND_KEY;
 }
 
+static struct secret *make_ready(struct slice key)
+{
+    struct digest_hmac_key ready;
+    digest_hmac_ready(key, &ready);
+    struct secret *s = secret_new(slice_of(&ready, sizeof(ready)));
+    secret_wipe(&ready, sizeof(ready));
+    return s;
+}
+
 static enum err take_settings(struct snapshot *s, const struct object *o)
 {
     Gatehouse__PolicyObject *m =
@@ -129,15 +140,17 @@ static enum err take_settings(struct snapshot *s, const struct object *o)
     struct slice hmac = slice_of(m->settings->key_hmac.data, m->settings->key_hmac.len);
     struct slice seal = slice_of(m->settings->session_seal.data, m->settings->session_seal.len);
     secret_drop(s->key_hmac);
+    secret_drop(s->key_ready);
     secret_drop(s->session_seal);
     s->key_hmac = secret_new(hmac);
+    s->key_ready = make_ready(hmac);
     s->session_seal = secret_new(seal);
     if (hmac.len > 0)
         secret_wipe(m->settings->key_hmac.data, hmac.len);
     if (seal.len > 0)
         secret_wipe(m->settings->session_seal.data, seal.len);
     gatehouse__policy_object__free_unpacked(m, NULL);
-    return s->key_hmac && s->session_seal ? ERR_OK : ERR_NOMEM;
+    return s->key_hmac && s->key_ready && s->session_seal ? ERR_OK : ERR_NOMEM;
 }
 
 static enum err enter(struct snapshot *s, struct object *o)

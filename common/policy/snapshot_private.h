@@ -28,6 +28,7 @@ struct snapshot {
     struct trie grants; /* groups by subject */
     struct trie blocks;
     struct secret *key_hmac;
+    struct secret *key_ready; /* a struct digest_hmac_key of it */
     struct secret *session_seal;
 };
 

@@ -86,6 +86,12 @@ void keyprint_hmac(struct slice installation_key, struct slice key, struct diges
     digest_hmac(installation_key, key, ret);
 }
 
+void keyprint_hmac_by(const struct digest_hmac_key *installation_key, struct slice key,
+                      struct digest *ret)
+{
+    digest_hmac_by(installation_key, key, ret);
+}
+
 void keyprint_sha256(struct slice key, struct digest *ret)
 {
     digest_sha256(key, ret);

@@ -17,7 +17,9 @@
 #define KEYPRINT_KEY_LEN (3 + 12 + 1 + 49)
 
 void keyprint_make(char out[static KEYPRINT_KEY_LEN + 1]);
-bool keyprint_is_ours(struct slice text);           /* shape and checksum */
+bool keyprint_is_ours(struct slice text);            /* shape and checksum */
 struct slice keyprint_public_part(struct slice key); /* MUST be ours */
 void keyprint_hmac(struct slice installation_key, struct slice key, struct digest *ret);
+void keyprint_hmac_by(const struct digest_hmac_key *installation_key, struct slice key,
+                      struct digest *ret);
 void keyprint_sha256(struct slice key, struct digest *ret);

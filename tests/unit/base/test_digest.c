@@ -80,6 +80,20 @@ UNIT(hmac_gives_the_vectors_of_rfc_4231)
                         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+UNIT(a_key_made_ready_serves_any_number_of_texts)
+{
+    struct digest_hmac_key key;
+    char text[200];
+    memset(text, 'x', sizeof(text));
+    digest_hmac_ready(SLICE("key"), &key);
+    for (size_t len = 0; len <= sizeof(text); len++) {
+        struct digest once, again;
+        digest_hmac(SLICE("key"), slice_of(text, len), &once);
+        digest_hmac_by(&key, slice_of(text, len), &again);
+        assert_memory_equal(&once, &again, sizeof(once));
+    }
+}
+
 UNIT(hkdf_gives_the_vectors_of_rfc_5869)
 {
     uint8_t ikm[80], salt[80], info[80], out[82];
@@ -265,6 +279,7 @@ int main(void)
         cmocka_unit_test(sha256_gives_the_vectors_of_fips_180),
         cmocka_unit_test(parts_are_hashed_with_their_lengths),
         cmocka_unit_test(hmac_gives_the_vectors_of_rfc_4231),
+        cmocka_unit_test(a_key_made_ready_serves_any_number_of_texts),
         cmocka_unit_test(hkdf_gives_the_vectors_of_rfc_5869),
         cmocka_unit_test(equal_means_all_bytes_and_the_length),
         cmocka_unit_test(sums_do_not_depend_on_order_and_can_be_taken_back),

@@ -122,6 +122,10 @@ static void the_installation_key_decides_the_digest(void **state)
     struct digest wanted;
     digest_hmac(SLICE("first"), key, &wanted);
     assert_memory_equal(&one, &wanted, sizeof(one));
+    struct digest_hmac_key first;
+    digest_hmac_ready(SLICE("first"), &first);
+    keyprint_hmac_by(&first, key, &wanted);
+    assert_memory_equal(&one, &wanted, sizeof(one));
     digest_sha256(key, &wanted);
     assert_memory_equal(&plain, &wanted, sizeof(plain));
 }
