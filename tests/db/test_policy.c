@@ -167,8 +167,9 @@ static const Gatehouse__PolicyObject *find(const Gatehouse__SnapshotReply *m, co
 static int fresh(void **state)
 {
     (void)state;
-    database_say(&base, "delete from keys; delete from secrets; delete from providers;"
-                        " delete from teams where name <> 'default'");
+    database_say(&base,
+                 "delete from keys; delete from secrets; delete from models; delete from providers;"
+                 " delete from teams where name <> 'default'");
     image = image_new();
     load();
     return 0;
@@ -215,6 +216,32 @@ static void rows_become_objects_with_their_secrets_opened(void **state)
     assert_int_equal(key->key->limits->rpm, 60);
     assert_true(key->key->models->set);
     assert_null(key->key->tasks); /* absent is not empty */
+    free_reply(m);
+}
+
+static void a_weighted_model_travels_with_its_weights(void **state)
+{
+    (void)state;
+    char sql[1024];
+    put_provider("sk-1");
+    snprintf(sql, sizeof(sql),
+             "insert into models (id, org_id, name, spec) values ('model_1', '%s', 'shared',"
+             " '{\"strategy\":\"weighted\",\"targets\":["
+             "{\"provider\":\"prov_1\",\"model\":\"a\",\"weight\":3},"
+             "{\"provider\":\"prov_1\",\"model\":\"b\"},"
+             "{\"provider\":\"prov_1\",\"model\":\"c\",\"weight\":0}]}')",
+             base.boot.org_id);
+    change(sql, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "model_1", false);
+    catch_up();
+    Gatehouse__SnapshotReply *m = fetch(0, 0);
+    const Gatehouse__PolicyObject *o = find(m, "model_1");
+    assert_non_null(o);
+    assert_string_equal(o->model->strategy, "weighted");
+    assert_int_equal(o->model->n_targets, 3);
+    assert_int_equal(o->model->targets[0]->weight, 3);
+    assert_false(o->model->targets[1]->has_weight); /* absent is not nothing */
+    assert_true(o->model->targets[2]->has_weight);
+    assert_int_equal(o->model->targets[2]->weight, 0);
     free_reply(m);
 }
 
@@ -480,6 +507,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         POLICY(rows_become_objects_with_their_secrets_opened),
+        POLICY(a_weighted_model_travels_with_its_weights),
         POLICY(what_does_not_open_is_withheld),
         POLICY(whatever_is_written_the_image_is_the_one_a_fresh_start_builds),
         POLICY(a_version_that_concerns_no_plane_is_still_a_delta),

@@ -399,7 +399,8 @@ test('what was read can be put back as it is; what is ours cannot be changed', a
     const read = await call('GET', `/admin/v1/${plural}/${id}`);
     const back = await call('PUT', `/admin/v1/${plural}/${id}`, read.json);
     assert.equal(back.status, 200, `${plural}: ${back.text}`);
-    assert.deepEqual(back.json, read.json);
+    const { discovery, ...stored } = read.json; // how a server's listing goes is read, and never written
+    assert.deepEqual(back.json, stored);
   }
   const answer = await call('PATCH', `/admin/v1/agents/${agent.id}`, { id: 'agent_x', team_id: 'team_x', created_at: 'now' });
   assertProblem(answer, 422);
