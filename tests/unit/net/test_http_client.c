@@ -48,7 +48,8 @@ struct ask {
     size_t pour; /* streamed: bytes still to be written */
     enum err started, why;
     enum http_call_phase phase;
-    unsigned status, ends;
+    atomic_uint status; /* read before the call is over */
+    unsigned ends;
     atomic_bool done;
     atomic_size_t got, most_pending;
     struct buf body;
@@ -635,7 +636,7 @@ static void deadlines_play(void *arg)
 {
     struct world *w = arg;
     struct buf in;
-    struct ask a;
+    static struct ask a; /* the last one ends with the client, after this thread */
     int fd;
     buf_init(&in, 1 << 20);
 
@@ -682,6 +683,7 @@ static void deadlines_play(void *arg)
     ask_init(&a, w, SLICE("GET"));
     a.spec.gap_ms = 50;
     a.pause_at_head = true;
+    a.close_at = CLOSE_AT_END;
     ask_start(&a);
     fd = peer_accept(w->listener);
     EXPECT(w, hear(fd, &in) && peer_say(fd, ok));
@@ -691,7 +693,6 @@ static void deadlines_play(void *arg)
     buf_fini(&in);
     usleep(50000); /* the call ends with the client */
     ask_fini(&a);
-    a.close_at = CLOSE_AT_END;
 }
 
 static void each_phase_has_its_deadline(void **state)
