@@ -6,52 +6,154 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
-/* Each store of a fold in turn is the last one that got out. */
-static void killed_between_any_two_stores_a_call_counts_once(void **state)
+/* ---- a kill after every single instruction that changed what matters of the file ---- */
+
+#define STEPS_MAX 10000000 /* a close takes some ten thousand, twenty times that under sanitizers  \
+                            */
+#define WATCHED 128        /* of the page: the positions */
+
+/* What tells half done from done: the page's positions, the call's slot, the first entry. */
+struct watch {
+    char page[WATCHED], slot[sizeof(struct journal_slot)], entry[sizeof(struct fold_entry)];
+};
+
+static bool has_changed(struct watch *w, const struct journal *j, const struct journal_slot *slot)
+{
+    const char *entry = j->ring + j->page->ring_size;
+    if (memcmp(w->page, j->page, sizeof(w->page)) == 0 &&
+        memcmp(w->slot, slot, sizeof(w->slot)) == 0 &&
+        memcmp(w->entry, entry, sizeof(w->entry)) == 0)
+        return false;
+    memcpy(w->page, j->page, sizeof(w->page));
+    memcpy(w->slot, slot, sizeof(w->slot));
+    memcpy(w->entry, entry, sizeof(w->entry));
+    return true;
+}
+
+static struct journal *replayed_copy(const struct journal *j)
+{
+    char path[sizeof(j->path) + 8];
+    struct journal *copy;
+    snprintf(path, sizeof(path), "%s.copy", j->path);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(j->page, 1, j->map_len, f), j->map_len);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(journal_replay(path, &copy), ERR_OK);
+    return copy;
+}
+
+/* One play: what the child does instruction by instruction, and what then must hold. */
+struct stepped {
+    struct journal *j;
+    struct call call;
+    struct journal_entry entry; /* opened before */
+    bool tends;                 /* instead of closing */
+    struct sums before;         /* without the call */
+    bool counted;               /* as it was closed; from then on it stays so */
+    unsigned looks;
+};
+
+static void look(struct stepped *s)
+{
+    struct sums got = {0}, want = s->before;
+    struct journal *copy = replayed_copy(s->j);
+    bool is_lost = atomic_load(&copy->page->lost) > 0;
+    int64_t cost = is_lost ? WORST : s->call.cost;
+    if (!s->tends) {
+        want.calls++;
+        want.cost += cost, want.team_charges += cost, want.key_charges[s->call.key] += cost;
+        want.input += is_lost ? 0 : s->call.input;
+        assert_false(s->counted && is_lost);
+        s->counted = !is_lost;
+    }
+    ship_all(copy, &got);
+    assert_same(&got, &want);
+    journal_remove(copy);
+    s->looks++;
+}
+
+static _Noreturn void be_stepped(const struct stepped *s)
+{
+    struct journal_entry entry = s->entry;
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(77);
+    raise(SIGSTOP);
+    if (s->tends)
+        journal_tend(s->j);
+    else
+        MUST(close_one(s->j, &s->call, &entry) == ERR_OK);
+    _exit(0);
+}
+
+static void step_through(struct stepped *s)
+{
+    const struct journal_slot *slot = &s->j->slots[s->entry.opened_at];
+    struct watch w = {0};
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        be_stepped(s);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* nobody may trace here */
+    for (unsigned n = 0; WIFSTOPPED(status); n++) {
+        assert_true(n < STEPS_MAX);
+        if (has_changed(&w, s->j, slot))
+            look(s);
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    print_message("%u moments\n", s->looks);
+    journal_remove(s->j);
+}
+
+static void killed_after_any_instruction_of_a_close_into_the_ring_it_counts_once(void **state)
 {
     (void)state;
-    for (unsigned step = 0; step <= 5; step++) {
-        struct journal *j = fresh();
-        struct sums want = {0}, got = {0};
-        struct journal_entry entry;
-        const struct call c = {.cost = 40, .input = 5};
-        fill(j, &want);
-        assert_int_equal(open_one(j, &c, &entry), ERR_OK);
+    struct stepped s = {.j = fresh(), .call = {.cost = 40, .input = 5}};
+    assert_int_equal(open_one(s.j, &s.call, &s.entry), ERR_OK);
+    step_through(&s);
+    assert_true(s.counted && s.looks > 4);
+}
 
-        struct journal_slot *slot = &j->slots[entry.opened_at];
-        struct made m;
-        uint8_t packed[1024];
-        struct fold_call call;
-        struct fold_place place;
-        size_t len = gatehouse__journal_record__pack(make(&m, &c), packed);
-        assert_int_equal(fold_call_read(slice_of(packed, len), j->scratch, &call), ERR_OK);
-        if (step > 0)
-            assert_int_equal(fold_stage(j->fold, &call, 100, &place), ERR_OK);
-        if (step > 1)
-            slot->closing_at = place.version;
-        if (step > 2)
-            slot->folding_in = place.index;
-        if (step > 3)
-            atomic_store(&slot->state, SLOT_FOLDING);
-        if (step > 4)
-            fold_commit(j->fold, &place);
-
-        bool counted = step > 4;
-        want.calls++;
-        want.cost += counted ? 40 : WORST, want.team_charges += counted ? 40 : WORST;
-        want.key_charges[0] += counted ? 40 : WORST;
-        want.input += counted ? 5 : 0;
-        j = replayed(j);
-        assert_int_equal(atomic_load(&j->page->lost), counted ? 0 : 1);
-        j = replayed(j); /* and killed once more */
-        assert_int_equal(atomic_load(&j->page->lost), counted ? 0 : 1);
-        ship_all(j, &got);
-        assert_same(&got, &want);
-        journal_remove(j);
+static void killed_after_any_instruction_of_a_close_into_sums_it_counts_once(void **state)
+{
+    (void)state;
+    for (unsigned key = 0; key < 2; key++) { /* to sums that stand already, then new ones */
+        struct stepped s = {.j = fresh(), .call = {.key = key, .cost = 40, .input = 5}};
+        if (key == 0)
+            fill(s.j, &s.before);
+        else
+            fill_but_sums(s.j, &s.before);
+        assert_int_equal(open_one(s.j, &s.call, &s.entry), ERR_OK);
+        step_through(&s);
+        assert_true(s.counted && s.looks > 6);
     }
 }
+
+static void killed_after_any_instruction_while_sums_become_a_record_they_count_once(void **state)
+{
+    (void)state;
+    struct stepped s = {.j = fresh(), .tends = true};
+    struct sums shipped = {0};
+    fill(s.j, &s.before);
+    ship(s.j, &shipped, SIZE_MAX);
+    s.before.calls -= shipped.calls;
+    s.before.cost -= shipped.cost, s.before.team_charges -= shipped.team_charges;
+    s.before.key_charges[0] -= shipped.key_charges[0];
+    s.before.input -= shipped.input, s.before.output -= shipped.output;
+    assert_true(s.before.calls > 0);
+    step_through(&s);
+    assert_true(s.looks > 4);
+}
+
+/* ---- a kill while replaying what a kill left ---- */
 
 /* The stores that make a record of sums, in their order, each as bytes of the file. */
 struct store {
@@ -223,7 +325,9 @@ int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
-        IN_DIR(killed_between_any_two_stores_a_call_counts_once),
+        IN_DIR(killed_after_any_instruction_of_a_close_into_the_ring_it_counts_once),
+        IN_DIR(killed_after_any_instruction_of_a_close_into_sums_it_counts_once),
+        IN_DIR(killed_after_any_instruction_while_sums_become_a_record_they_count_once),
         IN_DIR(killed_while_sums_become_a_record_they_count_once),
         IN_DIR(killed_at_random_moments_every_call_counts_once),
     };
