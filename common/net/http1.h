@@ -35,6 +35,7 @@ struct http_head {
     enum http_version version;
     struct http_header headers[LIMIT_HTTP_HEADERS];
     size_t header_count;
+    uint64_t lengths; /* bit i: some name's length is i, modulo 64. Most names asked for are absent */
     /* framing, derived */
     bool has_length;
     uint64_t length;

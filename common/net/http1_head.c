@@ -323,12 +323,18 @@ static enum err settle_framing(enum http1_kind kind, struct http_head *h, const 
     return ERR_OK;
 }
 
+static uint64_t length_bit(struct slice name)
+{
+    return (uint64_t)1 << (name.len & 63);
+}
+
 enum err http1_head_parse(enum http1_kind kind, struct slice bytes, struct http_head *ret,
                           struct http1_problem *problem)
 {
     ret->method = ret->target = ret->reason = SLICE_NONE;
     ret->status = 0;
     ret->header_count = 0;
+    ret->lengths = 0;
     ret->has_length = ret->chunked = ret->keep_alive = ret->expect_continue = false;
     ret->length = 0;
 
@@ -352,6 +358,7 @@ enum err http1_head_parse(enum http1_kind kind, struct slice bytes, struct http_
         if (e)
             return e;
         ret->header_count++;
+        ret->lengths |= length_bit(x->name);
     }
     return settle_framing(kind, ret, &f, problem);
 }
@@ -377,6 +384,8 @@ static bool is_named(const struct http_header *x, struct slice name)
 
 struct slice http_head_find(const struct http_head *h, struct slice name)
 {
+    if (!(h->lengths & length_bit(name)))
+        return SLICE_NONE;
     for (size_t i = 0; i < h->header_count; i++)
         if (is_named(&h->headers[i], name))
             return h->headers[i].value;
@@ -386,6 +395,8 @@ struct slice http_head_find(const struct http_head *h, struct slice name)
 size_t http_head_count(const struct http_head *h, struct slice name)
 {
     size_t n = 0;
+    if (!(h->lengths & length_bit(name)))
+        return 0;
     for (size_t i = 0; i < h->header_count; i++)
         n += is_named(&h->headers[i], name);
     return n;
