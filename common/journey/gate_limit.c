@@ -2,7 +2,6 @@
  * gate_limit — not so fast, and not so many at once: the key's requests per minute and parallel
  * calls, counted on this plane.
  */
-#include "common/base/clock.h"
 #include "common/journey/walk.h"
 #include "common/policy/meter.h"
 
@@ -24,7 +23,7 @@ static enum gate_answer ask(struct journey *j)
         return GATE_REFUSE;
     }
     uint64_t wait_us = 0;
-    if (meter_take_request(key->meter, key->limits.rpm, clock_mono_us(), &wait_us)) {
+    if (meter_take_request(key->meter, key->limits.rpm, loop_now_us(j->env->loop), &wait_us)) {
         meter_leave(key->meter);
         journey_refuse(
             j, REFUSAL_RATE,

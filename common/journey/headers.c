@@ -4,7 +4,6 @@
  *
  * Written by hand: these run for each request, and printf would cost more than the gates.
  */
-#include "common/base/clock.h"
 #include "common/journey/walk.h"
 #include "common/policy/meter.h"
 
@@ -98,8 +97,6 @@ size_t headers_common(struct journey *j, struct http_header *out, size_t max,
 {
     struct adding a = {.out = out, .max = max, .room = room};
     const struct journey_trace *t = &j->trace;
-    uint64_t now_us = clock_mono_us();
-    uint64_t passed = now_us - j->started_us;
     room->used = 0;
 
     struct slice id = slice_of(j->request_id, sizeof(j->request_id) - 1);
@@ -115,9 +112,8 @@ size_t headers_common(struct journey *j, struct http_header *out, size_t max,
     if (t->cache)
         add(&a, SLICE("x-gatehouse-cache"), slice_str(t->cache));
     add_cost(&a, j);
-    add(&a, SLICE("x-gatehouse-overhead-us"),
-        number(room, passed > t->upstream_us ? passed - t->upstream_us : 0));
-    add_rates(&a, j, now_us);
+    add(&a, SLICE("x-gatehouse-overhead-us"), number(room, journey_overhead_us(j)));
+    add_rates(&a, j, j->started_us + journey_took_us(j));
     return a.n;
 }
 

@@ -285,11 +285,21 @@ static void part(struct journey *j, const struct parting *p)
     }
 }
 
+uint64_t journey_took_us(const struct journey *j)
+{
+    return (j->ended_us ? j->ended_us : clock_mono_us()) - j->started_us;
+}
+
+uint64_t journey_overhead_us(const struct journey *j)
+{
+    uint64_t took = journey_took_us(j);
+    return took > j->trace.upstream_us ? took - j->trace.upstream_us : 0;
+}
+
 static void count(struct journey *j)
 {
     const struct journey_trace *t = &j->trace;
     struct journey_env *env = j->env;
-    uint64_t took = clock_mono_us() - j->started_us;
     count_add(env, COUNT_ACTIVE, 0, -1);
     count_add(env, COUNT_ENDS, j->end, 1);
     if (j->refusal.id)
@@ -297,8 +307,8 @@ static void count(struct journey *j)
     if (!j->wing->name || j->unrecorded)
         return;
     count_add(env, COUNT_CALLS, j->wing->slot, 1);
-    count_observe(env, COUNT_DURATION, took);
-    count_observe(env, COUNT_OVERHEAD, took > t->upstream_us ? took - t->upstream_us : 0);
+    count_observe(env, COUNT_DURATION, journey_took_us(j));
+    count_observe(env, COUNT_OVERHEAD, journey_overhead_us(j));
     for (size_t i = 0; i < t->attempt_count; i++)
         count_add(env, COUNT_ATTEMPTS, t->attempts[i].end, 1);
     if (t->has_tokens) {
@@ -341,6 +351,7 @@ static void finish(struct journey *j, enum journey_end end, const struct parting
     if (silent && !j->refusal.id) /* nobody said anything: that must not look like a success */
         journey_refuse(j, REFUSAL_INTERNAL, SLICE_NONE);
     j->end = end;
+    j->ended_us = clock_mono_us();
     journey_move(j, JOURNEY_LEAVING);
     gate_walk_leave(j);
     record_close(j, closing_status(j, p));

@@ -233,6 +233,7 @@ struct journey {
     struct journal_entry entry;
     struct journey_trace trace;
     uint64_t             started_us; /* monotonic */
+    uint64_t             ended_us;   /* when leaving began; 0: it has not */
     int64_t              started_at_us;
 };
 

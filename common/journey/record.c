@@ -145,9 +145,8 @@ static struct slice code_of(const struct journey *j)
 static void put_outcome(struct proto_writer *w, const struct journey *j, unsigned status)
 {
     const struct journey_trace *t = &j->trace;
-    uint64_t took = clock_mono_us() - j->started_us;
-    proto_u64(w, SPAN_DURATION, took);
-    proto_u64(w, SPAN_OVERHEAD, took > t->upstream_us ? took - t->upstream_us : 0);
+    proto_u64(w, SPAN_DURATION, journey_took_us(j));
+    proto_u64(w, SPAN_OVERHEAD, journey_overhead_us(j));
     proto_word(w, SPAN_STATUS, end_names[j->end]);
     put_name(w, SPAN_CODE, code_of(j));
     if (status)

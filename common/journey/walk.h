@@ -42,6 +42,11 @@ size_t headers_common(struct journey *j, struct http_header *out, size_t max,
 size_t headers_refusal(struct journey *j, struct http_header *out, size_t max,
                        struct header_room *room);
 
+/* How long it took, or has taken so far; and how much of that was ours. The answer's header, the
+ * record and the metrics tell the same. */
+uint64_t journey_took_us(const struct journey *j);
+uint64_t journey_overhead_us(const struct journey *j);
+
 /* The journey as journal records. */
 MUST_USE enum err record_open(struct journey *j);
 void record_close(struct journey *j, unsigned status);

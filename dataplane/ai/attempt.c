@@ -23,9 +23,8 @@ void attempt_drop(struct ai_work *w)
 }
 
 /* The upstream's time runs while we wait for it; the rest of a call is our overhead. */
-static void stop_waiting(struct ai_work *w)
+static void stop_waiting(struct ai_work *w, uint64_t now)
 {
-    uint64_t now = clock_mono_us();
     if (w->waiting_us)
         w->j->trace.upstream_us += now - w->waiting_us;
     w->waiting_us = 0;
@@ -33,10 +32,11 @@ static void stop_waiting(struct ai_work *w)
 
 void attempt_end(struct ai_work *w, enum journey_end end, struct slice code)
 {
-    stop_waiting(w);
+    uint64_t now = clock_mono_us();
+    stop_waiting(w, now);
     w->attempt->end = end;
     w->attempt->code = code;
-    w->attempt->duration_us = clock_mono_us() - w->attempt_us;
+    w->attempt->duration_us = now - w->attempt_us;
     w->attempt = NULL;
     w->credential = NULL;
 }
@@ -155,7 +155,7 @@ static void note_wait(struct ai_work *w, const struct http_head *head)
 static void on_head(void *arg, const struct http_head *head)
 {
     struct ai_work *w = arg;
-    stop_waiting(w);
+    stop_waiting(w, clock_mono_us());
     w->status = head->status;
     w->attempt->http_status = head->status;
     note_request_id(w, head);
@@ -362,9 +362,10 @@ static void note_attempt(struct ai_work *w, const struct candidate *c)
     w->attempt = &t->attempts[t->attempt_count++];
     w->attempt->provider = c->provider->o.name;
     w->attempt->model = c->model;
-    w->attempt->started_at_us = clock_wall_us();
     trace_span_id(w->attempt->span_id);
     w->attempt_us = clock_mono_us();
+    /* by the call's own clock: a step of the wall clock in between does not show */
+    w->attempt->started_at_us = w->j->started_at_us + (int64_t)(w->attempt_us - w->j->started_us);
     w->waiting_us = w->attempt_us;
     w->credential = c->credential ? c->credential->secret : NULL;
     t->provider = c->provider->o.name;
