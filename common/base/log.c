@@ -27,9 +27,10 @@ static struct {
     pthread_once_t once;
     char process[32];
     char mark[MARK_LEN + 1];
-    _Atomic int least;
     bool readable;
-} voice = {.once = PTHREAD_ONCE_INIT, .process = "gatehouse", .least = LOG_INFO};
+} voice = {.once = PTHREAD_ONCE_INIT, .process = "gatehouse"};
+
+_Atomic int log_least = LOG_INFO;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -47,7 +48,7 @@ void log_setup(const char *process_name, enum log_level least)
     pthread_once(&voice.once, prepare);
     voice.readable = isatty(STDERR_FILENO) == 1;
     snprintf(voice.process, sizeof(voice.process), "%s", process_name);
-    atomic_store(&voice.least, (int)least);
+    atomic_store(&log_least, (int)least);
 }
 
 enum err log_level_parse(struct slice text, enum log_level *ret)
@@ -253,7 +254,7 @@ static void write_readable(struct line *l, enum log_level level, const struct lo
 void log_line(enum log_level level, const struct log_ctx *ctx, const char *event, const char *fmt,
               ...)
 {
-    if ((int)level < atomic_load_explicit(&voice.least, memory_order_relaxed))
+    if ((int)level < atomic_load_explicit(&log_least, memory_order_relaxed))
         return;
     pthread_once(&voice.once, prepare);
     int saved = errno; /* callers log between a failing call and the look at its errno */
