@@ -42,9 +42,14 @@ static const struct policy_provider *provider_of(const struct snapshot *policy,
     return p && slice_eq(p->dialect, SLICE("openai")) ? p : NULL;
 }
 
-/* What is left to choose from: targets, and beside each its weight. */
+struct choice {
+    const struct policy_target *target;
+    const struct policy_provider *provider;
+};
+
+/* What is left to choose from, and beside each its weight. */
 struct urn {
-    const struct policy_target *targets[TARGETS_MAX];
+    struct choice choices[TARGETS_MAX];
     uint32_t weights[TARGETS_MAX];
     size_t count;
 };
@@ -53,20 +58,22 @@ static void urn_fill(struct urn *u, const struct snapshot *policy, const struct 
 {
     u->count = 0;
     for (size_t i = 0; i < m->target_count && u->count < TARGETS_MAX; i++) {
-        if (!provider_of(policy, &m->targets[i]))
+        const struct policy_target *t = &m->targets[i];
+        const struct policy_provider *p = provider_of(policy, t);
+        if (!p)
             continue;
-        u->targets[u->count] = &m->targets[i];
-        u->weights[u->count++] = m->weighted ? m->targets[i].weight : 0;
+        u->choices[u->count] = (struct choice){t, p};
+        u->weights[u->count++] = m->weighted ? t->weight : 0;
     }
 }
 
-static const struct policy_target *urn_take(struct urn *u, size_t at)
+static struct choice urn_take(struct urn *u, size_t at)
 {
-    const struct policy_target *t = u->targets[at];
+    struct choice c = u->choices[at];
     size_t behind = --u->count - at;
-    memmove(&u->targets[at], &u->targets[at + 1], behind * sizeof(u->targets[0]));
+    memmove(&u->choices[at], &u->choices[at + 1], behind * sizeof(u->choices[0]));
     memmove(&u->weights[at], &u->weights[at + 1], behind * sizeof(u->weights[0]));
-    return t;
+    return c;
 }
 
 size_t candidates_list(const struct snapshot *policy, const struct policy_model *m,
@@ -76,9 +83,9 @@ size_t candidates_list(const struct snapshot *policy, const struct policy_model 
     size_t n = 0;
     urn_fill(&urn, policy, m);
     while (urn.count && n < max) {
-        const struct policy_target *t = urn_take(&urn, draw(urn.weights, urn.count, dice, arg));
-        const struct policy_provider *p = provider_of(policy, t);
-        ret[n++] = (struct candidate){p, pick_credential(p, dice, arg), t->model};
+        struct choice c = urn_take(&urn, draw(urn.weights, urn.count, dice, arg));
+        ret[n++] =
+            (struct candidate){c.provider, pick_credential(c.provider, dice, arg), c.target->model};
     }
     return n;
 }
