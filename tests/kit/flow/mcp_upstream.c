@@ -35,7 +35,7 @@ static void fill(struct buf *out, const char *body, const char *id)
 
 static void answer(struct mcp_heard *h, const struct mcp_rule *r)
 {
-    struct http_header headers[2];
+    struct http_header headers[3];
     char session[32];
     size_t n = 0;
     struct buf out;
@@ -44,6 +44,8 @@ static void answer(struct mcp_heard *h, const struct mcp_rule *r)
         fill(&out, r->body, h->id);
     if (r->type)
         headers[n++] = (struct http_header){SLICE("content-type"), slice_str(r->type)};
+    if (r->retry_after)
+        headers[n++] = (struct http_header){SLICE("retry-after"), slice_str(r->retry_after)};
     if (strcmp(h->what, "initialize") == 0 && r->status == 200) {
         snprintf(session, sizeof(session), "up-%u", ++h->home->sessions);
         headers[n++] = (struct http_header){SLICE("mcp-session-id"), slice_str(session)};

@@ -22,6 +22,7 @@ struct mcp_rule {
     unsigned status;
     const char *type; /* content type; NULL: none */
     const char *body;
+    const char *retry_after; /* NULL: no such header */
     bool hangs;
     bool once, spent; /* counts for the first time only */
 };

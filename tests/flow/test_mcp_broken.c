@@ -1,0 +1,105 @@
+/* mcp_broken — a server that goes away while a client listens. */
+#include <stdio.h>
+
+#include "tests/kit/flow/mcp_upstream.h"
+
+#define CALL                                                                                       \
+    "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\",\"params\":{\"name\":\"echo\"}}"
+#define PROGRESS                                                                                   \
+    "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\","            \
+    "\"params\":{\"progressToken\":1,\"progress\":1}}\n\n"
+
+static struct mcp_upstream up;
+
+static void begin(struct flow *k)
+{
+    mcp_upstream_open(k, &up);
+    const struct flow_policy p = {
+        .keys = {{.name = "alice", .agent = "bot"}},
+        .agents = {{.name = "bot", .team = "team"}},
+        .teams = {{.name = "team"}},
+        .servers = {{.name = "tools", .port = up.port}},
+        .grants = {{.agent = "bot", .server = "tools", .tools = {"*"}}},
+    };
+    policy_says(k, &p);
+}
+
+/* A lone call whose answer has begun as a stream. */
+static struct flow_client *listen_to_call(struct flow *k, struct mcp_heard **call)
+{
+    char head[2048];
+    mcp_upstream_hangs_on(&up, "tools/call");
+    snprintf(head, sizeof(head),
+             "POST /mcp/tools HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
+             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             flow_secret(k, "alice"), strlen(CALL), CALL);
+    struct flow_client *c = client_says(k, head);
+    WAIT(k, mcp_upstream_count(&up, "tools/call", call) == 1);
+    mcp_upstream_begins(*call);
+    mcp_upstream_tells(*call, PROGRESS);
+    WAIT(k, slice_search(buf_slice(&c->body), SLICE("notifications/progress")) > 0);
+    return c;
+}
+
+/* The client's last event is a result that a model can read, and the trace says what happened. */
+static void expect_told(struct flow *k, struct flow_client *c)
+{
+    expect_status(c, 200);
+    assert_true(c->whole);
+    expect_body_has(c, "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"content\":[");
+    expect_body_has(c, "\"isError\":true");
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    assert_string_equal(r->span->name, "tools/call echo");
+    assert_string_equal(r->span->status, "error");
+    assert_int_equal(r->n_attempts, 1);
+    assert_string_equal(r->attempts[0]->status, "error");
+    flow_record_free(r);
+}
+
+FLOW(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result)
+{
+    struct mcp_heard *call;
+    begin(k);
+    struct flow_client *c = listen_to_call(k, &call);
+    http_answer_abort(call->x);
+    expect_told(k, c);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_stream_that_ends_without_the_answer_is_one_too)
+{
+    struct mcp_heard *call;
+    begin(k);
+    struct flow_client *c = listen_to_call(k, &call);
+    mcp_upstream_ends(call);
+    expect_told(k, c);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_server_that_asks_to_wait_is_told_in_words)
+{
+    begin(k);
+    mcp_upstream_on(&up, "tools/call", 429, "text/plain", "slow down");
+    up.rules[up.rule_count - 1].retry_after = "9";
+    char head[2048];
+    snprintf(head, sizeof(head),
+             "POST /mcp/tools HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
+             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             flow_secret(k, "alice"), strlen(CALL), CALL);
+    struct flow_client *c = client_says(k, head);
+    expect_status(c, 200);
+    expect_body_has(c, "status 429, and asks to wait 9 s");
+    expect_body_has(c, "\"isError\":true");
+    mcp_upstream_close(&up);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result),
+        PLAY(a_stream_that_ends_without_the_answer_is_one_too),
+        PLAY(a_server_that_asks_to_wait_is_told_in_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
