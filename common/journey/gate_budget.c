@@ -202,7 +202,9 @@ enum err journey_reserve_up_to(struct journey *j, money total)
         if (e)
             return e == ERR_AGAIN ? ask_for_more(j, account_of(j, i), more) : e;
     }
-    j->reserved = total > j->reserved ? total : j->reserved;
+    if (j->charged_count && total > j->reserved)
+        j->reserved = total;
+    journal_raise(j->env->journal, &j->entry, total); /* a kill makes no less of it */
     return ERR_OK;
 }
 

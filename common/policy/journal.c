@@ -180,12 +180,19 @@ enum err journal_open_packed(struct journal *j, struct slice record,
     struct journal_slot *slot = &j->slots[index];
     slot->len = (uint32_t)record.len;
     memcpy(slot->record, record.ptr, record.len);
+    atomic_store_explicit(&slot->worst, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->state, SLOT_OPEN, memory_order_release);
     j->taken += room;
     j->seats += room == 0;
     *ret = (struct journal_entry){.opened_at = index, .room = room, .taken = true};
     memcpy(ret->call_id, call_id, JOURNAL_CALL_ID);
     return ERR_OK;
+}
+
+void journal_raise(struct journal *j, const struct journal_entry *entry, money worst)
+{
+    if (entry->taken)
+        atomic_store_explicit(&j->slots[entry->opened_at].worst, worst, memory_order_release);
 }
 
 enum err journal_close_packed(struct journal *j, struct slice record, struct journal_entry *entry)

@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "common/base/money.h"
 #include "common/base/slice.h"
 
 #define JOURNAL_RECORD_MAX (64 * 1024)
@@ -36,6 +37,9 @@ struct journal_entry { /* room taken at opening; empty: all zero */
 MUST_USE enum err journal_open_packed(struct journal *j, struct slice record,
                                       const uint8_t call_id[static JOURNAL_CALL_ID],
                                       struct journal_entry *ret);
+/* The call may cost more than its opened record says: so much, if it is lost. No entry, no effect.
+ */
+void journal_raise(struct journal *j, const struct journal_entry *entry, money worst);
 /* Calls that were never opened pass an empty entry. Consumes the entry. A close that fails leaves
  * it as it was: try a shorter record; given up, it stays open and is lost by the next start. */
 MUST_USE enum err journal_close_packed(struct journal *j, struct slice record,

@@ -58,8 +58,9 @@ struct journal_slot {
     atomic_uint state;
     uint32_t len;
     uint64_t closing_at; /* ring position of its closed record, or the version of its sums */
-    char record[JOURNAL_SLOT - 24];
-    uint32_t folding_in; /* the entry of its sums */
+    char record[JOURNAL_SLOT - 32];
+    atomic_int_fast64_t worst; /* nano-dollars, where that is more than the record says */
+    uint32_t folding_in;       /* the entry of its sums */
     uint32_t reserved;
 };
 _Static_assert(sizeof(struct journal_slot) == JOURNAL_SLOT, "the file's layout");

@@ -63,14 +63,21 @@ static void settle_slots(struct journal *j)
 
 /* ---- what was only opened ---- */
 
-static money charge_sum(const Gatehouse__JournalRecord *m)
+/* Every account is charged the same call: at what was said at its opening, or what it was raised
+ * to since. */
+static void charge_worst(Gatehouse__JournalRecord *m, money raised)
 {
-    money most = 0; /* every account is charged the same call: the call cost the largest */
-    for (size_t i = 0; i < m->n_charges; i++) {
-        if (m->charges[i]->amount_nano > most)
-            most = m->charges[i]->amount_nano;
-    }
-    return most;
+    Gatehouse__Span *span = m->span;
+    money most = span->has_cost_nano && span->cost_nano > raised ? span->cost_nano : raised;
+    for (size_t i = 0; i < m->n_charges; i++)
+        most = m->charges[i]->amount_nano > most ? m->charges[i]->amount_nano : most;
+    for (size_t i = 0; i < m->n_charges; i++)
+        m->charges[i]->amount_nano = most;
+    if (m->n_charges == 0 && !span->has_cost_nano)
+        return; /* nobody knew its price */
+    span->has_cost_known = span->has_cost_nano = true;
+    span->cost_known = true;
+    span->cost_nano = most;
 }
 
 /* The opened record as a closed one; texts are lent, and given back before it is freed. */
@@ -86,11 +93,7 @@ static enum err keep_as_lost(struct journal *j, struct journal_slot *slot,
     span->usage_source = lost;
     span->status = error;
     span->code = killed;
-    if (m->n_charges > 0) {
-        span->has_cost_known = span->has_cost_nano = true;
-        span->cost_known = true;
-        span->cost_nano = charge_sum(m);
-    }
+    charge_worst(m, atomic_load(&slot->worst));
     enum err e = ERR_INVALID;
     if (gatehouse__journal_record__get_packed_size(m) <= sizeof(packed)) {
         size_t len = gatehouse__journal_record__pack(m, packed);

@@ -157,10 +157,12 @@ static void extend_in_time(struct ai_work *w, uint64_t written)
 /* While the answer to its last question is under way, it waits, and so does the upstream. */
 static bool has_reached_its_end(struct ai_work *w)
 {
-    if (!is_limited(w))
+    if (!w->output_reserved || !w->j->worst_known)
         return false;
     uint64_t written = usage_meter_tokens(&w->meter);
     extend_in_time(w, written);
+    if (!is_limited(w))
+        return false;
     bool used_up = written >= w->output_reserved;
     w->short_of_money = used_up && w->j->wait.ticket && w->call;
     if (w->short_of_money)

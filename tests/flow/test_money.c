@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/policy/journal_private.h"
 
 #define CHAT "/v1/chat/completions"
 #define HELLO                                                                                      \
@@ -354,6 +355,38 @@ FLOW(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length)
     k->bank_away = false;
 }
 
+/* What a kill would make of the one call that is under way. */
+static money lost_at(const struct flow *k)
+{
+    for (uint32_t i = 0; i < k->journal->page->slot_count; i++)
+        if (atomic_load(&k->journal->slots[i].state) == SLOT_OPEN)
+            return atomic_load(&k->journal->slots[i].worst);
+    return -1;
+}
+
+FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
+{
+    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_writes(k, UNASKED - 100);
+    upstream_hangs(k, 0);
+    client_posts(k, "alice", CHAT, NULL, ENDLESS);
+    WAIT(k, lost_at(k) == ENDLESS_WORST + UNASKED_COST);
+    assert_int_equal(leased(k, "key:k_alice"), ENDLESS_WORST + UNASKED_COST);
+}
+
+FLOW(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either)
+{
+    struct flow_policy p = purse(0, 0);
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_writes(k, 2 * UNASKED);
+    upstream_hangs(k, 0);
+    client_posts(k, "alice", CHAT, NULL, ENDLESS);
+    WAIT(k, lost_at(k) >= ENDLESS_WORST + 2 * UNASKED_COST);
+}
+
 FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
 {
     struct flow_policy p = purse(MONEY_DOLLAR, 0);
@@ -463,6 +496,8 @@ int main(void)
         PLAY(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind),
         PLAY(the_worst_case_is_set_aside_to_the_last_nano_dollar),
         PLAY(what_cannot_be_bounded_is_refused_where_a_budget_applies),
+        PLAY(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost),
+        PLAY(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either),
         PLAY(a_stream_that_is_quicker_than_the_bank_waits_for_it),
         PLAY(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length),
         PLAY(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more),

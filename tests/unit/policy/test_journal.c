@@ -173,6 +173,81 @@ static void what_was_only_opened_is_lost_at_its_worst_case(void **state)
     journal_remove(j);
 }
 
+/* Replays it as the next start would, after a kill; the one record that comes out of it. */
+static Gatehouse__JournalRecord *lost_record(struct journal *j)
+{
+    char path[512];
+    uint64_t at = 0, sequence;
+    struct slice record;
+    Gatehouse__JournalRecord *r;
+    snprintf(path, sizeof(path), "%s", j->path);
+    journal_unmap(j);
+    assert_int_equal(journal_replay(path, &j), ERR_OK);
+    assert_true(journal_next(j, &at, &sequence, &record));
+    call_of(record, &r);
+    journal_remove(j);
+    return r;
+}
+
+static void a_call_that_was_raised_is_lost_at_no_less(void **state)
+{
+    (void)state;
+    struct made m;
+    struct journal_entry a;
+    struct journal *j = fresh(64 * 1024);
+    assert_int_equal(kit_open_call(j, make(&m, 1, 10, 100), &a), ERR_OK);
+    journal_raise(j, &a, 250);
+    Gatehouse__JournalRecord *r = lost_record(j);
+    assert_int_equal(r->charges[0]->amount_nano, 250);
+    assert_int_equal(r->span->cost_nano, 250);
+    gatehouse__journal_record__free_unpacked(r, NULL);
+}
+
+static void a_free_call_that_was_raised_costs_what_it_may_have_cost(void **state)
+{
+    (void)state;
+    struct made m;
+    struct journal_entry a;
+    struct journal *j = fresh(64 * 1024);
+    make(&m, 1, 10, 0); /* of no budget, but with a price */
+    m.span.has_cost_known = m.span.cost_known = m.span.has_cost_nano = true;
+    m.span.cost_nano = 100;
+    assert_int_equal(kit_open_call(j, &m.record, &a), ERR_OK);
+    journal_raise(j, &a, 300);
+    Gatehouse__JournalRecord *r = lost_record(j);
+    assert_int_equal(r->n_charges, 0);
+    assert_int_equal(r->span->cost_nano, 300);
+    gatehouse__journal_record__free_unpacked(r, NULL);
+}
+
+static void a_slot_forgets_what_its_last_call_was_raised_to(void **state)
+{
+    (void)state;
+    struct made m;
+    struct journal_entry a;
+    struct journal *j = fresh(64 * 1024);
+    assert_int_equal(kit_open_call(j, make(&m, 1, 10, 100), &a), ERR_OK);
+    uint64_t slot = a.opened_at;
+    journal_raise(j, &a, 250);
+    assert_int_equal(kit_close_call(j, make(&m, 1, 10, 90), &a), ERR_OK);
+    uint64_t at = 0, sequence;
+    struct slice record;
+    assert_true(journal_next(j, &at, &sequence, &record));
+    journal_commit(j, at, sequence);
+    assert_int_equal(kit_open_call(j, make(&m, 2, 10, 100), &a), ERR_OK);
+    assert_int_equal(a.opened_at, slot);
+    char path[512];
+    snprintf(path, sizeof(path), "%s", j->path);
+    journal_unmap(j);
+    assert_int_equal(journal_replay(path, &j), ERR_OK);
+    assert_true(journal_next(j, &at, &sequence, &record));
+    Gatehouse__JournalRecord *r;
+    assert_int_equal(call_of(record, &r), 2);
+    assert_int_equal(r->charges[0]->amount_nano, 100);
+    gatehouse__journal_record__free_unpacked(r, NULL);
+    journal_remove(j);
+}
+
 static void numbers_go_on_after_everything_was_committed(void **state)
 {
     (void)state;
@@ -272,6 +347,9 @@ int main(void)
         IN_DIR(an_opened_call_always_finds_room_to_close),
         IN_DIR(a_record_over_the_ceiling_is_refused_and_nothing_changes),
         IN_DIR(what_was_only_opened_is_lost_at_its_worst_case),
+        IN_DIR(a_call_that_was_raised_is_lost_at_no_less),
+        IN_DIR(a_free_call_that_was_raised_costs_what_it_may_have_cost),
+        IN_DIR(a_slot_forgets_what_its_last_call_was_raised_to),
         IN_DIR(numbers_go_on_after_everything_was_committed),
         IN_DIR(killed_at_any_moment_each_call_is_there_once),
         IN_DIR(a_torn_file_is_refused),
