@@ -50,6 +50,23 @@ enum err api_object_get(struct call *c)
 
 /* ---- lists ---- */
 
+/* ERR_CANCELLED: it is none of the field's words, and a 400 was answered. */
+static enum err match_word(struct call *c, const struct field *f, struct slice wanted,
+                           json_t *match)
+{
+    char words[160] = "";
+    for (const char *const *w = f->words; *w != NULL; w++) {
+        size_t at = strlen(words);
+        snprintf(words + at, sizeof(words) - at, "%s%s", at > 0 ? ", " : "", *w);
+        if (!slice_eq(wanted, slice_str(*w)))
+            continue;
+        json_object_set_new(match, f->name, json_from(wanted));
+        return ERR_OK;
+    }
+    enum err e = call_problem(c, 400, "bad_parameter", "?%s= must be one of: %s", f->name, words);
+    return e == ERR_OK ? ERR_CANCELLED : e;
+}
+
 /* ?agent=, ?server= …: each scalar reference of the noun filters by name or id, a tool's ?state=
  * by its word. ERR_NOT_FOUND: it names nothing, so nothing matches. */
 static enum err read_filters(struct call *c, struct tx *tx, json_t **ret)
@@ -61,7 +78,7 @@ static enum err read_filters(struct call *c, struct tx *tx, json_t **ret)
         if (!field_filters(f) || wanted.ptr == NULL)
             continue;
         if (f->type == FIELD_WORD) {
-            json_object_set_new(match, f->name, json_from(wanted));
+            e = match_word(c, f, wanted, match);
             continue;
         }
         OBJECT_AUTO struct object o = {0};
@@ -104,6 +121,8 @@ static enum err list_in(struct call *c, struct tx *tx, struct object_page *page)
     page->match = match;
     if (e == ERR_OK)
         e = store_object_page(tx, c->noun, page, &rows, &found);
+    if (e == ERR_CANCELLED)
+        return ERR_OK;
     if (e == ERR_NOT_FOUND || e == ERR_EXHAUSTED)
         e = ERR_OK;
     if (e == ERR_OK)

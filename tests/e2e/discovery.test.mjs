@@ -164,6 +164,9 @@ test('what appears waits, what changes is quarantined, what is gone is marked', 
   assert.deepEqual(await states(name), { echo: 'quarantined', sum: 'approved', zoom: 'pending' });
   const pending = await house.all(`tools?server=${name}&state=pending`);
   assert.deepEqual(pending.map((t) => t.name), ['zoom']);
+  const mistyped = await house.admin('GET', 'tools?state=good');
+  assert.equal(mistyped.status, 400);
+  assert.match(mistyped.json.detail, /pending, approved, quarantined/);
 });
 
 test('people judge a tool, and that is on record; what the server says stays the server’s', async () => {
