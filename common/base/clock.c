@@ -56,20 +56,12 @@ static bool take_digits(struct slice *rest, size_t n, int *ret)
     return true;
 }
 
-static bool take_char(struct slice *rest, const char *choice)
-{
-    if (rest->len == 0 || rest->ptr[0] == '\0' || !strchr(choice, rest->ptr[0]))
-        return false;
-    *rest = slice_from(*rest, 1);
-    return true;
-}
-
 static bool take_fraction(struct slice *rest, int64_t *ret_us)
 {
     int64_t us = 0;
     int digits = 0;
     *ret_us = 0;
-    if (!take_char(rest, "."))
+    if (!slice_take_char(rest, "."))
         return true;
     while (rest->len && rest->ptr[0] >= '0' && rest->ptr[0] <= '9') {
         if (digits < 6) /* finer than we count: cut off, not rounded up into the future */
@@ -89,11 +81,12 @@ static bool take_offset(struct slice *rest, int *ret_minutes)
 {
     int hours, minutes;
     *ret_minutes = 0;
-    if (take_char(rest, "Zz"))
+    if (slice_take_char(rest, "Zz"))
         return true;
     bool behind = rest->len && rest->ptr[0] == '-';
-    if (!take_char(rest, "+-") || !take_digits(rest, 2, &hours) || !take_char(rest, ":") ||
-        !take_digits(rest, 2, &minutes) || hours > 23 || minutes > 59)
+    if (!slice_take_char(rest, "+-") || !take_digits(rest, 2, &hours) ||
+        !slice_take_char(rest, ":") || !take_digits(rest, 2, &minutes) || hours > 23 ||
+        minutes > 59)
         return false;
     *ret_minutes = (hours * 60 + minutes) * (behind ? -1 : 1);
     return true;
@@ -103,10 +96,11 @@ enum err clock_parse(struct slice text, int64_t *ret_wall_us)
 {
     int year, month, day, hour, minute, second, offset;
     int64_t us;
-    if (!take_digits(&text, 4, &year) || !take_char(&text, "-") || !take_digits(&text, 2, &month) ||
-        !take_char(&text, "-") || !take_digits(&text, 2, &day) || !take_char(&text, "Tt ") ||
-        !take_digits(&text, 2, &hour) || !take_char(&text, ":") ||
-        !take_digits(&text, 2, &minute) || !take_char(&text, ":") ||
+    if (!take_digits(&text, 4, &year) || !slice_take_char(&text, "-") ||
+        !take_digits(&text, 2, &month) || !slice_take_char(&text, "-") ||
+        !take_digits(&text, 2, &day) || !slice_take_char(&text, "Tt ") ||
+        !take_digits(&text, 2, &hour) || !slice_take_char(&text, ":") ||
+        !take_digits(&text, 2, &minute) || !slice_take_char(&text, ":") ||
         !take_digits(&text, 2, &second) || !take_fraction(&text, &us) ||
         !take_offset(&text, &offset) || text.len)
         return ERR_INVALID;

@@ -25,23 +25,12 @@ size_t digest_hex(struct slice in, char *out)
     return 2 * in.len;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 enum err digest_unhex(struct slice in, uint8_t *out, size_t cap, size_t *ret_len)
 {
     if (in.len % 2 || in.len / 2 > cap)
         return ERR_INVALID;
     for (size_t i = 0; i < in.len; i += 2) {
-        int high = hex_value(in.ptr[i]), low = hex_value(in.ptr[i + 1]);
+        int high = slice_hex_digit(in.ptr[i]), low = slice_hex_digit(in.ptr[i + 1]);
         if (high < 0 || low < 0)
             return ERR_INVALID;
         out[i / 2] = (uint8_t)(high << 4 | low);

@@ -142,14 +142,6 @@ const char *json_token_spaces(const char *p, const char *end)
     return p;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* four hex digits at p; -1 where there are not four */
 static int32_t hex4(const char *p, const char *end)
 {
@@ -157,7 +149,7 @@ static int32_t hex4(const char *p, const char *end)
     if (end - p < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        int value = hex_value(p[i]);
+        int value = slice_hex_digit(p[i]);
         if (value < 0)
             return -1;
         unit = unit << 4 | value;

@@ -33,21 +33,13 @@ static bool take_digit(struct slice *rest, int64_t *sum)
     return true;
 }
 
-static bool take_char(struct slice *rest, const char *choice)
-{
-    if (rest->len == 0 || rest->ptr[0] == '\0' || !strchr(choice, rest->ptr[0]))
-        return false;
-    *rest = slice_from(*rest, 1);
-    return true;
-}
-
 static bool take_exponent(struct slice *rest, struct decimal *d)
 {
     int64_t exponent = 0;
-    if (!take_char(rest, "eE"))
+    if (!slice_take_char(rest, "eE"))
         return true;
     bool negative = rest->len && rest->ptr[0] == '-';
-    take_char(rest, "+-");
+    slice_take_char(rest, "+-");
     if (!is_digit(*rest))
         return false;
     while (take_digit(rest, &exponent)) {
@@ -68,7 +60,7 @@ static bool read_decimal(struct slice text, struct decimal *d)
         if (leading_zero)
             return false;
     }
-    if (take_char(&text, ".")) {
+    if (slice_take_char(&text, ".")) {
         if (!is_digit(text))
             return false;
         while (take_digit(&text, &d->digits))

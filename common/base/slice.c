@@ -114,3 +114,11 @@ enum err slice_i64(struct slice s, int64_t *ret)
     *ret = negative ? (int64_t)(0 - size) : (int64_t)size;
     return ERR_OK;
 }
+
+bool slice_take_char(struct slice *rest, const char *choice)
+{
+    if (rest->len == 0 || rest->ptr[0] == '\0' || !strchr(choice, rest->ptr[0]))
+        return false;
+    *rest = slice_from(*rest, 1);
+    return true;
+}

@@ -63,3 +63,14 @@ bool slice_split(struct slice *rest, char sep, struct slice *ret);
 /* digits only, no sign; ERR_INVALID on anything else or overflow */
 MUST_USE enum err slice_u64(struct slice s, uint64_t *ret);
 MUST_USE enum err slice_i64(struct slice s, int64_t *ret); /* one leading '-' allowed */
+/* Takes one byte off the front where it is one of choice. */
+bool slice_take_char(struct slice *rest, const char *choice);
+
+/* what a hexadecimal digit of either case is worth; -1: it is none */
+static inline int slice_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}

@@ -42,7 +42,7 @@ void http1_body_init(struct http1_body *b, enum http1_kind kind, const struct ht
 /* how many digits a size may have is kept in overhead while the size is read */
 static enum err step_size(struct http1_body *b, char c, struct http1_problem *problem)
 {
-    int digit = http1_hex(c);
+    int digit = slice_hex_digit(c);
     if (digit >= 0) {
         if (b->state == SIZE_FIRST) {
             b->left = 0;

@@ -40,7 +40,8 @@ static enum err take_byte(const char **at, const char *end, uint8_t *ret)
     uint8_t byte = (uint8_t)*p;
     bool escaped = *p == '%';
     if (escaped) {
-        int high = end - p >= 3 ? http1_hex(p[1]) : -1, low = high >= 0 ? http1_hex(p[2]) : -1;
+        int high = end - p >= 3 ? slice_hex_digit(p[1]) : -1,
+            low = high >= 0 ? slice_hex_digit(p[2]) : -1;
         if (low < 0)
             return ERR_INVALID;
         byte = (uint8_t)(high << 4 | low);

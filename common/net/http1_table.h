@@ -24,15 +24,6 @@ static inline bool http1_is(char c, uint8_t class)
     return (http1_class[(uint8_t)c] & class) != 0;
 }
 
-/* -1 where c is no hex digit */
-static inline int http1_hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* first byte that may not stand there, or end */
 const char *http1_skip_token(const char *p, const char *end);
 const char *http1_skip_value(const char *p, const char *end);

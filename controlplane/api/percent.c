@@ -5,23 +5,12 @@
 
 #include "common/base/utf8.h"
 
-static int hex_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static enum err decode_one(struct slice text, size_t *at, bool plus, char *ret)
 {
     char c = text.ptr[*at];
     if (c == '%') {
-        int high = *at + 2 < text.len ? hex_of(text.ptr[*at + 1]) : -1;
-        int low = *at + 2 < text.len ? hex_of(text.ptr[*at + 2]) : -1;
+        int high = *at + 2 < text.len ? slice_hex_digit(text.ptr[*at + 1]) : -1;
+        int low = *at + 2 < text.len ? slice_hex_digit(text.ptr[*at + 2]) : -1;
         if (high < 0 || low < 0)
             return ERR_INVALID;
         c = (char)(high * 16 + low);

@@ -43,13 +43,6 @@ static enum err write_list(struct ai_work *w)
     return l.e ? l.e : buf_append(&w->answer, SLICE("]}"));
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; /* canonical paths hold upper case */
-}
-
 /* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
 static struct slice unescaped(struct arena *a, struct slice s)
 {
@@ -58,8 +51,8 @@ static struct slice unescaped(struct arena *a, struct slice s)
     if (!out)
         return SLICE_NONE;
     for (size_t i = 0; i < s.len; i++) {
-        int high = i + 2 < s.len && s.ptr[i] == '%' ? hex(s.ptr[i + 1]) : -1;
-        int low = high >= 0 ? hex(s.ptr[i + 2]) : -1;
+        int high = i + 2 < s.len && s.ptr[i] == '%' ? slice_hex_digit(s.ptr[i + 1]) : -1;
+        int low = high >= 0 ? slice_hex_digit(s.ptr[i + 2]) : -1;
         out[n++] = low >= 0 ? (char)(high * 16 + low) : s.ptr[i];
         if (low >= 0)
             i += 2;

@@ -42,17 +42,17 @@ static Gatehouse__PolicyObject *object(int kind, int body_case, char *id)
     object(GATEHOUSE__OBJECT_KIND__KIND_##KIND, GATEHOUSE__POLICY_OBJECT__BODY_##KIND, #member)    \
         ->member = &member
 
-static int set_up(void **state)
+#define SECRET ((ProtobufCBinaryData){sizeof(bytes), bytes})
+
+static void set_principals(void)
 {
-    (void)state;
-    const ProtobufCBinaryData secret = {sizeof(bytes), bytes};
     list.has_set = list.set = true;
     list.n_names = ARRAY_LEN(names);
     list.names = names;
     budget.account = "team:team";
     budget.period = "day";
     settings.has_key_hmac = settings.has_session_seal = true;
-    settings.key_hmac = settings.session_seal = secret;
+    settings.key_hmac = settings.session_seal = SECRET;
     OBJECT(SETTINGS, settings);
     team.org_id = agent.org_id = task.org_id = key.org_id = provider.org_id = "org";
     model.org_id = server.org_id = service.org_id = grant.org_id = block.org_id = "org";
@@ -64,16 +64,20 @@ static int set_up(void **state)
     OBJECT(AGENT, agent);
     OBJECT(TASK, task);
     key.has_digest = true;
-    key.digest = secret;
+    key.digest = SECRET;
     key.agent_id = "agent";
     OBJECT(KEY, key);
+}
+
+static void set_upstreams(void)
+{
     provider.dialect = "openai";
     provider.base_url = server.url = service.base_url = url;
     provider.n_allow_cidrs = server.n_allow_cidrs = service.n_allow_cidrs = ARRAY_LEN(cidrs);
     provider.allow_cidrs = server.allow_cidrs = service.allow_cidrs = cidrs;
     credential.id = "c";
     credential.has_secret = true;
-    credential.secret = secret;
+    credential.secret = SECRET;
     provider.n_credentials = 1;
     provider.credentials = credentials;
     OBJECT(PROVIDER, provider);
@@ -86,7 +90,7 @@ static int set_up(void **state)
     server.transport = "streamable-http";
     server.credential_header = service.credential_header = "x-key";
     server.has_credential_secret = service.has_credential_secret = true;
-    server.credential_secret = service.credential_secret = secret;
+    server.credential_secret = service.credential_secret = SECRET;
     object(GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER, GATEHOUSE__POLICY_OBJECT__BODY_MCP_SERVER,
            "server")
         ->mcp_server = &server;
@@ -106,6 +110,13 @@ static int set_up(void **state)
     block.subject_kind = "agent";
     block.subject_id = "agent";
     OBJECT(BLOCK, block);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    set_principals();
+    set_upstreams();
     return 0;
 }
 
