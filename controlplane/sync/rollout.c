@@ -102,6 +102,7 @@ static enum err add(struct rollout *r, const struct rollout_plane *row)
     enum err e = get_place(r, &p);
     if (e != ERR_OK)
         return e;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a row comes from a list of them */
     memcpy(p->id, row->id, sizeof(p->id));
     e = map_put(r->by_id, slice_str(p->id), p, NULL);
     if (e == ERR_OK) {

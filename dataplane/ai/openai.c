@@ -83,5 +83,5 @@ enum err openai_length_stop(struct ai_work *w, struct buf *out)
                       "\"completion_tokens\":%llu,\"total_tokens\":%llu}}\n\n",
                       SLICE_ARG(id), SLICE_ARG(created), SLICE_ARG(model),
                       (unsigned long long)prompt, (unsigned long long)output,
-                      (unsigned long long)(prompt + output));
+                      (unsigned long long)prompt + output);
 }
