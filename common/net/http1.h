@@ -65,6 +65,8 @@ MUST_USE enum err http1_head_end(enum http1_kind kind, struct slice bytes, size_
 /* bytes: exactly what http1_head_end measured */
 MUST_USE enum err http1_head_parse(enum http1_kind kind, struct slice bytes, struct http_head *ret,
                                    struct http1_problem *problem);
+/* GET, or HEAD, which asks for the same without its body (RFC 9110, 9.3.2) */
+bool http_head_gets(const struct http_head *h);
 /* value of the only header of that name; SLICE_NONE where absent; first one where several */
 struct slice http_head_find(const struct http_head *h, struct slice name);
 size_t http_head_count(const struct http_head *h, struct slice name);

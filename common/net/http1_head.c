@@ -382,6 +382,11 @@ static bool is_named(const struct http_header *x, struct slice name)
            slice_ieq(x->name, name);
 }
 
+bool http_head_gets(const struct http_head *h)
+{
+    return slice_eq(h->method, SLICE("GET")) || slice_eq(h->method, SLICE("HEAD"));
+}
+
 struct slice http_head_find(const struct http_head *h, struct slice name)
 {
     if (!(h->lengths & length_bit(name)))

@@ -27,7 +27,7 @@ static void answer_health(struct door *d, struct answer *a, struct slice path)
 /* Private detail is told on the private port only (security.md, Processes). */
 static bool is_health(const struct http_head *h, struct slice path)
 {
-    return slice_eq(h->method, SLICE("GET")) &&
+    return http_head_gets(h) &&
            (slice_eq(path, SLICE("/healthz")) || slice_eq(path, SLICE("/readyz")));
 }
 

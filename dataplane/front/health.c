@@ -89,7 +89,7 @@ static void on_request(void *arg, struct http_exchange *x)
     bool ready = look.plane.has_policy && !look.draining;
     put_status(h, &look, ready);
     buf_clear(&h->body);
-    if (!slice_eq(http_exchange_head(x)->method, SLICE("GET")))
+    if (!http_head_gets(http_exchange_head(x)))
         say(h, x, 405, "text/plain");
     else if (slice_eq(path, SLICE("/healthz")) && !buf_append(&h->body, SLICE("ok\n")))
         say(h, x, 200, "text/plain");

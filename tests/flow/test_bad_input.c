@@ -208,6 +208,7 @@ FLOW(health_is_told_without_detail)
     expect_status(c, 503);
     expect_status(client_gets(k, NULL, "/healthz"), 200);
     policy_says(k, &alice);
+    expect_status(client_asks(k, "HEAD", NULL, "/readyz", NULL), 200);
     expect_status(client_gets(k, NULL, "/readyz"), 200);
 }
 
