@@ -2,6 +2,7 @@
 #include "common/base/digest.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +79,22 @@ UNIT(hmac_gives_the_vectors_of_rfc_4231)
                 SLICE("Test Using Larger Than Block-Size Key - Hash Key First"), &d);
     assert_string_equal(hex(d.bytes, DIGEST_LEN),
                         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+UNIT(each_byte_is_two_hex_digits_at_each_place)
+{
+    for (size_t len = 1; len <= 9; len++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            uint8_t in[9];
+            char out[19], want[19] = "";
+            for (size_t i = 0; i < len; i++) {
+                in[i] = (uint8_t)(byte + 37 * i);
+                snprintf(want + 2 * i, 3, "%02x", in[i]);
+            }
+            assert_int_equal(digest_hex(slice_of(in, len), out), 2 * len);
+            assert_string_equal(out, want);
+        }
+    }
 }
 
 UNIT(a_key_made_ready_serves_any_number_of_texts)
@@ -279,6 +296,7 @@ int main(void)
         cmocka_unit_test(sha256_gives_the_vectors_of_fips_180),
         cmocka_unit_test(parts_are_hashed_with_their_lengths),
         cmocka_unit_test(hmac_gives_the_vectors_of_rfc_4231),
+        cmocka_unit_test(each_byte_is_two_hex_digits_at_each_place),
         cmocka_unit_test(a_key_made_ready_serves_any_number_of_texts),
         cmocka_unit_test(hkdf_gives_the_vectors_of_rfc_5869),
         cmocka_unit_test(equal_means_all_bytes_and_the_length),
