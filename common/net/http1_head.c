@@ -182,10 +182,23 @@ struct framing {
     bool close, keep;
 };
 
+/* A tab beside a value is white space to some readers and part of the value to others: where they
+ * disagree about a body's framing, one of them sees two messages. v: behind a colon, before a CR */
+static bool has_tab_beside(struct slice v)
+{
+    for (const char *p = v.ptr; p[-1] != ':'; p--)
+        if (p[-1] == '\t')
+            return true;
+    for (const char *p = v.ptr + v.len; *p != '\r'; p++)
+        if (*p == '\t')
+            return true;
+    return false;
+}
+
 static enum err note_length(struct slice v, struct http_head *h, struct http1_problem *problem)
 {
     /* 19 digits cannot overflow 64 bits; ten exabytes are beyond every ceiling anyway */
-    if (v.len == 0 || v.len > 19)
+    if (v.len == 0 || v.len > 19 || has_tab_beside(v))
         return http1_refuse(problem, HTTP1_REFUSE_LENGTH);
     uint64_t n = 0;
     for (size_t i = 0; i < v.len; i++) {
@@ -233,7 +246,7 @@ static enum err note_coding(struct slice v, struct http_head *h, struct framing 
 {
     if (f->codings++)
         return http1_refuse(problem, HTTP1_REFUSE_CODING_TWICE);
-    if (!slice_ieq(v, SLICE("chunked")))
+    if (!slice_ieq(v, SLICE("chunked")) || has_tab_beside(v))
         return http1_refuse(problem, HTTP1_REFUSE_CODING);
     h->chunked = true;
     return ERR_OK;

@@ -358,7 +358,8 @@ static bool is_chunked_body(struct slice s)
         struct slice line;
         uint64_t size;
         int taken = take_line(&s, is_value_byte, SIZE_MAX, &line);
-        if (taken < 0 || !is_size(line, taken > 0, &size))
+        /* where it is not taken, s is as it was: what stands behind the line is its CR */
+        if (taken < 0 || !is_size(line, taken > 0 || line.len < s.len, &size))
             return false;
         if (taken == 0)
             return true;
@@ -366,7 +367,7 @@ static bool is_chunked_body(struct slice s)
             taken = take_line(&s, is_value_byte, LIMIT_HTTP_TRAILERS, &line);
             if (taken > 0 && line.len == 0)
                 return true;
-            if (taken < 0 || !is_trailer(line, taken > 0))
+            if (taken < 0 || !is_trailer(line, taken > 0 || line.len < s.len))
                 return false;
             if (taken == 0)
                 return true;
@@ -471,11 +472,14 @@ static bool is_our_rule(enum http1_kind kind, const struct view *ours, const str
     RULE("more than one Host", seen(v, "host") > 1);
     RULE("Host is malformed", !is_host(value_of(v, "host")) || folded);
     RULE("Content-Length is not a plain number",
-         !is_digits(value_of(v, "content-length")) || folded);
+         !is_digits(value_of(v, "content-length")) || folded ||
+             slice_find(slice_first(bytes, ours->head_len), '\t') >= 0);
     RULE("more than one Content-Length", seen(v, "content-length") > 1);
-    /* it takes any list that ends in chunked, and leaves others to its caller */
+    /* it takes any list that ends in chunked, and leaves others to its caller, a tab behind
+     * it too */
     RULE("Transfer-Encoding is not exactly chunked",
-         chunked && (!slice_ieq(value_of(v, "transfer-encoding"), SLICE("chunked")) || folded));
+         chunked && (!slice_ieq(value_of(v, "transfer-encoding"), SLICE("chunked")) || folded ||
+                     slice_find(slice_first(bytes, ours->head_len), '\t') >= 0));
     RULE("more than one Transfer-Encoding", seen(v, "transfer-encoding") > 1);
     RULE("Transfer-Encoding in HTTP/1.0", chunked && is_in(line, "HTTP/1.0"));
     RULE("both Transfer-Encoding and Content-Length", chunked && seen(v, "content-length"));
@@ -524,7 +528,6 @@ static bool is_their_rule(const struct view *ours, const struct view *theirs, st
     struct slice body = slice_from(bytes, ours->head_len);
     if (is_bodiless(ours) && body.len)
         return true;
-    struct slice head = slice_first(bytes, ours->head_len);
     bool in_trailer =
         ours->head.chunked && (is_in(body, "content-length") || is_in(body, "transfer-encoding"));
     switch (theirs->why) {
@@ -533,9 +536,7 @@ static bool is_their_rule(const struct view *ours, const struct view *theirs, st
     case HPE_UNEXPECTED_CONTENT_LENGTH:
     case HPE_INVALID_CONTENT_LENGTH:
     case HPE_INVALID_TRANSFER_ENCODING:
-        /* trailers, which it reads as headers and we drop; a tab as white space around a value
-         * (RFC 9110 section 5.6.3) */
-        return in_trailer || has_longer_name(ours) || slice_find(head, '\t') >= 0;
+        return in_trailer || has_longer_name(ours); /* trailers are headers to it; we drop them */
     default:
         return false;
     }
@@ -568,6 +569,8 @@ static void compare_bodies(const struct view *ours, const struct view *theirs, s
 {
     if (is_upgrade(ours) || is_bodiless(ours) || ours->to_close)
         return;
+    if (has_longer_name(ours))
+        return; /* it reads the body as that header says */
     if (ours->head.chunked != theirs->head.chunked)
         die("codings differ", bytes);
     size_t both = ours->content_len < theirs->content_len ? ours->content_len : theirs->content_len;

@@ -155,6 +155,12 @@ static const struct row requests[] = {
          "5\r\n\r\n"),
      400},
     /* smuggling: codings */
+    {"a tab behind chunked", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\t\r\n\r\n"),
+     400},
+    {"a tab among spaces before chunked",
+     ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: \t chunked\r\n\r\n"), 400},
+    {"a tab beside a length", ROW("POST / HTTP/1.1\r\n" H "Content-Length: 5 \t\r\n\r\nhello"),
+     400},
     {"gzip, chunked", ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n"), 400},
     {"chunked, identity",
      ROW("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n"), 400},
