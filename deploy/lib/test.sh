@@ -290,7 +290,7 @@ test_ports() {
 
 stage_fuzz() {
     build fuzz fuzz
-    counted "$1" 5 "$(build_folder fuzz)" # seconds a target
+    counted "$1" 5 "$(build_folder fuzz)" 1 # seconds a target; a seed, so that a run can be repeated
 }
 
 stage_programs() {
