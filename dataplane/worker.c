@@ -262,11 +262,6 @@ size_t worker_connections(const struct worker *w)
     return atomic_load_explicit(&w->connections, memory_order_relaxed);
 }
 
-uint16_t worker_port(const struct worker *w)
-{
-    return door_port(w->door);
-}
-
 struct metric_set *worker_metrics(struct worker *w)
 {
     return w->metrics;

@@ -26,7 +26,6 @@ struct worker_config {
 
 /* Opens the listener, so that a taken port is known here, and starts the thread. */
 MUST_USE enum err worker_start(const struct worker_config *c, struct worker **ret);
-uint16_t          worker_port(const struct worker *w);
 /* The new policy; holds it. Taken at the worker's next turn. */
 MUST_USE enum err worker_publish(struct worker *w, const struct snapshot *s);
 /* fn(arg) on the worker's thread, when a turn that begins after this call has ended. */

@@ -35,7 +35,8 @@ struct http_head {
     enum http_version version;
     struct http_header headers[LIMIT_HTTP_HEADERS];
     size_t header_count;
-    uint64_t lengths; /* bit i: some name's length is i, modulo 64. Most names asked for are absent */
+    uint64_t
+        lengths; /* bit i: some name's length is i, modulo 64. Most names asked for are absent */
     /* framing, derived */
     bool has_length;
     uint64_t length;
@@ -102,16 +103,10 @@ MUST_USE enum err http1_body_next(struct http1_body *b, struct slice *bytes, str
  * slash at the end is kept. Appends path only; *query points into target behind '?'. */
 MUST_USE enum err http1_path(struct slice target, struct buf *path, struct slice *query);
 
-/* A path that has no canonical spelling, for a route that takes it as it stands: encoded slashes and
- * backslashes, empty segments and ';' pass; NUL, controls, bad or overlong escapes, and dot
+/* A path that has no canonical spelling, for a route that takes it as it stands: encoded slashes
+ * and backslashes, empty segments and ';' pass; NUL, controls, bad or overlong escapes, and dot
  * segments however they are spelled, also between encoded slashes or before ';', are ERR_INVALID:
  * with those an upstream would leave what was granted. Both point into target. */
 MUST_USE enum err http1_path_opaque(struct slice target, struct slice *path, struct slice *query);
 
-/* Writers: append a whole head to out, the empty line included. Names that are no tokens and
- * values that the reader would refuse (CR, LF, NUL, controls) are ERR_INVALID. */
-MUST_USE enum err http1_write_request(struct buf *out, struct slice method, struct slice target,
-                                      const struct http_header *headers, size_t n);
-MUST_USE enum err http1_write_status(struct buf *out, unsigned status,
-                                     const struct http_header *headers, size_t n);
 const char *http1_reason(unsigned status);

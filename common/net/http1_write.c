@@ -68,27 +68,6 @@ enum err http1_check_request(struct slice method, struct slice target)
     return fine ? ERR_OK : ERR_INVALID;
 }
 
-enum err http1_write_request(struct buf *out, struct slice method, struct slice target,
-                             const struct http_header *headers, size_t n)
-{
-    enum err e = http1_check_request(method, target);
-    if (e)
-        return e;
-    const struct slice line[] = {method, SLICE(" "), target, SLICE(" HTTP/1.1\r\n")};
-    return http1_write_head(out, line, ARRAY_LEN(line), headers, n);
-}
-
-enum err http1_write_status(struct buf *out, unsigned status, const struct http_header *headers,
-                            size_t n)
-{
-    char digits[5];
-    if (status < 100 || status > 599)
-        return ERR_INVALID;
-    const struct slice line[] = {SLICE("HTTP/1.1 "), http1_status_digits(status, digits),
-                                 slice_str(http1_reason(status)), SLICE("\r\n")};
-    return http1_write_head(out, line, ARRAY_LEN(line), headers, n);
-}
-
 struct slice http1_status_digits(unsigned status, char out[static 4])
 {
     out[0] = (char)('0' + status / 100);

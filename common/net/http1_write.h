@@ -14,7 +14,8 @@
 #define HTTP1_CHUNK_LINE 18  /* sixteen digits, CRLF */
 
 /* Appends ready made text (start line, whole header lines), then the headers, checked, then the
- * empty line. ERR_INVALID: nothing was appended. */
+ * empty line. ERR_INVALID: a name is no token, or a value is one that the reader would refuse (CR,
+ * LF, NUL, controls); nothing was appended. */
 MUST_USE enum err http1_write_head(struct buf *out, const struct slice *ready, size_t ready_count,
                                    const struct http_header *headers, size_t n);
 /* method is a token, target visible ASCII */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "common/net/http1.h"
+#include "tests/kit/net/heads.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -623,7 +623,7 @@ static void write_again(const struct view *ours, struct slice bytes)
     struct buf out;
     buf_init(&out, 4 * LIMIT_HTTP_HEAD);
     const struct http_head *h = &ours->head;
-    if (http1_write_request(&out, h->method, h->target, h->headers, h->header_count) != ERR_OK)
+    if (kit_write_request(&out, h->method, h->target, h->headers, h->header_count) != ERR_OK)
         die("cannot be written again", bytes);
     if (h->version == HTTP_11) {
         uint32_t whole = 0;

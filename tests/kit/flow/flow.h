@@ -244,7 +244,6 @@ uint64_t     flow_now_ms(void);
 /* The next closed record of the journal; NULL: none. The caller frees it by record_free. */
 Gatehouse__JournalRecord *flow_record(struct flow *k);
 void                      flow_record_free(Gatehouse__JournalRecord *r);
-money                     flow_settled(struct flow *k, const char *account);
 
 #define WAIT(k, condition)                                                                         \
     do {                                                                                           \

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
-#include "common/net/http1.h"
+#include "tests/kit/net/heads.h"
 
 #define H "Host: x\r\n"
 #define ROW(text) text, sizeof(text) - 1
@@ -614,11 +614,11 @@ static void what_is_written_reads_back(void **state)
     const struct http_header headers[] = {{SLICE("Host"), SLICE("a")}, {SLICE("X-A"), SLICE("")}};
     struct buf out;
     buf_init(&out, 4096);
-    assert_int_equal(http1_write_request(&out, SLICE("PUT"), SLICE("/x?y"), headers, 2), ERR_OK);
+    assert_int_equal(kit_write_request(&out, SLICE("PUT"), SLICE("/x?y"), headers, 2), ERR_OK);
     assert_true(slice_eq(buf_slice(&out), SLICE("PUT /x?y HTTP/1.1\r\nHost: a\r\nX-A: \r\n\r\n")));
     assert_int_equal(verdict_of_buf(&out), 0);
     buf_clear(&out);
-    assert_int_equal(http1_write_status(&out, 404, headers + 1, 1), ERR_OK);
+    assert_int_equal(kit_write_status(&out, 404, headers + 1, 1), ERR_OK);
     assert_true(slice_eq(buf_slice(&out), SLICE("HTTP/1.1 404 Not Found\r\nX-A: \r\n\r\n")));
     buf_fini(&out);
 }
@@ -637,16 +637,16 @@ static void nothing_that_splits_a_head_is_written(void **state)
     buf_init(&out, 4096);
     fill(&out, "before", 1);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE("/"), &bad[i], 1),
+        assert_int_equal(kit_write_request(&out, SLICE("GET"), SLICE("/"), &bad[i], 1),
                          ERR_INVALID);
-        assert_int_equal(http1_write_status(&out, 200, &bad[i], 1), ERR_INVALID);
+        assert_int_equal(kit_write_status(&out, 200, &bad[i], 1), ERR_INVALID);
     }
-    assert_int_equal(http1_write_request(&out, SLICE("G T"), SLICE("/"), NULL, 0), ERR_INVALID);
-    assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE("/ b"), NULL, 0), ERR_INVALID);
-    assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE("/\r\n"), NULL, 0), ERR_INVALID);
-    assert_int_equal(http1_write_request(&out, SLICE("GET"), SLICE(""), NULL, 0), ERR_INVALID);
-    assert_int_equal(http1_write_status(&out, 99, NULL, 0), ERR_INVALID);
-    assert_int_equal(http1_write_status(&out, 600, NULL, 0), ERR_INVALID);
+    assert_int_equal(kit_write_request(&out, SLICE("G T"), SLICE("/"), NULL, 0), ERR_INVALID);
+    assert_int_equal(kit_write_request(&out, SLICE("GET"), SLICE("/ b"), NULL, 0), ERR_INVALID);
+    assert_int_equal(kit_write_request(&out, SLICE("GET"), SLICE("/\r\n"), NULL, 0), ERR_INVALID);
+    assert_int_equal(kit_write_request(&out, SLICE("GET"), SLICE(""), NULL, 0), ERR_INVALID);
+    assert_int_equal(kit_write_status(&out, 99, NULL, 0), ERR_INVALID);
+    assert_int_equal(kit_write_status(&out, 600, NULL, 0), ERR_INVALID);
     assert_true(slice_eq(buf_slice(&out), SLICE("before")));
     buf_fini(&out);
 }
@@ -667,9 +667,9 @@ static void each_byte_is_written_only_where_it_may_stand(void **state)
             struct http_header as_value = {SLICE("X"), slice_of(text, len)};
             struct buf out;
             buf_init(&out, 128); /* little room: what looks beyond it is seen */
-            assert_int_equal(http1_write_status(&out, 200, &as_name, 1) == ERR_OK, token);
+            assert_int_equal(kit_write_status(&out, 200, &as_name, 1) == ERR_OK, token);
             buf_clear(&out);
-            assert_int_equal(http1_write_status(&out, 200, &as_value, 1) == ERR_OK, value);
+            assert_int_equal(kit_write_status(&out, 200, &as_value, 1) == ERR_OK, value);
             buf_fini(&out);
         }
     }
