@@ -5,12 +5,15 @@
 
 #include "common/base/mem.h"
 
-#define MINUTE_US 60000000u
+/* In nanoseconds, so that the interval is never nothing: the most that a policy can say, 2^32 - 1 a
+ * minute, is 13 of them. The clock in nanoseconds lasts 584 years. */
+#define MINUTE_NS UINT64_C(60000000000)
+#define US_NS 1000u
 
 struct meter {
     atomic_uint refs;
     atomic_uint inside;
-    atomic_uint_fast64_t arrival_us; /* GCRA's theoretical arrival time, monotonic */
+    atomic_uint_fast64_t arrival_ns; /* GCRA's theoretical arrival time, monotonic */
 };
 
 struct meter *meter_new(void)
@@ -33,20 +36,27 @@ void meter_drop(struct meter *m)
         mem_free(m);
 }
 
+/* Whole microseconds, at least that long: who comes back then is not early. */
+static uint64_t in_us(uint64_t ns)
+{
+    return (ns + US_NS - 1) / US_NS;
+}
+
 enum err meter_take_request(struct meter *m, uint32_t rpm, uint64_t now_us, uint64_t *wait_us)
 {
     if (rpm == 0)
         return ERR_OK;
-    uint64_t interval = MINUTE_US / rpm;
+    uint64_t now = now_us * US_NS;
+    uint64_t interval = MINUTE_NS / rpm;
     uint64_t tolerance = interval * (rpm - 1); /* a burst of rpm, counting the first */
-    uint64_t seen = atomic_load_explicit(&m->arrival_us, memory_order_relaxed);
+    uint64_t seen = atomic_load_explicit(&m->arrival_ns, memory_order_relaxed);
     for (;;) {
-        uint64_t arrival = seen > now_us ? seen : now_us;
-        if (arrival - now_us > tolerance) {
-            *wait_us = arrival - now_us - tolerance;
+        uint64_t arrival = seen > now ? seen : now;
+        if (arrival - now > tolerance) {
+            *wait_us = in_us(arrival - now - tolerance);
             return ERR_EXHAUSTED;
         }
-        if (atomic_compare_exchange_weak_explicit(&m->arrival_us, &seen, arrival + interval,
+        if (atomic_compare_exchange_weak_explicit(&m->arrival_ns, &seen, arrival + interval,
                                                   memory_order_relaxed, memory_order_relaxed))
             return ERR_OK;
     }
@@ -57,13 +67,14 @@ void meter_look(const struct meter *m, uint32_t rpm, uint64_t now_us, struct met
     *ret = (struct meter_state){.limit = rpm, .remaining = rpm};
     if (rpm == 0)
         return;
-    uint64_t interval = MINUTE_US / rpm;
-    uint64_t arrival = atomic_load_explicit(&m->arrival_us, memory_order_relaxed);
-    if (arrival <= now_us)
+    uint64_t now = now_us * US_NS;
+    uint64_t interval = MINUTE_NS / rpm;
+    uint64_t arrival = atomic_load_explicit(&m->arrival_ns, memory_order_relaxed);
+    if (arrival <= now)
         return;
-    uint64_t used = (arrival - now_us + interval - 1) / interval;
+    uint64_t used = (arrival - now + interval - 1) / interval;
     ret->remaining = used >= rpm ? 0 : rpm - (uint32_t)used;
-    ret->reset_us = arrival - now_us;
+    ret->reset_us = in_us(arrival - now);
 }
 
 enum err meter_enter(struct meter *m, uint32_t parallel)

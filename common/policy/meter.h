@@ -4,6 +4,7 @@
  *
  * GCRA (the "leaky bucket as a meter" of ATM): one atomic holds the theoretical arrival time; a
  * burst of up to the whole minute's allowance is taken, then one per interval.
+ * Every limit of 32 bits is one; an interval is whole nanoseconds, so 4e9 a minute is off by 7 %.
  *
  * Owns     itself, counted; policy objects of several versions may point to one.
  * Fails    ERR_EXHAUSTED and when to come back.

@@ -59,6 +59,34 @@ static void one_request_a_minute_is_one(void **state)
     meter_drop(m);
 }
 
+/* Every one counts, whatever the limit: a burst of each size leaves that much less, and who took
+ * the whole minute waits, also where the threads' clocks are not quite at the same instant. */
+static void every_limit_that_can_be_set_is_one(void **state)
+{
+    (void)state;
+    static const uint32_t limits[] = {1,        2,         7,         59999999,   60000000,
+                                      60000001, 100000000, 100000001, 4000000000, UINT32_MAX};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        uint32_t rpm = limits[i], burst = rpm < 1000 ? rpm : 1000;
+        struct meter *m = meter_new();
+        struct meter_state s;
+        uint64_t now = 100 * SECOND, wait = 0;
+        for (uint32_t n = 1; n <= burst; n++) {
+            assert_int_equal(meter_take_request(m, rpm, now, &wait), ERR_OK);
+            meter_look(m, rpm, now, &s);
+            assert_int_equal(s.remaining, rpm - n);
+            assert_true(s.reset_us > 0 && s.reset_us <= 60 * SECOND);
+        }
+        assert_int_equal(meter_take_request(m, rpm, now + 60 * SECOND, &wait), ERR_OK);
+        assert_int_equal(meter_take_request(m, rpm, now, &wait), ERR_EXHAUSTED);
+        assert_in_range(wait, 1, 120 * SECOND);
+        meter_look(m, rpm, now, &s);
+        assert_int_equal(s.remaining, 0);
+        assert_int_equal(meter_take_request(m, rpm, now + wait, &wait), ERR_OK);
+        meter_drop(m);
+    }
+}
+
 static void no_limit_always_passes_and_is_still_counted(void **state)
 {
     (void)state;
@@ -94,6 +122,7 @@ int main(void)
         cmocka_unit_test(never_more_than_twice_the_allowance_in_any_minute),
         cmocka_unit_test(looking_says_what_is_left),
         cmocka_unit_test(one_request_a_minute_is_one),
+        cmocka_unit_test(every_limit_that_can_be_set_is_one),
         cmocka_unit_test(no_limit_always_passes_and_is_still_counted),
         cmocka_unit_test(no_more_inside_than_allowed),
     };
