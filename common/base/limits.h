@@ -36,6 +36,7 @@
 /* bodies */
 #define LIMIT_AI_BODY (32u * 1024 * 1024)      /* images travel inside the prompt as base64 */
 #define LIMIT_AI_ANSWER (64u * 1024 * 1024)    /* a plain answer; streams have no total */
+#define LIMIT_AI_TOKENS 100000000 /* one call's; no model reads or writes a tenth: above is a mistake */
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)      /* one JSON-RPC message */
 #define LIMIT_MCP_ANSWER (16u * 1024 * 1024)   /* tools/list of a large server, images in results */
 #define LIMIT_API_BODY (1024u * 1024 * 1024) /* an upload; it streams, nothing holds it */

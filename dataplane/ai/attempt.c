@@ -225,12 +225,14 @@ static void on_end(void *arg)
         finish_whole(w, JOURNEY_ERROR, arena_printf(w->j->arena, "status_%u", w->status));
         return;
     }
-    if (!usage_read_answer(buf_slice(&w->answer), &look) && look.has_usage)
+    bool counted = !usage_read_answer(buf_slice(&w->answer), &look) &&
+                   (look.has_usage || (look.has_prompt && w->endpoint->kind == AI_EMBEDDINGS));
+    if (counted)
         bill_reported(w, &look.tokens);
     else
         bill_estimated(w);
     /* Some servers answer 200 with an error inside (dialects.md 2.10, 26). */
-    bool failed = look.has_error && !look.has_usage;
+    bool failed = look.has_error && !counted;
     finish_whole(w, failed ? JOURNEY_ERROR : JOURNEY_OK,
                  failed ? SLICE("error_in_answer") : SLICE_NONE);
 }

@@ -120,9 +120,10 @@ static bool may_hold_usage(struct slice data)
 static bool read_usage(struct ai_work *w, struct slice data)
 {
     struct usage_look look;
-    if (!may_hold_usage(data) || usage_read(data, &look) || !look.has_usage)
+    if (!may_hold_usage(data) || usage_read(data, &look))
         return false;
-    w->look = look; /* some repeat it; the last one counts */
+    if (look.has_usage)
+        w->look = look; /* some repeat it; the last one counts */
     return look.only_usage && !w->request.wants_usage;
 }
 

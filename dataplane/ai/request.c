@@ -3,9 +3,10 @@
  */
 #include "dataplane/ai/request.h"
 
-#define MODEL_NAME_MAX 256   /* names of ours are shorter; nobody's is longer */
-#define CHOICES_MAX 128      /* OpenAI's own ceiling of n */
-#define OUTPUT_MAX 100000000 /* tokens; no model writes a thousandth of it */
+#include "common/base/limits.h"
+
+#define MODEL_NAME_MAX 256 /* names of ours are shorter; nobody's is longer */
+#define CHOICES_MAX 128    /* OpenAI's own ceiling of n */
 
 static const char *const wants[WANT_COUNT] = {
 #define AI_WANT_PATH(name, path) path,
@@ -81,9 +82,9 @@ static enum err read_model(struct reading *d)
 static enum err read_ceilings(struct reading *d)
 {
     uint64_t old = 0, new = 0;
-    enum err e = read_count(d, WANT_MAX_TOKENS, OUTPUT_MAX, &old);
+    enum err e = read_count(d, WANT_MAX_TOKENS, LIMIT_AI_TOKENS, &old);
     if (!e)
-        e = read_count(d, WANT_MAX_COMPLETION_TOKENS, OUTPUT_MAX, &new);
+        e = read_count(d, WANT_MAX_COMPLETION_TOKENS, LIMIT_AI_TOKENS, &new);
     if (!e)
         e = read_count(d, WANT_N, CHOICES_MAX, &d->r->choices);
     /* Providers differ in which of the two wins: the larger one is the safe one. */

@@ -3,6 +3,8 @@
  */
 #include "dataplane/ai/usage.h"
 
+#include "common/base/limits.h"
+
 enum {
     HIT_USAGE,
     HIT_PROMPT,
@@ -29,10 +31,31 @@ static const char *const wants[HIT_COUNT] = {
 #define PROMPT_BYTES 2 /* a token; usage.h says why they differ */
 #define TEXT_BYTES 4
 
-static uint64_t number(const struct json_hit *h)
+/* A count, also where a language without integers wrote it: 1200.0, 1.2e3. False for what none can
+ * be: negative, a fraction, more than a call can take. */
+static bool read_count(const struct json_hit *h, uint64_t *ret)
+{
+    money nano; /* a decimal of nine places, read exactly */
+    if (h->type != JSON_SCAN_NUMBER)
+        return false;
+    if (json_scan_u64(h, ret)) {
+        if (money_parse(h->raw, &nano) || nano % MONEY_DOLLAR)
+            return false;
+        *ret = (uint64_t)(nano / MONEY_DOLLAR);
+    }
+    return *ret <= LIMIT_AI_TOKENS;
+}
+
+/* Of the parts of a count, which may be missing: what is not read is priced as the rest is. */
+static uint64_t part(const struct json_hit *h)
 {
     uint64_t n;
-    return h->type == JSON_SCAN_NUMBER && !json_scan_u64(h, &n) ? n : 0;
+    return read_count(h, &n) ? n : 0;
+}
+
+static bool is_absent(const struct json_hit *h)
+{
+    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
 }
 
 static bool is_empty_array(const struct json_hit *h)
@@ -47,18 +70,22 @@ static bool is_empty_array(const struct json_hit *h)
 
 static struct usage_look look_at(const struct json_hit hits[HIT_COUNT])
 {
-    return (struct usage_look){
-        .has_usage =
-            hits[HIT_USAGE].type == JSON_SCAN_OBJECT && hits[HIT_PROMPT].type == JSON_SCAN_NUMBER,
-        .only_usage = is_empty_array(&hits[HIT_CHOICES]),
+    struct usage_look look = {
+        .only_usage =
+            hits[HIT_USAGE].type == JSON_SCAN_OBJECT && is_empty_array(&hits[HIT_CHOICES]),
         .has_error =
             hits[HIT_ERROR].type == JSON_SCAN_OBJECT || hits[HIT_ERROR].type == JSON_SCAN_STRING,
-        .tokens = {.input = number(&hits[HIT_PROMPT]),
-                   .cache_read = number(&hits[HIT_CACHED]),
-                   .cache_write = number(&hits[HIT_CACHE_WRITE]),
-                   .output = number(&hits[HIT_COMPLETION]),
-                   .reasoning = number(&hits[HIT_REASONING])},
     };
+    struct token_count t = {.cache_read = part(&hits[HIT_CACHED]),
+                            .cache_write = part(&hits[HIT_CACHE_WRITE]),
+                            .reasoning = part(&hits[HIT_REASONING])};
+    if (!read_count(&hits[HIT_PROMPT], &t.input))
+        return look;
+    look.has_usage = read_count(&hits[HIT_COMPLETION], &t.output);
+    look.has_prompt = look.has_usage || is_absent(&hits[HIT_COMPLETION]);
+    if (look.has_prompt)
+        look.tokens = t;
+    return look;
 }
 
 enum err usage_read(struct slice json, struct usage_look *ret)
@@ -114,7 +141,7 @@ enum err usage_read_answer(struct slice json, struct usage_look *ret)
     struct slice rest = json.len ? usage_and_behind(json) : SLICE_NONE;
     if (rest.ptr && !json_scan_rest(rest, wants, HIT_COUNT, hits, &problem)) {
         *ret = look_at(hits);
-        if (ret->has_usage)
+        if (ret->has_prompt)
             return ERR_OK;
     }
     return usage_read(json, ret);

@@ -10,10 +10,11 @@
 
 /* Of a whole answer or one stream chunk. */
 struct usage_look {
-    bool has_usage;  /* "usage" is an object with its two counts */
-    bool only_usage; /* "choices" is there and empty: the extra chunk of 1.1 */
+    bool has_usage;  /* "usage" is an object, and both of its counts can be believed */
+    bool has_prompt; /* the same, or the second is missing, as where nothing is written */
+    bool only_usage; /* the same object, and "choices" is empty: the extra chunk of 1.1 */
     bool has_error;  /* "error" is an object or a text */
-    struct token_count tokens;
+    struct token_count tokens; /* zero without has_prompt */
 };
 
 /* ERR_INVALID: not JSON we would read. */

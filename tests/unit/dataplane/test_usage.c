@@ -32,7 +32,9 @@ static void the_extra_chunk_is_told_from_content_with_usage(void **state)
 {
     struct usage_look look;
     (void)state;
-    assert_int_equal(usage_read(SLICE("{\"choices\":[ ],\"usage\":{\"prompt_tokens\":1}}"), &look),
+    assert_int_equal(usage_read(SLICE("{\"choices\":[ ],\"usage\":{\"prompt_tokens\":1,"
+                                      "\"completion_tokens\":2}}"),
+                                &look),
                      ERR_OK);
     assert_true(look.has_usage && look.only_usage);
     /* Azure's first chunk: no choices, and no usage either (dialects.md 1.7) */
@@ -41,6 +43,73 @@ static void the_extra_chunk_is_told_from_content_with_usage(void **state)
     assert_false(look.has_usage);
     assert_int_equal(usage_read(SLICE("{\"choices\":[],\"usage\":null}"), &look), ERR_OK);
     assert_false(look.has_usage);
+}
+
+static void expect_counts(const char *in, const char *out, uint64_t input, uint64_t output)
+{
+    char json[256];
+    struct usage_look look, answer;
+    snprintf(json, sizeof(json),
+             "{\"choices\":[],\"usage\":{\"prompt_tokens\":%s,\"completion_tokens\":%s}}", in, out);
+    assert_int_equal(usage_read(slice_str(json), &look), ERR_OK);
+    assert_int_equal(usage_read_answer(slice_str(json), &answer), ERR_OK);
+    assert_true(look.has_usage && look.has_prompt && answer.has_usage);
+    assert_int_equal(look.tokens.input, input);
+    assert_int_equal(look.tokens.output, output);
+    assert_memory_equal(&answer.tokens, &look.tokens, sizeof(look.tokens));
+}
+
+static void counts_are_read_also_where_a_language_has_no_integers(void **state)
+{
+    (void)state;
+    expect_counts("1200.0", "1e3", 1200, 1000);
+    expect_counts("1.2e3", "5E+1", 1200, 50);
+    expect_counts("1200e-2", "0.0", 12, 0);
+    expect_counts("100000000", "0", 100000000, 0);
+}
+
+static void what_cannot_be_a_count_is_not_believed(void **state)
+{
+    static const char *const never[] = {"-5",
+                                        "-5.0",
+                                        "5.5",
+                                        "1e-3",
+                                        "100000001",
+                                        "1e30",
+                                        "1e999999999999",
+                                        "9223372036854775808",
+                                        "18446744073709551615",
+                                        "1000000000000000000000000000000",
+                                        "\"5\"",
+                                        "true",
+                                        "{}"};
+    char json[256];
+    struct usage_look look;
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(never); i++) {
+        const char *bad = never[i / 2];
+        snprintf(json, sizeof(json),
+                 "{\"choices\":[],\"usage\":{\"prompt_tokens\":%s,\"completion_tokens\":%s}}",
+                 i % 2 ? bad : "5", i % 2 ? "5" : bad);
+        for (int whole = 0; whole < 2; whole++) {
+            struct slice s = slice_str(json);
+            assert_int_equal(whole ? usage_read_answer(s, &look) : usage_read(s, &look), ERR_OK);
+            assert_false(look.has_usage || look.has_prompt);
+            assert_true(look.only_usage); /* still not for who did not ask */
+            assert_int_equal(look.tokens.input + look.tokens.output, 0);
+        }
+    }
+}
+
+static void an_answer_that_writes_nothing_needs_no_second_count(void **state)
+{
+    struct usage_look look;
+    (void)state;
+    assert_int_equal(usage_read(SLICE("{\"usage\":{\"prompt_tokens\":7}}"), &look), ERR_OK);
+    assert_true(look.has_prompt && !look.has_usage);
+    assert_int_equal(look.tokens.input, 7);
+    assert_int_equal(usage_read(SLICE("{\"usage\":{\"completion_tokens\":7}}"), &look), ERR_OK);
+    assert_false(look.has_prompt || look.has_usage);
 }
 
 static const char *const answers[] = {
@@ -70,8 +139,9 @@ static void expect_same_look(struct slice json)
         return;
     assert_int_equal(usage_read_answer(json, &answer), ERR_OK);
     assert_int_equal(answer.has_usage, whole.has_usage);
+    assert_int_equal(answer.has_prompt, whole.has_prompt);
     assert_memory_equal(&answer.tokens, &whole.tokens, sizeof(whole.tokens));
-    if (!whole.has_usage)
+    if (!whole.has_prompt)
         assert_int_equal(answer.has_error, whole.has_error);
 }
 
@@ -237,6 +307,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openais_counts_become_ours),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
+        cmocka_unit_test(counts_are_read_also_where_a_language_has_no_integers),
+        cmocka_unit_test(what_cannot_be_a_count_is_not_believed),
+        cmocka_unit_test(an_answer_that_writes_nothing_needs_no_second_count),
         cmocka_unit_test(an_answer_read_from_behind_says_what_all_of_it_says),
         cmocka_unit_test(a_damaged_answer_is_never_read_as_another),
         cmocka_unit_test(an_answer_that_is_no_json_has_no_usage),
