@@ -71,7 +71,7 @@ static void measure_use(void *arg UNUSED, struct account *a)
     money used = atomic_load(&a->used);
     money fresh = used - a->used_before;
     a->used_before = used;
-    a->used_per_s = (a->used_per_s + fresh) / 2;
+    a->used_per_s = a->used_per_s / 2 + fresh / 2;
 }
 
 static void on_tick(struct timer *t)

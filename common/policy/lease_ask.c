@@ -153,19 +153,33 @@ static bool is_nearly_over(const struct lease *l, uint64_t now_us)
     return now_us >= l->granted_us + (until - l->granted_us) / 2;
 }
 
+/* What is used in so many seconds at this pace. One call that cost absurdly much must not turn
+ * round into a wish for less than nothing. */
+static money use_in(const struct account *a, int seconds)
+{
+    money sum;
+    return __builtin_mul_overflow(a->used_per_s, seconds, &sum) ? INT64_MAX : sum;
+}
+
+static money less(money a, money b)
+{
+    money rest;
+    return __builtin_sub_overflow(a, b, &rest) ? INT64_MAX : rest;
+}
+
 /* Does this account need the control plane now, and for how much? */
 static bool is_needy(struct account *a, uint64_t now_us, money *want)
 {
     struct lease *l = lease_of(a);
     int64_t left = l ? atomic_load(&l->remaining) : 0;
     money need = waiting_sum(a);
-    money recent = a->used_per_s * SLICE_SECONDS - left;
+    money soon = use_in(a, SLICE_SECONDS), recent = less(soon, left);
     *want = need > recent ? need : recent;
     if (need > 0)
         return true;
     if (!l)
         return false;
-    bool low = left < a->used_per_s * SLICE_SECONDS / 2;
+    bool low = left < soon / 2;
     if (!low)
         *want = 0;
     return low || is_nearly_over(l, now_us);

@@ -13,6 +13,7 @@ struct bank {
     struct desk *desk;
     struct account *account;
     int64_t limit, leased; /* leased: handed out and not given back, spent included */
+    int64_t wanted;        /* by the last request */
     unsigned asks, ends;
     bool away;
     enum err answers[8];
@@ -49,6 +50,7 @@ static enum err bank_request(void *arg, void *message,
         assert_int_equal(m->lease->n_asks, 1);
         int64_t want = m->lease->asks[0]->want_nano, left = b->limit - b->leased;
         b->asks++;
+        b->wanted = want;
         gatehouse__lease_reply__init(&p->lease);
         gatehouse__lease_grant__init(&p->grant);
         p->grant.lease_id = "l_1";
@@ -333,6 +335,31 @@ static void a_lease_that_ran_out_of_time_is_not_spent_from(void **state)
     close_bank(&b);
 }
 
+static void stop_loop(struct timer *t)
+{
+    loop_stop(CONTAINER_OF(t, struct watch, timer)->bank->loop);
+}
+
+static void a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct watch w = {.bank = &b};
+    struct reservation r = {0};
+    open_bank(&b, 1000);
+    b.expected = 1;
+    want(&b, &w.asker, 300);
+    loop_run(b.loop);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
+    account_settle(&r, INT64_MAX);
+    timer_init(&w.timer, b.loop, stop_loop);
+    timer_start(&w.timer, 1500); /* its pace was measured */
+    loop_run(b.loop);
+    assert_true(b.wanted == INT64_MAX);
+    assert_int_equal(b.leased, b.limit);
+    close_bank(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_control_plane_that_comes_back_soon_is_not_missed),
         cmocka_unit_test(a_cancelled_wait_is_silent),
         cmocka_unit_test(a_lease_ends_when_nothing_is_reserved_with_what_was_settled),
+        cmocka_unit_test(a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing),
         cmocka_unit_test(a_lease_that_ran_out_of_time_is_not_spent_from),
     };
     return cmocka_run_group_tests_name("account", tests, NULL, NULL);
