@@ -189,6 +189,13 @@ static enum err take(struct db *db, const struct lease_asker *who, const Gatehou
         return e;
 
     uint64_t behind = b->first_sequence + b->n_records; /* the first one not in this batch */
+    /* A repeat ends where the cursor stands, or behind it: one batch is under way at a time. */
+    if (b->n_records > 0 && behind <= committed)
+        log_warn(&ingest_log, "records_known_already",
+                 "plane=%.*s epoch=%llu worker=%u first=%llu count=%zu committed=%llu",
+                 SLICE_ARG(who->dataplane), (unsigned long long)b->epoch, b->worker,
+                 (unsigned long long)b->first_sequence, b->n_records,
+                 (unsigned long long)committed);
     if (b->first_sequence > committed + 1 || behind <= committed + 1) {
         *ret = committed; /* behind a gap, or nothing new */
         return ERR_OK;

@@ -44,16 +44,18 @@ static enum err look_up(struct tx *tx, const Gatehouse__LeaseAsk *ask, int64_t n
     return e;
 }
 
-/* The same request gives the same id, so that a repeated one finds its lease. */
-static void derive_id(const struct lease_asker *who, size_t position, char out[static ID_MAX])
+/* The same request gives the same id, so that a repeated one finds its lease; one for another
+ * account, or in another period, finds none. */
+static void derive_id(const struct lease_asker *who, const Gatehouse__LeaseAsk *ask,
+                      size_t position, struct lease_grant *g)
 {
-    uint64_t numbers[] = {who->epoch, who->number, position};
+    uint64_t numbers[] = {who->epoch, who->number, position, (uint64_t)g->period_start};
     const struct slice parts[] = {SLICE("lease"), who->dataplane,
-                                  slice_of(numbers, sizeof(numbers))};
+                                  slice_of(numbers, sizeof(numbers)), slice_str(ask->account)};
     struct digest d;
     digest_sha256_parts(parts, ARRAY_LEN(parts), &d);
-    memcpy(out, "l_", 2);
-    digest_base62(slice_of(d.bytes, 16), 22, out + 2);
+    memcpy(g->lease_id, "l_", 2);
+    digest_base62(slice_of(d.bytes, 16), 22, g->lease_id + 2);
 }
 
 /* Leases that this request touches: those it renews, and those it may have made before. */
@@ -136,7 +138,7 @@ static enum err open_lease(const struct lease_asker *who, const Gatehouse__Lease
 {
     struct lease *l = desk_lease(desk, slice_str(g->lease_id));
     if (l) { /* this very request was answered before, and the answer was lost */
-        if (ledger_renew(l, now))
+        if (l->account == a && ledger_renew(l, now))
             tell_lease(g, l, l->asked_granted);
         return ERR_OK;
     }
@@ -178,8 +180,7 @@ static enum err answer(struct tx *tx, const struct lease_asker *who, const Gateh
     return e;
 }
 
-static void begin_grant(const struct lease_asker *who, const Gatehouse__LeaseAsk *ask,
-                        size_t position, struct lease_grant *g)
+static void begin_grant(const Gatehouse__LeaseAsk *ask, struct lease_grant *g)
 {
     gatehouse__lease_grant__init(&g->message);
     g->message.account = ask->account;
@@ -189,7 +190,6 @@ static void begin_grant(const struct lease_asker *who, const Gatehouse__LeaseAsk
     g->message.has_spent_nano = true;
     g->message.has_set_aside_nano = true;
     g->message.has_period_end_us = true;
-    derive_id(who, position, g->lease_id);
 }
 
 static enum err ask_all(struct tx *tx, const struct lease_asker *who,
@@ -199,8 +199,9 @@ static enum err ask_all(struct tx *tx, const struct lease_asker *who,
     enum err e = ERR_OK;
 
     for (size_t i = 0; i < q->n_asks && e == ERR_OK; i++) {
-        begin_grant(who, q->asks[i], i, &g[i]);
+        begin_grant(q->asks[i], &g[i]);
         e = look_up(tx, q->asks[i], now, &g[i]);
+        derive_id(who, q->asks[i], i, &g[i]);
     }
     if (e == ERR_OK)
         e = lock_accounts(tx, q, g, &desk);

@@ -2,8 +2,9 @@
  * lease_desk — hands slices of budgets to data planes, and takes back what is proven unspent.
  *
  * Each call is one transaction: the accounts concerned are locked in one order, changed by
- * ledger's moves, written back. A request that is repeated gets the same answer: a new lease's
- * id is derived from (plane, epoch, number, position), and a renewed one remembers the number.
+ * ledger's moves, written back. A request that is repeated gets the same answer: a new lease's id
+ * is derived from (plane, epoch, number, position, account, period), and a renewed one remembers
+ * the number.
  *
  * Time decides only when a lease is looked upon as lost, never that money is free again; so
  * clocks that differ cost a detour through suspense and nothing else.

@@ -319,6 +319,25 @@ static void a_repeated_request_gets_the_same_answer(void **state)
     expect(0, 500, 0);
 }
 
+static void a_request_s_number_brings_no_other_account_s_lease_nor_another_day_s(void **state)
+{
+    (void)state;
+    struct grant first = ask_as("dp_1", 1, 7, ACCOUNT, 400, NULL);
+    struct grant other = ask_as("dp_1", 1, 7, "team:team_other", 400, NULL);
+    assert_string_not_equal(other.lease, first.lease);
+    assert_int_equal(other.granted, 300); /* all of its own */
+    expect(0, 400, 0);
+    assert_int_equal(number("select leased_nano from budget_accounts where account ="
+                            " 'team:team_other'"),
+                     300);
+    set_limit(1000, "day");
+    struct grant today = ask_as("dp_1", 1, 8, ACCOUNT, 100, NULL);
+    now += INT64_C(86400) * SECOND;
+    struct grant tomorrow = ask_as("dp_1", 1, 8, ACCOUNT, 1000, NULL);
+    assert_string_not_equal(today.lease, tomorrow.lease);
+    assert_int_equal(tomorrow.granted, 1000);
+}
+
 static void a_finished_epoch_frees_what_its_plane_never_spent(void **state)
 {
     (void)state;
@@ -699,6 +718,11 @@ static int open_base(void **state)
              "insert into teams (id, org_id, name) values ('team_rich', '%s', 'rich')",
              base.boot.org_id);
     database_say(&base, sql);
+    snprintf(sql, sizeof(sql),
+             "insert into teams (id, org_id, name, spec) values ('team_other', '%s', 'other',"
+             " '{\"budget\": {\"limit_usd\": \"0.0000003\", \"period\": \"total\"}}')",
+             base.boot.org_id);
+    database_say(&base, sql);
     return 0;
 }
 
@@ -725,6 +749,7 @@ int main(void)
         RULE(a_late_renewal_takes_the_lease_out_of_suspense),
         RULE(only_its_own_plane_renews_ends_or_charges_a_lease),
         RULE(a_repeated_request_gets_the_same_answer),
+        RULE(a_request_s_number_brings_no_other_account_s_lease_nor_another_day_s),
         RULE(a_finished_epoch_frees_what_its_plane_never_spent),
         RULE(a_written_off_plane_counts_as_spent_and_its_late_records_do_not_count_twice),
         RULE(a_changed_limit_holds_at_once),
