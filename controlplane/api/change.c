@@ -6,10 +6,12 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/base/secret.h"
 #include "controlplane/api/etag.h"
 #include "controlplane/api/object_view.h"
 #include "controlplane/store/store_secret.h"
+#include "controlplane/sync/compile.h"
 
 static enum err find_reference(void *arg, const struct noun *n, struct slice name_or_id,
                                char *ret_id, json_t **ret_spec)
@@ -298,6 +300,23 @@ static enum err refused_by_schema(struct change *x, enum err e)
     return e;
 }
 
+/* What no plane could be sent is not accepted: to them it would be deleted. */
+static enum err check_size(struct change *x)
+{
+    size_t size = 0;
+    enum err e = compile_measure(&x->w.tx, x->c->app->seal, (Gatehouse__ObjectKind)x->n->kind,
+                                 slice_str(x->now.id), &size);
+    if (e == ERR_OK && size <= LIMIT_POLICY_OBJECT)
+        return ERR_OK;
+    if (e == ERR_INVALID || e == ERR_NOT_FOUND)
+        return ERR_OK; /* an older secret does not open: no matter of size, and it may be mended */
+    if (e != ERR_OK && e != ERR_TOO_BIG)
+        return e;
+    reading_problem(&x->reading, "", "is too large for data planes: at most %u bytes, packed",
+                    LIMIT_POLICY_OBJECT);
+    return refuse_document(x);
+}
+
 enum err change_store(struct change *x)
 {
     struct tx *tx = &x->w.tx;
@@ -309,6 +328,8 @@ enum err change_store(struct change *x)
         e = store_links_put(tx, x->n, &x->now);
     if (e == ERR_OK)
         e = store_secrets(x);
+    if (e == ERR_OK)
+        e = check_size(x);
     if (e == ERR_OK)
         e = write_change(&x->w, x->n->kind, slice_str(x->now.id), false);
     return e;

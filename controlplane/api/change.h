@@ -46,7 +46,7 @@ MUST_USE enum err change_open(struct change *x);
 void change_keep(struct change *x);
 /* Reads `body` (a whole document) into x->now. */
 MUST_USE enum err change_document(struct change *x, const json_t *body);
-/* Row, links, secrets, change log. */
+/* Row, links, secrets, change log; 422 for what no data plane could be sent. */
 MUST_USE enum err change_store(struct change *x);
 /* Audit, the answer (`status`), the kept answer, commit. action: create, replace, patch, … */
 MUST_USE enum err change_end(struct change *x, const char *action, unsigned status);

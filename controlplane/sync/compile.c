@@ -53,26 +53,33 @@ static enum err add_deleted(struct image_delta *d, Gatehouse__ObjectKind kind, c
     return image_delta_add(d, &m);
 }
 
+/* The row as the planes would have it. The message points into the row, the tree and b. */
+static enum err build_one(struct builder *b, const struct kind *k, const struct db_result *r,
+                          size_t i, json_t **ret_spec, Gatehouse__PolicyObject *m)
+{
+    struct json_problem problem;
+    m->has_kind = m->has_revision = true;
+    m->kind = k->kind;
+    m->id = (char *)db_cstr(r, i, 0);
+    m->revision = (uint64_t)db_int(r, i, 3);
+
+    enum err e = json_read(db_text(r, i, 4), ret_spec, &problem);
+    if (e != ERR_OK)
+        return e;
+    const struct build_row row = {.id = m->id,
+                                  .org = db_cstr(r, i, 1),
+                                  .name = db_cstr(r, i, 2),
+                                  .created_at = db_int(r, i, 5),
+                                  .spec = *ret_spec};
+    return k->build(b, &row, m);
+}
+
 static enum err add_row(struct builder *b, const struct kind *k, const struct db_result *r,
                         size_t i, struct image_delta *d)
 {
-    struct json_problem problem;
     JSON_AUTO json_t *spec = NULL;
     Gatehouse__PolicyObject m = GATEHOUSE__POLICY_OBJECT__INIT;
-    m.has_kind = m.has_revision = true;
-    m.kind = k->kind;
-    m.id = (char *)db_cstr(r, i, 0);
-    m.revision = (uint64_t)db_int(r, i, 3);
-
-    enum err e = json_read(db_text(r, i, 4), &spec, &problem);
-    if (e == ERR_OK) {
-        const struct build_row row = {.id = m.id,
-                                      .org = db_cstr(r, i, 1),
-                                      .name = db_cstr(r, i, 2),
-                                      .created_at = db_int(r, i, 5),
-                                      .spec = spec};
-        e = k->build(b, &row, &m);
-    }
+    enum err e = build_one(b, k, r, i, &spec, &m);
     if (e == ERR_OK)
         e = image_delta_add(d, &m);
     builder_reset(b);
@@ -116,6 +123,48 @@ static enum err add_settings(struct builder *b, struct image_delta *d)
     }
     builder_reset(b);
     return e;
+}
+
+/* ---- before a write is kept ---- */
+
+static enum err measure(struct builder *b, const struct kind *k, const struct db_result *r,
+                        size_t *ret)
+{
+    JSON_AUTO json_t *spec = NULL;
+    Gatehouse__PolicyObject m = GATEHOUSE__POLICY_OBJECT__INIT;
+    enum err e = build_one(b, k, r, 0, &spec, &m);
+    if (e == ERR_OK)
+        *ret = gatehouse__policy_object__get_packed_size(&m);
+    return e;
+}
+
+static enum err measure_row(struct tx *tx, const struct seal *seal, const struct kind *k,
+                            struct slice id, size_t *ret)
+{
+    DB_AUTO struct db_result *r = NULL;
+    ARRAY_AUTO struct array ids;
+    struct builder b;
+    array_init(&ids);
+    array_text(&ids, id);
+    enum err e = tx_query(tx, k->some, DB_PARAMS(array_param(&ids)), &r);
+    if (e != ERR_OK || db_rows(r) == 0)
+        return e;
+    e = builder_init(&b, tx, seal);
+    if (e != ERR_OK)
+        return e;
+    e = measure(&b, k, r, ret);
+    builder_fini(&b);
+    return e;
+}
+
+enum err compile_measure(struct tx *tx, const struct seal *seal, Gatehouse__ObjectKind kind,
+                         struct slice id, size_t *ret)
+{
+    *ret = 0;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (kinds[i].kind == kind)
+            return measure_row(tx, seal, &kinds[i], id, ret);
+    return ERR_OK; /* planes are told nothing of it */
 }
 
 /* ---- versions ---- */

@@ -21,3 +21,8 @@ MUST_USE enum err compile_whole(struct tx *tx, const struct seal *seal, struct i
  * version ahead of the database, or a log that no longer reaches back: compile the whole. */
 MUST_USE enum err compile_since(struct tx *tx, const struct seal *seal, const char *lineage,
                                 uint64_t from, struct image_delta *ret);
+/* How many bytes the row takes as an object, secrets opened; 0: planes have none of it. Sizes
+ * depend on nothing but the row and its secrets, so what fits at its write fits for good. Fails
+ * as building it does: ERR_INVALID and ERR_NOT_FOUND where it would be withheld for that. */
+MUST_USE enum err compile_measure(struct tx *tx, const struct seal *seal,
+                                  Gatehouse__ObjectKind kind, struct slice id, size_t *ret);

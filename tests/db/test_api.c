@@ -396,6 +396,55 @@ static void budgets_go_page_by_page_and_by_their_owner(void **state)
     assert_int_equal(json_array_size(json_object_get(theirs.json, "items")), 0);
 }
 
+/* ---- too large for planes ---- */
+
+/* {"base_url":…,"routes":[…]}, each route with a path of `length` bytes */
+static char *service_with(size_t routes, size_t length, const char *name)
+{
+    JSON_AUTO json_t *doc = json_object();
+    json_t *list = json_array();
+    for (size_t i = 0; i < routes; i++) {
+        char path[600];
+        memset(path, 'a', sizeof(path));
+        int n = snprintf(path, sizeof(path), "/%zu/", i);
+        path[n] = 'a';
+        path[length] = '\0';
+        json_array_append_new(list, json_pack("{s:[s,s,s,s],s:s}", "methods", "GET", "POST",
+                                              "DELETE", "PATCH", "path", path));
+    }
+    if (name != NULL)
+        json_object_set_new(doc, "name", json_string(name));
+    json_object_set_new(doc, "base_url", json_string("https://api.example.com"));
+    json_object_set_new(doc, "routes", list);
+    return json_dumps(doc, JSON_COMPACT);
+}
+
+static void what_no_plane_could_be_sent_is_refused_at_its_write(void **state)
+{
+    (void)state;
+    char *large = service_with(999, 510, "wide"), *fits = service_with(900, 510, "wide"),
+         *grown = service_with(999, 510, NULL);
+    ANSWER_AUTO struct answer refused = ask(&app, "owner", "POST", "/admin/v1/api-services", large);
+    assert_int_equal(refused.status, 422);
+    assert_string_equal(refused.code, "invalid_document");
+    const json_t *error = json_array_get(json_object_get(refused.json, "errors"), 0);
+    assert_non_null(strstr(json_string_value(json_object_get(error, "detail")), "524288"));
+    ANSWER_AUTO struct answer gone = ask(&app, "owner", "GET", "/admin/v1/api-services/wide", NULL);
+    assert_int_equal(gone.status, 404);
+
+    ANSWER_AUTO struct answer made = ask(&app, "owner", "POST", "/admin/v1/api-services", fits);
+    assert_int_equal(made.status, 201);
+    ANSWER_AUTO struct answer patched =
+        ask(&app, "owner", "PATCH", "/admin/v1/api-services/wide", grown);
+    assert_int_equal(patched.status, 422);
+    ANSWER_AUTO struct answer stands =
+        ask(&app, "owner", "GET", "/admin/v1/api-services/wide", NULL);
+    assert_int_equal(json_array_size(json_object_get(stands.json, "routes")), 900);
+    free(large);
+    free(fits);
+    free(grown);
+}
+
 static int open_base(void **state)
 {
     (void)state;
@@ -440,6 +489,7 @@ int main(void)
         cmocka_unit_test(while_draining_it_is_not_ready),
         cmocka_unit_test(the_first_token_is_written_once_for_its_owner_only_and_works),
         cmocka_unit_test(a_token_file_that_cannot_be_written_leaves_no_token_behind),
+        cmocka_unit_test(what_no_plane_could_be_sent_is_refused_at_its_write),
     };
     return cmocka_run_group_tests(tests, open_base, close_base);
 }
