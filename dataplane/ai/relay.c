@@ -116,6 +116,30 @@ static bool may_hold_usage(struct slice data)
     return !slice_starts(slice_trim(slice_from(rest, 1)), SLICE("null"));
 }
 
+/* A choice has ended: the member is a text, and not null as until then. */
+static bool names_a_reason(struct slice data)
+{
+    const struct slice name = SLICE("\"finish_reason\"");
+    ptrdiff_t at;
+    while ((at = slice_search(data, name)) >= 0) {
+        data = slice_trim(slice_from(data, (size_t)at + name.len));
+        if (slice_starts(data, SLICE(":")) &&
+            slice_starts(slice_trim(slice_from(data, 1)), SLICE("\"")))
+            return true;
+    }
+    return false;
+}
+
+static bool says_error(struct slice data)
+{
+    struct usage_look look;
+    if (slice_search(data, SLICE("\"error\"")) < 0)
+        return false;
+    if (usage_read(data, &look))
+        return slice_starts(data, SLICE("{\"error\"")); /* broken, and meant as one */
+    return look.has_error;
+}
+
 /* true: the chunk is the one that only we asked for */
 static bool read_usage(struct ai_work *w, struct slice data)
 {
@@ -257,8 +281,8 @@ static bool on_event(void *arg, const struct sse_event *e)
     if (e->has_data) {
         if (read_usage(w, e->data))
             return true;
-        w->failed = w->failed || slice_starts(e->data, SLICE("{\"error\""));
-        w->closed = w->closed || slice_search(e->data, SLICE("\"finish_reason\":\"")) >= 0;
+        w->failed = w->failed || says_error(e->data);
+        w->closed = w->closed || names_a_reason(e->data);
         usage_meter_feed(&w->meter, e->data);
         if (is_limited(w))
             note_identity(w, e->data);
