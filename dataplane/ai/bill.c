@@ -29,6 +29,14 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens)
     put(w, tokens, "provider");
 }
 
+uint64_t bill_output(const struct ai_work *w)
+{
+    uint64_t written = usage_meter_tokens(&w->meter), most = ai_output_most(w);
+    return written < most ? written : most;
+}
+
+/* A guess must not take what was not set aside. The prompt's cannot: it is half of its bytes, and
+ * all of them are. */
 void bill_estimated(struct ai_work *w)
 {
     if (w->gathering && w->endpoint->kind == AI_CHAT) {
@@ -36,7 +44,7 @@ void bill_estimated(struct ai_work *w)
         usage_meter_whole(&w->meter, buf_slice(&w->answer));
     }
     struct token_count tokens = {.input = usage_estimate_prompt(w->j->body.len),
-                                 .output = usage_meter_tokens(&w->meter)};
+                                 .output = bill_output(w)};
     if (w->attempt)
         w->attempt->tokens = tokens;
     put(w, &tokens, "estimate");

@@ -76,7 +76,7 @@ enum err openai_length_stop(struct ai_work *w, struct buf *out)
     if (e || !w->request.wants_usage)
         return e;
     uint64_t prompt = usage_estimate_prompt(w->j->body.len);
-    uint64_t output = usage_meter_tokens(&w->meter);
+    uint64_t output = bill_output(w);
     return buf_printf(out,
                       "data: {\"id\":%.*s,\"object\":\"chat.completion.chunk\",\"created\":%.*s,"
                       "\"model\":%.*s,\"choices\":[],\"usage\":{\"prompt_tokens\":%llu,"

@@ -30,6 +30,7 @@ struct ai_work {
     size_t candidate_count, candidate_next;
     uint64_t output_step;     /* tokens set aside for the output of a call without a ceiling */
     uint64_t output_reserved; /* tokens a stream may write before it is ended; 0: any */
+    uint64_t output_bound;    /* tokens set aside where there is a ceiling */
 
     /* the attempt under way */
     struct http_call *call;
@@ -76,6 +77,8 @@ enum err ai_worst_case(struct journey *j, money *ret);
 /* Has output_step tokens more set aside. Not ERR_OK: not now, or never; the stream may go on as
  * far as output_reserved. */
 MUST_USE enum err ai_extend_output(struct ai_work *w);
+/* Tokens of output that the worst case holds as it stands now; UINT64_MAX: it has no bound. */
+uint64_t ai_output_most(const struct ai_work *w);
 bool ai_may_use(const struct journey *j, struct slice model_name);
 
 /* attempt.c */
@@ -95,6 +98,8 @@ void relay_reserved(struct ai_work *w, enum err e); /* ERR_OK: there is more mon
 /* bill.c: tokens and cost into the trace; reported, else estimated */
 void bill_reported(struct ai_work *w, const struct token_count *tokens);
 void bill_estimated(struct ai_work *w);
+/* What it has written by our count, and never more than was set aside for it. */
+uint64_t bill_output(const struct ai_work *w);
 void bill_failed_attempt(struct ai_work *w);
 
 /* echo.c: our credential in what an upstream sends back */

@@ -59,11 +59,16 @@ static uint64_t output_ceiling(struct ai_work *w)
     uint64_t each = w->request.output_ceiling;
     if (!each)
         each = w->model->max_output_tokens;
-    if (!each) {
-        each = AI_OUTPUT_DEFAULT;
-        w->output_step = w->output_reserved = each * w->request.choices;
-    }
-    return each * w->request.choices;
+    if (each)
+        return w->output_bound = each * w->request.choices;
+    return w->output_step = w->output_reserved = AI_OUTPUT_DEFAULT * w->request.choices;
+}
+
+uint64_t ai_output_most(const struct ai_work *w)
+{
+    if (!w->j->worst_known)
+        return UINT64_MAX;
+    return w->output_reserved ? w->output_reserved : w->output_bound;
 }
 
 enum err ai_worst_case(struct journey *j, money *ret)

@@ -350,7 +350,7 @@ FLOW(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length)
     expect_status(c, 200);
     expect_body_has(c, "\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n");
     Gatehouse__JournalRecord *r = flow_record(k);
-    assert_true(r->span->tokens->output >= UNASKED); /* what was sent meanwhile is counted too */
+    assert_true(r->span->tokens->output >= UNASKED); /* all that was set aside */
     flow_record_free(r);
     k->bank_away = false;
 }
@@ -425,49 +425,6 @@ FLOW(an_answer_without_a_count_is_billed_the_words_in_it)
     assert_string_equal(r->span->usage_source, "estimate");
     assert_int_equal(r->span->tokens->output, 5);
     assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
-    flow_record_free(r);
-}
-
-static void expect_estimated(struct flow *k, const char *usage)
-{
-    char json[256];
-    upstream_forget_script(k, 0);
-    snprintf(json, sizeof(json),
-             "{\"choices\":[{\"message\":{\"content\":\"twenty bytes of text\"}}],\"usage\":{%s}}",
-             usage);
-    upstream_answers(k, 0, 200, json);
-    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
-    Gatehouse__JournalRecord *r = flow_record(k);
-    assert_string_equal(r->span->usage_source, "estimate");
-    assert_true(r->span->tokens->input > 0);
-    assert_int_equal(r->span->tokens->output, 5);
-    assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
-    flow_record_free(r);
-}
-
-FLOW(counts_that_cannot_be_are_not_billed_as_the_providers)
-{
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
-    policy_says(k, &p);
-    expect_estimated(k, "\"prompt_tokens\":20");
-    expect_estimated(k, "\"prompt_tokens\":20,\"completion_tokens\":-5");
-    expect_estimated(k, "\"prompt_tokens\":20.5,\"completion_tokens\":5");
-    expect_estimated(k, "\"prompt_tokens\":20,\"completion_tokens\":9223372036854775808");
-    assert_true(leased(k, "key:k_alice") < MONEY_DOLLAR); /* no answer locks the purse */
-}
-
-FLOW(an_embeddings_answer_is_billed_by_its_one_count)
-{
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
-    policy_says(k, &p);
-    upstream_answers(k, 0, 200, "{\"data\":[],\"usage\":{\"prompt_tokens\":1200.0}}");
-    expect_status(
-        client_posts(k, "alice", "/v1/embeddings", NULL, "{\"model\":\"small\",\"input\":\"x\"}"),
-        200);
-    Gatehouse__JournalRecord *r = flow_record(k);
-    assert_string_equal(r->span->usage_source, "provider");
-    assert_int_equal(r->span->tokens->input, 1200);
-    assert_int_equal(r->span->cost_nano, 1200 * 1000);
     flow_record_free(r);
 }
 
@@ -547,8 +504,6 @@ int main(void)
         PLAY(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money),
         PLAY(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind),
         PLAY(an_answer_without_a_count_is_billed_the_words_in_it),
-        PLAY(counts_that_cannot_be_are_not_billed_as_the_providers),
-        PLAY(an_embeddings_answer_is_billed_by_its_one_count),
         PLAY(without_a_price_the_cost_is_unknown_and_never_zero),
         PLAY(the_minute_is_counted_and_the_429_says_when),
         PLAY(a_slot_is_given_back_however_the_call_ends),
