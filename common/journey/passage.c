@@ -90,13 +90,47 @@ bool passage_answer(struct slice name, bool set_cookie)
     return is_listed(answer_names, ARRAY_LEN(answer_names), name);
 }
 
-/* RFC 9110 section 10.2.3. A date is what nobody sends here, and would need both clocks to agree;
- * more than a day is a mistake that must not put a client to sleep. */
+#define DAY_S 86400 /* a longer wait is a mistake that must not put a client to sleep */
+
+/* RFC 9110 section 10.2.3. A date is what nobody sends here, and would need both clocks to agree.
+ */
 unsigned passage_retry_after(const struct http_head *head)
 {
-    const uint64_t day = 86400;
     uint64_t seconds;
-    if (slice_u64(http_head_find(head, SLICE("retry-after")), &seconds) || seconds > day)
+    if (slice_u64(http_head_find(head, SLICE("retry-after")), &seconds) || seconds > DAY_S)
         return 0;
     return (unsigned)seconds;
+}
+
+static bool is_within(struct slice value, uint64_t most)
+{
+    uint64_t n;
+    return !slice_u64(value, &n) && n <= most;
+}
+
+/* RFC 9110 section 5.6.7, the form that may be sent. */
+static bool is_date(struct slice value)
+{
+    static const char form[] = "Aaa, 00 Aaa 0000 00:00:00 GMT";
+    if (value.len != sizeof(form) - 1 || !slice_ends(value, SLICE(" GMT")))
+        return false;
+    for (size_t i = 0; i < value.len - 4; i++) {
+        char c = value.ptr[i], f = form[i];
+        bool fits = f == 'A'   ? c >= 'A' && c <= 'Z'
+                    : f == 'a' ? c >= 'a' && c <= 'z'
+                    : f == '0' ? c >= '0' && c <= '9'
+                               : c == f;
+        if (!fits)
+            return false;
+    }
+    return true;
+}
+
+bool passage_value(struct slice name, struct slice value)
+{
+    if (slice_ieq(name, SLICE("retry-after")))
+        return is_within(value, DAY_S) || is_date(value);
+    if (slice_ieq(name, SLICE("retry-after-ms")))
+        return is_within(value, DAY_S * 1000);
+    return true;
 }

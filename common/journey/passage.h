@@ -22,3 +22,6 @@ size_t passage_request(const struct passage_in *in, struct http_header *out, siz
 bool passage_answer(struct slice name, bool set_cookie);
 /* Seconds an upstream asks to wait; 0: it does not say, or not in seconds, or more than a day. */
 unsigned passage_retry_after(const struct http_head *head);
+/* May the value pass as it is? Of all headers but retry-after and retry-after-ms, yes; of those a
+ * wait within a day, and of the first a date too. */
+bool passage_value(struct slice name, struct slice value);

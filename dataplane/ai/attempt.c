@@ -118,7 +118,7 @@ static void gather_headers(struct ai_work *w, const struct http_head *head)
     w->pass_count = 0;
     for (size_t i = 0; i < ARRAY_LEN(passing) && w->pass_count < ARRAY_LEN(w->pass); i++) {
         struct slice value = http_head_find(head, passing[i]);
-        if (!value.len)
+        if (!value.len || !passage_value(passing[i], value))
             continue;
         if (ai_echo_in(w, value)) {
             ai_echo_alarm(w, "header");
@@ -152,6 +152,21 @@ static void note_wait(struct ai_work *w, const struct http_head *head)
         w->retry_after_s = after;
 }
 
+static bool is_encoded(const struct http_head *head)
+{
+    struct slice coding = http_head_find(head, SLICE("content-encoding"));
+    return coding.len && !slice_ieq(coding, SLICE("identity"));
+}
+
+/* It was asked for the plain text: what we cannot read we can neither bill nor look through. */
+static void fail_encoded(struct ai_work *w, bool good)
+{
+    if (good)
+        bill_failed_attempt(w);
+    fail(w, REFUSAL_UPSTREAM, SLICE("its answer is encoded, although plain text was asked for"),
+         SLICE("content_encoding"));
+}
+
 static void on_head(void *arg, const struct http_head *head)
 {
     struct ai_work *w = arg;
@@ -168,6 +183,10 @@ static void on_head(void *arg, const struct http_head *head)
     /* The last target's 429 is told as it is; whatever else is worth another try is our 50x. */
     if (is_worth_another(head->status) && !(last && head->status == 429)) {
         fail_by_status(w);
+        return;
+    }
+    if (is_encoded(head)) {
+        fail_encoded(w, good);
         return;
     }
     gather_headers(w, head);

@@ -42,10 +42,14 @@ static struct upstream_at upstream_of(const struct api_work *w)
     return (struct upstream_at){w->service->o.name, &w->service->url};
 }
 
+/* It is asked of the next hop, and that is us: a client would take us for its own proxy. */
+#define PROXY_CREDENTIAL_ASKED 407
+
 /* 403 is how a service speaks of what was asked; the others of who asks, and that is us. */
 static bool is_failure(const struct api_work *w, unsigned status)
 {
-    return status >= 500 || (w->service->credential && (status == 401 || status == 407));
+    return status >= 500 || status == PROXY_CREDENTIAL_ASKED ||
+           (w->service->credential && status == 401);
 }
 
 static void fail(struct api_work *w, enum refusal_id id, struct slice detail, struct slice code)
@@ -67,7 +71,7 @@ static size_t pass_headers(struct api_work *w, const struct http_head *head,
     size_t n = 0;
     for (size_t i = 0; i < head->header_count && n < max; i++) {
         const struct http_header *h = &head->headers[i];
-        if (!passage_answer(h->name, w->service->set_cookie))
+        if (!passage_answer(h->name, w->service->set_cookie) || !passage_value(h->name, h->value))
             continue;
         if (echo_is_in(&w->echo, h->value))
             alarm_echo(w, "header");
@@ -85,6 +89,10 @@ static void on_head(void *arg, const struct http_head *head)
     count_waiting(w);
     if (is_failure(w, head->status))
         upstream_log_status(w->j->env, &w->j->log, upstream_of(w), head->status);
+    if (head->status == PROXY_CREDENTIAL_ASKED) {
+        fail(w, REFUSAL_UPSTREAM, SLICE("it asks for a proxy's credential"), SLICE("status_407"));
+        return;
+    }
     size_t n = pass_headers(w, head, headers, ARRAY_LEN(headers));
     bool bodiless =
         slice_eq(w->j->head->method, SLICE("HEAD")) || head->status == 204 || head->status == 304;

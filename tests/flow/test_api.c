@@ -402,6 +402,35 @@ FLOW(a_blocked_agent_is_cut_in_mid_answer)
     WAIT(k, k->env.journey_count == 0);
 }
 
+FLOW(a_service_that_asks_for_a_proxys_credential_is_a_502)
+{
+    policy_says(k, &crm);
+    upstream_says(k, 0,
+                  "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 3\r\n\r\nwho");
+    struct flow_client *c = client_gets(k, "alice", KEY);
+    expect_status(c, 502);
+    expect_body_has(c, "it asks for a proxy's credential");
+}
+
+FLOW(a_wait_beyond_reason_is_not_passed_on)
+{
+    policy_says(k, &crm);
+    upstream_says(k, 0,
+                  "HTTP/1.1 429 Slow\r\nRetry-After: 9\r\nETag: \"1\"\r\n"
+                  "Content-Length: 0\r\n\r\n");
+    struct flow_client *c = client_gets(k, "alice", KEY);
+    expect_status(c, 429);
+    assert_true(slice_eq(client_header(c, "retry-after"), SLICE("9")));
+    upstream_forget_script(k, 0);
+    upstream_says(k, 0,
+                  "HTTP/1.1 429 Slow\r\nRetry-After: 99999999\r\nETag: \"1\"\r\n"
+                  "Content-Length: 0\r\n\r\n");
+    c = client_gets(k, "alice", KEY);
+    expect_status(c, 429);
+    assert_null(client_header(c, "retry-after").ptr);
+    assert_true(client_header(c, "etag").len);
+}
+
 FLOW(an_encoded_body_is_415_before_the_service_is_called)
 {
     policy_says(k, &crm);
@@ -432,6 +461,8 @@ int main(void)
         PLAY(a_client_gone_in_mid_upload_ends_the_call_at_the_service),
         PLAY(an_answer_that_comes_before_the_body_is_whole_is_passed_on),
         PLAY(a_blocked_agent_is_cut_in_mid_answer),
+        PLAY(a_service_that_asks_for_a_proxys_credential_is_a_502),
+        PLAY(a_wait_beyond_reason_is_not_passed_on),
         PLAY(an_encoded_body_is_415_before_the_service_is_called),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);

@@ -167,6 +167,35 @@ FLOW(a_503_keeps_the_upstreams_retry_after_and_nonsense_in_it_is_dropped)
     }
 }
 
+FLOW(a_429s_wait_beyond_reason_is_not_passed_on)
+{
+    policy_says(k, &one_target);
+    upstream_answers_with(k, 0, 429, "Retry-After: 99999999\r\nRetry-After-Ms: 1e12\r\n", "{}");
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 429);
+    assert_null(client_header(c, "retry-after").ptr);
+    assert_null(client_header(c, "retry-after-ms").ptr);
+}
+
+FLOW(an_answer_that_is_encoded_unasked_is_the_upstreams_fault)
+{
+    policy_says(k, &three_targets);
+    upstream_answers_with(k, 0, 200, "Content-Encoding: gzip\r\n", "\x1f\x8b");
+    upstream_answers_with(k, 1, 200, "Content-Encoding: identity\r\n", ANSWER);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 200);
+    expect_body(c, ANSWER);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->attempts[0]->code, "content_encoding");
+    assert_true(r->attempts[0]->tokens->input > 0); /* it has worked */
+    flow_record_free(r);
+
+    policy_says(k, &one_target);
+    c = client_posts(k, "alice", CHAT, NULL, STREAM);
+    expect_status(c, 502);
+    expect_body_has(c, "its answer is encoded");
+}
+
 FLOW(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere)
 {
     policy_says(k, &three_targets);
@@ -376,6 +405,8 @@ int main(void)
         PLAY(the_last_targets_429_and_its_retry_after_are_passed_on),
         PLAY(one_429_among_failures_is_what_the_client_hears_with_the_soonest_time),
         PLAY(a_503_keeps_the_upstreams_retry_after_and_nonsense_in_it_is_dropped),
+        PLAY(a_429s_wait_beyond_reason_is_not_passed_on),
+        PLAY(an_answer_that_is_encoded_unasked_is_the_upstreams_fault),
         PLAY(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere),
         PLAY(a_refused_credential_of_ours_is_not_told_as_the_clients),
         PLAY(a_redirect_is_not_followed),

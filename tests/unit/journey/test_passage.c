@@ -66,12 +66,44 @@ static void cookies_come_back_only_where_the_service_says_so(void **state)
     assert_false(passage_answer(SLICE("x-gatehouse-cost-usd"), true));
 }
 
+static void a_wait_passes_within_a_day_or_as_a_date(void **state)
+{
+    static const struct {
+        const char *value;
+        bool after, after_ms;
+    } rows[] = {
+        {"0", true, true},
+        {"86400", true, true},
+        {"86401", false, true},
+        {"86400000", false, true},
+        {"86400001", false, false},
+        {"99999999999999999999", false, false},
+        {"-1", false, false},
+        {"1.5", false, false},
+        {"soon", false, false},
+        {"", false, false},
+        {"Sun, 06 Nov 1994 08:49:37 GMT", true, false},
+        {"Sun, 06 Nov 1994 08:49:37 UTC", false, false},
+        {"Sun, 6 Nov 1994 08:49:37 GMT", false, false},
+        {"Sun; 06 Nov 1994 08:49:37 GMT", false, false},
+        {"Sunday, 06-Nov-94 08:49:37 GMT", false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct slice value = slice_str(rows[i].value);
+        assert_int_equal(passage_value(SLICE("Retry-After"), value), rows[i].after);
+        assert_int_equal(passage_value(SLICE("retry-after-ms"), value), rows[i].after_ms);
+        assert_true(passage_value(SLICE("content-type"), value));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listed_headers_go_and_nothing_else),
         cmocka_unit_test(what_connection_names_is_for_this_hop),
         cmocka_unit_test(a_header_that_is_injected_is_never_the_clients),
+        cmocka_unit_test(a_wait_passes_within_a_day_or_as_a_date),
         cmocka_unit_test(cookies_come_back_only_where_the_service_says_so),
     };
     return cmocka_run_group_tests_name("passage", tests, NULL, NULL);
