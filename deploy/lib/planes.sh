@@ -1,5 +1,11 @@
 # planes: the control plane and the data planes, as entries, and how a data plane is enrolled.
 
+# The caller's variables that go through to the programs
+readonly CONTROLPLANE_SETTINGS='GATEHOUSE_DATABASE_DIRECT_URL GATEHOUSE_DATABASE_CONNECTIONS
+    GATEHOUSE_LOG_LEVEL'
+readonly DATAPLANE_SETTINGS='GATEHOUSE_WORKERS GATEHOUSE_JOURNAL_BYTES GATEHOUSE_LOG_LEVEL
+    GATEHOUSE_MEMORY_LIMIT GATEHOUSE_ALLOWED_HOSTS'
+
 # The option wins; without it an installation keeps the number it had.
 planes_choose() {
     if [ -z "$gh_planes" ] && [ -s "$gh_home/plane-count" ]; then
@@ -27,6 +33,7 @@ controlplane_start() {
 }
 
 controlplane_entry() {
+    # shellcheck disable=SC2086
     process_write 30 controlplane 40 TERM <<END
 env LANG=C.UTF-8
 env GATEHOUSE_ADMIN_LISTEN=127.0.0.1:$(port_of controlplane)
@@ -38,7 +45,7 @@ env GATEHOUSE_MASTER_KEY_FILE=$gh_place/secrets/master.key
 env GATEHOUSE_ADMIN_TOKEN_FILE=$gh_place/secrets/admin.token
 env GATEHOUSE_STATE_DIR=$gh_place/controlplane
 env GATEHOUSE_MIGRATIONS_DIR=$gh_place/migrations
-$(passed_on GATEHOUSE_DATABASE_DIRECT_URL GATEHOUSE_DATABASE_CONNECTIONS GATEHOUSE_LOG_LEVEL)
+$(passed_on $CONTROLPLANE_SETTINGS)
 arg $gh_place/bin/gatehouse-controlplane
 END
 }
@@ -149,6 +156,7 @@ dataplane_create() {
 }
 
 dataplane_entry() {
+    # shellcheck disable=SC2086
     # 45 seconds: it gives its clients 30 to finish
     process_write 40 "dp-$1" 45 TERM <<END
 env LANG=C.UTF-8
@@ -160,8 +168,7 @@ env GATEHOUSE_ADMIN_URL=$gh_admin_url
 env GATEHOUSE_ENROLMENT_TOKEN_FILE=$gh_place/secrets/dp-$1.token
 env GATEHOUSE_STATE_DIR=$gh_place/dataplanes/dp-$1
 env GATEHOUSE_STATE_KEY_FILE=$gh_place/secrets/dp-$1.key
-$(passed_on GATEHOUSE_WORKERS GATEHOUSE_JOURNAL_BYTES GATEHOUSE_LOG_LEVEL GATEHOUSE_MEMORY_LIMIT
-    GATEHOUSE_ALLOWED_HOSTS)
+$(passed_on $DATAPLANE_SETTINGS)
 arg $gh_place/bin/gatehouse-dataplane
 END
 }
