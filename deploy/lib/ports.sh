@@ -31,16 +31,18 @@ port_of() {
     printf '%d' $((gh_base + offset))
 }
 
-# The inode of the socket that listens on a port, from the kernel's own tables: it is there before
-# any package is (state 0A is LISTEN).
-port_inode() {
+# "INODE UID" of the socket that listens on a port, from the kernel's own tables: they are there
+# before any package is (state 0A is LISTEN).
+port_socket() {
     local hex
     hex=$(printf ':%04X' "$1")
-    awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' \
+    awk -v port="$hex" '
+        $4 == "0A" && substr($2, length($2) - 4) == port { print $10, $8; exit }' \
         /proc/net/tcp /proc/net/tcp6 2>/dev/null || true # a kernel without IPv6 has one of them
 }
 
-# "PID NAME" of the holder, or nothing where it is somebody else's and we are not root
+# "PID NAME" of the holder, or nothing where it does not let us look: it is somebody else's and we
+# are not root, or it keeps its memory from everybody, as the planes do.
 port_holder() {
     local link pid
     # find complains of processes that end while it looks
@@ -53,18 +55,35 @@ port_holder() {
 
 # port_need PORT WHAT: free, or held by this installation itself
 port_need() {
-    local inode holder
-    inode=$(port_inode "$1")
-    [ -n "$inode" ] || return 0
+    local inode uid holder who
+    read -r inode uid < <(port_socket "$1") || return 0
     holder=$(port_holder "$inode")
-    if [ -z "$holder" ]; then
-        die $EXIT_PORT "Port $1 ($2) is taken by a process of another user." \
-            "Stop it, or set GATEHOUSE_PORT_BASE (now $gh_base) to a free range."
+    if [ -n "$holder" ]; then
+        if process_is_ours "${holder%% *}"; then return 0; fi
+        who="${holder#* } (process ${holder%% *})"
+    else
+        if [ "$uid" = "$(id -u "$gh_person" 2>/dev/null)" ] && port_is_configured "$1"; then
+            return 0
+        fi
+        who="a process of the user $(id -nu "$uid" 2>/dev/null || printf '%s' "$uid")"
     fi
-    if ! process_is_ours "${holder%% *}"; then
-        die $EXIT_PORT "Port $1 ($2) is taken by ${holder#* } (process ${holder%% *})." \
-            "Stop it, or set GATEHOUSE_PORT_BASE (now $gh_base) to a free range."
-    fi
+    die $EXIT_PORT "Port $1 ($2) is taken by $who." \
+        "Stop it, or set GATEHOUSE_PORT_BASE (now $gh_base) to a free range."
+}
+
+# port_is_configured PORT: a process of this installation runs that was told this port
+port_is_configured() {
+    local name entry
+    [ -n "$(supervisor_pid)" ] || return 1
+    for name in $(process_names); do
+        [ -d "/proc/$(process_field "$name" pid)" ] || continue
+        for entry in "$gh_place/run/processes/"??-"$name"; do
+            if person_run grep -qE "(127\.0\.0\.1:|port=)$1\$" "$entry" 2>/dev/null; then
+                return 0
+            fi
+        done
+    done
+    return 1
 }
 
 ports_need() {

@@ -157,13 +157,21 @@ processes_end() {
     processes_sweep
 }
 
-# What a supervisor that was killed outright left behind carries the installation's name.
+# What a supervisor that was killed outright left behind carries the installation's name in its
+# environment, which the planes show to root only, or is a program of the installation's.
+process_carries_name() {
+    local program=''
+    grep -qzxF "GATEHOUSE_INSTALLATION=$gh_place" "$1/environ" 2>/dev/null && return 0
+    { IFS= read -r -d '' program <"$1/cmdline"; } 2>/dev/null || return 1
+    [[ $program = "$gh_place/bin/"* ]]
+}
+
 processes_sweep() {
     local pid pids signal
     for signal in TERM KILL; do
         pids=''
         for pid in /proc/[0-9]*; do
-            if grep -qzxF "GATEHOUSE_INSTALLATION=$gh_place" "$pid/environ" 2>/dev/null; then
+            if process_carries_name "$pid"; then
                 pids+=" ${pid#/proc/}"
             fi
         done
