@@ -48,7 +48,6 @@ demo_objects() {
     object grants demo-models '{"team":"demo","models":["*"]}'
     object grants demo-tools '{"agent":"demo-agent","server":"demo-tools","tools":["*"]}'
     object grants demo-api '{"agent":"demo-agent","service":"demo-api"}'
-    demo_providers_from_environment
     demo_key
 }
 
@@ -65,25 +64,6 @@ demo_key() {
     [ -n "$gh_key" ] || die $EXIT_START \
         "The control plane made no key for the demo (status $admin_status): $admin_body"
     printf '%s\n' "$gh_key" | person_write "$gh_place/secrets/demo-agent.key" 600
-}
-
-# The caller's own account at OpenAI, where the environment has a key for it.
-demo_providers_from_environment() {
-    if [ -n "${OPENAI_API_KEY:-}" ]; then
-        object providers openai "{\"name\":\"openai\",\"dialect\":\"openai\",
-            \"base_url\":\"https://api.openai.com/v1\",
-            \"credentials\":[{\"name\":\"main\",\"secret\":$(json_string "$OPENAI_API_KEY")}]}"
-        object models gpt-4o-mini '{"name":"gpt-4o-mini","strategy":"fallback",
-            "targets":[{"provider":"openai","model":"gpt-4o-mini"}],"max_output_tokens":16384,
-            "price":{"input_per_mtok":0.15,"output_per_mtok":0.60,"cache_read_per_mtok":0.075}}'
-        note 'OPENAI_API_KEY is set: the provider openai and the model gpt-4o-mini are registered'
-    fi
-    if [ -n "${ANTHROPIC_API_KEY:-}" ]; then
-        note 'ANTHROPIC_API_KEY is set, but the Anthropic dialect comes later; it was not used'
-    fi
-    if [ -n "${GEMINI_API_KEY:-}" ]; then
-        note 'GEMINI_API_KEY is set, but the Gemini dialect comes later; it was not used'
-    fi
 }
 
 # One command for each gate, all in one session, and the session's spans. Each works as printed.
