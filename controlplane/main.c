@@ -177,7 +177,7 @@ int main(int argc, char **argv)
     bool want_help = false;
     if (settings_read(argc, argv, &s, &want_help) != ERR_OK)
         return 2;
-    if (want_help)
+    if (want_help || s.check)
         return 0;
     log_setup("gatehouse-controlplane", s.log_level);
     secret_protect_process();

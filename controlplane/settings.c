@@ -48,6 +48,8 @@ static const struct option options[] = {
      "how long requests in work may go on after SIGTERM", AT(drain_ms), 0, 600000},
     {"insecure", "GATEHOUSE_INSECURE", OPTION_BOOL, NULL, "",
      "allow the admin API without TLS on other addresses than loopback", AT(insecure), 0, 0},
+    {"check", NULL, OPTION_BOOL, NULL, "", "say what is wrong with the settings, and end",
+     AT(check), 0, 0},
 };
 
 static enum err refuse(const char *what)

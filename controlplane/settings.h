@@ -27,6 +27,7 @@ struct settings {
     const char *log_level_text;
     uint64_t drain_ms;
     bool insecure;
+    bool check; /* there is nothing more to do */
 
     /* derived */
     enum log_level log_level;

@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     bool want_help = false;
     if (settings_read(argc, argv, &settings, &want_help))
         return 2;
-    if (want_help)
+    if (want_help || settings.check)
         return 0;
     log_setup("gatehouse-dataplane", settings.log_level);
     mem_keep_freed();

@@ -86,6 +86,8 @@ static const struct option rows[] = {
     ROW("tls-key", "GATEHOUSE_TLS_KEY", OPTION_TEXT, NULL, "file", "its key", tls_key),
     ROW("insecure", NULL, OPTION_BOOL, NULL, "", "allow plain HTTP on other than loopback",
         insecure),
+    ROW("check", NULL, OPTION_BOOL, NULL, "", "say what is wrong with the settings, and end",
+        check),
 };
 
 static enum err complain(const char *what)

@@ -21,6 +21,7 @@ struct settings {
     const char *allowed_hosts_text;
     uint64_t    workers, journal_bytes, drain_ms, lame_duck_ms, memory_limit;
     bool        insecure;
+    bool        check; /* there is nothing more to do */
 
     /* read from the texts above */
     union sockaddr_any listen_at, metrics_at;

@@ -154,6 +154,10 @@ static void help_row(FILE *out, const struct option *row)
     fprintf(out, "%*s%s", used < 28 ? 28 - used : 2, "", row->help);
     if (row->unit && *row->unit)
         fprintf(out, ", in %s", row->unit);
+    if (row->type == OPTION_U64 && row->max)
+        fprintf(out, ", %" PRIu64 " to %" PRIu64, row->min, row->max);
+    else if (row->type == OPTION_U64 && row->min)
+        fprintf(out, ", from %" PRIu64, row->min);
     if (row->default_text && *row->default_text)
         fprintf(out, " (default %s)", row->default_text);
     if (row->env)

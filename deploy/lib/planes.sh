@@ -16,6 +16,26 @@ planes_choose() {
 
 planes_remember() { printf '%s\n' "$gh_planes" >"$gh_home/plane-count"; }
 
+# What the caller sets is refused before anything that runs is touched.
+planes_check() {
+    # shellcheck disable=SC2086
+    {
+        plane_check gatehouse-dataplane $DATAPLANE_SETTINGS
+        GATEHOUSE_DATABASE_URL=yes GATEHOUSE_MASTER_KEY_FILE=yes plane_check \
+            gatehouse-controlplane GATEHOUSE_DATABASE_URL GATEHOUSE_MASTER_KEY_FILE \
+            $CONTROLPLANE_SETTINGS
+    }
+}
+
+# plane_check PROGRAM NAME...
+plane_check() {
+    local program=$1 said settings
+    shift
+    mapfile -t settings < <(passed_on "$@" | sed 's/^env //')
+    said=$(person_run env "${settings[@]}" "$gh_place/bin/$program" --check 2>&1) ||
+        die $EXIT_USAGE "A setting cannot be taken: ${said//$'\n'/ }"
+}
+
 controlplane_start() {
     step 'Starting the control plane'
     secret_make master.key

@@ -125,8 +125,8 @@ UNIT(help_shows_every_row_with_its_default_and_variable)
         assert_non_null(strstr(text, rows[i].name));
         assert_non_null(strstr(text, rows[i].help));
     }
-    assert_non_null(strstr(text, "(default 8700) [UNIT_PORT_BASE]"));
-    assert_non_null(strstr(text, ", in ms"));
+    assert_non_null(strstr(text, "first port, 1024 to 32767 (default 8700) [UNIT_PORT_BASE]"));
+    assert_non_null(strstr(text, "without a default, in ms, from 5\n"));
     free(text);
 }
 
