@@ -176,6 +176,11 @@ void journey_on_drain(struct journey *j)
         j->wing->on_drain(j);
 }
 
+static bool can_be_stopped(const struct journey *j)
+{
+    return !j->detached && (j->stage == JOURNEY_WORK || j->waiting);
+}
+
 static void stop(struct journey *j)
 {
     if (j->stage == JOURNEY_WORK) {
@@ -255,7 +260,7 @@ static void say_whole(struct journey *j, const struct parting *p)
     j->answer_ops->whole(j->answer, p->status, all, count, p->body);
 }
 
-static void say_refusal(struct journey *j)
+void journey_say_refusal(struct journey *j)
 {
     struct http_header all[2 * JOURNEY_HEADERS] UNINITIALIZED;
     struct header_room room UNINITIALIZED;
@@ -275,7 +280,7 @@ static void part(struct journey *j, const struct parting *p)
     if (p->whole) {
         say_whole(j, p);
     } else if (!j->answered_status) {
-        say_refusal(j);
+        journey_say_refusal(j);
     } else if (j->end == JOURNEY_CANCELLED || p->cut || (j->revoked && !p->last.len)) {
         j->answer_ops->abort(j->answer);
     } else if (p->last.len && j->answer_ops->write(j->answer, p->last)) {
@@ -357,9 +362,9 @@ static void finish(struct journey *j, enum journey_end end, const struct parting
     record_close(j, closing_status(j, p));
     gate_budget_settle(j);
     count(j);
-    if (j->client_gone)
+    if (!j->detached && j->client_gone)
         j->answer_ops->end(j->answer);
-    else
+    else if (!j->detached)
         part(j, p);
     journey_move(j, JOURNEY_DONE);
     list_remove(&j->link);
@@ -447,7 +452,7 @@ size_t journey_cut_blocked(struct journey_env *env)
         struct journey *j = LIST_ITEM(it, struct journey, link);
         if (!j->who.key || j->policy == env->policy || still_stands(env, j))
             continue;
-        if (j->stage != JOURNEY_WORK && !j->waiting)
+        if (!can_be_stopped(j))
             continue;
         sweep_add(&cut, j);
         j->revoked = true;

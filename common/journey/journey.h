@@ -112,7 +112,7 @@ struct wing {
     void (*on_body_end)(struct journey *j);
     void (*on_drain)(struct journey *j); /* the client took what was pending; may be NULL */
     /* The client hung up, or the principal was blocked: stop the work at once. journey_finish
-     * must follow before it returns. */
+     * must follow before it returns, or journey_detach. */
     void (*cancel)(struct journey *j);
     /* What the budget gate reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
      * ERR_INVALID: cannot be bounded. NULL: this wing's calls are free. */
@@ -217,6 +217,7 @@ struct journey {
     enum journey_end   end;
     unsigned           answered_status; /* 0: nothing was sent */
     bool               client_gone;
+    bool               detached; /* nobody is answered any more; the work goes on for what it costs */
     bool               revoked; /* cut, as the principal or the session was blocked */
     bool               unrecorded; /* upkeep of a transport, no call: leaves no span */
 
@@ -265,6 +266,10 @@ void journey_finish_cut(struct journey *j, enum journey_end end);
 /* The same, for an answer that was not begun: all of it at once, after the record is written. */
 void journey_finish_whole(struct journey *j, enum journey_end end, unsigned status,
                           const struct http_header *headers, size_t n, struct slice body);
+/* From a wing's cancel: the client, where it is still there, hears its refusal now, and the work
+ * goes on without it until journey_finish. Of the request only what a record says stays. Fails where
+ * there is no memory; then the journey must be finished as ever. */
+MUST_USE enum err journey_detach(struct journey *j);
 /* Raises what is set aside for this call to `total` in each of its accounts, at once or not at all
  * yet: ERR_AGAIN where a larger slice was asked for; come again later. Once it has come, the
  * amount is set aside without being asked for again. ERR_EXHAUSTED: there is no more. */

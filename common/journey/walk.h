@@ -10,6 +10,9 @@
 /* The one function that changes a journey's stage; a step that is not in the table is a bug. */
 void journey_move(struct journey *j, enum journey_stage to);
 
+/* The refusal, as the answer's first and last word. */
+void journey_say_refusal(struct journey *j);
+
 /* Asks gate after gate until one waits or refuses, or the work begins. */
 void gate_walk_on(struct journey *j);
 /* A waiting gate forgets the journey. */

@@ -86,4 +86,3 @@ bool http_call_read_body(struct http_call *k, struct slice *bytes);
 MUST_USE enum err http_call_compose(struct http_call *k, const struct http_call_spec *spec);
 MUST_USE enum err http_call_send(struct http_call *k); /* a whole request, or a streamed head */
 void              http_call_flush(struct http_call *k);
-bool              http_call_is_sent(const struct http_call *k);

@@ -128,7 +128,7 @@ enum err http_call_send(struct http_call *k)
 
 bool http_call_is_sent(const struct http_call *k)
 {
-    if (!k->request_ended || (k->streamed && k->out.len))
+    if (k->state == CALL_DIALLING || !k->request_ended || (k->streamed && k->out.len))
         return false;
     return k->conn && k->conn->stream && stream_pending(k->conn->stream) == 0;
 }

@@ -43,8 +43,21 @@ void attempt_end(struct ai_work *w, enum journey_end end, struct slice code)
 
 /* ---- what the client hears when nobody answered ---- */
 
+/* Nobody is told any more: what it cost was all that was still to be known. */
+static void finish_detached(struct ai_work *w)
+{
+    attempt_drop(w);
+    if (w->attempt)
+        attempt_end(w, JOURNEY_CANCELLED, journey_cut_code(w->j));
+    journey_finish(w->j, JOURNEY_CANCELLED);
+}
+
 static void refuse(struct ai_work *w, enum refusal_id id, struct slice detail)
 {
+    if (w->j->detached) {
+        finish_detached(w);
+        return;
+    }
     journey_refuse(w->j, id, detail);
     journey_finish(w->j, JOURNEY_ERROR);
 }
@@ -59,6 +72,10 @@ static void give_up(struct ai_work *w, enum refusal_id id, struct slice detail)
 
 static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, struct slice code)
 {
+    if (w->j->detached) {
+        finish_detached(w);
+        return;
+    }
     attempt_drop(w);
     attempt_end(w, JOURNEY_ERROR, code);
     if (w->candidate_next < w->candidate_count)
@@ -226,6 +243,10 @@ static void cut_echo(struct ai_work *w)
 
 static void finish_whole(struct ai_work *w, enum journey_end end, struct slice code)
 {
+    if (w->j->detached) {
+        finish_detached(w);
+        return;
+    }
     cut_echo(w);
     attempt_drop(w);
     attempt_end(w, end, code);
@@ -270,8 +291,12 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
         relay_upstream_lost(w, why);
         return;
     }
-    if (phase >= HTTP_PHASE_FIRST_BYTE)
-        bill_failed_attempt(w);
+    if (phase >= HTTP_PHASE_FIRST_BYTE) {
+        if (w->j->detached)
+            bill_unanswered(w);
+        else
+            bill_failed_attempt(w);
+    }
     upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
     fail(w, refusal_for_loss(why), upstream_why(why), slice_str(err_name(why)));
 }

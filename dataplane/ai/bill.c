@@ -50,6 +50,17 @@ void bill_estimated(struct ai_work *w)
     put(w, &tokens, "estimate");
 }
 
+/* A provider does not notice that nobody reads a plain answer, and bills all of it. */
+void bill_unanswered(struct ai_work *w)
+{
+    struct token_count tokens = {.input = usage_estimate_prompt(w->j->body.len),
+                                 .output =
+                                     w->output_reserved ? w->output_reserved : w->output_bound};
+    if (w->attempt)
+        w->attempt->tokens = tokens;
+    put(w, &tokens, "estimate");
+}
+
 void bill_failed_attempt(struct ai_work *w)
 {
     uint64_t prompt = usage_estimate_prompt(w->j->body.len);

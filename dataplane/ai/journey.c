@@ -145,13 +145,25 @@ static void begin_work(struct journey *j)
     attempt_next(w);
 }
 
+/* A plain call once it was sent: its provider goes on to the end whether anybody reads or not, and
+ * only its answer says what that cost. Deadlines bound it as before. */
+static bool is_worth_its_end(const struct ai_work *w)
+{
+    return w->call && !w->request.stream && http_call_is_sent(w->call);
+}
+
 static void cancel_work(struct journey *j)
 {
     struct ai_work *w = j->wing_state;
+    bool unanswered = is_worth_its_end(w);
+    if (unanswered && !j->env->stopping && !journey_detach(j))
+        return;
     attempt_drop(w);
     if (w->attempt) {
         if (w->look.has_usage)
             bill_reported(w, &w->look.tokens);
+        else if (unanswered)
+            bill_unanswered(w);
         else
             bill_estimated(w);
         attempt_end(w, JOURNEY_CANCELLED, journey_cut_code(j));

@@ -100,6 +100,8 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens);
 void bill_estimated(struct ai_work *w);
 /* What it has written by our count, and never more than was set aside for it. */
 uint64_t bill_output(const struct ai_work *w);
+/* It was sent and not answered, and no other target will be asked. */
+void bill_unanswered(struct ai_work *w);
 void bill_failed_attempt(struct ai_work *w);
 
 /* echo.c: our credential in what an upstream sends back */

@@ -77,11 +77,12 @@ enum err ai_worst_case(struct journey *j, money *ret)
     if (!ai_calls_upstream(w->endpoint))
         return ERR_NOT_FOUND;
     /* A search the provider runs by itself is billed by the search, without any bound. */
+    uint64_t output = output_ceiling(w);
     if (w->request.hosted_tools)
         return ERR_INVALID;
     /* Each failed attempt that was sent is billed its prompt, so each is set aside. */
     uint64_t prompt = prompt_tokens(w, buf_slice(&j->body));
-    struct token_count most = {.input = prompt * w->candidate_count, .output = output_ceiling(w)};
+    struct token_count most = {.input = prompt * w->candidate_count, .output = output};
     struct price_list prices = dearest(&w->model->price);
     if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
         prices.output = 0; /* nothing is written */

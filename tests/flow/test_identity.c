@@ -180,13 +180,15 @@ FLOW(a_call_that_waits_for_its_upstream_is_told_of_the_block)
 {
     struct flow_policy p = two_agents;
     policy_says(k, &two_agents);
-    upstream_hangs(k, 0);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, "{\"choices\":[]}");
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
     p.keys[0].revoked = true;
     policy_says(k, &p);
     expect_status(c, 401);
-    WAIT(k, k->upstreams[0].calls[0].cut);
+    upstream_goes(k, 0);
+    WAIT(k, k->env.journey_count == 0);
 }
 
 FLOW(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one)

@@ -1,0 +1,154 @@
+/* gone — a plain call goes on when nobody waits for its answer: what it cost is billed. */
+#include "tests/kit/flow/flow.h"
+
+#define CHAT "/v1/chat/completions"
+#define HELLO                                                                                      \
+    "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
+    "\"content\":\"hello\"}]}"
+#define ANSWER                                                                                     \
+    "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
+    "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
+
+static const struct flow_policy alice = {
+    .keys = {{.name = "alice", .models = {"small"}, .budget = MONEY_DOLLAR}},
+    .models = {{.name = "small", .upstreams = {0, 1}, .upstream_count = 2}},
+};
+
+static struct flow_client *ask(struct flow *k)
+{
+    struct flow_client *c = client_posts(k, "alice", CHAT, "x-gatehouse-session: demo\r\n", HELLO);
+    WAIT(k, k->upstreams[0].call_count == 1);
+    return c;
+}
+
+static void leave(struct flow *k, struct flow_client *c)
+{
+    client_hangs_up(c);
+    WAIT(k, door_connections(k->door) == 0);
+    assert_int_equal(k->env.journey_count, 1);
+}
+
+static void expect_record(struct flow *k, const char *code, const char *source, uint64_t output)
+{
+    WAIT(k, k->env.journey_count == 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    assert_string_equal(r->span->status, "cancelled");
+    assert_string_equal(r->span->code, code);
+    assert_string_equal(r->span->method, "POST");
+    assert_string_equal(r->span->external_id, "demo");
+    assert_int_equal(r->n_attempts, 1);
+    assert_string_equal(r->attempts[0]->status, "cancelled");
+    if (source) {
+        assert_string_equal(r->span->usage_source, source);
+        assert_true(r->span->tokens->input > 0);
+        assert_int_equal(r->span->tokens->output, output);
+        assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
+    } else {
+        assert_null(r->span->usage_source);
+        assert_int_equal(r->charges[0]->amount_nano, 0);
+    }
+    flow_record_free(r);
+    assert_null(flow_record(k));
+    assert_int_equal(k->upstreams[1].call_count, 0);
+}
+
+FLOW(a_client_that_goes_while_the_upstream_thinks_is_billed_what_it_answers)
+{
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    leave(k, ask(k));
+    upstream_goes(k, 0);
+    expect_record(k, "client_gone", "provider", 10);
+    assert_false(k->upstreams[0].calls[0].cut);
+}
+
+FLOW(a_client_that_goes_in_mid_answer_is_billed_all_of_it)
+{
+    policy_says(k, &alice);
+    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    upstream_sends(k, 0, "{\"choices\":[],");
+    upstream_waits_for_go(k, 0);
+    upstream_sends(k, 0, "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}");
+    upstream_ends_stream(k, 0);
+    leave(k, ask(k));
+    upstream_goes(k, 0);
+    expect_record(k, "client_gone", "provider", 10);
+}
+
+FLOW(an_upstream_that_breaks_off_behind_a_client_that_went_is_taken_to_have_written_all)
+{
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_cuts(k, 0);
+    leave(k, ask(k));
+    upstream_goes(k, 0);
+    expect_record(k, "client_gone", "estimate", 100);
+}
+
+FLOW(a_client_that_went_is_not_billed_a_refusal_and_no_other_target_is_asked)
+{
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 429, "{}");
+    upstream_answers(k, 1, 200, ANSWER);
+    leave(k, ask(k));
+    upstream_goes(k, 0);
+    expect_record(k, "client_gone", NULL, 0);
+}
+
+FLOW(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered)
+{
+    struct flow_policy p = alice;
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = ask(k);
+    p.keys[0].revoked = true;
+    policy_says(k, &p);
+    expect_status(c, 401);
+    expect_code(c, "invalid_api_key");
+    assert_int_equal(k->env.journey_count, 1);
+    policy_says(k, &p); /* it is told once */
+    client_hangs_up(c);
+    upstream_goes(k, 0);
+    expect_record(k, "invalid_api_key", "provider", 10);
+}
+
+FLOW(a_plane_that_ends_bills_what_its_upstreams_may_still_write)
+{
+    policy_says(k, &alice);
+    upstream_hangs(k, 0);
+    ask(k);
+    k->env.stopping = true;
+    door_close(&k->door);
+    expect_record(k, "drained", "estimate", 100);
+}
+
+FLOW(a_plane_that_ends_lets_go_of_those_whose_client_went_before)
+{
+    policy_says(k, &alice);
+    upstream_hangs(k, 0);
+    leave(k, ask(k));
+    k->env.stopping = true;
+    door_close(&k->door);
+    assert_int_equal(k->env.journey_count, 1);
+    http_client_free(k->env.client);
+    k->env.client = NULL;
+    expect_record(k, "drained", "estimate", 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(a_client_that_goes_while_the_upstream_thinks_is_billed_what_it_answers),
+        PLAY(a_client_that_goes_in_mid_answer_is_billed_all_of_it),
+        PLAY(an_upstream_that_breaks_off_behind_a_client_that_went_is_taken_to_have_written_all),
+        PLAY(a_client_that_went_is_not_billed_a_refusal_and_no_other_target_is_asked),
+        PLAY(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered),
+        PLAY(a_plane_that_ends_bills_what_its_upstreams_may_still_write),
+        PLAY(a_plane_that_ends_lets_go_of_those_whose_client_went_before),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
