@@ -17,6 +17,7 @@
 #include "common/base/secret.h"
 #include "common/net/http_client.h"
 #include "common/net/resolver.h"
+#include "common/policy/plane.h"
 #include "common/wire/enrol.h"
 
 #define PEM_MAX (64 * 1024) /* a key, a request, a certificate and its CA */
@@ -53,6 +54,13 @@ bool enrolment_is_needed(const char *state_dir)
     char path[PATH_LEN];
     file_in(state_dir, "plane.crt", path);
     return access(path, R_OK) != 0;
+}
+
+bool enrolment_was_removed(const char *state_dir)
+{
+    char path[PATH_LEN];
+    file_in(state_dir, PLANE_CERT_REMOVED, path);
+    return enrolment_is_needed(state_dir) && access(path, F_OK) == 0;
 }
 
 /* ---- files ---- */

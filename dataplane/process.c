@@ -102,6 +102,14 @@ static void list(void *arg, const struct tool_order *order)
     listings_order(&p->listings, p->worker_count ? p->workers[0] : NULL, order);
 }
 
+/* By the control plane's own word: not even a process that goes on may serve. */
+static void removed(void *arg)
+{
+    struct process *p = arg;
+    for (size_t i = 0; i < p->worker_count; i++)
+        worker_remove(p->workers[i]);
+}
+
 /* ---- what health asks for ---- */
 
 static void look(void *arg, struct health_look *ret)
@@ -165,7 +173,7 @@ static enum err open_plane(struct process *p)
         .journal_bytes = s->journal_bytes,
     };
     const struct plane_events events = {
-        .publish = publish, .after_turns = after_turns, .list = list, .arg = p};
+        .publish = publish, .after_turns = after_turns, .list = list, .removed = removed, .arg = p};
     return plane_open(&c, &events, p->loop, &p->plane);
 }
 
@@ -216,6 +224,9 @@ static enum err enrol_or_serve(struct process *p)
         begin_serving(p);
         return ERR_OK;
     }
+    if (enrolment_was_removed(s->state_dir))
+        log_error(NULL, "removed", "state_dir=%s why=%s", s->state_dir,
+                  "the control plane removed this data plane; it must be enrolled again");
     if (!s->enrolment_token_file) {
         log_error(NULL, "not_enrolled", "state_dir=%s why=%s", s->state_dir,
                   "it has no certificate, and no token was given");

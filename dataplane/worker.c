@@ -10,6 +10,7 @@
 
 #include "common/base/mem.h"
 #include "common/journey/metrics.h"
+#include "common/journey/removal.h"
 #include "common/net/http_client.h"
 #include "common/net/resolver.h"
 #include "dataplane/ai/ai.h"
@@ -46,7 +47,8 @@ static void look_again(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, look);
     size_t n = door_connections(w->door);
-    atomic_store_explicit(&w->connections, n, memory_order_relaxed);
+    size_t calls = w->env.journey_count; /* a drain waits for those too whose client has gone */
+    atomic_store_explicit(&w->connections, n > calls ? n : calls, memory_order_relaxed);
     metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
     journal_tend(w->env.journal);
     mcp_sweep(&w->env, loop_now_us(w->env.loop));
@@ -237,6 +239,15 @@ static void go_lame(void *arg)
     mem_free(m);
 }
 
+static void go_removed(void *arg)
+{
+    struct message *m = arg;
+    m->worker->env.draining = true;
+    door_remove(m->worker->door);
+    removal_cut(&m->worker->env);
+    mem_free(m);
+}
+
 static void drain(void *arg)
 {
     struct message *m = arg;
@@ -248,6 +259,12 @@ static void drain(void *arg)
 void worker_lame(struct worker *w)
 {
     if (post(w, (struct message){0}, go_lame))
+        log_error(NULL, "worker_deaf", "worker=%u", w->env.worker);
+}
+
+void worker_remove(struct worker *w)
+{
+    if (post(w, (struct message){0}, go_removed))
         log_error(NULL, "worker_deaf", "worker=%u", w->env.worker);
 }
 

@@ -35,6 +35,7 @@ MUST_USE enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), voi
 MUST_USE enum err worker_list_tools(struct worker *w, struct tool_list **list,
                                     void (*done)(void *arg, struct tool_list **list), void *arg);
 void              worker_lame(struct worker *w);  /* unready, but still taking what comes */
+void              worker_remove(struct worker *w); /* everything is cut, and whoever comes refused */
 void              worker_drain(struct worker *w); /* no new connections */
 size_t            worker_connections(const struct worker *w); /* as of a moment ago */
 struct metric_set *worker_metrics(struct worker *w);

@@ -54,6 +54,7 @@
     X(UPSTREAM, 502, "upstream_error", "The upstream failed: %.*s.")                               \
     X(UPSTREAM_PROTOCOL, 502, "upstream_invalid", "The upstream's answer could not be read.")      \
     X(NO_POLICY, 503, "no_policy", "This data plane has not received its policy.")                 \
+    X(REMOVED, 503, "dataplane_removed", "This data plane was removed from its control plane.")    \
     X(NO_CAPACITY, 503, "overloaded", "No capacity at the moment.")                                \
     X(MEMORY, 503, "memory_pressure", "The gateway is short of memory; come again in a moment.")   \
     X(NO_TARGET, 503, "no_target", "No provider can serve this model at the moment.")              \

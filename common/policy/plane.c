@@ -38,7 +38,8 @@ struct plane {
     struct renewal *renewal;
     struct discovery *discovery; /* NULL: this plane lists nothing */
     struct timer tick;
-    bool connected;
+    bool connected, removed;
+    char state_dir[400];
 
     struct timer drain;
     uint64_t drain_until_us;
@@ -46,7 +47,7 @@ struct plane {
     void *drained_arg;
 
     /* what other threads may ask for */
-    atomic_bool has_policy, is_connected, stale;
+    atomic_bool has_policy, is_connected, stale, was_removed;
     atomic_uint_fast64_t version, newest, waiting, dropped, folded, lost;
 };
 
@@ -126,6 +127,29 @@ static void on_state(void *arg, bool up)
     sync_on_state(p->sync, up);
     if (up)
         shipper_hurry(p->shipper);
+}
+
+/* It opens nothing any more. The next start finds none, and has to be enrolled. */
+static void set_certificate_aside(const struct plane *p)
+{
+    char from[512], to[512];
+    snprintf(from, sizeof(from), "%s/plane.crt", p->state_dir);
+    snprintf(to, sizeof(to), "%s/" PLANE_CERT_REMOVED, p->state_dir);
+    if (rename(from, to) != 0)
+        log_error(NULL, "state_dir_not_writable", "path=%s", from);
+}
+
+static void on_removed(void *arg)
+{
+    struct plane *p = arg;
+    p->removed = true;
+    atomic_store(&p->was_removed, true);
+    log_error(NULL, "removed", "why=%s",
+              "the control plane removed this data plane; it serves"
+              " nobody until it is enrolled again");
+    set_certificate_aside(p);
+    if (p->events.removed)
+        p->events.removed(p->events.arg);
 }
 
 static void publish(void *arg, const struct snapshot *s)
@@ -212,7 +236,8 @@ static enum err open_bus(struct plane *p, const struct plane_config *c)
                                    .request_port = c->request_port,
                                    .tls = p->tls,
                                    .instance = slice_of(instance, (size_t)n)};
-    static const struct bus_plane_events events = {.on_push = on_push, .on_state = on_state};
+    static const struct bus_plane_events events = {
+        .on_push = on_push, .on_state = on_state, .on_removed = on_removed};
     return bus_plane_open(&bus, p->loop, &events, p, &p->bus);
 }
 
@@ -224,6 +249,7 @@ enum err plane_open(const struct plane_config *c, const struct plane_events *eve
         return ERR_NOMEM;
     p->loop = main_loop;
     p->events = *events;
+    snprintf(p->state_dir, sizeof(p->state_dir), "%s", c->state_dir);
     timer_init(&p->tick, main_loop, on_tick);
     timer_init(&p->drain, main_loop, NULL);
     p->registry = registry_new();
@@ -257,6 +283,7 @@ void plane_status(const struct plane *p, struct plane_status *ret)
     *ret = (struct plane_status){.has_policy = atomic_load(&p->has_policy),
                                  .connected = atomic_load(&p->is_connected),
                                  .stale = atomic_load(&p->stale),
+                                 .removed = atomic_load(&p->was_removed),
                                  .version = atomic_load(&p->version),
                                  .newest = atomic_load(&p->newest),
                                  .journal_waiting = atomic_load(&p->waiting),
@@ -283,7 +310,7 @@ static void on_drain_tick(struct timer *t)
     struct plane *p = CONTAINER_OF(t, struct plane, drain);
     shipper_hurry(p->shipper);
     bool done = shipper_is_empty(p->shipper) && desk_end_all(p->desk);
-    if (!done && clock_mono_us() < p->drain_until_us) {
+    if (!done && !p->removed && clock_mono_us() < p->drain_until_us) {
         timer_start(&p->drain, 20);
         return;
     }

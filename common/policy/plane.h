@@ -18,6 +18,8 @@
 
 struct plane;
 
+#define PLANE_CERT_REMOVED "plane.crt.removed" /* what a removed plane's certificate becomes */
+
 struct plane_config {
     struct slice channel_host;
     uint16_t push_port, request_port;
@@ -34,6 +36,9 @@ struct plane_events {
     void (*after_turns)(void *arg, void (*fn)(void *fn_arg), void *fn_arg);
     /* List the tools of a server, and end by plane_listed. NULL: this plane lists none. */
     void (*list)(void *arg, const struct tool_order *order);
+    /* The control plane has said that this plane was removed: nothing it does is recorded, and no
+     * word reaches it any more. Once; its certificate was set aside. */
+    void (*removed)(void *arg);
     void *arg;
 };
 
@@ -41,13 +46,14 @@ struct plane_events {
 struct plane_status {
     bool has_policy;
     bool connected;
-    bool stale; /* no heartbeat for LIMIT_BUS_STALE_MS */
+    bool stale;   /* no heartbeat for LIMIT_BUS_STALE_MS */
+    bool removed; /* from the control plane, which said so */
     uint64_t version;
     uint64_t newest;          /* as last told */
     uint64_t journal_waiting; /* records not yet committed */
     uint64_t journal_dropped; /* free calls whose records found no room */
     uint64_t journal_folded;  /* calls that left no record of their own, but sums */
-    uint64_t lost_calls; /* closed as lost after a kill */
+    uint64_t lost_calls;      /* closed as lost after a kill */
 };
 
 MUST_USE enum err plane_open(const struct plane_config *c, const struct plane_events *events,
@@ -55,8 +61,8 @@ MUST_USE enum err plane_open(const struct plane_config *c, const struct plane_ev
 struct journal *plane_journal(struct plane *p, unsigned worker);    /* that worker's writer */
 void plane_status(const struct plane *p, struct plane_status *ret); /* any thread */
 /* Ships what is journalled and ends leases, at most for drain_ms, then `done`. The workers have
- * stopped. */
+ * stopped. A removed plane has nobody to ship to: it keeps its journals. */
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);
-void plane_listed(struct plane *p, struct tool_list **list); /* consumes */
+void plane_listed(struct plane *p, struct tool_list **list);       /* consumes */
 void plane_tools_changed(struct plane *p, struct slice server_id); /* a server said so */
 void plane_close(struct plane **p);

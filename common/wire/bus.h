@@ -23,6 +23,7 @@ struct bus_plane;
 struct bus_plane_events {
     void (*on_push)(void *arg, struct slice message); /* every push in order, duplicates none */
     void (*on_state)(void *arg, bool up);             /* the push leg came or went */
+    void (*on_removed)(void *arg); /* once: it was removed, and comes in no more; may be NULL */
 };
 
 struct bus_plane_config {
@@ -51,6 +52,8 @@ struct bus_hub_config {
     unsigned            threads; /* that run the handler */
     /* Is this plane known and not removed? Its pool's name decides which push socket it hears. */
     bool (*admit)(void *arg, struct slice plane_id, char pool[static 64]);
+    /* Of a plane that was not admitted: was it removed for good? It is told so. NULL: nobody. */
+    bool (*removed)(void *arg, struct slice plane_id);
     /* Fills reply (growing buf). Runs on one of the hub's threads. */
     void (*handle)(void *arg, struct slice plane_id, struct slice request, struct buf *reply);
     void *arg;

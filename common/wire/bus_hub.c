@@ -208,6 +208,12 @@ static bool admit_request(void *arg, struct slice id, char local[static TUNNEL_N
     return admit(arg, id, false, local);
 }
 
+static bool is_removed(void *arg, struct slice id)
+{
+    struct bus_hub *h = arg;
+    return h->config.removed && h->config.removed(h->config.arg, id);
+}
+
 void hub_bury(struct bus_hub *h)
 {
     struct list dead;
@@ -302,8 +308,11 @@ static enum err start_threads(struct bus_hub *h)
 
 static enum err start_tunnels(struct bus_hub *h)
 {
-    struct tunnel_serve_config c = {
-        .at = h->config.push_at, .tls = h->config.tls, .admit = admit_push, .arg = h};
+    struct tunnel_serve_config c = {.at = h->config.push_at,
+                                    .tls = h->config.tls,
+                                    .admit = admit_push,
+                                    .removed = is_removed,
+                                    .arg = h};
     enum err e = tunnel_serve(&c, &h->push_tunnel);
     if (e)
         return e;

@@ -62,6 +62,23 @@ static void read_state(struct bus_plane *b, struct bus_note *n)
         tell_state(b, true);
 }
 
+/* Each leg is told; whoever hears of it is told once. */
+static void on_removed(void *arg)
+{
+    struct bus_plane *b = arg;
+    bus_note_leave(b, &b->removed_note);
+}
+
+static void read_removed(struct bus_plane *b, struct bus_note *n)
+{
+    (void)n;
+    if (b->told_removed || b->closed)
+        return;
+    b->told_removed = true;
+    if (b->events.on_removed)
+        b->events.on_removed(b->arg);
+}
+
 /* ---- open and close ---- */
 
 static enum err open_socket(int rv, nng_socket s, const char *url)
@@ -109,7 +126,8 @@ static enum err open_request(struct bus_plane *b, const char *url)
 static enum err open_legs(struct bus_plane *b, const struct bus_plane_config *c)
 {
     char name[TUNNEL_NAME_MAX], url[BUS_URL_MAX];
-    struct tunnel_dial_config dial = {.host = c->host, .port = c->push_port, .tls = c->tls};
+    struct tunnel_dial_config dial = {
+        .host = c->host, .port = c->push_port, .tls = c->tls, .on_removed = on_removed, .arg = b};
     bus_name("push", c->instance, name);
     bus_url(name, url);
     dial.local = slice_str(name);
@@ -139,6 +157,7 @@ enum err bus_plane_open(const struct bus_plane_config *c, struct loop *l,
     b->next = 1;
     bus_note_init(&b->push_note, read_push);
     bus_note_init(&b->state_note, read_state);
+    bus_note_init(&b->removed_note, read_removed);
     list_init(&b->pending);
     list_init(&b->idle);
     list_init(&b->leaving);

@@ -27,12 +27,12 @@ struct bus_plane {
     nng_socket sub, req;
     struct bus_pipes sub_pipes, req_pipes;
     nng_aio *push;
-    struct bus_note push_note, state_note;
+    struct bus_note push_note, state_note, removed_note;
     uint64_t epoch, next;
     struct list pending, idle, leaving;
     size_t count;
     bool closed;
-    bool told_up;
+    bool told_up, told_removed;
     unsigned told_came; /* a leg that went and came again has lost messages */
 
     pthread_mutex_t lock;

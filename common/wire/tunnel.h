@@ -7,7 +7,9 @@
  *
  * The dialling end (data plane) checks that the certificate names `control-plane`. The serving end
  * (control plane) requires a client certificate of our CA, takes the plane's id from its subject
- * CN, asks `admit`, and connects to the local NNG listener whose name `local_name` gave for it.
+ * CN, asks `admit`, and connects to the local NNG listener whose name `local_name` gave for it. A
+ * plane that `removed` knows is told so and dials no more; any other refusal looks to the
+ * plane like an outage, and it comes back.
  *
  * Owns     its thread, sockets and TLS contexts. A dead peer costs no descriptor: both ends of a
  *          pair go together.
@@ -32,6 +34,8 @@ struct tunnel_serve_config {
     /* May this plane come in? local receives the name of the abstract NNG socket to join it to.
      * Called on the tunnel's thread; must not block. */
     bool (*admit)(void *arg, struct slice plane_id, char local[static TUNNEL_NAME_MAX]);
+    /* Of one that was not admitted: will it never be again? As admit; NULL: nobody is. */
+    bool (*removed)(void *arg, struct slice plane_id);
     void *arg;
 };
 
@@ -41,6 +45,7 @@ struct tunnel_dial_config {
     struct tls_context *tls; /* client certificate, our CA; held */
     struct slice        local; /* abstract name this end listens on for the local NNG dialler */
     void (*on_state)(void *arg, bool up); /* tunnel's thread; may be NULL */
+    void (*on_removed)(void *arg);        /* the same; it is not dialled again */
     void *arg;
 };
 

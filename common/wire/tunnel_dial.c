@@ -31,6 +31,10 @@ static uint64_t backoff_us(unsigned failures)
 
 static void later(struct tunnel *t)
 {
+    if (t->removed) {
+        t->dial_at_us = UINT64_MAX;
+        return;
+    }
     t->dial_at_us = clock_mono_us() + backoff_us(t->failures);
     t->failures++;
 }
@@ -166,6 +170,13 @@ static void on_greeting(struct pair *p)
         int e = SSL_get_error(p->ssl, n);
         if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
             pair_close(p, e == SSL_ERROR_ZERO_RETURN ? "not admitted" : pair_tls_reason(p));
+        return;
+    }
+    if (byte == TUNNEL_REMOVED) {
+        t->removed = true;
+        pair_close(p, "removed from the control plane");
+        if (t->dial.on_removed)
+            t->dial.on_removed(t->dial.arg);
         return;
     }
     if (byte != TUNNEL_GREETING) {

@@ -125,6 +125,18 @@ static int connect_local(const char *name)
     return -1;
 }
 
+/* One byte: there is room for it behind a handshake, and a plane that misses it dials again. */
+static void turn_away(struct pair *p)
+{
+    struct tunnel *t = p->tunnel;
+    const char last = TUNNEL_REMOVED;
+    bool removed = t->serve.removed && t->serve.removed(t->serve.arg, slice_str(p->plane));
+    ERR_clear_error();
+    if (removed && SSL_write(p->ssl, &last, 1) == 1)
+        SSL_shutdown(p->ssl);
+    pair_close(p, removed ? "removed" : "not admitted");
+}
+
 static void admit(struct pair *p)
 {
     struct tunnel *t = p->tunnel;
@@ -135,7 +147,7 @@ static void admit(struct pair *p)
         return;
     }
     if (!t->serve.admit(t->serve.arg, slice_str(p->plane), local)) {
-        pair_close(p, "not admitted");
+        turn_away(p);
         return;
     }
     int fd = connect_local(local);

@@ -8,10 +8,12 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/wire/enrol.h"
 #include "controlplane/sync/compile.h"
 
-#define POLL_MS 1000 /* without any notification */
-#define SLICE_MS 200 /* how long a stop may take */
+#define POLL_MS 1000    /* without any notification */
+#define REMOVED_MAX 200 /* planes that are still told so; a rollout has room for more */
+#define SLICE_MS 200    /* how long a stop may take */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 2000 /* a failover takes seconds; more would add to it */
 
@@ -49,8 +51,9 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
     return e;
 }
 
-/* Of the removed ones only the latest: whoever is not in the list is not let in anyway.
- * Pools of different orgs may share a name; planes are told by the pool's id. */
+/* Of the removed ones the latest, as long as their certificates last: those are told that they are
+ * removed; whoever is not in the list is not let in anyway. Pools of different orgs may share
+ * a name; planes are told by the pool's id. */
 static enum err look_at_planes(struct follow *f, struct tx *tx)
 {
     DB_AUTO struct db_result *r = NULL;
@@ -59,9 +62,11 @@ static enum err look_at_planes(struct follow *f, struct tx *tx)
                           " s.lineage, s.applied_version, s.last_heard_at, p.name from dataplanes d"
                           " join pools p on p.id = d.pool_id"
                           " left join dataplane_state s on s.dataplane_id = d.id"
-                          " where d.deleted_at is null or d.deleted_at > now() - interval '1 day'"
-                          " order by d.deleted_at is null, d.created_at",
-                          DB_NO_PARAMS, &r);
+                          " where d.deleted_at is null or d.id in (select id from dataplanes"
+                          " where deleted_at > now() - $1 * interval '1 day'"
+                          " order by deleted_at desc limit $2)"
+                          " order by d.deleted_at is null, d.deleted_at, d.created_at",
+                          DB_PARAMS(DB_INT(ENROL_CERT_DAYS), DB_INT(REMOVED_MAX)), &r);
     for (size_t i = 0; i < db_rows(r) && e == ERR_OK; i++)
         e = put_plane(f, r, i);
     return e;

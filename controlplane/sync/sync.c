@@ -44,6 +44,13 @@ static bool admit(void *arg, struct slice plane_id, char pool[static 64])
     return rollout_admit(s->rollout, plane_id, pool);
 }
 
+static bool is_removed(void *arg, struct slice plane_id)
+{
+    struct sync *s = arg;
+    struct rollout_plane p;
+    return rollout_find(s->rollout, plane_id, &p) && p.removed;
+}
+
 static bool is_here(void *arg, struct slice plane_id)
 {
     return bus_hub_is_connected(arg, plane_id);
@@ -114,6 +121,7 @@ static enum err open_hub(struct sync *s, const struct sync_config *c)
                                      .tls = s->tls,
                                      .threads = c->threads,
                                      .admit = admit,
+                                     .removed = is_removed,
                                      .handle = handle,
                                      .arg = s};
     struct bus_hub *hub = NULL;

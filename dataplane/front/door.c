@@ -14,6 +14,7 @@ struct door {
     struct http_server *server;
     struct answers answers;
     struct buf path; /* of the request that is being taken in */
+    bool removed;
 };
 
 static void answer_health(struct door *d, struct answer *a, struct slice path)
@@ -72,6 +73,8 @@ static void on_request(void *arg, struct http_exchange *x)
     j->query = query;
     if (path.len && !j->path.ptr)
         journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (d->removed)
+        journey_refuse(j, REFUSAL_REMOVED, SLICE_NONE);
     journey_start(j);
 }
 
@@ -118,6 +121,11 @@ size_t door_connections(const struct door *d)
 void door_drain(struct door *d)
 {
     http_server_drain(d->server);
+}
+
+void door_remove(struct door *d)
+{
+    d->removed = true;
 }
 
 static void destroy(void *arg)

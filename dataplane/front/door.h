@@ -24,5 +24,7 @@ uint16_t          door_port(const struct door *d);
 size_t            door_connections(const struct door *d);
 /* No new connections; those that stand end with the answer they wait for. */
 void door_drain(struct door *d);
+/* The plane was removed from its control plane: whatever comes is refused. */
+void door_remove(struct door *d);
 /* Cuts what is left; the memory goes at the end of the turn. */
 void door_close(struct door **d);

@@ -63,11 +63,12 @@ static enum err write_ready(struct health *h, const struct health_look *look, bo
     const struct plane_status *s = &look->plane;
     return buf_printf(
         &h->body,
-        "{\"ready\":%s,\"draining\":%s,\"policy\":%s,\"connected\":%s,\"stale\":%s,"
+        "{\"ready\":%s,\"draining\":%s,\"removed\":%s,\"policy\":%s,\"connected\":%s,"
+        "\"stale\":%s,"
         "\"version\":%" PRIu64 ",\"newest\":%" PRIu64 ",\"journal_waiting\":%" PRIu64
         ",\"journal_dropped\":%" PRIu64 ",\"journal_folded\":%" PRIu64 ",\"lost_calls\":%" PRIu64
         ",\"memory_used\":%" PRIu64 ",\"memory_limit\":%" PRIu64 ",\"shedding\":%s}\n",
-        yes(ready), yes(look->draining), yes(s->has_policy), yes(s->connected), yes(s->stale),
+        yes(ready), yes(look->draining), yes(s->removed), yes(s->has_policy), yes(s->connected), yes(s->stale),
         s->version, s->newest, s->journal_waiting, s->journal_dropped, s->journal_folded,
         s->lost_calls, look->memory_used, look->memory_limit, yes(look->shedding));
 }
@@ -86,7 +87,7 @@ static void on_request(void *arg, struct http_exchange *x)
     struct slice path = http_exchange_head(x)->target;
     http_exchange_bind(x, &exchange_events, NULL);
     h->config.look(h->config.arg, &look);
-    bool ready = look.plane.has_policy && !look.draining;
+    bool ready = look.plane.has_policy && !look.plane.removed && !look.draining;
     put_status(h, &look, ready);
     buf_clear(&h->body);
     if (!http_head_gets(http_exchange_head(x)))

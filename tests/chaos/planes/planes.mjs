@@ -2,6 +2,7 @@
 // has exactly one record; its figures are the provider's own, or it is `lost` at no less; and what a
 // client was answered whole is never among the lost.
 import assert from 'node:assert/strict';
+import { chownSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { named, nano, newTrace, traceparent, until } from '../../kit/node/house.mjs';
 import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
@@ -19,6 +20,7 @@ async function furnish(house) {
   await house.model('plain', '?chunks=8&delay_ms=5', { price: PRICE, max_output_tokens: 20 });
   await house.model('streamed', '?chunks=15&chunk_ms=5', { price: PRICE, max_output_tokens: 20 });
   await house.model('dollar', '?chunks=1', { price: { input_per_mtok: 0, output_per_mtok: 1_000_000 }, max_output_tokens: 1 });
+  await house.model('endless', '?chunks=2000&chunk_ms=20', { price: PRICE, max_output_tokens: 4000 });
   await house.create('teams', { name: named('chaos') });
   await house.create('grants', { team: named('chaos'), models: ['*'] });
 }
@@ -294,6 +296,84 @@ async function bootsAlone(house) {
   assert.equal(row.cost_usd, '10.000000000');
 }
 
+// An empty state directory and a token, of the same owner.
+function beginAnew(house, name, token) {
+  const [state, tokenFile] = [`${house.place}/dataplanes/${name}`, `${house.place}/secrets/${name}.token`];
+  const { uid, gid } = statSync(`${house.place}/dataplanes`);
+  mkdirSync(state, { mode: 0o700 });
+  writeFileSync(tokenFile, token, { mode: 0o600 });
+  for (const path of [state, tokenFile]) chownSync(path, uid, gid);
+}
+
+// A container without a volume: the same plane comes back with nothing but a new certificate.
+async function stateForgotten(house) {
+  const key = await house.virtualKey({ team: named('chaos'), budget: { limit_usd: 1000, period: 'total' } });
+  const since = new Date(Date.now() - 1000).toISOString();
+  const [url] = house.urls;
+  const state = `${house.place}/dataplanes/dp-1`;
+  let passed = 0;
+  const life = async () => {
+    for (let i = 0; i < 20; i++, passed++) assert.equal(await buy(url, key), 200);
+    await house.shipped();
+  };
+  const recorded = async () => {
+    const row = (await house.get('spend?group_by=key')).items.find((r) => r.key === key.public_part);
+    const spans = (await house.all(`spans?since=${since}&gate=ai`)).filter((s) => s.kind === 'call' && s.key === key.public_part);
+    return [nano(row.cost_usd), spans.length];
+  };
+  await life();
+  for (let again = 0; again < 2; again++) {
+    await hold(house, 40, 'dp-1');
+    const answer = await house.admin('POST', 'dataplanes/dp-1/enrolment-token');
+    assert.equal(answer.status, 200, answer.text);
+    renameSync(state, `${state}.forgotten-${again}`);
+    beginAnew(house, 'dp-1', answer.json.enrolment_token);
+    await release(house, 40, 'dp-1');
+    await house.ready(url);
+    await life();
+  }
+  const want = [BigInt(passed) * 1_000_000_000n, passed];
+  await until(async () => String(await recorded()) === String(want), 20, `${passed} calls of three lives in spans and spend`);
+}
+
+async function planeDeleted(house) {
+  const key = await house.virtualKey({ team: named('chaos') });
+  const [first, second] = house.urls;
+  await hold(house, 30, 'controlplane'); // an outage is no removal
+  for (let i = 0; i < 20; i++, await sleep(100)) for (const url of house.urls) assert.equal(await buy(url, key), 200);
+  await release(house, 30, 'controlplane');
+  await adminIsBack(house);
+
+  const stream = await fetch(`${second}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: named('endless'), stream: true, messages: [{ role: 'user', content: 'Hello' }] }),
+  });
+  assert.equal(stream.status, 200);
+  const cut = stream.text().then((text) => text.includes('[DONE]'), () => false);
+  const answer = await house.admin('DELETE', 'dataplanes/dp-2?wait=applied');
+  assert.equal(answer.status, 204, answer.text);
+  const deleted = performance.now();
+  await until(async () => (await buy(second, key)) === 503, 1, 'the deleted plane refusing');
+  assert.equal(await cut, false, 'its open stream is cut, not ended');
+  assert.ok(performance.now() - deleted < 2000);
+  const ready = await fetch(`http://127.0.0.1:${Number(new URL(second).port) + 4}/readyz`);
+  assert.equal(ready.status, 503);
+  assert.equal((await ready.json()).removed, true);
+  assert.equal(await buy(first, key), 200, 'the other one serves');
+  const { pid } = house.process('dp-2');
+  const ended = performance.now();
+  house.kill('dp-2', 'SIGTERM');
+  await until(() => house.process('dp-2').pid !== pid, 10, 'its end, with nobody to ship to');
+  const took = Math.round(performance.now() - ended);
+  await until(
+    () => /"event":"removed","state_dir":/.test(readFileSync(`${house.place}/log/dp-2.log`, 'utf8')),
+    10,
+    'the next start saying that it was removed',
+  );
+  console.log(`      ended ${took} ms after SIGTERM`);
+}
+
 plays(() =>
   withInstallation({ home, base: Number(base), build }, 2, async (house) => {
     await furnish(house);
@@ -301,6 +381,8 @@ plays(() =>
     await play('PostgreSQL is restarted under load: traffic goes on, nothing is lost, nothing is there twice', () => databaseRestarted(house));
     await play('data planes are killed under load: every bill has one record, the provider\'s or lost at no less', () => dataPlanesKilled(house));
     await play('everything is killed at once: the same holds', () => everythingKilled(house));
+    await play('a data plane is enrolled again with an empty disk: every call of all its lives is recorded', () => stateForgotten(house));
     await play('a data plane boots and serves without the control plane, and budgets hold', () => bootsAlone(house));
+    await play('a data plane is deleted: it refuses within a second, cuts its streams and ends at once; an outage is none', () => planeDeleted(house));
   }),
 );

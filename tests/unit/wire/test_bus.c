@@ -28,8 +28,9 @@ struct control {
     struct bus_hub *hub;
     pthread_mutex_t lock;
     char refused[65];  /* this plane may not come in */
+    char removed[65];  /* and this one never again */
     char moved_to[64]; /* every plane's pool; "": by its name */
-    atomic_uint ran;
+    atomic_uint ran, turned_away;
     atomic_uint slow_ms;
     char last_plane[65];
 };
@@ -39,7 +40,7 @@ static bool on_admit(void *arg, struct slice plane, char pool[static 64])
 {
     struct control *c = arg;
     pthread_mutex_lock(&c->lock);
-    bool ok = !slice_eq(plane, slice_str(c->refused));
+    bool ok = !slice_eq(plane, slice_str(c->refused)) && !slice_eq(plane, slice_str(c->removed));
     ptrdiff_t dash = slice_find(plane, '-');
     struct slice name = slice_first(plane, dash < 0 ? plane.len : (size_t)dash);
     if (c->moved_to[0])
@@ -48,6 +49,16 @@ static bool on_admit(void *arg, struct slice plane, char pool[static 64])
     pool[name.len] = '\0';
     pthread_mutex_unlock(&c->lock);
     return ok;
+}
+
+static bool on_asked_removed(void *arg, struct slice plane)
+{
+    struct control *c = arg;
+    pthread_mutex_lock(&c->lock);
+    bool removed = slice_eq(plane, slice_str(c->removed));
+    pthread_mutex_unlock(&c->lock);
+    atomic_fetch_add(&c->turned_away, removed);
+    return removed;
 }
 
 /* Answers with the request turned around; "big" with as many MiB as its next letter says. */
@@ -78,6 +89,7 @@ static void control_start(struct control *c, uint16_t push, uint16_t request)
                                           .tls = c->tls,
                                           .threads = 4,
                                           .admit = on_admit,
+                                          .removed = on_asked_removed,
                                           .handle = on_request,
                                           .arg = c};
     assert_int_equal(bus_hub_open(&config, &c->hub), ERR_OK);
@@ -120,7 +132,7 @@ struct plane {
     pthread_t thread;
     pthread_mutex_t lock;
     atomic_bool up;
-    atomic_uint ups;
+    atomic_uint ups, removals;
     atomic_uint pushes, answers, failures;
     atomic_size_t push_bytes;
     atomic_bool disorder;
@@ -156,6 +168,12 @@ static void on_state(void *arg, bool up)
         atomic_fetch_add(&p->ups, 1);
 }
 
+static void on_removed(void *arg)
+{
+    struct plane *p = arg;
+    atomic_fetch_add(&p->removals, 1);
+}
+
 static void *plane_run(void *arg)
 {
     loop_run(((struct plane *)arg)->loop);
@@ -182,7 +200,7 @@ static struct plane *plane_start(struct control *c, const char *name)
                                             .request_port = bus_hub_request_port(c->hub),
                                             .tls = p->tls,
                                             .instance = slice_str(name)};
-    static const struct bus_plane_events events = {on_push, on_state};
+    static const struct bus_plane_events events = {on_push, on_state, on_removed};
     assert_int_equal(bus_plane_open(&config, p->loop, &events, p, &p->bus), ERR_OK);
     assert_int_equal(pthread_create(&p->thread, NULL, plane_run, p), 0);
     return p;
@@ -535,6 +553,57 @@ static void a_plane_that_is_removed_is_cut_and_stays_out(void **state)
     plane_close(q);
 }
 
+static void a_plane_that_is_removed_is_told_once_and_one_that_is_not_let_in_is_not(void **state)
+{
+    struct control *c = *state;
+    struct plane *p = plane_open(c, "east-1");
+    struct plane *q = plane_open(c, "east-2");
+    pthread_mutex_lock(&c->lock);
+    strcpy(c->removed, "east-1");
+    strcpy(c->refused, "east-2");
+    pthread_mutex_unlock(&c->lock);
+    bus_hub_cut(c->hub, SLICE("east-2"));
+    bus_hub_cut(c->hub, SLICE("east-1"));
+    uint64_t cut = clock_mono_us();
+    assert_true(reaches(&p->removals, 1));
+    assert_true(clock_mono_us() - cut < 1000000);
+    assert_true(kit_until(is_down, p, WAIT_MS));
+    assert_true(kit_until(is_down, q, WAIT_MS));
+
+    pthread_mutex_lock(&c->lock);
+    c->refused[0] = '\0';
+    pthread_mutex_unlock(&c->lock);
+    assert_true(kit_until(is_up, q, WAIT_MS));
+    assert_int_equal(atomic_load(&q->removals), 0);
+    assert_int_equal(atomic_load(&p->removals), 1);
+    assert_true(reaches(&c->turned_away, 2)); /* each leg */
+    assert_false(atomic_load(&p->up));
+
+    uint16_t push = bus_hub_push_port(c->hub), request = bus_hub_request_port(c->hub);
+    bus_hub_close(&c->hub); /* an outage is no removal */
+    assert_true(kit_until(is_down, q, WAIT_MS));
+    control_start(c, push, request);
+    assert_true(kit_until(is_up, q, WAIT_MS));
+    assert_int_equal(atomic_load(&q->removals), 0);
+    assert_int_equal(atomic_load(&p->removals), 1);
+    assert_int_equal(atomic_load(&c->turned_away), 2); /* and none tries again */
+    assert_false(atomic_load(&p->up));
+    plane_close(p);
+    plane_close(q);
+}
+
+static void a_plane_that_was_removed_while_it_was_away_is_told_when_it_comes(void **state)
+{
+    struct control *c = *state;
+    pthread_mutex_lock(&c->lock);
+    strcpy(c->removed, "east-1");
+    pthread_mutex_unlock(&c->lock);
+    struct plane *p = plane_start(c, "east-1");
+    assert_true(reaches(&p->removals, 1));
+    assert_int_equal(atomic_load(&p->ups), 0);
+    plane_close(p);
+}
+
 static void a_plane_that_moves_to_another_pool_hears_that_one(void **state)
 {
     struct control *c = *state;
@@ -602,6 +671,8 @@ int main(void)
         BUS_TEST(a_request_over_a_lost_connection_is_run_once_and_answered),
         BUS_TEST(a_hub_that_starts_again_is_found_again),
         BUS_TEST(a_plane_that_is_removed_is_cut_and_stays_out),
+        BUS_TEST(a_plane_that_is_removed_is_told_once_and_one_that_is_not_let_in_is_not),
+        BUS_TEST(a_plane_that_was_removed_while_it_was_away_is_told_when_it_comes),
         BUS_TEST(a_plane_that_moves_to_another_pool_hears_that_one),
         BUS_TEST(closing_ends_what_is_under_way),
         BUS_TEST(descriptors_are_given_back),
