@@ -196,7 +196,9 @@ static bool is_json(struct slice type)
 static enum err check_media(struct call *c, const struct dispatch_head *h)
 {
     enum err e = ERR_OK;
-    if (h->doubled != NULL)
+    if (h->has_body && (c->route->flags & (ROUTE_PUBLIC | ROUTE_BODY)) == ROUTE_PUBLIC)
+        e = call_problem(c, 413, "too_large", "no body is read here");
+    else if (h->doubled != NULL)
         e = call_problem(c, 400, "doubled_header", "the header %s came twice", h->doubled);
     else if (h->content_encoding.ptr != NULL && !slice_ieq(h->content_encoding, SLICE("identity")))
         e = call_problem(c, 415, "encoded_body", "encoded bodies are not read");

@@ -49,7 +49,8 @@ static enum err start_daemon(struct door *d)
         flags, 0, NULL, NULL, exchange_on_request, &d->house, MHD_OPTION_URI_LOG_CALLBACK,
         exchange_on_target, &d->house, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_end, &d->house,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        (unsigned)CONNECTIONS * 2 /* those on their way out still count there */,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(LIMIT_KEEPALIVE_MS / 1000),
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     return d->daemon != NULL ? ERR_OK : ERR_IO;
@@ -61,7 +62,7 @@ static void on_connection(void *arg, int fd, const union sockaddr_any *peer)
     socklen_t len = peer->sa.sa_family == AF_INET6 ? sizeof(peer->in6) : sizeof(peer->in);
     /* it closes fd where it refuses, and the front sees the end */
     if (MHD_add_connection(d->daemon, fd, &peer->sa, len) != MHD_YES)
-        log_warn(&door_log, "connection_refused", "limit=%d", CONNECTIONS);
+        log_warn(&door_log, "connection_refused", "limit=%d", CONNECTIONS * 2);
 }
 
 static void on_count(void *arg, size_t connections)

@@ -14,10 +14,6 @@
 #include "controlplane/api/api_metrics.h"
 #include "controlplane/api/door.h"
 
-/* A refused body up to this size is read and dropped: closing on unread bytes would reset the
- * connection before the client has the answer. */
-#define DISCARD_MOST (8u * 1024 * 1024)
-
 static const struct log_ctx api_log = {.component = "api"};
 
 struct exchange {
@@ -26,10 +22,8 @@ struct exchange {
     enum exchange_moment moment;
     char *target;
     struct dispatch_head head;
-    bool wanted; /* the head was let in */
-    bool expects_continue;
+    bool wanted;        /* the head was let in */
     uint64_t announced; /* Content-Length */
-    uint64_t dropped;
     uint64_t began_us;
     uint64_t hold_until_us;
     struct buf body;
@@ -123,7 +117,6 @@ static void read_head(struct exchange *x, const char *method)
     h->method = slice_str(method);
     h->target = slice_str(x->target);
     MHD_get_connection_values(x->m, MHD_HEADER_KIND, on_header, &walk);
-    x->expects_continue = MHD_lookup_connection_value(x->m, MHD_HEADER_KIND, "expect") != NULL;
     if (length.ptr != NULL && slice_u64(length, &x->announced) != ERR_OK)
         x->announced = UINT64_MAX;
     h->has_body = x->announced > 0 || coding.ptr != NULL;
@@ -225,32 +218,24 @@ static enum MHD_Result too_large(struct exchange *x)
     return e == ERR_OK ? MHD_YES : MHD_NO;
 }
 
-/* The head was judged: go on to the body, or get rid of it. */
+/* The head was judged: only now the front reads the body, or never. */
 static enum MHD_Result on_judged(struct exchange *x)
 {
     if (x->wanted && x->announced > LIMIT_ADMIN_BODY && too_large(x) != MHD_YES)
         return MHD_NO;
-    x->moment = x->wanted ? EXCHANGE_BODY : EXCHANGE_DISCARD;
-    bool unsent = x->expects_continue || x->announced > DISCARD_MOST;
-    if (!x->wanted && (!x->head.has_body || unsent))
+    if (!x->wanted)
         return send_answer(x);
+    x->moment = EXCHANGE_BODY;
     return MHD_YES;
 }
 
+/* The front ends a body above the ceiling before it gets here. */
 static enum MHD_Result on_piece(struct exchange *x, const char *data, size_t *size)
 {
     size_t n = *size;
     *size = 0;
-    if (x->moment == EXCHANGE_BODY) {
-        enum err e = buf_append(&x->body, slice_of(data, n));
-        if (e == ERR_OK)
-            return MHD_YES;
-        if (e != ERR_TOO_BIG || too_large(x) != MHD_YES)
-            return MHD_NO;
-        x->moment = EXCHANGE_DISCARD;
-    }
-    x->dropped += n;
-    return x->dropped <= DISCARD_MOST ? MHD_YES : MHD_NO;
+    return x->moment == EXCHANGE_BODY && buf_append(&x->body, slice_of(data, n)) == ERR_OK ? MHD_YES
+                                                                                           : MHD_NO;
 }
 
 enum MHD_Result exchange_on_request(UNUSED void *cls, UNUSED struct MHD_Connection *m,
@@ -271,7 +256,6 @@ enum MHD_Result exchange_on_request(UNUSED void *cls, UNUSED struct MHD_Connecti
         return on_judged(x);
     case EXCHANGE_BODY:
         return hand_to_job(x, run_body);
-    case EXCHANGE_DISCARD:
     case EXCHANGE_DONE:
         return send_answer(x);
     case EXCHANGE_SENT:

@@ -1,8 +1,8 @@
 /*
  * exchange — one request inside the library: which moment it is in, and what was gathered.
  *
- * moments: HEAD → (job) → JUDGED → BODY → (job) → DONE; a refused head goes from JUDGED to
- * DISCARD where a small body is still to come, so that the client can read the answer.
+ * moments: HEAD → (job) → JUDGED → BODY → (job) → DONE; a refused head is answered at once, and
+ * the front does not read its body.
  *
  * Threads  the library's thread, or the one job it was handed to; never both.
  */
@@ -17,7 +17,6 @@ enum exchange_moment {
     EXCHANGE_HEAD,
     EXCHANGE_JUDGED,
     EXCHANGE_BODY,
-    EXCHANGE_DISCARD,
     EXCHANGE_DONE,
     EXCHANGE_SENT,
 };

@@ -5,12 +5,17 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "controlplane/api/front_link.h"
+
+#define SOURCES_LEAST 4 /* so many it takes to fill all places */
+#define LEAVING 512     /* connections beside those that stand, on their way out */
 
 static const struct log_ctx front_log = {.component = "front"};
 
@@ -40,15 +45,77 @@ static void on_gone(void *arg, struct front_link *l)
     set_count(g, g->count - 1);
 }
 
+/* It has waited for something once more: those before it in the list have for longer. */
+static void on_idle(void *arg, struct front_link *l)
+{
+    struct front *g = arg;
+    list_remove(&l->node);
+    list_push(&g->links, &l->node);
+}
+
+static bool is_same_host(const union sockaddr_any *a, const union sockaddr_any *b)
+{
+    union sockaddr_any x = address_fold(a), y = address_fold(b);
+    if (x.sa.sa_family != y.sa.sa_family)
+        return false;
+    if (x.sa.sa_family == AF_INET)
+        return x.in.sin_addr.s_addr == y.in.sin_addr.s_addr;
+    /* a household has a /64 of its own */
+    return memcmp(&x.in6.sin6_addr, &y.in6.sin6_addr, 8) == 0;
+}
+
+struct census {
+    size_t standing, unserved; /* the latter: of this source */
+    struct front_link *oldest, *oldest_of_source;
+};
+
+static struct census count_links(struct front *g, const union sockaddr_any *peer)
+{
+    struct census c = {0};
+    LIST_EACH(&g->links, it)
+    {
+        struct front_link *l = CONTAINER_OF(it, struct front_link, node);
+        if (front_link_is_leaving(l))
+            continue;
+        c.standing++;
+        if (front_link_is_served(l))
+            continue;
+        if (c.oldest == NULL)
+            c.oldest = l;
+        if (!is_same_host(&l->peer, peer))
+            continue;
+        c.unserved++;
+        if (c.oldest_of_source == NULL)
+            c.oldest_of_source = l;
+    }
+    return c;
+}
+
+/* False: nobody can go. */
+static bool make_room(struct front *g, const union sockaddr_any *peer)
+{
+    struct census c = count_links(g, peer);
+    size_t share = g->max > SOURCES_LEAST ? g->max / SOURCES_LEAST : 1;
+    struct front_link *goes = c.unserved >= share    ? c.oldest_of_source
+                              : c.standing >= g->max ? c.oldest
+                                                     : NULL;
+    if (goes != NULL)
+        front_link_evict(goes);
+    return goes != NULL || c.standing < g->max;
+}
+
 static void on_accept(void *arg, int fd)
 {
     struct front *g = arg;
     struct front_link *l = NULL;
-    if (g->count >= g->max) {
-        close(fd);
+    union sockaddr_any peer = {.sa = {.sa_family = AF_UNSPEC}};
+    socklen_t len = sizeof(peer);
+    if (g->count >= g->max + LEAVING || getpeername(fd, &peer.sa, &len) != 0) {
+        close(fd); /* so many are being told 503 already */
         return;
     }
-    if (front_link_new(&g->house, fd, &l) != ERR_OK)
+    bool doomed = !make_room(g, &peer);
+    if (front_link_new(&g->house, fd, &peer, doomed, &l) != ERR_OK)
         return;
     list_push(&g->links, &l->node);
     set_count(g, g->count + 1);
@@ -101,7 +168,11 @@ enum err front_start(const struct front_config *c, struct front **ret)
     g->house.loop = g->loop;
     g->house.serve = c->serve;
     g->house.arg = c->arg;
+    g->house.head_ms = c->head_ms > 0 ? c->head_ms : LIMIT_HEAD_MS;
+    g->house.body_gap_ms = c->body_gap_ms > 0 ? c->body_gap_ms : LIMIT_BODY_GAP_MS;
+    g->house.keepalive_ms = LIMIT_KEEPALIVE_MS;
     g->house.on_gone = on_gone;
+    g->house.on_idle = on_idle;
     g->house.house_arg = g;
     if (e == ERR_OK)
         e = listener_open(g->loop, &c->at, on_accept, g, &g->listener);

@@ -6,6 +6,10 @@
  * and each body's framing passes common/net/http1 first; only then the very bytes go on,
  * through a socket pair, to the library. Answers come back untouched.
  *
+ * Connections are bounded, and of one source a quarter of that may stand around unserved: in a
+ * head, a body, an unread answer, or between requests. Who is one too many is let in where an
+ * unserved one can go, the one that has been so for longest; else it is told 503.
+ *
  * Owns     its thread, loop, listener and connections.
  * Fails    ERR_EXISTS when the port is taken; ERR_TLS for files that cannot be read; ERR_IO.
  * Threads  own; start, reload and stop from any other.
@@ -21,6 +25,7 @@ struct front_config {
     const char *cert_file; /* NULL: plain */
     const char *key_file;
     size_t connections_max;
+    unsigned head_ms, body_gap_ms; /* 0: those of limits.h */
     /* A new connection from `peer` is to be served on fd, which is taken in any case. Called on
      * the front's thread. */
     void (*serve)(void *arg, int fd, const union sockaddr_any *peer);

@@ -1,20 +1,23 @@
 /*
- * front_link — bytes from the client are judged, then passed on; bytes back are passed on.
+ * front_link — bytes from the client are judged, then passed on; answers are read along, so that
+ * it is known when the next request may go.
  *
- * A refusal waits for the answers that are due: the library is told that no more requests
- * come, finishes, closes, and only then the refusal goes out and the connection ends.
+ * A refusal ends the library's side at once, since no answer is due from it, and then the client's,
+ * lingering a while for it to be read.
  */
-#include "controlplane/api/front_link.h"
+#include "controlplane/api/front_link_private.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
 #define LINGER_MS 5000 /* for the client to read the last answer and close */
+/* what of an unwanted body is read meanwhile: closing on unread bytes would reset the connection
+ * before the client has the answer */
+#define LINGER_MOST (8u * 1024 * 1024)
 
 static const struct log_ctx front_log = {.component = "front"};
 
@@ -30,11 +33,12 @@ void front_link_free(struct front_link *l)
     stream_close(&l->client);
     stream_close(&l->inner);
     buf_fini(&l->in);
+    buf_fini(&l->out);
     /* a callback of this turn may still stand in it */
     loop_retire(loop, on_retired, l);
 }
 
-static void end(struct front_link *l)
+void front_link_end(struct front_link *l)
 {
     l->house->on_gone(l->house->house_arg, l);
     front_link_free(l);
@@ -42,57 +46,120 @@ static void end(struct front_link *l)
 
 /* ---- refusing ---- */
 
+static const char *code_of(unsigned status)
+{
+    return status == 413 ? "too_large" : status == 503 ? "busy" : "malformed_request";
+}
+
 static void send_refusal(struct front_link *l)
 {
     char body[256], head[256];
     int n = snprintf(body, sizeof(body),
                      "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,"
-                     "\"code\":\"malformed_request\",\"detail\":\"%s\"}",
-                     http1_reason(l->status), l->status, l->why);
+                     "\"code\":\"%s\",\"detail\":\"%s\"}",
+                     http1_reason(l->status), l->status, code_of(l->status), l->why);
     int h = snprintf(head, sizeof(head),
                      "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\n"
-                     "Content-Length: %d\r\nConnection: close\r\n\r\n",
-                     l->status, http1_reason(l->status), n);
+                     "Content-Length: %d\r\n%sConnection: close\r\n\r\n",
+                     l->status, http1_reason(l->status), n,
+                     l->status == 503 ? "Retry-After: 1\r\n" : "");
     struct slice parts[] = {slice_of(head, (size_t)h), slice_of(body, (size_t)n)};
     if (stream_write(l->client, parts, 2) != ERR_OK) {
-        end(l);
+        front_link_end(l);
         return;
     }
     stream_finish(l->client);
 }
 
+/* The library's end is closed, or never was. */
+void front_link_inner_ended(struct front_link *l)
+{
+    if (l->inner_done)
+        return;
+    l->inner_done = true;
+    buf_clear(&l->in);
+    stream_resume(l->client);
+    timer_start(&l->slow, LINGER_MS);
+    if (l->refused)
+        send_refusal(l);
+    else
+        stream_finish(l->client);
+}
+
 static void refuse(struct front_link *l, unsigned status, const char *why)
 {
-    if (l->refused)
+    if (l->refused || l->inner_done)
         return;
     log_debug(&front_log, "request_refused", "status=%u why=%s", status, why);
     l->refused = true;
     l->status = status;
     l->why = why;
-    timer_cancel(&l->slow);
-    buf_clear(&l->in);
-    stream_finish(l->inner);
+    stream_close(&l->inner); /* nothing is due from there: one request at a time */
+    front_link_inner_ended(l);
+}
+
+/* ---- deadlines ---- */
+
+/* True: the client reads what it is given, or has read it. */
+bool front_link_reads(struct front_link *l)
+{
+    size_t pending = stream_pending(l->client);
+    if (pending == 0) {
+        pace_stop(&l->reader_pace);
+        return true;
+    }
+    return pace_is_kept(&l->reader_pace, loop_now_us(l->house->loop), l->house->body_gap_ms,
+                        l->given - pending);
 }
 
 static void on_slow(struct timer *t)
 {
     struct front_link *l = CONTAINER_OF(t, struct front_link, slow);
-    if (l->inner_done)
-        end(l);
-    else
-        refuse(l, 408, "the request took too long");
+    bool unread = stream_pending(l->client) > 0;
+    if (unread && !l->refused && front_link_reads(l))
+        timer_start(&l->slow, l->house->body_gap_ms);
+    else if (unread || l->inner_done || l->inner == NULL || l->refused)
+        front_link_end(l);
+    else if (l->phase == FRONT_BODY)
+        refuse(l, 408, "the body stopped coming");
+    else if (l->phase == FRONT_HEAD && l->begun)
+        refuse(l, 408, "the head did not come in time");
+    else if (l->phase == FRONT_HEAD)
+        stream_finish(l->inner); /* idle: the library closes, and so do we */
 }
 
 /* ---- client to library ---- */
 
-static enum err pass_in(struct front_link *l, struct slice bytes)
+/* Paused while what it sends has no place to go. */
+void front_link_throttle(struct front_link *l)
 {
-    if (bytes.len == 0)
-        return ERR_OK;
-    enum err e = stream_write(l->inner, &bytes, 1);
-    if (e == ERR_OK && stream_pending(l->inner) > LIMIT_STREAM_HIGH)
+    if (front_link_is_leaving(l))
+        return;
+    bool held = l->phase == FRONT_WAIT || l->phase == FRONT_ANSWER;
+    bool stall = (held && l->in.len >= LIMIT_STREAM_LOW) ||
+                 stream_pending(l->inner) > (l->stalled ? LIMIT_STREAM_LOW : LIMIT_STREAM_HIGH);
+    if (stall == l->stalled)
+        return;
+    l->stalled = stall;
+    if (stall)
         stream_pause(l->client);
-    return e;
+    else
+        stream_resume(l->client);
+}
+
+/* The same head, with an Expect of ours before its empty line where one is missing. HTTP/1.0
+ * has no such word: there the library answers at the head or takes the body. */
+static enum err pass_head(struct front_link *l, const struct http_head *head, size_t len)
+{
+    struct slice all = slice_first(buf_slice(&l->in), len);
+    bool has_body = l->body.kind != HTTP1_BODY_NONE, asks = head->version == HTTP_11;
+    bool said = http_head_find(head, SLICE("expect")).ptr != NULL;
+    l->expects = head->expect_continue;
+    l->phase = !has_body ? FRONT_ANSWER : asks && (l->expects || !said) ? FRONT_WAIT : FRONT_BODY;
+    if (l->phase != FRONT_WAIT || l->expects)
+        return stream_write(l->inner, &all, 1);
+    const struct slice parts[] = {slice_first(all, len - 2), SLICE("Expect: 100-continue\r\n\r\n")};
+    return stream_write(l->inner, parts, 2);
 }
 
 /* A head at the front of l->in. ERR_AGAIN: not whole; ERR_CANCELLED: refused. */
@@ -109,10 +176,12 @@ static enum err take_head(struct front_link *l)
     if (e != ERR_OK)
         return e;
     http1_body_init(&l->body, HTTP1_REQUEST, &head, head.method);
-    e = pass_in(l, slice_first(buf_slice(&l->in), len));
-    buf_eat(&l->in, len);
-    l->in_body = l->body.kind != HTTP1_BODY_NONE;
+    snprintf(l->method, sizeof(l->method), "%.*s", SLICE_ARG(head.method));
+    l->body_got = 0;
+    pace_stop(&l->body_pace);
     timer_cancel(&l->slow);
+    e = pass_head(l, &head, len);
+    buf_eat(&l->in, len);
     return e;
 }
 
@@ -123,65 +192,89 @@ static enum err take_body(struct front_link *l)
     struct http1_problem problem = {400, "malformed body"};
     bool ended = false;
     enum err e = ERR_OK;
-    while (e == ERR_OK && !ended)
+    while (e == ERR_OK && !ended && l->body_got <= LIMIT_ADMIN_BODY) {
         e = http1_body_next(&l->body, &left, &piece, &ended, &problem);
-    if (e == ERR_INVALID) {
-        refuse(l, problem.status, problem.text);
+        if (e == ERR_OK)
+            l->body_got += piece.len;
+    }
+    if (e == ERR_INVALID || l->body_got > LIMIT_ADMIN_BODY) {
+        bool large = l->body_got > LIMIT_ADMIN_BODY;
+        refuse(l, large ? 413 : problem.status,
+               large ? "a body has at most 1048576 bytes" : problem.text);
         return ERR_CANCELLED;
     }
     if (e != ERR_OK && e != ERR_AGAIN)
         return e;
     size_t used = l->in.len - left.len;
-    enum err passed = pass_in(l, slice_first(buf_slice(&l->in), used));
+    struct slice bytes = slice_first(buf_slice(&l->in), used);
+    enum err passed = used > 0 ? stream_write(l->inner, &bytes, 1) : ERR_OK;
     buf_eat(&l->in, used);
-    l->in_body = !ended;
+    if (ended) {
+        l->phase = FRONT_ANSWER;
+        timer_cancel(&l->slow);
+    }
     return passed != ERR_OK ? passed : ended ? ERR_OK : ERR_AGAIN;
 }
 
-/* A head has a deadline as a whole, a body one for each gap in it; between requests the library
- * counts. */
+/* A head has one deadline, the first one's from accept; a body one for each gap in it, and a
+ * pace. */
 static void watch(struct front_link *l)
 {
-    if (l->in_body)
-        timer_start(&l->slow, LIMIT_BODY_GAP_MS);
-    else if (l->in.len == 0)
-        timer_cancel(&l->slow);
-    else if (!timer_is_running(&l->slow))
-        timer_start(&l->slow, LIMIT_HEAD_MS);
+    if (l->phase == FRONT_BODY) {
+        if (pace_is_kept(&l->body_pace, loop_now_us(l->house->loop), l->house->body_gap_ms,
+                         l->body_got))
+            timer_start(&l->slow, l->house->body_gap_ms);
+        else
+            refuse(l, 408, "the body came too slowly");
+    } else if (l->phase == FRONT_HEAD && l->in.len > 0 && !l->begun) {
+        l->begun = true;
+        timer_start(&l->slow, l->house->head_ms);
+    }
 }
 
-static void judge(struct front_link *l)
+void front_link_judge(struct front_link *l)
 {
     enum err e = ERR_OK;
-    while (e == ERR_OK && l->in.len > 0)
-        e = l->in_body ? take_body(l) : take_head(l);
+    while (e == ERR_OK && l->in.len > 0 && !l->last)
+        e = l->phase == FRONT_HEAD   ? take_head(l)
+            : l->phase == FRONT_BODY ? take_body(l)
+                                     : ERR_AGAIN;
     if (e == ERR_CANCELLED)
         return;
-    if (e != ERR_OK && e != ERR_AGAIN)
-        end(l);
-    else
-        watch(l);
+    if (e != ERR_OK && e != ERR_AGAIN) {
+        front_link_end(l);
+        return;
+    }
+    watch(l);
+    if (l->eof && !l->refused && (l->phase == FRONT_HEAD || l->phase == FRONT_BODY))
+        stream_finish(l->inner); /* what is missing never comes */
+    front_link_throttle(l);
 }
 
 static void on_client_data(void *arg, struct slice data)
 {
     struct front_link *l = arg;
-    if (l->refused || l->inner_done)
+    if (l->refused || l->inner_done || l->last) {
+        l->dropped += data.len;
+        if (l->dropped > LINGER_MOST)
+            front_link_end(l);
         return;
+    }
     enum err e = buf_append(&l->in, data);
     if (e == ERR_TOO_BIG)
         refuse(l, 431, "too much at once");
     else if (e != ERR_OK)
-        end(l);
+        front_link_end(l);
     else
-        judge(l);
+        front_link_judge(l);
 }
 
 static void on_client_eof(void *arg)
 {
     struct front_link *l = arg;
-    if (l->inner != NULL && !l->refused)
-        stream_finish(l->inner);
+    l->eof = true;
+    if (l->inner != NULL && !l->refused && !l->inner_done)
+        front_link_judge(l);
 }
 
 static void on_client_drain(void *arg)
@@ -194,90 +287,33 @@ static void on_client_drain(void *arg)
 static void on_client_close(void *arg, enum err why)
 {
     (void)why;
-    end(arg);
+    front_link_end(arg);
 }
 
-/* ---- library to client ---- */
-
-static void on_inner_data(void *arg, struct slice data)
-{
-    struct front_link *l = arg;
-    if (stream_write(l->client, &data, 1) != ERR_OK) {
-        end(l);
-        return;
-    }
-    if (stream_pending(l->client) > LIMIT_STREAM_HIGH)
-        stream_pause(l->inner);
-}
-
-static void inner_ended(struct front_link *l)
-{
-    if (l->inner_done)
-        return;
-    l->inner_done = true;
-    timer_start(&l->slow, LINGER_MS);
-    if (l->refused)
-        send_refusal(l);
-    else
-        stream_finish(l->client);
-}
-
-static void on_inner_eof(void *arg)
-{
-    struct front_link *l = arg;
-    stream_finish(l->inner);
-    inner_ended(l);
-}
-
-static void on_inner_drain(void *arg)
-{
-    struct front_link *l = arg;
-    if (!l->refused)
-        stream_resume(l->client);
-}
-
-static void on_inner_close(void *arg, enum err why)
-{
-    (void)why;
-    inner_ended(arg);
-}
-
-/* At the end of the turn that made the pair: only then it takes bytes. */
-static void on_inner_open(void *arg)
-{
-    struct front_link *l = arg;
-    stream_resume(l->client);
-}
-
-static const struct stream_events inner_events = {
-    .on_open = on_inner_open,
-    .on_data = on_inner_data,
-    .on_eof = on_inner_eof,
-    .on_drain = on_inner_drain,
-    .on_close = on_inner_close,
-};
-
-/* ---- birth ---- */
+/* ---- birth, and making room ---- */
 
 /* Only now, with TLS done: a handshake that never ends costs the library nothing. */
 static void on_client_open(void *arg)
 {
     struct front_link *l = arg;
-    union sockaddr_any peer = {.sa = {.sa_family = AF_UNSPEC}};
     int pair[2];
-    if (address_parse(stream_peer(l->client), &peer) != ERR_OK ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
-        end(l);
+    if (l->refused) {
+        front_link_inner_ended(l);
         return;
     }
-    enum err e = stream_accept(l->house->loop, pair[0], NULL, &inner_events, l, &l->inner);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
+        front_link_end(l);
+        return;
+    }
+    enum err e =
+        stream_accept(l->house->loop, pair[0], NULL, &front_link_inner_events, l, &l->inner);
     if (e != ERR_OK) {
         close(pair[1]);
-        end(l);
+        front_link_end(l);
         return;
     }
     stream_pause(l->client);
-    l->house->serve(l->house->arg, pair[1], &peer);
+    l->house->serve(l->house->arg, pair[1], &l->peer);
 }
 
 static const struct stream_events client_events = {
@@ -288,7 +324,10 @@ static const struct stream_events client_events = {
     .on_close = on_client_close,
 };
 
-enum err front_link_new(const struct front_link_house *house, int fd, struct front_link **ret)
+#define BUSY "too many connections at once: try again"
+
+enum err front_link_new(const struct front_link_house *house, int fd,
+                        const union sockaddr_any *peer, bool doomed, struct front_link **ret)
 {
     struct front_link *l = mem_zalloc(sizeof(*l));
     if (l == NULL) {
@@ -296,15 +335,44 @@ enum err front_link_new(const struct front_link_house *house, int fd, struct fro
         return ERR_NOMEM;
     }
     l->house = house;
+    l->peer = *peer;
+    l->refused = doomed;
+    l->status = 503;
+    l->why = BUSY;
     list_init(&l->node);
     /* one whole head, or a piece of body as large as a stream reads at once */
     buf_init(&l->in, LIMIT_HTTP_HEAD + LIMIT_STREAM_OUT);
+    buf_init(&l->out, LIMIT_HTTP_HEAD + LIMIT_STREAM_OUT);
     timer_init(&l->slow, house->loop, on_slow);
     enum err e = stream_accept(house->loop, fd, house->tls, &client_events, l, &l->client);
     if (e != ERR_OK) {
         mem_free(l);
         return e;
     }
+    l->begun = true; /* the handshake is part of it */
+    timer_start(&l->slow, house->head_ms);
     *ret = l;
     return ERR_OK;
+}
+
+bool front_link_is_served(const struct front_link *l)
+{
+    return (l->phase == FRONT_WAIT || l->phase == FRONT_ANSWER) && stream_pending(l->client) == 0;
+}
+
+bool front_link_is_leaving(const struct front_link *l)
+{
+    return l->refused || l->inner_done || l->last;
+}
+
+void front_link_evict(struct front_link *l)
+{
+    if (l->inner == NULL || l->in_answer) {
+        front_link_end(l);
+    } else if (l->phase == FRONT_HEAD && !l->begun) {
+        l->last = true; /* it asks for nothing: an answer would be one to nothing */
+        stream_finish(l->inner);
+    } else {
+        refuse(l, 503, BUSY);
+    }
 }
