@@ -82,6 +82,12 @@ void http_call_watch(struct http_call *k, unsigned ms)
     timer_start(&k->timer, left < ms ? left : ms);
 }
 
+void http_call_outlast(struct http_call *k)
+{
+    k->ends_us = loop_now_us(k->client->loop) + (uint64_t)LIMIT_CALL_MS * US_PER_MS;
+    http_call_watch(k, k->state == CALL_BODY ? k->gap_ms : k->first_byte_ms);
+}
+
 /* ---- ends ---- */
 
 static enum http_call_phase phase_of(const struct http_call *k)

@@ -59,6 +59,8 @@ MUST_USE enum err http_call_start(struct http_client *c, const struct http_call_
                                   struct http_call **ret);
 MUST_USE enum err http_call_write(struct http_call *c, struct slice data);
 size_t            http_call_pending(const struct http_call *c);
+/* Of a request that is sent: the answer may take as long as any, whatever its total_ms was. */
+void              http_call_outlast(struct http_call *c);
 bool              http_call_is_sent(const struct http_call *c); /* the request, to its last byte */
 void              http_call_write_end(struct http_call *c);
 /* Stops reading the answer; of what is read already, only its end may still be told. */

@@ -15,6 +15,7 @@
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error that is relayed */
 #define BEARER_MAX 4096            /* the longest credential a provider hands out is a JWT */
 #define STAINLESS_MAX 86400        /* seconds a client may say it waits */
+#define STAINLESS_GRACE_MS 1000    /* it hangs up first, and the call goes on for what it costs */
 
 void attempt_drop(struct ai_work *w)
 {
@@ -361,7 +362,7 @@ static unsigned deadline_ms(const struct http_head *h)
     struct slice said = http_head_find(h, SLICE("x-stainless-timeout"));
     if (!said.len || slice_u64(said, &seconds) || seconds == 0 || seconds > STAINLESS_MAX)
         return 0;
-    return (unsigned)seconds * 1000;
+    return (unsigned)seconds * 1000 + STAINLESS_GRACE_MS;
 }
 
 static struct slice joined(struct arena *a, struct slice left, struct slice right)

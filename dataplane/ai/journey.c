@@ -146,7 +146,7 @@ static void begin_work(struct journey *j)
 }
 
 /* A plain call once it was sent: its provider goes on to the end whether anybody reads or not, and
- * only its answer says what that cost. Deadlines bound it as before. */
+ * only its answer says what that cost. The client's own deadline went with it; ours bound it. */
 static bool is_worth_its_end(const struct ai_work *w)
 {
     return w->call && !w->request.stream && http_call_is_sent(w->call);
@@ -156,8 +156,10 @@ static void cancel_work(struct journey *j)
 {
     struct ai_work *w = j->wing_state;
     bool unanswered = is_worth_its_end(w);
-    if (unanswered && !j->env->stopping && !journey_detach(j))
+    if (unanswered && !j->env->stopping && !journey_detach(j)) {
+        http_call_outlast(w->call);
         return;
+    }
     attempt_drop(w);
     if (w->attempt) {
         if (w->look.has_usage)

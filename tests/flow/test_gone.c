@@ -98,6 +98,22 @@ FLOW(a_client_that_went_is_not_billed_a_refusal_and_no_other_target_is_asked)
     expect_record(k, "client_gone", NULL, 0);
 }
 
+FLOW(a_client_that_gave_up_at_its_own_deadline_does_not_end_the_call)
+{
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(
+        k, "alice", CHAT, "x-stainless-timeout: 1\r\nx-gatehouse-session: demo\r\n", HELLO);
+    uint64_t until = flow_now_ms() + 2500;
+    WAIT(k, k->upstreams[0].call_count == 1);
+    leave(k, c);
+    WAIT(k, flow_now_ms() > until);
+    assert_int_equal(k->env.journey_count, 1);
+    upstream_goes(k, 0);
+    expect_record(k, "client_gone", "provider", 10);
+}
+
 FLOW(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered)
 {
     struct flow_policy p = alice;
@@ -146,6 +162,7 @@ int main(void)
         PLAY(a_client_that_goes_in_mid_answer_is_billed_all_of_it),
         PLAY(an_upstream_that_breaks_off_behind_a_client_that_went_is_taken_to_have_written_all),
         PLAY(a_client_that_went_is_not_billed_a_refusal_and_no_other_target_is_asked),
+        PLAY(a_client_that_gave_up_at_its_own_deadline_does_not_end_the_call),
         PLAY(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered),
         PLAY(a_plane_that_ends_bills_what_its_upstreams_may_still_write),
         PLAY(a_plane_that_ends_lets_go_of_those_whose_client_went_before),
