@@ -14,18 +14,23 @@ static const unsigned char alpn_h1[] = "\x08http/1.1";
 static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
 static const struct log_ctx log_tls = {.component = "tls"};
 
-/* OpenSSL's newest reason as words; they name no secret, and no file content. */
+/* OpenSSL's newest reason as words; they name no secret, and no file content. Where the system
+ * refused, its own word: OpenSSL puts "system lib" on top of it. */
 static const char *reason(void)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *text = code ? ERR_reason_error_string(code) : NULL;
-    ERR_clear_error();
-    return text ? text : "unknown reason";
+    const char *newest = NULL, *system = NULL;
+    for (unsigned long code = ERR_get_error(); code; code = ERR_get_error()) {
+        if (ERR_SYSTEM_ERROR(code))
+            system = strerrordesc_np(ERR_GET_REASON(code));
+        else
+            newest = ERR_reason_error_string(code);
+    }
+    return system ? system : newest ? newest : "unknown reason";
 }
 
 static enum err complain(const char *what, const char *file)
 {
-    log_error(&log_tls, "tls_context_failed", "what=%s file=%s why=\"%s\"", what, file ? file : "-",
+    log_error(&log_tls, "tls_context_failed", "what=%s file=%s why=%s", what, file ? file : "-",
               reason());
     return ERR_TLS;
 }
@@ -96,6 +101,7 @@ static enum err set_up_client(struct tls_context *t, SSL_CTX *ctx)
 
 static enum err build(struct tls_context *t, SSL_CTX **ret)
 {
+    ERR_clear_error(); /* an older one would be told as the reason of a failure here */
     SSL_CTX *ctx = SSL_CTX_new(t->server ? TLS_server_method() : TLS_client_method());
     if (!ctx)
         return ERR_NOMEM;

@@ -383,6 +383,40 @@ UNIT(a_key_that_does_not_fit_or_a_file_that_is_not_there_makes_no_context)
     certs_free(c);
 }
 
+/* What is logged while a context is made that cannot be. */
+static void expect_complaint(const struct tls_server_config *config, const char *wanted)
+{
+    char said[1024];
+    struct tls_context *t;
+    FILE *file = tmpfile();
+    int real = dup(STDERR_FILENO);
+    assert_true(file && dup2(fileno(file), STDERR_FILENO) >= 0);
+    log_setup("test", LOG_ERROR);
+    enum err e = tls_server_new(config, &t);
+    log_setup("test", LOG_ERROR + 1);
+    assert_true(dup2(real, STDERR_FILENO) >= 0);
+    close(real);
+    rewind(file);
+    said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
+    fclose(file);
+    assert_int_equal(e, ERR_TLS);
+    if (!strstr(said, wanted))
+        fail_msg("no \"%s\" in: %s", wanted, said);
+}
+
+UNIT(a_file_that_is_not_there_is_called_that_and_one_that_is_something_else_is_not)
+{
+    struct certs *c = certs_new();
+    struct certs_files files = certs_server(c);
+    const struct tls_server_config no_key = {.cert_file = files.cert, .key_file = "/nowhere/key"};
+    const struct tls_server_config no_cert = {.cert_file = "/nowhere/cert", .key_file = files.key};
+    const struct tls_server_config wrong = {.cert_file = files.cert, .key_file = files.cert};
+    expect_complaint(&no_key, "\"file\":\"/nowhere/key\",\"why\":\"No such file or directory\"");
+    expect_complaint(&no_cert, "\"file\":\"/nowhere/cert\",\"why\":\"No such file or directory\"");
+    expect_complaint(&wrong, "no start line");
+    certs_free(c);
+}
+
 /* ends */
 
 UNIT(a_finished_stream_ends_in_order_on_both_sides)
@@ -598,6 +632,8 @@ int main(void)
         cmocka_unit_test(a_new_certificate_serves_new_connections_and_the_old_ones_stay),
         cmocka_unit_test(a_reload_that_fails_leaves_the_old_certificate_in_place),
         cmocka_unit_test(a_key_that_does_not_fit_or_a_file_that_is_not_there_makes_no_context),
+        cmocka_unit_test(
+            a_file_that_is_not_there_is_called_that_and_one_that_is_something_else_is_not),
         cmocka_unit_test(a_finished_stream_ends_in_order_on_both_sides),
         cmocka_unit_test(an_end_without_close_notify_is_a_broken_one),
         cmocka_unit_test(a_tls_stream_may_be_closed_inside_each_of_its_events),
