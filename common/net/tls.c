@@ -14,15 +14,23 @@ static const unsigned char alpn_h1[] = "\x08http/1.1";
 static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
 static const struct log_ctx log_tls = {.component = "tls"};
 
+#define REASONS_BEGIN 100 /* OpenSSL's numbers below are its libraries: "PEM lib", "system lib" */
+
+static bool names_library(unsigned long code)
+{
+    return (ERR_GET_REASON(code) & ((1 << ERR_RFLAGS_OFFSET) - 1)) < REASONS_BEGIN;
+}
+
 /* OpenSSL's newest reason as words; they name no secret, and no file content. Where the system
- * refused, its own word: OpenSSL puts "system lib" on top of it. */
+ * refused, its own word; and the libraries that only pass a failure on where there is nothing else.
+ */
 static const char *reason(void)
 {
     const char *newest = NULL, *system = NULL;
     for (unsigned long code = ERR_get_error(); code; code = ERR_get_error()) {
         if (ERR_SYSTEM_ERROR(code))
             system = strerrordesc_np(ERR_GET_REASON(code));
-        else
+        else if (!newest || !names_library(code))
             newest = ERR_reason_error_string(code);
     }
     return system ? system : newest ? newest : "unknown reason";
