@@ -42,9 +42,12 @@ static const uint8_t v6_metadata[][16] = {
     V6(0xfe80, 0, 0, 0, 0xa9fe, 0xa9fe),      /* OpenStack */
 };
 
+/* "This network": no destination, yet the kernel takes it for this very machine. No exception
+ * opens it; who means loopback says so. */
+static const struct v4_net v4_nowhere = {V4(0, 0, 0, 0), 8};
+
 /* IANA's special-purpose registry (RFC 6890 and its updates) */
 static const struct v4_net v4_private[] = {
-    {V4(0, 0, 0, 0), 8},       /* this network */
     {V4(10, 0, 0, 0), 8},      /* RFC 1918 */
     {V4(100, 64, 0, 0), 10},   /* CGNAT, RFC 6598 */
     {V4(127, 0, 0, 0), 8},     /* loopback */
@@ -61,6 +64,7 @@ static const struct v4_net v4_private[] = {
     {V4(240, 0, 0, 0), 4},     /* reserved, broadcast */
 };
 
+static const uint8_t v6_loopback[16] = V6(0, 0, 0, 0, 0, 1);
 /* Everything outside 2000::/3 is refused already (loopback, ULA, link-local, multicast …). */
 static const struct v6_net v6_public = {V6(0x2000, 0, 0, 0, 0, 0), 3};
 static const struct v6_net v6_private[] = {
@@ -104,6 +108,8 @@ static enum verdict judge_v4(uint32_t a)
     for (size_t i = 0; i < ARRAY_LEN(v4_metadata); i++)
         if (a == v4_metadata[i])
             return METADATA;
+    if (in_v4(&v4_nowhere, a))
+        return NEITHER;
     for (size_t i = 0; i < ARRAY_LEN(v4_private); i++)
         if (in_v4(&v4_private[i], a))
             return PRIVATE;
@@ -121,6 +127,8 @@ static enum verdict judge_v6(const uint8_t *a)
     for (size_t i = 0; i < ARRAY_LEN(v6_metadata); i++)
         if (memcmp(a, v6_metadata[i], 16) == 0)
             return METADATA;
+    if (memcmp(a, v6_loopback, 16) == 0)
+        return PRIVATE; /* and not 0.0.0.1 in IPv6 */
     for (size_t i = 0; i < ARRAY_LEN(v6_carriers) && inner == PUBLIC; i++)
         if (in_v6(&v6_carriers[i].net, a))
             inner = judge_v4(v4_at(a + v6_carriers[i].at));

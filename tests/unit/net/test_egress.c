@@ -5,14 +5,15 @@
 
 #include "common/net/egress.h"
 
-enum fate { OPEN, SHUT, NEVER }; /* NEVER: not even with an owner's word */
+/* NEVER: not even with an owner's word, being metadata; NOWHERE: being no destination */
+enum fate { OPEN, SHUT, NEVER, NOWHERE };
 
 static const struct {
     const char *address;
     enum fate   fate;
 } table[] = {
     /* IPv4: below, first, last, above */
-    {"0.0.0.0", SHUT}, {"0.255.255.255", SHUT}, {"1.0.0.0", OPEN},
+    {"0.0.0.0", NOWHERE}, {"0.255.255.255", NOWHERE}, {"1.0.0.0", OPEN},
     {"9.255.255.255", OPEN}, {"10.0.0.0", SHUT}, {"10.255.255.255", SHUT}, {"11.0.0.0", OPEN},
     {"100.63.255.255", OPEN}, {"100.64.0.0", SHUT}, {"100.127.255.255", SHUT},
     {"100.128.0.0", OPEN},
@@ -46,7 +47,7 @@ static const struct {
     {"fd00:42::42", NEVER}, {"fd00:c1::a9fe:a9fe", NEVER}, {"fe80::a9fe:a9fe", NEVER},
     {"fd00:ec2::255", SHUT},
     /* IPv6 */
-    {"::", SHUT}, {"::1", SHUT}, {"::2", SHUT},
+    {"::", NOWHERE}, {"::1", SHUT}, {"::2", NOWHERE},
     {"1fff:ffff::1", SHUT}, {"2000::1", OPEN}, {"2606:4700::1111", OPEN}, {"2a00:1450::1", OPEN},
     {"3ffe::1", OPEN}, {"3fff::1", SHUT}, {"3fff:fff:ffff::1", SHUT}, {"3fff:1000::1", OPEN},
     {"4000::1", SHUT}, {"5f00::1", SHUT}, {"100::1", SHUT},
@@ -57,7 +58,7 @@ static const struct {
     {"fe80::1", SHUT}, {"febf::1", SHUT}, {"fec0::1", SHUT}, {"ff02::1", SHUT}, {"ff0e::1", SHUT},
     /* IPv4 inside IPv6: mapped */
     {"::ffff:8.8.8.8", OPEN}, {"::ffff:10.0.0.1", SHUT}, {"::ffff:127.0.0.1", SHUT},
-    {"::ffff:169.254.1.1", SHUT}, {"::ffff:0.0.0.0", SHUT},
+    {"::ffff:169.254.1.1", SHUT}, {"::ffff:0.0.0.0", NOWHERE},
     {"::ffff:169.254.169.254", NEVER}, {"::ffff:168.63.129.16", NEVER},
     /* compatible: deprecated, whatever is inside */
     {"::8.8.8.8", SHUT}, {"::127.0.0.1", SHUT}, {"::10.0.0.1", SHUT},
@@ -96,16 +97,16 @@ UNIT(only_public_addresses_pass_without_a_word)
     }
 }
 
-UNIT(an_owner_may_allow_everything_but_metadata)
+UNIT(an_owner_may_allow_everything_but_metadata_and_this_network)
 {
     struct cidr              all[2];
     const struct egress_rule rule = {all, 2};
     assert_int_equal(cidr_parse(SLICE("0.0.0.0/0"), &all[0]), ERR_OK);
     assert_int_equal(cidr_parse(SLICE("::/0"), &all[1]), ERR_OK);
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        bool never = table[i].fate == NEVER;
+        bool never = table[i].fate == NEVER, nowhere = table[i].fate == NOWHERE;
         union sockaddr_any a = address_of(table[i].address);
-        if (egress_check(&rule, &a) != (never ? ERR_DENIED : ERR_OK) ||
+        if (egress_check(&rule, &a) != (never || nowhere ? ERR_DENIED : ERR_OK) ||
             egress_is_metadata(&a) != never)
             fail_msg("%s", table[i].address);
     }
@@ -149,7 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_public_addresses_pass_without_a_word),
-        cmocka_unit_test(an_owner_may_allow_everything_but_metadata),
+        cmocka_unit_test(an_owner_may_allow_everything_but_metadata_and_this_network),
         cmocka_unit_test(an_allowed_network_opens_itself_and_its_mapped_form_only),
         cmocka_unit_test(a_mapped_address_has_the_fate_of_the_mapped_one),
         cmocka_unit_test(what_is_no_ip_address_goes_nowhere),
