@@ -91,7 +91,8 @@ static enum err bad_word(struct call *c, struct slice name, struct slice words)
     char why[200];
     struct slice one;
     int n = snprintf(why, sizeof(why), "?%.*s= must be one of", SLICE_ARG(name));
-    for (const char *gap = ": "; slice_split(&words, '|', &one); gap = ", ")
+    for (const char *gap = ": "; (size_t)n < sizeof(why) && slice_split(&words, '|', &one);
+         gap = ", ")
         n += snprintf(why + n, sizeof(why) - (size_t)n, "%s%.*s", gap, SLICE_ARG(one));
     return bad_query(c, why);
 }

@@ -5,6 +5,20 @@
 
 #include "controlplane/domain/noun.h"
 
+/* C1, and what changes or hides how the text around it is read: zero width, direction marks,
+ * embeddings, isolates, the byte order mark. The text is UTF-8, as the JSON it came in. */
+static bool is_deceptive(const unsigned char *p, size_t left)
+{
+    if (left >= 2 && p[0] == 0xc2)
+        return p[1] >= 0x80 && p[1] <= 0x9f;
+    if (left < 3)
+        return false;
+    unsigned at = (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+    return (p[0] & 0xf0) == 0xe0 &&
+           ((at >= 0x200b && at <= 0x200f) || (at >= 0x202a && at <= 0x202e) ||
+            (at >= 0x2066 && at <= 0x2069) || at == 0xfeff);
+}
+
 const char *noun_label_rule(struct slice text)
 {
     if (text.len < 1 || text.len > 128)
@@ -12,8 +26,9 @@ const char *noun_label_rule(struct slice text)
     if (text.ptr[0] == ' ' || text.ptr[text.len - 1] == ' ')
         return "must not begin or end with a space";
     for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
-            return "must not contain control characters";
+        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f ||
+            is_deceptive((const unsigned char *)text.ptr + i, text.len - i))
+            return "must not contain control or invisible characters";
     return NULL;
 }
 

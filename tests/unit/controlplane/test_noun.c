@@ -480,9 +480,30 @@ static void every_noun_is_complete(void **state)
     }
 }
 
+static void names_hide_nothing_and_turn_nothing_round(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "a\x01",         "a\x7f",         "a\xc2\x85",     "a\xe2\x80\x8b", "a\xe2\x80\x8f",
+        "a\xe2\x80\xaa", "a\xe2\x80\xae", "a\xe2\x81\xa6", "a\xe2\x81\xa9", "a\xef\xbb\xbf",
+    };
+    static const char *const right[] = {"a b",
+                                        "\xc2\xa0x",
+                                        "\xe2\x80\x90",
+                                        "\xe2\x80\xaf"
+                                        "x",
+                                        "\xe2\x81\xaa",
+                                        "Zo\xc3\xab \xf0\x9f\x98\x80"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_non_null(noun_label_rule(slice_str(wrong[i])));
+    for (size_t i = 0; i < ARRAY_LEN(right); i++)
+        assert_null(noun_label_rule(slice_str(right[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_hide_nothing_and_turn_nothing_round),
         cmocka_unit_test(a_document_becomes_its_normal_form),
         cmocka_unit_test(an_exponent_is_read_only_where_a_number_was),
         cmocka_unit_test(a_keys_owner_is_its_agent_or_a_team_and_they_must_agree),
