@@ -10,7 +10,7 @@
 
 size_t journal_footprint(size_t record_len)
 {
-    return (sizeof(struct journal_head) + record_len + 7) & ~(size_t)7;
+    return JOURNAL_FOOTPRINT(record_len);
 }
 
 /* ---- the ring ---- */

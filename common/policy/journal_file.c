@@ -143,9 +143,11 @@ enum err journal_map(const char *path, struct journal **ret)
     struct journal_page page;
     enum err e = ERR_IO;
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd >= 0 && pread(fd, &page, sizeof(page), 0) == (ssize_t)sizeof(page)) {
+    ssize_t got = fd >= 0 ? pread(fd, &page, sizeof(page), 0) : -1;
+    if (got >= 0) { /* a shorter one was being made when its plane was killed */
         off_t len = lseek(fd, 0, SEEK_END);
-        e = len > 0 && is_sane(&page, (size_t)len) ? ERR_OK : ERR_INVALID;
+        bool sane = got == (ssize_t)sizeof(page) && len > 0 && is_sane(&page, (size_t)len);
+        e = sane ? ERR_OK : ERR_INVALID;
     }
     if (e == ERR_OK) {
         const struct layout l = layout_of(&page);

@@ -246,11 +246,13 @@ static enum err add_earlier(struct shipper *s, const char *dir, const char *name
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     struct journal *j;
     enum err e = journal_replay(path, &j);
-    if (e == ERR_NOMEM)
-        return e;
-    if (e != ERR_OK) {
+    if (e == ERR_INVALID || e == ERR_EXHAUSTED) { /* and will be so the next time */
         set_aside(path);
         return ERR_OK;
+    }
+    if (e != ERR_OK) { /* no descriptor, no memory, a disk that fails: its records are still good */
+        log_error(NULL, "journal_not_opened", "path=%s error=%s", path, err_name(e));
+        return e;
     }
     uint64_t lost = atomic_load(&j->page->lost);
     s->lost += lost;

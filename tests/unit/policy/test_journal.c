@@ -339,11 +339,20 @@ static void a_torn_file_is_refused(void **state)
     assert_int_not_equal(journal_replay(path, &j), ERR_OK);
 }
 
+static void a_promise_holds_a_brief_record_and_the_widest_pad_before_it(void **state)
+{
+    (void)state;
+    size_t need = journal_footprint(JOURNAL_CLOSE_ROOM);
+    size_t pad = need - 8; /* what is left before the ring's end, in steps of eight, and too short */
+    assert_int_equal(JOURNAL_PROMISE, need + pad);
+}
+
 int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         IN_DIR(records_come_back_in_order_with_gapless_numbers),
+        IN_DIR(a_promise_holds_a_brief_record_and_the_widest_pad_before_it),
         IN_DIR(an_opened_call_always_finds_room_to_close),
         IN_DIR(a_record_over_the_ceiling_is_refused_and_nothing_changes),
         IN_DIR(what_was_only_opened_is_lost_at_its_worst_case),

@@ -236,6 +236,37 @@ static void an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reporte
     assert_int_equal(files_left(), 0);
 }
 
+static enum err open_beside(const char *name, mode_t kind)
+{
+    char path[SCRATCH_MAX + 64];
+    struct loop *loop;
+    struct shipper *s = NULL;
+    struct office o = {0};
+    struct desk_links links = {.request = office_request, .is_connected = always, .arg = &o};
+    struct shipper_config c = {.dir = dir, .epoch = 9, .workers = 1, .journal_bytes = 1 << 20};
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_int_equal(kind == S_IFDIR ? mkdir(path, 0700) : mknod(path, S_IFREG | 0600, 0), 0);
+    assert_int_equal(loop_new(&loop), ERR_OK);
+    enum err e = shipper_new(loop, &c, &links, &s);
+    if (e == ERR_OK)
+        shipper_free(s);
+    loop_free(loop);
+    snprintf(path, sizeof(path), "%s/%s.unreadable", dir, name);
+    assert_int_equal(access(path, F_OK) == 0, e == ERR_OK); /* set aside, or left as it is */
+    if (e != ERR_OK)
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_int_equal(remove(path), 0);
+    return e;
+}
+
+static void only_what_is_no_journal_is_set_aside(void **state)
+{
+    (void)state;
+    assert_int_equal(open_beside("journal-0000000000000001-0", S_IFREG), ERR_OK); /* begun */
+    assert_int_equal(open_beside("journal-0000000000000002-0", S_IFDIR), ERR_IO); /* not opened */
+    assert_int_equal(files_left(), 0);
+}
+
 /* ---- what was folded ---- */
 
 #define SMALL (64 * 1024) /* some hundred calls */
@@ -360,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(every_record_arrives_in_order_although_answers_are_lost),
         IN_DIR(an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reported),
+        IN_DIR(only_what_is_no_journal_is_set_aside),
         IN_DIR(sums_follow_once_the_writer_has_stopped),
         IN_DIR(a_killed_plane_s_sums_are_shipped_before_its_epoch_is_finished),
         IN_DIR(a_writer_that_is_faster_than_the_control_plane_loses_nothing),
