@@ -21,9 +21,12 @@ static enum err keep_request(struct journey *j)
 enum err journey_detach(struct journey *j)
 {
     MUST(j->stage == JOURNEY_WORK && !j->answered_status && (j->client_gone || j->refusal.id));
+    if (j->env->detached_count >= LIMIT_DETACHED)
+        return ERR_EXHAUSTED;
     if (keep_request(j))
         return ERR_NOMEM;
     j->detached = true;
+    j->env->detached_count++;
     if (j->client_gone) {
         j->answer_ops->end(j->answer);
     } else {

@@ -369,6 +369,7 @@ static void finish(struct journey *j, enum journey_end end, const struct parting
     journey_move(j, JOURNEY_DONE);
     list_remove(&j->link);
     j->env->journey_count--;
+    j->env->detached_count -= j->detached;
     snapshot_drop(j->policy);
     j->policy = NULL;
     loop_retire(j->env->loop, retire, j);

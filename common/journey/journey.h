@@ -48,6 +48,7 @@ struct journey_env {
     struct metric_set     *metrics; /* rows of common/journey/metrics.h; NULL: not counted */
     struct list            journeys; /* all under way, for cutting blocked ones */
     size_t                 journey_count;
+    size_t                 detached_count; /* of them */
     unsigned               worker;
     bool                   draining;
     bool                   stopping; /* what is still under way is being cut */
@@ -268,7 +269,7 @@ void journey_finish_whole(struct journey *j, enum journey_end end, unsigned stat
                           const struct http_header *headers, size_t n, struct slice body);
 /* From a wing's cancel: the client, where it is still there, hears its refusal now, and the work
  * goes on without it until journey_finish. Of the request only what a record says stays. Fails where
- * there is no memory; then the journey must be finished as ever. */
+ * there is no memory, or too many go on so; then the journey must be finished as ever. */
 MUST_USE enum err journey_detach(struct journey *j);
 /* Raises what is set aside for this call to `total` in each of its accounts, at once or not at all
  * yet: ERR_AGAIN where a larger slice was asked for; come again later. Once it has come, the

@@ -114,6 +114,26 @@ FLOW(a_client_that_gave_up_at_its_own_deadline_does_not_end_the_call)
     expect_record(k, "client_gone", "provider", 10);
 }
 
+FLOW(where_too_many_go_on_the_next_is_ended_and_taken_to_have_written_all)
+{
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    k->env.detached_count = LIMIT_DETACHED - 1;
+    leave(k, ask(k));
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    WAIT(k, k->upstreams[0].call_count == 2);
+    client_hangs_up(c);
+    WAIT(k, k->upstreams[0].calls[1].cut);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_int_equal(r->span->tokens->output, 100);
+    flow_record_free(r);
+    upstream_goes(k, 0);
+    expect_record(k, "client_gone", "provider", 10);
+    assert_int_equal(k->env.detached_count, LIMIT_DETACHED - 1);
+}
+
 FLOW(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered)
 {
     struct flow_policy p = alice;
@@ -163,6 +183,7 @@ int main(void)
         PLAY(an_upstream_that_breaks_off_behind_a_client_that_went_is_taken_to_have_written_all),
         PLAY(a_client_that_went_is_not_billed_a_refusal_and_no_other_target_is_asked),
         PLAY(a_client_that_gave_up_at_its_own_deadline_does_not_end_the_call),
+        PLAY(where_too_many_go_on_the_next_is_ended_and_taken_to_have_written_all),
         PLAY(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered),
         PLAY(a_plane_that_ends_bills_what_its_upstreams_may_still_write),
         PLAY(a_plane_that_ends_lets_go_of_those_whose_client_went_before),
