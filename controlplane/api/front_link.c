@@ -246,8 +246,10 @@ void front_link_judge(struct front_link *l)
         return;
     }
     watch(l);
-    if (l->eof && !l->refused && (l->phase == FRONT_HEAD || l->phase == FRONT_BODY))
-        stream_finish(l->inner); /* what is missing never comes */
+    if (l->eof && l->phase == FRONT_BODY && !l->refused && !l->last)
+        refuse(l, 400, "the body ended early"); /* the library would wait for the rest */
+    else if (l->eof && l->phase == FRONT_HEAD && !l->refused)
+        stream_finish(l->inner);
     front_link_throttle(l);
 }
 

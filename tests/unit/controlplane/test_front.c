@@ -103,6 +103,21 @@ static void a_body_that_drips_is_ended_though_no_gap_is_long(void **state)
     close(fd);
 }
 
+static void a_body_that_ends_early_is_ended_at_once(void **state)
+{
+    (void)state;
+    struct buf in;
+    buf_init(&in, 1024 * 1024);
+    word = "HTTP/1.1 100 Continue\r\n\r\n";
+    int fd = peer_dial(port);
+    assert_true(peer_say(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"));
+    shutdown(fd, SHUT_WR);
+    assert_true(peer_rest(fd, &in));
+    assert_true(slice_search(buf_slice(&in), SLICE("HTTP/1.1 400")) == 0);
+    close(fd);
+    buf_fini(&in);
+}
+
 static void a_body_waits_outside_until_its_head_was_let_in(void **state)
 {
     (void)state;
@@ -164,6 +179,8 @@ int main(void)
                                         close_front),
         cmocka_unit_test_setup_teardown(a_body_that_drips_is_ended_though_no_gap_is_long,
                                         open_front, close_front),
+        cmocka_unit_test_setup_teardown(a_body_that_ends_early_is_ended_at_once, open_front,
+                                        close_front),
         cmocka_unit_test_setup_teardown(a_body_waits_outside_until_its_head_was_let_in, open_front,
                                         close_front),
         cmocka_unit_test_setup_teardown(above_the_ceiling_it_says_503, open_front, close_front),
