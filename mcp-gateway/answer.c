@@ -1,7 +1,9 @@
 /* answer — see the card. */
 #include "mcp-gateway/answer.h"
 
+#include "common/base/arena.h"
 #include "common/base/limits.h"
+#include "common/base/map.h"
 
 enum err mcp_answer_read(struct slice text, struct mcp_answer *ret)
 {
@@ -91,8 +93,15 @@ enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, struct bu
     return e ? e : buf_append(out, slice_of(at, (size_t)(end - at)));
 }
 
-static bool may_see(const struct json_hit *item, bool (*may)(void *arg, struct slice tool),
-                    void *arg)
+/* The tools a list has shown so far. */
+struct shown {
+    struct map *names;
+    struct arena *texts;
+};
+
+/* ERR_EXISTS: the name came before; ERR_DENIED: it may not be seen, or nobody could tell. */
+static enum err judge_tool(const struct json_hit *item, bool (*may)(void *arg, struct slice tool),
+                           void *arg, struct shown *s)
 {
     static const char *const wants[] = {"name"};
     struct json_hit name;
@@ -100,28 +109,46 @@ static bool may_see(const struct json_hit *item, bool (*may)(void *arg, struct s
     char room[LIMIT_MCP_TOOL];
     struct slice text;
     if (item->type != JSON_SCAN_OBJECT || json_scan(item->raw, wants, 1, &name, &root, NULL))
-        return false;
+        return ERR_DENIED;
     if (name.raw.len > sizeof(room) || json_scan_text(&name, room, sizeof(room), &text))
-        return false;
-    return may(arg, text);
+        return ERR_DENIED;
+    if (!may(arg, text))
+        return ERR_DENIED;
+    if (map_find(s->names, text))
+        return ERR_EXISTS;
+    struct slice kept = arena_copy(s->texts, text);
+    return kept.ptr ? map_put(s->names, kept, s, NULL) : ERR_NOMEM;
 }
 
-enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool), void *arg,
-                          struct buf *out)
+static enum err filter(struct slice tools, bool (*may)(void *arg, struct slice tool), void *arg,
+                       struct shown *s, struct buf *out)
 {
     struct json_hit item;
     bool first = true;
     enum err e = buf_append(out, SLICE("["));
     while (!e && json_scan_item(&tools, &item)) {
-        if (!may_see(&item, may, arg))
-            continue;
-        if (!first)
+        e = judge_tool(&item, may, arg, s);
+        if (!e && !first)
             e = buf_append(out, SLICE(","));
-        first = false;
-        if (!e)
+        if (!e) {
+            first = false;
             e = buf_append(out, item.raw);
+        } else if (e == ERR_DENIED || e == ERR_EXISTS) {
+            e = ERR_OK;
+        }
     }
     return e ? e : buf_append(out, SLICE("]"));
+}
+
+enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool), void *arg,
+                          struct buf *out)
+{
+    struct shown s = {map_new(), arena_new(LIMIT_ARENA_CHUNK, LIMIT_MCP_ANSWER)};
+    enum err e = s.names && s.texts ? filter(tools, may, arg, &s, out) : ERR_NOMEM;
+    map_free(s.names);
+    if (s.texts)
+        arena_free(s.texts);
+    return e;
 }
 
 enum err mcp_narrow(const struct mcp_answer *a, bool whole, struct buf *out)

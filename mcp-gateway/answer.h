@@ -47,7 +47,8 @@ struct mcp_edit {
 MUST_USE enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, struct buf *out);
 
 /* Appends the array `tools` (raw, validated) with only the items whose `name` may be seen, each as
- * it stands. What is no object with one readable name is left out: nobody could decide on it. */
+ * it stands. What is no object with one readable name is left out: nobody could decide on it. Of
+ * several with one name the first stays: a later one would pass itself off as it. */
 MUST_USE enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool),
                                    void *arg, struct buf *out);
 /* Appends the capabilities of an initialize result narrowed to what is granted; whole: all that

@@ -96,6 +96,8 @@ static void a_list_is_cut_and_its_items_stay_as_they_stand(void **state)
          "[{\"name\":\"e\\u0063ho\"},{\"name\":\"s\xC3\xBCm\"}]"},
         {"[{\"name\":\"Echo\"},{\"name\":\"echo \"},{\"name\":\"\"}]", "[]"},
         {"[{\"name\":\"echo\",\"name\":\"no\"},{\"name\":\"echo\",\"Name\":\"no\"}]", "[]"},
+        {"[{\"name\":\"echo\",\"a\":1},{\"name\":\"no\"},{\"name\":\"e\\u0063ho\",\"a\":2}]",
+         "[{\"name\":\"echo\",\"a\":1}]"},
         {"[\"echo\",5,null,[{\"name\":\"echo\"}],{\"title\":\"echo\"},{\"name\":[\"echo\"]}]",
          "[]"},
     };
@@ -115,8 +117,8 @@ static void a_list_above_the_ceiling_is_an_error_and_not_a_shorter_list(void **s
     struct buf out;
     size_t asked = 0;
     buf_init(&out, 20);
-    assert_int_equal(mcp_filter_tools(SLICE("[{\"name\":\"echo\"},{\"name\":\"echo\"}]"), may_even,
-                                      &asked, &out),
+    assert_int_equal(mcp_filter_tools(SLICE("[{\"name\":\"echo\"},{\"name\":\"s\xC3\xBCm\"}]"),
+                                      may_even, &asked, &out),
                      ERR_TOO_BIG);
     buf_fini(&out);
 }
