@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/map.h"
 #include "common/base/mem.h"
+#include "common/base/secret.h"
 #include "common/journey/journey.h"
 
 #define PLACES 1024 /* conversations one worker has at once, some 250 KiB */
@@ -21,7 +22,7 @@ struct place {
 };
 
 struct session_memo {
-    char secret[SECRET_LEN]; /* everything here was derived under it */
+    struct secret *secret; /* everything here was derived under it; NULL: nothing yet */
     struct place places[PLACES];
 };
 
@@ -32,7 +33,23 @@ struct session_memo *session_memo_new(void)
 
 void session_memo_free(struct session_memo *m)
 {
+    if (m)
+        secret_drop(m->secret);
     mem_free(m);
+}
+
+static bool is_under(const struct session_memo *m, const struct session_key *k)
+{
+    return m->secret && slice_eq(secret_reveal(m->secret), k->secret);
+}
+
+/* Under another one nothing here is worth keeping. */
+static bool begin_under(struct session_memo *m, const struct session_key *k)
+{
+    secret_drop(m->secret);
+    memset(m, 0, sizeof(*m));
+    m->secret = secret_new(k->secret);
+    return m->secret;
 }
 
 static bool fits(const struct session_memo *m, const struct session_key *k)
@@ -54,7 +71,7 @@ static bool is_same(const struct place *p, const struct session_key *k)
 
 const char *session_memo_find(const struct session_memo *m, const struct session_key *k)
 {
-    if (!fits(m, k) || memcmp(m->secret, k->secret.ptr, SECRET_LEN) != 0)
+    if (!fits(m, k) || !is_under(m, k))
         return NULL;
     const struct place *p = &m->places[place_of(k)];
     return is_same(p, k) ? p->id : NULL;
@@ -62,12 +79,8 @@ const char *session_memo_find(const struct session_memo *m, const struct session
 
 void session_memo_keep(struct session_memo *m, const struct session_key *k, const char *id)
 {
-    if (!fits(m, k))
+    if (!fits(m, k) || (!is_under(m, k) && !begin_under(m, k)))
         return;
-    if (memcmp(m->secret, k->secret.ptr, SECRET_LEN) != 0) {
-        memset(m, 0, sizeof(*m));
-        memcpy(m->secret, k->secret.ptr, SECRET_LEN);
-    }
     struct place *p = &m->places[place_of(k)];
     p->kind = k->kind;
     p->owner_len = (uint8_t)k->owner.len;
