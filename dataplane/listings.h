@@ -20,7 +20,7 @@ struct listings {
     struct plane **plane;
 };
 
-/* Main thread. worker NULL: there is none (any more), and the order goes unanswered. */
+/* Main thread. worker NULL: there is none (any more), and the order fails when its time is up. */
 void listings_order(struct listings *l, struct worker *w, const struct tool_order *order);
 /* A worker's thread: a server said that its tools changed. arg: struct listings */
 void listings_changed(void *arg, struct slice server_id);

@@ -13,7 +13,9 @@
 #define ASK_MS 1000
 #define ASK_REFUSED_MS 60000 /* a control plane that does not know the question */
 #define POLICY_US 30000000u  /* an order whose server does not come: it was deleted again */
-#define REPORT_TRIES 30      /* a second apart; the control plane orders it again after that */
+#define LIST_MS                                                                                    \
+    (LIMIT_LIST_MS + 10000) /* it ends itself before; what began it may have been lost */
+#define REPORT_TRIES 30     /* a second apart; the control plane orders it again after that */
 
 static const struct log_ctx discovery_log = {.component = "discovery"};
 
@@ -140,6 +142,18 @@ void discovery_listed(struct discovery *d, struct tool_list **list)
     send_part(e);
 }
 
+/* Nobody lists any more: no memory for it, or no worker. */
+static void fail_errand(struct errand *e)
+{
+    struct tool_list *list = tool_list_new(&e->order);
+    if (!list) {
+        end_errand(e);
+        return;
+    }
+    tool_list_fail(list, "the data plane could not do it");
+    discovery_listed(e->home, &list);
+}
+
 /* ---- orders ---- */
 
 static bool knows_server(const struct discovery *d, const struct tool_order *o)
@@ -154,12 +168,16 @@ static void carry_out(struct discovery *d)
 {
     for (size_t i = 0; i < LIMIT_LIST_ORDERS; i++) {
         struct errand *e = &d->errands[i];
+        uint64_t since_us = clock_mono_us() - e->since_us;
+        if (e->hand == HAND_LISTS && since_us > d->events.list_ms * UINT64_C(1000))
+            fail_errand(e);
         if (e->hand != HAND_WAITS)
             continue;
         if (knows_server(d, &e->order)) {
             e->hand = HAND_LISTS;
+            e->since_us = clock_mono_us();
             d->events.list(d->events.arg, &e->order);
-        } else if (clock_mono_us() - e->since_us > POLICY_US) {
+        } else if (since_us > POLICY_US) {
             end_errand(e);
         }
     }
@@ -274,6 +292,8 @@ enum err discovery_new(struct loop *l, const struct desk_links *links,
     d->loop = l;
     d->links = *links;
     d->events = *events;
+    if (d->events.list_ms == 0)
+        d->events.list_ms = LIST_MS;
     for (size_t i = 0; i < LIMIT_LIST_ORDERS; i++) {
         d->errands[i].home = d;
         timer_init(&d->errands[i].again, l, on_again);

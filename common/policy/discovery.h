@@ -24,6 +24,7 @@ struct discovery_events {
     /* Ends by discovery_listed, sooner or later. */
     void (*list)(void *arg, const struct tool_order *order);
     void *arg;
+    unsigned list_ms; /* a listing that has not ended by then has failed; 0: what one may take */
 };
 
 /* links: the desk's */

@@ -29,7 +29,7 @@
 #define JOURNAL_SLOT 1536            /* an opened record: names, charges, a clipped path */
 #define JOURNAL_CLOSE_ROOM 2048      /* a brief closed record; most whole ones need less */
 #define JOURNAL_FOOTPRINT(len) ((sizeof(struct journal_head) + (len) + 7) & ~(size_t)7)
-/* Nearly twice that: a pad may be needed to keep the record in one piece, eight bytes short of it. */
+/* Nearly twice that: a pad, eight bytes short of it, may be needed to keep it in one piece. */
 #define JOURNAL_PROMISE (2 * JOURNAL_FOOTPRINT(JOURNAL_CLOSE_ROOM) - 8)
 #define JOURNAL_SLOTS_MIN 64
 #define JOURNAL_SLOTS_MAX 20000   /* LIMIT_CONNECTIONS: one call each */

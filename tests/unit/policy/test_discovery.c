@@ -24,6 +24,7 @@ struct office {
     char error[200];
     unsigned largest; /* bytes of a message */
     unsigned lists;   /* orders that were to be carried out */
+    unsigned list_ms; /* for one */
     struct tool_order order;
     bool (*until)(const struct office *o);
     struct timer watch;
@@ -82,7 +83,8 @@ static void take(struct office *o, const Gatehouse__Request *m)
     }
     assert_int_equal(m->body_case, GATEHOUSE__REQUEST__BODY_TOOLS);
     assert_int_equal(m->tools->ask, 5);
-    assert_int_equal(m->tools->revision, 3);
+    assert_int_equal(m->tools->revision,
+                     o->list_ms ? 2 : 3); /* the one nobody listed: as ordered */
     o->parts++;
     o->tools += (unsigned)m->tools->n_tools;
     o->complete = m->tools->complete;
@@ -140,7 +142,7 @@ static void on_watch(struct timer *t)
 static void open_office(struct office *o)
 {
     const struct desk_links links = {.request = office_request, .is_connected = always, .arg = o};
-    const struct discovery_events events = {.list = on_list, .arg = o};
+    const struct discovery_events events = {.list = on_list, .arg = o, .list_ms = o->list_ms};
     assert_int_equal(loop_new(&o->loop), ERR_OK);
     o->registry = registry_new();
     assert_int_equal(discovery_new(o->loop, &links, &events, &o->discovery), ERR_OK);
@@ -295,6 +297,23 @@ static void an_error_is_reported_and_a_report_that_is_refused_is_let_go(void **s
     close_office(&o);
 }
 
+static void a_listing_that_never_ends_fails_and_leaves_its_place(void **state)
+{
+    (void)state;
+    struct office o = {.give = "mcp_s", .list_ms = 50};
+    open_office(&o);
+    publish(&o, 2);
+    run(&o, has_listed);
+    o.give = NULL;
+    run(&o, has_it_all);
+    assert_string_equal(o.error, "the data plane could not do it");
+    o.asks = 0;
+    o.holding[0] = 'x';
+    run(&o, is_idle);
+    assert_int_equal(o.room, LIMIT_LIST_ORDERS);
+    close_office(&o);
+}
+
 static void a_list_that_nobody_ordered_is_let_go(void **state)
 {
     (void)state;
@@ -327,6 +346,7 @@ int main(void)
         cmocka_unit_test(an_order_waits_for_its_policy_and_is_carried_out_once),
         cmocka_unit_test(a_large_list_travels_in_parts_below_the_ceiling_although_answers_are_lost),
         cmocka_unit_test(an_error_is_reported_and_a_report_that_is_refused_is_let_go),
+        cmocka_unit_test(a_listing_that_never_ends_fails_and_leaves_its_place),
         cmocka_unit_test(a_list_that_nobody_ordered_is_let_go),
         cmocka_unit_test(changes_are_told_until_they_were_heard_and_each_once),
     };

@@ -343,7 +343,8 @@ static void a_promise_holds_a_brief_record_and_the_widest_pad_before_it(void **s
 {
     (void)state;
     size_t need = journal_footprint(JOURNAL_CLOSE_ROOM);
-    size_t pad = need - 8; /* what is left before the ring's end, in steps of eight, and too short */
+    size_t pad =
+        need - 8; /* what is left before the ring's end, in steps of eight, and too short */
     assert_int_equal(JOURNAL_PROMISE, need + pad);
 }
 
