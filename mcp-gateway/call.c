@@ -85,6 +85,18 @@ static bool may_list(void *arg, struct slice tool)
     return mcp_may_call(arg, tool);
 }
 
+/* JSON-RPC 2.0: a whole number and a text. Clients read them as such, and some fall over. */
+static bool is_error_sound(const struct mcp_answer *a)
+{
+    struct slice digits = a->code.raw;
+    if (a->code.type != JSON_SCAN_NUMBER || a->error_message.type != JSON_SCAN_STRING)
+        return false;
+    for (size_t i = digits.len > 0 && digits.ptr[0] == '-'; i < digits.len; i++)
+        if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
+            return false;
+    return true;
+}
+
 enum err mcp_make_response(struct mcp_work *w, const struct mcp_answer *a, struct slice id,
                            bool lists)
 {
@@ -93,6 +105,8 @@ enum err mcp_make_response(struct mcp_work *w, const struct mcp_answer *a, struc
     size_t n = 1;
     mcp_asker_of(w, &asker);
     buf_clear(&w->out);
+    if (a->kind == MCP_ANSWER_ERROR && !is_error_sound(a))
+        return ERR_PROTOCOL;
     if (lists && a->tools.type != JSON_SCAN_ABSENT) {
         if (a->tools.type != JSON_SCAN_ARRAY)
             return ERR_PROTOCOL;

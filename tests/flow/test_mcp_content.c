@@ -98,6 +98,31 @@ FLOW(who_is_granted_all_tools_has_the_rest_of_the_server_too)
     mcp_upstream_close(&up);
 }
 
+#define WRONG(error) "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"error\":" error "}"
+
+FLOW(an_error_that_is_none_by_the_protocol_becomes_ours)
+{
+    static const struct {
+        const char *said, *told;
+    } rows[] = {
+        {WRONG("{\"code\":\"1\",\"message\":\"m\"}"), "\"error\":{\"code\":-32603,"},
+        {WRONG("{\"code\":1.5,\"message\":\"m\"}"), "\"error\":{\"code\":-32603,"},
+        {WRONG("{\"code\":-1,\"message\":{}}"), "\"error\":{\"code\":-32603,"},
+        {WRONG("{\"code\":-1}"), "\"error\":{\"code\":-32603,"},
+        {WRONG("{\"code\":-7,\"message\":\"m\"}"), "\"error\":{\"code\":-7,"},
+    };
+    begin(k);
+    const char *session = open_session(k, "whole", "");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        mcp_upstream_once(&up, "prompts/list", 200, "application/json", rows[i].said);
+        struct flow_client *c =
+            ask(k, "whole", session, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"prompts/list\"}");
+        expect_status(c, 200);
+        expect_body_has(c, rows[i].told);
+    }
+    mcp_upstream_close(&up);
+}
+
 FLOW(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it)
 {
     begin(k);
@@ -128,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(who_is_granted_all_tools_has_the_rest_of_the_server_too),
+        PLAY(an_error_that_is_none_by_the_protocol_becomes_ours),
         PLAY(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it),
         PLAY(a_grant_on_a_task_counts_on_that_task_only),
     };
