@@ -127,7 +127,7 @@ int plane_main(const struct end_args *a)
                                             .request_port = a->request_port,
                                             .tls = kit_client_tls(&kit, "plane-1", &kit),
                                             .instance = SLICE("kill")};
-    static const struct bus_plane_events events = {on_push, on_state};
+    static const struct bus_plane_events events = {.on_push = on_push, .on_state = on_state};
     MUST(bus_plane_open(&config, loop, &events, NULL, &bus) == ERR_OK);
     for (size_t i = 0; i < ASKERS; i++) {
         timer_init(&askers[i].timer, loop, on_ask);
