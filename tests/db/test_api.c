@@ -482,14 +482,15 @@ int main(void)
         cmocka_unit_test(
             what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only),
         cmocka_unit_test(budgets_go_page_by_page_and_by_their_owner),
+        cmocka_unit_test(what_no_plane_could_be_sent_is_refused_at_its_write),
         cmocka_unit_test(ten_failures_a_minute_are_free_then_each_waits_twice_as_long),
         cmocka_unit_test(who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host),
         cmocka_unit_test(a_revoked_token_is_out_within_seconds),
         cmocka_unit_test(without_the_database_the_answer_is_503_and_health_goes_on),
         cmocka_unit_test(while_draining_it_is_not_ready),
+        /* these end every token there was: nothing that asks stands behind them */
         cmocka_unit_test(the_first_token_is_written_once_for_its_owner_only_and_works),
         cmocka_unit_test(a_token_file_that_cannot_be_written_leaves_no_token_behind),
-        cmocka_unit_test(what_no_plane_could_be_sent_is_refused_at_its_write),
     };
     return cmocka_run_group_tests(tests, open_base, close_base);
 }
