@@ -31,8 +31,8 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens)
 
 uint64_t bill_output(const struct ai_work *w)
 {
-    uint64_t written = usage_meter_tokens(&w->meter), most = ai_output_most(w);
-    return written < most ? written : most;
+    uint64_t written = usage_meter_tokens(&w->meter), most = ai_output_set_aside(w);
+    return w->j->worst_known && most < written ? most : written;
 }
 
 /* A guess must not take what was not set aside. The prompt's cannot: it is half of its bytes, and
@@ -54,8 +54,7 @@ void bill_estimated(struct ai_work *w)
 void bill_unanswered(struct ai_work *w)
 {
     struct token_count tokens = {.input = usage_estimate_prompt(w->j->body.len),
-                                 .output =
-                                     w->output_reserved ? w->output_reserved : w->output_bound};
+                                 .output = ai_output_set_aside(w)};
     if (w->attempt)
         w->attempt->tokens = tokens;
     put(w, &tokens, "estimate");

@@ -77,8 +77,8 @@ enum err ai_worst_case(struct journey *j, money *ret);
 /* Has output_step tokens more set aside. Not ERR_OK: not now, or never; the stream may go on as
  * far as output_reserved. */
 MUST_USE enum err ai_extend_output(struct ai_work *w);
-/* Tokens of output that the worst case holds as it stands now; UINT64_MAX: it has no bound. */
-uint64_t ai_output_most(const struct ai_work *w);
+/* Tokens of output that the worst case holds as it stands now. */
+uint64_t ai_output_set_aside(const struct ai_work *w);
 bool ai_may_use(const struct journey *j, struct slice model_name);
 
 /* attempt.c */

@@ -64,10 +64,8 @@ static uint64_t output_ceiling(struct ai_work *w)
     return w->output_step = w->output_reserved = AI_OUTPUT_DEFAULT * w->request.choices;
 }
 
-uint64_t ai_output_most(const struct ai_work *w)
+uint64_t ai_output_set_aside(const struct ai_work *w)
 {
-    if (!w->j->worst_known)
-        return UINT64_MAX;
     return w->output_reserved ? w->output_reserved : w->output_bound;
 }
 

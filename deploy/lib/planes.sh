@@ -100,15 +100,7 @@ dataplane_is_known() {
     local name
     person_has "$gh_place/secrets/dp-$1.name" || return 0
     name=$(dataplane_name "$1")
-    admin GET "/admin/v1/dataplanes/$name" || true
-    case $admin_status in
-    200) return 0 ;;
-    404) return 1 ;;
-    *)
-        die $EXIT_START \
-            "The control plane does not say whether it knows $name (status $admin_status): $admin_body"
-        ;;
-    esac
+    object_is_there dataplanes "$name"
 }
 
 # What it wrote stays to be looked at; the next one under this number starts without it.

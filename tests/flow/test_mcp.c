@@ -62,6 +62,15 @@ static struct flow_client *ask(struct flow *k, const char *key, const char *verb
     return client_says(k, head);
 }
 
+/* A call that reached the upstream, which does not answer yet. */
+static struct flow_client *call_under_way(struct flow *k, const char *session, struct mcp_heard **h)
+{
+    mcp_upstream_hangs_on(&up, "tools/call");
+    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
+    WAIT(k, mcp_upstream_count(&up, "tools/call", h) == 1);
+    return c;
+}
+
 /* of an answer in HTTP 200, once it is whole */
 static void expect_whole(struct flow_client *c, const char *text)
 {
@@ -165,11 +174,9 @@ FLOW(a_tool_that_is_not_granted_reaches_nobody)
 FLOW(progress_arrives_before_the_answer)
 {
     begin(k);
-    mcp_upstream_hangs_on(&up, "tools/call");
     char *session = open_session(k);
-    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
     struct mcp_heard *h = NULL;
-    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    struct flow_client *c = call_under_way(k, session, &h);
     assert_string_equal(h->id, "2"); /* ours, not the client's */
     mcp_upstream_begins(h);
     mcp_upstream_tells(h, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n");
@@ -188,11 +195,9 @@ FLOW(progress_arrives_before_the_answer)
 FLOW(hanging_up_does_not_cancel)
 {
     begin(k);
-    mcp_upstream_hangs_on(&up, "tools/call");
     char *session = open_session(k);
-    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
     struct mcp_heard *h = NULL;
-    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    struct flow_client *c = call_under_way(k, session, &h);
     client_hangs_up(c);
     WAIT(k, k->env.journey_count == 0);
     for (int i = 0; i < 10; i++)
@@ -210,10 +215,8 @@ FLOW(hanging_up_does_not_cancel)
 FLOW(a_lone_call_nobody_waits_for_still_ends_its_session)
 {
     begin(k);
-    mcp_upstream_hangs_on(&up, "tools/call");
-    struct flow_client *c = ask(k, "alice", "POST", PATH, NULL, ECHO);
     struct mcp_heard *h = NULL;
-    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    struct flow_client *c = call_under_way(k, NULL, &h);
     client_hangs_up(c);
     WAIT(k, k->env.journey_count == 0);
     for (int i = 0; i < 10; i++)
@@ -251,11 +254,9 @@ FLOW(a_session_nobody_waits_for_is_ended_as_it_is_opened)
 FLOW(a_slow_client_gets_all_of_a_large_answer)
 {
     begin(k);
-    mcp_upstream_hangs_on(&up, "tools/call");
     char *session = open_session(k);
-    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
     struct mcp_heard *h = NULL;
-    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    struct flow_client *c = call_under_way(k, session, &h);
     client_stops_reading(c);
     mcp_upstream_begins(h);
     char *events = malloc(LARGE + 1024 * 1024), *p = events;
@@ -307,11 +308,9 @@ FLOW(requests_are_counted_and_upkeep_is_not)
 FLOW(a_cancellation_names_the_request_as_the_upstream_knows_it)
 {
     begin(k);
-    mcp_upstream_hangs_on(&up, "tools/call");
     char *session = open_session(k);
-    ask(k, "alice", "POST", PATH, session, ECHO);
     struct mcp_heard *h = NULL, *note = NULL;
-    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    call_under_way(k, session, &h);
     expect_status(ask(k, "alice", "POST", PATH, session,
                       "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
                       "\"params\":{\"requestId\":\"c\",\"reason\":\"tired\"}}"),
@@ -476,11 +475,9 @@ FLOW(a_blocked_principal_is_cut_from_its_stream)
 FLOW(a_blocked_call_in_mid_stream_is_told_and_the_trace_says_why)
 {
     begin(k);
-    mcp_upstream_hangs_on(&up, "tools/call");
     char *session = open_session(k);
-    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
     struct mcp_heard *h = NULL;
-    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    struct flow_client *c = call_under_way(k, session, &h);
     mcp_upstream_begins(h);
     WAIT(k, c->has_head);
     struct flow_policy p = policy();
@@ -547,11 +544,9 @@ FLOW(mcp_alone_is_the_only_server_or_says_which_there_are)
 FLOW(a_silent_call_becomes_a_stream_that_stays_alive)
 {
     begin(k);
-    mcp_upstream_hangs_on(&up, "tools/call");
     char *session = open_session(k);
-    struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
     struct mcp_heard *h = NULL;
-    WAIT(k, mcp_upstream_count(&up, "tools/call", &h) == 1);
+    struct flow_client *c = call_under_way(k, session, &h);
     uint64_t until = flow_now_ms() + LIMIT_MCP_KEEPALIVE_MS + 5000;
     while (!c->body.len && flow_now_ms() < until)
         flow_turn(k);

@@ -11,29 +11,11 @@
 
 static struct mcp_upstream up;
 
-static void begin(struct flow *k)
-{
-    mcp_upstream_open(k, &up);
-    const struct flow_policy p = {
-        .keys = {{.name = "alice", .agent = "bot"}},
-        .agents = {{.name = "bot", .team = "team"}},
-        .teams = {{.name = "team"}},
-        .servers = {{.name = "tools", .port = up.port}},
-        .grants = {{.agent = "bot", .server = "tools", .tools = {"*"}}},
-    };
-    policy_says(k, &p);
-}
-
 /* A lone call whose answer has begun as a stream. */
 static struct flow_client *listen_to_call(struct flow *k, struct mcp_heard **call)
 {
-    char head[2048];
     mcp_upstream_hangs_on(&up, "tools/call");
-    snprintf(head, sizeof(head),
-             "POST /mcp/tools HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
-             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-             flow_secret(k, "alice"), strlen(CALL), CALL);
-    struct flow_client *c = client_says(k, head);
+    struct flow_client *c = client_posts(k, "alice", "/mcp/tools", NULL, CALL);
     WAIT(k, mcp_upstream_count(&up, "tools/call", call) == 1);
     mcp_upstream_begins(*call);
     mcp_upstream_tells(*call, PROGRESS);
@@ -60,7 +42,7 @@ static void expect_told(struct flow *k, struct flow_client *c)
 FLOW(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result)
 {
     struct mcp_heard *call;
-    begin(k);
+    mcp_upstream_for_alice(k, &up);
     struct flow_client *c = listen_to_call(k, &call);
     http_answer_abort(call->x);
     expect_told(k, c);
@@ -70,7 +52,7 @@ FLOW(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result)
 FLOW(a_stream_that_ends_without_the_answer_is_one_too)
 {
     struct mcp_heard *call;
-    begin(k);
+    mcp_upstream_for_alice(k, &up);
     struct flow_client *c = listen_to_call(k, &call);
     mcp_upstream_ends(call);
     expect_told(k, c);
@@ -79,7 +61,7 @@ FLOW(a_stream_that_ends_without_the_answer_is_one_too)
 
 FLOW(a_server_that_asks_to_wait_is_told_in_words)
 {
-    begin(k);
+    mcp_upstream_for_alice(k, &up);
     mcp_upstream_on(&up, "tools/call", 429, "text/plain", "slow down");
     up.rules[up.rule_count - 1].retry_after = "9";
     char head[2048];

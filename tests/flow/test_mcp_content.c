@@ -3,6 +3,7 @@
 
 #include "tests/kit/flow/mcp_upstream.h"
 
+#define PATH "/mcp/tools"
 #define HELLO                                                                                      \
     "{\"jsonrpc\":\"2.0\",\"id\":\"h\",\"method\":\"initialize\",\"params\":{"                     \
     "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},"                                      \
@@ -40,21 +41,10 @@ static void begin(struct flow *k)
     mcp_upstream_on(&up, "initialize", 200, "application/json", OFFERS);
 }
 
-static struct flow_client *ask(struct flow *k, const char *key, const char *headers,
-                               const char *json)
-{
-    char head[2048];
-    snprintf(head, sizeof(head),
-             "POST /mcp/tools HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n%s"
-             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-             flow_secret(k, key), headers, strlen(json), json);
-    return client_says(k, head);
-}
-
 static const char *open_session(struct flow *k, const char *key, const char *capabilities)
 {
     static char session[600];
-    struct flow_client *c = ask(k, key, "", HELLO);
+    struct flow_client *c = client_posts(k, key, PATH, NULL, HELLO);
     expect_status(c, 200);
     expect_body_has(c, capabilities);
     snprintf(session, sizeof(session), "Mcp-Session-Id: %.*s\r\n",
@@ -116,7 +106,8 @@ FLOW(an_error_that_is_none_by_the_protocol_becomes_ours)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         mcp_upstream_once(&up, "prompts/list", 200, "application/json", rows[i].said);
         struct flow_client *c =
-            ask(k, "whole", session, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"prompts/list\"}");
+            client_posts(k, "whole", PATH, session,
+                         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"prompts/list\"}");
         expect_status(c, 200);
         expect_body_has(c, rows[i].told);
     }
@@ -139,11 +130,11 @@ FLOW(a_grant_on_a_task_counts_on_that_task_only)
     char headers[800];
     begin(k);
     const char *session = open_session(k, "tasked", "\"capabilities\":{\"tools\":{}}");
-    struct flow_client *c = ask(k, "tasked", session, list);
+    struct flow_client *c = client_posts(k, "tasked", PATH, session, list);
     expect_status(c, 200);
     expect_body_has(c, "-32601");
     snprintf(headers, sizeof(headers), "%sX-Gatehouse-Task: triage\r\n", session);
-    c = ask(k, "tasked", headers, list);
+    c = client_posts(k, "tasked", PATH, headers, list);
     expect_status(c, 200);
     expect_body_has(c, "\"result\":{}");
     mcp_upstream_close(&up);

@@ -9,15 +9,7 @@ static struct host_list names;
 
 static void begin(struct flow *k, const char *allowed)
 {
-    mcp_upstream_open(k, &up);
-    const struct flow_policy p = {
-        .keys = {{.name = "alice", .agent = "bot"}},
-        .agents = {{.name = "bot", .team = "team"}},
-        .teams = {{.name = "team"}},
-        .servers = {{.name = "tools", .port = up.port}},
-        .grants = {{.agent = "bot", .server = "tools", .tools = {"*"}}},
-    };
-    policy_says(k, &p);
+    mcp_upstream_for_alice(k, &up);
     assert_int_equal(host_list_read(slice_str(allowed), &names), ERR_OK);
     k->env.allowed_hosts = &names;
 }

@@ -6,6 +6,7 @@
 #include "mcp-gateway/mcp.h"
 #include "tests/kit/flow/mcp_upstream.h"
 
+#define PATH "/mcp/tools"
 #define HELLO                                                                                      \
     "{\"jsonrpc\":\"2.0\",\"id\":\"h\",\"method\":\"initialize\",\"params\":{"                     \
     "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},"                                      \
@@ -28,17 +29,6 @@ static void begin(struct flow *k)
     policy_says(k, &p);
 }
 
-static struct flow_client *ask(struct flow *k, const char *key, const char *headers,
-                               const char *json)
-{
-    char head[2048];
-    snprintf(head, sizeof(head),
-             "POST /mcp/tools HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n%s"
-             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-             flow_secret(k, key), headers, strlen(json), json);
-    return client_says(k, head);
-}
-
 /* Sessions of this principal, as many as there may be, without a client each. */
 static void fill(struct mcp_session **all, size_t n, const char *agent_id)
 {
@@ -53,18 +43,18 @@ FLOW(one_session_too_many_is_429_and_opens_nothing_upstream)
 {
     static struct mcp_session *all[LIMIT_MCP_SESSIONS_EACH - 1];
     begin(k);
-    struct flow_client *first = ask(k, "alice", "", HELLO);
+    struct flow_client *first = client_posts(k, "alice", PATH, NULL, HELLO);
     expect_status(first, 200);
     fill(all, ARRAY_LEN(all), "a_bot");
-    struct flow_client *c = ask(k, "alice", "", HELLO);
+    struct flow_client *c = client_posts(k, "alice", PATH, NULL, HELLO);
     expect_status(c, 429);
     expect_body_has(c, "{\"jsonrpc\":\"2.0\",\"id\":\"h\",\"error\":{\"code\":-32000,");
     expect_body_has(c, "\"data\":{\"code\":\"session_limit_exceeded\"}");
     assert_int_equal(mcp_upstream_count(&up, "initialize", NULL), 1);
-    expect_status(ask(k, "bob", "", HELLO), 200); /* another's are not counted */
+    expect_status(client_posts(k, "bob", PATH, NULL, HELLO), 200); /* another's are not counted */
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         mcp_session_drop(all[i]);
-    expect_status(ask(k, "alice", "", HELLO), 200);
+    expect_status(client_posts(k, "alice", PATH, NULL, HELLO), 200);
     mcp_upstream_close(&up);
 }
 
@@ -73,7 +63,7 @@ FLOW(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one)
     char session[600];
     struct mcp_heard *h;
     begin(k);
-    struct flow_client *c = ask(k, "alice", "", HELLO);
+    struct flow_client *c = client_posts(k, "alice", PATH, NULL, HELLO);
     expect_status(c, 200);
     snprintf(session, sizeof(session), "Mcp-Session-Id: %.*s\r\n",
              SLICE_ARG(client_header(c, "mcp-session-id")));
@@ -85,7 +75,7 @@ FLOW(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one)
     assert_int_equal(mcp_directory_size(), 0);
     WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1 && h->answered);
     assert_string_equal(h->session, "up-1");
-    expect_status(ask(k, "alice", session, LIST), 404);
+    expect_status(client_posts(k, "alice", PATH, session, LIST), 404);
     mcp_upstream_close(&up);
 }
 

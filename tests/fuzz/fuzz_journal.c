@@ -13,12 +13,13 @@
 
 #include "common/base/log.h"
 #include "tests/kit/journal_calls.h"
+#include "tests/kit/scratch.h"
 
 #define TURNS 20000 /* each commits at least one record, and a file has fewer */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char dir[64], path[512];
+static char dir[SCRATCH_MAX], path[512];
 static char *sound;
 static size_t sound_len, ring_at, folds_at;
 
@@ -28,12 +29,6 @@ static void must(bool holds, const char *what)
         return;
     fprintf(stderr, "%s\n", what);
     abort();
-}
-
-static void sweep(void)
-{
-    unlink(path);
-    rmdir(dir);
 }
 
 static void call(struct journal *j, unsigned n, bool close)
@@ -65,8 +60,7 @@ static void call(struct journal *j, unsigned n, bool close)
 static void make_sound(void)
 {
     struct journal *j;
-    snprintf(dir, sizeof(dir), "/tmp/gh-fuzz-journal-XXXXXX");
-    must(mkdtemp(dir) != NULL, "a folder");
+    must(scratch_folder(dir), "a folder");
     const struct journal_config c = {.dir = dir, .epoch = 1, .worker = 0, .bytes = 1};
     must(journal_create(&c, &j) == ERR_OK, "a journal");
     for (unsigned n = 0; n < 250; n++)
@@ -79,7 +73,6 @@ static void make_sound(void)
     must(sound != NULL, "memory");
     memcpy(sound, j->page, sound_len);
     journal_unmap(j);
-    atexit(sweep);
     log_setup("fuzz", (enum log_level)(LOG_ERROR + 1)); /* what is refused is told, and often is */
 }
 

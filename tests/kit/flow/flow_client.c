@@ -138,7 +138,7 @@ static struct flow_client *send_request(struct flow *k, const char *method, cons
 {
     struct buf out;
     buf_init(&out, GOT_MAX);
-    assert_int_equal(buf_printf(&out, "%s %s HTTP/1.1\r\nHost: gate\r\n", method, path), ERR_OK);
+    assert_int_equal(buf_printf(&out, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, path), ERR_OK);
     if (key)
         assert_int_equal(buf_printf(&out, "Authorization: Bearer %s\r\n", flow_secret(k, key)),
                          ERR_OK);

@@ -161,6 +161,19 @@ void mcp_upstream_open(struct flow *k, struct mcp_upstream *u)
     u->port = http_server_port(u->server);
 }
 
+void mcp_upstream_for_alice(struct flow *k, struct mcp_upstream *u)
+{
+    mcp_upstream_open(k, u);
+    const struct flow_policy p = {
+        .keys = {{.name = "alice", .agent = "bot"}},
+        .agents = {{.name = "bot", .team = "team"}},
+        .teams = {{.name = "team"}},
+        .servers = {{.name = "tools", .port = u->port}},
+        .grants = {{.agent = "bot", .server = "tools", .tools = {"*"}}},
+    };
+    policy_says(k, &p);
+}
+
 void mcp_upstream_close(struct mcp_upstream *u)
 {
     http_server_free(u->server);

@@ -49,6 +49,8 @@ struct mcp_upstream {
 };
 
 void mcp_upstream_open(struct flow *k, struct mcp_upstream *u);
+/* The same, and a policy in which the agent of "alice" has all of it, as the server "tools". */
+void mcp_upstream_for_alice(struct flow *k, struct mcp_upstream *u);
 void mcp_upstream_close(struct mcp_upstream *u);
 void mcp_upstream_on(struct mcp_upstream *u, const char *on, unsigned status, const char *type,
                      const char *body);

@@ -2,7 +2,6 @@
 #include "dataplane/pressure.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,11 +15,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
+#include "tests/kit/scratch.h"
 
 #define MIB (1024 * 1024ull)
 #define MACHINE (1024 * MIB)
 
-static char root[] = "/tmp/gh-pressure-XXXXXX";
+static char root[SCRATCH_MAX];
 
 static void make_folders(char *path)
 {
@@ -42,23 +42,10 @@ static void put(const char *file, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s, (void)kind, (void)at;
-    return remove(path);
-}
-
 static int new_root(void **state)
 {
     (void)state;
-    strcpy(root + sizeof(root) - 7, "XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int drop_root(void **state)
-{
-    (void)state;
-    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return scratch_folder(root) ? 0 : -1;
 }
 
 static void without_a_group_it_is_the_machine_or_what_was_asked(void **state)
@@ -180,7 +167,7 @@ static void memory_that_is_taken_shows_and_its_return_too(void **state)
     loop_free(l);
 }
 
-#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, new_root, drop_root)
+#define WITH_ROOT(test) cmocka_unit_test_setup(test, new_root)
 
 int main(void)
 {
