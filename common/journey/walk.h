@@ -13,6 +13,19 @@ void journey_move(struct journey *j, enum journey_stage to);
 /* The refusal, as the answer's first and last word. */
 void journey_say_refusal(struct journey *j);
 
+/* What the client is still to get once the record is written. Where nothing was begun and there is
+ * nothing whole, it is the refusal. */
+struct parting {
+    struct slice last; /* of an answer that was begun */
+    bool whole;        /* or all of one that was not */
+    bool cut;          /* or nothing but the end of the connection */
+    unsigned status;
+    const struct http_header *headers;
+    size_t n;
+    struct slice body;
+};
+void answer_part(struct journey *j, const struct parting *p);
+
 /* Asks gate after gate until one waits or refuses, or the work begins. */
 void gate_walk_on(struct journey *j);
 /* A waiting gate forgets the journey. */
