@@ -1,51 +1,14 @@
-/* sync — see the card. */
-#include "common/policy/sync.h"
-
-#include <stdio.h>
-
+/* sync — see the card; a snapshot is fetched by sync_fetch.c. */
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/policy/snapshot_build.h"
 #include "common/policy/snapshot_private.h"
+#include "common/policy/sync_private.h"
 #include "proto/channel.pb-c.h"
 
 #define TICK_MS 250
-#define WAITING_MAX 256 /* pushes kept while a snapshot is fetched; more, and we fetch again */
-#define RETRY_MS 500
-
-struct kept_push {
-    struct list link;
-    size_t len;
-    char bytes[];
-};
-
-struct sync {
-    struct loop *loop;
-    struct registry *registry;
-    struct policy_file *file;
-    struct desk_links links;
-    struct sync_events events;
-    struct timer tick, retry;
-
-    struct snapshot *current; /* NULL: none yet */
-    uint64_t newest;
-    uint64_t heard_us; /* last push of any kind */
-    bool connected, stale;
-    bool acking, ack_again;
-
-    /* a snapshot being fetched */
-    bool fetching;
-    bool must_fetch; /* something was missed */
-    uint64_t fetch_version;
-    uint32_t fetch_chunk;
-    struct snapshot_build *build;
-    struct list waiting; /* kept_push */
-    size_t waiting_count;
-};
-
-static void fetch(struct sync *s);
 
 /* ---- acknowledging ---- */
 
@@ -93,7 +56,7 @@ static void acknowledge(struct sync *s)
 
 /* ---- taking a version ---- */
 
-static void take(struct sync *s, struct snapshot *fresh)
+void sync_take(struct sync *s, struct snapshot *fresh)
 {
     snapshot_drop(s->current);
     s->current = fresh;
@@ -112,14 +75,14 @@ static void keep_on_disk(struct sync *s, struct slice push)
         log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
 }
 
-static void rewrite_disk(struct sync *s, const struct snapshot *whole)
+void sync_rewrite_disk(struct sync *s, const struct snapshot *whole)
 {
     enum err e = s->file ? policy_file_rewrite(s->file, whole) : ERR_OK;
     if (e != ERR_OK)
         log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
 }
 
-static bool is_same_lineage(const struct sync *s, const char *lineage)
+bool sync_is_of(const struct sync *s, const char *lineage)
 {
     return s->current && slice_eq(snapshot_lineage(s->current), slice_str(lineage));
 }
@@ -143,7 +106,7 @@ static enum err apply(struct sync *s, const Gatehouse__Push *p, struct slice raw
         return ERR_PROTOCOL;
     }
     keep_on_disk(s, raw); /* before it is applied: no start goes back behind it */
-    take(s, fresh);
+    sync_take(s, fresh);
     return ERR_OK;
 }
 
@@ -152,7 +115,7 @@ static enum err apply(struct sync *s, const Gatehouse__Push *p, struct slice raw
 /* Is what we apply what they say is newest? */
 static bool agrees(const struct sync *s, const Gatehouse__Push *p)
 {
-    return is_same_lineage(s, p->lineage) && s->current->version == p->to &&
+    return sync_is_of(s, p->lineage) && s->current->version == p->to &&
            p->digest.len == DIGEST_LEN &&
            memcmp(s->current->digest.bytes, p->digest.data, DIGEST_LEN) == 0;
 }
@@ -163,14 +126,14 @@ static void missed_something(struct sync *s, const char *why, uint64_t to)
         log_info(NULL, "policy_gap", "why=%s have=%lu newest=%lu", why,
                  (unsigned long)(s->current ? s->current->version : 0), (unsigned long)to);
     s->must_fetch = true;
-    fetch(s);
+    sync_fetch(s);
 }
 
 static void judge(struct sync *s, const Gatehouse__Push *p, struct slice raw)
 {
     if (agrees(s, p))
         return;
-    bool ours = is_same_lineage(s, p->lineage);
+    bool ours = sync_is_of(s, p->lineage);
     if (ours && p->to < s->current->version)
         return; /* older than what a snapshot brought */
     bool fits = ours && p->from == s->current->version && p->to > p->from && p->n_changes > 0;
@@ -186,40 +149,18 @@ static void judge(struct sync *s, const Gatehouse__Push *p, struct slice raw)
     }
 }
 
-static void keep_for_later(struct sync *s, struct slice raw)
-{
-    struct kept_push *k = s->waiting_count < WAITING_MAX ? mem_alloc(sizeof(*k) + raw.len) : NULL;
-    if (!k)
-        return; /* the version after the snapshot will show the gap */
-    k->len = raw.len;
-    memcpy(k->bytes, raw.ptr, raw.len);
-    list_push(&s->waiting, &k->link);
-    s->waiting_count++;
-}
-
-static void drop_waiting(struct sync *s)
-{
-    struct list *link;
-    while ((link = list_take_first(&s->waiting))) {
-        struct kept_push *k = LIST_ITEM(link, struct kept_push, link);
-        secret_wipe(k->bytes, k->len);
-        mem_free(k);
-    }
-    s->waiting_count = 0;
-}
-
-static void take_push(struct sync *s, struct slice raw)
+void sync_take_push(struct sync *s, struct slice raw)
 {
     Gatehouse__Push *p = gatehouse__push__unpack(NULL, raw.len, (const uint8_t *)raw.ptr);
     if (!p || !p->lineage) {
         log_warn(NULL, "push_unreadable", "len=%zu", raw.len);
     } else {
-        if (p->to > s->newest || !is_same_lineage(s, p->lineage))
+        if (p->to > s->newest || !sync_is_of(s, p->lineage))
             s->newest = p->to;
         if (!s->fetching)
             judge(s, p, raw);
         else if (p->n_changes > 0)
-            keep_for_later(s, raw);
+            sync_fetch_keep(s, raw);
     }
     gatehouse__push__free_unpacked(p, NULL);
 }
@@ -232,120 +173,7 @@ void sync_on_push(struct sync *s, struct slice push)
         log_info(NULL, "policy_heard_again", "version=%lu",
                  (unsigned long)(s->current ? s->current->version : 0));
     }
-    take_push(s, push);
-}
-
-/* ---- snapshots ---- */
-
-static void stop_fetching(struct sync *s)
-{
-    s->fetching = false;
-    snapshot_build_cancel(&s->build);
-}
-
-static void try_later(struct sync *s)
-{
-    stop_fetching(s);
-    drop_waiting(s);
-    timer_start(&s->retry, RETRY_MS);
-}
-
-static void apply_waiting(struct sync *s)
-{
-    struct list *link;
-    while (!s->fetching && (link = list_take_first(&s->waiting))) {
-        struct kept_push *k = LIST_ITEM(link, struct kept_push, link);
-        s->waiting_count--;
-        take_push(s, slice_of(k->bytes, k->len));
-        secret_wipe(k->bytes, k->len);
-        mem_free(k);
-    }
-}
-
-static void end_fetch(struct sync *s, const Gatehouse__SnapshotReply *m)
-{
-    if (is_same_lineage(s, m->lineage) && m->version < s->current->version) {
-        log_error(NULL, "policy_older_refused", "have=%lu offered=%lu",
-                  (unsigned long)s->current->version, (unsigned long)m->version);
-        try_later(s);
-        return;
-    }
-    struct snapshot *fresh = snapshot_build_end(&s->build, slice_str(m->lineage), m->version);
-    if (m->digest.len != DIGEST_LEN ||
-        memcmp(fresh->digest.bytes, m->digest.data, DIGEST_LEN) != 0) {
-        log_error(NULL, "policy_snapshot_refused", "version=%lu error=digest",
-                  (unsigned long)m->version);
-        snapshot_drop(fresh);
-        try_later(s);
-        return;
-    }
-    s->fetching = false;
-    s->must_fetch = false;
-    log_info(NULL, "policy_snapshot", "version=%lu", (unsigned long)m->version);
-    rewrite_disk(s, fresh); /* before it is applied, as with deltas */
-    take(s, fresh);
-    apply_waiting(s);
-}
-
-static void on_chunk(void *arg, enum err e, const void *reply)
-{
-    struct sync *s = arg;
-    const Gatehouse__Reply *r = reply;
-    const Gatehouse__SnapshotReply *m = r && !r->error ? r->snapshot : NULL;
-    if (!s->build)
-        return; /* given up meanwhile */
-    if (e != ERR_OK || !m || m->gone || !m->lineage || m->chunk != s->fetch_chunk ||
-        (s->fetch_chunk > 0 && m->version != s->fetch_version)) {
-        if (e == ERR_OK && (!m || !m->gone))
-            log_warn(NULL, "snapshot_unreadable", "error=%s", r && r->error ? r->error : "body");
-        try_later(s);
-        return;
-    }
-    s->fetch_version = m->version;
-    for (size_t i = 0; e == ERR_OK && i < m->n_objects; i++)
-        e = snapshot_build_apply(s->build, m->objects[i]);
-    if (e != ERR_OK) {
-        log_error(NULL, "policy_object_refused", "error=%s", err_name(e));
-        try_later(s);
-    } else if (++s->fetch_chunk >= m->chunks) {
-        end_fetch(s, m);
-    } else {
-        s->fetching = false;
-        fetch(s);
-    }
-}
-
-/* A whole policy starts from nothing; what outlives versions comes from the one before. */
-static void fetch(struct sync *s)
-{
-    if (s->fetching || !s->connected || timer_is_running(&s->retry))
-        return;
-    if (!s->build) {
-        s->fetch_version = 0;
-        s->fetch_chunk = 0;
-        if (snapshot_build_begin(NULL, s->registry, &s->build) != ERR_OK) {
-            try_later(s);
-            return;
-        }
-        snapshot_build_inherit(s->build, s->current);
-    }
-    Gatehouse__SnapshotRequest body = GATEHOUSE__SNAPSHOT_REQUEST__INIT;
-    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
-    body.has_version = body.has_chunk = true;
-    body.version = s->fetch_version;
-    body.chunk = s->fetch_chunk;
-    m.body_case = GATEHOUSE__REQUEST__BODY_SNAPSHOT;
-    m.snapshot = &body;
-    s->fetching = true;
-    if (s->links.request(s->links.arg, &m, on_chunk, s) != ERR_OK)
-        try_later(s);
-}
-
-static void on_retry(struct timer *t)
-{
-    struct sync *s = CONTAINER_OF(t, struct sync, retry);
-    if (s->must_fetch)
-        fetch(s);
+    sync_take_push(s, push);
 }
 
 /* ---- the state of the channel ---- */
@@ -357,7 +185,7 @@ static void on_hello(void *arg, enum err e, const void *reply)
     if (e != ERR_OK || !m || m->error || !m->hello || !m->hello->lineage)
         return;
     log_info(NULL, "control_plane_found", "version=%lu", (unsigned long)m->hello->version);
-    if (!is_same_lineage(s, m->hello->lineage) || s->current->version != m->hello->version)
+    if (!sync_is_of(s, m->hello->lineage) || s->current->version != m->hello->version)
         missed_something(s, "hello", m->hello->version);
     else
         acknowledge(s);
@@ -387,8 +215,7 @@ void sync_on_state(struct sync *s, bool up)
         s->heard_us = clock_mono_us();
         say_hello(s);
     } else if (s->fetching || s->build) {
-        stop_fetching(s);
-        drop_waiting(s);
+        sync_fetch_stop(s);
         s->must_fetch = true;
     }
 }
@@ -405,9 +232,9 @@ static void on_tick(struct timer *t)
             say_hello(s);
     }
     if (s->file && s->current && policy_file_is_long(s->file) && !s->fetching)
-        rewrite_disk(s, s->current);
+        sync_rewrite_disk(s, s->current);
     if (s->must_fetch)
-        fetch(s);
+        sync_fetch(s);
     if (s->ack_again && !s->acking) {
         s->ack_again = false;
         acknowledge(s);
@@ -430,9 +257,8 @@ enum err sync_new(struct loop *l, struct registry *r, struct policy_file *file,
     s->links = *links;
     s->events = *events;
     s->heard_us = clock_mono_us();
-    list_init(&s->waiting);
     timer_init(&s->tick, l, on_tick);
-    timer_init(&s->retry, l, on_retry);
+    sync_fetch_init(s);
     timer_start(&s->tick, TICK_MS);
     *ret = s;
     return ERR_OK;
@@ -443,9 +269,7 @@ void sync_free(struct sync *s)
     if (!s)
         return;
     timer_cancel(&s->tick);
-    timer_cancel(&s->retry);
-    stop_fetching(s);
-    drop_waiting(s);
+    sync_fetch_fini(s);
     snapshot_drop(s->current);
     mem_free(s);
 }
@@ -456,7 +280,7 @@ void sync_load(struct sync *s)
     if (!s->file || policy_file_load(s->file, s->registry, &kept) != ERR_OK)
         return;
     log_info(NULL, "policy_from_disk", "version=%lu", (unsigned long)kept->version);
-    take(s, kept);
+    sync_take(s, kept);
 }
 
 void sync_status(const struct sync *s, struct sync_status *ret)
