@@ -31,7 +31,4 @@ MUST_USE enum err resolver_start(struct resolver *r, struct slice host, uint16_t
                                  void (*done)(void *arg, enum err e,
                                               const struct resolver_answer *answer),
                                  void *arg, struct resolver_query **ret);
-/* Asks these instead of the system's: "127.0.0.1:5353,[::1]:53". For tests and for hosts whose
- * resolv.conf is not theirs. */
-MUST_USE enum err resolver_use_servers(struct resolver *r, const char *servers);
 void resolver_cancel(struct resolver_query **q); /* silence afterwards; leaves NULL */

@@ -1,5 +1,5 @@
 /*
- * resolver_private — names a loop remembers, apart from how they are asked for.
+ * resolver_private — names a loop remembers, apart from how they are asked for; and whom a test asks.
  *
  * Owns     names; each its waiting queries' links, not the queries.
  * Threads  the loop's.
@@ -30,3 +30,6 @@ void resolver_cache_fini(struct resolver_cache *c); /* nothing may be in flight 
 /* Finds or makes; a name that waits for nothing makes room where the table is full. */
 MUST_USE enum err resolver_cache_get(struct resolver_cache *c, struct slice host,
                                      struct resolver_name **ret);
+
+/* resolver.c; for tests: asks these instead of the system's, "127.0.0.1:5353,[::1]:53" */
+MUST_USE enum err resolver_use_servers(struct resolver *r, const char *servers);

@@ -326,13 +326,3 @@ struct slice stream_peer(const struct stream *s)
 {
     return slice_str(s->peer);
 }
-
-struct slice stream_peer_name(const struct stream *s)
-{
-    return s->tls ? tls_session_peer_name(s->tls) : SLICE("");
-}
-
-bool stream_is_resumed(const struct stream *s)
-{
-    return s->tls && tls_session_is_resumed(s->tls);
-}

@@ -64,10 +64,6 @@ void              stream_close(struct stream **s);
 bool              stream_is_open(const struct stream *s); /* connected and not failed */
 struct slice      stream_peer(const struct stream *s); /* "127.0.0.1:4711", "" before open */
 
-/* the common name of the certificate the peer was verified by; "" for plain ones */
-struct slice      stream_peer_name(const struct stream *s);
-bool              stream_is_resumed(const struct stream *s); /* TLS without a full handshake */
-
 /* A listening socket with SO_REUSEPORT (each worker has its own); accepted descriptors are
  * non-blocking, close-on-exec, TCP_NODELAY. */
 struct listener;

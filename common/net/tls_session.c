@@ -12,7 +12,6 @@
 #include "common/net/tls_private.h"
 
 #define HOST_MAX 254
-#define NAME_MAX_LEN 128
 /* Undigested bytes of a paused connection: at most two reads. */
 #define KEPT_MAX (128u * 1024)
 
@@ -26,7 +25,6 @@ struct tls_session {
     bool shaken; /* the handshake is done */
     bool failed;
     char host[HOST_MAX];
-    char name[NAME_MAX_LEN];
 };
 
 /* the BIO: reads kept bytes, then lent ones */
@@ -311,17 +309,4 @@ bool tls_session_is_server(const struct tls_session *s)
 bool tls_session_is_resumed(const struct tls_session *s)
 {
     return SSL_session_reused(s->ssl) == 1;
-}
-
-struct slice tls_session_peer_name(struct tls_session *s)
-{
-    X509 *cert = SSL_get0_peer_certificate(s->ssl);
-    if (!cert || SSL_get_verify_result(s->ssl) != X509_V_OK)
-        return SLICE("");
-    int n = X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, s->name,
-                                      sizeof(s->name));
-    /* a NUL inside, or a name too long to be whole, is nobody we know */
-    if (n <= 0 || strlen(s->name) != (size_t)n || (size_t)n == sizeof(s->name) - 1)
-        return SLICE("");
-    return slice_of(s->name, (size_t)n);
 }

@@ -91,8 +91,3 @@ void meter_leave(struct meter *m)
     unsigned before = atomic_fetch_sub_explicit(&m->inside, 1, memory_order_acq_rel);
     MUST(before > 0);
 }
-
-uint32_t meter_inside(const struct meter *m)
-{
-    return atomic_load_explicit(&m->inside, memory_order_relaxed);
-}

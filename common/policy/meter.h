@@ -35,4 +35,3 @@ void meter_look(const struct meter *m, uint32_t rpm, uint64_t now_us, struct met
 /* parallel 0: no limit, still counted. Each enter that passed has exactly one leave. */
 MUST_USE enum err meter_enter(struct meter *m, uint32_t parallel);
 void meter_leave(struct meter *m);
-uint32_t meter_inside(const struct meter *m);

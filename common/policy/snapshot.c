@@ -77,16 +77,6 @@ struct slice snapshot_lineage(const struct snapshot *s)
     return slice_of(s->lineage, s->lineage_len);
 }
 
-uint64_t snapshot_version(const struct snapshot *s)
-{
-    return s->version;
-}
-
-const struct digest *snapshot_digest(const struct snapshot *s)
-{
-    return &s->digest;
-}
-
 struct slice snapshot_key_hmac(const struct snapshot *s)
 {
     return s->key_hmac ? secret_reveal(s->key_hmac) : SLICE_NONE;

@@ -156,8 +156,6 @@ struct snapshot *snapshot_hold(const struct snapshot *s);
 void snapshot_drop(const struct snapshot *s); /* any thread; NULL is fine */
 
 struct slice snapshot_lineage(const struct snapshot *s);
-uint64_t snapshot_version(const struct snapshot *s);
-const struct digest *snapshot_digest(const struct snapshot *s);
 
 /* installation key for keyprints, 32 bytes; and the master that seals session ids. Empty before
  * the settings object has come. */

@@ -1,5 +1,5 @@
 /*
- * snapshot_private — what a snapshot is made of; for common/policy only.
+ * snapshot_private — what a snapshot is made of; for common/policy and its tests only.
  */
 #pragma once
 

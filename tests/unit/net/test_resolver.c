@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "common/net/resolver_private.h"
 #include "tests/kit/net/ends.h"
 
 #define WAITERS 5

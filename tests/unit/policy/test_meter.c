@@ -95,7 +95,9 @@ static void no_limit_always_passes_and_is_still_counted(void **state)
     for (int i = 0; i < 1000; i++)
         assert_int_equal(meter_take_request(m, 0, 1, &wait), ERR_OK);
     assert_int_equal(meter_enter(m, 0), ERR_OK);
-    assert_int_equal(meter_inside(m), 1);
+    assert_int_equal(meter_enter(m, 1), ERR_EXHAUSTED); /* once there is a limit */
+    meter_leave(m);
+    assert_int_equal(meter_enter(m, 1), ERR_OK);
     meter_leave(m);
     meter_drop(m);
 }
@@ -109,7 +111,9 @@ static void no_more_inside_than_allowed(void **state)
     assert_int_equal(meter_enter(m, 2), ERR_EXHAUSTED);
     meter_leave(m);
     assert_int_equal(meter_enter(m, 2), ERR_OK);
-    assert_int_equal(meter_inside(m), 2);
+    assert_int_equal(meter_enter(m, 2), ERR_EXHAUSTED); /* who was refused did not stay inside */
+    assert_int_equal(meter_enter(m, 3), ERR_OK);
+    meter_leave(m);
     meter_leave(m);
     meter_leave(m);
     meter_drop(m);

@@ -3,6 +3,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/policy/snapshot_private.h"
 #include "common/policy/sync.h"
 #include "tests/kit/spared.h"
 
@@ -37,7 +38,7 @@ static void digest_at(const struct hub *h, uint64_t version, uint8_t out[DIGEST_
         kit_key(b, id, v, NULL);
     }
     struct snapshot *s = snapshot_build_end(&b, slice_str(h->lineage), version);
-    memcpy(out, snapshot_digest(s)->bytes, DIGEST_LEN);
+    memcpy(out, s->digest.bytes, DIGEST_LEN);
     if (h->wrong_digest)
         out[0] ^= 1;
     snapshot_drop(s);
@@ -195,7 +196,7 @@ static void at_once(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 static void on_publish(void *arg, const struct snapshot *s)
 {
     struct hub *h = arg;
-    h->published = snapshot_version(s);
+    h->published = s->version;
     if (h->stop_at != 0 && h->published >= h->stop_at)
         loop_stop(h->loop);
 }
