@@ -7,7 +7,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/policy/tool_report.h"
+#include "common/policy/tool_part.h"
 #include "proto/channel.pb-c.h"
 
 #define ASK_MS 1000
@@ -104,14 +104,14 @@ static void on_taken(void *arg, enum err why, const void *reply)
 static void send_part(struct errand *e)
 {
     struct discovery *d = e->home;
-    struct tool_report_part part;
-    enum err why = tool_report_part(e->list, e->sent, &part);
+    struct tool_part part;
+    enum err why = tool_part_init(e->list, e->sent, &part);
     if (why == ERR_OK) {
         e->part = part.tools;
         e->last = part.last;
         why = d->links.request(d->links.arg, &part.request, on_taken, e);
     }
-    tool_report_part_fini(&part);
+    tool_part_fini(&part);
     if (why != ERR_OK)
         try_again(e, err_name(why));
 }

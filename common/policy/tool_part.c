@@ -1,14 +1,14 @@
-/* tool_report — see the card. */
-#include "common/policy/tool_report.h"
+/* tool_part — see the card. */
+#include "common/policy/tool_part.h"
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
 
 #define ROW_BYTES 64 /* digest, tags and lengths beside a tool's texts */
 
-static void open_report(const struct tool_list *l, struct tool_report_part *p)
+static void open_report(const struct tool_list *l, struct tool_part *p)
 {
-    *p = (struct tool_report_part){0};
+    *p = (struct tool_part){0};
     gatehouse__request__init(&p->request);
     gatehouse__tool_report__init(&p->report);
     p->request.body_case = GATEHOUSE__REQUEST__BODY_TOOLS;
@@ -30,7 +30,7 @@ static size_t count_to_send(const struct tool_list *l, size_t from)
     return n - from;
 }
 
-static enum err add_tools(const struct tool_list *l, size_t from, struct tool_report_part *p)
+static enum err add_tools(const struct tool_list *l, size_t from, struct tool_part *p)
 {
     p->tools = count_to_send(l, from);
     p->rows = mem_array(p->tools, sizeof(*p->rows));
@@ -52,7 +52,7 @@ static enum err add_tools(const struct tool_list *l, size_t from, struct tool_re
     return ERR_OK;
 }
 
-static enum err add_names(const struct tool_list *l, struct tool_report_part *p)
+static enum err add_names(const struct tool_list *l, struct tool_part *p)
 {
     p->last = true;
     p->report.has_complete = p->report.complete = true;
@@ -67,7 +67,7 @@ static enum err add_names(const struct tool_list *l, struct tool_report_part *p)
     return ERR_OK;
 }
 
-enum err tool_report_part(const struct tool_list *l, size_t from, struct tool_report_part *ret)
+enum err tool_part_init(const struct tool_list *l, size_t from, struct tool_part *ret)
 {
     enum err e = ERR_OK;
     open_report(l, ret);
@@ -80,11 +80,11 @@ enum err tool_report_part(const struct tool_list *l, size_t from, struct tool_re
         e = add_names(l, ret);
     }
     if (e != ERR_OK)
-        tool_report_part_fini(ret);
+        tool_part_fini(ret);
     return e;
 }
 
-void tool_report_part_fini(struct tool_report_part *p)
+void tool_part_fini(struct tool_part *p)
 {
     mem_free(p->rows);
     mem_free(p->report.tools);
