@@ -167,7 +167,7 @@ struct journey_trace {
     struct slice       model, provider, server, tool, service, path;
     struct token_count tokens;
     bool               has_tokens;
-    const char        *usage_source; /* NULL: none; "provider", "estimate" */
+    const char        *usage_source; /* NULL: none; "provider"; "estimate": some of it is */
     bool               cost_known;
     money              cost;
     const char        *cache; /* NULL, "bypass", … */

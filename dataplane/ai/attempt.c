@@ -6,16 +6,12 @@
  * but where one of them only asked to wait, that is told, as it is what a client can act on.
  */
 #include "common/base/clock.h"
-#include "common/base/secret.h"
 #include "common/journey/passage.h"
 #include "common/journey/trace.h"
 #include "common/journey/upstream_log.h"
 #include "dataplane/ai/work.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error that is relayed */
-#define BEARER_MAX 4096            /* the longest credential a provider hands out is a JWT */
-#define STAINLESS_MAX 86400        /* seconds a client may say it waits */
-#define STAINLESS_GRACE_MS 1000    /* it hangs up first, and the call goes on for what it costs */
 
 void attempt_drop(struct ai_work *w)
 {
@@ -71,6 +67,30 @@ static void give_up(struct ai_work *w, enum refusal_id id, struct slice detail)
     journey_finish(w->j, JOURNEY_ERROR);
 }
 
+/* Every attempt is paid for before it is sent: also where the one before it may have cost as much
+ * as both. */
+static void fall_back(struct ai_work *w, const struct refusal *said)
+{
+    enum err e = ai_set_aside_unread(w);
+    w->next_waits = e == ERR_AGAIN;
+    if (w->next_waits)
+        w->last_said = *said;
+    else if (e)
+        give_up(w, said->id, said->detail);
+    else
+        attempt_next(w);
+}
+
+void attempt_reserved(struct ai_work *w, enum err e)
+{
+    struct refusal said = w->last_said;
+    w->next_waits = false;
+    if (e)
+        give_up(w, said.id, said.detail);
+    else
+        fall_back(w, &said);
+}
+
 static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, struct slice code)
 {
     if (w->j->detached) {
@@ -80,7 +100,7 @@ static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, str
     attempt_drop(w);
     attempt_end(w, JOURNEY_ERROR, code);
     if (w->candidate_next < w->candidate_count)
-        attempt_next(w);
+        fall_back(w, &(struct refusal){.id = id, .detail = detail});
     else
         give_up(w, id, detail);
 }
@@ -180,7 +200,7 @@ static bool is_encoded(const struct http_head *head)
 static void fail_encoded(struct ai_work *w, bool good)
 {
     if (good)
-        bill_failed_attempt(w);
+        bill_unread(w);
     fail(w, REFUSAL_UPSTREAM, SLICE("its answer is encoded, although plain text was asked for"),
          SLICE("content_encoding"));
 }
@@ -229,14 +249,14 @@ static void on_body(void *arg, struct slice data)
         return;
     attempt_drop(w);
     if (w->status < 300)
-        bill_estimated(w);
+        bill_unread(w);
     attempt_end(w, JOURNEY_ERROR, SLICE("too_big"));
     refuse(w, REFUSAL_UPSTREAM, SLICE("its answer is larger than allowed here"));
 }
 
 static void cut_echo(struct ai_work *w)
 {
-    const size_t looked_at = 16 * 1024 + BEARER_MAX; /* security.md: the first 16 KiB */
+    const size_t looked_at = 16 * 1024 + AI_CREDENTIAL_MAX; /* security.md: the first 16 KiB */
     size_t len = w->answer.len < looked_at ? w->answer.len : looked_at;
     if (len > 0)
         ai_echo_mask(w, w->answer.data + w->answer.off, len, "body");
@@ -292,12 +312,8 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
         relay_upstream_lost(w, why);
         return;
     }
-    if (phase >= HTTP_PHASE_FIRST_BYTE) {
-        if (w->j->detached)
-            bill_unanswered(w);
-        else
-            bill_failed_attempt(w);
-    }
+    if (phase >= HTTP_PHASE_FIRST_BYTE && w->attempt->http_status < 300)
+        bill_unread(w); /* it took the request, and did not say that it failed */
     upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
     fail(w, refusal_for_loss(why), upstream_why(why), slice_str(err_name(why)));
 }
@@ -305,103 +321,7 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
 static const struct http_call_events call_events = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
-/* ---- the request ---- */
-
-/* what a client may tell a provider; everything else stays here */
-static const struct slice telling[] = {{"openai-beta", 11}};
-
-struct outgoing {
-    struct http_header headers[16];
-    size_t n;
-    char bearer[BEARER_MAX];
-    size_t bearer_len;
-    char trace[TRACE_HEADER_LEN + 1];
-};
-
-static enum err put_credential(struct ai_work *w, struct outgoing *o)
-{
-    if (!w->credential)
-        return ERR_OK;
-    struct slice scheme = SLICE("Bearer "), s = secret_reveal(w->credential);
-    if (scheme.len + s.len > sizeof(o->bearer))
-        return ERR_TOO_BIG;
-    memcpy(o->bearer, scheme.ptr, scheme.len);
-    memcpy(o->bearer + scheme.len, s.ptr, s.len);
-    o->bearer_len = scheme.len + s.len;
-    o->headers[o->n++] =
-        (struct http_header){SLICE("authorization"), slice_of(o->bearer, o->bearer_len)};
-    return ERR_OK;
-}
-
-/* Built from nothing: no header of the client passes but those listed. */
-static enum err build_head(struct ai_work *w, struct outgoing *o)
-{
-    const struct http_header fixed[] = {
-        {SLICE("content-type"), SLICE("application/json")},
-        {SLICE("accept"),
-         w->request.stream ? SLICE("text/event-stream") : SLICE("application/json")},
-        {SLICE("accept-encoding"), SLICE("identity")},
-        {SLICE("user-agent"), SLICE("gatehouse")},
-        {SLICE("traceparent"), trace_header(w->j->trace.trace_id, w->attempt->span_id, o->trace)},
-    };
-    o->n = o->bearer_len = 0;
-    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-        o->headers[o->n++] = fixed[i];
-    for (size_t i = 0; i < ARRAY_LEN(telling); i++) {
-        struct slice value = http_head_find(w->j->head, telling[i]);
-        if (value.len)
-            o->headers[o->n++] = (struct http_header){telling[i], value};
-    }
-    return put_credential(w, o);
-}
-
-/* OpenAI's SDKs say how long they will wait (dialects.md 1.8) */
-static unsigned deadline_ms(const struct http_head *h)
-{
-    uint64_t seconds;
-    struct slice said = http_head_find(h, SLICE("x-stainless-timeout"));
-    if (!said.len || slice_u64(said, &seconds) || seconds == 0 || seconds > STAINLESS_MAX)
-        return 0;
-    return (unsigned)seconds * 1000 + STAINLESS_GRACE_MS;
-}
-
-static struct slice joined(struct arena *a, struct slice left, struct slice right)
-{
-    char *out = arena_alloc(a, left.len + right.len);
-    if (!out)
-        return SLICE_NONE;
-    memcpy(out, left.ptr, left.len);
-    memcpy(out + left.len, right.ptr, right.len);
-    return slice_of(out, left.len + right.len);
-}
-
-static enum err send_request(struct ai_work *w, const struct candidate *c)
-{
-    struct outgoing o UNINITIALIZED;
-    bool same;
-    struct slice body = buf_slice(&w->j->body);
-    enum err e = request_splice(&w->request, body, c->model, &w->out, &same);
-    if (!e)
-        e = build_head(w, &o);
-    struct slice path = joined(w->j->arena, c->provider->url.path, w->endpoint->upstream);
-    if (!e && !path.ptr)
-        e = ERR_NOMEM;
-    if (e)
-        return e;
-    struct http_call_spec spec = {
-        .method = SLICE("POST"),
-        .url = c->provider->url,
-        .path = path,
-        .headers = o.headers,
-        .header_count = o.n,
-        .body = same ? body : buf_slice(&w->out),
-        .rule = {c->provider->allowed, c->provider->allowed_count},
-        .total_ms = deadline_ms(w->j->head),
-    };
-    e = http_call_start(w->j->env->client, &spec, &call_events, w, &w->call);
-    secret_wipe(o.bearer, o.bearer_len);
-    return e;
-}
+/* ---- one target after the other ---- */
 
 static void note_attempt(struct ai_work *w, const struct candidate *c)
 {
@@ -425,7 +345,7 @@ void attempt_next(struct ai_work *w)
     while (w->candidate_next < w->candidate_count) {
         const struct candidate *c = &w->candidates[w->candidate_next++];
         note_attempt(w, c);
-        e = send_request(w, c);
+        e = outgoing_send(w, c, &call_events);
         if (!e)
             return;
         attempt_end(w, JOURNEY_ERROR, slice_str(err_name(e)));

@@ -14,7 +14,7 @@ static void put(struct ai_work *w, const struct token_count *tokens, const char 
         .input = tokens->input + w->spent.input,
         .cache_read = tokens->cache_read,
         .cache_write = tokens->cache_write,
-        .output = tokens->output,
+        .output = tokens->output + w->spent.output,
         .reasoning = tokens->reasoning,
     };
     t->has_tokens = true;
@@ -26,7 +26,7 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens)
 {
     if (w->attempt)
         w->attempt->tokens = *tokens;
-    put(w, tokens, "provider");
+    put(w, tokens, w->spent.input ? "estimate" : "provider"); /* all of it, or not */
 }
 
 uint64_t bill_output(const struct ai_work *w)
@@ -50,20 +50,25 @@ void bill_estimated(struct ai_work *w)
     put(w, &tokens, "estimate");
 }
 
-/* A provider does not notice that nobody reads a plain answer, and bills all of it. */
-void bill_unanswered(struct ai_work *w)
+/* `tokens` stay with the call, whatever the next attempt costs. */
+static void add_failed(struct ai_work *w, const struct token_count *tokens)
 {
-    struct token_count tokens = {.input = usage_estimate_prompt(w->j->body.len),
-                                 .output = ai_output_set_aside(w)};
-    if (w->attempt)
-        w->attempt->tokens = tokens;
-    put(w, &tokens, "estimate");
+    w->attempt->tokens = *tokens;
+    w->spent.input += tokens->input;
+    w->spent.output += tokens->output;
+    put(w, &(struct token_count){0}, "estimate");
+}
+
+/* A provider does not notice that nobody reads a plain answer, and bills all of it; of a stream
+ * that it did not begin, nobody saw how far it was. */
+void bill_unread(struct ai_work *w)
+{
+    struct token_count most = {.input = ai_prompt_unread(w), .output = ai_output_set_aside(w)};
+    w->unread_output += most.output;
+    add_failed(w, &most);
 }
 
 void bill_failed_attempt(struct ai_work *w)
 {
-    uint64_t prompt = usage_estimate_prompt(w->j->body.len);
-    w->attempt->tokens.input = prompt;
-    w->spent.input += prompt;
-    put(w, &(struct token_count){0}, "estimate");
+    add_failed(w, &(struct token_count){.input = usage_estimate_prompt(w->j->body.len)});
 }

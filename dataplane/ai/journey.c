@@ -165,7 +165,7 @@ static void cancel_work(struct journey *j)
         if (w->look.has_usage)
             bill_reported(w, &w->look.tokens);
         else if (unanswered)
-            bill_unanswered(w);
+            bill_unread(w);
         else
             bill_estimated(w);
         attempt_end(w, JOURNEY_CANCELLED, journey_cut_code(j));
@@ -180,7 +180,11 @@ static void on_drain(struct journey *j)
 
 static void on_reserved(struct journey *j, enum err e)
 {
-    relay_reserved(j->wing_state, e);
+    struct ai_work *w = j->wing_state;
+    if (w->next_waits)
+        attempt_reserved(w, e);
+    else
+        relay_reserved(w, e);
 }
 
 static struct slice session_label(struct journey *j, const char **named_by, bool *strict)

@@ -19,6 +19,9 @@
  * ends with finish_reason "length" where there is no more money. */
 #define AI_OUTPUT_DEFAULT 16384
 
+/* the longest credential a provider hands out is a JWT */
+#define AI_CREDENTIAL_MAX 4096
+
 struct ai_work {
     struct list link; /* in env->wing_spare */
     struct journey *j;
@@ -49,6 +52,9 @@ struct ai_work {
     struct http_header pass[8]; /* of the upstream's head, what the client gets */
     size_t pass_count;
     struct token_count spent; /* estimates of attempts that failed after they were sent */
+    uint64_t unread_output;   /* of `spent`, what is not set aside yet beside what was before */
+    bool next_waits;          /* for that, before the next target is asked */
+    struct refusal last_said; /* then: what the client hears where there is no money for it */
 
     /* a stream */
     bool streaming;
@@ -77,12 +83,18 @@ enum err ai_worst_case(struct journey *j, money *ret);
 /* Has output_step tokens more set aside. Not ERR_OK: not now, or never; the stream may go on as
  * far as output_reserved. */
 MUST_USE enum err ai_extend_output(struct ai_work *w);
-/* Tokens of output that the worst case holds as it stands now. */
+/* Has the output set aside that an attempt may have written unread, before the next one is sent.
+ * ERR_AGAIN: attempt_reserved will be called; else not ERR_OK: there is no money for another. */
+MUST_USE enum err ai_set_aside_unread(struct ai_work *w);
+/* Prompt tokens that nobody counted, at no less than they may be; within the worst case. */
+uint64_t ai_prompt_unread(const struct ai_work *w);
+/* Tokens of output that the worst case of one attempt holds as it stands now. */
 uint64_t ai_output_set_aside(const struct ai_work *w);
 bool ai_may_use(const struct journey *j, struct slice model_name);
 
 /* attempt.c */
 void attempt_next(struct ai_work *w);
+void attempt_reserved(struct ai_work *w, enum err e); /* while next_waits; ERR_OK: ask again */
 /* Ends the attempt in the trace; sent: the upstream may have worked on it. */
 void attempt_end(struct ai_work *w, enum journey_end end, struct slice code);
 void attempt_drop(struct ai_work *w); /* lets go of the call, at once */
@@ -100,9 +112,14 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens);
 void bill_estimated(struct ai_work *w);
 /* What it has written by our count, and never more than was set aside for it. */
 uint64_t bill_output(const struct ai_work *w);
-/* It was sent and not answered, and no other target will be asked. */
-void bill_unanswered(struct ai_work *w);
+/* It took the request, and no answer was read that would say what that cost. */
+void bill_unread(struct ai_work *w);
+/* It said that it failed. */
 void bill_failed_attempt(struct ai_work *w);
+
+/* outgoing.c: starts the call of one target */
+MUST_USE enum err outgoing_send(struct ai_work *w, const struct candidate *c,
+                                const struct http_call_events *events);
 
 /* echo.c: our credential in what an upstream sends back */
 bool ai_echo_in(const struct ai_work *w, struct slice text);

@@ -32,13 +32,16 @@ static uint64_t count_references(struct slice text)
     return n;
 }
 
-static uint64_t prompt_tokens(const struct ai_work *w, struct slice body)
+static uint64_t reference_tokens(const struct ai_work *w)
 {
-    struct slice messages = w->request.hits[WANT_MESSAGES].raw;
-    uint64_t references = 0;
-    if (w->endpoint->kind == AI_CHAT)
-        references = count_references(messages);
-    return (uint64_t)body.len + references * REFERENCE_TOKENS;
+    if (w->endpoint->kind != AI_CHAT)
+        return 0;
+    return count_references(w->request.hits[WANT_MESSAGES].raw) * REFERENCE_TOKENS;
+}
+
+uint64_t ai_prompt_unread(const struct ai_work *w)
+{
+    return usage_estimate_prompt(w->j->body.len) + reference_tokens(w);
 }
 
 /* prompts may be billed as cache writes, which can be dearer than plain input */
@@ -78,8 +81,9 @@ enum err ai_worst_case(struct journey *j, money *ret)
     uint64_t output = output_ceiling(w);
     if (w->request.hosted_tools)
         return ERR_INVALID;
-    /* Each failed attempt that was sent is billed its prompt, so each is set aside. */
-    uint64_t prompt = prompt_tokens(w, buf_slice(&j->body));
+    /* Each failed attempt that was sent is billed its prompt, so each is set aside. The output of
+     * one is: few fail without a word, and ai_set_aside_unread asks for the next one's then. */
+    uint64_t prompt = (uint64_t)j->body.len + reference_tokens(w);
     struct token_count most = {.input = prompt * w->candidate_count, .output = output};
     struct price_list prices = dearest(&w->model->price);
     if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
@@ -98,4 +102,20 @@ enum err ai_extend_output(struct ai_work *w)
     if (!e)
         w->output_reserved += w->output_step;
     return e;
+}
+
+enum err ai_set_aside_unread(struct ai_work *w)
+{
+    struct token_count unread = {.output = w->unread_output};
+    money more;
+    if (!unread.output || !w->j->worst_known)
+        return ERR_OK;
+    enum err e = money_cost(&w->model->price, &unread, &more);
+    if (!e)
+        e = journey_reserve_up_to(w->j, money_add(w->j->worst, more));
+    if (e)
+        return e;
+    w->j->worst = money_add(w->j->worst, more);
+    w->unread_output = 0;
+    return ERR_OK;
 }
