@@ -8,8 +8,8 @@
 
 #include "common/base/clock.h"
 #include "common/journey/metrics.h"
-#include "common/journey/proto_write.h"
 #include "common/journey/walk.h"
+#include "common/wire/proto_write.h"
 
 #define RECORD_ROOM (16 * 1024) /* LIMIT_ATTEMPTS attempts with every text at its longest */
 #define WORD_MAX 128            /* a name or an id */
@@ -52,7 +52,6 @@ enum span_field {
     SPAN_USAGE_SOURCE = 31,
     SPAN_ATTEMPTS = 32,
     SPAN_CACHE = 33,
-    SPAN_REQUEST_ID = 35,
     SPAN_UPSTREAM_REQUEST_ID = 36,
 };
 enum tokens_field { TOKENS_INPUT = 1, TOKENS_READ, TOKENS_WRITE, TOKENS_OUTPUT, TOKENS_REASONING };
@@ -129,7 +128,6 @@ static void put_call(struct proto_writer *w, const struct journey *j, size_t pat
     put_name(w, SPAN_SERVICE, t->service);
     put_name(w, SPAN_METHOD, j->head->method);
     proto_text(w, SPAN_PATH, clip(t->path, path_max));
-    proto_text(w, SPAN_REQUEST_ID, slice_of(j->request_id, sizeof(j->request_id) - 1));
 }
 
 static struct slice code_of(const struct journey *j)
@@ -163,18 +161,22 @@ static void put_outcome(struct proto_writer *w, const struct journey *j, unsigne
     proto_word(w, SPAN_CACHE, t->cache);
 }
 
+/* only where the call's own span says something else */
+static void put_unlike(struct proto_writer *w, unsigned field, struct slice s, struct slice of_call)
+{
+    if (!slice_eq(s, of_call))
+        put_name(w, field, s);
+}
+
 static void put_attempt(struct proto_writer *w, const struct journey *j, const struct attempt *a)
 {
+    const struct journey_trace *t = &j->trace;
     char *at = proto_begin(w, RECORD_ATTEMPT);
     proto_word(w, SPAN_ID, a->span_id);
-    proto_word(w, SPAN_PARENT, j->trace.span_id);
-    proto_word(w, SPAN_GATE, j->wing->name);
-    proto_word(w, SPAN_KIND, "attempt");
-    put_name(w, SPAN_NAME, j->trace.name);
-    put_name(w, SPAN_PROVIDER, a->provider);
-    put_name(w, SPAN_MODEL, a->model);
-    put_name(w, SPAN_SERVER, a->server);
-    put_name(w, SPAN_SERVICE, a->service);
+    put_unlike(w, SPAN_PROVIDER, a->provider, t->provider);
+    put_unlike(w, SPAN_MODEL, a->model, t->model);
+    put_unlike(w, SPAN_SERVER, a->server, t->server);
+    put_unlike(w, SPAN_SERVICE, a->service, t->service);
     proto_s64(w, SPAN_STARTED, a->started_at_us);
     proto_u64(w, SPAN_DURATION, a->duration_us);
     proto_word(w, SPAN_STATUS, end_names[a->end]);

@@ -6,16 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/buf.h"
-#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/policy/journal_private.h"
+#include "common/wire/usage_batch.h"
 #include "proto/channel.pb-c.h"
 
-#define TICK_MS 50               /* a lost machine loses at most 200 ms of detail */
-#define BATCH_RECORDS 512        /* at most, and */
-#define BATCH_BYTES (512 * 1024) /* at most; a quarter of a message with room for framing */
+#define TICK_MS 50         /* a lost machine loses at most 200 ms of detail */
 #define EPOCHS_MAX 64
 
 struct parcel { /* one journal and what is under way of it */
@@ -40,7 +37,7 @@ struct shipper {
     bool finishing;
     bool inherited; /* the workers have stopped: their journals' pens are ours */
     uint64_t lost;
-    struct buf bytes; /* of the batch being sent */
+    struct usage_batch batch; /* being sent */
 };
 
 /* ---- sending ---- */
@@ -68,65 +65,20 @@ static void on_ack(void *arg, enum err e, const void *reply)
         shipper_hurry(p->shipper);
 }
 
-/* A batch of records as they lie in the ring: each is already a packed JournalRecord, so it travels
- * as a field that protobuf-c passes through, instead of being read and written again. */
-struct batch {
-    Gatehouse__UsageBatch usage;
-    ProtobufCMessageUnknownField fields[BATCH_RECORDS];
-    size_t count;
-};
-
-#define RECORDS_FIELD 4 /* of UsageBatch, proto/usage.proto */
-#define LENGTH_MAX 10
-
-/* Appends the record with the length that stands before it on the wire; the room was made before,
- * so what earlier fields point to does not move. */
-static enum err batch_add(struct batch *b, struct buf *bytes, struct slice record)
-{
-    char length[LENGTH_MAX];
-    size_t n = 0, rest = record.len;
-    do {
-        length[n++] = (char)((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
-        rest >>= 7;
-    } while (rest > 0);
-    char *to;
-    enum err e = buf_room(bytes, n + record.len, &to); /* within what batch_fill made room for */
-    if (e != ERR_OK)
-        return e;
-    memcpy(to, length, n);
-    memcpy(to + n, record.ptr, record.len);
-    buf_commit(bytes, n + record.len);
-    b->fields[b->count++] = (ProtobufCMessageUnknownField){
-        .tag = RECORDS_FIELD,
-        .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
-        .len = n + record.len,
-        .data = (uint8_t *)to,
-    };
-    return ERR_OK;
-}
-
-/* Fills the batch from the tail on; *behind is the ring position after its last record. */
-static void batch_fill(struct batch *b, struct parcel *p, struct buf *bytes, uint64_t *behind)
+/* Fills the batch from the tail on, as far as it goes; *behind is the ring position after its last
+ * record, *first the first one's sequence. */
+static void batch_fill(struct usage_batch *b, struct parcel *p, uint64_t *behind, uint64_t *first)
 {
     uint64_t at = atomic_load(&p->journal->page->tail), sequence;
     struct slice record;
-    char *room;
+    usage_batch_clear(b);
     *behind = at;
-    gatehouse__usage_batch__init(&b->usage);
-    b->count = 0;
-    buf_clear(bytes);
-    if (buf_room(bytes, BATCH_BYTES + LENGTH_MAX + JOURNAL_RECORD_MAX, &room) != ERR_OK)
-        return;
-    while (b->count < BATCH_RECORDS && bytes->len < BATCH_BYTES &&
-           journal_next(p->journal, &at, &sequence, &record)) {
-        if (batch_add(b, bytes, record) != ERR_OK)
-            break; /* no memory: the next tick tries again */
+    while (journal_next(p->journal, &at, &sequence, &record) &&
+           usage_batch_add(b, record) == ERR_OK) {
         if (b->count == 1)
-            b->usage.first_sequence = sequence;
+            *first = sequence;
         *behind = at;
     }
-    b->usage.base.n_unknown_fields = (unsigned)b->count;
-    b->usage.base.unknown_fields = b->fields;
 }
 
 static void ship(struct parcel *p)
@@ -134,16 +86,16 @@ static void ship(struct parcel *p)
     struct shipper *s = p->shipper;
     if (p->flying || journal_is_shipped(p->journal) || !s->links.is_connected(s->links.arg))
         return;
-    struct batch b;
-    batch_fill(&b, p, &s->bytes, &p->sent_to);
-    if (b.count == 0)
-        return;
+    Gatehouse__UsageBatch usage = GATEHOUSE__USAGE_BATCH__INIT;
+    batch_fill(&s->batch, p, &p->sent_to, &usage.first_sequence);
+    if (s->batch.count == 0 || usage_batch_seal(&s->batch, &usage) != ERR_OK)
+        return; /* no memory: the next tick tries again */
     Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
-    b.usage.has_epoch = b.usage.has_worker = b.usage.has_first_sequence = true;
-    b.usage.epoch = p->journal->page->epoch;
-    b.usage.worker = p->journal->page->worker;
+    usage.has_epoch = usage.has_worker = usage.has_first_sequence = true;
+    usage.epoch = p->journal->page->epoch;
+    usage.worker = p->journal->page->worker;
     m.body_case = GATEHOUSE__REQUEST__BODY_USAGE;
-    m.usage = &b.usage;
+    m.usage = &usage;
     p->flying = s->links.request(s->links.arg, &m, on_ack, p) == ERR_OK;
 }
 
@@ -289,7 +241,7 @@ enum err shipper_new(struct loop *l, const struct shipper_config *c, const struc
         s->links = *links;
         s->workers = c->workers;
         timer_init(&s->tick, l, on_tick);
-        buf_init(&s->bytes, LIMIT_BUS_MESSAGE);
+        usage_batch_init(&s->batch);
         s->parcels = mem_array(c->workers + (size_t)count, sizeof(*s->parcels));
         if (s->parcels)
             e = open_own(s, c);
@@ -321,7 +273,7 @@ void shipper_free(struct shipper *s)
         else
             journal_unmap(j);
     }
-    buf_fini(&s->bytes);
+    usage_batch_fini(&s->batch);
     mem_free(s->parcels);
     mem_free(s);
 }

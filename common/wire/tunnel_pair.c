@@ -143,6 +143,20 @@ static void taken(struct flow *f, size_t n)
         f->at = f->len = 0;
 }
 
+#define LOCAL_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
+
+/* A local socket tells of room each time its reader has read: only where one waits for it, or every
+ * message would wake this thread twice. */
+static void ask_for_room(struct pair *p, bool ask)
+{
+    struct epoll_event ev = {.events = LOCAL_EVENTS | (ask ? EPOLLOUT : 0), .data.ptr = p};
+    if (p->asks_for_room == ask)
+        return;
+    p->asks_for_room = ask;
+    if (epoll_ctl(p->tunnel->epoll, EPOLL_CTL_MOD, p->local, &ev) != 0)
+        pair_close(p, "out of memory");
+}
+
 /* false: the pair is closed */
 static bool write_local(struct pair *p, bool *moved)
 {
@@ -155,7 +169,8 @@ static bool write_local(struct pair *p, bool *moved)
         pair_close(p, NULL);
         return false;
     }
-    return true;
+    ask_for_room(p, n < 0 || (p->asks_for_room && f->len > 0));
+    return p->state == PAIR_JOINED;
 }
 
 static bool write_remote(struct pair *p, bool *moved)
@@ -230,7 +245,7 @@ void pair_join(struct pair *p, int local)
     p->local = local;
     p->state = PAIR_JOINED;
     pair_deadline(p, 0);
-    if (tunnel_watch(p->tunnel, local, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, p))
+    if (tunnel_watch(p->tunnel, local, LOCAL_EVENTS, p))
         pair_close(p, "out of memory");
     else
         pair_pump(p);

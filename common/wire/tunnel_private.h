@@ -20,7 +20,7 @@
 /* The serving end sends this one byte once a plane is admitted. TLS 1.3 lets a client finish its
  * handshake before its certificate was looked at, so only this says that it is in. */
 #define TUNNEL_GREETING 0x01
-#define TUNNEL_REMOVED 0x02 /* instead of it, and the last byte: nobody of that name comes in again */
+#define TUNNEL_REMOVED 0x02 /* instead of it, and the last byte: nobody of that name comes again */
 
 /* Bytes on their way; taken in only when the last ones are out, so nothing is ever copied twice. */
 struct flow {
@@ -51,9 +51,10 @@ struct pair {
     SSL *ssl;
     uint64_t deadline_us;
     uint64_t left_us;
-    bool said_end;   /* leaving: the local side has been told */
-    struct flow in;  /* remote to local */
-    struct flow out; /* local to remote */
+    bool asks_for_room; /* a write to the local side waits for its reader */
+    bool said_end;      /* leaving: the local side has been told */
+    struct flow in;     /* remote to local */
+    struct flow out;    /* local to remote */
     char plane[TUNNEL_PLANE_MAX + 1];
 };
 

@@ -81,6 +81,10 @@ enum filling {
     FILL_TEXT,    /* char * at offset */
     FILL_INHERIT, /* the same, or the call's */
     FILL_NEEDED,  /* the same, or "unknown" */
+    FILL_GATE,    /* the same, or the call's, or "unknown" */
+    FILL_KIND,    /* the same, or "attempt" below a call, or "unknown" */
+    FILL_PARENT,  /* the same, or the call's id */
+    FILL_REQUEST, /* the same, or the record's */
     FILL_ORG,
     FILL_DATAPLANE,
     FILL_TIME,
@@ -119,12 +123,12 @@ static const struct column columns[] = {
     {"started_at", "timestamptz", FILL_TIME, AT(started_at_us), 0},
     TEXT(id, NEEDED),
     {"org_id", "text", FILL_ORG, AT(org_id), 0},
-    TEXT(parent, TEXT),
+    TEXT(parent, PARENT),
     TEXT(trace_id, INHERIT),
     TEXT(session_id, INHERIT),
-    TEXT(gate, NEEDED),
-    TEXT(kind, NEEDED),
-    TEXT(name, TEXT),
+    TEXT(gate, GATE),
+    TEXT(kind, KIND),
+    TEXT(name, INHERIT),
     TEXT(team_id, INHERIT),
     TEXT(agent_id, INHERIT),
     TEXT(key_id, INHERIT),
@@ -136,11 +140,11 @@ static const struct column columns[] = {
     TEXT(status, NEEDED),
     TEXT(code, TEXT),
     NUMBER(http_status, "integer", U32),
-    TEXT(model, TEXT),
-    TEXT(provider, TEXT),
-    TEXT(server, TEXT),
+    TEXT(model, INHERIT),
+    TEXT(provider, INHERIT),
+    TEXT(server, INHERIT),
     TEXT(tool, TEXT),
-    TEXT(service, TEXT),
+    TEXT(service, INHERIT),
     TEXT(method, TEXT),
     TEXT(path, TEXT),
     TOKENS(input),
@@ -153,7 +157,7 @@ static const struct column columns[] = {
     NUMBER(attempts, "integer", U32),
     TEXT(cache, TEXT),
     {"events", "jsonb", FILL_EVENTS, 0, 0},
-    TEXT(request_id, INHERIT),
+    TEXT(request_id, REQUEST),
     TEXT(upstream_request_id, TEXT),
     {"dataplane_id", "text", FILL_DATAPLANE, 0, 0},
     NUMBER(calls, "bigint", CALLS),
@@ -219,21 +223,43 @@ static const char *or_else(const char *text, const char *otherwise)
     return text && text[0] ? text : otherwise;
 }
 
+/* What a span says, or what stands for it. */
+static const char *text_of(const struct column *c, const Gatehouse__Span *span,
+                           const struct span_context *x)
+{
+    const char *own = text_at(span, c->offset);
+    const char *of_call = x->call ? text_at(x->call, c->offset) : NULL;
+    switch (c->filling) {
+    case FILL_INHERIT:
+        return or_else(own, of_call);
+    case FILL_GATE:
+        return or_else(or_else(own, of_call), "unknown");
+    case FILL_KIND:
+        return or_else(own, x->call ? "attempt" : "unknown");
+    case FILL_PARENT:
+        return or_else(own, x->call ? x->call->id : NULL);
+    case FILL_REQUEST:
+        return or_else(own, x->request_id);
+    case FILL_NEEDED:
+        return or_else(own, "unknown");
+    default:
+        return own;
+    }
+}
+
 static void put(struct span_sheet *s, const struct column *c, struct array *a,
                 const Gatehouse__Span *span, const struct span_context *x)
 {
     const char *at = (const char *)span + c->offset;
     switch (c->filling) {
     case FILL_TEXT:
-        put_text(s, a, text_at(span, c->offset), LIMIT_SPAN_TEXT);
-        break;
     case FILL_INHERIT:
-        put_text(s, a,
-                 or_else(text_at(span, c->offset), x->call ? text_at(x->call, c->offset) : NULL),
-                 LIMIT_SPAN_TEXT);
-        break;
     case FILL_NEEDED:
-        put_text(s, a, or_else(text_at(span, c->offset), "unknown"), LIMIT_SPAN_TEXT);
+    case FILL_GATE:
+    case FILL_KIND:
+    case FILL_PARENT:
+    case FILL_REQUEST:
+        put_text(s, a, text_of(c, span, x), LIMIT_SPAN_TEXT);
         break;
     case FILL_ORG:
         if (span->org_id && span->org_id[0])

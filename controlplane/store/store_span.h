@@ -26,6 +26,7 @@ struct span_sheet {
 /* What a span does not say itself. */
 struct span_context {
     struct slice org, dataplane;
+    const char *request_id;      /* NULL: it has none */
     const Gatehouse__Span *call; /* of an attempt: what it belongs to; NULL for a call */
 };
 

@@ -5,6 +5,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
+#include "common/wire/usage_batch.h"
 #include "controlplane/sync/frame.h"
 #include "controlplane/sync/ingest.h"
 #include "controlplane/sync/listing_desk.h"
@@ -124,17 +125,21 @@ static enum err on_lease_end(const struct question *q)
 
 static enum err on_usage(const struct question *q)
 {
-    const Gatehouse__UsageBatch *m = q->request->usage;
+    Gatehouse__UsageBatch *batch;
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     Gatehouse__UsageAck ack = GATEHOUSE__USAGE_ACK__INIT;
     struct lease_asker who = asker_of(q);
 
-    enum err e = ingest_batch(q->c->db, &who, m, &ack.committed);
+    enum err e = usage_batch_open(q->request->usage, &batch);
     if (e != ERR_OK)
         return e;
     ack.has_epoch = ack.has_worker = ack.has_committed = true;
-    ack.epoch = m->epoch;
-    ack.worker = m->worker;
+    ack.epoch = batch->epoch;
+    ack.worker = batch->worker;
+    e = ingest_batch(q->c->db, &who, batch, &ack.committed);
+    usage_batch_free(batch);
+    if (e != ERR_OK)
+        return e;
     reply.body_case = GATEHOUSE__REPLY__BODY_USAGE;
     reply.usage = &ack;
     return send(q, &reply);

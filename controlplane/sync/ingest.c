@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/base/digest.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "controlplane/store/clean.h"
@@ -108,9 +109,21 @@ static void intake_fini(struct intake *in)
     charges_fini(&in->charges);
 }
 
+/* Sums are no request of anybody's. */
+static const char *request_id_of(const Gatehouse__JournalRecord *m, char hex[static DIGEST_HEX_MAX])
+{
+    if (m->call_id.len == 0 || m->call_id.len > DIGEST_LEN || (m->span && m->span->has_calls))
+        return NULL;
+    digest_hex(slice_of(m->call_id.data, m->call_id.len), hex);
+    return hex;
+}
+
 static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
 {
-    struct span_context x = {.org = in->who->org, .dataplane = in->who->dataplane};
+    char request_id[DIGEST_HEX_MAX];
+    struct span_context x = {.org = in->who->org,
+                             .dataplane = in->who->dataplane,
+                             .request_id = request_id_of(m, request_id)};
     int64_t at = m->span ? m->span->started_at_us : 0;
     enum err e = ERR_OK;
 

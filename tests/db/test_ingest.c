@@ -81,13 +81,12 @@ static Gatehouse__UsageBatch *batch_of(uint64_t epoch, uint32_t worker, uint64_t
         set_span(i, &sample.spans[i], "call", first + i);
         gatehouse__span__init(&sample.attempts[i]);
         sample.attempts[i].id = (char *)"feedfeedfeedfeed";
-        sample.attempts[i].kind = (char *)"attempt";
-        sample.attempts[i].gate = (char *)"ai";
         sample.attempts[i].status = (char *)"ok";
-        sample.attempts[i].parent = sample.ids[i];
         sample.attempts[i].has_started_at_us = true;
         sample.attempts[i].started_at_us = sample.spans[i].started_at_us;
         sample.attempt_list[i] = &sample.attempts[i];
+        r->has_call_id = true;
+        r->call_id = (ProtobufCBinaryData){4, (uint8_t *)"\x0a\xbc\xde\xf0"};
         gatehouse__charge__init(&sample.charges[i]);
         sample.charges[i].account = (char *)"team:t1";
         sample.charges[i].has_amount_nano = true;
@@ -135,6 +134,12 @@ static void a_batch_becomes_spans_a_session_and_spent_money(void **state)
     assert_int_equal(number("select count(*) from spans where kind = 'attempt' and "
                             "session_id = 's_0000000000000000000001' and agent_id = 'agent_1'"),
                      3);
+    /* what an attempt does not say is as its call says it */
+    assert_int_equal(number("select count(*) from spans a join spans c on c.id = a.parent"
+                            " where a.kind = 'attempt' and c.kind = 'call' and a.gate = c.gate"
+                            " and a.model = c.model and a.status = 'ok'"),
+                     3);
+    assert_int_equal(number("select count(*) from spans where request_id = '0abcdef0'"), 6);
     assert_int_equal(number("select calls_model from sessions"), 3);
     assert_int_equal(number("select tokens_input from sessions"), 30);
     assert_int_equal(number("select tokens_output from sessions"), 15);
@@ -218,7 +223,7 @@ static void hostile_values_are_cleaned_and_never_hold_up_the_journal(void **stat
     sample.charges[3].account = (char *)"team:\xff";
     assert_int_equal(take("dp_1", b), 4);
     assert_int_equal(number("select count(*) from spans where kind = 'call'"), 4);
-    assert_int_equal(number("select count(*) from spans where model = 'NULL'"), 1);
+    assert_int_equal(number("select count(*) from spans where model = 'NULL' and kind = 'call'"), 1);
     assert_int_equal(number("select count(*) from spans where path like '/café/%NULL%'"), 1);
     assert_int_equal(number("select count(*) from spans where events -> 0 ->> 'name' like"
                             " 'bad %\"quoted\"'"),

@@ -9,6 +9,7 @@
 
 #include "common/base/mem.h"
 #include "common/policy/shipper.h"
+#include "common/wire/usage_batch.h"
 #include "tests/kit/journal_calls.h"
 
 static char dir[SCRATCH_MAX];
@@ -110,7 +111,10 @@ static enum err office_request(void *arg, void *message,
     a->done = done;
     a->arg = done_arg;
     if (m->body_case == GATEHOUSE__REQUEST__BODY_USAGE) {
-        take_batch(o, m->usage);
+        Gatehouse__UsageBatch *batch;
+        assert_int_equal(usage_batch_open(m->usage, &batch), ERR_OK);
+        take_batch(o, batch);
+        usage_batch_free(batch);
         a->usage = true;
         a->epoch = m->usage->epoch;
         a->worker = m->usage->worker;

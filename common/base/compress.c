@@ -1,0 +1,35 @@
+/* compress — see the card. */
+#include "common/base/compress.h"
+
+#include <limits.h>
+#include <lz4.h>
+
+enum err compress_block(struct slice in, struct buf *out)
+{
+    if (in.len > LZ4_MAX_INPUT_SIZE)
+        return ERR_TOO_BIG;
+    int bound = LZ4_compressBound((int)in.len);
+    char *to;
+    enum err e = buf_room(out, (size_t)bound, &to);
+    if (e != ERR_OK)
+        return e;
+    int len = LZ4_compress_default(in.ptr, to, (int)in.len, bound);
+    if (len <= 0)
+        return ERR_NOMEM; /* with room for the bound, only its own memory can be short */
+    buf_commit(out, (size_t)len);
+    return ERR_OK;
+}
+
+enum err decompress_block(struct slice in, size_t len, struct buf *out)
+{
+    if (in.len > INT_MAX || len > INT_MAX)
+        return ERR_TOO_BIG;
+    char *to;
+    enum err e = buf_room(out, len, &to);
+    if (e != ERR_OK)
+        return e;
+    if (LZ4_decompress_safe(in.ptr, to, (int)in.len, (int)len) != (int)len)
+        return ERR_INVALID;
+    buf_commit(out, len);
+    return ERR_OK;
+}

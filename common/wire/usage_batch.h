@@ -1,0 +1,36 @@
+/*
+ * usage_batch — closed records of one journal on their way to the control plane (proto/usage.proto,
+ * UsageBatch): compressed together, as one record is much like the next.
+ *
+ * The plane's side copies records as they lie in the journal, each a packed JournalRecord, and
+ * never reads them. The control plane's side unfolds what it is sent, within USAGE_BATCH_MAX.
+ *
+ * Owns     its two buffers; what usage_batch_seal lends lies in them until the next call.
+ * Fails    ERR_NOMEM; ERR_TOO_BIG: full, or more than a batch may hold; ERR_INVALID: no such batch.
+ * Threads  one at a time.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "proto/usage.pb-c.h"
+
+#define USAGE_BATCH_MAX (1024u * 1024) /* bytes of records, before they are compressed */
+#define USAGE_BATCH_RECORDS 2048       /* they go into the database in one transaction */
+
+struct usage_batch {
+    struct buf records; /* as a UsageBatch's wire form has them */
+    struct buf packed;
+    size_t count;
+};
+
+void usage_batch_init(struct usage_batch *b);
+void usage_batch_fini(struct usage_batch *b);
+void usage_batch_clear(struct usage_batch *b); /* keeps the memory */
+/* A batch holds at least one record, however long a journal lets it be. */
+MUST_USE enum err usage_batch_add(struct usage_batch *b, struct slice record);
+/* Sets what m says of its records. */
+MUST_USE enum err usage_batch_seal(struct usage_batch *b, Gatehouse__UsageBatch *m);
+
+/* *ret: m's head with its records to be read; the caller frees it (usage_batch_free). */
+MUST_USE enum err usage_batch_open(const Gatehouse__UsageBatch *m, Gatehouse__UsageBatch **ret);
+void usage_batch_free(Gatehouse__UsageBatch *m);
