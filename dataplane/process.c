@@ -19,6 +19,7 @@
 #include "dataplane/listings.h"
 #include "dataplane/pressure.h"
 #include "dataplane/worker.h"
+#include "mcp-gateway/directory.h"
 
 #define DRAIN_LOOK_MS 20
 #define SHIP_MIN_MS 1000 /* for the last records and leases, however late the drain is */
@@ -121,6 +122,7 @@ static void look(void *arg, struct health_look *ret)
     ret->memory_used = p->pressure.used;
     ret->memory_limit = p->pressure.limit;
     ret->shedding = p->pressure.is_high;
+    ret->mcp_sessions = mcp_directory_size();
 }
 
 static size_t sets(void *arg, struct metric_set **out, size_t max)

@@ -19,7 +19,7 @@
 #include "mcp-gateway/lister.h"
 #include "mcp-gateway/mcp.h"
 
-#define LOOK_MS 50 /* how often the count of connections is told and the journal tended */
+#define LOOK_MS 50 /* how often the counts of connections are told and the journal tended */
 
 struct worker {
     struct journey_env env;
@@ -50,6 +50,7 @@ static void look_again(struct timer *t)
     size_t calls = w->env.journey_count; /* a drain waits for those too whose client has gone */
     atomic_store_explicit(&w->connections, n > calls ? n : calls, memory_order_relaxed);
     metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
+    metric_put(w->metrics, COUNT_UPSTREAM_IDLE, 0, (int64_t)http_client_idle(w->env.client));
     journal_tend(w->env.journal);
     mcp_sweep(&w->env, loop_now_us(w->env.loop));
     timer_start(t, LOOK_MS);

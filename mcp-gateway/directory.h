@@ -36,4 +36,4 @@ bool mcp_directory_end(struct mcp_session *s);
 /* Takes one that was idle for too long off the list, for the caller to end upstream; its count
  * goes to the caller. NULL: none. */
 struct mcp_session *mcp_directory_expire(uint64_t now_us);
-size_t mcp_directory_size(void);
+size_t mcp_directory_size(void); /* those listed, and tombstones */

@@ -38,6 +38,11 @@ struct journey_env;
       METRIC_HISTOGRAM, NULL, NULL)                                                                \
     X(DURATION, "gatehouse_call_seconds", "Whole calls.", METRIC_HISTOGRAM, NULL, NULL)            \
     X(CONNECTIONS, "gatehouse_connections", "Open client connections.", METRIC_GAUGE, NULL, NULL)  \
+    X(UPSTREAM_IDLE, "gatehouse_upstream_idle_connections",                                        \
+      "Connections to upstreams that are kept and that no call uses.", METRIC_GAUGE, NULL, NULL)   \
+    X(MCP_SESSIONS, "gatehouse_mcp_sessions",                                                      \
+      "MCP sessions remembered here, those that ended among them until they would have expired.",  \
+      METRIC_GAUGE, NULL, NULL)                                                                    \
     X(MEMORY, "gatehouse_memory_bytes", "Memory in use, without mapped files.", METRIC_GAUGE,      \
       NULL, NULL)                                                                                  \
     X(MEMORY_LIMIT, "gatehouse_memory_limit_bytes", "What that is measured against.",              \

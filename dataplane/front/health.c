@@ -44,6 +44,7 @@ static void put_status(struct health *h, const struct health_look *look, bool re
     metric_put(h->own, COUNT_MEMORY, 0, (int64_t)look->memory_used);
     metric_put(h->own, COUNT_MEMORY_LIMIT, 0, (int64_t)look->memory_limit);
     metric_put(h->own, COUNT_SHEDDING, 0, look->shedding);
+    metric_put(h->own, COUNT_MCP_SESSIONS, 0, (int64_t)look->mcp_sessions);
 }
 
 static enum err write_metrics(struct health *h)

@@ -24,6 +24,7 @@ struct health_look {
     bool     draining;
     uint64_t memory_used, memory_limit; /* bytes */
     bool     shedding;
+    size_t   mcp_sessions;
 };
 
 struct health_config {
