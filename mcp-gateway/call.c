@@ -27,6 +27,9 @@ static void fail(struct mcp_work *w, enum refusal_id id, struct slice detail)
     struct journey *j = w->j;
     mcp_leg_drop(&w->leg);
     mcp_session_land(w->session, w->number);
+    if (w->retry_after_s) /* there is no header for it: this answer's status is 200 */
+        detail = arena_printf(j->arena, "%.*s, and asks to wait %u s", SLICE_ARG(detail),
+                              w->retry_after_s);
     journey_refuse(j, id, detail);
     const char *word = refusal_row(id)->code;
     struct slice text = refusal_sentence(&j->refusal, j->arena);
@@ -153,13 +156,10 @@ static void deliver(struct mcp_work *w, const struct mcp_answer *a)
 
 static void fail_by_status(struct mcp_work *w)
 {
-    struct journey *j = w->j;
+    struct slice detail;
     mcp_leg_refused(w->leg);
-    unsigned status = w->leg->status, after = w->leg->retry_after_s;
-    struct slice detail = arena_printf(j->arena, "it answered with status %u", status);
-    if (after) /* there is no header for it: this answer's status is 200 */
-        detail = arena_printf(j->arena, "%.*s, and asks to wait %u s", SLICE_ARG(detail), after);
-    fail(w, status == 429 ? REFUSAL_UPSTREAM_BUSY : REFUSAL_UPSTREAM, detail);
+    enum refusal_id id = mcp_refusal_by_status(w, &detail);
+    fail(w, id, detail);
 }
 
 static void on_head(void *arg)

@@ -47,6 +47,7 @@ void mcp_refuse(struct mcp_work *w, enum refusal_id id, struct slice detail, enu
 {
     mcp_leave(w);
     journey_refuse(w->j, id, detail);
+    w->j->refusal.retry_after_s = w->retry_after_s;
     journey_finish(w->j, end);
 }
 
@@ -54,7 +55,7 @@ bool mcp_record(struct mcp_work *w)
 {
     if (!journey_open_record(w->j))
         return true;
-    w->j->refusal.retry_after_s = 1;
+    w->retry_after_s = 1;
     mcp_refuse(w, REFUSAL_NO_CAPACITY, SLICE_NONE, JOURNEY_REFUSED);
     return false;
 }
@@ -97,10 +98,20 @@ enum refusal_id mcp_refusal_of(enum err why, struct slice *detail)
     case ERR_NOT_FOUND: /* open.c */
         *detail = SLICE("it opens no session for us");
         return REFUSAL_UPSTREAM;
+    case ERR_AGAIN: /* open.c */
+        *detail = SLICE("it opens no session for us now");
+        return REFUSAL_UPSTREAM_BUSY;
     default:
         *detail = upstream_why(why);
         return REFUSAL_UPSTREAM;
     }
+}
+
+enum refusal_id mcp_refusal_by_status(struct mcp_work *w, struct slice *detail)
+{
+    w->retry_after_s = w->leg->retry_after_s;
+    *detail = arena_printf(w->j->arena, "it answered with status %u", w->leg->status);
+    return w->leg->status == 429 ? REFUSAL_UPSTREAM_BUSY : REFUSAL_UPSTREAM;
 }
 
 void mcp_answer_empty(struct mcp_work *w, unsigned status)

@@ -21,8 +21,9 @@ static void refuse_by_status(struct mcp_work *w)
     } else if (status == 409) {
         mcp_refuse(w, REFUSAL_STREAM_TAKEN, SLICE_NONE, JOURNEY_REFUSED);
     } else {
-        mcp_refuse(w, REFUSAL_UPSTREAM,
-                   arena_printf(w->j->arena, "it answered with status %u", status), JOURNEY_ERROR);
+        struct slice detail;
+        enum refusal_id id = mcp_refusal_by_status(w, &detail);
+        mcp_refuse(w, id, detail, JOURNEY_ERROR);
     }
 }
 

@@ -11,8 +11,9 @@ static void on_head(void *arg)
     if (status == 404 && w->passage.upstream_id.len)
         mcp_session_lost(w->session, w->passage.generation); /* nobody is left to be told */
     else if (status >= 300) {
-        mcp_refuse(w, REFUSAL_UPSTREAM,
-                   arena_printf(w->j->arena, "it answered with status %u", status), JOURNEY_ERROR);
+        struct slice detail;
+        enum refusal_id id = mcp_refusal_by_status(w, &detail);
+        mcp_refuse(w, id, detail, JOURNEY_ERROR);
         return;
     }
     mcp_leg_let_go(&w->leg);

@@ -14,6 +14,7 @@
 
 /* What a server says that opens no session: none of what the network says. */
 #define NO_SESSION ERR_NOT_FOUND
+#define NOT_NOW ERR_AGAIN
 
 static void fail(struct mcp_work *w, enum err why)
 {
@@ -24,6 +25,12 @@ static void fail(struct mcp_work *w, enum err why)
     mcp_leg_drop(&w->leg);
     mcp_open_leave(w);
     w->not_opened(w, why);
+}
+
+static void fail_by_status(struct mcp_work *w, enum err why)
+{
+    w->retry_after_s = w->leg->retry_after_s;
+    fail(w, w->leg->status == 429 ? NOT_NOW : why);
 }
 
 static void succeed(struct mcp_work *w)
@@ -40,7 +47,7 @@ static void on_noted(void *arg)
     struct mcp_work *w = arg;
     if (w->leg->status >= 300) {
         mcp_session_lost(w->session, w->passage.generation);
-        fail(w, ERR_PROTOCOL);
+        fail_by_status(w, ERR_PROTOCOL);
         return;
     }
     succeed(w);
@@ -143,7 +150,7 @@ static void on_head(void *arg)
 {
     struct mcp_work *w = arg;
     if (w->leg->status != 200)
-        fail(w, NO_SESSION);
+        fail_by_status(w, NO_SESSION);
     else if (!w->leg->is_json && !w->leg->is_stream)
         fail(w, ERR_PROTOCOL);
 }

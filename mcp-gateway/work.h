@@ -36,11 +36,12 @@ struct mcp_work {
     /* the way upstream */
     struct mcp_leg *leg; /* the one under way */
     struct mcp_passage passage;
-    bool opener;       /* it is on us to say how the opening went */
-    bool greeting;     /* the leg is an initialize that was not answered yet */
-    bool unread;       /* something came that nobody could read */
-    bool reopened;     /* once is enough */
-    struct timer look; /* for the end of another's opening */
+    bool opener;            /* it is on us to say how the opening went */
+    bool greeting;          /* the leg is an initialize that was not answered yet */
+    bool unread;            /* something came that nobody could read */
+    bool reopened;          /* once is enough */
+    unsigned retry_after_s; /* what the refusal says of it; 0: nothing */
+    struct timer look;      /* for the end of another's opening */
     uint64_t look_until_us;
     void (*opened)(struct mcp_work *w);
     void (*not_opened)(struct mcp_work *w, enum err why);
@@ -126,6 +127,8 @@ void mcp_attempt_begin(struct mcp_work *w);
 void mcp_attempt_end(struct mcp_work *w, enum journey_end end, struct slice code);
 /* The row for a way to fail, and what to fill its sentence with. */
 enum refusal_id mcp_refusal_of(enum err why, struct slice *detail);
+/* The same for what the leg's status says; also notes how long it asks to wait. */
+enum refusal_id mcp_refusal_by_status(struct mcp_work *w, struct slice *detail);
 /* 202 or 204: no body */
 void mcp_answer_empty(struct mcp_work *w, unsigned status);
 /* The response with the client's id in place of ours, a tool list cut to the grants, in w->out;

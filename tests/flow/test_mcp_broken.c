@@ -1,4 +1,4 @@
-/* mcp_broken — a server that goes away while a client listens. */
+/* mcp_broken — a server that goes away while a client listens, or that asks to come again later. */
 #include <stdio.h>
 
 #include "tests/kit/flow/mcp_upstream.h"
@@ -76,12 +76,85 @@ FLOW(a_server_that_asks_to_wait_is_told_in_words)
     mcp_upstream_close(&up);
 }
 
+#define PATH "/mcp/tools"
+#define HELLO                                                                                      \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"h\",\"method\":\"initialize\",\"params\":{"                     \
+    "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},"                                      \
+    "\"clientInfo\":{\"name\":\"c\",\"version\":\"1\"}}}"
+
+static void asks_to_wait(const char *on, const char *seconds)
+{
+    mcp_upstream_once(&up, on, 429, "text/plain", "slow down");
+    up.rules[up.rule_count - 1].retry_after = seconds;
+}
+
+static void expect_told_to_wait(struct flow_client *c, const char *seconds)
+{
+    expect_status(c, 429);
+    expect_body_has(c, "\"error\":{\"code\":-32000,");
+    expect_body_has(c, "\"data\":{\"code\":\"upstream_rate_limited\"}");
+    struct slice told = client_header(c, "retry-after");
+    assert_true(seconds ? slice_eq(told, slice_str(seconds)) : !told.ptr);
+}
+
+FLOW(a_server_that_takes_no_session_now_says_so_to_the_client_and_when)
+{
+    mcp_upstream_for_alice(k, &up);
+    asks_to_wait("initialize", "9");
+    expect_told_to_wait(client_posts(k, "alice", PATH, NULL, HELLO), "9");
+    asks_to_wait("initialize", NULL);
+    expect_told_to_wait(client_posts(k, "alice", PATH, NULL, HELLO), NULL);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "error");
+    assert_string_equal(r->span->code, "upstream_rate_limited");
+    assert_string_equal(r->attempts[0]->code, "upstream_rate_limited");
+    flow_record_free(r);
+    expect_status(client_posts(k, "alice", PATH, NULL, HELLO), 200);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_lone_call_that_gets_no_session_now_is_told_in_words)
+{
+    static const char *const steps[] = {"initialize", "notifications/initialized"};
+    mcp_upstream_for_alice(k, &up);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        asks_to_wait(steps[i], "9");
+        struct flow_client *c = client_posts(k, "alice", PATH, NULL, CALL);
+        expect_status(c, 200);
+        expect_body_has(c, "it opens no session for us now, and asks to wait 9 s");
+        expect_body_has(c, "\"isError\":true");
+        assert_int_equal(mcp_upstream_count(&up, "tools/call", NULL), 0);
+    }
+    mcp_upstream_close(&up);
+}
+
+FLOW(in_a_session_too_the_server_may_ask_to_wait)
+{
+    char session[1024];
+    mcp_upstream_for_alice(k, &up);
+    struct flow_client *c = client_posts(k, "alice", PATH, NULL, HELLO);
+    expect_status(c, 200);
+    snprintf(session, sizeof(session), "Mcp-Session-Id: %.*s\r\n",
+             SLICE_ARG(client_header(c, "mcp-session-id")));
+    asks_to_wait("notifications/initialized", "9");
+    c = client_posts(k, "alice", PATH, session,
+                     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
+    expect_told_to_wait(c, "9");
+    asks_to_wait("GET", "8");
+    strcat(session, "Accept: text/event-stream\r\n");
+    expect_told_to_wait(client_asks(k, "GET", "alice", PATH, session), "8");
+    mcp_upstream_close(&up);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result),
         PLAY(a_stream_that_ends_without_the_answer_is_one_too),
         PLAY(a_server_that_asks_to_wait_is_told_in_words),
+        PLAY(a_server_that_takes_no_session_now_says_so_to_the_client_and_when),
+        PLAY(a_lone_call_that_gets_no_session_now_is_told_in_words),
+        PLAY(in_a_session_too_the_server_may_ask_to_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
