@@ -14,14 +14,13 @@
 
 #include "common/base/digest.h"
 #include "controlplane/api/admin_auth.h"
-#include "controlplane/api/api_metrics.h"
 #include "controlplane/api/dispatch.h"
 #include "controlplane/api/first_token.h"
 #include "controlplane/store/store_token.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/admin.h"
+#include "tests/kit/db/base.h"
 #include "tests/kit/scratch.h"
 
-static struct database base;
 static struct app app;
 static struct admin_auth *auth;
 
@@ -72,20 +71,6 @@ static struct answer ask(const struct app *a, const char *token, const char *met
     snprintf(got.version, sizeof(got.version), "%s", header_of(&c, "x-gatehouse-version"));
     call_fini(&c);
     return got;
-}
-
-static void make_token(const char *text, enum role role)
-{
-    struct tx tx = {0};
-    struct digest d;
-    struct admin_token t = {.role = role};
-    admin_auth_digest(base.boot.token_hmac, slice_str(text), &d);
-    id_new("tok", t.id);
-    snprintf(t.name, sizeof(t.name), "%s", text);
-    snprintf(t.org_id, sizeof(t.org_id), "%s", base.boot.org_id);
-    assert_int_equal(tx_begin(base.db, TX_EVERY_ORG, &tx), ERR_OK);
-    assert_int_equal(store_token_put(&tx, &t, &d), ERR_OK);
-    assert_int_equal(tx_commit(&tx), ERR_OK);
 }
 
 /* ---- roles ---- */
@@ -214,7 +199,7 @@ static void a_revoked_token_is_out_within_seconds(void **state)
     struct admin_auth *a = admin_auth_new(base.boot.token_hmac);
     uint64_t now = 1000 * (uint64_t)SECOND;
     unsigned retry = 0;
-    make_token("leaver", ROLE_ADMIN);
+    admin_token("leaver", ROLE_ADMIN);
     assert_int_equal(sign_in(a, "192.0.2.7", "leaver", now, &retry), 200);
     database_say(&base, "UPDATE admin_tokens SET revoked_at = now() WHERE name = 'leaver'");
     assert_int_equal(sign_in(a, "192.0.2.7", "leaver", now + 3 * SECOND, &retry), 401);
@@ -447,31 +432,22 @@ static void what_no_plane_could_be_sent_is_refused_at_its_write(void **state)
 
 static int open_base(void **state)
 {
-    (void)state;
-    database_open(&base);
-    routes_init();
-    app.db = base.db;
-    app.seal = base.seal;
-    app.key_hmac = base.boot.key_hmac;
-    app.token_hmac = base.boot.token_hmac;
-    app.metrics = api_metrics_new();
-    snprintf(app.org_id, sizeof(app.org_id), "%s", base.boot.org_id);
+    base_open(state);
+    admin_open(&app);
     auth = admin_auth_new(base.boot.token_hmac);
-    make_token("owner", ROLE_OWNER);
-    make_token("admin", ROLE_ADMIN);
-    make_token("security", ROLE_SECURITY);
-    make_token("billing", ROLE_BILLING);
-    make_token("viewer", ROLE_VIEWER);
+    admin_token("owner", ROLE_OWNER);
+    admin_token("admin", ROLE_ADMIN);
+    admin_token("security", ROLE_SECURITY);
+    admin_token("billing", ROLE_BILLING);
+    admin_token("viewer", ROLE_VIEWER);
     return 0;
 }
 
 static int close_base(void **state)
 {
-    (void)state;
     admin_auth_free(auth);
-    metric_set_free(app.metrics);
-    database_close(&base);
-    return 0;
+    admin_close(&app);
+    return base_close(state);
 }
 
 int main(void)

@@ -17,9 +17,8 @@
 #include "controlplane/sync/channel.h"
 #include "controlplane/sync/follow.h"
 #include "proto/channel.pb-c.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/base.h"
 
-static struct database base;
 static struct channel channel;
 static struct publish *publish;
 static struct follow *follow;
@@ -380,8 +379,7 @@ static void another_control_plane_is_the_same_authority(void **state)
 
 static int open_base(void **state)
 {
-    (void)state;
-    database_open(&base);
+    base_open(state);
     channel = (struct channel){.db = base.db, .image = image_new(), .rollout = rollout_new()};
     assert_int_equal(enrolment_open(base.db, base.seal, &channel.enrolment), ERR_OK);
     assert_int_equal(publish_start(channel.image, channel.rollout, &publish), ERR_OK);
@@ -399,14 +397,12 @@ static int open_base(void **state)
 
 static int close_base(void **state)
 {
-    (void)state;
     follow_stop(&follow);
     publish_stop(&publish);
     enrolment_close(&channel.enrolment);
     rollout_free(channel.rollout);
     image_free(channel.image);
-    database_close(&base);
-    return 0;
+    return base_close(state);
 }
 
 int main(void)

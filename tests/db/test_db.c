@@ -15,10 +15,8 @@
 #include "common/base/clock.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/tx.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/base.h"
 #include "tests/kit/scratch.h"
-
-static struct database base;
 
 static struct slice org(void)
 {
@@ -302,20 +300,6 @@ static void the_run_role_has_no_more_rights_than_it_needs(void **state)
     }
 }
 
-static int open_base(void **state)
-{
-    (void)state;
-    database_open(&base);
-    return 0;
-}
-
-static int close_base(void **state)
-{
-    (void)state;
-    database_close(&base);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,5 +318,5 @@ int main(void)
         cmocka_unit_test(an_org_sees_its_own_rows_only),
         cmocka_unit_test(the_run_role_has_no_more_rights_than_it_needs),
     };
-    return cmocka_run_group_tests(tests, open_base, close_base);
+    return cmocka_run_group_tests(tests, base_open, base_close);
 }

@@ -13,12 +13,11 @@
 #include "controlplane/store/store_listing.h"
 #include "controlplane/sync/listing_desk.h"
 #include "controlplane/sync/tool_report.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/base.h"
 
 #define SECOND INT64_C(1000000)
 #define NOON INT64_C(1795348800000000) /* a day like any other */
 
-static struct database base;
 static struct rollout *rollout;
 static int64_t now_us;
 
@@ -442,8 +441,7 @@ static void a_plane_is_given_no_more_than_it_has_room_for(void **state)
 
 static int open_base(void **state)
 {
-    (void)state;
-    database_open(&base);
+    base_open(state);
     rollout = rollout_new();
     assert_non_null(rollout);
     rollout_ask_presence(rollout, is_here, NULL);
@@ -454,10 +452,8 @@ static int open_base(void **state)
 
 static int close_base(void **state)
 {
-    (void)state;
     rollout_free(rollout);
-    database_close(&base);
-    return 0;
+    return base_close(state);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, begin)

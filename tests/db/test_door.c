@@ -11,20 +11,15 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
-#include "common/base/digest.h"
-#include "controlplane/api/admin_auth.h"
-#include "controlplane/api/api_metrics.h"
 #include "controlplane/api/door.h"
-#include "controlplane/api/routes.h"
-#include "controlplane/store/store_token.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/admin.h"
+#include "tests/kit/db/base.h"
 #include "tests/kit/raw_peer.h"
 
 #define CROWD 512 /* as many as the door has places */
 #define PORT_FIRST 27360
 #define AUTHORIZED "Host: a\r\nAuthorization: Bearer owner\r\n"
 
-static struct database base;
 static struct app app;
 static struct door *door;
 static uint16_t port;
@@ -215,25 +210,10 @@ static void a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling(void **sta
 
 static int open_door(void **state)
 {
-    (void)state;
-    struct tx tx = {0};
-    struct digest d;
-    struct admin_token t = {.role = ROLE_OWNER, .name = "owner"};
     char listen_at[32];
-    database_open(&base);
-    routes_init();
-    app.db = base.db;
-    app.seal = base.seal;
-    app.key_hmac = base.boot.key_hmac;
-    app.token_hmac = base.boot.token_hmac;
-    app.metrics = api_metrics_new();
-    snprintf(app.org_id, sizeof(app.org_id), "%s", base.boot.org_id);
-    admin_auth_digest(base.boot.token_hmac, SLICE("owner"), &d);
-    id_new("tok", t.id);
-    snprintf(t.org_id, sizeof(t.org_id), "%s", base.boot.org_id);
-    assert_int_equal(tx_begin(base.db, TX_EVERY_ORG, &tx), ERR_OK);
-    assert_int_equal(store_token_put(&tx, &t, &d), ERR_OK);
-    assert_int_equal(tx_commit(&tx), ERR_OK);
+    base_open(state);
+    admin_open(&app);
+    admin_token("owner", ROLE_OWNER);
     for (port = PORT_FIRST; door == NULL && port < PORT_FIRST + 40; port++) {
         snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", port);
         const struct door_config config = {.listen = listen_at};
@@ -246,11 +226,9 @@ static int open_door(void **state)
 
 static int close_door(void **state)
 {
-    (void)state;
     door_stop(&door, 1000);
-    metric_set_free(app.metrics);
-    database_close(&base);
-    return 0;
+    admin_close(&app);
+    return base_close(state);
 }
 
 int main(void)

@@ -11,11 +11,9 @@
 
 #include "common/base/clock.h"
 #include "controlplane/sync/ingest.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/base.h"
 
 #define RECORDS_MAX 600
-
-static struct database base;
 
 /* A batch under construction; texts live as long as it does. */
 struct sample {
@@ -223,7 +221,8 @@ static void hostile_values_are_cleaned_and_never_hold_up_the_journal(void **stat
     sample.charges[3].account = (char *)"team:\xff";
     assert_int_equal(take("dp_1", b), 4);
     assert_int_equal(number("select count(*) from spans where kind = 'call'"), 4);
-    assert_int_equal(number("select count(*) from spans where model = 'NULL' and kind = 'call'"), 1);
+    assert_int_equal(number("select count(*) from spans where model = 'NULL' and kind = 'call'"),
+                     1);
     assert_int_equal(number("select count(*) from spans where path like '/café/%NULL%'"), 1);
     assert_int_equal(number("select count(*) from spans where events -> 0 ->> 'name' like"
                             " 'bad %\"quoted\"'"),
@@ -271,20 +270,6 @@ static void a_large_batch_goes_in_fast_enough(void **state)
                 20 * 1000000u); /* sanitizers and a shared machine; it guards the order of it */
 }
 
-static int open_base(void **state)
-{
-    (void)state;
-    database_open(&base);
-    return 0;
-}
-
-static int close_base(void **state)
-{
-    (void)state;
-    database_close(&base);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,5 +284,5 @@ int main(void)
         cmocka_unit_test_setup(refusals_and_gates_are_counted_apart, clean),
         cmocka_unit_test_setup(a_large_batch_goes_in_fast_enough, clean),
     };
-    return cmocka_run_group_tests(tests, open_base, close_base);
+    return cmocka_run_group_tests(tests, base_open, base_close);
 }

@@ -13,12 +13,11 @@
 
 #include "common/base/clock.h"
 #include "controlplane/sync/ingest.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/base.h"
 
 #define SECOND INT64_C(1000000)
 #define ACCOUNT "team:team_rich"
 
-static struct database base;
 static int64_t now;
 
 /* ---- one plane's words, said by hand ---- */
@@ -711,9 +710,8 @@ static void whatever_planes_do_the_books_balance_and_the_limit_holds(void **stat
 
 static int open_base(void **state)
 {
-    (void)state;
     char sql[256];
-    database_open(&base);
+    base_open(state);
     snprintf(sql, sizeof(sql),
              "insert into teams (id, org_id, name) values ('team_rich', '%s', 'rich')",
              base.boot.org_id);
@@ -723,13 +721,6 @@ static int open_base(void **state)
              " '{\"budget\": {\"limit_usd\": \"0.0000003\", \"period\": \"total\"}}')",
              base.boot.org_id);
     database_say(&base, sql);
-    return 0;
-}
-
-static int close_base(void **state)
-{
-    (void)state;
-    database_close(&base);
     return 0;
 }
 
@@ -757,5 +748,5 @@ int main(void)
         RULE(a_charge_without_any_lease_is_spent),
         RULE(whatever_planes_do_the_books_balance_and_the_limit_holds),
     };
-    return cmocka_run_group_tests(tests, open_base, close_base);
+    return cmocka_run_group_tests(tests, open_base, base_close);
 }

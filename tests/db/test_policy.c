@@ -19,9 +19,8 @@
 #include "controlplane/sync/compile.h"
 #include "controlplane/sync/follow.h"
 #include "proto/channel.pb-c.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/base.h"
 
-static struct database base;
 static struct image *image;
 
 /* ---- writing ---- */
@@ -487,20 +486,6 @@ static void the_follower_hears_of_writes_and_outlives_a_lost_database(void **sta
     rollout_free(rollout);
 }
 
-static int open_base(void **state)
-{
-    (void)state;
-    database_open(&base);
-    return 0;
-}
-
-static int close_base(void **state)
-{
-    (void)state;
-    database_close(&base);
-    return 0;
-}
-
 #define POLICY(name) cmocka_unit_test_setup_teardown(name, fresh, done)
 
 int main(void)
@@ -517,5 +502,5 @@ int main(void)
         POLICY(a_hundred_thousand_keys_compile_in_seconds),
         POLICY(the_follower_hears_of_writes_and_outlives_a_lost_database),
     };
-    return cmocka_run_group_tests(tests, open_base, close_base);
+    return cmocka_run_group_tests(tests, base_open, base_close);
 }

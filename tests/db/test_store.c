@@ -18,9 +18,7 @@
 #include "controlplane/store/store_object.h"
 #include "controlplane/store/store_secret.h"
 #include "proto/policy.pb-c.h"
-#include "tests/kit/db/database.h"
-
-static struct database base;
+#include "tests/kit/db/base.h"
 
 static struct slice org(void)
 {
@@ -285,20 +283,6 @@ static void another_master_key_is_noticed_at_the_start(void **state)
     seal_free(stranger);
 }
 
-static int open_base(void **state)
-{
-    (void)state;
-    database_open(&base);
-    return 0;
-}
-
-static int close_base(void **state)
-{
-    (void)state;
-    database_close(&base);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,5 +294,5 @@ int main(void)
         cmocka_unit_test(a_second_start_makes_nothing_and_finds_the_same_keys),
         cmocka_unit_test(another_master_key_is_noticed_at_the_start),
     };
-    return cmocka_run_group_tests(tests, open_base, close_base);
+    return cmocka_run_group_tests(tests, base_open, base_close);
 }
