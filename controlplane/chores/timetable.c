@@ -55,16 +55,6 @@ static enum err run_row(const struct row *row, const struct timetable_config *c,
     return row->own ? row->job(c, now) : run_alone(row, c, now);
 }
 
-enum err timetable_round(const struct timetable_config *c, int64_t now)
-{
-    enum err first = ERR_OK;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        enum err e = run_row(&rows[i], c, now);
-        first = first == ERR_OK ? e : first;
-    }
-    return first;
-}
-
 /* Said once when it begins to fail, and once when it works again. */
 static void note_result(struct timetable *t, size_t i, enum err e)
 {

@@ -23,5 +23,3 @@ struct timetable_config {
 
 MUST_USE enum err timetable_start(const struct timetable_config *c, struct timetable **ret);
 void timetable_stop(struct timetable **t); /* NULL inside is fine; waits for the job that runs */
-/* Every job once, now; for tests. The first error. */
-MUST_USE enum err timetable_round(const struct timetable_config *c, int64_t now);

@@ -132,8 +132,8 @@ static enum err open_hub(struct sync *s, const struct sync_config *c)
     s->hub = hub;
     pthread_mutex_unlock(&s->lock);
     rollout_ask_presence(s->rollout, is_here, hub);
-    log_info(&sync_log, "channel_listening", "push_port=%u request_port=%u",
-             bus_hub_push_port(hub), bus_hub_request_port(hub));
+    log_info(&sync_log, "channel_listening", "push_port=%u request_port=%u", bus_hub_push_port(hub),
+             bus_hub_request_port(hub));
     publish_to(s->publish, hub);
     return ERR_OK;
 }

@@ -7,19 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base/clock.h"
-#include "controlplane/chores/timetable.h"
+#include "controlplane/chores/jobs.h"
 #include "controlplane/store/store_trace.h"
 #include "controlplane/sync/ingest.h"
 #include "controlplane/sync/ledger.h"
-#include "tests/kit/db/database.h"
+#include "tests/kit/db/base.h"
 
 #define SECOND INT64_C(1000000)
 
-static struct database base;
 static int64_t start;
 static uint64_t sequence;
 
@@ -343,8 +343,11 @@ static void another_org_sees_nothing_of_it(void **state)
 
 static void chores(int64_t now)
 {
+    static job_fn *const jobs[] = {job_expire_leases, job_forget_leases, job_end_sessions,
+                                   job_make_days};
     const struct timetable_config config = {.db = base.db};
-    assert_int_equal(timetable_round(&config, now), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+        assert_int_equal(jobs[i](&config, now), ERR_OK);
 }
 
 static void a_session_ends_half_an_hour_after_its_last_span_and_begins_again(void **state)
@@ -363,9 +366,8 @@ static void a_session_ends_half_an_hour_after_its_last_span_and_begins_again(voi
                      1);
 }
 
-static void leases_expire_without_anybody_asking(void **state)
+static void lease_50(int64_t at)
 {
-    (void)state;
     Gatehouse__LeaseRequest q = GATEHOUSE__LEASE_REQUEST__INIT;
     Gatehouse__LeaseAsk ask = GATEHOUSE__LEASE_ASK__INIT, *asks[] = {&ask};
     struct lease_asker who = {
@@ -376,12 +378,43 @@ static void leases_expire_without_anybody_asking(void **state)
     ask.want_nano = 50;
     q.n_asks = 1;
     q.asks = asks;
-    assert_int_equal(lease_desk_ask(base.db, &who, &q, start, &reply), ERR_OK);
+    assert_int_equal(lease_desk_ask(base.db, &who, &q, at, &reply), ERR_OK);
     assert_int_equal(reply.reply.grants[0]->granted_nano, 50);
     lease_desk_reply_free(&reply);
+}
+
+static int64_t in_suspense(void)
+{
+    return database_number(&base, "select suspense_nano from budget_accounts");
+}
+
+static void leases_expire_without_anybody_asking(void **state)
+{
+    (void)state;
+    lease_50(start);
     chores(start + LEDGER_VALID_US + 1);
-    assert_int_equal(database_number(&base, "select suspense_nano from budget_accounts"), 50);
+    assert_int_equal(in_suspense(), 50);
     assert_int_equal(database_number(&base, "select leased_nano from budget_accounts"), 0);
+}
+
+static void the_timetable_does_it_every_second_unless_another_control_plane_is_at_it(void **state)
+{
+    (void)state;
+    struct timetable *timetable;
+    struct tx turn = {0};
+    const struct timetable_config config = {.db = base.db};
+    lease_50(clock_wall_us() - LEDGER_VALID_US - SECOND);
+    assert_int_equal(tx_begin(base.db, TX_EVERY_ORG, &turn), ERR_OK);
+    assert_int_equal(tx_try_lock(&turn, TX_LOCK_TIMETABLE), ERR_OK);
+    assert_int_equal(timetable_start(&config, &timetable), ERR_OK);
+    usleep(1500000); /* its first round, and its second */
+    assert_int_equal(in_suspense(), 0);
+    tx_rollback(&turn);
+    for (int i = 0; i < 500 && in_suspense() == 0; i++)
+        usleep(10000);
+    timetable_stop(&timetable);
+    assert_null(timetable);
+    assert_int_equal(in_suspense(), 50);
 }
 
 static void tomorrows_partition_is_made_today(void **state)
@@ -402,10 +435,9 @@ static void tomorrows_partition_is_made_today(void **state)
 
 static int open_base(void **state)
 {
-    (void)state;
     char sql[1200];
     const char *org;
-    database_open(&base);
+    base_open(state);
     org = base.boot.org_id;
     snprintf(sql, sizeof(sql),
              "insert into teams (id, org_id, name, spec) values ('team_1', '%s', 'research',"
@@ -419,13 +451,6 @@ static int open_base(void **state)
              " ('k_2', '%s', 'imported', '{\"digest\":\"bb\",\"digest_kind\":\"sha256\"}')",
              org, org, org, org, org);
     database_say(&base, sql);
-    return 0;
-}
-
-static int close_base(void **state)
-{
-    (void)state;
-    database_close(&base);
     return 0;
 }
 
@@ -443,7 +468,8 @@ int main(void)
         TRACE(another_org_sees_nothing_of_it),
         TRACE(a_session_ends_half_an_hour_after_its_last_span_and_begins_again),
         TRACE(leases_expire_without_anybody_asking),
+        TRACE(the_timetable_does_it_every_second_unless_another_control_plane_is_at_it),
         TRACE(tomorrows_partition_is_made_today),
     };
-    return cmocka_run_group_tests(tests, open_base, close_base);
+    return cmocka_run_group_tests(tests, open_base, base_close);
 }
