@@ -333,7 +333,7 @@ static bool still_stands(const struct journey_env *env, const struct journey *j)
 struct slice journey_cut_code(const struct journey *j)
 {
     if (j->revoked)
-        return SLICE("revoked");
+        return j->refusal.id == REFUSAL_REMOVED ? SLICE("removed") : SLICE("revoked");
     return j->env->stopping ? SLICE("drained") : SLICE("client_gone");
 }
 

@@ -219,7 +219,7 @@ struct journey {
     unsigned           answered_status; /* 0: nothing was sent */
     bool               client_gone;
     bool               detached; /* nobody is answered any more; the work goes on for what it costs */
-    bool               revoked; /* cut, as the principal or the session was blocked */
+    bool               revoked; /* cut: principal or session was blocked, or the plane removed */
     bool               unrecorded; /* upkeep of a transport, no call: leaves no span */
 
     bool                 inside;  /* counted in the key's meter */
@@ -290,5 +290,6 @@ MUST_USE enum err journey_answer_write(struct journey *j, struct slice data);
 /* Cuts every journey of a principal that the new policy blocks; called by the worker when it
  * takes a new version. Returns how many. */
 size_t journey_cut_blocked(struct journey_env *env);
-/* Why a wing's cancel was called, as the trace says it: "revoked", "drained" or "client_gone". */
+/* Why a wing's cancel was called, as the trace says it: "revoked", "removed" (this data plane was),
+ * "drained" or "client_gone". */
 struct slice journey_cut_code(const struct journey *j);

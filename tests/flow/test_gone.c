@@ -1,4 +1,5 @@
 /* gone — a plain call goes on when nobody waits for its answer: what it cost is billed. */
+#include "common/journey/removal.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -175,6 +176,113 @@ FLOW(a_plane_that_ends_lets_go_of_those_whose_client_went_before)
     expect_record(k, "drained", "estimate", 100);
 }
 
+/* ---- a plane that is removed: nobody lends it money any more, nor takes its records ---- */
+
+static size_t remove_plane(struct flow *k)
+{
+    k->bank_away = true;
+    k->env.draining = true;
+    door_remove(k->door);
+    return removal_cut(&k->env);
+}
+
+FLOW(a_removed_plane_lets_those_go_on_whose_client_went_and_bills_them_once)
+{
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    leave(k, ask(k));
+    assert_int_equal(remove_plane(k), 0);
+    assert_int_equal(k->env.journey_count, 1);
+    assert_int_equal(remove_plane(k), 0);
+    upstream_goes(k, 0);
+    expect_record(k, "client_gone", "provider", 10);
+    assert_false(k->upstreams[0].calls[0].cut);
+    assert_int_equal(k->env.detached_count, 0);
+}
+
+FLOW(a_call_under_way_when_its_plane_is_removed_hears_it_and_is_billed_what_is_answered)
+{
+    policy_says(k, &alice);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = ask(k);
+    assert_int_equal(remove_plane(k), 1);
+    expect_status(c, 503);
+    expect_code(c, "dataplane_removed");
+    assert_int_equal(k->env.detached_count, 1);
+    assert_int_equal(remove_plane(k), 0); /* it is told once */
+    client_hangs_up(c);
+    upstream_goes(k, 0);
+    WAIT(k, k->env.journey_count == 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->span->http_status, 503);
+    assert_string_equal(r->span->code, "dataplane_removed");
+    assert_string_equal(r->attempts[0]->code, "removed"); /* nobody revoked it */
+    assert_string_equal(r->span->usage_source, "provider");
+    assert_int_equal(r->span->tokens->output, 10);
+    assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
+    flow_record_free(r);
+    assert_null(flow_record(k));
+    assert_int_equal(k->env.detached_count, 0);
+}
+
+FLOW(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on)
+{
+    policy_says(k, &alice);
+    upstream_hangs(k, 0);
+    leave(k, ask(k));
+    client_posts(k, "alice", CHAT, "x-gatehouse-session: demo\r\n", HELLO);
+    WAIT(k, k->upstreams[0].call_count == 2);
+    assert_int_equal(remove_plane(k), 1);
+    assert_int_equal(k->env.detached_count, 2);
+    k->env.stopping = true;
+    door_close(&k->door);
+    assert_int_equal(k->env.journey_count, 2);
+    http_client_free(k->env.client);
+    k->env.client = NULL;
+    WAIT(k, k->env.journey_count == 0);
+    for (int i = 0; i < 2; i++) {
+        Gatehouse__JournalRecord *r = flow_record(k);
+        assert_string_equal(r->span->status, "cancelled");
+        assert_string_equal(r->span->usage_source, "estimate");
+        assert_int_equal(r->span->tokens->output, 100); /* no less than it may have cost */
+        assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
+        flow_record_free(r);
+    }
+    assert_null(flow_record(k));
+    assert_int_equal(k->env.detached_count, 0);
+}
+
+FLOW(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing)
+{
+    policy_says(k, &alice);
+    k->bank_away = true;
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    WAIT(k, k->env.journey_count == 1);
+    WAIT(k, LIST_ITEM(k->env.journeys.next, struct journey, link)->waiting);
+    assert_int_equal(remove_plane(k), 1);
+    expect_status(c, 503);
+    expect_code(c, "dataplane_removed");
+    assert_int_equal(k->env.journey_count, 0);
+    assert_int_equal(k->upstreams[0].call_count, 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "refused");
+    assert_null(r->span->usage_source);
+    assert_int_equal(r->n_charges, 0);
+    flow_record_free(r);
+}
+
+FLOW(a_removed_plane_turns_new_calls_away)
+{
+    policy_says(k, &alice);
+    assert_int_equal(remove_plane(k), 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 503);
+    expect_code(c, "dataplane_removed");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +295,11 @@ int main(void)
         PLAY(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered),
         PLAY(a_plane_that_ends_bills_what_its_upstreams_may_still_write),
         PLAY(a_plane_that_ends_lets_go_of_those_whose_client_went_before),
+        PLAY(a_removed_plane_lets_those_go_on_whose_client_went_and_bills_them_once),
+        PLAY(a_call_under_way_when_its_plane_is_removed_hears_it_and_is_billed_what_is_answered),
+        PLAY(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on),
+        PLAY(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing),
+        PLAY(a_removed_plane_turns_new_calls_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
