@@ -1,5 +1,6 @@
 /*
- * account_private — what an account and a lease are made of; for account.c, registry.c and the desk.
+ * account_private — what an account and a lease are made of; for account.c, registry.c and the
+ * desk.
  */
 #pragma once
 
@@ -48,6 +49,8 @@ struct account {
     struct list waiting; /* tickets */
     bool asking;
     money used_before, used_per_s;
+    money grown;        /* asked for when it last ran short, */
+    uint64_t needed_us; /* then */
 };
 
 /* One asker's wait, on its way between two loops. */

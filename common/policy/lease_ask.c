@@ -13,6 +13,8 @@
 #define REFUSED_US 200000 /* how long "nothing left" is believed without asking again */
 #define MARGIN_PERCENT 10 /* of a lease's validity: clocks and scheduling */
 #define SLICE_SECONDS 5
+#define AGAIN_US 1000000 /* who ran short twice within so long is given more than what waits */
+#define GROWN_SHARE 8    /* but no more than this part of what the budget has left */
 
 /* One LeaseRequest under way: which accounts it asks for, in order. */
 struct asking {
@@ -167,12 +169,30 @@ static money less(money a, money b)
     return __builtin_sub_overflow(a, b, &rest) ? INT64_MAX : rest;
 }
 
+/* Before there is a pace to go by, a burst would cost a round trip for each handful of calls that
+ * waits: what is asked for doubles each time, as long as there is plenty. */
+static money grown_need(struct account *a, money need, uint64_t now_us)
+{
+    if (need == 0)
+        return 0;
+    bool again = a->needed_us && now_us - a->needed_us < AGAIN_US;
+    money twice, left = less(atomic_load(&a->limit), atomic_load(&a->spent));
+    money share = less(left, atomic_load(&a->set_aside)) / GROWN_SHARE;
+    a->needed_us = now_us;
+    if (!again || __builtin_mul_overflow(a->grown, 2, &twice))
+        twice = 0;
+    if (twice > share)
+        twice = share;
+    a->grown = need > twice ? need : twice;
+    return a->grown;
+}
+
 /* Does this account need the control plane now, and for how much? */
 static bool is_needy(struct account *a, uint64_t now_us, money *want)
 {
     struct lease *l = lease_of(a);
     int64_t left = l ? atomic_load(&l->remaining) : 0;
-    money need = waiting_sum(a);
+    money need = grown_need(a, waiting_sum(a), now_us);
     money soon = use_in(a, SLICE_SECONDS), recent = less(soon, left);
     *want = need > recent ? need : recent;
     if (need > 0)

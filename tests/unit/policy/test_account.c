@@ -223,6 +223,60 @@ static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **sta
     close_bank(&b);
 }
 
+/* Calls of 1 that come after each other while none is settled. */
+struct burst {
+    struct account_wait wait;
+    struct bank *bank;
+    struct reservation taken[400];
+    size_t count;
+};
+
+static void go_on(struct burst *u)
+{
+    struct bank *b = u->bank;
+    while (u->count < ARRAY_LEN(u->taken)) {
+        if (account_reserve(b->account, 1, clock_mono_us(), &u->taken[u->count]) != ERR_OK) {
+            assert_int_equal(account_want(&u->wait), ERR_OK);
+            return;
+        }
+        u->count++;
+    }
+    loop_stop(b->loop);
+}
+
+static void on_more(struct account_wait *w, enum err e)
+{
+    assert_int_equal(e, ERR_OK);
+    go_on(CONTAINER_OF(w, struct burst, wait));
+}
+
+/* What the bank was asked for one. */
+static unsigned asks_of_a_burst(int64_t limit, int64_t *leased)
+{
+    struct bank b;
+    open_bank(&b, limit);
+    struct burst u = {.bank = &b,
+                      .wait = {.account = b.account, .amount = 1, .loop = b.loop, .done = on_more}};
+    go_on(&u);
+    loop_run(b.loop);
+    for (size_t i = 0; i < ARRAY_LEN(u.taken); i++)
+        account_settle(&u.taken[i], 1);
+    *leased = b.leased;
+    unsigned asks = b.asks;
+    close_bank(&b);
+    return asks;
+}
+
+static void a_burst_asks_for_more_each_time_and_never_for_most_of_what_is_left(void **state)
+{
+    (void)state;
+    int64_t leased;
+    assert_true(asks_of_a_burst(1000000, &leased) < 16);
+    assert_true(leased < 2 * 400);
+    assert_true(asks_of_a_burst(400, &leased) > 16); /* an eighth of the rest, and again */
+    assert_int_equal(leased, 400);
+}
+
 struct watch {
     struct timer timer;
     struct bank *bank;
@@ -367,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_reservation_grows_in_its_own_lease_and_is_settled_as_one),
         cmocka_unit_test(a_reservation_does_not_grow_in_a_lease_that_ran_out_of_time),
         cmocka_unit_test(what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit),
+        cmocka_unit_test(a_burst_asks_for_more_each_time_and_never_for_most_of_what_is_left),
         cmocka_unit_test(two_who_ask_at_once_share_one_request_and_both_get_theirs),
         cmocka_unit_test(a_control_plane_that_is_away_is_said_to_be),
         cmocka_unit_test(a_control_plane_that_comes_back_soon_is_not_missed),
