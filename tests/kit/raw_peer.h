@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -215,3 +216,14 @@ static inline size_t peer_open_descriptors(void)
     }
     return n;
 }
+
+/* On a script's thread cmocka's assertions may not jump: the first thing that does not hold is noted
+ * in the play's world (`failed`, `note`), and the script is over. */
+#define EXPECT(w, x)                                                                               \
+    do {                                                                                           \
+        if (!(x)) {                                                                                \
+            snprintf((w)->note, sizeof(w)->note, "line %d: %s", __LINE__, #x);                     \
+            (w)->failed = true;                                                                    \
+            return;                                                                                \
+        }                                                                                          \
+    } while (0)

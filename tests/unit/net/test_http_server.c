@@ -35,15 +35,6 @@ struct job {
     bool echo_stream;
 };
 
-#define EXPECT(w, x)                                                                               \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            snprintf((w)->note, sizeof(w)->note, "line %d: %s", __LINE__, #x);                     \
-            (w)->failed = true;                                                                    \
-            return;                                                                                \
-        }                                                                                          \
-    } while (0)
-
 static void note_pending(struct job *j)
 {
     size_t pending = http_answer_pending(j->x);
