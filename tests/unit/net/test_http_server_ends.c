@@ -1,0 +1,252 @@
+/*
+ * The server against clients that are slow, late or gone; and its own end.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "common/base/limits.h"
+#include "common/base/mem.h"
+#include "tests/kit/net/server_play.h"
+
+static void slow_head_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, "GET /hello HTTP/1.1\r\nHost:") && client_hear(&c));
+    EXPECT(w, c.a.status == 408 && client_head_has(&c, "Connection: close") && client_closed(&c));
+    client_close(&c);
+    client_open(&c, w); /* says nothing at all */
+    EXPECT(w, client_closed(&c));
+    client_close(&c);
+    client_open(&c, w); /* idle after an answer */
+    EXPECT(w, client_ask(&c, GET("/hello")) && client_hear(&c) && client_closed(&c));
+    client_close(&c);
+    EXPECT(w, w->requests == 1);
+}
+
+static void slow_heads_are_408_and_idle_connections_end(void **state)
+{
+    (void)state;
+    play_hasty_clients(slow_head_play);
+}
+
+static void slow_body_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc") &&
+                  client_hear(&c));
+    EXPECT(w, c.a.status == 408 && client_closed(&c));
+    client_close(&c);
+    await_count(&w->gone, 1);
+    EXPECT(w, w->last_why == ERR_TIMEOUT && w->body_bytes == 3);
+}
+
+static void a_body_that_stops_coming_is_408(void **state)
+{
+    (void)state;
+    play_hasty_clients(slow_body_play);
+}
+
+static void gone_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, GET("/hold")));
+    await_count(&w->requests, 1);
+    client_close(&c);
+    await_count(&w->gone, 1);
+    EXPECT(w, w->gone == 1 && w->last_why == ERR_CLOSED);
+    /* in mid-body */
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"));
+    usleep(50000);
+    client_close(&c);
+    await_count(&w->gone, 2);
+    EXPECT(w, w->gone == 2 && w->last_why == ERR_CLOSED && w->body_ends == 0);
+    /* by a reset, in mid-answer */
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, GET("/big/100000000")));
+    EXPECT(w, peer_until(c.fd, &c.in, "\r\n\r\n"));
+    struct linger hard = {.l_onoff = 1};
+    setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    client_close(&c);
+    await_count(&w->gone, 3);
+    EXPECT(w, w->gone == 3 && w->gone_ok == 0);
+}
+
+static void a_client_that_hangs_up_is_told_of(void **state)
+{
+    (void)state;
+    play_clients(gone_play);
+}
+
+static void cut_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, GET("/cut")) && !client_hear(&c) && c.in.len == 0);
+    client_close(&c);
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, GET("/short")) &&
+                  !client_hear(&c)); /* less than promised must not look whole */
+    client_close(&c);
+    await_count(&w->gone, 2);
+    EXPECT(w, w->gone == 2 && w->gone_ok == 0);
+}
+
+static void an_answer_that_cannot_be_finished_is_cut(void **state)
+{
+    (void)state;
+    play_clients(cut_play);
+}
+
+static void slow_reader_play(void *arg)
+{
+    static char block[65536];
+    struct serving *w = arg;
+    struct client c;
+    size_t got = 0;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, GET("/big/30000000")));
+    for (int i = 0; i < 80; i++) { /* ten times as slow as it could */
+        if (i % 10 == 0)
+            usleep(100000);
+        ssize_t n = recv(c.fd, block, sizeof block, 0);
+        EXPECT(w, n > 0);
+        got += (size_t)n;
+    }
+    for (ssize_t n = 1; n > 0 && got < 30000000; got += (size_t)n)
+        n = recv(c.fd, block, sizeof block, 0);
+    EXPECT(w, got >= 30000000);
+    EXPECT(w, w->most_pending <= LIMIT_STREAM_HIGH + 16384 && w->drains > 0);
+    client_close(&c);
+    await_count(&w->gone, 1);
+    EXPECT(w, w->gone_ok == 1);
+}
+
+static void a_huge_answer_to_a_slow_reader_needs_little_memory(void **state)
+{
+    (void)state;
+    play_clients(slow_reader_play);
+}
+
+static void stuck_reader_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, GET("/big/30000000")));
+    await_count(&w->gone, 1);
+    EXPECT(w, w->gone == 1 && w->last_why == ERR_TIMEOUT);
+    client_close(&c);
+}
+
+static void a_client_that_reads_nothing_is_let_go(void **state)
+{
+    (void)state;
+    play_hasty_clients(stuck_reader_play);
+}
+
+static void drain_now(void *arg)
+{
+    struct serving *w = arg;
+    http_server_drain(w->server);
+}
+
+static void answer_held(void *arg)
+{
+    struct serving *w = arg;
+    if (w->held)
+        (void)!http_answer(w->held, 200, NULL, 0, SLICE("at last"));
+}
+
+static void drain_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client idle, busy;
+    client_open(&idle, w);
+    client_open(&busy, w);
+    EXPECT(w, client_ask(&idle, GET("/hello")) && client_hear(&idle));
+    EXPECT(w, client_ask(&busy, GET("/hold")));
+    await_count(&w->requests, 2);
+    EXPECT(w, loop_post(w->loop, drain_now, w) == ERR_OK);
+    EXPECT(w, client_closed(&idle));
+    EXPECT(w, peer_dial(w->port) < 0);
+    EXPECT(w, loop_post(w->loop, answer_held, w) == ERR_OK);
+    EXPECT(w, client_hear(&busy) && client_body_is(&busy, "at last"));
+    EXPECT(w, client_head_has(&busy, "Connection: close\r\n") && client_closed(&busy));
+    client_close(&idle);
+    client_close(&busy);
+    await_count(&w->gone, 2);
+    EXPECT(w, w->gone_ok == 2);
+}
+
+static void draining_closes_the_idle_and_lets_the_others_finish(void **state)
+{
+    (void)state;
+    play_clients(drain_play);
+}
+
+static void leave_open_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client c, d;
+    client_open(&c, w);
+    client_open(&d, w);
+    EXPECT(w, client_ask(&c, GET("/hold")) &&
+                  client_ask(&d, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-"));
+    await_count(&w->requests, 1);
+    client_close(&d);
+    buf_fini(&c.in); /* its descriptor stays open: the server is freed under it */
+}
+
+static void freeing_the_server_ends_what_runs(void **state)
+{
+    (void)state;
+    play_clients(leave_open_play);
+}
+
+static void many_play(void *arg)
+{
+    struct serving *w = arg;
+    struct client c[70];
+    for (int i = 0; i < 70; i++)
+        client_open(&c[i], w);
+    for (int i = 0; i < 64; i++)
+        EXPECT(w, client_ask(&c[i], GET("/hello")) && client_hear(&c[i]));
+    for (int i = 64; i < 70; i++)
+        EXPECT(w, client_closed(&c[i]));
+    for (int i = 0; i < 70; i++)
+        client_close(&c[i]);
+}
+
+static void connections_beyond_the_ceiling_are_closed(void **state)
+{
+    (void)state;
+    play_clients(many_play);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slow_heads_are_408_and_idle_connections_end),
+        cmocka_unit_test(a_body_that_stops_coming_is_408),
+        cmocka_unit_test(a_client_that_hangs_up_is_told_of),
+        cmocka_unit_test(an_answer_that_cannot_be_finished_is_cut),
+        cmocka_unit_test(a_huge_answer_to_a_slow_reader_needs_little_memory),
+        cmocka_unit_test(a_client_that_reads_nothing_is_let_go),
+        cmocka_unit_test(draining_closes_the_idle_and_lets_the_others_finish),
+        cmocka_unit_test(freeing_the_server_ends_what_runs),
+        cmocka_unit_test(connections_beyond_the_ceiling_are_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
