@@ -270,8 +270,8 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
     upstream_ends_stream(k, 0);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
-    WAIT(k, leased(k, "key:k_alice") == ENDLESS_WORST + UNASKED_COST);
-    WAIT(k, leased(k, "team:t_team") == ENDLESS_WORST + UNASKED_COST);
+    WAIT(k, leased(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
+    WAIT(k, leased(k, "team:t_team") >= ENDLESS_WORST + UNASKED_COST);
     for (int i = 0; i < 5; i++) /* the desk's answer comes to the worker */
         flow_turn(k);
     upstream_goes(k, 0);
@@ -356,7 +356,7 @@ FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
     upstream_hangs(k, 0);
     client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, lost_at(k) == ENDLESS_WORST + UNASKED_COST);
-    assert_int_equal(leased(k, "key:k_alice"), ENDLESS_WORST + UNASKED_COST);
+    assert_true(leased(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
 }
 
 FLOW(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either)

@@ -212,7 +212,7 @@ static void every_record_arrives_in_order_although_answers_are_lost(void **state
     assert_false(o.out_of_order);
     assert_int_equal(o.committed[0], 3000);
     assert_int_equal(o.committed[1], 10);
-    assert_true(o.batches > 7);
+    assert_true(o.batches >= 5); /* two and one, and two again whose answers were lost */
     close_office(&o);
     assert_int_equal(files_left(), 0);
 }
