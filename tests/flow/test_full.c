@@ -6,7 +6,7 @@
 
 #include "common/policy/journal_private.h"
 
-#define CALLS 2500 /* the kit's journal keeps half of them one by one */
+#define CALLS 3500 /* the kit's journal keeps half of them one by one */
 #define ANSWER                                                                                     \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
