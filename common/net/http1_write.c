@@ -91,7 +91,7 @@ struct slice http1_length_line(uint64_t length, char out[static HTTP1_LENGTH_LIN
     return slice_of(at, (size_t)(end + 2 - at));
 }
 
-struct slice http1_chunk_line(size_t length, char out[static HTTP1_CHUNK_LINE])
+static struct slice chunk_line(size_t length, char out[static HTTP1_CHUNK_LINE])
 {
     char *end = out + HTTP1_CHUNK_LINE - 2, *at = end;
     memcpy(end, "\r\n", 2);
@@ -163,4 +163,27 @@ const char *http1_reason(unsigned status)
     default:
         return "";
     }
+}
+
+enum err http1_append_piece(struct buf *out, bool chunked, struct slice data)
+{
+    char line[HTTP1_CHUNK_LINE], *room;
+    struct slice parts[HTTP1_PIECE_PARTS];
+    size_t n = http1_piece_parts(chunked, data, line, parts);
+    enum err e = buf_room(out, data.len + sizeof line + 2, &room);
+    for (size_t i = 0; !e && i < n; i++)
+        e = buf_append(out, parts[i]); /* there is room */
+    return e;
+}
+
+size_t http1_piece_parts(bool chunked, struct slice data, char line[static HTTP1_CHUNK_LINE],
+                         struct slice parts[static HTTP1_PIECE_PARTS])
+{
+    size_t n = 0;
+    if (chunked)
+        parts[n++] = chunk_line(data.len, line);
+    parts[n++] = data;
+    if (chunked)
+        parts[n++] = SLICE("\r\n");
+    return n;
 }

@@ -24,4 +24,10 @@ MUST_USE enum err http1_check_request(struct slice method, struct slice target);
 /* These write into out from its end or front and return the piece used. */
 struct slice http1_status_digits(unsigned status, char out[static 4]); /* "200 " */
 struct slice http1_length_line(uint64_t length, char out[static HTTP1_LENGTH_LINE]);
-struct slice http1_chunk_line(size_t length, char out[static HTTP1_CHUNK_LINE]);
+
+/* One piece of a body as it goes on the wire, chunked or as it stands: appended whole or not at
+ * all, or as parts to write, whose framing lies in `line`. */
+#define HTTP1_PIECE_PARTS 3
+MUST_USE enum err http1_append_piece(struct buf *out, bool chunked, struct slice data);
+size_t http1_piece_parts(bool chunked, struct slice data, char line[static HTTP1_CHUNK_LINE],
+                         struct slice parts[static HTTP1_PIECE_PARTS]);

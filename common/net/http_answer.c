@@ -109,35 +109,14 @@ enum err http_answer_begin(struct http_exchange *x, unsigned status,
     return e;
 }
 
-/* Takes data into out, in its framing. */
-static enum err gather(struct http_exchange *x, struct slice data)
-{
-    char line[HTTP1_CHUNK_LINE], *room;
-    size_t before = x->out.len;
-    enum err e = buf_room(&x->out, data.len + sizeof line + 2, &room);
-    if (!e && x->chunked)
-        e = buf_append(&x->out, http1_chunk_line(data.len, line));
-    if (!e)
-        e = buf_append(&x->out, data);
-    if (!e && x->chunked)
-        e = buf_append(&x->out, SLICE("\r\n"));
-    if (e)
-        x->out.len = before;
-    return e;
-}
-
 static enum err send_now(struct http_exchange *x, struct slice data)
 {
     char line[HTTP1_CHUNK_LINE];
-    struct slice parts[4];
+    struct slice parts[1 + HTTP1_PIECE_PARTS];
     size_t n = 0;
     if (x->out.len)
         parts[n++] = buf_slice(&x->out);
-    if (x->chunked)
-        parts[n++] = http1_chunk_line(data.len, line);
-    parts[n++] = data;
-    if (x->chunked)
-        parts[n++] = SLICE("\r\n");
+    n += http1_piece_parts(x->chunked, data, line, parts + n);
     enum err e = http_conn_write(x->conn, parts, n);
     if (!e)
         buf_clear(&x->out);
@@ -155,7 +134,7 @@ enum err http_answer_write(struct http_exchange *x, struct slice data)
     size_t waiting = stream_pending(x->conn->stream);
     size_t gathered = x->out.len + data.len;
     bool small = gathered <= LIMIT_HTTP_COALESCE && waiting + gathered <= LIMIT_STREAM_HIGH;
-    enum err e = small ? gather(x, data) : send_now(x, data);
+    enum err e = small ? http1_append_piece(&x->out, x->chunked, data) : send_now(x, data);
     if (e == ERR_TOO_BIG || waiting + gathered > LIMIT_STREAM_HIGH)
         x->wants_drain = true;
     if (e)

@@ -158,31 +158,14 @@ void http_call_flush(struct http_call *k)
     }
 }
 
-static enum err gather(struct http_call *k, struct slice data)
-{
-    char line[HTTP1_CHUNK_LINE], *room;
-    enum err e = buf_room(&k->out, data.len + sizeof line + 2, &room);
-    if (!e && k->chunked)
-        e = buf_append(&k->out, http1_chunk_line(data.len, line));
-    if (!e)
-        e = buf_append(&k->out, data);
-    if (!e && k->chunked)
-        e = buf_append(&k->out, SLICE("\r\n"));
-    return e;
-}
-
 static enum err send_now(struct http_call *k, struct slice data)
 {
     char line[HTTP1_CHUNK_LINE];
-    struct slice parts[4];
+    struct slice parts[1 + HTTP1_PIECE_PARTS];
     size_t n = 0;
     if (k->out.len)
         parts[n++] = buf_slice(&k->out);
-    if (k->chunked)
-        parts[n++] = http1_chunk_line(data.len, line);
-    parts[n++] = data;
-    if (k->chunked)
-        parts[n++] = SLICE("\r\n");
+    n += http1_piece_parts(k->chunked, data, line, parts + n);
     enum err e = stream_write(k->conn->stream, parts, n);
     if (e)
         return e;
@@ -200,11 +183,12 @@ static enum err take_piece(struct http_call *k, struct slice data)
     if (!is_open(k)) {
         if (k->state != CALL_DIALLING)
             return ERR_CLOSED;
-        return gathered <= LIMIT_STREAM_OUT ? gather(k, data) : ERR_TOO_BIG;
+        return gathered <= LIMIT_STREAM_OUT ? http1_append_piece(&k->out, k->chunked, data)
+                                            : ERR_TOO_BIG;
     }
     if (gathered > LIMIT_HTTP_COALESCE)
         return send_now(k, data);
-    enum err e = gather(k, data);
+    enum err e = http1_append_piece(&k->out, k->chunked, data);
     http_call_kick(k);
     return e;
 }
