@@ -202,16 +202,24 @@ static enum err put_on_slot(struct trie_node *n, unsigned place, struct put *p, 
     return e;
 }
 
+/* A node that other versions look at is replaced by a copy. */
+static enum err make_ours(struct trie_node **at, const struct trie_ops *ops)
+{
+    if (is_ours(*at))
+        return ERR_OK;
+    struct trie_node *copy = node_copy(*at, size_of(*at), ops);
+    if (!copy)
+        return ERR_NOMEM;
+    node_drop(*at, ops);
+    *at = copy;
+    return ERR_OK;
+}
+
 /* Makes *at our own, then puts. A failure leaves the same content, perhaps copied. */
 static enum err put_at(struct trie_node **at, struct put *p, unsigned depth)
 {
-    if (!is_ours(*at)) {
-        struct trie_node *copy = node_copy(*at, size_of(*at), p->ops);
-        if (!copy)
-            return ERR_NOMEM;
-        node_drop(*at, p->ops);
-        *at = copy;
-    }
+    if (make_ours(at, p->ops) != ERR_OK)
+        return ERR_NOMEM;
     unsigned way = way_of(p->hash, depth);
     if (!((*at)->bitmap & (1u << way)))
         return node_insert(at, way, p->slot);
@@ -236,13 +244,8 @@ enum err trie_put(struct trie *t, const struct trie_ops *ops, void *value)
 /* Branches that become empty stay: they are few and the next put fills them. */
 static enum err remove_at(struct trie_node **at, struct put *p, unsigned depth)
 {
-    if (!is_ours(*at)) {
-        struct trie_node *copy = node_copy(*at, size_of(*at), p->ops);
-        if (!copy)
-            return ERR_NOMEM;
-        node_drop(*at, p->ops);
-        *at = copy;
-    }
+    if (make_ours(at, p->ops) != ERR_OK)
+        return ERR_NOMEM;
     struct trie_node *n = *at;
     unsigned way = way_of(p->hash, depth), place = place_of(n, way);
     uintptr_t slot = n->slots[place];
