@@ -292,15 +292,7 @@ static void send_up(struct mcp_work *w)
 {
     w->j->trace.upstream_us += clock_mono_us() - w->opening_us;
     mcp_attempt_begin(w);
-    const struct mcp_leg_spec spec = {.server = w->server,
-                                      .policy = w->j->policy,
-                                      .method = SLICE("POST"),
-                                      .upstream_id = w->passage.upstream_id,
-                                      .version = w->passage.version,
-                                      .trace_id = w->j->trace.trace_id,
-                                      .span_id = w->attempt->span_id,
-                                      .log = &w->j->log,
-                                      .silence_ms = LIMIT_MCP_CALL_MS};
+    const struct mcp_leg_spec spec = mcp_post_spec(w, w->attempt->span_id, LIMIT_MCP_CALL_MS);
     enum err e = ERR_NOMEM;
     w->leg = mcp_leg_new(w->env);
     if (w->leg)

@@ -74,15 +74,7 @@ static enum err send_up(struct mcp_work *w)
 {
     if (!mcp_session_peek(w->session, w->server->o.revision, w->j->arena, &w->passage))
         return ERR_NOT_FOUND; /* a session that is opened again begins without it */
-    const struct mcp_leg_spec spec = {.server = w->server,
-                                      .policy = w->j->policy,
-                                      .method = SLICE("POST"),
-                                      .upstream_id = w->passage.upstream_id,
-                                      .version = w->passage.version,
-                                      .trace_id = w->j->trace.trace_id,
-                                      .span_id = w->j->trace.span_id,
-                                      .log = &w->j->log,
-                                      .silence_ms = LIMIT_MCP_OPEN_MS};
+    const struct mcp_leg_spec spec = mcp_post_spec(w, w->j->trace.span_id, LIMIT_MCP_OPEN_MS);
     w->leg = mcp_leg_new(w->env);
     if (!w->leg)
         return ERR_NOMEM;

@@ -73,7 +73,8 @@ static void on_fail(void *arg, enum err why, enum http_call_phase phase)
 static const struct mcp_leg_events note_events = {
     .on_head = on_noted, .on_piece = on_note_piece, .on_end = on_note_end, .on_fail = on_fail};
 
-static struct mcp_leg_spec spec_of(const struct mcp_work *w)
+struct mcp_leg_spec mcp_post_spec(const struct mcp_work *w, const char *span_id,
+                                  unsigned silence_ms)
 {
     return (struct mcp_leg_spec){.server = w->server,
                                  .policy = w->j->policy,
@@ -81,14 +82,14 @@ static struct mcp_leg_spec spec_of(const struct mcp_work *w)
                                  .upstream_id = w->passage.upstream_id,
                                  .version = w->passage.version,
                                  .trace_id = w->j->trace.trace_id,
-                                 .span_id = w->j->trace.span_id,
+                                 .span_id = span_id,
                                  .log = &w->j->log,
-                                 .silence_ms = LIMIT_MCP_OPEN_MS};
+                                 .silence_ms = silence_ms};
 }
 
 static void send_initialized(struct mcp_work *w)
 {
-    struct mcp_leg_spec spec = spec_of(w);
+    struct mcp_leg_spec spec = mcp_post_spec(w, w->j->trace.span_id, LIMIT_MCP_OPEN_MS);
     enum err e = ERR_NOMEM;
     w->leg = mcp_leg_new(w->env);
     if (w->leg)
@@ -178,7 +179,7 @@ static const struct mcp_leg_events hello_events = {
 static void send_initialize(struct mcp_work *w)
 {
     w->passage = (struct mcp_passage){0};
-    struct mcp_leg_spec spec = spec_of(w);
+    struct mcp_leg_spec spec = mcp_post_spec(w, w->j->trace.span_id, LIMIT_MCP_OPEN_MS);
     struct slice hello = slice_of(w->session->hello, w->session->hello_len);
     enum err e = ERR_NOMEM;
     w->opener = w->greeting = true;

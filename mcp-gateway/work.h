@@ -91,6 +91,9 @@ enum err mcp_write_failure(struct buf *out, struct slice id, struct slice text);
 
 /* open.c: an upstream session for w->session, then w->opened or w->not_opened */
 void mcp_open(struct mcp_work *w);
+/* a message of this work's, in the upstream session that w->passage leads to */
+struct mcp_leg_spec mcp_post_spec(const struct mcp_work *w, const char *span_id,
+                                  unsigned silence_ms);
 /* what servers over Streamable HTTP have ever spoken with a handshake */
 bool mcp_has_handshake(struct slice version);
 /* w's part in an opening is over, whatever it was */
