@@ -1,5 +1,5 @@
 /* heads — whole heads by the product's own writer, for tests: server and client of the product put
- * theirs together in pieces. */
+ * theirs together in pieces. And floods of the same text. */
 #pragma once
 
 #include "common/net/http1_write.h"
@@ -23,4 +23,10 @@ static inline enum err kit_write_status(struct buf *out, unsigned status,
     const struct slice line[] = {SLICE("HTTP/1.1 "), http1_status_digits(status, digits),
                                  slice_str(http1_reason(status)), SLICE("\r\n")};
     return http1_write_head(out, line, ARRAY_LEN(line), headers, n);
+}
+
+static inline void kit_fill(struct buf *out, const char *text, size_t times)
+{
+    for (size_t i = 0; i < times; i++)
+        MUST(buf_append(out, slice_str(text)) == ERR_OK);
 }
