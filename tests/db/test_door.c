@@ -15,6 +15,7 @@
 #include "tests/kit/db/admin.h"
 #include "tests/kit/db/base.h"
 #include "tests/kit/raw_peer.h"
+#include "tests/kit/tsan.h"
 
 #define CROWD 512 /* as many as the door has places */
 #define PORT_FIRST 27360

@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "common/base/clock.h"
+#include "tests/kit/tsan.h"
 
 static void tell(struct end *e, enum moment m)
 {
@@ -174,14 +175,3 @@ struct tls_context *ends_client_tls(const char *ca)
     assert_int_equal(tls_client_new(&config, &t), ERR_OK);
     return t;
 }
-
-#ifdef __SANITIZE_THREAD__
-/* libuv closes descriptors by a bare system call that the sanitizer does not see; the number's
- * next life in another thread then looks like a race with its last one. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "called_from_lib:libuv.so\n"
-           "called_from_lib:libcares.so\n";
-}
-#endif
