@@ -54,6 +54,12 @@ static void set_fallback(struct flow *k)
     upstream_answers(k, 1, 200, "{\"id\":\"whole\",\"choices\":[]," USAGE "}");
 }
 
+static void set_unread(struct flow *k)
+{
+    upstream_cuts(k, 0);
+    upstream_answers(k, 1, 200, "{\"id\":\"whole\",\"choices\":[]," USAGE "}");
+}
+
 static void set_stream(struct flow *k)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -205,6 +211,8 @@ SCENE(a_plain_call, .set = set_plain, .path = CHAT, .body = HELLO_AI)
 
 SCENE(a_call_that_falls_back, .set = set_fallback, .path = CHAT, .body = HELLO_AI)
 
+SCENE(a_call_that_pays_for_two, .set = set_unread, .path = CHAT, .body = HELLO_AI)
+
 SCENE(a_streamed_call, .set = set_stream, .path = CHAT,
       .body = "{\"model\":\"small\",\"stream\":true,\"max_tokens\":100,\"messages\":[]}")
 
@@ -228,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_call),
         cmocka_unit_test(a_call_that_falls_back),
+        cmocka_unit_test(a_call_that_pays_for_two),
         cmocka_unit_test(a_streamed_call),
         cmocka_unit_test(a_call_of_a_service),
         cmocka_unit_test(a_session_that_begins),
