@@ -44,7 +44,7 @@ struct ai_work {
     unsigned status;
     bool limited;           /* one of the targets said 429 */
     unsigned retry_after_s; /* the soonest that a target named; 0: none did */
-    bool gathering; /* a plain answer, or an error, is read whole */
+    bool gathering;         /* a plain answer, or an error, is read whole */
     uint64_t gather_max;
     struct buf out;    /* the body as it goes upstream */
     struct buf answer; /* gathered */
@@ -59,10 +59,10 @@ struct ai_work {
     /* a stream */
     bool streaming;
     struct sse_reader sse;
-    struct buf held; /* what the client has no room for yet */
-    bool done;       /* [DONE] was seen; it is `last` */
-    bool closed;     /* a finish_reason was seen */
-    bool failed;     /* the upstream said an error inside the stream */
+    struct buf held;     /* what the client has no room for yet */
+    bool done;           /* [DONE] was seen; it is `last` */
+    bool closed;         /* a finish_reason was seen */
+    bool failed;         /* the upstream said an error inside the stream */
     bool short_of_money; /* what was set aside is used up, and more was asked for */
     bool ending;
     enum journey_end end;
