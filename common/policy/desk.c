@@ -5,8 +5,11 @@
 #include "common/base/mem.h"
 #include "common/policy/desk_private.h"
 
-#define PATIENCE_US 2000000 /* a control plane that restarts is back within; longer is an outage   \
-                             */
+#define PATIENCE_US 2000000 /* a control plane that restarts is back within; longer: an outage */
+
+/* Who was busy a moment ago will be so again, and then has no time to ask: an agent pauses to
+ * think. */
+#define FORGETS_IN_S 16
 
 /* Nobody answers. Who has waited long enough hears it; the others may be lucky. */
 static void lose_patience(void *arg, struct account *a)
@@ -71,7 +74,10 @@ static void measure_use(void *arg UNUSED, struct account *a)
     money used = atomic_load(&a->used);
     money fresh = used - a->used_before;
     a->used_before = used;
-    a->used_per_s = a->used_per_s / 2 + fresh / 2;
+    if (fresh > a->used_per_s)
+        a->used_per_s = a->used_per_s / 2 + fresh / 2;
+    else
+        a->used_per_s -= (a->used_per_s - fresh) / FORGETS_IN_S;
 }
 
 static void on_tick(struct timer *t)

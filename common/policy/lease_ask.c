@@ -13,8 +13,8 @@
 #define REFUSED_US 200000 /* how long "nothing left" is believed without asking again */
 #define MARGIN_PERCENT 10 /* of a lease's validity: clocks and scheduling */
 #define SLICE_SECONDS 5
-#define AGAIN_US 1000000 /* who ran short twice within so long is given more than what waits */
-#define GROWN_SHARE 8    /* but no more than this part of what the budget has left */
+#define AGAIN_US 1000000 /* who runs short twice within so long asks for more than what waits */
+#define SHARE 8
 
 /* One LeaseRequest under way: which accounts it asks for, in order. */
 struct asking {
@@ -169,21 +169,36 @@ static money less(money a, money b)
     return __builtin_sub_overflow(a, b, &rest) ? INT64_MAX : rest;
 }
 
+/* More than what waits is asked for only within this part of what the budget has left, as the
+ * control plane last said. */
+static money share_of(struct account *a)
+{
+    money left = less(atomic_load(&a->limit), atomic_load(&a->spent));
+    return less(left, atomic_load(&a->set_aside)) / SHARE;
+}
+
+static money smaller(money a, money b)
+{
+    return a < b ? a : b;
+}
+
+static money larger(money a, money b)
+{
+    return a > b ? a : b;
+}
+
 /* Before there is a pace to go by, a burst would cost a round trip for each handful of calls that
- * waits: what is asked for doubles each time, as long as there is plenty. */
+ * waits: what is asked for doubles each time. */
 static money grown_need(struct account *a, money need, uint64_t now_us)
 {
     if (need == 0)
         return 0;
     bool again = a->needed_us && now_us - a->needed_us < AGAIN_US;
-    money twice, left = less(atomic_load(&a->limit), atomic_load(&a->spent));
-    money share = less(left, atomic_load(&a->set_aside)) / GROWN_SHARE;
+    money twice;
     a->needed_us = now_us;
     if (!again || __builtin_mul_overflow(a->grown, 2, &twice))
         twice = 0;
-    if (twice > share)
-        twice = share;
-    a->grown = need > twice ? need : twice;
+    a->grown = larger(need, smaller(twice, share_of(a)));
     return a->grown;
 }
 
@@ -193,8 +208,8 @@ static bool is_needy(struct account *a, uint64_t now_us, money *want)
     struct lease *l = lease_of(a);
     int64_t left = l ? atomic_load(&l->remaining) : 0;
     money need = grown_need(a, waiting_sum(a), now_us);
-    money soon = use_in(a, SLICE_SECONDS), recent = less(soon, left);
-    *want = need > recent ? need : recent;
+    money soon = use_in(a, SLICE_SECONDS);
+    *want = larger(need, smaller(less(soon, left), share_of(a)));
     if (need > 0)
         return true;
     if (!l)

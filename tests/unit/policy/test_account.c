@@ -409,8 +409,8 @@ static void a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing(void **st
     timer_init(&w.timer, b.loop, stop_loop);
     timer_start(&w.timer, 1500); /* its pace was measured */
     loop_run(b.loop);
-    assert_true(b.wanted == INT64_MAX);
-    assert_int_equal(b.leased, b.limit);
+    assert_true(b.wanted > 0);
+    assert_true(b.leased > 300 && b.leased <= b.limit);
     close_bank(&b);
 }
 
