@@ -43,6 +43,7 @@ void journey_env_fini(struct journey_env *env)
     session_memo_free(env->sessions);
     env->sessions = NULL;
     buf_fini(&env->scratch);
+    buf_shelf_fini(&env->shelf);
     journey_env_take_policy(env, NULL);
 }
 
@@ -81,7 +82,7 @@ static void clear(struct journey *j)
 {
     struct arena *arena = j->arena;
     struct buf body = j->body;
-    memset(j, 0, sizeof(*j));
+    memset(j, 0, offsetof(struct journey, trace.attempts));
     j->arena = arena;
     j->body = body;
 }

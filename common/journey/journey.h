@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #include "common/base/arena.h"
-#include "common/base/buf.h"
+#include "common/base/buf_shelf.h"
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/money.h"
@@ -60,6 +60,7 @@ struct journey_env {
     struct list wing_spare[WING_SLOTS];
     size_t      wing_spare_count[WING_SLOTS];
     struct buf  scratch; /* for what is written and sent within one call */
+    struct buf_shelf shelf; /* memory for buffers of a call that are not needed all of its time */
     struct session_memo *sessions; /* ids derived lately; made when first needed */
     uint64_t    unrecorded;         /* calls that the journal did not take, not yet logged */
     uint64_t    unrecorded_told_us; /* when that was last logged */
@@ -171,9 +172,9 @@ struct journey_trace {
     bool               cost_known;
     money              cost;
     const char        *cache; /* NULL, "bypass", … */
-    struct attempt     attempts[LIMIT_ATTEMPTS];
     size_t             attempt_count;
     uint64_t           upstream_us; /* time spent waiting for upstreams; overhead is the rest */
+    struct attempt     attempts[LIMIT_ATTEMPTS]; /* last, as those beyond the count are not cleared */
 };
 
 #define JOURNEY_CHARGES 2 /* key, team */
@@ -233,10 +234,10 @@ struct journey {
     struct journey_charge charged[JOURNEY_CHARGES];
     size_t               charged_count;
     struct journal_entry entry;
-    struct journey_trace trace;
     uint64_t             started_us; /* monotonic */
     uint64_t             ended_us;   /* when leaving began; 0: it has not */
     int64_t              started_at_us;
+    struct journey_trace trace; /* last, as not all of it is cleared */
 };
 
 /* Made by the front when a head has come; wing chosen, path canonical. NULL: out of memory. */

@@ -235,7 +235,7 @@ static void on_head(void *arg, const struct http_head *head)
     }
     w->gathering = true;
     w->gather_max = good ? LIMIT_AI_ANSWER : ERROR_BODY_MAX;
-    buf_clear(&w->answer);
+    buf_shelf_take(&w->j->env->shelf, &w->answer);
 }
 
 static void on_body(void *arg, struct slice data)
@@ -327,8 +327,7 @@ static void note_attempt(struct ai_work *w, const struct candidate *c)
 {
     struct journey_trace *t = &w->j->trace;
     w->attempt = &t->attempts[t->attempt_count++];
-    w->attempt->provider = c->provider->o.name;
-    w->attempt->model = c->model;
+    *w->attempt = (struct attempt){.provider = c->provider->o.name, .model = c->model};
     trace_span_id(w->attempt->span_id);
     w->attempt_us = clock_mono_us();
     /* by the call's own clock: a step of the wall clock in between does not show */

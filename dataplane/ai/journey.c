@@ -24,14 +24,14 @@ static const struct gate *const gates[] = {
     NULL,
 };
 
-static struct buf *const *buffers_of(struct ai_work *w, struct buf *room[5])
+#define KEPT 4 /* buffers that are in use for most of a call; `answer` is not */
+
+static void kept_of(struct ai_work *w, struct buf *room[static KEPT])
 {
     room[0] = &w->out;
-    room[1] = &w->answer;
-    room[2] = &w->held;
-    room[3] = &w->sse.raw;
-    room[4] = &w->sse.data;
-    return room;
+    room[1] = &w->held;
+    room[2] = &w->sse.raw;
+    room[3] = &w->sse.data;
 }
 
 static struct ai_work *create(void)
@@ -49,10 +49,10 @@ static struct ai_work *create(void)
 
 static void destroy(struct ai_work *w)
 {
-    struct buf *all[5];
-    buffers_of(w, all);
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        buf_fini(all[i]);
+    struct buf *kept[KEPT];
+    kept_of(w, kept);
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        buf_fini(kept[i]);
     mem_free(w);
 }
 
@@ -66,7 +66,7 @@ static void clear(struct ai_work *w)
 {
     struct buf out = w->out, answer = w->answer, held = w->held;
     struct sse_reader sse = w->sse;
-    memset(w, 0, sizeof(*w));
+    memset(w, 0, offsetof(struct ai_work, candidates));
     w->out = out;
     w->answer = answer;
     w->held = held;
@@ -74,15 +74,16 @@ static void clear(struct ai_work *w)
     w->sse.started = w->sse.after_cr = w->sse.line_begun = false;
 }
 
-static void empty_buffers(struct ai_work *w)
+static void empty_buffers(struct ai_work *w, struct buf_shelf *shelf)
 {
-    struct buf *all[5];
-    buffers_of(w, all);
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        if (all[i]->cap > SPARE_BUF)
-            buf_fini(all[i]);
-        buf_clear(all[i]);
+    struct buf *kept[KEPT];
+    kept_of(w, kept);
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        if (kept[i]->cap > SPARE_BUF)
+            buf_fini(kept[i]);
+        buf_clear(kept[i]);
     }
+    buf_shelf_give(shelf, &w->answer);
 }
 
 struct ai_work *ai_work_take(struct journey *j)
@@ -104,7 +105,7 @@ static void give_back(void *arg)
 {
     struct ai_work *w = arg;
     struct journey_env *env = w->j->env;
-    empty_buffers(w);
+    empty_buffers(w, &env->shelf);
     if (env->wing_spare_count[WING_AI] >= SPARE_MAX) {
         destroy(w);
         return;

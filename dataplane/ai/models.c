@@ -81,7 +81,7 @@ static void answer_one(struct ai_work *w)
 void models_answer(struct ai_work *w)
 {
     struct http_header type = {SLICE("content-type"), SLICE("application/json")};
-    buf_clear(&w->answer);
+    buf_shelf_take(&w->j->env->shelf, &w->answer);
     if (w->endpoint->kind == AI_MODEL)
         answer_one(w);
     else if (write_list(w))

@@ -29,7 +29,6 @@ struct ai_work {
     struct ai_request request;
     const struct policy_model *model;
 
-    struct candidate candidates[LIMIT_ATTEMPTS];
     size_t candidate_count, candidate_next;
     uint64_t output_step;     /* tokens set aside for the output of a call without a ceiling */
     uint64_t output_reserved; /* tokens a stream may write before it is ended; 0: any */
@@ -72,6 +71,8 @@ struct ai_work {
     struct usage_meter meter;
     struct slice chunk_id, chunk_model, chunk_created; /* raw, of the first chunk */
     struct timer linger; /* after [DONE], until the upstream's own end */
+
+    struct candidate candidates[LIMIT_ATTEMPTS]; /* last, as it is not cleared */
 };
 
 struct ai_work *ai_work_take(struct journey *j); /* NULL: out of memory */
