@@ -220,7 +220,7 @@ static void try_now(struct timer *t)
         .path = slice_str(path),
         .headers = &type,
         .header_count = 1,
-        .body = buf_slice(&e->request),
+        .body = {buf_slice(&e->request)},
         .rule = {e->everywhere, ARRAY_LEN(e->everywhere)},
         .total_ms = TRY_MS,
     };

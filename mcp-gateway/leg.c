@@ -306,7 +306,7 @@ static enum err start(struct mcp_leg *l, const struct mcp_leg_spec *spec)
         .path = path_of(&spec->server->url, &room),
         .headers = h.out,
         .header_count = h.n,
-        .body = buf_slice(&l->message),
+        .body = {buf_slice(&l->message)},
         .rule = {spec->server->allowed, spec->server->allowed_count},
         .first_byte_ms = spec->silence_ms,
         .gap_ms = spec->silence_ms,

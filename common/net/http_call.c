@@ -103,7 +103,7 @@ void http_call_leave(struct http_call *k)
 {
     k->state = CALL_ENDED;
     k->failing = ERR_OK;
-    k->body = SLICE_NONE;
+    memset(k->body, 0, sizeof(k->body));
     timer_cancel(&k->timer);
     list_remove(&k->link);
 }

@@ -45,7 +45,7 @@ struct http_call {
     struct tls_context *tls; /* held */
     struct egress_rule  rule;
     struct buf          out;  /* the head; streamed: and what is gathered for the turn's end */
-    struct slice        body; /* lent */
+    struct slice        body[HTTP_CALL_PIECES]; /* lent */
     uint64_t            left; /* streamed: of a known length */
     size_t              pending_seen;
     bool streamed, chunked, request_ended, is_head, idempotent;

@@ -39,7 +39,7 @@ bool http_call_read_head(struct http_call *k, struct slice *bytes)
     *bytes = slice_from(*bytes, len);
     if (!take_head(k, head))
         return true;
-    k->body = SLICE_NONE; /* what was lent goes back now */
+    memset(k->body, 0, sizeof(k->body)); /* what was lent goes back now */
     http1_body_init(&k->walk, HTTP1_ANSWER, &k->head, k->is_head ? SLICE("HEAD") : SLICE("GET"));
     k->state = CALL_BODY;
     k->events.on_head(k->arg, &k->head);

@@ -38,11 +38,19 @@ static bool expects_body(struct slice method)
            slice_eq(method, SLICE("PATCH"));
 }
 
+static uint64_t length_of(const struct slice pieces[static HTTP_CALL_PIECES])
+{
+    uint64_t length = 0;
+    for (size_t i = 0; i < HTTP_CALL_PIECES; i++)
+        length += pieces[i].len;
+    return length;
+}
+
 static struct slice framing_line(struct http_call *k, const struct http_call_spec *spec, char *room)
 {
     if (k->chunked)
         return SLICE("Transfer-Encoding: chunked\r\n");
-    uint64_t length = spec->streamed ? spec->body_length : spec->body.len;
+    uint64_t length = spec->streamed ? spec->body_length : length_of(spec->body);
     if (length == 0 && !expects_body(spec->method))
         return slice_of("", 0);
     return http1_length_line(length, room);
@@ -88,7 +96,8 @@ enum err http_call_compose(struct http_call *k, const struct http_call_spec *spe
     k->chunked = spec->streamed && spec->body_length == UINT64_MAX;
     k->left = spec->body_length;
     k->request_ended = !spec->streamed;
-    k->body = spec->streamed ? SLICE_NONE : spec->body;
+    if (!spec->streamed)
+        memcpy(k->body, spec->body, sizeof(k->body));
     k->is_head = slice_eq(spec->method, SLICE("HEAD"));
     k->idempotent = is_idempotent(spec->method);
 
@@ -117,8 +126,13 @@ enum err http_call_send(struct http_call *k)
         loop_soon(k->client->loop, &k->soon); /* with what is written until then */
         return ERR_OK;
     }
-    const struct slice parts[] = {buf_slice(&k->out), k->body};
-    enum err e = stream_write(k->conn->stream, parts, k->body.len ? 2 : 1);
+    struct slice parts[1 + HTTP_CALL_PIECES];
+    size_t n = 0;
+    parts[n++] = buf_slice(&k->out);
+    for (size_t i = 0; i < HTTP_CALL_PIECES; i++)
+        if (k->body[i].len)
+            parts[n++] = k->body[i];
+    enum err e = stream_write(k->conn->stream, parts, n);
     if (!e)
         k->touched = true;
     k->pending_seen = stream_pending(k->conn->stream);

@@ -33,6 +33,8 @@ struct http_call_events {
     void (*on_drain)(void *arg); /* streamed request bodies; may be NULL */
 };
 
+#define HTTP_CALL_PIECES 5 /* a body with two places in it that are ours */
+
 struct http_call_spec {
     struct slice              method;
     struct url                url;  /* host, port, tls; copied */
@@ -40,7 +42,8 @@ struct http_call_spec {
     const struct http_header *headers; /* ours; Host, Connection, Content-Length and
                                           Transfer-Encoding are the client's; copied */
     size_t                    header_count;
-    struct slice              body; /* lent until on_head or the call's end; ignored when streamed */
+    struct slice              body[HTTP_CALL_PIECES]; /* in order; those without bytes are left out;
+                                    lent until on_head or the call's end; ignored when streamed */
     bool                      streamed;    /* body comes by http_call_write */
     uint64_t                  body_length; /* streamed: UINT64_MAX = chunked */
     struct egress_rule        rule; /* its array must outlive the call */

@@ -24,14 +24,13 @@ static const struct gate *const gates[] = {
     NULL,
 };
 
-#define KEPT 4 /* buffers that are in use for most of a call; `answer` is not */
+#define KEPT 3 /* buffers that are in use for most of a call; `answer` is not */
 
 static void kept_of(struct ai_work *w, struct buf *room[static KEPT])
 {
-    room[0] = &w->out;
-    room[1] = &w->held;
-    room[2] = &w->sse.raw;
-    room[3] = &w->sse.data;
+    room[0] = &w->held;
+    room[1] = &w->sse.raw;
+    room[2] = &w->sse.data;
 }
 
 static struct ai_work *create(void)
@@ -39,8 +38,6 @@ static struct ai_work *create(void)
     struct ai_work *w = mem_zalloc(sizeof(*w));
     if (!w)
         return NULL;
-    /* The spliced body is the client's and one model name, escaped, longer. */
-    buf_init(&w->out, LIMIT_AI_BODY + 4096);
     buf_init(&w->answer, LIMIT_AI_ANSWER);
     buf_init(&w->held, 2 * LIMIT_SSE_EVENT + LIMIT_STREAM_OUT);
     sse_reader_init(&w->sse);
@@ -64,10 +61,9 @@ static void on_linger(struct timer *t)
 /* everything but the memory that is kept */
 static void clear(struct ai_work *w)
 {
-    struct buf out = w->out, answer = w->answer, held = w->held;
+    struct buf answer = w->answer, held = w->held;
     struct sse_reader sse = w->sse;
     memset(w, 0, offsetof(struct ai_work, candidates));
-    w->out = out;
     w->answer = answer;
     w->held = held;
     w->sse = sse;

@@ -81,27 +81,21 @@ enum err outgoing_send(struct ai_work *w, const struct candidate *c,
                        const struct http_call_events *events)
 {
     struct outgoing o UNINITIALIZED;
-    bool same;
-    struct slice body = buf_slice(&w->j->body);
-    enum err e = request_splice(&w->request, body, c->model, &w->out, &same);
-    if (!e)
-        e = build_head(w, &o);
-    struct slice path = joined(w->j->arena, c->provider->url.path, w->endpoint->upstream);
-    if (!e && !path.ptr)
-        e = ERR_NOMEM;
-    if (e)
-        return e;
     struct http_call_spec spec = {
         .method = SLICE("POST"),
         .url = c->provider->url,
-        .path = path,
+        .path = joined(w->j->arena, c->provider->url.path, w->endpoint->upstream),
         .headers = o.headers,
-        .header_count = o.n,
-        .body = same ? body : buf_slice(&w->out),
         .rule = {c->provider->allowed, c->provider->allowed_count},
         .total_ms = deadline_ms(w->j->head),
     };
-    e = http_call_start(w->j->env->client, &spec, events, w, &w->call);
+    struct slice body = buf_slice(&w->j->body);
+    if (!spec.path.ptr || request_splice(&w->request, body, c->model, w->j->arena, spec.body))
+        return ERR_NOMEM;
+    enum err e = build_head(w, &o);
+    spec.header_count = o.n;
+    if (!e)
+        e = http_call_start(w->j->env->client, &spec, events, w, &w->call);
     secret_wipe(o.bearer, o.bearer_len);
     return e;
 }

@@ -3,6 +3,7 @@
  */
 #include "dataplane/ai/request.h"
 
+#include "common/base/escape.h"
 #include "common/base/limits.h"
 
 #define MODEL_NAME_MAX 256 /* names of ours are shorter; nobody's is longer */
@@ -156,7 +157,6 @@ struct edit {
     const char *at;
     size_t old;
     struct slice text;
-    bool quoted; /* text goes in as a JSON string */
 };
 
 static bool is_empty_object(struct slice raw)
@@ -175,54 +175,70 @@ static bool usage_edit(const struct ai_request *r, struct slice body, struct edi
     if (include->type == JSON_SCAN_TRUE)
         return false;
     if (include->type != JSON_SCAN_ABSENT) {
-        *ret = (struct edit){include->raw.ptr, include->raw.len, SLICE("true"), false};
+        *ret = (struct edit){include->raw.ptr, include->raw.len, SLICE("true")};
     } else if (options->type == JSON_SCAN_OBJECT) {
         struct slice text = is_empty_object(options->raw) ? SLICE("\"include_usage\":true")
                                                           : SLICE("\"include_usage\":true,");
-        *ret = (struct edit){options->raw.ptr + 1, 0, text, false};
+        *ret = (struct edit){options->raw.ptr + 1, 0, text};
     } else if (options->type == JSON_SCAN_NULL) {
-        *ret = (struct edit){options->raw.ptr, options->raw.len, SLICE("{\"include_usage\":true}"),
-                             false};
+        *ret = (struct edit){options->raw.ptr, options->raw.len, SLICE("{\"include_usage\":true}")};
     } else {
         ptrdiff_t brace = slice_find(body, '{'); /* the root's: the scan said it is an object */
         *ret = (struct edit){body.ptr + brace + 1, 0,
-                             SLICE("\"stream_options\":{\"include_usage\":true},"), false};
+                             SLICE("\"stream_options\":{\"include_usage\":true},")};
     }
     return true;
 }
 
-static enum err apply(const struct edit *edits, size_t n, struct slice body, struct buf *out)
+/* As a JSON string; .ptr NULL: no memory. */
+static struct slice quoted(struct arena *a, struct slice text)
+{
+    char *out = arena_alloc(a, text.len * ESCAPE_MAX + 2), *to = out;
+    if (!out)
+        return SLICE_NONE;
+    *to++ = '"';
+    while (text.len) {
+        size_t plain = escape_plain(text);
+        memcpy(to, text.ptr, plain);
+        to += plain;
+        text = slice_from(text, plain);
+        if (text.len)
+            to += escape_json(&text, to);
+    }
+    *to++ = '"';
+    return slice_of(out, (size_t)(to - out));
+}
+
+static void apply(const struct edit *edits, size_t n, struct slice body, struct slice *ret)
 {
     const char *from = body.ptr, *end = body.ptr + body.len;
     for (size_t i = 0; i < n; i++) {
-        enum err e = buf_append(out, slice_of(from, (size_t)(edits[i].at - from)));
-        if (!e)
-            e = edits[i].quoted ? buf_json_string(out, edits[i].text)
-                                : buf_append(out, edits[i].text);
-        if (e)
-            return e;
+        *ret++ = slice_of(from, (size_t)(edits[i].at - from));
+        *ret++ = edits[i].text;
         from = edits[i].at + edits[i].old;
     }
-    return buf_append(out, slice_of(from, (size_t)(end - from)));
+    *ret = slice_of(from, (size_t)(end - from));
 }
 
 enum err request_splice(const struct ai_request *r, struct slice body, struct slice model,
-                        struct buf *out, bool *same)
+                        struct arena *a, struct slice ret[static REQUEST_PIECES])
 {
     struct edit edits[2];
     size_t n = 0;
     if (!slice_eq(model, r->model)) {
         const struct slice raw = r->hits[WANT_MODEL].raw;
-        edits[n++] = (struct edit){raw.ptr, raw.len, model, true};
+        edits[n] = (struct edit){raw.ptr, raw.len, quoted(a, model)};
+        if (!edits[n++].text.ptr)
+            return ERR_NOMEM;
     }
     if (r->stream && usage_edit(r, body, &edits[n]))
         n++;
-    *same = n == 0;
     if (n == 2 && edits[1].at < edits[0].at) {
         struct edit first = edits[1];
         edits[1] = edits[0];
         edits[0] = first;
     }
-    buf_clear(out);
-    return n ? apply(edits, n, body, out) : ERR_OK;
+    memset(ret, 0, REQUEST_PIECES * sizeof(*ret));
+    apply(edits, n, body, ret);
+    return ERR_OK;
 }

@@ -46,7 +46,8 @@ struct ai_request {
 
 MUST_USE enum err request_read(const struct ai_endpoint *e, struct slice body, struct arena *a,
                                struct ai_request *ret, struct slice *detail);
-/* The body as it goes upstream: the target's model name in place, usage asked for in streams.
- * *same: nothing changes, send the body itself. */
+/* The body as it goes upstream, in pieces: the target's model name in place, usage asked for in
+ * streams; all else lies in the body as it came. What is new is the arena's. */
+#define REQUEST_PIECES 5
 MUST_USE enum err request_splice(const struct ai_request *r, struct slice body, struct slice model,
-                                 struct buf *out, bool *same);
+                                 struct arena *a, struct slice ret[static REQUEST_PIECES]);

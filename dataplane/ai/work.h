@@ -45,7 +45,6 @@ struct ai_work {
     unsigned retry_after_s; /* the soonest that a target named; 0: none did */
     bool gathering;         /* a plain answer, or an error, is read whole */
     uint64_t gather_max;
-    struct buf out;    /* the body as it goes upstream */
     struct buf answer; /* gathered */
     const char *answer_type;
     struct http_header pass[8]; /* of the upstream's head, what the client gets */

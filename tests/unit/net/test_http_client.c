@@ -37,7 +37,7 @@ static void wire_play(void *arg)
     /* the same connection, a body, and an empty one */
     ask_init(&a, w, SLICE("POST"));
     a.spec.path = SLICE("/y?z=1");
-    a.spec.body = SLICE("{\"a\":1}");
+    a.spec.body[0] = SLICE("{\"a\":1}");
     EXPECT(w, served(&a, &fd, &in, "HTTP/1.1 201 Made\r\nContent-Length: 0\r\n\r\n", false));
     EXPECT(w, a.status == 201 && a.body.len == 0);
     snprintf(want, sizeof want,
@@ -341,7 +341,7 @@ static void failing_play(void *arg)
     struct ask a;
     buf_init(&in, 1 << 20);
     ask_init(&a, w, SLICE("PUT"));
-    a.spec.body = SLICE("abc");
+    a.spec.body[0] = SLICE("abc");
     EXPECT(w, loop_post(w->loop, fail_then_start, &a) == ERR_OK);
     struct pollfd there = {.fd = w->listener, .events = POLLIN};
     if (poll(&there, 1, 100) > 0) {

@@ -51,7 +51,7 @@ static void stale_play(void *arg)
 
     /* with a body; and only once */
     ask_init(&a, w, SLICE("PUT"));
-    a.spec.body = SLICE("abc");
+    a.spec.body[0] = SLICE("abc");
     EXPECT(w, stale(w, &a, &in, &fd));
     fd = peer_accept(w->listener);
     EXPECT(w, hear_request(fd, &in) && slice_ends(buf_slice(&in), SLICE("\r\n\r\nabc")));
@@ -61,7 +61,7 @@ static void stale_play(void *arg)
 
     /* a POST may have been seen: never twice */
     ask_init(&a, w, SLICE("POST"));
-    a.spec.body = SLICE("abc");
+    a.spec.body[0] = SLICE("abc");
     EXPECT(w, stale(w, &a, &in, &fd) && ask_wait(&a));
     EXPECT(w, a.why == ERR_CLOSED && a.phase == HTTP_PHASE_FIRST_BYTE);
     ask_fini(&a);
@@ -208,7 +208,7 @@ static void next_call(struct pair *p)
                                   .path = SLICE("/v1/chat/completions"),
                                   .headers = &type,
                                   .header_count = 1,
-                                  .body = slice_of(body, sizeof body),
+                                  .body = {slice_of(body, sizeof body)},
                                   .rule = {&p->w.loopback, 1}};
     if (p->left == p->warm) {
         p->descriptors = peer_open_descriptors();
