@@ -33,6 +33,20 @@ static void write_record(struct journal *j, uint64_t at, struct slice record)
     memcpy(to, &h, sizeof(h));
 }
 
+/* Of an empty ring the front is used again: its pages are in the caches, and the disk need not
+ * write all the others for nothing. The reader finds a pad, or the tail behind it; the tail is its
+ * own, but it does not move the one of an empty ring. */
+static uint64_t rewind_empty(struct journal *j, uint64_t head)
+{
+    uint64_t size = j->page->ring_size, offset = head % size, front = head - offset + size;
+    if (offset < JOURNAL_WARM)
+        return head;
+    write_pad(j, head, size - offset);
+    atomic_store_explicit(&j->page->head, front, memory_order_release);
+    atomic_store_explicit(&j->page->tail, front, memory_order_release);
+    return front;
+}
+
 /* Writes the record where the ring would then not be fuller than `full`. */
 static enum err prepare(struct journal *j, struct slice record, uint64_t full, uint64_t *at)
 {
@@ -40,6 +54,8 @@ static enum err prepare(struct journal *j, struct slice record, uint64_t full, u
         return ERR_TOO_BIG;
     uint64_t head = atomic_load_explicit(&j->page->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&j->page->tail, memory_order_acquire);
+    if (head == tail)
+        head = tail = rewind_empty(j, head);
     size_t need = journal_footprint(record.len);
     size_t to_end = (size_t)(j->page->ring_size - head % j->page->ring_size);
     size_t pad = to_end < need ? to_end : 0;

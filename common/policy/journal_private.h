@@ -31,6 +31,7 @@
 #define JOURNAL_FOOTPRINT(len) ((sizeof(struct journal_head) + (len) + 7) & ~(size_t)7)
 /* Nearly twice that: a pad, eight bytes short of it, may be needed to keep it in one piece. */
 #define JOURNAL_PROMISE (2 * JOURNAL_FOOTPRINT(JOURNAL_CLOSE_ROOM) - 8)
+#define JOURNAL_WARM (64 * 1024) /* of the ring's front, not worth going back in */
 #define JOURNAL_SLOTS_MIN 64
 #define JOURNAL_SLOTS_MAX 20000   /* LIMIT_CONNECTIONS: one call each */
 #define JOURNAL_FOLDS_MIN 256     /* keys that are busy at once, however small the ring is */
@@ -45,7 +46,8 @@ struct journal_page {
     uint32_t slot_count;
     uint64_t ring_size;
     atomic_uint_fast64_t head;      /* byte positions that only grow; the worker moves head, */
-    atomic_uint_fast64_t tail;      /* the main thread tail, behind what is committed */
+    atomic_uint_fast64_t tail;      /* the main thread tail, behind what is committed; the worker
+                                       both, while there is nothing between them */
     atomic_uint_fast64_t sequence;  /* of the last closed record; the first is 1 */
     atomic_uint_fast64_t committed; /* the sequence before tail */
     atomic_uint_fast64_t dropped;   /* records of free calls that found no room */
@@ -119,8 +121,8 @@ MUST_USE enum err journal_replay(const char *path, struct journal **ret);
 
 /* ---- journal_read.c: the main thread's side ---- */
 
-/* The next closed record at or after *at (a ring position, at least tail): lent until the tail
- * moves. false: none yet. *at moves behind it. */
+/* The next closed record at or after *at (a ring position; before the tail, the tail is meant):
+ * lent until the tail moves. false: none yet. *at moves behind it. */
 bool journal_next(const struct journal *j, uint64_t *at, uint64_t *sequence, struct slice *record);
 /* Everything before `at`, up to this sequence, may be overwritten. */
 void journal_commit(struct journal *j, uint64_t at, uint64_t sequence);

@@ -9,6 +9,13 @@ bool journal_next(const struct journal *j, uint64_t *at, uint64_t *sequence, str
         size_t to_end = (size_t)j->page->ring_size - offset;
         struct journal_head h = {0};
         memcpy(&h, j->ring + offset, to_end < sizeof(h) ? to_end : sizeof(h));
+        /* The ring was empty and is used from its front again: then this was no head any more. */
+        atomic_thread_fence(memory_order_acquire);
+        uint64_t tail = atomic_load_explicit(&j->page->tail, memory_order_relaxed);
+        if (*at < tail) {
+            *at = tail;
+            continue;
+        }
         if (h.len == 0) {
             *at += to_end;
             continue;

@@ -273,6 +273,37 @@ static void numbers_go_on_after_everything_was_committed(void **state)
 
 /* A child writes as fast as it can and is killed at a random moment; every call it told us of by
  * a pipe, after closing it, is there once, and every other one is there once, lost or closed. */
+static void an_empty_ring_is_used_from_its_front_again(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(1024 * 1024);
+    const char *front = j->ring + sizeof(struct journal_head);
+    uint64_t at = 0, stale = 0, sequence;
+    struct slice record;
+    for (unsigned n = 1; n <= 2000; n++) {
+        struct made m;
+        struct journal_entry entry = {0};
+        assert_int_equal(kit_close_call(j, make(&m, n, 1000, 0), &entry), ERR_OK);
+        if (n % 100) /* the next one finds the ring empty, well behind its front */
+            continue;
+        stale = at;
+        while (journal_next(j, &at, &sequence, &record))
+            journal_commit(j, at, sequence);
+        assert_int_equal(sequence, n);
+        assert_true(journal_is_shipped(j));
+        assert_true(record.ptr < front + 150 * 1024); /* of a megabyte no more was touched */
+    }
+    struct made m;
+    struct journal_entry entry = {0};
+    assert_int_equal(kit_close_call(j, make(&m, 2001, 1000, 0), &entry), ERR_OK);
+    assert_true(journal_next(j, &stale, &sequence, &record)); /* whoever looked before */
+    assert_int_equal(sequence, 2001);
+    assert_int_equal(call_of(record, NULL), 2001);
+    assert_ptr_equal(record.ptr, front);
+    assert_int_equal(atomic_load(&j->page->dropped), 0);
+    journal_remove(j);
+}
+
 static void killed_at_any_moment_each_call_is_there_once(void **state)
 {
     (void)state;
@@ -361,6 +392,7 @@ int main(void)
         IN_DIR(a_free_call_that_was_raised_costs_what_it_may_have_cost),
         IN_DIR(a_slot_forgets_what_its_last_call_was_raised_to),
         IN_DIR(numbers_go_on_after_everything_was_committed),
+        IN_DIR(an_empty_ring_is_used_from_its_front_again),
         IN_DIR(killed_at_any_moment_each_call_is_there_once),
         IN_DIR(a_torn_file_is_refused),
     };
