@@ -21,6 +21,6 @@ endif()
 
 if(GATEHOUSE_HARDEN)
     target_compile_options(gh_flags INTERFACE -O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong
-        -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero -fPIE)
+        -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero -fPIE -fno-plt)
     target_link_options(gh_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()

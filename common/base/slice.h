@@ -49,6 +49,30 @@ static inline struct slice slice_first(struct slice s, size_t n)
     return n >= s.len ? s : (struct slice){s.ptr, n};
 }
 
+/* Copies to where there is room; the place behind it. Most of what is written is a name or a number,
+ * for which memcpy takes longer to find its way than to copy. */
+static inline char *slice_put(char *to, struct slice s)
+{
+    size_t n = s.len;
+    if (n > 32) {
+        memcpy(to, s.ptr, n);
+    } else if (n >= 16) { /* the two halves overlap */
+        memcpy(to, s.ptr, 16);
+        memcpy(to + n - 16, s.ptr + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, s.ptr, 8);
+        memcpy(to + n - 8, s.ptr + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, s.ptr, 4);
+        memcpy(to + n - 4, s.ptr + n - 4, 4);
+    } else if (n > 0) {
+        to[0] = s.ptr[0];
+        to[n / 2] = s.ptr[n / 2];
+        to[n - 1] = s.ptr[n - 1];
+    }
+    return to + n;
+}
+
 bool slice_ieq(struct slice a, struct slice b); /* ASCII case folded */
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends(struct slice s, struct slice suffix);

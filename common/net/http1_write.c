@@ -13,21 +13,14 @@ static bool is_token(struct slice s)
     return s.len && http1_skip_token(s.ptr, end) == end;
 }
 
-static char *put(char *at, struct slice s)
-{
-    if (s.len)
-        memcpy(at, s.ptr, s.len);
-    return at + s.len;
-}
-
 /* NULL: something may not be written */
 static char *put_headers(char *at, const struct http_header *headers, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const struct slice name = headers[i].name, value = headers[i].value;
-        char *name_at = at, *value_at = put(at, name) + 2;
+        char *name_at = at, *value_at = slice_put(at, name) + 2;
         memcpy(value_at - 2, ": ", 2);
-        at = put(value_at, value);
+        at = slice_put(value_at, value);
         if (name.len == 0 || !http1_is_name(name_at, name.len) ||
             !http1_is_value(value_at, value.len))
             return NULL;
@@ -53,7 +46,7 @@ enum err http1_write_head(struct buf *out, const struct slice *ready, size_t rea
         return e;
     char *at = start;
     for (size_t i = 0; i < ready_count; i++)
-        at = put(at, ready[i]);
+        at = slice_put(at, ready[i]);
     at = put_headers(at, headers, n);
     if (!at)
         return ERR_INVALID;

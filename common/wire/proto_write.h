@@ -59,8 +59,7 @@ static inline void proto_text(struct proto_writer *w, unsigned field, struct sli
     if (!s.len || !proto_has_room(w, PROTO_HEAD_MAX + s.len))
         return;
     char *p = proto_put_varint(proto_put_tag(w->p, field, 2), s.len);
-    memcpy(p, s.ptr, s.len);
-    w->p = p + s.len;
+    w->p = slice_put(p, s);
 }
 
 static inline void proto_word(struct proto_writer *w, unsigned field, const char *s)

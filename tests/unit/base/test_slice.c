@@ -156,9 +156,24 @@ UNIT(silly_sizes_are_refused)
     mem_free(zeros);
 }
 
+static void any_length_is_put_whole_and_not_a_byte_more(void **state)
+{
+    (void)state;
+    char from[100], to[102];
+    for (size_t i = 0; i < sizeof(from); i++)
+        from[i] = (char)('0' + i);
+    for (size_t n = 0; n <= sizeof(from); n++) {
+        memset(to, '!', sizeof(to));
+        assert_ptr_equal(slice_put(to + 1, slice_of(from, n)), to + 1 + n);
+        assert_memory_equal(to + 1, from, n);
+        assert_true(to[0] == '!' && to[1 + n] == '!');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_length_is_put_whole_and_not_a_byte_more),
         cmocka_unit_test(slices_compare_by_bytes_and_length),
         cmocka_unit_test(both_ends_can_be_asked_for),
         cmocka_unit_test(bytes_and_words_are_found_where_they_first_stand),
