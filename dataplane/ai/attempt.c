@@ -305,6 +305,18 @@ static enum refusal_id refusal_for_loss(enum err why)
     return why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM;
 }
 
+/* It took the request. Where we gave up, or an answer had begun, it may have done all the work; one
+ * that hung up without a word has failed. Behind a client that went, it may be us who end. */
+static void bill_lost(struct ai_work *w, enum err why)
+{
+    unsigned status = w->attempt->http_status;
+    bool hung_up = status == 0 && why != ERR_TIMEOUT && !w->j->detached;
+    if (hung_up)
+        bill_failed_attempt(w);
+    else if (status < 300)
+        bill_unread(w);
+}
+
 static void on_error(void *arg, enum err why, enum http_call_phase phase)
 {
     struct ai_work *w = arg;
@@ -312,8 +324,8 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
         relay_upstream_lost(w, why);
         return;
     }
-    if (phase >= HTTP_PHASE_FIRST_BYTE && w->attempt->http_status < 300)
-        bill_unread(w); /* it took the request, and did not say that it failed */
+    if (phase >= HTTP_PHASE_FIRST_BYTE)
+        bill_lost(w, why);
     upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
     fail(w, refusal_for_loss(why), upstream_why(why), slice_str(err_name(why)));
 }

@@ -56,6 +56,7 @@ static void set_fallback(struct flow *k)
 
 static void set_unread(struct flow *k)
 {
+    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"choices\":");
     upstream_cuts(k, 0);
     upstream_answers(k, 1, 200, "{\"id\":\"whole\",\"choices\":[]," USAGE "}");
 }

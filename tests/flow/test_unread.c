@@ -46,6 +46,13 @@ static void expect_billed(struct flow *k, uint64_t output)
     assert_null(flow_record(k));
 }
 
+/* The first upstream does, in mid-answer. */
+static void breaks_off(struct flow *k)
+{
+    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"choices\":");
+    upstream_cuts(k, 0);
+}
+
 FLOW(an_upstream_that_runs_out_of_time_is_taken_to_have_written_all)
 {
     alice_has(k, MONEY_DOLLAR, 1);
@@ -56,19 +63,10 @@ FLOW(an_upstream_that_runs_out_of_time_is_taken_to_have_written_all)
     expect_billed(k, ALL);
 }
 
-FLOW(so_is_one_that_closes_without_a_word)
-{
-    alice_has(k, MONEY_DOLLAR, 1);
-    upstream_cuts(k, 0);
-    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 502);
-    expect_billed(k, ALL);
-}
-
 FLOW(so_is_one_that_breaks_off_in_mid_answer)
 {
     alice_has(k, MONEY_DOLLAR, 1);
-    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"choices\":");
-    upstream_cuts(k, 0);
+    breaks_off(k);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 502);
     expect_billed(k, ALL);
 }
@@ -81,18 +79,10 @@ FLOW(so_is_one_whose_answer_is_encoded)
     expect_billed(k, ALL);
 }
 
-FLOW(so_is_one_that_does_not_begin_the_stream_it_was_asked_for)
-{
-    alice_has(k, MONEY_DOLLAR, 1);
-    upstream_cuts(k, 0);
-    expect_status(client_posts(k, "alice", CHAT, NULL, STREAM), 502);
-    expect_billed(k, ALL);
-}
-
 FLOW(images_told_by_reference_are_billed_with_the_prompt)
 {
     alice_has(k, MONEY_DOLLAR, 1);
-    upstream_cuts(k, 0);
+    breaks_off(k);
     expect_status(client_posts(k, "alice", CHAT, NULL,
                                "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":"
                                "\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":"
@@ -108,6 +98,16 @@ FLOW(one_that_says_that_it_failed_is_billed_its_prompt)
     alice_has(k, MONEY_DOLLAR, 1);
     upstream_answers(k, 0, 500, "{}");
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 502);
+    expect_billed(k, 0);
+}
+
+FLOW(so_is_one_that_hangs_up_without_a_word)
+{
+    alice_has(k, MONEY_DOLLAR, 1);
+    upstream_cuts(k, 0);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 502);
+    expect_billed(k, 0);
+    expect_status(client_posts(k, "alice", CHAT, NULL, STREAM), 502);
     expect_billed(k, 0);
 }
 
@@ -152,7 +152,7 @@ FLOW(what_went_unread_is_billed_beside_what_the_next_target_counted)
 FLOW(both_are_set_aside_before_the_next_target_is_asked)
 {
     alice_has(k, WORST(2) + ALL_COST, 2);
-    upstream_cuts(k, 0);
+    breaks_off(k);
     upstream_waits_for_go(k, 1);
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -166,7 +166,7 @@ FLOW(both_are_set_aside_before_the_next_target_is_asked)
 FLOW(where_a_budget_does_not_hold_both_the_next_target_is_not_asked)
 {
     alice_has(k, WORST(2) + ALL_COST - 1, 2);
-    upstream_cuts(k, 0);
+    breaks_off(k);
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 502);
@@ -180,7 +180,7 @@ static struct flow_client *wait_for_the_bank(struct flow *k)
 {
     alice_has(k, MONEY_DOLLAR, 2);
     upstream_waits_for_go(k, 0);
-    upstream_cuts(k, 0);
+    breaks_off(k);
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
@@ -233,7 +233,7 @@ static money lost_at(const struct flow *k)
 FLOW(without_a_budget_a_kill_loses_the_call_at_no_less_than_both)
 {
     alice_has(k, 0, 2);
-    upstream_cuts(k, 0);
+    breaks_off(k);
     upstream_waits_for_go(k, 1);
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -256,7 +256,7 @@ FLOW(a_stream_behind_an_unread_answer_grows_from_what_both_hold)
     memset(chunk + strlen(open), 'w', 4 * UNASKED - 400);
     strcat(chunk, "\"}}]}\n\n");
     alice_has(k, MONEY_DOLLAR, 2);
-    upstream_cuts(k, 0);
+    breaks_off(k);
     upstream_opens_stream(k, 1);
     upstream_sends(k, 1, chunk);
     upstream_hangs(k, 1);
@@ -271,10 +271,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(an_upstream_that_runs_out_of_time_is_taken_to_have_written_all),
-        PLAY(so_is_one_that_closes_without_a_word),
+        PLAY(so_is_one_that_hangs_up_without_a_word),
         PLAY(so_is_one_that_breaks_off_in_mid_answer),
         PLAY(so_is_one_whose_answer_is_encoded),
-        PLAY(so_is_one_that_does_not_begin_the_stream_it_was_asked_for),
         PLAY(images_told_by_reference_are_billed_with_the_prompt),
         PLAY(one_that_says_that_it_failed_is_billed_its_prompt),
         PLAY(a_refusal_that_breaks_off_costs_no_more_than_a_whole_one),

@@ -223,6 +223,7 @@ void flow_close(struct flow *k)
     http_client_free(k->env.client);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_close(k, i);
+    k->bank_away = true; /* what it was asked before is answered while the desk is there */
     settle_down(k);
     ai_fini(&k->env);
     mcp_fini(&k->env);
