@@ -338,15 +338,6 @@ FLOW(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length)
     k->bank_away = false;
 }
 
-/* What a kill would make of the one call that is under way. */
-static money lost_at(const struct flow *k)
-{
-    for (uint32_t i = 0; i < k->journal->page->slot_count; i++)
-        if (atomic_load(&k->journal->slots[i].state) == SLOT_OPEN)
-            return atomic_load(&k->journal->slots[i].worst);
-    return -1;
-}
-
 FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
 {
     struct flow_policy p = purse(MONEY_DOLLAR, 0);
@@ -355,7 +346,7 @@ FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
     upstream_writes(k, UNASKED - 100);
     upstream_hangs(k, 0);
     client_posts(k, "alice", CHAT, NULL, ENDLESS);
-    WAIT(k, lost_at(k) == ENDLESS_WORST + UNASKED_COST);
+    WAIT(k, flow_lost_at(k) == ENDLESS_WORST + UNASKED_COST);
     assert_true(leased(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
 }
 
@@ -367,7 +358,7 @@ FLOW(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either)
     upstream_writes(k, 2 * UNASKED);
     upstream_hangs(k, 0);
     client_posts(k, "alice", CHAT, NULL, ENDLESS);
-    WAIT(k, lost_at(k) >= ENDLESS_WORST + 2 * UNASKED_COST);
+    WAIT(k, flow_lost_at(k) >= ENDLESS_WORST + 2 * UNASKED_COST);
 }
 
 FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)

@@ -222,14 +222,6 @@ FLOW(a_client_that_goes_meanwhile_is_billed_what_went_unread)
     assert_int_equal(k->upstreams[1].call_count, 0);
 }
 
-static money lost_at(const struct flow *k)
-{
-    for (uint32_t i = 0; i < k->journal->page->slot_count; i++)
-        if (atomic_load(&k->journal->slots[i].state) == SLOT_OPEN)
-            return atomic_load(&k->journal->slots[i].worst);
-    return -1;
-}
-
 FLOW(without_a_budget_a_kill_loses_the_call_at_no_less_than_both)
 {
     alice_has(k, 0, 2);
@@ -238,7 +230,7 @@ FLOW(without_a_budget_a_kill_loses_the_call_at_no_less_than_both)
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[1].call_count == 1);
-    assert_int_equal(lost_at(k), WORST(2) + ALL_COST);
+    assert_int_equal(flow_lost_at(k), WORST(2) + ALL_COST);
     upstream_goes(k, 1);
     expect_status(c, 200);
 }
@@ -261,7 +253,7 @@ FLOW(a_stream_behind_an_unread_answer_grows_from_what_both_hold)
     upstream_sends(k, 1, chunk);
     upstream_hangs(k, 1);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
-    WAIT(k, lost_at(k) == 2 * ENDLESS_PROMPT + 3 * UNASKED_COST);
+    WAIT(k, flow_lost_at(k) == 2 * ENDLESS_PROMPT + 3 * UNASKED_COST);
     assert_true(k->accounts[0].leased >= 2 * ENDLESS_PROMPT + 3 * UNASKED_COST);
     client_hangs_up(c);
     expect_billed(k, UNASKED + UNASKED - 100);

@@ -154,6 +154,14 @@ static void close_journal(struct flow *k)
     assert_int_equal(rmdir(k->dir), 0);
 }
 
+money flow_lost_at(const struct flow *k)
+{
+    for (uint32_t i = 0; i < k->journal->page->slot_count; i++)
+        if (atomic_load(&k->journal->slots[i].state) == SLOT_OPEN)
+            return atomic_load(&k->journal->slots[i].worst);
+    return -1;
+}
+
 Gatehouse__JournalRecord *flow_record(struct flow *k)
 {
     uint64_t sequence;

@@ -244,6 +244,8 @@ uint64_t     flow_now_ms(void);
 /* The next closed record of the journal; NULL: none. The caller frees it by record_free. */
 Gatehouse__JournalRecord *flow_record(struct flow *k);
 void                      flow_record_free(Gatehouse__JournalRecord *r);
+/* What a kill would make of the one call that is under way; -1: there is none. */
+money flow_lost_at(const struct flow *k);
 
 #define WAIT(k, condition)                                                                         \
     do {                                                                                           \
