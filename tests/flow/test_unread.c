@@ -3,7 +3,6 @@
  * that could not be paid as well. */
 #include "tests/kit/flow/flow.h"
 
-#include "common/policy/journal_private.h"
 
 #define CHAT "/v1/chat/completions"
 #define HELLO                                                                                      \
