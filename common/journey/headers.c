@@ -86,7 +86,8 @@ static void add_rates(struct adding *a, struct journey *j, uint64_t now_us)
 static void add_cost(struct adding *a, const struct journey *j)
 {
     char text[MONEY_TEXT_MAX];
-    if (!j->trace.has_tokens || !j->trace.cost_known)
+    /* of an answer that only begins, what earlier targets cost is not all */
+    if (!j->ended_us || !j->trace.has_tokens || !j->trace.cost_known)
         return;
     struct slice cost = money_format(j->trace.cost, text);
     add(a, SLICE("x-gatehouse-cost-usd"), keep(a->room, cost.ptr, cost.len));

@@ -32,6 +32,8 @@ static enum err check_ring(const struct journal *j)
         before = h.sequence;
         at += journal_footprint(h.len);
     }
+    if (before == 0 && at == head) /* killed on its way back to the ring's front: a pad alone */
+        atomic_store(&j->page->tail, head);
     /* it may have been killed between publishing a record and counting it */
     atomic_store(&j->page->sequence, before != 0 ? before : atomic_load(&j->page->committed));
     return at == head ? ERR_OK : ERR_INVALID;

@@ -272,6 +272,7 @@ static void asking_cancel(struct asking *k)
 {
     for (size_t i = 0; i < k->count; i++) {
         k->accounts[i]->asking = false;
+        k->accounts[i]->needed_us = 0; /* nothing was asked: the next wish grows from what waits */
         account_drop(k->accounts[i]);
     }
     mem_free(k);

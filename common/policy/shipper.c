@@ -12,7 +12,7 @@
 #include "common/wire/usage_batch.h"
 #include "proto/channel.pb-c.h"
 
-#define TICK_MS 50         /* a lost machine loses at most 200 ms of detail */
+#define TICK_MS 50 /* a lost machine loses at most 200 ms of detail */
 #define EPOCHS_MAX 64
 
 struct parcel { /* one journal and what is under way of it */
@@ -42,25 +42,36 @@ struct shipper {
 
 /* ---- sending ---- */
 
+/* Once is enough to say so. */
+static void tell_refused(struct parcel *p, bool refused, const char *why)
+{
+    unsigned worker = p->journal->page->worker;
+    if (refused && !p->refused)
+        log_warn(NULL, "usage_refused", "worker=%u error=%s", worker, why);
+    else if (!refused && p->refused)
+        log_info(NULL, "usage_taken_again", "worker=%u", worker);
+    p->refused = refused;
+}
+
 static void on_ack(void *arg, enum err e, const void *reply)
 {
     struct parcel *p = arg;
     const Gatehouse__Reply *m = reply;
     p->flying = false;
     if (e != ERR_OK || !m || m->error || !m->usage) {
-        if (m && m->error && !p->refused) /* the tick tries again; once is enough to say so */
-            log_warn(NULL, "usage_refused", "error=%s", m->error);
-        p->refused = m && m->error;
+        tell_refused(p, m && m->error, m ? m->error : NULL); /* the tick tries again */
         return;
     }
-    if (p->refused)
-        log_info(NULL, "usage_taken_again", "worker=%u", p->journal->page->worker);
-    p->refused = false;
-    uint64_t at = atomic_load(&p->journal->page->tail), sequence;
+    uint64_t before = atomic_load(&p->journal->page->tail), at = before, sequence;
     struct slice record;
     while (at < p->sent_to && journal_next(p->journal, &at, &sequence, &record) &&
            sequence <= m->usage->committed)
         journal_commit(p->journal, at, sequence);
+    bool taken = atomic_load(&p->journal->page->tail) != before;
+    tell_refused(p, !taken, "nothing of it was taken");
+    if (!taken) /* an older control plane, or one that knows less than it said: the tick tries again
+                 */
+        return;
     if (!journal_is_empty(p->journal)) /* or there is room now for what was folded */
         shipper_hurry(p->shipper);
 }

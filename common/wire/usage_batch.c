@@ -3,9 +3,13 @@
 
 #include "common/base/compress.h"
 #include "common/base/limits.h"
+#include "common/wire/proto_read.h"
 #include "common/wire/proto_write.h"
 
-#define RECORDS_FIELD 4 /* of UsageBatch, proto/usage.proto */
+/* field numbers of proto/usage.proto */
+#define RECORDS_FIELD 4 /* of UsageBatch */
+#define CALL_ID_FIELD 1 /* of JournalRecord: the only one that is no message */
+#define EVENTS_FIELD 34 /* of Span */
 
 void usage_batch_init(struct usage_batch *b)
 {
@@ -54,18 +58,57 @@ enum err usage_batch_seal(struct usage_batch *b, Gatehouse__UsageBatch *m)
     return ERR_OK;
 }
 
+/* How many fields of that number; of all that have a length, where it is 0. */
+static enum err count(struct slice message, uint64_t number, size_t *ret)
+{
+    struct proto_field f;
+    enum err e;
+    while ((e = proto_take(&message, &f)) == ERR_OK)
+        *ret += f.wire_type == 2 && (number == 0 || f.number == number);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err check_record(struct slice record)
+{
+    struct proto_field f;
+    size_t parts = 0;
+    enum err e = count(record, 0, &parts);
+    while (e == ERR_OK && parts <= USAGE_RECORD_PARTS && proto_take(&record, &f) == ERR_OK)
+        if (f.wire_type == 2 && f.number != CALL_ID_FIELD)
+            e = count(f.bytes, EVENTS_FIELD, &parts);
+    return e == ERR_OK && parts > USAGE_RECORD_PARTS ? ERR_TOO_BIG : e;
+}
+
+enum err usage_batch_check(struct slice packed)
+{
+    struct proto_field f;
+    size_t records = 0;
+    enum err e = count(packed, RECORDS_FIELD, &records);
+    if (e == ERR_OK && records > USAGE_BATCH_RECORDS)
+        e = ERR_TOO_BIG;
+    while (e == ERR_OK && proto_take(&packed, &f) == ERR_OK)
+        if (f.wire_type == 2 && f.number == RECORDS_FIELD)
+            e = check_record(f.bytes);
+    return e;
+}
+
 static enum err unpack(struct slice records, Gatehouse__UsageBatch **ret)
 {
-    Gatehouse__UsageBatch *m =
-        gatehouse__usage_batch__unpack(NULL, records.len, (const uint8_t *)records.ptr);
-    if (!m)
-        return ERR_INVALID;
-    if (m->n_records > USAGE_BATCH_RECORDS) {
-        usage_batch_free(m);
-        return ERR_TOO_BIG;
-    }
-    *ret = m;
-    return ERR_OK;
+    enum err e = usage_batch_check(records);
+    if (e != ERR_OK)
+        return e;
+    *ret = gatehouse__usage_batch__unpack(NULL, records.len, (const uint8_t *)records.ptr);
+    return *ret ? ERR_OK : ERR_INVALID;
+}
+
+static enum err pack_again(const Gatehouse__UsageBatch *m, struct buf *out)
+{
+    size_t len = gatehouse__usage_batch__get_packed_size(m);
+    char *room;
+    enum err e = buf_room(out, len, &room);
+    if (e == ERR_OK)
+        buf_commit(out, gatehouse__usage_batch__pack(m, (uint8_t *)room));
+    return e;
 }
 
 enum err usage_batch_open(const Gatehouse__UsageBatch *m, Gatehouse__UsageBatch **ret)
@@ -74,9 +117,9 @@ enum err usage_batch_open(const Gatehouse__UsageBatch *m, Gatehouse__UsageBatch 
     if (m->packed_from > USAGE_BATCH_MAX)
         return ERR_TOO_BIG;
     buf_init(&records, USAGE_BATCH_MAX);
-    enum err e = ERR_OK;
-    if (m->has_packed)
-        e = decompress_block(slice_of(m->packed.data, m->packed.len), m->packed_from, &records);
+    enum err e = m->has_packed ? decompress_block(slice_of(m->packed.data, m->packed.len),
+                                                  m->packed_from, &records)
+                               : pack_again(m, &records);
     if (e == ERR_OK)
         e = unpack(buf_slice(&records), ret);
     buf_fini(&records);

@@ -5,6 +5,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
+#include "common/wire/proto_read.h"
 #include "common/wire/usage_batch.h"
 #include "controlplane/sync/frame.h"
 #include "controlplane/sync/ingest.h"
@@ -149,9 +150,8 @@ static enum err on_usage(const struct question *q)
 
 static enum err on_tools(const struct question *q)
 {
-    const struct tool_reporter who = {.plane = slice_str(q->plane.id),
-                                      .org = slice_str(q->plane.org),
-                                      .now_us = clock_wall_us()};
+    const struct tool_reporter who = {
+        .plane = slice_str(q->plane.id), .org = slice_str(q->plane.org), .now_us = clock_wall_us()};
     enum err e = tool_report_store(q->c->db, &who, q->request->tools);
     return e == ERR_OK ? done(q) : e;
 }
@@ -251,12 +251,27 @@ static void refuse(const struct question *q, const char *word)
         buf_clear(q->out); /* an empty answer is no Reply, and the plane takes it as an error */
 }
 
+#define USAGE_FIELD 15 /* of Request, proto/channel.proto */
+
+/* NULL: it is no request, or one that would unpack into more than it may */
+static Gatehouse__Request *unpack(struct slice request)
+{
+    struct slice rest = request;
+    struct proto_field f;
+    enum err e;
+    while ((e = proto_take(&rest, &f)) == ERR_OK)
+        if (f.number == USAGE_FIELD && f.wire_type == 2 && usage_batch_check(f.bytes) != ERR_OK)
+            return NULL;
+    if (e != ERR_NOT_FOUND)
+        return NULL;
+    return gatehouse__request__unpack(NULL, request.len, (const uint8_t *)request.ptr);
+}
+
 void channel_handle(const struct channel *c, struct slice plane_id, struct slice request,
                     struct buf *reply)
 {
     static const Gatehouse__Request nothing = GATEHOUSE__REQUEST__INIT;
-    Gatehouse__Request *m =
-        gatehouse__request__unpack(NULL, request.len, (const uint8_t *)request.ptr);
+    Gatehouse__Request *m = unpack(request);
     struct question q = {.c = c, .request = m ? m : &nothing, .out = reply};
 
     if (!m) {

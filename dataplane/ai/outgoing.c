@@ -77,6 +77,8 @@ static struct slice joined(struct arena *a, struct slice left, struct slice righ
     return slice_of(out, left.len + right.len);
 }
 
+_Static_assert(REQUEST_PIECES == HTTP_CALL_PIECES, "the request's pieces are the call's");
+
 enum err outgoing_send(struct ai_work *w, const struct candidate *c,
                        const struct http_call_events *events)
 {

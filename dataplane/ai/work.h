@@ -95,7 +95,7 @@ bool ai_may_use(const struct journey *j, struct slice model_name);
 /* attempt.c */
 void attempt_next(struct ai_work *w);
 void attempt_reserved(struct ai_work *w, enum err e); /* while next_waits; ERR_OK: ask again */
-/* Ends the attempt in the trace; sent: the upstream may have worked on it. */
+/* Ends the attempt in the trace; what it cost was billed before. */
 void attempt_end(struct ai_work *w, enum journey_end end, struct slice code);
 void attempt_drop(struct ai_work *w); /* lets go of the call, at once */
 

@@ -304,6 +304,29 @@ static void an_empty_ring_is_used_from_its_front_again(void **state)
     journal_remove(j);
 }
 
+static void killed_on_its_way_to_the_front_it_is_empty_all_the_same(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(1024 * 1024);
+    struct made m;
+    struct journal_entry entry = {0};
+    uint64_t at = 0, sequence = 0;
+    struct slice record;
+    char path[sizeof(j->path)];
+    for (unsigned n = 1; n <= 100; n++)
+        assert_int_equal(kit_close_call(j, make(&m, n, 1000, 0), &entry), ERR_OK);
+    while (journal_next(j, &at, &sequence, &record))
+        journal_commit(j, at, sequence);
+    memset(j->ring + at, 0, sizeof(struct journal_head)); /* the pad, and the head behind it */
+    atomic_store(&j->page->head, j->page->ring_size);
+    snprintf(path, sizeof(path), "%s", j->path);
+    journal_unmap(j);
+    assert_int_equal(journal_replay(path, &j), ERR_OK);
+    assert_true(journal_is_empty(j));
+    assert_int_equal(atomic_load(&j->page->sequence), 100);
+    journal_remove(j);
+}
+
 static void killed_at_any_moment_each_call_is_there_once(void **state)
 {
     (void)state;
@@ -393,6 +416,7 @@ int main(void)
         IN_DIR(a_slot_forgets_what_its_last_call_was_raised_to),
         IN_DIR(numbers_go_on_after_everything_was_committed),
         IN_DIR(an_empty_ring_is_used_from_its_front_again),
+        IN_DIR(killed_on_its_way_to_the_front_it_is_empty_all_the_same),
         IN_DIR(killed_at_any_moment_each_call_is_there_once),
         IN_DIR(a_torn_file_is_refused),
     };

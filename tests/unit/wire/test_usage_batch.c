@@ -125,6 +125,59 @@ static enum err open_packed(struct slice packed, uint32_t from)
     return e;
 }
 
+/* A record of so many attempts, or of one with so many events, all of them empty. */
+static enum err open_parts(size_t attempts, size_t events)
+{
+    uint8_t wire[1024], *at = wire + 6;
+    struct buf block;
+    for (size_t i = 0; i < attempts; i++, at += 2)
+        memcpy(at, "\x22\x00", 2);
+    if (events) {
+        *at++ = 0x1a; /* the span */
+        *at++ = (uint8_t)(3 * events & 0x7f) | 0x80;
+        *at++ = (uint8_t)(3 * events >> 7);
+        for (size_t i = 0; i < events; i++, at += 3)
+            memcpy(at, "\x92\x02\x00", 3);
+    }
+    size_t len = (size_t)(at - wire) - 6;
+    wire[3] = 0x22;
+    wire[4] = (uint8_t)(len & 0x7f) | 0x80;
+    wire[5] = (uint8_t)(len >> 7);
+    buf_init(&block, sizeof(wire) * 2);
+    struct slice batch = slice_of(wire + 3, (size_t)(at - wire) - 3);
+    assert_int_equal(compress_block(batch, &block), ERR_OK);
+    enum err e = open_packed(buf_slice(&block), (uint32_t)batch.len);
+    buf_fini(&block);
+    assert_int_equal(usage_batch_check(batch), e);
+    return e;
+}
+
+static void a_record_of_too_many_parts_is_refused_before_it_is_unpacked(void **state)
+{
+    (void)state;
+    assert_int_equal(open_parts(USAGE_RECORD_PARTS, 0), ERR_OK);
+    assert_int_equal(open_parts(USAGE_RECORD_PARTS + 1, 0), ERR_TOO_BIG);
+    assert_int_equal(open_parts(0, USAGE_RECORD_PARTS - 1), ERR_OK); /* and the span */
+    assert_int_equal(open_parts(0, USAGE_RECORD_PARTS), ERR_TOO_BIG);
+}
+
+static void an_older_plane_s_batch_is_opened_too(void **state)
+{
+    (void)state;
+    Gatehouse__UsageBatch m = a_head(), *opened;
+    Gatehouse__JournalRecord record = GATEHOUSE__JOURNAL_RECORD__INIT, *records[] = {&record};
+    Gatehouse__Span span = GATEHOUSE__SPAN__INIT;
+    span.id = (char *)"abc";
+    record.span = &span;
+    m.n_records = 1;
+    m.records = records;
+    assert_int_equal(usage_batch_open(&m, &opened), ERR_OK);
+    assert_int_equal(opened->n_records, 1);
+    assert_int_equal(opened->first_sequence, 42);
+    assert_string_equal(opened->records[0]->span->id, "abc");
+    usage_batch_free(opened);
+}
+
 static void what_is_no_batch_is_refused(void **state)
 {
     (void)state;
@@ -157,6 +210,8 @@ int main(void)
         cmocka_unit_test(records_travel_together_and_arrive_in_order),
         cmocka_unit_test(a_full_batch_takes_no_more_and_still_opens),
         cmocka_unit_test(more_records_than_a_batch_holds_are_refused),
+        cmocka_unit_test(a_record_of_too_many_parts_is_refused_before_it_is_unpacked),
+        cmocka_unit_test(an_older_plane_s_batch_is_opened_too),
         cmocka_unit_test(what_is_no_batch_is_refused),
         cmocka_unit_test(an_empty_batch_has_no_records),
     };
