@@ -135,12 +135,47 @@ static void on_grants(void *arg, enum err e, const void *reply)
 
 /* ---- asking ---- */
 
+static money less(money a, money b)
+{
+    money rest;
+    return __builtin_sub_overflow(a, b, &rest) ? INT64_MAX : rest;
+}
+
+static money smaller(money a, money b)
+{
+    return a < b ? a : b;
+}
+
+static money larger(money a, money b)
+{
+    return a > b ? a : b;
+}
+
+/* The smallest amount that waits; 0: nobody does. */
+static money waiting_least(const struct account *a)
+{
+    money least = 0;
+    LIST_EACH(&a->waiting, it)
+    {
+        const struct account_wait_ticket *t = LIST_ITEM(it, struct account_wait_ticket, link);
+        least = least == 0 || t->amount < least ? t->amount : least;
+    }
+    return least;
+}
+
+/* Of all who wait. One that costs more than the whole budget has left would take what others can
+ * use, for nothing: it is left out, unless it is alone and must hear so. */
 static money waiting_sum(const struct account *a)
 {
-    money sum = 0;
+    money limit = atomic_load(&a->limit), sum = 0;
+    money hope = limit > 0 ? less(limit, atomic_load(&a->spent)) : INT64_MAX;
     LIST_EACH(&a->waiting, it)
-    sum = money_add(sum, LIST_ITEM(it, struct account_wait_ticket, link)->amount);
-    return sum;
+    {
+        const struct account_wait_ticket *t = LIST_ITEM(it, struct account_wait_ticket, link);
+        if (t->amount <= hope)
+            sum = money_add(sum, t->amount);
+    }
+    return sum > 0 ? sum : waiting_least(a);
 }
 
 static void mark_asked(struct account *a)
@@ -163,28 +198,12 @@ static money use_in(const struct account *a, int seconds)
     return __builtin_mul_overflow(a->used_per_s, seconds, &sum) ? INT64_MAX : sum;
 }
 
-static money less(money a, money b)
-{
-    money rest;
-    return __builtin_sub_overflow(a, b, &rest) ? INT64_MAX : rest;
-}
-
 /* More than what waits is asked for only within this part of what the budget has left, as the
  * control plane last said. */
 static money share_of(struct account *a)
 {
     money left = less(atomic_load(&a->limit), atomic_load(&a->spent));
     return less(left, atomic_load(&a->set_aside)) / SHARE;
-}
-
-static money smaller(money a, money b)
-{
-    return a < b ? a : b;
-}
-
-static money larger(money a, money b)
-{
-    return a > b ? a : b;
 }
 
 /* Before there is a pace to go by, a burst would cost a round trip for each handful of calls that
@@ -241,6 +260,17 @@ static bool begin_asking(struct collect *c)
     return true;
 }
 
+/* What must come, on top of what there is, for the smallest that waits. */
+static money least_of_use(const struct collect *c, struct account *a)
+{
+    struct lease *l = lease_of(a);
+    bool alive = l && c->now_us < atomic_load(&l->valid_until_us);
+    money least = waiting_least(a);
+    if (least > 0 && alive)
+        least = larger(less(least, atomic_load(&l->remaining)), 0);
+    return least;
+}
+
 static void collect_one(void *arg, struct account *a)
 {
     struct collect *c = arg;
@@ -256,6 +286,8 @@ static void collect_one(void *arg, struct account *a)
     ask->account = (char *)(uintptr_t)a->id.ptr; /* NUL-terminated behind the account */
     ask->has_want_nano = true;
     ask->want_nano = want;
+    ask->has_least_nano = true;
+    ask->least_nano = least_of_use(c, a);
     bool alive = l && c->now_us < atomic_load(&l->valid_until_us);
     if (l && !alive)
         lease_close(c->desk, l);

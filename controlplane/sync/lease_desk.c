@@ -127,7 +127,7 @@ static bool renew(const struct lease_asker *who, const Gatehouse__LeaseAsk *ask,
         return false;
     if (l->asked_number != who->number) {
         l->asked_number = who->number;
-        l->asked_granted = ledger_grant(l, ask->want_nano);
+        l->asked_granted = ledger_grant(l, ask->want_nano, ask->least_nano);
     }
     tell_lease(g, l, l->asked_granted);
     return true;
@@ -142,7 +142,7 @@ static enum err open_lease(const struct lease_asker *who, const Gatehouse__Lease
             tell_lease(g, l, l->asked_granted);
         return ERR_OK;
     }
-    if (ask->want_nano <= 0 || ledger_free(a) == 0)
+    if (ask->want_nano <= 0 || ledger_free(a) == 0 || ledger_free(a) < ask->least_nano)
         return ERR_OK;
     l = desk_lease_new(desk, a, slice_str(g->lease_id));
     if (!l)
@@ -152,7 +152,7 @@ static enum err open_lease(const struct lease_asker *who, const Gatehouse__Lease
     l->epoch = who->epoch;
     l->expires_at = now + LEDGER_VALID_US;
     l->asked_number = who->number;
-    l->asked_granted = ledger_grant(l, ask->want_nano);
+    l->asked_granted = ledger_grant(l, ask->want_nano, ask->least_nano);
     tell_lease(g, l, l->asked_granted);
     return ERR_OK;
 }

@@ -34,11 +34,11 @@ static money *pot(struct lease *l)
     return l->state == LEASE_OPEN ? &l->account->leased : &l->account->suspense;
 }
 
-money ledger_grant(struct lease *l, money want)
+money ledger_grant(struct lease *l, money want, money least)
 {
     MUST(l->state == LEASE_OPEN);
     money slice = smaller(more_than_nothing(want), ledger_free(l->account));
-    if (slice == 0)
+    if (slice == 0 || slice < least)
         return 0;
     /* A lease that was overcharged first makes up for it: what is beyond is already spent. */
     money before = ledger_remaining(l);

@@ -27,8 +27,9 @@
 money ledger_remaining(const struct lease *l); /* granted and not yet settled; 0 when closed */
 money ledger_free(const struct account *a);    /* never negative */
 
-/* Moves at most `want` from free to the lease; returns how much. The lease must be open. */
-money ledger_grant(struct lease *l, money want);
+/* Moves at most `want` from free to the lease, or nothing where less than `least` is free; returns
+ * how much. The lease must be open. */
+money ledger_grant(struct lease *l, money want, money least);
 void ledger_charge(struct lease *l, money amount);
 /* a charge that names no lease of this account: spent, from nobody's share */
 void ledger_charge_bare(struct account *a, money amount);

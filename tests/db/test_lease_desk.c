@@ -23,6 +23,20 @@ static void a_grant_is_cut_to_what_is_left(void **state)
     expect_books(0, 1000, 0);
 }
 
+static void less_than_is_of_use_is_not_taken_from_others(void **state)
+{
+    (void)state;
+    struct grant none = ask_least("dp_1", 1, 1600, 1600, NULL);
+    assert_int_equal(none.granted, 0);
+    assert_string_equal(none.lease, "");
+    struct grant some = ask_least("dp_1", 1, 1600, 300, NULL); /* for the smaller ones of them */
+    assert_int_equal(some.granted, 1000);
+    end_lease("dp_1", 1, some.lease, 0);
+    some = ask("dp_1", 1, 600, NULL);
+    assert_int_equal(ask_least("dp_1", 1, 900, 401, some.lease).granted, 0);
+    assert_int_equal(ask("dp_2", 1, 400, NULL).granted, 400);
+}
+
 static void an_account_nobody_configured_is_unknown(void **state)
 {
     (void)state;
@@ -251,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE(a_grant_is_cut_to_what_is_left),
+        RULE(less_than_is_of_use_is_not_taken_from_others),
         RULE(an_account_nobody_configured_is_unknown),
         RULE(a_grant_tells_what_is_spent_from_what_is_only_set_aside),
         RULE(charges_move_from_leased_to_spent),

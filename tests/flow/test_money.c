@@ -93,7 +93,7 @@ FLOW(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets)
     expect_status(c, 429);
     snprintf(figures, sizeof(figures), "of %.*s USD, %.*s are spent and %.*s set aside",
              SLICE_ARG(money_format(WORST + 99, limit)), SLICE_ARG(money_format(70, spent)),
-             SLICE_ARG(money_format(WORST + 99 - 70, aside))); /* the rest went to this plane */
+             SLICE_ARG(money_format(100 - 70, aside))); /* and nothing for this one */
     expect_body_has(c, figures);
     expect_body_has(c, "It resets at 2100-01-01T00:00:00.000000Z.");
     assert_true(client_header(c, "retry-after").len);

@@ -21,19 +21,15 @@ struct lease_asker asker(const char *plane, uint64_t epoch, uint64_t sequence)
                                 .number = sequence};
 }
 
-struct grant ask_as(const char *plane, uint64_t epoch, uint64_t sequence, const char *account,
-                    money want, const char *renew)
+static struct grant say(const char *plane, uint64_t epoch, uint64_t sequence,
+                        Gatehouse__LeaseAsk *one)
 {
     Gatehouse__LeaseRequest request = GATEHOUSE__LEASE_REQUEST__INIT;
-    Gatehouse__LeaseAsk ask = GATEHOUSE__LEASE_ASK__INIT, *asks[] = {&ask};
+    Gatehouse__LeaseAsk *asks[] = {one};
     struct lease_asker who = asker(plane, epoch, sequence);
     struct lease_reply reply;
     struct grant g = {0};
 
-    ask.account = (char *)account;
-    ask.has_want_nano = true;
-    ask.want_nano = want;
-    ask.renew_lease_id = (char *)renew;
     request.n_asks = 1;
     request.asks = asks;
     assert_int_equal(lease_desk_ask(base.db, &who, &request, now, &reply), ERR_OK);
@@ -49,6 +45,29 @@ struct grant ask_as(const char *plane, uint64_t epoch, uint64_t sequence, const 
     g.unknown = m->unknown;
     lease_desk_reply_free(&reply);
     return g;
+}
+
+struct grant ask_as(const char *plane, uint64_t epoch, uint64_t sequence, const char *account,
+                    money want, const char *renew)
+{
+    Gatehouse__LeaseAsk one = GATEHOUSE__LEASE_ASK__INIT;
+    one.account = (char *)account;
+    one.has_want_nano = true;
+    one.want_nano = want;
+    one.renew_lease_id = (char *)renew;
+    return say(plane, epoch, sequence, &one);
+}
+
+struct grant ask_least(const char *plane, uint64_t epoch, money want, money least,
+                       const char *renew)
+{
+    Gatehouse__LeaseAsk one = GATEHOUSE__LEASE_ASK__INIT;
+    one.account = (char *)ACCOUNT;
+    one.has_want_nano = one.has_least_nano = true;
+    one.want_nano = want;
+    one.least_nano = least;
+    one.renew_lease_id = (char *)renew;
+    return say(plane, epoch, next_number++, &one);
 }
 
 struct grant ask(const char *plane, uint64_t epoch, money want, const char *renew)

@@ -30,6 +30,9 @@ struct grant {
 struct lease_asker asker(const char *plane, uint64_t epoch, uint64_t sequence);
 struct grant ask_as(const char *plane, uint64_t epoch, uint64_t sequence, const char *account,
                     money want, const char *renew);
+/* `least`: less is of no use */
+struct grant ask_least(const char *plane, uint64_t epoch, money want, money least,
+                       const char *renew);
 struct grant ask(const char *plane, uint64_t epoch, money want, const char *renew);
 void end_lease(const char *plane, uint64_t epoch, const char *lease, money settled);
 void finish_epoch(const char *plane, uint64_t epoch, uint64_t finished);

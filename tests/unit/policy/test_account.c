@@ -55,6 +55,8 @@ static enum err bank_request(void *arg, void *message,
         gatehouse__lease_grant__init(&p->grant);
         p->grant.lease_id = "l_1";
         p->grant.granted_nano = want < left ? want : left;
+        if (p->grant.granted_nano < m->lease->asks[0]->least_nano)
+            p->grant.granted_nano = 0;
         p->grant.valid_ms = 10000;
         p->grant.limit_nano = b->limit;
         p->grant.spent_nano = b->leased;
@@ -190,19 +192,50 @@ static void what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit(
 {
     (void)state;
     struct bank b;
-    struct asker a;
+    struct asker large, small;
     struct reservation r = {0};
     struct account_state s;
     open_bank(&b, 250);
-    b.expected = 1;
-    want(&b, &a, 300);
+    b.expected = 2;
+    want(&b, &large, 300);
+    want(&b, &small, 250);
     loop_run(b.loop);
     assert_int_equal(b.answers[0], ERR_EXHAUSTED);
+    assert_int_equal(b.answers[1], ERR_OK);
     assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_EXHAUSTED);
     assert_int_equal(account_reserve(b.account, 250, clock_mono_us(), &r), ERR_OK);
     account_look(b.account, &s);
     assert_int_equal(s.limit, 250);
     account_settle(&r, 250);
+    close_bank(&b);
+}
+
+static void what_can_never_fit_takes_nothing_from_others(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker large;
+    open_bank(&b, 250);
+    b.expected = 1;
+    want(&b, &large, 300);
+    loop_run(b.loop);
+    assert_int_equal(b.answers[0], ERR_EXHAUSTED);
+    assert_int_equal(b.leased, 0); /* another plane may have all of it */
+    close_bank(&b);
+}
+
+static void nor_does_it_beside_one_that_fits(void **state)
+{
+    (void)state;
+    struct bank b;
+    struct asker large, small;
+    open_bank(&b, 250);
+    atomic_store(&b.account->limit, 250); /* as an earlier answer said */
+    b.expected = 2;
+    want(&b, &large, 300);
+    want(&b, &small, 20);
+    loop_run(b.loop);
+    assert_true(b.leased < 100);
     close_bank(&b);
 }
 
@@ -422,6 +455,8 @@ int main(void)
         cmocka_unit_test(a_reservation_does_not_grow_in_a_lease_that_ran_out_of_time),
         cmocka_unit_test(what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit),
         cmocka_unit_test(a_burst_asks_for_more_each_time_and_never_for_most_of_what_is_left),
+        cmocka_unit_test(what_can_never_fit_takes_nothing_from_others),
+        cmocka_unit_test(nor_does_it_beside_one_that_fits),
         cmocka_unit_test(two_who_ask_at_once_share_one_request_and_both_get_theirs),
         cmocka_unit_test(a_control_plane_that_is_away_is_said_to_be),
         cmocka_unit_test(a_control_plane_that_comes_back_soon_is_not_missed),
