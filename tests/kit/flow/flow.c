@@ -83,6 +83,7 @@ static void lend(struct flow *k, struct bank_reply *p, size_t i, const Gatehouse
     g->granted_nano = ask->want_nano < left ? ask->want_nano : left;
     if (g->granted_nano < ask->least_nano)
         g->granted_nano = 0;
+    k->bank_refusals += g->granted_nano == 0 && ask->want_nano > 0;
     g->valid_ms = 60000; /* longer than any play: renewing is not what flows are about */
     g->limit_nano = a->limit;
     a->leased += g->granted_nano;

@@ -224,6 +224,7 @@ struct flow {
     struct flow_account    accounts[8];
     size_t                 account_count;
     unsigned               lease_number;
+    unsigned               bank_refusals; /* wishes that it gave nothing for */
     bool                   bank_away;
 
     char             dir[SCRATCH_MAX];
