@@ -14,7 +14,7 @@
 #define MARGIN_PERCENT 10 /* of a lease's validity: clocks and scheduling */
 #define SLICE_SECONDS 5
 #define AGAIN_US 1000000 /* who runs short twice within so long asks for more than what waits */
-#define SHARE 8
+#define SHARE 8          /* an eighth: what a plane may ask for beyond what waits */
 
 /* One LeaseRequest under way: which accounts it asks for, in order. */
 struct asking {
@@ -221,8 +221,8 @@ static money grown_need(struct account *a, money need, uint64_t now_us)
     return a->grown;
 }
 
-/* Does this account need the control plane now, and for how much? */
-static bool is_needy(struct account *a, uint64_t now_us, money *want)
+/* Does this account need the control plane now, and for how much? Notes that it ran short. */
+static bool weigh_need(struct account *a, uint64_t now_us, money *want)
 {
     struct lease *l = lease_of(a);
     int64_t left = l ? atomic_load(&l->remaining) : 0;
@@ -261,13 +261,11 @@ static bool begin_asking(struct collect *c)
 }
 
 /* What must come, on top of what there is, for the smallest that waits. */
-static money least_of_use(const struct collect *c, struct account *a)
+static money least_of_use(const struct account *a, const struct lease *alive)
 {
-    struct lease *l = lease_of(a);
-    bool alive = l && c->now_us < atomic_load(&l->valid_until_us);
     money least = waiting_least(a);
     if (least > 0 && alive)
-        least = larger(less(least, atomic_load(&l->remaining)), 0);
+        least = larger(less(least, atomic_load(&alive->remaining)), 0);
     return least;
 }
 
@@ -277,7 +275,7 @@ static void collect_one(void *arg, struct account *a)
     money want;
     if (a->asking || (c->asking && c->asking->count == ASKS_MAX))
         return;
-    if (!is_needy(a, c->now_us, &want) || !begin_asking(c))
+    if (!weigh_need(a, c->now_us, &want) || !begin_asking(c))
         return;
     size_t i = c->asking->count++;
     Gatehouse__LeaseAsk *ask = &c->asks[i];
@@ -286,9 +284,9 @@ static void collect_one(void *arg, struct account *a)
     ask->account = (char *)(uintptr_t)a->id.ptr; /* NUL-terminated behind the account */
     ask->has_want_nano = true;
     ask->want_nano = want;
-    ask->has_least_nano = true;
-    ask->least_nano = least_of_use(c, a);
     bool alive = l && c->now_us < atomic_load(&l->valid_until_us);
+    ask->has_least_nano = true;
+    ask->least_nano = least_of_use(a, alive ? l : NULL);
     if (l && !alive)
         lease_close(c->desk, l);
     ask->renew_lease_id = alive ? l->id : NULL;

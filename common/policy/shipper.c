@@ -22,7 +22,6 @@ struct parcel { /* one journal and what is under way of it */
     bool flying;
     bool refused;     /* the last batch; said once */
     uint64_t sent_to; /* ring position behind the batch under way */
-    uint64_t last_sequence;
 };
 
 struct shipper {
@@ -58,8 +57,10 @@ static void on_ack(void *arg, enum err e, const void *reply)
     struct parcel *p = arg;
     const Gatehouse__Reply *m = reply;
     p->flying = false;
-    if (e != ERR_OK || !m || m->error || !m->usage) {
-        tell_refused(p, m && m->error, m ? m->error : NULL); /* the tick tries again */
+    if (e != ERR_OK || !m)
+        return; /* not answered: the tick tries again, as after a refusal */
+    if (m->error || !m->usage) {
+        tell_refused(p, true, m->error ? m->error : "no answer to it");
         return;
     }
     uint64_t before = atomic_load(&p->journal->page->tail), at = before, sequence;
@@ -69,10 +70,9 @@ static void on_ack(void *arg, enum err e, const void *reply)
         journal_commit(p->journal, at, sequence);
     bool taken = atomic_load(&p->journal->page->tail) != before;
     tell_refused(p, !taken, "nothing of it was taken");
-    if (!taken) /* an older control plane, or one that knows less than it said: the tick tries again
-                 */
-        return;
-    if (!journal_is_empty(p->journal)) /* or there is room now for what was folded */
+    /* An older control plane takes nothing of it, and would not at once either. Else there may be
+     * more, or room now for what was folded. */
+    if (taken && !journal_is_empty(p->journal))
         shipper_hurry(p->shipper);
 }
 

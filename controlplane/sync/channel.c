@@ -251,17 +251,21 @@ static void refuse(const struct question *q, const char *word)
         buf_clear(q->out); /* an empty answer is no Reply, and the plane takes it as an error */
 }
 
-#define USAGE_FIELD 15 /* of Request, proto/channel.proto */
-
-/* NULL: it is no request, or one that would unpack into more than it may */
+/* NULL: it is no request, or one that would unpack into more than it may. Of two batches in one
+ * request protobuf would make one. */
 static Gatehouse__Request *unpack(struct slice request)
 {
     struct slice rest = request;
     struct proto_field f;
+    bool seen = false;
     enum err e;
-    while ((e = proto_take(&rest, &f)) == ERR_OK)
-        if (f.number == USAGE_FIELD && f.wire_type == 2 && usage_batch_check(f.bytes) != ERR_OK)
+    while ((e = proto_take(&rest, &f)) == ERR_OK) {
+        if (f.number != GATEHOUSE__REQUEST__BODY_USAGE)
+            continue;
+        if (seen || usage_batch_check(f.bytes) != ERR_OK)
             return NULL;
+        seen = true;
+    }
     if (e != ERR_NOT_FOUND)
         return NULL;
     return gatehouse__request__unpack(NULL, request.len, (const uint8_t *)request.ptr);

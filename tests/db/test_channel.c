@@ -186,6 +186,29 @@ static void strangers_garbage_and_other_protocols_are_refused_by_name(void **sta
     }
 }
 
+/* `batches` in one request, which protobuf would join, of so many empty records each. */
+static Gatehouse__Reply *say_records(size_t batches, size_t records)
+{
+    static uint8_t bytes[64 * 1024];
+    size_t at = 0;
+    for (size_t i = 0; i < batches; i++) {
+        bytes[at++] = GATEHOUSE__REQUEST__BODY_USAGE << 3 | 2;
+        bytes[at++] = (uint8_t)(2 * records & 0x7f) | 0x80;
+        bytes[at++] = (uint8_t)(2 * records >> 7);
+        for (size_t n = 0; n < records; n++, at += 2)
+            memcpy(bytes + at, "\x22\x00", 2);
+    }
+    return say_bytes("dp_a", slice_of(bytes, at));
+}
+
+static void what_would_unpack_into_too_much_is_not_unpacked(void **state)
+{
+    (void)state;
+    expect_refused(say_records(1, 2048), "invalid"); /* read, and no batch: it has no numbers */
+    expect_refused(say_records(1, 2049), "unreadable");
+    expect_refused(say_records(2, 1025), "unreadable");
+}
+
 static void a_snapshot_comes_whole(void **state)
 {
     (void)state;
@@ -410,6 +433,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_known_plane_is_told_its_name_and_the_newest_version),
         cmocka_unit_test(strangers_garbage_and_other_protocols_are_refused_by_name),
+        cmocka_unit_test(what_would_unpack_into_too_much_is_not_unpacked),
         cmocka_unit_test(a_snapshot_comes_whole),
         cmocka_unit_test(a_removed_plane_is_unknown_at_once),
         cmocka_unit_test(waiting_ends_when_the_last_connected_plane_applies),

@@ -161,6 +161,15 @@ static void a_record_of_too_many_parts_is_refused_before_it_is_unpacked(void **s
     assert_int_equal(open_parts(0, USAGE_RECORD_PARTS), ERR_TOO_BIG);
 }
 
+static void what_is_counted_is_what_the_messages_call_so(void **state)
+{
+    (void)state;
+    const ProtobufCMessageDescriptor *record = &gatehouse__journal_record__descriptor;
+    const ProtobufCMessageDescriptor *span = &gatehouse__span__descriptor;
+    assert_string_equal(protobuf_c_message_descriptor_get_field(record, 1)->name, "call_id");
+    assert_string_equal(protobuf_c_message_descriptor_get_field(span, 34)->name, "events");
+}
+
 static void an_older_plane_s_batch_is_opened_too(void **state)
 {
     (void)state;
@@ -211,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_full_batch_takes_no_more_and_still_opens),
         cmocka_unit_test(more_records_than_a_batch_holds_are_refused),
         cmocka_unit_test(a_record_of_too_many_parts_is_refused_before_it_is_unpacked),
+        cmocka_unit_test(what_is_counted_is_what_the_messages_call_so),
         cmocka_unit_test(an_older_plane_s_batch_is_opened_too),
         cmocka_unit_test(what_is_no_batch_is_refused),
         cmocka_unit_test(an_empty_batch_has_no_records),
