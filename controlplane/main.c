@@ -9,27 +9,27 @@
 #include <sys/stat.h>
 
 #include "common/base/limits.h"
+#include "controlplane/api/admin_routes.h"
 #include "controlplane/api/api_metrics.h"
-#include "controlplane/api/door.h"
 #include "controlplane/api/first_token.h"
-#include "controlplane/api/routes.h"
+#include "controlplane/api/mhd_adapter.h"
+#include "controlplane/channel/planes.h"
 #include "controlplane/chores/timetable.h"
-#include "controlplane/settings.h"
+#include "controlplane/controlplane_settings.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/store_boot.h"
-#include "controlplane/sync/sync.h"
 
 #define SYNC_THREADS 4    /* each may hold a connection; the API's eight workers have theirs */
 #define DATABASE_TRIES 30 /* a second apart: a database that starts beside us is waited for */
 
 static const struct log_ctx main_log = {.component = "main"};
 
-struct house {
+struct controlplane {
     struct seal *seal;
     struct boot boot;
     struct sync *sync;
     struct timetable *timetable;
-    struct door *door;
+    struct mhd_adapter *listener;
     struct app app;
 };
 
@@ -65,7 +65,7 @@ static enum err migrate_when_there(const struct settings *s)
     return e;
 }
 
-static enum err open_boot(const struct settings *s, struct house *h)
+static enum err open_boot(const struct settings *s, struct controlplane *h)
 {
     enum err e = store_boot(h->app.db, h->seal, &h->boot);
     if (e == ERR_INVALID)
@@ -74,7 +74,7 @@ static enum err open_boot(const struct settings *s, struct house *h)
     return e;
 }
 
-static enum err open_store(const struct settings *s, struct house *h)
+static enum err open_store(const struct settings *s, struct controlplane *h)
 {
     enum err e = migrate_when_there(s);
     if (e == ERR_OK)
@@ -87,7 +87,7 @@ static enum err open_store(const struct settings *s, struct house *h)
     return e;
 }
 
-static enum err open_sync(const struct settings *s, struct house *h)
+static enum err open_sync(const struct settings *s, struct controlplane *h)
 {
     const struct sync_config config = {
         .db = h->app.db,
@@ -101,15 +101,15 @@ static enum err open_sync(const struct settings *s, struct house *h)
     return sync_open(&config, &h->sync);
 }
 
-static enum err open_chores(struct house *h)
+static enum err open_chores(struct controlplane *h)
 {
     const struct timetable_config config = {.db = h->app.db, .sync = h->sync};
     return timetable_start(&config, &h->timetable);
 }
 
-static enum err open_door(const struct settings *s, struct house *h)
+static enum err open_adapter(const struct settings *s, struct controlplane *h)
 {
-    const struct door_config config = {
+    const struct mhd_adapter_config config = {
         .listen = s->admin_listen, .cert_file = s->tls_cert, .key_file = s->tls_key};
     struct app *a = &h->app;
     a->seal = h->seal;
@@ -123,10 +123,10 @@ static enum err open_door(const struct settings *s, struct house *h)
     if (a->metrics == NULL)
         return ERR_NOMEM;
     routes_init();
-    return door_start(a, &config, &h->door);
+    return mhd_adapter_start(a, &config, &h->listener);
 }
 
-static enum err open_house(const struct settings *s, struct house *h)
+static enum err open_all(const struct settings *s, struct controlplane *h)
 {
     enum err e = make_state_dir(s->state_dir);
     if (e == ERR_OK)
@@ -138,16 +138,16 @@ static enum err open_house(const struct settings *s, struct house *h)
     if (e == ERR_OK)
         e = open_chores(h);
     if (e == ERR_OK)
-        e = open_door(s, h);
+        e = open_adapter(s, h);
     if (e != ERR_OK)
         log_error(&main_log, "start_failed", "why=%s", err_text(e));
     return e;
 }
 
-static void close_house(const struct settings *s, struct house *h)
+static void close_all(const struct settings *s, struct controlplane *h)
 {
     h->app.draining = true;
-    door_stop(&h->door, (unsigned)s->drain_ms);
+    mhd_adapter_stop(&h->listener, (unsigned)s->drain_ms);
     timetable_stop(&h->timetable);
     sync_close(&h->sync);
     metric_set_free(h->app.metrics);
@@ -158,13 +158,13 @@ static void close_house(const struct settings *s, struct house *h)
 }
 
 /* HUP reads the certificate again; the others end it. */
-static int wait_for_end(const sigset_t *signals, struct house *h)
+static int wait_for_end(const sigset_t *signals, struct controlplane *h)
 {
     int number = SIGHUP;
     while (number == SIGHUP) {
         if (sigwait(signals, &number) != 0)
             return SIGTERM;
-        if (number == SIGHUP && door_reload(h->door) == ERR_OK)
+        if (number == SIGHUP && mhd_adapter_reload(h->listener) == ERR_OK)
             log_info(&main_log, "reloaded", "signal=%d", number);
     }
     return number;
@@ -173,7 +173,7 @@ static int wait_for_end(const sigset_t *signals, struct house *h)
 int main(int argc, char **argv)
 {
     struct settings s = {0};
-    struct house h = {0};
+    struct controlplane h = {0};
     bool want_help = false;
     if (settings_read(argc, argv, &s, &want_help) != ERR_OK)
         return 2;
@@ -182,12 +182,12 @@ int main(int argc, char **argv)
     log_setup("gatehouse-controlplane", s.log_level);
     secret_protect_process();
     sigset_t signals = wanted_signals();
-    enum err e = open_house(&s, &h);
+    enum err e = open_all(&s, &h);
     if (e == ERR_OK) {
         log_info(&main_log, "started", "admin=%s", s.admin_listen);
         log_info(&main_log, "draining", "signal=%d", wait_for_end(&signals, &h));
     }
-    close_house(&s, &h);
+    close_all(&s, &h);
     log_info(&main_log, "stopped", "status=%d", e == ERR_OK ? 0 : 1);
     return e == ERR_OK ? 0 : 1;
 }

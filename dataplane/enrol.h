@@ -12,8 +12,8 @@
  */
 #pragma once
 
-#include "common/net/loop.h"
 #include "common/base/slice.h"
+#include "common/net/loop.h"
 
 struct enrolment;
 
@@ -24,7 +24,8 @@ struct enrolment_config {
 };
 
 bool enrolment_is_needed(const char *state_dir);
-bool enrolment_was_removed(const char *state_dir); /* by the control plane, and not enrolled since */
+bool enrolment_was_removed(
+    const char *state_dir); /* by the control plane, and not enrolled since */
 MUST_USE enum err enrolment_start(const struct enrolment_config *c, struct loop *l,
                                   void (*done)(void *arg, enum err e), void *arg,
                                   struct enrolment **ret);

@@ -1,5 +1,5 @@
 /*
- * gatehouse-dataplane — the three gates on one door.
+ * gatehouse-dataplane — the three gates on one listener.
  *
  * This file is the table of contents; the order is the content.
  */
@@ -8,8 +8,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
+#include "dataplane/dataplane_settings.h"
 #include "dataplane/process.h"
-#include "dataplane/settings.h"
 #include "dataplane/signals.h"
 
 static void on_signal(void *arg, int number)

@@ -20,11 +20,11 @@
 
 struct pressure {
     struct timer look;
-    int          statm; /* kept open: without descriptors memory is still to be measured */
-    uint64_t     limit, used; /* bytes */
-    atomic_bool  is_high;
-    uint64_t     trimmed_us; /* freed heap was last given back */
-    bool         is_blind;   /* nothing could be measured, and that was said */
+    int statm;            /* kept open: without descriptors memory is still to be measured */
+    uint64_t limit, used; /* bytes */
+    atomic_bool is_high;
+    uint64_t trimmed_us; /* freed heap was last given back */
+    bool is_blind;       /* nothing could be measured, and that was said */
 };
 
 /* asked: 0: none. Without /proc nothing is measured, and the log says so. */
@@ -32,7 +32,7 @@ void pressure_open(struct pressure *p, struct loop *l, uint64_t asked);
 void pressure_close(struct pressure *p);
 
 /* The rest is its parts. root stands before /proc and /sys: "", or a test's own. */
-uint64_t       pressure_limit(const char *root, uint64_t machine, uint64_t asked);
+uint64_t pressure_limit(const char *root, uint64_t machine, uint64_t asked);
 /* statm: an open /proc/self/statm */
 MUST_USE enum err pressure_measure(int statm, uint64_t *ret);
 /* true: is_high has changed */

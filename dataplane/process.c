@@ -2,7 +2,7 @@
  * process — the order in which a data plane comes up and goes down.
  *
  * Up: health, enrolment where there is no certificate, the channel, the workers. Down: unready,
- * a lame-duck pause, no new connections, journeys end, journal shipped, leases given back.
+ * a lame-duck pause, no new connections, requests end, journal shipped, leases given back.
  */
 #include "dataplane/process.h"
 
@@ -15,7 +15,7 @@
 #include "common/policy/plane.h"
 #include "dataplane/descriptors.h"
 #include "dataplane/enrol.h"
-#include "dataplane/front/health.h"
+#include "dataplane/listener/health.h"
 #include "dataplane/listings.h"
 #include "dataplane/pressure.h"
 #include "dataplane/worker.h"

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "common/net/loop.h"
-#include "dataplane/settings.h"
+#include "dataplane/dataplane_settings.h"
 
 struct process;
 

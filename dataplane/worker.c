@@ -9,29 +9,29 @@
 #include <stdatomic.h>
 
 #include "common/base/mem.h"
-#include "common/journey/metrics.h"
-#include "common/journey/removal.h"
 #include "common/net/http_client.h"
 #include "common/net/resolver.h"
-#include "dataplane/ai/ai.h"
-#include "dataplane/front/door.h"
+#include "common/request/removal.h"
+#include "common/request/request_metrics.h"
+#include "dataplane/ai/ai_gate.h"
+#include "dataplane/listener/client_listener.h"
 #include "mcp-gateway/changes.h"
 #include "mcp-gateway/lister.h"
-#include "mcp-gateway/mcp.h"
+#include "mcp-gateway/tool_gate.h"
 
 #define LOOK_MS 50 /* how often the counts of connections are told and the journal tended */
 
 struct worker {
-    struct journey_env env;
+    struct request_env env;
     struct resolver *resolver;
     struct tls_context *upstream_tls;
-    struct door *door;
+    struct client_listener *listener;
     struct metric_set *metrics;
     struct timer look;
     pthread_t thread;
     bool started;
     atomic_size_t connections;
-    size_t cut; /* journeys that were under way at its end; read once the thread has gone */
+    size_t cut; /* requests that were under way at its end; read once the thread has gone */
 };
 
 struct message {
@@ -46,8 +46,8 @@ struct message {
 static void look_again(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, look);
-    size_t n = door_connections(w->door);
-    size_t calls = w->env.journey_count; /* a drain waits for those too whose client has gone */
+    size_t n = client_listener_connections(w->listener);
+    size_t calls = w->env.request_count; /* a drain waits for those too whose client has gone */
     atomic_store_explicit(&w->connections, n > calls ? n : calls, memory_order_relaxed);
     metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
     metric_put(w->metrics, COUNT_UPSTREAM_IDLE, 0, (int64_t)http_client_idle(w->env.client));
@@ -69,15 +69,15 @@ static enum err open_upstream(struct worker *w)
     return e;
 }
 
-/* What was under way ends here: the door cuts its connections, each journey writes its record
+/* What was under way ends here: the listener cuts its connections, each request writes its record
  * and is retired, which the loop's own end runs. */
 static void close_things(struct worker *w)
 {
     timer_cancel(&w->look);
     mcp_changes_hush(&w->env);
     w->env.stopping = true;
-    w->cut = w->env.journey_count;
-    door_close(&w->door);
+    w->cut = w->env.request_count;
+    client_listener_close(&w->listener);
     if (w->env.client)
         http_client_free(w->env.client);
     if (w->resolver)
@@ -86,7 +86,7 @@ static void close_things(struct worker *w)
         loop_free(w->env.loop);
     ai_fini(&w->env);
     mcp_fini(&w->env);
-    journey_env_fini(&w->env);
+    request_env_fini(&w->env);
     tls_drop(w->upstream_tls);
 }
 
@@ -106,9 +106,9 @@ static void destroy(struct worker *w)
 
 static enum err open_things(struct worker *w, const struct worker_config *c)
 {
-    const struct door_config door = {
+    const struct mhd_adapter_config listener = {
         .listen = c->listen, .tls = c->tls, .connections_max = c->connections_max};
-    w->metrics = metric_set_new(journey_metrics, COUNT_COUNT);
+    w->metrics = metric_set_new(request_metrics, COUNT_COUNT);
     if (!w->metrics)
         return ERR_NOMEM;
     w->env.metrics = w->metrics;
@@ -124,7 +124,7 @@ static enum err open_things(struct worker *w, const struct worker_config *c)
     if (!e && c->tools_changed)
         e = mcp_changes_tell(&w->env, c->tools_changed, c->arg);
     if (!e)
-        e = door_open(&door, &w->env, &w->door);
+        e = client_listener_open(&listener, &w->env, &w->listener);
     if (!e)
         timer_start(&w->look, LOOK_MS);
     return e;
@@ -135,7 +135,7 @@ enum err worker_start(const struct worker_config *c, struct worker **ret)
     struct worker *w = mem_zalloc(sizeof(*w));
     if (!w)
         return ERR_NOMEM;
-    journey_env_init(&w->env);
+    request_env_init(&w->env);
     enum err e = open_things(w, c);
     if (!e && pthread_create(&w->thread, NULL, run, w))
         e = ERR_IO;
@@ -179,9 +179,9 @@ static enum err post(struct worker *w, struct message what, void (*fn)(void *arg
 static void take_policy(void *arg)
 {
     struct message *m = arg;
-    journey_env_take_policy(&m->worker->env, m->policy);
+    request_env_take_policy(&m->worker->env, m->policy);
     snapshot_drop(m->policy);
-    journey_cut_blocked(&m->worker->env);
+    request_cut_blocked(&m->worker->env);
     mem_free(m);
 }
 
@@ -215,7 +215,7 @@ enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), void *arg)
 static void list_tools(void *arg)
 {
     struct message *m = arg;
-    struct journey_env *env = &m->worker->env;
+    struct request_env *env = &m->worker->env;
     enum err e = mcp_lister_start(env, &m->list, m->listed, m->arg);
     if (e) {
         tool_list_fail(m->list, "the data plane cannot begin: %s", err_text(e));
@@ -244,7 +244,7 @@ static void go_removed(void *arg)
 {
     struct message *m = arg;
     m->worker->env.draining = true;
-    door_remove(m->worker->door);
+    client_listener_remove(m->worker->listener);
     removal_cut(&m->worker->env);
     mem_free(m);
 }
@@ -253,7 +253,7 @@ static void drain(void *arg)
 {
     struct message *m = arg;
     m->worker->env.draining = true;
-    door_drain(m->worker->door);
+    client_listener_drain(m->worker->listener);
     mem_free(m);
 }
 

@@ -1,23 +1,23 @@
 /*
- * worker — one thread: its loop, its listener, its upstream pool, its journeys.
+ * worker — one thread: its loop, its listener, its upstream pool, its requests.
  *
  * Threads  made, told and stopped by the main thread; everything else happens on its own.
  */
 #pragma once
 
-#include "common/journey/journey.h"
 #include "common/net/address.h"
 #include "common/policy/tool_list.h"
+#include "common/request/request.h"
 
 struct worker;
 
 struct worker_config {
-    unsigned            index;
-    union sockaddr_any  listen; /* SO_REUSEPORT: every worker has its own */
-    struct tls_context *tls;    /* NULL: plain */
-    struct journal     *journal;
-    size_t              connections_max; /* of clients */
-    const atomic_bool  *shedding; /* new work is turned away */
+    unsigned index;
+    union sockaddr_any listen; /* SO_REUSEPORT: every worker has its own */
+    struct tls_context *tls;   /* NULL: plain */
+    struct journal *journal;
+    size_t connections_max;      /* of clients */
+    const atomic_bool *shedding; /* new work is turned away */
     const struct host_list *allowed_hosts;
     /* On its thread: an MCP server said that its tools changed. NULL: nobody wants to know. */
     void (*tools_changed)(void *arg, struct slice server_id);
@@ -34,10 +34,10 @@ MUST_USE enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), voi
  * where that fails. Consumes *list. */
 MUST_USE enum err worker_list_tools(struct worker *w, struct tool_list **list,
                                     void (*done)(void *arg, struct tool_list **list), void *arg);
-void              worker_lame(struct worker *w);  /* unready, but still taking what comes */
-void              worker_remove(struct worker *w); /* everything is cut, and whoever comes refused */
-void              worker_drain(struct worker *w); /* no new connections */
-size_t            worker_connections(const struct worker *w); /* as of a moment ago */
+void worker_lame(struct worker *w);   /* unready, but still taking what comes */
+void worker_remove(struct worker *w); /* everything is cut, and whoever comes refused */
+void worker_drain(struct worker *w);  /* no new connections */
+size_t worker_connections(const struct worker *w); /* as of a moment ago */
 struct metric_set *worker_metrics(struct worker *w);
 /* Ends the thread, cutting what is left; records are written. Returns how many calls were cut. */
 size_t worker_stop(struct worker **w);

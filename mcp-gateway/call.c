@@ -9,43 +9,43 @@
  * again then; a call is not, since nobody knows what became of it.
  */
 #include "common/base/clock.h"
-#include "common/journey/trace.h"
+#include "common/request/trace.h"
 #include "mcp-gateway/changes.h"
-#include "mcp-gateway/work.h"
+#include "mcp-gateway/tool_private.h"
 
 #define INTERNAL_ERROR (-32603)
 
-static bool is_call(const struct mcp_work *w)
+static bool is_call(const struct tool_work *w)
 {
     return w->message.method == MCP_TOOLS_CALL;
 }
 
 /* ---- failures ---- */
 
-static void fail(struct mcp_work *w, enum refusal_id id, struct slice detail)
+static void fail(struct tool_work *w, enum refusal_id id, struct slice detail)
 {
-    struct journey *j = w->j;
+    struct request *rq = w->rq;
     mcp_leg_drop(&w->leg);
-    mcp_session_land(w->session, w->number);
+    mcp_session_complete(w->session, w->number);
     if (w->retry_after_s) /* there is no header for it: this answer's status is 200 */
-        detail = arena_printf(j->arena, "%.*s, and asks to wait %u s", SLICE_ARG(detail),
+        detail = arena_printf(rq->arena, "%.*s, and asks to wait %u s", SLICE_ARG(detail),
                               w->retry_after_s);
-    journey_refuse(j, id, detail);
+    request_refuse(rq, id, detail);
     const char *word = refusal_row(id)->code;
-    struct slice text = refusal_sentence(&j->refusal, j->arena);
-    mcp_attempt_end(w, JOURNEY_ERROR, slice_str(word));
+    struct slice text = refusal_sentence(&rq->refusal, rq->arena);
+    mcp_attempt_end(w, OUTCOME_ERROR, slice_str(word));
     buf_clear(&w->out);
     enum err e = is_call(w) ? mcp_write_failure(&w->out, w->id, text)
                             : mcp_write_error(&w->out, w->id, INTERNAL_ERROR, text, word);
     if (!e) {
-        mcp_answer(w, JOURNEY_ERROR, buf_slice(&w->out));
+        mcp_response(w, OUTCOME_ERROR, buf_slice(&w->out));
         return;
     }
-    mcp_leave(w);
-    journey_finish_cut(j, JOURNEY_ERROR);
+    tool_leave(w);
+    request_finish_cut(rq, OUTCOME_ERROR);
 }
 
-static void fail_by(struct mcp_work *w, enum err why)
+static void fail_by(struct tool_work *w, enum err why)
 {
     struct slice detail;
     enum refusal_id id = mcp_refusal_of(why, &detail);
@@ -54,21 +54,21 @@ static void fail_by(struct mcp_work *w, enum err why)
     fail(w, id, detail);
 }
 
-static void not_opened(struct mcp_work *w, enum err why)
+static void not_opened(struct tool_work *w, enum err why)
 {
     fail_by(w, why);
 }
 
-static void open_session(struct mcp_work *w)
+static void open_session(struct tool_work *w)
 {
     w->opening_us = clock_mono_us();
     mcp_open(w);
 }
 
-static void lose_session(struct mcp_work *w)
+static void lose_session(struct tool_work *w)
 {
-    mcp_session_lost(w->session, w->passage.generation);
-    log_warn(&w->j->log, "mcp_session_lost", "server=%.*s", SLICE_ARG(w->server->o.name));
+    mcp_session_lost(w->session, w->upstream_ref.generation);
+    log_warn(&w->rq->log, "mcp_session_lost", "server=%.*s", SLICE_ARG(w->server->o.name));
     mcp_leg_drop(&w->leg);
     if (is_call(w) || w->reopened) {
         fail(w, REFUSAL_UPSTREAM,
@@ -77,7 +77,7 @@ static void lose_session(struct mcp_work *w)
         return;
     }
     w->reopened = true;
-    mcp_attempt_end(w, JOURNEY_ERROR, SLICE("session_lost"));
+    mcp_attempt_end(w, OUTCOME_ERROR, SLICE("session_lost"));
     open_session(w);
 }
 
@@ -89,7 +89,7 @@ static bool may_list(void *arg, struct slice tool)
 }
 
 /* JSON-RPC 2.0: a whole number and a text. Clients read them as such, and some fall over. */
-static bool is_error_sound(const struct mcp_answer *a)
+static bool is_error_sound(const struct mcp_response *a)
 {
     struct slice digits = a->code.raw;
     if (a->code.type != JSON_SCAN_NUMBER || a->error_message.type != JSON_SCAN_STRING)
@@ -100,21 +100,21 @@ static bool is_error_sound(const struct mcp_answer *a)
     return true;
 }
 
-enum err mcp_make_response(struct mcp_work *w, const struct mcp_answer *a, struct slice id,
+enum err mcp_make_response(struct tool_work *w, const struct mcp_response *a, struct slice id,
                            bool lists)
 {
-    struct mcp_asker asker;
+    struct tool_subject subject;
     struct mcp_edit edits[2] = {{a->id.raw, id}};
     size_t n = 1;
-    mcp_asker_of(w, &asker);
+    tool_subject_of(w, &subject);
     buf_clear(&w->out);
-    if (a->kind == MCP_ANSWER_ERROR && !is_error_sound(a))
+    if (a->kind == MCP_RESPONSE_ERROR && !is_error_sound(a))
         return ERR_PROTOCOL;
     if (lists && a->tools.type != JSON_SCAN_ABSENT) {
         if (a->tools.type != JSON_SCAN_ARRAY)
             return ERR_PROTOCOL;
         buf_clear(&w->event);
-        enum err e = mcp_filter_tools(a->tools.raw, may_list, &asker, &w->event);
+        enum err e = mcp_filter_tools(a->tools.raw, may_list, &subject, &w->event);
         if (e)
             return e;
         edits[n++] = (struct mcp_edit){a->tools.raw, buf_slice(&w->event)};
@@ -122,39 +122,39 @@ enum err mcp_make_response(struct mcp_work *w, const struct mcp_answer *a, struc
     return mcp_edit(a->text, edits, n, &w->out);
 }
 
-static enum journey_end outcome(struct mcp_work *w, const struct mcp_answer *a)
+static enum request_outcome outcome(struct tool_work *w, const struct mcp_response *a)
 {
-    enum journey_end end = JOURNEY_OK;
+    enum request_outcome end = OUTCOME_OK;
     struct slice code = SLICE_NONE;
-    if (a->kind == MCP_ANSWER_ERROR) {
-        end = JOURNEY_ERROR;
+    if (a->kind == MCP_RESPONSE_ERROR) {
+        end = OUTCOME_ERROR;
         code = a->code.type == JSON_SCAN_NUMBER && a->code.raw.len <= 16
-                   ? arena_copy(w->j->arena, a->code.raw)
+                   ? arena_copy(w->rq->arena, a->code.raw)
                    : SLICE("error");
     } else if (a->is_error.type == JSON_SCAN_TRUE) {
-        end = JOURNEY_ERROR;
+        end = OUTCOME_ERROR;
         code = SLICE("tool_error");
     }
     mcp_attempt_end(w, end, code);
     return end;
 }
 
-static void deliver(struct mcp_work *w, const struct mcp_answer *a)
+static void deliver(struct tool_work *w, const struct mcp_response *a)
 {
     enum err e = mcp_make_response(w, a, w->id, w->message.method == MCP_TOOLS_LIST);
     if (e) {
         fail_by(w, e);
         return;
     }
-    mcp_session_land(w->session, w->number);
-    enum journey_end end = outcome(w, a);
+    mcp_session_complete(w->session, w->number);
+    enum request_outcome end = outcome(w, a);
     mcp_leg_let_go(&w->leg); /* its last bytes make the connection fit for the next */
-    mcp_answer(w, end, buf_slice(&w->out));
+    mcp_response(w, end, buf_slice(&w->out));
 }
 
 /* ---- from the upstream ---- */
 
-static void fail_by_status(struct mcp_work *w)
+static void fail_by_status(struct tool_work *w)
 {
     struct slice detail;
     mcp_leg_refused(w->leg);
@@ -164,10 +164,10 @@ static void fail_by_status(struct mcp_work *w)
 
 static void on_head(void *arg)
 {
-    struct mcp_work *w = arg;
+    struct tool_work *w = arg;
     const struct mcp_leg *l = w->leg;
     w->attempt->http_status = l->status;
-    if (l->status == 404 && w->passage.upstream_id.len)
+    if (l->status == 404 && w->upstream_ref.upstream_id.len)
         lose_session(w);
     else if (l->status == 200 && l->is_stream && !w->streaming)
         mcp_stream_begin(w);
@@ -175,7 +175,7 @@ static void on_head(void *arg)
         fail_by_status(w);
 }
 
-static bool mentions_session(const struct mcp_answer *a)
+static bool mentions_session(const struct mcp_response *a)
 {
     struct slice text = a->error_message.raw;
     return slice_search(text, SLICE("session")) >= 0 || slice_search(text, SLICE("Session")) >= 0;
@@ -184,12 +184,12 @@ static bool mentions_session(const struct mcp_answer *a)
 /* The body of a refusal. Servers that lost their sessions are meant to say 404; those built on the
  * SDK's example say 400 and speak of the session. What they say about our credential is theirs
  * and ours. */
-static void take_refusal(struct mcp_work *w, struct mcp_answer *a)
+static void take_refusal(struct tool_work *w, struct mcp_response *a)
 {
     unsigned status = w->leg->status;
-    if (a->kind != MCP_ANSWER_ERROR || status == 401 || status == 403 || status >= 500)
+    if (a->kind != MCP_RESPONSE_ERROR || status == 401 || status == 403 || status >= 500)
         fail_by_status(w);
-    else if (status == 400 && w->passage.upstream_id.len && mentions_session(a))
+    else if (status == 400 && w->upstream_ref.upstream_id.len && mentions_session(a))
         lose_session(w);
     else if (a->id.type == JSON_SCAN_ABSENT)
         fail_by_status(w);
@@ -197,17 +197,17 @@ static void take_refusal(struct mcp_work *w, struct mcp_answer *a)
         deliver(w, a);
 }
 
-static void pass_on(struct mcp_work *w, const struct mcp_piece *p)
+static void pass_on(struct tool_work *w, const struct mcp_piece *p)
 {
     if (p->event && w->streaming)
         mcp_stream_send(w, p->event->raw);
 }
 
-static void take_message(struct mcp_work *w, const struct mcp_piece *p)
+static void take_message(struct tool_work *w, const struct mcp_piece *p)
 {
-    struct mcp_answer a;
-    if (mcp_answer_read(p->message, &a)) {
-        log_warn(&w->j->log, "mcp_message_unread", "server=%.*s", SLICE_ARG(w->server->o.name));
+    struct mcp_response a;
+    if (mcp_response_read(p->message, &a)) {
+        log_warn(&w->rq->log, "mcp_message_unread", "server=%.*s", SLICE_ARG(w->server->o.name));
         w->unread = true; /* nobody can decide on what it would say */
         if (!p->event)
             fail_by(w, ERR_PROTOCOL);
@@ -216,16 +216,16 @@ static void take_message(struct mcp_work *w, const struct mcp_piece *p)
     mcp_changes_look(w->env, w->server, &a);
     if (w->leg->status != 200)
         take_refusal(w, &a);
-    else if (mcp_answer_is_to(&a, w->number))
+    else if (mcp_response_is_to(&a, w->number))
         deliver(w, &a);
-    else if (a.kind == MCP_ANSWER_NOTE || (a.kind == MCP_ANSWER_REQUEST && !w->one_shot))
+    else if (a.kind == MCP_RESPONSE_NOTE || (a.kind == MCP_RESPONSE_REQUEST && !w->one_shot))
         pass_on(w, p);
     /* another's response has no place here; a lone call has nobody to answer requests */
 }
 
 static void on_piece(void *arg, const struct mcp_piece *p)
 {
-    struct mcp_work *w = arg;
+    struct tool_work *w = arg;
     if (w->ending)
         return;
     if (p->message.ptr)
@@ -238,7 +238,7 @@ static void on_piece(void *arg, const struct mcp_piece *p)
  * comes again and asks for the rest. */
 static void on_end(void *arg)
 {
-    struct mcp_work *w = arg;
+    struct tool_work *w = arg;
     if (w->leg->status != 200) {
         fail_by_status(w);
         return;
@@ -248,13 +248,13 @@ static void on_end(void *arg)
         return;
     }
     mcp_session_detach(w->session, w->number);
-    mcp_attempt_end(w, JOURNEY_OK, SLICE("to_be_resumed"));
-    mcp_stream_end(w, JOURNEY_OK, SLICE(""));
+    mcp_attempt_end(w, OUTCOME_OK, SLICE("to_be_resumed"));
+    mcp_stream_end(w, OUTCOME_OK, SLICE(""));
 }
 
 static void on_fail(void *arg, enum err why, enum http_call_phase phase)
 {
-    struct mcp_work *w = arg;
+    struct tool_work *w = arg;
     bool again = !is_call(w) && !w->reopened && phase != HTTP_PHASE_BODY && why == ERR_CLOSED;
     if (!again) {
         fail_by(w, why);
@@ -262,7 +262,7 @@ static void on_fail(void *arg, enum err why, enum http_call_phase phase)
     }
     w->reopened = true; /* a kept connection that had just been closed */
     mcp_leg_drop(&w->leg);
-    mcp_attempt_end(w, JOURNEY_ERROR, slice_str(err_name(why)));
+    mcp_attempt_end(w, OUTCOME_ERROR, slice_str(err_name(why)));
     open_session(w);
 }
 
@@ -271,12 +271,12 @@ static const struct mcp_leg_events call_events = {
 
 /* ---- to the upstream ---- */
 
-static enum err write_message(struct mcp_work *w)
+static enum err write_message(struct tool_work *w)
 {
-    struct arena *a = w->j->arena;
+    struct arena *a = w->rq->arena;
     const struct json_hit *parent = &w->message.at[MCP_AT_TRACEPARENT];
     char traceparent[TRACE_HEADER_LEN + 1];
-    struct slice ours = trace_header(w->j->trace.trace_id, w->attempt->span_id, traceparent);
+    struct slice ours = trace_header(w->rq->trace.trace_id, w->attempt->span_id, traceparent);
     struct mcp_edit edits[2] = {
         {w->message.id, arena_printf(a, "%llu", (unsigned long long)w->number)}};
     size_t n = 1;
@@ -288,9 +288,9 @@ static enum err write_message(struct mcp_work *w)
     return mcp_edit(w->message.text, edits, n, &w->leg->message);
 }
 
-static void send_up(struct mcp_work *w)
+static void send_up(struct tool_work *w)
 {
-    w->j->trace.upstream_us += clock_mono_us() - w->opening_us;
+    w->rq->trace.upstream_us += clock_mono_us() - w->opening_us;
     mcp_attempt_begin(w);
     const struct mcp_leg_spec spec = mcp_post_spec(w, w->attempt->span_id, LIMIT_MCP_CALL_MS);
     enum err e = ERR_NOMEM;
@@ -303,7 +303,7 @@ static void send_up(struct mcp_work *w)
         fail_by(w, e);
 }
 
-static bool find_session(struct mcp_work *w)
+static bool find_session(struct tool_work *w)
 {
     if (w->session)
         return true;
@@ -316,17 +316,17 @@ static bool find_session(struct mcp_work *w)
     return w->one_shot;
 }
 
-void mcp_call(struct mcp_work *w)
+void mcp_call(struct tool_work *w)
 {
     if (!find_session(w)) {
-        mcp_refuse(w, REFUSAL_NO_CAPACITY, SLICE_NONE, JOURNEY_REFUSED);
+        mcp_refuse(w, REFUSAL_NO_CAPACITY, SLICE_NONE, OUTCOME_REFUSED);
         return;
     }
-    enum err e = mcp_session_depart(w->session, w->id, &w->number);
+    enum err e = mcp_session_register(w->session, w->id, &w->number);
     if (e) {
         bool twice = e == ERR_EXISTS;
         mcp_refuse(w, twice ? REFUSAL_BAD_REQUEST : REFUSAL_NO_CAPACITY,
-                   SLICE("a request with this id is under way in this session"), JOURNEY_REFUSED);
+                   SLICE("a request with this id is under way in this session"), OUTCOME_REFUSED);
         return;
     }
     if (!mcp_record(w))
@@ -339,20 +339,20 @@ void mcp_call(struct mcp_work *w)
 
 /* Hanging up is not cancelling: the call goes on, for nobody. Only a stream that can be resumed
  * is let go, because the server would not let a client resume one that we still read. */
-static void let_run(struct mcp_work *w)
+static void let_run(struct tool_work *w)
 {
-    struct mcp_passage p;
+    struct mcp_upstream_ref p;
     if (!w->one_shot && !w->leg->ids_seen)
         mcp_leg_let_go(&w->leg);
-    else if (w->one_shot && mcp_session_end(w->session, w->j->arena, &p))
+    else if (w->one_shot && mcp_session_end(w->session, w->rq->arena, &p))
         mcp_leg_let_go_and_end(&w->leg, p.upstream_id, p.version);
 }
 
-void mcp_call_leave(struct mcp_work *w)
+void mcp_call_leave(struct tool_work *w)
 {
     if (w->number && w->session)
         mcp_session_detach(w->session, w->number);
-    if (!w->leg || !w->j->client_gone)
+    if (!w->leg || !w->rq->client_gone)
         return;
     if (w->greeting)
         mcp_leg_let_go_and_end(&w->leg, SLICE_NONE, SLICE_NONE);

@@ -23,7 +23,7 @@ static void on_tell(struct timer *t)
     c->count = 0;
 }
 
-enum err mcp_changes_tell(struct journey_env *env,
+enum err mcp_changes_tell(struct request_env *env,
                           void (*changed)(void *arg, struct slice server_id), void *arg)
 {
     struct mcp_env *m = mcp_env_of(env);
@@ -39,11 +39,11 @@ enum err mcp_changes_tell(struct journey_env *env,
 }
 
 void mcp_changes_look(struct mcp_env *m, const struct policy_server *server,
-                      const struct mcp_answer *a)
+                      const struct mcp_response *a)
 {
     struct mcp_changes *c = m->changes;
-    if (!c || a->kind != MCP_ANSWER_NOTE ||
-        !mcp_answer_says(a, SLICE("notifications/tools/list_changed")))
+    if (!c || a->kind != MCP_RESPONSE_NOTE ||
+        !mcp_response_says(a, SLICE("notifications/tools/list_changed")))
         return;
     for (size_t i = 0; i < c->count; i++)
         if (slice_eq(slice_str(c->ids[i]), server->o.id))
@@ -55,9 +55,9 @@ void mcp_changes_look(struct mcp_env *m, const struct policy_server *server,
         timer_start(&c->tell, LIMIT_LIST_GATHER_MS);
 }
 
-void mcp_changes_hush(struct journey_env *env)
+void mcp_changes_hush(struct request_env *env)
 {
-    struct list *home = &env->wing_spare[WING_TOOL];
+    struct list *home = &env->gate_spare[GATE_TOOL];
     struct mcp_env *m = list_empty(home) ? NULL : LIST_ITEM(home->next, struct mcp_env, link);
     if (!m || !m->changes)
         return;

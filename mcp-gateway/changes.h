@@ -10,16 +10,16 @@
  */
 #pragma once
 
-#include "common/journey/journey.h"
-#include "mcp-gateway/answer.h"
+#include "common/request/request.h"
+#include "mcp-gateway/mcp_response.h"
 
 struct mcp_env;
 
 /* From now on changed(arg, …) is told, on this worker's thread. ERR_NOMEM. */
-MUST_USE enum err mcp_changes_tell(struct journey_env *env,
+MUST_USE enum err mcp_changes_tell(struct request_env *env,
                                    void (*changed)(void *arg, struct slice server_id), void *arg);
 /* A message that a server sent, of whatever kind. */
 void mcp_changes_look(struct mcp_env *m, const struct policy_server *server,
-                      const struct mcp_answer *a);
+                      const struct mcp_response *a);
 /* Nothing is told any more; before the loop ends. */
-void mcp_changes_hush(struct journey_env *env);
+void mcp_changes_hush(struct request_env *env);

@@ -17,7 +17,7 @@
  */
 #pragma once
 
-#include "mcp-gateway/session.h"
+#include "mcp-gateway/mcp_session.h"
 
 MUST_USE enum err mcp_directory_join(void); /* by each worker, once */
 void mcp_directory_part(void);              /* the last one ends it */

@@ -3,11 +3,11 @@
  *
  * A tombstone stays in the directory; the client is not made to wait for the upstream.
  */
-#include "mcp-gateway/work.h"
+#include "mcp-gateway/tool_private.h"
 
-void mcp_end(struct mcp_work *w)
+void mcp_end(struct tool_work *w)
 {
     if (mcp_directory_end(w->session))
-        mcp_close_upstream(w->env, w->j->policy, w->session, w->j->arena);
-    mcp_answer_empty(w, 204);
+        mcp_close_upstream(w->env, w->rq->policy, w->session, w->rq->arena);
+    mcp_response_empty(w, 204);
 }

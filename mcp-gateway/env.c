@@ -3,9 +3,9 @@
 
 #include "common/base/mem.h"
 #include "mcp-gateway/directory.h"
-#include "mcp-gateway/mcp.h"
+#include "mcp-gateway/tool_gate.h"
 
-static struct mcp_env *create(struct journey_env *env)
+static struct mcp_env *create(struct request_env *env)
 {
     struct mcp_env *m = mem_zalloc(sizeof(*m));
     if (!m)
@@ -16,13 +16,13 @@ static struct mcp_env *create(struct journey_env *env)
     }
     m->env = env;
     list_init(&m->legs);
-    list_push(&env->wing_spare[WING_TOOL], &m->link);
+    list_push(&env->gate_spare[GATE_TOOL], &m->link);
     return m;
 }
 
-struct mcp_env *mcp_env_of(struct journey_env *env)
+struct mcp_env *mcp_env_of(struct request_env *env)
 {
-    struct list *home = &env->wing_spare[WING_TOOL];
+    struct list *home = &env->gate_spare[GATE_TOOL];
     return list_empty(home) ? create(env) : LIST_ITEM(home->next, struct mcp_env, link);
 }
 
@@ -43,9 +43,9 @@ const struct seal *mcp_env_seal(struct mcp_env *m, const struct snapshot *policy
     return fresh;
 }
 
-void mcp_fini(struct journey_env *env)
+void mcp_fini(struct request_env *env)
 {
-    struct list *it = list_take_first(&env->wing_spare[WING_TOOL]);
+    struct list *it = list_take_first(&env->gate_spare[GATE_TOOL]);
     if (!it)
         return;
     struct mcp_env *m = LIST_ITEM(it, struct mcp_env, link);

@@ -10,13 +10,13 @@
 
 #include "common/base/digest.h"
 #include "common/base/seal.h"
-#include "common/journey/journey.h"
+#include "common/request/request.h"
 
 struct mcp_changes;
 
 struct mcp_env {
-    struct list link; /* in env->wing_spare[WING_TOOL] */
-    struct journey_env *env;
+    struct list link; /* in env->gate_spare[GATE_TOOL] */
+    struct request_env *env;
     struct list legs;
     size_t orphans; /* legs nobody listens to */
     uint64_t swept_us;
@@ -26,6 +26,6 @@ struct mcp_env {
 };
 
 /* NULL: out of memory */
-struct mcp_env *mcp_env_of(struct journey_env *env);
+struct mcp_env *mcp_env_of(struct request_env *env);
 /* NULL: the policy has no master yet, or no memory */
 const struct seal *mcp_env_seal(struct mcp_env *m, const struct snapshot *policy);

@@ -2,7 +2,7 @@
 #include "mcp-gateway/grant.h"
 
 struct search {
-    const struct mcp_asker *asker;
+    const struct tool_subject *subject;
     struct slice tool; /* .ptr NULL: any */
     bool found;
 };
@@ -18,8 +18,8 @@ static bool names_tool(const struct policy_grant *g, struct slice tool)
 static bool look_at(void *arg, const struct policy_grant *g)
 {
     struct search *s = arg;
-    const struct policy_task *task = s->asker->task;
-    if (!g->server_id.len || !slice_eq(g->server_id, s->asker->server_id))
+    const struct policy_task *task = s->subject->task;
+    if (!g->server_id.len || !slice_eq(g->server_id, s->subject->server_id))
         return true;
     if (g->task_id.len && !(task && slice_eq(g->task_id, task->o.id)))
         return true;
@@ -27,9 +27,9 @@ static bool look_at(void *arg, const struct policy_grant *g)
     return !s->found;
 }
 
-static bool search(const struct mcp_asker *a, struct slice tool)
+static bool search(const struct tool_subject *a, struct slice tool)
 {
-    struct search s = {.asker = a, .tool = tool};
+    struct search s = {.subject = a, .tool = tool};
     if (a->who->agent)
         snapshot_each_grant(a->policy, a->who->agent->o.id, look_at, &s);
     if (!s.found && a->who->team)
@@ -37,17 +37,17 @@ static bool search(const struct mcp_asker *a, struct slice tool)
     return s.found;
 }
 
-bool mcp_may_see(const struct mcp_asker *a)
+bool mcp_may_see(const struct tool_subject *a)
 {
     return search(a, SLICE_NONE);
 }
 
-bool mcp_may_use_whole(const struct mcp_asker *a)
+bool mcp_may_use_whole(const struct tool_subject *a)
 {
     return search(a, SLICE("*")); /* no other entry is equal to it */
 }
 
-bool mcp_may_call(const struct mcp_asker *a, struct slice tool)
+bool mcp_may_call(const struct tool_subject *a, struct slice tool)
 {
     return tool.len > 0 && search(a, tool);
 }

@@ -9,15 +9,15 @@
  */
 #pragma once
 
-#include "common/journey/journey.h"
+#include "common/request/request.h"
 
-struct mcp_asker {
+struct tool_subject {
     const struct snapshot *policy;
     const struct principal *who;
     const struct policy_task *task; /* NULL: none */
     struct slice server_id;
 };
 
-bool mcp_may_see(const struct mcp_asker *a);
-bool mcp_may_use_whole(const struct mcp_asker *a);
-bool mcp_may_call(const struct mcp_asker *a, struct slice tool);
+bool mcp_may_see(const struct tool_subject *a);
+bool mcp_may_use_whole(const struct tool_subject *a);
+bool mcp_may_call(const struct tool_subject *a, struct slice tool);

@@ -5,11 +5,11 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
-#include "common/journey/upstream_log.h"
+#include "common/request/upstream_log.h"
 #include "mcp-gateway/env.h"
-#include "mcp-gateway/leg.h"
 #include "mcp-gateway/listing.h"
-#include "mcp-gateway/work.h"
+#include "mcp-gateway/tool_private.h"
+#include "mcp-gateway/upstream_leg.h"
 
 #define HELLO_ID 1
 
@@ -129,17 +129,17 @@ static void on_fail(void *arg, enum err why, enum http_call_phase phase)
 }
 
 /* The response to the last request; false: it was something else, or the lister is over. */
-static bool read_response(struct lister *s, const struct mcp_piece *p, struct mcp_answer *a)
+static bool read_response(struct lister *s, const struct mcp_piece *p, struct mcp_response *a)
 {
     if (!p->message.ptr)
         return false;
-    if (mcp_answer_read(p->message, a)) {
+    if (mcp_response_read(p->message, a)) {
         fail(s, "it sent a message that cannot be read");
         return false;
     }
-    if (!mcp_answer_is_to(a, s->number))
+    if (!mcp_response_is_to(a, s->number))
         return false;
-    if (a->kind == MCP_ANSWER_RESULT)
+    if (a->kind == MCP_RESPONSE_RESULT)
         return true;
     bool code = a->code.type == JSON_SCAN_NUMBER && a->code.raw.len <= 16;
     tool_list_fail(s->list, "%s: it answered with the error %.*s", s->step,
@@ -179,7 +179,7 @@ static bool is_new_cursor(struct lister *s, struct slice cursor)
 static void on_page(void *arg, const struct mcp_piece *p)
 {
     struct lister *s = arg;
-    struct mcp_answer a;
+    struct mcp_response a;
     struct slice cursor;
     if (!read_response(s, p, &a))
         return;
@@ -229,7 +229,7 @@ static const struct mcp_leg_events note_events = {
 
 /* ---- initialize ---- */
 
-static bool take_version(struct lister *s, const struct mcp_answer *a)
+static bool take_version(struct lister *s, const struct mcp_response *a)
 {
     char room[32];
     struct slice version;
@@ -244,7 +244,7 @@ static bool take_version(struct lister *s, const struct mcp_answer *a)
 static void on_hello(void *arg, const struct mcp_piece *p)
 {
     struct lister *s = arg;
-    struct mcp_answer a;
+    struct mcp_response a;
     if (!read_response(s, p, &a))
         return;
     if (!take_version(s, &a)) {
@@ -274,7 +274,7 @@ static enum err begin(struct lister *s)
                "\"clientInfo\":{\"name\":\"gatehouse\",\"version\":\"1\"}}}");
 }
 
-enum err mcp_lister_start(struct journey_env *env, struct tool_list **list,
+enum err mcp_lister_start(struct request_env *env, struct tool_list **list,
                           void (*done)(void *arg, struct tool_list **list), void *arg)
 {
     const struct tool_order *o = &(*list)->order;

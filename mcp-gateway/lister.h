@@ -13,9 +13,9 @@
  */
 #pragma once
 
-#include "common/journey/journey.h"
 #include "common/policy/tool_list.h"
+#include "common/request/request.h"
 
 /* done comes once, never before this returns; also when the worker ends. Consumes *list. */
-MUST_USE enum err mcp_lister_start(struct journey_env *env, struct tool_list **list,
+MUST_USE enum err mcp_lister_start(struct request_env *env, struct tool_list **list,
                                    void (*done)(void *arg, struct tool_list **list), void *arg);

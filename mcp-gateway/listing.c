@@ -27,7 +27,7 @@ static enum err take_item(const struct json_hit *item, struct tool_list *into)
     return tool_list_add(into, text, item->raw);
 }
 
-enum err mcp_listing_page(const struct mcp_answer *a, struct tool_list *into,
+enum err mcp_listing_page(const struct mcp_response *a, struct tool_list *into,
                           struct slice *ret_cursor)
 {
     struct slice rest = a->tools.raw;

@@ -12,8 +12,8 @@
 #pragma once
 
 #include "common/policy/tool_list.h"
-#include "mcp-gateway/answer.h"
+#include "mcp-gateway/mcp_response.h"
 
 /* *ret_cursor: of the next page, as it stands with its quotes; SLICE_NONE: this was the last. */
-MUST_USE enum err mcp_listing_page(const struct mcp_answer *a, struct tool_list *into,
+MUST_USE enum err mcp_listing_page(const struct mcp_response *a, struct tool_list *into,
                                    struct slice *ret_cursor);

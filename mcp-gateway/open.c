@@ -7,7 +7,7 @@
  * than waking each other across threads.
  */
 #include "common/base/clock.h"
-#include "mcp-gateway/work.h"
+#include "mcp-gateway/tool_private.h"
 
 #define US_PER_MS 1000
 #define HELLO_ID 1 /* the session's requests go on from it; 0 is nothing to some servers */
@@ -16,7 +16,7 @@
 #define NO_SESSION ERR_NOT_FOUND
 #define NOT_NOW ERR_AGAIN
 
-static void fail(struct mcp_work *w, enum err why)
+static void fail(struct tool_work *w, enum err why)
 {
     if (w->leg && w->leg->status >= 300)
         mcp_leg_refused(w->leg);
@@ -27,13 +27,13 @@ static void fail(struct mcp_work *w, enum err why)
     w->not_opened(w, why);
 }
 
-static void fail_by_status(struct mcp_work *w, enum err why)
+static void fail_by_status(struct tool_work *w, enum err why)
 {
     w->retry_after_s = w->leg->retry_after_s;
     fail(w, w->leg->status == 429 ? NOT_NOW : why);
 }
 
-static void succeed(struct mcp_work *w)
+static void succeed(struct tool_work *w)
 {
     mcp_leg_let_go(&w->leg);
     w->opener = false;
@@ -44,9 +44,9 @@ static void succeed(struct mcp_work *w)
 
 static void on_noted(void *arg)
 {
-    struct mcp_work *w = arg;
+    struct tool_work *w = arg;
     if (w->leg->status >= 300) {
-        mcp_session_lost(w->session, w->passage.generation);
+        mcp_session_lost(w->session, w->upstream_ref.generation);
         fail_by_status(w, ERR_PROTOCOL);
         return;
     }
@@ -73,23 +73,23 @@ static void on_fail(void *arg, enum err why, enum http_call_phase phase)
 static const struct mcp_leg_events note_events = {
     .on_head = on_noted, .on_piece = on_note_piece, .on_end = on_note_end, .on_fail = on_fail};
 
-struct mcp_leg_spec mcp_post_spec(const struct mcp_work *w, const char *span_id,
+struct mcp_leg_spec mcp_post_spec(const struct tool_work *w, const char *span_id,
                                   unsigned silence_ms)
 {
     return (struct mcp_leg_spec){.server = w->server,
-                                 .policy = w->j->policy,
+                                 .policy = w->rq->policy,
                                  .method = SLICE("POST"),
-                                 .upstream_id = w->passage.upstream_id,
-                                 .version = w->passage.version,
-                                 .trace_id = w->j->trace.trace_id,
+                                 .upstream_id = w->upstream_ref.upstream_id,
+                                 .version = w->upstream_ref.version,
+                                 .trace_id = w->rq->trace.trace_id,
                                  .span_id = span_id,
-                                 .log = &w->j->log,
+                                 .log = &w->rq->log,
                                  .silence_ms = silence_ms};
 }
 
-static void send_initialized(struct mcp_work *w)
+static void send_initialized(struct tool_work *w)
 {
-    struct mcp_leg_spec spec = mcp_post_spec(w, w->j->trace.span_id, LIMIT_MCP_OPEN_MS);
+    struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->trace.span_id, LIMIT_MCP_OPEN_MS);
     enum err e = ERR_NOMEM;
     w->leg = mcp_leg_new(w->env);
     if (w->leg)
@@ -98,7 +98,7 @@ static void send_initialized(struct mcp_work *w)
     if (!e)
         e = mcp_leg_start(&w->leg, &spec, &note_events, w);
     if (e) {
-        mcp_session_lost(w->session, w->passage.generation);
+        mcp_session_lost(w->session, w->upstream_ref.generation);
         fail(w, e);
     }
 }
@@ -111,7 +111,7 @@ bool mcp_has_handshake(struct slice version)
            slice_eq(version, SLICE("2024-11-05"));
 }
 
-static enum err note_opening(struct mcp_work *w, const struct mcp_answer *a)
+static enum err note_opening(struct tool_work *w, const struct mcp_response *a)
 {
     char room[32];
     struct slice version;
@@ -121,18 +121,19 @@ static enum err note_opening(struct mcp_work *w, const struct mcp_answer *a)
     enum err e = mcp_session_opened(w->session, w->server, slice_str(w->leg->upstream_id), version);
     enum mcp_session_state state;
     if (!e)
-        e = mcp_session_enter(w->session, w->server->o.revision, w->j->arena, &state, &w->passage);
+        e = mcp_session_enter(w->session, w->server->o.revision, w->rq->arena, &state,
+                              &w->upstream_ref);
     return e ? e : state == MCP_OPEN ? ERR_OK : ERR_CLOSED;
 }
 
 /* The client's own initialize goes on with the answer; it will say `initialized` itself. */
-static void take_answer(struct mcp_work *w, const struct mcp_answer *a)
+static void take_answer(struct tool_work *w, const struct mcp_response *a)
 {
     bool for_client = w->message.method == MCP_INITIALIZE;
     w->greeting = false;
-    enum err e = a->kind == MCP_ANSWER_RESULT ? note_opening(w, a) : NO_SESSION;
+    enum err e = a->kind == MCP_RESPONSE_RESULT ? note_opening(w, a) : NO_SESSION;
     if (!e && for_client) {
-        w->hello_answer = arena_copy(w->j->arena, a->text);
+        w->hello_answer = arena_copy(w->rq->arena, a->text);
         e = w->hello_answer.ptr ? ERR_OK : ERR_NOMEM;
     }
     if (e) {
@@ -149,7 +150,7 @@ static void take_answer(struct mcp_work *w, const struct mcp_answer *a)
 
 static void on_head(void *arg)
 {
-    struct mcp_work *w = arg;
+    struct tool_work *w = arg;
     if (w->leg->status != 200)
         fail_by_status(w, NO_SESSION);
     else if (!w->leg->is_json && !w->leg->is_stream)
@@ -158,13 +159,13 @@ static void on_head(void *arg)
 
 static void on_piece(void *arg, const struct mcp_piece *p)
 {
-    struct mcp_work *w = arg;
-    struct mcp_answer a;
+    struct tool_work *w = arg;
+    struct mcp_response a;
     if (!p->message.ptr)
         return;
-    if (mcp_answer_read(p->message, &a))
+    if (mcp_response_read(p->message, &a))
         fail(w, ERR_PROTOCOL);
-    else if (mcp_answer_is_to(&a, HELLO_ID))
+    else if (mcp_response_is_to(&a, HELLO_ID))
         take_answer(w, &a);
 }
 
@@ -176,10 +177,10 @@ static void on_end(void *arg)
 static const struct mcp_leg_events hello_events = {
     .on_head = on_head, .on_piece = on_piece, .on_end = on_end, .on_fail = on_fail};
 
-static void send_initialize(struct mcp_work *w)
+static void send_initialize(struct tool_work *w)
 {
-    w->passage = (struct mcp_passage){0};
-    struct mcp_leg_spec spec = mcp_post_spec(w, w->j->trace.span_id, LIMIT_MCP_OPEN_MS);
+    w->upstream_ref = (struct mcp_upstream_ref){0};
+    struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->trace.span_id, LIMIT_MCP_OPEN_MS);
     struct slice hello = slice_of(w->session->hello, w->session->hello_len);
     enum err e = ERR_NOMEM;
     w->opener = w->greeting = true;
@@ -196,11 +197,11 @@ static void send_initialize(struct mcp_work *w)
 
 /* ---- whose turn it is ---- */
 
-static void try_open(struct mcp_work *w)
+static void try_open(struct tool_work *w)
 {
     enum mcp_session_state state;
-    enum err e =
-        mcp_session_enter(w->session, w->server->o.revision, w->j->arena, &state, &w->passage);
+    enum err e = mcp_session_enter(w->session, w->server->o.revision, w->rq->arena, &state,
+                                   &w->upstream_ref);
     if (e)
         fail(w, e);
     else if (state == MCP_OPEN)
@@ -215,18 +216,18 @@ static void try_open(struct mcp_work *w)
 
 static void on_look(struct timer *t)
 {
-    try_open(CONTAINER_OF(t, struct mcp_work, look));
+    try_open(CONTAINER_OF(t, struct tool_work, look));
 }
 
-void mcp_open(struct mcp_work *w)
+void mcp_open(struct tool_work *w)
 {
     if (!w->look.loop)
-        timer_init(&w->look, w->j->env->loop, on_look);
+        timer_init(&w->look, w->rq->env->loop, on_look);
     w->look_until_us = clock_mono_us() + LIMIT_MCP_OPEN_MS * (uint64_t)US_PER_MS;
     try_open(w);
 }
 
-void mcp_open_leave(struct mcp_work *w)
+void mcp_open_leave(struct tool_work *w)
 {
     if (w->look.loop)
         timer_cancel(&w->look);
@@ -240,7 +241,7 @@ void mcp_open_leave(struct mcp_work *w)
 void mcp_close_upstream(struct mcp_env *env, const struct snapshot *policy,
                         struct mcp_session *session, struct arena *a)
 {
-    struct mcp_passage p;
+    struct mcp_upstream_ref p;
     if (!mcp_session_end(session, a, &p))
         return;
     const struct policy_server *server = snapshot_server_named(policy, p.org_id, p.server_name);

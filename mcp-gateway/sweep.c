@@ -5,8 +5,8 @@
  * Any worker may end any session: the directory gives each out once.
  */
 #include "common/base/arena.h"
-#include "mcp-gateway/mcp.h"
-#include "mcp-gateway/work.h"
+#include "mcp-gateway/tool_gate.h"
+#include "mcp-gateway/tool_private.h"
 
 #define ARENA_CHUNK 1024 /* an upstream's session id and a name */
 #define ARENA_MAX (64 * 1024)
@@ -26,9 +26,9 @@ static bool has_room(const struct mcp_env *m)
     return m->orphans < LIMIT_MCP_ORPHANS / 2;
 }
 
-void mcp_sweep(struct journey_env *env, uint64_t now_us)
+void mcp_sweep(struct request_env *env, uint64_t now_us)
 {
-    if (list_empty(&env->wing_spare[WING_TOOL]))
+    if (list_empty(&env->gate_spare[GATE_TOOL]))
         return; /* no call has come to this worker yet */
     struct mcp_env *m = mcp_env_of(env);
     if (!m || now_us - m->swept_us < LIMIT_MCP_SWEEP_MS * (uint64_t)US_PER_MS)

@@ -18,8 +18,8 @@ struct arena;
 
 /* chunk: size of the first and of each further chunk; max: ceiling of all chunks, in bytes */
 MUST_USE struct arena *arena_new(size_t chunk, size_t max);
-void                   arena_reset(struct arena *a); /* guests leave, memory stays for reuse */
-void                   arena_free(struct arena *a);  /* NULL is fine */
+void arena_reset(struct arena *a); /* guests leave, memory stays for reuse */
+void arena_free(struct arena *a);  /* NULL is fine */
 
 MUST_USE void *arena_alloc(struct arena *a, size_t size);  /* 16-byte aligned, not zeroed */
 MUST_USE void *arena_zalloc(struct arena *a, size_t size); /* zeroed */

@@ -11,7 +11,7 @@
 #include "common/base/slice.h"
 
 struct buf {
-    char  *data;
+    char *data;
     size_t off; /* first byte not yet eaten */
     size_t len; /* bytes from off */
     size_t cap;
@@ -19,7 +19,7 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max); /* allocates nothing */
-void buf_fini(struct buf *b);             /* frees; the struct may be used again with the same max */
+void buf_fini(struct buf *b); /* frees; the struct may be used again with the same max */
 
 static inline struct slice buf_slice(const struct buf *b)
 {
@@ -30,8 +30,8 @@ MUST_USE enum err buf_append(struct buf *b, struct slice s);
 MUST_USE enum err buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /* Room for at least n bytes behind the content; write there, then buf_commit. */
 MUST_USE enum err buf_room(struct buf *b, size_t n, char **ret);
-void              buf_commit(struct buf *b, size_t n);
-void              buf_eat(struct buf *b, size_t n);
-void              buf_clear(struct buf *b); /* keeps the memory */
+void buf_commit(struct buf *b, size_t n);
+void buf_eat(struct buf *b, size_t n);
+void buf_clear(struct buf *b); /* keeps the memory */
 /* Appends s as a JSON string with its quotes (RFC 8259 section 7). */
 MUST_USE enum err buf_json_string(struct buf *b, struct slice s);

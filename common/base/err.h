@@ -45,7 +45,7 @@ const char *err_text(enum err e);
 #define PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define UNUSED __attribute__((unused))
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* A bug: says where, then stops the process. The supervisor starts it again. */
 #define MUST(x)                                                                                    \

@@ -12,11 +12,11 @@
 
 struct json_names {
     const char *start;
-    size_t      count;
-    uint64_t    seen; /* bit i: some hash ends in i */
-    uint32_t    hash[LIMIT_JSON_MEMBERS];
-    uint32_t    at[LIMIT_JSON_MEMBERS];
-    uint16_t    len[LIMIT_JSON_MEMBERS];
+    size_t count;
+    uint64_t seen; /* bit i: some hash ends in i */
+    uint32_t hash[LIMIT_JSON_MEMBERS];
+    uint32_t at[LIMIT_JSON_MEMBERS];
+    uint16_t len[LIMIT_JSON_MEMBERS];
 };
 
 void json_names_init(struct json_names *n, const char *start);

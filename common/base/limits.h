@@ -11,37 +11,40 @@
 #define LIMIT_ALLOCATION (1u << 30) /* one piece of heap; more is a broken length, not a need */
 
 /* the memory of a data plane, in percent of its limit */
-#define LIMIT_MEMORY_SHED 85     /* security.md: new work is turned away from here on, */
-#define LIMIT_MEMORY_CALM 80     /* and taken again below */
-#define LIMIT_MEMORY_LOOK_MS 100 /* a burst of the largest bodies needs longer to fill the rest */
+#define LIMIT_MEMORY_SHED 85      /* security.md: new work is turned away from here on, */
+#define LIMIT_MEMORY_CALM 80      /* and taken again below */
+#define LIMIT_MEMORY_LOOK_MS 100  /* a burst of the largest bodies needs longer to fill the rest */
 #define LIMIT_MEMORY_TRIM_MS 1000 /* while it is high: freed heap goes back; dear, so seldom */
-#define LIMIT_MEMORY_RETRY_S 2   /* what clients are asked to wait */
+#define LIMIT_MEMORY_RETRY_S 2    /* what clients are asked to wait */
 
 /* HTTP/1.1, both sides */
-#define LIMIT_HTTP_HEAD (64 * 1024)    /* long JWTs and many headers fit; a flood does not */
-#define LIMIT_HTTP_HEADERS 128         /* in a head */
-#define LIMIT_HTTP_TARGET (16 * 1024)  /* path and query */
-#define LIMIT_HTTP_CHUNK_EXT 256       /* bytes of extensions behind one chunk size */
-#define LIMIT_HTTP_CHUNK_EXTRAS (16 * 1024) /* extensions of all chunks: nobody uses them but floods */
-#define LIMIT_HTTP_METHOD 32                /* the longest registered one has 17 letters */
+#define LIMIT_HTTP_HEAD (64 * 1024)   /* long JWTs and many headers fit; a flood does not */
+#define LIMIT_HTTP_HEADERS 128        /* in a head */
+#define LIMIT_HTTP_TARGET (16 * 1024) /* path and query */
+#define LIMIT_HTTP_CHUNK_EXT 256      /* bytes of extensions behind one chunk size */
+#define LIMIT_HTTP_CHUNK_EXTRAS                                                                    \
+    (16 * 1024)                        /* extensions of all chunks: nobody uses them but floods */
+#define LIMIT_HTTP_METHOD 32           /* the longest registered one has 17 letters */
 #define LIMIT_HTTP_TRAILERS (8 * 1024) /* all trailers of a body */
 #define LIMIT_HTTP_PIPELINE 1          /* requests read ahead of the one being answered */
 #define LIMIT_HTTP_REST (320 * 1024)   /* read ahead of a paused reader: one read and a head */
 #define LIMIT_HTTP_COALESCE 4096       /* smaller pieces are gathered: a copy beats a system call */
-#define LIMIT_HTTP_DISCARD (64 * 1024) /* rest of an unwanted body still read to keep a connection */
-#define LIMIT_HTTP_SPARE 1024          /* exchanges and calls kept warm per server or client: 6 KB each */
-#define LIMIT_HTTP_INTERIM 16          /* 1xx before an answer; more is a flood */
-#define LIMIT_HTTP_LINGER_MS 2000      /* after our FIN, so that the answer is not cut by a reset */
+#define LIMIT_HTTP_DISCARD                                                                         \
+    (64 * 1024)               /* rest of an unwanted body still read to keep a connection */
+#define LIMIT_HTTP_SPARE 1024 /* exchanges and calls kept warm per server or client: 6 KB each */
+#define LIMIT_HTTP_INTERIM 16 /* 1xx before an answer; more is a flood */
+#define LIMIT_HTTP_LINGER_MS 2000 /* after our FIN, so that the answer is not cut by a reset */
 
 /* bodies */
-#define LIMIT_AI_BODY (32u * 1024 * 1024)      /* images travel inside the prompt as base64 */
-#define LIMIT_AI_ANSWER (64u * 1024 * 1024)    /* a plain answer; streams have no total */
-#define LIMIT_AI_TOKENS 100000000 /* one call's; no model reads or writes a tenth: above is a mistake */
-#define LIMIT_MCP_BODY (4u * 1024 * 1024)      /* one JSON-RPC message */
-#define LIMIT_MCP_ANSWER (16u * 1024 * 1024)   /* tools/list of a large server, images in results */
+#define LIMIT_AI_BODY (32u * 1024 * 1024)   /* images travel inside the prompt as base64 */
+#define LIMIT_AI_ANSWER (64u * 1024 * 1024) /* a plain answer; streams have no total */
+#define LIMIT_AI_TOKENS                                                                            \
+    100000000 /* one call's; no model reads or writes a tenth: above is a mistake */
+#define LIMIT_MCP_BODY (4u * 1024 * 1024)    /* one JSON-RPC message */
+#define LIMIT_MCP_ANSWER (16u * 1024 * 1024) /* tools/list of a large server, images in results */
 #define LIMIT_API_BODY (1024u * 1024 * 1024) /* an upload; it streams, nothing holds it */
-#define LIMIT_ADMIN_BODY (1u * 1024 * 1024)    /* an admin document */
-#define LIMIT_SSE_EVENT (1u * 1024 * 1024)     /* one event held while it is read */
+#define LIMIT_ADMIN_BODY (1u * 1024 * 1024)  /* an admin document */
+#define LIMIT_SSE_EVENT (1u * 1024 * 1024)   /* one event held while it is read */
 
 /* buffers on a connection */
 #define LIMIT_STREAM_OUT (256 * 1024) /* unsent bytes before the producer is paused hard */
@@ -51,25 +54,25 @@
 #define LIMIT_STREAM_PIECE (72u * 1024 * 1024) /* one write: the largest body and its framing */
 
 /* a loop */
-#define LIMIT_LOOP_MAIL 65536      /* posts not yet read: a loop that far behind is stuck */
-#define LIMIT_RESOLVER_NAMES 4096  /* names one loop remembers */
-#define LIMIT_TLS_HOSTS 256        /* hosts whose TLS sessions a client context remembers */
+#define LIMIT_LOOP_MAIL 65536     /* posts not yet read: a loop that far behind is stuck */
+#define LIMIT_RESOLVER_NAMES 4096 /* names one loop remembers */
+#define LIMIT_TLS_HOSTS 256       /* hosts whose TLS sessions a client context remembers */
 
 /* a request */
 #define LIMIT_ARENA_CHUNK (8 * 1024)
 #define LIMIT_ARENA_MAX (4u * 1024 * 1024) /* bodies live in buffers, not here */
 #define LIMIT_ATTEMPTS 8                   /* targets tried for one call */
-#define LIMIT_DETACHED 1024                /* calls of a worker whose clients went; no connection bounds them */
-#define LIMIT_SESSION_LABEL 128            /* security.md */
-#define LIMIT_SEALED_ID 512                /* security.md */
+#define LIMIT_DETACHED 1024 /* calls of a worker whose clients went; no connection bounds them */
+#define LIMIT_SESSION_LABEL 128 /* security.md */
+#define LIMIT_SEALED_ID 512     /* security.md */
 
 /* a log line; a pipe takes up to 4 KiB unbroken, a file any length */
 #define LIMIT_LOG_LINE (8 * 1024)
 
 /* deadlines, milliseconds */
-#define LIMIT_HEAD_MS 10000          /* a client sends its head within; else 408 */
-#define LIMIT_BODY_GAP_MS 30000      /* between two pieces of a body */
-#define LIMIT_PACE 500               /* bytes a second of a body or a reader; a modem did four times it */
+#define LIMIT_HEAD_MS 10000     /* a client sends its head within; else 408 */
+#define LIMIT_BODY_GAP_MS 30000 /* between two pieces of a body */
+#define LIMIT_PACE 500 /* bytes a second of a body or a reader; a modem did four times it */
 #define LIMIT_KEEPALIVE_MS 75000     /* an idle client connection */
 #define LIMIT_UPSTREAM_IDLE_MS 30000 /* an idle pooled connection; below common servers' 60 s */
 #define LIMIT_CONNECT_MS 5000
@@ -84,67 +87,73 @@
 #define LIMIT_BUS_QUEUE 8192               /* messages buffered at either end */
 #define LIMIT_BUS_HEARTBEAT_MS 25
 #define LIMIT_BUS_STALE_MS 1000 /* without a heartbeat a plane asks, and counts itself stale */
-#define LIMIT_BUS_PENDING 256          /* requests of one plane without an answer yet */
-#define LIMIT_BUS_CONTEXTS 16          /* of those, in the hub's hands at once */
-#define LIMIT_BUS_EPOCHS 4             /* lives of a plane whose answers are kept */
-#define LIMIT_BUS_KEPT (32u * 1024 * 1024) /* bytes of answers kept for one plane to be repeated */
-#define LIMIT_BUS_SEND_MS 10000        /* a reply that cannot be sent for so long is given up */
-#define LIMIT_TUNNEL_PAIRS 4096        /* connections through one end: two a plane */
-#define LIMIT_TUNNEL_STRANGERS 256     /* of those, not yet known who they are */
-#define LIMIT_TUNNEL_PIECE (64 * 1024) /* bytes in hand each way; four TLS records */
-#define LIMIT_TUNNEL_HANDSHAKE_MS 5000 /* connect and TLS together */
-#define LIMIT_TUNNEL_LINGER_MS 1000    /* last bytes after one side has ended */
-#define LIMIT_TUNNEL_DEAD_MS 10000     /* unacknowledged bytes: the other host is gone */
+#define LIMIT_BUS_PENDING 256   /* requests of one plane without an answer yet */
+#define LIMIT_BUS_CONTEXTS 16   /* of those, in the hub's hands at once */
+#define LIMIT_BUS_EPOCHS 4      /* lives of a plane whose answers are kept */
+#define LIMIT_BUS_KEPT (32u * 1024 * 1024) /* bytes of answers kept for one plane to be repeated   \
+                                            */
+#define LIMIT_BUS_SEND_MS 10000            /* a reply that cannot be sent for so long is given up */
+#define LIMIT_TUNNEL_PAIRS 4096            /* connections through one end: two a plane */
+#define LIMIT_TUNNEL_STRANGERS 256         /* of those, not yet known who they are */
+#define LIMIT_TUNNEL_PIECE (64 * 1024)     /* bytes in hand each way; four TLS records */
+#define LIMIT_TUNNEL_HANDSHAKE_MS 5000     /* connect and TLS together */
+#define LIMIT_TUNNEL_LINGER_MS 1000        /* last bytes after one side has ended */
+#define LIMIT_TUNNEL_DEAD_MS 10000         /* unacknowledged bytes: the other host is gone */
 
 /* connections */
-#define LIMIT_POOL_IDLE 1024       /* idle upstream connections per endpoint and worker: a burst of agents */
-#define LIMIT_CONNECTIONS 20000    /* client connections per worker */
-#define LIMIT_CLIENT_DESCRIPTORS 75 /* percent that clients may take; the rest is for upstreams and us */
-#define LIMIT_MCP_SESSIONS 100000  /* upstream MCP sessions held by one plane */
+#define LIMIT_POOL_IDLE                                                                            \
+    1024 /* idle upstream connections per endpoint and worker: a burst of agents */
+#define LIMIT_CONNECTIONS 20000 /* client connections per worker */
+#define LIMIT_CLIENT_DESCRIPTORS                                                                   \
+    75 /* percent that clients may take; the rest is for upstreams and us */
+#define LIMIT_MCP_SESSIONS 100000    /* upstream MCP sessions held by one plane */
 #define LIMIT_MCP_SESSIONS_EACH 2000 /* of one principal: who never ends his fills a fiftieth */
 
 /* the tool gate */
-#define LIMIT_ALLOWED_HOSTS 64          /* names one plane is reached by; looked through for each call */
-#define LIMIT_MCP_ID 256                /* a JSON-RPC id as it stands; UUIDs have 38 characters */
-#define LIMIT_MCP_METHOD 256            /* a method's name */
-#define LIMIT_MCP_TOOL 1024             /* a tool's name as it stands; the specification says 128 */
-#define LIMIT_MCP_HELLO (16 * 1024)     /* capabilities and clientInfo, kept for each session */
-#define LIMIT_MCP_UPSTREAM_ID 1024      /* an upstream's session id; a long JWT fits */
-#define LIMIT_MCP_FLIGHTS 256           /* unanswered requests of one session that can be named */
-#define LIMIT_MCP_ORPHANS 256           /* upstream calls read to their end for nobody, per worker */
-#define LIMIT_MCP_OPEN_MS 30000         /* initialize, notifications, DELETE: no work behind them */
-#define LIMIT_MCP_CALL_MS 600000        /* silence of a tool at work: some build and test for minutes */
-#define LIMIT_MCP_KEEPALIVE_MS 15000    /* proxies and clients end a silent stream at 30 s and up */
-#define LIMIT_MCP_IDLE_MS 14400000      /* a session nobody uses: a long meeting, not a night */
-#define LIMIT_MCP_SESSION_MS 86400000   /* a session at all: no id is good for more than a day */
-#define LIMIT_MCP_SWEEP_MS 250          /* how often a worker looks for sessions that expired, */
-#define LIMIT_MCP_SWEEP 64              /* and how many it then ends: all of a plane in minutes */
-#define LIMIT_MCP_REOPEN_LOOK_MS 10     /* how often one looks whether another opened the session */
+#define LIMIT_ALLOWED_HOSTS 64 /* names one plane is reached by; looked through for each call */
+#define LIMIT_MCP_ID 256       /* a JSON-RPC id as it stands; UUIDs have 38 characters */
+#define LIMIT_MCP_METHOD 256   /* a method's name */
+#define LIMIT_MCP_TOOL 1024    /* a tool's name as it stands; the specification says 128 */
+#define LIMIT_MCP_HELLO (16 * 1024) /* capabilities and clientInfo, kept for each session */
+#define LIMIT_MCP_UPSTREAM_ID 1024  /* an upstream's session id; a long JWT fits */
+#define LIMIT_MCP_FLIGHTS 256       /* unanswered requests of one session that can be named */
+#define LIMIT_MCP_ORPHANS 256       /* upstream calls read to their end for nobody, per worker */
+#define LIMIT_MCP_OPEN_MS 30000     /* initialize, notifications, DELETE: no work behind them */
+#define LIMIT_MCP_CALL_MS 600000    /* silence of a tool at work: some build and test for minutes */
+#define LIMIT_MCP_KEEPALIVE_MS 15000  /* proxies and clients end a silent stream at 30 s and up */
+#define LIMIT_MCP_IDLE_MS 14400000    /* a session nobody uses: a long meeting, not a night */
+#define LIMIT_MCP_SESSION_MS 86400000 /* a session at all: no id is good for more than a day */
+#define LIMIT_MCP_SWEEP_MS 250        /* how often a worker looks for sessions that expired, */
+#define LIMIT_MCP_SWEEP 64            /* and how many it then ends: all of a plane in minutes */
+#define LIMIT_MCP_REOPEN_LOOK_MS 10   /* how often one looks whether another opened the session */
 
 /* discovery: what a server says its tools are */
-#define LIMIT_LIST_ORDERS 8              /* listings in one plane's hands at once */
-#define LIMIT_LIST_MS 60000              /* one listing, whatever the server does */
-#define LIMIT_LIST_PAGES 100             /* of one list; servers have 50 or 100 tools on a page */
-#define LIMIT_LIST_TOOLS 2000            /* of one server; the largest known have some hundreds */
-#define LIMIT_LIST_BYTES (16u * 1024 * 1024)  /* definitions of one listing, as they stand */
-#define LIMIT_LIST_NAME 256              /* of a tool; the specification says 128 */
-#define LIMIT_LIST_CURSOR 4096           /* as it stands; some are sealed states */
-#define LIMIT_LIST_DEFINITION (64 * 1024) /* kept to be shown; of a larger one only the digest */
-#define LIMIT_LIST_PART (768u * 1024)    /* tools in one message of a report: below LIMIT_BUS_DELTA */
-#define LIMIT_LIST_CHANGED 64            /* servers that changed between two questions; the rest at its time */
-#define LIMIT_LIST_GATHER_MS 200         /* what changes together is told together */
-#define LIMIT_LIST_DUE 256               /* servers looked at for one question of a plane */
+#define LIMIT_LIST_ORDERS 8   /* listings in one plane's hands at once */
+#define LIMIT_LIST_MS 60000   /* one listing, whatever the server does */
+#define LIMIT_LIST_PAGES 100  /* of one list; servers have 50 or 100 tools on a page */
+#define LIMIT_LIST_TOOLS 2000 /* of one server; the largest known have some hundreds */
+#define LIMIT_LIST_BYTES (16u * 1024 * 1024) /* definitions of one listing, as they stand */
+#define LIMIT_LIST_NAME 256                  /* of a tool; the specification says 128 */
+#define LIMIT_LIST_CURSOR 4096               /* as it stands; some are sealed states */
+#define LIMIT_LIST_DEFINITION (64 * 1024)    /* kept to be shown; of a larger one only the digest */
+#define LIMIT_LIST_PART (768u * 1024) /* tools in one message of a report: below LIMIT_BUS_DELTA   \
+                                       */
+#define LIMIT_LIST_CHANGED 64 /* servers that changed between two questions; the rest at its time  \
+                               */
+#define LIMIT_LIST_GATHER_MS 200 /* what changes together is told together */
+#define LIMIT_LIST_DUE 256       /* servers looked at for one question of a plane */
 
 /* control plane: policy and ingest */
-#define LIMIT_SQL_ARRAY (8u * 1024 * 1024)    /* one column of a batch; a bus message and its escapes */
-#define LIMIT_POLICY_OBJECT (512u * 1024)     /* one packed object; a delta and a chunk hold two */
-#define LIMIT_POLICY_HELD 16                  /* versions whose snapshots are being fetched at once */
+#define LIMIT_SQL_ARRAY                                                                            \
+    (8u * 1024 * 1024)                    /* one column of a batch; a bus message and its escapes */
+#define LIMIT_POLICY_OBJECT (512u * 1024) /* one packed object; a delta and a chunk hold two */
+#define LIMIT_POLICY_HELD 16              /* versions whose snapshots are being fetched at once */
 #define LIMIT_POLICY_HELD_US (60 * 1000000ll) /* a fetch that pauses longer begins again */
-#define LIMIT_PEM (16 * 1024)                  /* a certificate or a key as text */
-#define LIMIT_LEASE_ASKS 1024                 /* in one request; a plane asks for more in the next */
-#define LIMIT_DATAPLANES 4096                 /* known to one control plane */
-#define LIMIT_SPAN_TEXT 1024                  /* one text of a span: a path, a tool's name */
-#define LIMIT_SPAN_EVENTS (16 * 1024)         /* a span's events as JSON */
+#define LIMIT_PEM (16 * 1024)                 /* a certificate or a key as text */
+#define LIMIT_LEASE_ASKS 1024         /* in one request; a plane asks for more in the next */
+#define LIMIT_DATAPLANES 4096         /* known to one control plane */
+#define LIMIT_SPAN_TEXT 1024          /* one text of a span: a path, a tool's name */
+#define LIMIT_SPAN_EVENTS (16 * 1024) /* a span's events as JSON */
 
 /* the control plane's store */
 #define LIMIT_SEALED_ROW (64 * 1024) /* one sealed value: a pasted service account is 8 KiB */

@@ -1,7 +1,7 @@
 /*
  * log — lines for the person at three in the morning.
  *
- *   log_warn(&j->log, "upstream_slow", "ms=%u provider=%.*s", ms, SLICE_ARG(name));
+ *   log_warn(&rq->log, "upstream_slow", "ms=%u provider=%.*s", ms, SLICE_ARG(name));
  *
  * An event name that never changes, then `key=value` fields. On a terminal one
  * readable line; elsewhere one JSON object a line on stderr, each field a member.
@@ -19,7 +19,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* Who is speaking; NULL: the process. Fields may be empty. */
 struct log_ctx {
-    const char  *component;
+    const char *component;
     struct slice request_id;
     struct slice session_id;
 };

@@ -1,6 +1,6 @@
 /*
- * map — open addressing with linear probing; removed slots stay as graves until the next growth,
- * which is what lets a walk remove what it stands on.
+ * map — open addressing with linear probing; removed slots stay as tombstones until the next
+ * growth, which is what lets a walk remove what it stands on.
  */
 #include "common/base/map.h"
 
@@ -12,7 +12,7 @@
 #define FIRST_SLOTS 16
 
 /* hash values with a meaning of their own; real ones are moved above them */
-enum { SLOT_FREE, SLOT_GRAVE, SLOT_FIRST_HASH };
+enum { SLOT_FREE, SLOT_TOMBSTONE, SLOT_FIRST_HASH };
 
 struct slot {
     uint64_t hash;
@@ -24,7 +24,7 @@ struct map {
     struct slot *slots;
     size_t count; /* of slots; a power of two, or 0 */
     size_t size;
-    size_t graves;
+    size_t tombstones;
 };
 
 static uint64_t seed[2];
@@ -112,18 +112,18 @@ void map_free(struct map *m)
 static struct slot *find(const struct map *m, struct slice key, uint64_t hash,
                          struct slot **free_at)
 {
-    struct slot *grave = NULL;
+    struct slot *tombstone = NULL;
     if (m->count == 0)
         return NULL;
     for (size_t i = hash & (m->count - 1);; i = (i + 1) & (m->count - 1)) {
         struct slot *s = &m->slots[i];
         if (s->hash == hash && slice_eq(s->key, key))
             return s;
-        if (s->hash == SLOT_GRAVE && !grave)
-            grave = s;
+        if (s->hash == SLOT_TOMBSTONE && !tombstone)
+            tombstone = s;
         if (s->hash == SLOT_FREE) {
             if (free_at)
-                *free_at = grave ? grave : s;
+                *free_at = tombstone ? tombstone : s;
             return NULL;
         }
     }
@@ -148,7 +148,7 @@ static enum err rebuild(struct map *m)
     mem_free(m->slots);
     m->slots = slots;
     m->count = count;
-    m->graves = 0;
+    m->tombstones = 0;
     return ERR_OK;
 }
 
@@ -164,14 +164,14 @@ enum err map_put(struct map *m, struct slice key, void *value, void **old)
         s->value = value;
         return ERR_OK;
     }
-    /* three quarters, graves included: a probe must always meet a free slot */
-    if (4 * (m->size + m->graves + 1) > 3 * m->count) {
+    /* three quarters, tombstones included: a probe must always meet a free slot */
+    if (4 * (m->size + m->tombstones + 1) > 3 * m->count) {
         enum err e = rebuild(m);
         if (e)
             return e;
     }
     find(m, key, hash, &s);
-    m->graves -= s->hash == SLOT_GRAVE;
+    m->tombstones -= s->hash == SLOT_TOMBSTONE;
     *s = (struct slot){.hash = hash, .key = key, .value = value};
     m->size++;
     return ERR_OK;
@@ -189,8 +189,8 @@ void *map_remove(struct map *m, struct slice key)
     if (!s)
         return NULL;
     void *value = s->value;
-    *s = (struct slot){.hash = SLOT_GRAVE};
-    m->graves++;
+    *s = (struct slot){.hash = SLOT_TOMBSTONE};
+    m->tombstones++;
     m->size--;
     return value;
 }

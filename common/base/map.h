@@ -14,12 +14,12 @@
 struct map;
 
 MUST_USE struct map *map_new(void);
-void                 map_free(struct map *m); /* NULL is fine; values are not touched */
+void map_free(struct map *m); /* NULL is fine; values are not touched */
 /* Puts or replaces; *old (may be NULL) receives the value that stood there, or NULL. */
 MUST_USE enum err map_put(struct map *m, struct slice key, void *value, void **old);
-void             *map_find(const struct map *m, struct slice key); /* NULL when absent */
-void             *map_remove(struct map *m, struct slice key);     /* the value, or NULL */
-size_t            map_size(const struct map *m);
+void *map_find(const struct map *m, struct slice key); /* NULL when absent */
+void *map_remove(struct map *m, struct slice key);     /* the value, or NULL */
+size_t map_size(const struct map *m);
 /* *at starts at 0; false at the end. Removing the entry just visited is allowed. */
 bool map_each(const struct map *m, size_t *at, struct slice *key, void **value);
 

@@ -20,7 +20,7 @@ MUST_USE void *mem_array(size_t count, size_t size); /* zeroed; checks the produ
 MUST_USE void *mem_realloc(void *ptr, size_t size);
 MUST_USE char *mem_strdup(const char *text);
 MUST_USE char *mem_strndup(const char *text, size_t len);
-void           mem_free(void *ptr); /* NULL is fine */
+void mem_free(void *ptr); /* NULL is fine */
 
 /* Once, before there are threads: what is freed stays with the process, up to a ceiling. */
 void mem_keep_freed(void);
@@ -33,7 +33,7 @@ void mem_fail_after(size_t n);
 bool mem_failed(void);
 /* Tests only: a fake in the middle of what is tested does not fail; resumes by what pause said. */
 size_t mem_fail_pause(void);
-void   mem_fail_resume(size_t left);
+void mem_fail_resume(size_t left);
 /* Tests only: allocations minus frees of this thread; what one thread takes and another gives
  * back moves both counts. */
 ptrdiff_t mem_alive(void);

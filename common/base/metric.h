@@ -18,17 +18,17 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 #define METRIC_BUCKETS 20 /* upper bounds 1 us, 2, 5, 10 … in the 1-2-5 series, then +Inf */
 
 struct metric_row {
-    const char        *name; /* gatehouse_requests_total */
-    const char        *help;
-    enum metric_kind   kind;
-    const char        *label;  /* NULL: none */
+    const char *name; /* gatehouse_requests_total */
+    const char *help;
+    enum metric_kind kind;
+    const char *label;         /* NULL: none */
     const char *const *values; /* NULL-terminated; NULL: none */
 };
 
 struct metric_set;
 
 MUST_USE struct metric_set *metric_set_new(const struct metric_row *rows, size_t count);
-void                        metric_set_free(struct metric_set *s);
+void metric_set_free(struct metric_set *s);
 void metric_add(struct metric_set *s, size_t row, size_t value_index, int64_t delta);
 void metric_put(struct metric_set *s, size_t row, size_t value_index, int64_t value);
 void metric_observe_us(struct metric_set *s, size_t row, uint64_t us);

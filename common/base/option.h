@@ -17,19 +17,18 @@
 enum option_type { OPTION_TEXT, OPTION_U64, OPTION_BOOL };
 
 struct option {
-    const char      *name;         /* without dashes */
-    const char      *env;          /* NULL: none */
+    const char *name; /* without dashes */
+    const char *env;  /* NULL: none */
     enum option_type type;
-    const char      *default_text; /* NULL: empty text, 0, false */
-    const char      *unit;         /* "ms", "bytes", "" */
-    const char      *help;
-    size_t           offset;       /* of const char *, uint64_t or bool in the settings struct */
-    uint64_t         min, max;     /* U64 only; max 0: no bound */
+    const char *default_text; /* NULL: empty text, 0, false */
+    const char *unit;         /* "ms", "bytes", "" */
+    const char *help;
+    size_t offset;     /* of const char *, uint64_t or bool in the settings struct */
+    uint64_t min, max; /* U64 only; max 0: no bound */
 };
 
 /* *want_help: --help was given and printed. Texts point into argv or environ. */
 MUST_USE enum err option_read(const char *program, const char *about, const struct option *rows,
-                              size_t count, int argc, char **argv, void *settings,
-                              bool *want_help);
+                              size_t count, int argc, char **argv, void *settings, bool *want_help);
 void option_help(FILE *out, const char *program, const char *about, const struct option *rows,
                  size_t count);

@@ -22,5 +22,5 @@ enum period {
 };
 
 MUST_USE enum err period_parse(struct slice text, enum period *ret);
-int64_t           period_start(enum period p, int64_t wall_us); /* 0 for TOTAL */
-int64_t           period_end(enum period p, int64_t wall_us);   /* INT64_MAX for TOTAL */
+int64_t period_start(enum period p, int64_t wall_us); /* 0 for TOTAL */
+int64_t period_end(enum period p, int64_t wall_us);   /* INT64_MAX for TOTAL */

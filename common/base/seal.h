@@ -21,7 +21,7 @@
 struct seal;
 
 MUST_USE struct seal *seal_new(struct slice master); /* NULL unless SEAL_MASTER_LEN bytes */
-void                  seal_free(struct seal *s);
+void seal_free(struct seal *s);
 /* out holds plain.len + SEAL_OVERHEAD bytes */
 MUST_USE enum err seal_close(const struct seal *s, struct slice purpose, struct slice scope,
                              struct slice aad, struct slice plain, uint8_t *out, size_t *ret_len);

@@ -15,9 +15,9 @@
 struct secret;
 
 MUST_USE struct secret *secret_new(struct slice text);
-struct secret          *secret_hold(struct secret *s);
-void                    secret_drop(struct secret *s); /* NULL is fine */
-struct slice            secret_reveal(const struct secret *s);
-void                    secret_wipe(void *ptr, size_t len);
+struct secret *secret_hold(struct secret *s);
+void secret_drop(struct secret *s); /* NULL is fine */
+struct slice secret_reveal(const struct secret *s);
+void secret_wipe(void *ptr, size_t len);
 /* Core dumps off, ptrace off, for this process. */
 void secret_protect_process(void);

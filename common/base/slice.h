@@ -15,7 +15,7 @@
 
 struct slice {
     const char *ptr;
-    size_t      len;
+    size_t len;
 };
 
 #define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
@@ -49,8 +49,8 @@ static inline struct slice slice_first(struct slice s, size_t n)
     return n >= s.len ? s : (struct slice){s.ptr, n};
 }
 
-/* Copies to where there is room; the place behind it. Most of what is written is a name or a number,
- * for which memcpy takes longer to find its way than to copy. */
+/* Copies to where there is room; the place behind it. Most of what is written is a name or a
+ * number, for which memcpy takes longer to find its way than to copy. */
 static inline char *slice_put(char *to, struct slice s)
 {
     size_t n = s.len;
@@ -76,11 +76,11 @@ static inline char *slice_put(char *to, struct slice s)
 bool slice_ieq(struct slice a, struct slice b); /* ASCII case folded */
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends(struct slice s, struct slice suffix);
-int  slice_cmp(struct slice a, struct slice b); /* bytewise order, shorter first */
+int slice_cmp(struct slice a, struct slice b); /* bytewise order, shorter first */
 /* index of the first `c`, or -1 */
 ptrdiff_t slice_find(struct slice s, char c);
 /* index of the first `needle`, or -1 */
-ptrdiff_t    slice_search(struct slice s, struct slice needle);
+ptrdiff_t slice_search(struct slice s, struct slice needle);
 struct slice slice_trim(struct slice s); /* spaces and tabs at both ends */
 /* Takes what stands before the next `sep` off the front of *rest. false: *rest was used up. */
 bool slice_split(struct slice *rest, char sep, struct slice *ret);

@@ -14,7 +14,7 @@
 
 struct egress_rule {
     const struct cidr *allowed;
-    size_t             allowed_count;
+    size_t allowed_count;
 };
 
 /* ERR_DENIED: may not be connected to */

@@ -12,7 +12,7 @@
 
 struct host_list {
     struct slice names[LIMIT_ALLOWED_HOSTS];
-    size_t       count;
+    size_t count;
 };
 
 /* "mcp.example.com, 10.0.0.7"; an IPv6 address without brackets; an empty text is an empty list */

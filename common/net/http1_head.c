@@ -45,7 +45,7 @@ static enum err check_form(const struct http_head *h, struct http1_problem *prob
     bool asterisk = slice_eq(h->target, SLICE("*")) && slice_eq(h->method, SLICE("OPTIONS"));
     if (h->target.ptr[0] != '/' && !asterisk)
         return http1_refuse(problem, HTTP1_REFUSE_TARGET_FORM);
-    /* security.md: a tunnel and an echo of credentials; neither is a journey */
+    /* security.md: a tunnel and an echo of credentials; neither is a request */
     if (slice_eq(h->method, SLICE("CONNECT")) || slice_eq(h->method, SLICE("TRACE")))
         return http1_refuse(problem, HTTP1_REFUSE_METHOD_REFUSED);
     return ERR_OK;

@@ -16,67 +16,67 @@
 enum http_call_state { CALL_DIALLING, CALL_HEAD, CALL_BODY, CALL_ENDED };
 
 struct http_client {
-    struct loop        *loop;
-    struct resolver    *resolver;
+    struct loop *loop;
+    struct resolver *resolver;
     struct tls_context *tls; /* held; NULL: no https without one in the call */
-    struct pool        *pool;
-    struct list         running;
-    struct list         spare;
-    size_t              spare_count;
-    size_t              call_count; /* started and not yet closed */
-    bool                freed;      /* goes with its last call */
+    struct pool *pool;
+    struct list running;
+    struct list spare;
+    size_t spare_count;
+    size_t call_count; /* started and not yet closed */
+    bool freed;        /* goes with its last call */
 };
 
 struct http_call {
-    struct http_client     *client;
-    struct list             link; /* running, or spare */
-    struct pool_conn       *conn;
+    struct http_client *client;
+    struct list link; /* running, or spare */
+    struct pool_conn *conn;
     struct http_call_events events;
-    void                   *arg;
-    enum http_call_state    state;
-    enum err                failing; /* to be told at the end of the turn */
-    struct loop_task        soon;
-    struct timer            timer;
-    uint64_t                ends_us;
-    unsigned                connect_ms, first_byte_ms, gap_ms;
+    void *arg;
+    enum http_call_state state;
+    enum err failing; /* to be told at the end of the turn */
+    struct loop_task soon;
+    struct timer timer;
+    uint64_t ends_us;
+    unsigned connect_ms, first_byte_ms, gap_ms;
 
     /* the request */
-    struct url          url; /* only tls and port; the host is the connection's */
+    struct url url;          /* only tls and port; the host is the connection's */
     struct tls_context *tls; /* held */
-    struct egress_rule  rule;
-    struct buf          out;  /* the head; streamed: and what is gathered for the turn's end */
-    struct slice        body[HTTP_CALL_PIECES]; /* lent */
-    uint64_t            left; /* streamed: of a known length */
-    size_t              pending_seen;
+    struct egress_rule rule;
+    struct buf out; /* the head; streamed: and what is gathered for the turn's end */
+    struct slice body[HTTP_CALL_PIECES]; /* lent */
+    uint64_t left;                       /* streamed: of a known length */
+    size_t pending_seen;
     bool streamed, chunked, request_ended, is_head, idempotent;
     bool wants_drain;
     bool touched; /* bytes of this request were given to a connection */
     bool reused, retried;
 
     /* the answer */
-    bool              released; /* http_call_close was called: silence */
-    bool              paused, stalled, eof;
-    enum err          lost; /* how the connection went while the answer's rest was paused */
-    unsigned          interims;
-    unsigned          depth;
-    size_t            scanned;
-    struct buf        rest; /* read ahead while paused; or a part of the head */
+    bool released; /* http_call_close was called: silence */
+    bool paused, stalled, eof;
+    enum err lost; /* how the connection went while the answer's rest was paused */
+    unsigned interims;
+    unsigned depth;
+    size_t scanned;
+    struct buf rest; /* read ahead while paused; or a part of the head */
     struct http1_body walk;
-    struct buf        head_bytes;
-    struct http_head  head;
+    struct buf head_bytes;
+    struct http_head head;
 };
 
 /* http_call.c */
 extern const struct stream_events http_call_stream_events;
 MUST_USE enum err http_call_dial(struct http_call *k);
-void              http_call_kick(struct http_call *k);
-void              http_call_fail_soon(struct http_call *k, enum err why);
-void              http_call_fail(struct http_call *k, enum err why);
-void              http_call_finish(struct http_call *k);             /* the answer is whole */
-void              http_call_watch(struct http_call *k, unsigned ms); /* next deadline */
-void              http_call_leave(struct http_call *k); /* ENDED: nothing runs any more */
-void              http_call_on_timer(struct timer *t);
-void              http_call_on_soon(struct loop_task *t);
+void http_call_kick(struct http_call *k);
+void http_call_fail_soon(struct http_call *k, enum err why);
+void http_call_fail(struct http_call *k, enum err why);
+void http_call_finish(struct http_call *k);             /* the answer is whole */
+void http_call_watch(struct http_call *k, unsigned ms); /* next deadline */
+void http_call_leave(struct http_call *k);              /* ENDED: nothing runs any more */
+void http_call_on_timer(struct timer *t);
+void http_call_on_soon(struct loop_task *t);
 
 /* http_call_read.c: true where it changed something, false where it waits */
 bool http_call_read_head(struct http_call *k, struct slice *bytes);
@@ -85,4 +85,4 @@ bool http_call_read_body(struct http_call *k, struct slice *bytes);
 /* http_call_send.c */
 MUST_USE enum err http_call_compose(struct http_call *k, const struct http_call_spec *spec);
 MUST_USE enum err http_call_send(struct http_call *k); /* a whole request, or a streamed head */
-void              http_call_flush(struct http_call *k);
+void http_call_flush(struct http_call *k);

@@ -36,39 +36,39 @@ struct http_call_events {
 #define HTTP_CALL_PIECES 5 /* a body with two places in it that are ours */
 
 struct http_call_spec {
-    struct slice              method;
-    struct url                url;  /* host, port, tls; copied */
-    struct slice              path; /* path and query as they go on the wire; copied */
+    struct slice method;
+    struct url url;                    /* host, port, tls; copied */
+    struct slice path;                 /* path and query as they go on the wire; copied */
     const struct http_header *headers; /* ours; Host, Connection, Content-Length and
                                           Transfer-Encoding are the client's; copied */
-    size_t                    header_count;
-    struct slice              body[HTTP_CALL_PIECES]; /* in order; those without bytes are left out;
-                                    lent until on_head or the call's end; ignored when streamed */
-    bool                      streamed;    /* body comes by http_call_write */
-    uint64_t                  body_length; /* streamed: UINT64_MAX = chunked */
-    struct egress_rule        rule; /* its array must outlive the call */
-    struct tls_context       *tls; /* for https; NULL: the client's default */
+    size_t header_count;
+    struct slice body[HTTP_CALL_PIECES]; /* in order; those without bytes are left out;
+                       lent until on_head or the call's end; ignored when streamed */
+    bool streamed;                       /* body comes by http_call_write */
+    uint64_t body_length;                /* streamed: UINT64_MAX = chunked */
+    struct egress_rule rule;             /* its array must outlive the call */
+    struct tls_context *tls;             /* for https; NULL: the client's default */
     unsigned connect_ms, first_byte_ms, gap_ms, total_ms; /* 0: the defaults of limits.h */
 };
 
 MUST_USE enum err http_client_new(struct loop *l, struct resolver *r, struct tls_context *tls,
                                   struct http_client **ret);
-void              http_client_free(struct http_client *c); /* cancels what runs */
-size_t            http_client_idle(const struct http_client *c);
+void http_client_free(struct http_client *c); /* cancels what runs */
+size_t http_client_idle(const struct http_client *c);
 
 /* Never calls back before it returns. */
 MUST_USE enum err http_call_start(struct http_client *c, const struct http_call_spec *spec,
                                   const struct http_call_events *events, void *arg,
                                   struct http_call **ret);
 MUST_USE enum err http_call_write(struct http_call *c, struct slice data);
-size_t            http_call_pending(const struct http_call *c);
+size_t http_call_pending(const struct http_call *c);
 /* Of a request that is sent: the answer may take as long as any, whatever its total_ms was. */
-void              http_call_outlast(struct http_call *c);
-bool              http_call_is_sent(const struct http_call *c); /* the request, to its last byte */
-void              http_call_write_end(struct http_call *c);
+void http_call_outlast(struct http_call *c);
+bool http_call_is_sent(const struct http_call *c); /* the request, to its last byte */
+void http_call_write_end(struct http_call *c);
 /* Stops reading the answer; of what is read already, only its end may still be told. */
-void              http_call_pause(struct http_call *c);
-void              http_call_resume(struct http_call *c);
+void http_call_pause(struct http_call *c);
+void http_call_resume(struct http_call *c);
 /* The connection is closed unless the answer was whole; silence afterwards; leaves NULL.
  * Also the way to let go of an ended call. */
-void              http_call_close(struct http_call **c);
+void http_call_close(struct http_call **c);

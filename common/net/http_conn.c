@@ -21,8 +21,8 @@ static void advance(struct http_conn *c, struct slice *bytes)
             moved = stream_pending(c->stream) <= LIMIT_STREAM_LOW && http_exchange_open(c, bytes);
             break;
         case CONN_EXCHANGE:
-            http_answer_flush(c->x);
-            if (c->state == CONN_EXCHANGE && http_answer_is_out(c->x))
+            http_response_flush(c->x);
+            if (c->state == CONN_EXCHANGE && http_response_is_out(c->x))
                 http_exchange_close(c);
             else if (c->state == CONN_EXCHANGE)
                 moved = http_exchange_pump(c, bytes);

@@ -1,7 +1,7 @@
 /*
  * http_conn — a client's connection and the exchange on it, as http_server's files share them.
  *
- * Private to http_server.c, http_conn.c, http_exchange.c and http_answer.c. One function,
+ * Private to http_server.c, http_conn.c, http_exchange.c and http_response.c. One function,
  * `http_conn_advance`, moves a connection from state to state; everything else sets facts and
  * asks for it (`http_conn_kick`).
  *
@@ -25,84 +25,84 @@ enum http_conn_state {
 };
 
 struct http_exchange {
-    struct http_conn           *conn;
-    struct list                 link; /* among the server's spare ones */
+    struct http_conn *conn;
+    struct list link; /* among the server's spare ones */
     struct http_exchange_events events;
-    void                       *user;
+    void *user;
 
     /* the request */
     struct http1_body body;
-    uint64_t          body_max, body_got;
-    bool              bound, reading, paused, body_done;
-    bool              expects; /* 100-continue, not sent yet */
-    struct pace       pace;    /* of the body, while it is waited for */
+    uint64_t body_max, body_got;
+    bool bound, reading, paused, body_done;
+    bool expects;     /* 100-continue, not sent yet */
+    struct pace pace; /* of the body, while it is waited for */
 
     /* the answer */
-    bool       begun, ended;
-    bool       keep;     /* the connection lives on after it */
-    bool       bodiless; /* HEAD, 204, 304: what is written goes nowhere */
-    bool       chunked;
-    bool       wants_drain; /* the caller was told to wait */
-    uint64_t   left;        /* of a known length; UINT64_MAX: not known */
-    struct buf out;         /* gathered, not yet given to the stream */
+    bool begun, ended;
+    bool keep;     /* the connection lives on after it */
+    bool bodiless; /* HEAD, 204, 304: what is written goes nowhere */
+    bool chunked;
+    bool wants_drain; /* the caller was told to wait */
+    uint64_t left;    /* of a known length; UINT64_MAX: not known */
+    struct buf out;   /* gathered, not yet given to the stream */
 
-    struct buf       head_bytes; /* what head's slices point into */
+    struct buf head_bytes; /* what head's slices point into */
     struct http_head head;
 };
 
 struct http_conn {
-    struct http_server   *server;
-    struct list           link;
-    struct stream        *stream;
+    struct http_server *server;
+    struct list link;
+    struct stream *stream;
     struct http_exchange *x; /* NULL but in CONN_EXCHANGE and on the way out of it */
-    enum http_conn_state  state;
-    enum err              why;        /* it closed */
-    unsigned              depth;      /* inside an event: advance comes when it returns */
-    bool                  head_begun; /* a part of a head is there */
-    bool                  stalled;    /* the stream is paused */
-    bool                  eof;
-    size_t                scanned;      /* of the head */
-    size_t                discarded;    /* in CONN_DISCARD or CONN_LINGER */
-    uint64_t              given;        /* bytes the stream took */
-    struct pace           pace;         /* of the client's reading, while something is unread */
-    struct buf            rest;         /* read ahead */
-    struct timer          timer;
-    struct loop_task      soon;
+    enum http_conn_state state;
+    enum err why;    /* it closed */
+    unsigned depth;  /* inside an event: advance comes when it returns */
+    bool head_begun; /* a part of a head is there */
+    bool stalled;    /* the stream is paused */
+    bool eof;
+    size_t scanned;   /* of the head */
+    size_t discarded; /* in CONN_DISCARD or CONN_LINGER */
+    uint64_t given;   /* bytes the stream took */
+    struct pace pace; /* of the client's reading, while something is unread */
+    struct buf rest;  /* read ahead */
+    struct timer timer;
+    struct loop_task soon;
 };
 
 #define HTTP_FIXED_MAX 128 /* "Server: …" and "Date: …" lines */
 
 struct http_server {
-    struct loop              *loop;
+    struct loop *loop;
     struct http_server_config config;
     struct http_server_events events;
-    void                     *arg;
-    struct listener          *listener;
-    struct list               conns;
-    size_t                    conn_count;
-    struct list               spare;
-    size_t                    spare_count;
-    bool                      draining;
-    bool                      freed; /* goes with its last connection */
-    uint64_t                  date_second;
-    size_t                    name_len, fixed_len;
-    char                      fixed[HTTP_FIXED_MAX];
+    void *arg;
+    struct listener *listener;
+    struct list conns;
+    size_t conn_count;
+    struct list spare;
+    size_t spare_count;
+    bool draining;
+    bool freed; /* goes with its last connection */
+    uint64_t date_second;
+    size_t name_len, fixed_len;
+    char fixed[HTTP_FIXED_MAX];
 };
 
 /* http_server.c */
-struct slice          http_server_fixed(struct http_server *s); /* lines that open every answer */
+struct slice http_server_fixed(struct http_server *s); /* lines that open every answer */
 struct http_exchange *http_server_take_spare(struct http_server *s);
-void                  http_server_give_spare(struct http_server *s, struct http_exchange *x);
-void                  http_server_forget(struct http_server *s, struct http_conn *c);
+void http_server_give_spare(struct http_server *s, struct http_exchange *x);
+void http_server_forget(struct http_server *s, struct http_conn *c);
 
 /* http_conn.c */
 MUST_USE enum err http_conn_new(struct http_server *s, int fd);
-void              http_conn_kick(struct http_conn *c); /* something changed: advance, soon */
-void              http_conn_close(struct http_conn *c, enum err why);
-void              http_conn_finish(struct http_conn *c); /* FIN, then CONN_LINGER */
+void http_conn_kick(struct http_conn *c); /* something changed: advance, soon */
+void http_conn_close(struct http_conn *c, enum err why);
+void http_conn_finish(struct http_conn *c); /* FIN, then CONN_LINGER */
 /* To the stream; from then on the client must read on. */
 MUST_USE enum err http_conn_write(struct http_conn *c, const struct slice *parts, size_t n);
-void              http_conn_idle(struct http_conn *c); /* between two requests */
+void http_conn_idle(struct http_conn *c); /* between two requests */
 /* Answers a problem in the caller's stead and closes; cuts where an answer has begun. */
 void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why);
 
@@ -110,10 +110,10 @@ void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, en
 bool http_exchange_open(struct http_conn *c, struct slice *bytes);
 bool http_exchange_pump(struct http_conn *c, struct slice *bytes);
 bool http_exchange_discard(struct http_conn *c, struct slice *bytes);
-void http_exchange_close(struct http_conn *c);              /* the answer is out */
-void http_exchange_gone(struct http_conn *c, enum err why); /* tells, and takes it back */
+void http_exchange_close(struct http_conn *c);                /* the answer is out */
+void http_exchange_gone(struct http_conn *c, enum err why);   /* tells, and takes it back */
 bool http_exchange_is_waiting(const struct http_exchange *x); /* for the client's body */
 
-/* http_answer.c */
-bool http_answer_is_out(struct http_exchange *x); /* ended, and all of it is the stream's */
-void http_answer_flush(struct http_exchange *x);
+/* http_response.c */
+bool http_response_is_out(struct http_exchange *x); /* ended, and all of it is the stream's */
+void http_response_flush(struct http_exchange *x);

@@ -54,7 +54,7 @@ static enum err write_name(struct http_server *s, struct slice name)
 static void fill_defaults(struct http_server_config *c)
 {
     if (!c->body_max)
-        c->body_max = LIMIT_AI_BODY; /* the largest of all; wings ask for less */
+        c->body_max = LIMIT_AI_BODY; /* the largest of all; gates ask for less */
     if (!c->head_ms)
         c->head_ms = LIMIT_HEAD_MS;
     if (!c->body_gap_ms)

@@ -22,7 +22,7 @@ struct http_exchange;
 
 struct http_server_events {
     /* A request's head. The caller keeps x until on_gone, and must in the end call
-     * http_answer_end or http_answer_abort. */
+     * http_response_end or http_response_abort. */
     void (*on_request)(void *arg, struct http_exchange *x);
 };
 
@@ -39,42 +39,43 @@ struct http_exchange_events {
 /* What is 0 is taken from limits.h. */
 struct http_server_config {
     struct tls_context *tls; /* NULL: plain; held */
-    uint64_t            body_max; /* default ceiling of a body, bytes; 413 beyond */
-    unsigned            head_ms, body_gap_ms, keepalive_ms;
-    size_t              connections_max;
-    struct slice        name; /* Server header; empty: none */
+    uint64_t body_max;       /* default ceiling of a body, bytes; 413 beyond */
+    unsigned head_ms, body_gap_ms, keepalive_ms;
+    size_t connections_max;
+    struct slice name; /* Server header; empty: none */
 };
 
 MUST_USE enum err http_server_new(struct loop *l, const struct http_server_config *c,
                                   const struct http_server_events *events, void *arg,
                                   struct http_server **ret);
 MUST_USE enum err http_server_listen(struct http_server *s, const union sockaddr_any *at);
-uint16_t          http_server_port(const struct http_server *s);
+uint16_t http_server_port(const struct http_server *s);
 /* No new connections; idle ones are closed, the others after their answer (Connection: close). */
-void              http_server_drain(struct http_server *s);
-size_t            http_server_connections(const struct http_server *s);
+void http_server_drain(struct http_server *s);
+size_t http_server_connections(const struct http_server *s);
 /* Aborts what is left: every on_gone comes before it returns. */
-void              http_server_free(struct http_server *s);
+void http_server_free(struct http_server *s);
 
 /* the request */
 const struct http_head *http_exchange_head(const struct http_exchange *x);
-struct slice            http_exchange_peer(const struct http_exchange *x);
+struct slice http_exchange_peer(const struct http_exchange *x);
 /* the request's raw bytes as received, for nobody but tests */
-void  http_exchange_bind(struct http_exchange *x, const struct http_exchange_events *events,
-                         void *user); /* MUST be called inside on_request */
-void  http_exchange_read(struct http_exchange *x, uint64_t max); /* starts the body; 0: the default */
-void  http_exchange_pause(struct http_exchange *x);
-void  http_exchange_resume(struct http_exchange *x);
+void http_exchange_bind(struct http_exchange *x, const struct http_exchange_events *events,
+                        void *user); /* MUST be called inside on_request */
+void http_exchange_read(struct http_exchange *x,
+                        uint64_t max); /* starts the body; 0: the default */
+void http_exchange_pause(struct http_exchange *x);
+void http_exchange_resume(struct http_exchange *x);
 
 /* The answer. length: UINT64_MAX = not known (chunked, or to close for HTTP/1.0). Connection,
  * Content-Length, Transfer-Encoding and Date are the server's; do not pass them. */
-MUST_USE enum err http_answer_begin(struct http_exchange *x, unsigned status,
-                                    const struct http_header *headers, size_t n, uint64_t length);
+MUST_USE enum err http_response_begin(struct http_exchange *x, unsigned status,
+                                      const struct http_header *headers, size_t n, uint64_t length);
 /* ERR_TOO_BIG: above the ceiling, wait for on_drain; ERR_CLOSED */
-MUST_USE enum err http_answer_write(struct http_exchange *x, struct slice data);
-size_t            http_answer_pending(const struct http_exchange *x);
-void              http_answer_end(struct http_exchange *x);
-void              http_answer_abort(struct http_exchange *x); /* cuts the connection */
+MUST_USE enum err http_response_write(struct http_exchange *x, struct slice data);
+size_t http_response_pending(const struct http_exchange *x);
+void http_response_end(struct http_exchange *x);
+void http_response_abort(struct http_exchange *x); /* cuts the connection */
 /* begin, write and end in one system call */
-MUST_USE enum err http_answer(struct http_exchange *x, unsigned status,
-                              const struct http_header *headers, size_t n, struct slice body);
+MUST_USE enum err http_response(struct http_exchange *x, unsigned status,
+                                const struct http_header *headers, size_t n, struct slice body);

@@ -20,11 +20,11 @@ struct loop;
 struct uv_loop_s;
 
 MUST_USE enum err loop_new(struct loop **ret);
-void              loop_free(struct loop *l); /* runs what is retired; MUST be stopped */
-void              loop_run(struct loop *l);  /* until loop_stop */
-void              loop_stop(struct loop *l); /* any thread */
+void loop_free(struct loop *l); /* runs what is retired; MUST be stopped */
+void loop_run(struct loop *l);  /* until loop_stop */
+void loop_stop(struct loop *l); /* any thread */
 /* microseconds, monotonic, as of the start of this turn */
-uint64_t          loop_now_us(const struct loop *l);
+uint64_t loop_now_us(const struct loop *l);
 struct uv_loop_s *loop_uv(struct loop *l);
 
 /* The mailbox: fn(arg) runs on the loop's thread, in order of posting. Any thread. ERR_CLOSED
@@ -52,10 +52,10 @@ struct timer {
     struct loop *loop;
     void (*fire)(struct timer *t);
     uint64_t at_us;
-    size_t   slot; /* place in the heap; SIZE_MAX: not running */
+    size_t slot; /* place in the heap; SIZE_MAX: not running */
 };
 
 void timer_init(struct timer *t, struct loop *l, void (*fire)(struct timer *t));
 void timer_start(struct timer *t, uint64_t after_ms); /* starts again where it runs */
-void timer_cancel(struct timer *t);                   /* silence afterwards; harmless when not running */
+void timer_cancel(struct timer *t); /* silence afterwards; harmless when not running */
 bool timer_is_running(const struct timer *t);

@@ -21,11 +21,11 @@ struct resolver_query;
 
 struct resolver_answer {
     union sockaddr_any addresses[RESOLVER_ADDRESSES]; /* port filled in */
-    size_t             count;
+    size_t count;
 };
 
 MUST_USE enum err resolver_new(struct loop *l, struct resolver **ret);
-void              resolver_free(struct resolver *r); /* pending queries end with ERR_CANCELLED */
+void resolver_free(struct resolver *r); /* pending queries end with ERR_CANCELLED */
 /* Never calls back before it returns. */
 MUST_USE enum err resolver_start(struct resolver *r, struct slice host, uint16_t port,
                                  void (*done)(void *arg, enum err e,

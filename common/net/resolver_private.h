@@ -1,5 +1,6 @@
 /*
- * resolver_private — names a loop remembers, apart from how they are asked for; and whom a test asks.
+ * resolver_private — names a loop remembers, apart from how they are asked for; and whom a test
+ * asks.
  *
  * Owns     names; each its waiting queries' links, not the queries.
  * Threads  the loop's.

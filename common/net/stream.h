@@ -20,26 +20,25 @@
 struct stream;
 
 struct stream_events {
-    void (*on_open)(void *arg);                   /* connected, TLS done; dialled streams and TLS servers */
+    void (*on_open)(void *arg); /* connected, TLS done; dialled streams and TLS servers */
     void (*on_data)(void *arg, struct slice data); /* lent for the call; owner may close inside */
-    void (*on_eof)(void *arg);                    /* the peer will send no more; may be NULL: closes */
-    void (*on_drain)(void *arg);                  /* pending fell to LIMIT_STREAM_LOW; may be NULL */
+    void (*on_eof)(void *arg);   /* the peer will send no more; may be NULL: closes */
+    void (*on_drain)(void *arg); /* pending fell to LIMIT_STREAM_LOW; may be NULL */
     /* It is gone; stream_close still frees it. ERR_OK: both sides had finished. */
     void (*on_close)(void *arg, enum err why);
 };
 
 /* Takes the accepted descriptor, also on failure. tls NULL: plain. on_open comes for both. */
 MUST_USE enum err stream_accept(struct loop *l, int fd, struct tls_context *tls,
-                                const struct stream_events *events, void *arg,
-                                struct stream **ret);
+                                const struct stream_events *events, void *arg, struct stream **ret);
 
 struct stream_target {
-    struct resolver         *resolver;
-    struct slice             host; /* for resolving, SNI and the certificate check; copied */
-    uint16_t                 port;
-    struct tls_context      *tls; /* NULL: plain */
+    struct resolver *resolver;
+    struct slice host; /* for resolving, SNI and the certificate check; copied */
+    uint16_t port;
+    struct tls_context *tls;        /* NULL: plain */
     const struct egress_rule *rule; /* copied; NULL: no exceptions */
-    unsigned                 connect_ms; /* name, TCP and TLS together */
+    unsigned connect_ms;            /* name, TCP and TLS together */
 };
 
 /* Tries the resolved addresses in turn. Never calls back before it returns. */
@@ -53,16 +52,16 @@ void stream_adopt(struct stream *s, const struct stream_events *events, void *ar
  * something is already waiting (one large piece on an empty stream is taken); ERR_CLOSED;
  * ERR_NOMEM, and the stream is lost. */
 MUST_USE enum err stream_write(struct stream *s, const struct slice *parts, size_t n);
-size_t            stream_pending(const struct stream *s);
+size_t stream_pending(const struct stream *s);
 /* A paused stream takes no bytes, but still tells of a hang-up that nothing unread precedes. */
-void              stream_pause(struct stream *s);
-void              stream_resume(struct stream *s);
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
 /* Sends what is pending, then says no more will come (TLS close_notify, FIN). */
-void              stream_finish(struct stream *s);
+void stream_finish(struct stream *s);
 /* At once; unsent bytes are lost. Silence afterwards; leaves NULL. */
-void              stream_close(struct stream **s);
-bool              stream_is_open(const struct stream *s); /* connected and not failed */
-struct slice      stream_peer(const struct stream *s); /* "127.0.0.1:4711", "" before open */
+void stream_close(struct stream **s);
+bool stream_is_open(const struct stream *s);      /* connected and not failed */
+struct slice stream_peer(const struct stream *s); /* "127.0.0.1:4711", "" before open */
 
 /* A listening socket with SO_REUSEPORT (each worker has its own); accepted descriptors are
  * non-blocking, close-on-exec, TCP_NODELAY. */
@@ -70,5 +69,5 @@ struct listener;
 MUST_USE enum err listener_open(struct loop *l, const union sockaddr_any *at,
                                 void (*on_accept)(void *arg, int fd), void *arg,
                                 struct listener **ret);
-void              listener_close(struct listener **l);
-uint16_t          listener_port(const struct listener *l); /* the real one where 0 was asked */
+void listener_close(struct listener **l);
+uint16_t listener_port(const struct listener *l); /* the real one where 0 was asked */

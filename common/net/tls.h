@@ -20,24 +20,25 @@ struct tls_server_config {
     const char *cert_file; /* PEM chain */
     const char *key_file;
     const char *client_ca_file; /* non-NULL: client certificates are required */
-    bool        only_13;
-    bool        offer_h2; /* ALPN; http/1.1 is always offered */
+    bool only_13;
+    bool offer_h2; /* ALPN; http/1.1 is always offered */
 };
 
 struct tls_client_config {
     const char *ca_file;   /* NULL: the system's roots */
     const char *cert_file; /* NULL: no client certificate */
     const char *key_file;
-    bool        only_13;
+    bool only_13;
 };
 
-MUST_USE enum err   tls_server_new(const struct tls_server_config *c, struct tls_context **ret);
-MUST_USE enum err   tls_client_new(const struct tls_client_config *c, struct tls_context **ret);
-MUST_USE enum err   tls_reload(struct tls_context *t); /* reads the files again; old stays on failure */
+MUST_USE enum err tls_server_new(const struct tls_server_config *c, struct tls_context **ret);
+MUST_USE enum err tls_client_new(const struct tls_client_config *c, struct tls_context **ret);
+MUST_USE enum err
+tls_reload(struct tls_context *t); /* reads the files again; old stays on failure */
 struct tls_context *tls_hold(struct tls_context *t);
-void                tls_drop(struct tls_context *t);
+void tls_drop(struct tls_context *t);
 
-/* One connection's OpenSSL object, for who moves bytes over sockets of his own (common/wire/tunnel).
- * NULL: out of memory. The caller frees it with SSL_free. */
+/* One connection's OpenSSL object, for who moves bytes over sockets of his own
+ * (common/wire/tunnel). NULL: out of memory. The caller frees it with SSL_free. */
 struct ssl_st;
 struct ssl_st *tls_open(struct tls_context *t);

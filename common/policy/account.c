@@ -1,10 +1,10 @@
-/* account — the workers' side: atomics only. The desk (desk.c) fills it. */
+/* account — the workers' side: atomics only. The lease_client (lease_client.c) fills it. */
 #include "common/policy/account.h"
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/policy/account_private.h"
-#include "common/policy/desk.h"
+#include "common/policy/lease_client.h"
 
 struct account *account_new(struct slice id, struct registry *r)
 {
@@ -87,7 +87,7 @@ void account_settle(struct reservation *r, money real_cost)
     atomic_fetch_add_explicit(&l->remaining, r->amount - real_cost, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->account->used, real_cost, memory_order_relaxed);
     *r = (struct reservation){0};
-    /* last: from here on the desk may end the lease */
+    /* last: from here on the lease_client may end the lease */
     int64_t before = atomic_fetch_sub_explicit(&l->outstanding, 1, memory_order_acq_rel);
     MUST(before > 0);
 }
@@ -105,7 +105,8 @@ void account_look(const struct account *a, struct account_state *ret)
     ret->period_end_us = atomic_load_explicit(&a->period_end_us, memory_order_relaxed);
 }
 
-/* ---- waiting: the ticket travels to the desk and back; only the asker's thread reads `wait` ----
+/* ---- waiting: the ticket travels to the lease_client and back; only the asker's thread reads
+ * `wait` ----
  */
 
 static void ticket_free(struct account_wait_ticket *t)
@@ -136,14 +137,14 @@ void account_ticket_answer(struct account_wait_ticket *t, enum err answer)
 
 enum err account_want(struct account_wait *w)
 {
-    struct desk *desk = registry_desk(w->account->registry);
+    struct lease_client *lease_client = registry_lease_client(w->account->registry);
     struct account_wait_ticket *t = mem_zalloc(sizeof(*t));
     if (!t)
         return ERR_NOMEM;
     *t = (struct account_wait_ticket){
         .account = account_hold(w->account), .wait = w, .loop = w->loop, .amount = w->amount};
     list_init(&t->link);
-    enum err e = desk ? desk_post(desk, t) : ERR_CLOSED;
+    enum err e = lease_client ? lease_client_post(lease_client, t) : ERR_CLOSED;
     if (e != ERR_OK) {
         ticket_free(t);
         return e;

@@ -11,7 +11,8 @@
  * says there is no more in this period.
  *
  * Owns     accounts and leases, counted; a reservation holds its lease.
- * Threads  reserve and settle: any worker, atomics only. The lease desk is the main thread's.
+ * Threads  reserve and settle: any worker, atomics only. The lease lease_client is the main
+ * thread's.
  */
 #pragma once
 

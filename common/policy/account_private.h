@@ -1,6 +1,6 @@
 /*
  * account_private — what an account and a lease are made of; for account.c, registry.c and the
- * desk.
+ * lease_client.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #define LEASE_ID_MAX 64
 
 struct registry;
-struct desk;
+struct lease_client;
 
 /* A slice of a budget. Workers touch the atomics; the rest is the main thread's. It is freed
  * once it is no account's current one, every worker has ended a turn since, nothing is
@@ -23,7 +23,7 @@ struct lease {
     atomic_int_fast64_t outstanding;     /* reservations not yet settled */
     atomic_uint_fast64_t valid_until_us; /* monotonic; also the end of its period */
 
-    struct list link;        /* in the desk's list */
+    struct list link;        /* in the lease_client's list */
     struct account *account; /* held */
     char id[LEASE_ID_MAX];
     uint64_t granted_us;    /* when last granted or prolonged */
@@ -45,7 +45,7 @@ struct account {
     struct registry *registry;
     struct slice id; /* text behind this struct */
 
-    /* the desk's */
+    /* the lease_client's */
     struct list waiting; /* tickets */
     bool asking;
     money used_before, used_per_s;
@@ -69,6 +69,6 @@ struct account_wait_ticket {
 void account_ticket_answer(struct account_wait_ticket *t, enum err answer);
 
 MUST_USE struct account *account_new(struct slice id, struct registry *r);
-/* Where wants go; set once by the desk. */
-void registry_set_desk(struct registry *r, struct desk *d);
-struct desk *registry_desk(const struct registry *r);
+/* Where wants go; set once by the lease_client. */
+void registry_set_lease_client(struct registry *r, struct lease_client *d);
+struct lease_client *registry_lease_client(const struct registry *r);

@@ -3,7 +3,7 @@
  */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/desk_private.h"
+#include "common/policy/lease_client_private.h"
 #include "proto/channel.pb-c.h"
 
 #define IDLE_TICKS (5 * DESK_TICKS_PER_S) /* an unused slice goes back after five seconds */
@@ -21,7 +21,7 @@ static void on_quiescent(void *arg)
     l->quiescent = true;
 }
 
-void lease_close(struct desk *d, struct lease *l)
+void lease_close(struct lease_client *d, struct lease *l)
 {
     if (l->closing)
         return;
@@ -32,7 +32,7 @@ void lease_close(struct desk *d, struct lease *l)
 }
 
 struct report {
-    struct desk *desk;
+    struct lease_client *lease_client;
     struct lease *lease;
 };
 
@@ -47,12 +47,12 @@ static void on_reported(void *arg, enum err e, const void *reply)
     mem_free(r);
 }
 
-static void lease_report(struct desk *d, struct lease *l)
+static void lease_report(struct lease_client *d, struct lease *l)
 {
     struct report *r = mem_zalloc(sizeof(*r));
     if (!r)
         return;
-    *r = (struct report){.desk = d, .lease = l};
+    *r = (struct report){.lease_client = d, .lease = l};
     Gatehouse__LeaseEnd end = GATEHOUSE__LEASE_END__INIT;
     Gatehouse__LeaseEnd *ends[] = {&end};
     Gatehouse__LeaseEndRequest body = GATEHOUSE__LEASE_END_REQUEST__INIT;
@@ -71,7 +71,7 @@ static void lease_report(struct desk *d, struct lease *l)
     }
 }
 
-void lease_look_after(struct desk *d, struct lease *l)
+void lease_look_after(struct lease_client *d, struct lease *l)
 {
     int64_t remaining = atomic_load(&l->remaining);
     int64_t outstanding = atomic_load(&l->outstanding);

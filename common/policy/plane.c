@@ -10,12 +10,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/seal.h"
-#include "common/policy/desk.h"
-#include "common/policy/discovery.h"
 #include "common/policy/epoch.h"
+#include "common/policy/lease_client.h"
+#include "common/policy/listing_client.h"
+#include "common/policy/policy_sync.h"
 #include "common/policy/renewal.h"
 #include "common/policy/shipper.h"
-#include "common/policy/sync.h"
 #include "common/wire/bus.h"
 #include "proto/channel.pb-c.h"
 
@@ -32,11 +32,11 @@ struct plane {
     struct policy_file *file;
     struct tls_context *tls;
     struct bus_plane *bus;
-    struct sync *sync;
-    struct desk *desk;
+    struct policy_sync *sync;
+    struct lease_client *lease_client;
     struct shipper *shipper;
     struct renewal *renewal;
-    struct discovery *discovery; /* NULL: this plane lists nothing */
+    struct listing_client *discovery; /* NULL: this plane lists nothing */
     struct timer tick;
     bool connected, removed;
     char state_dir[400];
@@ -53,14 +53,14 @@ struct plane {
 
 /* ---- requests: numbered, packed, answered as messages ---- */
 
-struct flight {
+struct pending_request {
     void (*done)(void *arg, enum err e, const void *reply);
     void *arg;
 };
 
 static void on_reply(void *arg, enum err e, struct slice bytes)
 {
-    struct flight f = *(struct flight *)arg;
+    struct pending_request f = *(struct pending_request *)arg;
     Gatehouse__Reply *reply = NULL;
     mem_free(arg);
     if (e == ERR_OK) {
@@ -83,11 +83,11 @@ static enum err request(void *arg, void *message,
     m->epoch = p->epoch;
     m->number = ++p->number;
     size_t len = gatehouse__request__get_packed_size(m);
-    struct flight *f = mem_zalloc(sizeof(*f));
+    struct pending_request *f = mem_zalloc(sizeof(*f));
     uint8_t *bytes = mem_alloc(len + 1);
     enum err e = ERR_NOMEM;
     if (f && bytes) {
-        *f = (struct flight){.done = done, .arg = done_arg};
+        *f = (struct pending_request){.done = done, .arg = done_arg};
         gatehouse__request__pack(m, bytes);
         e = bus_plane_request(p->bus, slice_of(bytes, len), REQUEST_MS, on_reply, f);
     }
@@ -114,7 +114,7 @@ static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 static void on_push(void *arg, struct slice message)
 {
     struct plane *p = arg;
-    sync_on_push(p->sync, message);
+    policy_sync_on_push(p->sync, message);
 }
 
 static void on_state(void *arg, bool up)
@@ -124,7 +124,7 @@ static void on_state(void *arg, bool up)
         return;
     p->connected = up;
     log_info(NULL, up ? "channel_up" : "channel_down", "epoch=%lu", (unsigned long)p->epoch);
-    sync_on_state(p->sync, up);
+    policy_sync_on_state(p->sync, up);
     if (up)
         shipper_hurry(p->shipper);
 }
@@ -156,7 +156,7 @@ static void publish(void *arg, const struct snapshot *s)
 {
     struct plane *p = arg;
     p->events.publish(p->events.arg, s);
-    desk_forget_refusals(p->desk); /* a limit may have been raised */
+    lease_client_forget_refusals(p->lease_client); /* a limit may have been raised */
     if (p->discovery)
         discovery_policy(p->discovery, s);
 }
@@ -207,23 +207,23 @@ static enum err open_tls(struct plane *p, const struct plane_config *c)
 
 static enum err open_rooms(struct plane *p, const struct plane_config *c)
 {
-    struct desk_links links = {
+    struct control_link links = {
         .request = request, .is_connected = is_connected, .after_turns = after_turns, .arg = p};
-    struct sync_events up = {.publish = publish, .arg = p};
+    struct policy_sync_events up = {.publish = publish, .arg = p};
     struct shipper_config ship = {.dir = c->state_dir,
                                   .epoch = p->epoch,
                                   .workers = c->workers,
                                   .journal_bytes = c->journal_bytes};
-    enum err e = desk_new(p->loop, p->registry, &links, &p->desk);
+    enum err e = lease_client_new(p->loop, p->registry, &links, &p->lease_client);
     if (e == ERR_OK)
         e = shipper_new(p->loop, &ship, &links, &p->shipper);
     if (e == ERR_OK)
-        e = sync_new(p->loop, p->registry, p->file, &links, &up, &p->sync);
+        e = policy_sync_new(p->loop, p->registry, p->file, &links, &up, &p->sync);
     if (e == ERR_OK)
         e = renewal_new(p->loop, c->state_dir, p->tls, &links, &p->renewal);
     const struct discovery_events found = {.list = p->events.list, .arg = p->events.arg};
     if (e == ERR_OK && found.list)
-        e = discovery_new(p->loop, &links, &found, &p->discovery);
+        e = listing_client_new(p->loop, &links, &found, &p->discovery);
     return e;
 }
 
@@ -309,14 +309,14 @@ static void on_drain_tick(struct timer *t)
 {
     struct plane *p = CONTAINER_OF(t, struct plane, drain);
     shipper_hurry(p->shipper);
-    bool done = shipper_is_empty(p->shipper) && desk_end_all(p->desk);
+    bool done = shipper_is_empty(p->shipper) && lease_client_end_all(p->lease_client);
     if (!done && !p->removed && clock_mono_us() < p->drain_until_us) {
         timer_start(&p->drain, 20);
         return;
     }
     if (!done)
         log_warn(NULL, "drain_incomplete", "journal_empty=%d leases=%zu",
-                 shipper_is_empty(p->shipper), desk_leases(p->desk));
+                 shipper_is_empty(p->shipper), lease_client_leases(p->lease_client));
     p->drained(p->drained_arg);
 }
 
@@ -342,9 +342,9 @@ void plane_close(struct plane **p)
         bus_plane_close(&mine->bus);
     mine->connected = false;
     renewal_free(mine->renewal);
-    discovery_free(mine->discovery);
-    sync_free(mine->sync);
-    desk_free(mine->desk);
+    listing_client_free(mine->discovery);
+    policy_sync_free(mine->sync);
+    lease_client_free(mine->lease_client);
     shipper_free(mine->shipper);
     tls_drop(mine->tls);
     policy_file_close(mine->file);

@@ -5,7 +5,7 @@
  * The last good policy lies sealed on disk and is applied at start; the control plane may be
  * away for as long as it likes.
  *
- * Owns     bus, registry, lease desk, shipper, current snapshot.
+ * Owns     bus, registry, lease lease_client, shipper, current snapshot.
  * Threads  main loop's; `publish` is called there and hands the snapshot to workers by their
  * mailboxes.
  */

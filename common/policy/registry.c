@@ -7,17 +7,17 @@
 
 struct registry {
     struct map *accounts;
-    struct desk *desk; /* NULL: no control plane can be asked */
+    struct lease_client *lease_client; /* NULL: no control plane can be asked */
 };
 
-void registry_set_desk(struct registry *r, struct desk *d)
+void registry_set_lease_client(struct registry *r, struct lease_client *d)
 {
-    r->desk = d;
+    r->lease_client = d;
 }
 
-struct desk *registry_desk(const struct registry *r)
+struct lease_client *registry_lease_client(const struct registry *r)
 {
-    return r->desk;
+    return r->lease_client;
 }
 
 struct registry *registry_new(void)

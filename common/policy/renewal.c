@@ -20,7 +20,7 @@
 struct renewal {
     char state_dir[512];
     struct tls_context *tls; /* held */
-    struct desk_links links;
+    struct control_link links;
     struct timer look;
     struct buf key; /* of the request under way */
     bool asking;
@@ -132,7 +132,7 @@ static void on_look(struct timer *t)
 }
 
 enum err renewal_new(struct loop *l, const char *state_dir, struct tls_context *tls,
-                     const struct desk_links *links, struct renewal **ret)
+                     const struct control_link *links, struct renewal **ret)
 {
     struct renewal *r = mem_zalloc(sizeof(*r));
     if (!r)

@@ -10,10 +10,10 @@
 
 #include "common/net/loop.h"
 #include "common/net/tls.h"
-#include "common/policy/desk.h"
+#include "common/policy/lease_client.h"
 
 struct renewal;
 
 MUST_USE enum err renewal_new(struct loop *l, const char *state_dir, struct tls_context *tls,
-                              const struct desk_links *links, struct renewal **ret);
+                              const struct control_link *links, struct renewal **ret);
 void renewal_free(struct renewal *r);

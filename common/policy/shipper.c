@@ -26,7 +26,7 @@ struct parcel { /* one journal and what is under way of it */
 
 struct shipper {
     struct loop *loop;
-    struct desk_links links;
+    struct control_link links;
     struct timer tick;
     unsigned workers;
     size_t parcel_count;
@@ -207,8 +207,8 @@ static enum err add_earlier(struct shipper *s, const char *dir, const char *name
 {
     char path[512];
     snprintf(path, sizeof(path), "%s/%s", dir, name);
-    struct journal *j;
-    enum err e = journal_replay(path, &j);
+    struct journal *rq;
+    enum err e = journal_replay(path, &rq);
     if (e == ERR_INVALID || e == ERR_EXHAUSTED) { /* and will be so the next time */
         set_aside(path);
         return ERR_OK;
@@ -217,10 +217,10 @@ static enum err add_earlier(struct shipper *s, const char *dir, const char *name
         log_error(NULL, "journal_not_opened", "path=%s error=%s", path, err_name(e));
         return e;
     }
-    uint64_t lost = atomic_load(&j->page->lost);
+    uint64_t lost = atomic_load(&rq->page->lost);
     s->lost += lost;
     log_info(NULL, "journal_replayed", "path=%s lost_calls=%lu", path, (unsigned long)lost);
-    s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = j, .earlier = true};
+    s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = rq, .earlier = true};
     return ERR_OK;
 }
 
@@ -229,17 +229,17 @@ static enum err open_own(struct shipper *s, const struct shipper_config *c)
     for (unsigned i = 0; i < c->workers; i++) {
         struct journal_config own = {
             .dir = c->dir, .epoch = c->epoch, .worker = i, .bytes = c->journal_bytes};
-        struct journal *j;
-        enum err e = journal_create(&own, &j);
+        struct journal *rq;
+        enum err e = journal_create(&own, &rq);
         if (e != ERR_OK)
             return e;
-        s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = j};
+        s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = rq};
     }
     return ERR_OK;
 }
 
-enum err shipper_new(struct loop *l, const struct shipper_config *c, const struct desk_links *links,
-                     struct shipper **ret)
+enum err shipper_new(struct loop *l, const struct shipper_config *c,
+                     const struct control_link *links, struct shipper **ret)
 {
     struct dirent **names = NULL;
     int count = scandir(c->dir, &names, is_journal, alphasort);
@@ -278,11 +278,11 @@ void shipper_free(struct shipper *s)
         return;
     timer_cancel(&s->tick);
     for (size_t i = 0; s->parcels && i < s->parcel_count; i++) {
-        struct journal *j = s->parcels[i].journal;
-        if (j && journal_is_empty(j) && j->seats == 0 && j->taken == 0)
-            journal_remove(j);
+        struct journal *rq = s->parcels[i].journal;
+        if (rq && journal_is_empty(rq) && rq->seats == 0 && rq->taken == 0)
+            journal_remove(rq);
         else
-            journal_unmap(j);
+            journal_unmap(rq);
     }
     usage_batch_fini(&s->batch);
     mem_free(s->parcels);
@@ -308,13 +308,13 @@ void shipper_counts(const struct shipper *s, struct shipper_counts *ret)
 {
     *ret = (struct shipper_counts){.lost = s->lost};
     for (size_t i = 0; i < s->parcel_count; i++) {
-        const struct journal *j = s->parcels[i].journal;
-        if (!j)
+        const struct journal *rq = s->parcels[i].journal;
+        if (!rq)
             continue;
-        ret->waiting += journal_waiting(j);
+        ret->waiting += journal_waiting(rq);
         if (s->parcels[i].earlier)
             continue; /* what an earlier start counted, it has told */
-        ret->dropped += atomic_load(&j->page->dropped);
-        ret->folded += atomic_load(&j->page->folded);
+        ret->dropped += atomic_load(&rq->page->dropped);
+        ret->folded += atomic_load(&rq->page->folded);
     }
 }

@@ -11,8 +11,8 @@
 #pragma once
 
 #include "common/net/loop.h"
-#include "common/policy/desk.h"
 #include "common/policy/journal.h"
+#include "common/policy/lease_client.h"
 
 struct shipper;
 
@@ -23,9 +23,9 @@ struct shipper_config {
     size_t journal_bytes;
 };
 
-/* links: the same as the desk's; after_turns is not used */
+/* links: the same as the lease_client's; after_turns is not used */
 MUST_USE enum err shipper_new(struct loop *l, const struct shipper_config *c,
-                              const struct desk_links *links, struct shipper **ret);
+                              const struct control_link *links, struct shipper **ret);
 void shipper_free(struct shipper *s); /* files stay where something is left in them */
 struct journal *shipper_journal(struct shipper *s, unsigned worker);
 void shipper_hurry(struct shipper *s); /* ship now: draining, or just connected */

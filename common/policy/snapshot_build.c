@@ -8,7 +8,7 @@
 struct snapshot_build {
     struct snapshot *s;
     struct registry *registry;
-    const struct snapshot *heir_of; /* held; NULL: none */
+    const struct snapshot *inherit_from; /* held; NULL: none */
 };
 
 static struct snapshot *snapshot_copy(const struct snapshot *from)
@@ -56,8 +56,8 @@ enum err snapshot_build_begin(const struct snapshot *from, struct registry *r,
 
 void snapshot_build_inherit(struct snapshot_build *b, const struct snapshot *from)
 {
-    snapshot_drop(b->heir_of);
-    b->heir_of = from ? snapshot_hold(from) : NULL;
+    snapshot_drop(b->inherit_from);
+    b->inherit_from = from ? snapshot_hold(from) : NULL;
 }
 
 /* ---- groups: the grants or blocks of one subject, copied when one is added or taken away ---- */
@@ -202,8 +202,8 @@ enum err snapshot_build_apply(struct snapshot_build *b, const void *object)
         return ERR_INVALID;
     struct object *old = trie_find(&b->s->by_id[m->kind], &trie_by_id, slice_str(m->id));
     const struct object *before = old;
-    if (!before && b->heir_of)
-        before = trie_find(&b->heir_of->by_id[m->kind], &trie_by_id, slice_str(m->id));
+    if (!before && b->inherit_from)
+        before = trie_find(&b->inherit_from->by_id[m->kind], &trie_by_id, slice_str(m->id));
     struct object *fresh = NULL;
     enum err e = m->deleted ? ERR_OK : object_new(m, before, b->registry, &fresh);
     if (e != ERR_OK)
@@ -226,7 +226,7 @@ struct snapshot *snapshot_build_end(struct snapshot_build **b, struct slice line
     s->lineage_len = lineage.len < LINEAGE_MAX ? lineage.len : LINEAGE_MAX;
     memcpy(s->lineage, lineage.ptr, s->lineage_len);
     s->version = version;
-    snapshot_drop((*b)->heir_of);
+    snapshot_drop((*b)->inherit_from);
     mem_free(*b);
     *b = NULL;
     return s;
@@ -237,7 +237,7 @@ void snapshot_build_cancel(struct snapshot_build **b)
     if (!*b)
         return;
     snapshot_drop((*b)->s);
-    snapshot_drop((*b)->heir_of);
+    snapshot_drop((*b)->inherit_from);
     mem_free(*b);
     *b = NULL;
 }

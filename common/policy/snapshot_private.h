@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "common/policy/object.h"
+#include "common/policy/policy_object.h"
 #include "common/policy/trie.h"
 
 #define SNAPSHOT_KINDS 12 /* one more than the highest ObjectKind */

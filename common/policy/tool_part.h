@@ -1,7 +1,7 @@
 /*
  * tool_part — one of the messages that carry a list of tools: parts with tools, then one with all
  * names; or one with an error. What the control plane makes of them is
- * controlplane/sync/tool_report.
+ * controlplane/channel/tool_report.
  *
  * Owns     the part's arrays until tool_part_fini; its texts are the list's.
  * Fails    ERR_NOMEM; the part is then empty.

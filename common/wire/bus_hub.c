@@ -83,8 +83,8 @@ static struct hub_plane *find_plane(struct bus_hub *h, struct slice id)
 static void plane_free(struct hub_plane *p)
 {
     for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
-        desk_close(&p->desks[i]);
-    bus_answers_fini(&p->answers);
+        lease_client_close(&p->desks[i]);
+    bus_replies_fini(&p->answers);
     bus_pipes_fini(&p->rep_pipes);
     mem_free(p);
 }
@@ -122,11 +122,11 @@ static struct hub_plane *plane_new(struct bus_hub *h, struct slice id)
         return NULL;
     p->hub = h;
     memcpy(p->id, id.ptr, id.len);
-    bus_answers_init(&p->answers);
+    bus_replies_init(&p->answers);
     bus_pipes_init(&p->rep_pipes, NULL, NULL);
     enum err e = bus_err(open_rep(p));
     for (size_t i = 0; !e && i < ARRAY_LEN(p->desks); i++)
-        e = desk_open(&p->desks[i], p);
+        e = lease_client_open(&p->desks[i], p);
     if (e) {
         nng_close(p->rep);
         plane_free(p);
@@ -134,7 +134,7 @@ static struct hub_plane *plane_new(struct bus_hub *h, struct slice id)
     }
     list_push(&h->planes, &p->link);
     for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
-        desk_listen(&p->desks[i]);
+        lease_client_listen(&p->desks[i]);
     return p;
 }
 
@@ -214,12 +214,12 @@ static bool is_removed(void *arg, struct slice id)
     return h->config.removed && h->config.removed(h->config.arg, id);
 }
 
-void hub_bury(struct bus_hub *h)
+void hub_close_plane(struct bus_hub *h)
 {
     struct list dead;
     list_init(&dead);
     pthread_mutex_lock(&h->lock);
-    LIST_EACH(&h->graves, it)
+    LIST_EACH(&h->closing, it)
     {
         if (LIST_ITEM(it, struct hub_plane, link)->running > 0)
             continue;
@@ -239,9 +239,9 @@ void hub_shut(struct bus_hub *h, struct hub_plane *p)
     tunnel_cut(h->request_tunnel, slice_str(p->id));
     plane_shut(p);
     pthread_mutex_lock(&h->lock);
-    list_push(&h->graves, &p->link);
+    list_push(&h->closing, &p->link);
     pthread_mutex_unlock(&h->lock);
-    hub_bury(h);
+    hub_close_plane(h);
 }
 
 void bus_hub_cut(struct bus_hub *h, struct slice plane_id)
@@ -300,7 +300,8 @@ static enum err start_threads(struct bus_hub *h)
         return ERR_NOMEM;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (h->started < count && pthread_create(&h->threads[h->started], NULL, desk_run, h) == 0)
+    while (h->started < count &&
+           pthread_create(&h->threads[h->started], NULL, lease_client_run, h) == 0)
         h->started++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return h->started == count ? ERR_OK : ERR_NOMEM;
@@ -330,7 +331,7 @@ enum err bus_hub_open(const struct bus_hub_config *c, struct bus_hub **ret)
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->work, NULL);
     list_init(&h->planes);
-    list_init(&h->graves);
+    list_init(&h->closing);
     list_init(&h->leaving);
     list_init(&h->pools);
     list_init(&h->jobs);
@@ -367,9 +368,9 @@ static void close_planes(struct bus_hub *h)
     }
     while ((link = list_take_first(&h->leaving))) {
         plane_shut(LIST_ITEM(link, struct hub_plane, link));
-        list_push(&h->graves, link);
+        list_push(&h->closing, link);
     }
-    hub_bury(h);
+    hub_close_plane(h);
     while ((link = list_take_first(&h->pools)))
         pool_free(LIST_ITEM(link, struct pool, link));
 }

@@ -1,7 +1,7 @@
 /*
  * bus_hub_private — the inside of the control plane's end.
  *
- * bus_hub.c admits planes and publishes, bus_hub_desk.c takes requests and answers them.
+ * bus_hub.c admits planes and publishes, bus_hub_context.c takes requests and answers them.
  *
  * Threads  all of it lies behind hub.lock, which is never held while NNG is told to close or to
  *          wait, nor while the handler runs.
@@ -12,12 +12,12 @@
 
 #include "common/base/list.h"
 #include "common/wire/bus.h"
-#include "common/wire/bus_answers.h"
 #include "common/wire/bus_pipes.h"
+#include "common/wire/bus_replies.h"
 
 #define BUS_POOL_MAX 64
 
-enum desk_state {
+enum lease_client_state {
     DESK_LISTENING, /* a receive is under way */
     DESK_WORKING,   /* its request is queued or being run */
     DESK_PARKED,    /* its request is being run at another desk */
@@ -26,10 +26,10 @@ enum desk_state {
 };
 
 /* One NNG context of a plane: takes one request at a time. */
-struct desk {
+struct lease_client {
     struct list job; /* hub.jobs while it waits for a thread */
     struct hub_plane *plane;
-    enum desk_state state;
+    enum lease_client_state state;
     nng_ctx ctx;
     nng_aio *aio;
     nng_msg *msg; /* the request */
@@ -38,7 +38,7 @@ struct desk {
 };
 
 struct hub_plane {
-    struct list link; /* hub.planes, or hub.graves once it is cut */
+    struct list link; /* hub.planes, or hub.closing once it is cut */
     struct bus_hub *hub;
     char id[TUNNEL_PLANE_MAX + 1];
     struct pool *pool;
@@ -49,8 +49,8 @@ struct hub_plane {
     nng_listener push; /* on the pool's socket */
     char push_name[TUNNEL_NAME_MAX];
     char request_name[TUNNEL_NAME_MAX];
-    struct desk desks[LIMIT_BUS_CONTEXTS];
-    struct bus_answers answers;
+    struct lease_client desks[LIMIT_BUS_CONTEXTS];
+    struct bus_replies answers;
 };
 
 struct pool {
@@ -68,16 +68,17 @@ struct bus_hub {
 
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct list planes, graves, leaving, pools, jobs;
+    struct list planes, closing, leaving, pools, jobs;
     bool stop;
 };
 
-/* bus_hub_desk.c */
-MUST_USE enum err desk_open(struct desk *d, struct hub_plane *p);
-void desk_close(struct desk *d); /* its socket is closed */
-void desk_listen(struct desk *d);
-void *desk_run(void *hub); /* a thread's life */
+/* bus_hub_context.c */
+MUST_USE enum err lease_client_open(struct lease_client *d, struct hub_plane *p);
+void lease_client_close(struct lease_client *d); /* its socket is closed */
+void lease_client_listen(struct lease_client *d);
+void *lease_client_run(void *hub); /* a thread's life */
 
 /* bus_hub.c */
 void hub_shut(struct bus_hub *h, struct hub_plane *p); /* a retired plane, in no list; not locked */
-void hub_bury(struct bus_hub *h); /* frees cut planes nobody works for any more; not locked */
+void hub_close_plane(
+    struct bus_hub *h); /* frees cut planes nobody works for any more; not locked */

@@ -30,7 +30,7 @@ MUST_USE enum err enrol_not_after(struct slice cert_pem, int64_t *ret_us);
 
 /* The token: `ghe-` + base64url(CA digest 32 || secret 32). Stored is SHA-256 of the secret. */
 #define ENROL_TOKEN_MAX 96
-void              enrol_token_make(const struct digest *ca, char out[static ENROL_TOKEN_MAX],
-                                   struct digest *ret_stored);
+void enrol_token_make(const struct digest *ca, char out[static ENROL_TOKEN_MAX],
+                      struct digest *ret_stored);
 MUST_USE enum err enrol_token_read(struct slice token, struct digest *ret_ca,
                                    struct digest *ret_stored);

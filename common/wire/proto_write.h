@@ -15,7 +15,7 @@
 
 struct proto_writer {
     char *p, *end;
-    bool  full;
+    bool full;
 };
 
 static inline bool proto_has_room(struct proto_writer *w, size_t n)

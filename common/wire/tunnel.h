@@ -40,10 +40,10 @@ struct tunnel_serve_config {
 };
 
 struct tunnel_dial_config {
-    struct slice        host; /* of the control plane; copied */
-    uint16_t            port;
+    struct slice host; /* of the control plane; copied */
+    uint16_t port;
     struct tls_context *tls; /* client certificate, our CA; held */
-    struct slice        local; /* abstract name this end listens on for the local NNG dialler */
+    struct slice local;      /* abstract name this end listens on for the local NNG dialler */
     void (*on_state)(void *arg, bool up); /* tunnel's thread; may be NULL */
     void (*on_removed)(void *arg);        /* the same; it is not dialled again */
     void *arg;
@@ -52,6 +52,6 @@ struct tunnel_dial_config {
 MUST_USE enum err tunnel_serve(const struct tunnel_serve_config *c, struct tunnel **ret);
 MUST_USE enum err tunnel_dial(const struct tunnel_dial_config *c, struct tunnel **ret);
 /* Closes every connection of that plane at once. */
-void     tunnel_cut(struct tunnel *t, struct slice plane_id);
+void tunnel_cut(struct tunnel *t, struct slice plane_id);
 uint16_t tunnel_port(const struct tunnel *t);
-void     tunnel_stop(struct tunnel **t);
+void tunnel_stop(struct tunnel **t);

@@ -20,7 +20,8 @@
 /* The serving end sends this one byte once a plane is admitted. TLS 1.3 lets a client finish its
  * handshake before its certificate was looked at, so only this says that it is in. */
 #define TUNNEL_GREETING 0x01
-#define TUNNEL_REMOVED 0x02 /* instead of it, and the last byte: nobody of that name comes again */
+#define TUNNEL_REMOVED 0x02 /* instead of it, and the last byte: nobody of that name comes again   \
+                             */
 
 /* Bytes on their way; taken in only when the last ones are out, so nothing is ever copied twice. */
 struct flow {

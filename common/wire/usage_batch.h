@@ -17,7 +17,7 @@
 
 #define USAGE_BATCH_MAX (1024u * 1024) /* bytes of records, before they are compressed */
 #define USAGE_BATCH_RECORDS 2048       /* they go into the database in one transaction */
-#define USAGE_RECORD_PARTS 64          /* of one: attempts, charges, events; some twenty are in use */
+#define USAGE_RECORD_PARTS 64 /* of one: attempts, charges, events; some twenty are in use */
 
 struct usage_batch {
     struct buf records; /* as a UsageBatch's wire form has them */
@@ -33,8 +33,8 @@ MUST_USE enum err usage_batch_add(struct usage_batch *b, struct slice record);
 /* Sets what m says of its records. */
 MUST_USE enum err usage_batch_seal(struct usage_batch *b, Gatehouse__UsageBatch *m);
 
-/* A packed UsageBatch, before anything is made of it. ERR_TOO_BIG: of more records than a batch has,
- * or one of more parts. */
+/* A packed UsageBatch, before anything is made of it. ERR_TOO_BIG: of more records than a batch
+ * has, or one of more parts. */
 MUST_USE enum err usage_batch_check(struct slice packed);
 /* *ret: m's head with its records to be read; the caller frees it (usage_batch_free). An older
  * plane's batch is not compressed, and was checked before it was unpacked. */

@@ -13,7 +13,7 @@
 #pragma once
 
 #include "common/base/digest.h"
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 struct admin_auth;
 

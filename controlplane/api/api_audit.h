@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err api_audit_list(struct call *c);
 enum err api_audit_verify(struct call *c);

@@ -7,10 +7,10 @@
 
 #include "controlplane/api/trace_query.h"
 #include "controlplane/domain/nouns.h"
+#include "controlplane/ledger/lease_server.h"
 #include "controlplane/store/store_budget.h"
 #include "controlplane/store/store_object.h"
 #include "controlplane/store/store_write.h"
-#include "controlplane/sync/lease_desk.h"
 
 enum err api_budgets_list(struct call *c)
 {
@@ -77,7 +77,7 @@ enum err api_budgets_write_off(struct call *c)
     if (e == ERR_NOT_FOUND)
         return call_problem(c, 404, "not_found", "no such dataplane; a deleted one has its id");
     if (e == ERR_OK)
-        e = lease_desk_write_off(&w.tx, slice_str(plane.id), &sum);
+        e = lease_server_write_off(&w.tx, slice_str(plane.id), &sum);
     if (e != ERR_OK)
         return e;
     JSON_AUTO json_t *t = json_object();

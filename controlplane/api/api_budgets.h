@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err api_budgets_list(struct call *c); /* ?key=&team= */
 /* What a silent plane may have spent counts as spent from now on. Also for deleted planes, by id.

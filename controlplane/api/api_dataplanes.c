@@ -5,7 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/secret.h"
-#include "controlplane/sync/enrolment.h"
+#include "controlplane/channel/enrolment.h"
 
 enum err api_dataplanes_token(struct change *x)
 {

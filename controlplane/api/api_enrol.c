@@ -4,7 +4,7 @@
 #include "controlplane/api/api_enrol.h"
 
 #include "common/base/clock.h"
-#include "controlplane/sync/enrolment.h"
+#include "controlplane/channel/enrolment.h"
 
 static enum err answer(struct call *c, const struct enrolled *e)
 {

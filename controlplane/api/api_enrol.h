@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 /* POST /enrol {"token","csr"} -> {"certificate","ca","id","name"} */
 enum err api_enrol_use(struct call *c);

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err api_health_live(struct call *c);
 enum err api_health_ready(struct call *c);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err api_object_list(struct call *c);
 enum err api_object_get(struct call *c);

@@ -3,7 +3,7 @@
  */
 #include "controlplane/api/api_rollout.h"
 
-#include "controlplane/sync/rollout.h"
+#include "controlplane/policy/rollout.h"
 
 enum err api_rollout_get(struct call *c)
 {

@@ -3,6 +3,6 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err api_rollout_get(struct call *c);

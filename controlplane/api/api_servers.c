@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "controlplane/discovery/listing_scheduler.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/store/store_listing.h"
-#include "controlplane/sync/listing_desk.h"
 
 #define WAIT_MS 5000 /* as ?wait=applied */
 #define LOOK_MS 100
@@ -35,8 +35,8 @@ static enum err ask(struct call *c, struct refresh *r)
         return said == ERR_OK ? ERR_CANCELLED : said;
     }
     if (e == ERR_OK)
-        e = listing_desk_name(&tx, c->app->rollout, slice_str(r->server.id), clock_wall_us(),
-                              &r->plane);
+        e = listing_scheduler_name(&tx, c->app->rollout, slice_str(r->server.id), clock_wall_us(),
+                                   &r->plane);
     if (e == ERR_NOT_FOUND) {
         said = call_problem(c, 503, "no_dataplane",
                             "no data plane is connected that could ask this server");

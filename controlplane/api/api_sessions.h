@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err api_sessions_list(struct call *c); /* ?agent=&since=&until=&limit=&cursor= */
 enum err api_sessions_get(struct call *c);  /* by id, or external id where only one has it */

@@ -3,6 +3,6 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err api_spend_get(struct call *c); /* ?group_by=&from=&to=; absent: this month until now */

@@ -12,9 +12,9 @@
 #include "common/base/secret.h"
 #include "controlplane/store/db.h"
 
-struct enrolment; /* controlplane/sync/enrolment.h */
-struct rollout;   /* controlplane/sync/rollout.h */
-struct sync;      /* controlplane/sync/sync.h */
+struct enrolment; /* controlplane/channel/enrolment.h */
+struct rollout;   /* controlplane/policy/rollout.h */
+struct sync;      /* controlplane/channel/planes.h */
 
 struct app {
     struct db *db;

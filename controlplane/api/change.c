@@ -10,8 +10,8 @@
 #include "common/base/secret.h"
 #include "controlplane/api/etag.h"
 #include "controlplane/api/object_view.h"
+#include "controlplane/policy/compile.h"
 #include "controlplane/store/store_secret.h"
-#include "controlplane/sync/compile.h"
 
 static enum err find_reference(void *arg, const struct noun *n, struct slice name_or_id,
                                char *ret_id, json_t **ret_spec)

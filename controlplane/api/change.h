@@ -5,14 +5,14 @@
  * api_object, api_keys and api_dataplanes are short because this is one story:
  *   change_begin (change_open but on create) → change_document → change_store → change_end
  * A step that has answered with a problem returns ERR_CANCELLED; change_result turns that into
- * ERR_OK for the door and rolls back.
+ * ERR_OK for the listener and rolls back.
  *
  * Owns     its transaction, trees and secrets; change_fini ends what is open.
  * Threads  one job thread.
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 #include "controlplane/store/store_idempotency.h"
 #include "controlplane/store/store_object.h"
 #include "controlplane/store/store_write.h"
@@ -52,5 +52,5 @@ MUST_USE enum err change_store(struct change *x);
 MUST_USE enum err change_end(struct change *x, const char *action, unsigned status);
 /* Nothing differs: answers with what stands, makes no version. */
 MUST_USE enum err change_nothing(struct change *x, unsigned status);
-/* For the door: a problem that was answered is no error. */
+/* For the listener: a problem that was answered is no error. */
 enum err change_result(enum err e);

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/base/id.h"
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 #define CURSOR_LIMIT_USUAL 100
 #define CURSOR_LIMIT_MOST 1000

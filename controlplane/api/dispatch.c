@@ -11,8 +11,8 @@
 #include "common/base/log.h"
 #include "controlplane/api/percent.h"
 #include "controlplane/domain/noun.h"
+#include "controlplane/policy/rollout.h"
 #include "controlplane/store/store_idempotency.h"
-#include "controlplane/sync/rollout.h"
 
 static const struct log_ctx api_log = {.component = "api"};
 

@@ -1,5 +1,5 @@
 /*
- * dispatch — a request between the door and its handler, in two moments.
+ * dispatch — a request between the listener and its handler, in two moments.
  *
  * At the head: path, method, caller, role, media type, announced length; nothing of the body
  * has been read then. With the body: JSON, the handler, and its failure turned into a problem.
@@ -10,9 +10,9 @@
 #pragma once
 
 #include "controlplane/api/admin_auth.h"
-#include "controlplane/api/routes.h"
+#include "controlplane/api/admin_routes.h"
 
-/* What the door read. Texts live as long as the call. */
+/* What the listener read. Texts live as long as the call. */
 struct dispatch_head {
     struct slice method;
     struct slice target; /* as sent: path and query, still encoded */

@@ -6,8 +6,8 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#include "controlplane/api/answer_shape.h"
-#include "controlplane/api/routes.h"
+#include "controlplane/api/admin_routes.h"
+#include "controlplane/api/response_shape.h"
 #include "controlplane/domain/noun.h"
 
 static json_t *ref_to(const char *schema)
@@ -32,7 +32,8 @@ static void add_names(json_t *list, const char *names)
     while (names != NULL && route_query_next(&rest, &name, &words)) {
         json_t *one = parameter("query", name.ptr, (int)name.len, "string");
         if (words.len > 0)
-            json_object_set_new(json_object_get(one, "schema"), "enum", answer_shape_words(words));
+            json_object_set_new(json_object_get(one, "schema"), "enum",
+                                response_shape_words(words));
         json_array_append_new(list, one);
     }
 }
@@ -183,9 +184,9 @@ static json_t *schemas(void)
     json_t *all = json_object();
     for (size_t i = 0; i < count; i++)
         json_object_set_new(all, nouns[i]->name, openapi_fields(nouns[i]));
-    const struct answer_shape *shapes = answer_shapes(&count);
+    const struct response_shape *shapes = response_shapes(&count);
     for (size_t i = 0; i < count; i++)
-        json_object_set_new(all, shapes[i].name, answer_shape_schema(&shapes[i]));
+        json_object_set_new(all, shapes[i].name, response_shape_schema(&shapes[i]));
     return all;
 }
 

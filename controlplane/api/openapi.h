@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 
 enum err openapi_get(struct call *c);
 /* A new tree; NULL: out of memory. */

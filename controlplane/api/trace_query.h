@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "controlplane/api/call.h"
+#include "controlplane/api/admin_call.h"
 #include "controlplane/store/store_trace.h"
 
 /* tag keeps the cursor's id for as long as the page is used */

@@ -2,10 +2,10 @@
 #include "controlplane/chores/jobs.h"
 
 #include "common/base/log.h"
+#include "controlplane/ledger/lease_server.h"
 #include "controlplane/store/store_lease.h"
 #include "controlplane/store/store_plane.h"
 #include "controlplane/store/store_session.h"
-#include "controlplane/sync/lease_desk.h"
 
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
@@ -23,7 +23,7 @@ enum err job_expire_leases(const struct timetable_config *c, int64_t now)
     size_t n = 1, sum = 0;
     enum err e = ERR_OK;
     for (int i = 0; i < EXPIRE_ROUNDS && n > 0 && e == ERR_OK; i++) {
-        e = lease_desk_expire(c->db, now, &n);
+        e = lease_server_expire(c->db, now, &n);
         sum += e == ERR_OK ? n : 0;
     }
     if (sum > 0)

@@ -11,8 +11,8 @@
  */
 #pragma once
 
+#include "controlplane/channel/planes.h"
 #include "controlplane/store/db.h"
-#include "controlplane/sync/sync.h"
 
 struct timetable;
 

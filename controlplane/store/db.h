@@ -1,5 +1,5 @@
 /*
- * db — PostgreSQL's one door: a bounded pool of connections, statements with parameters, rows.
+ * db — PostgreSQL's one listener: a bounded pool of connections, statements with parameters, rows.
  *
  * Only PQexecParams: no named statements and no session state, so that a pooler in
  * transaction mode may stand between. Values never enter the text of a statement. Rows come

@@ -1,5 +1,5 @@
 /*
- * db_conn — one connection and what the server said last. Inside the database door only.
+ * db_conn — one connection and what the server said last. Inside the database listener only.
  *
  * Threads  one at a time.
  */

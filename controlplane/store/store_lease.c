@@ -15,7 +15,7 @@ static enum lease_state state_parse(struct slice text)
     return LEASE_CLOSED;
 }
 
-void desk_fini(struct desk *d)
+void lease_client_fini(struct lease_client *d)
 {
     for (size_t i = 0; i < d->lease_count; i++)
         mem_free(d->leases[i]);
@@ -23,7 +23,7 @@ void desk_fini(struct desk *d)
     mem_free(d->leases);
     map_free(d->accounts_by_key);
     map_free(d->leases_by_id);
-    *d = (struct desk){0};
+    *d = (struct lease_client){0};
 }
 
 static struct slice account_key(char out[static ACCOUNT_MAX + 24], struct slice name,
@@ -34,19 +34,20 @@ static struct slice account_key(char out[static ACCOUNT_MAX + 24], struct slice 
     return slice_of(out, (size_t)n);
 }
 
-struct account *desk_account(const struct desk *d, struct slice name, int64_t period_start)
+struct account *lease_client_account(const struct lease_client *d, struct slice name,
+                                     int64_t period_start)
 {
     char key[ACCOUNT_MAX + 24];
     return d->accounts_by_key ? map_find(d->accounts_by_key, account_key(key, name, period_start))
                               : NULL;
 }
 
-struct lease *desk_lease(const struct desk *d, struct slice id)
+struct lease *lease_client_lease(const struct lease_client *d, struct slice id)
 {
     return d->leases_by_id ? map_find(d->leases_by_id, id) : NULL;
 }
 
-static bool room(struct desk *d)
+static bool room(struct lease_client *d)
 {
     if (!d->leases_by_id && !(d->leases_by_id = map_new()))
         return false;
@@ -61,7 +62,7 @@ static bool room(struct desk *d)
     return true;
 }
 
-static struct lease *lease_add(struct desk *d, struct account *a, struct slice id)
+static struct lease *lease_add(struct lease_client *d, struct account *a, struct slice id)
 {
     struct lease *l = room(d) ? mem_zalloc(sizeof(*l)) : NULL;
     if (!l)
@@ -76,7 +77,7 @@ static struct lease *lease_add(struct desk *d, struct account *a, struct slice i
     return l;
 }
 
-struct lease *desk_lease_new(struct desk *d, struct account *a, struct slice id)
+struct lease *lease_client_lease_new(struct lease_client *d, struct account *a, struct slice id)
 {
     struct lease *l = lease_add(d, a, id);
     if (l)
@@ -167,7 +168,7 @@ enum err store_accounts_make(struct tx *tx, struct array *names, struct array *s
                     params, ARRAY_LEN(params), NULL);
 }
 
-static enum err account_from_row(const struct db_result *r, size_t i, struct desk *d)
+static enum err account_from_row(const struct db_result *r, size_t i, struct lease_client *d)
 {
     struct account *a = &d->accounts[d->account_count++];
     db_copy(r, i, 0, a->name, sizeof(a->name));
@@ -182,7 +183,7 @@ static enum err account_from_row(const struct db_result *r, size_t i, struct des
 }
 
 enum err store_accounts_lock(struct tx *tx, struct array *names, struct array *starts,
-                             struct desk *d)
+                             struct lease_client *d)
 {
     DB_AUTO struct db_result *r = NULL;
     const struct db_param params[] = {array_param(names), array_param(starts)};
@@ -237,7 +238,7 @@ static void lease_from_row(const struct db_result *r, size_t i, struct lease *l)
     l->asked_granted = db_int(r, i, 12);
 }
 
-enum err store_leases_read(struct tx *tx, struct array *ids, struct desk *d)
+enum err store_leases_read(struct tx *tx, struct array *ids, struct lease_client *d)
 {
     DB_AUTO struct db_result *r = NULL;
     enum err e = tx_query(tx,
@@ -249,8 +250,8 @@ enum err store_leases_read(struct tx *tx, struct array *ids, struct desk *d)
     if (e != ERR_OK)
         return e;
     for (size_t i = 0; i < db_rows(r); i++) {
-        struct account *a = desk_account(d, db_text(r, i, 1), db_time(r, i, 2));
-        if (!a || desk_lease(d, db_text(r, i, 0)))
+        struct account *a = lease_client_account(d, db_text(r, i, 1), db_time(r, i, 2));
+        if (!a || lease_client_lease(d, db_text(r, i, 0)))
             continue;
         struct lease *l = lease_add(d, a, db_text(r, i, 0));
         if (!l)
@@ -343,7 +344,7 @@ static enum err save_lease(struct tx *tx, const struct lease *l)
                     params, ARRAY_LEN(params), NULL);
 }
 
-enum err store_desk_save(struct tx *tx, struct desk *d)
+enum err store_lease_save(struct tx *tx, struct lease_client *d)
 {
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < d->account_count; i++)

@@ -5,7 +5,7 @@
  * transactions never wait for each other in a circle; a lease is only ever changed under its
  * account's lock), changed in memory by sync/ledger, and written back.
  *
- * Owns     the arrays of a desk until desk_fini.
+ * Owns     the arrays of a desk until lease_client_fini.
  * Fails    as db.h.
  * Threads  one at a time.
  */
@@ -51,7 +51,7 @@ struct lease {
 };
 
 /* What one transaction has in its hands. */
-struct desk {
+struct lease_client {
     struct account *accounts;
     size_t account_count;
     struct lease **leases;
@@ -66,11 +66,12 @@ struct budget_row {
     char period[16];
 };
 
-void desk_fini(struct desk *d);
-struct account *desk_account(const struct desk *d, struct slice name, int64_t period_start);
-struct lease *desk_lease(const struct desk *d, struct slice id);
+void lease_client_fini(struct lease_client *d);
+struct account *lease_client_account(const struct lease_client *d, struct slice name,
+                                     int64_t period_start);
+struct lease *lease_client_lease(const struct lease_client *d, struct slice id);
 /* A new lease row of that account, zeroed but for the two; NULL: out of memory. */
-struct lease *desk_lease_new(struct desk *d, struct account *a, struct slice id);
+struct lease *lease_client_lease_new(struct lease_client *d, struct account *a, struct slice id);
 
 /* ERR_NOT_FOUND: no such key or team, or it has no budget. account is "key:<id>", "team:<id>". */
 MUST_USE enum err store_budget(struct tx *tx, struct slice account, struct budget_row *ret);
@@ -87,12 +88,12 @@ MUST_USE enum err store_accounts_make(struct tx *tx, struct array *names, struct
                                       struct array *orgs, struct array *limits);
 /* Locks and reads accounts by (name, period start). Once per desk, before any lease. */
 MUST_USE enum err store_accounts_lock(struct tx *tx, struct array *names, struct array *starts,
-                                      struct desk *d);
+                                      struct lease_client *d);
 /* The accounts that these leases belong to, each once, as parameters for store_accounts_lock. */
 MUST_USE enum err store_accounts_of_leases(struct tx *tx, struct array *ids, struct array *names,
                                            struct array *starts);
 /* Reads leases whose accounts the desk has locked; ids that do not exist are left out. */
-MUST_USE enum err store_leases_read(struct tx *tx, struct array *ids, struct desk *d);
+MUST_USE enum err store_leases_read(struct tx *tx, struct array *ids, struct lease_client *d);
 /* Ids of open leases past their time, of one account (or of all: name SLICE_NONE); at most max. */
 MUST_USE enum err store_leases_expired(struct tx *tx, struct slice name, int64_t period_start,
                                        int64_t now, unsigned max, struct array *ids);
@@ -103,6 +104,6 @@ MUST_USE enum err store_leases_of_epoch(struct tx *tx, struct slice dataplane, u
 MUST_USE enum err store_leases_suspended(struct tx *tx, struct slice dataplane, unsigned max,
                                          struct array *ids);
 /* Writes back whatever is dirty or fresh. */
-MUST_USE enum err store_desk_save(struct tx *tx, struct desk *d);
+MUST_USE enum err store_lease_save(struct tx *tx, struct lease_client *d);
 /* Closed leases older than that go: rows removed. */
 MUST_USE enum err store_leases_forget(struct tx *tx, int64_t before, size_t *ret);

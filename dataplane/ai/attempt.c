@@ -6,10 +6,10 @@
  * but where one of them only asked to wait, that is told, as it is what a client can act on.
  */
 #include "common/base/clock.h"
-#include "common/journey/passage.h"
-#include "common/journey/trace.h"
-#include "common/journey/upstream_log.h"
-#include "dataplane/ai/work.h"
+#include "common/request/forward_headers.h"
+#include "common/request/trace.h"
+#include "common/request/upstream_log.h"
+#include "dataplane/ai/ai_private.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error that is relayed */
 
@@ -23,11 +23,11 @@ void attempt_drop(struct ai_work *w)
 static void stop_waiting(struct ai_work *w, uint64_t now)
 {
     if (w->waiting_us)
-        w->j->trace.upstream_us += now - w->waiting_us;
+        w->rq->trace.upstream_us += now - w->waiting_us;
     w->waiting_us = 0;
 }
 
-void attempt_end(struct ai_work *w, enum journey_end end, struct slice code)
+void attempt_end(struct ai_work *w, enum request_outcome end, struct slice code)
 {
     uint64_t now = clock_mono_us();
     stop_waiting(w, now);
@@ -45,26 +45,26 @@ static void finish_detached(struct ai_work *w)
 {
     attempt_drop(w);
     if (w->attempt)
-        attempt_end(w, JOURNEY_CANCELLED, journey_cut_code(w->j));
-    journey_finish(w->j, JOURNEY_CANCELLED);
+        attempt_end(w, OUTCOME_CANCELLED, request_cut_code(w->rq));
+    request_finish(w->rq, OUTCOME_CANCELLED);
 }
 
 static void refuse(struct ai_work *w, enum refusal_id id, struct slice detail)
 {
-    if (w->j->detached) {
+    if (w->rq->detached) {
         finish_detached(w);
         return;
     }
-    journey_refuse(w->j, id, detail);
-    journey_finish(w->j, JOURNEY_ERROR);
+    request_refuse(w->rq, id, detail);
+    request_finish(w->rq, OUTCOME_ERROR);
 }
 
 /* Every target failed. */
 static void give_up(struct ai_work *w, enum refusal_id id, struct slice detail)
 {
-    journey_refuse(w->j, w->limited ? REFUSAL_UPSTREAM_BUSY : id, detail);
-    w->j->refusal.retry_after_s = w->retry_after_s;
-    journey_finish(w->j, JOURNEY_ERROR);
+    request_refuse(w->rq, w->limited ? REFUSAL_UPSTREAM_BUSY : id, detail);
+    w->rq->refusal.retry_after_s = w->retry_after_s;
+    request_finish(w->rq, OUTCOME_ERROR);
 }
 
 /* Every attempt is paid for before it is sent: also where the one before it may have cost as much
@@ -93,12 +93,12 @@ void attempt_reserved(struct ai_work *w, enum err e)
 
 static void fail(struct ai_work *w, enum refusal_id id, struct slice detail, struct slice code)
 {
-    if (w->j->detached) {
+    if (w->rq->detached) {
         finish_detached(w);
         return;
     }
     attempt_drop(w);
-    attempt_end(w, JOURNEY_ERROR, code);
+    attempt_end(w, OUTCOME_ERROR, code);
     if (w->candidate_next < w->candidate_count)
         fall_back(w, &(struct refusal){.id = id, .detail = detail});
     else
@@ -139,10 +139,10 @@ static void fail_by_status(struct ai_work *w)
     unsigned status = w->status;
     struct slice detail = upstream_refused_us(status)
                               ? SLICE("it refused the gateway's credential")
-                              : arena_printf(w->j->arena, "it answered with status %u", status);
+                              : arena_printf(w->rq->arena, "it answered with status %u", status);
     if (status >= 500)
         bill_failed_attempt(w);
-    fail(w, refusal_for(status), detail, arena_printf(w->j->arena, "status_%u", status));
+    fail(w, refusal_for(status), detail, arena_printf(w->rq->arena, "status_%u", status));
 }
 
 /* what passes from an upstream's head; everything else stays here */
@@ -156,13 +156,13 @@ static void gather_headers(struct ai_work *w, const struct http_head *head)
     w->pass_count = 0;
     for (size_t i = 0; i < ARRAY_LEN(passing) && w->pass_count < ARRAY_LEN(w->pass); i++) {
         struct slice value = http_head_find(head, passing[i]);
-        if (!value.len || !passage_value(passing[i], value))
+        if (!value.len || !response_value_is_valid(passing[i], value))
             continue;
         if (ai_echo_in(w, value)) {
             ai_echo_alarm(w, "header");
             continue;
         }
-        value = arena_copy(w->j->arena, value);
+        value = arena_copy(w->rq->arena, value);
         if (value.ptr)
             w->pass[w->pass_count++] = (struct http_header){passing[i], value};
     }
@@ -172,7 +172,7 @@ static void note_request_id(struct ai_work *w, const struct http_head *head)
 {
     struct slice id = http_head_find(head, SLICE("x-request-id"));
     if (id.len && id.len <= 128 && !ai_echo_in(w, id))
-        w->attempt->upstream_request_id = arena_copy(w->j->arena, id);
+        w->attempt->upstream_request_id = arena_copy(w->rq->arena, id);
 }
 
 static bool is_event_stream(const struct http_head *head)
@@ -184,7 +184,7 @@ static bool is_event_stream(const struct http_head *head)
 
 static void note_wait(struct ai_work *w, const struct http_head *head)
 {
-    unsigned after = passage_retry_after(head);
+    unsigned after = response_retry_after(head);
     w->limited = w->limited || head->status == 429;
     if (after && (!w->retry_after_s || after < w->retry_after_s))
         w->retry_after_s = after;
@@ -216,7 +216,7 @@ static void on_head(void *arg, const struct http_head *head)
     bool last = w->candidate_next == w->candidate_count;
     if (is_worth_another(head->status)) {
         note_wait(w, head);
-        upstream_log_status(w->j->env, &w->j->log, upstream_of(w), head->status);
+        upstream_log_status(w->rq->env, &w->rq->log, upstream_of(w), head->status);
     }
     /* The last target's 429 is told as it is; whatever else is worth another try is our 50x. */
     if (is_worth_another(head->status) && !(last && head->status == 429)) {
@@ -235,7 +235,7 @@ static void on_head(void *arg, const struct http_head *head)
     }
     w->gathering = true;
     w->gather_max = good ? LIMIT_AI_ANSWER : ERROR_BODY_MAX;
-    buf_shelf_take(&w->j->env->shelf, &w->answer);
+    buf_shelf_take(&w->rq->env->shelf, &w->answer);
 }
 
 static void on_body(void *arg, struct slice data)
@@ -250,7 +250,7 @@ static void on_body(void *arg, struct slice data)
     attempt_drop(w);
     if (w->status < 300)
         bill_unread(w);
-    attempt_end(w, JOURNEY_ERROR, SLICE("too_big"));
+    attempt_end(w, OUTCOME_ERROR, SLICE("too_big"));
     refuse(w, REFUSAL_UPSTREAM, SLICE("its answer is larger than allowed here"));
 }
 
@@ -262,16 +262,16 @@ static void cut_echo(struct ai_work *w)
         ai_echo_mask(w, w->answer.data + w->answer.off, len, "body");
 }
 
-static void finish_whole(struct ai_work *w, enum journey_end end, struct slice code)
+static void finish_whole(struct ai_work *w, enum request_outcome end, struct slice code)
 {
-    if (w->j->detached) {
+    if (w->rq->detached) {
         finish_detached(w);
         return;
     }
     cut_echo(w);
     attempt_drop(w);
     attempt_end(w, end, code);
-    journey_finish_whole(w->j, end, w->status, w->pass, w->pass_count, buf_slice(&w->answer));
+    request_finish_whole(w->rq, end, w->status, w->pass, w->pass_count, buf_slice(&w->answer));
 }
 
 static void on_end(void *arg)
@@ -283,10 +283,10 @@ static void on_end(void *arg)
         return;
     }
     if (w->status >= 300) {
-        finish_whole(w, JOURNEY_ERROR, arena_printf(w->j->arena, "status_%u", w->status));
+        finish_whole(w, OUTCOME_ERROR, arena_printf(w->rq->arena, "status_%u", w->status));
         return;
     }
-    bool counted = !usage_read_answer(buf_slice(&w->answer), &look) &&
+    bool counted = !usage_read_response(buf_slice(&w->answer), &look) &&
                    (look.has_usage || (look.has_prompt && w->endpoint->kind == AI_EMBEDDINGS));
     if (counted)
         bill_reported(w, &look.tokens);
@@ -294,7 +294,7 @@ static void on_end(void *arg)
         bill_estimated(w);
     /* Some servers answer 200 with an error inside (dialects.md 2.10, 26). */
     bool failed = look.has_error && !counted;
-    finish_whole(w, failed ? JOURNEY_ERROR : JOURNEY_OK,
+    finish_whole(w, failed ? OUTCOME_ERROR : OUTCOME_OK,
                  failed ? SLICE("error_in_answer") : SLICE_NONE);
 }
 
@@ -310,7 +310,7 @@ static enum refusal_id refusal_for_loss(enum err why)
 static void bill_lost(struct ai_work *w, enum err why)
 {
     unsigned status = w->attempt->http_status;
-    bool hung_up = status == 0 && why != ERR_TIMEOUT && !w->j->detached;
+    bool hung_up = status == 0 && why != ERR_TIMEOUT && !w->rq->detached;
     if (hung_up)
         bill_failed_attempt(w);
     else if (status < 300)
@@ -326,7 +326,7 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
     }
     if (phase >= HTTP_PHASE_FIRST_BYTE)
         bill_lost(w, why);
-    upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), why, phase);
+    upstream_log_lost(w->rq->env, &w->rq->log, upstream_of(w), why, phase);
     fail(w, refusal_for_loss(why), upstream_why(why), slice_str(err_name(why)));
 }
 
@@ -337,13 +337,13 @@ static const struct http_call_events call_events = {
 
 static void note_attempt(struct ai_work *w, const struct candidate *c)
 {
-    struct journey_trace *t = &w->j->trace;
+    struct request_trace *t = &w->rq->trace;
     w->attempt = &t->attempts[t->attempt_count++];
     *w->attempt = (struct attempt){.provider = c->provider->o.name, .model = c->model};
     trace_span_id(w->attempt->span_id);
     w->attempt_us = clock_mono_us();
     /* by the call's own clock: a step of the wall clock in between does not show */
-    w->attempt->started_at_us = w->j->started_at_us + (int64_t)(w->attempt_us - w->j->started_us);
+    w->attempt->started_at_us = w->rq->started_at_us + (int64_t)(w->attempt_us - w->rq->started_us);
     w->waiting_us = w->attempt_us;
     w->credential = c->credential ? c->credential->secret : NULL;
     t->provider = c->provider->o.name;
@@ -359,8 +359,8 @@ void attempt_next(struct ai_work *w)
         e = outgoing_send(w, c, &call_events);
         if (!e)
             return;
-        attempt_end(w, JOURNEY_ERROR, slice_str(err_name(e)));
-        upstream_log_lost(w->j->env, &w->j->log, upstream_of(w), e, HTTP_PHASE_CONNECT);
+        attempt_end(w, OUTCOME_ERROR, slice_str(err_name(e)));
+        upstream_log_lost(w->rq->env, &w->rq->log, upstream_of(w), e, HTTP_PHASE_CONNECT);
     }
     give_up(w, e == ERR_NOMEM || e == ERR_EXHAUSTED ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
             upstream_why(e));

@@ -2,11 +2,11 @@
  * bill — tokens and cost of a call: what the provider counted, else what we estimate, never
  * nothing for an attempt that was sent (security.md, Money).
  */
-#include "dataplane/ai/work.h"
+#include "dataplane/ai/ai_private.h"
 
 static void put(struct ai_work *w, const struct token_count *tokens, const char *source)
 {
-    struct journey_trace *t = &w->j->trace;
+    struct request_trace *t = &w->rq->trace;
     struct price_list prices = w->model->price;
     if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
         prices.output = 0;
@@ -32,7 +32,7 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens)
 uint64_t bill_output(const struct ai_work *w)
 {
     uint64_t written = usage_meter_tokens(&w->meter), most = ai_output_set_aside(w);
-    return w->j->worst_known && most < written ? most : written;
+    return w->rq->worst_known && most < written ? most : written;
 }
 
 /* A guess must not take what was not set aside. The prompt's cannot: it is half of its bytes, and
@@ -43,7 +43,7 @@ void bill_estimated(struct ai_work *w)
         w->meter = (struct usage_meter){0};
         usage_meter_whole(&w->meter, buf_slice(&w->answer));
     }
-    struct token_count tokens = {.input = usage_estimate_prompt(w->j->body.len),
+    struct token_count tokens = {.input = usage_estimate_prompt(w->rq->body.len),
                                  .output = bill_output(w)};
     if (w->attempt)
         w->attempt->tokens = tokens;
@@ -70,5 +70,5 @@ void bill_unread(struct ai_work *w)
 
 void bill_failed_attempt(struct ai_work *w)
 {
-    add_failed(w, &(struct token_count){.input = usage_estimate_prompt(w->j->body.len)});
+    add_failed(w, &(struct token_count){.input = usage_estimate_prompt(w->rq->body.len)});
 }

@@ -48,13 +48,14 @@ struct choice {
 };
 
 /* What is left to choose from, and beside each its weight. */
-struct urn {
+struct weighted_picker {
     struct choice choices[TARGETS_MAX];
     uint32_t weights[TARGETS_MAX];
     size_t count;
 };
 
-static void urn_fill(struct urn *u, const struct snapshot *policy, const struct policy_model *m)
+static void picker_fill(struct weighted_picker *u, const struct snapshot *policy,
+                        const struct policy_model *m)
 {
     u->count = 0;
     for (size_t i = 0; i < m->target_count && u->count < TARGETS_MAX; i++) {
@@ -67,7 +68,7 @@ static void urn_fill(struct urn *u, const struct snapshot *policy, const struct 
     }
 }
 
-static struct choice urn_take(struct urn *u, size_t at)
+static struct choice picker_take(struct weighted_picker *u, size_t at)
 {
     struct choice c = u->choices[at];
     size_t behind = --u->count - at;
@@ -79,11 +80,11 @@ static struct choice urn_take(struct urn *u, size_t at)
 size_t candidates_list(const struct snapshot *policy, const struct policy_model *m,
                        uint32_t (*dice)(void *arg), void *arg, struct candidate *ret, size_t max)
 {
-    struct urn urn;
+    struct weighted_picker picker;
     size_t n = 0;
-    urn_fill(&urn, policy, m);
-    while (urn.count && n < max) {
-        struct choice c = urn_take(&urn, draw(urn.weights, urn.count, dice, arg));
+    picker_fill(&picker, policy, m);
+    while (picker.count && n < max) {
+        struct choice c = picker_take(&picker, draw(picker.weights, picker.count, dice, arg));
         ret[n++] =
             (struct candidate){c.provider, pick_credential(c.provider, dice, arg), c.target->model};
     }

@@ -2,7 +2,7 @@
  * models — the models this caller may use, as OpenAI lists them (dialects.md 1.3).
  */
 #include "common/net/http1.h"
-#include "dataplane/ai/work.h"
+#include "dataplane/ai/ai_private.h"
 
 struct listing {
     struct ai_work *w;
@@ -24,7 +24,7 @@ static enum err write_model(struct buf *out, const struct policy_model *m)
 static bool list_one(void *arg, const struct policy_model *m)
 {
     struct listing *l = arg;
-    if (!ai_may_use(l->w->j, m->o.name))
+    if (!ai_may_use(l->w->rq, m->o.name))
         return true;
     if (l->count++)
         l->e = buf_append(&l->w->answer, SLICE(","));
@@ -39,7 +39,7 @@ static enum err write_list(struct ai_work *w)
     enum err e = buf_append(&w->answer, SLICE("{\"object\":\"list\",\"data\":["));
     if (e)
         return e;
-    snapshot_each_model(w->j->policy, w->j->who.key->o.org_id, list_one, &l);
+    snapshot_each_model(w->rq->policy, w->rq->who.key->o.org_id, list_one, &l);
     return l.e ? l.e : buf_append(&w->answer, SLICE("]}"));
 }
 
@@ -62,30 +62,30 @@ static struct slice unescaped(struct arena *a, struct slice s)
 
 static void answer_one(struct ai_work *w)
 {
-    struct journey *j = w->j;
-    struct slice name = unescaped(j->arena, slice_from(j->path, w->endpoint->path.len));
-    const struct policy_model *m = snapshot_model_named(j->policy, j->who.key->o.org_id, name);
-    if (!m || !ai_may_use(j, m->o.name)) {
+    struct request *rq = w->rq;
+    struct slice name = unescaped(rq->arena, slice_from(rq->path, w->endpoint->path.len));
+    const struct policy_model *m = snapshot_model_named(rq->policy, rq->who.key->o.org_id, name);
+    if (!m || !ai_may_use(rq, m->o.name)) {
         w->request.param = "model";
-        journey_refuse(j, REFUSAL_MODEL_UNKNOWN, name);
-        journey_finish(j, JOURNEY_REFUSED);
+        request_refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
+        request_finish(rq, OUTCOME_REFUSED);
         return;
     }
     struct http_header type = {SLICE("content-type"), SLICE("application/json")};
     if (write_model(&w->answer, m))
-        journey_finish(j, JOURNEY_ERROR);
+        request_finish(rq, OUTCOME_ERROR);
     else
-        journey_finish_whole(j, JOURNEY_OK, 200, &type, 1, buf_slice(&w->answer));
+        request_finish_whole(rq, OUTCOME_OK, 200, &type, 1, buf_slice(&w->answer));
 }
 
 void models_answer(struct ai_work *w)
 {
     struct http_header type = {SLICE("content-type"), SLICE("application/json")};
-    buf_shelf_take(&w->j->env->shelf, &w->answer);
+    buf_shelf_take(&w->rq->env->shelf, &w->answer);
     if (w->endpoint->kind == AI_MODEL)
         answer_one(w);
     else if (write_list(w))
-        journey_finish(w->j, JOURNEY_ERROR);
+        request_finish(w->rq, OUTCOME_ERROR);
     else
-        journey_finish_whole(w->j, JOURNEY_OK, 200, &type, 1, buf_slice(&w->answer));
+        request_finish_whole(w->rq, OUTCOME_OK, 200, &type, 1, buf_slice(&w->answer));
 }

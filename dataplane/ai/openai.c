@@ -2,7 +2,7 @@
  * openai — the envelopes of OpenAI's dialect: refusals, errors inside a stream, a stream that we
  * end at its ceiling.
  */
-#include "dataplane/ai/work.h"
+#include "dataplane/ai/ai_private.h"
 
 /* What OpenAI's SDKs show as `type` (dialects.md 1.8: the class follows the status). */
 static struct slice type_of(const struct refusal *r)
@@ -41,13 +41,13 @@ static enum err write_error(struct buf *out, struct slice message, struct slice 
     return e ? e : buf_append(out, SLICE("}}"));
 }
 
-enum err openai_refusal_body(struct journey *j, struct buf *out, const char **content_type)
+enum err openai_refusal_body(struct request *rq, struct buf *out, const char **content_type)
 {
-    const struct ai_work *w = j->wing_state;
+    const struct ai_work *w = rq->gate_state;
     const char *param = w ? w->request.param : NULL;
     *content_type = "application/json";
-    return write_error(out, refusal_sentence(&j->refusal, j->arena), type_of(&j->refusal),
-                       slice_str(param), slice_str(refusal_row(j->refusal.id)->code));
+    return write_error(out, refusal_sentence(&rq->refusal, rq->arena), type_of(&rq->refusal),
+                       slice_str(param), slice_str(refusal_row(rq->refusal.id)->code));
 }
 
 enum err openai_stream_error(struct buf *out, struct slice message, struct slice code)
@@ -75,7 +75,7 @@ enum err openai_length_stop(struct ai_work *w, struct buf *out)
                             SLICE_ARG(id), SLICE_ARG(created), SLICE_ARG(model));
     if (e || !w->request.wants_usage)
         return e;
-    uint64_t prompt = usage_estimate_prompt(w->j->body.len);
+    uint64_t prompt = usage_estimate_prompt(w->rq->body.len);
     uint64_t output = bill_output(w);
     return buf_printf(out,
                       "data: {\"id\":%.*s,\"object\":\"chat.completion.chunk\",\"created\":%.*s,"

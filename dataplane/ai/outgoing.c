@@ -3,8 +3,8 @@
  * target's model name in it.
  */
 #include "common/base/secret.h"
-#include "common/journey/trace.h"
-#include "dataplane/ai/work.h"
+#include "common/request/trace.h"
+#include "dataplane/ai/ai_private.h"
 
 #define STAINLESS_MAX 86400     /* seconds a client may say it waits */
 #define STAINLESS_GRACE_MS 1000 /* it hangs up first, and the call goes on for what it costs */
@@ -44,13 +44,13 @@ static enum err build_head(struct ai_work *w, struct outgoing *o)
          w->request.stream ? SLICE("text/event-stream") : SLICE("application/json")},
         {SLICE("accept-encoding"), SLICE("identity")},
         {SLICE("user-agent"), SLICE("gatehouse")},
-        {SLICE("traceparent"), trace_header(w->j->trace.trace_id, w->attempt->span_id, o->trace)},
+        {SLICE("traceparent"), trace_header(w->rq->trace.trace_id, w->attempt->span_id, o->trace)},
     };
     o->n = o->bearer_len = 0;
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         o->headers[o->n++] = fixed[i];
     for (size_t i = 0; i < ARRAY_LEN(telling); i++) {
-        struct slice value = http_head_find(w->j->head, telling[i]);
+        struct slice value = http_head_find(w->rq->head, telling[i]);
         if (value.len)
             o->headers[o->n++] = (struct http_header){telling[i], value};
     }
@@ -77,7 +77,7 @@ static struct slice joined(struct arena *a, struct slice left, struct slice righ
     return slice_of(out, left.len + right.len);
 }
 
-_Static_assert(REQUEST_PIECES == HTTP_CALL_PIECES, "the request's pieces are the call's");
+_Static_assert(AI_REQUEST_PIECES == HTTP_CALL_PIECES, "the request's pieces are the call's");
 
 enum err outgoing_send(struct ai_work *w, const struct candidate *c,
                        const struct http_call_events *events)
@@ -86,18 +86,18 @@ enum err outgoing_send(struct ai_work *w, const struct candidate *c,
     struct http_call_spec spec = {
         .method = SLICE("POST"),
         .url = c->provider->url,
-        .path = joined(w->j->arena, c->provider->url.path, w->endpoint->upstream),
+        .path = joined(w->rq->arena, c->provider->url.path, w->endpoint->upstream),
         .headers = o.headers,
         .rule = {c->provider->allowed, c->provider->allowed_count},
-        .total_ms = deadline_ms(w->j->head),
+        .total_ms = deadline_ms(w->rq->head),
     };
-    struct slice body = buf_slice(&w->j->body);
-    if (!spec.path.ptr || request_splice(&w->request, body, c->model, w->j->arena, spec.body))
+    struct slice body = buf_slice(&w->rq->body);
+    if (!spec.path.ptr || ai_request_splice(&w->request, body, c->model, w->rq->arena, spec.body))
         return ERR_NOMEM;
     enum err e = build_head(w, &o);
     spec.header_count = o.n;
     if (!e)
-        e = http_call_start(w->j->env->client, &spec, events, w, &w->call);
+        e = http_call_start(w->rq->env->client, &spec, events, w, &w->call);
     secret_wipe(o.bearer, o.bearer_len);
     return e;
 }

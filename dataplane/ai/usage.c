@@ -134,7 +134,7 @@ static struct slice usage_and_behind(struct slice json)
     return SLICE_NONE;
 }
 
-enum err usage_read_answer(struct slice json, struct usage_look *ret)
+enum err usage_read_response(struct slice json, struct usage_look *ret)
 {
     struct json_hit hits[HIT_COUNT];
     struct json_scan_problem problem;

@@ -10,10 +10,10 @@
 
 /* Of a whole answer or one stream chunk. */
 struct usage_look {
-    bool has_usage;  /* "usage" is an object, and both of its counts can be believed */
-    bool has_prompt; /* the same, or the second is missing, as where nothing is written */
-    bool only_usage; /* the same object, and "choices" is empty: the extra chunk of 1.1 */
-    bool has_error;  /* "error" is an object or a text */
+    bool has_usage;            /* "usage" is an object, and both of its counts can be believed */
+    bool has_prompt;           /* the same, or the second is missing, as where nothing is written */
+    bool only_usage;           /* the same object, and "choices" is empty: the extra chunk of 1.1 */
+    bool has_error;            /* "error" is an object or a text */
     struct token_count tokens; /* zero without has_prompt */
 };
 
@@ -23,7 +23,7 @@ MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
  * providers write it, only that end is read: the answer goes on as it is, whatever stands before,
  * and an error or choices there say nothing that counted tokens do not. Else the same as
  * usage_read. */
-MUST_USE enum err usage_read_answer(struct slice json, struct usage_look *ret);
+MUST_USE enum err usage_read_response(struct slice json, struct usage_look *ret);
 
 /* Where the root's member `"usage":null` stands in a chunk, with one comma beside it; false: it
  * holds none, or is not JSON we would read. */

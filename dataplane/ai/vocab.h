@@ -1,5 +1,5 @@
 /*
- * vocab — the paths of the AI wing: which method, which name in the trace, where it goes upstream.
+ * vocab — the paths of the AI gate: which method, which name in the trace, where it goes upstream.
  *
  * Threads  any; constant.
  */

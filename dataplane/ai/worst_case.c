@@ -5,7 +5,7 @@
  * reference (an image's URL, a file's id) costs tokens its bytes do not show, and is bounded by
  * a constant each.
  */
-#include "dataplane/ai/work.h"
+#include "dataplane/ai/ai_private.h"
 
 /* The dearest image known: 36,835 tokens for a full-size one on the model with the largest
  * multiplier (OpenAI's own table for gpt-4o-mini), rounded up. */
@@ -41,7 +41,7 @@ static uint64_t reference_tokens(const struct ai_work *w)
 
 uint64_t ai_prompt_unread(const struct ai_work *w)
 {
-    return usage_estimate_prompt(w->j->body.len) + reference_tokens(w);
+    return usage_estimate_prompt(w->rq->body.len) + reference_tokens(w);
 }
 
 /* prompts may be billed as cache writes, which can be dearer than plain input */
@@ -72,9 +72,9 @@ uint64_t ai_output_set_aside(const struct ai_work *w)
     return w->output_reserved ? w->output_reserved : w->output_bound;
 }
 
-enum err ai_worst_case(struct journey *j, money *ret)
+enum err ai_worst_case(struct request *rq, money *ret)
 {
-    struct ai_work *w = j->wing_state;
+    struct ai_work *w = rq->gate_state;
     if (!ai_calls_upstream(w->endpoint))
         return ERR_NOT_FOUND;
     /* A search the provider runs by itself is billed by the search, without any bound. */
@@ -83,7 +83,7 @@ enum err ai_worst_case(struct journey *j, money *ret)
         return ERR_INVALID;
     /* Each failed attempt that was sent is billed its prompt, so each is set aside. The output of
      * one is: few fail without a word, and ai_set_aside_unread asks for the next one's then. */
-    uint64_t prompt = (uint64_t)j->body.len + reference_tokens(w);
+    uint64_t prompt = (uint64_t)rq->body.len + reference_tokens(w);
     struct token_count most = {.input = prompt * w->candidate_count, .output = output};
     struct price_list prices = dearest(&w->model->price);
     if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
@@ -98,7 +98,7 @@ enum err ai_extend_output(struct ai_work *w)
     money more;
     enum err e = money_cost(&w->model->price, &beyond, &more);
     if (!e)
-        e = journey_reserve_up_to(w->j, money_add(w->j->worst, more));
+        e = request_reserve_up_to(w->rq, money_add(w->rq->worst, more));
     if (!e)
         w->output_reserved += w->output_step;
     return e;
@@ -108,14 +108,14 @@ enum err ai_set_aside_unread(struct ai_work *w)
 {
     struct token_count unread = {.output = w->unread_output};
     money more;
-    if (!unread.output || !w->j->worst_known)
+    if (!unread.output || !w->rq->worst_known)
         return ERR_OK;
     enum err e = money_cost(&w->model->price, &unread, &more);
     if (!e)
-        e = journey_reserve_up_to(w->j, money_add(w->j->worst, more));
+        e = request_reserve_up_to(w->rq, money_add(w->rq->worst, more));
     if (e)
         return e;
-    w->j->worst = money_add(w->j->worst, more);
+    w->rq->worst = money_add(w->rq->worst, more);
     w->unread_output = 0;
     return ERR_OK;
 }

@@ -4,9 +4,9 @@
  */
 #include "common/base/clock.h"
 #include "common/base/secret.h"
-#include "common/journey/passage.h"
-#include "common/journey/trace.h"
-#include "dataplane/api/work.h"
+#include "common/request/forward_headers.h"
+#include "common/request/trace.h"
+#include "dataplane/api/api_private.h"
 
 #define OURS 3 /* credential, traceparent, via */
 
@@ -20,8 +20,8 @@ void api_forward_drop(struct api_work *w)
 
 static struct slice upstream_path(const struct api_work *w)
 {
-    struct slice base = w->service->url.path, query = w->j->query;
-    return arena_printf(w->j->arena, "%.*s%.*s%s%.*s", SLICE_ARG(base), SLICE_ARG(w->rest),
+    struct slice base = w->service->url.path, query = w->rq->query;
+    return arena_printf(w->rq->arena, "%.*s%.*s%s%.*s", SLICE_ARG(base), SLICE_ARG(w->rest),
                         query.len > 0 ? "?" : "", SLICE_ARG(query));
 }
 
@@ -29,20 +29,21 @@ static size_t build_headers(struct api_work *w, struct http_header *out, size_t 
                             char traceparent[static TRACE_HEADER_LEN + 1])
 {
     const struct policy_service *s = w->service;
-    struct passage_in in = {.head = w->j->head, .injected = s->credential_header};
-    size_t n = passage_request(&in, out, max - OURS);
+    struct forward_in in = {.head = w->rq->head, .injected = s->credential_header};
+    size_t n = forward_request_headers(&in, out, max - OURS);
     if (s->credential && s->credential_header.len > 0)
         out[n++] = (struct http_header){s->credential_header, secret_reveal(s->credential)};
-    out[n++] = (struct http_header){
-        SLICE("traceparent"), trace_header(w->j->trace.trace_id, w->attempt->span_id, traceparent)};
+    out[n++] =
+        (struct http_header){SLICE("traceparent"),
+                             trace_header(w->rq->trace.trace_id, w->attempt->span_id, traceparent)};
     out[n++] = (struct http_header){SLICE("via"), SLICE("1.1 gatehouse")};
     return n;
 }
 
 static void begin_attempt(struct api_work *w)
 {
-    struct journey *j = w->j;
-    w->attempt = &j->trace.attempts[j->trace.attempt_count++];
+    struct request *rq = w->rq;
+    w->attempt = &rq->trace.attempts[rq->trace.attempt_count++];
     *w->attempt = (struct attempt){.service = w->service->o.name, .started_at_us = clock_wall_us()};
     trace_span_id(w->attempt->span_id);
     w->attempt_us = w->waiting_us = clock_mono_us();
@@ -55,7 +56,7 @@ static bool has_body(const struct http_head *h)
 
 static enum err start_call(struct api_work *w)
 {
-    const struct http_head *h = w->j->head;
+    const struct http_head *h = w->rq->head;
     struct http_header headers[LIMIT_HTTP_HEADERS];
     char traceparent[TRACE_HEADER_LEN + 1];
     struct slice path = upstream_path(w);
@@ -71,33 +72,33 @@ static enum err start_call(struct api_work *w)
         .body_length = h->chunked ? UINT64_MAX : h->length,
         .rule = {.allowed = w->service->allowed, .allowed_count = w->service->allowed_count},
     };
-    return http_call_start(w->j->env->client, &spec, &api_relay_events, w, &w->call);
+    return http_call_start(w->rq->env->client, &spec, &api_relay_events, w, &w->call);
 }
 
 void api_forward_start(struct api_work *w)
 {
-    struct journey *j = w->j;
+    struct request *rq = w->rq;
     buf_init(&w->piece, LIMIT_STREAM_OUT);
     echo_init(&w->echo,
               w->service->credential ? secret_reveal(w->service->credential) : SLICE_NONE);
-    enum err e = journey_open_record(j);
+    enum err e = request_open_record(rq);
     if (e != ERR_OK) {
-        journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+        request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
         api_forward_drop(w);
-        journey_finish(j, JOURNEY_REFUSED);
+        request_finish(rq, OUTCOME_REFUSED);
         return;
     }
     begin_attempt(w);
     e = start_call(w);
     if (e != ERR_OK) {
-        api_relay_end(w, JOURNEY_ERROR, slice_str(err_name(e)));
-        journey_refuse(j, REFUSAL_NO_CAPACITY, SLICE_NONE);
+        api_relay_end(w, OUTCOME_ERROR, slice_str(err_name(e)));
+        request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
         api_forward_drop(w);
-        journey_finish(j, JOURNEY_ERROR);
+        request_finish(rq, OUTCOME_ERROR);
         return;
     }
-    if (has_body(j->head))
-        j->answer_ops->read_body(j->answer, j->wing->body_max);
+    if (has_body(rq->head))
+        rq->response_ops->read_body(rq->answer, rq->gate->body_max);
 }
 
 /* The client is read no faster than the upstream takes it. */
@@ -109,7 +110,7 @@ void api_forward_body(struct api_work *w, struct slice piece)
         return; /* the call's own error says why */
     if (!w->client_paused && http_call_pending(w->call) > LIMIT_STREAM_HIGH) {
         w->client_paused = true;
-        w->j->answer_ops->pause_body(w->j->answer);
+        w->rq->response_ops->pause_body(w->rq->answer);
     }
 }
 

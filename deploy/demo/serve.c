@@ -31,8 +31,8 @@ struct loop *serve_loop(const struct serve *s)
 void visit_answer(struct visit *v, unsigned status, const char *type, struct slice body)
 {
     struct http_header header = {SLICE("content-type"), slice_str(type)};
-    if (http_answer(v->x, status, &header, type ? 1 : 0, body) != ERR_OK)
-        http_answer_abort(v->x);
+    if (http_response(v->x, status, &header, type ? 1 : 0, body) != ERR_OK)
+        http_response_abort(v->x);
 }
 
 void visit_json(struct visit *v, unsigned status, json_t *tree)
@@ -42,7 +42,7 @@ void visit_json(struct visit *v, unsigned status, json_t *tree)
     if (tree && json_write(tree, &out) == ERR_OK)
         visit_answer(v, status, "application/json", buf_slice(&out));
     else
-        http_answer_abort(v->x);
+        http_response_abort(v->x);
     buf_fini(&out);
     json_decref(tree);
 }
@@ -82,7 +82,7 @@ static void on_body(void *user, struct slice data)
 {
     struct visit *v = user;
     if (buf_append(&v->body, data) != ERR_OK)
-        http_answer_abort(v->x);
+        http_response_abort(v->x);
 }
 
 static void on_body_end(void *user)
@@ -121,7 +121,7 @@ static void on_request(void *arg, struct http_exchange *x)
     struct serve *s = arg;
     struct visit *v = mem_zalloc(sizeof(*v));
     if (!v) {
-        http_answer_abort(x);
+        http_response_abort(x);
         return;
     }
     v->serve = s;

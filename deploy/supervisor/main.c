@@ -1,8 +1,8 @@
 /*
  * gatehouse-supervisor — starts what ./gatehouse up has written down, and keeps it running.
  *
- * One directory of processes, one lock, one pid file; no dependencies, no timers, no sockets. A real
- * deployment has an init system for this and runs the programs under that.
+ * One directory of processes, one lock, one pid file; no dependencies, no timers, no sockets. A
+ * real deployment has an init system for this and runs the programs under that.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -14,8 +14,8 @@
 static int open_one(const struct sockaddr_in *at)
 {
     static const char request[] = "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n";
-    char              answer[4096];
-    int               fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char answer[4096];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 ||
         write(fd, request, sizeof(request) - 1) != (ssize_t)sizeof(request) - 1 ||
         read(fd, answer, sizeof(answer)) <= 0)
@@ -25,7 +25,7 @@ static int open_one(const struct sockaddr_in *at)
 
 int main(int argc, char **argv)
 {
-    struct rlimit      files = {32768, 32768};
+    struct rlimit files = {32768, 32768};
     struct sockaddr_in at = {.sin_family = AF_INET};
     if (argc != 4 || inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) {
         fprintf(stderr, "usage: idle ADDRESS PORT N\n");

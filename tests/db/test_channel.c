@@ -13,9 +13,9 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/wire/policy_digest.h"
+#include "controlplane/channel/channel.h"
+#include "controlplane/policy/follow.h"
 #include "controlplane/store/store_write.h"
-#include "controlplane/sync/channel.h"
-#include "controlplane/sync/follow.h"
 #include "proto/channel.pb-c.h"
 #include "tests/kit/db/base.h"
 

@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "common/base/limits.h"
+#include "controlplane/discovery/listing_scheduler.h"
+#include "controlplane/discovery/tool_report.h"
 #include "controlplane/store/store_listing.h"
-#include "controlplane/sync/listing_desk.h"
-#include "controlplane/sync/tool_report.h"
 #include "tests/kit/db/base.h"
 
 #define SECOND INT64_C(1000000)
@@ -93,7 +93,7 @@ static const char *orders(const char *id, uint32_t room, const char *const *hold
     while (changed[m.n_changed])
         m.n_changed++;
     m.room = room;
-    assert_int_equal(listing_desk_ask(base.db, rollout, &p, &m, now_us, &reply), ERR_OK);
+    assert_int_equal(listing_scheduler_ask(base.db, rollout, &p, &m, now_us, &reply), ERR_OK);
     text[0] = '\0';
     for (size_t i = 0; i < reply.reply.n_orders; i++) {
         const Gatehouse__ListingOrder *o = reply.reply.orders[i];

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
-#include "controlplane/sync/ingest.h"
+#include "controlplane/ingest/ingest.h"
 #include "tests/kit/db/base.h"
 
 #define RECORDS_MAX 600

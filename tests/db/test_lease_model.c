@@ -1,5 +1,5 @@
 /*
- * lease_desk by a model: planes that ask, spend, ship, repeat themselves, fall silent, are killed
+ * lease_server by a model: planes that ask, spend, ship, repeat themselves, fall silent, are killed
  * and come back, in random order. After each step the books must balance, and what planes have
  * spent or may still spend must lie inside the limit.
  */
@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
-#include "controlplane/sync/ingest.h"
+#include "controlplane/ingest/ingest.h"
 #include "tests/kit/db/base.h"
-#include "tests/kit/db/lease_words.h"
+#include "tests/kit/db/lease_model.h"
 
 #define PLANES 4
 #define LEASES 400
@@ -120,13 +120,13 @@ static void step_spend(unsigned plane)
 {
     struct model_plane *p = &model.planes[plane];
     struct model_lease *l = any_held(plane);
-    struct journal *j = journal_of(p, p->epoch);
-    if (!l || l->left == 0 || j->count == JOURNAL)
+    struct journal *rq = journal_of(p, p->epoch);
+    if (!l || l->left == 0 || rq->count == JOURNAL)
         return;
     money amount = 1 + (money)roll((unsigned)l->left);
     l->left -= amount;
     l->charged += amount;
-    j->charges[j->count++] =
+    rq->charges[rq->count++] =
         (struct model_charge){.lease = (unsigned)(l - model.leases), .amount = amount};
 }
 
@@ -135,14 +135,14 @@ static void ship_some(struct model_plane *p, uint64_t epoch, size_t most)
 {
     static Gatehouse__JournalRecord records[64], *list[64];
     static Gatehouse__Charge charges[64], *charge_list[64];
-    struct journal *j = journal_of(p, epoch);
-    size_t from = j->committed > 0 && roll(3) == 0 ? roll((unsigned)j->committed) : j->committed;
+    struct journal *rq = journal_of(p, epoch);
+    size_t from = rq->committed > 0 && roll(3) == 0 ? roll((unsigned)rq->committed) : rq->committed;
     if (roll(10) == 0)
         from += 1 + roll(2); /* a gap: must be refused */
-    size_t count = from < j->count ? j->count - from : 0;
+    size_t count = from < rq->count ? rq->count - from : 0;
     count = count > most ? most : count;
     for (size_t i = 0; i < count; i++) {
-        const struct model_charge *c = &j->charges[from + i];
+        const struct model_charge *c = &rq->charges[from + i];
         gatehouse__journal_record__init(&records[i]);
         gatehouse__charge__init(&charges[i]);
         charges[i].account = (char *)ACCOUNT;
@@ -161,8 +161,8 @@ static void ship_some(struct model_plane *p, uint64_t epoch, size_t most)
     b.n_records = count;
     b.records = list;
     assert_int_equal(ingest_batch(base.db, &who, &b, &committed), ERR_OK);
-    assert_true(committed >= j->committed && committed <= j->count);
-    j->committed = committed;
+    assert_true(committed >= rq->committed && committed <= rq->count);
+    rq->committed = committed;
 }
 
 static void step_ship(unsigned plane)
@@ -225,10 +225,10 @@ static void check_books(void)
     money made = 0, shipped = 0, possible = 0;
     for (size_t p = 0; p < PLANES; p++) {
         for (size_t e = 0; e < 64; e++) {
-            const struct journal *j = model.planes[p].journals[e];
-            for (size_t i = 0; j && i < j->count; i++) {
-                made += j->charges[i].amount;
-                shipped += i < j->committed ? j->charges[i].amount : 0;
+            const struct journal *rq = model.planes[p].journals[e];
+            for (size_t i = 0; rq && i < rq->count; i++) {
+                made += rq->charges[i].amount;
+                shipped += i < rq->committed ? rq->charges[i].amount : 0;
             }
         }
     }
@@ -262,7 +262,7 @@ static void settle_everything(void)
     }
 }
 
-static void play(unsigned seed)
+static void scenario(unsigned seed)
 {
     static void (*const steps[])(unsigned plane) = {
         step_ask,  step_ask,  step_renew, step_spend, step_spend,  step_spend,
@@ -301,7 +301,7 @@ static void whatever_planes_do_the_books_balance_and_the_limit_holds(void **stat
     (void)state;
     unsigned seed = (unsigned)clock_mono_us();
     print_message("seed %u\n", seed);
-    play(seed);
+    scenario(seed);
 }
 
 #define RULE(name) cmocka_unit_test_setup(name, fresh_books)

@@ -14,10 +14,10 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/wire/policy_digest.h"
+#include "controlplane/policy/compile.h"
+#include "controlplane/policy/follow.h"
 #include "controlplane/store/store_secret.h"
 #include "controlplane/store/store_write.h"
-#include "controlplane/sync/compile.h"
-#include "controlplane/sync/follow.h"
 #include "proto/channel.pb-c.h"
 #include "tests/kit/db/base.h"
 

@@ -13,9 +13,9 @@
 
 #include "common/base/clock.h"
 #include "controlplane/chores/jobs.h"
+#include "controlplane/ingest/ingest.h"
+#include "controlplane/ledger/ledger.h"
 #include "controlplane/store/store_trace.h"
-#include "controlplane/sync/ingest.h"
-#include "controlplane/sync/ledger.h"
 #include "tests/kit/db/base.h"
 
 #define SECOND INT64_C(1000000)
@@ -378,9 +378,9 @@ static void lease_50(int64_t at)
     ask.want_nano = 50;
     q.n_asks = 1;
     q.asks = asks;
-    assert_int_equal(lease_desk_ask(base.db, &who, &q, at, &reply), ERR_OK);
+    assert_int_equal(lease_server_ask(base.db, &who, &q, at, &reply), ERR_OK);
     assert_int_equal(reply.reply.grants[0]->granted_nano, 50);
-    lease_desk_reply_free(&reply);
+    lease_server_reply_free(&reply);
 }
 
 static int64_t in_suspense(void)

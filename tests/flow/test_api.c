@@ -296,7 +296,7 @@ FLOW(a_client_that_does_not_read_holds_the_service_and_loses_nothing)
 
 static void expect_record(struct flow *k, const char *status, const char *code)
 {
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_non_null(r);
     assert_string_equal(r->span->gate, "api");
@@ -314,7 +314,7 @@ FLOW(an_answer_leaves_one_record_that_names_the_route)
     policy_says(k, &crm);
     upstream_says(k, 0, OK);
     expect_status(client_gets(k, "alice", KEY "?card=4711"), 200);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_non_null(r);
     assert_string_equal(r->span->name, "GET /customers/1");
@@ -367,7 +367,7 @@ FLOW(a_client_gone_in_mid_upload_ends_the_call_at_the_service)
     policy_says(k, &crm);
     struct flow_client *c = client_asks(k, "POST", "alice", KEY, "Content-Length: 1000\r\n");
     client_adds(c, "not nearly all of it");
-    WAIT(k, k->env.journey_count == 1);
+    WAIT(k, k->env.request_count == 1);
     for (int i = 0; i < 10; i++)
         flow_turn(k);
     client_hangs_up(c);
@@ -399,7 +399,7 @@ FLOW(a_blocked_agent_is_cut_in_mid_answer)
     WAIT(k, c->closed);
     assert_false(c->whole);
     WAIT(k, k->upstreams[0].calls[0].cut);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
 }
 
 FLOW(a_service_that_asks_for_a_proxys_credential_is_a_502)
@@ -443,27 +443,27 @@ FLOW(an_encoded_body_is_415_before_the_service_is_called)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(method_and_path_decide_and_what_was_granted_is_what_is_asked),
-        PLAY(what_is_granted_for_another_task_is_unknown),
-        PLAY(a_path_with_two_readings_is_400_unless_service_and_grant_take_it_as_it_stands),
-        PLAY(the_companys_credential_goes_up_and_nothing_of_the_callers),
-        PLAY(a_header_named_like_the_injected_one_is_dropped),
-        PLAY(of_an_answer_only_what_is_listed_passes),
-        PLAY(a_redirect_is_returned_and_never_followed),
-        PLAY(a_credential_that_comes_back_is_cut_also_across_pieces),
-        PLAY(a_chunked_body_passes_and_so_does_one_of_known_length),
-        PLAY(a_service_that_does_not_read_holds_the_client_and_loses_nothing),
-        PLAY(a_client_that_does_not_read_holds_the_service_and_loses_nothing),
-        PLAY(an_answer_leaves_one_record_that_names_the_route),
-        PLAY(a_service_gone_before_its_answer_is_a_502_and_an_error_in_the_trace),
-        PLAY(a_service_gone_in_mid_body_cuts_the_answer_short),
-        PLAY(a_client_gone_in_mid_answer_ends_the_call_at_the_service),
-        PLAY(a_client_gone_in_mid_upload_ends_the_call_at_the_service),
-        PLAY(an_answer_that_comes_before_the_body_is_whole_is_passed_on),
-        PLAY(a_blocked_agent_is_cut_in_mid_answer),
-        PLAY(a_service_that_asks_for_a_proxys_credential_is_a_502),
-        PLAY(a_wait_beyond_reason_is_not_passed_on),
-        PLAY(an_encoded_body_is_415_before_the_service_is_called),
+        SCENARIO(method_and_path_decide_and_what_was_granted_is_what_is_asked),
+        SCENARIO(what_is_granted_for_another_task_is_unknown),
+        SCENARIO(a_path_with_two_readings_is_400_unless_service_and_grant_take_it_as_it_stands),
+        SCENARIO(the_companys_credential_goes_up_and_nothing_of_the_callers),
+        SCENARIO(a_header_named_like_the_injected_one_is_dropped),
+        SCENARIO(of_an_answer_only_what_is_listed_passes),
+        SCENARIO(a_redirect_is_returned_and_never_followed),
+        SCENARIO(a_credential_that_comes_back_is_cut_also_across_pieces),
+        SCENARIO(a_chunked_body_passes_and_so_does_one_of_known_length),
+        SCENARIO(a_service_that_does_not_read_holds_the_client_and_loses_nothing),
+        SCENARIO(a_client_that_does_not_read_holds_the_service_and_loses_nothing),
+        SCENARIO(an_answer_leaves_one_record_that_names_the_route),
+        SCENARIO(a_service_gone_before_its_answer_is_a_502_and_an_error_in_the_trace),
+        SCENARIO(a_service_gone_in_mid_body_cuts_the_answer_short),
+        SCENARIO(a_client_gone_in_mid_answer_ends_the_call_at_the_service),
+        SCENARIO(a_client_gone_in_mid_upload_ends_the_call_at_the_service),
+        SCENARIO(an_answer_that_comes_before_the_body_is_whole_is_passed_on),
+        SCENARIO(a_blocked_agent_is_cut_in_mid_answer),
+        SCENARIO(a_service_that_asks_for_a_proxys_credential_is_a_502),
+        SCENARIO(a_wait_beyond_reason_is_not_passed_on),
+        SCENARIO(an_encoded_body_is_415_before_the_service_is_called),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

@@ -225,7 +225,7 @@ FLOW(a_connection_serves_one_request_after_the_other)
     client_adds(c, text);
     client_adds(c, text);
     WAIT(k, k->upstreams[0].call_count == 3);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     assert_false(c->closed);
 }
 
@@ -251,7 +251,7 @@ FLOW(a_slow_client_gets_the_whole_stream_and_the_upstream_waits_for_it)
     WAIT(k, k->upstreams[0].call_count == 1);
     for (int i = 0; i < 50; i++)
         flow_turn(k);
-    assert_int_equal(k->env.journey_count, 1); /* held up, not gathered */
+    assert_int_equal(k->env.request_count, 1); /* held up, not gathered */
     client_reads_on(c);
 
     expect_status(c, 200);
@@ -301,21 +301,21 @@ FLOW(embeddings_pass_and_are_billed_by_their_prompt)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(bodies_that_are_not_what_the_endpoint_reads_are_named),
-        PLAY(null_means_absent),
-        PLAY(a_body_too_deep_is_refused),
-        PLAY(a_body_over_the_ceiling_is_413_by_its_head_alone),
-        PLAY(a_chunked_body_over_the_ceiling_is_413_too),
-        PLAY(an_encoded_body_is_415_and_so_is_another_type),
-        PLAY(hop_by_hop_and_injected_names_have_no_effect_upstream),
-        PLAY(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path),
-        PLAY(paths_that_are_not_canonical_are_400),
-        PLAY(an_escaped_letter_is_the_letter),
-        PLAY(health_is_told_without_detail),
-        PLAY(a_connection_serves_one_request_after_the_other),
-        PLAY(a_slow_client_gets_the_whole_stream_and_the_upstream_waits_for_it),
-        PLAY(one_large_event_behind_a_full_buffer_loses_nothing),
-        PLAY(embeddings_pass_and_are_billed_by_their_prompt),
+        SCENARIO(bodies_that_are_not_what_the_endpoint_reads_are_named),
+        SCENARIO(null_means_absent),
+        SCENARIO(a_body_too_deep_is_refused),
+        SCENARIO(a_body_over_the_ceiling_is_413_by_its_head_alone),
+        SCENARIO(a_chunked_body_over_the_ceiling_is_413_too),
+        SCENARIO(an_encoded_body_is_415_and_so_is_another_type),
+        SCENARIO(hop_by_hop_and_injected_names_have_no_effect_upstream),
+        SCENARIO(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path),
+        SCENARIO(paths_that_are_not_canonical_are_400),
+        SCENARIO(an_escaped_letter_is_the_letter),
+        SCENARIO(health_is_told_without_detail),
+        SCENARIO(a_connection_serves_one_request_after_the_other),
+        SCENARIO(a_slow_client_gets_the_whole_stream_and_the_upstream_waits_for_it),
+        SCENARIO(one_large_event_behind_a_full_buffer_loses_nothing),
+        SCENARIO(embeddings_pass_and_are_billed_by_their_prompt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,9 +112,9 @@ FLOW(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(a_plain_call_is_answered_priced_and_recorded),
-        PLAY(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for),
-        PLAY(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte),
+        SCENARIO(a_plain_call_is_answered_priced_and_recorded),
+        SCENARIO(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for),
+        SCENARIO(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

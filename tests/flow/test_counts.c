@@ -173,13 +173,13 @@ FLOW(an_error_inside_a_stream_is_one_wherever_its_member_stands)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(counts_that_cannot_be_are_not_billed_as_the_providers),
-        PLAY(an_embeddings_answer_is_billed_by_its_one_count),
-        PLAY(an_estimate_is_never_above_the_ceiling_that_the_client_named),
-        PLAY(an_estimate_is_never_above_the_models_own_ceiling),
-        PLAY(what_the_provider_counted_above_the_ceiling_is_billed_as_it_says),
-        PLAY(a_stream_without_its_done_is_whole_where_a_choice_has_ended_however_it_is_spaced),
-        PLAY(an_error_inside_a_stream_is_one_wherever_its_member_stands),
+        SCENARIO(counts_that_cannot_be_are_not_billed_as_the_providers),
+        SCENARIO(an_embeddings_answer_is_billed_by_its_one_count),
+        SCENARIO(an_estimate_is_never_above_the_ceiling_that_the_client_named),
+        SCENARIO(an_estimate_is_never_above_the_models_own_ceiling),
+        SCENARIO(what_the_provider_counted_above_the_ceiling_is_billed_as_it_says),
+        SCENARIO(a_stream_without_its_done_is_whole_where_a_choice_has_ended_however_it_is_spaced),
+        SCENARIO(an_error_inside_a_stream_is_one_wherever_its_member_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

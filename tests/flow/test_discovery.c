@@ -237,14 +237,14 @@ FLOW(a_change_that_a_server_announces_in_any_session_is_told_once_for_all_of_a_m
 
 int main(void)
 {
-    const struct CMUnitTest plays[] = {
-        PLAY(a_list_is_read_page_by_page_in_a_session_of_its_own_that_is_ended),
-        PLAY(an_answer_may_be_an_event_stream_with_other_things_before_it),
-        PLAY(a_server_without_tools_has_an_empty_list_and_is_not_asked),
-        PLAY(whatever_goes_wrong_is_told_with_the_step_it_went_wrong_at),
-        PLAY(a_server_that_cannot_be_reached_is_an_error),
-        PLAY(a_listing_that_is_under_way_when_the_worker_ends_says_so),
-        PLAY(a_change_that_a_server_announces_in_any_session_is_told_once_for_all_of_a_moment),
+    const struct CMUnitTest scenarios[] = {
+        SCENARIO(a_list_is_read_page_by_page_in_a_session_of_its_own_that_is_ended),
+        SCENARIO(an_answer_may_be_an_event_stream_with_other_things_before_it),
+        SCENARIO(a_server_without_tools_has_an_empty_list_and_is_not_asked),
+        SCENARIO(whatever_goes_wrong_is_told_with_the_step_it_went_wrong_at),
+        SCENARIO(a_server_that_cannot_be_reached_is_an_error),
+        SCENARIO(a_listing_that_is_under_way_when_the_worker_ends_says_so),
+        SCENARIO(a_change_that_a_server_announces_in_any_session_is_told_once_for_all_of_a_moment),
     };
-    return cmocka_run_group_tests(plays, NULL, NULL);
+    return cmocka_run_group_tests(scenarios, NULL, NULL);
 }

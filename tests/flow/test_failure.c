@@ -143,7 +143,7 @@ static void expect_served(struct flow *k, const struct scene *s)
     ask(k, s, c);
     expect_status(c, s->status);
     expect_body_has(c, s->says);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
 }
 
 /* a stream and a tool's result tell of a failure inside of a 200 */
@@ -157,7 +157,7 @@ static bool says_no(struct slice body)
  */
 static void expect_ended(struct flow *k, const struct scene *s, struct flow_client *c)
 {
-    WAIT(k, (c->whole || c->closed) && k->env.journey_count == 0);
+    WAIT(k, (c->whole || c->closed) && k->env.request_count == 0);
     if (!c->whole)
         return;
     if (c->head.status == s->status) {

@@ -89,7 +89,7 @@ FLOW(a_full_journal_refuses_nobody_and_its_sums_are_exact)
         ask(k, &c, "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[]}", 200);
     for (unsigned n = 0; n < 20; n++) /* refusals cost nothing: their spans are what goes */
         ask(k, &c, "{\"model\":\"unknown\",\"messages\":[]}", 404);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
 
     assert_true(atomic_load(&k->journal->page->dropped) > 0);
     assert_int_equal(k->env.unrecorded, 0);
@@ -107,7 +107,7 @@ FLOW(a_full_journal_refuses_nobody_and_its_sums_are_exact)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(a_full_journal_refuses_nobody_and_its_sums_are_exact),
+        SCENARIO(a_full_journal_refuses_nobody_and_its_sums_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* gone — a plain call goes on when nobody waits for its answer: what it cost is billed. */
-#include "common/journey/removal.h"
+#include "common/request/removal.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -25,13 +25,13 @@ static struct flow_client *ask(struct flow *k)
 static void leave(struct flow *k, struct flow_client *c)
 {
     client_hangs_up(c);
-    WAIT(k, door_connections(k->door) == 0);
-    assert_int_equal(k->env.journey_count, 1);
+    WAIT(k, client_listener_connections(k->listener) == 0);
+    assert_int_equal(k->env.request_count, 1);
 }
 
 static void expect_record(struct flow *k, const char *code, const char *source, uint64_t output)
 {
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_non_null(r);
     assert_string_equal(r->span->status, "cancelled");
@@ -110,7 +110,7 @@ FLOW(a_client_that_gave_up_at_its_own_deadline_does_not_end_the_call)
     WAIT(k, k->upstreams[0].call_count == 1);
     leave(k, c);
     WAIT(k, flow_now_ms() > until);
-    assert_int_equal(k->env.journey_count, 1);
+    assert_int_equal(k->env.request_count, 1);
     upstream_goes(k, 0);
     expect_record(k, "client_gone", "provider", 10);
 }
@@ -146,7 +146,7 @@ FLOW(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered
     policy_says(k, &p);
     expect_status(c, 401);
     expect_code(c, "invalid_api_key");
-    assert_int_equal(k->env.journey_count, 1);
+    assert_int_equal(k->env.request_count, 1);
     policy_says(k, &p); /* it is told once */
     client_hangs_up(c);
     upstream_goes(k, 0);
@@ -159,7 +159,7 @@ FLOW(a_plane_that_ends_bills_what_its_upstreams_may_still_write)
     upstream_hangs(k, 0);
     ask(k);
     k->env.stopping = true;
-    door_close(&k->door);
+    client_listener_close(&k->listener);
     expect_record(k, "drained", "estimate", 100);
 }
 
@@ -169,8 +169,8 @@ FLOW(a_plane_that_ends_lets_go_of_those_whose_client_went_before)
     upstream_hangs(k, 0);
     leave(k, ask(k));
     k->env.stopping = true;
-    door_close(&k->door);
-    assert_int_equal(k->env.journey_count, 1);
+    client_listener_close(&k->listener);
+    assert_int_equal(k->env.request_count, 1);
     http_client_free(k->env.client);
     k->env.client = NULL;
     expect_record(k, "drained", "estimate", 100);
@@ -180,9 +180,9 @@ FLOW(a_plane_that_ends_lets_go_of_those_whose_client_went_before)
 
 static size_t remove_plane(struct flow *k)
 {
-    k->bank_away = true;
+    k->lease_server_away = true;
     k->env.draining = true;
-    door_remove(k->door);
+    client_listener_remove(k->listener);
     return removal_cut(&k->env);
 }
 
@@ -193,7 +193,7 @@ FLOW(a_removed_plane_lets_those_go_on_whose_client_went_and_bills_them_once)
     upstream_answers(k, 0, 200, ANSWER);
     leave(k, ask(k));
     assert_int_equal(remove_plane(k), 0);
-    assert_int_equal(k->env.journey_count, 1);
+    assert_int_equal(k->env.request_count, 1);
     assert_int_equal(remove_plane(k), 0);
     upstream_goes(k, 0);
     expect_record(k, "client_gone", "provider", 10);
@@ -214,7 +214,7 @@ FLOW(a_call_under_way_when_its_plane_is_removed_hears_it_and_is_billed_what_is_a
     assert_int_equal(remove_plane(k), 0); /* it is told once */
     client_hangs_up(c);
     upstream_goes(k, 0);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_int_equal(r->span->http_status, 503);
     assert_string_equal(r->span->code, "dataplane_removed");
@@ -237,11 +237,11 @@ FLOW(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on)
     assert_int_equal(remove_plane(k), 1);
     assert_int_equal(k->env.detached_count, 2);
     k->env.stopping = true;
-    door_close(&k->door);
-    assert_int_equal(k->env.journey_count, 2);
+    client_listener_close(&k->listener);
+    assert_int_equal(k->env.request_count, 2);
     http_client_free(k->env.client);
     k->env.client = NULL;
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     for (int i = 0; i < 2; i++) {
         Gatehouse__JournalRecord *r = flow_record(k);
         assert_string_equal(r->span->status, "cancelled");
@@ -257,14 +257,14 @@ FLOW(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on)
 FLOW(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing)
 {
     policy_says(k, &alice);
-    k->bank_away = true;
+    k->lease_server_away = true;
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
-    WAIT(k, k->env.journey_count == 1);
-    WAIT(k, LIST_ITEM(k->env.journeys.next, struct journey, link)->waiting);
+    WAIT(k, k->env.request_count == 1);
+    WAIT(k, LIST_ITEM(k->env.requests.next, struct request, link)->waiting);
     assert_int_equal(remove_plane(k), 1);
     expect_status(c, 503);
     expect_code(c, "dataplane_removed");
-    assert_int_equal(k->env.journey_count, 0);
+    assert_int_equal(k->env.request_count, 0);
     assert_int_equal(k->upstreams[0].call_count, 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->status, "refused");
@@ -286,20 +286,22 @@ FLOW(a_removed_plane_turns_new_calls_away)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(a_client_that_goes_while_the_upstream_thinks_is_billed_what_it_answers),
-        PLAY(a_client_that_goes_in_mid_answer_is_billed_all_of_it),
-        PLAY(an_upstream_that_breaks_off_behind_a_client_that_went_is_taken_to_have_written_all),
-        PLAY(a_client_that_went_is_not_billed_a_refusal_and_no_other_target_is_asked),
-        PLAY(a_client_that_gave_up_at_its_own_deadline_does_not_end_the_call),
-        PLAY(where_too_many_go_on_the_next_is_ended_and_taken_to_have_written_all),
-        PLAY(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered),
-        PLAY(a_plane_that_ends_bills_what_its_upstreams_may_still_write),
-        PLAY(a_plane_that_ends_lets_go_of_those_whose_client_went_before),
-        PLAY(a_removed_plane_lets_those_go_on_whose_client_went_and_bills_them_once),
-        PLAY(a_call_under_way_when_its_plane_is_removed_hears_it_and_is_billed_what_is_answered),
-        PLAY(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on),
-        PLAY(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing),
-        PLAY(a_removed_plane_turns_new_calls_away),
+        SCENARIO(a_client_that_goes_while_the_upstream_thinks_is_billed_what_it_answers),
+        SCENARIO(a_client_that_goes_in_mid_answer_is_billed_all_of_it),
+        SCENARIO(
+            an_upstream_that_breaks_off_behind_a_client_that_went_is_taken_to_have_written_all),
+        SCENARIO(a_client_that_went_is_not_billed_a_refusal_and_no_other_target_is_asked),
+        SCENARIO(a_client_that_gave_up_at_its_own_deadline_does_not_end_the_call),
+        SCENARIO(where_too_many_go_on_the_next_is_ended_and_taken_to_have_written_all),
+        SCENARIO(a_principal_that_is_revoked_hears_it_at_once_and_is_billed_what_is_answered),
+        SCENARIO(a_plane_that_ends_bills_what_its_upstreams_may_still_write),
+        SCENARIO(a_plane_that_ends_lets_go_of_those_whose_client_went_before),
+        SCENARIO(a_removed_plane_lets_those_go_on_whose_client_went_and_bills_them_once),
+        SCENARIO(
+            a_call_under_way_when_its_plane_is_removed_hears_it_and_is_billed_what_is_answered),
+        SCENARIO(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on),
+        SCENARIO(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing),
+        SCENARIO(a_removed_plane_turns_new_calls_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

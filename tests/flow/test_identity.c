@@ -167,7 +167,7 @@ FLOW(what_is_under_way_when_the_plane_ends_is_drained)
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
     k->env.stopping = true;
-    door_close(&k->door);
+    client_listener_close(&k->listener);
     WAIT(k, c->closed);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->status, "cancelled");
@@ -188,7 +188,7 @@ FLOW(a_call_that_waits_for_its_upstream_is_told_of_the_block)
     policy_says(k, &p);
     expect_status(c, 401);
     upstream_goes(k, 0);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
 }
 
 FLOW(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one)
@@ -400,30 +400,30 @@ FLOW(without_policy_the_plane_says_so)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(without_a_credential_nothing_is_read_but_the_head),
-        PLAY(each_credential_header_is_read_and_bearer_ignored),
-        PLAY(an_unknown_key_is_a_401_in_the_dialect),
-        PLAY(two_credentials_of_different_principals_are_ambiguous),
-        PLAY(a_key_of_ours_that_nobody_knows_makes_another_ambiguous),
-        PLAY(the_same_key_twice_and_a_placeholder_beside_it_are_fine_and_stay_here),
-        PLAY(revoked_blocked_and_expired_keys_are_refused),
-        PLAY(a_block_of_key_agent_or_team_is_a_401),
-        PLAY(an_agent_this_plane_was_not_given_is_denied),
-        PLAY(a_stream_of_a_principal_that_is_blocked_is_cut),
-        PLAY(what_is_under_way_when_the_plane_ends_is_drained),
-        PLAY(a_call_that_waits_for_its_upstream_is_told_of_the_block),
-        PLAY(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one),
-        PLAY(a_session_id_sent_back_is_that_session_for_its_owner_only),
-        PLAY(an_invalid_label_is_a_400_that_names_its_header),
-        PLAY(the_session_is_named_by_the_first_of_the_list),
-        PLAY(a_traceparent_sets_trace_and_parent_and_goes_on_upstream),
-        PLAY(a_trace_names_the_session_only_where_the_agent_wants_it),
-        PLAY(a_blocked_session_is_unknown),
-        PLAY(a_task_is_chosen_among_those_the_credential_lists),
-        PLAY(a_keys_list_of_models_binds_it_and_denied_looks_like_unknown),
-        PLAY(a_key_without_a_list_has_what_its_team_or_a_grant_gives),
-        PLAY(models_lists_what_the_caller_may_use_and_nothing_else),
-        PLAY(without_policy_the_plane_says_so),
+        SCENARIO(without_a_credential_nothing_is_read_but_the_head),
+        SCENARIO(each_credential_header_is_read_and_bearer_ignored),
+        SCENARIO(an_unknown_key_is_a_401_in_the_dialect),
+        SCENARIO(two_credentials_of_different_principals_are_ambiguous),
+        SCENARIO(a_key_of_ours_that_nobody_knows_makes_another_ambiguous),
+        SCENARIO(the_same_key_twice_and_a_placeholder_beside_it_are_fine_and_stay_here),
+        SCENARIO(revoked_blocked_and_expired_keys_are_refused),
+        SCENARIO(a_block_of_key_agent_or_team_is_a_401),
+        SCENARIO(an_agent_this_plane_was_not_given_is_denied),
+        SCENARIO(a_stream_of_a_principal_that_is_blocked_is_cut),
+        SCENARIO(what_is_under_way_when_the_plane_ends_is_drained),
+        SCENARIO(a_call_that_waits_for_its_upstream_is_told_of_the_block),
+        SCENARIO(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one),
+        SCENARIO(a_session_id_sent_back_is_that_session_for_its_owner_only),
+        SCENARIO(an_invalid_label_is_a_400_that_names_its_header),
+        SCENARIO(the_session_is_named_by_the_first_of_the_list),
+        SCENARIO(a_traceparent_sets_trace_and_parent_and_goes_on_upstream),
+        SCENARIO(a_trace_names_the_session_only_where_the_agent_wants_it),
+        SCENARIO(a_blocked_session_is_unknown),
+        SCENARIO(a_task_is_chosen_among_those_the_credential_lists),
+        SCENARIO(a_keys_list_of_models_binds_it_and_denied_looks_like_unknown),
+        SCENARIO(a_key_without_a_list_has_what_its_team_or_a_grant_gives),
+        SCENARIO(models_lists_what_the_caller_may_use_and_nothing_else),
+        SCENARIO(without_policy_the_plane_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,7 +199,7 @@ FLOW(hanging_up_does_not_cancel)
     struct mcp_heard *h = NULL;
     struct flow_client *c = call_under_way(k, session, &h);
     client_hangs_up(c);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     for (int i = 0; i < 10; i++)
         flow_turn(k);
     assert_non_null(h->x); /* the call goes on */
@@ -218,7 +218,7 @@ FLOW(a_lone_call_nobody_waits_for_still_ends_its_session)
     struct mcp_heard *h = NULL;
     struct flow_client *c = call_under_way(k, NULL, &h);
     client_hangs_up(c);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     for (int i = 0; i < 10; i++)
         flow_turn(k);
     assert_non_null(h->x);
@@ -239,11 +239,11 @@ FLOW(a_session_nobody_waits_for_is_ended_as_it_is_opened)
     struct mcp_heard *h = NULL;
     WAIT(k, mcp_upstream_count(&up, "initialize", &h) == 1);
     client_hangs_up(c);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     const struct http_header headers[] = {{SLICE("content-type"), SLICE(JSON)},
                                           {SLICE("mcp-session-id"), SLICE("late")}};
     h->answered = true;
-    assert_int_equal(http_answer(h->x, 200, headers, 2, SLICE("{}")), ERR_OK);
+    assert_int_equal(http_response(h->x, 200, headers, 2, SLICE("{}")), ERR_OK);
     WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1);
     assert_string_equal(h->session, "late");
     mcp_upstream_close(&up);
@@ -554,7 +554,7 @@ FLOW(a_silent_call_becomes_a_stream_that_stays_alive)
     h->answered = true;
     const struct http_header type = {SLICE("content-type"), SLICE(JSON)};
     assert_int_equal(
-        http_answer(h->x, 200, &type, 1, SLICE("{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}")),
+        http_response(h->x, 200, &type, 1, SLICE("{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}")),
         ERR_OK);
     expect_whole(c, ": keepalive\n\nevent: message\ndata: "
                     "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{}}\n\n");
@@ -564,28 +564,28 @@ FLOW(a_silent_call_becomes_a_stream_that_stays_alive)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(a_session_is_opened_with_what_the_client_declared_and_answered_narrowed),
-        PLAY(a_list_is_cut_to_the_grants_and_its_cursor_stays),
-        PLAY(a_tool_that_is_not_granted_reaches_nobody),
-        PLAY(progress_arrives_before_the_answer),
-        PLAY(hanging_up_does_not_cancel),
-        PLAY(a_lone_call_nobody_waits_for_still_ends_its_session),
-        PLAY(a_session_nobody_waits_for_is_ended_as_it_is_opened),
-        PLAY(a_slow_client_gets_all_of_a_large_answer),
-        PLAY(requests_are_counted_and_upkeep_is_not),
-        PLAY(a_cancellation_names_the_request_as_the_upstream_knows_it),
-        PLAY(a_lost_session_is_opened_again_and_only_what_reads_is_asked_again),
-        PLAY(a_lost_session_is_opened_once_for_all_who_wait),
-        PLAY(an_error_keeps_its_code_message_and_data),
-        PLAY(a_failing_upstream_is_a_result_a_model_can_read),
-        PLAY(our_credential_does_not_come_back),
-        PLAY(an_event_stream_is_passed_on_and_a_list_on_it_is_cut),
-        PLAY(a_blocked_principal_is_cut_from_its_stream),
-        PLAY(a_blocked_call_in_mid_stream_is_told_and_the_trace_says_why),
-        PLAY(a_lone_call_has_a_session_of_its_own),
-        PLAY(ending_a_session_ends_the_upstreams_and_it_stays_ended),
-        PLAY(mcp_alone_is_the_only_server_or_says_which_there_are),
-        PLAY(a_silent_call_becomes_a_stream_that_stays_alive),
+        SCENARIO(a_session_is_opened_with_what_the_client_declared_and_answered_narrowed),
+        SCENARIO(a_list_is_cut_to_the_grants_and_its_cursor_stays),
+        SCENARIO(a_tool_that_is_not_granted_reaches_nobody),
+        SCENARIO(progress_arrives_before_the_answer),
+        SCENARIO(hanging_up_does_not_cancel),
+        SCENARIO(a_lone_call_nobody_waits_for_still_ends_its_session),
+        SCENARIO(a_session_nobody_waits_for_is_ended_as_it_is_opened),
+        SCENARIO(a_slow_client_gets_all_of_a_large_answer),
+        SCENARIO(requests_are_counted_and_upkeep_is_not),
+        SCENARIO(a_cancellation_names_the_request_as_the_upstream_knows_it),
+        SCENARIO(a_lost_session_is_opened_again_and_only_what_reads_is_asked_again),
+        SCENARIO(a_lost_session_is_opened_once_for_all_who_wait),
+        SCENARIO(an_error_keeps_its_code_message_and_data),
+        SCENARIO(a_failing_upstream_is_a_result_a_model_can_read),
+        SCENARIO(our_credential_does_not_come_back),
+        SCENARIO(an_event_stream_is_passed_on_and_a_list_on_it_is_cut),
+        SCENARIO(a_blocked_principal_is_cut_from_its_stream),
+        SCENARIO(a_blocked_call_in_mid_stream_is_told_and_the_trace_says_why),
+        SCENARIO(a_lone_call_has_a_session_of_its_own),
+        SCENARIO(ending_a_session_ends_the_upstreams_and_it_stays_ended),
+        SCENARIO(mcp_alone_is_the_only_server_or_says_which_there_are),
+        SCENARIO(a_silent_call_becomes_a_stream_that_stays_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ FLOW(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result)
     struct mcp_heard *call;
     mcp_upstream_for_alice(k, &up);
     struct flow_client *c = listen_to_call(k, &call);
-    http_answer_abort(call->x);
+    http_response_abort(call->x);
     expect_told(k, c);
     mcp_upstream_close(&up);
 }
@@ -149,12 +149,12 @@ FLOW(in_a_session_too_the_server_may_ask_to_wait)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result),
-        PLAY(a_stream_that_ends_without_the_answer_is_one_too),
-        PLAY(a_server_that_asks_to_wait_is_told_in_words),
-        PLAY(a_server_that_takes_no_session_now_says_so_to_the_client_and_when),
-        PLAY(a_lone_call_that_gets_no_session_now_is_told_in_words),
-        PLAY(in_a_session_too_the_server_may_ask_to_wait),
+        SCENARIO(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result),
+        SCENARIO(a_stream_that_ends_without_the_answer_is_one_too),
+        SCENARIO(a_server_that_asks_to_wait_is_told_in_words),
+        SCENARIO(a_server_that_takes_no_session_now_says_so_to_the_client_and_when),
+        SCENARIO(a_lone_call_that_gets_no_session_now_is_told_in_words),
+        SCENARIO(in_a_session_too_the_server_may_ask_to_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,10 +143,10 @@ FLOW(a_grant_on_a_task_counts_on_that_task_only)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(who_is_granted_all_tools_has_the_rest_of_the_server_too),
-        PLAY(an_error_that_is_none_by_the_protocol_becomes_ours),
-        PLAY(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it),
-        PLAY(a_grant_on_a_task_counts_on_that_task_only),
+        SCENARIO(who_is_granted_all_tools_has_the_rest_of_the_server_too),
+        SCENARIO(an_error_that_is_none_by_the_protocol_becomes_ours),
+        SCENARIO(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it),
+        SCENARIO(a_grant_on_a_task_counts_on_that_task_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 
 #include "common/base/clock.h"
 #include "mcp-gateway/directory.h"
-#include "mcp-gateway/mcp.h"
+#include "mcp-gateway/tool_gate.h"
 #include "tests/kit/flow/mcp_upstream.h"
 
 #define PATH "/mcp/tools"
@@ -82,8 +82,8 @@ FLOW(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(one_session_too_many_is_429_and_opens_nothing_upstream),
-        PLAY(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one),
+        SCENARIO(one_session_too_many_is_429_and_opens_nothing_upstream),
+        SCENARIO(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,7 +141,7 @@ FLOW(with_the_control_plane_away_and_no_slice_the_client_may_come_again)
 {
     struct flow_policy p = purse(MONEY_DOLLAR, 0);
     policy_says(k, &p);
-    k->bank_away = true;
+    k->lease_server_away = true;
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 503);
     expect_code(c, "budget_unavailable");
@@ -180,7 +180,7 @@ FLOW(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind)
     client_hangs_up(c);
     for (int i = 0; i < 5; i++)
         flow_turn(k);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
 }
 
 FLOW(the_worst_case_is_set_aside_to_the_last_nano_dollar)
@@ -244,7 +244,7 @@ FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_
     upstream_hangs(k, 0);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
-    WAIT(k, k->bank_refusals > 0); /* it was asked for */
+    WAIT(k, k->lease_server_refusals > 0); /* it was asked for */
     upstream_goes(k, 0);
 
     expect_status(c, 200);
@@ -288,7 +288,7 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
     flow_record_free(r);
 }
 
-/* A model quicker than the bank: its tokens come before the money does. */
+/* A model quicker than the lease server: its tokens come before the money does. */
 static struct flow_client *stream_short_of_money(struct flow *k)
 {
     struct flow_policy p = purse(MONEY_DOLLAR, 0);
@@ -302,21 +302,21 @@ static struct flow_client *stream_short_of_money(struct flow *k)
     upstream_ends_stream(k, 0);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, c->body.len);
-    k->bank_away = true;
+    k->lease_server_away = true;
     size_t before = c->body.len;
     upstream_goes(k, 0);
     WAIT(k, c->body.len > before + BYTES_A_TOKEN * UNASKED);
     return c;
 }
 
-FLOW(a_stream_that_is_quicker_than_the_bank_waits_for_it)
+FLOW(a_stream_that_is_quicker_than_the_lease_server_waits_for_it)
 {
     struct flow_client *c = stream_short_of_money(k);
     for (int i = 0; i < 20; i++)
         flow_turn(k);
     assert_true(slice_search(buf_slice(&c->body), SLICE("finish_reason")) < 0);
 
-    k->bank_away = false;
+    k->lease_server_away = false;
 
     expect_status(c, 200);
     expect_body_has(c, "\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
@@ -326,7 +326,7 @@ FLOW(a_stream_that_is_quicker_than_the_bank_waits_for_it)
     flow_record_free(r);
 }
 
-FLOW(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length)
+FLOW(a_stream_that_waits_for_a_lease_server_that_stays_away_ends_with_length)
 {
     struct flow_client *c = stream_short_of_money(k);
 
@@ -335,7 +335,7 @@ FLOW(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length)
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_true(r->span->tokens->output >= UNASKED); /* all that was set aside */
     flow_record_free(r);
-    k->bank_away = false;
+    k->lease_server_away = false;
 }
 
 FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
@@ -372,14 +372,14 @@ FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
     upstream_hangs(k, 0);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, c->body.len);
-    k->bank_away = true; /* the question stays open */
+    k->lease_server_away = true; /* the question stays open */
     size_t before = c->body.len;
     upstream_goes(k, 0);
     WAIT(k, c->body.len > before + BYTES_A_TOKEN * (UNASKED - 100));
 
     client_hangs_up(c);
 
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->status, "cancelled");
     assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
@@ -455,34 +455,34 @@ FLOW(a_slot_is_given_back_however_the_call_ends)
         flow_turn(k);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 429); /* its upstream works on */
     upstream_goes(k, 0);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(an_empty_purse_is_refused_before_the_upstream_is_called),
-        PLAY(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched),
-        PLAY(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets),
-        PLAY(both_accounts_are_charged_the_true_cost_from_their_leases),
-        PLAY(spending_stops_at_the_limit_however_many_calls_come),
-        PLAY(with_the_control_plane_away_and_no_slice_the_client_may_come_again),
-        PLAY(a_client_that_goes_in_mid_stream_cancels_the_upstream_and_is_billed),
-        PLAY(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind),
-        PLAY(the_worst_case_is_set_aside_to_the_last_nano_dollar),
-        PLAY(what_cannot_be_bounded_is_refused_where_a_budget_applies),
-        PLAY(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost),
-        PLAY(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either),
-        PLAY(a_stream_that_is_quicker_than_the_bank_waits_for_it),
-        PLAY(a_stream_that_waits_for_a_bank_that_stays_away_ends_with_length),
-        PLAY(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more),
-        PLAY(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money),
-        PLAY(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind),
-        PLAY(an_answer_without_a_count_is_billed_the_words_in_it),
-        PLAY(without_a_price_the_cost_is_unknown_and_never_zero),
-        PLAY(the_minute_is_counted_and_the_429_says_when),
-        PLAY(a_slot_is_given_back_however_the_call_ends),
+        SCENARIO(an_empty_purse_is_refused_before_the_upstream_is_called),
+        SCENARIO(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched),
+        SCENARIO(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets),
+        SCENARIO(both_accounts_are_charged_the_true_cost_from_their_leases),
+        SCENARIO(spending_stops_at_the_limit_however_many_calls_come),
+        SCENARIO(with_the_control_plane_away_and_no_slice_the_client_may_come_again),
+        SCENARIO(a_client_that_goes_in_mid_stream_cancels_the_upstream_and_is_billed),
+        SCENARIO(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind),
+        SCENARIO(the_worst_case_is_set_aside_to_the_last_nano_dollar),
+        SCENARIO(what_cannot_be_bounded_is_refused_where_a_budget_applies),
+        SCENARIO(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost),
+        SCENARIO(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either),
+        SCENARIO(a_stream_that_is_quicker_than_the_lease_server_waits_for_it),
+        SCENARIO(a_stream_that_waits_for_a_lease_server_that_stays_away_ends_with_length),
+        SCENARIO(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more),
+        SCENARIO(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money),
+        SCENARIO(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind),
+        SCENARIO(an_answer_without_a_count_is_billed_the_words_in_it),
+        SCENARIO(without_a_price_the_cost_is_unknown_and_never_zero),
+        SCENARIO(the_minute_is_counted_and_the_429_says_when),
+        SCENARIO(a_slot_is_given_back_however_the_call_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

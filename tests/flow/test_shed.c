@@ -111,10 +111,10 @@ FLOW(without_descriptors_a_call_is_503_and_served_when_there_are_some_again)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(new_work_is_refused_in_the_dialect_of_its_path),
-        PLAY(health_is_answered_all_the_same),
-        PLAY(without_descriptors_a_call_is_503_and_served_when_there_are_some_again),
-        PLAY(what_was_begun_is_ended_and_work_is_taken_again_afterwards),
+        SCENARIO(new_work_is_refused_in_the_dialect_of_its_path),
+        SCENARIO(health_is_answered_all_the_same),
+        SCENARIO(without_descriptors_a_call_is_503_and_served_when_there_are_some_again),
+        SCENARIO(what_was_begun_is_ended_and_work_is_taken_again_afterwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

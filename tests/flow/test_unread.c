@@ -3,7 +3,6 @@
  * that could not be paid as well. */
 #include "tests/kit/flow/flow.h"
 
-
 #define CHAT "/v1/chat/completions"
 #define HELLO                                                                                      \
     "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
@@ -33,7 +32,7 @@ static void alice_has(struct flow *k, money budget, size_t targets)
 
 static void expect_billed(struct flow *k, uint64_t output)
 {
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_non_null(r);
     assert_string_equal(r->span->usage_source, "estimate");
@@ -174,8 +173,8 @@ FLOW(where_a_budget_does_not_hold_both_the_next_target_is_not_asked)
     assert_int_equal(k->upstreams[1].call_count, 0);
 }
 
-/* The call waits for money of its second attempt, and the bank cannot be asked. */
-static struct flow_client *wait_for_the_bank(struct flow *k)
+/* The call waits for money of its second attempt, and the lease server cannot be asked. */
+static struct flow_client *wait_for_the_lease_server(struct flow *k)
 {
     alice_has(k, MONEY_DOLLAR, 2);
     upstream_waits_for_go(k, 0);
@@ -183,39 +182,39 @@ static struct flow_client *wait_for_the_bank(struct flow *k)
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
-    k->bank_away = true;
+    k->lease_server_away = true;
     upstream_goes(k, 0);
     WAIT(k, k->upstreams[0].calls[0].done || k->upstreams[0].calls[0].cut);
     for (int i = 0; i < 10; i++)
         flow_turn(k);
-    assert_int_equal(k->env.journey_count, 1);
+    assert_int_equal(k->env.request_count, 1);
     assert_int_equal(k->upstreams[1].call_count, 0);
     return c;
 }
 
-FLOW(a_call_waits_for_the_bank_before_it_asks_the_next_target)
+FLOW(a_call_waits_for_the_lease_server_before_it_asks_the_next_target)
 {
-    struct flow_client *c = wait_for_the_bank(k);
-    k->bank_away = false;
+    struct flow_client *c = wait_for_the_lease_server(k);
+    k->lease_server_away = false;
     expect_status(c, 200);
     expect_billed(k, ALL + 10);
 }
 
-FLOW(where_the_bank_stays_away_the_client_hears_what_the_upstream_did)
+FLOW(where_the_lease_server_stays_away_the_client_hears_what_the_upstream_did)
 {
-    struct flow_client *c = wait_for_the_bank(k);
+    struct flow_client *c = wait_for_the_lease_server(k);
     expect_status(c, 502);
     expect_billed(k, ALL);
     assert_int_equal(k->upstreams[1].call_count, 0);
-    k->bank_away = false;
+    k->lease_server_away = false;
 }
 
 FLOW(a_client_that_goes_meanwhile_is_billed_what_went_unread)
 {
-    struct flow_client *c = wait_for_the_bank(k);
+    struct flow_client *c = wait_for_the_lease_server(k);
     client_hangs_up(c);
     expect_billed(k, ALL);
-    k->bank_away = false;
+    k->lease_server_away = false;
     for (int i = 0; i < 10; i++)
         flow_turn(k);
     assert_int_equal(k->upstreams[1].call_count, 0);
@@ -261,21 +260,21 @@ FLOW(a_stream_behind_an_unread_answer_grows_from_what_both_hold)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(an_upstream_that_runs_out_of_time_is_taken_to_have_written_all),
-        PLAY(so_is_one_that_hangs_up_without_a_word),
-        PLAY(so_is_one_that_breaks_off_in_mid_answer),
-        PLAY(so_is_one_whose_answer_is_encoded),
-        PLAY(images_told_by_reference_are_billed_with_the_prompt),
-        PLAY(one_that_says_that_it_failed_is_billed_its_prompt),
-        PLAY(a_refusal_that_breaks_off_costs_no_more_than_a_whole_one),
-        PLAY(what_went_unread_is_billed_beside_what_the_next_target_counted),
-        PLAY(both_are_set_aside_before_the_next_target_is_asked),
-        PLAY(where_a_budget_does_not_hold_both_the_next_target_is_not_asked),
-        PLAY(a_call_waits_for_the_bank_before_it_asks_the_next_target),
-        PLAY(where_the_bank_stays_away_the_client_hears_what_the_upstream_did),
-        PLAY(a_client_that_goes_meanwhile_is_billed_what_went_unread),
-        PLAY(without_a_budget_a_kill_loses_the_call_at_no_less_than_both),
-        PLAY(a_stream_behind_an_unread_answer_grows_from_what_both_hold),
+        SCENARIO(an_upstream_that_runs_out_of_time_is_taken_to_have_written_all),
+        SCENARIO(so_is_one_that_hangs_up_without_a_word),
+        SCENARIO(so_is_one_that_breaks_off_in_mid_answer),
+        SCENARIO(so_is_one_whose_answer_is_encoded),
+        SCENARIO(images_told_by_reference_are_billed_with_the_prompt),
+        SCENARIO(one_that_says_that_it_failed_is_billed_its_prompt),
+        SCENARIO(a_refusal_that_breaks_off_costs_no_more_than_a_whole_one),
+        SCENARIO(what_went_unread_is_billed_beside_what_the_next_target_counted),
+        SCENARIO(both_are_set_aside_before_the_next_target_is_asked),
+        SCENARIO(where_a_budget_does_not_hold_both_the_next_target_is_not_asked),
+        SCENARIO(a_call_waits_for_the_lease_server_before_it_asks_the_next_target),
+        SCENARIO(where_the_lease_server_stays_away_the_client_hears_what_the_upstream_did),
+        SCENARIO(a_client_that_goes_meanwhile_is_billed_what_went_unread),
+        SCENARIO(without_a_budget_a_kill_loses_the_call_at_no_less_than_both),
+        SCENARIO(a_stream_behind_an_unread_answer_grows_from_what_both_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #define ANSWER "{\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define WARM_UP 20 /* the pools of client, server and kit have their size by then */
 
-static const struct flow_policy all_gates = {
+static const struct flow_policy all_filters = {
     .keys = {{.name = "alice",
               .agent = "one",
               .models = {"small"},
@@ -43,13 +43,13 @@ static void ask_again(struct flow *k, struct flow_client *c, const char *text)
     client_adds(c, text);
     WAIT(k, c->whole);
     assert_int_equal(c->head.status, 200);
-    WAIT(k, k->env.journey_count == 0);
+    WAIT(k, k->env.request_count == 0);
     flow_turn(k);
     ship(k);
 }
 
 /* A slice is leased for the first call's worst case, which leaves room for many small ones:
- * waiting for a slice is a journey's one use of the heap. */
+ * waiting for a slice is a request's one use of the heap. */
 static struct flow_client *lease_a_large_slice(struct flow *k)
 {
     char text[2048];
@@ -80,14 +80,14 @@ static void expect_no_heap(struct flow *k, const char *json)
 
 FLOW(a_plain_call_through_all_gates_touches_no_heap)
 {
-    policy_says(k, &all_gates);
+    policy_says(k, &all_filters);
     upstream_answers(k, 0, 200, ANSWER);
     expect_no_heap(k, "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[]}");
 }
 
 FLOW(a_streamed_call_touches_no_heap)
 {
-    policy_says(k, &all_gates);
+    policy_says(k, &all_filters);
     upstream_opens_stream(k, 0);
     upstream_sends(k, 0,
                    "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n");
@@ -101,7 +101,7 @@ FLOW(a_streamed_call_touches_no_heap)
 
 FLOW(a_refusal_touches_no_heap)
 {
-    struct flow_policy p = all_gates;
+    struct flow_policy p = all_filters;
     char text[1024];
     mem_fail_after(0);
     policy_says(k, &p);
@@ -124,9 +124,9 @@ FLOW(a_refusal_touches_no_heap)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(a_plain_call_through_all_gates_touches_no_heap),
-        PLAY(a_streamed_call_touches_no_heap),
-        PLAY(a_refusal_touches_no_heap),
+        SCENARIO(a_plain_call_through_all_gates_touches_no_heap),
+        SCENARIO(a_streamed_call_touches_no_heap),
+        SCENARIO(a_refusal_touches_no_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

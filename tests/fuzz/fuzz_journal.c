@@ -31,7 +31,7 @@ static void must(bool holds, const char *what)
     abort();
 }
 
-static void call(struct journal *j, unsigned n, bool close)
+static void call(struct journal *rq, unsigned n, bool close)
 {
     char key[32], account[40], filler[256];
     Gatehouse__JournalRecord m = GATEHOUSE__JOURNAL_RECORD__INIT;
@@ -53,26 +53,26 @@ static void call(struct journal *j, unsigned n, bool close)
     m.span = &span;
     m.n_charges = 1;
     m.charges = charges;
-    must(kit_open_call(j, &m, &entry) == ERR_OK, "a call is opened");
-    must(!close || kit_close_call(j, &m, &entry) == ERR_OK, "and closed");
+    must(kit_open_call(rq, &m, &entry) == ERR_OK, "a call is opened");
+    must(!close || kit_close_call(rq, &m, &entry) == ERR_OK, "and closed");
 }
 
 static void make_sound(void)
 {
-    struct journal *j;
+    struct journal *rq;
     must(scratch_folder(dir), "a folder");
     const struct journal_config c = {.dir = dir, .epoch = 1, .worker = 0, .bytes = 1};
-    must(journal_create(&c, &j) == ERR_OK, "a journal");
+    must(journal_create(&c, &rq) == ERR_OK, "a journal");
     for (unsigned n = 0; n < 250; n++)
-        call(j, n, n % 50 != 7);
-    snprintf(path, sizeof(path), "%s", j->path);
-    sound_len = j->map_len;
-    ring_at = (size_t)(j->ring - (char *)j->page);
-    folds_at = ring_at + j->page->ring_size;
+        call(rq, n, n % 50 != 7);
+    snprintf(path, sizeof(path), "%s", rq->path);
+    sound_len = rq->map_len;
+    ring_at = (size_t)(rq->ring - (char *)rq->page);
+    folds_at = ring_at + rq->page->ring_size;
     sound = malloc(sound_len);
     must(sound != NULL, "memory");
-    memcpy(sound, j->page, sound_len);
-    journal_unmap(j);
+    memcpy(sound, rq->page, sound_len);
+    journal_unmap(rq);
     log_setup("fuzz", (enum log_level)(LOG_ERROR + 1)); /* what is refused is told, and often is */
 }
 
@@ -110,31 +110,31 @@ static void write_file(const uint8_t *data, size_t size)
     close(fd);
 }
 
-static void use_up(struct journal *j)
+static void use_up(struct journal *rq)
 {
-    for (unsigned turn = 0; turn < TURNS && !journal_is_empty(j); turn++) {
-        uint64_t at = atomic_load(&j->page->tail), sequence;
+    for (unsigned turn = 0; turn < TURNS && !journal_is_empty(rq); turn++) {
+        uint64_t at = atomic_load(&rq->page->tail), sequence;
         struct slice record;
-        if (journal_next(j, &at, &sequence, &record)) {
+        if (journal_next(rq, &at, &sequence, &record)) {
             must(record.len <= JOURNAL_RECORD_MAX, "a record has a record's size");
-            journal_commit(j, at, sequence);
+            journal_commit(rq, at, sequence);
         } else {
-            journal_commit(j, at, atomic_load(&j->page->committed)); /* nothing but a pad */
+            journal_commit(rq, at, atomic_load(&rq->page->committed)); /* nothing but a pad */
         }
-        journal_tend(j);
+        journal_tend(rq);
     }
-    must(journal_is_empty(j), "what was replayed can be shipped");
+    must(journal_is_empty(rq), "what was replayed can be shipped");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct journal *j;
+    struct journal *rq;
     if (!sound)
         make_sound();
     write_file(data, size);
-    if (journal_replay(path, &j) != ERR_OK)
+    if (journal_replay(path, &rq) != ERR_OK)
         return 0;
-    use_up(j);
-    journal_unmap(j);
+    use_up(rq);
+    journal_unmap(rq);
     return 0;
 }

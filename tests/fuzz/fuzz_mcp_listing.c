@@ -28,10 +28,10 @@ static void check(bool good, const char *what)
 static size_t read_pages(struct slice text, struct tool_list *l)
 {
     struct slice page, cursor;
-    struct mcp_answer a;
+    struct mcp_response a;
     size_t n = 0;
     for (; n < 2 && slice_split(&text, '\n', &page); n++) {
-        if (mcp_answer_read(page, &a) || mcp_listing_page(&a, l, &cursor))
+        if (mcp_response_read(page, &a) || mcp_listing_page(&a, l, &cursor))
             break;
         check(!cursor.ptr ||
                   (cursor.len >= 2 && cursor.len <= LIMIT_LIST_CURSOR && cursor.ptr >= page.ptr &&

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #include "common/base/limits.h"
-#include "mcp-gateway/answer.h"
-#include "mcp-gateway/message.h"
+#include "mcp-gateway/mcp_message.h"
+#include "mcp-gateway/mcp_response.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -66,7 +66,7 @@ static bool may_all(void *arg, struct slice tool)
     return true;
 }
 
-static void look_at_list(const struct mcp_answer *a)
+static void look_at_list(const struct mcp_response *a)
 {
     struct buf once, twice;
     buf_init(&once, a->text.len + 64);
@@ -80,8 +80,8 @@ static void look_at_list(const struct mcp_answer *a)
 
 static void look_at_answer(struct slice text)
 {
-    struct mcp_answer a, again;
-    if (mcp_answer_read(text, &a))
+    struct mcp_response a, again;
+    if (mcp_response_read(text, &a))
         return;
     if (a.tools.type == JSON_SCAN_ARRAY)
         look_at_list(&a);
@@ -94,10 +94,10 @@ static void look_at_answer(struct slice text)
     }
     struct mcp_edit edits[] = {{a.id.raw, SLICE("77")}};
     check(mcp_edit(text, edits, 1, &out) == ERR_OK, "an edit failed");
-    check(mcp_answer_read(buf_slice(&out), &again) == ERR_OK, "an edit broke an answer");
+    check(mcp_response_read(buf_slice(&out), &again) == ERR_OK, "an edit broke an answer");
     check(again.kind == a.kind, "an edit changed an answer");
-    bool response = a.kind == MCP_ANSWER_RESULT || a.kind == MCP_ANSWER_ERROR;
-    check(mcp_answer_is_to(&again, 77) == (response && a.id.raw.ptr), "the id is not ours");
+    bool response = a.kind == MCP_RESPONSE_RESULT || a.kind == MCP_RESPONSE_ERROR;
+    check(mcp_response_is_to(&again, 77) == (response && a.id.raw.ptr), "the id is not ours");
     check(slice_eq(again.result.raw, a.result.raw) || lies_in(a.id.raw, a.result.raw),
           "an edit changed a result");
     buf_fini(&out);

@@ -185,21 +185,21 @@ static inline bool peer_answer(int fd, struct buf *in, struct slice method, stru
 /* A script on its thread; the loop runs until it has ended and asks the loop to stop. */
 struct peer_script {
     struct loop *loop;
-    void (*play)(void *arg);
+    void (*scenario)(void *arg);
     void *arg;
 };
 
 static inline void *peer_thread(void *arg)
 {
     struct peer_script *s = arg;
-    s->play(s->arg);
+    s->scenario(s->arg);
     loop_stop(s->loop);
     return NULL;
 }
 
-static inline void peer_run(struct loop *l, void (*play)(void *arg), void *arg)
+static inline void peer_run(struct loop *l, void (*scenario)(void *arg), void *arg)
 {
-    struct peer_script s = {l, play, arg};
+    struct peer_script s = {l, scenario, arg};
     pthread_t thread;
     if (pthread_create(&thread, NULL, peer_thread, &s))
         abort();
@@ -217,8 +217,8 @@ static inline size_t peer_open_descriptors(void)
     return n;
 }
 
-/* On a script's thread cmocka's assertions may not jump: the first thing that does not hold is noted
- * in the play's world (`failed`, `note`), and the script is over. */
+/* On a script's thread cmocka's assertions may not jump: the first thing that does not hold is
+ * noted in the scenario's world (`failed`, `note`), and the script is over. */
 #define EXPECT(w, x)                                                                               \
     do {                                                                                           \
         if (!(x)) {                                                                                \

@@ -112,17 +112,17 @@ static void send_on(struct visit *v)
 {
     static const char piece[PIECE];
     uint64_t *left = v->state;
-    while (*left > 0 && http_answer_pending(v->x) < LIMIT_STREAM_HIGH) {
+    while (*left > 0 && http_response_pending(v->x) < LIMIT_STREAM_HIGH) {
         size_t n = *left < PIECE ? (size_t)*left : PIECE;
-        if (http_answer_write(v->x, slice_of(piece, n)) != ERR_OK) {
-            http_answer_abort(v->x);
+        if (http_response_write(v->x, slice_of(piece, n)) != ERR_OK) {
+            http_response_abort(v->x);
             return;
         }
         *left -= n;
     }
     if (*left == 0) {
         v->on_drain = NULL;
-        http_answer_end(v->x);
+        http_response_end(v->x);
     }
 }
 
@@ -140,8 +140,8 @@ static void give_download(struct visit *v)
     v->state = left;
     v->on_gone = free_left;
     v->on_drain = send_on;
-    if (http_answer_begin(v->x, 200, &type, 1, bytes) != ERR_OK)
-        http_answer_abort(v->x);
+    if (http_response_begin(v->x, 200, &type, 1, bytes) != ERR_OK)
+        http_response_abort(v->x);
     else
         send_on(v);
 }

@@ -96,8 +96,8 @@ static void initialize(struct visit *v, const json_t *id, const json_t *params)
                                     {SLICE("mcp-session-id"), slice_str(s->id)}};
     buf_init(&out, LIMIT_MCP_ANSWER);
     if (json_write(answer, &out) != ERR_OK ||
-        http_answer(v->x, 200, headers, ARRAY_LEN(headers), buf_slice(&out)) != ERR_OK)
-        http_answer_abort(v->x);
+        http_response(v->x, 200, headers, ARRAY_LEN(headers), buf_slice(&out)) != ERR_OK)
+        http_response_abort(v->x);
     buf_fini(&out);
     json_decref(answer);
 }
@@ -138,7 +138,7 @@ static enum err send_event(struct visit *v, json_t *message)
     if (e == ERR_OK)
         e = sse_write(&event, SLICE("message"), SLICE_NONE, buf_slice(&text));
     if (e == ERR_OK)
-        e = http_answer_write(v->x, buf_slice(&event));
+        e = http_response_write(v->x, buf_slice(&event));
     buf_fini(&text);
     buf_fini(&event);
     json_decref(message);
@@ -159,12 +159,12 @@ static void on_step(struct timer *t)
     if (e == ERR_OK && c->done >= c->steps) {
         e = send_event(v, envelope(c->id, "result", tools_text("done", false)));
         if (e == ERR_OK) {
-            http_answer_end(v->x);
+            http_response_end(v->x);
             return;
         }
     }
     if (e != ERR_OK)
-        http_answer_abort(v->x);
+        http_response_abort(v->x);
     else
         timer_start(&v->timer, c->ms);
 }
@@ -181,9 +181,9 @@ static void start_slow(struct visit *v, const json_t *id, const json_t *params)
     const json_t *arguments = json_object_get(params, "arguments");
     json_t *token = json_object_get(json_object_get(params, "_meta"), "progressToken");
     struct slow_call *c = mem_zalloc(sizeof(*c));
-    if (!c || http_answer_begin(v->x, 200, &type, 1, UINT64_MAX) != ERR_OK) {
+    if (!c || http_response_begin(v->x, 200, &type, 1, UINT64_MAX) != ERR_OK) {
         mem_free(c);
-        http_answer_abort(v->x);
+        http_response_abort(v->x);
         return;
     }
     c->id = json_deep_copy(id);

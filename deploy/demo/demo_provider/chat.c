@@ -11,7 +11,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "deploy/demo/demo_provider/play.h"
+#include "deploy/demo/demo_provider/scenario.h"
 #include "deploy/demo/demo_provider/tool_call.h"
 
 enum want { MODEL, STREAM, INCLUDE_USAGE, MAX_TOKENS, MAX_COMPLETION, N, MESSAGES, TOOLS, WANTS };
@@ -29,8 +29,8 @@ static const char *const wants[] = {
 
 /* One answer being given. */
 struct talk {
-    struct play play;
-    char model[256]; /* text behind play */
+    struct scenario scenario;
+    char model[256]; /* text behind scenario */
     uint64_t id;
     long created;
     bool stream, include_usage, limited;
@@ -73,13 +73,13 @@ static const char *const words[] = {"The ",   "demo ",     "provider ", "answers
 
 static enum err say_piece(const struct talk *t, uint64_t piece, struct buf *out)
 {
-    if (t->play.bytes == 0)
+    if (t->scenario.bytes == 0)
         return buf_append(out, slice_str(words[piece % ARRAY_LEN(words)]));
     char *to;
-    if (buf_room(out, t->play.bytes, &to) != ERR_OK)
+    if (buf_room(out, t->scenario.bytes, &to) != ERR_OK)
         return ERR_NOMEM;
-    memset(to, 'a' + (int)(piece % 26), t->play.bytes);
-    buf_commit(out, t->play.bytes);
+    memset(to, 'a' + (int)(piece % 26), t->scenario.bytes);
+    buf_commit(out, t->scenario.bytes);
     return ERR_OK;
 }
 
@@ -102,7 +102,7 @@ static enum err say_name(const struct talk *t, struct buf *out)
 {
     enum err e = buf_printf(out, "\"id\":\"chatcmpl-demo-%lu\",\"created\":%ld,\"model\":", t->id,
                             t->created);
-    return e == ERR_OK ? buf_json_string(out, t->play.name) : e;
+    return e == ERR_OK ? buf_json_string(out, t->scenario.name) : e;
 }
 
 static const char *finish_reason(const struct talk *t)
@@ -131,7 +131,7 @@ static enum err say_tool_call(const struct talk *t, bool in_stream, struct buf *
 
 static void on_cut_timer(struct timer *timer)
 {
-    http_answer_abort(CONTAINER_OF(timer, struct visit, timer)->x);
+    http_response_abort(CONTAINER_OF(timer, struct visit, timer)->x);
 }
 
 static void cut_soon(struct visit *v)
@@ -163,7 +163,7 @@ static enum err say_choice(struct talk *t, uint64_t index, struct buf *out)
                : e;
 }
 
-static enum err say_whole(struct talk *t, struct visit *v)
+static enum err send_whole(struct talk *t, struct visit *v)
 {
     struct buf *out = &t->out;
     enum err e = buf_append(out, SLICE("{\"object\":\"chat.completion\","));
@@ -175,12 +175,12 @@ static enum err say_whole(struct talk *t, struct visit *v)
         e = say_choice(t, i, out);
     if (e == ERR_OK)
         e = buf_append(out, SLICE("]"));
-    if (e == ERR_OK && t->play.echo) {
+    if (e == ERR_OK && t->scenario.echo) {
         e = buf_append(out, SLICE(",\"heard\":"));
         if (e == ERR_OK)
             e = buf_json_string(out, http_head_find(v->head, SLICE("authorization")));
     }
-    if (e == ERR_OK && t->play.usage) {
+    if (e == ERR_OK && t->scenario.usage) {
         e = buf_append(out, SLICE(",\"usage\":"));
         if (e == ERR_OK)
             e = say_usage(t, out);
@@ -191,18 +191,18 @@ static enum err say_whole(struct talk *t, struct visit *v)
 static void answer_whole(struct visit *v)
 {
     struct talk *t = v->state;
-    if (say_whole(t, v) != ERR_OK) {
-        http_answer_abort(v->x);
+    if (send_whole(t, v) != ERR_OK) {
+        http_response_abort(v->x);
         return;
     }
     struct ledger *l = provider_of(v)->ledger;
     size_t entry = t->entry;
     ledger_sent(l, entry, (uint32_t)completion_tokens(t));
-    if (t->play.cut > 0) {
+    if (t->scenario.cut > 0) {
         struct http_header type = {SLICE("content-type"), SLICE("application/json")};
-        enum err e = http_answer_begin(v->x, 200, &type, 1, t->out.len);
+        enum err e = http_response_begin(v->x, 200, &type, 1, t->out.len);
         if (e == ERR_OK)
-            e = http_answer_write(v->x, slice_first(buf_slice(&t->out), t->out.len / 2));
+            e = http_response_write(v->x, slice_first(buf_slice(&t->out), t->out.len / 2));
         log_debug(NULL, "cut", "written=%s", err_name(e));
         cut_soon(v);
         return;
@@ -271,7 +271,7 @@ static enum err say_end(struct talk *t)
     enum err e = ERR_OK;
     for (uint64_t i = 0; e == ERR_OK && i < t->n; i++)
         e = chunk_end(t, i);
-    if (e == ERR_OK && t->include_usage && t->play.usage)
+    if (e == ERR_OK && t->include_usage && t->scenario.usage)
         e = chunk_usage(t);
     return e == ERR_OK ? buf_append(&t->out, SLICE("data: [DONE]\n\n")) : e;
 }
@@ -296,28 +296,28 @@ static void say_on(struct visit *v)
             t->sent = t->pieces * t->n;
         ledger_sent(l, t->entry, (uint32_t)completion_tokens(t));
         bool over = is_said(t);
-        if (e == ERR_OK && over && t->play.cut == 0)
+        if (e == ERR_OK && over && t->scenario.cut == 0)
             e = say_end(t);
         if (e == ERR_OK)
-            e = http_answer_write(v->x, buf_slice(&t->out));
+            e = http_response_write(v->x, buf_slice(&t->out));
         buf_clear(&t->out);
         if (e != ERR_OK) {
-            http_answer_abort(v->x);
+            http_response_abort(v->x);
             return;
         }
-        if (t->play.cut > 0 && (over || t->sent / t->n >= t->play.cut)) {
+        if (t->scenario.cut > 0 && (over || t->sent / t->n >= t->scenario.cut)) {
             cut_soon(v);
             return;
         }
         if (over) {
             ledger_complete(l, t->entry);
-            http_answer_end(v->x);
+            http_response_end(v->x);
             return;
         }
-        if (http_answer_pending(v->x) > LIMIT_STREAM_HIGH)
+        if (http_response_pending(v->x) > LIMIT_STREAM_HIGH)
             return; /* on_drain goes on */
-    } while (t->play.chunk_ms == 0);
-    timer_start(&v->timer, t->play.chunk_ms);
+    } while (t->scenario.chunk_ms == 0);
+    timer_start(&v->timer, t->scenario.chunk_ms);
 }
 
 static void on_chunk_timer(struct timer *timer)
@@ -336,8 +336,8 @@ static void answer_stream(struct visit *v)
     struct talk *t = v->state;
     struct http_header headers[] = {{SLICE("content-type"), SLICE("text/event-stream")},
                                     {SLICE("cache-control"), SLICE("no-cache")}};
-    if (http_answer_begin(v->x, 200, headers, ARRAY_LEN(headers), UINT64_MAX) != ERR_OK) {
-        http_answer_abort(v->x);
+    if (http_response_begin(v->x, 200, headers, ARRAY_LEN(headers), UINT64_MAX) != ERR_OK) {
+        http_response_abort(v->x);
         return;
     }
     timer_init(&v->timer, serve_loop(v->serve), on_chunk_timer);
@@ -352,15 +352,16 @@ static void answer(struct visit *v)
 {
     struct talk *t = v->state;
     uint64_t call = provider_of(v)->calls;
-    if (t->play.hang)
+    if (t->scenario.hang)
         return;
     /* spread evenly, so that a test knows how many of a hundred fail */
-    if (call * t->play.fail_percent / 100 != (call - 1) * t->play.fail_percent / 100) {
-        chat_error(v, (unsigned)t->play.fail_status, "server_error", "The demo provider fails.");
+    if (call * t->scenario.fail_percent / 100 != (call - 1) * t->scenario.fail_percent / 100) {
+        chat_error(v, (unsigned)t->scenario.fail_status, "server_error",
+                   "The demo provider fails.");
         return;
     }
     t->entry = ledger_open(provider_of(v)->ledger, http_head_find(v->head, SLICE("traceparent")),
-                           t->play.name, t->prompt_tokens, t->stream);
+                           t->scenario.name, t->prompt_tokens, t->stream);
     if (t->stream)
         answer_stream(v);
     else
@@ -390,15 +391,15 @@ static const char *read_request(struct talk *t, struct slice body)
         return "model is required and is a string.";
     if (hits[MESSAGES].type != JSON_SCAN_ARRAY)
         return "messages is required and is an array.";
-    play_read(model, &t->play);
+    scenario_read(model, &t->scenario);
     t->stream = hits[STREAM].type == JSON_SCAN_TRUE;
     t->include_usage = hits[INCLUDE_USAGE].type == JSON_SCAN_TRUE;
     t->n = number(&hits[N], 1);
     if (t->n < 1 || t->n > 128)
         return "n is between 1 and 128.";
     uint64_t limit = number(&hits[MAX_COMPLETION], number(&hits[MAX_TOKENS], UINT64_MAX));
-    t->pieces = t->play.chunks < limit ? t->play.chunks : limit;
-    t->limited = t->play.chunks > limit;
+    t->pieces = t->scenario.chunks < limit ? t->scenario.chunks : limit;
+    t->limited = t->scenario.chunks > limit;
     t->prompt_tokens = (uint32_t)((hits[MESSAGES].raw.len + hits[TOOLS].raw.len + 3) / 4);
     if (hits[TOOLS].type == JSON_SCAN_ARRAY)
         tool_call_choose(body, &t->tool_name, &t->tool_arguments);
@@ -409,7 +410,7 @@ void chat_handle(struct visit *v)
 {
     struct talk *t = mem_zalloc(sizeof(*t));
     if (!t) {
-        http_answer_abort(v->x);
+        http_response_abort(v->x);
         return;
     }
     buf_init(&t->out, LIMIT_AI_ANSWER);
@@ -422,10 +423,10 @@ void chat_handle(struct visit *v)
         chat_error(v, 400, "invalid_request_error", wrong);
         return;
     }
-    if (t->play.delay_ms == 0) {
+    if (t->scenario.delay_ms == 0) {
         answer(v);
         return;
     }
     timer_init(&v->timer, serve_loop(v->serve), on_delay_timer);
-    timer_start(&v->timer, t->play.delay_ms);
+    timer_start(&v->timer, t->scenario.delay_ms);
 }

@@ -7,7 +7,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "deploy/demo/demo_provider/chat.h"
-#include "deploy/demo/demo_provider/play.h"
+#include "deploy/demo/demo_provider/scenario.h"
 
 #define DIMENSIONS 64
 #define DIMENSIONS_MAX 4096
@@ -102,17 +102,17 @@ void embeddings_handle(struct visit *v)
         chat_error(v, 400, "invalid_request_error", "model and input are required.");
         return;
     }
-    struct play play;
+    struct scenario scenario;
     struct ledger *l = ((struct provider *)serve_arg(v->serve))->ledger;
     size_t tokens = 0, width = n > 0 ? (size_t)n : DIMENSIONS;
     bool base64 = slice_eq(json_text(request, "encoding_format"), SLICE("base64"));
-    play_read(model, &play);
+    scenario_read(model, &scenario);
     json_t *data = embed_all(inputs, width, base64, &tokens);
-    size_t entry = ledger_open(l, http_head_find(v->head, SLICE("traceparent")), play.name,
+    size_t entry = ledger_open(l, http_head_find(v->head, SLICE("traceparent")), scenario.name,
                                (uint32_t)tokens, false);
     ledger_complete(l, entry);
     visit_json(v, 200,
                json_pack("{s:s,s:o,s:s%,s:{s:I,s:I}}", "object", "list", "data", data, "model",
-                         play.name.ptr, play.name.len, "usage", "prompt_tokens", (json_int_t)tokens,
-                         "total_tokens", (json_int_t)tokens));
+                         scenario.name.ptr, scenario.name.len, "usage", "prompt_tokens",
+                         (json_int_t)tokens, "total_tokens", (json_int_t)tokens));
 }

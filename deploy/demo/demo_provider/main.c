@@ -1,7 +1,7 @@
 /*
  * demo-provider — a model provider in OpenAI's dialect, for the demo, tests and benchmarks. It
  * says what it is: every answer is made up, and how it behaves is written in the model's name
- * (play.h).
+ * (scenario.h).
  */
 #include "common/base/limits.h"
 #include "deploy/demo/demo_provider/chat.h"
@@ -41,7 +41,7 @@ static void give_ledger(struct visit *v)
     if (ledger_write(p->ledger, &out) == ERR_OK)
         visit_answer(v, 200, "application/json", buf_slice(&out));
     else
-        http_answer_abort(v->x);
+        http_response_abort(v->x);
     buf_fini(&out);
 }
 

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "controlplane/api/admin_auth.h"
+#include "controlplane/api/admin_routes.h"
 #include "controlplane/api/api_metrics.h"
-#include "controlplane/api/routes.h"
 #include "controlplane/store/store_token.h"
 #include "tests/kit/db/base.h"
 

@@ -1,5 +1,5 @@
 /*
- * flow — the worker, its bank and its journal.
+ * flow — the worker, its lease server and its journal.
  */
 #include "tests/kit/flow/flow.h"
 
@@ -9,11 +9,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/desk.h"
 #include "common/policy/journal_private.h"
+#include "common/policy/lease_client.h"
 #include "common/policy/registry.h"
-#include "dataplane/ai/ai.h"
-#include "mcp-gateway/mcp.h"
+#include "dataplane/ai/ai_gate.h"
+#include "mcp-gateway/tool_gate.h"
 #include "proto/channel.pb-c.h"
 #include "tests/kit/flow/flow_private.h"
 
@@ -37,9 +37,9 @@ void flow_turn(struct flow *k)
     timer_cancel(&wake);
 }
 
-/* ---- the bank ---- */
+/* ---- the lease server ---- */
 
-struct bank_reply {
+struct lease_server_reply {
     void (*done)(void *arg, enum err e, const void *reply);
     void *arg;
     Gatehouse__Reply reply;
@@ -67,12 +67,13 @@ void flow_account_limit(struct flow *k, const char *id, money limit)
 
 static void deliver(void *arg)
 {
-    struct bank_reply *p = arg;
+    struct lease_server_reply *p = arg;
     p->done(p->arg, ERR_OK, &p->reply);
     mem_free(p);
 }
 
-static void lend(struct flow *k, struct bank_reply *p, size_t i, const Gatehouse__LeaseAsk *ask)
+static void lend(struct flow *k, struct lease_server_reply *p, size_t i,
+                 const Gatehouse__LeaseAsk *ask)
 {
     struct flow_account *a = account_of(k, ask->account);
     money left = a->limit - a->leased;
@@ -83,8 +84,8 @@ static void lend(struct flow *k, struct bank_reply *p, size_t i, const Gatehouse
     g->granted_nano = ask->want_nano < left ? ask->want_nano : left;
     if (g->granted_nano < ask->least_nano)
         g->granted_nano = 0;
-    k->bank_refusals += g->granted_nano == 0 && ask->want_nano > 0;
-    g->valid_ms = 60000; /* longer than any play: renewing is not what flows are about */
+    k->lease_server_refusals += g->granted_nano == 0 && ask->want_nano > 0;
+    g->valid_ms = 60000; /* longer than any scenario: renewing is not what flows are about */
     g->limit_nano = a->limit;
     a->leased += g->granted_nano;
     g->spent_nano = a->leased;
@@ -100,16 +101,16 @@ static void lend(struct flow *k, struct bank_reply *p, size_t i, const Gatehouse
     p->pointers[i] = g;
 }
 
-static enum err bank_request(void *arg, void *message,
-                             void (*done)(void *done_arg, enum err e, const void *reply),
-                             void *done_arg)
+static enum err lease_server_request(void *arg, void *message,
+                                     void (*done)(void *done_arg, enum err e, const void *reply),
+                                     void *done_arg)
 {
     SPARED;
     struct flow *k = arg;
     Gatehouse__Request *m = message;
-    if (k->bank_away)
+    if (k->lease_server_away)
         return ERR_CLOSED;
-    struct bank_reply *p = mem_zalloc(sizeof(*p));
+    struct lease_server_reply *p = mem_zalloc(sizeof(*p));
     assert_non_null(p);
     gatehouse__reply__init(&p->reply);
     p->done = done;
@@ -130,9 +131,9 @@ static enum err bank_request(void *arg, void *message,
     return e;
 }
 
-static bool bank_is_there(void *arg)
+static bool lease_server_is_there(void *arg)
 {
-    return !((struct flow *)arg)->bank_away;
+    return !((struct flow *)arg)->lease_server_away;
 }
 
 static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
@@ -186,14 +187,14 @@ void flow_record_free(Gatehouse__JournalRecord *r)
 
 static void open_worker(struct flow *k)
 {
-    struct door_config door = {0};
-    journey_env_init(&k->env);
+    struct mhd_adapter_config listener = {0};
+    request_env_init(&k->env);
     k->env.loop = k->loop;
     k->env.journal = k->journal;
     assert_int_equal(http_client_new(k->loop, k->resolver, NULL, &k->env.client), ERR_OK);
-    assert_int_equal(address_parse(SLICE("127.0.0.1:0"), &door.listen), ERR_OK);
-    assert_int_equal(door_open(&door, &k->env, &k->door), ERR_OK);
-    k->port = door_port(k->door);
+    assert_int_equal(address_parse(SLICE("127.0.0.1:0"), &listener.listen), ERR_OK);
+    assert_int_equal(client_listener_open(&listener, &k->env, &k->listener), ERR_OK);
+    k->port = client_listener_port(k->listener);
 }
 
 struct flow *flow_open(void)
@@ -205,11 +206,11 @@ struct flow *flow_open(void)
     open_journal(k);
     k->registry = registry_new();
     assert_non_null(k->registry);
-    const struct desk_links links = {.request = bank_request,
-                                     .is_connected = bank_is_there,
-                                     .after_turns = after_turns,
-                                     .arg = k};
-    assert_int_equal(desk_new(k->loop, k->registry, &links, &k->desk), ERR_OK);
+    const struct control_link links = {.request = lease_server_request,
+                                       .is_connected = lease_server_is_there,
+                                       .after_turns = after_turns,
+                                       .arg = k};
+    assert_int_equal(lease_client_new(k->loop, k->registry, &links, &k->desk), ERR_OK);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_open(k, i);
     open_worker(k);
@@ -228,18 +229,18 @@ void flow_close(struct flow *k)
     for (size_t i = 0; i < k->client_count; i++)
         flow_client_close(&k->clients[i]);
     settle_down(k);
-    door_close(&k->door);
+    client_listener_close(&k->listener);
     settle_down(k);
-    assert_int_equal(k->env.journey_count, 0);
+    assert_int_equal(k->env.request_count, 0);
     http_client_free(k->env.client);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_close(k, i);
-    k->bank_away = true; /* what it was asked before is answered while the desk is there */
+    k->lease_server_away = true; /* what it was asked before is answered while the desk is there */
     settle_down(k);
     ai_fini(&k->env);
     mcp_fini(&k->env);
-    journey_env_fini(&k->env);
-    desk_free(k->desk);
+    request_env_fini(&k->env);
+    lease_client_free(k->desk);
     snapshot_drop(k->policy);
     registry_free(k->registry);
     resolver_free(k->resolver);

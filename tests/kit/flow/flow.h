@@ -1,9 +1,9 @@
 /*
- * flow — one whole data plane worker in a test: door, gates and wings on a loop, between clients
- * that speak raw bytes and upstreams that play a script.
+ * flow — one whole data plane worker in a test: listener, gates and gates on a loop, between
+ * clients that speak raw bytes and upstreams that scenario a script.
  *
  * A policy is built from the objects the control plane would send; budgets are leased by the
- * real desk from a bank of this kit; records go to a real journal, and are read back.
+ * real desk from a lease server of this kit; records go to a real journal, and are read back.
  * `WAIT(k, condition)` turns the loop until it holds.
  *
  * Owns     everything; flow_close gives it back and checks that nothing is left under way.
@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "common/journey/journey.h"
 #include "common/net/stream.h"
-#include "dataplane/front/door.h"
+#include "common/request/request.h"
+#include "dataplane/listener/client_listener.h"
 #include "proto/policy.pb-c.h"
 #include "proto/usage.pb-c.h"
 #include "tests/kit/scratch.h"
@@ -38,9 +38,9 @@ enum step_kind { STEP_SAY, STEP_REST_MS, STEP_CUT, STEP_HANG, STEP_WAIT_GO };
 
 struct step {
     enum step_kind kind;
-    const char    *text; /* SAY; lives as long as the test */
-    size_t         len;
-    unsigned       ms;
+    const char *text; /* SAY; lives as long as the test */
+    size_t len;
+    unsigned ms;
 };
 
 struct upstream_call {
@@ -52,18 +52,18 @@ struct upstream_call {
 };
 
 struct upstream {
-    struct flow     *flow;
+    struct flow *flow;
     struct listener *listener;
-    uint16_t         port;
-    struct step      steps[FLOW_STEPS];
-    size_t           step_count;
-    struct list      conns;
+    uint16_t port;
+    struct step steps[FLOW_STEPS];
+    size_t step_count;
+    struct list conns;
     struct upstream_call calls[FLOW_CALLS];
-    size_t           call_count;
-    bool             go; /* STEP_WAIT_GO may go on */
-    bool             forgets; /* one place for all calls, whose memory is kept */
-    bool             deaf;    /* takes no byte of a request behind the first */
-    bool             hasty;   /* plays once a request's head has come */
+    size_t call_count;
+    bool go;      /* STEP_WAIT_GO may go on */
+    bool forgets; /* one place for all calls, whose memory is kept */
+    bool deaf;    /* takes no byte of a request behind the first */
+    bool hasty;   /* scenarios once a request's head has come */
 };
 
 void upstream_forget_script(struct flow *k, size_t i);
@@ -88,20 +88,20 @@ struct slice upstream_heard(const struct upstream_call *c, const char *name);
 /* ---- clients ---- */
 
 struct flow_client {
-    struct flow   *flow;
+    struct flow *flow;
     struct stream *stream;
-    struct buf     got;
-    bool           open, closed;
-    bool           asked_head; /* by HEAD: the answer has no body */
-    size_t         upload;     /* bytes that are still to be sent */
+    struct buf got;
+    bool open, closed;
+    bool asked_head; /* by HEAD: the answer has no body */
+    size_t upload;   /* bytes that are still to be sent */
     /* the first answer in got, once its head is whole */
-    struct http_head  head;
-    struct buf        head_bytes; /* a copy: got moves when it grows */
-    bool              has_head;
+    struct http_head head;
+    struct buf head_bytes; /* a copy: got moves when it grows */
+    bool has_head;
     struct http1_body walk;
-    size_t            read; /* bytes of got that were walked */
-    struct buf        body; /* decoded */
-    bool              whole;
+    size_t read;     /* bytes of got that were walked */
+    struct buf body; /* decoded */
+    bool whole;
 };
 
 /* Sends raw bytes on a fresh connection of the next client; answers stay with it. */
@@ -114,13 +114,13 @@ struct flow_client *client_gets(struct flow *k, const char *key, const char *pat
 struct flow_client *client_asks(struct flow *k, const char *method, const char *key,
                                 const char *path, const char *headers);
 /* sends so many bytes behind what was said, as fast as they are taken */
-void                client_uploads(struct flow_client *c, size_t len);
-void                client_adds(struct flow_client *c, const char *bytes); /* on the same connection */
-void                client_begins_anew(struct flow_client *c); /* forgets the answer, keeps memory */
-void                client_hangs_up(struct flow_client *c);
-void                client_stops_reading(struct flow_client *c);
-void                client_reads_on(struct flow_client *c);
-struct slice        client_header(const struct flow_client *c, const char *name);
+void client_uploads(struct flow_client *c, size_t len);
+void client_adds(struct flow_client *c, const char *bytes); /* on the same connection */
+void client_begins_anew(struct flow_client *c);             /* forgets the answer, keeps memory */
+void client_hangs_up(struct flow_client *c);
+void client_stops_reading(struct flow_client *c);
+void client_reads_on(struct flow_client *c);
+struct slice client_header(const struct flow_client *c, const char *name);
 
 /* ---- policy ---- */
 
@@ -129,47 +129,47 @@ struct flow_key {
     const char *agent, *team;
     const char *models[8]; /* first NULL: the list is absent; "" alone: an empty list */
     const char *tasks[4];
-    money       budget; /* 0: none; account "key:k_<name>" */
-    uint32_t    rpm, parallel;
-    int64_t     expires_at_us;
-    bool        revoked, blocked;
+    money budget; /* 0: none; account "key:k_<name>" */
+    uint32_t rpm, parallel;
+    int64_t expires_at_us;
+    bool revoked, blocked;
 };
 struct flow_team {
     const char *name;
     const char *models[8];
-    money       budget; /* account "team:t_<name>" */
+    money budget; /* account "team:t_<name>" */
 };
 struct flow_agent {
     const char *name, *team;
     const char *tasks[4];
-    bool        session_from_trace;
+    bool session_from_trace;
 };
 struct flow_model {
     const char *name;
     const char *target_model; /* NULL: the name */
-    size_t      upstreams[FLOW_UPSTREAMS];
-    size_t      upstream_count; /* in order */
-    const uint32_t *weights;    /* of the upstreams; NULL: "fallback" */
-    bool        no_price;
-    uint32_t    max_output_tokens;
+    size_t upstreams[FLOW_UPSTREAMS];
+    size_t upstream_count;   /* in order */
+    const uint32_t *weights; /* of the upstreams; NULL: "fallback" */
+    bool no_price;
+    uint32_t max_output_tokens;
 };
 struct flow_server { /* an MCP server of the loopback; its id is "mcp_<name>" */
     const char *name;
-    uint16_t    port;
+    uint16_t port;
     const char *secret; /* sent as x-upstream-key; NULL: none */
 };
 struct flow_route {
     const char *methods[3]; /* first NULL: any */
     const char *path;
-    bool        opaque;
+    bool opaque;
 };
 struct flow_service { /* a company API; its id is "api_<name>" */
-    const char       *name;
-    size_t            upstream;
-    const char       *base;           /* path of its base URL; NULL: none */
-    const char       *header, *secret; /* injected; NULL: nothing is */
-    struct flow_route routes[4];      /* first path NULL: all of it */
-    bool              set_cookie;
+    const char *name;
+    size_t upstream;
+    const char *base;            /* path of its base URL; NULL: none */
+    const char *header, *secret; /* injected; NULL: nothing is */
+    struct flow_route routes[4]; /* first path NULL: all of it */
+    bool set_cookie;
 };
 struct flow_grant {
     const char *agent, *team, *task;
@@ -184,26 +184,26 @@ struct flow_block {
 };
 
 struct flow_policy {
-    struct flow_key   keys[4];
-    struct flow_team  teams[2];
+    struct flow_key keys[4];
+    struct flow_team teams[2];
     struct flow_agent agents[3];
     struct flow_model models[4];
     struct flow_server servers[3];
     struct flow_service services[2];
     struct flow_grant grants[4];
     struct flow_block blocks[3];
-    const char       *tasks[4];
+    const char *tasks[4];
 };
 
 /* Replaces the policy, as a new version from the control plane does; open calls of those it
  * blocks are cut. Prices: 1 dollar a million tokens in, 2 out. */
-void        policy_says(struct flow *k, const struct flow_policy *p);
+void policy_says(struct flow *k, const struct flow_policy *p);
 const char *flow_secret(struct flow *k, const char *key_name);
 
-/* ---- the bank: the control plane's side of every budget ---- */
+/* ---- the lease server: the control plane's side of every budget ---- */
 
 struct flow_account {
-    char  id[64];
+    char id[64];
     money limit, leased, spent; /* spent: of what is leased */
     int64_t resets_at_us;       /* 0: never */
 };
@@ -211,40 +211,40 @@ struct flow_account {
 /* ---- the whole ---- */
 
 struct flow {
-    struct loop       *loop;
-    struct resolver   *resolver;
-    struct journey_env env;
-    struct door       *door;
-    uint16_t           port;
+    struct loop *loop;
+    struct resolver *resolver;
+    struct request_env env;
+    struct client_listener *listener;
+    uint16_t port;
 
-    struct registry       *registry;
+    struct registry *registry;
     const struct snapshot *policy;
-    uint64_t               version;
-    struct desk           *desk;
-    struct flow_account    accounts[8];
-    size_t                 account_count;
-    unsigned               lease_number;
-    unsigned               bank_refusals; /* wishes that it gave nothing for */
-    bool                   bank_away;
+    uint64_t version;
+    struct lease_client *desk;
+    struct flow_account accounts[8];
+    size_t account_count;
+    unsigned lease_number;
+    unsigned lease_server_refusals; /* wishes that it gave nothing for */
+    bool lease_server_away;
 
-    char             dir[SCRATCH_MAX];
-    struct journal  *journal;
-    uint64_t         journal_at;
-    struct upstream  upstreams[FLOW_UPSTREAMS];
+    char dir[SCRATCH_MAX];
+    struct journal *journal;
+    uint64_t journal_at;
+    struct upstream upstreams[FLOW_UPSTREAMS];
     struct flow_client clients[FLOW_CLIENTS];
-    size_t           client_count;
-    char             secrets[8][80];
-    const char      *secret_names[8];
-    size_t           secret_count;
+    size_t client_count;
+    char secrets[8][80];
+    const char *secret_names[8];
+    size_t secret_count;
 };
 
 struct flow *flow_open(void);
-void         flow_close(struct flow *k);
-void         flow_turn(struct flow *k); /* one turn of the loop, or 5 ms */
-uint64_t     flow_now_ms(void);
+void flow_close(struct flow *k);
+void flow_turn(struct flow *k); /* one turn of the loop, or 5 ms */
+uint64_t flow_now_ms(void);
 /* The next closed record of the journal; NULL: none. The caller frees it by record_free. */
 Gatehouse__JournalRecord *flow_record(struct flow *k);
-void                      flow_record_free(Gatehouse__JournalRecord *r);
+void flow_record_free(Gatehouse__JournalRecord *r);
 /* What a kill would make of the one call that is under way; -1: there is none. */
 money flow_lost_at(const struct flow *k);
 
@@ -257,19 +257,20 @@ money flow_lost_at(const struct flow *k);
             fail_msg("waited in vain for %s", #condition);                                         \
     } while (0)
 
-/* One play: opened before, closed after. FLOW(name) { … k … }; the table holds PLAY(name). */
+/* One scenario: opened before, closed after. FLOW(name) { … k … }; the table holds SCENARIO(name).
+ */
 #define FLOW(name)                                                                                 \
-    static void name##_play(struct flow *k);                                                       \
+    static void name##_scenario(struct flow *k);                                                   \
     static void name(void **state)                                                                 \
     {                                                                                              \
         (void)state;                                                                               \
         struct flow *k = flow_open();                                                              \
-        name##_play(k);                                                                            \
+        name##_scenario(k);                                                                        \
         flow_close(k);                                                                             \
     }                                                                                              \
-    static void name##_play(struct flow *k)
+    static void name##_scenario(struct flow *k)
 
-#define PLAY(name) cmocka_unit_test(name)
+#define SCENARIO(name) cmocka_unit_test(name)
 
 void expect_status(struct flow_client *c, unsigned status); /* waits for the whole answer */
 void expect_code(struct flow_client *c, const char *code);  /* error.code of the body */

@@ -1,5 +1,5 @@
 /*
- * flow_client — raw bytes to the door, and what came back.
+ * flow_client — raw bytes to the listener, and what came back.
  */
 #include <stdio.h>
 
@@ -138,7 +138,8 @@ static struct flow_client *send_request(struct flow *k, const char *method, cons
 {
     struct buf out;
     buf_init(&out, GOT_MAX);
-    assert_int_equal(buf_printf(&out, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, path), ERR_OK);
+    assert_int_equal(buf_printf(&out, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, path),
+                     ERR_OK);
     if (key)
         assert_int_equal(buf_printf(&out, "Authorization: Bearer %s\r\n", flow_secret(k, key)),
                          ERR_OK);

@@ -393,6 +393,6 @@ void policy_says(struct flow *k, const struct flow_policy *p)
     add_all(&d, p);
     k->policy = snapshot_build_end(&d.b, SLICE("lineage"), k->version);
     snapshot_drop(old);
-    journey_env_take_policy(&k->env, k->policy);
-    journey_cut_blocked(&k->env);
+    request_env_take_policy(&k->env, k->policy);
+    request_cut_blocked(&k->env);
 }

@@ -1,5 +1,5 @@
 /*
- * flow_upstream — a server that reads one request, plays its script, and remembers.
+ * flow_upstream — a server that reads one request, scenarios its script, and remembers.
  */
 #include <stdio.h>
 
@@ -18,12 +18,12 @@ struct conn {
     bool playing;
 };
 
-static void play(struct conn *c);
+static void scenario(struct conn *c);
 
 static void on_rest(struct timer *t)
 {
     SPARED;
-    play(CONTAINER_OF(t, struct conn, timer));
+    scenario(CONTAINER_OF(t, struct conn, timer));
 }
 
 static void forget(void *arg)
@@ -100,7 +100,7 @@ static bool say(struct conn *c, const struct step *s)
     return true;
 }
 
-static void play(struct conn *c)
+static void scenario(struct conn *c)
 {
     struct upstream *u = c->up;
     while (c->step < u->step_count) {
@@ -141,7 +141,7 @@ static void on_data(void *arg, struct slice data)
         return;
     c->up->call_count++;
     c->playing = true;
-    play(c);
+    scenario(c);
 }
 
 static void on_close(void *arg, enum err why UNUSED)
@@ -167,7 +167,7 @@ static void on_drain(void *arg)
     SPARED;
     struct conn *c = arg;
     if (c->playing && !timer_is_running(&c->timer))
-        play(c);
+        scenario(c);
 }
 
 static const struct stream_events events = {.on_open = on_open,
@@ -268,7 +268,7 @@ void upstream_goes(struct flow *k, size_t i)
     {
         struct conn *c = LIST_ITEM(it, struct conn, link);
         if (c->playing)
-            play(c);
+            scenario(c);
     }
 }
 

@@ -51,7 +51,7 @@ static void answer(struct mcp_heard *h, const struct mcp_rule *r)
         headers[n++] = (struct http_header){SLICE("mcp-session-id"), slice_str(session)};
     }
     h->answered = true;
-    assert_int_equal(http_answer(h->x, r->status, headers, n, buf_slice(&out)), ERR_OK);
+    assert_int_equal(http_response(h->x, r->status, headers, n, buf_slice(&out)), ERR_OK);
     buf_fini(&out);
 }
 
@@ -89,7 +89,7 @@ static void read_message(struct mcp_heard *h)
     snprintf(h->id, sizeof(h->id), "%.*s", SLICE_ARG(hit[0].raw));
 }
 
-static void play(struct mcp_heard *h)
+static void scenario(struct mcp_heard *h)
 {
     if (h->body.len)
         read_message(h);
@@ -108,7 +108,7 @@ static void on_body(void *user, struct slice data)
 static void on_body_end(void *user)
 {
     SPARED;
-    play(user);
+    scenario(user);
 }
 
 static void on_gone(void *user, enum err why UNUSED)
@@ -141,7 +141,7 @@ static void on_request(void *arg, struct http_exchange *x)
     if (head->has_length && head->length > 0)
         http_exchange_read(x, BODY_MAX);
     else
-        play(h);
+        scenario(h);
 }
 
 static const struct http_server_events server_events = {.on_request = on_request};
@@ -220,7 +220,7 @@ size_t mcp_upstream_count(const struct mcp_upstream *u, const char *what, struct
 void mcp_upstream_begins(struct mcp_heard *h)
 {
     const struct http_header type = {SLICE("content-type"), SLICE("text/event-stream")};
-    assert_int_equal(http_answer_begin(h->x, 200, &type, 1, UINT64_MAX), ERR_OK);
+    assert_int_equal(http_response_begin(h->x, 200, &type, 1, UINT64_MAX), ERR_OK);
 }
 
 void mcp_upstream_tells(struct mcp_heard *h, const char *events)
@@ -228,12 +228,12 @@ void mcp_upstream_tells(struct mcp_heard *h, const char *events)
     struct buf out;
     buf_init(&out, BODY_MAX);
     fill(&out, events, h->id);
-    assert_int_equal(http_answer_write(h->x, buf_slice(&out)), ERR_OK);
+    assert_int_equal(http_response_write(h->x, buf_slice(&out)), ERR_OK);
     buf_fini(&out);
 }
 
 void mcp_upstream_ends(struct mcp_heard *h)
 {
     h->answered = true;
-    http_answer_end(h->x);
+    http_response_end(h->x);
 }

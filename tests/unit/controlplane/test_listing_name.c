@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/sync/listing_name.h"
+#include "controlplane/discovery/listing_name.h"
 
 #define SERVERS 300
 #define PLANES 4

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/base/limits.h"
-#include "controlplane/sync/rollout.h"
+#include "controlplane/policy/rollout.h"
 
 static enum err put(struct rollout *r, unsigned n, bool removed, bool *cut)
 {

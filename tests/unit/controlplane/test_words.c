@@ -9,11 +9,11 @@
 
 #include <cmocka.h>
 
+#include "controlplane/api/admin_routes.h"
 #include "controlplane/api/cursor.h"
 #include "controlplane/api/etag.h"
 #include "controlplane/api/openapi.h"
 #include "controlplane/api/percent.h"
-#include "controlplane/api/routes.h"
 
 static const struct {
     const char *if_match; /* NULL: not sent */

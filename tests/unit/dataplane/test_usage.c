@@ -52,7 +52,7 @@ static void expect_counts(const char *in, const char *out, uint64_t input, uint6
     snprintf(json, sizeof(json),
              "{\"choices\":[],\"usage\":{\"prompt_tokens\":%s,\"completion_tokens\":%s}}", in, out);
     assert_int_equal(usage_read(slice_str(json), &look), ERR_OK);
-    assert_int_equal(usage_read_answer(slice_str(json), &answer), ERR_OK);
+    assert_int_equal(usage_read_response(slice_str(json), &answer), ERR_OK);
     assert_true(look.has_usage && look.has_prompt && answer.has_usage);
     assert_int_equal(look.tokens.input, input);
     assert_int_equal(look.tokens.output, output);
@@ -93,7 +93,7 @@ static void what_cannot_be_a_count_is_not_believed(void **state)
                  i % 2 ? bad : "5", i % 2 ? "5" : bad);
         for (int whole = 0; whole < 2; whole++) {
             struct slice s = slice_str(json);
-            assert_int_equal(whole ? usage_read_answer(s, &look) : usage_read(s, &look), ERR_OK);
+            assert_int_equal(whole ? usage_read_response(s, &look) : usage_read(s, &look), ERR_OK);
             assert_false(look.has_usage || look.has_prompt);
             assert_true(look.only_usage); /* still not for who did not ask */
             assert_int_equal(look.tokens.input + look.tokens.output, 0);
@@ -137,7 +137,7 @@ static void expect_same_look(struct slice json)
     enum err e = usage_read(json, &whole);
     if (e) /* what is broken before the usage may be read all the same */
         return;
-    assert_int_equal(usage_read_answer(json, &answer), ERR_OK);
+    assert_int_equal(usage_read_response(json, &answer), ERR_OK);
     assert_int_equal(answer.has_usage, whole.has_usage);
     assert_int_equal(answer.has_prompt, whole.has_prompt);
     assert_memory_equal(&answer.tokens, &whole.tokens, sizeof(whole.tokens));
@@ -182,12 +182,12 @@ static void an_answer_that_is_no_json_has_no_usage(void **state)
 {
     struct usage_look look;
     (void)state;
-    assert_int_equal(usage_read_answer(SLICE(""), &look), ERR_INVALID);
-    assert_int_equal(usage_read_answer(SLICE("<html>{</html>"), &look), ERR_INVALID);
-    assert_int_equal(usage_read_answer(SLICE("{\"usage\":{\"prompt_tokens\":1}"), &look),
+    assert_int_equal(usage_read_response(SLICE(""), &look), ERR_INVALID);
+    assert_int_equal(usage_read_response(SLICE("<html>{</html>"), &look), ERR_INVALID);
+    assert_int_equal(usage_read_response(SLICE("{\"usage\":{\"prompt_tokens\":1}"), &look),
                      ERR_INVALID);
-    assert_int_equal(usage_read_answer(SLICE(":{"), &look), ERR_INVALID);
-    assert_int_equal(usage_read_answer(SLICE("{"), &look), ERR_INVALID);
+    assert_int_equal(usage_read_response(SLICE(":{"), &look), ERR_INVALID);
+    assert_int_equal(usage_read_response(SLICE("{"), &look), ERR_INVALID);
 }
 
 static void expect_without_null(const char *chunk, const char *rest)

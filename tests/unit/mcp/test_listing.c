@@ -17,9 +17,9 @@ static const struct tool_order order = {.server_id = "mcp_1", .org_id = "org_1",
 static enum err add_page(struct tool_list *l, const char *result, struct slice *cursor)
 {
     static char text[256 * 1024];
-    struct mcp_answer a;
+    struct mcp_response a;
     snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":%s}", result);
-    assert_int_equal(mcp_answer_read(slice_str(text), &a), ERR_OK);
+    assert_int_equal(mcp_response_read(slice_str(text), &a), ERR_OK);
     return mcp_listing_page(&a, l, cursor);
 }
 
@@ -198,10 +198,10 @@ static enum err list_all(void)
     struct tool_list *l = tool_list_new(&order);
     if (!l)
         return ERR_NOMEM;
-    struct mcp_answer a;
+    struct mcp_response a;
     static const char text[] = "{\"id\":1,\"result\":{\"tools\":[{\"name\":\"a\"},{\"name\":\"b\"},"
                                "{\"name\":\"a\",\"x\":{\"y\":[1]}}]}}";
-    enum err e = mcp_answer_read(slice_str(text), &a);
+    enum err e = mcp_response_read(slice_str(text), &a);
     if (!e)
         e = mcp_listing_page(&a, l, &cursor);
     tool_list_free(l);

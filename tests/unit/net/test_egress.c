@@ -1,4 +1,4 @@
-/* The one door out: each special network by its edges, and everything that carries an IPv4. */
+/* The one listener out: each special network by its edges, and everything that carries an IPv4. */
 #include "tests/unit/base/unit.h"
 
 #include <stdio.h>
@@ -10,68 +10,153 @@ enum fate { OPEN, SHUT, NEVER, NOWHERE };
 
 static const struct {
     const char *address;
-    enum fate   fate;
+    enum fate fate;
 } table[] = {
     /* IPv4: below, first, last, above */
-    {"0.0.0.0", NOWHERE}, {"0.255.255.255", NOWHERE}, {"1.0.0.0", OPEN},
-    {"9.255.255.255", OPEN}, {"10.0.0.0", SHUT}, {"10.255.255.255", SHUT}, {"11.0.0.0", OPEN},
-    {"100.63.255.255", OPEN}, {"100.64.0.0", SHUT}, {"100.127.255.255", SHUT},
+    {"0.0.0.0", NOWHERE},
+    {"0.255.255.255", NOWHERE},
+    {"1.0.0.0", OPEN},
+    {"9.255.255.255", OPEN},
+    {"10.0.0.0", SHUT},
+    {"10.255.255.255", SHUT},
+    {"11.0.0.0", OPEN},
+    {"100.63.255.255", OPEN},
+    {"100.64.0.0", SHUT},
+    {"100.127.255.255", SHUT},
     {"100.128.0.0", OPEN},
-    {"126.255.255.255", OPEN}, {"127.0.0.0", SHUT}, {"127.0.0.1", SHUT},
-    {"127.255.255.255", SHUT}, {"128.0.0.0", OPEN},
-    {"169.253.255.255", OPEN}, {"169.254.0.0", SHUT}, {"169.254.255.255", SHUT},
+    {"126.255.255.255", OPEN},
+    {"127.0.0.0", SHUT},
+    {"127.0.0.1", SHUT},
+    {"127.255.255.255", SHUT},
+    {"128.0.0.0", OPEN},
+    {"169.253.255.255", OPEN},
+    {"169.254.0.0", SHUT},
+    {"169.254.255.255", SHUT},
     {"169.255.0.0", OPEN},
-    {"172.15.255.255", OPEN}, {"172.16.0.0", SHUT}, {"172.31.255.255", SHUT},
+    {"172.15.255.255", OPEN},
+    {"172.16.0.0", SHUT},
+    {"172.31.255.255", SHUT},
     {"172.32.0.0", OPEN},
-    {"191.255.255.255", OPEN}, {"192.0.0.0", SHUT}, {"192.0.0.255", SHUT}, {"192.0.1.0", OPEN},
-    {"192.0.1.255", OPEN}, {"192.0.2.0", SHUT}, {"192.0.2.255", SHUT}, {"192.0.3.0", OPEN},
-    {"192.88.98.255", OPEN}, {"192.88.99.0", SHUT}, {"192.88.99.255", SHUT},
+    {"191.255.255.255", OPEN},
+    {"192.0.0.0", SHUT},
+    {"192.0.0.255", SHUT},
+    {"192.0.1.0", OPEN},
+    {"192.0.1.255", OPEN},
+    {"192.0.2.0", SHUT},
+    {"192.0.2.255", SHUT},
+    {"192.0.3.0", OPEN},
+    {"192.88.98.255", OPEN},
+    {"192.88.99.0", SHUT},
+    {"192.88.99.255", SHUT},
     {"192.88.100.0", OPEN},
-    {"192.167.255.255", OPEN}, {"192.168.0.0", SHUT}, {"192.168.255.255", SHUT},
+    {"192.167.255.255", OPEN},
+    {"192.168.0.0", SHUT},
+    {"192.168.255.255", SHUT},
     {"192.169.0.0", OPEN},
-    {"198.17.255.255", OPEN}, {"198.18.0.0", SHUT}, {"198.19.255.255", SHUT},
+    {"198.17.255.255", OPEN},
+    {"198.18.0.0", SHUT},
+    {"198.19.255.255", SHUT},
     {"198.20.0.0", OPEN},
-    {"198.51.99.255", OPEN}, {"198.51.100.0", SHUT}, {"198.51.100.255", SHUT},
+    {"198.51.99.255", OPEN},
+    {"198.51.100.0", SHUT},
+    {"198.51.100.255", SHUT},
     {"198.51.101.0", OPEN},
-    {"203.0.112.255", OPEN}, {"203.0.113.0", SHUT}, {"203.0.113.255", SHUT},
+    {"203.0.112.255", OPEN},
+    {"203.0.113.0", SHUT},
+    {"203.0.113.255", SHUT},
     {"203.0.114.0", OPEN},
-    {"223.255.255.255", OPEN}, {"224.0.0.0", SHUT}, {"239.255.255.255", SHUT},
-    {"240.0.0.0", SHUT}, {"255.255.255.255", SHUT},
-    {"8.8.8.8", OPEN}, {"1.1.1.1", OPEN}, {"104.18.7.192", OPEN},
+    {"223.255.255.255", OPEN},
+    {"224.0.0.0", SHUT},
+    {"239.255.255.255", SHUT},
+    {"240.0.0.0", SHUT},
+    {"255.255.255.255", SHUT},
+    {"8.8.8.8", OPEN},
+    {"1.1.1.1", OPEN},
+    {"104.18.7.192", OPEN},
     /* metadata */
-    {"169.254.169.254", NEVER}, {"169.254.170.2", NEVER}, {"169.254.170.23", NEVER},
-    {"100.100.100.200", NEVER}, {"168.63.129.16", NEVER}, {"192.0.0.192", NEVER},
-    {"169.254.0.23", NEVER}, {"169.254.42.42", NEVER},
-    {"169.254.169.253", SHUT}, {"169.254.169.255", SHUT}, {"168.63.129.15", OPEN},
-    {"fd00:ec2::254", NEVER}, {"fd00:ec2::23", NEVER}, {"fd20:ce::254", NEVER},
-    {"fd00:42::42", NEVER}, {"fd00:c1::a9fe:a9fe", NEVER}, {"fe80::a9fe:a9fe", NEVER},
+    {"169.254.169.254", NEVER},
+    {"169.254.170.2", NEVER},
+    {"169.254.170.23", NEVER},
+    {"100.100.100.200", NEVER},
+    {"168.63.129.16", NEVER},
+    {"192.0.0.192", NEVER},
+    {"169.254.0.23", NEVER},
+    {"169.254.42.42", NEVER},
+    {"169.254.169.253", SHUT},
+    {"169.254.169.255", SHUT},
+    {"168.63.129.15", OPEN},
+    {"fd00:ec2::254", NEVER},
+    {"fd00:ec2::23", NEVER},
+    {"fd20:ce::254", NEVER},
+    {"fd00:42::42", NEVER},
+    {"fd00:c1::a9fe:a9fe", NEVER},
+    {"fe80::a9fe:a9fe", NEVER},
     {"fd00:ec2::255", SHUT},
     /* IPv6 */
-    {"::", NOWHERE}, {"::1", SHUT}, {"::2", NOWHERE},
-    {"1fff:ffff::1", SHUT}, {"2000::1", OPEN}, {"2606:4700::1111", OPEN}, {"2a00:1450::1", OPEN},
-    {"3ffe::1", OPEN}, {"3fff::1", SHUT}, {"3fff:fff:ffff::1", SHUT}, {"3fff:1000::1", OPEN},
-    {"4000::1", SHUT}, {"5f00::1", SHUT}, {"100::1", SHUT},
-    {"2001::1", SHUT}, {"2001:0:53aa:64c:0:1:2:3", SHUT}, {"2001:1ff:ffff::1", SHUT},
-    {"2001:200::1", OPEN}, {"2001:db7:ffff::1", OPEN}, {"2001:db8::1", SHUT},
-    {"2001:db8:ffff::1", SHUT}, {"2001:db9::1", OPEN}, {"2001:4860:4860::8888", OPEN},
-    {"fc00::1", SHUT}, {"fd12:3456::1", SHUT}, {"fdff:ffff::1", SHUT},
-    {"fe80::1", SHUT}, {"febf::1", SHUT}, {"fec0::1", SHUT}, {"ff02::1", SHUT}, {"ff0e::1", SHUT},
+    {"::", NOWHERE},
+    {"::1", SHUT},
+    {"::2", NOWHERE},
+    {"1fff:ffff::1", SHUT},
+    {"2000::1", OPEN},
+    {"2606:4700::1111", OPEN},
+    {"2a00:1450::1", OPEN},
+    {"3ffe::1", OPEN},
+    {"3fff::1", SHUT},
+    {"3fff:fff:ffff::1", SHUT},
+    {"3fff:1000::1", OPEN},
+    {"4000::1", SHUT},
+    {"5f00::1", SHUT},
+    {"100::1", SHUT},
+    {"2001::1", SHUT},
+    {"2001:0:53aa:64c:0:1:2:3", SHUT},
+    {"2001:1ff:ffff::1", SHUT},
+    {"2001:200::1", OPEN},
+    {"2001:db7:ffff::1", OPEN},
+    {"2001:db8::1", SHUT},
+    {"2001:db8:ffff::1", SHUT},
+    {"2001:db9::1", OPEN},
+    {"2001:4860:4860::8888", OPEN},
+    {"fc00::1", SHUT},
+    {"fd12:3456::1", SHUT},
+    {"fdff:ffff::1", SHUT},
+    {"fe80::1", SHUT},
+    {"febf::1", SHUT},
+    {"fec0::1", SHUT},
+    {"ff02::1", SHUT},
+    {"ff0e::1", SHUT},
     /* IPv4 inside IPv6: mapped */
-    {"::ffff:8.8.8.8", OPEN}, {"::ffff:10.0.0.1", SHUT}, {"::ffff:127.0.0.1", SHUT},
-    {"::ffff:169.254.1.1", SHUT}, {"::ffff:0.0.0.0", NOWHERE},
-    {"::ffff:169.254.169.254", NEVER}, {"::ffff:168.63.129.16", NEVER},
+    {"::ffff:8.8.8.8", OPEN},
+    {"::ffff:10.0.0.1", SHUT},
+    {"::ffff:127.0.0.1", SHUT},
+    {"::ffff:169.254.1.1", SHUT},
+    {"::ffff:0.0.0.0", NOWHERE},
+    {"::ffff:169.254.169.254", NEVER},
+    {"::ffff:168.63.129.16", NEVER},
     /* compatible: deprecated, whatever is inside */
-    {"::8.8.8.8", SHUT}, {"::127.0.0.1", SHUT}, {"::10.0.0.1", SHUT},
+    {"::8.8.8.8", SHUT},
+    {"::127.0.0.1", SHUT},
+    {"::10.0.0.1", SHUT},
     {"::169.254.169.254", NEVER},
     /* NAT64, and its local-use sibling */
-    {"64:ff9b::8.8.8.8", OPEN}, {"64:ff9b::10.0.0.1", SHUT}, {"64:ff9b::127.0.0.1", SHUT},
-    {"64:ff9b::192.168.1.1", SHUT}, {"64:ff9b::100.64.0.1", SHUT}, {"64:ff9b::224.0.0.1", SHUT},
-    {"64:ff9b::169.254.169.254", NEVER}, {"64:ff9b::100.100.100.200", NEVER},
-    {"64:ff9b::1:808:808", SHUT}, {"64:ff9b:1::8.8.8.8", SHUT}, {"64:ff9b:1::10.0.0.1", SHUT},
+    {"64:ff9b::8.8.8.8", OPEN},
+    {"64:ff9b::10.0.0.1", SHUT},
+    {"64:ff9b::127.0.0.1", SHUT},
+    {"64:ff9b::192.168.1.1", SHUT},
+    {"64:ff9b::100.64.0.1", SHUT},
+    {"64:ff9b::224.0.0.1", SHUT},
+    {"64:ff9b::169.254.169.254", NEVER},
+    {"64:ff9b::100.100.100.200", NEVER},
+    {"64:ff9b::1:808:808", SHUT},
+    {"64:ff9b:1::8.8.8.8", SHUT},
+    {"64:ff9b:1::10.0.0.1", SHUT},
     {"64:ff9a::8.8.8.8", SHUT},
     /* 6to4 */
-    {"2002:808:808::1", OPEN}, {"2002:a00:1::1", SHUT}, {"2002:7f00:1::1", SHUT},
-    {"2002:c0a8:101::1", SHUT}, {"2002:a9fe:a9fe::1", NEVER}, {"2003::1", OPEN},
+    {"2002:808:808::1", OPEN},
+    {"2002:a00:1::1", SHUT},
+    {"2002:7f00:1::1", SHUT},
+    {"2002:c0a8:101::1", SHUT},
+    {"2002:a9fe:a9fe::1", NEVER},
+    {"2003::1", OPEN},
 };
 
 static union sockaddr_any address_of(const char *text)
@@ -99,7 +184,7 @@ UNIT(only_public_addresses_pass_without_a_word)
 
 UNIT(an_owner_may_allow_everything_but_metadata_and_this_network)
 {
-    struct cidr              all[2];
+    struct cidr all[2];
     const struct egress_rule rule = {all, 2};
     assert_int_equal(cidr_parse(SLICE("0.0.0.0/0"), &all[0]), ERR_OK);
     assert_int_equal(cidr_parse(SLICE("::/0"), &all[1]), ERR_OK);
@@ -114,7 +199,7 @@ UNIT(an_owner_may_allow_everything_but_metadata_and_this_network)
 
 UNIT(an_allowed_network_opens_itself_and_its_mapped_form_only)
 {
-    struct cidr              ten;
+    struct cidr ten;
     const struct egress_rule rule = {&ten, 1};
     assert_int_equal(cidr_parse(SLICE("10.1.0.0/16"), &ten), ERR_OK);
     assert_int_equal(ask(&rule, "10.1.2.3"), ERR_OK);
@@ -131,7 +216,7 @@ UNIT(an_allowed_network_opens_itself_and_its_mapped_form_only)
 UNIT(a_mapped_address_has_the_fate_of_the_mapped_one)
 {
     for (uint32_t i = 0; i < 1u << 16; i++) {
-        uint32_t           v4 = htonl(i << 16 | (i * 40503u & 0xffff));
+        uint32_t v4 = htonl(i << 16 | (i * 40503u & 0xffff));
         union sockaddr_any plain = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = v4}};
         union sockaddr_any mapped = {.in6 = {.sin6_family = AF_INET6}};
         mapped.in6.sin6_addr.s6_addr[10] = mapped.in6.sin6_addr.s6_addr[11] = 0xff;

@@ -11,9 +11,9 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "tests/kit/net/client_play.h"
+#include "tests/kit/net/client_scenario.h"
 
-static void wire_play(void *arg)
+static void wire_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -58,7 +58,7 @@ static void wire_play(void *arg)
 static void requests_go_out_in_our_framing_over_one_kept_connection(void **state)
 {
     (void)state;
-    play_upstream(wire_play);
+    scenario_upstream(wire_scenario);
 }
 
 /* What the answer's framing makes of the call and of the connection. */
@@ -121,7 +121,7 @@ static const struct {
      ERR_PROTOCOL, HTTP_PHASE_BODY, false},
 };
 
-static void framings_play(void *arg)
+static void framings_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -153,10 +153,10 @@ static void framings_play(void *arg)
 static void each_framing_ends_as_it_must(void **state)
 {
     (void)state;
-    play_upstream(framings_play);
+    scenario_upstream(framings_scenario);
 }
 
-static void interim_flood_play(void *arg)
+static void interim_flood_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in, flood;
@@ -178,10 +178,10 @@ static void interim_flood_play(void *arg)
 static void a_flood_of_interim_answers_ends(void **state)
 {
     (void)state;
-    play_upstream(interim_flood_play);
+    scenario_upstream(interim_flood_scenario);
 }
 
-static void cuts_play(void *arg)
+static void cuts_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in, answer;
@@ -224,10 +224,10 @@ static void cuts_play(void *arg)
 static void chunked_answers_in_random_cuts_come_whole(void **state)
 {
     (void)state;
-    play_upstream(cuts_play);
+    scenario_upstream(cuts_scenario);
 }
 
-static void invalid_play(void *arg)
+static void invalid_scenario(void *arg)
 {
     static const struct http_header bad[] = {
         {SLICE("Host"), SLICE("x")},           {SLICE("connection"), SLICE("close")},
@@ -273,10 +273,10 @@ static void invalid_play(void *arg)
 static void what_may_not_be_sent_is_not_started(void **state)
 {
     (void)state;
-    play_upstream(invalid_play);
+    scenario_upstream(invalid_scenario);
 }
 
-static void close_play(void *arg)
+static void close_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -301,12 +301,12 @@ static void close_play(void *arg)
 static void a_call_may_be_closed_inside_its_own_events(void **state)
 {
     (void)state;
-    play_upstream(close_play);
+    scenario_upstream(close_scenario);
 }
 
 static struct ask left_over; /* outlives the loop's run: ended by http_client_free */
 
-static void left_over_play(void *arg)
+static void left_over_scenario(void *arg)
 {
     struct world *w = arg;
     ask_init(&left_over, w, SLICE("GET"));
@@ -320,7 +320,7 @@ static void left_over_play(void *arg)
 static void freeing_the_client_ends_what_runs(void **state)
 {
     (void)state;
-    play_upstream(left_over_play);
+    scenario_upstream(left_over_scenario);
     assert_int_equal(left_over.ends, 1);
     assert_int_equal(left_over.why, ERR_CANCELLED);
     ask_fini(&left_over);
@@ -334,7 +334,7 @@ static void fail_then_start(void *arg)
     ask_start_now(arg);
 }
 
-static void failing_play(void *arg)
+static void failing_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -365,7 +365,7 @@ static void each_failing_allocation_has_one_end(void **state)
         struct world w;
         world_open(&w);
         atomic_store(&fail_at, n);
-        peer_run(w.loop, failing_play, &w);
+        peer_run(w.loop, failing_scenario, &w);
         mem_fail_after(0);
         world_close(&w);
     }

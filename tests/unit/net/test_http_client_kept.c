@@ -13,7 +13,7 @@
 #include "common/base/mem.h"
 #include "common/net/http_server.h"
 #include "tests/kit/net/certs.h"
-#include "tests/kit/net/client_play.h"
+#include "tests/kit/net/client_scenario.h"
 
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -32,7 +32,7 @@ static bool stale(struct world *w, struct ask *a, struct buf *in, int *fresh)
     return fine;
 }
 
-static void stale_play(void *arg)
+static void stale_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -83,10 +83,10 @@ static void stale_play(void *arg)
 static void a_stale_connection_is_replaced_once_where_no_harm_is_done(void **state)
 {
     (void)state;
-    play_upstream(stale_play);
+    scenario_upstream(stale_scenario);
 }
 
-static void idle_play(void *arg)
+static void idle_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -132,7 +132,7 @@ static void idle_play(void *arg)
 static void an_idle_connection_that_speaks_is_dropped_and_rules_hold_at_reuse(void **state)
 {
     (void)state;
-    play_upstream(idle_play);
+    scenario_upstream(idle_scenario);
 }
 
 /* ---- our own server on the same loop ---- */
@@ -152,7 +152,7 @@ static void on_served_body_end(void *user)
     struct http_exchange *x = user;
     const struct http_header type = {SLICE("Content-Type"), SLICE("application/json")};
     static const char body[1024];
-    (void)!http_answer(x, 200, &type, 1, slice_of(body, sizeof body));
+    (void)!http_response(x, 200, &type, 1, slice_of(body, sizeof body));
 }
 
 static void on_served(void *arg, struct http_exchange *x)

@@ -9,11 +9,11 @@
 #include <cmocka.h>
 
 #include "common/base/limits.h"
-#include "tests/kit/net/client_play.h"
+#include "tests/kit/net/client_scenario.h"
 
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-static void deadlines_play(void *arg)
+static void deadlines_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -80,7 +80,7 @@ static void deadlines_play(void *arg)
 static void each_phase_has_its_deadline(void **state)
 {
     (void)state;
-    play_upstream(deadlines_play);
+    scenario_upstream(deadlines_scenario);
 }
 
 static void resume_now(void *arg)
@@ -89,7 +89,7 @@ static void resume_now(void *arg)
     http_call_resume(a->call);
 }
 
-static void backpressure_play(void *arg)
+static void backpressure_scenario(void *arg)
 {
     static char block[65536];
     struct world *w = arg;
@@ -128,10 +128,10 @@ static void backpressure_play(void *arg)
 static void a_paused_answer_holds_the_upstream(void **state)
 {
     (void)state;
-    play_upstream(backpressure_play);
+    scenario_upstream(backpressure_scenario);
 }
 
-static void paused_end_play(void *arg)
+static void paused_end_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -157,10 +157,10 @@ static void paused_end_play(void *arg)
 static void an_end_that_came_during_a_pause_is_told_after_it(void **state)
 {
     (void)state;
-    play_upstream(paused_end_play);
+    scenario_upstream(paused_end_scenario);
 }
 
-static void streamed_play(void *arg)
+static void streamed_scenario(void *arg)
 {
     static char block[65536];
     struct world *w = arg;
@@ -209,10 +209,10 @@ static void streamed_play(void *arg)
 static void a_streamed_body_waits_for_a_slow_upstream(void **state)
 {
     (void)state;
-    play_upstream(streamed_play);
+    scenario_upstream(streamed_scenario);
 }
 
-static void early_play(void *arg)
+static void early_scenario(void *arg)
 {
     struct world *w = arg;
     struct buf in;
@@ -236,7 +236,7 @@ static void early_play(void *arg)
 static void an_answer_before_the_request_is_out_ends_the_call(void **state)
 {
     (void)state;
-    play_upstream(early_play);
+    scenario_upstream(early_scenario);
 }
 
 static void write_short(void *arg)
@@ -251,7 +251,7 @@ static void write_short(void *arg)
         a->status = 998;
 }
 
-static void short_play(void *arg)
+static void short_scenario(void *arg)
 {
     struct world *w = arg;
     struct ask a;
@@ -266,7 +266,7 @@ static void short_play(void *arg)
 static void a_body_is_neither_longer_nor_shorter_than_announced(void **state)
 {
     (void)state;
-    play_upstream(short_play);
+    scenario_upstream(short_scenario);
 }
 
 int main(void)

@@ -10,9 +10,9 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "tests/kit/net/server_play.h"
+#include "tests/kit/net/server_scenario.h"
 
-static void hello_play(void *arg)
+static void hello_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -32,10 +32,10 @@ static void hello_play(void *arg)
 static void a_kept_connection_serves_request_after_request(void **state)
 {
     (void)state;
-    play_clients(hello_play);
+    scenario_clients(hello_scenario);
 }
 
-static void head_play(void *arg)
+static void head_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -55,10 +55,10 @@ static void head_play(void *arg)
 static void answers_without_a_body_do_not_disturb_the_next(void **state)
 {
     (void)state;
-    play_clients(head_play);
+    scenario_clients(head_scenario);
 }
 
-static void http10_play(void *arg)
+static void http10_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -86,10 +86,10 @@ static void http10_play(void *arg)
 static void old_clients_and_those_who_want_to_close_are_obeyed(void **state)
 {
     (void)state;
-    play_clients(http10_play);
+    scenario_clients(http10_scenario);
 }
 
-static void drip_play(void *arg)
+static void drip_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -106,10 +106,10 @@ static void drip_play(void *arg)
 static void a_request_that_drips_byte_by_byte_is_served(void **state)
 {
     (void)state;
-    play_clients(drip_play);
+    scenario_clients(drip_scenario);
 }
 
-static void cuts_play(void *arg)
+static void cuts_scenario(void *arg)
 {
     struct serving *w = arg;
     unsigned seed = 1;
@@ -141,10 +141,10 @@ static void cuts_play(void *arg)
 static void chunked_bodies_in_random_cuts_come_back_whole(void **state)
 {
     (void)state;
-    play_clients(cuts_play);
+    scenario_clients(cuts_scenario);
 }
 
-static void pipeline_play(void *arg)
+static void pipeline_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -176,10 +176,10 @@ static void pipeline_play(void *arg)
 static void fifty_pipelined_requests_are_answered_in_order(void **state)
 {
     (void)state;
-    play_clients(pipeline_play);
+    scenario_clients(pipeline_scenario);
 }
 
-static void pipelined_big_play(void *arg)
+static void pipelined_big_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -196,10 +196,10 @@ static void pipelined_big_play(void *arg)
 static void a_client_that_asks_much_and_reads_nothing_gets_no_more(void **state)
 {
     (void)state;
-    play_clients(pipelined_big_play);
+    scenario_clients(pipelined_big_scenario);
 }
 
-static void refused_play(void *arg)
+static void refused_scenario(void *arg)
 {
     static const struct {
         const char *request;
@@ -243,10 +243,10 @@ static void refused_play(void *arg)
 static void what_cannot_be_served_is_refused_and_closed(void **state)
 {
     (void)state;
-    play_clients(refused_play);
+    scenario_clients(refused_scenario);
 }
 
-static void garbage_play(void *arg)
+static void garbage_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -262,10 +262,10 @@ static void garbage_play(void *arg)
 static void garbage_after_a_body_is_a_bad_request_of_its_own(void **state)
 {
     (void)state;
-    play_clients(garbage_play);
+    scenario_clients(garbage_scenario);
 }
 
-static void continue_play(void *arg)
+static void continue_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -296,10 +296,10 @@ static void continue_play(void *arg)
 static void a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted(void **state)
 {
     (void)state;
-    play_clients(continue_play);
+    scenario_clients(continue_scenario);
 }
 
-static void early_play(void *arg)
+static void early_scenario(void *arg)
 {
     static char block[65536];
     struct serving *w = arg;
@@ -329,10 +329,10 @@ static void early_play(void *arg)
 static void an_answer_before_the_body_keeps_the_connection_only_where_little_is_left(void **state)
 {
     (void)state;
-    play_clients(early_play);
+    scenario_clients(early_scenario);
 }
 
-static void ten_thousand_play(void *arg)
+static void ten_thousand_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -354,7 +354,7 @@ static void ten_thousand_play(void *arg)
 static void ten_thousand_requests_leave_nothing_behind(void **state)
 {
     (void)state;
-    play_clients(ten_thousand_play);
+    scenario_clients(ten_thousand_scenario);
 }
 
 /* Each allocation on the loop's thread fails once: the client may see an error or a closed
@@ -367,7 +367,7 @@ static void fail_now(void *arg)
     mem_fail_after(atomic_load(&fail_at));
 }
 
-static void failing_play(void *arg)
+static void failing_scenario(void *arg)
 {
     struct serving *w = arg;
     EXPECT(w, loop_post(w->loop, fail_now, w) == ERR_OK);
@@ -396,7 +396,7 @@ static void each_failing_allocation_is_survived(void **state)
         struct serving w;
         serving_open(&w, false);
         atomic_store(&fail_at, n);
-        peer_run(w.loop, failing_play, &w);
+        peer_run(w.loop, failing_scenario, &w);
         mem_fail_after(0);
         w.requests = w.gone; /* a request without a job hears of no end */
         serving_close(&w);

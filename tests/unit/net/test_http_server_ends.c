@@ -10,9 +10,9 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "tests/kit/net/server_play.h"
+#include "tests/kit/net/server_scenario.h"
 
-static void slow_head_play(void *arg)
+static void slow_head_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -32,10 +32,10 @@ static void slow_head_play(void *arg)
 static void slow_heads_are_408_and_idle_connections_end(void **state)
 {
     (void)state;
-    play_hasty_clients(slow_head_play);
+    scenario_hasty_clients(slow_head_scenario);
 }
 
-static void slow_body_play(void *arg)
+static void slow_body_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -51,10 +51,10 @@ static void slow_body_play(void *arg)
 static void a_body_that_stops_coming_is_408(void **state)
 {
     (void)state;
-    play_hasty_clients(slow_body_play);
+    scenario_hasty_clients(slow_body_scenario);
 }
 
-static void gone_play(void *arg)
+static void gone_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -85,10 +85,10 @@ static void gone_play(void *arg)
 static void a_client_that_hangs_up_is_told_of(void **state)
 {
     (void)state;
-    play_clients(gone_play);
+    scenario_clients(gone_scenario);
 }
 
-static void cut_play(void *arg)
+static void cut_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -106,10 +106,10 @@ static void cut_play(void *arg)
 static void an_answer_that_cannot_be_finished_is_cut(void **state)
 {
     (void)state;
-    play_clients(cut_play);
+    scenario_clients(cut_scenario);
 }
 
-static void slow_reader_play(void *arg)
+static void slow_reader_scenario(void *arg)
 {
     static char block[65536];
     struct serving *w = arg;
@@ -136,10 +136,10 @@ static void slow_reader_play(void *arg)
 static void a_huge_answer_to_a_slow_reader_needs_little_memory(void **state)
 {
     (void)state;
-    play_clients(slow_reader_play);
+    scenario_clients(slow_reader_scenario);
 }
 
-static void stuck_reader_play(void *arg)
+static void stuck_reader_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c;
@@ -153,7 +153,7 @@ static void stuck_reader_play(void *arg)
 static void a_client_that_reads_nothing_is_let_go(void **state)
 {
     (void)state;
-    play_hasty_clients(stuck_reader_play);
+    scenario_hasty_clients(stuck_reader_scenario);
 }
 
 static void drain_now(void *arg)
@@ -166,10 +166,10 @@ static void answer_held(void *arg)
 {
     struct serving *w = arg;
     if (w->held)
-        (void)!http_answer(w->held, 200, NULL, 0, SLICE("at last"));
+        (void)!http_response(w->held, 200, NULL, 0, SLICE("at last"));
 }
 
-static void drain_play(void *arg)
+static void drain_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client idle, busy;
@@ -193,10 +193,10 @@ static void drain_play(void *arg)
 static void draining_closes_the_idle_and_lets_the_others_finish(void **state)
 {
     (void)state;
-    play_clients(drain_play);
+    scenario_clients(drain_scenario);
 }
 
-static void leave_open_play(void *arg)
+static void leave_open_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c, d;
@@ -212,10 +212,10 @@ static void leave_open_play(void *arg)
 static void freeing_the_server_ends_what_runs(void **state)
 {
     (void)state;
-    play_clients(leave_open_play);
+    scenario_clients(leave_open_scenario);
 }
 
-static void many_play(void *arg)
+static void many_scenario(void *arg)
 {
     struct serving *w = arg;
     struct client c[70];
@@ -232,7 +232,7 @@ static void many_play(void *arg)
 static void connections_beyond_the_ceiling_are_closed(void **state)
 {
     (void)state;
-    play_clients(many_play);
+    scenario_clients(many_scenario);
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 
 #define CALLERS 40
 
-struct door {
+struct client_listener {
     struct listener *listener;
     unsigned came;
     int last;
@@ -20,7 +20,7 @@ struct door {
 
 static void on_came(void *arg, int fd)
 {
-    struct door *d = arg;
+    struct client_listener *d = arg;
     d->came++;
     if (d->last >= 0)
         close(d->last);
@@ -29,15 +29,15 @@ static void on_came(void *arg, int fd)
         listener_close(&d->listener);
 }
 
-static enum err door_open(struct door *d, struct stage *s, uint16_t port)
+static enum err door_open(struct client_listener *d, struct stage *s, uint16_t port)
 {
     union sockaddr_any at;
-    *d = (struct door){.last = -1};
+    *d = (struct client_listener){.last = -1};
     assert_true(address_literal(SLICE("127.0.0.1"), port, &at));
     return listener_open(s->loop, &at, on_came, d, &d->listener);
 }
 
-static void door_shut(struct door *d)
+static void door_shut(struct client_listener *d)
 {
     if (d->last >= 0)
         close(d->last);
@@ -57,7 +57,7 @@ static int call(uint16_t port)
 UNIT(an_accepted_descriptor_does_not_block_is_not_inherited_and_sends_at_once)
 {
     struct stage s;
-    struct door d;
+    struct client_listener d;
     int on = 0;
     socklen_t len = sizeof(on);
     stage_open(&s, NULL, 0);
@@ -77,7 +77,7 @@ UNIT(an_accepted_descriptor_does_not_block_is_not_inherited_and_sends_at_once)
 UNIT(two_listeners_share_a_port_and_its_callers)
 {
     struct stage s;
-    struct door a, b;
+    struct client_listener a, b;
     int fds[CALLERS];
     stage_open(&s, NULL, 0);
     assert_int_equal(door_open(&a, &s, 0), ERR_OK);
@@ -96,7 +96,7 @@ UNIT(two_listeners_share_a_port_and_its_callers)
 UNIT(a_listener_may_be_closed_while_it_accepts)
 {
     struct stage s;
-    struct door d;
+    struct client_listener d;
     int fds[3];
     stage_open(&s, NULL, 0);
     assert_int_equal(door_open(&d, &s, 0), ERR_OK);
@@ -117,7 +117,7 @@ UNIT(a_listener_may_be_closed_while_it_accepts)
 UNIT(without_descriptors_callers_wait_and_come_in_when_there_are_some_again)
 {
     struct stage s;
-    struct door d;
+    struct client_listener d;
     struct rlimit was, low;
     stage_open(&s, NULL, 0);
     assert_int_equal(door_open(&d, &s, 0), ERR_OK);
@@ -144,7 +144,7 @@ UNIT(a_port_of_another_kind_of_socket_is_taken)
         .in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof(at);
     struct stage s;
-    struct door d;
+    struct client_listener d;
     int fd = socket(AF_INET, SOCK_STREAM, 0); /* without REUSEPORT */
     assert_int_equal(bind(fd, &at.sa, sizeof(at.in)), 0);
     assert_int_equal(listen(fd, 1), 0);

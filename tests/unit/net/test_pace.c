@@ -72,7 +72,7 @@ static void on_body(void *user, struct slice data)
 static void on_body_end(void *user)
 {
     struct world *w = user;
-    (void)!http_answer(w->x, 200, NULL, 0, buf_slice(&w->body));
+    (void)!http_response(w->x, 200, NULL, 0, buf_slice(&w->body));
 }
 
 static void on_gone(void *user, enum err why)
@@ -93,9 +93,9 @@ static void on_timer(struct timer *t)
         http_exchange_resume(w->x);
         return;
     }
-    while (http_answer_pending(w->x) == 0 && !http_answer_write(w->x, slice_of(block, 65536)))
+    while (http_response_pending(w->x) == 0 && !http_response_write(w->x, slice_of(block, 65536)))
         ;
-    (void)!http_answer_write(w->x, SLICE(": keep-alive\n\n"));
+    (void)!http_response_write(w->x, SLICE(": keep-alive\n\n"));
     timer_start(t, WINDOW_MS / 6);
 }
 
@@ -109,7 +109,7 @@ static void on_request(void *arg, struct http_exchange *x)
     http_exchange_bind(x, &events, w);
     w->is_pouring = slice_eq(target, SLICE("/pour"));
     if (w->is_pouring) {
-        assert_int_equal(http_answer_begin(x, 200, NULL, 0, UINT64_MAX), ERR_OK);
+        assert_int_equal(http_response_begin(x, 200, NULL, 0, UINT64_MAX), ERR_OK);
         timer_start(&w->timer, 1);
         return;
     }
@@ -120,7 +120,7 @@ static void on_request(void *arg, struct http_exchange *x)
     }
 }
 
-static void play(struct world *w, void (*script)(void *arg))
+static void scenario(struct world *w, void (*script)(void *arg))
 {
     static const struct http_server_events events = {.on_request = on_request};
     const struct http_server_config config = {
@@ -181,7 +181,7 @@ static void a_body_that_drips_for_ever_is_408(void **state)
 {
     struct world w;
     (void)state;
-    play(&w, drip_script);
+    scenario(&w, drip_script);
     assert_false(w.sent); /* it was not the gap: pieces came all the time */
     assert_int_equal(w.status, 408);
     assert_int_equal(w.why, ERR_TIMEOUT);
@@ -201,7 +201,7 @@ static void a_body_that_is_slow_but_steady_is_served(void **state)
 {
     struct world w;
     (void)state;
-    play(&w, steady_script);
+    scenario(&w, steady_script);
     assert_true(w.sent);
     assert_int_equal(w.status, 200);
 }
@@ -221,7 +221,7 @@ static void a_body_that_nobody_reads_has_all_the_time(void **state)
 {
     struct world w;
     (void)state;
-    play(&w, pause_script);
+    scenario(&w, pause_script);
     assert_true(w.sent);
     assert_int_equal(w.status, 200);
 }
@@ -241,7 +241,7 @@ static void a_client_that_never_reads_is_let_go_though_keep_alives_are_written(v
 {
     struct world w;
     (void)state;
-    play(&w, deaf_script);
+    scenario(&w, deaf_script);
     assert_true(w.cut);
     assert_int_equal(w.why, ERR_TIMEOUT);
 }

@@ -106,7 +106,7 @@ UNIT(a_denied_address_is_passed_over_for_the_next)
     }
     end_init(&e, &s);
     assert_int_equal(dial_with(&e, "localhost", &rule), ERR_OK);
-    listener_close(&l); /* nobody is there any more, but it is ::1 that refuses, not the door */
+    listener_close(&l); /* nobody is there any more, but it is ::1 that refuses, not the listener */
     expect_end(&s, &e, ERR_CONNECT);
     stage_close(&s);
 }

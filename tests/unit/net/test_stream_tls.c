@@ -7,31 +7,31 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
-#include "tests/kit/net/tls_room.h"
+#include "tests/kit/net/tls_pair.h"
 
 #define LARGE (4u * 1024 * 1024)
 
 UNIT(what_is_said_comes_back_under_a_name_and_under_an_address)
 {
-    struct room r;
+    struct tls_pair r;
     struct end by_name, by_address;
-    room_open(&r);
-    room_meet(&r, &by_name, "localhost");
-    room_meet(&r, &by_address, "127.0.0.1");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &by_name, "localhost");
+    tls_pair_meet(&r, &by_address, "127.0.0.1");
     expect_text(end_text(&by_name), "ping");
     end_fini(&by_name);
     end_fini(&by_address);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 UNIT(a_large_piece_and_many_small_parts_arrive_as_they_were)
 {
-    struct room r;
+    struct tls_pair r;
     struct end client;
     struct slice *parts = calloc(3000, sizeof(*parts));
     char *large = malloc(LARGE);
-    room_open(&r);
-    room_meet(&r, &client, "localhost");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &client, "localhost");
     r.servers[0].then = NULL;
     buf_clear(&r.servers[0].got);
     for (size_t i = 0; i < LARGE; i++)
@@ -49,17 +49,17 @@ UNIT(a_large_piece_and_many_small_parts_arrive_as_they_were)
     free(parts);
     free(large);
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 UNIT(a_slow_reader_stops_the_writer_through_tls_too)
 {
-    struct room r;
+    struct tls_pair r;
     struct end client;
     size_t fed = 0, total = 12u * 1024 * 1024;
     static char block[20000];
-    room_open(&r);
-    room_meet(&r, &client, "localhost");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &client, "localhost");
     struct end *server = &r.servers[0];
     server->then = NULL;
     server->forget = true;
@@ -85,7 +85,7 @@ UNIT(a_slow_reader_stops_the_writer_through_tls_too)
     assert_int_equal(server->bytes, total);
     assert_true(client.count[ON_DRAIN] > 0);
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 static void pause_at_each(struct end *e, enum moment m)
@@ -96,11 +96,11 @@ static void pause_at_each(struct end *e, enum moment m)
 
 UNIT(paused_inside_of_on_data_it_keeps_what_it_has_and_goes_on_by_resume)
 {
-    struct room r;
+    struct tls_pair r;
     struct end client;
     char *large = calloc(1, LARGE);
-    room_open(&r);
-    room_meet(&r, &client, "localhost");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &client, "localhost");
     struct end *server = &r.servers[0];
     server->then = pause_at_each;
     server->forget = true;
@@ -119,15 +119,15 @@ UNIT(paused_inside_of_on_data_it_keeps_what_it_has_and_goes_on_by_resume)
     assert_int_equal(server->bytes, LARGE);
     free(large);
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 UNIT(a_finished_stream_ends_in_order_on_both_sides)
 {
-    struct room r;
+    struct tls_pair r;
     struct end client;
-    room_open(&r);
-    room_meet(&r, &client, "localhost");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &client, "localhost");
     assert_int_equal(end_say(&client, "last"), ERR_OK);
     stream_finish(client.stream);
     WAIT(&r.stage, r.servers[0].count[ON_EOF] == 1);
@@ -137,21 +137,21 @@ UNIT(a_finished_stream_ends_in_order_on_both_sides)
     assert_int_equal(client.why, ERR_OK);
     expect_text(end_text(&client), "pinglastanswer");
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 UNIT(an_end_without_close_notify_is_a_broken_one)
 {
-    struct room r;
+    struct tls_pair r;
     struct end client;
-    room_open(&r);
-    room_meet(&r, &client, "localhost");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &client, "localhost");
     stream_close(&r.servers[0].stream); /* FIN alone: anybody on the way could send it */
     WAIT(&r.stage, client.count[ON_CLOSE] == 1);
     assert_int_equal(client.why, ERR_CLOSED);
     assert_int_equal(client.count[ON_EOF], 0);
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 static void close_inside(struct end *e, enum moment m)
@@ -172,13 +172,13 @@ UNIT(a_tls_stream_may_be_closed_inside_each_of_its_events)
 {
     static char block[60000];
     for (int m = 0; m < MOMENTS; m++) {
-        struct room r;
+        struct tls_pair r;
         struct end client;
         struct slice piece = slice_of(block, sizeof(block));
-        room_open(&r);
+        tls_pair_open(&r);
         close_at = (enum moment)m;
         r.stage.on_accepted = close_each;
-        room_dial(&r, &client, "localhost");
+        tls_pair_dial(&r, &client, "localhost");
         client.forget = true;
         WAIT(&r.stage, r.stage.count == 1 && r.servers[0].count[ON_OPEN] == 1);
         if (m != ON_OPEN) {
@@ -199,15 +199,15 @@ UNIT(a_tls_stream_may_be_closed_inside_each_of_its_events)
             stage_turn(&r.stage);
         assert_memory_equal(before, r.servers[0].count, sizeof(before));
         end_fini(&client);
-        room_close(&r);
+        tls_pair_close(&r);
     }
 }
 
 UNIT(gibberish_instead_of_a_handshake_is_refused)
 {
-    struct room r;
+    struct tls_pair r;
     struct end client;
-    room_open(&r);
+    tls_pair_open(&r);
     end_init(&client, &r.stage);
     assert_int_equal(end_dial(&client, "127.0.0.1", NULL), ERR_OK);
     WAIT(&r.stage, client.count[ON_OPEN] == 1);
@@ -216,18 +216,18 @@ UNIT(gibberish_instead_of_a_handshake_is_refused)
     assert_int_equal(r.servers[0].why, ERR_TLS);
     assert_int_equal(r.servers[0].count[ON_OPEN], 0);
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 /* The n-th allocation of ours fails somewhere between accept and the first answer: each run ends
  * with an answer or with a failure told, and leaves nothing behind. */
 UNIT(whichever_allocation_fails_a_connection_ends_in_order)
 {
-    struct room r;
+    struct tls_pair r;
     struct end first;
-    room_open(&r);
-    room_meet(&r, &first,
-              "localhost"); /* what a loop keeps for all its streams is there from now on */
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &first,
+                  "localhost"); /* what a loop keeps for all its streams is there from now on */
     end_fini(&first);
     end_fini(&r.servers[0]);
     stage_turn(&r.stage); /* and what it closed is gone */
@@ -264,7 +264,7 @@ UNIT(whichever_allocation_fails_a_connection_ends_in_order)
     }
     r.stage.count = 0;
     assert_false(hit);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 int main(void)

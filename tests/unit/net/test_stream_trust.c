@@ -7,63 +7,63 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
-#include "tests/kit/net/tls_room.h"
+#include "tests/kit/net/tls_pair.h"
 
 UNIT(another_host_name_is_refused)
 {
-    struct room r = {.certs = certs_new()};
+    struct tls_pair r = {.certs = certs_new()};
     const struct certs_order order = {.name = "other", .san = "DNS:other.test,IP:127.0.0.2"};
     struct certs_files files = certs_issue(r.certs, &order);
-    room_serve(&r, &files, NULL);
+    tls_pair_serve(&r, &files, NULL);
     r.client = ends_client_tls(certs_ca(r.certs));
-    room_refuses(&r, "localhost");
-    room_refuses(&r, "127.0.0.1");
-    room_close(&r);
+    tls_pair_refuses(&r, "localhost");
+    tls_pair_refuses(&r, "127.0.0.1");
+    tls_pair_close(&r);
 }
 
 UNIT(a_common_name_alone_is_nobody)
 {
-    struct room r = {.certs = certs_new()};
+    struct tls_pair r = {.certs = certs_new()};
     const struct certs_order order = {.name = "localhost", .san = "DNS:elsewhere.test"};
     struct certs_files files = certs_issue(r.certs, &order);
-    room_serve(&r, &files, NULL);
+    tls_pair_serve(&r, &files, NULL);
     r.client = ends_client_tls(certs_ca(r.certs));
-    room_refuses(&r, "localhost");
-    room_close(&r);
+    tls_pair_refuses(&r, "localhost");
+    tls_pair_close(&r);
 }
 
 UNIT(an_expired_certificate_is_refused)
 {
-    struct room r = {.certs = certs_new()};
+    struct tls_pair r = {.certs = certs_new()};
     const struct certs_order order = {.name = "old", .san = "DNS:localhost", .expired = true};
     struct certs_files files = certs_issue(r.certs, &order);
-    room_serve(&r, &files, NULL);
+    tls_pair_serve(&r, &files, NULL);
     r.client = ends_client_tls(certs_ca(r.certs));
-    room_refuses(&r, "localhost");
-    room_close(&r);
+    tls_pair_refuses(&r, "localhost");
+    tls_pair_close(&r);
 }
 
 UNIT(another_authority_is_refused_and_so_is_a_client_certificate_that_serves)
 {
-    struct room r;
+    struct tls_pair r;
     struct certs *strangers = certs_new();
-    room_open(&r);
+    tls_pair_open(&r);
     tls_drop(r.client);
     r.client = ends_client_tls(certs_ca(strangers));
-    room_refuses(&r, "localhost");
+    tls_pair_refuses(&r, "localhost");
     tls_drop(r.client);
     r.client = ends_client_tls(NULL); /* the system's roots */
-    room_refuses(&r, "localhost");
-    room_close(&r);
+    tls_pair_refuses(&r, "localhost");
+    tls_pair_close(&r);
     certs_free(strangers);
 
-    r = (struct room){.certs = certs_new()};
+    r = (struct tls_pair){.certs = certs_new()};
     const struct certs_order order = {.name = "client", .san = "DNS:localhost", .client = true};
     struct certs_files files = certs_issue(r.certs, &order);
-    room_serve(&r, &files, NULL);
+    tls_pair_serve(&r, &files, NULL);
     r.client = ends_client_tls(certs_ca(r.certs));
-    room_refuses(&r, "localhost");
-    room_close(&r);
+    tls_pair_refuses(&r, "localhost");
+    tls_pair_close(&r);
 }
 
 static struct tls_context *client_with(const struct certs *c, const struct certs_files *files)
@@ -77,17 +77,17 @@ static struct tls_context *client_with(const struct certs *c, const struct certs
 
 UNIT(where_client_certificates_are_asked_for_only_the_right_ones_come_in)
 {
-    struct room r = {.certs = certs_new()};
+    struct tls_pair r = {.certs = certs_new()};
     struct certs *strangers = certs_new();
     const struct certs_order order = {.name = "plane-7", .client = true};
     struct certs_files server = certs_server(r.certs);
     struct certs_files good = certs_issue(r.certs, &order);
     struct certs_files bad = certs_issue(strangers, &order);
     struct end client;
-    room_serve(&r, &server, certs_ca(r.certs));
+    tls_pair_serve(&r, &server, certs_ca(r.certs));
     for (int i = 0; i < 2; i++) { /* TLS 1.3 clients are open before they are refused */
         r.client = i ? client_with(r.certs, &bad) : ends_client_tls(certs_ca(r.certs));
-        room_dial(&r, &client, "localhost");
+        tls_pair_dial(&r, &client, "localhost");
         WAIT(&r.stage, client.count[ON_CLOSE] == 1);
         assert_int_equal(r.servers[i].count[ON_OPEN], 0);
         assert_int_equal(r.servers[i].why, ERR_TLS);
@@ -95,13 +95,13 @@ UNIT(where_client_certificates_are_asked_for_only_the_right_ones_come_in)
         tls_drop(r.client);
     }
     r.client = client_with(r.certs, &good);
-    room_meet(&r, &client, "localhost");
+    tls_pair_meet(&r, &client, "localhost");
     end_fini(&client);
     /* and again by resumption, where no certificate is sent */
-    room_meet(&r, &client, "localhost");
+    tls_pair_meet(&r, &client, "localhost");
     assert_true(end_is_resumed(&client));
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
     certs_free(strangers);
 }
 
@@ -109,59 +109,59 @@ UNIT(where_client_certificates_are_asked_for_only_the_right_ones_come_in)
 
 UNIT(the_second_connection_resumes_the_first_but_another_host_does_not)
 {
-    struct room r;
+    struct tls_pair r;
     struct end first, second, elsewhere;
-    room_open(&r);
-    room_meet(&r, &first, "localhost");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &first, "localhost");
     assert_false(end_is_resumed(&first));
     end_fini(&first);
-    room_meet(&r, &elsewhere, "127.0.0.1");
+    tls_pair_meet(&r, &elsewhere, "127.0.0.1");
     assert_false(end_is_resumed(&elsewhere));
-    room_meet(&r, &second, "localhost");
+    tls_pair_meet(&r, &second, "localhost");
     assert_true(end_is_resumed(&second));
     end_fini(&second);
     end_fini(&elsewhere);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 UNIT(a_new_certificate_serves_new_connections_and_the_old_ones_stay)
 {
-    struct room r;
+    struct tls_pair r;
     struct end before, after;
-    room_open(&r);
-    room_meet(&r, &before, "localhost");
+    tls_pair_open(&r);
+    tls_pair_meet(&r, &before, "localhost");
 
     const struct certs_order order = {.name = "server", .san = "DNS:renewed.test"};
     certs_issue(r.certs, &order);
     assert_int_equal(tls_reload(r.stage.tls), ERR_OK);
     assert_int_equal(tls_reload(r.client), ERR_OK); /* forgets sessions: a full handshake */
-    room_refuses(&r, "localhost");
-    room_ping(&r, &before);
+    tls_pair_refuses(&r, "localhost");
+    tls_pair_ping(&r, &before);
 
     certs_server(r.certs);
     assert_int_equal(tls_reload(r.stage.tls), ERR_OK);
-    room_meet(&r, &after, "localhost");
-    room_ping(&r, &before);
+    tls_pair_meet(&r, &after, "localhost");
+    tls_pair_ping(&r, &before);
     end_fini(&before);
     end_fini(&after);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 UNIT(a_reload_that_fails_leaves_the_old_certificate_in_place)
 {
-    struct room r;
+    struct tls_pair r;
     struct end client;
     struct certs_files files;
-    room_open(&r);
+    tls_pair_open(&r);
     files = certs_server(r.certs);
     FILE *f = fopen(files.cert, "w");
     assert_non_null(f);
     fputs("no certificate", f);
     fclose(f);
     assert_int_equal(tls_reload(r.stage.tls), ERR_TLS);
-    room_meet(&r, &client, "localhost");
+    tls_pair_meet(&r, &client, "localhost");
     end_fini(&client);
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 UNIT(a_key_that_does_not_fit_or_a_file_that_is_not_there_makes_no_context)
@@ -237,7 +237,7 @@ static void *shake_hands(void *arg)
         struct end server, client;
         stage_open(&stage, &server, 1);
         stage.tls = tls_hold(w->server);
-        stage.on_accepted = room_echoes;
+        stage.on_accepted = tls_pair_echoes;
         end_init(&client, &stage);
         assert_int_equal(end_dial(&client, "127.0.0.1", w->client), ERR_OK);
         WAIT(&stage, client.count[ON_OPEN] == 1);
@@ -251,9 +251,9 @@ static void *shake_hands(void *arg)
 
 UNIT(threads_share_contexts_while_another_reloads_them)
 {
-    struct room r;
+    struct tls_pair r;
     struct worker workers[WORKERS];
-    room_open(&r);
+    tls_pair_open(&r);
     for (int i = 0; i < WORKERS; i++) {
         workers[i] = (struct worker){.server = r.stage.tls, .client = r.client};
         assert_int_equal(pthread_create(&workers[i].thread, NULL, shake_hands, &workers[i]), 0);
@@ -267,7 +267,7 @@ UNIT(threads_share_contexts_while_another_reloads_them)
         pthread_join(workers[i].thread, NULL);
         assert_int_equal(workers[i].rounds, ROUNDS);
     }
-    room_close(&r);
+    tls_pair_close(&r);
 }
 
 int main(void)

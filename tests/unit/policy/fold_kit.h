@@ -33,9 +33,9 @@ static inline int remove_dir(void **state)
 static inline struct journal *fresh(void)
 {
     struct journal_config c = {.dir = dir, .epoch = 7, .worker = 3, .bytes = RING};
-    struct journal *j;
-    assert_int_equal(journal_create(&c, &j), ERR_OK);
-    return j;
+    struct journal *rq;
+    assert_int_equal(journal_create(&c, &rq), ERR_OK);
+    return rq;
 }
 
 /* ---- calls ---- */
@@ -101,27 +101,27 @@ static inline const Gatehouse__JournalRecord *make(struct made *m, const struct 
     return &m->record;
 }
 
-static inline enum err open_one(struct journal *j, const struct call *c, struct journal_entry *ret)
+static inline enum err open_one(struct journal *rq, const struct call *c, struct journal_entry *ret)
 {
     struct made m;
     struct call worst = *c;
     worst.cost = c->cost > 0 ? WORST : c->cost;
     worst.input = worst.output = worst.filler = 0;
-    return kit_open_call(j, make(&m, &worst), ret);
+    return kit_open_call(rq, make(&m, &worst), ret);
 }
 
-static inline enum err close_one(struct journal *j, const struct call *c,
+static inline enum err close_one(struct journal *rq, const struct call *c,
                                  struct journal_entry *entry)
 {
     struct made m;
-    return kit_close_call(j, make(&m, c), entry);
+    return kit_close_call(rq, make(&m, c), entry);
 }
 
-static inline void happen(struct journal *j, const struct call *c)
+static inline void happen(struct journal *rq, const struct call *c)
 {
     struct journal_entry entry;
-    assert_int_equal(open_one(j, c, &entry), ERR_OK);
-    assert_int_equal(close_one(j, c, &entry), ERR_OK);
+    assert_int_equal(open_one(rq, c, &entry), ERR_OK);
+    assert_int_equal(close_one(rq, c, &entry), ERR_OK);
 }
 
 /* ---- what comes out ---- */
@@ -158,60 +158,60 @@ static inline void add(struct sums *s, const Gatehouse__JournalRecord *r)
 }
 
 /* Reads and commits at most `most` records. */
-static inline size_t ship(struct journal *j, struct sums *s, size_t most)
+static inline size_t ship(struct journal *rq, struct sums *s, size_t most)
 {
-    uint64_t at = atomic_load(&j->page->tail), sequence;
+    uint64_t at = atomic_load(&rq->page->tail), sequence;
     struct slice packed;
     size_t n = 0;
-    while (n < most && journal_next(j, &at, &sequence, &packed)) {
+    while (n < most && journal_next(rq, &at, &sequence, &packed)) {
         Gatehouse__JournalRecord *r =
             gatehouse__journal_record__unpack(NULL, packed.len, (const uint8_t *)packed.ptr);
         assert_non_null(r);
         add(s, r);
         gatehouse__journal_record__free_unpacked(r, NULL);
-        journal_commit(j, at, sequence);
+        journal_commit(rq, at, sequence);
         n++;
     }
     return n;
 }
 
-static inline void ship_all(struct journal *j, struct sums *s)
+static inline void ship_all(struct journal *rq, struct sums *s)
 {
-    for (unsigned turns = 0; !journal_is_empty(j); turns++) {
+    for (unsigned turns = 0; !journal_is_empty(rq); turns++) {
         assert_true(turns < 100);
-        ship(j, s, SIZE_MAX);
-        journal_tend(j);
+        ship(rq, s, SIZE_MAX);
+        journal_tend(rq);
     }
-    assert_int_equal(journal_waiting(j), 0);
-    assert_int_equal(fold_in_use(j->fold), 0);
+    assert_int_equal(journal_waiting(rq), 0);
+    assert_int_equal(fold_in_use(rq->fold), 0);
 }
 
 /* Until not even the shortest record finds room below three quarters. */
-static inline void fill_with_free_calls(struct journal *j, struct sums *s)
+static inline void fill_with_free_calls(struct journal *rq, struct sums *s)
 {
-    for (; atomic_load(&j->page->dropped) == 0; s->calls++)
-        assert_int_equal(close_one(j, &(struct call){0}, &(struct journal_entry){0}), ERR_OK);
+    for (; atomic_load(&rq->page->dropped) == 0; s->calls++)
+        assert_int_equal(close_one(rq, &(struct call){0}, &(struct journal_entry){0}), ERR_OK);
     s->calls--;
-    atomic_store(&j->page->dropped, 0);
+    atomic_store(&rq->page->dropped, 0);
 }
 
-static inline void fill_but_sums(struct journal *j, struct sums *s)
+static inline void fill_but_sums(struct journal *rq, struct sums *s)
 {
     struct call c = {.filler = 500};
-    for (; atomic_load(&j->page->dropped) == 0; s->calls++)
-        assert_int_equal(close_one(j, &c, &(struct journal_entry){0}), ERR_OK);
+    for (; atomic_load(&rq->page->dropped) == 0; s->calls++)
+        assert_int_equal(close_one(rq, &c, &(struct journal_entry){0}), ERR_OK);
     s->calls--;
-    atomic_store(&j->page->dropped, 0);
-    fill_with_free_calls(j, s);
+    atomic_store(&rq->page->dropped, 0);
+    fill_with_free_calls(rq, s);
 }
 
 /* The same, with sums of one kind of calls beside it. */
-static inline void fill(struct journal *j, struct sums *s)
+static inline void fill(struct journal *rq, struct sums *s)
 {
     const struct call c = {.cost = 7, .input = 2, .output = 1};
-    fill_but_sums(j, s);
-    while (atomic_load(&j->page->folded) < 2) {
-        happen(j, &c);
+    fill_but_sums(rq, s);
+    while (atomic_load(&rq->page->folded) < 2) {
+        happen(rq, &c);
         s->calls++, s->cost += 7, s->input += 2, s->output += 1;
         s->key_charges[0] += 7, s->team_charges += 7;
     }
@@ -228,11 +228,11 @@ static inline void assert_same(const struct sums *got, const struct sums *want)
         assert_int_equal(got->key_charges[i], want->key_charges[i]);
 }
 
-static inline struct journal *replayed(struct journal *j)
+static inline struct journal *replayed(struct journal *rq)
 {
     char path[512];
-    snprintf(path, sizeof(path), "%s", j->path);
-    journal_unmap(j);
-    assert_int_equal(journal_replay(path, &j), ERR_OK);
-    return j;
+    snprintf(path, sizeof(path), "%s", rq->path);
+    journal_unmap(rq);
+    assert_int_equal(journal_replay(path, &rq), ERR_OK);
+    return rq;
 }

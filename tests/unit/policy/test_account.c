@@ -4,13 +4,13 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/policy/account_private.h"
-#include "common/policy/desk.h"
+#include "common/policy/lease_client.h"
 
 /* The control plane's side of one budget, as its lease desk keeps it. */
-struct bank {
+struct lease_server {
     struct loop *loop;
     struct registry *registry;
-    struct desk *desk;
+    struct lease_client *desk;
     struct account *account;
     int64_t limit, leased; /* leased: handed out and not given back, spent included */
     int64_t wanted;        /* by the last request */
@@ -36,11 +36,11 @@ static void deliver(void *arg)
     mem_free(p);
 }
 
-static enum err bank_request(void *arg, void *message,
-                             void (*done)(void *done_arg, enum err e, const void *reply),
-                             void *done_arg)
+static enum err lease_server_request(void *arg, void *message,
+                                     void (*done)(void *done_arg, enum err e, const void *reply),
+                                     void *done_arg)
 {
-    struct bank *b = arg;
+    struct lease_server *b = arg;
     Gatehouse__Request *m = message;
     struct pending_reply *p = mem_zalloc(sizeof(*p));
     gatehouse__reply__init(&p->reply);
@@ -77,31 +77,33 @@ static enum err bank_request(void *arg, void *message,
     return e;
 }
 
-static bool bank_is_there(void *arg)
+static bool lease_server_is_there(void *arg)
 {
-    return !((struct bank *)arg)->away;
+    return !((struct lease_server *)arg)->away;
 }
 
 static void at_once(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
-    struct bank *b = arg;
+    struct lease_server *b = arg;
     assert_int_equal(loop_post(b->loop, fn, fn_arg), ERR_OK);
 }
 
-static void open_bank(struct bank *b, int64_t limit)
+static void open_lease_server(struct lease_server *b, int64_t limit)
 {
-    *b = (struct bank){.limit = limit};
+    *b = (struct lease_server){.limit = limit};
     assert_int_equal(loop_new(&b->loop), ERR_OK);
     b->registry = registry_new();
-    struct desk_links links = {
-        .request = bank_request, .is_connected = bank_is_there, .after_turns = at_once, .arg = b};
-    assert_int_equal(desk_new(b->loop, b->registry, &links, &b->desk), ERR_OK);
+    struct control_link links = {.request = lease_server_request,
+                                 .is_connected = lease_server_is_there,
+                                 .after_turns = at_once,
+                                 .arg = b};
+    assert_int_equal(lease_client_new(b->loop, b->registry, &links, &b->desk), ERR_OK);
     b->account = registry_account(b->registry, SLICE("key:k_1"));
 }
 
-static void close_bank(struct bank *b)
+static void close_lease_server(struct lease_server *b)
 {
-    desk_free(b->desk);
+    lease_client_free(b->desk);
     account_drop(b->account);
     registry_free(b->registry);
     loop_free(b->loop);
@@ -109,21 +111,21 @@ static void close_bank(struct bank *b)
 
 struct asker {
     struct account_wait wait;
-    struct bank *bank;
+    struct lease_server *lease_server;
 };
 
 static void on_answer(struct account_wait *w, enum err e)
 {
-    struct bank *b = CONTAINER_OF(w, struct asker, wait)->bank;
+    struct lease_server *b = CONTAINER_OF(w, struct asker, wait)->lease_server;
     b->answers[b->answer_count++] = e;
     if (b->answer_count == b->expected)
         loop_stop(b->loop);
 }
 
-static void want(struct bank *b, struct asker *a, money amount)
+static void want(struct lease_server *b, struct asker *a, money amount)
 {
     *a = (struct asker){
-        .bank = b,
+        .lease_server = b,
         .wait = {.account = b->account, .amount = amount, .loop = b->loop, .done = on_answer}};
     assert_int_equal(account_want(&a->wait), ERR_OK);
 }
@@ -131,10 +133,10 @@ static void want(struct bank *b, struct asker *a, money amount)
 static void a_slice_comes_when_it_is_wanted_and_is_spent_from(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker a;
     struct reservation r = {0};
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_AGAIN);
     b.expected = 1;
     want(&b, &a, 300);
@@ -146,16 +148,16 @@ static void a_slice_comes_when_it_is_wanted_and_is_spent_from(void **state)
     assert_null(r.lease);
     assert_int_equal(account_reserve(b.account, 200, clock_mono_us(), &r), ERR_OK);
     account_settle(&r, 0);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void a_reservation_grows_in_its_own_lease_and_is_settled_as_one(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker a;
     struct reservation r = {0}, rest = {0};
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     b.expected = 1;
     want(&b, &a, 500);
     loop_run(b.loop);
@@ -168,16 +170,16 @@ static void a_reservation_grows_in_its_own_lease_and_is_settled_as_one(void **st
     assert_int_equal(account_reserve(b.account, 51, clock_mono_us(), &rest), ERR_AGAIN);
     assert_int_equal(account_reserve(b.account, 50, clock_mono_us(), &rest), ERR_OK);
     account_settle(&rest, 0);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void a_reservation_does_not_grow_in_a_lease_that_ran_out_of_time(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker a;
     struct reservation r = {0};
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     b.expected = 1;
     want(&b, &a, 500);
     loop_run(b.loop);
@@ -185,17 +187,17 @@ static void a_reservation_does_not_grow_in_a_lease_that_ran_out_of_time(void **s
     assert_int_equal(account_extend(b.account, &r, 1, clock_mono_us() + 11000000), ERR_AGAIN);
     assert_int_equal(r.amount, 300);
     account_settle(&r, 300);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker large, small;
     struct reservation r = {0};
     struct account_state s;
-    open_bank(&b, 250);
+    open_lease_server(&b, 250);
     b.expected = 2;
     want(&b, &large, 300);
     want(&b, &small, 250);
@@ -207,44 +209,44 @@ static void what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit(
     account_look(b.account, &s);
     assert_int_equal(s.limit, 250);
     account_settle(&r, 250);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void what_can_never_fit_takes_nothing_from_others(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker large;
-    open_bank(&b, 250);
+    open_lease_server(&b, 250);
     b.expected = 1;
     want(&b, &large, 300);
     loop_run(b.loop);
     assert_int_equal(b.answers[0], ERR_EXHAUSTED);
     assert_int_equal(b.leased, 0); /* another plane may have all of it */
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void nor_does_it_beside_one_that_fits(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker large, small;
-    open_bank(&b, 250);
+    open_lease_server(&b, 250);
     atomic_store(&b.account->limit, 250); /* as an earlier answer said */
     b.expected = 2;
     want(&b, &large, 300);
     want(&b, &small, 20);
     loop_run(b.loop);
     assert_true(b.leased < 100);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker one, two;
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     b.expected = 2;
     want(&b, &one, 300);
     want(&b, &two, 400);
@@ -253,20 +255,20 @@ static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **sta
     assert_int_equal(b.answers[0], ERR_OK);
     assert_int_equal(b.answers[1], ERR_OK);
     assert_int_equal(b.leased, 700);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 /* Calls of 1 that come after each other while none is settled. */
 struct burst {
     struct account_wait wait;
-    struct bank *bank;
+    struct lease_server *lease_server;
     struct reservation taken[400];
     size_t count;
 };
 
 static void go_on(struct burst *u)
 {
-    struct bank *b = u->bank;
+    struct lease_server *b = u->lease_server;
     while (u->count < ARRAY_LEN(u->taken)) {
         if (account_reserve(b->account, 1, clock_mono_us(), &u->taken[u->count]) != ERR_OK) {
             assert_int_equal(account_want(&u->wait), ERR_OK);
@@ -283,12 +285,12 @@ static void on_more(struct account_wait *w, enum err e)
     go_on(CONTAINER_OF(w, struct burst, wait));
 }
 
-/* What the bank was asked for one. */
+/* What the lease server was asked for one. */
 static unsigned asks_of_a_burst(int64_t limit, int64_t *leased)
 {
-    struct bank b;
-    open_bank(&b, limit);
-    struct burst u = {.bank = &b,
+    struct lease_server b;
+    open_lease_server(&b, limit);
+    struct burst u = {.lease_server = &b,
                       .wait = {.account = b.account, .amount = 1, .loop = b.loop, .done = on_more}};
     go_on(&u);
     loop_run(b.loop);
@@ -296,7 +298,7 @@ static unsigned asks_of_a_burst(int64_t limit, int64_t *leased)
         account_settle(&u.taken[i], 1);
     *leased = b.leased;
     unsigned asks = b.asks;
-    close_bank(&b);
+    close_lease_server(&b);
     return asks;
 }
 
@@ -312,7 +314,7 @@ static void a_burst_asks_for_more_each_time_and_never_for_most_of_what_is_left(v
 
 struct watch {
     struct timer timer;
-    struct bank *bank;
+    struct lease_server *lease_server;
     struct asker asker;
     struct reservation reservation;
 };
@@ -320,15 +322,15 @@ struct watch {
 static void come_back(struct timer *t)
 {
     struct watch *w = CONTAINER_OF(t, struct watch, timer);
-    w->bank->away = false;
+    w->lease_server->away = false;
 }
 
 static void a_control_plane_that_comes_back_soon_is_not_missed(void **state)
 {
     (void)state;
-    struct bank b;
-    struct watch w = {.bank = &b};
-    open_bank(&b, 1000);
+    struct lease_server b;
+    struct watch w = {.lease_server = &b};
+    open_lease_server(&b, 1000);
     b.away = true;
     b.expected = 1;
     timer_init(&w.timer, b.loop, come_back);
@@ -336,44 +338,44 @@ static void a_control_plane_that_comes_back_soon_is_not_missed(void **state)
     want(&b, &w.asker, 300);
     loop_run(b.loop);
     assert_int_equal(b.answers[0], ERR_OK);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void a_control_plane_that_is_away_is_said_to_be(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker a;
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     b.away = true;
     b.expected = 1;
     want(&b, &a, 300);
     loop_run(b.loop);
     assert_int_equal(b.answers[0], ERR_TIMEOUT);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void a_cancelled_wait_is_silent(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker gone, stays;
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     b.expected = 1;
     want(&b, &gone, 300);
     want(&b, &stays, 300);
     account_want_cancel(&gone.wait);
     loop_run(b.loop);
     assert_int_equal(b.answer_count, 1);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void stop_when_ended(struct timer *t)
 {
     struct watch *w = CONTAINER_OF(t, struct watch, timer);
     account_settle(&w->reservation, 120); /* the second time there is nothing left to settle */
-    if (desk_leases(w->bank->desk) == 0)
-        loop_stop(w->bank->loop);
+    if (lease_client_leases(w->lease_server->desk) == 0)
+        loop_stop(w->lease_server->loop);
     else
         timer_start(t, 20);
 }
@@ -383,11 +385,12 @@ static void spend_and_end(struct account_wait *wait, enum err e)
     struct asker *asker = CONTAINER_OF(wait, struct asker, wait);
     struct watch *w = CONTAINER_OF(asker, struct watch, asker);
     assert_int_equal(e, ERR_OK);
-    assert_int_equal(account_reserve(w->bank->account, 300, clock_mono_us(), &w->reservation),
-                     ERR_OK);
-    assert_false(desk_end_all(w->bank->desk)); /* something is still reserved on it */
+    assert_int_equal(
+        account_reserve(w->lease_server->account, 300, clock_mono_us(), &w->reservation), ERR_OK);
+    assert_false(
+        lease_client_end_all(w->lease_server->desk)); /* something is still reserved on it */
     /* but no more will be: it is its account's no longer */
-    assert_int_equal(account_extend(w->bank->account, &w->reservation, 0, clock_mono_us()),
+    assert_int_equal(account_extend(w->lease_server->account, &w->reservation, 0, clock_mono_us()),
                      ERR_EXHAUSTED);
     timer_start(&w->timer, 300);
 }
@@ -395,9 +398,9 @@ static void spend_and_end(struct account_wait *wait, enum err e)
 static void a_lease_ends_when_nothing_is_reserved_with_what_was_settled(void **state)
 {
     (void)state;
-    struct bank b;
-    struct watch w = {.bank = &b};
-    open_bank(&b, 1000);
+    struct lease_server b;
+    struct watch w = {.lease_server = &b};
+    open_lease_server(&b, 1000);
     timer_init(&w.timer, b.loop, stop_when_ended);
     want(&b, &w.asker, 300);
     w.asker.wait.done = spend_and_end;
@@ -405,35 +408,35 @@ static void a_lease_ends_when_nothing_is_reserved_with_what_was_settled(void **s
     assert_int_equal(b.ends, 1);
     assert_int_equal(b.leased, 120);
     timer_cancel(&w.timer);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void a_lease_that_ran_out_of_time_is_not_spent_from(void **state)
 {
     (void)state;
-    struct bank b;
+    struct lease_server b;
     struct asker a;
     struct reservation r = {0};
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     b.expected = 1;
     want(&b, &a, 300);
     loop_run(b.loop);
     assert_int_equal(account_reserve(b.account, 1, clock_mono_us() + 11000000, &r), ERR_AGAIN);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 static void stop_loop(struct timer *t)
 {
-    loop_stop(CONTAINER_OF(t, struct watch, timer)->bank->loop);
+    loop_stop(CONTAINER_OF(t, struct watch, timer)->lease_server->loop);
 }
 
 static void a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing(void **state)
 {
     (void)state;
-    struct bank b;
-    struct watch w = {.bank = &b};
+    struct lease_server b;
+    struct watch w = {.lease_server = &b};
     struct reservation r = {0};
-    open_bank(&b, 1000);
+    open_lease_server(&b, 1000);
     b.expected = 1;
     want(&b, &w.asker, 300);
     loop_run(b.loop);
@@ -444,7 +447,7 @@ static void a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing(void **st
     loop_run(b.loop);
     assert_true(b.wanted > 0);
     assert_true(b.leased > 300 && b.leased <= b.limit);
-    close_bank(&b);
+    close_lease_server(&b);
 }
 
 int main(void)

@@ -11,44 +11,45 @@
 
 /* ---- a kill after every single instruction that changed what matters of the file ---- */
 
-#define STEPS_MAX 10000000 /* a close takes some ten thousand, twenty times that under sanitizers  \
-                            */
-#define WATCHED 128        /* of the page: the positions */
+#define STEPS_MAX                                                                                  \
+    10000000        /* a close takes some ten thousand, twenty times that under sanitizers         \
+                     */
+#define WATCHED 128 /* of the page: the positions */
 
 /* What tells half done from done: the page's positions, the call's slot, the first entry. */
 struct watch {
     char page[WATCHED], slot[sizeof(struct journal_slot)], entry[sizeof(struct fold_entry)];
 };
 
-static bool has_changed(struct watch *w, const struct journal *j, const struct journal_slot *slot)
+static bool has_changed(struct watch *w, const struct journal *rq, const struct journal_slot *slot)
 {
-    const char *entry = j->ring + j->page->ring_size;
-    if (memcmp(w->page, j->page, sizeof(w->page)) == 0 &&
+    const char *entry = rq->ring + rq->page->ring_size;
+    if (memcmp(w->page, rq->page, sizeof(w->page)) == 0 &&
         memcmp(w->slot, slot, sizeof(w->slot)) == 0 &&
         memcmp(w->entry, entry, sizeof(w->entry)) == 0)
         return false;
-    memcpy(w->page, j->page, sizeof(w->page));
+    memcpy(w->page, rq->page, sizeof(w->page));
     memcpy(w->slot, slot, sizeof(w->slot));
     memcpy(w->entry, entry, sizeof(w->entry));
     return true;
 }
 
-static struct journal *replayed_copy(const struct journal *j)
+static struct journal *replayed_copy(const struct journal *rq)
 {
-    char path[sizeof(j->path) + 8];
+    char path[sizeof(rq->path) + 8];
     struct journal *copy;
-    snprintf(path, sizeof(path), "%s.copy", j->path);
+    snprintf(path, sizeof(path), "%s.copy", rq->path);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    assert_int_equal(fwrite(j->page, 1, j->map_len, f), j->map_len);
+    assert_int_equal(fwrite(rq->page, 1, rq->map_len, f), rq->map_len);
     assert_int_equal(fclose(f), 0);
     assert_int_equal(journal_replay(path, &copy), ERR_OK);
     return copy;
 }
 
-/* One play: what the child does instruction by instruction, and what then must hold. */
+/* One scenario: what the child does instruction by instruction, and what then must hold. */
 struct stepped {
-    struct journal *j;
+    struct journal *rq;
     struct call call;
     struct journal_entry entry; /* opened before */
     bool tends;                 /* instead of closing */
@@ -60,7 +61,7 @@ struct stepped {
 static void look(struct stepped *s)
 {
     struct sums got = {0}, want = s->before;
-    struct journal *copy = replayed_copy(s->j);
+    struct journal *copy = replayed_copy(s->rq);
     bool is_lost = atomic_load(&copy->page->lost) > 0;
     int64_t cost = is_lost ? WORST : s->call.cost;
     if (!s->tends) {
@@ -83,15 +84,15 @@ static _Noreturn void be_stepped(const struct stepped *s)
         _exit(77);
     raise(SIGSTOP);
     if (s->tends)
-        journal_tend(s->j);
+        journal_tend(s->rq);
     else
-        MUST(close_one(s->j, &s->call, &entry) == ERR_OK);
+        MUST(close_one(s->rq, &s->call, &entry) == ERR_OK);
     _exit(0);
 }
 
 static void step_through(struct stepped *s)
 {
-    const struct journal_slot *slot = &s->j->slots[s->entry.opened_at];
+    const struct journal_slot *slot = &s->rq->slots[s->entry.opened_at];
     struct watch w = {0};
     int status;
     pid_t child = fork();
@@ -103,21 +104,21 @@ static void step_through(struct stepped *s)
         skip(); /* nobody may trace here */
     for (unsigned n = 0; WIFSTOPPED(status); n++) {
         assert_true(n < STEPS_MAX);
-        if (has_changed(&w, s->j, slot))
+        if (has_changed(&w, s->rq, slot))
             look(s);
         assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
         assert_int_equal(waitpid(child, &status, 0), child);
     }
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     print_message("%u moments\n", s->looks);
-    journal_remove(s->j);
+    journal_remove(s->rq);
 }
 
 static void killed_after_any_instruction_of_a_close_into_the_ring_it_counts_once(void **state)
 {
     (void)state;
-    struct stepped s = {.j = fresh(), .call = {.cost = 40, .input = 5}};
-    assert_int_equal(open_one(s.j, &s.call, &s.entry), ERR_OK);
+    struct stepped s = {.rq = fresh(), .call = {.cost = 40, .input = 5}};
+    assert_int_equal(open_one(s.rq, &s.call, &s.entry), ERR_OK);
     step_through(&s);
     assert_true(s.counted && s.looks > 4);
 }
@@ -126,12 +127,12 @@ static void killed_after_any_instruction_of_a_close_into_sums_it_counts_once(voi
 {
     (void)state;
     for (unsigned key = 0; key < 2; key++) { /* to sums that stand already, then new ones */
-        struct stepped s = {.j = fresh(), .call = {.key = key, .cost = 40, .input = 5}};
+        struct stepped s = {.rq = fresh(), .call = {.key = key, .cost = 40, .input = 5}};
         if (key == 0)
-            fill(s.j, &s.before);
+            fill(s.rq, &s.before);
         else
-            fill_but_sums(s.j, &s.before);
-        assert_int_equal(open_one(s.j, &s.call, &s.entry), ERR_OK);
+            fill_but_sums(s.rq, &s.before);
+        assert_int_equal(open_one(s.rq, &s.call, &s.entry), ERR_OK);
         step_through(&s);
         assert_true(s.counted && s.looks > 6);
     }
@@ -140,10 +141,10 @@ static void killed_after_any_instruction_of_a_close_into_sums_it_counts_once(voi
 static void killed_after_any_instruction_while_sums_become_a_record_they_count_once(void **state)
 {
     (void)state;
-    struct stepped s = {.j = fresh(), .tends = true};
+    struct stepped s = {.rq = fresh(), .tends = true};
     struct sums shipped = {0};
-    fill(s.j, &s.before);
-    ship(s.j, &shipped, SIZE_MAX);
+    fill(s.rq, &s.before);
+    ship(s.rq, &shipped, SIZE_MAX);
     s.before.calls -= shipped.calls;
     s.before.cost -= shipped.cost, s.before.team_charges -= shipped.team_charges;
     s.before.key_charges[0] -= shipped.key_charges[0];
@@ -165,39 +166,39 @@ static void killed_while_sums_become_a_record_they_count_once(void **state)
 {
     (void)state;
     for (unsigned step = 0; step <= 5; step++) {
-        struct journal *j = fresh();
+        struct journal *rq = fresh();
         struct sums want = {0}, got = {0};
-        fill(j, &want);
-        ship(j, &got, SIZE_MAX);
-        assert_int_equal(fold_in_use(j->fold), 1);
-        uint64_t at = atomic_load(&j->page->head);
-        struct fold_entry *e = (void *)(j->ring + j->page->ring_size);
-        const struct store stores[] = {{j->ring + at % RING, RING - at % RING},
+        fill(rq, &want);
+        ship(rq, &got, SIZE_MAX);
+        assert_int_equal(fold_in_use(rq->fold), 1);
+        uint64_t at = atomic_load(&rq->page->head);
+        struct fold_entry *e = (void *)(rq->ring + rq->page->ring_size);
+        const struct store stores[] = {{rq->ring + at % RING, RING - at % RING},
                                        {&e->out_at, sizeof(e->out_at) + sizeof(e->out_version)},
-                                       {&j->page->head, sizeof(j->page->head)},
-                                       {&j->page->sequence, sizeof(j->page->sequence)},
+                                       {&rq->page->head, sizeof(rq->page->head)},
+                                       {&rq->page->sequence, sizeof(rq->page->sequence)},
                                        {e, sizeof(*e)}};
-        char *before = malloc(j->map_len), *after = malloc(j->map_len), *map = (char *)j->page;
+        char *before = malloc(rq->map_len), *after = malloc(rq->map_len), *map = (char *)rq->page;
         assert_true(before && after);
-        memcpy(before, map, j->map_len);
-        journal_tend(j);
-        memcpy(after, map, j->map_len);
-        memcpy(map, before, j->map_len);
+        memcpy(before, map, rq->map_len);
+        journal_tend(rq);
+        memcpy(after, map, rq->map_len);
+        memcpy(map, before, rq->map_len);
         for (unsigned i = 0; i < step; i++)
             memcpy(stores[i].at, after + ((char *)stores[i].at - map), stores[i].len);
         free(before);
         free(after);
 
-        j = replayed(j);
-        assert_int_equal(fold_in_use(j->fold), step < 3);
+        rq = replayed(rq);
+        assert_int_equal(fold_in_use(rq->fold), step < 3);
         /* a place that was noted before the kill is not the place of what comes next */
-        assert_int_equal(close_one(j, &(struct call){.filler = 2000}, &(struct journal_entry){0}),
+        assert_int_equal(close_one(rq, &(struct call){.filler = 2000}, &(struct journal_entry){0}),
                          ERR_OK);
         want.calls++;
-        j = replayed(j);
-        ship_all(j, &got);
+        rq = replayed(rq);
+        ship_all(rq, &got);
         assert_same(&got, &want);
-        journal_remove(j);
+        journal_remove(rq);
     }
 }
 
@@ -215,11 +216,11 @@ struct shared {
     struct told told;
 };
 
-static void tell(struct journal *j, struct shared *with, size_t most)
+static void tell(struct journal *rq, struct shared *with, size_t most)
 {
-    uint64_t at = atomic_load(&j->page->tail), sequence;
+    uint64_t at = atomic_load(&rq->page->tail), sequence;
     struct slice packed;
-    for (size_t n = 0; n < most && journal_next(j, &at, &sequence, &packed); n++) {
+    for (size_t n = 0; n < most && journal_next(rq, &at, &sequence, &packed); n++) {
         Gatehouse__JournalRecord *r =
             gatehouse__journal_record__unpack(NULL, packed.len, (const uint8_t *)packed.ptr);
         MUST(r && sequence < SEQUENCES);
@@ -230,41 +231,41 @@ static void tell(struct journal *j, struct shared *with, size_t most)
         with->told.cost[sequence] = r->charges[0]->amount_nano;
         MUST(r->charges[0]->amount_nano == r->span->cost_nano);
         gatehouse__journal_record__free_unpacked(r, NULL);
-        journal_commit(j, at, sequence);
+        journal_commit(rq, at, sequence);
     }
 }
 
 /* Opens, closes, ships a little and tends, always about a full ring; two calls overlap. */
-static void work_until_killed(struct journal *j, struct shared *with)
+static void work_until_killed(struct journal *rq, struct shared *with)
 {
     struct journal_entry held = {0};
     struct call c = {0}, of_held = {0};
     for (unsigned n = 0; n < 40000; n++) {
         struct journal_entry entry;
         c = (struct call){.key = n % KEYS, .minute = n / 64, .cost = 40, .filler = n % 300};
-        MUST(open_one(j, &c, &entry) == ERR_OK);
+        MUST(open_one(rq, &c, &entry) == ERR_OK);
         atomic_fetch_add(&with->opened, 1);
         if (held.taken) {
-            MUST(close_one(j, &of_held, &held) == ERR_OK);
+            MUST(close_one(rq, &of_held, &held) == ERR_OK);
             atomic_fetch_add(&with->closed, 1);
         }
         held = entry;
         of_held = c;
         if (n % 50 == 49) /* much, now and then: then sums come out */
-            tell(j, with, n % 400 == 399 ? 100 : 5);
+            tell(rq, with, n % 400 == 399 ? 100 : 5);
         if (n % 5 == 0)
-            journal_tend(j);
+            journal_tend(rq);
     }
     pause();
 }
 
-static void run_and_kill(void (*work)(struct journal *j, struct shared *with), struct journal *j,
+static void run_and_kill(void (*work)(struct journal *rq, struct shared *with), struct journal *rq,
                          struct shared *with, useconds_t after_us)
 {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        work(j, with);
+        work(rq, with);
         _exit(0);
     }
     usleep(after_us);
@@ -272,11 +273,11 @@ static void run_and_kill(void (*work)(struct journal *j, struct shared *with), s
     waitpid(child, NULL, 0);
 }
 
-static void replay_until_killed(struct journal *j, struct shared *with)
+static void replay_until_killed(struct journal *rq, struct shared *with)
 {
     (void)with;
     struct journal *own;
-    MUST(journal_replay(j->path, &own) == ERR_OK);
+    MUST(journal_replay(rq->path, &own) == ERR_OK);
     for (unsigned n = 0; n < 50; n++)
         journal_tend(own);
     _exit(0);
@@ -290,14 +291,14 @@ static void killed_at_random_moments_every_call_counts_once(void **state)
         struct shared *with =
             mmap(NULL, sizeof(*with), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         assert_true(with != MAP_FAILED);
-        struct journal *j = fresh();
-        run_and_kill(work_until_killed, j, with, 2000 + round * 1237);
-        run_and_kill(replay_until_killed, j, with, 300 + round * 97);
-        j = replayed(j);
-        for (unsigned turns = 0; !journal_is_empty(j); turns++) {
+        struct journal *rq = fresh();
+        run_and_kill(work_until_killed, rq, with, 2000 + round * 1237);
+        run_and_kill(replay_until_killed, rq, with, 300 + round * 97);
+        rq = replayed(rq);
+        for (unsigned turns = 0; !journal_is_empty(rq); turns++) {
             assert_true(turns < 100);
-            tell(j, with, SIZE_MAX);
-            journal_tend(j);
+            tell(rq, with, SIZE_MAX);
+            journal_tend(rq);
         }
         uint64_t calls = 0, lost = 0;
         int64_t cost = 0;
@@ -311,9 +312,9 @@ static void killed_at_random_moments_every_call_counts_once(void **state)
         assert_in_range(lost, calls > 0, 2);
         assert_in_range(calls - lost, atomic_load(&with->closed), atomic_load(&with->closed) + 1);
         assert_int_equal(cost, (int64_t)(calls - lost) * 40 + (int64_t)lost * WORST);
-        folded += atomic_load(&j->page->folded);
+        folded += atomic_load(&rq->page->folded);
         lost_calls += lost;
-        journal_remove(j);
+        journal_remove(rq);
         munmap(with, sizeof(*with));
     }
     print_message("%lu calls were folded, %lu lost\n", (unsigned long)folded,

@@ -155,7 +155,7 @@ static void on_watch(struct timer *t)
 
 static void open_office(struct office *o, uint64_t epoch, unsigned workers)
 {
-    struct desk_links links = {.request = office_request, .is_connected = always, .arg = o};
+    struct control_link links = {.request = office_request, .is_connected = always, .arg = o};
     struct shipper_config c = {.dir = dir,
                                .epoch = epoch,
                                .workers = workers,
@@ -246,7 +246,7 @@ static enum err open_beside(const char *name, mode_t kind)
     struct loop *loop;
     struct shipper *s = NULL;
     struct office o = {0};
-    struct desk_links links = {.request = office_request, .is_connected = always, .arg = &o};
+    struct control_link links = {.request = office_request, .is_connected = always, .arg = &o};
     struct shipper_config c = {.dir = dir, .epoch = 9, .workers = 1, .journal_bytes = 1 << 20};
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     assert_int_equal(kind == S_IFDIR ? mkdir(path, 0700) : mknod(path, S_IFREG | 0600, 0), 0);

@@ -25,7 +25,7 @@
 #define SLEEPER "trap 'exit 0' TERM; while :; do sleep 0.05; done"
 #define PATIENCE_MS 10000 /* far above what anything here needs, on a busy machine too */
 
-struct play {
+struct scenario {
     char folder[SCRATCH_MAX];
     char run[SCRATCH_MAX + 8];
     pid_t supervisor;
@@ -39,7 +39,7 @@ static void write_file(const char *path, const char *text)
     assert_int_equal(fclose(out), 0);
 }
 
-static void says(const struct play *p, const char *file, const char *stamp, const char *stop,
+static void says(const struct scenario *p, const char *file, const char *stamp, const char *stop,
                  const char *script)
 {
     char path[256], text[2048];
@@ -51,7 +51,7 @@ static void says(const struct play *p, const char *file, const char *stamp, cons
 
 static int begin(void **state)
 {
-    struct play *p = calloc(1, sizeof(*p));
+    struct scenario *p = calloc(1, sizeof(*p));
     if (!scratch_folder(p->folder))
         return -1;
     char path[128];
@@ -81,7 +81,7 @@ static void remove_folder(const char *path)
 
 static int end(void **state)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     if (p->supervisor > 0) {
         kill(p->supervisor, SIGTERM);
         waitpid(p->supervisor, NULL, 0);
@@ -91,7 +91,7 @@ static int end(void **state)
     return 0;
 }
 
-static void supervisor_starts(struct play *p)
+static void supervisor_starts(struct scenario *p)
 {
     p->supervisor = fork();
     assert_true(p->supervisor >= 0);
@@ -105,12 +105,12 @@ static void supervisor_starts(struct play *p)
     _exit(0);
 }
 
-static void supervisor_is_told(const struct play *p, int signal_number)
+static void supervisor_is_told(const struct scenario *p, int signal_number)
 {
     assert_int_equal(kill(p->supervisor, signal_number), 0);
 }
 
-static void supervisor_ends(struct play *p)
+static void supervisor_ends(struct scenario *p)
 {
     int status = -1;
     assert_int_equal(waitpid(p->supervisor, &status, 0), p->supervisor);
@@ -119,7 +119,7 @@ static void supervisor_ends(struct play *p)
 }
 
 /* What the status file says of a process; false where it does not name it. */
-static bool status_of(const struct play *p, const char *name, int *pid, char state[16],
+static bool status_of(const struct scenario *p, const char *name, int *pid, char state[16],
                       unsigned *restarts)
 {
     char path[128], seen[64];
@@ -134,7 +134,7 @@ static bool status_of(const struct play *p, const char *name, int *pid, char sta
 }
 
 /* Waits until it is in that state with that many restarts at least; its pid. */
-static int becomes(const struct play *p, const char *name, const char *state, unsigned restarts)
+static int becomes(const struct scenario *p, const char *name, const char *state, unsigned restarts)
 {
     for (int ms = 0; ms < PATIENCE_MS; ms += 10) {
         int pid = 0;
@@ -148,7 +148,7 @@ static int becomes(const struct play *p, const char *name, const char *state, un
     return 0;
 }
 
-static void vanishes(const struct play *p, const char *name)
+static void vanishes(const struct scenario *p, const char *name)
 {
     int pid;
     char now[16];
@@ -166,7 +166,7 @@ static void is_gone(int pid)
     assert_int_equal(errno, ESRCH);
 }
 
-static void holds(const struct play *p, const char *file, const char *want)
+static void holds(const struct scenario *p, const char *file, const char *want)
 {
     char path[128], text[512] = "";
     snprintf(path, sizeof(path), "%s/%s", p->folder, file);
@@ -183,7 +183,7 @@ static void holds(const struct play *p, const char *file, const char *want)
     assert_string_equal(text, want);
 }
 
-static struct entry *entry_of(const struct play *p, const char *file, const char *text)
+static struct entry *entry_of(const struct scenario *p, const char *file, const char *text)
 {
     char path[256], folder[128];
     snprintf(folder, sizeof(folder), "%s/processes", p->run);
@@ -248,7 +248,7 @@ UNIT(more_arguments_than_there_is_room_for_are_refused)
 
 UNIT(a_program_that_ends_is_started_again_with_growing_pauses)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     says(p, "10-crash", "a", "TERM 5", "date +%s%N >>$HERE/starts; exit 3");
     supervisor_starts(p);
     becomes(p, "crash", "waiting", 4);
@@ -267,7 +267,7 @@ UNIT(a_program_that_ends_is_started_again_with_growing_pauses)
 
 UNIT(another_stamp_restarts_that_process_and_no_other)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     says(p, "10-one", "a", "TERM 5", "echo first >>$HERE/one; " SLEEPER);
     says(p, "10-two", "a", "TERM 5", SLEEPER);
     supervisor_starts(p);
@@ -284,7 +284,7 @@ UNIT(another_stamp_restarts_that_process_and_no_other)
 
 UNIT(new_entries_start_and_vanished_ones_end)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     says(p, "10-old", "a", "TERM 5", SLEEPER);
     supervisor_starts(p);
     int old = becomes(p, "old", "running", 0);
@@ -301,7 +301,7 @@ UNIT(new_entries_start_and_vanished_ones_end)
 
 UNIT(the_highest_rank_ends_first_and_the_next_waits_for_it)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     static const char bottom[] = "trap 'echo bottom >>$HERE/order; exit 0' TERM; touch $HERE/b; "
                                  "while :; do sleep 0.02; done";
     static const char top[] = "trap 'sleep 0.3; echo top >>$HERE/order; exit 0' TERM; "
@@ -319,7 +319,7 @@ UNIT(the_highest_rank_ends_first_and_the_next_waits_for_it)
 
 UNIT(one_that_ignores_the_signal_is_killed_after_its_grace)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     says(p, "10-deaf", "a", "TERM 1",
          "trap '' TERM; echo up >>$HERE/up; while :; do sleep 1; done");
     supervisor_starts(p);
@@ -332,7 +332,7 @@ UNIT(one_that_ignores_the_signal_is_killed_after_its_grace)
 
 UNIT(a_supervisor_killed_outright_takes_its_children_along)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     says(p, "10-child", "a", "TERM 5", SLEEPER);
     supervisor_starts(p);
     int child = becomes(p, "child", "running", 0);
@@ -344,7 +344,7 @@ UNIT(a_supervisor_killed_outright_takes_its_children_along)
 
 UNIT(what_a_process_prints_is_in_its_log)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     says(p, "10-talker", "a", "TERM 5", "echo out; echo err >&2; " SLEEPER);
     supervisor_starts(p);
     holds(p, "talker.log", "out\nerr\n");
@@ -352,7 +352,7 @@ UNIT(what_a_process_prints_is_in_its_log)
 
 UNIT(a_log_past_its_size_begins_anew_and_one_old_file_stays)
 {
-    struct play *p = *state;
+    struct scenario *p = *state;
     char script[128];
     snprintf(script, sizeof(script), "head -c %d /dev/zero; echo done >>$HERE/done; " SLEEPER,
              SINK_FILE_MAX + (1 << 20));
@@ -372,22 +372,22 @@ UNIT(a_log_past_its_size_begins_anew_and_one_old_file_stays)
     assert_true(old.st_size >= SINK_FILE_MAX && old.st_size < SINK_FILE_MAX + (128 << 10));
 }
 
-#define PLAY(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define SCENARIO(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(an_entry_is_read_with_its_rank_arguments_and_environment),
-        PLAY(a_malformed_entry_is_refused),
-        PLAY(more_arguments_than_there_is_room_for_are_refused),
-        PLAY(a_program_that_ends_is_started_again_with_growing_pauses),
-        PLAY(another_stamp_restarts_that_process_and_no_other),
-        PLAY(new_entries_start_and_vanished_ones_end),
-        PLAY(the_highest_rank_ends_first_and_the_next_waits_for_it),
-        PLAY(one_that_ignores_the_signal_is_killed_after_its_grace),
-        PLAY(a_supervisor_killed_outright_takes_its_children_along),
-        PLAY(what_a_process_prints_is_in_its_log),
-        PLAY(a_log_past_its_size_begins_anew_and_one_old_file_stays),
+        SCENARIO(an_entry_is_read_with_its_rank_arguments_and_environment),
+        SCENARIO(a_malformed_entry_is_refused),
+        SCENARIO(more_arguments_than_there_is_room_for_are_refused),
+        SCENARIO(a_program_that_ends_is_started_again_with_growing_pauses),
+        SCENARIO(another_stamp_restarts_that_process_and_no_other),
+        SCENARIO(new_entries_start_and_vanished_ones_end),
+        SCENARIO(the_highest_rank_ends_first_and_the_next_waits_for_it),
+        SCENARIO(one_that_ignores_the_signal_is_killed_after_its_grace),
+        SCENARIO(a_supervisor_killed_outright_takes_its_children_along),
+        SCENARIO(what_a_process_prints_is_in_its_log),
+        SCENARIO(a_log_past_its_size_begins_anew_and_one_old_file_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

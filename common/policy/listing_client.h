@@ -1,0 +1,38 @@
+/*
+ * discovery — what this plane lists for the control plane: which servers' tools, and what it
+ * found.
+ *
+ * It asks once a second what it has to list; that question also says which servers announced a
+ * change and what is in its hands already, so that nothing depends on an earlier one: a lost
+ * order is given again, to this plane or to another. An order waits until the policy here knows
+ * its server, is carried out elsewhere (events.list), and reported in parts below the channel's
+ * ceiling until the control plane has taken the last.
+ *
+ * Owns     its orders and the lists that are being reported.
+ * Threads  the main thread's.
+ */
+#pragma once
+
+#include "common/net/loop.h"
+#include "common/policy/lease_client.h"
+#include "common/policy/snapshot.h"
+#include "common/policy/tool_list.h"
+
+struct listing_client;
+
+struct discovery_events {
+    /* Ends by discovery_listed, sooner or later. */
+    void (*list)(void *arg, const struct tool_order *order);
+    void *arg;
+    unsigned list_ms; /* a listing that has not ended by then has failed; 0: what one may take */
+};
+
+/* links: the lease_client's */
+MUST_USE enum err listing_client_new(struct loop *l, const struct control_link *links,
+                                     const struct discovery_events *events,
+                                     struct listing_client **ret);
+void listing_client_free(struct listing_client *d);                        /* NULL is fine */
+void discovery_policy(struct listing_client *d, const struct snapshot *s); /* holds it */
+void discovery_listed(struct listing_client *d, struct tool_list **list);  /* consumes */
+/* A server said that its tools changed. */
+void discovery_changed(struct listing_client *d, struct slice server_id);

@@ -1,0 +1,292 @@
+/* sync — see the card; a snapshot is fetched by policy_sync_fetch.c. */
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/policy/policy_sync_private.h"
+#include "common/policy/snapshot_build.h"
+#include "common/policy/snapshot_private.h"
+#include "proto/channel.pb-c.h"
+
+#define TICK_MS 250
+
+/* ---- acknowledging ---- */
+
+static void acknowledge(struct policy_sync *s);
+
+static void on_acknowledged(void *arg, enum err e, const void *reply UNUSED)
+{
+    struct policy_sync *s = arg;
+    s->acking = false;
+    if (e != ERR_OK) {
+        s->ack_again = true; /* the tick says it again */
+    } else if (s->ack_again) {
+        s->ack_again = false;
+        acknowledge(s);
+    }
+}
+
+static void on_all_have_it(void *arg)
+{
+    struct policy_sync *s = arg;
+    Gatehouse__Applied body = GATEHOUSE__APPLIED__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    char lineage[LINEAGE_MAX + 1] = {0};
+    memcpy(lineage, s->current->lineage, s->current->lineage_len);
+    body.lineage = lineage;
+    body.has_version = true;
+    body.version = s->current->version;
+    m.body_case = GATEHOUSE__REQUEST__BODY_APPLIED;
+    m.applied = &body;
+    if (s->links.request(s->links.arg, &m, on_acknowledged, s) != ERR_OK)
+        on_acknowledged(s, ERR_CLOSED, NULL);
+}
+
+static void acknowledge(struct policy_sync *s)
+{
+    if (!s->current || !s->connected)
+        return;
+    if (s->acking) {
+        s->ack_again = true;
+        return;
+    }
+    s->acking = true;
+    s->links.after_turns(s->links.arg, on_all_have_it, s);
+}
+
+/* ---- taking a version ---- */
+
+void policy_sync_take(struct policy_sync *s, struct snapshot *fresh)
+{
+    snapshot_drop(s->current);
+    s->current = fresh;
+    if (s->newest < fresh->version)
+        s->newest = fresh->version;
+    s->events.publish(s->events.arg, fresh);
+    acknowledge(s);
+}
+
+static void keep_on_disk(struct policy_sync *s, struct slice push)
+{
+    if (!s->file || !s->current)
+        return;
+    enum err e = policy_file_append(s->file, push);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
+}
+
+void sync_rewrite_disk(struct policy_sync *s, const struct snapshot *whole)
+{
+    enum err e = s->file ? policy_file_rewrite(s->file, whole) : ERR_OK;
+    if (e != ERR_OK)
+        log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
+}
+
+bool policy_sync_is_of(const struct policy_sync *s, const char *lineage)
+{
+    return s->current && slice_eq(snapshot_lineage(s->current), slice_str(lineage));
+}
+
+static enum err apply(struct policy_sync *s, const Gatehouse__Push *p, struct slice raw)
+{
+    struct snapshot_build *b;
+    enum err e = snapshot_build_begin(s->current, s->registry, &b);
+    if (e != ERR_OK)
+        return e;
+    for (size_t i = 0; e == ERR_OK && i < p->n_changes; i++)
+        e = snapshot_build_apply(b, p->changes[i]);
+    if (e != ERR_OK) {
+        snapshot_build_cancel(&b);
+        return e;
+    }
+    struct snapshot *fresh = snapshot_build_end(&b, slice_str(p->lineage), p->to);
+    if (p->digest.len != DIGEST_LEN ||
+        memcmp(fresh->digest.bytes, p->digest.data, DIGEST_LEN) != 0) {
+        snapshot_drop(fresh);
+        return ERR_PROTOCOL;
+    }
+    keep_on_disk(s, raw); /* before it is applied: no start goes back behind it */
+    policy_sync_take(s, fresh);
+    return ERR_OK;
+}
+
+/* ---- pushes ---- */
+
+/* Is what we apply what they say is newest? */
+static bool agrees(const struct policy_sync *s, const Gatehouse__Push *p)
+{
+    return policy_sync_is_of(s, p->lineage) && s->current->version == p->to &&
+           p->digest.len == DIGEST_LEN &&
+           memcmp(s->current->digest.bytes, p->digest.data, DIGEST_LEN) == 0;
+}
+
+static void missed_something(struct policy_sync *s, const char *why, uint64_t to)
+{
+    if (!s->must_fetch && !s->fetching)
+        log_info(NULL, "policy_gap", "why=%s have=%lu newest=%lu", why,
+                 (unsigned long)(s->current ? s->current->version : 0), (unsigned long)to);
+    s->must_fetch = true;
+    policy_sync_fetch(s);
+}
+
+static void judge(struct policy_sync *s, const Gatehouse__Push *p, struct slice raw)
+{
+    if (agrees(s, p))
+        return;
+    bool ours = policy_sync_is_of(s, p->lineage);
+    if (ours && p->to < s->current->version)
+        return; /* older than what a snapshot brought */
+    bool fits = ours && p->from == s->current->version && p->to > p->from && p->n_changes > 0;
+    if (!fits) {
+        missed_something(s, ours ? "version" : "lineage", p->to);
+        return;
+    }
+    enum err e = apply(s, p, raw);
+    if (e != ERR_OK) {
+        log_error(NULL, "policy_delta_refused", "to=%lu error=%s", (unsigned long)p->to,
+                  err_name(e));
+        missed_something(s, "delta", p->to);
+    }
+}
+
+void policy_sync_take_push(struct policy_sync *s, struct slice raw)
+{
+    Gatehouse__Push *p = gatehouse__push__unpack(NULL, raw.len, (const uint8_t *)raw.ptr);
+    if (!p || !p->lineage) {
+        log_warn(NULL, "push_unreadable", "len=%zu", raw.len);
+    } else {
+        if (p->to > s->newest || !policy_sync_is_of(s, p->lineage))
+            s->newest = p->to;
+        if (!s->fetching)
+            judge(s, p, raw);
+        else if (p->n_changes > 0)
+            policy_sync_fetch_keep(s, raw);
+    }
+    gatehouse__push__free_unpacked(p, NULL);
+}
+
+void policy_sync_on_push(struct policy_sync *s, struct slice push)
+{
+    s->heard_us = clock_mono_us();
+    if (s->stale) {
+        s->stale = false;
+        log_info(NULL, "policy_heard_again", "version=%lu",
+                 (unsigned long)(s->current ? s->current->version : 0));
+    }
+    policy_sync_take_push(s, push);
+}
+
+/* ---- the state of the channel ---- */
+
+static void on_hello(void *arg, enum err e, const void *reply)
+{
+    struct policy_sync *s = arg;
+    const Gatehouse__Reply *m = reply;
+    if (e != ERR_OK || !m || m->error || !m->hello || !m->hello->lineage)
+        return;
+    log_info(NULL, "control_plane_found", "version=%lu", (unsigned long)m->hello->version);
+    if (!policy_sync_is_of(s, m->hello->lineage) || s->current->version != m->hello->version)
+        missed_something(s, "hello", m->hello->version);
+    else
+        acknowledge(s);
+}
+
+static void say_hello(struct policy_sync *s)
+{
+    Gatehouse__Hello body = GATEHOUSE__HELLO__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    char lineage[LINEAGE_MAX + 1] = {0};
+    if (s->current)
+        memcpy(lineage, s->current->lineage, s->current->lineage_len);
+    body.has_protocol = body.has_version = true;
+    body.protocol = 1;
+    body.lineage = lineage;
+    body.version = s->current ? s->current->version : 0;
+    m.body_case = GATEHOUSE__REQUEST__BODY_HELLO;
+    m.hello = &body;
+    if (s->links.request(s->links.arg, &m, on_hello, s) != ERR_OK)
+        log_debug(NULL, "hello_not_sent", "connected=%d", s->connected);
+}
+
+void policy_sync_on_state(struct policy_sync *s, bool up)
+{
+    s->connected = up;
+    if (up) {
+        s->heard_us = clock_mono_us();
+        say_hello(s);
+    } else if (s->fetching || s->build) {
+        policy_sync_fetch_stop(s);
+        s->must_fetch = true;
+    }
+}
+
+/* Heartbeats come every LIMIT_BUS_HEARTBEAT_MS; silence is noticed within a second and a tick. */
+static void on_tick(struct timer *t)
+{
+    struct policy_sync *s = CONTAINER_OF(t, struct policy_sync, tick);
+    if (!s->stale && clock_mono_us() - s->heard_us > LIMIT_BUS_STALE_MS * 1000u) {
+        s->stale = true;
+        log_warn(NULL, "policy_stale", "version=%lu connected=%d",
+                 (unsigned long)(s->current ? s->current->version : 0), s->connected);
+        if (s->connected)
+            say_hello(s);
+    }
+    if (s->file && s->current && policy_file_is_long(s->file) && !s->fetching)
+        sync_rewrite_disk(s, s->current);
+    if (s->must_fetch)
+        policy_sync_fetch(s);
+    if (s->ack_again && !s->acking) {
+        s->ack_again = false;
+        acknowledge(s);
+    }
+    timer_start(&s->tick, TICK_MS);
+}
+
+/* ---- birth and death ---- */
+
+enum err policy_sync_new(struct loop *l, struct registry *r, struct policy_file *file,
+                         const struct control_link *links, const struct policy_sync_events *events,
+                         struct policy_sync **ret)
+{
+    struct policy_sync *s = mem_zalloc(sizeof(*s));
+    if (!s)
+        return ERR_NOMEM;
+    s->loop = l;
+    s->registry = r;
+    s->file = file;
+    s->links = *links;
+    s->events = *events;
+    s->heard_us = clock_mono_us();
+    timer_init(&s->tick, l, on_tick);
+    policy_sync_fetch_init(s);
+    timer_start(&s->tick, TICK_MS);
+    *ret = s;
+    return ERR_OK;
+}
+
+void policy_sync_free(struct policy_sync *s)
+{
+    if (!s)
+        return;
+    timer_cancel(&s->tick);
+    policy_sync_fetch_fini(s);
+    snapshot_drop(s->current);
+    mem_free(s);
+}
+
+void sync_load(struct policy_sync *s)
+{
+    struct snapshot *kept;
+    if (!s->file || policy_file_load(s->file, s->registry, &kept) != ERR_OK)
+        return;
+    log_info(NULL, "policy_from_disk", "version=%lu", (unsigned long)kept->version);
+    policy_sync_take(s, kept);
+}
+
+void sync_status(const struct policy_sync *s, struct sync_status *ret)
+{
+    *ret = (struct sync_status){.has_policy = s->current != NULL,
+                                .stale = s->stale,
+                                .version = s->current ? s->current->version : 0,
+                                .newest = s->newest};
+}

@@ -1,0 +1,41 @@
+/*
+ * sync — keeps this plane's policy the control plane's: deltas as they are pushed, a snapshot where
+ * one was missed.
+ *
+ * Each push names the versions it leads from and to; heartbeats carry the newest version and a
+ * digest of the whole policy. A gap or another digest is mended by a snapshot on the request
+ * leg; pushes that arrive meanwhile wait and are applied above it. A policy of the same lineage
+ * is never replaced by an older one. What is applied is acknowledged after every worker has it.
+ *
+ * Owns     the current snapshot, and what is being fetched.
+ * Threads  the main thread's.
+ */
+#pragma once
+
+#include "common/net/loop.h"
+#include "common/policy/lease_client.h"
+#include "common/policy/policy_file.h"
+#include "common/policy/snapshot.h"
+
+struct policy_sync;
+
+struct policy_sync_events {
+    void (*publish)(void *arg, const struct snapshot *s);
+    void *arg;
+};
+
+/* file: lent; NULL: nothing is kept on disk. links: the lease_client's. */
+MUST_USE enum err policy_sync_new(struct loop *l, struct registry *r, struct policy_file *file,
+                                  const struct control_link *links,
+                                  const struct policy_sync_events *events,
+                                  struct policy_sync **ret);
+void policy_sync_free(struct policy_sync *s);
+void sync_load(struct policy_sync *s);                              /* from the disk, at start */
+void policy_sync_on_push(struct policy_sync *s, struct slice push); /* as it came */
+void policy_sync_on_state(struct policy_sync *s, bool up);
+
+struct sync_status {
+    bool has_policy, stale;
+    uint64_t version, newest;
+};
+void sync_status(const struct policy_sync *s, struct sync_status *ret);

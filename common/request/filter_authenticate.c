@@ -1,0 +1,157 @@
+/*
+ * filter_authenticate — who is asking? Every credential header is read; what they name must be one.
+ *
+ * A value that is neither a key of ours nor known is dropped: clients send placeholders beside
+ * the real key. A value that has the shape of our keys and is unknown is not dropped, because
+ * it claims a principal: beside another it is ambiguous. No credential of the client ever goes
+ * upstream (gates build their heads from an allow-list).
+ */
+#include "common/base/clock.h"
+#include "common/request/request_private.h"
+#include "common/wire/keyprint.h"
+
+/* product.md, Credentials */
+static const struct slice credential_headers[] = {
+    {"authorization", 13},  {"x-api-key", 9},          {"api-key", 7},
+    {"x-goog-api-key", 14}, {"x-litellm-api-key", 17}, {"x-bf-vk", 7},
+};
+
+struct findings {
+    const struct policy_key *key;
+    struct slice header;
+    bool any;       /* some credential was sent */
+    bool stranger;  /* one in our shape that nobody knows */
+    bool ambiguous; /* two that name different principals */
+};
+
+static bool is_credential(struct slice name)
+{
+    const unsigned lengths = 1u << 7 | 1u << 9 | 1u << 13 | 1u << 14 | 1u << 17; /* of those */
+    if (name.len > 17 || !(lengths >> name.len & 1))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(credential_headers); i++)
+        if (slice_ieq(name, credential_headers[i]))
+            return true;
+    return false;
+}
+
+static struct slice without_bearer(struct slice value)
+{
+    const struct slice scheme = SLICE("Bearer ");
+    if (value.len > scheme.len && slice_ieq(slice_first(value, scheme.len), scheme))
+        return slice_trim(slice_from(value, scheme.len));
+    return value;
+}
+
+/* Imported keys may have any shape, ours included, and are stored by their plain digest. A key
+ * of ours is found by its length and digest alone: the checksum tells nothing the digest does
+ * not, and costs as much. */
+static const struct policy_key *look_up(const struct snapshot *policy, struct slice value)
+{
+    struct digest d;
+    const struct policy_key *key = NULL;
+    const struct digest_hmac_key *ours = snapshot_key_ready(policy);
+    if (value.len == KEYPRINT_KEY_LEN && ours) {
+        keyprint_hmac_by(ours, value, &d);
+        key = snapshot_key_by_digest(policy, &d);
+        if (key && !key->digest_is_sha256)
+            return key;
+    }
+    keyprint_sha256(value, &d);
+    key = snapshot_key_by_digest(policy, &d);
+    return key && key->digest_is_sha256 ? key : NULL;
+}
+
+static void consider(struct request *rq, const struct http_header *h, struct findings *f)
+{
+    struct slice value = without_bearer(h->value);
+    if (!value.len)
+        return;
+    f->any = true;
+    const struct policy_key *key = look_up(rq->policy, value);
+    if (!key) {
+        bool ours = keyprint_is_ours(value);
+        f->ambiguous = f->ambiguous || (ours && f->key);
+        f->stranger = f->stranger || ours;
+        return;
+    }
+    f->ambiguous = f->ambiguous || f->stranger || (f->key && f->key != key);
+    if (!f->key) {
+        f->key = key;
+        f->header = h->name;
+    }
+}
+
+static bool is_valid(const struct policy_key *key)
+{
+    if (key->revoked || key->blocked)
+        return false;
+    return key->expires_at_us == 0 || key->expires_at_us > clock_wall_us();
+}
+
+/* false: the policy names an agent or a team that this plane was not given. Withheld means
+ * denied (security.md, The channel). */
+static bool fill_principal(const struct snapshot *policy, const struct policy_key *key,
+                           struct principal *ret)
+{
+    struct principal who = {.key = key};
+    struct slice team_id = key->team_id;
+    if (key->agent_id.len) {
+        who.agent = snapshot_agent(policy, key->agent_id);
+        if (!who.agent)
+            return false;
+        team_id = who.agent->team_id;
+    }
+    if (team_id.len) {
+        who.team = snapshot_team(policy, team_id);
+        if (!who.team)
+            return false;
+    }
+    *ret = who;
+    return true;
+}
+
+static bool is_blocked(const struct snapshot *policy, const struct principal *who)
+{
+    return snapshot_is_blocked(policy, SLICE("key"), who->key->o.id) ||
+           (who->agent && snapshot_is_blocked(policy, SLICE("agent"), who->agent->o.id)) ||
+           (who->team && snapshot_is_blocked(policy, SLICE("team"), who->team->o.id));
+}
+
+bool principal_stands(const struct snapshot *policy, struct slice key_id, struct principal *ret)
+{
+    const struct policy_key *key = policy ? snapshot_key(policy, key_id) : NULL;
+    return key && is_valid(key) && fill_principal(policy, key, ret) && !is_blocked(policy, ret);
+}
+
+static enum filter_result refuse(struct request *rq, enum refusal_id id)
+{
+    request_refuse(rq, id, SLICE_NONE);
+    return FILTER_REFUSE;
+}
+
+static enum filter_result ask(struct request *rq)
+{
+    if (!rq->policy)
+        return refuse(rq, REFUSAL_NO_POLICY);
+    struct findings f = {0};
+    for (size_t i = 0; i < rq->head->header_count; i++)
+        if (is_credential(rq->head->headers[i].name))
+            consider(rq, &rq->head->headers[i], &f);
+    if (f.ambiguous)
+        return refuse(rq, REFUSAL_AMBIGUOUS_CREDENTIAL);
+    if (!f.key)
+        return refuse(rq, f.any ? REFUSAL_BAD_CREDENTIAL : REFUSAL_NO_CREDENTIAL);
+    struct principal who;
+    if (!is_valid(f.key) || !fill_principal(rq->policy, f.key, &who)) {
+        rq->who.key = f.key; /* the record names whose key was refused */
+        return refuse(rq, REFUSAL_BAD_CREDENTIAL);
+    }
+    rq->who = who;
+    rq->credential_header = f.header;
+    if (is_blocked(rq->policy, &who))
+        return refuse(rq, REFUSAL_BAD_CREDENTIAL);
+    return FILTER_PASS;
+}
+
+const struct filter filter_authenticate = {"authn", ask, NULL, NULL};

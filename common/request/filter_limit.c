@@ -1,0 +1,44 @@
+/*
+ * filter_limit — not so fast, and not so many at once: the key's requests per minute and parallel
+ * calls, counted on this plane.
+ */
+#include "common/policy/meter.h"
+#include "common/request/request_private.h"
+
+static unsigned whole_seconds(uint64_t us)
+{
+    uint64_t s = (us + 999999) / 1000000;
+    return s > 86400 ? 86400 : s ? (unsigned)s : 1;
+}
+
+static enum filter_result ask(struct request *rq)
+{
+    const struct policy_key *key = rq->who.key;
+    /* The slot first: a call refused for want of one must not cost a request of the minute. */
+    if (meter_enter(key->meter, key->limits.parallel)) {
+        request_refuse(
+            rq, REFUSAL_PARALLEL,
+            arena_printf(rq->arena, "this key may have %u under way", key->limits.parallel));
+        rq->refusal.retry_after_s = 1;
+        return FILTER_REFUSE;
+    }
+    uint64_t wait_us = 0;
+    if (meter_take_request(key->meter, key->limits.rpm, loop_now_us(rq->env->loop), &wait_us)) {
+        meter_leave(key->meter);
+        request_refuse(
+            rq, REFUSAL_RATE,
+            arena_printf(rq->arena, "this key may ask %u times a minute", key->limits.rpm));
+        rq->refusal.retry_after_s = whole_seconds(wait_us);
+        return FILTER_REFUSE;
+    }
+    rq->inside = true;
+    return FILTER_PASS;
+}
+
+static void leave(struct request *rq)
+{
+    meter_leave(rq->who.key->meter);
+    rq->inside = false;
+}
+
+const struct filter filter_limit = {"limit", ask, leave, NULL};

@@ -1,0 +1,27 @@
+/*
+ * passage — which headers go through, each way: lists of what may, never of what may not.
+ *
+ * The head that goes upstream is built, not copied (security.md, What comes in): from the client
+ * only what is listed, nothing that its Connection header names, nothing that carries the name of
+ * a header we inject. Answers pass a list too; Set-Cookie only where the service says so.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/net/http1.h"
+
+struct forward_in {
+    const struct http_head *head; /* the client's */
+    struct slice injected;        /* name of the header we inject; empty: none */
+};
+
+/* Fills out with what may go upstream; values point into the head. Returns how many. */
+size_t forward_request_headers(const struct forward_in *in, struct http_header *out, size_t max);
+/* Is this answer header let through? */
+bool forward_response_header(struct slice name, bool set_cookie);
+/* Seconds an upstream asks to wait; 0: it does not say, or not in seconds, or more than a day. */
+unsigned response_retry_after(const struct http_head *head);
+/* May the value pass as it is? Of all headers but retry-after and retry-after-ms, yes; of those a
+ * wait within a day, and of the first a date too. */
+bool response_value_is_valid(struct slice name, struct slice value);

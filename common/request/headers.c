@@ -1,0 +1,136 @@
+/*
+ * headers — what every answer says about itself (product.md, Answer headers), and what every
+ * refusal says about coming again.
+ *
+ * Written by hand: these run for each request, and printf would cost more than the gates.
+ */
+#include "common/policy/meter.h"
+#include "common/request/request_private.h"
+
+#define U64_MAX_LEN 20
+
+struct adding {
+    struct http_header *out;
+    size_t max, n;
+    struct header_room *room;
+};
+
+static void add(struct adding *a, struct slice name, struct slice value)
+{
+    if (value.len && a->n < a->max)
+        a->out[a->n++] = (struct http_header){name, value};
+}
+
+static struct slice keep(struct header_room *room, const char *text, size_t len)
+{
+    if (len > sizeof(room->text) - room->used)
+        return SLICE_NONE;
+    char *at = room->text + room->used;
+    memcpy(at, text, len);
+    room->used += len;
+    return slice_of(at, len);
+}
+
+static size_t write_u64(char *end, uint64_t n)
+{
+    size_t len = 0;
+    do {
+        *--end = (char)('0' + n % 10);
+        n /= 10;
+        len++;
+    } while (n);
+    return len;
+}
+
+static struct slice number(struct header_room *room, uint64_t n)
+{
+    char text[U64_MAX_LEN];
+    size_t len = write_u64(text + sizeof(text), n);
+    return keep(room, text + sizeof(text) - len, len);
+}
+
+/* OpenAI's form: "6ms", "12s", "1m30s" (dialects.md 1.9) */
+static struct slice span_of_time(struct header_room *room, uint64_t us)
+{
+    char text[3 * U64_MAX_LEN];
+    char *p = text + sizeof(text);
+    uint64_t ms = (us + 999) / 1000;
+    if (ms < 1000) {
+        *--p = 's';
+        *--p = 'm';
+        p -= write_u64(p, ms);
+    } else {
+        uint64_t s = (ms + 999) / 1000;
+        *--p = 's';
+        p -= write_u64(p, s % 60);
+        if (s >= 60) {
+            *--p = 'm';
+            p -= write_u64(p, s / 60);
+        }
+    }
+    return keep(room, p, (size_t)(text + sizeof(text) - p));
+}
+
+static void add_rates(struct adding *a, struct request *rq, uint64_t now_us)
+{
+    const struct policy_key *key = rq->who.key;
+    if (!key || !rq->session.known || key->limits.rpm == 0)
+        return;
+    struct meter_state s;
+    meter_look(key->meter, key->limits.rpm, now_us, &s);
+    add(a, SLICE("x-ratelimit-limit-requests"), number(a->room, s.limit));
+    add(a, SLICE("x-ratelimit-remaining-requests"), number(a->room, s.remaining));
+    add(a, SLICE("x-ratelimit-reset-requests"), span_of_time(a->room, s.reset_us));
+}
+
+static void add_cost(struct adding *a, const struct request *rq)
+{
+    char text[MONEY_TEXT_MAX];
+    /* of an answer that only begins, what earlier targets cost is not all */
+    if (!rq->ended_us || !rq->trace.has_tokens || !rq->trace.cost_known)
+        return;
+    struct slice cost = money_format(rq->trace.cost, text);
+    add(a, SLICE("x-gatehouse-cost-usd"), keep(a->room, cost.ptr, cost.len));
+}
+
+size_t headers_common(struct request *rq, struct http_header *out, size_t max,
+                      struct header_room *room)
+{
+    struct adding a = {.out = out, .max = max, .room = room};
+    const struct request_trace *t = &rq->trace;
+    room->used = 0;
+
+    struct slice id = slice_of(rq->request_id, sizeof(rq->request_id) - 1);
+    add(&a, SLICE("x-gatehouse-request-id"), id);
+    if (rq->gate->id_header)
+        add(&a, slice_str(rq->gate->id_header), id);
+    if (rq->session.known)
+        add(&a, SLICE("x-gatehouse-session"), slice_of(rq->session.id, SESSION_ID_LEN));
+    add(&a, SLICE("x-gatehouse-model"), t->model);
+    add(&a, SLICE("x-gatehouse-provider"), t->provider);
+    if (t->attempt_count)
+        add(&a, SLICE("x-gatehouse-attempts"), number(room, t->attempt_count));
+    if (t->cache)
+        add(&a, SLICE("x-gatehouse-cache"), slice_str(t->cache));
+    add_cost(&a, rq);
+    add(&a, SLICE("x-gatehouse-overhead-us"), number(room, request_overhead_us(rq)));
+    add_rates(&a, rq, rq->started_us + request_took_us(rq));
+    return a.n;
+}
+
+/* retry-after-ms beside it, because that is what the SDKs look at first (dialects.md 1.8) */
+size_t headers_refusal(struct request *rq, struct http_header *out, size_t max,
+                       struct header_room *room)
+{
+    struct adding a = {.out = out, .max = max, .room = room};
+    unsigned after = rq->refusal.retry_after_s;
+    if (after) {
+        add(&a, SLICE("retry-after"), number(room, after));
+        add(&a, SLICE("retry-after-ms"), number(room, (uint64_t)after * 1000));
+    }
+    if (rq->refusal.no_retry)
+        add(&a, SLICE("x-should-retry"), SLICE("false"));
+    if (rq->gate->refusal_headers)
+        a.n += rq->gate->refusal_headers(rq, out + a.n, max - a.n);
+    return a.n;
+}

@@ -1,0 +1,388 @@
+/*
+ * request — made, moved from stage to stage, ended; and kept warm for the next request.
+ */
+#include "common/request/request.h"
+
+#include "common/base/clock.h"
+#include "common/base/digest.h"
+#include "common/base/mem.h"
+#include "common/request/request_metrics.h"
+#include "common/request/request_private.h"
+#include "common/request/session_memo.h"
+
+#define SPARE_MAX 1024          /* ended requests kept per worker: about 12 MiB */
+#define SPARE_BODY (64 * 1024)  /* a larger body's memory goes back to the heap */
+#define SCRATCH_MAX (64 * 1024) /* a refusal's body, a canonical path */
+
+void request_env_init(struct request_env *env)
+{
+    memset(env, 0, sizeof(*env));
+    list_init(&env->requests);
+    list_init(&env->spare);
+    for (size_t i = 0; i < GATE_SLOTS; i++)
+        list_init(&env->gate_spare[i]);
+    buf_init(&env->scratch, SCRATCH_MAX);
+}
+
+static void destroy(struct request *rq)
+{
+    buf_fini(&rq->body);
+    arena_free(rq->arena);
+    mem_free(rq);
+}
+
+void request_env_fini(struct request_env *env)
+{
+    MUST(list_empty(&env->requests));
+    for (size_t i = 0; i < GATE_SLOTS; i++)
+        MUST(list_empty(&env->gate_spare[i]));
+    struct list *it;
+    while ((it = list_take_first(&env->spare)))
+        destroy(LIST_ITEM(it, struct request, link));
+    env->spare_count = 0;
+    session_memo_free(env->sessions);
+    env->sessions = NULL;
+    buf_fini(&env->scratch);
+    buf_shelf_fini(&env->shelf);
+    request_env_take_policy(env, NULL);
+}
+
+void request_env_take_policy(struct request_env *env, const struct snapshot *policy)
+{
+    const struct snapshot *old = env->policy;
+    env->policy = policy ? snapshot_hold(policy) : NULL;
+    snapshot_drop(old);
+}
+
+static struct request *take_spare(struct request_env *env)
+{
+    struct list *it = list_take_first(&env->spare);
+    if (!it)
+        return NULL;
+    env->spare_count--;
+    return LIST_ITEM(it, struct request, link);
+}
+
+static struct request *create(void)
+{
+    struct request *rq = mem_alloc(sizeof(*rq));
+    if (!rq)
+        return NULL;
+    rq->arena = arena_new(LIMIT_ARENA_CHUNK, LIMIT_ARENA_MAX);
+    if (!rq->arena) {
+        mem_free(rq);
+        return NULL;
+    }
+    buf_init(&rq->body, LIMIT_AI_BODY);
+    return rq;
+}
+
+/* everything but the memory that is kept */
+static void clear(struct request *rq)
+{
+    struct arena *arena = rq->arena;
+    struct buf body = rq->body;
+    memset(rq, 0, offsetof(struct request, trace.attempts));
+    rq->arena = arena;
+    rq->body = body;
+}
+
+struct request *request_new(struct request_env *env, const struct gate *gate,
+                            const struct response_ops *ops, void *answer,
+                            const struct http_head *head, struct slice peer)
+{
+    struct request *rq = take_spare(env);
+    if (!rq && !(rq = create()))
+        return NULL;
+    clear(rq);
+    rq->env = env;
+    rq->gate = gate;
+    rq->response_ops = ops;
+    rq->answer = answer;
+    rq->head = head;
+    rq->peer = peer;
+    rq->policy = env->policy ? snapshot_hold(env->policy) : NULL;
+    rq->started_us = clock_mono_us();
+    rq->started_at_us = clock_wall_us();
+    digest_random(rq->call_id, sizeof(rq->call_id));
+    digest_hex(slice_of(rq->call_id, sizeof(rq->call_id)), rq->request_id);
+    rq->log.component = gate->name ? gate->name : "door";
+    rq->log.request_id = slice_of(rq->request_id, sizeof(rq->request_id) - 1);
+    trace_begin(rq);
+    list_push(&env->requests, &rq->link);
+    env->request_count++;
+    count_add(env, COUNT_ACTIVE, 0, 1);
+    return rq;
+}
+
+void request_move(struct request *rq, enum request_stage to)
+{
+    static const char *const names[] = {"head", "gates", "work", "leaving", "done"};
+    /* row: from; bit: to */
+    static const unsigned legal[] = {
+        [REQUEST_HEAD] = 1u << REQUEST_FILTERS,
+        [REQUEST_FILTERS] = 1u << REQUEST_WORK | 1u << REQUEST_LEAVING,
+        [REQUEST_WORK] = 1u << REQUEST_LEAVING,
+        [REQUEST_LEAVING] = 1u << REQUEST_DONE,
+        [REQUEST_DONE] = 0,
+    };
+    MUST(legal[rq->stage] & (1u << to));
+    log_debug(&rq->log, "stage", "from=%s to=%s", names[rq->stage], names[to]);
+    rq->stage = to;
+}
+
+/* What is under way needs memory to end, and ends sooner the less is begun beside it. */
+static bool is_shed(struct request *rq)
+{
+    const atomic_bool *shedding = rq->env->shedding;
+    if (!shedding || !atomic_load_explicit(shedding, memory_order_relaxed))
+        return false;
+    request_refuse(rq, REFUSAL_MEMORY, SLICE_NONE);
+    rq->refusal.retry_after_s = LIMIT_MEMORY_RETRY_S;
+    return true;
+}
+
+void request_start(struct request *rq)
+{
+    request_move(rq, REQUEST_FILTERS);
+    if (rq->refusal.id || is_shed(rq))
+        request_finish(rq, OUTCOME_REFUSED);
+    else
+        filter_walk_on(rq);
+}
+
+void request_on_body(struct request *rq, struct slice piece)
+{
+    if (rq->stage >= REQUEST_LEAVING)
+        return;
+    if (rq->gate->on_body)
+        rq->gate->on_body(rq, piece);
+    else
+        filter_body_take(rq, piece);
+}
+
+void request_on_body_end(struct request *rq)
+{
+    if (rq->stage >= REQUEST_LEAVING)
+        return;
+    if (rq->gate->on_body_end)
+        rq->gate->on_body_end(rq);
+    else
+        filter_body_whole(rq);
+}
+
+void request_on_drain(struct request *rq)
+{
+    if (rq->stage == REQUEST_WORK && rq->gate->on_drain)
+        rq->gate->on_drain(rq);
+}
+
+static bool can_be_stopped(const struct request *rq)
+{
+    return !rq->detached && (rq->stage == REQUEST_WORK || rq->waiting);
+}
+
+static void stop(struct request *rq)
+{
+    if (rq->stage == REQUEST_WORK) {
+        rq->gate->cancel(rq);
+    } else if (rq->waiting) {
+        filter_walk_abandon(rq);
+        request_finish(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
+    }
+    /* else: inside a gate's ask, which ends the request when it returns */
+}
+
+void request_on_gone(struct request *rq)
+{
+    if (rq->stage >= REQUEST_LEAVING)
+        return;
+    rq->client_gone = true;
+    stop(rq);
+}
+
+void request_refuse(struct request *rq, enum refusal_id id, struct slice detail)
+{
+    rq->refusal = (struct refusal){.id = id};
+    if (detail.ptr)
+        rq->refusal.detail = arena_copy(rq->arena, detail);
+}
+
+enum err request_open_record(struct request *rq)
+{
+    return record_open(rq);
+}
+
+uint64_t request_took_us(const struct request *rq)
+{
+    return (rq->ended_us ? rq->ended_us : clock_mono_us()) - rq->started_us;
+}
+
+uint64_t request_overhead_us(const struct request *rq)
+{
+    uint64_t took = request_took_us(rq);
+    return took > rq->trace.upstream_us ? took - rq->trace.upstream_us : 0;
+}
+
+static void count(struct request *rq)
+{
+    const struct request_trace *t = &rq->trace;
+    struct request_env *env = rq->env;
+    count_add(env, COUNT_ACTIVE, 0, -1);
+    count_add(env, COUNT_ENDS, rq->end, 1);
+    if (rq->refusal.id)
+        count_add(env, COUNT_REFUSALS, rq->refusal.id, 1);
+    if (!rq->gate->name || rq->unrecorded)
+        return;
+    count_add(env, COUNT_CALLS, rq->gate->slot, 1);
+    count_observe(env, COUNT_DURATION, request_took_us(rq));
+    count_observe(env, COUNT_OVERHEAD, request_overhead_us(rq));
+    for (size_t i = 0; i < t->attempt_count; i++)
+        count_add(env, COUNT_ATTEMPTS, t->attempts[i].end, 1);
+    if (t->has_tokens) {
+        count_add(env, COUNT_TOKENS_IN, 0, (int64_t)t->tokens.input);
+        count_add(env, COUNT_TOKENS_OUT, 0, (int64_t)t->tokens.output);
+        if (!t->cost_known)
+            count_add(env, COUNT_COST_UNKNOWN, 0, 1);
+    }
+}
+
+/* at the end of the turn: a callback further up the stack may still look at the request */
+static void retire(void *arg)
+{
+    struct request *rq = arg;
+    struct request_env *env = rq->env;
+    arena_reset(rq->arena);
+    if (rq->body.cap > SPARE_BODY)
+        buf_fini(&rq->body);
+    buf_clear(&rq->body);
+    if (env->spare_count >= SPARE_MAX) {
+        destroy(rq);
+        return;
+    }
+    list_push_first(&env->spare, &rq->link);
+    env->spare_count++;
+}
+
+static unsigned closing_status(const struct request *rq, const struct final_response *p)
+{
+    if (rq->response_status)
+        return rq->response_status;
+    if (rq->client_gone)
+        return 0;
+    return p->whole ? p->status : refusal_row(rq->refusal.id)->status;
+}
+
+static void finish(struct request *rq, enum request_outcome end, const struct final_response *p)
+{
+    bool silent = !rq->response_status && !p->whole && !rq->client_gone;
+    if (silent && !rq->refusal.id) /* nobody said anything: that must not look like a success */
+        request_refuse(rq, REFUSAL_INTERNAL, SLICE_NONE);
+    rq->end = end;
+    rq->ended_us = clock_mono_us();
+    request_move(rq, REQUEST_LEAVING);
+    filter_walk_leave(rq);
+    record_close(rq, closing_status(rq, p));
+    filter_budget_settle(rq);
+    count(rq);
+    if (!rq->detached && rq->client_gone)
+        rq->response_ops->end(rq->answer);
+    else if (!rq->detached)
+        response_finish(rq, p);
+    request_move(rq, REQUEST_DONE);
+    list_remove(&rq->link);
+    rq->env->request_count--;
+    rq->env->detached_count -= rq->detached;
+    snapshot_drop(rq->policy);
+    rq->policy = NULL;
+    loop_retire(rq->env->loop, retire, rq);
+}
+
+void request_finish(struct request *rq, enum request_outcome end)
+{
+    finish(rq, end, &(struct final_response){0});
+}
+
+void request_finish_with(struct request *rq, enum request_outcome end, struct slice last)
+{
+    finish(rq, end, &(struct final_response){.last = last});
+}
+
+void request_finish_cut(struct request *rq, enum request_outcome end)
+{
+    finish(rq, end, &(struct final_response){.cut = true});
+}
+
+void request_finish_whole(struct request *rq, enum request_outcome end, unsigned status,
+                          const struct http_header *headers, size_t n, struct slice body)
+{
+    finish(
+        rq, end,
+        &(struct final_response){
+            .whole = !rq->client_gone, .status = status, .headers = headers, .n = n, .body = body});
+}
+
+static bool still_stands(const struct request_env *env, const struct request *rq)
+{
+    struct principal now;
+    if (!principal_stands(env->policy, rq->who.key->o.id, &now))
+        return false;
+    return !rq->session.known || !snapshot_is_blocked(env->policy, SLICE("session"),
+                                                      slice_of(rq->session.id, SESSION_ID_LEN));
+}
+
+struct slice request_cut_code(const struct request *rq)
+{
+    if (rq->revoked)
+        return rq->refusal.id == REFUSAL_REMOVED ? SLICE("removed") : SLICE("revoked");
+    return rq->env->stopping ? SLICE("drained") : SLICE("client_gone");
+}
+
+/* The calls that were cut at once. */
+struct sweep {
+    size_t count;
+    const struct snapshot *policy; /* held: the first one's */
+    const struct policy_key *key;  /* the first one's */
+    bool others;                   /* not all were of that key */
+};
+
+static void sweep_add(struct sweep *s, const struct request *rq)
+{
+    if (!s->key) {
+        s->policy = snapshot_hold(rq->policy);
+        s->key = rq->who.key;
+    }
+    s->others = s->others || !slice_eq(s->key->o.id, rq->who.key->o.id);
+    s->count++;
+}
+
+static void sweep_tell(struct request_env *env, struct sweep *s)
+{
+    if (!s->count)
+        return;
+    count_add(env, COUNT_CUT, 0, (int64_t)s->count);
+    if (s->others)
+        log_info(NULL, "calls_cut", "count=%zu", s->count);
+    else
+        log_info(NULL, "calls_cut", "count=%zu key=%.*s", s->count, SLICE_ARG(s->key->public_part));
+    snapshot_drop(s->policy);
+}
+
+size_t request_cut_blocked(struct request_env *env)
+{
+    struct sweep cut = {0};
+    LIST_EACH(&env->requests, it)
+    {
+        struct request *rq = LIST_ITEM(it, struct request, link);
+        if (!rq->who.key || rq->policy == env->policy || still_stands(env, rq))
+            continue;
+        if (!can_be_stopped(rq))
+            continue;
+        sweep_add(&cut, rq);
+        rq->revoked = true;
+        request_refuse(rq, REFUSAL_BAD_CREDENTIAL, SLICE_NONE);
+        stop(rq);
+    }
+    sweep_tell(env, &cut);
+    return cut.count;
+}

@@ -1,0 +1,297 @@
+/*
+ * request — one request's way through a gate of Gatehouse, from its head to its trace.
+ *
+ * One struct, one arena, one stage table, one function that moves it on. The front makes it,
+ * a gate walks it: gates in the gate's order, then the gate's attempt(s) and relay, then
+ * leaving in reverse, then the record in the journal, then the end of the answer.
+ *
+ *   HEAD → GATES → WORK → LEAVING → DONE
+ *
+ * After the first byte has reached the client there is no way back to choosing. A refusal or a
+ * hang-up goes straight to LEAVING.
+ *
+ * Owns     everything below by its arena; the answer is lent by the front.
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "common/base/arena.h"
+#include "common/base/buf_shelf.h"
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/money.h"
+#include "common/net/http1.h"
+#include "common/net/http_client.h"
+#include "common/policy/account.h"
+#include "common/policy/journal.h"
+#include "common/policy/snapshot.h"
+#include "common/request/filter.h"
+#include "common/request/refusal.h"
+
+struct host_list;
+struct request;
+struct metric_set;
+
+/* Room that is written before it is read: the release build would zero it for each request. */
+#define UNINITIALIZED __attribute__((uninitialized))
+
+enum gate_slot { GATE_AI, GATE_API, GATE_TOOL, GATE_SLOTS };
+
+/* What a worker lends to all its requests. */
+struct request_env {
+    struct loop *loop;
+    struct http_client *client;
+    const struct snapshot *policy; /* NULL: none yet; requests hold their own */
+    struct journal *journal;       /* NULL: nothing is recorded (tests of a gate alone) */
+    struct metric_set *metrics;    /* rows of common/request/request_metrics.h; NULL: not counted */
+    struct list requests;          /* all under way, for cutting blocked ones */
+    size_t request_count;
+    size_t detached_count; /* of them */
+    unsigned worker;
+    bool draining;
+    bool stopping;                         /* what is still under way is being cut */
+    const atomic_bool *shedding;           /* new work is turned away; NULL: never */
+    const struct host_list *allowed_hosts; /* of /mcp, beside the loopback's; NULL: no others */
+    /* Kept warm, so that a request costs no heap: ended requests, and each gate's own things. */
+    struct list spare;
+    size_t spare_count;
+    struct list gate_spare[GATE_SLOTS];
+    size_t gate_spare_count[GATE_SLOTS];
+    struct buf scratch;     /* for what is written and sent within one call */
+    struct buf_shelf shelf; /* memory for buffers of a call that are not needed all of its time */
+    struct session_memo *sessions; /* ids derived lately; made when first needed */
+    uint64_t unrecorded;           /* calls that the journal did not take, not yet logged */
+    uint64_t unrecorded_told_us;   /* when that was last logged */
+    uint64_t upstream_untold;      /* failures of upstreams, not yet logged */
+    uint64_t upstream_told_us;     /* when one was last logged */
+};
+
+/* loop, client, journal, metrics, worker are the caller's to set afterwards */
+void request_env_init(struct request_env *env);
+/* No request is under way and every gate took its spares back. Lets the policy go. */
+void request_env_fini(struct request_env *env);
+/* Later requests see this policy; holds it and lets the old one go. NULL: none. */
+void request_env_take_policy(struct request_env *env, const struct snapshot *policy);
+
+/* How the client is answered; implemented by dataplane/listener over http_server. */
+struct response_ops {
+    enum err (*begin)(void *answer, unsigned status, const struct http_header *headers, size_t n,
+                      uint64_t length);
+    enum err (*write)(void *answer, struct slice data);
+    /* begin, write and end at once; cuts the client off where that fails. `end`, `abort` and this
+     * are the last word: the answer is not touched afterwards. */
+    void (*whole)(void *answer, unsigned status, const struct http_header *headers, size_t n,
+                  struct slice body);
+    size_t (*pending)(void *answer);
+    void (*end)(void *answer);
+    void (*abort)(void *answer);
+    void (*read_body)(void *answer, uint64_t max); /* body pieces come to request_on_body */
+    void (*pause_body)(void *answer);
+    void (*resume_body)(void *answer);
+};
+
+/* One of the three gates on the door, and how it speaks. */
+struct gate {
+    const char *name; /* "ai", "tool", "api": the span's gate; NULL: not recorded */
+    enum gate_slot slot;
+    const char *id_header; /* the dialect's own name for the request id; NULL: none */
+    const struct filter *const *filters;
+    uint64_t body_max;
+    /* All gates have passed: do the work. Ends by request_finish, sooner or later. */
+    void (*work)(struct request *rq);
+    /* The refusal's answer in the dialect of the path: status and headers are the request's; the
+     * gate appends the body and says its content type. */
+    enum err (*refusal_body)(struct request *rq, struct buf *out, const char **content_type);
+    /* More headers of a refusal ("allow", "www-authenticate"); at most max; NULL: none. */
+    size_t (*refusal_headers)(struct request *rq, struct http_header *out, size_t max);
+    /* The session's label in the body, which has been read: SLICE_NONE where there is none.
+     * *named_by: the member's name. A label that is not `strict` is passed over where it is no
+     * label by our rule, instead of refused. NULL: this gate's bodies hold none. */
+    struct slice (*session_label)(struct request *rq, const char **named_by, bool *strict);
+    void (*on_body)(struct request *rq,
+                    struct slice piece); /* streamed bodies; NULL: filter_body */
+    void (*on_body_end)(struct request *rq);
+    void (*on_drain)(struct request *rq); /* the client took what was pending; may be NULL */
+    /* The client hung up, or the principal was blocked: stop the work at once. request_finish
+     * must follow before it returns, or request_detach. */
+    void (*cancel)(struct request *rq);
+    /* What the budget gate reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
+     * ERR_INVALID: cannot be bounded. NULL: this gate's calls are free. */
+    enum err (*worst_case)(struct request *rq, money *ret);
+    /* How a request_reserve_up_to that said ERR_AGAIN ended. ERR_OK: ask again, it is there unless
+     * another was quicker; else there is no more, or nobody who knows. May be NULL. */
+    void (*on_reserved)(struct request *rq, enum err e);
+};
+
+enum request_stage { REQUEST_HEAD, REQUEST_FILTERS, REQUEST_WORK, REQUEST_LEAVING, REQUEST_DONE };
+
+struct principal {
+    const struct policy_key *key;
+    const struct policy_agent *agent; /* NULL: the key is its own principal */
+    const struct policy_team *team;   /* NULL only if the policy lacks it */
+};
+
+/* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
+bool principal_may_assume(const struct principal *who, struct slice task_id);
+
+#define SESSION_ID_LEN 24 /* "s_" + 22 */
+
+struct request_session {
+    char id[SESSION_ID_LEN + 1];
+    struct slice external_id;
+    const char *named_by;
+    bool known;
+};
+
+enum request_outcome { OUTCOME_OK, OUTCOME_REFUSED, OUTCOME_ERROR, OUTCOME_CANCELLED };
+
+/* One try at one upstream. */
+struct attempt {
+    struct slice provider, model, server, service;
+    char span_id[17];
+    int64_t started_at_us;
+    uint64_t duration_us;
+    unsigned http_status;
+    enum request_outcome end;
+    struct slice code;
+    struct token_count tokens;
+    struct slice upstream_request_id;
+};
+
+/* What the trace will say; gates fill what applies. Texts live in the arena or in the policy. */
+struct request_trace {
+    char trace_id[33];
+    char span_id[17];
+    char parent_id[17]; /* "" where none */
+    struct slice name;  /* "chat", "tools/call echo", "GET /customers/1" */
+    struct slice model, provider, server, tool, service, path;
+    struct token_count tokens;
+    bool has_tokens;
+    const char *usage_source; /* NULL: none; "provider"; "estimate": some of it is */
+    bool cost_known;
+    money cost;
+    const char *cache; /* NULL, "bypass", … */
+    size_t attempt_count;
+    uint64_t upstream_us; /* time spent waiting for upstreams; overhead is the rest */
+    struct attempt attempts[LIMIT_ATTEMPTS]; /* last, as those beyond the count are not cleared */
+};
+
+#define REQUEST_CHARGES 2 /* key, team */
+
+/* What the record says was set aside, and later taken, from one lease. */
+struct request_charge {
+    struct slice account, lease_id;
+    money amount;
+};
+
+struct request {
+    struct list link; /* in env->requests */
+    struct request_env *env;
+    struct arena *arena;
+    struct log_ctx log;
+    const struct gate *gate;
+    void *gate_state;
+
+    const struct response_ops *response_ops;
+    void *answer;
+
+    /* the request; valid until the end of the answer */
+    const struct http_head *head;
+    struct slice path; /* canonical */
+    struct slice query;
+    struct slice peer;
+    struct buf body;
+    bool body_whole;
+
+    const struct snapshot *policy; /* held */
+    struct principal who;
+    struct slice credential_header; /* name of the header that was believed */
+    struct request_session session;
+    const struct policy_task *task; /* NULL: none */
+    char request_id[33];
+    uint8_t call_id[JOURNAL_CALL_ID]; /* what request_id spells */
+
+    enum request_stage stage;
+    size_t filter_at; /* the one being asked */
+    bool waiting;     /* it said FILTER_WAIT */
+    struct refusal refusal;
+    enum request_outcome end;
+    unsigned response_status; /* 0: nothing was sent */
+    bool client_gone;
+    bool detached;   /* nobody is answered any more; the work goes on for what it costs */
+    bool revoked;    /* cut: principal or session was blocked, or the plane removed */
+    bool unrecorded; /* upkeep of a transport, no call: leaves no span */
+
+    bool inside;              /* counted in the key's meter */
+    struct account_wait wait; /* the budget gate's */
+    money reserve_goal;       /* what `wait` is for, once the work has begun */
+    money reserved;
+    unsigned budget_waits;
+    bool worst_known; /* `worst` is what this call may cost at most */
+    money worst;
+    struct reservation charges[REQUEST_CHARGES];
+    struct request_charge charged[REQUEST_CHARGES];
+    size_t charged_count;
+    struct journal_entry entry;
+    uint64_t started_us; /* monotonic */
+    uint64_t ended_us;   /* when leaving began; 0: it has not */
+    int64_t started_at_us;
+    struct request_trace trace; /* last, as not all of it is cleared */
+};
+
+/* Made by the front when a head has come; gate chosen, path canonical. NULL: out of memory. */
+MUST_USE struct request *request_new(struct request_env *env, const struct gate *gate,
+                                     const struct response_ops *ops, void *answer,
+                                     const struct http_head *head, struct slice peer);
+void request_start(struct request *rq); /* walks the gates; the request may be over on return */
+
+/* from the front */
+void request_on_body(struct request *rq, struct slice piece);
+void request_on_body_end(struct request *rq);
+void request_on_drain(struct request *rq);
+void request_on_gone(struct request *rq); /* the client hung up; the request frees itself */
+
+/* from gates and gates */
+void request_go_on(struct request *rq, enum filter_result a); /* a waiting gate has its answer */
+/* detail may be NULL-slice; it is copied */
+void request_refuse(struct request *rq, enum refusal_id id, struct slice detail);
+/* Moves to LEAVING: gates leave, the record is written, the answer ends; frees the request. When
+ * nothing was answered yet and there is a refusal, it is spoken. */
+void request_finish(struct request *rq, enum request_outcome end);
+/* The same, for an answer that was begun: `last` is its last piece, which the client gets after
+ * the record is written. */
+void request_finish_with(struct request *rq, enum request_outcome end, struct slice last);
+/* The same, for an answer that was begun and cannot be completed: the connection is cut, so that
+ * nobody takes half for whole. */
+void request_finish_cut(struct request *rq, enum request_outcome end);
+/* The same, for an answer that was not begun: all of it at once, after the record is written. */
+void request_finish_whole(struct request *rq, enum request_outcome end, unsigned status,
+                          const struct http_header *headers, size_t n, struct slice body);
+/* From a gate's cancel: the client, where it is still there, hears its refusal now, and the work
+ * goes on without it until request_finish. Of the request only what a record says stays. Fails
+ * where there is no memory, or too many go on so; then the request must be finished as ever. */
+MUST_USE enum err request_detach(struct request *rq);
+/* Raises what is set aside for this call to `total` in each of its accounts, at once or not at all
+ * yet: ERR_AGAIN where a larger slice was asked for; come again later. Once it has come, the
+ * amount is set aside without being asked for again. ERR_EXHAUSTED: there is no more. */
+MUST_USE enum err request_reserve_up_to(struct request *rq, money total);
+/* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: no room. */
+MUST_USE enum err request_open_record(struct request *rq);
+
+/* The answer. The common headers (x-gatehouse-*, rate limits) are added here. */
+MUST_USE enum err request_response_begin(struct request *rq, unsigned status,
+                                         const struct http_header *headers, size_t n,
+                                         uint64_t length);
+MUST_USE enum err request_response_write(struct request *rq, struct slice data);
+
+/* room the common headers need in front of the gate's own */
+#define REQUEST_HEADERS 40
+
+/* Cuts every request of a principal that the new policy blocks; called by the worker when it
+ * takes a new version. Returns how many. */
+size_t request_cut_blocked(struct request_env *env);
+/* Why a gate's cancel was called, as the trace says it: "revoked", "removed" (this data plane was),
+ * "drained" or "client_gone". */
+struct slice request_cut_code(const struct request *rq);

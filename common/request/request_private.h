@@ -1,0 +1,72 @@
+/*
+ * walk — what the files of this room share and nobody else needs.
+ *
+ * Threads  the request's loop.
+ */
+#pragma once
+
+#include "common/request/request.h"
+
+/* The one function that changes a request's stage; a step that is not in the table is a bug. */
+void request_move(struct request *rq, enum request_stage to);
+
+/* The refusal, as the answer's first and last word. */
+void response_refuse(struct request *rq);
+
+/* What the client is still to get once the record is written. Where nothing was begun and there is
+ * nothing whole, it is the refusal. */
+struct final_response {
+    struct slice last; /* of an answer that was begun */
+    bool whole;        /* or all of one that was not */
+    bool cut;          /* or nothing but the end of the connection */
+    unsigned status;
+    const struct http_header *headers;
+    size_t n;
+    struct slice body;
+};
+void response_finish(struct request *rq, const struct final_response *p);
+
+/* Asks gate after gate until one waits or refuses, or the work begins. */
+void filter_walk_on(struct request *rq);
+/* A waiting gate forgets the request. */
+void filter_walk_abandon(struct request *rq);
+/* Every gate that passed leaves, in reverse. */
+void filter_walk_leave(struct request *rq);
+
+/* pieces of a body that a gate gathers */
+void filter_body_take(struct request *rq, struct slice piece);
+void filter_body_whole(struct request *rq);
+
+/* Gives the reservations back at the real cost. The lease desk may end a lease once its last
+ * reservation is settled, so this comes after the record is in the journal, not in `leave`. */
+void filter_budget_settle(struct request *rq);
+
+/* Does this key still stand in that policy: known, valid, its principals given and not blocked?
+ * *ret is written where the key is valid. */
+bool principal_stands(const struct snapshot *policy, struct slice key_id, struct principal *ret);
+
+/* traceparent (W3C Trace Context, level 2): trace id and parent from the client, or a new trace */
+void trace_begin(struct request *rq);
+
+/* The common headers of an answer. `room` holds their texts until the answer has begun. */
+struct header_room {
+    char text[1024];
+    size_t used;
+};
+size_t headers_common(struct request *rq, struct http_header *out, size_t max,
+                      struct header_room *room);
+size_t headers_refusal(struct request *rq, struct http_header *out, size_t max,
+                       struct header_room *room);
+
+/* How long it took, or has taken so far; and how much of that was ours. The answer's header, the
+ * record and the metrics tell the same. */
+uint64_t request_took_us(const struct request *rq);
+uint64_t request_overhead_us(const struct request *rq);
+
+/* The request as journal records. */
+MUST_USE enum err record_open(struct request *rq);
+void record_close(struct request *rq, unsigned status);
+/* The packed forms, lent until the scratch of the env is used again; SLICE_NONE: no memory.
+ * brief: what a short journal must still hold. */
+struct slice record_pack_opened(struct request *rq);
+struct slice record_pack_closed(struct request *rq, unsigned status, bool brief);

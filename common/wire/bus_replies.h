@@ -1,0 +1,50 @@
+/*
+ * bus_replies — what the hub has answered to one plane, so that a number is never run twice.
+ *
+ * A plane may be seen in several lives (epochs): the last LIMIT_BUS_EPOCHS are remembered. Answers
+ * go when the plane says it has them; above LIMIT_BUS_KEPT bytes the oldest lose their content and
+ * keep their number.
+ *
+ * Owns     the answers' bytes.
+ * Fails    ERR_NOMEM; the request was not noted, the plane sends it again.
+ * Threads  one at a time.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/base/list.h"
+#include "common/wire/bus_private.h"
+
+struct bus_life {
+    uint64_t epoch; /* 0: free */
+    uint64_t floor; /* numbers below are answered and forgotten */
+    uint64_t seen;  /* when it last asked, in asks */
+    struct list answers;
+    size_t running; /* asked and not given yet */
+};
+
+struct bus_replies {
+    struct bus_life lives[LIMIT_BUS_EPOCHS];
+    uint64_t asks;
+    size_t kept; /* bytes */
+};
+
+enum bus_verdict {
+    BUS_RUN,    /* new: run it, then give the answer */
+    BUS_REPEAT, /* answered before: the same bytes again */
+    BUS_WAIT,   /* being run: the answer goes to this asker now */
+    BUS_LOST,   /* answered before, no longer kept */
+    BUS_STALE,  /* nobody waits for it any more, or it is out of all bounds: say nothing */
+};
+
+void bus_replies_init(struct bus_replies *a);
+void bus_replies_fini(struct bus_replies *a);
+/* BUS_REPEAT: content is lent. BUS_WAIT: *displaced is who waited before (NULL: the first asker
+ * still runs it), he is told nothing. */
+MUST_USE enum err bus_replies_ask(struct bus_replies *a, const struct bus_request_head *h,
+                                  void *waiter, enum bus_verdict *ret, struct slice *content,
+                                  void **displaced);
+/* Takes the reply's bytes and leaves it empty. The waiter who must be sent them; NULL: nobody but
+ * the one who ran it. *ret lends the bytes until the next call. */
+void *bus_replies_give(struct bus_replies *a, uint64_t epoch, uint64_t number, struct buf *reply,
+                       struct slice *ret);

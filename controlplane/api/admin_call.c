@@ -1,0 +1,109 @@
+/*
+ * call — reading a request's query, gathering an answer, and saying no in RFC 9457's form.
+ */
+#include "controlplane/api/admin_call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/base/secret.h"
+#include "common/net/http1.h"
+
+void call_init(struct call *c, const struct app *app)
+{
+    *c = (struct call){.app = app, .content_type = "application/json"};
+    buf_init(&c->answer, CALL_ANSWER_MAX);
+}
+
+void call_fini(struct call *c)
+{
+    json_decref(c->body);
+    buf_fini(&c->text);
+    if (c->answer.data != NULL)
+        secret_wipe(c->answer.data, c->answer.cap); /* a new key or token was in it, perhaps */
+    buf_fini(&c->answer);
+}
+
+struct slice call_query(const struct call *c, const char *name)
+{
+    for (size_t i = 0; i < c->query_count; i++)
+        if (slice_eq(c->query[i].name, slice_str(name)))
+            return c->query[i].value;
+    return SLICE_NONE;
+}
+
+enum err call_query_number(struct call *c, const char *name, uint64_t least, uint64_t most,
+                           uint64_t otherwise, uint64_t *ret)
+{
+    struct slice text = call_query(c, name);
+    uint64_t n = otherwise;
+    if (text.ptr != NULL && (slice_u64(text, &n) != ERR_OK || n < least || n > most)) {
+        (void)call_problem(c, 400, "bad_parameter", "?%s= must be a number within %llu to %llu",
+                           name, (unsigned long long)least, (unsigned long long)most);
+        return ERR_INVALID;
+    }
+    *ret = n;
+    return ERR_OK;
+}
+
+enum err call_answer(struct call *c, unsigned status, json_t **tree)
+{
+    buf_clear(&c->answer);
+    enum err e = *tree != NULL ? json_write(*tree, &c->answer) : ERR_NOMEM;
+    json_decref(*tree);
+    *tree = NULL;
+    if (e == ERR_OK)
+        c->status = status;
+    return e;
+}
+
+void call_header(struct call *c, const char *name, const char *fmt, ...)
+{
+    MUST(c->header_count < CALL_HEADERS_MAX);
+    struct call_header *h = &c->headers[c->header_count++];
+    va_list args;
+    h->name = name;
+    va_start(args, fmt);
+    vsnprintf(h->value, sizeof(h->value), fmt, args);
+    va_end(args);
+}
+
+static enum err problem(struct call *c, unsigned status, const char *code, const char *detail,
+                        json_t *extra)
+{
+    json_t *tree =
+        json_pack("{s:s,s:s,s:i,s:s,s:s}", "type", "about:blank", "title", http1_reason(status),
+                  "status", (int)status, "code", code, "detail", detail);
+    if (tree != NULL && c->request_id[0] != '\0')
+        json_object_set_new(tree, "request_id", json_string(c->request_id));
+    if (tree != NULL && extra != NULL)
+        json_object_update(tree, extra);
+    json_decref(extra);
+    enum err e = call_answer(c, status, &tree);
+    c->content_type = "application/problem+json";
+    c->version = 0;
+    return e;
+}
+
+enum err call_problem(struct call *c, unsigned status, const char *code, const char *fmt, ...)
+{
+    char detail[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof(detail), fmt, args);
+    va_end(args);
+    return problem(c, status, code, detail, NULL);
+}
+
+enum err call_problem_with(struct call *c, unsigned status, const char *code, json_t **extra,
+                           const char *fmt, ...)
+{
+    char detail[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof(detail), fmt, args);
+    va_end(args);
+    json_t *members = *extra;
+    *extra = NULL;
+    return problem(c, status, code, detail, members);
+}

@@ -1,0 +1,381 @@
+/*
+ * admin_connection — bytes from the client are judged, then passed on; answers are read along, so
+ * that it is known when the next request may go.
+ *
+ * A refusal ends the library's side at once, since no answer is due from it, and then the client's,
+ * lingering a while for it to be read.
+ */
+#include "controlplane/api/admin_connection_private.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+#define LINGER_MS 5000 /* for the client to read the last answer and close */
+/* what of an unwanted body is read meanwhile: closing on unread bytes would reset the connection
+ * before the client has the answer */
+#define LINGER_MOST (8u * 1024 * 1024)
+
+static const struct log_ctx admin_listener_log = {.component = "front"};
+
+static void on_retired(void *arg)
+{
+    mem_free(arg);
+}
+
+void admin_connection_free(struct admin_connection *l)
+{
+    struct loop *loop = l->context->loop;
+    timer_cancel(&l->slow);
+    stream_close(&l->client);
+    stream_close(&l->inner);
+    buf_fini(&l->in);
+    buf_fini(&l->out);
+    /* a callback of this turn may still stand in it */
+    loop_retire(loop, on_retired, l);
+}
+
+void admin_connection_end(struct admin_connection *l)
+{
+    l->context->on_gone(l->context->gone_arg, l);
+    admin_connection_free(l);
+}
+
+/* ---- refusing ---- */
+
+static const char *code_of(unsigned status)
+{
+    return status == 413 ? "too_large" : status == 503 ? "busy" : "malformed_request";
+}
+
+static void send_refusal(struct admin_connection *l)
+{
+    char body[256], head[256];
+    int n = snprintf(body, sizeof(body),
+                     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,"
+                     "\"code\":\"%s\",\"detail\":\"%s\"}",
+                     http1_reason(l->status), l->status, code_of(l->status), l->why);
+    int h = snprintf(head, sizeof(head),
+                     "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\n"
+                     "Content-Length: %d\r\n%sConnection: close\r\n\r\n",
+                     l->status, http1_reason(l->status), n,
+                     l->status == 503 ? "Retry-After: 1\r\n" : "");
+    struct slice parts[] = {slice_of(head, (size_t)h), slice_of(body, (size_t)n)};
+    if (stream_write(l->client, parts, 2) != ERR_OK) {
+        admin_connection_end(l);
+        return;
+    }
+    stream_finish(l->client);
+}
+
+/* The library's end is closed, or never was. */
+void admin_connection_inner_ended(struct admin_connection *l)
+{
+    if (l->inner_done)
+        return;
+    l->inner_done = true;
+    buf_clear(&l->in);
+    stream_resume(l->client);
+    timer_start(&l->slow, LINGER_MS);
+    if (l->refused)
+        send_refusal(l);
+    else
+        stream_finish(l->client);
+}
+
+static void refuse(struct admin_connection *l, unsigned status, const char *why)
+{
+    if (l->refused || l->inner_done)
+        return;
+    log_debug(&admin_listener_log, "request_refused", "status=%u why=%s", status, why);
+    l->refused = true;
+    l->status = status;
+    l->why = why;
+    stream_close(&l->inner); /* nothing is due from there: one request at a time */
+    admin_connection_inner_ended(l);
+}
+
+/* ---- deadlines ---- */
+
+/* True: the client reads what it is given, or has read it. */
+bool admin_connection_reads(struct admin_connection *l)
+{
+    size_t pending = stream_pending(l->client);
+    if (pending == 0) {
+        pace_stop(&l->reader_pace);
+        return true;
+    }
+    return pace_is_kept(&l->reader_pace, loop_now_us(l->context->loop), l->context->body_gap_ms,
+                        l->given - pending);
+}
+
+static void on_slow(struct timer *t)
+{
+    struct admin_connection *l = CONTAINER_OF(t, struct admin_connection, slow);
+    bool unread = stream_pending(l->client) > 0;
+    if (unread && !l->refused && admin_connection_reads(l))
+        timer_start(&l->slow, l->context->body_gap_ms);
+    else if (unread || l->inner_done || l->inner == NULL || l->refused)
+        admin_connection_end(l);
+    else if (l->phase == FRONT_BODY)
+        refuse(l, 408, "the body stopped coming");
+    else if (l->phase == FRONT_HEAD && l->begun)
+        refuse(l, 408, "the head did not come in time");
+    else if (l->phase == FRONT_HEAD)
+        stream_finish(l->inner); /* idle: the library closes, and so do we */
+}
+
+/* ---- client to library ---- */
+
+/* Paused while what it sends has no place to go. */
+void admin_connection_throttle(struct admin_connection *l)
+{
+    if (admin_connection_is_leaving(l))
+        return;
+    bool held = l->phase == FRONT_WAIT || l->phase == FRONT_ANSWER;
+    bool stall = (held && l->in.len >= LIMIT_STREAM_LOW) ||
+                 stream_pending(l->inner) > (l->stalled ? LIMIT_STREAM_LOW : LIMIT_STREAM_HIGH);
+    if (stall == l->stalled)
+        return;
+    l->stalled = stall;
+    if (stall)
+        stream_pause(l->client);
+    else
+        stream_resume(l->client);
+}
+
+/* The same head, with an Expect of ours before its empty line where one is missing. HTTP/1.0
+ * has no such word: there the library answers at the head or takes the body. */
+static enum err pass_head(struct admin_connection *l, const struct http_head *head, size_t len)
+{
+    struct slice all = slice_first(buf_slice(&l->in), len);
+    bool has_body = l->body.kind != HTTP1_BODY_NONE, asks = head->version == HTTP_11;
+    bool said = http_head_find(head, SLICE("expect")).ptr != NULL;
+    l->expects = head->expect_continue;
+    l->phase = !has_body ? FRONT_ANSWER : asks && (l->expects || !said) ? FRONT_WAIT : FRONT_BODY;
+    if (l->phase != FRONT_WAIT || l->expects)
+        return stream_write(l->inner, &all, 1);
+    const struct slice parts[] = {slice_first(all, len - 2), SLICE("Expect: 100-continue\r\n\r\n")};
+    return stream_write(l->inner, parts, 2);
+}
+
+/* A head at the front of l->in. ERR_AGAIN: not whole; ERR_CANCELLED: refused. */
+static enum err take_head(struct admin_connection *l)
+{
+    static _Thread_local struct http_head head; /* too large for a stack; one loop, one thread */
+    struct http1_problem problem = {400, "malformed request"};
+    size_t len = 0;
+    enum err e = http1_head(HTTP1_REQUEST, buf_slice(&l->in), &head, &len, &problem);
+    if (e == ERR_INVALID) {
+        refuse(l, problem.status, problem.text);
+        return ERR_CANCELLED;
+    }
+    if (e != ERR_OK)
+        return e;
+    http1_body_init(&l->body, HTTP1_REQUEST, &head, head.method);
+    snprintf(l->method, sizeof(l->method), "%.*s", SLICE_ARG(head.method));
+    l->body_got = 0;
+    pace_stop(&l->body_pace);
+    timer_cancel(&l->slow);
+    e = pass_head(l, &head, len);
+    buf_eat(&l->in, len);
+    return e;
+}
+
+/* Passes on what of l->in belongs to the body, framing included. ERR_AGAIN: more is to come. */
+static enum err take_body(struct admin_connection *l)
+{
+    struct slice left = buf_slice(&l->in), piece;
+    struct http1_problem problem = {400, "malformed body"};
+    bool ended = false;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && !ended && l->body_got <= LIMIT_ADMIN_BODY) {
+        e = http1_body_next(&l->body, &left, &piece, &ended, &problem);
+        if (e == ERR_OK)
+            l->body_got += piece.len;
+    }
+    if (e == ERR_INVALID || l->body_got > LIMIT_ADMIN_BODY) {
+        bool large = l->body_got > LIMIT_ADMIN_BODY;
+        refuse(l, large ? 413 : problem.status,
+               large ? "a body has at most 1048576 bytes" : problem.text);
+        return ERR_CANCELLED;
+    }
+    if (e != ERR_OK && e != ERR_AGAIN)
+        return e;
+    size_t used = l->in.len - left.len;
+    struct slice bytes = slice_first(buf_slice(&l->in), used);
+    enum err passed = used > 0 ? stream_write(l->inner, &bytes, 1) : ERR_OK;
+    buf_eat(&l->in, used);
+    if (ended) {
+        l->phase = FRONT_ANSWER;
+        timer_cancel(&l->slow);
+    }
+    return passed != ERR_OK ? passed : ended ? ERR_OK : ERR_AGAIN;
+}
+
+/* A head has one deadline, the first one's from accept; a body one for each gap in it, and a
+ * pace. */
+static void watch(struct admin_connection *l)
+{
+    if (l->phase == FRONT_BODY) {
+        if (pace_is_kept(&l->body_pace, loop_now_us(l->context->loop), l->context->body_gap_ms,
+                         l->body_got))
+            timer_start(&l->slow, l->context->body_gap_ms);
+        else
+            refuse(l, 408, "the body came too slowly");
+    } else if (l->phase == FRONT_HEAD && l->in.len > 0 && !l->begun) {
+        l->begun = true;
+        timer_start(&l->slow, l->context->head_ms);
+    }
+}
+
+void admin_connection_judge(struct admin_connection *l)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && l->in.len > 0 && !l->last)
+        e = l->phase == FRONT_HEAD   ? take_head(l)
+            : l->phase == FRONT_BODY ? take_body(l)
+                                     : ERR_AGAIN;
+    if (e == ERR_CANCELLED)
+        return;
+    if (e != ERR_OK && e != ERR_AGAIN) {
+        admin_connection_end(l);
+        return;
+    }
+    watch(l);
+    if (l->eof && l->phase == FRONT_BODY && !l->refused && !l->last)
+        refuse(l, 400, "the body ended early"); /* the library would wait for the rest */
+    else if (l->eof && l->phase == FRONT_HEAD && !l->refused)
+        stream_finish(l->inner);
+    admin_connection_throttle(l);
+}
+
+static void on_client_data(void *arg, struct slice data)
+{
+    struct admin_connection *l = arg;
+    if (l->refused || l->inner_done || l->last) {
+        l->dropped += data.len;
+        if (l->dropped > LINGER_MOST)
+            admin_connection_end(l);
+        return;
+    }
+    enum err e = buf_append(&l->in, data);
+    if (e == ERR_TOO_BIG)
+        refuse(l, 431, "too much at once");
+    else if (e != ERR_OK)
+        admin_connection_end(l);
+    else
+        admin_connection_judge(l);
+}
+
+static void on_client_eof(void *arg)
+{
+    struct admin_connection *l = arg;
+    l->eof = true;
+    if (l->inner != NULL && !l->refused && !l->inner_done)
+        admin_connection_judge(l);
+}
+
+static void on_client_drain(void *arg)
+{
+    struct admin_connection *l = arg;
+    if (l->inner != NULL)
+        stream_resume(l->inner);
+}
+
+static void on_client_close(void *arg, enum err why)
+{
+    (void)why;
+    admin_connection_end(arg);
+}
+
+/* ---- birth, and making room ---- */
+
+/* Only now, with TLS done: a handshake that never ends costs the library nothing. */
+static void on_client_open(void *arg)
+{
+    struct admin_connection *l = arg;
+    int pair[2];
+    if (l->refused) {
+        admin_connection_inner_ended(l);
+        return;
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
+        admin_connection_end(l);
+        return;
+    }
+    enum err e = stream_accept(l->context->loop, pair[0], NULL, &admin_connection_inner_events, l,
+                               &l->inner);
+    if (e != ERR_OK) {
+        close(pair[1]);
+        admin_connection_end(l);
+        return;
+    }
+    stream_pause(l->client);
+    l->context->serve(l->context->arg, pair[1], &l->peer);
+}
+
+static const struct stream_events client_events = {
+    .on_open = on_client_open,
+    .on_data = on_client_data,
+    .on_eof = on_client_eof,
+    .on_drain = on_client_drain,
+    .on_close = on_client_close,
+};
+
+#define BUSY "too many connections at once: try again"
+
+enum err admin_connection_new(const struct admin_connection_context *context, int fd,
+                              const union sockaddr_any *peer, bool doomed,
+                              struct admin_connection **ret)
+{
+    struct admin_connection *l = mem_zalloc(sizeof(*l));
+    if (l == NULL) {
+        close(fd);
+        return ERR_NOMEM;
+    }
+    l->context = context;
+    l->peer = *peer;
+    l->refused = doomed;
+    l->status = 503;
+    l->why = BUSY;
+    list_init(&l->node);
+    /* one whole head, or a piece of body as large as a stream reads at once */
+    buf_init(&l->in, LIMIT_HTTP_HEAD + LIMIT_STREAM_OUT);
+    buf_init(&l->out, LIMIT_HTTP_HEAD + LIMIT_STREAM_OUT);
+    timer_init(&l->slow, context->loop, on_slow);
+    enum err e = stream_accept(context->loop, fd, context->tls, &client_events, l, &l->client);
+    if (e != ERR_OK) {
+        mem_free(l);
+        return e;
+    }
+    l->begun = true; /* the handshake is part of it */
+    timer_start(&l->slow, context->head_ms);
+    *ret = l;
+    return ERR_OK;
+}
+
+bool admin_connection_is_served(const struct admin_connection *l)
+{
+    return (l->phase == FRONT_WAIT || l->phase == FRONT_ANSWER) && stream_pending(l->client) == 0;
+}
+
+bool admin_connection_is_leaving(const struct admin_connection *l)
+{
+    return l->refused || l->inner_done || l->last;
+}
+
+void admin_connection_evict(struct admin_connection *l)
+{
+    if (l->inner == NULL || l->in_answer) {
+        admin_connection_end(l);
+    } else if (l->phase == FRONT_HEAD && !l->begun) {
+        l->last = true; /* it asks for nothing: an answer would be one to nothing */
+        stream_finish(l->inner);
+    } else {
+        refuse(l, 503, BUSY);
+    }
+}

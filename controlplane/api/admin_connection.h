@@ -1,0 +1,80 @@
+/*
+ * admin_connection — one client's connection and its twin towards the library.
+ *
+ * One request at a time. Its head goes to the library alone, with an Expect of ours: only when
+ * the library says "100 Continue", and so the caller is known and the head is in order, is
+ * anything of the body read; where it answers at once, the body never comes and the connection
+ * ends. Bodies and readers must keep common/net/pace.
+ *
+ * Owns     both streams. Ends by itself when either side ends; then calls on_gone and is freed.
+ * Threads  the front's loop.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/base/limits.h"
+#include "common/net/address.h"
+#include "common/net/http1.h"
+#include "common/net/pace.h"
+#include "common/net/stream.h"
+
+struct admin_connection;
+
+struct admin_connection_context {
+    struct loop *loop;
+    struct tls_context *tls; /* NULL: plain */
+    unsigned head_ms, body_gap_ms, keepalive_ms;
+    void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
+    void *arg;
+    void (*on_gone)(void *gone_arg, struct admin_connection *l);
+    void (*on_idle)(void *gone_arg, struct admin_connection *l); /* a request is over */
+    void *gone_arg;
+};
+
+enum admin_connection_phase {
+    FRONT_HEAD,   /* between requests, or inside a head */
+    FRONT_WAIT,   /* the head is judged; the body is not read */
+    FRONT_BODY,   /* it was let in */
+    FRONT_ANSWER, /* the request is passed on whole */
+};
+
+struct admin_connection {
+    struct list node; /* the context's */
+    const struct admin_connection_context *context;
+    union sockaddr_any peer;
+    struct stream *client;
+    struct stream *inner; /* our end of the pair; NULL before the client is open */
+    struct timer slow;    /* a head, a body, a reader or a goodbye that takes too long */
+    enum admin_connection_phase phase;
+    struct buf in; /* from the client, not passed on yet */
+    struct http1_body body;
+    uint64_t body_got; /* content alone */
+    struct pace body_pace;
+    char method[LIMIT_HTTP_METHOD + 1];
+    bool expects;   /* the client itself asked for "100 Continue" */
+    bool begun;     /* a head or a part of one has come */
+    bool eof;       /* the client sends no more */
+    bool stalled;   /* its stream is paused */
+    struct buf out; /* from the library, not passed on yet */
+    bool in_answer; /* its head went out */
+    struct http1_body answer;
+    uint64_t given;          /* bytes the client's stream took */
+    struct pace reader_pace; /* while it has not read them */
+    bool last;               /* answered before its body was read whole: nothing more is taken */
+    bool refused;            /* no more is read */
+    bool inner_done;         /* the library has closed its end */
+    size_t dropped;          /* bytes since */
+    unsigned status;         /* of the refusal */
+    const char *why;
+};
+
+/* Takes fd, also on failure. doomed: it is told 503, and never served. */
+MUST_USE enum err admin_connection_new(const struct admin_connection_context *context, int fd,
+                                       const union sockaddr_any *peer, bool doomed,
+                                       struct admin_connection **ret);
+/* It is served: neither its head, its body nor its reading is waited for. */
+bool admin_connection_is_served(const struct admin_connection *l);
+bool admin_connection_is_leaving(const struct admin_connection *l);
+/* 503, to make room; may free it before it returns (on_gone tells). */
+void admin_connection_evict(struct admin_connection *l);
+void admin_connection_free(struct admin_connection *l); /* silent */

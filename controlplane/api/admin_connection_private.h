@@ -1,0 +1,17 @@
+/*
+ * admin_connection_private — what the two halves of a link share: client to library in
+ * admin_connection.c, library to client in admin_connection_answer.c.
+ *
+ * Threads  the front's loop.
+ */
+#pragma once
+
+#include "controlplane/api/admin_connection.h"
+
+extern const struct stream_events admin_connection_inner_events;
+
+void admin_connection_end(struct admin_connection *l);
+void admin_connection_inner_ended(struct admin_connection *l); /* the library's end is closed */
+void admin_connection_judge(struct admin_connection *l);       /* what came goes as far as it may */
+void admin_connection_throttle(struct admin_connection *l);
+bool admin_connection_reads(struct admin_connection *l); /* false: too slowly, or not at all */

@@ -1,0 +1,141 @@
+/*
+ * admin_connection_answer — library to client: answers are passed on as they are, and read along,
+ * so that it is known where each ends and whether the body may come.
+ */
+#include "controlplane/api/admin_connection_private.h"
+
+static enum err pass_out(struct admin_connection *l, size_t used)
+{
+    struct slice bytes = slice_first(buf_slice(&l->out), used);
+    enum err e = used > 0 ? stream_write(l->client, &bytes, 1) : ERR_OK;
+    buf_eat(&l->out, used);
+    l->given += used;
+    return e;
+}
+
+/* The word the body waited for; the client hears it only where it asked. */
+static enum err let_in(struct admin_connection *l, size_t len)
+{
+    enum err e = ERR_OK;
+    if (l->expects)
+        e = pass_out(l, len);
+    else
+        buf_eat(&l->out, len);
+    if (l->phase == FRONT_WAIT)
+        l->phase = FRONT_BODY;
+    return e;
+}
+
+static enum err take_answer_head(struct admin_connection *l)
+{
+    static _Thread_local struct http_head head;
+    struct http1_problem problem;
+    size_t len = 0;
+    enum err e = http1_head(HTTP1_ANSWER, buf_slice(&l->out), &head, &len, &problem);
+    if (e != ERR_OK)
+        return e;
+    if (head.status < 200)
+        return let_in(l, len);
+    http1_body_init(&l->answer, HTTP1_ANSWER, &head, slice_str(l->method));
+    l->in_answer = true;
+    l->last = l->phase != FRONT_ANSWER;
+    if (l->last) {
+        timer_cancel(&l->slow);
+        buf_clear(&l->in);
+        stream_resume(l->client);
+    }
+    return pass_out(l, len);
+}
+
+/* The next request may go; one after a refused body may not. */
+static void request_over(struct admin_connection *l)
+{
+    l->in_answer = false;
+    if (l->last) {
+        stream_finish(l->inner);
+        return;
+    }
+    l->phase = FRONT_HEAD;
+    l->begun = false;
+    timer_start(&l->slow, l->context->keepalive_ms);
+    l->context->on_idle(l->context->gone_arg, l);
+}
+
+static enum err take_answer_body(struct admin_connection *l)
+{
+    struct slice left = buf_slice(&l->out), piece;
+    struct http1_problem problem;
+    bool ended = l->answer.kind == HTTP1_BODY_NONE;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && !ended)
+        e = http1_body_next(&l->answer, &left, &piece, &ended, &problem);
+    if (e != ERR_OK && e != ERR_AGAIN)
+        return e;
+    enum err passed = pass_out(l, l->out.len - left.len);
+    if (ended)
+        request_over(l);
+    return passed != ERR_OK ? passed : ended ? ERR_OK : ERR_AGAIN;
+}
+
+/* True: the link still stands. */
+static bool give(struct admin_connection *l)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && (l->out.len > 0 || l->in_answer))
+        e = l->in_answer ? take_answer_body(l) : take_answer_head(l);
+    if ((e != ERR_OK && e != ERR_AGAIN) || !admin_connection_reads(l)) {
+        admin_connection_end(l);
+        return false;
+    }
+    if (stream_pending(l->client) > LIMIT_STREAM_HIGH)
+        stream_pause(l->inner);
+    if (stream_pending(l->client) > 0)
+        timer_start(&l->slow, l->context->body_gap_ms);
+    return true;
+}
+
+static void on_inner_data(void *arg, struct slice data)
+{
+    struct admin_connection *l = arg;
+    if (l->refused)
+        return;
+    if (buf_append(&l->out, data) != ERR_OK)
+        admin_connection_end(l);
+    else if (give(l))
+        admin_connection_judge(l);
+}
+
+static void on_inner_eof(void *arg)
+{
+    struct admin_connection *l = arg;
+    stream_finish(l->inner);
+    admin_connection_inner_ended(l);
+}
+
+static void on_inner_drain(void *arg)
+{
+    struct admin_connection *l = arg;
+    if (!l->refused)
+        admin_connection_throttle(l);
+}
+
+static void on_inner_close(void *arg, enum err why)
+{
+    (void)why;
+    admin_connection_inner_ended(arg);
+}
+
+/* At the end of the turn that made the pair: only then it takes bytes. */
+static void on_inner_open(void *arg)
+{
+    struct admin_connection *l = arg;
+    stream_resume(l->client);
+}
+
+const struct stream_events admin_connection_inner_events = {
+    .on_open = on_inner_open,
+    .on_data = on_inner_data,
+    .on_eof = on_inner_eof,
+    .on_drain = on_inner_drain,
+    .on_close = on_inner_close,
+};

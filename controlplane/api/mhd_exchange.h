@@ -1,0 +1,40 @@
+/*
+ * exchange — one request inside the library: which moment it is in, and what was gathered.
+ *
+ * moments: HEAD → (job) → JUDGED → BODY → (job) → DONE; a refused head is answered at once, and
+ * the front does not read its body.
+ *
+ * Threads  the library's thread, or the one job it was handed to; never both.
+ */
+#pragma once
+
+#include <microhttpd.h>
+
+#include "controlplane/api/dispatch.h"
+#include "controlplane/api/thread_pool.h"
+
+enum exchange_moment {
+    EXCHANGE_HEAD,
+    EXCHANGE_JUDGED,
+    EXCHANGE_BODY,
+    EXCHANGE_DONE,
+    EXCHANGE_SENT,
+};
+
+struct exchange_context {
+    const struct app *app;
+    struct admin_auth *auth;
+    struct thread_pool *work;
+    struct thread_pool *wait;
+    _Atomic size_t open; /* exchanges that have not ended */
+};
+
+struct exchange;
+
+/* The library's callbacks; cls is a struct exchange_context. */
+void *exchange_on_target(void *cls, const char *target, struct MHD_Connection *m);
+enum MHD_Result exchange_on_request(void *cls, struct MHD_Connection *m, const char *url,
+                                    const char *method, const char *version, const char *data,
+                                    size_t *size, void **state);
+void exchange_on_end(void *cls, struct MHD_Connection *m, void **state,
+                     enum MHD_RequestTerminationCode why);

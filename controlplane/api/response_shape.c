@@ -1,0 +1,335 @@
+/*
+ * response_shape — the rows.
+ */
+#include "controlplane/api/response_shape.h"
+
+#include "controlplane/store/store_trace.h"
+
+#define ROW(called, kind, how, ...)                                                                \
+    {                                                                                              \
+        .name = called, .type = SHAPE_##kind, .flags = how, ##__VA_ARGS__                          \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+static const struct shape_member tokens[] = {
+    ROW("input", INT, 0, .help = "all, cached included"),
+    ROW("cache_read", INT, 0),
+    ROW("cache_write", INT, 0),
+    ROW("output", INT, 0, .help = "reasoning included"),
+    ROW("reasoning", INT, 0),
+    END,
+};
+
+/* ---- sessions and spans ---- */
+
+static const struct shape_member calls[] = {
+    ROW("model", INT, SHAPE_ALWAYS),
+    ROW("tool", INT, SHAPE_ALWAYS),
+    ROW("api", INT, SHAPE_ALWAYS),
+    END,
+};
+
+static const struct shape_member session[] = {
+    ROW("id", TEXT, SHAPE_ALWAYS),
+    ROW("external_id", TEXT, 0, .help = "what its clients called it"),
+    ROW("agent", TEXT, 0),
+    ROW("key", TEXT, 0, .help = "of one without agent: the key's public part, or its name"),
+    ROW("team", TEXT, 0),
+    ROW("task", TEXT, 0),
+    ROW("started_at", TIME, SHAPE_ALWAYS),
+    ROW("ended_at", TIME, SHAPE_ALWAYS | SHAPE_NULL),
+    ROW("calls", OBJECT, SHAPE_ALWAYS, .members = calls),
+    ROW("tokens", OBJECT, 0, .members = tokens),
+    ROW("cost_usd", MONEY, 0, .help = "absent: not known"),
+    ROW("refusals", INT, SHAPE_ALWAYS),
+    ROW("status", TEXT, SHAPE_ALWAYS, .words = "active|ended"),
+    END,
+};
+
+static const struct shape_member event[] = {
+    ROW("at", TIME, SHAPE_ALWAYS),
+    ROW("name", TEXT, SHAPE_ALWAYS),
+    ROW("detail", TEXT, 0),
+    END,
+};
+
+static const struct shape_member span[] = {
+    ROW("id", TEXT, SHAPE_ALWAYS),
+    ROW("session", TEXT, 0),
+    ROW("parent", TEXT, 0),
+    ROW("trace_id", TEXT, 0),
+    ROW("gate", TEXT, SHAPE_ALWAYS, .words = SPAN_GATES),
+    ROW("kind", TEXT, SHAPE_ALWAYS, .words = "call|attempt|decision"),
+    ROW("name", TEXT, 0, .help = "what was called, as far as that was known"),
+    ROW("agent", TEXT, 0),
+    ROW("key", TEXT, 0, .help = "its public part, or its name"),
+    ROW("task", TEXT, 0),
+    ROW("started_at", TIME, SHAPE_ALWAYS),
+    ROW("duration_us", INT, SHAPE_ALWAYS),
+    ROW("overhead_us", INT, 0, .help = "of it, the gateway's own"),
+    ROW("status", TEXT, SHAPE_ALWAYS, .words = SPAN_STATUSES),
+    ROW("code", TEXT, 0),
+    ROW("http_status", INT, 0),
+    ROW("model", TEXT, 0),
+    ROW("provider", TEXT, 0),
+    ROW("server", TEXT, 0),
+    ROW("tool", TEXT, 0),
+    ROW("service", TEXT, 0),
+    ROW("method", TEXT, 0),
+    ROW("path", TEXT, 0),
+    ROW("tokens", OBJECT, 0, .members = tokens),
+    ROW("cost_usd", MONEY, 0, .help = "absent: not known"),
+    ROW("usage_source", TEXT, 0, .words = "provider|estimate|lost"),
+    ROW("attempts", INT, 0),
+    ROW("cache", TEXT, 0, .words = "hit|semantic|miss|bypass"),
+    ROW("events", OBJECT, SHAPE_LIST, .members = event),
+    ROW("request_id", TEXT, 0),
+    ROW("calls", INT, 0, .help = "that its data plane, short of room, kept as sums; absent: one"),
+    END,
+};
+
+/* ---- money ---- */
+
+#define SPEND_BY(name) ROW(name, TEXT, SHAPE_NULL, .help = "where it is what is grouped by")
+
+static const struct shape_member spend_row[] = {
+    SPEND_BY("team"),
+    SPEND_BY("key"),
+    SPEND_BY("agent"),
+    SPEND_BY("model"),
+    SPEND_BY("provider"),
+    SPEND_BY("tool"),
+    SPEND_BY("session"),
+    ROW("id", TEXT, 0, .help = "of the team, key or agent"),
+    ROW("calls", INT, SHAPE_ALWAYS),
+    ROW("refusals", INT, SHAPE_ALWAYS),
+    ROW("tokens", OBJECT, SHAPE_ALWAYS, .members = tokens),
+    ROW("cost_usd", MONEY, 0, .help = "absent: not known"),
+    ROW("unpriced_calls", INT, SHAPE_ALWAYS, .help = "whose cost is not known"),
+    END,
+};
+
+static const struct shape_member spend[] = {
+    ROW("from", TIME, SHAPE_ALWAYS),
+    ROW("to", TIME, SHAPE_ALWAYS),
+    ROW("items", OBJECT, SHAPE_ALWAYS | SHAPE_LIST, .members = spend_row),
+    ROW("next", TEXT, SHAPE_ALWAYS | SHAPE_NULL),
+    END,
+};
+
+static const struct shape_member suspense_holder[] = {
+    ROW("dataplane", TEXT, SHAPE_ALWAYS | SHAPE_NULL),
+    ROW("dataplane_id", TEXT, SHAPE_ALWAYS),
+    ROW("suspense_usd", MONEY, SHAPE_ALWAYS),
+    END,
+};
+
+static const struct shape_member budget[] = {
+    ROW("owner", TEXT, SHAPE_ALWAYS, .words = "key|team"),
+    ROW("owner_id", TEXT, SHAPE_ALWAYS),
+    ROW("owner_name", TEXT, SHAPE_ALWAYS),
+    ROW("period_start", TIME, SHAPE_ALWAYS | SHAPE_NULL),
+    ROW("resets_at", TIME, SHAPE_ALWAYS | SHAPE_NULL),
+    ROW("limit_usd", MONEY, SHAPE_ALWAYS),
+    ROW("spent_usd", MONEY, SHAPE_ALWAYS),
+    ROW("leased_usd", MONEY, SHAPE_ALWAYS, .help = "to data planes"),
+    ROW("suspense_usd", MONEY, SHAPE_ALWAYS, .help = "of data planes that fell silent"),
+    ROW("suspense_of", OBJECT, SHAPE_ALWAYS | SHAPE_LIST, .members = suspense_holder),
+    END,
+};
+
+static const struct shape_member write_off[] = {
+    ROW("id", TEXT, SHAPE_ALWAYS),
+    ROW("name", TEXT, SHAPE_ALWAYS),
+    ROW("written_off_usd", MONEY, SHAPE_ALWAYS),
+    END,
+};
+
+/* ---- the installation ---- */
+
+static const struct shape_member rollout_plane[] = {
+    ROW("id", TEXT, SHAPE_ALWAYS),
+    ROW("name", TEXT, SHAPE_ALWAYS),
+    ROW("pool", TEXT, SHAPE_ALWAYS),
+    ROW("connected", BOOL, SHAPE_ALWAYS),
+    ROW("version", INT, SHAPE_ALWAYS, .help = "which it applies"),
+    ROW("lag", INT, SHAPE_ALWAYS, .help = "versions behind the newest"),
+    ROW("last_heard_at", TIME, SHAPE_ALWAYS | SHAPE_NULL),
+    ROW("build", TEXT, 0),
+    END,
+};
+
+static const struct shape_member rollout[] = {
+    ROW("version", INT, SHAPE_ALWAYS, .help = "the newest"),
+    ROW("lineage", TEXT, SHAPE_ALWAYS, .help = "of versions: another database is another lineage"),
+    ROW("dataplanes", OBJECT, SHAPE_ALWAYS | SHAPE_LIST, .members = rollout_plane),
+    END,
+};
+
+static const struct shape_member audit_record[] = {
+    ROW("seq", INT, SHAPE_ALWAYS),
+    ROW("org_id", TEXT, SHAPE_ALWAYS),
+    ROW("at", TIME, SHAPE_ALWAYS),
+    ROW("actor", TEXT, SHAPE_ALWAYS),
+    ROW("actor_role", TEXT, SHAPE_ALWAYS),
+    ROW("source", TEXT, SHAPE_ALWAYS, .help = "the caller's address"),
+    ROW("action", TEXT, SHAPE_ALWAYS),
+    ROW("noun", TEXT, SHAPE_ALWAYS),
+    ROW("object_id", TEXT, SHAPE_ALWAYS),
+    ROW("object_name", TEXT, SHAPE_ALWAYS),
+    ROW("version", INT, SHAPE_ALWAYS, .help = "of the policy"),
+    ROW("before", ANY, SHAPE_ALWAYS, .help = "null: it was not there"),
+    ROW("after", ANY, SHAPE_ALWAYS, .help = "null: it is gone"),
+    ROW("prev", TEXT, SHAPE_ALWAYS, .help = "hash of the record before, hex"),
+    ROW("hash", TEXT, SHAPE_ALWAYS, .help = "SHA-256 over the record and prev, hex"),
+    END,
+};
+
+static const struct shape_member audit_verdict[] = {
+    ROW("intact", BOOL, SHAPE_ALWAYS),
+    ROW("records", INT, SHAPE_ALWAYS),
+    ROW("first_broken", INT, 0, .help = "seq of the first record that does not fit"),
+    END,
+};
+
+static const struct shape_member health[] = {ROW("status", TEXT, SHAPE_ALWAYS), END};
+
+static const struct shape_member enrolment[] = {
+    ROW("id", TEXT, SHAPE_ALWAYS, .help = "of the data plane"),
+    ROW("name", TEXT, SHAPE_ALWAYS),
+    ROW("certificate", TEXT, SHAPE_ALWAYS, .help = "PEM"),
+    ROW("ca", TEXT, SHAPE_ALWAYS, .help = "PEM"),
+    END,
+};
+
+static const struct shape_member refresh[] = {
+    ROW("server", TEXT, SHAPE_ALWAYS),
+    ROW("server_id", TEXT, SHAPE_ALWAYS),
+    ROW("dataplane", TEXT, SHAPE_ALWAYS, .help = "that lists it"),
+    ROW("state", TEXT, SHAPE_ALWAYS, .words = "asked|listed|failed"),
+    ROW("error", TEXT, 0, .help = "why it failed"),
+    END,
+};
+
+static const struct shape_member error[] = {
+    ROW("pointer", TEXT, SHAPE_ALWAYS, .help = "RFC 6901, into the body"),
+    ROW("detail", TEXT, SHAPE_ALWAYS),
+    END,
+};
+
+static const struct shape_member candidate[] = {
+    ROW("id", TEXT, SHAPE_ALWAYS),
+    ROW("agent", TEXT, 0),
+    ROW("key", TEXT, 0),
+    ROW("team", TEXT, 0),
+    ROW("started_at", TIME, SHAPE_ALWAYS),
+    ROW("status", TEXT, SHAPE_ALWAYS),
+    END,
+};
+
+static const struct shape_member problem[] = {
+    ROW("type", TEXT, SHAPE_ALWAYS),
+    ROW("title", TEXT, SHAPE_ALWAYS),
+    ROW("status", INT, SHAPE_ALWAYS),
+    ROW("code", TEXT, SHAPE_ALWAYS, .help = "stable"),
+    ROW("detail", TEXT, SHAPE_ALWAYS),
+    ROW("request_id", TEXT, 0),
+    ROW("errors", OBJECT, SHAPE_LIST, .members = error, .help = "of a 422"),
+    ROW("candidates", OBJECT, SHAPE_LIST, .members = candidate, .help = "of a 409: which one?"),
+    ROW("referenced_by", TEXT, SHAPE_LIST, .help = "of a 409: ids"),
+    END,
+};
+
+static const struct response_shape shapes[] = {
+    {"session", "what one agent did under one label", session},
+    {"span", "one call of one gate, or one attempt of it", span},
+    {"spend", "what calls cost, dearest first", spend},
+    {"budget", "a budget in one of its periods", budget},
+    {"write-off", "what became spent", write_off},
+    {"rollout", "the newest version, and which each data plane applies", rollout},
+    {"audit-record", "one write", audit_record},
+    {"audit-verdict", "whether the chain holds", audit_verdict},
+    {"enrolment", "a data plane's certificate", enrolment},
+    {"health", "how it is", health},
+    {"problem", "why not (RFC 9457)", problem},
+    {"refresh", "who was asked to list a server's tools, and what came of it", refresh},
+};
+
+const struct response_shape *response_shapes(size_t *ret_count)
+{
+    *ret_count = ARRAY_LEN(shapes);
+    return shapes;
+}
+
+/* ---- as JSON Schema ---- */
+
+json_t *response_shape_words(struct slice words)
+{
+    struct slice one;
+    json_t *list = json_array();
+    while (slice_split(&words, '|', &one))
+        json_array_append_new(list, json_from(one));
+    return list;
+}
+
+static json_t *object_schema(const struct shape_member *members);
+
+static json_t *one_schema(const struct shape_member *m)
+{
+    static const struct {
+        const char *type, *format, *pattern;
+    } rows[] = {
+        [SHAPE_TEXT] = {"string", NULL, NULL},
+        [SHAPE_INT] = {"integer", NULL, NULL},
+        [SHAPE_BOOL] = {"boolean", NULL, NULL},
+        [SHAPE_MONEY] = {"string", NULL, "^[0-9]+\\.[0-9]{9}$"},
+        [SHAPE_TIME] = {"string", "date-time", NULL},
+    };
+    if (m->type == SHAPE_OBJECT)
+        return object_schema(m->members);
+    if (m->type == SHAPE_ANY)
+        return json_object();
+    json_t *s = json_pack("{s:s}", "type", rows[m->type].type);
+    if (rows[m->type].format != NULL)
+        json_object_set_new(s, "format", json_string(rows[m->type].format));
+    if (rows[m->type].pattern != NULL)
+        json_object_set_new(s, "pattern", json_string(rows[m->type].pattern));
+    if (m->words != NULL)
+        json_object_set_new(s, "enum", response_shape_words(slice_str(m->words)));
+    return s;
+}
+
+static json_t *member_schema(const struct shape_member *m)
+{
+    json_t *s = one_schema(m);
+    if ((m->flags & SHAPE_NULL) != 0)
+        json_object_set_new(
+            s, "type", json_pack("[s,s]", json_string_value(json_object_get(s, "type")), "null"));
+    if ((m->flags & SHAPE_LIST) != 0)
+        s = json_pack("{s:s,s:o}", "type", "array", "items", s);
+    if (m->help != NULL)
+        json_object_set_new(s, "description", json_string(m->help));
+    return s;
+}
+
+static json_t *object_schema(const struct shape_member *members)
+{
+    json_t *properties = json_object(), *required = json_array();
+    for (const struct shape_member *m = members; m->name != NULL; m++) {
+        json_object_set_new(properties, m->name, member_schema(m));
+        if ((m->flags & SHAPE_ALWAYS) != 0)
+            json_array_append_new(required, json_string(m->name));
+    }
+    return json_pack("{s:s,s:o,s:o,s:b}", "type", "object", "properties", properties, "required",
+                     required, "additionalProperties", 0);
+}
+
+json_t *response_shape_schema(const struct response_shape *s)
+{
+    json_t *schema = object_schema(s->members);
+    json_object_set_new(schema, "description", json_string(s->help));
+    return schema;
+}

@@ -1,0 +1,298 @@
+/* channel — one table from the request's body to its answer. */
+#include "controlplane/channel/channel.h"
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/secret.h"
+#include "common/wire/proto_read.h"
+#include "common/wire/usage_batch.h"
+#include "controlplane/policy/frame.h"
+#include "controlplane/discovery/listing_scheduler.h"
+#include "controlplane/discovery/tool_report.h"
+#include "controlplane/ingest/ingest.h"
+#include "proto/channel.pb-c.h"
+
+static const struct log_ctx channel_log = {.component = "channel"};
+
+/* One request on its way. */
+struct question {
+    const struct channel *c;
+    struct rollout_plane plane;
+    const Gatehouse__Request *request;
+    struct buf *out;
+};
+
+static enum err send(const struct question *q, Gatehouse__Reply *reply)
+{
+    reply->has_number = true;
+    reply->number = q->request->number;
+    return frame_pack(&reply->base, q->out);
+}
+
+static struct lease_asker asker_of(const struct question *q)
+{
+    return (struct lease_asker){.dataplane = slice_str(q->plane.id),
+                                .org = slice_str(q->plane.org),
+                                .epoch = q->request->epoch,
+                                .number = q->request->number};
+}
+
+static enum err done(const struct question *q)
+{
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    return send(q, &reply);
+}
+
+/* ---- policy ---- */
+
+static enum err on_hello(const struct question *q)
+{
+    const Gatehouse__Hello *m = q->request->hello;
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    Gatehouse__HelloReply body = GATEHOUSE__HELLO_REPLY__INIT;
+    struct image_head head;
+
+    if (m->protocol != CHANNEL_PROTOCOL)
+        return ERR_PROTOCOL;
+    image_head(q->c->image, &head);
+    if (head.lineage[0] == '\0')
+        return ERR_AGAIN;
+    rollout_hello(q->c->rollout, slice_str(q->plane.id), q->request->epoch, slice_str(m->build));
+    rollout_applied(q->c->rollout, slice_str(q->plane.id), slice_str(m->lineage), m->version);
+    body.has_protocol = body.has_version = true;
+    body.protocol = CHANNEL_PROTOCOL;
+    body.lineage = head.lineage;
+    body.version = head.version;
+    body.dataplane_id = (char *)q->plane.id;
+    body.dataplane_name = (char *)q->plane.name;
+    body.pool = (char *)q->plane.pool_name;
+    reply.body_case = GATEHOUSE__REPLY__BODY_HELLO;
+    reply.hello = &body;
+    return send(q, &reply);
+}
+
+/* The reply's frame by hand: the chunk is packed already. */
+static enum err on_snapshot(const struct question *q)
+{
+    const Gatehouse__SnapshotRequest *m = q->request->snapshot;
+    char head[FRAME_HEAD_MAX];
+    struct buf chunk;
+
+    buf_init(&chunk, LIMIT_BUS_MESSAGE);
+    enum err e = image_chunk(q->c->image, m->version, m->chunk, (int64_t)clock_mono_us(), &chunk);
+    if (e == ERR_OK)
+        e = done(q);
+    if (e == ERR_OK)
+        e = buf_append(q->out, slice_of(head, frame_head(FRAME_SNAPSHOT, chunk.len, head)));
+    if (e == ERR_OK)
+        e = buf_append(q->out, buf_slice(&chunk));
+    if (chunk.data)
+        secret_wipe(chunk.data, chunk.cap);
+    buf_fini(&chunk);
+    return e;
+}
+
+static enum err on_applied(const struct question *q)
+{
+    const Gatehouse__Applied *m = q->request->applied;
+    rollout_applied(q->c->rollout, slice_str(q->plane.id), slice_str(m->lineage), m->version);
+    return done(q);
+}
+
+/* ---- money and usage ---- */
+
+static enum err on_lease(const struct question *q)
+{
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    struct lease_asker who = asker_of(q);
+    struct lease_reply grants;
+    enum err e = lease_server_ask(q->c->db, &who, q->request->lease, clock_wall_us(), &grants);
+    if (e != ERR_OK)
+        return e;
+    reply.body_case = GATEHOUSE__REPLY__BODY_LEASE;
+    reply.lease = &grants.reply;
+    e = send(q, &reply);
+    lease_server_reply_free(&grants);
+    return e;
+}
+
+static enum err on_lease_end(const struct question *q)
+{
+    struct lease_asker who = asker_of(q);
+    enum err e = lease_server_end(q->c->db, &who, q->request->lease_end);
+    return e == ERR_OK ? done(q) : e;
+}
+
+static enum err on_usage(const struct question *q)
+{
+    Gatehouse__UsageBatch *batch;
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    Gatehouse__UsageAck ack = GATEHOUSE__USAGE_ACK__INIT;
+    struct lease_asker who = asker_of(q);
+
+    enum err e = usage_batch_open(q->request->usage, &batch);
+    if (e != ERR_OK)
+        return e;
+    ack.has_epoch = ack.has_worker = ack.has_committed = true;
+    ack.epoch = batch->epoch;
+    ack.worker = batch->worker;
+    e = ingest_batch(q->c->db, &who, batch, &ack.committed);
+    usage_batch_free(batch);
+    if (e != ERR_OK)
+        return e;
+    reply.body_case = GATEHOUSE__REPLY__BODY_USAGE;
+    reply.usage = &ack;
+    return send(q, &reply);
+}
+
+/* ---- the rest ---- */
+
+static enum err on_tools(const struct question *q)
+{
+    const struct tool_reporter who = {
+        .plane = slice_str(q->plane.id), .org = slice_str(q->plane.org), .now_us = clock_wall_us()};
+    enum err e = tool_report_store(q->c->db, &who, q->request->tools);
+    return e == ERR_OK ? done(q) : e;
+}
+
+static enum err on_listing(const struct question *q)
+{
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    struct listing_reply orders = {0};
+    enum err e = listing_scheduler_ask(q->c->db, q->c->rollout, &q->plane, q->request->listing,
+                                       clock_wall_us(), &orders);
+    if (e != ERR_OK)
+        return e;
+    reply.body_case = GATEHOUSE__REPLY__BODY_LISTING;
+    reply.listing = &orders.reply;
+    e = send(q, &reply);
+    listing_reply_free(&orders);
+    return e;
+}
+
+static enum err on_renew(const struct question *q)
+{
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    Gatehouse__RenewReply body = GATEHOUSE__RENEW_REPLY__INIT;
+    struct buf cert, ca;
+
+    buf_init(&cert, LIMIT_PEM);
+    buf_init(&ca, LIMIT_PEM);
+    enum err e = enrolment_renew(q->c->enrolment, q->c->db, slice_str(q->plane.id),
+                                 slice_str(q->request->renew->csr_pem), &cert);
+    if (e == ERR_OK)
+        e = buf_append(&cert, slice_of("", 1)); /* texts end with a NUL in a message */
+    if (e == ERR_OK)
+        e = buf_append(&ca, enrolment_ca(q->c->enrolment));
+    if (e == ERR_OK)
+        e = buf_append(&ca, slice_of("", 1));
+    if (e == ERR_OK) {
+        body.certificate_pem = (char *)buf_slice(&cert).ptr;
+        body.ca_pem = (char *)buf_slice(&ca).ptr;
+        reply.body_case = GATEHOUSE__REPLY__BODY_RENEW;
+        reply.renew = &body;
+        e = send(q, &reply);
+    }
+    buf_fini(&cert);
+    buf_fini(&ca);
+    return e;
+}
+
+static const struct {
+    Gatehouse__Request__BodyCase body;
+    enum err (*answer)(const struct question *q);
+} answers[] = {
+    {GATEHOUSE__REQUEST__BODY_HELLO, on_hello},
+    {GATEHOUSE__REQUEST__BODY_SNAPSHOT, on_snapshot},
+    {GATEHOUSE__REQUEST__BODY_APPLIED, on_applied},
+    {GATEHOUSE__REQUEST__BODY_LEASE, on_lease},
+    {GATEHOUSE__REQUEST__BODY_LEASE_END, on_lease_end},
+    {GATEHOUSE__REQUEST__BODY_USAGE, on_usage},
+    {GATEHOUSE__REQUEST__BODY_TOOLS, on_tools},
+    {GATEHOUSE__REQUEST__BODY_RENEW, on_renew},
+    {GATEHOUSE__REQUEST__BODY_LISTING, on_listing},
+};
+
+static enum err answer(const struct question *q)
+{
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++)
+        if (answers[i].body == q->request->body_case)
+            return answers[i].answer(q);
+    return ERR_INVALID;
+}
+
+static const char *word_for(enum err e)
+{
+    switch (e) {
+    case ERR_INVALID:
+    case ERR_TOO_BIG:
+        return "invalid";
+    case ERR_PROTOCOL:
+        return "protocol";
+    case ERR_AGAIN:
+        return "not_ready";
+    case ERR_DENIED:
+        return "denied";
+    case ERR_DATABASE:
+    case ERR_TIMEOUT:
+        return "database";
+    default:
+        return "internal";
+    }
+}
+
+static void refuse(const struct question *q, const char *word)
+{
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    reply.error = (char *)word;
+    buf_clear(q->out);
+    if (send(q, &reply) != ERR_OK)
+        buf_clear(q->out); /* an empty answer is no Reply, and the plane takes it as an error */
+}
+
+/* NULL: it is no request, or one that would unpack into more than it may. Of two batches in one
+ * request protobuf would make one. */
+static Gatehouse__Request *unpack(struct slice request)
+{
+    struct slice rest = request;
+    struct proto_field f;
+    bool seen = false;
+    enum err e;
+    while ((e = proto_take(&rest, &f)) == ERR_OK) {
+        if (f.number != GATEHOUSE__REQUEST__BODY_USAGE)
+            continue;
+        if (seen || usage_batch_check(f.bytes) != ERR_OK)
+            return NULL;
+        seen = true;
+    }
+    if (e != ERR_NOT_FOUND)
+        return NULL;
+    return gatehouse__request__unpack(NULL, request.len, (const uint8_t *)request.ptr);
+}
+
+void channel_handle(const struct channel *c, struct slice plane_id, struct slice request,
+                    struct buf *reply)
+{
+    static const Gatehouse__Request nothing = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__Request *m = unpack(request);
+    struct question q = {.c = c, .request = m ? m : &nothing, .out = reply};
+
+    if (!m) {
+        refuse(&q, "unreadable");
+    } else if (!rollout_find(c->rollout, plane_id, &q.plane) || q.plane.removed) {
+        refuse(&q, "unknown_plane");
+    } else {
+        rollout_heard(c->rollout, plane_id, clock_wall_us());
+        enum err e = answer(&q);
+        if (e != ERR_OK) {
+            /* The store has said once that the database is away; planes ask a hundred times a
+             * second, and would reap it. */
+            if (e != ERR_DATABASE)
+                log_warn(&channel_log, "request_failed", "plane=%s body=%d error=%s", q.plane.id,
+                         (int)m->body_case, err_name(e));
+            refuse(&q, word_for(e));
+        }
+    }
+    gatehouse__request__free_unpacked(m, NULL);
+}

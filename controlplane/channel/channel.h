@@ -1,0 +1,28 @@
+/*
+ * channel — answers what data planes ask: one Request in, one Reply out.
+ *
+ * Who asks is known from the certificate. Every answer is idempotent beyond the hub's memory of
+ * the last ones: a plane that repeats itself to a restarted control plane changes nothing twice.
+ * A refusal is a stable word in Reply.error: unreadable, unknown_plane, protocol, invalid,
+ * not_ready, database, denied, internal.
+ *
+ * Owns     nothing; its parts are lent.
+ * Threads  any number of the hub's.
+ */
+#pragma once
+
+#include "controlplane/channel/enrolment.h"
+#include "controlplane/policy/image.h"
+#include "controlplane/policy/rollout.h"
+
+#define CHANNEL_PROTOCOL 1
+
+struct channel {
+    struct db *db;
+    struct image *image;
+    struct rollout *rollout;
+    struct enrolment *enrolment;
+};
+
+void channel_handle(const struct channel *c, struct slice plane_id, struct slice request,
+                    struct buf *reply);

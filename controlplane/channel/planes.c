@@ -1,0 +1,208 @@
+/* sync — wiring; the order is the content. */
+#include "controlplane/channel/planes.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/net/tls.h"
+#include "controlplane/channel/channel.h"
+#include "controlplane/policy/follow.h"
+
+static const struct log_ctx sync_log = {.component = "sync"};
+
+struct sync {
+    struct enrolment *enrolment;
+    struct image *image;
+    struct rollout *rollout;
+    struct publish *publish;
+    struct follow *follow;
+    struct channel channel;
+    struct tls_context *tls;
+    char ca_file[512], cert_file[512], key_file[512];
+    int64_t renew_at; /* of the server certificate; wall */
+    struct bus_hub *hub;
+    pthread_mutex_t lock; /* of hub, against the follower that cuts planes */
+};
+
+/* Called by the follower: in its first look there is no hub yet, and nobody to cut. */
+static void on_removed(void *arg, struct slice plane_id)
+{
+    struct sync *s = arg;
+    pthread_mutex_lock(&s->lock);
+    if (s->hub)
+        bus_hub_cut(s->hub, plane_id);
+    pthread_mutex_unlock(&s->lock);
+    log_info(&sync_log, "plane_removed", "id=%.*s", SLICE_ARG(plane_id));
+}
+
+static bool admit(void *arg, struct slice plane_id, char pool[static 64])
+{
+    struct sync *s = arg;
+    return rollout_admit(s->rollout, plane_id, pool);
+}
+
+static bool is_removed(void *arg, struct slice plane_id)
+{
+    struct sync *s = arg;
+    struct rollout_plane p;
+    return rollout_find(s->rollout, plane_id, &p) && p.removed;
+}
+
+static bool is_here(void *arg, struct slice plane_id)
+{
+    return bus_hub_is_connected(arg, plane_id);
+}
+
+static void handle(void *arg, struct slice plane_id, struct slice request, struct buf *reply)
+{
+    struct sync *s = arg;
+    channel_handle(&s->channel, plane_id, request, reply);
+}
+
+static enum err open_policy(struct sync *s, const struct sync_config *c)
+{
+    s->image = image_new();
+    s->rollout = rollout_new();
+    if (!s->image || !s->rollout)
+        return ERR_NOMEM;
+    enum err e = publish_start(s->image, s->rollout, &s->publish);
+    if (e != ERR_OK)
+        return e;
+    const struct follow_config f = {.direct_url = c->direct_url,
+                                    .seal = c->seal,
+                                    .image = s->image,
+                                    .rollout = s->rollout,
+                                    .publish = s->publish,
+                                    .on_removed = on_removed,
+                                    .arg = s};
+    return follow_start(&f, &s->follow);
+}
+
+static enum err write_certificate(struct sync *s, int64_t now)
+{
+    enum err e = enrolment_write_server(s->enrolment, s->ca_file, s->cert_file, s->key_file);
+    if (e == ERR_OK)
+        s->renew_at = now + ENROL_CERT_DAYS / 2 * INT64_C(86400000000);
+    return e;
+}
+
+static enum err open_tls(struct sync *s, const struct sync_config *c)
+{
+    snprintf(s->ca_file, sizeof(s->ca_file), "%s/channel-ca.crt", c->state_dir);
+    snprintf(s->cert_file, sizeof(s->cert_file), "%s/channel.crt", c->state_dir);
+    snprintf(s->key_file, sizeof(s->key_file), "%s/channel.key", c->state_dir);
+    enum err e = write_certificate(s, clock_wall_us());
+    const struct tls_server_config t = {.cert_file = s->cert_file,
+                                        .key_file = s->key_file,
+                                        .client_ca_file = s->ca_file,
+                                        .only_13 = true};
+    return e == ERR_OK ? tls_server_new(&t, &s->tls) : e;
+}
+
+/* Connections that stand keep the old one. */
+enum err sync_renew_certificate(struct sync *s, int64_t now)
+{
+    if (now < s->renew_at)
+        return ERR_OK;
+    enum err e = write_certificate(s, now);
+    if (e == ERR_OK)
+        e = tls_reload(s->tls);
+    log_info(&sync_log, "channel_certificate", "renewed=%s", err_name(e));
+    return e;
+}
+
+static enum err open_hub(struct sync *s, const struct sync_config *c)
+{
+    const struct bus_hub_config h = {.push_at = c->push_at,
+                                     .request_at = c->request_at,
+                                     .tls = s->tls,
+                                     .threads = c->threads,
+                                     .admit = admit,
+                                     .removed = is_removed,
+                                     .handle = handle,
+                                     .arg = s};
+    struct bus_hub *hub = NULL;
+    enum err e = bus_hub_open(&h, &hub);
+    if (e != ERR_OK)
+        return e;
+    pthread_mutex_lock(&s->lock);
+    s->hub = hub;
+    pthread_mutex_unlock(&s->lock);
+    rollout_ask_presence(s->rollout, is_here, hub);
+    log_info(&sync_log, "channel_listening", "push_port=%u request_port=%u", bus_hub_push_port(hub),
+             bus_hub_request_port(hub));
+    publish_to(s->publish, hub);
+    return ERR_OK;
+}
+
+static enum err open_parts(struct sync *s, const struct sync_config *c, const char **part)
+{
+    *part = "authority";
+    enum err e = enrolment_open(c->db, c->seal, &s->enrolment);
+    if (e == ERR_OK) {
+        *part = "policy";
+        e = open_policy(s, c);
+    }
+    if (e == ERR_OK) {
+        *part = "certificate";
+        e = open_tls(s, c);
+    }
+    if (e == ERR_OK) {
+        *part = "channel";
+        s->channel = (struct channel){
+            .db = c->db, .image = s->image, .rollout = s->rollout, .enrolment = s->enrolment};
+        e = open_hub(s, c);
+    }
+    return e;
+}
+
+enum err sync_open(const struct sync_config *c, struct sync **ret)
+{
+    const char *part = "";
+    struct sync *s = mem_zalloc(sizeof(*s));
+    if (!s)
+        return ERR_NOMEM;
+    pthread_mutex_init(&s->lock, NULL);
+    enum err e = open_parts(s, c, &part);
+    if (e != ERR_OK) {
+        log_error(&sync_log, "start_failed", "part=%s error=%s", part, err_name(e));
+        sync_close(&s);
+        return e;
+    }
+    *ret = s;
+    return ERR_OK;
+}
+
+void sync_close(struct sync **ref)
+{
+    struct sync *s = *ref;
+    if (!s)
+        return;
+    *ref = NULL;
+    follow_stop(&s->follow);
+    if (s->publish)
+        publish_to(s->publish, NULL);
+    if (s->rollout)
+        rollout_ask_presence(s->rollout, NULL, NULL);
+    bus_hub_close(&s->hub);
+    publish_stop(&s->publish);
+    tls_drop(s->tls);
+    enrolment_close(&s->enrolment);
+    rollout_free(s->rollout);
+    image_free(s->image);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+}
+
+struct enrolment *sync_enrolment(struct sync *s)
+{
+    return s->enrolment;
+}
+
+struct rollout *sync_rollout(struct sync *s)
+{
+    return s->rollout;
+}

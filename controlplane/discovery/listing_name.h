@@ -1,0 +1,24 @@
+/*
+ * listing_name — which data plane lists a server's tools.
+ *
+ * Pools may lie in different networks, so it stays within one: "default" as long as a plane of it
+ * is there, else the first by name. Within the pool the plane with the highest hash of (server,
+ * plane) has it: every control plane finds the same, the servers are spread, and when a plane
+ * comes or goes only the servers move that are or were its own.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/base/id.h"
+#include "controlplane/policy/rollout.h"
+
+struct listing_plane {
+    char id[ID_MAX];
+    char name[ROLLOUT_TEXT_MAX];
+    char pool[ROLLOUT_TEXT_MAX]; /* its name */
+};
+
+/* NULL: there is none. */
+const struct listing_plane *listing_name(struct slice server_id, const struct listing_plane *planes,
+                                         size_t count);

@@ -1,0 +1,114 @@
+/* lease_end — leases that end: by their plane's word, by silence, or by an administrator's. */
+#include "common/base/limits.h"
+#include "controlplane/ledger/lease_server_private.h"
+#include "controlplane/ledger/ledger.h"
+
+/* Locks the accounts of these leases and reads them. */
+static enum err take_leases(struct tx *tx, struct array *ids, struct lease_client *desk)
+{
+    PAIRS_AUTO struct lease_pairs pairs;
+    lease_pairs_init(&pairs);
+    enum err e = store_accounts_of_leases(tx, ids, &pairs.names, &pairs.starts);
+    if (e == ERR_OK && pairs.names.count > 0)
+        e = store_accounts_lock(tx, &pairs.names, &pairs.starts, desk);
+    return e == ERR_OK && desk->account_count > 0 ? store_leases_read(tx, ids, desk) : e;
+}
+
+static bool is_finished(const struct lease *l, const Gatehouse__LeaseEndRequest *q)
+{
+    for (size_t i = 0; i < q->n_finished_epochs; i++)
+        if (l->epoch == q->finished_epochs[i])
+            return true;
+    return false;
+}
+
+static enum err end_all(struct tx *tx, const struct lease_asker *who,
+                        const Gatehouse__LeaseEndRequest *q)
+{
+    ARRAY_AUTO struct array ids;
+    DESK_AUTO struct lease_client desk = {0};
+    enum err e = ERR_OK;
+
+    array_init(&ids);
+    for (size_t i = 0; i < q->n_ends; i++)
+        array_text(&ids, lease_text(q->ends[i]->lease_id));
+    for (size_t i = 0; i < q->n_finished_epochs && e == ERR_OK; i++)
+        if (q->finished_epochs[i] <= INT64_MAX && q->finished_epochs[i] != who->epoch)
+            e = store_leases_of_epoch(tx, who->dataplane, q->finished_epochs[i], INT32_MAX, &ids);
+    if (e == ERR_OK && ids.count > 0)
+        e = take_leases(tx, &ids, &desk);
+    for (size_t i = 0; i < q->n_ends && e == ERR_OK; i++) {
+        struct lease *l = lease_client_lease(&desk, lease_text(q->ends[i]->lease_id));
+        if (l && slice_eq(slice_str(l->dataplane), who->dataplane))
+            ledger_end(l, q->ends[i]->settled_nano);
+    }
+    for (size_t i = 0; i < desk.lease_count && e == ERR_OK; i++) {
+        struct lease *l = desk.leases[i];
+        if (l->epoch != who->epoch && slice_eq(slice_str(l->dataplane), who->dataplane) &&
+            is_finished(l, q))
+            ledger_finish(l);
+    }
+    return e == ERR_OK ? store_lease_save(tx, &desk) : e;
+}
+
+enum err lease_server_end(struct db *db, const struct lease_asker *who,
+                          const Gatehouse__LeaseEndRequest *q)
+{
+    if (!lease_asker_is_fit(who) || q->n_ends > LIMIT_LEASE_ASKS ||
+        q->n_finished_epochs > LIMIT_LEASE_ASKS)
+        return ERR_INVALID;
+    TX_AUTO struct tx tx = {0};
+    enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
+    if (e == ERR_OK)
+        e = end_all(&tx, who, q);
+    return e == ERR_OK ? tx_commit(&tx) : e;
+}
+
+/* ---- what nobody asks for ---- */
+
+enum err lease_server_expire(struct db *db, int64_t now, size_t *ret)
+{
+    ARRAY_AUTO struct array ids;
+    DESK_AUTO struct lease_client desk = {0};
+    TX_AUTO struct tx tx = {0};
+
+    array_init(&ids);
+    *ret = 0;
+    enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
+    if (e == ERR_OK)
+        e = store_leases_expired(&tx, SLICE_NONE, 0, now, LEASE_BATCH, &ids);
+    if (e == ERR_OK && ids.count > 0)
+        e = take_leases(&tx, &ids, &desk);
+    for (size_t i = 0; i < desk.lease_count && e == ERR_OK; i++) {
+        if (desk.leases[i]->state != LEASE_OPEN || desk.leases[i]->expires_at > now)
+            continue; /* renewed while we waited for the lock */
+        ledger_expire(desk.leases[i]);
+        ++*ret;
+    }
+    if (e == ERR_OK)
+        e = store_lease_save(&tx, &desk);
+    return e == ERR_OK ? tx_commit(&tx) : e;
+}
+
+enum err lease_server_write_off(struct tx *tx, struct slice dataplane, money *ret)
+{
+    ARRAY_AUTO struct array ids;
+    DESK_AUTO struct lease_client desk = {0};
+    money sum = 0;
+
+    array_init(&ids);
+    enum err e = store_leases_suspended(tx, dataplane, INT32_MAX, &ids);
+    if (e == ERR_OK && ids.count > 0)
+        e = take_leases(tx, &ids, &desk);
+    for (size_t i = 0; i < desk.lease_count && e == ERR_OK; i++) {
+        if (desk.leases[i]->state != LEASE_SUSPENSE)
+            continue;
+        sum = money_add(sum, ledger_remaining(desk.leases[i]));
+        ledger_write_off(desk.leases[i]);
+    }
+    if (e == ERR_OK)
+        e = store_lease_save(tx, &desk);
+    if (e == ERR_OK)
+        *ret = sum;
+    return e;
+}

@@ -1,0 +1,160 @@
+/*
+ * gates — the AI gate's own: is there such an endpoint, what is asked, may they use this model,
+ * who could answer.
+ */
+#include "common/base/digest.h"
+#include "dataplane/ai/ai_private.h"
+
+static enum filter_result refuse(struct request *rq, enum refusal_id id, struct slice detail)
+{
+    request_refuse(rq, id, detail);
+    return FILTER_REFUSE;
+}
+
+/* ---- endpoint: before anything else, by the head alone ---- */
+
+static enum filter_result on_endpoint(struct request *rq)
+{
+    bool allowed = false;
+    const struct ai_endpoint *e = ai_endpoint_find(rq->head->method, rq->path, &allowed);
+    if (!e)
+        return refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
+    if (!allowed)
+        return refuse(rq, REFUSAL_METHOD, SLICE_NONE);
+    struct ai_work *w = ai_work_take(rq);
+    if (!w)
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    w->endpoint = e;
+    rq->gate_state = w;
+    rq->trace.name = e->name;
+    return FILTER_PASS;
+}
+
+static void finish_endpoint(struct request *rq)
+{
+    ai_work_give(rq->gate_state);
+}
+
+const struct filter ai_filter_endpoint = {"endpoint", on_endpoint, finish_endpoint, NULL};
+
+/* ---- request: what is asked ---- */
+
+static bool is_json_type(const struct http_head *h)
+{
+    struct slice type = http_head_find(h, SLICE("content-type"));
+    return !type.len || slice_search(type, SLICE("json")) >= 0;
+}
+
+static enum filter_result on_request(struct request *rq)
+{
+    struct ai_work *w = rq->gate_state;
+    struct slice detail = SLICE_NONE;
+    if (!ai_calls_upstream(w->endpoint))
+        return FILTER_PASS;
+    if (!is_json_type(rq->head))
+        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
+    enum err e =
+        ai_request_read(w->endpoint, buf_slice(&rq->body), rq->arena, &w->request, &detail);
+    if (e == ERR_NOMEM)
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (e)
+        return refuse(rq, REFUSAL_BAD_JSON, detail);
+    return FILTER_PASS;
+}
+
+const struct filter ai_filter_request = {"request", on_request, NULL, NULL};
+
+/* ---- grant: may they use this model? ---- */
+
+struct grant_look {
+    const struct request *rq;
+    struct slice model;
+    bool found;
+};
+
+static bool look_at_grant(void *arg, const struct policy_grant *g)
+{
+    struct grant_look *look = arg;
+    const struct policy_task *task = look->rq->task;
+    bool task_fits = !g->task_id.len || (task && slice_eq(g->task_id, task->o.id));
+    look->found = task_fits && g->models.set && name_list_allows(&g->models, look->model);
+    return !look->found;
+}
+
+static bool is_granted(const struct request *rq, struct slice model)
+{
+    struct grant_look look = {.rq = rq, .model = model};
+    if (rq->who.agent)
+        snapshot_each_grant(rq->policy, rq->who.agent->o.id, look_at_grant, &look);
+    if (!look.found && rq->who.team)
+        snapshot_each_grant(rq->policy, rq->who.team->o.id, look_at_grant, &look);
+    return look.found;
+}
+
+static bool list_allows(const struct name_list *l, struct slice model)
+{
+    return l->set && name_list_allows(l, model);
+}
+
+/*
+ * Two questions. Is it given: by the key's own list, or, where the key has none ("absent means
+ * least"), by the agent's, the team's, or a grant. And is it within bounds: a list of the team,
+ * or of the agent, bounds what those below it may name, unless a grant adds to it.
+ */
+bool ai_may_use(const struct request *rq, struct slice model)
+{
+    static const struct name_list none;
+    const struct name_list *team = rq->who.team ? &rq->who.team->models : &none;
+    const struct name_list *agent = rq->who.agent ? &rq->who.agent->models : &none;
+    const struct name_list *key = &rq->who.key->models;
+    bool bounded = (team->set && !name_list_allows(team, model)) ||
+                   (agent->set && !name_list_allows(agent, model));
+    if (key->set && !name_list_allows(key, model))
+        return false;
+    if (!bounded && (key->set || list_allows(agent, model) || list_allows(team, model)))
+        return true;
+    return is_granted(rq, model);
+}
+
+static enum filter_result on_grant(struct request *rq)
+{
+    struct ai_work *w = rq->gate_state;
+    if (!ai_calls_upstream(w->endpoint))
+        return FILTER_PASS;
+    struct slice name = w->request.model;
+    const struct policy_model *m = snapshot_model_named(rq->policy, rq->who.key->o.org_id, name);
+    if (!m || !ai_may_use(rq, m->o.name)) {
+        w->request.param = "model";
+        return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
+    }
+    w->model = m;
+    rq->trace.model = m->o.name;
+    rq->trace.cache = "bypass"; /* no answer is ever taken from a cache here */
+    return FILTER_PASS;
+}
+
+const struct filter ai_filter_grant = {"grant", on_grant, NULL, NULL};
+
+/* ---- candidates: who could answer ---- */
+
+static uint32_t roll(void *arg)
+{
+    uint32_t n;
+    (void)arg;
+    digest_random(&n, sizeof(n));
+    return n;
+}
+
+static enum filter_result on_candidates(struct request *rq)
+{
+    struct ai_work *w = rq->gate_state;
+    if (!ai_calls_upstream(w->endpoint))
+        return FILTER_PASS;
+    w->candidate_count =
+        candidates_list(rq->policy, w->model, roll, NULL, w->candidates, LIMIT_ATTEMPTS);
+    if (!w->candidate_count)
+        return refuse(rq, REFUSAL_NO_TARGET, SLICE_NONE);
+    return FILTER_PASS;
+}
+
+const struct filter ai_filter_candidates = {"candidates", on_candidates, NULL, NULL};

@@ -1,0 +1,244 @@
+/*
+ * request — reads a body by one scan, and rewrites two of its members.
+ */
+#include "dataplane/ai/ai_request.h"
+
+#include "common/base/escape.h"
+#include "common/base/limits.h"
+
+#define MODEL_NAME_MAX 256 /* names of ours are shorter; nobody's is longer */
+#define CHOICES_MAX 128    /* OpenAI's own ceiling of n */
+
+static const char *const wants[WANT_COUNT] = {
+#define AI_WANT_PATH(name, path) path,
+    AI_WANTS(AI_WANT_PATH)
+#undef AI_WANT_PATH
+};
+
+/* dialects.md 1.1: almost every member may be null, and that means absent */
+static bool is_absent(const struct json_hit *h)
+{
+    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
+}
+
+struct reading {
+    struct ai_request *r;
+    struct arena *arena;
+    struct slice detail;
+};
+
+static enum err wrong(struct reading *d, enum ai_want w, const char *should)
+{
+    d->r->param = wants[w];
+    d->detail = arena_printf(d->arena, "%s must be %s", wants[w], should);
+    return ERR_INVALID;
+}
+
+static enum err read_text(struct reading *d, enum ai_want w, struct slice *ret)
+{
+    const struct json_hit *h = &d->r->hits[w];
+    if (is_absent(h))
+        return ERR_OK;
+    if (h->type != JSON_SCAN_STRING)
+        return wrong(d, w, "a string");
+    char *out = arena_alloc(d->arena, h->raw.len);
+    if (!out)
+        return ERR_NOMEM;
+    return json_scan_text(h, out, h->raw.len, ret) ? wrong(d, w, "a string") : ERR_OK;
+}
+
+static enum err read_bool(struct reading *d, enum ai_want w, bool *ret)
+{
+    const struct json_hit *h = &d->r->hits[w];
+    if (is_absent(h))
+        return ERR_OK;
+    if (h->type != JSON_SCAN_TRUE && h->type != JSON_SCAN_FALSE)
+        return wrong(d, w, "true or false");
+    *ret = h->type == JSON_SCAN_TRUE;
+    return ERR_OK;
+}
+
+static enum err read_count(struct reading *d, enum ai_want w, uint64_t max, uint64_t *ret)
+{
+    const struct json_hit *h = &d->r->hits[w];
+    uint64_t n;
+    if (is_absent(h))
+        return ERR_OK;
+    if (json_scan_u64(h, &n) || n == 0 || n > max)
+        return wrong(d, w, "a positive integer in range");
+    *ret = n;
+    return ERR_OK;
+}
+
+static enum err read_model(struct reading *d)
+{
+    enum err e = read_text(d, WANT_MODEL, &d->r->model);
+    if (e)
+        return e;
+    if (!d->r->model.len || d->r->model.len > MODEL_NAME_MAX)
+        return wrong(d, WANT_MODEL, "the name of a model");
+    return ERR_OK;
+}
+
+static enum err read_ceilings(struct reading *d)
+{
+    uint64_t old = 0, new = 0;
+    enum err e = read_count(d, WANT_MAX_TOKENS, LIMIT_AI_TOKENS, &old);
+    if (!e)
+        e = read_count(d, WANT_MAX_COMPLETION_TOKENS, LIMIT_AI_TOKENS, &new);
+    if (!e)
+        e = read_count(d, WANT_N, CHOICES_MAX, &d->r->choices);
+    /* Providers differ in which of the two wins: the larger one is the safe one. */
+    d->r->output_ceiling = old > new ? old : new;
+    return e;
+}
+
+static enum err read_chat(struct reading *d)
+{
+    struct json_hit *hits = d->r->hits;
+    if (hits[WANT_MESSAGES].type != JSON_SCAN_ARRAY)
+        return wrong(d, WANT_MESSAGES, "an array");
+    if (!is_absent(&hits[WANT_TOOLS]) && hits[WANT_TOOLS].type != JSON_SCAN_ARRAY)
+        return wrong(d, WANT_TOOLS, "an array");
+    if (!is_absent(&hits[WANT_STREAM_OPTIONS]) &&
+        hits[WANT_STREAM_OPTIONS].type != JSON_SCAN_OBJECT)
+        return wrong(d, WANT_STREAM_OPTIONS, "an object");
+    d->r->hosted_tools = !is_absent(&hits[WANT_WEB_SEARCH]);
+    enum err e = read_bool(d, WANT_STREAM, &d->r->stream);
+    if (!e)
+        e = read_bool(d, WANT_INCLUDE_USAGE, &d->r->wants_usage);
+    if (!e)
+        e = read_ceilings(d);
+    return e;
+}
+
+static enum err read_embeddings(struct reading *d)
+{
+    enum json_type t = d->r->hits[WANT_INPUT].type;
+    return t == JSON_SCAN_STRING || t == JSON_SCAN_ARRAY
+               ? ERR_OK
+               : wrong(d, WANT_INPUT, "a string or an array");
+}
+
+static enum err read_labels(struct reading *d)
+{
+    enum err e = read_text(d, WANT_SESSION_ID, &d->r->session_id);
+    return e ? e : read_text(d, WANT_PROMPT_CACHE_KEY, &d->r->prompt_cache_key);
+}
+
+enum err ai_request_read(const struct ai_endpoint *e, struct slice body, struct arena *a,
+                         struct ai_request *ret, struct slice *detail)
+{
+    struct reading d = {.r = ret, .arena = a};
+    struct json_scan_problem problem;
+    enum json_type root;
+    ret->choices = 1;
+    enum err err = json_scan(body, wants, WANT_COUNT, ret->hits, &root, &problem);
+    if (err) {
+        *detail = arena_copy(a, slice_str(problem.text));
+        return err;
+    }
+    if (root != JSON_SCAN_OBJECT) {
+        *detail = SLICE("it must be an object");
+        return ERR_INVALID;
+    }
+    err = read_model(&d);
+    if (!err)
+        err = e->kind == AI_CHAT ? read_chat(&d) : read_embeddings(&d);
+    if (!err)
+        err = read_labels(&d);
+    *detail = d.detail;
+    return err;
+}
+
+/* ---- the splice ---- */
+
+struct edit {
+    const char *at;
+    size_t old;
+    struct slice text;
+};
+
+static bool is_empty_object(struct slice raw)
+{
+    for (size_t i = 1; i < raw.len; i++)
+        if (raw.ptr[i] != ' ' && raw.ptr[i] != '\t' && raw.ptr[i] != '\r' && raw.ptr[i] != '\n')
+            return raw.ptr[i] == '}';
+    return false;
+}
+
+/* false: the body asks for usage already */
+static bool usage_edit(const struct ai_request *r, struct slice body, struct edit *ret)
+{
+    const struct json_hit *options = &r->hits[WANT_STREAM_OPTIONS];
+    const struct json_hit *include = &r->hits[WANT_INCLUDE_USAGE];
+    if (include->type == JSON_SCAN_TRUE)
+        return false;
+    if (include->type != JSON_SCAN_ABSENT) {
+        *ret = (struct edit){include->raw.ptr, include->raw.len, SLICE("true")};
+    } else if (options->type == JSON_SCAN_OBJECT) {
+        struct slice text = is_empty_object(options->raw) ? SLICE("\"include_usage\":true")
+                                                          : SLICE("\"include_usage\":true,");
+        *ret = (struct edit){options->raw.ptr + 1, 0, text};
+    } else if (options->type == JSON_SCAN_NULL) {
+        *ret = (struct edit){options->raw.ptr, options->raw.len, SLICE("{\"include_usage\":true}")};
+    } else {
+        ptrdiff_t brace = slice_find(body, '{'); /* the root's: the scan said it is an object */
+        *ret = (struct edit){body.ptr + brace + 1, 0,
+                             SLICE("\"stream_options\":{\"include_usage\":true},")};
+    }
+    return true;
+}
+
+/* As a JSON string; .ptr NULL: no memory. */
+static struct slice quoted(struct arena *a, struct slice text)
+{
+    char *out = arena_alloc(a, text.len * ESCAPE_MAX + 2), *to = out;
+    if (!out)
+        return SLICE_NONE;
+    *to++ = '"';
+    while (text.len) {
+        size_t plain = escape_plain(text);
+        memcpy(to, text.ptr, plain);
+        to += plain;
+        text = slice_from(text, plain);
+        if (text.len)
+            to += escape_json(&text, to);
+    }
+    *to++ = '"';
+    return slice_of(out, (size_t)(to - out));
+}
+
+static void apply(const struct edit *edits, size_t n, struct slice body, struct slice *ret)
+{
+    const char *from = body.ptr, *end = body.ptr + body.len;
+    for (size_t i = 0; i < n; i++) {
+        *ret++ = slice_of(from, (size_t)(edits[i].at - from));
+        *ret++ = edits[i].text;
+        from = edits[i].at + edits[i].old;
+    }
+    *ret = slice_of(from, (size_t)(end - from));
+}
+
+enum err ai_request_splice(const struct ai_request *r, struct slice body, struct slice model,
+                           struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
+{
+    struct edit edits[2];
+    size_t n = 0;
+    if (!slice_eq(model, r->model)) {
+        const struct slice raw = r->hits[WANT_MODEL].raw;
+        edits[n] = (struct edit){raw.ptr, raw.len, quoted(a, model)};
+        if (!edits[n++].text.ptr)
+            return ERR_NOMEM;
+    }
+    if (r->stream && usage_edit(r, body, &edits[n]))
+        n++;
+    if (n == 2 && edits[1].at < edits[0].at) {
+        struct edit first = edits[1];
+        edits[1] = edits[0];
+        edits[0] = first;
+    }
+    memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
+    apply(edits, n, body, ret);
+    return ERR_OK;
+}

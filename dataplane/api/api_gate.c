@@ -1,0 +1,60 @@
+/*
+ * request — the corridor of the API gate.
+ *
+ *   who → session → task → service and route → not so fast → forward, relay
+ *
+ * No gate reads the body: it streams, and starts only when everything else has passed.
+ */
+#include "dataplane/api/api_private.h"
+
+static const struct filter *const api_filters[] = {
+    &filter_authenticate, /* who is asking? */
+    &filter_session,      /* in which conversation? */
+    &filter_task,         /* on which task? */
+    &api_filter_service,  /* may they call this route? */
+    &filter_limit,        /* not so fast */
+    NULL,
+};
+
+static void work(struct request *rq)
+{
+    api_forward_start(rq->gate_state);
+}
+
+static void on_body(struct request *rq, struct slice piece)
+{
+    if (rq->stage == REQUEST_WORK)
+        api_forward_body(rq->gate_state, piece);
+}
+
+static void on_body_end(struct request *rq)
+{
+    if (rq->stage == REQUEST_WORK)
+        api_forward_body_end(rq->gate_state);
+}
+
+static void on_drain(struct request *rq)
+{
+    api_relay_drain(rq->gate_state);
+}
+
+static void cancel(struct request *rq)
+{
+    struct api_work *w = rq->gate_state;
+    api_forward_drop(w);
+    api_relay_end(w, OUTCOME_CANCELLED, request_cut_code(rq));
+    request_finish(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
+}
+
+const struct gate api_gate = {
+    .name = "api",
+    .slot = GATE_API,
+    .filters = api_filters,
+    .body_max = LIMIT_API_BODY,
+    .work = work,
+    .refusal_body = problem_body,
+    .on_body = on_body,
+    .on_body_end = on_body_end,
+    .on_drain = on_drain,
+    .cancel = cancel,
+};

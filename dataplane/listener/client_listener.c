@@ -1,0 +1,147 @@
+/*
+ * listener — a head becomes a request of the gate its path belongs to.
+ *
+ * Until a gate asks for the body nothing but the head has been read.
+ */
+#include "dataplane/listener/client_listener.h"
+
+#include "common/base/mem.h"
+#include "dataplane/listener/gate_routes.h"
+#include "dataplane/listener/http_adapter.h"
+
+struct client_listener {
+    struct request_env *env;
+    struct http_server *server;
+    struct answers answers;
+    struct buf path; /* of the request that is being taken in */
+    bool removed;
+};
+
+static void answer_health(struct client_listener *d, struct answer *a, struct slice path)
+{
+    const struct http_header type = {SLICE("content-type"), SLICE("text/plain")};
+    bool alive = slice_eq(path, SLICE("/healthz"));
+    bool good = alive || (d->env->policy && !d->env->draining);
+    answer_directly(a, good ? 200 : 503, &type, 1, good ? SLICE("ok\n") : SLICE("not ready\n"));
+}
+
+/* Private detail is told on the private port only (security.md, Processes). */
+static bool is_health(const struct http_head *h, struct slice path)
+{
+    return http_head_gets(h) &&
+           (slice_eq(path, SLICE("/healthz")) || slice_eq(path, SLICE("/readyz")));
+}
+
+static void refuse_for_room(struct answer *a)
+{
+    const struct http_header after = {SLICE("retry-after"), SLICE("1")};
+    answer_directly(a, 503, &after, 1, SLICE(""));
+}
+
+static void on_request(void *arg, struct http_exchange *x)
+{
+    static const struct http_exchange_events none;
+    struct client_listener *d = arg;
+    struct answer *a = answer_new(&d->answers, x);
+    if (!a) {
+        http_exchange_bind(x, &none, NULL);
+        http_response_abort(x);
+        return;
+    }
+    const struct http_head *head = http_exchange_head(x);
+    struct slice path = SLICE_NONE, query = SLICE_NONE;
+    buf_clear(&d->path);
+    enum err e = http1_path(head->target, &d->path, &query);
+    if (e == ERR_NOMEM) {
+        refuse_for_room(a);
+        return;
+    }
+    if (!e)
+        path = buf_slice(&d->path);
+    if (is_health(head, path)) {
+        answer_health(d, a, path);
+        return;
+    }
+    struct request *rq = request_new(d->env, route_find(path, head->target), &response_ops, a, head,
+                                     http_exchange_peer(x));
+    if (!rq) {
+        refuse_for_room(a);
+        return;
+    }
+    a->rq = rq;
+    rq->path = path.len ? arena_copy(rq->arena, path) : SLICE_NONE;
+    rq->query = query;
+    if (path.len && !rq->path.ptr)
+        request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (d->removed)
+        request_refuse(rq, REFUSAL_REMOVED, SLICE_NONE);
+    request_start(rq);
+}
+
+static const struct http_server_events server_events = {.on_request = on_request};
+
+enum err client_listener_open(const struct mhd_adapter_config *c, struct request_env *env,
+                              struct client_listener **ret)
+{
+    struct client_listener *d = mem_zalloc(sizeof(*d));
+    if (!d)
+        return ERR_NOMEM;
+    d->env = env;
+    answers_init(&d->answers);
+    buf_init(&d->path, 3 * LIMIT_HTTP_TARGET); /* a byte may become an escape of three */
+    const struct http_server_config config = {
+        .tls = c->tls,
+        .body_max = LIMIT_AI_BODY,
+        .head_ms = LIMIT_HEAD_MS,
+        .body_gap_ms = LIMIT_BODY_GAP_MS,
+        .keepalive_ms = LIMIT_KEEPALIVE_MS,
+        .connections_max = c->connections_max,
+    };
+    enum err e = http_server_new(env->loop, &config, &server_events, d, &d->server);
+    if (!e)
+        e = http_server_listen(d->server, &c->listen);
+    if (e) {
+        http_server_free(d->server);
+        mem_free(d);
+        return e;
+    }
+    *ret = d;
+    return ERR_OK;
+}
+
+uint16_t client_listener_port(const struct client_listener *d)
+{
+    return http_server_port(d->server);
+}
+
+size_t client_listener_connections(const struct client_listener *d)
+{
+    return http_server_connections(d->server);
+}
+
+void client_listener_drain(struct client_listener *d)
+{
+    http_server_drain(d->server);
+}
+
+void client_listener_remove(struct client_listener *d)
+{
+    d->removed = true;
+}
+
+static void destroy(void *arg)
+{
+    struct client_listener *d = arg;
+    answers_fini(&d->answers);
+    buf_fini(&d->path);
+    mem_free(d);
+}
+
+void client_listener_close(struct client_listener **d)
+{
+    if (!*d)
+        return;
+    http_server_free((*d)->server);
+    loop_retire((*d)->env->loop, destroy, *d);
+    *d = NULL;
+}

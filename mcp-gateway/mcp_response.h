@@ -1,0 +1,61 @@
+/*
+ * answer — one JSON-RPC message as an upstream sent it, and the same with only the named places
+ * changed.
+ *
+ * Whatever a server says travels as the bytes it is, unknown fields included: an answer is never
+ * decoded and encoded again, it is cut and spliced.
+ *
+ * Owns     nothing; slices point into the text.
+ * Fails    ERR_INVALID: no message, or one with doubles in what we read. ERR_NOMEM, ERR_TOO_BIG
+ *          from the buffer, whose content is then void.
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/base/json_scan.h"
+
+enum mcp_response_kind {
+    MCP_RESPONSE_RESULT,
+    MCP_RESPONSE_ERROR,
+    MCP_RESPONSE_REQUEST,
+    MCP_RESPONSE_NOTE
+};
+
+struct mcp_response {
+    enum mcp_response_kind kind;
+    struct slice text;
+    struct json_hit id;
+    struct json_hit result, error, code, error_message;
+    struct json_hit method;                           /* of what is no response */
+    struct json_hit tools;                            /* result.tools */
+    struct json_hit cursor;                           /* result.nextCursor */
+    struct json_hit is_error;                         /* result.isError */
+    struct json_hit version, capabilities, cap_tools; /* of initialize */
+};
+
+MUST_USE enum err mcp_response_read(struct slice text, struct mcp_response *ret);
+/* is it the response to the request we sent under this number? */
+bool mcp_response_is_to(const struct mcp_response *a, uint64_t number);
+
+/* has it this method? */
+bool mcp_response_says(const struct mcp_response *a, struct slice method);
+
+/* A place in a text, and what shall stand there. */
+struct mcp_edit {
+    struct slice old; /* inside the text; empty with a pointer: an insertion */
+    struct slice now;
+};
+
+/* Appends text with all edits made; they may come in any order and must not overlap. An edit whose
+ * old.ptr is NULL is skipped. */
+MUST_USE enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, struct buf *out);
+
+/* Appends the array `tools` (raw, validated) with only the items whose `name` may be seen, each as
+ * it stands. What is no object with one readable name is left out: nobody could decide on it. Of
+ * several with one name the first stays: a later one would pass itself off as it. */
+MUST_USE enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool),
+                                   void *arg, struct buf *out);
+/* Appends the capabilities of an initialize result narrowed to what is granted; whole: all that
+ * is passed on at all, else tools and logging. ERR_PROTOCOL: they cannot be read. */
+MUST_USE enum err mcp_narrow(const struct mcp_response *a, bool whole, struct buf *out);

@@ -1,0 +1,93 @@
+/*
+ * leg — one HTTP exchange with an upstream MCP server: our head, one message there, and whatever
+ * comes back, as JSON or as an event stream, message by message.
+ *
+ * The head is built here and nowhere else: nothing of the client's goes upstream but the message.
+ * Our credential is cut from what comes back.
+ *
+ * A leg outlives its owner where the protocol wants it: a client that hangs up has not cancelled
+ * its call (MCP, Transports: disconnection is not cancellation), so the leg is let go and reads on
+ * to its end for nobody. The same serves what nobody waits for, as ending an upstream session.
+ *
+ * Owns     its message, its call and what is being read; holds the policy it was begun under.
+ * Fails    on_fail exactly once instead of on_end; or start's error.
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/net/sse.h"
+#include "common/request/echo.h"
+#include "common/request/request.h"
+
+struct mcp_env;
+struct mcp_leg;
+
+/* What came: a message, or a piece of a stream without one (a comment, a priming event). */
+struct mcp_piece {
+    struct slice message;          /* .ptr NULL: none */
+    const struct sse_event *event; /* NULL: the answer was JSON */
+};
+
+/* The owner may drop the leg, or let it go, inside any of these. */
+struct mcp_leg_events {
+    void (*on_head)(void *arg);
+    void (*on_piece)(void *arg, const struct mcp_piece *p);
+    void (*on_end)(void *arg);
+    void (*on_fail)(void *arg, enum err why, enum http_call_phase phase);
+};
+
+struct mcp_leg_spec {
+    const struct policy_server *server;
+    const struct snapshot *policy; /* that the server is of */
+    struct slice method;
+    struct slice upstream_id, version, last_event_id; /* empty: no such header */
+    const char *trace_id, *span_id;                   /* NULL: no traceparent */
+    unsigned silence_ms;                              /* before and within the answer */
+    const struct log_ctx *log; /* of the request that listens; NULL: nobody does */
+};
+
+struct mcp_leg {
+    struct list link; /* in the worker's */
+    struct mcp_env *home;
+    const struct snapshot *policy;
+    const struct mcp_leg_events *events; /* NULL: nobody listens */
+    const struct log_ctx *log;           /* lent while somebody listens, else the gate's own */
+    bool told;                           /* that it failed */
+    void *arg;
+    struct http_call *call;
+    struct buf message; /* as it goes up; filled by the owner before the start */
+    struct buf answer, clean;
+    struct sse_reader reader;
+    struct echo echo;
+    struct secret *credential;          /* held: the echo looks for it */
+    const struct policy_server *server; /* in the policy */
+    bool is_stream, is_json, dropped;
+    /* from the head */
+    unsigned status, retry_after_s;
+    bool ids_seen; /* the stream can be resumed */
+    char upstream_id[LIMIT_MCP_UPSTREAM_ID + 1];
+    /* for nobody: the upstream session that goes with it */
+    bool ends_session;
+    char version[16];
+};
+
+/* NULL: out of memory. The owner fills `message`. */
+MUST_USE struct mcp_leg *mcp_leg_new(struct mcp_env *home);
+/* Never calls back before it returns. events NULL: it runs for nobody. On failure the leg is
+ * dropped and *l is NULL. */
+MUST_USE enum err mcp_leg_start(struct mcp_leg **l, const struct mcp_leg_spec *spec,
+                                const struct mcp_leg_events *events, void *arg);
+/* Says in the log that it failed, once however many find out. */
+void mcp_leg_failed(struct mcp_leg *l, enum err why, enum http_call_phase phase);
+void mcp_leg_refused(struct mcp_leg *l); /* by its status */
+void mcp_leg_pause(struct mcp_leg *l);
+void mcp_leg_resume(struct mcp_leg *l);
+void mcp_leg_drop(struct mcp_leg **l);   /* at once; NULL is fine */
+void mcp_leg_let_go(struct mcp_leg **l); /* reads on for nobody; NULL is fine */
+/* The same, and at its end the upstream session is ended; upstream_id empty: the one it opens. */
+void mcp_leg_let_go_and_end(struct mcp_leg **l, struct slice upstream_id, struct slice version);
+/* Ends an upstream session; nobody waits for it. */
+void mcp_leg_end_session(struct mcp_env *home, const struct snapshot *policy,
+                         const struct policy_server *server, struct slice upstream_id,
+                         struct slice version);

@@ -1,0 +1,247 @@
+/*
+ * listener — the admin API against those who come without a token and stay: drips, half heads,
+ * large bodies. The library, the front and the database are real.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "controlplane/api/mhd_adapter.h"
+#include "tests/kit/db/admin.h"
+#include "tests/kit/db/base.h"
+#include "tests/kit/raw_peer.h"
+#include "tests/kit/tsan.h"
+
+#define CROWD 512 /* as many as the listener has places */
+#define PORT_FIRST 27360
+#define AUTHORIZED "Host: a\r\nAuthorization: Bearer owner\r\n"
+
+static struct app app;
+static struct mhd_adapter *listener;
+static uint16_t port;
+static int crowd[CROWD];
+
+/* The status of the answer to `text`; 0: none came. */
+static unsigned ask(int fd, const char *text)
+{
+    struct buf in;
+    struct peer_answer a = {0};
+    buf_init(&in, 1024 * 1024);
+    buf_init(&a.head, 65536);
+    buf_init(&a.body, 1024 * 1024);
+    ptrdiff_t space = slice_find(slice_str(text), ' ');
+    bool came = fd >= 0 && peer_say(fd, text) &&
+                peer_answer(fd, &in, slice_first(slice_str(text), (size_t)space), &a);
+    buf_fini(&in);
+    buf_fini(&a.head);
+    buf_fini(&a.body);
+    return came ? a.status : 0;
+}
+
+static unsigned ask_anew(const char *text)
+{
+    int fd = peer_dial(port);
+    unsigned status = ask(fd, text);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+static void come_all(const char *text)
+{
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd[i] = peer_dial(port);
+        if (crowd[i] >= 0)
+            peer_say(crowd[i], text); /* who was sent away does not hear it */
+    }
+}
+
+static void go_all(void)
+{
+    for (size_t i = 0; i < CROWD; i++)
+        if (crowd[i] >= 0)
+            close(crowd[i]);
+}
+
+static void assert_open_for_others(void)
+{
+    assert_int_equal(ask_anew("GET /admin/v1/teams HTTP/1.1\r\n" AUTHORIZED "\r\n"), 200);
+    assert_int_equal(ask_anew("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+    assert_int_equal(ask_anew("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+}
+
+static void a_crowd_that_drips_bodies_without_a_token_locks_nobody_out(void **state)
+{
+    (void)state;
+    come_all("POST /admin/v1/teams HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{");
+    assert_open_for_others();
+    go_all();
+}
+
+static void a_crowd_that_never_ends_its_heads_locks_nobody_out(void **state)
+{
+    (void)state;
+    come_all("GET /admin/v1/teams HTTP/1.1\r\nHost:");
+    assert_open_for_others();
+    go_all();
+}
+
+static void a_crowd_that_says_nothing_or_nothing_more_locks_nobody_out(void **state)
+{
+    (void)state;
+    come_all("");
+    assert_open_for_others();
+    go_all();
+    come_all("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_open_for_others();
+    go_all();
+}
+
+static void a_refused_head_is_answered_while_its_body_is_still_to_come(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned status;
+    } heads[] = {
+        {"POST /admin/v1/teams HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n", 401},
+        {"POST /admin/v1/teams HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n"
+         "Content-Length: 900\r\n\r\n{",
+         401},
+        {"POST /admin/v1/teams HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
+         401},
+        {"POST /admin/v1/teams HTTP/1.1\r\n" AUTHORIZED "Content-Length: 1048577\r\n\r\n{", 413},
+        {"POST /admin/v1/nothing HTTP/1.1\r\n" AUTHORIZED "Content-Length: 9\r\n\r\n{", 404},
+        {"PUT /admin/v1/teams HTTP/1.1\r\n" AUTHORIZED "Content-Length: 9\r\n\r\n{", 405},
+        {"POST /admin/v1/teams HTTP/1.1\r\n" AUTHORIZED "Content-Type: text/plain\r\n"
+         "Content-Length: 9\r\n\r\n{",
+         415},
+        {"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{", 413},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        struct buf rest;
+        buf_init(&rest, 65536);
+        int fd = peer_dial(port);
+        unsigned status = ask(fd, heads[i].text);
+        if (status != heads[i].status)
+            print_error("%s\n", heads[i].text);
+        assert_int_equal(status, heads[i].status);
+        assert_true(peer_rest(fd, &rest)); /* and it is closed */
+        close(fd);
+        buf_fini(&rest);
+    }
+}
+
+static void a_body_is_read_once_its_head_was_let_in(void **state)
+{
+    (void)state;
+    int fd = peer_dial(port);
+    assert_int_equal(ask(fd, "POST /admin/v1/tasks HTTP/1.1\r\n" AUTHORIZED
+                             "Content-Length: 12\r\n\r\n{\"name\":\"d\"}"),
+                     201);
+    assert_int_equal(ask(fd, "POST /admin/v1/tasks HTTP/1.1\r\n" AUTHORIZED
+                             "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"nam\r\n7\r\ne\":\"e\"}\r\n"
+                             "0\r\n\r\n"),
+                     201);
+    /* who asks for the word hears it, and only then the answer */
+    struct buf in;
+    buf_init(&in, 65536);
+    assert_true(peer_say(fd, "POST /admin/v1/tasks HTTP/1.1\r\n" AUTHORIZED
+                             "Expect: 100-continue\r\nContent-Length: 12\r\n\r\n"));
+    assert_true(peer_until(fd, &in, "100 Continue\r\n\r\n"));
+    assert_true(peer_say(fd, "{\"name\":\"f\"}"));
+    assert_true(peer_until(fd, &in, "HTTP/1.1 201"));
+    close(fd);
+    buf_fini(&in);
+    assert_int_equal(ask_anew("POST /admin/v1/tasks HTTP/1.0\r\n" AUTHORIZED
+                              "Content-Length: 12\r\n\r\n{\"name\":\"g\"}"),
+                     201);
+}
+
+static void requests_that_come_at_once_are_answered_one_after_the_other(void **state)
+{
+    (void)state;
+    struct buf in;
+    buf_init(&in, 1024 * 1024);
+    int fd = peer_dial(port);
+    assert_true(peer_say(fd, "POST /admin/v1/tasks HTTP/1.1\r\n" AUTHORIZED
+                             "Content-Length: 12\r\n\r\n{\"name\":\"p\"}"
+                             "GET /admin/v1/tasks/p HTTP/1.1\r\n" AUTHORIZED "\r\n"
+                             "HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+                             "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    assert_true(peer_rest(fd, &in));
+    size_t answers = 0, good = 0;
+    for (struct slice s = buf_slice(&in); slice_search(s, SLICE("HTTP/1.1 ")) >= 0;) {
+        s = slice_from(s, (size_t)slice_search(s, SLICE("HTTP/1.1 ")) + 9);
+        answers++;
+        good += s.ptr[0] == '2';
+    }
+    assert_int_equal(answers, 4);
+    assert_int_equal(good, 4);
+    close(fd);
+    buf_fini(&in);
+}
+
+static void a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling(void **state)
+{
+    (void)state;
+    struct buf in;
+    char *piece = malloc(1024 * 1024 + 1);
+    memset(piece, ' ', 1024 * 1024 + 1);
+    buf_init(&in, 65536);
+    int fd = peer_dial(port);
+    assert_true(peer_say(fd, "POST /admin/v1/teams HTTP/1.1\r\n" AUTHORIZED
+                             "Transfer-Encoding: chunked\r\n\r\n900000\r\n"));
+    assert_true(peer_send(fd, slice_of(piece, 1024 * 1024 + 1)));
+    assert_true(peer_until(fd, &in, "\"too_large\""));
+    assert_true(slice_search(buf_slice(&in), SLICE("HTTP/1.1 413")) == 0);
+    bool open = true; /* it is read on for a while, not forever */
+    for (int i = 0; i < 64 && open; i++)
+        open = peer_send(fd, slice_of(piece, 1024 * 1024));
+    assert_false(open);
+    close(fd);
+    free(piece);
+    buf_fini(&in);
+}
+
+static int open_door(void **state)
+{
+    char listen_at[32];
+    base_open(state);
+    admin_open(&app);
+    admin_token("owner", ROLE_OWNER);
+    for (port = PORT_FIRST; listener == NULL && port < PORT_FIRST + 40; port++) {
+        snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", port);
+        const struct mhd_adapter_config config = {.listen = listen_at};
+        if (mhd_adapter_start(&app, &config, &listener) == ERR_OK)
+            break;
+    }
+    assert_non_null(listener);
+    return 0;
+}
+
+static int close_door(void **state)
+{
+    mhd_adapter_stop(&listener, 1000);
+    admin_close(&app);
+    return base_close(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_body_is_read_once_its_head_was_let_in),
+        cmocka_unit_test(requests_that_come_at_once_are_answered_one_after_the_other),
+        cmocka_unit_test(a_refused_head_is_answered_while_its_body_is_still_to_come),
+        cmocka_unit_test(a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling),
+        cmocka_unit_test(a_crowd_that_drips_bodies_without_a_token_locks_nobody_out),
+        cmocka_unit_test(a_crowd_that_never_ends_its_heads_locks_nobody_out),
+        cmocka_unit_test(a_crowd_that_says_nothing_or_nothing_more_locks_nobody_out),
+    };
+    return cmocka_run_group_tests(tests, open_door, close_door);
+}

@@ -1,0 +1,281 @@
+/* walk — gates are asked in order, leave in reverse, once each, however the request ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <uv.h>
+
+#include "common/net/loop.h"
+#include "common/request/request.h"
+
+static struct {
+    struct loop *loop;
+    struct request_env env;
+    char story[256];
+    enum filter_result b_says;
+    bool finish_in_work;
+    unsigned status;
+    char body[256];
+    bool aborted, ended;
+} t;
+
+static void note(const char *word)
+{
+    strcat(t.story, word);
+    strcat(t.story, " ");
+}
+
+static enum filter_result ask_a(struct request *rq UNUSED)
+{
+    note("a?");
+    return FILTER_PASS;
+}
+static void leave_a(struct request *rq UNUSED)
+{
+    note("a!");
+}
+static enum filter_result ask_b(struct request *rq)
+{
+    note("b?");
+    if (t.b_says == FILTER_REFUSE)
+        request_refuse(rq, REFUSAL_RATE, SLICE("slowly"));
+    return t.b_says;
+}
+static void leave_b(struct request *rq UNUSED)
+{
+    note("b!");
+}
+static void abandon_b(struct request *rq UNUSED)
+{
+    note("b-abandoned");
+}
+static enum filter_result ask_c(struct request *rq UNUSED)
+{
+    note("c?");
+    return FILTER_PASS;
+}
+static void leave_c(struct request *rq UNUSED)
+{
+    note("c!");
+}
+
+static const struct filter a = {"a", ask_a, leave_a, NULL};
+static const struct filter b = {"b", ask_b, leave_b, abandon_b};
+static const struct filter c = {"c", ask_c, leave_c, NULL};
+static const struct filter *const gates[] = {&a, &b, &c, NULL};
+
+static void work(struct request *rq)
+{
+    const struct http_header none = {SLICE("content-type"), SLICE("text/plain")};
+    note("work");
+    if (t.finish_in_work)
+        request_finish_whole(rq, OUTCOME_OK, 200, &none, 1, SLICE("done"));
+}
+static void cancel(struct request *rq)
+{
+    note("cancel");
+    request_finish(rq, OUTCOME_CANCELLED);
+}
+static enum err refusal_body(struct request *rq, struct buf *out, const char **type)
+{
+    *type = "text/plain";
+    return buf_append(out, slice_str(refusal_row(rq->refusal.id)->code));
+}
+static const struct gate gate = {
+    .name = NULL, .filters = gates, .work = work, .cancel = cancel, .refusal_body = refusal_body};
+
+static enum err begin(void *x UNUSED, unsigned status, const struct http_header *h UNUSED,
+                      size_t n UNUSED, uint64_t length UNUSED)
+{
+    t.status = status;
+    return ERR_OK;
+}
+static enum err write_piece(void *x UNUSED, struct slice data)
+{
+    strncat(t.body, data.ptr, data.len);
+    return ERR_OK;
+}
+static void whole(void *x UNUSED, unsigned status, const struct http_header *h UNUSED,
+                  size_t n UNUSED, struct slice body)
+{
+    note("said");
+    t.status = status;
+    t.ended = true;
+    strncat(t.body, body.ptr, body.len);
+}
+static size_t pending(void *x UNUSED)
+{
+    return 0;
+}
+static void end(void *x UNUSED)
+{
+    t.ended = true;
+}
+static void abort_it(void *x UNUSED)
+{
+    t.aborted = true;
+}
+static const struct response_ops ops = {.begin = begin,
+                                        .write = write_piece,
+                                        .whole = whole,
+                                        .pending = pending,
+                                        .end = end,
+                                        .abort = abort_it};
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&t, 0, sizeof(t));
+    request_env_init(&t.env);
+    t.b_says = FILTER_PASS;
+    t.finish_in_work = true;
+    if (loop_new(&t.loop))
+        return -1;
+    t.env.loop = t.loop;
+    return 0;
+}
+
+static void turn(void)
+{
+    uv_run(loop_uv(t.loop), UV_RUN_NOWAIT);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    loop_free(t.loop); /* runs what was retired */
+    request_env_fini(&t.env);
+    return 0;
+}
+
+static struct request *set_out(void)
+{
+    static const struct http_head head;
+    struct request *rq = request_new(&t.env, &gate, &ops, &t, &head, SLICE("peer"));
+    assert_non_null(rq);
+    request_start(rq);
+    return rq;
+}
+
+static void gates_are_asked_in_order_and_left_in_reverse_before_the_client_hears(void **state)
+{
+    (void)state;
+    set_out();
+    assert_string_equal(t.story, "a? b? c? work c! b! a! said ");
+    assert_int_equal(t.status, 200);
+    assert_string_equal(t.body, "done");
+    assert_int_equal(t.env.request_count, 0);
+}
+
+static void a_refusal_leaves_only_what_was_passed(void **state)
+{
+    (void)state;
+    t.b_says = FILTER_REFUSE;
+    set_out();
+    assert_string_equal(t.story, "a? b? a! said ");
+    assert_int_equal(t.status, 429);
+    assert_string_equal(t.body, "rate_limit_exceeded");
+}
+
+static void a_waiting_gate_goes_on_when_it_has_its_answer(void **state)
+{
+    (void)state;
+    t.b_says = FILTER_WAIT;
+    struct request *rq = set_out();
+    assert_string_equal(t.story, "a? b? ");
+    request_go_on(rq, FILTER_PASS);
+    assert_string_equal(t.story, "a? b? c? work c! b! a! said ");
+}
+
+static void a_waiting_gate_that_refuses_is_not_left(void **state)
+{
+    (void)state;
+    t.b_says = FILTER_WAIT;
+    struct request *rq = set_out();
+    request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    request_go_on(rq, FILTER_REFUSE);
+    assert_string_equal(t.story, "a? b? a! said ");
+    assert_int_equal(t.status, 503);
+}
+
+static void a_client_that_goes_while_a_gate_waits_makes_it_forget(void **state)
+{
+    (void)state;
+    t.b_says = FILTER_WAIT;
+    struct request *rq = set_out();
+    request_on_gone(rq);
+    assert_string_equal(t.story, "a? b? b-abandoned a! ");
+    assert_int_equal(t.status, 0);
+    assert_true(t.ended);
+}
+
+static void a_client_that_goes_during_the_work_cancels_it(void **state)
+{
+    (void)state;
+    t.finish_in_work = false;
+    struct request *rq = set_out();
+    request_on_gone(rq);
+    assert_string_equal(t.story, "a? b? c? work cancel c! b! a! ");
+}
+
+static void the_last_piece_comes_after_the_gates_were_left(void **state)
+{
+    (void)state;
+    t.finish_in_work = false;
+    struct request *rq = set_out();
+    assert_int_equal(request_response_begin(rq, 200, NULL, 0, UINT64_MAX), ERR_OK);
+    assert_int_equal(request_response_write(rq, SLICE("first ")), ERR_OK);
+    assert_string_equal(t.body, "first ");
+    request_finish_with(rq, OUTCOME_OK, SLICE("last"));
+    assert_string_equal(t.body, "first last");
+    assert_true(t.ended && !t.aborted);
+}
+
+static void an_answer_cut_short_is_not_ended_as_if_it_were_whole(void **state)
+{
+    (void)state;
+    t.finish_in_work = false;
+    struct request *rq = set_out();
+    assert_int_equal(request_response_begin(rq, 200, NULL, 0, UINT64_MAX), ERR_OK);
+    request_finish(rq, OUTCOME_CANCELLED);
+    assert_true(t.aborted && !t.ended);
+}
+
+static void work_that_says_nothing_is_an_internal_error(void **state)
+{
+    (void)state;
+    t.finish_in_work = false;
+    struct request *rq = set_out();
+    request_finish(rq, OUTCOME_ERROR);
+    assert_int_equal(t.status, 500);
+}
+
+static void an_ended_journey_is_used_again(void **state)
+{
+    (void)state;
+    struct request *first = set_out();
+    turn();
+    assert_int_equal(t.env.spare_count, 1);
+    struct request *second = set_out();
+    assert_ptr_equal(first, second);
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY(gates_are_asked_in_order_and_left_in_reverse_before_the_client_hears),
+        STORY(a_refusal_leaves_only_what_was_passed),
+        STORY(a_waiting_gate_goes_on_when_it_has_its_answer),
+        STORY(a_waiting_gate_that_refuses_is_not_left),
+        STORY(a_client_that_goes_while_a_gate_waits_makes_it_forget),
+        STORY(a_client_that_goes_during_the_work_cancels_it),
+        STORY(the_last_piece_comes_after_the_gates_were_left),
+        STORY(an_answer_cut_short_is_not_ended_as_if_it_were_whole),
+        STORY(work_that_says_nothing_is_an_internal_error),
+        STORY(an_ended_journey_is_used_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
