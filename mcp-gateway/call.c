@@ -276,7 +276,7 @@ static enum err write_message(struct tool_work *w)
     struct arena *a = w->rq->arena;
     const struct json_hit *parent = &w->message.at[MCP_AT_TRACEPARENT];
     char traceparent[TRACE_HEADER_LEN + 1];
-    struct slice ours = trace_header(w->rq->trace.trace_id, w->attempt->span_id, traceparent);
+    struct slice ours = trace_header(w->rq->record.trace_id, w->attempt->span_id, traceparent);
     struct mcp_edit edits[2] = {
         {w->message.id, arena_printf(a, "%llu", (unsigned long long)w->number)}};
     size_t n = 1;
@@ -290,7 +290,7 @@ static enum err write_message(struct tool_work *w)
 
 static void send_up(struct tool_work *w)
 {
-    w->rq->trace.upstream_us += clock_mono_us() - w->opening_us;
+    w->rq->record.upstream_us += clock_mono_us() - w->opening_us;
     mcp_attempt_begin(w);
     const struct mcp_leg_spec spec = mcp_post_spec(w, w->attempt->span_id, LIMIT_MCP_CALL_MS);
     enum err e = ERR_NOMEM;

@@ -100,8 +100,8 @@ static void send_up(struct tool_work *w)
         .upstream_id = w->upstream_ref.upstream_id,
         .version = w->upstream_ref.version,
         .last_event_id = http_head_find(w->rq->head, SLICE("last-event-id")),
-        .trace_id = w->rq->trace.trace_id,
-        .span_id = w->rq->trace.span_id,
+        .trace_id = w->rq->record.trace_id,
+        .span_id = w->rq->record.span_id,
         .log = &w->rq->log,
         .silence_ms = LIMIT_CALL_MS, /* it is silent while nothing happens */
     };

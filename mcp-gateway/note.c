@@ -74,7 +74,7 @@ static enum err send_up(struct tool_work *w)
 {
     if (!mcp_session_peek(w->session, w->server->o.revision, w->rq->arena, &w->upstream_ref))
         return ERR_NOT_FOUND; /* a session that is opened again begins without it */
-    const struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->trace.span_id, LIMIT_MCP_OPEN_MS);
+    const struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->record.span_id, LIMIT_MCP_OPEN_MS);
     w->leg = mcp_leg_new(w->env);
     if (!w->leg)
         return ERR_NOMEM;

@@ -81,7 +81,7 @@ struct mcp_leg_spec mcp_post_spec(const struct tool_work *w, const char *span_id
                                  .method = SLICE("POST"),
                                  .upstream_id = w->upstream_ref.upstream_id,
                                  .version = w->upstream_ref.version,
-                                 .trace_id = w->rq->trace.trace_id,
+                                 .trace_id = w->rq->record.trace_id,
                                  .span_id = span_id,
                                  .log = &w->rq->log,
                                  .silence_ms = silence_ms};
@@ -89,7 +89,7 @@ struct mcp_leg_spec mcp_post_spec(const struct tool_work *w, const char *span_id
 
 static void send_initialized(struct tool_work *w)
 {
-    struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->trace.span_id, LIMIT_MCP_OPEN_MS);
+    struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->record.span_id, LIMIT_MCP_OPEN_MS);
     enum err e = ERR_NOMEM;
     w->leg = mcp_leg_new(w->env);
     if (w->leg)
@@ -180,7 +180,7 @@ static const struct mcp_leg_events hello_events = {
 static void send_initialize(struct tool_work *w)
 {
     w->upstream_ref = (struct mcp_upstream_ref){0};
-    struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->trace.span_id, LIMIT_MCP_OPEN_MS);
+    struct mcp_leg_spec spec = mcp_post_spec(w, w->rq->record.span_id, LIMIT_MCP_OPEN_MS);
     struct slice hello = slice_of(w->session->hello, w->session->hello_len);
     enum err e = ERR_NOMEM;
     w->opener = w->greeting = true;

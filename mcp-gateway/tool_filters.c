@@ -230,7 +230,7 @@ const struct filter tool_filter_form = {.name = "form", .on_request = on_form};
 static void read_trace(struct tool_work *w)
 {
     const struct json_hit *hit = &w->message.at[MCP_AT_TRACEPARENT];
-    struct request_trace *t = &w->rq->trace;
+    struct call_record *t = &w->rq->record;
     char room[TRACE_HEADER_LEN + 2];
     struct slice text, trace_id, parent_id;
     if (hit->raw.len > sizeof(room) || json_scan_text(hit, room, sizeof(room), &text) ||
@@ -244,7 +244,7 @@ static enum filter_result refuse_message(struct tool_work *w, const struct mcp_f
 {
     w->fault_code = fault->code;
     w->id = fault->id;
-    w->rq->trace.name = SLICE("invalid message");
+    w->rq->record.name = SLICE("invalid message");
     bool json = fault->code != -32700;
     return refuse(w->rq, json ? REFUSAL_BAD_REQUEST : REFUSAL_BAD_JSON, slice_str(fault->text));
 }
@@ -260,8 +260,8 @@ static enum filter_result read_name(struct tool_work *w)
     char *room = arena_alloc(w->rq->arena, name->raw.len);
     if (!room || json_scan_text(name, room, name->raw.len, &w->tool))
         return refuse(w->rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
-    w->rq->trace.tool = w->tool;
-    w->rq->trace.name = arena_printf(w->rq->arena, "tools/call %.*s", SLICE_ARG(w->tool));
+    w->rq->record.tool = w->tool;
+    w->rq->record.name = arena_printf(w->rq->arena, "tools/call %.*s", SLICE_ARG(w->tool));
     return FILTER_PASS;
 }
 
@@ -293,7 +293,7 @@ static enum filter_result on_message(struct request *rq)
     const struct mcp_message *m = &w->message;
     w->id = m->kind == MCP_REQUEST ? m->id : SLICE_NONE;
     rq->unrecorded = m->kind != MCP_REQUEST || m->method == MCP_PING;
-    rq->trace.name = m->method_name.len ? m->method_name : SLICE("response");
+    rq->record.name = m->method_name.len ? m->method_name : SLICE("response");
     read_trace(w);
     if (m->method == MCP_TOOLS_CALL)
         return read_name(w);

@@ -68,7 +68,7 @@ static enum filter_result find_named(struct tool_work *w, struct slice name)
 {
     struct request *rq = w->rq;
     struct tool_subject subject;
-    rq->trace.server = name;
+    rq->record.server = name;
     w->server = snapshot_server_named(rq->policy, rq->who.key->o.org_id, name);
     tool_subject_of(w, &subject);
     if (!w->server || !mcp_may_see(&subject))
@@ -84,7 +84,7 @@ static enum filter_result on_server(struct request *rq)
         rq->path.len > prefix ? find_named(w, slice_from(rq->path, prefix)) : find_only(w);
     if (a != FILTER_PASS)
         return a;
-    rq->trace.server = w->server->o.name;
+    rq->record.server = w->server->o.name;
     if (w->has_ticket && !slice_eq(w->ticket.server_id, w->server->o.id))
         return refuse(rq, REFUSAL_SESSION_UNKNOWN, SLICE_NONE);
     return FILTER_PASS;

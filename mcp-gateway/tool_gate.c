@@ -63,7 +63,7 @@ bool mcp_record(struct tool_work *w)
 
 void mcp_attempt_begin(struct tool_work *w)
 {
-    struct request_trace *t = &w->rq->trace;
+    struct call_record *t = &w->rq->record;
     MUST(t->attempt_count < LIMIT_ATTEMPTS);
     w->attempt = &t->attempts[t->attempt_count++];
     *w->attempt = (struct attempt){.server = w->server->o.name, .started_at_us = clock_wall_us()};
@@ -76,7 +76,7 @@ void mcp_attempt_end(struct tool_work *w, enum request_outcome end, struct slice
     if (!w->attempt)
         return;
     uint64_t took = clock_mono_us() - w->waiting_us;
-    w->rq->trace.upstream_us += took;
+    w->rq->record.upstream_us += took;
     w->attempt->duration_us = took;
     w->attempt->end = end;
     w->attempt->code = code;

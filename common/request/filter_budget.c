@@ -155,7 +155,7 @@ static enum filter_result ask(struct request *rq)
 
 static void leave(struct request *rq)
 {
-    money real = rq->trace.cost_known ? rq->trace.cost : 0;
+    money real = rq->record.cost_known ? rq->record.cost : 0;
     for (size_t i = 0; i < rq->charged_count; i++)
         rq->charged[i].amount = real;
 }
@@ -211,7 +211,7 @@ enum err request_reserve_up_to(struct request *rq, money total)
 void filter_budget_settle(struct request *rq)
 {
     account_want_cancel(&rq->wait);
-    money real = rq->trace.cost_known ? rq->trace.cost : 0;
+    money real = rq->record.cost_known ? rq->record.cost : 0;
     for (size_t i = 0; i < REQUEST_CHARGES; i++)
         if (rq->charges[i].lease)
             account_settle(&rq->charges[i], real);

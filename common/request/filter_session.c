@@ -216,8 +216,8 @@ static struct slice hour_label(struct request *rq)
 /* What is left where the client says nothing: its trace, if its agent wants that, or its hour. */
 static void fall_back(struct request *rq, struct label *ret)
 {
-    if (rq->who.agent && rq->who.agent->session_from_trace && rq->trace.parent_id[0]) {
-        *ret = (struct label){slice_str(rq->trace.trace_id), "traceparent", "trace"};
+    if (rq->who.agent && rq->who.agent->session_from_trace && rq->record.parent_id[0]) {
+        *ret = (struct label){slice_str(rq->record.trace_id), "traceparent", "trace"};
         return;
     }
     *ret = (struct label){hour_label(rq), "hour", "hour"};

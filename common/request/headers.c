@@ -87,9 +87,9 @@ static void add_cost(struct adding *a, const struct request *rq)
 {
     char text[MONEY_TEXT_MAX];
     /* of an answer that only begins, what earlier targets cost is not all */
-    if (!rq->ended_us || !rq->trace.has_tokens || !rq->trace.cost_known)
+    if (!rq->ended_us || !rq->record.has_tokens || !rq->record.cost_known)
         return;
-    struct slice cost = money_format(rq->trace.cost, text);
+    struct slice cost = money_format(rq->record.cost, text);
     add(a, SLICE("x-gatehouse-cost-usd"), keep(a->room, cost.ptr, cost.len));
 }
 
@@ -97,7 +97,7 @@ size_t headers_common(struct request *rq, struct http_header *out, size_t max,
                       struct header_room *room)
 {
     struct adding a = {.out = out, .max = max, .room = room};
-    const struct request_trace *t = &rq->trace;
+    const struct call_record *t = &rq->record;
     room->used = 0;
 
     struct slice id = slice_of(rq->request_id, sizeof(rq->request_id) - 1);

@@ -112,7 +112,7 @@ static void put_principal(struct proto_writer *w, const struct request *rq)
 /* what is known of a call whether it is over or not */
 static void put_call(struct proto_writer *w, const struct request *rq, size_t path_max)
 {
-    const struct request_trace *t = &rq->trace;
+    const struct call_record *t = &rq->record;
     proto_word(w, SPAN_ID, t->span_id);
     proto_word(w, SPAN_PARENT, t->parent_id);
     proto_word(w, SPAN_TRACE_ID, t->trace_id);
@@ -132,7 +132,7 @@ static void put_call(struct proto_writer *w, const struct request *rq, size_t pa
 
 static struct slice code_of(const struct request *rq)
 {
-    const struct request_trace *t = &rq->trace;
+    const struct call_record *t = &rq->record;
     if (rq->refusal.id)
         return slice_str(refusal_row(rq->refusal.id)->code);
     if (t->attempt_count && rq->end != OUTCOME_OK)
@@ -142,7 +142,7 @@ static struct slice code_of(const struct request *rq)
 
 static void put_outcome(struct proto_writer *w, const struct request *rq, unsigned status)
 {
-    const struct request_trace *t = &rq->trace;
+    const struct call_record *t = &rq->record;
     proto_u64(w, SPAN_DURATION, request_took_us(rq));
     proto_u64(w, SPAN_OVERHEAD, request_overhead_us(rq));
     proto_word(w, SPAN_STATUS, end_names[rq->end]);
@@ -170,7 +170,7 @@ static void put_unlike(struct proto_writer *w, unsigned field, struct slice s, s
 
 static void put_attempt(struct proto_writer *w, const struct request *rq, const struct attempt *a)
 {
-    const struct request_trace *t = &rq->trace;
+    const struct call_record *t = &rq->record;
     char *at = proto_begin(w, RECORD_ATTEMPT);
     proto_word(w, SPAN_ID, a->span_id);
     put_unlike(w, SPAN_PROVIDER, a->provider, t->provider);
@@ -252,8 +252,8 @@ struct slice record_pack_closed(struct request *rq, unsigned status, bool brief)
     put_call(&w, rq, brief ? 0 : CLOSED_PATH);
     put_outcome(&w, rq, status);
     proto_end(&w, at);
-    for (size_t i = 0; !brief && i < rq->trace.attempt_count; i++)
-        put_attempt(&w, rq, &rq->trace.attempts[i]);
+    for (size_t i = 0; !brief && i < rq->record.attempt_count; i++)
+        put_attempt(&w, rq, &rq->record.attempts[i]);
     put_charges(&w, rq);
     return packed(rq, &w);
 }

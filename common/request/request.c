@@ -82,7 +82,7 @@ static void clear(struct request *rq)
 {
     struct arena *arena = rq->arena;
     struct buf body = rq->body;
-    memset(rq, 0, offsetof(struct request, trace.attempts));
+    memset(rq, 0, offsetof(struct request, record.attempts));
     rq->arena = arena;
     rq->body = body;
 }
@@ -221,12 +221,12 @@ uint64_t request_took_us(const struct request *rq)
 uint64_t request_overhead_us(const struct request *rq)
 {
     uint64_t took = request_took_us(rq);
-    return took > rq->trace.upstream_us ? took - rq->trace.upstream_us : 0;
+    return took > rq->record.upstream_us ? took - rq->record.upstream_us : 0;
 }
 
 static void count(struct request *rq)
 {
-    const struct request_trace *t = &rq->trace;
+    const struct call_record *t = &rq->record;
     struct request_env *env = rq->env;
     count_add(env, COUNT_ACTIVE, 0, -1);
     count_add(env, COUNT_ENDS, rq->end, 1);

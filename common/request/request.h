@@ -161,7 +161,7 @@ struct attempt {
 };
 
 /* What the trace will say; gates fill what applies. Texts live in the arena or in the policy. */
-struct request_trace {
+struct call_record {
     char trace_id[33];
     char span_id[17];
     char parent_id[17]; /* "" where none */
@@ -238,7 +238,7 @@ struct request {
     uint64_t started_us; /* monotonic */
     uint64_t ended_us;   /* when leaving began; 0: it has not */
     int64_t started_at_us;
-    struct request_trace trace; /* last, as not all of it is cleared */
+    struct call_record record; /* last, as not all of it is cleared */
 };
 
 /* Made by the front when a head has come; gate chosen, path canonical. NULL: out of memory. */

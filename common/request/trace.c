@@ -61,7 +61,7 @@ struct slice trace_header(const char *trace_id, const char *span_id,
 
 void trace_begin(struct request *rq)
 {
-    struct request_trace *t = &rq->trace;
+    struct call_record *t = &rq->record;
     struct slice header = http_head_find(rq->head, SLICE("traceparent"));
     struct slice trace_id, parent_id;
     if (header.len && http_head_count(rq->head, SLICE("traceparent")) == 1 &&

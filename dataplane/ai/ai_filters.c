@@ -26,7 +26,7 @@ static enum filter_result on_endpoint(struct request *rq)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     w->endpoint = e;
     rq->gate_state = w;
-    rq->trace.name = e->name;
+    rq->record.name = e->name;
     return FILTER_PASS;
 }
 
@@ -128,8 +128,8 @@ static enum filter_result on_grant(struct request *rq)
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
     }
     w->model = m;
-    rq->trace.model = m->o.name;
-    rq->trace.cache = "bypass"; /* no answer is ever taken from a cache here */
+    rq->record.model = m->o.name;
+    rq->record.cache = "bypass"; /* no answer is ever taken from a cache here */
     return FILTER_PASS;
 }
 

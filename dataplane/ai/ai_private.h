@@ -36,7 +36,7 @@ struct ai_work {
 
     /* the attempt under way */
     struct http_call *call;
-    struct attempt *attempt; /* in the request's trace */
+    struct attempt *attempt; /* in the call record */
     struct secret *credential;
     uint64_t attempt_us; /* when it began */
     uint64_t waiting_us; /* since when the upstream's time runs */

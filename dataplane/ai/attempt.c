@@ -23,7 +23,7 @@ void attempt_drop(struct ai_work *w)
 static void stop_waiting(struct ai_work *w, uint64_t now)
 {
     if (w->waiting_us)
-        w->rq->trace.upstream_us += now - w->waiting_us;
+        w->rq->record.upstream_us += now - w->waiting_us;
     w->waiting_us = 0;
 }
 
@@ -337,7 +337,7 @@ static const struct http_call_events call_events = {
 
 static void note_attempt(struct ai_work *w, const struct candidate *c)
 {
-    struct request_trace *t = &w->rq->trace;
+    struct call_record *t = &w->rq->record;
     w->attempt = &t->attempts[t->attempt_count++];
     *w->attempt = (struct attempt){.provider = c->provider->o.name, .model = c->model};
     trace_span_id(w->attempt->span_id);

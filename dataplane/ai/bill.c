@@ -6,7 +6,7 @@
 
 static void put(struct ai_work *w, const struct token_count *tokens, const char *source)
 {
-    struct request_trace *t = &w->rq->trace;
+    struct call_record *t = &w->rq->record;
     struct price_list prices = w->model->price;
     if (prices.output == PRICE_NONE && w->endpoint->kind == AI_EMBEDDINGS)
         prices.output = 0;

@@ -44,7 +44,7 @@ static enum err build_head(struct ai_work *w, struct outgoing *o)
          w->request.stream ? SLICE("text/event-stream") : SLICE("application/json")},
         {SLICE("accept-encoding"), SLICE("identity")},
         {SLICE("user-agent"), SLICE("gatehouse")},
-        {SLICE("traceparent"), trace_header(w->rq->trace.trace_id, w->attempt->span_id, o->trace)},
+        {SLICE("traceparent"), trace_header(w->rq->record.trace_id, w->attempt->span_id, o->trace)},
     };
     o->n = o->bearer_len = 0;
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)

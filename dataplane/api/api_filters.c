@@ -89,10 +89,10 @@ static enum filter_result ask(struct request *rq)
     struct slice name = split_path(rq->path, &w->rest);
     w->rq = rq;
     rq->gate_state = w;
-    rq->trace.name =
+    rq->record.name =
         arena_printf(rq->arena, "%.*s %.*s", SLICE_ARG(rq->head->method), SLICE_ARG(w->rest));
-    rq->trace.path = w->rest;
-    rq->trace.service = name;
+    rq->record.path = w->rest;
+    rq->record.service = name;
     if (name.len == 0)
         return refuse_path(w, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
     w->service = snapshot_service_named(rq->policy, rq->who.key->o.org_id, name);

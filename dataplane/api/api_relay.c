@@ -13,7 +13,7 @@ static uint64_t count_waiting(struct api_work *w)
 {
     uint64_t now = clock_mono_us();
     if (w->waiting_us)
-        w->rq->trace.upstream_us += now - w->waiting_us;
+        w->rq->record.upstream_us += now - w->waiting_us;
     w->waiting_us = now;
     return now;
 }

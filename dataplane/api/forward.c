@@ -34,8 +34,8 @@ static size_t build_headers(struct api_work *w, struct http_header *out, size_t 
     if (s->credential && s->credential_header.len > 0)
         out[n++] = (struct http_header){s->credential_header, secret_reveal(s->credential)};
     out[n++] =
-        (struct http_header){SLICE("traceparent"),
-                             trace_header(w->rq->trace.trace_id, w->attempt->span_id, traceparent)};
+        (struct http_header){SLICE("traceparent"), trace_header(w->rq->record.trace_id,
+                                                                w->attempt->span_id, traceparent)};
     out[n++] = (struct http_header){SLICE("via"), SLICE("1.1 gatehouse")};
     return n;
 }
@@ -43,7 +43,7 @@ static size_t build_headers(struct api_work *w, struct http_header *out, size_t 
 static void begin_attempt(struct api_work *w)
 {
     struct request *rq = w->rq;
-    w->attempt = &rq->trace.attempts[rq->trace.attempt_count++];
+    w->attempt = &rq->record.attempts[rq->record.attempt_count++];
     *w->attempt = (struct attempt){.service = w->service->o.name, .started_at_us = clock_wall_us()};
     trace_span_id(w->attempt->span_id);
     w->attempt_us = w->waiting_us = clock_mono_us();

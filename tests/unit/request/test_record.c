@@ -77,26 +77,26 @@ static struct request whole_call(void)
         .charged = {{SLICE("key:k_1"), SLICE("l_1"), 300}, {SLICE("team:t_1"), SLICE("l_2"), 300}},
         .charged_count = 2,
         .started_at_us = 1700000000000000,
-        .trace = {.trace_id = "0af7651916cd43dd8448eb211c80319c",
-                  .span_id = "b7ad6b7169203331",
-                  .parent_id = "00f067aa0ba902b7",
-                  .name = SLICE("chat"),
-                  .model = SLICE("m"),
-                  .provider = SLICE("pr"),
-                  .server = SLICE("se"),
-                  .tool = SLICE("to"),
-                  .service = SLICE("sv"),
-                  .path = SLICE("/path"),
-                  .tokens = {100, 40, 10, 50, 30},
-                  .has_tokens = true,
-                  .usage_source = "provider",
-                  .cost_known = true,
-                  .cost = 300,
-                  .cache = "bypass"}};
+        .record = {.trace_id = "0af7651916cd43dd8448eb211c80319c",
+                   .span_id = "b7ad6b7169203331",
+                   .parent_id = "00f067aa0ba902b7",
+                   .name = SLICE("chat"),
+                   .model = SLICE("m"),
+                   .provider = SLICE("pr"),
+                   .server = SLICE("se"),
+                   .tool = SLICE("to"),
+                   .service = SLICE("sv"),
+                   .path = SLICE("/path"),
+                   .tokens = {100, 40, 10, 50, 30},
+                   .has_tokens = true,
+                   .usage_source = "provider",
+                   .cost_known = true,
+                   .cost = 300,
+                   .cache = "bypass"}};
     memcpy(j.call_id, "0123456789abcdef", sizeof(j.call_id));
-    j.trace.attempts[0] = an_attempt();
-    j.trace.attempts[1] = an_attempt();
-    j.trace.attempt_count = 2;
+    j.record.attempts[0] = an_attempt();
+    j.record.attempts[1] = an_attempt();
+    j.record.attempt_count = 2;
     return j;
 }
 
@@ -194,10 +194,10 @@ static void an_attempt_says_what_its_call_does_not(void **state)
 {
     (void)state;
     struct request j = whole_call();
-    j.trace.attempts[1].provider = j.trace.provider;
-    j.trace.attempts[1].model = j.trace.model;
-    j.trace.attempts[1].server = j.trace.server;
-    j.trace.attempts[1].service = j.trace.service;
+    j.record.attempts[1].provider = j.record.provider;
+    j.record.attempts[1].model = j.record.model;
+    j.record.attempts[1].server = j.record.server;
+    j.record.attempts[1].service = j.record.service;
     Gatehouse__JournalRecord *r = unpack(record_pack_closed(&j, 502, false));
     const Gatehouse__Span *a = r->attempts[1];
     assert_string_equal(r->attempts[0]->model, "target");
@@ -259,11 +259,11 @@ static void long_texts_are_clipped_at_a_character(void **state)
     char path[5000];
     for (size_t i = 0; i + 2 <= sizeof(path); i += 2)
         memcpy(path + i, "\xC3\xA9", 2);
-    j.trace.path = slice_of(path, sizeof(path));
+    j.record.path = slice_of(path, sizeof(path));
     Gatehouse__JournalRecord *r = unpack(record_pack_opened(&j));
     assert_int_equal(strlen(r->span->path), 256);
     gatehouse__journal_record__free_unpacked(r, NULL);
-    j.trace.path = slice_of(path + 1, sizeof(path) - 1); /* begins inside a character */
+    j.record.path = slice_of(path + 1, sizeof(path) - 1); /* begins inside a character */
     r = unpack(record_pack_opened(&j));
     assert_int_equal(strlen(r->span->path), 255);
     gatehouse__journal_record__free_unpacked(r, NULL);
@@ -276,14 +276,14 @@ static void the_longest_record_fits_its_room_and_the_opened_one_its_slot(void **
     char text[5000];
     memset(text, 'x', sizeof(text));
     struct slice s = slice_of(text, sizeof(text));
-    j.trace.name = j.trace.model = j.trace.provider = j.trace.path = s;
-    j.trace.server = j.trace.tool = j.trace.service = SLICE_NONE; /* of other gates */
+    j.record.name = j.record.model = j.record.provider = j.record.path = s;
+    j.record.server = j.record.tool = j.record.service = SLICE_NONE; /* of other gates */
     for (size_t i = 0; i < LIMIT_ATTEMPTS; i++) {
-        j.trace.attempts[i] = an_attempt();
-        j.trace.attempts[i].provider = j.trace.attempts[i].model = j.trace.attempts[i].code = s;
-        j.trace.attempts[i].upstream_request_id = s;
+        j.record.attempts[i] = an_attempt();
+        j.record.attempts[i].provider = j.record.attempts[i].model = j.record.attempts[i].code = s;
+        j.record.attempts[i].upstream_request_id = s;
     }
-    j.trace.attempt_count = LIMIT_ATTEMPTS;
+    j.record.attempt_count = LIMIT_ATTEMPTS;
     gatehouse__journal_record__free_unpacked(unpack(record_pack_closed(&j, 200, false)), NULL);
     assert_int_equal(record_open(&j), ERR_OK);
     record_close(&j, 200);
