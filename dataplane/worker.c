@@ -11,7 +11,6 @@
 #include "common/base/mem.h"
 #include "common/net/http_client.h"
 #include "common/net/resolver.h"
-#include "common/request/removal.h"
 #include "common/request/request_metrics.h"
 #include "dataplane/ai/ai_gate.h"
 #include "dataplane/listener/client_listener.h"
@@ -245,7 +244,7 @@ static void go_removed(void *arg)
     struct message *m = arg;
     m->worker->env.draining = true;
     client_listener_remove(m->worker->listener);
-    removal_cut(&m->worker->env);
+    request_cut_removed(&m->worker->env);
     mem_free(m);
 }
 

@@ -4,6 +4,7 @@
  * A server without a grant is unknown, whether it exists or not. So is a tool: the words are the
  * same, and nothing reaches the server.
  */
+#include "common/request/filter_limit.h"
 #include "mcp-gateway/tool_private.h"
 
 #define NAMES_SHOWN 400 /* of granted servers, in a sentence */
@@ -121,18 +122,15 @@ static enum filter_result on_limit(struct request *rq)
     struct tool_work *w = rq->gate_state;
     if (!w->is_post || w->message.kind != MCP_REQUEST)
         return FILTER_PASS;
-    enum filter_result a = filter_limit.on_request(rq);
-    w->counted = a == FILTER_PASS;
-    return a;
+    return limit_enter(rq, filter_state(rq, &tool_filter_limit));
 }
 
 static void finish_limit(struct request *rq)
 {
-    struct tool_work *w = rq->gate_state;
-    if (w->counted)
-        filter_limit.on_finish(rq);
-    w->counted = false;
+    limit_leave(rq, filter_state(rq, &tool_filter_limit));
 }
 
-const struct filter tool_filter_limit = {
-    .name = "limit", .on_request = on_limit, .on_finish = finish_limit};
+const struct filter tool_filter_limit = {.name = "limit",
+                                         .state_size = sizeof(struct limit_state),
+                                         .on_request = on_limit,
+                                         .on_finish = finish_limit};

@@ -31,7 +31,6 @@ struct tool_work {
     size_t revision;             /* initialize: what we answer */
     struct mcp_session *session; /* held; NULL: none */
     bool one_shot;               /* the session is this call's alone */
-    bool counted;                /* filter_limit let it in */
 
     /* the way upstream */
     struct mcp_leg *leg; /* the one under way */

@@ -1,12 +1,18 @@
 /*
- * gate — one question asked of every request on its way in, and its other half on the way out.
+ * filter — one step of a request, with a request side, a response side and an end.
  *
- * `ask` passes, waits or refuses. `leave` is called once, in reverse order, for every gate that
- * passed, however the request ends: a slot given back, a reservation settled. Nothing else frees
- * them. A gate that waits calls request_go_on exactly once later, unless `abandon` comes first
- * (the client hung up): then it must forget the request.
+ * A gate's table holds its filters in their order. `on_request` passes, waits or refuses. A filter
+ * that waits calls request_go_on exactly once later, unless `on_finish` comes first. `on_finish` is
+ * called once, in reverse order, for every filter whose `on_request` was entered, however the
+ * request ends: it gives back what its state holds, and forgets what the filter waits for.
+ * `on_recorded` follows, in reverse order too, once the call's record is in the journal.
+ *
+ * Owns     `state_size` bytes in the request's arena, zeroed before the first filter is entered.
+ * Threads  the request's loop.
  */
 #pragma once
+
+#include <stddef.h>
 
 struct request;
 
@@ -14,15 +20,21 @@ enum filter_result { FILTER_PASS, FILTER_WAIT, FILTER_REFUSE };
 
 struct filter {
     const char *name;
+    size_t state_size;
     enum filter_result (*on_request)(struct request *rq);
-    void (*on_finish)(struct request *rq);  /* NULL: nothing to give back */
-    void (*on_abandon)(struct request *rq); /* NULL: the gate never waits */
+    void (*on_finish)(struct request *rq);   /* NULL: nothing to give back */
+    void (*on_recorded)(struct request *rq); /* NULL: nothing that waits for the record */
 };
 
-/* The gates every gate shares; a gate's table puts them in its order. */
-extern const struct filter filter_authenticate; /* who is asking? head only, before any body */
+/* The state of a filter of this request's gate; NULL where the gate has no such filter, or it has
+ * no state. Constant time for the filter that is being called; else it looks through the gate's
+ * table. */
+void *filter_state(const struct request *rq, const struct filter *f);
+
+/* The filters that gates share; a gate's table puts them in its order. */
+extern const struct filter filter_authenticate; /* the principal, from the head alone */
 extern const struct filter filter_body;         /* the whole body, up to the gate's ceiling */
-extern const struct filter filter_session;      /* which conversation is this part of? */
-extern const struct filter filter_task;         /* on which task? */
-extern const struct filter filter_limit;        /* not so fast, not so many at once */
-extern const struct filter filter_budget;       /* who pays? reserves the gate's worst case */
+extern const struct filter filter_session;      /* the session that the call belongs to */
+extern const struct filter filter_task;         /* the task that it is done on */
+extern const struct filter filter_limit;        /* rates and parallel calls of the key */
+extern const struct filter filter_budget;       /* reserves the gate's worst case */

@@ -130,7 +130,7 @@ static enum filter_result refuse(struct request *rq, enum refusal_id id)
     return FILTER_REFUSE;
 }
 
-static enum filter_result ask(struct request *rq)
+static enum filter_result on_request(struct request *rq)
 {
     if (!rq->policy)
         return refuse(rq, REFUSAL_NO_POLICY);
@@ -154,4 +154,4 @@ static enum filter_result ask(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter filter_authenticate = {"authn", ask, NULL, NULL};
+const struct filter filter_authenticate = {.name = "authn", .on_request = on_request};

@@ -1,10 +1,14 @@
 /*
  * filter_body — the whole body in memory, up to the gate's ceiling.
  *
- * Stands behind filter_authenticate: nobody's body is read before we know who it is. The ceiling is
+ * Stands behind filter_authenticate: no body is read before its sender is known. The ceiling is
  * enforced here and not by the server, so that the 413 speaks the dialect of the path.
  */
 #include "common/request/request_private.h"
+
+struct body_state {
+    bool whole; /* its end has come */
+};
 
 static bool is_encoded(const struct http_head *h)
 {
@@ -12,9 +16,10 @@ static bool is_encoded(const struct http_head *h)
     return coding.len && !slice_ieq(coding, SLICE("identity"));
 }
 
-static enum filter_result ask(struct request *rq)
+static enum filter_result on_request(struct request *rq)
 {
     const struct http_head *h = rq->head;
+    const struct body_state *s = filter_state(rq, &filter_body);
     if (is_encoded(h)) {
         request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
         return FILTER_REFUSE;
@@ -24,19 +29,18 @@ static enum filter_result ask(struct request *rq)
         return FILTER_REFUSE;
     }
     if (!h->chunked && (!h->has_length || h->length == 0)) {
-        rq->body_whole = true;
         return FILTER_PASS;
     }
     rq->body.max = rq->gate->body_max;
     rq->response_ops->read_body(rq->answer, UINT64_MAX);
     if (rq->refusal.id)
         return FILTER_REFUSE;
-    return rq->body_whole ? FILTER_PASS : FILTER_WAIT;
+    return s->whole ? FILTER_PASS : FILTER_WAIT;
 }
 
-static void abandon(struct request *rq)
+static bool is_waiting_here(const struct request *rq)
 {
-    (void)rq; /* nothing was promised to anybody but the front, which is gone */
+    return rq->stage == REQUEST_WAITING && rq->gate->filters[rq->filter_at] == &filter_body;
 }
 
 void filter_body_take(struct request *rq, struct slice piece)
@@ -47,15 +51,18 @@ void filter_body_take(struct request *rq, struct slice piece)
     if (!e)
         return;
     request_refuse(rq, e == ERR_TOO_BIG ? REFUSAL_TOO_LARGE : REFUSAL_NO_CAPACITY, SLICE_NONE);
-    if (rq->waiting)
+    if (is_waiting_here(rq))
         request_go_on(rq, FILTER_REFUSE);
 }
 
 void filter_body_whole(struct request *rq)
 {
-    rq->body_whole = true;
-    if (rq->waiting && rq->gate->filters[rq->filter_at] == &filter_body)
+    struct body_state *s = filter_state(rq, &filter_body);
+    if (s)
+        s->whole = true;
+    if (is_waiting_here(rq))
         request_go_on(rq, FILTER_PASS);
 }
 
-const struct filter filter_body = {"body", ask, NULL, abandon};
+const struct filter filter_body = {
+    .name = "body", .state_size = sizeof(struct body_state), .on_request = on_request};

@@ -1,7 +1,8 @@
 /*
- * filter_limit — not so fast, and not so many at once: the key's requests per minute and parallel
- * calls, counted on this plane.
+ * filter_limit — requests per minute and parallel calls of the key.
  */
+#include "common/request/filter_limit.h"
+
 #include "common/policy/meter.h"
 #include "common/request/request_private.h"
 
@@ -11,7 +12,7 @@ static unsigned whole_seconds(uint64_t us)
     return s > 86400 ? 86400 : s ? (unsigned)s : 1;
 }
 
-static enum filter_result ask(struct request *rq)
+enum filter_result limit_enter(struct request *rq, struct limit_state *s)
 {
     const struct policy_key *key = rq->who.key;
     /* The slot first: a call refused for want of one must not cost a request of the minute. */
@@ -31,14 +32,28 @@ static enum filter_result ask(struct request *rq)
         rq->refusal.retry_after_s = whole_seconds(wait_us);
         return FILTER_REFUSE;
     }
-    rq->inside = true;
+    s->counted = true;
     return FILTER_PASS;
 }
 
-static void leave(struct request *rq)
+void limit_leave(struct request *rq, struct limit_state *s)
 {
-    meter_leave(rq->who.key->meter);
-    rq->inside = false;
+    if (s->counted)
+        meter_leave(rq->who.key->meter);
+    s->counted = false;
 }
 
-const struct filter filter_limit = {"limit", ask, leave, NULL};
+static enum filter_result on_request(struct request *rq)
+{
+    return limit_enter(rq, filter_state(rq, &filter_limit));
+}
+
+static void on_finish(struct request *rq)
+{
+    limit_leave(rq, filter_state(rq, &filter_limit));
+}
+
+const struct filter filter_limit = {.name = "limit",
+                                    .state_size = sizeof(struct limit_state),
+                                    .on_request = on_request,
+                                    .on_finish = on_finish};

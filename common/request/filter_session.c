@@ -223,7 +223,7 @@ static void fall_back(struct request *rq, struct label *ret)
     *ret = (struct label){hour_label(rq), "hour", "hour"};
 }
 
-static enum filter_result ask(struct request *rq)
+static enum filter_result on_request(struct request *rq)
 {
     struct label label = {0};
     enum filter_result a = from_headers(rq, &label);
@@ -252,4 +252,4 @@ static enum filter_result ask(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter filter_session = {"session", ask, NULL, NULL};
+const struct filter filter_session = {.name = "session", .on_request = on_request};

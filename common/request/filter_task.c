@@ -19,7 +19,7 @@ bool principal_may_assume(const struct principal *who, struct slice task_id)
     return who->agent && who->agent->tasks.set && lists(&who->agent->tasks, task_id);
 }
 
-static enum filter_result ask(struct request *rq)
+static enum filter_result on_request(struct request *rq)
 {
     struct slice wanted = http_head_find(rq->head, SLICE("x-gatehouse-task"));
     if (!wanted.len)
@@ -37,4 +37,4 @@ static enum filter_result ask(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter filter_task = {"task", ask, NULL, NULL};
+const struct filter filter_task = {.name = "task", .on_request = on_request};

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "common/base/clock.h"
+#include "common/request/filter_budget.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
 #include "common/wire/proto_write.h"
@@ -191,11 +192,13 @@ static void put_attempt(struct proto_writer *w, const struct request *rq, const 
 
 static void put_charges(struct proto_writer *w, const struct request *rq)
 {
-    for (size_t i = 0; i < rq->charged_count; i++) {
+    size_t n;
+    const struct budget_charge *charges = budget_charges(rq, &n);
+    for (size_t i = 0; i < n; i++) {
         char *at = proto_begin(w, RECORD_CHARGE);
-        proto_text(w, CHARGE_ACCOUNT, rq->charged[i].account);
-        proto_text(w, CHARGE_LEASE, rq->charged[i].lease_id);
-        proto_s64(w, CHARGE_AMOUNT, rq->charged[i].amount);
+        proto_text(w, CHARGE_ACCOUNT, charges[i].account);
+        proto_text(w, CHARGE_LEASE, charges[i].lease_id);
+        proto_s64(w, CHARGE_AMOUNT, charges[i].amount);
         proto_end(w, at);
     }
 }
@@ -234,9 +237,10 @@ struct slice record_pack_opened(struct request *rq)
     char *at = proto_begin(&w, RECORD_SPAN);
     put_call(&w, rq, OPENED_PATH);
     /* What a kill would make of this call: its worst case. */
-    if (rq->worst_known) {
+    money worst;
+    if (budget_worst_case(rq, &worst)) {
         proto_u64(&w, SPAN_COST_KNOWN, true);
-        proto_s64(&w, SPAN_COST, rq->worst);
+        proto_s64(&w, SPAN_COST, worst);
     }
     proto_end(&w, at);
     put_charges(&w, rq);
@@ -267,7 +271,9 @@ enum err record_open(struct request *rq)
         return ERR_NOMEM;
     enum err e = journal_open_packed(rq->env->journal, record, rq->call_id, &rq->entry);
     /* Where every slot is taken, nobody is stopped whom no budget holds. */
-    return e == ERR_EXHAUSTED && rq->charged_count == 0 ? ERR_OK : e;
+    size_t charges;
+    budget_charges(rq, &charges);
+    return e == ERR_EXHAUSTED && charges == 0 ? ERR_OK : e;
 }
 
 /* It is never one call that finds no place: a line for each would push all else out of the log.

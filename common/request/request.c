@@ -117,11 +117,12 @@ struct request *request_new(struct request_env *env, const struct gate *gate,
 
 void request_move(struct request *rq, enum request_stage to)
 {
-    static const char *const names[] = {"head", "gates", "work", "leaving", "done"};
+    static const char *const names[] = {"head", "filters", "waiting", "work", "leaving", "done"};
     /* row: from; bit: to */
     static const unsigned legal[] = {
         [REQUEST_HEAD] = 1u << REQUEST_FILTERS,
-        [REQUEST_FILTERS] = 1u << REQUEST_WORK | 1u << REQUEST_LEAVING,
+        [REQUEST_FILTERS] = 1u << REQUEST_WAITING | 1u << REQUEST_WORK | 1u << REQUEST_LEAVING,
+        [REQUEST_WAITING] = 1u << REQUEST_FILTERS | 1u << REQUEST_LEAVING,
         [REQUEST_WORK] = 1u << REQUEST_LEAVING,
         [REQUEST_LEAVING] = 1u << REQUEST_DONE,
         [REQUEST_DONE] = 0,
@@ -142,13 +143,98 @@ static bool is_shed(struct request *rq)
     return true;
 }
 
+/* ---- the filters, one after the other, and back ---- */
+
+#define STATE_ALIGN 16
+
+static size_t aligned(size_t size)
+{
+    return (size + STATE_ALIGN - 1) & ~(size_t)(STATE_ALIGN - 1);
+}
+
+static bool make_states(struct request *rq)
+{
+    size_t size = 0;
+    for (size_t i = 0; rq->gate->filters[i]; i++)
+        size += aligned(rq->gate->filters[i]->state_size);
+    rq->filter_states = size ? arena_zalloc(rq->arena, size) : NULL;
+    return !size || rq->filter_states;
+}
+
+void *filter_state(const struct request *rq, const struct filter *f)
+{
+    char *at = rq->filter_states;
+    if (!at || !f->state_size)
+        return NULL;
+    for (size_t i = 0; rq->gate->filters[i]; i++) {
+        if (rq->gate->filters[i] == f)
+            return at;
+        at += aligned(rq->gate->filters[i]->state_size);
+    }
+    return NULL;
+}
+
+static void call_filters(struct request *rq)
+{
+    const struct filter *f;
+    while ((f = rq->gate->filters[rq->filter_at])) {
+        rq->filters_entered = rq->filter_at + 1;
+        enum filter_result a = f->on_request(rq);
+        if (rq->stage != REQUEST_FILTERS)
+            return; /* the filter's own doing ended the request */
+        if (rq->client_gone) {
+            request_finish(rq, OUTCOME_CANCELLED);
+            return;
+        }
+        if (a == FILTER_WAIT) {
+            request_move(rq, REQUEST_WAITING);
+            return;
+        }
+        if (a == FILTER_REFUSE) {
+            request_finish(rq, OUTCOME_REFUSED);
+            return;
+        }
+        rq->filter_at++;
+    }
+    request_move(rq, REQUEST_WORK);
+    rq->gate->work(rq);
+}
+
+void request_go_on(struct request *rq, enum filter_result a)
+{
+    MUST(rq->stage == REQUEST_WAITING && a != FILTER_WAIT);
+    if (a == FILTER_REFUSE) {
+        request_finish(rq, OUTCOME_REFUSED);
+        return;
+    }
+    request_move(rq, REQUEST_FILTERS);
+    rq->filter_at++;
+    call_filters(rq);
+}
+
+static void finish_filters(struct request *rq)
+{
+    for (size_t i = rq->filters_entered; i > 0; i--)
+        if (rq->gate->filters[i - 1]->on_finish)
+            rq->gate->filters[i - 1]->on_finish(rq);
+}
+
+static void tell_filters_recorded(struct request *rq)
+{
+    for (size_t i = rq->filters_entered; i > 0; i--)
+        if (rq->gate->filters[i - 1]->on_recorded)
+            rq->gate->filters[i - 1]->on_recorded(rq);
+}
+
 void request_start(struct request *rq)
 {
     request_move(rq, REQUEST_FILTERS);
+    if (!rq->refusal.id && !make_states(rq))
+        request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (rq->refusal.id || is_shed(rq))
         request_finish(rq, OUTCOME_REFUSED);
     else
-        filter_walk_on(rq);
+        call_filters(rq);
 }
 
 void request_on_body(struct request *rq, struct slice piece)
@@ -177,20 +263,18 @@ void request_on_drain(struct request *rq)
         rq->gate->on_drain(rq);
 }
 
-static bool can_be_stopped(const struct request *rq)
+bool request_can_be_stopped(const struct request *rq)
 {
-    return !rq->detached && (rq->stage == REQUEST_WORK || rq->waiting);
+    return !rq->detached && (rq->stage == REQUEST_WORK || rq->stage == REQUEST_WAITING);
 }
 
-static void stop(struct request *rq)
+void request_stop(struct request *rq)
 {
-    if (rq->stage == REQUEST_WORK) {
+    if (rq->stage == REQUEST_WORK)
         rq->gate->cancel(rq);
-    } else if (rq->waiting) {
-        filter_walk_abandon(rq);
+    else if (rq->stage == REQUEST_WAITING)
         request_finish(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
-    }
-    /* else: inside a gate's ask, which ends the request when it returns */
+    /* else: inside a filter's on_request; the request ends when that returns */
 }
 
 void request_on_gone(struct request *rq)
@@ -198,7 +282,7 @@ void request_on_gone(struct request *rq)
     if (rq->stage >= REQUEST_LEAVING)
         return;
     rq->client_gone = true;
-    stop(rq);
+    request_stop(rq);
 }
 
 void request_refuse(struct request *rq, enum refusal_id id, struct slice detail)
@@ -281,9 +365,9 @@ static void finish(struct request *rq, enum request_outcome end, const struct fi
     rq->end = end;
     rq->ended_us = clock_mono_us();
     request_move(rq, REQUEST_LEAVING);
-    filter_walk_leave(rq);
+    finish_filters(rq);
     record_close(rq, closing_status(rq, p));
-    filter_budget_settle(rq);
+    tell_filters_recorded(rq);
     count(rq);
     if (!rq->detached && rq->client_gone)
         rq->response_ops->end(rq->answer);
@@ -322,67 +406,38 @@ void request_finish_whole(struct request *rq, enum request_outcome end, unsigned
             .whole = !rq->client_gone, .status = status, .headers = headers, .n = n, .body = body});
 }
 
-static bool still_stands(const struct request_env *env, const struct request *rq)
+/* ---- a request whose client has its response, and whose work is still to be paid for ---- */
+
+/* The request goes with its exchange. */
+static enum err keep_request(struct request *rq)
 {
-    struct principal now;
-    if (!principal_stands(env->policy, rq->who.key->o.id, &now))
-        return false;
-    return !rq->session.known || !snapshot_is_blocked(env->policy, SLICE("session"),
-                                                      slice_of(rq->session.id, SESSION_ID_LEN));
+    struct http_head *head = arena_alloc(rq->arena, sizeof(*head));
+    struct slice method = arena_copy(rq->arena, rq->head->method);
+    struct slice label = arena_copy(rq->arena, rq->session.external_id);
+    if (!head || !method.ptr || !label.ptr)
+        return ERR_NOMEM;
+    *head = (struct http_head){.method = method};
+    rq->head = head;
+    rq->session.external_id = label;
+    rq->query = rq->peer = rq->credential_header = SLICE_NONE;
+    return ERR_OK;
 }
 
-struct slice request_cut_code(const struct request *rq)
+enum err request_detach(struct request *rq)
 {
-    if (rq->revoked)
-        return rq->refusal.id == REFUSAL_REMOVED ? SLICE("removed") : SLICE("revoked");
-    return rq->env->stopping ? SLICE("drained") : SLICE("client_gone");
-}
-
-/* The calls that were cut at once. */
-struct sweep {
-    size_t count;
-    const struct snapshot *policy; /* held: the first one's */
-    const struct policy_key *key;  /* the first one's */
-    bool others;                   /* not all were of that key */
-};
-
-static void sweep_add(struct sweep *s, const struct request *rq)
-{
-    if (!s->key) {
-        s->policy = snapshot_hold(rq->policy);
-        s->key = rq->who.key;
+    MUST(rq->stage == REQUEST_WORK && !rq->response_status && (rq->client_gone || rq->refusal.id));
+    if (rq->env->detached_count >= LIMIT_DETACHED)
+        return ERR_EXHAUSTED;
+    if (keep_request(rq))
+        return ERR_NOMEM;
+    rq->detached = true;
+    rq->env->detached_count++;
+    if (rq->client_gone) {
+        rq->response_ops->end(rq->answer);
+    } else {
+        rq->response_status = refusal_row(rq->refusal.id)->status;
+        response_refuse(rq);
     }
-    s->others = s->others || !slice_eq(s->key->o.id, rq->who.key->o.id);
-    s->count++;
-}
-
-static void sweep_tell(struct request_env *env, struct sweep *s)
-{
-    if (!s->count)
-        return;
-    count_add(env, COUNT_CUT, 0, (int64_t)s->count);
-    if (s->others)
-        log_info(NULL, "calls_cut", "count=%zu", s->count);
-    else
-        log_info(NULL, "calls_cut", "count=%zu key=%.*s", s->count, SLICE_ARG(s->key->public_part));
-    snapshot_drop(s->policy);
-}
-
-size_t request_cut_blocked(struct request_env *env)
-{
-    struct sweep cut = {0};
-    LIST_EACH(&env->requests, it)
-    {
-        struct request *rq = LIST_ITEM(it, struct request, link);
-        if (!rq->who.key || rq->policy == env->policy || still_stands(env, rq))
-            continue;
-        if (!can_be_stopped(rq))
-            continue;
-        sweep_add(&cut, rq);
-        rq->revoked = true;
-        request_refuse(rq, REFUSAL_BAD_CREDENTIAL, SLICE_NONE);
-        stop(rq);
-    }
-    sweep_tell(env, &cut);
-    return cut.count;
+    rq->answer = NULL;
+    return ERR_OK;
 }

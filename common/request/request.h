@@ -24,7 +24,6 @@
 #include "common/base/money.h"
 #include "common/net/http1.h"
 #include "common/net/http_client.h"
-#include "common/policy/account.h"
 #include "common/policy/journal.h"
 #include "common/policy/snapshot.h"
 #include "common/request/filter.h"
@@ -117,15 +116,23 @@ struct gate {
     /* The client hung up, or the principal was blocked: stop the work at once. request_finish
      * must follow before it returns, or request_detach. */
     void (*cancel)(struct request *rq);
-    /* What the budget gate reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
+    /* What the budget filter reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
      * ERR_INVALID: cannot be bounded. NULL: this gate's calls are free. */
     enum err (*worst_case)(struct request *rq, money *ret);
-    /* How a request_reserve_up_to that said ERR_AGAIN ended. ERR_OK: ask again, it is there unless
-     * another was quicker; else there is no more, or nobody who knows. May be NULL. */
+    /* How a budget_reserve_up_to that said ERR_AGAIN ended. ERR_OK: the amount is reserved, unless
+     * another request took it first; else there is no more, or the control plane does not answer.
+     * May be NULL. */
     void (*on_reserved)(struct request *rq, enum err e);
 };
 
-enum request_stage { REQUEST_HEAD, REQUEST_FILTERS, REQUEST_WORK, REQUEST_LEAVING, REQUEST_DONE };
+enum request_stage {
+    REQUEST_HEAD,
+    REQUEST_FILTERS, /* a filter is being called */
+    REQUEST_WAITING, /* a filter waits */
+    REQUEST_WORK,
+    REQUEST_LEAVING,
+    REQUEST_DONE
+};
 
 struct principal {
     const struct policy_key *key;
@@ -178,14 +185,6 @@ struct call_record {
     struct attempt attempts[LIMIT_ATTEMPTS]; /* last, as those beyond the count are not cleared */
 };
 
-#define REQUEST_CHARGES 2 /* key, team */
-
-/* What the record says was set aside, and later taken, from one lease. */
-struct request_charge {
-    struct slice account, lease_id;
-    money amount;
-};
-
 struct request {
     struct list link; /* in env->requests */
     struct request_env *env;
@@ -203,7 +202,6 @@ struct request {
     struct slice query;
     struct slice peer;
     struct buf body;
-    bool body_whole;
 
     const struct snapshot *policy; /* held */
     struct principal who;
@@ -214,8 +212,9 @@ struct request {
     uint8_t call_id[JOURNAL_CALL_ID]; /* what request_id spells */
 
     enum request_stage stage;
-    size_t filter_at; /* the one being asked */
-    bool waiting;     /* it said FILTER_WAIT */
+    size_t filter_at;       /* the one that is called, or waits */
+    size_t filters_entered; /* how many have their on_finish to come */
+    void *filter_states;    /* in the arena, one behind the other in the table's order */
     struct refusal refusal;
     enum request_outcome end;
     unsigned response_status; /* 0: nothing was sent */
@@ -224,16 +223,6 @@ struct request {
     bool revoked;    /* cut: principal or session was blocked, or the plane removed */
     bool unrecorded; /* upkeep of a transport, no call: leaves no span */
 
-    bool inside;              /* counted in the key's meter */
-    struct account_wait wait; /* the budget gate's */
-    money reserve_goal;       /* what `wait` is for, once the work has begun */
-    money reserved;
-    unsigned budget_waits;
-    bool worst_known; /* `worst` is what this call may cost at most */
-    money worst;
-    struct reservation charges[REQUEST_CHARGES];
-    struct request_charge charged[REQUEST_CHARGES];
-    size_t charged_count;
     struct journal_entry entry;
     uint64_t started_us; /* monotonic */
     uint64_t ended_us;   /* when leaving began; 0: it has not */
@@ -254,7 +243,8 @@ void request_on_drain(struct request *rq);
 void request_on_gone(struct request *rq); /* the client hung up; the request frees itself */
 
 /* from gates and gates */
-void request_go_on(struct request *rq, enum filter_result a); /* a waiting gate has its answer */
+void request_go_on(struct request *rq,
+                   enum filter_result a); /* a waiting filter passes or refuses */
 /* detail may be NULL-slice; it is copied */
 void request_refuse(struct request *rq, enum refusal_id id, struct slice detail);
 /* Moves to LEAVING: gates leave, the record is written, the answer ends; frees the request. When
@@ -273,10 +263,6 @@ void request_finish_whole(struct request *rq, enum request_outcome end, unsigned
  * goes on without it until request_finish. Of the request only what a record says stays. Fails
  * where there is no memory, or too many go on so; then the request must be finished as ever. */
 MUST_USE enum err request_detach(struct request *rq);
-/* Raises what is set aside for this call to `total` in each of its accounts, at once or not at all
- * yet: ERR_AGAIN where a larger slice was asked for; come again later. Once it has come, the
- * amount is set aside without being asked for again. ERR_EXHAUSTED: there is no more. */
-MUST_USE enum err request_reserve_up_to(struct request *rq, money total);
 /* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: no room. */
 MUST_USE enum err request_open_record(struct request *rq);
 
@@ -292,6 +278,8 @@ MUST_USE enum err request_response_write(struct request *rq, struct slice data);
 /* Cuts every request of a principal that the new policy blocks; called by the worker when it
  * takes a new version. Returns how many. */
 size_t request_cut_blocked(struct request_env *env);
+/* Cuts all that is under way: the plane was removed from its control plane. Returns how many. */
+size_t request_cut_removed(struct request_env *env);
 /* Why a gate's cancel was called, as the trace says it: "revoked", "removed" (this data plane was),
  * "drained" or "client_gone". */
 struct slice request_cut_code(const struct request *rq);

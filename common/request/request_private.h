@@ -26,20 +26,13 @@ struct final_response {
 };
 void response_finish(struct request *rq, const struct final_response *p);
 
-/* Asks gate after gate until one waits or refuses, or the work begins. */
-void filter_walk_on(struct request *rq);
-/* A waiting gate forgets the request. */
-void filter_walk_abandon(struct request *rq);
-/* Every gate that passed leaves, in reverse. */
-void filter_walk_leave(struct request *rq);
+/* What waits forgets the request; the work is called off. */
+bool request_can_be_stopped(const struct request *rq);
+void request_stop(struct request *rq);
 
 /* pieces of a body that a gate gathers */
 void filter_body_take(struct request *rq, struct slice piece);
 void filter_body_whole(struct request *rq);
-
-/* Gives the reservations back at the real cost. The lease desk may end a lease once its last
- * reservation is settled, so this comes after the record is in the journal, not in `leave`. */
-void filter_budget_settle(struct request *rq);
 
 /* Does this key still stand in that policy: known, valid, its principals given and not blocked?
  * *ret is written where the key is valid. */

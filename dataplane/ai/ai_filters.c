@@ -32,10 +32,12 @@ static enum filter_result on_endpoint(struct request *rq)
 
 static void finish_endpoint(struct request *rq)
 {
-    ai_work_give(rq->gate_state);
+    if (rq->gate_state)
+        ai_work_give(rq->gate_state);
 }
 
-const struct filter ai_filter_endpoint = {"endpoint", on_endpoint, finish_endpoint, NULL};
+const struct filter ai_filter_endpoint = {
+    .name = "endpoint", .on_request = on_endpoint, .on_finish = finish_endpoint};
 
 /* ---- request: what is asked ---- */
 
@@ -62,7 +64,7 @@ static enum filter_result on_request(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter ai_filter_request = {"request", on_request, NULL, NULL};
+const struct filter ai_filter_request = {.name = "request", .on_request = on_request};
 
 /* ---- grant: may they use this model? ---- */
 
@@ -133,7 +135,7 @@ static enum filter_result on_grant(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter ai_filter_grant = {"grant", on_grant, NULL, NULL};
+const struct filter ai_filter_grant = {.name = "grant", .on_request = on_grant};
 
 /* ---- candidates: who could answer ---- */
 
@@ -157,4 +159,4 @@ static enum filter_result on_candidates(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter ai_filter_candidates = {"candidates", on_candidates, NULL, NULL};
+const struct filter ai_filter_candidates = {.name = "candidates", .on_request = on_candidates};

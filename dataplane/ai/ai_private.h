@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/net/sse.h"
+#include "common/request/filter_budget.h"
 #include "common/request/request.h"
 #include "dataplane/ai/ai_gate.h"
 #include "dataplane/ai/ai_request.h"

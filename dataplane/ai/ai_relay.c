@@ -166,7 +166,7 @@ static void note_identity(struct ai_work *w, struct slice data)
 
 static bool is_limited(const struct ai_work *w)
 {
-    return w->output_reserved && w->rq->reserved > 0;
+    return w->output_reserved && budget_reserved(w->rq) > 0;
 }
 
 /* At three quarters: early enough that a larger slice of the budget is here before the tokens. */
@@ -182,14 +182,15 @@ static void extend_in_time(struct ai_work *w, uint64_t written)
 /* While the answer to its last question is under way, it waits, and so does the upstream. */
 static bool has_reached_its_end(struct ai_work *w)
 {
-    if (!w->output_reserved || !w->rq->worst_known)
+    money worst;
+    if (!w->output_reserved || !budget_worst_case(w->rq, &worst))
         return false;
     uint64_t written = usage_meter_tokens(&w->meter);
     extend_in_time(w, written);
     if (!is_limited(w))
         return false;
     bool used_up = written >= w->output_reserved;
-    w->short_of_money = used_up && w->rq->wait.ticket && w->call;
+    w->short_of_money = used_up && budget_is_waiting(w->rq) && w->call;
     if (w->short_of_money)
         http_call_pause(w->call);
     return used_up && !w->short_of_money;

@@ -32,7 +32,8 @@ void bill_reported(struct ai_work *w, const struct token_count *tokens)
 uint64_t bill_output(const struct ai_work *w)
 {
     uint64_t written = usage_meter_tokens(&w->meter), most = ai_output_set_aside(w);
-    return w->rq->worst_known && most < written ? most : written;
+    money worst;
+    return budget_worst_case(w->rq, &worst) && most < written ? most : written;
 }
 
 /* A guess must not take what was not set aside. The prompt's cannot: it is half of its bytes, and

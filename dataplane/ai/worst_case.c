@@ -95,10 +95,11 @@ enum err ai_extend_output(struct ai_work *w)
 {
     /* `worst` holds the first step, so what is beyond it, one more included, is what stands now */
     struct token_count beyond = {.output = w->output_reserved};
-    money more;
+    money more, worst = 0;
+    budget_worst_case(w->rq, &worst);
     enum err e = money_cost(&w->model->price, &beyond, &more);
     if (!e)
-        e = request_reserve_up_to(w->rq, money_add(w->rq->worst, more));
+        e = budget_reserve_up_to(w->rq, money_add(worst, more));
     if (!e)
         w->output_reserved += w->output_step;
     return e;
@@ -107,15 +108,15 @@ enum err ai_extend_output(struct ai_work *w)
 enum err ai_set_aside_unread(struct ai_work *w)
 {
     struct token_count unread = {.output = w->unread_output};
-    money more;
-    if (!unread.output || !w->rq->worst_known)
+    money more, worst;
+    if (!unread.output || !budget_worst_case(w->rq, &worst))
         return ERR_OK;
     enum err e = money_cost(&w->model->price, &unread, &more);
     if (!e)
-        e = request_reserve_up_to(w->rq, money_add(w->rq->worst, more));
+        e = budget_reserve_up_to(w->rq, money_add(worst, more));
     if (e)
         return e;
-    w->rq->worst = money_add(w->rq->worst, more);
+    budget_raise_worst_case(w->rq, money_add(worst, more));
     w->unread_output = 0;
     return ERR_OK;
 }

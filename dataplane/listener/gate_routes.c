@@ -7,13 +7,13 @@
 #include "dataplane/api/api_gate.h"
 #include "mcp-gateway/tool_gate.h"
 
-static enum filter_result ask_nowhere(struct request *rq)
+static enum filter_result on_nowhere(struct request *rq)
 {
     request_refuse(rq, rq->path.len ? REFUSAL_PATH_UNKNOWN : REFUSAL_BAD_PATH, SLICE_NONE);
     return FILTER_REFUSE;
 }
 
-static const struct filter gate_nowhere = {"nowhere", ask_nowhere, NULL, NULL};
+static const struct filter gate_nowhere = {.name = "nowhere", .on_request = on_nowhere};
 static const struct filter *const nowhere_filters[] = {&gate_nowhere, NULL};
 
 static void no_work(struct request *rq)

@@ -1,5 +1,4 @@
 /* gone — a plain call goes on when nobody waits for its answer: what it cost is billed. */
-#include "common/request/removal.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -183,7 +182,7 @@ static size_t remove_plane(struct flow *k)
     k->lease_server_away = true;
     k->env.draining = true;
     client_listener_remove(k->listener);
-    return removal_cut(&k->env);
+    return request_cut_removed(&k->env);
 }
 
 FLOW(a_removed_plane_lets_those_go_on_whose_client_went_and_bills_them_once)
@@ -260,7 +259,7 @@ FLOW(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing)
     k->lease_server_away = true;
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->env.request_count == 1);
-    WAIT(k, LIST_ITEM(k->env.requests.next, struct request, link)->waiting);
+    WAIT(k, LIST_ITEM(k->env.requests.next, struct request, link)->stage == REQUEST_WAITING);
     assert_int_equal(remove_plane(k), 1);
     expect_status(c, 503);
     expect_code(c, "dataplane_removed");

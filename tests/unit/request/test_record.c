@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/policy/journal_private.h"
+#include "common/request/filter_budget.h"
 #include "common/request/request_private.h"
 #include "proto/usage.pb-c.h"
 #include "tests/kit/scratch.h"
@@ -38,7 +39,8 @@ static const struct policy_key key = {
 static const struct policy_agent agent = {.o = {.id = {"a_1", 3}}};
 static const struct policy_team team = {.o = {.id = {"t_1", 3}}};
 static const struct policy_task task = {.o = {.id = {"task_1", 6}}};
-static const struct gate gate = {.name = "ai"};
+static const struct filter *const filters[] = {&filter_budget, NULL};
+static const struct gate gate = {.name = "ai", .filters = filters};
 static const struct http_head head = {.method = {"POST", 4}};
 
 static struct attempt an_attempt(void)
@@ -57,42 +59,46 @@ static struct attempt an_attempt(void)
                             .upstream_request_id = SLICE("up-1")};
 }
 
+static struct budget_state budget;
+
 /* a call of which everything is known */
 static struct request whole_call(void)
 {
-    struct request j = {
-        .env = &env,
-        .gate = &gate,
-        .head = &head,
-        .who = {&key, &agent, &team},
-        .task = &task,
-        .session = {.id = "s_0123456789012345678901",
-                    .external_id = SLICE("label"),
-                    .named_by = "baggage",
-                    .known = true},
-        .request_id = "0123456789abcdef0123456789abcdef",
-        .end = OUTCOME_ERROR,
+    budget = (struct budget_state){
         .worst_known = true,
         .worst = 123456789012,
-        .charged = {{SLICE("key:k_1"), SLICE("l_1"), 300}, {SLICE("team:t_1"), SLICE("l_2"), 300}},
-        .charged_count = 2,
-        .started_at_us = 1700000000000000,
-        .record = {.trace_id = "0af7651916cd43dd8448eb211c80319c",
-                   .span_id = "b7ad6b7169203331",
-                   .parent_id = "00f067aa0ba902b7",
-                   .name = SLICE("chat"),
-                   .model = SLICE("m"),
-                   .provider = SLICE("pr"),
-                   .server = SLICE("se"),
-                   .tool = SLICE("to"),
-                   .service = SLICE("sv"),
-                   .path = SLICE("/path"),
-                   .tokens = {100, 40, 10, 50, 30},
-                   .has_tokens = true,
-                   .usage_source = "provider",
-                   .cost_known = true,
-                   .cost = 300,
-                   .cache = "bypass"}};
+        .charges = {{SLICE("key:k_1"), SLICE("l_1"), 300}, {SLICE("team:t_1"), SLICE("l_2"), 300}},
+        .charge_count = 2,
+    };
+    struct request j = {.env = &env,
+                        .gate = &gate,
+                        .head = &head,
+                        .who = {&key, &agent, &team},
+                        .task = &task,
+                        .session = {.id = "s_0123456789012345678901",
+                                    .external_id = SLICE("label"),
+                                    .named_by = "baggage",
+                                    .known = true},
+                        .request_id = "0123456789abcdef0123456789abcdef",
+                        .end = OUTCOME_ERROR,
+                        .filter_states = &budget,
+                        .started_at_us = 1700000000000000,
+                        .record = {.trace_id = "0af7651916cd43dd8448eb211c80319c",
+                                   .span_id = "b7ad6b7169203331",
+                                   .parent_id = "00f067aa0ba902b7",
+                                   .name = SLICE("chat"),
+                                   .model = SLICE("m"),
+                                   .provider = SLICE("pr"),
+                                   .server = SLICE("se"),
+                                   .tool = SLICE("to"),
+                                   .service = SLICE("sv"),
+                                   .path = SLICE("/path"),
+                                   .tokens = {100, 40, 10, 50, 30},
+                                   .has_tokens = true,
+                                   .usage_source = "provider",
+                                   .cost_known = true,
+                                   .cost = 300,
+                                   .cache = "bypass"}};
     memcpy(j.call_id, "0123456789abcdef", sizeof(j.call_id));
     j.record.attempts[0] = an_attempt();
     j.record.attempts[1] = an_attempt();

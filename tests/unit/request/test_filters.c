@@ -1,4 +1,4 @@
-/* walk — gates are asked in order, leave in reverse, once each, however the request ends. */
+/* filters — entered in order, finished in reverse, once each, however the request ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,44 +26,48 @@ static void note(const char *word)
     strcat(t.story, " ");
 }
 
-static enum filter_result ask_a(struct request *rq UNUSED)
+static enum filter_result enter_a(struct request *rq UNUSED)
 {
     note("a?");
     return FILTER_PASS;
 }
-static void leave_a(struct request *rq UNUSED)
+static void finish_a(struct request *rq UNUSED)
 {
     note("a!");
 }
-static enum filter_result ask_b(struct request *rq)
+static enum filter_result enter_b(struct request *rq)
 {
     note("b?");
     if (t.b_says == FILTER_REFUSE)
         request_refuse(rq, REFUSAL_RATE, SLICE("slowly"));
     return t.b_says;
 }
-static void leave_b(struct request *rq UNUSED)
+static void finish_b(struct request *rq UNUSED)
 {
     note("b!");
 }
-static void abandon_b(struct request *rq UNUSED)
-{
-    note("b-abandoned");
-}
-static enum filter_result ask_c(struct request *rq UNUSED)
+static enum filter_result enter_c(struct request *rq UNUSED)
 {
     note("c?");
     return FILTER_PASS;
 }
-static void leave_c(struct request *rq UNUSED)
+static void finish_c(struct request *rq UNUSED)
 {
     note("c!");
 }
 
-static const struct filter a = {"a", ask_a, leave_a, NULL};
-static const struct filter b = {"b", ask_b, leave_b, abandon_b};
-static const struct filter c = {"c", ask_c, leave_c, NULL};
-static const struct filter *const gates[] = {&a, &b, &c, NULL};
+static void recorded(struct request *rq UNUSED)
+{
+    note("recorded");
+}
+
+static const struct filter a = {
+    .name = "a", .state_size = 3, .on_request = enter_a, .on_finish = finish_a};
+static const struct filter b = {
+    .name = "b", .on_request = enter_b, .on_finish = finish_b, .on_recorded = recorded};
+static const struct filter c = {
+    .name = "c", .state_size = 40, .on_request = enter_c, .on_finish = finish_c};
+static const struct filter *const filters[] = {&a, &b, &c, NULL};
 
 static void work(struct request *rq)
 {
@@ -83,7 +87,7 @@ static enum err refusal_body(struct request *rq, struct buf *out, const char **t
     return buf_append(out, slice_str(refusal_row(rq->refusal.id)->code));
 }
 static const struct gate gate = {
-    .name = NULL, .filters = gates, .work = work, .cancel = cancel, .refusal_body = refusal_body};
+    .name = NULL, .filters = filters, .work = work, .cancel = cancel, .refusal_body = refusal_body};
 
 static enum err begin(void *x UNUSED, unsigned status, const struct http_header *h UNUSED,
                       size_t n UNUSED, uint64_t length UNUSED)
@@ -158,54 +162,54 @@ static struct request *set_out(void)
     return rq;
 }
 
-static void gates_are_asked_in_order_and_left_in_reverse_before_the_client_hears(void **state)
+static void filters_are_entered_in_order_and_finished_in_reverse_before_the_response(void **state)
 {
     (void)state;
     set_out();
-    assert_string_equal(t.story, "a? b? c? work c! b! a! said ");
+    assert_string_equal(t.story, "a? b? c? work c! b! a! recorded said ");
     assert_int_equal(t.status, 200);
     assert_string_equal(t.body, "done");
     assert_int_equal(t.env.request_count, 0);
 }
 
-static void a_refusal_leaves_only_what_was_passed(void **state)
+static void a_refusal_finishes_only_what_was_entered(void **state)
 {
     (void)state;
     t.b_says = FILTER_REFUSE;
     set_out();
-    assert_string_equal(t.story, "a? b? a! said ");
+    assert_string_equal(t.story, "a? b? b! a! recorded said ");
     assert_int_equal(t.status, 429);
     assert_string_equal(t.body, "rate_limit_exceeded");
 }
 
-static void a_waiting_gate_goes_on_when_it_has_its_answer(void **state)
+static void a_waiting_filter_goes_on_when_it_passes(void **state)
 {
     (void)state;
     t.b_says = FILTER_WAIT;
     struct request *rq = set_out();
     assert_string_equal(t.story, "a? b? ");
     request_go_on(rq, FILTER_PASS);
-    assert_string_equal(t.story, "a? b? c? work c! b! a! said ");
+    assert_string_equal(t.story, "a? b? c? work c! b! a! recorded said ");
 }
 
-static void a_waiting_gate_that_refuses_is_not_left(void **state)
+static void a_waiting_filter_that_refuses_is_finished_once(void **state)
 {
     (void)state;
     t.b_says = FILTER_WAIT;
     struct request *rq = set_out();
     request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     request_go_on(rq, FILTER_REFUSE);
-    assert_string_equal(t.story, "a? b? a! said ");
+    assert_string_equal(t.story, "a? b? b! a! recorded said ");
     assert_int_equal(t.status, 503);
 }
 
-static void a_client_that_goes_while_a_gate_waits_makes_it_forget(void **state)
+static void a_client_that_goes_while_a_filter_waits_finishes_it(void **state)
 {
     (void)state;
     t.b_says = FILTER_WAIT;
     struct request *rq = set_out();
     request_on_gone(rq);
-    assert_string_equal(t.story, "a? b? b-abandoned a! ");
+    assert_string_equal(t.story, "a? b? b! a! recorded ");
     assert_int_equal(t.status, 0);
     assert_true(t.ended);
 }
@@ -216,10 +220,10 @@ static void a_client_that_goes_during_the_work_cancels_it(void **state)
     t.finish_in_work = false;
     struct request *rq = set_out();
     request_on_gone(rq);
-    assert_string_equal(t.story, "a? b? c? work cancel c! b! a! ");
+    assert_string_equal(t.story, "a? b? c? work cancel c! b! a! recorded ");
 }
 
-static void the_last_piece_comes_after_the_gates_were_left(void **state)
+static void the_last_piece_comes_after_the_filters_were_finished(void **state)
 {
     (void)state;
     t.finish_in_work = false;
@@ -232,7 +236,7 @@ static void the_last_piece_comes_after_the_gates_were_left(void **state)
     assert_true(t.ended && !t.aborted);
 }
 
-static void an_answer_cut_short_is_not_ended_as_if_it_were_whole(void **state)
+static void a_response_cut_short_is_not_ended_as_if_it_were_whole(void **state)
 {
     (void)state;
     t.finish_in_work = false;
@@ -251,7 +255,29 @@ static void work_that_says_nothing_is_an_internal_error(void **state)
     assert_int_equal(t.status, 500);
 }
 
-static void an_ended_journey_is_used_again(void **state)
+static void a_filters_state_is_its_own_zeroed_and_aligned(void **state)
+{
+    (void)state;
+    t.finish_in_work = false;
+    struct request *rq = set_out();
+    char *of_a = filter_state(rq, &a), *of_c = filter_state(rq, &c);
+    assert_non_null(of_a);
+    assert_true(of_c >= of_a + 3);
+    assert_int_equal((uintptr_t)of_c % 16, 0);
+    assert_null(filter_state(rq, &b)); /* it has none */
+    const struct filter other = {.name = "other", .state_size = 8};
+    assert_null(filter_state(rq, &other));
+    for (size_t i = 0; i < 40; i++)
+        assert_int_equal(of_c[i], 0);
+    memset(of_c, 0xff, 40);
+    request_finish(rq, OUTCOME_ERROR);
+    turn();
+    rq = set_out();
+    assert_int_equal(((char *)filter_state(rq, &c))[39], 0);
+    request_finish(rq, OUTCOME_ERROR);
+}
+
+static void an_ended_request_is_used_again(void **state)
 {
     (void)state;
     struct request *first = set_out();
@@ -266,16 +292,17 @@ static void an_ended_journey_is_used_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORY(gates_are_asked_in_order_and_left_in_reverse_before_the_client_hears),
-        STORY(a_refusal_leaves_only_what_was_passed),
-        STORY(a_waiting_gate_goes_on_when_it_has_its_answer),
-        STORY(a_waiting_gate_that_refuses_is_not_left),
-        STORY(a_client_that_goes_while_a_gate_waits_makes_it_forget),
+        STORY(filters_are_entered_in_order_and_finished_in_reverse_before_the_response),
+        STORY(a_refusal_finishes_only_what_was_entered),
+        STORY(a_waiting_filter_goes_on_when_it_passes),
+        STORY(a_waiting_filter_that_refuses_is_finished_once),
+        STORY(a_client_that_goes_while_a_filter_waits_finishes_it),
         STORY(a_client_that_goes_during_the_work_cancels_it),
-        STORY(the_last_piece_comes_after_the_gates_were_left),
-        STORY(an_answer_cut_short_is_not_ended_as_if_it_were_whole),
+        STORY(the_last_piece_comes_after_the_filters_were_finished),
+        STORY(a_response_cut_short_is_not_ended_as_if_it_were_whole),
         STORY(work_that_says_nothing_is_an_internal_error),
-        STORY(an_ended_journey_is_used_again),
+        STORY(a_filters_state_is_its_own_zeroed_and_aligned),
+        STORY(an_ended_request_is_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
