@@ -14,9 +14,9 @@
 #pragma once
 
 #include "common/net/loop.h"
-#include "common/policy/lease_client.h"
 #include "common/policy/snapshot.h"
 #include "common/policy/tool_list.h"
+#include "common/wire/control_link.h"
 
 struct listing_client;
 

@@ -11,11 +11,11 @@
 #include "common/base/mem.h"
 #include "common/base/seal.h"
 #include "common/policy/epoch.h"
-#include "common/policy/lease_client.h"
 #include "common/policy/listing_client.h"
 #include "common/policy/policy_sync.h"
 #include "common/policy/renewal.h"
 #include "common/policy/shipper.h"
+#include "common/scope/lease_client.h"
 #include "common/wire/bus.h"
 #include "proto/channel.pb-c.h"
 

@@ -11,8 +11,8 @@
  */
 #pragma once
 
+#include "common/journal/journal.h"
 #include "common/net/loop.h"
-#include "common/policy/journal.h"
 #include "common/policy/snapshot.h"
 #include "common/policy/tool_list.h"
 

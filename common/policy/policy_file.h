@@ -14,8 +14,8 @@
 #pragma once
 
 #include "common/base/seal.h"
-#include "common/policy/registry.h"
 #include "common/policy/snapshot.h"
+#include "common/scope/registry.h"
 
 struct policy_file;
 

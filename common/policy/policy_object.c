@@ -2,7 +2,7 @@
 #include "common/policy/policy_object.h"
 
 #include "common/base/mem.h"
-#include "common/policy/meter.h"
+#include "common/scope/meter.h"
 #include "common/wire/policy_digest.h"
 
 /* An object's arena is one piece of the right size: the structs, and its texts twice (decoded, and

@@ -12,8 +12,8 @@
 #include <stdatomic.h>
 
 #include "common/base/arena.h"
-#include "common/policy/registry.h"
 #include "common/policy/snapshot.h"
+#include "common/scope/registry.h"
 #include "proto/policy.pb-c.h"
 
 struct object {

@@ -13,9 +13,9 @@
 #pragma once
 
 #include "common/net/loop.h"
-#include "common/policy/lease_client.h"
 #include "common/policy/policy_file.h"
 #include "common/policy/snapshot.h"
+#include "common/wire/control_link.h"
 
 struct policy_sync;
 

@@ -10,7 +10,7 @@
 
 #include "common/net/loop.h"
 #include "common/net/tls.h"
-#include "common/policy/lease_client.h"
+#include "common/wire/control_link.h"
 
 struct renewal;
 

@@ -8,7 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 #include "common/wire/usage_batch.h"
 #include "proto/channel.pb-c.h"
 

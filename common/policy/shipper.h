@@ -10,9 +10,9 @@
  */
 #pragma once
 
+#include "common/journal/journal.h"
 #include "common/net/loop.h"
-#include "common/policy/journal.h"
-#include "common/policy/lease_client.h"
+#include "common/wire/control_link.h"
 
 struct shipper;
 
@@ -23,7 +23,7 @@ struct shipper_config {
     size_t journal_bytes;
 };
 
-/* links: the same as the lease_client's; after_turns is not used */
+/* links: the plane's; after_turns is not used */
 MUST_USE enum err shipper_new(struct loop *l, const struct shipper_config *c,
                               const struct control_link *links, struct shipper **ret);
 void shipper_free(struct shipper *s); /* files stay where something is left in them */

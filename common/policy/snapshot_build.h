@@ -2,7 +2,7 @@
  * snapshot_build — a new policy version made from an old one and a list of changes.
  *
  * Accounts and meters of objects that stay are carried over; those of new ones come from the
- * registry (common/policy/registry.h).
+ * registry (common/scope/registry.h).
  *
  * Owns     the version being built, until snapshot_build_end.
  * Fails    ERR_NOMEM, ERR_INVALID for an object no rule of ours can read: the version is given up.

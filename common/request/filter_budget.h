@@ -13,8 +13,8 @@
  */
 #pragma once
 
-#include "common/policy/account.h"
 #include "common/request/filter.h"
+#include "common/scope/account.h"
 
 #define BUDGET_CHARGES 2 /* key, team */
 

@@ -3,8 +3,8 @@
  */
 #include "common/request/filter_limit.h"
 
-#include "common/policy/meter.h"
 #include "common/request/request_private.h"
+#include "common/scope/meter.h"
 
 static unsigned whole_seconds(uint64_t us)
 {

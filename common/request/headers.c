@@ -4,8 +4,8 @@
  *
  * Written by hand: these run for each request, and printf would cost more than the gates.
  */
-#include "common/policy/meter.h"
 #include "common/request/request_private.h"
+#include "common/scope/meter.h"
 
 #define U64_MAX_LEN 20
 

@@ -22,12 +22,13 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/money.h"
+#include "common/journal/journal.h"
 #include "common/net/http1.h"
 #include "common/net/http_client.h"
-#include "common/policy/journal.h"
 #include "common/policy/snapshot.h"
 #include "common/request/filter.h"
 #include "common/request/refusal.h"
+#include "common/scope/account.h"
 
 struct host_list;
 struct request;

@@ -1,7 +1,7 @@
 /* fallback — the next target while the client has seen nothing, and never after that. */
 #include <stdio.h>
 
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 
 #define CALLS 3500 /* the kit's journal keeps half of them one by one */
 #define ANSWER                                                                                     \

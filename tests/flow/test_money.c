@@ -5,7 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 
 #define CHAT "/v1/chat/completions"
 #define HELLO                                                                                      \

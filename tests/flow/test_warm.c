@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 #include "tests/kit/flow/flow.h"
 
 #define ANSWER "{\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 #include "proto/usage.pb-c.h"
 
 static inline enum err kit_open_call(struct journal *j, const Gatehouse__JournalRecord *m,

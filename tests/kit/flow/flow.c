@@ -9,9 +9,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/journal_private.h"
-#include "common/policy/lease_client.h"
-#include "common/policy/registry.h"
+#include "common/journal/journal_private.h"
+#include "common/scope/lease_client.h"
+#include "common/scope/registry.h"
 #include "dataplane/ai/ai_gate.h"
 #include "mcp-gateway/tool_gate.h"
 #include "proto/channel.pb-c.h"

@@ -3,8 +3,8 @@
  */
 #include <stdio.h>
 
-#include "common/policy/registry.h"
 #include "common/policy/snapshot_build.h"
+#include "common/scope/registry.h"
 #include "common/wire/keyprint.h"
 #include "tests/kit/flow/flow_private.h"
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/policy/registry.h"
 #include "common/policy/snapshot_build.h"
+#include "common/scope/registry.h"
 #include "dataplane/ai/candidates.h"
 #include "proto/policy.pb-c.h"
 

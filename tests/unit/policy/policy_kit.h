@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "common/policy/registry.h"
 #include "common/policy/snapshot.h"
 #include "common/policy/snapshot_build.h"
+#include "common/scope/registry.h"
 #include "proto/channel.pb-c.h"
 #include "tests/kit/scratch.h"
 

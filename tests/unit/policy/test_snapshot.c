@@ -2,8 +2,8 @@
 #include "tests/unit/policy/policy_kit.h"
 
 #include "common/base/mem.h"
-#include "common/policy/meter.h"
 #include "common/policy/snapshot_private.h"
+#include "common/scope/meter.h"
 
 static struct snapshot *version_of(const struct snapshot *from, struct registry *r,
                                    void (*change)(struct snapshot_build *b), uint64_t version)

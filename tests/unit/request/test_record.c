@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 #include "common/request/filter_budget.h"
 #include "common/request/request_private.h"
 #include "proto/usage.pb-c.h"

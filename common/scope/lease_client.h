@@ -13,22 +13,12 @@
 #pragma once
 
 #include "common/net/loop.h"
-#include "common/policy/account.h"
-#include "common/policy/registry.h"
+#include "common/scope/account.h"
+#include "common/scope/registry.h"
+#include "common/wire/control_link.h"
 
 struct lease_client;
 struct account_wait_ticket;
-
-/* How the lease_client speaks to the control plane and to the workers. */
-struct control_link {
-    /* request: const Gatehouse__Request *; done gets const Gatehouse__Reply *, NULL on an error */
-    enum err (*request)(void *arg, void *request,
-                        void (*done)(void *done_arg, enum err e, const void *reply),
-                        void *done_arg);
-    bool (*is_connected)(void *arg);
-    void (*after_turns)(void *arg, void (*fn)(void *fn_arg), void *fn_arg);
-    void *arg;
-};
 
 MUST_USE enum err lease_client_new(struct loop *l, struct registry *r,
                                    const struct control_link *links, struct lease_client **ret);

@@ -3,8 +3,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/account_private.h"
-#include "common/policy/lease_client.h"
+#include "common/scope/account_private.h"
+#include "common/scope/lease_client.h"
 
 /* The control plane's side of one budget, as its lease desk keeps it. */
 struct lease_server {

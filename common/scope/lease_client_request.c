@@ -6,7 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/policy/lease_client_private.h"
+#include "common/scope/lease_client_private.h"
 #include "proto/channel.pb-c.h"
 
 #define ASKS_MAX 64       /* accounts in one request */

@@ -1,5 +1,5 @@
 /* journal_read — the main thread's side: what is in the ring, and how far it is committed. */
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 
 bool journal_next(const struct journal *rq, uint64_t *at, uint64_t *sequence, struct slice *record)
 {

@@ -2,7 +2,7 @@
  * fold — a journal that is full keeps exact sums: every nano-dollar and token of every call, and it
  * refuses nobody.
  */
-#include "tests/unit/policy/fold_kit.h"
+#include "tests/unit/journal/fold_kit.h"
 
 static void far_beyond_the_ring_sums_are_exact_and_nobody_is_refused(void **state)
 {

@@ -3,7 +3,7 @@
  */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/lease_client_private.h"
+#include "common/scope/lease_client_private.h"
 #include "proto/channel.pb-c.h"
 
 #define IDLE_TICKS (5 * DESK_TICKS_PER_S) /* an unused slice goes back after five seconds */

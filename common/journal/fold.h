@@ -18,7 +18,7 @@
 
 #include <stdatomic.h>
 
-#include "common/policy/fold_call.h"
+#include "common/journal/fold_call.h"
 
 #define FOLD_ENTRY 1024
 

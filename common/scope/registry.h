@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "common/policy/account.h"
+#include "common/scope/account.h"
 
 struct registry;
 

@@ -1,5 +1,5 @@
 /* meter — see the card. */
-#include "common/policy/meter.h"
+#include "common/scope/meter.h"
 
 #include <stdatomic.h>
 

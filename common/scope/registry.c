@@ -1,9 +1,9 @@
 /* registry — see the card. */
-#include "common/policy/registry.h"
+#include "common/scope/registry.h"
 
 #include "common/base/map.h"
 #include "common/base/mem.h"
-#include "common/policy/account_private.h"
+#include "common/scope/account_private.h"
 
 struct registry {
     struct map *accounts;

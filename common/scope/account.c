@@ -1,10 +1,10 @@
 /* account — the workers' side: atomics only. The lease_client (lease_client.c) fills it. */
-#include "common/policy/account.h"
+#include "common/scope/account.h"
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/account_private.h"
-#include "common/policy/lease_client.h"
+#include "common/scope/account_private.h"
+#include "common/scope/lease_client.h"
 
 struct account *account_new(struct slice id, struct registry *r)
 {

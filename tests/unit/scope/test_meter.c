@@ -1,7 +1,7 @@
 /* meter — the minute's allowance as a burst, then one per interval; parallel calls counted. */
 #include "tests/unit/policy/policy_kit.h"
 
-#include "common/policy/meter.h"
+#include "common/scope/meter.h"
 
 #define SECOND 1000000u
 

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "common/base/list.h"
-#include "common/policy/account.h"
+#include "common/scope/account.h"
 
 #define LEASE_ID_MAX 64
 

@@ -1,11 +1,11 @@
 /* fold_call — the key is a flag and then texts, each behind its length in a byte. */
-#include "common/policy/fold_call.h"
+#include "common/journal/fold_call.h"
 
 #include <stdio.h>
 
 #include "common/base/digest.h"
 #include "common/base/money.h"
-#include "common/policy/journal.h"
+#include "common/journal/journal.h"
 #include "proto/usage.pb-c.h"
 
 #define MINUTE_US INT64_C(60000000)

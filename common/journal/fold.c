@@ -1,5 +1,5 @@
 /* fold — the entries, and an index over them that is made anew at each start. */
-#include "common/policy/fold.h"
+#include "common/journal/fold.h"
 
 #include "common/base/crc32c.h"
 #include "common/base/mem.h"

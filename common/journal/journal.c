@@ -1,9 +1,9 @@
 /* journal — the writer's side; see the card for what is promised and journal_private.h for the
  * file. */
-#include "common/policy/journal.h"
+#include "common/journal/journal.h"
 
 #include "common/base/crc32c.h"
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 
 /* Entries that become records in one turn: packing them all at once would hold up a loop. */
 #define TEND_MAX 128

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "common/policy/account_private.h"
-#include "common/policy/lease_client.h"
+#include "common/scope/account_private.h"
+#include "common/scope/lease_client.h"
 
 #define DESK_TICK_MS 250
 #define DESK_TICKS_PER_S (1000 / DESK_TICK_MS)

@@ -8,7 +8,7 @@
 #include "common/base/crc32c.h"
 #include "common/base/log.h"
 #include "common/base/money.h"
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 #include "proto/usage.pb-c.h"
 
 /* The ring as it stands must be readable up to head; a torn file is refused as a whole. */

@@ -20,8 +20,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "common/policy/fold.h"
-#include "common/policy/journal.h"
+#include "common/journal/fold.h"
+#include "common/journal/journal.h"
 
 #define JOURNAL_MAGIC 0x32304a4857544147u /* "GATWHJ02" */
 #define JOURNAL_PAGE 4096

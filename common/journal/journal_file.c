@@ -7,7 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/policy/journal_private.h"
+#include "common/journal/journal_private.h"
 
 /* How many bytes each part has. */
 struct layout {

@@ -1,9 +1,9 @@
 /* lease_client — see the card. */
-#include "common/policy/lease_client.h"
+#include "common/scope/lease_client.h"
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/policy/lease_client_private.h"
+#include "common/scope/lease_client_private.h"
 
 #define PATIENCE_US 2000000 /* a control plane that restarts is back within; longer: an outage */
 

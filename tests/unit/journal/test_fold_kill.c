@@ -2,7 +2,7 @@
  * fold_kill — every call that was opened is counted once, in a record or in sums, whatever moment
  * the process is killed at.
  */
-#include "tests/unit/policy/fold_kit.h"
+#include "tests/unit/journal/fold_kit.h"
 
 #include <signal.h>
 #include <sys/mman.h>
