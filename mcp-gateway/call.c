@@ -169,7 +169,7 @@ static void on_head(void *arg)
     w->attempt->http_status = l->status;
     if (l->status == 404 && w->upstream_ref.upstream_id.len)
         lose_session(w);
-    else if (l->status == 200 && l->is_stream && !w->streaming)
+    else if (l->status == 200 && l->is_stream && w->takes_stream && !w->streaming)
         mcp_stream_begin(w);
     else if (l->status == 200 ? !l->is_stream && !l->is_json : !l->is_json)
         fail_by_status(w);

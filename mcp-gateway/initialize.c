@@ -4,6 +4,7 @@
  */
 #include "common/base/clock.h"
 #include "common/base/digest.h"
+#include "mcp-gateway/revision.h"
 #include "mcp-gateway/tool_private.h"
 
 #define US_PER_S 1000000
@@ -69,7 +70,7 @@ static enum err write_answer(struct tool_work *w)
     struct mcp_edit edits[] = {
         {a.id.raw, w->id},
         {a.version.raw,
-         arena_printf(w->rq->arena, "\"%.*s\"", SLICE_ARG(mcp_revision(w->revision)))},
+         arena_printf(w->rq->arena, "\"%.*s\"", SLICE_ARG(mcp_revision_get(w->revision)->name))},
         {a.capabilities.raw, buf_slice(&w->event)},
     };
     return edits[1].now.ptr ? mcp_edit(a.text, edits, ARRAY_LEN(edits), &w->out) : ERR_NOMEM;
@@ -88,19 +89,28 @@ static void opened(struct tool_work *w)
     enum err e = write_answer(w);
     if (!e)
         e = make_id(w, text, &id);
+    if (e) {
+        give_up(w, e);
+        return;
+    }
+    struct slice body = buf_slice(&w->out), type = SLICE("application/json");
+    if (!w->takes_json) {
+        type = SLICE("text/event-stream");
+        buf_clear(&w->event);
+        e = sse_write(&w->event, SLICE("message"), SLICE_NONE, body);
+        body = buf_slice(&w->event);
+    }
     if (!e)
         e = mcp_directory_put(w->session, clock_mono_us());
     if (e) {
         give_up(w, e);
         return;
     }
-    const struct http_header headers[] = {
-        {SLICE("content-type"), SLICE("application/json")},
-        {SLICE("mcp-session-id"), id},
-    };
+    const struct http_header headers[] = {{SLICE("content-type"), type},
+                                          {SLICE("mcp-session-id"), id}};
     mcp_attempt_end(w, OUTCOME_OK, SLICE_NONE);
     tool_leave(w);
-    request_finish_whole(w->rq, OUTCOME_OK, 200, headers, ARRAY_LEN(headers), buf_slice(&w->out));
+    request_finish_whole(w->rq, OUTCOME_OK, 200, headers, ARRAY_LEN(headers), body);
 }
 
 static enum err write_hello(struct tool_work *w)
@@ -112,9 +122,9 @@ static enum err write_hello(struct tool_work *w)
         none = capabilities->raw;
     if (client->type == JSON_SCAN_OBJECT)
         nobody = client->raw;
-    return buf_printf(&w->out,
-                      "{\"protocolVersion\":\"%.*s\",\"capabilities\":%.*s,\"clientInfo\":%.*s}",
-                      SLICE_ARG(mcp_revision(w->revision)), SLICE_ARG(none), SLICE_ARG(nobody));
+    return buf_printf(
+        &w->out, "{\"protocolVersion\":\"%.*s\",\"capabilities\":%.*s,\"clientInfo\":%.*s}",
+        SLICE_ARG(mcp_revision_get(w->revision)->name), SLICE_ARG(none), SLICE_ARG(nobody));
 }
 
 static bool is_admitted(struct tool_work *w)

@@ -8,7 +8,7 @@
 #include "common/request/upstream_log.h"
 #include "mcp-gateway/env.h"
 #include "mcp-gateway/listing.h"
-#include "mcp-gateway/tool_private.h"
+#include "mcp-gateway/revision.h"
 #include "mcp-gateway/upstream_leg.h"
 
 #define HELLO_ID 1
@@ -234,7 +234,8 @@ static bool take_version(struct lister *s, const struct mcp_response *a)
     char room[32];
     struct slice version;
     if (a->version.raw.len > sizeof(room) ||
-        json_scan_text(&a->version, room, sizeof(room), &version) || !mcp_has_handshake(version))
+        json_scan_text(&a->version, room, sizeof(room), &version) ||
+        !mcp_revision_has_handshake(version))
         return false;
     snprintf(s->version, sizeof(s->version), "%.*s", SLICE_ARG(version));
     snprintf(s->upstream_id, sizeof(s->upstream_id), "%s", s->leg->upstream_id);

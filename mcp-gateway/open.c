@@ -7,6 +7,7 @@
  * than waking each other across threads.
  */
 #include "common/base/clock.h"
+#include "mcp-gateway/revision.h"
 #include "mcp-gateway/tool_private.h"
 
 #define US_PER_MS 1000
@@ -105,18 +106,13 @@ static void send_initialized(struct tool_work *w)
 
 /* ---- initialize ---- */
 
-bool mcp_has_handshake(struct slice version)
-{
-    return mcp_revision_find(version) != SIZE_MAX || slice_eq(version, SLICE("2025-03-26")) ||
-           slice_eq(version, SLICE("2024-11-05"));
-}
-
 static enum err note_opening(struct tool_work *w, const struct mcp_response *a)
 {
     char room[32];
     struct slice version;
     if (a->version.raw.len > sizeof(room) ||
-        json_scan_text(&a->version, room, sizeof(room), &version) || !mcp_has_handshake(version))
+        json_scan_text(&a->version, room, sizeof(room), &version) ||
+        !mcp_revision_has_handshake(version))
         return ERR_PROTOCOL;
     enum err e = mcp_session_opened(w->session, w->server, slice_str(w->leg->upstream_id), version);
     enum mcp_session_state state;

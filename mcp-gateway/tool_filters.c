@@ -9,6 +9,7 @@
 #include "common/net/host_list.h"
 #include "common/net/http1.h"
 #include "common/request/trace.h"
+#include "mcp-gateway/revision.h"
 #include "mcp-gateway/tool_private.h"
 
 static enum filter_result refuse(struct request *rq, enum refusal_id id, struct slice detail)
@@ -132,26 +133,6 @@ const struct filter tool_filter_origin = {.name = "door", .on_request = on_origi
 
 /* ---- the form ---- */
 
-static const struct slice revisions[] = {{"2025-06-18", 10}, {"2025-11-25", 10}};
-
-struct slice mcp_revision(size_t i)
-{
-    return i < ARRAY_LEN(revisions) ? revisions[i] : SLICE_NONE;
-}
-
-size_t mcp_revision_newest(void)
-{
-    return ARRAY_LEN(revisions) - 1;
-}
-
-size_t mcp_revision_find(struct slice text)
-{
-    for (size_t i = 0; i < ARRAY_LEN(revisions); i++)
-        if (slice_eq(text, revisions[i]))
-            return i;
-    return SIZE_MAX;
-}
-
 /* type/subtype of one member, without parameters; a weight of nothing is a no */
 static bool range_allows(struct slice range, struct slice type)
 {
@@ -194,32 +175,38 @@ static bool is_json(const struct http_head *h)
            slice_ieq(slice_trim(name), SLICE("application/json"));
 }
 
-/* MCP, Transports: what names a revision we do not serve is a 400; absent is 2025-03-26, whose
- * clients we serve as far as they speak like the later ones. */
+/* MCP, Transports: a revision that is not served is a 400; without the header it is 2025-03-26. */
 static bool is_revision_served(const struct http_head *h)
 {
     struct slice value = http_head_find(h, SLICE("mcp-protocol-version"));
-    if (!value.ptr)
-        return true;
-    return http_head_count(h, SLICE("mcp-protocol-version")) == 1 &&
-           (mcp_revision_find(value) != SIZE_MAX || slice_eq(value, SLICE("2025-03-26")));
+    return !value.ptr || (http_head_count(h, SLICE("mcp-protocol-version")) == 1 &&
+                          mcp_revision_is_served(value));
 }
 
+static enum filter_result check_revision(struct tool_work *w)
+{
+    struct request *rq = w->rq;
+    if (is_revision_served(rq->head))
+        return FILTER_PASS;
+    return refuse(rq, REFUSAL_BAD_REQUEST,
+                  arena_printf(rq->arena,
+                               "MCP-Protocol-Version names a revision that is not served here; "
+                               "served are %.*s",
+                               SLICE_ARG(mcp_revision_names())));
+}
+
+/* A POST may be answered in either type. A client that takes only one gets that one. */
 static enum filter_result on_form(struct request *rq)
 {
     struct tool_work *w = rq->gate_state;
     const struct http_head *h = rq->head;
     if (w->is_post && !is_json(h))
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
-    if (!w->is_delete && !accepts(h, SLICE("text/event-stream")))
+    w->takes_stream = accepts(h, SLICE("text/event-stream"));
+    w->takes_json = accepts(h, SLICE("application/json"));
+    if (w->is_get ? !w->takes_stream : w->is_post && !w->takes_stream && !w->takes_json)
         return refuse(rq, REFUSAL_NOT_ACCEPTABLE, SLICE_NONE);
-    if (w->is_post && !accepts(h, SLICE("application/json")))
-        return refuse(rq, REFUSAL_NOT_ACCEPTABLE, SLICE_NONE);
-    if (!is_revision_served(h))
-        return refuse(rq, REFUSAL_BAD_REQUEST,
-                      SLICE("MCP-Protocol-Version names a revision that is not served here; "
-                            "2025-11-25 and 2025-06-18 are"));
-    return FILTER_PASS;
+    return w->is_post ? FILTER_PASS : check_revision(w);
 }
 
 const struct filter tool_filter_form = {.name = "form", .on_request = on_form};
@@ -274,11 +261,9 @@ static enum filter_result read_version(struct tool_work *w)
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("protocolVersion must be a string"));
     if (w->message.text.len > LIMIT_MCP_HELLO)
         return refuse(w->rq, REFUSAL_TOO_LARGE, SLICE_NONE);
-    w->revision = SIZE_MAX;
+    w->revision = mcp_revision_newest();
     if (hit->raw.len <= sizeof(room) && !json_scan_text(hit, room, sizeof(room), &text))
-        w->revision = mcp_revision_find(text);
-    if (w->revision == SIZE_MAX)
-        w->revision = mcp_revision_newest();
+        w->revision = mcp_revision_negotiate(text);
     return FILTER_PASS;
 }
 
@@ -295,9 +280,10 @@ static enum filter_result on_message(struct request *rq)
     rq->unrecorded = m->kind != MCP_REQUEST || m->method == MCP_PING;
     rq->record.name = m->method_name.len ? m->method_name : SLICE("response");
     read_trace(w);
-    if (m->method == MCP_TOOLS_CALL)
-        return read_name(w);
-    return m->method == MCP_INITIALIZE ? read_version(w) : FILTER_PASS;
+    if (m->kind == MCP_REQUEST && m->method == MCP_INITIALIZE)
+        return read_version(w); /* negotiates; a version in its head has no meaning yet */
+    enum filter_result a = check_revision(w);
+    return a == FILTER_PASS && m->method == MCP_TOOLS_CALL ? read_name(w) : a;
 }
 
 const struct filter tool_filter_message = {.name = "message", .on_request = on_message};

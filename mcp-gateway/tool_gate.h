@@ -1,6 +1,5 @@
 /*
- * mcp — the tool gate: MCP clients over Streamable HTTP, for the revisions 2025-06-18 and
- * 2025-11-25.
+ * tool_gate — MCP clients over Streamable HTTP, in the revisions of mcp-gateway/revision.h.
  *
  * `/mcp/{server}` is one granted server, every name untouched; `/mcp` is the same where exactly
  * one is granted. A client session has an upstream session of its own, opened with that client's

@@ -21,9 +21,10 @@ struct tool_work {
 
     /* what was asked; filled by the gates */
     bool is_post, is_get, is_delete;
-    struct mcp_message message; /* of a POST */
-    struct slice id;            /* raw; empty: none to answer to */
-    int fault_code;             /* JSON-RPC code of a body that was refused; 0: by the table */
+    bool takes_json, takes_stream; /* what the client accepts */
+    struct mcp_message message;    /* of a POST */
+    struct slice id;               /* raw; empty: none to answer to */
+    int fault_code;                /* JSON-RPC code of a body that was refused; 0: by the table */
     const struct policy_server *server;
     struct slice tool; /* unescaped */
     bool has_ticket;
@@ -74,10 +75,6 @@ extern const struct filter tool_filter_limit;  /* not so fast, where it is a cal
 
 void tool_subject_of(const struct tool_work *w, struct tool_subject *ret);
 struct slice mcp_session_label(struct request *rq, const char **named_by, bool *strict);
-/* SLICE_NONE: beyond the table */
-struct slice mcp_revision(size_t i);
-size_t mcp_revision_find(struct slice text); /* SIZE_MAX: not served */
-size_t mcp_revision_newest(void);
 
 /* error.c: the dialect of refusals */
 enum err mcp_refusal_body(struct request *rq, struct buf *out, const char **content_type);
@@ -93,8 +90,6 @@ void mcp_open(struct tool_work *w);
 /* a message of this work's, in the upstream session that w->upstream_ref leads to */
 struct mcp_leg_spec mcp_post_spec(const struct tool_work *w, const char *span_id,
                                   unsigned silence_ms);
-/* what servers over Streamable HTTP have ever spoken with a handshake */
-bool mcp_has_handshake(struct slice version);
 /* w's part in an opening is over, whatever it was */
 void mcp_open_leave(struct tool_work *w);
 /* ends the upstream session that belongs to this one; nobody waits for it */

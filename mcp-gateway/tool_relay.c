@@ -13,6 +13,8 @@ static void on_keepalive(struct timer *t)
     if (mcp_is_over(w) || w->ending)
         return;
     timer_start(t, LIMIT_MCP_KEEPALIVE_MS);
+    if (!w->takes_stream)
+        return;
     if (!w->streaming && !mcp_stream_begin(w))
         return;
     if (!w->held.len) /* a client that does not read is not silent for want of us */
@@ -119,11 +121,13 @@ void mcp_stream_end(struct tool_work *w, enum request_outcome end, struct slice 
 void mcp_response(struct tool_work *w, enum request_outcome end, struct slice message)
 {
     static const struct http_header type = {{"content-type", 12}, {"application/json", 16}};
-    if (!w->streaming) {
+    if (!w->streaming && w->takes_json) {
         tool_leave(w);
         request_finish_whole(w->rq, end, 200, &type, 1, message);
         return;
     }
+    if (!w->streaming && !mcp_stream_begin(w))
+        return;
     buf_clear(&w->event);
     if (sse_write(&w->event, SLICE("message"), SLICE_NONE, message)) {
         cut(w);

@@ -20,7 +20,7 @@ const port = house.port(31);
 const direct = `http://127.0.0.1:${port}/mcp`;
 const gate = `${house.url}/mcp/${server}`;
 const granted = ['echo', 'get-sum', 'get-structured-content', 'get-tiny-image', 'trigger-long-running-operation'];
-const VERSIONS = ['2025-06-18', '2025-11-25'];
+const VERSIONS = ['2025-03-26', '2025-06-18', '2025-11-25'];
 
 let everything;
 let agent, key, all, stranger;
