@@ -24,11 +24,11 @@ static const struct option options[] = {
      "address where data planes hear changes", AT(channel_push), 0, 0},
     {"channel-request", "GATEHOUSE_CHANNEL_REQUEST", OPTION_TEXT, "127.0.0.1:8083", "",
      "address where data planes ask and report", AT(channel_request), 0, 0},
-    {"database-url", "GATEHOUSE_DATABASE_URL", OPTION_TEXT, NULL, "",
+    {"database-url", "GATEHOUSE_DATABASE_URL", OPTION_SECRET, NULL, "",
      "PostgreSQL, as the run role; may be a pooler", AT(database_url), 0, 0},
-    {"database-direct-url", "GATEHOUSE_DATABASE_DIRECT_URL", OPTION_TEXT, NULL, "",
+    {"database-direct-url", "GATEHOUSE_DATABASE_DIRECT_URL", OPTION_SECRET, NULL, "",
      "the same past a pooler, for LISTEN; absent: database-url", AT(direct_url), 0, 0},
-    {"database-owner-url", "GATEHOUSE_DATABASE_OWNER_URL", OPTION_TEXT, NULL, "",
+    {"database-owner-url", "GATEHOUSE_DATABASE_OWNER_URL", OPTION_SECRET, NULL, "",
      "as the role that owns the schema; absent: database-direct-url", AT(owner_url), 0, 0},
     {"database-connections", "GATEHOUSE_DATABASE_CONNECTIONS", OPTION_U64, "20", "",
      "connections at the same time", AT(database_connections), 12, 200},
@@ -50,6 +50,9 @@ static const struct option options[] = {
      "allow the admin API without TLS on other addresses than loopback", AT(insecure), 0, 0},
     {"check", NULL, OPTION_BOOL, NULL, "", "say what is wrong with the settings, and end",
      AT(check), 0, 0},
+    {"check-database", NULL, OPTION_BOOL, NULL, "",
+     "connect to the databases of the settings, say which cannot be reached, and end",
+     AT(check_database), 0, 0},
 };
 
 static enum err refuse(const char *what)

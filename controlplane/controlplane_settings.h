@@ -27,7 +27,8 @@ struct settings {
     const char *log_level_text;
     uint64_t drain_ms;
     bool insecure;
-    bool check; /* there is nothing more to do */
+    bool check;          /* the settings are all that was to be checked */
+    bool check_database; /* and a connection to each database */
 
     /* derived */
     enum log_level log_level;

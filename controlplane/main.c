@@ -170,6 +170,23 @@ static int wait_for_end(const sigset_t *signals, struct controlplane *h)
     return number;
 }
 
+/* One sentence on stderr for each database that cannot be reached. */
+static int check_databases(const struct settings *s)
+{
+    const char *const urls[] = {s->database_url, s->direct_url, s->owner_url};
+    int status = 0;
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        char why[DB_ERROR_TEXT];
+        if (i > 0 && strcmp(urls[i], urls[i - 1]) == 0)
+            continue;
+        if (db_check(urls[i], why) == ERR_OK)
+            continue;
+        fprintf(stderr, "gatehouse-controlplane: %s\n", why);
+        status = 1;
+    }
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct settings s = {0};
@@ -179,6 +196,8 @@ int main(int argc, char **argv)
         return 2;
     if (want_help || s.check)
         return 0;
+    if (s.check_database)
+        return check_databases(&s);
     log_setup("gatehouse-controlplane", s.log_level);
     secret_protect_process();
     sigset_t signals = wanted_signals();

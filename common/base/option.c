@@ -49,6 +49,7 @@ static enum err set(const char *program, const struct option *row, const char *t
     case OPTION_BOOL:
         return set_bool(program, row, text, field);
     case OPTION_TEXT:
+    case OPTION_SECRET:
         memcpy(field, &text, sizeof(text));
         return ERR_OK;
     }
@@ -59,7 +60,7 @@ static enum err set_default(const char *program, const struct option *row, void 
 {
     const char *text = row->default_text;
     if (!text)
-        text = row->type == OPTION_TEXT ? "" : row->type == OPTION_BOOL ? "false" : NULL;
+        text = row->type == OPTION_U64 ? NULL : row->type == OPTION_BOOL ? "false" : "";
     if (text)
         return set(program, row, text, settings);
     /* no default: 0, even below the row's minimum, so the program can tell that nobody set it */
@@ -106,6 +107,11 @@ static enum err set_argument(const char *program, const struct option *rows, siz
                 SLICE_ARG(name));
         return ERR_INVALID;
     }
+    if (row->type == OPTION_SECRET) {
+        fprintf(stderr, "%s: --%s is read from the environment only (%s): arguments are public\n",
+                program, row->name, row->env);
+        return ERR_INVALID;
+    }
     if (equals)
         return set(program, row, equals + 1, settings);
     if (row->type == OPTION_BOOL)
@@ -149,8 +155,9 @@ enum err option_read(const char *program, const char *about, const struct option
 
 static void help_row(FILE *out, const struct option *row)
 {
-    static const char *const values[] = {" TEXT", " N", ""};
-    int used = fprintf(out, "  --%s%s", row->name, values[row->type]);
+    static const char *const values[] = {" TEXT", " N", "", ""};
+    const char *dashes = row->type == OPTION_SECRET ? "" : "--";
+    int used = fprintf(out, "  %s%s%s", dashes, row->name, values[row->type]);
     fprintf(out, "%*s%s", used < 28 ? 28 - used : 2, "", row->help);
     if (row->unit && *row->unit)
         fprintf(out, ", in %s", row->unit);
@@ -161,7 +168,7 @@ static void help_row(FILE *out, const struct option *row)
     if (row->default_text && *row->default_text)
         fprintf(out, " (default %s)", row->default_text);
     if (row->env)
-        fprintf(out, " [%s]", row->env);
+        fprintf(out, row->type == OPTION_SECRET ? " [%s, no option]" : " [%s]", row->env);
     fputc('\n', out);
 }
 

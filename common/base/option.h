@@ -3,7 +3,8 @@
  *
  * A row names the flag (`--port-base`), the environment variable, the default, the
  * unit and one line of help. The command line wins over the environment, the
- * environment over the default. Secrets never have a flag: only a file's path does.
+ * environment over the default. A secret has no flag, because every user of the machine can read
+ * the arguments of a process: it is read from the environment, or its file has an option.
  *
  * Fails    ERR_INVALID after printing one sentence to stderr that names the option.
  * Threads  main, at start.
@@ -14,7 +15,12 @@
 
 #include "common/base/slice.h"
 
-enum option_type { OPTION_TEXT, OPTION_U64, OPTION_BOOL };
+enum option_type {
+    OPTION_TEXT,
+    OPTION_U64,
+    OPTION_BOOL,
+    OPTION_SECRET, /* a text from the environment only; refused as an argument */
+};
 
 struct option {
     const char *name; /* without dashes */
@@ -23,7 +29,7 @@ struct option {
     const char *default_text; /* NULL: empty text, 0, false */
     const char *unit;         /* "ms", "bytes", "" */
     const char *help;
-    size_t offset;     /* of const char *, uint64_t or bool in the settings struct */
+    size_t offset;     /* of const char *, uint64_t or bool in the settings struct; a secret is a text */
     uint64_t min, max; /* U64 only; max 0: no bound */
 };
 

@@ -22,13 +22,15 @@ struct db;        /* a pool */
 struct db_conn;   /* one connection */
 struct db_result; /* rows of one statement */
 
+#define DB_ERROR_TEXT 200
+
 /* What the server said; texts are cut, never user data beyond names of the schema. */
 struct db_error {
     char sqlstate[6]; /* "" when the connection was lost */
     char constraint[64];
     char table[64];
     char column[64];
-    char text[200]; /* the server's primary message, for the log */
+    char text[DB_ERROR_TEXT]; /* the server's primary message, for the log */
 };
 
 /* Opens nothing yet: connections are made when taken. url is a libpq URL and is copied. */
@@ -40,6 +42,9 @@ void db_give(struct db *d, struct db_conn **conn); /* consumes; a broken one is 
 
 /* A connection outside any pool: LISTEN, migrations, long advisory locks (the direct URL). */
 MUST_USE enum err db_conn_open(const char *url, struct db_conn **ret);
+/* Connects once, and says in `why` what the server or libpq said where that failed: host, port and
+ * role, never the password. */
+MUST_USE enum err db_check(const char *url, char why[static DB_ERROR_TEXT]);
 void db_conn_close(struct db_conn **conn); /* NULL inside is fine */
 bool db_conn_alive(const struct db_conn *c);
 

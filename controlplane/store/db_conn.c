@@ -46,19 +46,40 @@ static void copy_line(char *to, size_t cap, const char *from)
     to[n] = '\0';
 }
 
-enum err db_conn_open(const char *url, struct db_conn **ret)
+/* On failure `why` holds the first line of libpq's message, which never names the password. */
+static enum err open_conn(const char *url, struct db_conn **ret, char why[static DB_ERROR_TEXT])
 {
     struct db_conn *c = mem_zalloc(sizeof(*c));
+    copy_line(why, DB_ERROR_TEXT, "out of memory");
     if (c == NULL)
         return ERR_NOMEM;
     c->pg = connect_to(url);
     if (c->pg == NULL || PQstatus(c->pg) != CONNECTION_OK) {
-        /* libpq's words name host, port and role, never the password */
-        copy_line(c->error.text, sizeof(c->error.text), PQerrorMessage(c->pg));
-        log_warn(&db_log, "database_connect_failed", "why=%s", c->error.text);
+        copy_line(why, DB_ERROR_TEXT, PQerrorMessage(c->pg));
         db_conn_close(&c);
         return ERR_DATABASE;
     }
+    *ret = c;
+    return ERR_OK;
+}
+
+enum err db_check(const char *url, char why[static DB_ERROR_TEXT])
+{
+    struct db_conn *c = NULL;
+    enum err e = open_conn(url, &c, why);
+    db_conn_close(&c);
+    return e;
+}
+
+enum err db_conn_open(const char *url, struct db_conn **ret)
+{
+    char why[DB_ERROR_TEXT];
+    struct db_conn *c = NULL;
+    enum err e = open_conn(url, &c, why);
+    if (e == ERR_DATABASE)
+        log_warn(&db_log, "database_connect_failed", "why=%s", why);
+    if (e != ERR_OK)
+        return e;
     PQsetNoticeReceiver(c->pg, on_notice, NULL);
     *ret = c;
     return ERR_OK;

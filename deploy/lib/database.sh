@@ -38,18 +38,14 @@ database_start() {
     printf '%s\n' "$gh_database" >"$gh_home/database"
 }
 
-# database_check URL VARIABLE: a connection within five seconds, or a sentence. The password leaves
-# the URL for the environment, because arguments can be read by everybody on the machine.
+# database_check URL VARIABLE: a connection within five seconds, or a sentence. The control plane's
+# program connects, because psql takes a URL only as an argument, and a URL may hold a password.
 database_check() {
-    local url=$1 password='' said
-    if [[ $url =~ ^(postgres(ql)?://[^:/@]+):([^@/]*)@(.*)$ ]]; then
-        url=${BASH_REMATCH[1]}@${BASH_REMATCH[4]}
-        password=$(printf '%b' "${BASH_REMATCH[3]//%/\\x}")
-    fi
-    said=$(person_run env PGPASSWORD="$password" PGCONNECT_TIMEOUT=5 \
-        "$POSTGRES_BIN/psql" -X -q -A -t -w -d "$url" -c 'select 1' 2>&1 >/dev/null) ||
+    local said
+    said=$(person_run_with "$gh_place/bin/gatehouse-controlplane" --check-database 2>&1 \
+        3< <(printf 'GATEHOUSE_MASTER_KEY_FILE=none\0GATEHOUSE_DATABASE_URL=%s\0' "$1")) ||
         {
             said=${said%%$'\n'*}
-            die $EXIT_DATABASE "The database of $2 cannot be reached: ${said#psql: error: }"
+            die $EXIT_DATABASE "The database of $2 cannot be reached: ${said#gatehouse-controlplane: }"
         }
 }

@@ -16,7 +16,8 @@ packages_missing() {
     command -v dpkg-query >/dev/null || { printf '%s\n' "$wanted"; return; }
     # shellcheck disable=SC2086
     comm -23 <(sort -u <<<"$wanted") <(
-        dpkg-query -W -f '${Package} ${db:Status-Status}\n' $wanted 2>/dev/null |
+        # dpkg-query fails where it knows none or not all of them: those are what is missing
+        { dpkg-query -W -f '${Package} ${db:Status-Status}\n' $wanted 2>/dev/null || true; } |
             awk '$2 == "installed" { print $1 }' | sort -u)
 }
 

@@ -63,6 +63,16 @@ person_run() {
     fi
 }
 
+# person_run_with COMMAND...: the same with more variables, read from descriptor 3 as NAME=VALUE, each
+# ended by NUL. Every user of the machine can read the arguments of a process, only its own user
+# can read its environment: a secret is passed this way, never as an argument of `env`.
+person_run_with() {
+    # shellcheck disable=SC2016
+    person_run bash -c 'while IFS= read -r -d "" variable; do export "$variable"; done <&3
+        exec 3<&-
+        exec "$@"' person_run_with "$@"
+}
+
 # person_write FILE MODE <TEXT: whole or not at all. Written as that user, so that no link in one
 # of its folders can lead root's pen elsewhere.
 person_write() {

@@ -4,7 +4,7 @@
 readonly CONTROLPLANE_SETTINGS='GATEHOUSE_DATABASE_DIRECT_URL GATEHOUSE_DATABASE_CONNECTIONS
     GATEHOUSE_LOG_LEVEL'
 readonly DATAPLANE_SETTINGS='GATEHOUSE_WORKERS GATEHOUSE_JOURNAL_BYTES GATEHOUSE_LOG_LEVEL
-    GATEHOUSE_MEMORY_LIMIT GATEHOUSE_ALLOWED_HOSTS'
+    GATEHOUSE_MEMORY_LIMIT GATEHOUSE_ALLOWED_HOSTS GATEHOUSE_DRAIN_MS GATEHOUSE_LAME_DUCK_MS'
 
 # The option wins; without it an installation keeps the number it had.
 planes_choose() {
@@ -29,10 +29,10 @@ planes_check() {
 
 # plane_check PROGRAM NAME...
 plane_check() {
-    local program=$1 said settings
+    local program=$1 said
     shift
-    mapfile -t settings < <(passed_on "$@" | sed 's/^env //')
-    said=$(person_run env "${settings[@]}" "$gh_place/bin/$program" --check 2>&1) ||
+    said=$(person_run_with "$gh_place/bin/$program" --check 2>&1 \
+        3< <(passed_on "$@" | sed 's/^env //' | tr '\n' '\0')) ||
         die $EXIT_USAGE "A setting cannot be taken: ${said//$'\n'/ }"
 }
 
@@ -170,7 +170,9 @@ dataplane_create() {
 dataplane_entry() {
     # shellcheck disable=SC2086
     # 45 seconds: it gives its clients 30 to finish
-    process_write 40 "dp-$1" 45 TERM <<END
+    # longer than the plane itself takes: its drain, its lame duck, the last records
+    local grace=$(((${GATEHOUSE_DRAIN_MS:-30000} + ${GATEHOUSE_LAME_DUCK_MS:-0}) / 1000 + 15))
+    process_write 40 "dp-$1" "$grace" TERM <<END
 env LANG=C.UTF-8
 env GATEHOUSE_LISTEN=127.0.0.1:$(port_of dataplane "$1")
 env GATEHOUSE_METRICS_LISTEN=127.0.0.1:$(port_of metrics "$1")

@@ -59,17 +59,20 @@ postgres_start() {
     postgres_roles
 }
 
-# The owner migrates; the run role has no DDL, and what it may do with each table is said by the
-# migrations. Passwords go in through the environment, never through an argument or a log.
+postgres_passwords() {
+    printf 'PGPASSWORD=%s\0' "$(person_read "$gh_place/secrets/postgres.password")"
+    printf 'OWNER_PASSWORD=%s\0' "$(person_read "$gh_place/secrets/owner.password")"
+    printf 'RUN_PASSWORD=%s\0' "$(person_read "$gh_place/secrets/run.password")"
+}
+
+# The owner migrates; the run role has no DDL, and the migrations say what it may do with each
+# table. The passwords are in psql's environment, never in an argument or a log.
 postgres_roles() {
     secret_make owner.password
     secret_make run.password
-    person_run env PGPASSWORD="$(person_read "$gh_place/secrets/postgres.password")" \
-        OWNER_PASSWORD="$(person_read "$gh_place/secrets/owner.password")" \
-        RUN_PASSWORD="$(person_read "$gh_place/secrets/run.password")" \
-        "$POSTGRES_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(port_of postgres)" \
-        -U postgres -d postgres -f - <"$gh_root/deploy/lib/roles.sql" \
-        >"$gh_setup/roles.log" 2>&1 || {
+    person_run_with "$POSTGRES_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 \
+        -p "$(port_of postgres)" -U postgres -d postgres -f - <"$gh_root/deploy/lib/roles.sql" \
+        >"$gh_setup/roles.log" 2>&1 3< <(postgres_passwords) || {
         show_end_of "$gh_setup/roles.log"
         die $EXIT_DATABASE 'The database and its roles could not be created.'
     }

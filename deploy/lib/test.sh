@@ -280,7 +280,7 @@ test_ports() {
     gh_base=$((12000 + RANDOM % 80 * 100))
     for ((tries = 0; tries < 80; tries++)); do
         for ((port = gh_base; port < gh_base + 100; port++)); do
-            [ -z "$(port_inode "$port")" ] || break
+            [ -z "$(port_socket "$port")" ] || break
         done
         if [ "$port" -eq $((gh_base + 100)) ]; then return 0; fi
         gh_base=$((gh_base + 100 < 20000 ? gh_base + 100 : 12000))

@@ -16,9 +16,9 @@
 static enum err read_with(const char *const *more, struct settings *s)
 {
     bool want_help = false;
-    char *argv[MOST + 4] = {(char *)"test", (char *)"--database-url=postgresql://run@db/gatehouse",
-                            (char *)"--master-key-file=/etc/key"};
-    int argc = 3;
+    char *argv[MOST + 3] = {(char *)"test", (char *)"--master-key-file=/etc/key"};
+    int argc = 2;
+    setenv("GATEHOUSE_DATABASE_URL", "postgresql://run@db/gatehouse", 1);
     for (size_t i = 0; more[i] != NULL; i++)
         argv[argc++] = (char *)(uintptr_t)more[i];
     *s = (struct settings){0};
@@ -34,9 +34,24 @@ static void what_is_absent_follows_from_what_is_there(void **state)
     assert_string_equal(s.direct_url, s.database_url);
     assert_string_equal(s.owner_url, s.database_url);
     assert_string_equal(s.token_file, "/var/lib/gatehouse/admin.token");
-    const char *const direct[] = {"--database-direct-url=postgresql://d", NULL};
-    assert_int_equal(read_with(direct, &s), ERR_OK);
+    setenv("GATEHOUSE_DATABASE_DIRECT_URL", "postgresql://d", 1);
+    assert_int_equal(read_with(none, &s), ERR_OK);
     assert_string_equal(s.owner_url, "postgresql://d");
+    unsetenv("GATEHOUSE_DATABASE_DIRECT_URL");
+}
+
+/* Every user of the machine can read the arguments of a process. */
+static void a_database_url_is_refused_as_an_argument(void **state)
+{
+    (void)state;
+    struct settings s;
+    static const char *const urls[] = {"--database-url=postgresql://run:pw@db/g",
+                                       "--database-direct-url=postgresql://run:pw@db/g",
+                                       "--database-owner-url=postgresql://run:pw@db/g"};
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        const char *const given[] = {urls[i], NULL};
+        assert_int_equal(read_with(given, &s), ERR_INVALID);
+    }
 }
 
 static const struct {
@@ -81,6 +96,7 @@ int main(void)
     clearenv();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_absent_follows_from_what_is_there),
+        cmocka_unit_test(a_database_url_is_refused_as_an_argument),
         cmocka_unit_test(an_address_beyond_loopback_needs_tls_or_the_word_insecure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
