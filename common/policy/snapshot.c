@@ -16,10 +16,9 @@ static struct slice key_of_name(const void *value)
     return ((const struct object *)value)->scoped;
 }
 
-static struct slice key_of_digest(const void *value)
+static struct slice key_of_lookup(const void *value)
 {
-    const struct policy_key *k = (const void *)((const struct object *)value)->policy;
-    return slice_of(k->digest.bytes, DIGEST_LEN);
+    return ((const struct object *)value)->lookup;
 }
 
 static struct slice key_of_group(const void *value)
@@ -44,7 +43,7 @@ static void group_drop(void *value)
 
 const struct trie_ops trie_by_id = {key_of_id, object_hold, object_drop};
 const struct trie_ops trie_by_name = {key_of_name, object_hold, object_drop};
-const struct trie_ops trie_by_digest = {key_of_digest, object_hold, object_drop};
+const struct trie_ops trie_by_lookup = {key_of_lookup, object_hold, object_drop};
 const struct trie_ops trie_groups = {key_of_group, group_hold, group_drop};
 
 struct snapshot *snapshot_hold(const struct snapshot *s)
@@ -62,10 +61,10 @@ void snapshot_drop(const struct snapshot *s)
     for (size_t i = 0; i < SNAPSHOT_KINDS; i++) {
         trie_fini(&mine->by_id[i], &trie_by_id);
         trie_fini(&mine->by_name[i], &trie_by_name);
+        trie_fini(&mine->by_lookup[i], &trie_by_lookup);
+        trie_fini(&mine->by_subject[i], &trie_groups);
     }
-    trie_fini(&mine->keys_by_digest, &trie_by_digest);
-    trie_fini(&mine->grants, &trie_groups);
-    trie_fini(&mine->blocks, &trie_groups);
+    trie_fini(&mine->refused, &trie_by_name);
     secret_drop(mine->key_hmac);
     secret_drop(mine->key_ready);
     secret_drop(mine->session_seal);
@@ -102,8 +101,8 @@ static const void *by_id(const struct snapshot *s, Gatehouse__ObjectKind kind, s
 
 const struct policy_key *snapshot_key_by_digest(const struct snapshot *s, const struct digest *d)
 {
-    const struct object *o =
-        trie_find(&s->keys_by_digest, &trie_by_digest, slice_of(d->bytes, DIGEST_LEN));
+    const struct object *o = trie_find(&s->by_lookup[GATEHOUSE__OBJECT_KIND__KIND_KEY],
+                                       &trie_by_lookup, slice_of(d->bytes, DIGEST_LEN));
     return o ? (const void *)o->policy : NULL;
 }
 
@@ -247,7 +246,8 @@ void snapshot_each_server(const struct snapshot *s, struct slice org,
 void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
                          bool (*fn)(void *arg, const struct policy_grant *g), void *arg)
 {
-    const struct group *g = trie_find(&s->grants, &trie_groups, subject_id);
+    const struct group *g =
+        trie_find(&s->by_subject[GATEHOUSE__OBJECT_KIND__KIND_GRANT], &trie_groups, subject_id);
     for (size_t i = 0; g && i < g->count; i++) {
         if (!fn(arg, (const void *)g->items[i]->policy))
             return;
@@ -256,13 +256,14 @@ void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
 
 bool snapshot_is_blocked(const struct snapshot *s, struct slice kind, struct slice id)
 {
+    const struct trie *blocks = &s->by_subject[GATEHOUSE__OBJECT_KIND__KIND_BLOCK];
     char subject[256];
-    if (s->blocks.count == 0 || kind.len + id.len + 1 > sizeof(subject))
+    if (blocks->count == 0 || kind.len + id.len + 1 > sizeof(subject))
         return false;
     memcpy(subject, kind.ptr, kind.len);
     subject[kind.len] = ':';
     memcpy(subject + kind.len + 1, id.ptr, id.len);
-    return trie_find(&s->blocks, &trie_groups, slice_of(subject, kind.len + 1 + id.len)) != NULL;
+    return trie_find(blocks, &trie_groups, slice_of(subject, kind.len + 1 + id.len)) != NULL;
 }
 
 struct visit_object {
@@ -284,5 +285,44 @@ bool snapshot_each_object(const struct snapshot *s, bool (*fn)(void *arg, const 
         if (!trie_each(&s->by_id[i], visit_object, &v))
             return false;
     }
-    return true;
+    return trie_each(&s->refused, visit_object, &v);
+}
+
+/* ---- what was refused ---- */
+
+size_t snapshot_refused(const struct snapshot *s)
+{
+    return s->refused.count;
+}
+
+struct visit_refused {
+    bool (*fn)(void *arg, const struct policy_object *o, enum policy_refusal why);
+    void *arg;
+};
+
+static bool visit_refused(void *arg, void *value)
+{
+    struct visit_refused *v = arg;
+    const struct object *o = value;
+    return v->fn(v->arg, o->policy, o->refusal);
+}
+
+void snapshot_each_refused(const struct snapshot *s,
+                           bool (*fn)(void *arg, const struct policy_object *o,
+                                      enum policy_refusal why),
+                           void *arg)
+{
+    struct visit_refused v = {fn, arg};
+    trie_each(&s->refused, visit_refused, &v);
+}
+
+const char *policy_refusal_name(enum policy_refusal why)
+{
+    static const char *const names[] = {
+        [POLICY_TAKEN] = "taken",
+        [POLICY_UNKNOWN_KIND] = "unknown_kind",
+        [POLICY_UNKNOWN_FEATURE] = "unknown_feature",
+        [POLICY_UNREADABLE] = "unreadable",
+    };
+    return names[why];
 }

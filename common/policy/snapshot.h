@@ -38,6 +38,14 @@ struct policy_object {
     uint64_t revision;
 };
 
+/* Why an object of the policy is not applied by this plane. What depends on it is denied. */
+enum policy_refusal {
+    POLICY_TAKEN,
+    POLICY_UNKNOWN_KIND,    /* this program does not know the noun */
+    POLICY_UNKNOWN_FEATURE, /* it needs a feature that this program lacks */
+    POLICY_UNREADABLE,      /* a member is out of all rules */
+};
+
 struct policy_limits { /* 0: no limit of that kind */
     uint32_t rpm, tpm, parallel;
 };
@@ -57,6 +65,10 @@ struct policy_agent {
 };
 
 struct policy_task {
+    struct policy_object o;
+};
+
+struct policy_block { /* found by its subject only */
     struct policy_object o;
 };
 
@@ -190,6 +202,15 @@ void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
                          bool (*fn)(void *arg, const struct policy_grant *g), void *arg);
 /* kind: "key", "agent", "team", "session" */
 bool snapshot_is_blocked(const struct snapshot *s, struct slice kind, struct slice id);
+
+/* The objects that this plane had to refuse; they count in the policy's digest. */
+size_t snapshot_refused(const struct snapshot *s);
+/* In no order. fn false: stops. */
+void snapshot_each_refused(const struct snapshot *s,
+                           bool (*fn)(void *arg, const struct policy_object *o,
+                                      enum policy_refusal why),
+                           void *arg);
+const char *policy_refusal_name(enum policy_refusal why); /* "unknown_kind" … */
 
 // true where the list allows the name: exact, "prefix/*" or "*"
 bool name_list_allows(const struct name_list *l, struct slice name);

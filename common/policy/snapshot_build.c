@@ -1,8 +1,11 @@
-/* snapshot_build — see the card. Every table an object stands in is a row of `enter` and `leave`.
+/*
+ * snapshot_build — an object enters and leaves the tables for which it has a key; nothing here
+ * knows a noun.
  */
 #include "common/policy/snapshot_build.h"
 
 #include "common/base/mem.h"
+#include "common/policy/kind.h"
 #include "common/policy/snapshot_private.h"
 
 struct snapshot_build {
@@ -23,10 +26,10 @@ static struct snapshot *snapshot_copy(const struct snapshot *from)
         for (size_t i = 0; i < SNAPSHOT_KINDS; i++) {
             s->by_id[i] = trie_share(&from->by_id[i]);
             s->by_name[i] = trie_share(&from->by_name[i]);
+            s->by_lookup[i] = trie_share(&from->by_lookup[i]);
+            s->by_subject[i] = trie_share(&from->by_subject[i]);
         }
-        s->keys_by_digest = trie_share(&from->keys_by_digest);
-        s->grants = trie_share(&from->grants);
-        s->blocks = trie_share(&from->blocks);
+        s->refused = trie_share(&from->refused);
         if (from->key_hmac)
             secret_hold(from->key_hmac);
         if (from->key_ready)
@@ -61,13 +64,6 @@ void snapshot_build_inherit(struct snapshot_build *b, const struct snapshot *fro
 }
 
 /* ---- groups: the grants or blocks of one subject, copied when one is added or taken away ---- */
-
-static struct trie *groups_of(struct snapshot *s, const struct object *o)
-{
-    if (o->policy->kind == GATEHOUSE__OBJECT_KIND__KIND_GRANT)
-        return &s->grants;
-    return o->policy->kind == GATEHOUSE__OBJECT_KIND__KIND_BLOCK ? &s->blocks : NULL;
-}
 
 /* A copy of old without `without` and with `with` (either may be NULL). NULL: no memory. */
 static struct group *group_copy(const struct group *old, const struct object *without,
@@ -113,101 +109,90 @@ static enum err group_leave(struct trie *groups, struct object *o)
     return e;
 }
 
-/* ---- an object's tables ---- */
+/* ---- an object's tables: those for which it has a key ---- */
 
-static bool is_key(const struct object *o)
+static enum err enter_tables(struct snapshot *s, struct object *o)
 {
-    return o->policy->kind == GATEHOUSE__OBJECT_KIND__KIND_KEY;
-}
-
-static struct secret *make_ready(struct slice key)
-{
-    struct digest_hmac_key ready;
-    digest_hmac_ready(key, &ready);
-    struct secret *s = secret_new(slice_of(&ready, sizeof(ready)));
-    secret_wipe(&ready, sizeof(ready));
-    return s;
-}
-
-static enum err take_settings(struct snapshot *s, const struct object *o)
-{
-    Gatehouse__PolicyObject *m =
-        gatehouse__policy_object__unpack(NULL, o->packed.len, (const uint8_t *)o->packed.ptr);
-    if (!m || !m->settings) {
-        gatehouse__policy_object__free_unpacked(m, NULL);
-        return ERR_INVALID;
-    }
-    struct slice hmac = slice_of(m->settings->key_hmac.data, m->settings->key_hmac.len);
-    struct slice seal = slice_of(m->settings->session_seal.data, m->settings->session_seal.len);
-    secret_drop(s->key_hmac);
-    secret_drop(s->key_ready);
-    secret_drop(s->session_seal);
-    s->key_hmac = secret_new(hmac);
-    s->key_ready = make_ready(hmac);
-    s->session_seal = secret_new(seal);
-    if (hmac.len > 0)
-        secret_wipe(m->settings->key_hmac.data, hmac.len);
-    if (seal.len > 0)
-        secret_wipe(m->settings->session_seal.data, seal.len);
-    gatehouse__policy_object__free_unpacked(m, NULL);
-    return s->key_hmac && s->key_ready && s->session_seal ? ERR_OK : ERR_NOMEM;
+    const int k = o->policy->kind;
+    enum err e = trie_put(&s->by_id[k], &trie_by_id, o);
+    if (e == ERR_OK && o->scoped.len > 0)
+        e = trie_put(&s->by_name[k], &trie_by_name, o);
+    if (e == ERR_OK && o->lookup.len > 0)
+        e = trie_put(&s->by_lookup[k], &trie_by_lookup, o);
+    if (e == ERR_OK && o->subject.len > 0)
+        e = group_enter(&s->by_subject[k], o);
+    return e == ERR_OK && o->kind->enter ? o->kind->enter(s, o) : e;
 }
 
 static enum err enter(struct snapshot *s, struct object *o)
 {
-    enum err e = trie_put(&s->by_id[o->policy->kind], &trie_by_id, o);
-    if (e == ERR_OK && o->scoped.len > 0)
-        e = trie_put(&s->by_name[o->policy->kind], &trie_by_name, o);
-    if (e == ERR_OK && is_key(o))
-        e = trie_put(&s->keys_by_digest, &trie_by_digest, o);
-    struct trie *groups = groups_of(s, o);
-    if (e == ERR_OK && groups)
-        e = group_enter(groups, o);
-    if (e == ERR_OK && o->policy->kind == GATEHOUSE__OBJECT_KIND__KIND_SETTINGS)
-        e = take_settings(s, o);
+    enum err e = o->kind ? enter_tables(s, o) : trie_put(&s->refused, &trie_by_name, o);
     if (e == ERR_OK)
         digest_add(&s->digest, &o->row);
     return e;
 }
 
-/* A name or digest may already belong to another object of the same delta: only what is ours goes.
- */
+/* A name or digest may already belong to another object of the same delta: only an entry that is
+ * this object's goes. */
 static enum err leave_index(struct trie *t, const struct trie_ops *ops, struct object *o)
 {
     struct slice key = ops->key(o);
-    return trie_find(t, ops, key) == o ? trie_remove(t, ops, key) : ERR_OK;
+    return key.len > 0 && trie_find(t, ops, key) == o ? trie_remove(t, ops, key) : ERR_OK;
+}
+
+static enum err leave_tables(struct snapshot *s, struct object *o)
+{
+    const int k = o->policy->kind;
+    enum err e = o->subject.len > 0 ? group_leave(&s->by_subject[k], o) : ERR_OK;
+    if (e == ERR_OK)
+        e = leave_index(&s->by_name[k], &trie_by_name, o);
+    if (e == ERR_OK)
+        e = leave_index(&s->by_lookup[k], &trie_by_lookup, o);
+    if (e == ERR_OK && o->kind->leave)
+        o->kind->leave(s);
+    return e == ERR_OK ? trie_remove(&s->by_id[k], &trie_by_id, o->policy->id) : e;
 }
 
 static enum err leave(struct snapshot *s, struct object *o)
 {
-    enum err e = ERR_OK;
-    struct trie *groups = groups_of(s, o);
-    if (groups)
-        e = group_leave(groups, o);
-    if (e == ERR_OK && o->scoped.len > 0)
-        e = leave_index(&s->by_name[o->policy->kind], &trie_by_name, o);
-    if (e == ERR_OK && is_key(o))
-        e = leave_index(&s->keys_by_digest, &trie_by_digest, o);
-    if (e == ERR_OK) {
+    enum err e = o->kind ? leave_tables(s, o) : trie_remove(&s->refused, &trie_by_name, o->scoped);
+    if (e == ERR_OK)
         digest_sub(&s->digest, &o->row);
-        e = trie_remove(&s->by_id[o->policy->kind], &trie_by_id, o->policy->id);
-    }
     return e;
+}
+
+/* The object of that kind and id as this policy has it, applied or refused; NULL: none. */
+static struct object *find_object(const struct snapshot *s, int kind, struct slice id)
+{
+    char key[OBJECT_REFUSED_KEY_MAX];
+    struct object *o = policy_kind_find(kind) ? trie_find(&s->by_id[kind], &trie_by_id, id) : NULL;
+    if (o || s->refused.count == 0)
+        return o;
+    return trie_find(&s->refused, &trie_by_name, object_refused_key(kind, id, key));
+}
+
+/* The revision whose meter the new one takes over: a refused one has none. */
+static const struct object *revision_before(const struct snapshot_build *b, int kind,
+                                            struct slice id)
+{
+    const struct object *o = find_object(b->s, kind, id);
+    if (!o && b->inherit_from)
+        o = find_object(b->inherit_from, kind, id);
+    return o && o->kind ? o : NULL;
 }
 
 enum err snapshot_build_apply(struct snapshot_build *b, const void *object)
 {
     const Gatehouse__PolicyObject *m = object;
-    if (m->kind <= 0 || m->kind >= SNAPSHOT_KINDS || !m->id)
-        return ERR_INVALID;
-    struct object *old = trie_find(&b->s->by_id[m->kind], &trie_by_id, slice_str(m->id));
-    const struct object *before = old;
-    if (!before && b->inherit_from)
-        before = trie_find(&b->inherit_from->by_id[m->kind], &trie_by_id, slice_str(m->id));
     struct object *fresh = NULL;
+    if (!m->id)
+        return ERR_INVALID;
+    struct slice id = slice_str(m->id);
+    const struct object *before = revision_before(b, (int)m->kind, id);
     enum err e = m->deleted ? ERR_OK : object_new(m, before, b->registry, &fresh);
     if (e != ERR_OK)
         return e;
+    struct object *old = find_object(b->s, (int)m->kind, id);
     if (old) {
         object_hold(old);
         e = leave(b->s, old);

@@ -5,7 +5,8 @@
  * registry (common/scope/registry.h).
  *
  * Owns     the version being built, until snapshot_build_end.
- * Fails    ERR_NOMEM, ERR_INVALID for an object no rule of ours can read: the version is given up.
+ * Fails    ERR_NOMEM, ERR_INVALID for a change without kind or id: the version is given up. An
+ *          object that this plane does not understand is refused alone (policy_object.h).
  * Threads  the main thread's.
  */
 #pragma once

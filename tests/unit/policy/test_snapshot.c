@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/policy/snapshot_private.h"
 #include "common/scope/meter.h"
+#include "common/wire/policy_digest.h"
 
 static struct snapshot *version_of(const struct snapshot *from, struct registry *r,
                                    void (*change)(struct snapshot_build *b), uint64_t version)
@@ -281,21 +282,163 @@ static void a_delta_without_memory_leaves_the_old_version_as_it_was(void **state
     registry_free(r);
 }
 
-static void an_object_that_cannot_be_read_is_refused(void **state)
+/* ---- objects that this plane does not understand ---- */
+
+struct refusal_seen {
+    int kind;
+    char id[32];
+    enum policy_refusal why;
+    size_t count;
+};
+
+static bool see_refusal(void *arg, const struct policy_object *o, enum policy_refusal why)
+{
+    struct refusal_seen *seen = arg;
+    seen->kind = o->kind;
+    snprintf(seen->id, sizeof(seen->id), "%.*s", SLICE_ARG(o->id));
+    seen->why = why;
+    seen->count++;
+    return true;
+}
+
+static void expect_refused(const struct snapshot *s, int kind, const char *id,
+                           enum policy_refusal why)
+{
+    struct refusal_seen seen = {0};
+    snapshot_each_refused(s, see_refusal, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(snapshot_refused(s), 1);
+    assert_int_equal(seen.kind, kind);
+    assert_string_equal(seen.id, id);
+    assert_int_equal(seen.why, why);
+}
+
+static void of_a_later_kind(struct snapshot_build *b)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    two_keys(b);
+    o.has_kind = o.has_revision = true;
+    o.kind = (Gatehouse__ObjectKind)99;
+    o.id = "x_1";
+    o.revision = 4;
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_OK);
+}
+
+static void later_kind_gone(struct snapshot_build *b)
+{
+    kit_delete(b, 99, "x_1");
+}
+
+static void an_unknown_kind_is_refused_alone_and_counts_in_the_digest(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *without = version_of(NULL, r, two_keys, 1);
+    struct snapshot *with = version_of(NULL, r, of_a_later_kind, 2);
+    struct snapshot *again = version_of(with, r, later_kind_gone, 3);
+    struct digest row, sum = without->digest;
+    expect_refused(with, 99, "x_1", POLICY_UNKNOWN_KIND);
+    assert_non_null(find_key(with, "k_1"));
+    policy_digest_row(99, SLICE("x_1"), 4, &row);
+    digest_add(&sum, &row);
+    assert_memory_equal(&with->digest, &sum, sizeof(sum));
+    assert_int_equal(snapshot_refused(again), 0);
+    assert_memory_equal(&again->digest, &without->digest, sizeof(sum));
+    snapshot_drop(without);
+    snapshot_drop(with);
+    snapshot_drop(again);
+    registry_free(r);
+}
+
+static void put_key(struct snapshot_build *b, uint64_t revision, char *feature, bool has_digest)
+{
+    uint8_t digest[DIGEST_LEN];
+    Gatehouse__Key key = GATEHOUSE__KEY__INIT;
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    kit_digest("k_1", digest);
+    key.has_digest = has_digest;
+    key.digest = (ProtobufCBinaryData){has_digest ? DIGEST_LEN : 0, digest};
+    o.has_kind = o.has_revision = true;
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
+    o.id = "k_1";
+    o.revision = revision;
+    o.n_features = feature ? 1 : 0;
+    o.features = &feature;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_KEY;
+    o.key = &key;
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_OK);
+}
+
+static void needs_what_we_lack(struct snapshot_build *b)
+{
+    put_key(b, 2, "a.feature.of.tomorrow", true);
+}
+
+static void understood_again(struct snapshot_build *b)
+{
+    put_key(b, 3, NULL, true);
+}
+
+static void a_key_that_needs_an_unknown_feature_is_denied_until_it_needs_it_no_more(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, two_keys, 1);
+    struct snapshot *two = version_of(one, r, needs_what_we_lack, 2);
+    struct snapshot *three = version_of(two, r, understood_again, 3);
+    expect_refused(two, GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_1", POLICY_UNKNOWN_FEATURE);
+    assert_null(find_key(two, "k_1"));
+    assert_null(snapshot_key(two, SLICE("k_1")));
+    assert_non_null(find_key(two, "k_2"));
+    assert_non_null(find_key(three, "k_1"));
+    assert_int_equal(snapshot_refused(three), 0);
+    snapshot_drop(one);
+    snapshot_drop(two);
+    snapshot_drop(three);
+    registry_free(r);
+}
+
+static void without_digest(struct snapshot_build *b)
+{
+    two_keys(b);
+    put_key(b, 2, NULL, false);
+}
+
+static void without_body(struct snapshot_build *b)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
+    o.id = "k_1";
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_OK);
+}
+
+static void an_object_that_cannot_be_read_is_refused_alone(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, without_digest, 1);
+    struct snapshot *two = version_of(NULL, r, without_body, 1);
+    expect_refused(one, GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_1", POLICY_UNREADABLE);
+    assert_null(find_key(one, "k_1"));
+    assert_non_null(find_key(one, "k_2"));
+    expect_refused(two, GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_1", POLICY_UNREADABLE);
+    snapshot_drop(one);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
+static void a_change_without_kind_or_id_is_an_error(void **state)
 {
     (void)state;
     struct registry *r = registry_new();
     struct snapshot_build *b;
-    Gatehouse__Key key = GATEHOUSE__KEY__INIT; /* no digest */
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
     assert_int_equal(snapshot_build_begin(NULL, r, &b), ERR_OK);
-    o.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
-    o.id = "k_1";
-    assert_int_equal(snapshot_build_apply(b, &o), ERR_INVALID); /* no body */
-    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_KEY;
-    o.key = &key;
     assert_int_equal(snapshot_build_apply(b, &o), ERR_INVALID);
-    o.kind = (Gatehouse__ObjectKind)99;
+    o.id = "k_1";
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_INVALID);
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
+    o.id = "";
     assert_int_equal(snapshot_build_apply(b, &o), ERR_INVALID);
     snapshot_build_cancel(&b);
     registry_free(r);
@@ -313,7 +456,10 @@ int main(void)
         cmocka_unit_test(a_subject_stays_blocked_until_its_last_block_goes),
         cmocka_unit_test(many_keys_come_and_go),
         cmocka_unit_test(a_delta_without_memory_leaves_the_old_version_as_it_was),
-        cmocka_unit_test(an_object_that_cannot_be_read_is_refused),
+        cmocka_unit_test(an_unknown_kind_is_refused_alone_and_counts_in_the_digest),
+        cmocka_unit_test(a_key_that_needs_an_unknown_feature_is_denied_until_it_needs_it_no_more),
+        cmocka_unit_test(an_object_that_cannot_be_read_is_refused_alone),
+        cmocka_unit_test(a_change_without_kind_or_id_is_an_error),
     };
     return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
 }

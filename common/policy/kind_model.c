@@ -1,0 +1,46 @@
+/* kind_model — a model: where its calls go, and what they cost. */
+#include "common/policy/kind.h"
+
+static price price_from(protobuf_c_boolean has, int64_t value)
+{
+    return has ? value : PRICE_NONE;
+}
+
+static void read_targets(struct kind_decoding *d, const Gatehouse__Model *m, struct policy_model *p)
+{
+    p->target_count = m->n_targets;
+    p->targets = kind_rows(d, m->n_targets, sizeof(*p->targets));
+    for (size_t i = 0; p->targets && i < m->n_targets; i++) {
+        const Gatehouse__Target *t = m->targets[i];
+        p->targets[i] = (struct policy_target){.provider_id = kind_text(d, t->provider_id),
+                                               .model = kind_text(d, t->model),
+                                               .weight = kind_weight(t->has_weight, t->weight)};
+    }
+}
+
+static enum err decode(struct kind_decoding *d)
+{
+    const Gatehouse__Model *m = d->message->model;
+    struct policy_model *p = kind_begin(d, sizeof(*p), m->org_id, m->name);
+    if (!p)
+        return ERR_NOMEM;
+    p->weighted = m->strategy && strcmp(m->strategy, "weighted") == 0;
+    read_targets(d, m, p);
+    p->price = (struct price_list){PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE};
+    if (m->price) {
+        p->price.input = price_from(m->price->has_input, m->price->input);
+        p->price.output = price_from(m->price->has_output, m->price->output);
+        p->price.cache_read = price_from(m->price->has_cache_read, m->price->cache_read);
+        p->price.cache_write = price_from(m->price->has_cache_write, m->price->cache_write);
+    }
+    p->max_output_tokens = m->max_output_tokens;
+    p->created_at_us = m->created_at_us;
+    return ERR_OK;
+}
+
+const struct policy_kind kind_model = {
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_MODEL,
+    .body = GATEHOUSE__POLICY_OBJECT__BODY_MODEL,
+    .decode = decode,
+    .named = true,
+};

@@ -1,0 +1,19 @@
+/* kind_team — a team: the models and the budget of its agents and keys. */
+#include "common/policy/kind.h"
+
+static enum err decode(struct kind_decoding *d)
+{
+    const Gatehouse__Team *m = d->message->team;
+    struct policy_team *p = kind_begin(d, sizeof(*p), m->org_id, m->name);
+    if (!p)
+        return ERR_NOMEM;
+    p->models = kind_names(d, m->models);
+    p->account = kind_account(d, m->budget);
+    return ERR_OK;
+}
+
+const struct policy_kind kind_team = {
+    .kind = GATEHOUSE__OBJECT_KIND__KIND_TEAM,
+    .body = GATEHOUSE__POLICY_OBJECT__BODY_TEAM,
+    .decode = decode,
+};
