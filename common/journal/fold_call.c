@@ -6,6 +6,7 @@
 #include "common/base/digest.h"
 #include "common/base/money.h"
 #include "common/journal/journal.h"
+#include "common/trace/span_attributes.h"
 #include "proto/usage.pb-c.h"
 
 #define MINUTE_US INT64_C(60000000)
@@ -13,15 +14,16 @@
 #define COST_MAX (500000 * MONEY_DOLLAR)
 #define TOKENS_MAX (UINT64_C(1) << 39)
 
-/* The texts of a span that are part of the key, in its order. Accounts and leases follow, in pairs.
- */
-static const size_t texts[] = {
-    offsetof(Gatehouse__Span, org_id),   offsetof(Gatehouse__Span, team_id),
-    offsetof(Gatehouse__Span, agent_id), offsetof(Gatehouse__Span, key_id),
-    offsetof(Gatehouse__Span, task_id),  offsetof(Gatehouse__Span, gate),
-    offsetof(Gatehouse__Span, model),    offsetof(Gatehouse__Span, provider),
-    offsetof(Gatehouse__Span, status),   offsetof(Gatehouse__Span, usage_source),
-};
+/* The texts of a span that are part of the key, each at the place its row names: journals on disk
+ * hold keys. Accounts and leases follow, in pairs. */
+#define TEXT_DROPPED(name)
+#define TEXT_SUMMED(name)
+#define TEXT_MADE(name)
+#define TEXT_FLAGGED(name)
+#define TEXT_AT(name) offsetof(Gatehouse__Span, name),
+#define TEXT_KEYED(place) [(place)-1] = TEXT_AT
+#define TEXT_ROW(name, field, type, written, absent, fold, ...) TEXT_##fold(name)
+static const size_t texts[] = {SPAN_ATTRIBUTES(TEXT_ROW)};
 #define TEXTS ARRAY_LEN(texts)
 
 static char **text_at(const Gatehouse__Span *span, size_t i)

@@ -10,52 +10,15 @@
 #include "common/request/filter_budget.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
+#include "common/trace/span_attributes.h"
 #include "common/wire/proto_write.h"
 
 #define RECORD_ROOM (16 * 1024) /* LIMIT_ATTEMPTS attempts with every text at its longest */
-#define WORD_MAX 128            /* a name or an id */
+#define NAME_LIMIT 128          /* bytes of a name or a label */
 #define OPENED_PATH 256         /* the opened record lies in a slot of fixed size */
 #define CLOSED_PATH 1024
 #define TELL_US 1000000 /* between two lines about records that were not taken */
 
-/* field numbers of proto/usage.proto; tests/unit/request/test_record.c holds them against it */
-enum span_field {
-    SPAN_ID = 1,
-    SPAN_PARENT = 2,
-    SPAN_TRACE_ID = 3,
-    SPAN_GATE = 4,
-    SPAN_KIND = 5,
-    SPAN_NAME = 6,
-    SPAN_ORG = 7,
-    SPAN_TEAM = 8,
-    SPAN_AGENT = 9,
-    SPAN_KEY = 10,
-    SPAN_TASK = 11,
-    SPAN_SESSION = 12,
-    SPAN_EXTERNAL = 13,
-    SPAN_NAMED_BY = 14,
-    SPAN_STARTED = 15,
-    SPAN_DURATION = 16,
-    SPAN_OVERHEAD = 17,
-    SPAN_STATUS = 18,
-    SPAN_CODE = 19,
-    SPAN_HTTP_STATUS = 20,
-    SPAN_MODEL = 21,
-    SPAN_PROVIDER = 22,
-    SPAN_SERVER = 23,
-    SPAN_TOOL = 24,
-    SPAN_SERVICE = 25,
-    SPAN_METHOD = 26,
-    SPAN_PATH = 27,
-    SPAN_TOKENS = 28,
-    SPAN_COST_KNOWN = 29,
-    SPAN_COST = 30,
-    SPAN_USAGE_SOURCE = 31,
-    SPAN_ATTEMPTS = 32,
-    SPAN_CACHE = 33,
-    SPAN_UPSTREAM_REQUEST_ID = 36,
-};
-enum tokens_field { TOKENS_INPUT = 1, TOKENS_READ, TOKENS_WRITE, TOKENS_OUTPUT, TOKENS_REASONING };
 enum charge_field { CHARGE_ACCOUNT = 1, CHARGE_LEASE, CHARGE_AMOUNT };
 enum record_field { RECORD_CALL_ID = 1, RECORD_OPENED, RECORD_SPAN, RECORD_ATTEMPT, RECORD_CHARGE };
 
@@ -71,64 +34,23 @@ static struct slice clip(struct slice s, size_t max)
     return slice_first(s, max);
 }
 
-static void put_name(struct proto_writer *w, unsigned field, struct slice s)
+static struct slice clip_name(struct slice s)
 {
-    proto_text(w, field, clip(s, WORD_MAX));
+    return clip(s, NAME_LIMIT);
 }
 
 static void put_tokens(struct proto_writer *w, const struct token_count *t)
 {
-    char *at = proto_begin(w, SPAN_TOKENS);
-    proto_u64(w, TOKENS_INPUT, t->input);
+    char *at = proto_begin(w, SPAN_FIELD_tokens);
+    proto_u64(w, SPAN_TOKENS_FIELD_input, t->input);
     if (t->cache_read)
-        proto_u64(w, TOKENS_READ, t->cache_read);
+        proto_u64(w, SPAN_TOKENS_FIELD_cache_read, t->cache_read);
     if (t->cache_write)
-        proto_u64(w, TOKENS_WRITE, t->cache_write);
-    proto_u64(w, TOKENS_OUTPUT, t->output);
+        proto_u64(w, SPAN_TOKENS_FIELD_cache_write, t->cache_write);
+    proto_u64(w, SPAN_TOKENS_FIELD_output, t->output);
     if (t->reasoning)
-        proto_u64(w, TOKENS_REASONING, t->reasoning);
+        proto_u64(w, SPAN_TOKENS_FIELD_reasoning, t->reasoning);
     proto_end(w, at);
-}
-
-static void put_principal(struct proto_writer *w, const struct request *rq)
-{
-    const struct principal *who = &rq->who;
-    if (who->key) {
-        proto_text(w, SPAN_ORG, who->key->o.org_id);
-        proto_text(w, SPAN_KEY, who->key->o.id);
-    }
-    if (who->team)
-        proto_text(w, SPAN_TEAM, who->team->o.id);
-    if (who->agent)
-        proto_text(w, SPAN_AGENT, who->agent->o.id);
-    if (rq->task)
-        proto_text(w, SPAN_TASK, rq->task->o.id);
-    if (rq->session.known) {
-        proto_text(w, SPAN_SESSION, slice_of(rq->session.id, SESSION_ID_LEN));
-        put_name(w, SPAN_EXTERNAL, rq->session.external_id);
-        proto_word(w, SPAN_NAMED_BY, rq->session.named_by);
-    }
-}
-
-/* what is known of a call whether it is over or not */
-static void put_call(struct proto_writer *w, const struct request *rq, size_t path_max)
-{
-    const struct call_record *t = &rq->record;
-    proto_word(w, SPAN_ID, t->span_id);
-    proto_word(w, SPAN_PARENT, t->parent_id);
-    proto_word(w, SPAN_TRACE_ID, t->trace_id);
-    proto_word(w, SPAN_GATE, rq->gate->name);
-    proto_word(w, SPAN_KIND, "call");
-    put_name(w, SPAN_NAME, t->name);
-    put_principal(w, rq);
-    proto_s64(w, SPAN_STARTED, rq->started_at_us);
-    put_name(w, SPAN_MODEL, t->model);
-    put_name(w, SPAN_PROVIDER, t->provider);
-    put_name(w, SPAN_SERVER, t->server);
-    put_name(w, SPAN_TOOL, t->tool);
-    put_name(w, SPAN_SERVICE, t->service);
-    put_name(w, SPAN_METHOD, rq->head->method);
-    proto_text(w, SPAN_PATH, clip(t->path, path_max));
 }
 
 static struct slice code_of(const struct request *rq)
@@ -141,52 +63,112 @@ static struct slice code_of(const struct request *rq)
     return rq->end == OUTCOME_CANCELLED ? request_cut_code(rq) : SLICE_NONE;
 }
 
+/* Where the value of each attribute of a call comes from; the rows of SPAN_ATTRIBUTES are written
+ * by these. `rq` is the request, `t` its call record; an empty text, a SMALL of 0, a FLAG below 0
+ * and a NULL count of tokens are left out. */
+#define OF_id slice_str(t->span_id)
+#define OF_parent slice_str(t->parent_id)
+#define OF_trace_id slice_str(t->trace_id)
+#define OF_gate slice_str(rq->gate->name)
+#define OF_kind SLICE("call")
+#define OF_name clip_name(t->name)
+#define OF_org_id (rq->who.key ? rq->who.key->o.org_id : SLICE_NONE)
+#define OF_team_id (rq->who.team ? rq->who.team->o.id : SLICE_NONE)
+#define OF_agent_id (rq->who.agent ? rq->who.agent->o.id : SLICE_NONE)
+#define OF_key_id (rq->who.key ? rq->who.key->o.id : SLICE_NONE)
+#define OF_task_id (rq->task ? rq->task->o.id : SLICE_NONE)
+#define OF_session_id (rq->session.known ? slice_of(rq->session.id, SESSION_ID_LEN) : SLICE_NONE)
+#define OF_external_id (rq->session.known ? clip_name(rq->session.external_id) : SLICE_NONE)
+#define OF_named_by (rq->session.known ? slice_str(rq->session.named_by) : SLICE_NONE)
+#define OF_started_at_us rq->started_at_us
+#define OF_duration_us request_took_us(rq)
+#define OF_overhead_us request_overhead_us(rq)
+#define OF_status slice_str(end_names[rq->end])
+#define OF_code clip_name(code_of(rq))
+#define OF_http_status status
+#define OF_model clip_name(t->model)
+#define OF_provider clip_name(t->provider)
+#define OF_server clip_name(t->server)
+#define OF_tool clip_name(t->tool)
+#define OF_service clip_name(t->service)
+#define OF_method clip_name(rq->head->method)
+#define OF_path clip(t->path, path_max)
+#define OF_tokens (t->has_tokens ? &t->tokens : NULL)
+#define OF_cost_known (t->has_tokens ? t->cost_known : -1)
+#define OF_cost_nano t->cost
+#define OF_usage_source slice_str(t->usage_source)
+#define OF_attempts t->attempt_count
+#define OF_cache slice_str(t->cache)
+
+#define PUT_TEXT(name, field) proto_text(w, field, OF_##name);
+#define PUT_COUNT(name, field) proto_u64(w, field, OF_##name);
+#define PUT_SMALL(name, field)                                                                     \
+    if (OF_##name)                                                                                 \
+        proto_u64(w, field, OF_##name);
+#define PUT_TIME(name, field) proto_s64(w, field, OF_##name);
+#define PUT_FLAG(name, field)                                                                      \
+    if (OF_##name >= 0)                                                                            \
+        proto_u64(w, field, (uint64_t)(OF_##name));
+#define PUT_MONEY(name, field)                                                                     \
+    if (OF_cost_known > 0)                                                                         \
+        proto_s64(w, field, OF_##name);
+#define PUT_TOKENS(name, field)                                                                    \
+    if (OF_##name)                                                                                 \
+        put_tokens(w, OF_##name);
+
+#define SKIP(name, field)
+
+/* What is known of a call whether it is over or not. */
+#define OPENED_OPENED(type) PUT_##type
+#define OPENED_CLOSED(type) SKIP
+#define OPENED_ATTEMPT(type) SKIP
+#define OPENED_NEVER(type) SKIP
+#define OPENED_ROW(name, field, type, written, ...) OPENED_##written(type)(name, field)
+
+static void put_call(struct proto_writer *w, const struct request *rq, size_t path_max)
+{
+    const struct call_record *t = &rq->record;
+    SPAN_ATTRIBUTES(OPENED_ROW)
+}
+
+/* What is known once it is over. */
+#define CLOSED_OPENED(type) SKIP
+#define CLOSED_CLOSED(type) PUT_##type
+#define CLOSED_ATTEMPT(type) SKIP
+#define CLOSED_NEVER(type) SKIP
+#define CLOSED_ROW(name, field, type, written, ...) CLOSED_##written(type)(name, field)
+
 static void put_outcome(struct proto_writer *w, const struct request *rq, unsigned status)
 {
     const struct call_record *t = &rq->record;
-    proto_u64(w, SPAN_DURATION, request_took_us(rq));
-    proto_u64(w, SPAN_OVERHEAD, request_overhead_us(rq));
-    proto_word(w, SPAN_STATUS, end_names[rq->end]);
-    put_name(w, SPAN_CODE, code_of(rq));
-    if (status)
-        proto_u64(w, SPAN_HTTP_STATUS, status);
-    if (t->has_tokens) {
-        put_tokens(w, &t->tokens);
-        proto_u64(w, SPAN_COST_KNOWN, t->cost_known);
-        if (t->cost_known)
-            proto_s64(w, SPAN_COST, t->cost);
-    }
-    proto_word(w, SPAN_USAGE_SOURCE, t->usage_source);
-    if (t->attempt_count)
-        proto_u64(w, SPAN_ATTEMPTS, t->attempt_count);
-    proto_word(w, SPAN_CACHE, t->cache);
+    SPAN_ATTRIBUTES(CLOSED_ROW)
 }
 
 /* only where the call's own span says something else */
 static void put_unlike(struct proto_writer *w, unsigned field, struct slice s, struct slice of_call)
 {
     if (!slice_eq(s, of_call))
-        put_name(w, field, s);
+        proto_text(w, field, clip_name(s));
 }
 
 static void put_attempt(struct proto_writer *w, const struct request *rq, const struct attempt *a)
 {
     const struct call_record *t = &rq->record;
     char *at = proto_begin(w, RECORD_ATTEMPT);
-    proto_word(w, SPAN_ID, a->span_id);
-    put_unlike(w, SPAN_PROVIDER, a->provider, t->provider);
-    put_unlike(w, SPAN_MODEL, a->model, t->model);
-    put_unlike(w, SPAN_SERVER, a->server, t->server);
-    put_unlike(w, SPAN_SERVICE, a->service, t->service);
-    proto_s64(w, SPAN_STARTED, a->started_at_us);
-    proto_u64(w, SPAN_DURATION, a->duration_us);
-    proto_word(w, SPAN_STATUS, end_names[a->end]);
-    put_name(w, SPAN_CODE, a->code);
+    proto_word(w, SPAN_FIELD_id, a->span_id);
+    put_unlike(w, SPAN_FIELD_provider, a->provider, t->provider);
+    put_unlike(w, SPAN_FIELD_model, a->model, t->model);
+    put_unlike(w, SPAN_FIELD_server, a->server, t->server);
+    put_unlike(w, SPAN_FIELD_service, a->service, t->service);
+    proto_s64(w, SPAN_FIELD_started_at_us, a->started_at_us);
+    proto_u64(w, SPAN_FIELD_duration_us, a->duration_us);
+    proto_word(w, SPAN_FIELD_status, end_names[a->end]);
+    proto_text(w, SPAN_FIELD_code, clip_name(a->code));
     if (a->http_status)
-        proto_u64(w, SPAN_HTTP_STATUS, a->http_status);
+        proto_u64(w, SPAN_FIELD_http_status, a->http_status);
     if (a->tokens.input || a->tokens.output)
         put_tokens(w, &a->tokens);
-    put_name(w, SPAN_UPSTREAM_REQUEST_ID, a->upstream_request_id);
+    proto_text(w, SPAN_FIELD_upstream_request_id, clip_name(a->upstream_request_id));
     proto_end(w, at);
 }
 
@@ -236,11 +218,11 @@ struct slice record_pack_opened(struct request *rq)
     proto_u64(&w, RECORD_OPENED, true);
     char *at = proto_begin(&w, RECORD_SPAN);
     put_call(&w, rq, OPENED_PATH);
-    /* What a kill would make of this call: its worst case. */
+    /* A call that a kill ends is closed as lost at its worst case. */
     money worst;
     if (budget_worst_case(rq, &worst)) {
-        proto_u64(&w, SPAN_COST_KNOWN, true);
-        proto_s64(&w, SPAN_COST, worst);
+        proto_u64(&w, SPAN_FIELD_cost_known, true);
+        proto_s64(&w, SPAN_FIELD_cost_nano, worst);
     }
     proto_end(&w, at);
     put_charges(&w, rq);

@@ -1,15 +1,15 @@
-/* usage_batch — see the card. */
+/* usage_batch — records side by side, compressed as one block. */
 #include "common/wire/usage_batch.h"
 
 #include "common/base/compress.h"
 #include "common/base/limits.h"
+#include "common/trace/span_attributes.h"
 #include "common/wire/proto_read.h"
 #include "common/wire/proto_write.h"
 
 /* field numbers of proto/usage.proto */
 #define RECORDS_FIELD 4 /* of UsageBatch */
 #define CALL_ID_FIELD 1 /* of JournalRecord: the only one that is no message */
-#define EVENTS_FIELD 34 /* of Span */
 
 void usage_batch_init(struct usage_batch *b)
 {
@@ -75,7 +75,7 @@ static enum err check_record(struct slice record)
     enum err e = count(record, 0, &parts);
     while (e == ERR_OK && parts <= USAGE_RECORD_PARTS && proto_take(&record, &f) == ERR_OK)
         if (f.wire_type == 2 && f.number != CALL_ID_FIELD)
-            e = count(f.bytes, EVENTS_FIELD, &parts);
+            e = count(f.bytes, SPAN_FIELD_events, &parts);
     return e == ERR_OK && parts > USAGE_RECORD_PARTS ? ERR_TOO_BIG : e;
 }
 

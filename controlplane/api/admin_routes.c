@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "common/trace/span_attributes.h"
 #include "controlplane/api/api_audit.h"
 #include "controlplane/api/api_budgets.h"
 #include "controlplane/api/api_dataplanes.h"
@@ -24,6 +25,23 @@
 
 #define ROUTES_MAX 160
 #define PATH_MAX_LEN 64
+
+/* What GET /spans may be searched by, as a route's query: written from SPAN_ATTRIBUTES. */
+static char spans_query[1024];
+
+static void write_spans_query(void)
+{
+    size_t count, at = 0;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    for (size_t i = 0; i < count && at < sizeof(spans_query); i++)
+        if (span_attribute_is_searched(&rows[i]))
+            at += (size_t)snprintf(spans_query + at, sizeof(spans_query) - at, "%s%s%s,",
+                                   rows[i].shown, rows[i].words ? "=" : "",
+                                   rows[i].words ? rows[i].words : "");
+    if (at < sizeof(spans_query))
+        at += (size_t)snprintf(spans_query + at, sizeof(spans_query) - at, "since,until");
+    MUST(at < sizeof(spans_query));
+}
 
 /* What is not one of the six verbs of a noun. */
 static const struct route own[] = {
@@ -62,8 +80,7 @@ static const struct route own[] = {
     {"GET", "/admin/v1/sessions/{id}/spans", ROLES_READ, api_sessions_spans,
      "what happened in it, oldest first", "span", ROUTE_LIST, "since,until", NULL},
     {"GET", "/admin/v1/spans", ROLES_READ, api_spans_list, "spans of all sessions, newest first",
-     "span", ROUTE_LIST, "session,agent,gate=" SPAN_GATES ",status=" SPAN_STATUSES ",since,until",
-     NULL},
+     "span", ROUTE_LIST, spans_query, NULL},
     {"GET", "/admin/v1/spend", ROLES_READ, api_spend_get,
      "what calls cost, by team, key, agent, model, provider, tool or session", "spend", 0,
      "group_by=" SPEND_GROUPS ",from,to", NULL},
@@ -124,6 +141,7 @@ void routes_init(void)
 {
     size_t count = 0;
     table_count = 0;
+    write_spans_query();
     for (size_t i = 0; i < ARRAY_LEN(own); i++)
         table[table_count++] = own[i];
     const struct noun *const *nouns = noun_all(&count);

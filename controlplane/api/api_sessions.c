@@ -88,7 +88,8 @@ enum err api_sessions_spans(struct call *c)
     if (e == ERR_CANCELLED)
         return ERR_OK;
     if (e == ERR_OK) {
-        const struct span_filter filter = {.session = json_text(session, "id")};
+        const struct span_filter filter = {
+            .matches = {{span_attribute_shown("session"), json_text(session, "id")}}, .count = 1};
         e = store_spans_page(&tx, &page, &filter, &items, &next);
     }
     return e == ERR_OK ? trace_query_answer(c, &items, &next) : e;

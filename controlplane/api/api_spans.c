@@ -14,11 +14,10 @@ enum err api_spans_list(struct call *c)
     json_t *items = NULL;
     if (trace_query_page(c, &page, tag) != ERR_OK)
         return ERR_OK;
-    const struct span_filter filter = {.session = call_query(c, "session"),
-                                       .agent = call_query(c, "agent"),
-                                       .gate = call_query(c, "gate"),
-                                       .status = call_query(c, "status"),
-                                       .newest_first = true};
+    struct span_filter filter;
+    if (trace_query_spans(c, &filter) != ERR_OK)
+        return ERR_OK;
+    filter.newest_first = true;
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
         e = store_spans_page(&tx, &page, &filter, &items, &next);

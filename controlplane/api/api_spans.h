@@ -5,4 +5,5 @@
 
 #include "controlplane/api/admin_call.h"
 
-enum err api_spans_list(struct call *c); /* ?session=&agent=&gate=&status=&since=&until= */
+/* ?since=&until=, and each attribute that is searched (common/trace/span_attributes.h) */
+enum err api_spans_list(struct call *c);

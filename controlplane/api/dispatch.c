@@ -97,6 +97,13 @@ static enum err bad_word(struct call *c, struct slice name, struct slice words)
     return bad_query(c, why);
 }
 
+static enum err unknown_parameter(struct call *c, struct slice name)
+{
+    enum err e = call_problem(c, 400, "bad_parameter", "this path has no parameter \"%.*s\"",
+                              SLICE_ARG(slice_first(name, 64)));
+    return e == ERR_OK ? ERR_DENIED : e;
+}
+
 static enum err read_pair(struct call *c, struct slice part)
 {
     struct call_pair pair = {0};
@@ -108,7 +115,7 @@ static enum err read_pair(struct call *c, struct slice part)
         percent_decode(value, true, &c->text, &pair.value) != ERR_OK)
         return bad_query(c, "the query is not properly encoded");
     if (!is_known(c->route, pair.name, &words))
-        return bad_query(c, "the query has a parameter that this path does not know");
+        return unknown_parameter(c, pair.name);
     if (words.len > 0 && !is_one_of(words, pair.value))
         return bad_word(c, pair.name, words);
     for (size_t i = 0; i < c->query_count; i++)

@@ -1,9 +1,9 @@
-/*
- * response_shape — the rows.
- */
+/* response_shape — the rows. */
 #include "controlplane/api/response_shape.h"
 
-#include "controlplane/store/store_trace.h"
+#include <pthread.h>
+
+#include "common/trace/span_attributes.h"
 
 #define ROW(called, kind, how, ...)                                                                \
     {                                                                                              \
@@ -14,14 +14,9 @@
         .name = NULL                                                                               \
     }
 
-static const struct shape_member tokens[] = {
-    ROW("input", INT, 0, .help = "all, cached included"),
-    ROW("cache_read", INT, 0),
-    ROW("cache_write", INT, 0),
-    ROW("output", INT, 0, .help = "reasoning included"),
-    ROW("reasoning", INT, 0),
-    END,
-};
+#define TOKENS_ROW(called, field, column, shown, otlp, what) ROW(shown, INT, 0, .help = what),
+
+static const struct shape_member tokens[] = {SPAN_TOKENS(TOKENS_ROW) END};
 
 /* ---- sessions and spans ---- */
 
@@ -56,40 +51,38 @@ static const struct shape_member event[] = {
     END,
 };
 
-static const struct shape_member span[] = {
-    ROW("id", TEXT, SHAPE_ALWAYS),
-    ROW("session", TEXT, 0),
-    ROW("parent", TEXT, 0),
-    ROW("trace_id", TEXT, 0),
-    ROW("gate", TEXT, SHAPE_ALWAYS, .words = SPAN_GATES),
-    ROW("kind", TEXT, SHAPE_ALWAYS, .words = "call|attempt|decision"),
-    ROW("name", TEXT, 0, .help = "what was called, as far as that was known"),
-    ROW("agent", TEXT, 0),
-    ROW("key", TEXT, 0, .help = "its public part, or its name"),
-    ROW("task", TEXT, 0),
-    ROW("started_at", TIME, SHAPE_ALWAYS),
-    ROW("duration_us", INT, SHAPE_ALWAYS),
-    ROW("overhead_us", INT, 0, .help = "of it, the gateway's own"),
-    ROW("status", TEXT, SHAPE_ALWAYS, .words = SPAN_STATUSES),
-    ROW("code", TEXT, 0),
-    ROW("http_status", INT, 0),
-    ROW("model", TEXT, 0),
-    ROW("provider", TEXT, 0),
-    ROW("server", TEXT, 0),
-    ROW("tool", TEXT, 0),
-    ROW("service", TEXT, 0),
-    ROW("method", TEXT, 0),
-    ROW("path", TEXT, 0),
-    ROW("tokens", OBJECT, 0, .members = tokens),
-    ROW("cost_usd", MONEY, 0, .help = "absent: not known"),
-    ROW("usage_source", TEXT, 0, .words = "provider|estimate|lost"),
-    ROW("attempts", INT, 0),
-    ROW("cache", TEXT, 0, .words = "hit|semantic|miss|bypass"),
-    ROW("events", OBJECT, SHAPE_LIST, .members = event),
-    ROW("request_id", TEXT, 0),
-    ROW("calls", INT, 0, .help = "that its data plane, short of room, kept as sums; absent: one"),
-    END,
-};
+/* Written from SPAN_ATTRIBUTES when it is first needed; the last row stays NULL. */
+static struct shape_member span[SPAN_ATTRIBUTE_COUNT + 1];
+static pthread_once_t span_once = PTHREAD_ONCE_INIT;
+
+static void write_span(void)
+{
+    static const enum shape_type types[] = {
+        [SPAN_TYPE_TEXT] = SHAPE_TEXT,     [SPAN_TYPE_COUNT] = SHAPE_INT,
+        [SPAN_TYPE_SMALL] = SHAPE_INT,     [SPAN_TYPE_TIME] = SHAPE_TIME,
+        [SPAN_TYPE_MONEY] = SHAPE_MONEY,   [SPAN_TYPE_FLAG] = SHAPE_BOOL,
+        [SPAN_TYPE_TOKENS] = SHAPE_OBJECT, [SPAN_TYPE_OWN] = SHAPE_TEXT,
+        [SPAN_TYPE_EVENTS] = SHAPE_OBJECT,
+    };
+    size_t count, n = 0;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct span_attribute *a = &rows[i];
+        bool is_tokens = a->type == SPAN_TYPE_TOKENS, is_events = a->type == SPAN_TYPE_EVENTS;
+        if (a->of_tokens || (!a->shown && !is_tokens))
+            continue;
+        span[n++] = (struct shape_member){
+            .name = is_tokens ? a->name : a->shown,
+            .type = types[a->type],
+            .flags = (a->always ? SHAPE_ALWAYS : 0u) | (is_events ? SHAPE_LIST : 0u),
+            .words = a->words,
+            .help = a->help,
+            .members = is_tokens   ? tokens
+                       : is_events ? event
+                                   : NULL,
+        };
+    }
+}
 
 /* ---- money ---- */
 
@@ -260,6 +253,7 @@ static const struct response_shape shapes[] = {
 
 const struct response_shape *response_shapes(size_t *ret_count)
 {
+    pthread_once(&span_once, write_span);
     *ret_count = ARRAY_LEN(shapes);
     return shapes;
 }

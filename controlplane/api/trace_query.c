@@ -1,6 +1,4 @@
-/*
- * trace_query — see the card.
- */
+/* trace_query — pages, times and the attributes that spans are searched by. */
 #include "controlplane/api/trace_query.h"
 
 #include "common/base/clock.h"
@@ -36,7 +34,7 @@ enum err trace_query_stretch(struct call *c, const char *from, const char *to, i
 
 enum err trace_query_page(struct call *c, struct trace_page *ret, char tag[static ID_MAX])
 {
-    struct trace_page page = {0};
+    struct trace_page page = {.org = slice_str(c->actor.org_id)};
     struct page asked;
     enum err e = cursor_page(c, &asked);
     if (e == ERR_OK)
@@ -51,6 +49,35 @@ enum err trace_query_page(struct call *c, struct trace_page *ret, char tag[stati
     }
     *ret = page;
     return ERR_OK;
+}
+
+static enum err add_match(struct call *c, const struct span_attribute *a, struct slice value,
+                          struct span_filter *f)
+{
+    int64_t number = 0;
+    bool is_number = a->type == SPAN_TYPE_SMALL;
+    if (is_number && (slice_i64(value, &number) != ERR_OK || number < 0 || number > INT32_MAX)) {
+        (void)call_problem(c, 400, "bad_parameter", "?%s= must be a number", a->shown);
+        return ERR_INVALID;
+    }
+    f->matches[f->count++] = (struct span_match){.attribute = a, .value = value};
+    return ERR_OK;
+}
+
+enum err trace_query_spans(struct call *c, struct span_filter *ret)
+{
+    size_t count;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    enum err e = ERR_OK;
+    *ret = (struct span_filter){.count = 0};
+    for (size_t i = 0; i < count && e == ERR_OK; i++) {
+        if (!span_attribute_is_searched(&rows[i]))
+            continue;
+        struct slice value = call_query(c, rows[i].shown);
+        if (value.ptr)
+            e = add_match(c, &rows[i], value, ret);
+    }
+    return e;
 }
 
 enum err trace_query_answer(struct call *c, json_t **items, const struct trace_next *next)

@@ -26,7 +26,7 @@ enum number {
 
 struct session_row {
     char id[SESSION_ID_MAX];
-    const Gatehouse__Span *first; /* lent: who and under which name */
+    const Gatehouse__Span *first; /* lent: whose session it is, and its label */
     struct slice org;
     int64_t started_at, last_at;
     int64_t numbers[NUMBERS];
@@ -62,7 +62,7 @@ static struct session_row *get_row(struct session_sheet *s, const Gatehouse__Spa
         return NULL;
     memcpy(row->id, call->session_id, strlen(call->session_id));
     row->first = call;
-    row->org = call->org_id && call->org_id[0] ? slice_str(call->org_id) : org;
+    row->org = org;
     row->started_at = INT64_MAX;
     if (map_put(s->by_id, slice_str(row->id), row, NULL) != ERR_OK) {
         mem_free(row);
@@ -126,7 +126,7 @@ static const char upsert[] =
     " ended_at = case when excluded.last_at > s.last_at then null else s.ended_at end,"
     " last_at = greatest(s.last_at, excluded.last_at),"
     " task_id = coalesce(s.task_id, excluded.task_id)," SUM(calls_model) "," SUM(calls_tool) "," SUM(calls_api) "," SUM(tokens_input) "," SUM(tokens_cache_read) "," SUM(
-        tokens_cache_write) "," SUM(tokens_output) "," SUM(tokens_reasoning) "," SUM(cost_nano) "," SUM(unpriced) "," SUM(refusals);
+        tokens_cache_write) "," SUM(tokens_output) "," SUM(tokens_reasoning) "," SUM(cost_nano) "," SUM(unpriced) "," SUM(refusals) " where s.org_id = excluded.org_id";
 
 #define TEXTS 8
 #define COLUMNS (TEXTS + 2 + NUMBERS)

@@ -21,7 +21,8 @@ struct session_sheet {
 
 MUST_USE enum err session_sheet_init(struct session_sheet *s);
 void session_sheet_fini(struct session_sheet *s);
-/* A call's span; one without a session is left out. org: where the span names none. */
+/* A call's span; one without a session is left out. org: the plane's. A session of another org is
+ * left as it is. */
 MUST_USE enum err session_sheet_add(struct session_sheet *s, const Gatehouse__Span *call,
                                     struct slice org);
 MUST_USE enum err session_sheet_put(struct tx *tx, struct session_sheet *s);

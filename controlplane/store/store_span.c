@@ -1,4 +1,4 @@
-/* store_span — one table of columns: its name, its type, and how a span fills it. */
+/* store_span — the columns of SPAN_ATTRIBUTES, filled from messages. */
 #include "controlplane/store/store_span.h"
 
 #include <pthread.h>
@@ -75,119 +75,66 @@ static void put_events(struct span_sheet *s, struct array *a, const Gatehouse__S
     buf_fini(&out);
 }
 
-/* ---- the columns ---- */
+/* ---- where a message holds an attribute ---- */
 
-enum filling {
-    FILL_TEXT,    /* char * at offset */
-    FILL_INHERIT, /* the same, or the call's */
-    FILL_NEEDED,  /* the same, or "unknown" */
-    FILL_GATE,    /* the same, or the call's, or "unknown" */
-    FILL_KIND,    /* the same, or "attempt" below a call, or "unknown" */
-    FILL_PARENT,  /* the same, or the call's id */
-    FILL_REQUEST, /* the same, or the record's */
-    FILL_ORG,
-    FILL_DATAPLANE,
-    FILL_TIME,
-    FILL_U64, /* uint64_t at offset, has at `has` */
-    FILL_U32,
-    FILL_DURATION, /* 0 where absent */
-    FILL_TOKENS,   /* uint64_t at offset of Tokens */
-    FILL_COST,
-    FILL_CALLS, /* uint64_t at offset; 1 where absent */
-    FILL_EVENTS,
-};
-
-struct column {
-    const char *name;
-    const char *type;
-    enum filling filling;
-    size_t offset, has;
+struct place {
+    size_t value, has; /* offsets; `has` of numbers only */
 };
 
 #define AT(member) offsetof(Gatehouse__Span, member)
-#define TEXT(name, fill)                                                                           \
-    {                                                                                              \
-#name, "text", FILL_##fill, AT(name), 0                                                    \
-    }
-#define NUMBER(name, type, fill)                                                                   \
-    {                                                                                              \
-#name, type, FILL_##fill, AT(name), AT(has_##name)                                         \
-    }
-#define TOKENS(name)                                                                               \
-    {                                                                                              \
-        "tokens_" #name, "bigint", FILL_TOKENS, offsetof(Gatehouse__Tokens, name),                 \
-            offsetof(Gatehouse__Tokens, has_##name)                                                \
-    }
+#define PLACE_NUMBER(name) {AT(name), AT(has_##name)},
+#define PLACE_TEXT(name) {AT(name), 0},
+#define PLACE_COUNT(name) PLACE_NUMBER(name)
+#define PLACE_SMALL(name) PLACE_NUMBER(name)
+#define PLACE_TIME(name) PLACE_NUMBER(name)
+#define PLACE_MONEY(name) PLACE_NUMBER(name)
+#define PLACE_FLAG(name) PLACE_NUMBER(name)
+#define PLACE_EVENTS(name) {AT(name), 0},
+#define PLACE_TOKENS(name) {AT(name), 0}, SPAN_TOKENS(PLACE_TOKEN)
+#define PLACE_TOKEN(name, ...)                                                                     \
+    {offsetof(Gatehouse__Tokens, name), offsetof(Gatehouse__Tokens, has_##name)},
+#define PLACE_OWN(name) {0, 0},
+#define PLACE_ROW(name, field, type, ...) PLACE_##type(name)
 
-static const struct column columns[] = {
-    {"started_at", "timestamptz", FILL_TIME, AT(started_at_us), 0},
-    TEXT(id, NEEDED),
-    {"org_id", "text", FILL_ORG, AT(org_id), 0},
-    TEXT(parent, PARENT),
-    TEXT(trace_id, INHERIT),
-    TEXT(session_id, INHERIT),
-    TEXT(gate, GATE),
-    TEXT(kind, KIND),
-    TEXT(name, INHERIT),
-    TEXT(team_id, INHERIT),
-    TEXT(agent_id, INHERIT),
-    TEXT(key_id, INHERIT),
-    TEXT(task_id, INHERIT),
-    TEXT(external_id, INHERIT),
-    TEXT(named_by, INHERIT),
-    {"duration_us", "bigint", FILL_DURATION, AT(duration_us), AT(has_duration_us)},
-    NUMBER(overhead_us, "bigint", U64),
-    TEXT(status, NEEDED),
-    TEXT(code, TEXT),
-    NUMBER(http_status, "integer", U32),
-    TEXT(model, INHERIT),
-    TEXT(provider, INHERIT),
-    TEXT(server, INHERIT),
-    TEXT(tool, TEXT),
-    TEXT(service, INHERIT),
-    TEXT(method, TEXT),
-    TEXT(path, TEXT),
-    TOKENS(input),
-    TOKENS(cache_read),
-    TOKENS(cache_write),
-    TOKENS(output),
-    TOKENS(reasoning),
-    {"cost_nano", "bigint", FILL_COST, 0, 0},
-    TEXT(usage_source, TEXT),
-    NUMBER(attempts, "integer", U32),
-    TEXT(cache, TEXT),
-    {"events", "jsonb", FILL_EVENTS, 0, 0},
-    TEXT(request_id, REQUEST),
-    TEXT(upstream_request_id, TEXT),
-    {"dataplane_id", "text", FILL_DATAPLANE, 0, 0},
-    NUMBER(calls, "bigint", CALLS),
-};
-_Static_assert(ARRAY_LEN(columns) == SPAN_COLUMNS, "one array per column");
+/* In the order of span_attributes_all. */
+static const struct place places[] = {SPAN_ATTRIBUTES(PLACE_ROW)};
+_Static_assert(ARRAY_LEN(places) == SPAN_ATTRIBUTE_COUNT, "one place for each attribute");
 
 static char insert_sql[4096];
 static pthread_once_t sql_once = PTHREAD_ONCE_INIT;
 
-/* Only the table above goes into this text. */
+/* Only the table's own words go into this text. */
 static void write_sql(void)
 {
-    size_t at = 0;
-    size_t max = sizeof(insert_sql);
-    at += (size_t)snprintf(insert_sql + at, max - at, "insert into spans (");
-    for (size_t i = 0; i < SPAN_COLUMNS; i++)
-        at += (size_t)snprintf(insert_sql + at, max - at, "%s%s", i ? ", " : "", columns[i].name);
-    at += (size_t)snprintf(insert_sql + at, max - at, ") select * from unnest(");
-    for (size_t i = 0; i < SPAN_COLUMNS; i++)
-        at += (size_t)snprintf(insert_sql + at, max - at, "%s$%zu::%s[]", i ? ", " : "", i + 1,
-                               columns[i].type);
-    at += (size_t)snprintf(insert_sql + at, max - at, ")");
-    MUST(at < max);
+    struct buf names, values;
+    size_t count, n = 0;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    enum err e = ERR_OK;
+    buf_init(&names, sizeof(insert_sql));
+    buf_init(&values, sizeof(insert_sql));
+    for (size_t i = 0; i < count && e == ERR_OK; i++) {
+        if (!rows[i].column)
+            continue;
+        e = buf_printf(&names, "%s%s", n ? ", " : "", rows[i].column);
+        if (e == ERR_OK)
+            e = buf_printf(&values, "%s$%zu::%s[]", n ? ", " : "", n + 1,
+                           span_attribute_sql(&rows[i]));
+        n++;
+    }
+    MUST(e == ERR_OK && n <= DB_PARAMS_MAX);
+    int len = snprintf(insert_sql, sizeof(insert_sql),
+                       "insert into spans (%.*s) select * from unnest(%.*s)", (int)names.len,
+                       names.data, (int)values.len, values.data);
+    MUST(len > 0 && (size_t)len < sizeof(insert_sql));
+    buf_fini(&names);
+    buf_fini(&values);
 }
 
 /* ---- rows ---- */
 
 void span_sheet_init(struct span_sheet *s)
 {
-    for (size_t i = 0; i < SPAN_COLUMNS; i++)
+    for (size_t i = 0; i < SPAN_ATTRIBUTE_COUNT; i++)
         array_init(&s->columns[i]);
     buf_init(&s->scratch, LIMIT_SPAN_EVENTS * 2);
     s->rows = 0;
@@ -195,27 +142,24 @@ void span_sheet_init(struct span_sheet *s)
 
 void span_sheet_fini(struct span_sheet *s)
 {
-    for (size_t i = 0; i < SPAN_COLUMNS; i++)
+    for (size_t i = 0; i < SPAN_ATTRIBUTE_COUNT; i++)
         array_fini(&s->columns[i]);
     buf_fini(&s->scratch);
 }
 
-static const char *text_at(const void *message, size_t offset)
+static const void *at(const void *message, size_t offset)
 {
-    return *(char *const *)((const char *)message + offset);
+    return (const char *)message + offset;
 }
 
-static bool has_at(const void *message, size_t offset)
+static const char *text_at(const Gatehouse__Span *span, const struct place *p)
 {
-    return *(const protobuf_c_boolean *)((const char *)message + offset);
+    return span ? *(char *const *)at(span, p->value) : NULL;
 }
 
-static void put_tokens(struct array *a, const struct column *c, const Gatehouse__Tokens *t)
+static bool has_at(const void *message, const struct place *p)
 {
-    if (!t)
-        array_null(a);
-    else
-        put_count(a, has_at(t, c->has), *(const uint64_t *)((const char *)t + c->offset));
+    return message && *(const protobuf_c_boolean *)at(message, p->has);
 }
 
 static const char *or_else(const char *text, const char *otherwise)
@@ -224,80 +168,78 @@ static const char *or_else(const char *text, const char *otherwise)
 }
 
 /* What a span says, or what stands for it. */
-static const char *text_of(const struct column *c, const Gatehouse__Span *span,
-                           const struct span_context *x)
+static const char *text_of(const struct span_attribute *a, const struct place *p,
+                           const Gatehouse__Span *span, const struct span_context *x)
 {
-    const char *own = text_at(span, c->offset);
-    const char *of_call = x->call ? text_at(x->call, c->offset) : NULL;
-    switch (c->filling) {
-    case FILL_INHERIT:
-        return or_else(own, of_call);
-    case FILL_GATE:
-        return or_else(or_else(own, of_call), "unknown");
-    case FILL_KIND:
+    const char *own = text_at(span, p);
+    switch (a->absent) {
+    case SPAN_ABSENT_CALL:
+        return or_else(own, text_at(x->call, p));
+    case SPAN_ABSENT_GATE:
+        return or_else(or_else(own, text_at(x->call, p)), "unknown");
+    case SPAN_ABSENT_KIND:
         return or_else(own, x->call ? "attempt" : "unknown");
-    case FILL_PARENT:
+    case SPAN_ABSENT_PARENT:
         return or_else(own, x->call ? x->call->id : NULL);
-    case FILL_REQUEST:
+    case SPAN_ABSENT_REQUEST:
         return or_else(own, x->request_id);
-    case FILL_NEEDED:
+    case SPAN_ABSENT_UNKNOWN:
         return or_else(own, "unknown");
     default:
         return own;
     }
 }
 
-static void put(struct span_sheet *s, const struct column *c, struct array *a,
-                const Gatehouse__Span *span, const struct span_context *x)
+static void put_number(struct array *out, const struct span_attribute *a, const void *message,
+                       const struct place *p)
 {
-    const char *at = (const char *)span + c->offset;
-    switch (c->filling) {
-    case FILL_TEXT:
-    case FILL_INHERIT:
-    case FILL_NEEDED:
-    case FILL_GATE:
-    case FILL_KIND:
-    case FILL_PARENT:
-    case FILL_REQUEST:
-        put_text(s, a, text_of(c, span, x), LIMIT_SPAN_TEXT);
+    bool has = has_at(message, p);
+    uint64_t value = a->absent == SPAN_ABSENT_ONE;
+    if (has && a->type == SPAN_TYPE_SMALL)
+        value = *(const uint32_t *)at(message, p->value) & INT32_MAX;
+    else if (has)
+        value = *(const uint64_t *)at(message, p->value);
+    put_count(out, has || a->absent != SPAN_ABSENT_NULL, value);
+}
+
+static void put_text_or_known(struct span_sheet *s, struct array *out,
+                              const struct span_attribute *a, const struct place *p,
+                              const Gatehouse__Span *span, const struct span_context *x)
+{
+    if (a->absent == SPAN_ABSENT_ORG)
+        array_text(out, x->org);
+    else if (a->absent == SPAN_ABSENT_PLANE)
+        array_text(out, x->dataplane);
+    else
+        put_text(s, out, text_of(a, p, span, x), LIMIT_SPAN_TEXT);
+}
+
+static void put(struct span_sheet *s, const struct span_attribute *a, const struct place *p,
+                struct array *out, const Gatehouse__Span *span, const struct span_context *x)
+{
+    switch (a->type) {
+    case SPAN_TYPE_TEXT:
+    case SPAN_TYPE_OWN:
+        put_text_or_known(s, out, a, p, span, x);
         break;
-    case FILL_ORG:
-        if (span->org_id && span->org_id[0])
-            put_text(s, a, span->org_id, LIMIT_SPAN_TEXT);
-        else if (x->call && x->call->org_id && x->call->org_id[0])
-            put_text(s, a, x->call->org_id, LIMIT_SPAN_TEXT);
-        else
-            array_text(a, x->org);
+    case SPAN_TYPE_COUNT:
+    case SPAN_TYPE_SMALL:
+        put_number(out, a, a->of_tokens ? (const void *)span->tokens : span, p);
         break;
-    case FILL_DATAPLANE:
-        array_text(a, x->dataplane);
+    case SPAN_TYPE_TIME:
+        array_time(out, *(const int64_t *)at(span, p->value));
         break;
-    case FILL_TIME:
-        array_time(a, *(const int64_t *)at);
-        break;
-    case FILL_U64:
-        put_count(a, has_at(span, c->has), *(const uint64_t *)at);
-        break;
-    case FILL_U32:
-        put_count(a, has_at(span, c->has), *(const uint32_t *)at & INT32_MAX);
-        break;
-    case FILL_DURATION:
-        put_count(a, true, has_at(span, c->has) ? *(const uint64_t *)at : 0);
-        break;
-    case FILL_TOKENS:
-        put_tokens(a, c, span->tokens);
-        break;
-    case FILL_COST:
+    case SPAN_TYPE_MONEY:
         if (span->cost_known)
-            array_int(a, clean_cost(span->cost_nano));
+            array_int(out, clean_cost(*(const int64_t *)at(span, p->value)));
         else
-            array_null(a);
+            array_null(out);
         break;
-    case FILL_CALLS:
-        array_int(a, has_at(span, c->has) ? clean_count(*(const uint64_t *)at) : 1);
+    case SPAN_TYPE_EVENTS:
+        put_events(s, out, span);
         break;
-    case FILL_EVENTS:
-        put_events(s, a, span);
+    case SPAN_TYPE_FLAG:
+    case SPAN_TYPE_TOKENS: /* no columns of their own */
         break;
     }
 }
@@ -305,23 +247,30 @@ static void put(struct span_sheet *s, const struct column *c, struct array *a,
 void span_sheet_add(struct span_sheet *s, const Gatehouse__Span *span,
                     const struct span_context *context)
 {
-    for (size_t i = 0; i < SPAN_COLUMNS; i++)
-        put(s, &columns[i], &s->columns[i], span, context);
+    size_t count;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].column)
+            put(s, &rows[i], &places[i], &s->columns[i], span, context);
     s->rows++;
 }
 
 enum err span_sheet_insert(struct tx *tx, struct span_sheet *s)
 {
-    struct db_param params[SPAN_COLUMNS];
+    struct db_param params[DB_PARAMS_MAX];
+    size_t count, n = 0;
+    const struct span_attribute *rows = span_attributes_all(&count);
     if (s->rows == 0)
         return ERR_OK;
     pthread_once(&sql_once, write_sql);
-    for (size_t i = 0; i < SPAN_COLUMNS; i++) {
-        params[i] = array_param(&s->columns[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].column)
+            continue;
+        params[n++] = array_param(&s->columns[i]);
         if (array_failed(&s->columns[i]))
             return ERR_NOMEM;
     }
-    return tx_query(tx, insert_sql, params, SPAN_COLUMNS, NULL);
+    return tx_query(tx, insert_sql, params, n, NULL);
 }
 
 enum err store_span_days(struct tx *tx, int64_t first, int days, int64_t *ret)

@@ -11,21 +11,20 @@
  */
 #pragma once
 
+#include "common/trace/span_attributes.h"
 #include "controlplane/store/array.h"
 #include "controlplane/store/tx.h"
 #include "proto/usage.pb-c.h"
 
-#define SPAN_COLUMNS 41
-
 struct span_sheet {
-    struct array columns[SPAN_COLUMNS];
+    struct array columns[SPAN_ATTRIBUTE_COUNT]; /* of those that have one */
     struct buf scratch;
     size_t rows;
 };
 
 /* What a span does not say itself. */
 struct span_context {
-    struct slice org, dataplane;
+    struct slice org, dataplane; /* of the plane, as its certificate has it */
     const char *request_id;      /* NULL: it has none */
     const Gatehouse__Span *call; /* of an attempt: what it belongs to; NULL for a call */
 };

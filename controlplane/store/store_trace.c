@@ -146,108 +146,176 @@ enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t 
 
 /* ---- spans ---- */
 
-#define SPAN_COLUMNS_SHOWN                                                                         \
-    "select s.id, s.session_id, s.parent, s.trace_id, s.gate, s.kind, s.name, a.name,"             \
-    " coalesce(k.public_part, k.name), t.name, s.started_at, s.duration_us, s.overhead_us,"        \
-    " s.status, s.code, s.http_status, s.model, s.provider, s.server, s.tool, s.service,"          \
-    " s.method, s.path, s.tokens_input, s.tokens_cache_read, s.tokens_cache_write,"                \
-    " s.tokens_output, s.tokens_reasoning, s.cost_nano, s.usage_source, s.attempts, s.cache,"      \
-    " s.events, s.request_id, nullif(s.calls, 1) from spans s"                                     \
-    " left join agents a on a.id = s.agent_id left join keys k on k.id = s.key_id"                 \
-    " left join tasks t on t.id = s.task_id"
-
-enum shown { SHOWN_TEXT, SHOWN_INT, SHOWN_TIME, SHOWN_MONEY };
-
+/* What a column of ids is shown as, and by which of the other's columns it is found. */
 static const struct {
-    const char *name;
-    int col;
-    enum shown as;
-} span_members[] = {
-    {"id", 0, SHOWN_TEXT},
-    {"session", 1, SHOWN_TEXT},
-    {"parent", 2, SHOWN_TEXT},
-    {"trace_id", 3, SHOWN_TEXT},
-    {"gate", 4, SHOWN_TEXT},
-    {"kind", 5, SHOWN_TEXT},
-    {"name", 6, SHOWN_TEXT},
-    {"agent", 7, SHOWN_TEXT},
-    {"key", 8, SHOWN_TEXT},
-    {"task", 9, SHOWN_TEXT},
-    {"started_at", 10, SHOWN_TIME},
-    {"duration_us", 11, SHOWN_INT},
-    {"overhead_us", 12, SHOWN_INT},
-    {"status", 13, SHOWN_TEXT},
-    {"code", 14, SHOWN_TEXT},
-    {"http_status", 15, SHOWN_INT},
-    {"model", 16, SHOWN_TEXT},
-    {"provider", 17, SHOWN_TEXT},
-    {"server", 18, SHOWN_TEXT},
-    {"tool", 19, SHOWN_TEXT},
-    {"service", 20, SHOWN_TEXT},
-    {"method", 21, SHOWN_TEXT},
-    {"path", 22, SHOWN_TEXT},
-    {"cost_usd", 28, SHOWN_MONEY},
-    {"usage_source", 29, SHOWN_TEXT},
-    {"attempts", 30, SHOWN_INT},
-    {"cache", 31, SHOWN_TEXT},
-    {"request_id", 33, SHOWN_TEXT},
-    {"calls", 34, SHOWN_INT},
+    const char *table, *shown;
+    const char *names[3];
+} referred[] = {
+    [SPAN_REFERS_TEAM] = {"teams", "tm.name", {"name"}},
+    [SPAN_REFERS_AGENT] = {"agents", "a.name", {"name"}},
+    [SPAN_REFERS_KEY] = {"keys", "coalesce(k.public_part, k.name)", {"public_part", "name"}},
+    [SPAN_REFERS_TASK] = {"tasks", "t.name", {"name"}},
 };
-#define SPAN_TOKENS 23
-#define SPAN_EVENTS 32
+
+#define SPAN_JOINS                                                                                 \
+    " left join agents a on a.id = s.agent_id left join keys k on k.id = s.key_id"                 \
+    " left join teams tm on tm.id = s.team_id left join tasks t on t.id = s.task_id"
+
+#define QUERY_MAX 8192
+#define SPAN_CURSOR_COLUMNS 2 /* started_at and id, in front of what is shown */
+
+static void set_json(json_t *o, const char *name, const struct db_result *r, size_t row, int col)
+{
+    struct json_problem problem;
+    json_t *value = NULL;
+    if (!db_is_null(r, row, col) && json_read(db_text(r, row, col), &value, &problem) == ERR_OK)
+        json_object_set_new(o, name, value);
+}
+
+static void set_attribute(json_t *o, const struct span_attribute *a, const struct db_result *r,
+                          size_t row, int col)
+{
+    switch (a->type) {
+    case SPAN_TYPE_COUNT:
+    case SPAN_TYPE_SMALL:
+        set_int(o, a->shown, r, row, col);
+        break;
+    case SPAN_TYPE_TIME:
+        set_time(o, a->shown, r, row, col);
+        break;
+    case SPAN_TYPE_MONEY:
+        set_money(o, a->shown, r, row, col);
+        break;
+    case SPAN_TYPE_EVENTS:
+        set_json(o, a->shown, r, row, col);
+        break;
+    default:
+        set_text(o, a->shown, r, row, col);
+    }
+}
 
 static json_t *span_json(const struct db_result *r, size_t i)
 {
-    struct json_problem problem;
-    json_t *o = json_object(), *events = NULL;
-    for (size_t m = 0; m < ARRAY_LEN(span_members); m++) {
-        switch (span_members[m].as) {
-        case SHOWN_TEXT:
-            set_text(o, span_members[m].name, r, i, span_members[m].col);
-            break;
-        case SHOWN_INT:
-            set_int(o, span_members[m].name, r, i, span_members[m].col);
-            break;
-        case SHOWN_TIME:
-            set_time(o, span_members[m].name, r, i, span_members[m].col);
-            break;
-        case SHOWN_MONEY:
-            set_money(o, span_members[m].name, r, i, span_members[m].col);
-            break;
-        }
-    }
-    set_tokens(o, r, i, SPAN_TOKENS);
-    if (!db_is_null(r, i, SPAN_EVENTS) &&
-        json_read(db_text(r, i, SPAN_EVENTS), &events, &problem) == ERR_OK)
-        json_object_set_new(o, "events", events);
+    size_t count;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    json_t *o = json_object(), *tokens = json_object();
+    int col = SPAN_CURSOR_COLUMNS;
+    for (size_t m = 0; m < count; m++)
+        if (rows[m].shown)
+            set_attribute(rows[m].of_tokens ? tokens : o, &rows[m], r, i, col++);
+    if (json_object_size(tokens) > 0)
+        json_object_set_new(o, "tokens", tokens);
+    else
+        json_decref(tokens);
     return o;
 }
 
-#define SPAN_WHERE                                                                                 \
-    " where ($1::timestamptz is null or s.started_at >= $1)"                                       \
-    " and ($2::timestamptz is null or s.started_at < $2)"                                          \
-    " and ($3::text is null or s.agent_id in (select id from agents where id = $3 or name = $3))"  \
-    " and ($4::text is null or s.session_id = $4)"                                                 \
-    " and ($5::text is null or s.gate = $5) and ($6::text is null or s.status = $6)"
+/* A statement under construction: only words of this file and of the table go into its text, values
+ * are its parameters. */
+struct query {
+    struct buf sql;
+    struct db_param params[DB_PARAMS_MAX];
+    size_t n;
+    enum err e;
+};
+
+static void add(struct query *q, const char *text)
+{
+    if (q->e == ERR_OK)
+        q->e = buf_append(&q->sql, slice_str(text));
+}
+
+static void add_param(struct query *q, const char *before, struct db_param value, const char *after)
+{
+    if (q->e == ERR_OK && q->n == DB_PARAMS_MAX)
+        q->e = ERR_TOO_BIG;
+    if (q->e == ERR_OK)
+        q->e = buf_printf(&q->sql, "%s$%zu%s", before, q->n + 1, after);
+    if (q->e == ERR_OK)
+        q->params[q->n++] = value;
+}
+
+static void add_shown(struct query *q)
+{
+    size_t count;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].shown)
+            continue;
+        bool is_one = rows[i].absent == SPAN_ABSENT_ONE; /* one is not worth saying */
+        add(q, is_one ? ", nullif(" : ", ");
+        add(q, rows[i].refers ? referred[rows[i].refers].shown : "s.");
+        add(q, rows[i].refers ? "" : rows[i].column);
+        add(q, is_one ? ", 1)" : "");
+    }
+}
+
+static void add_match(struct query *q, const struct span_match *m)
+{
+    const struct span_attribute *a = m->attribute;
+    add(q, " and s.");
+    add(q, a->column);
+    if (a->refers) {
+        add(q, " in (select id from ");
+        add(q, referred[a->refers].table);
+        add_param(q, " where id = ", DB_TEXT(m->value), "");
+        for (const char *const *name = referred[a->refers].names; *name; name++) {
+            add(q, " or ");
+            add(q, *name);
+            add_param(q, " = ", DB_TEXT(m->value), "");
+        }
+        add(q, ")");
+    } else {
+        add_param(q, " = ", DB_TEXT(m->value), a->type == SPAN_TYPE_SMALL ? "::integer" : "");
+    }
+}
+
+/* The org stands in the statement as well as in the fence: the fence's own condition is no index
+ * condition. */
+static void add_where(struct query *q, const struct trace_page *page, const struct span_filter *f)
+{
+    add_param(q, " where s.org_id = ", DB_TEXT(page->org), "");
+    if (page->since)
+        add_param(q, " and s.started_at >= ", DB_TIME(page->since), "");
+    if (page->until)
+        add_param(q, " and s.started_at < ", DB_TIME(page->until), "");
+    for (size_t i = 0; i < f->count; i++)
+        add_match(q, &f->matches[i]);
+    if (!page->after_us)
+        return;
+    /* The first of the two is an index condition, and says which partitions are read. */
+    add_param(q, f->newest_first ? " and s.started_at <= " : " and s.started_at >= ",
+              DB_TIME(page->after_us), "");
+    add_param(q,
+              f->newest_first ? " and (s.started_at, s.id) < (" : " and (s.started_at, s.id) > (",
+              DB_TIME(page->after_us), ", ");
+    add_param(q, "", DB_TEXT(page->after_id), "::text)");
+}
 
 enum err store_spans_page(struct tx *tx, const struct trace_page *page, const struct span_filter *f,
                           json_t **ret, struct trace_next *next)
 {
-    static const char oldest_first[] = SPAN_COLUMNS_SHOWN SPAN_WHERE
-        " and ($7::timestamptz is null or (s.started_at, s.id) > ($7, $8::text))"
-        " order by s.started_at, s.id limit $9";
-    static const char newest_first[] = SPAN_COLUMNS_SHOWN SPAN_WHERE
-        " and ($7::timestamptz is null or (s.started_at, s.id) < ($7, $8::text))"
-        " order by s.started_at desc, s.id desc limit $9";
     DB_AUTO struct db_result *r = NULL;
-    const struct db_param params[] = {time_or_null(page->since),       time_or_null(page->until),
-                                      text_or_null(f->agent),          text_or_null(f->session),
-                                      text_or_null(f->gate),           text_or_null(f->status),
-                                      time_or_null(page->after_us),    text_or_null(page->after_id),
-                                      DB_INT((int64_t)page->limit + 1)};
-    enum err e =
-        tx_query(tx, f->newest_first ? newest_first : oldest_first, params, ARRAY_LEN(params), &r);
-    return e == ERR_OK ? rows_to_page(r, page->limit, 10, 0, span_json, ret, next) : e;
+    struct query q = {.n = 0};
+    buf_init(&q.sql, QUERY_MAX);
+    /* The page is taken first and the names of what it holds are looked up afterwards. */
+    add(&q, "select s.started_at, s.id");
+    add_shown(&q);
+    add(&q, " from (select * from spans s");
+    add_where(&q, page, f);
+    add(&q, f->newest_first ? " order by s.started_at desc, s.id desc"
+                            : " order by s.started_at, s.id");
+    add_param(&q, " limit ", DB_INT((int64_t)page->limit + 1), ") s");
+    add(&q, SPAN_JOINS);
+    add(&q, f->newest_first ? " order by s.started_at desc, s.id desc"
+                            : " order by s.started_at, s.id");
+    enum err e = q.e;
+    if (e == ERR_OK)
+        e = buf_append(&q.sql, slice_of("", 1));
+    if (e == ERR_OK)
+        e = tx_query(tx, buf_slice(&q.sql).ptr, q.params, q.n, &r);
+    buf_fini(&q.sql);
+    return e == ERR_OK ? rows_to_page(r, page->limit, 0, 1, span_json, ret, next) : e;
 }
 
 /* ---- spend ---- */

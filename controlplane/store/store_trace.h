@@ -12,10 +12,12 @@
 
 #include "common/base/id.h"
 #include "common/base/json.h"
+#include "common/trace/span_attributes.h"
 #include "controlplane/store/tx.h"
 
 /* A page; where the one before ended. Bounds are 0 where there are none. */
 struct trace_page {
+    struct slice org; /* the transaction's */
     int64_t after_us; /* with after_id; 0: from the start */
     struct slice after_id;
     size_t limit;
@@ -35,13 +37,16 @@ MUST_USE enum err store_sessions_page(struct tx *tx, const struct trace_page *pa
 /* By id, else by what clients called it. *ret: new array of all that fit, at most 20. */
 MUST_USE enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t **ret);
 
-#define SPAN_GATES "ai|tool|api"
-#define SPAN_STATUSES "ok|refused|error|cancelled"
+/* One attribute and its value: `shown` and a text, or a number in decimal digits. What refers to
+ * another object is found by its id as well as by its name. */
+struct span_match {
+    const struct span_attribute *attribute;
+    struct slice value;
+};
 
 struct span_filter {
-    struct slice session; /* SLICE_NONE: any, as the others */
-    struct slice agent;   /* name or id */
-    struct slice gate, status;
+    struct span_match matches[SPAN_ATTRIBUTE_COUNT];
+    size_t count; /* all of them must be true */
     bool newest_first;
 };
 MUST_USE enum err store_spans_page(struct tx *tx, const struct trace_page *page,

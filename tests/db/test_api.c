@@ -107,6 +107,44 @@ static void a_role_may_what_its_routes_name_and_nothing_else(void **state)
     }
 }
 
+static void a_parameter_that_a_path_does_not_know_is_named(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/admin/v1/spans", "/admin/v1/spend", "/admin/v1/sessions",
+                                        "/admin/v1/teams"};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        char target[96];
+        snprintf(target, sizeof(target), "%s?colour=red", paths[i]);
+        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        assert_int_equal(a.status, 400);
+        if (!strstr(json_string_value(json_object_get(a.json, "detail")), "\"colour\""))
+            fail_msg("%s: the parameter is not named", target);
+    }
+}
+
+static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query;
+        unsigned status;
+    } rows[] = {
+        {"request_id=r&key=k&model=m&code=c&status=error&http_status=502", 200},
+        {"tool=echo&server=s&since=2026-01-01T00:00:00Z", 200},
+        {"http_status=fine", 400},
+        {"status=well", 400},
+        {"cost_usd=1", 400},
+        {"cost_nano=1", 400},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char target[160];
+        snprintf(target, sizeof(target), "/admin/v1/spans?%s", rows[i].query);
+        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        if (a.status != rows[i].status)
+            fail_msg("%s: %u", target, a.status);
+    }
+}
+
 #define PROVIDER "\"dialect\":\"openai\",\"base_url\":\"https://a.example\""
 
 static void only_an_owner_opens_a_private_network(void **state)
@@ -454,6 +492,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_role_may_what_its_routes_name_and_nothing_else),
+        cmocka_unit_test(a_parameter_that_a_path_does_not_know_is_named),
+        cmocka_unit_test(spans_are_searched_by_attributes_and_by_nothing_else),
         cmocka_unit_test(only_an_owner_opens_a_private_network),
         cmocka_unit_test(
             what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only),

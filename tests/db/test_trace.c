@@ -26,7 +26,9 @@ static uint64_t sequence;
 /* ---- traffic ---- */
 
 struct traffic {
-    const char *session, *external, *agent, *team, *key, *gate, *model, *tool, *status;
+    const char *session, *external, *agent, *team, *key, *gate, *model, *tool, *status, *code;
+    const char *request_id, *org;
+    unsigned http_status;
     int64_t at;
     money cost;            /* -1: not priced */
     uint64_t input, calls; /* calls: folded into this one; 0: it is one */
@@ -47,6 +49,11 @@ static void happen(const struct traffic *t)
     s.gate = (char *)(t->gate ? t->gate : "ai");
     s.kind = (char *)"call";
     s.status = (char *)(t->status ? t->status : "ok");
+    s.code = (char *)t->code;
+    s.org_id = (char *)t->org;
+    s.request_id = (char *)t->request_id;
+    s.has_http_status = t->http_status > 0;
+    s.http_status = t->http_status;
     s.session_id = (char *)t->session;
     s.external_id = (char *)t->external;
     s.agent_id = (char *)t->agent;
@@ -208,13 +215,14 @@ static void spans_leave_out_what_does_not_apply(void **state)
     TX_AUTO struct tx tx = {0};
     JSON_AUTO json_t *spans = NULL;
     struct trace_next next;
-    const struct trace_page page = {.limit = 10};
+    const struct trace_page page = {.org = slice_str(base.boot.org_id), .limit = 10};
     happen(&(struct traffic){.session = "s_1", .key = "k_1", .model = "m", .cost = 5, .input = 1});
     happen(&(struct traffic){
         .session = "s_1", .key = "k_2", .gate = "tool", .tool = "echo", .at = start + SECOND});
     happen(&(struct traffic){.session = "s_2", .gate = "api"});
     begin(&tx);
-    const struct span_filter filter = {.session = SLICE("s_1")};
+    const struct span_filter filter = {.matches = {{span_attribute_shown("session"), SLICE("s_1")}},
+                                       .count = 1};
     assert_int_equal(store_spans_page(&tx, &page, &filter, &spans, &next), ERR_OK);
     assert_int_equal(json_array_size(spans), 2);
     assert_string_equal(text(at(spans, 0), "gate"), "ai");
@@ -225,6 +233,99 @@ static void spans_leave_out_what_does_not_apply(void **state)
     assert_null(json_object_get(at(spans, 1), "cost_usd"));
     assert_null(json_object_get(at(spans, 1), "tokens"));
     assert_null(json_object_get(at(spans, 1), "events"));
+}
+
+static void spans_are_found_by_what_they_tell(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+        size_t found;
+    } searches[] = {
+        {"request_id", "req-2", 1}, {"key", "abcdefghijkl", 2},  {"key", "first", 2},
+        {"key", "k_1", 2},          {"key", "imported", 1},      {"model", "large", 1},
+        {"code", "status_500", 1},  {"status", "error", 1},      {"http_status", "502", 1},
+        {"agent", "triage-bot", 2}, {"team", "research", 1},     {"tool", "echo", 1},
+        {"model", "nothing", 0},    {"status", "ok' or 1=1", 0},
+    };
+    const struct trace_page page = {.org = slice_str(base.boot.org_id), .limit = 10};
+    happen(&(struct traffic){.key = "k_1", .agent = "agent_1", .model = "large", .team = "team_1"});
+    happen(&(struct traffic){.key = "k_1",
+                             .agent = "agent_1",
+                             .model = "small",
+                             .status = "error",
+                             .code = "status_500",
+                             .http_status = 502,
+                             .request_id = "req-2"});
+    happen(&(struct traffic){.key = "k_2", .gate = "tool", .tool = "echo"});
+    for (size_t i = 0; i < ARRAY_LEN(searches); i++) {
+        TX_AUTO struct tx tx = {0};
+        JSON_AUTO json_t *spans = NULL;
+        struct trace_next next;
+        const struct span_attribute *a = span_attribute_shown(searches[i].name);
+        assert_non_null(a);
+        assert_true(span_attribute_is_searched(a));
+        const struct span_filter filter = {.matches = {{a, slice_str(searches[i].value)}},
+                                           .count = 1};
+        begin(&tx);
+        assert_int_equal(store_spans_page(&tx, &page, &filter, &spans, &next), ERR_OK);
+        if (json_array_size(spans) != searches[i].found)
+            fail_msg("%s=%s finds %zu spans", searches[i].name, searches[i].value,
+                     json_array_size(spans));
+    }
+    TX_AUTO struct tx tx = {0};
+    JSON_AUTO json_t *both = NULL;
+    struct trace_next next;
+    const struct span_filter filter = {.matches = {{span_attribute_shown("key"), SLICE("k_1")},
+                                                   {span_attribute_shown("model"), SLICE("small")}},
+                                       .count = 2};
+    begin(&tx);
+    assert_int_equal(store_spans_page(&tx, &page, &filter, &both, &next), ERR_OK);
+    assert_int_equal(json_array_size(both), 1);
+    assert_string_equal(text(at(both, 0), "request_id"), "req-2");
+    assert_string_equal(text(at(both, 0), "code"), "status_500");
+}
+
+static void pages_of_spans_hold_each_once_in_either_order(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 25; i++)
+        happen(&(struct traffic){.session = "s_1", .at = start + (i / 3) * SECOND});
+    for (int newest = 0; newest < 2; newest++) {
+        TX_AUTO struct tx tx = {0};
+        struct trace_page page = {.org = slice_str(base.boot.org_id), .limit = 4};
+        struct trace_next next = {.more = true};
+        const struct span_filter filter = {.newest_first = newest};
+        bool seen[26] = {false};
+        size_t items = 0;
+        char after[ID_MAX];
+        begin(&tx);
+        while (next.more) {
+            JSON_AUTO json_t *list = NULL;
+            assert_int_equal(store_spans_page(&tx, &page, &filter, &list, &next), ERR_OK);
+            for (size_t i = 0; i < json_array_size(list); i++, items++) {
+                unsigned long n = strtoul(text(at(list, i), "id"), NULL, 16);
+                assert_false(seen[n]);
+                seen[n] = true;
+            }
+            memcpy(after, next.id, sizeof(after));
+            page.after_us = next.at_us;
+            page.after_id = slice_str(after);
+        }
+        assert_int_equal(items, 25);
+    }
+}
+
+static void a_span_s_org_is_its_planes(void **state)
+{
+    (void)state;
+    happen(&(struct traffic){.session = "s_1", .org = "org_other"});
+    assert_int_equal(database_number(&base, "select count(*) from spans where org_id = 'org_other'"
+                                            " or session_id is null"),
+                     0);
+    assert_int_equal(
+        database_number(&base, "select count(*) from sessions where org_id = 'org_other'"), 0);
+    assert_int_equal(database_number(&base, "select count(*) from spans"), 1);
 }
 
 static void spend_adds_up_by_whatever_is_asked(void **state)
@@ -300,7 +401,7 @@ static void what_a_plane_folded_counts_as_the_calls_it_was(void **state)
     TX_AUTO struct tx tx = {0};
     JSON_AUTO json_t *rows = NULL, *spans = NULL, *sessions = NULL;
     struct trace_next next;
-    const struct trace_page page = {.limit = 10};
+    const struct trace_page page = {.org = slice_str(base.boot.org_id), .limit = 10};
     happen(&(struct traffic){.key = "k_1", .model = "large", .cost = 200, .input = 9});
     happen(&(struct traffic){
         .key = "k_1", .model = "large", .cost = 600, .input = 30, .calls = 1000000});
@@ -328,7 +429,7 @@ static void another_org_sees_nothing_of_it(void **state)
     TX_AUTO struct tx tx = {0};
     JSON_AUTO json_t *sessions = NULL, *spans = NULL, *spend = NULL;
     struct trace_next next;
-    const struct trace_page page = {.limit = 10};
+    const struct trace_page page = {.org = slice_str(base.boot.org_id), .limit = 10};
     const struct span_filter all = {.newest_first = true};
     happen(&(struct traffic){.session = "s_1", .agent = "agent_1", .cost = 5, .input = 1});
     assert_int_equal(tx_begin(base.db, SLICE("org_other"), &tx), ERR_OK);
@@ -463,6 +564,9 @@ int main(void)
         TRACE(an_external_id_may_mean_several_sessions_and_an_id_only_one),
         TRACE(lists_are_paged_without_losing_or_repeating_anything),
         TRACE(spans_leave_out_what_does_not_apply),
+        TRACE(spans_are_found_by_what_they_tell),
+        TRACE(pages_of_spans_hold_each_once_in_either_order),
+        TRACE(a_span_s_org_is_its_planes),
         TRACE(spend_adds_up_by_whatever_is_asked),
         TRACE(what_a_plane_folded_counts_as_the_calls_it_was),
         TRACE(another_org_sees_nothing_of_it),
