@@ -1,4 +1,4 @@
-/* shipper — see the card. */
+/* shipper — one batch under way for each journal, sent when enough records wait or long enough. */
 #include "common/policy/shipper.h"
 
 #include <dirent.h>
@@ -12,7 +12,10 @@
 #include "common/wire/usage_batch.h"
 #include "proto/channel.pb-c.h"
 
-#define TICK_MS 50 /* a lost machine loses at most 200 ms of detail */
+/* A batch costs the control plane and PostgreSQL a transaction of a dozen statements, however few
+ * records are in it. So records wait this long for others; a lost machine loses no more of them. */
+#define SHIP_EVERY_MS 150
+#define SHIP_AT_ONCE (256 * 1024) /* bytes of records that wait for no others */
 #define EPOCHS_MAX 64
 
 struct parcel { /* one journal and what is under way of it */
@@ -34,14 +37,14 @@ struct shipper {
     uint64_t finished[EPOCHS_MAX];
     size_t finished_count;
     bool finishing;
-    bool inherited; /* the workers have stopped: their journals' pens are ours */
+    bool inherited; /* the workers have stopped: their journals are written by the shipper */
     uint64_t lost;
     struct usage_batch batch; /* being sent */
 };
 
 /* ---- sending ---- */
 
-/* Once is enough to say so. */
+/* Logged once, until a batch is taken again. */
 static void tell_refused(struct parcel *p, bool refused, const char *why)
 {
     unsigned worker = p->journal->page->worker;
@@ -52,15 +55,27 @@ static void tell_refused(struct parcel *p, bool refused, const char *why)
     p->refused = refused;
 }
 
+/* What waits is as much as a batch is meant to hold, or room in the ring is short, or no more will
+ * come that could be waited for. */
+static bool is_pressing(const struct parcel *p)
+{
+    const struct journal_page *page = p->journal->page;
+    uint64_t waiting = atomic_load(&page->head) - atomic_load(&page->tail);
+    if (journal_is_empty(p->journal))
+        return false;
+    return p->earlier || p->shipper->inherited || waiting >= SHIP_AT_ONCE ||
+           waiting >= page->ring_size / 4 || atomic_load(&page->folds) > 0;
+}
+
 static void on_ack(void *arg, enum err e, const void *reply)
 {
     struct parcel *p = arg;
     const Gatehouse__Reply *m = reply;
     p->flying = false;
     if (e != ERR_OK || !m)
-        return; /* not answered: the tick tries again, as after a refusal */
+        return; /* no reply: the tick tries again, as after a refusal */
     if (m->error || !m->usage) {
-        tell_refused(p, true, m->error ? m->error : "no answer to it");
+        tell_refused(p, true, m->error ? m->error : "no reply");
         return;
     }
     uint64_t before = atomic_load(&p->journal->page->tail), at = before, sequence;
@@ -70,9 +85,8 @@ static void on_ack(void *arg, enum err e, const void *reply)
         journal_commit(p->journal, at, sequence);
     bool taken = atomic_load(&p->journal->page->tail) != before;
     tell_refused(p, !taken, "nothing of it was taken");
-    /* An older control plane takes nothing of it, and would not at once either. Else there may be
-     * more, or room now for what was folded. */
-    if (taken && !journal_is_empty(p->journal))
+    /* An older control plane that takes nothing would not take it at once either. */
+    if (taken && is_pressing(p))
         shipper_hurry(p->shipper);
 }
 
@@ -175,7 +189,7 @@ static void on_tick(struct timer *t)
 {
     struct shipper *s = CONTAINER_OF(t, struct shipper, tick);
     ship_all(s);
-    timer_start(&s->tick, TICK_MS);
+    timer_start(&s->tick, SHIP_EVERY_MS);
 }
 
 void shipper_hurry(struct shipper *s)
@@ -188,7 +202,7 @@ void shipper_inherit(struct shipper *s)
     s->inherited = true;
 }
 
-/* ---- birth and death ---- */
+/* ---- new and free ---- */
 
 static int is_journal(const struct dirent *d)
 {
@@ -267,7 +281,7 @@ enum err shipper_new(struct loop *l, const struct shipper_config *c,
         shipper_free(s);
         return e;
     }
-    timer_start(&s->tick, TICK_MS);
+    timer_start(&s->tick, SHIP_EVERY_MS);
     *ret = s;
     return ERR_OK;
 }

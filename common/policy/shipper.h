@@ -1,9 +1,10 @@
 /*
  * shipper — carries journals to the control plane, in order, until it says what is committed.
  *
- * One batch per journal under way. Journals of earlier starts are replayed first and removed
- * once all is committed; then their epochs are reported as finished, and the control plane
- * frees what their leases held back.
+ * A journal's records are sent every 150 ms, or at once where they fill a batch, where room in the
+ * ring is short, and while the plane drains. One batch per journal is under way. Journals of
+ * earlier starts are replayed first and removed once all is committed; then their epochs are
+ * reported as finished, and the control plane frees what their leases held back.
  *
  * Owns     the journals of this start and of earlier ones.
  * Threads  the main thread's; journals' writers are the workers'.
@@ -28,8 +29,9 @@ MUST_USE enum err shipper_new(struct loop *l, const struct shipper_config *c,
                               const struct control_link *links, struct shipper **ret);
 void shipper_free(struct shipper *s); /* files stay where something is left in them */
 struct journal *shipper_journal(struct shipper *s, unsigned worker);
-void shipper_hurry(struct shipper *s); /* ship now: draining, or just connected */
-/* The workers have stopped and write no more: their journals are looked after here from now on. */
+void shipper_hurry(struct shipper *s); /* ship now: just connected, or draining */
+/* The workers have stopped and write no more: their journals are tended by the shipper from now on.
+ */
 void shipper_inherit(struct shipper *s);
 bool shipper_is_empty(const struct shipper *s);
 

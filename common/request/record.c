@@ -25,16 +25,19 @@ enum record_field { RECORD_CALL_ID = 1, RECORD_OPENED, RECORD_SPAN, RECORD_ATTEM
 static const char *const end_names[] = {"ok", "refused", "error", "cancelled"};
 
 /* Clipped at a character's first byte: what was UTF-8 stays it. */
-static struct slice clip(struct slice s, size_t max)
+static struct slice clip_long(struct slice s, size_t max)
 {
-    if (s.len <= max)
-        return s;
     while (max > 0 && ((unsigned char)s.ptr[max] & 0xC0) == 0x80)
         max--;
     return slice_first(s, max);
 }
 
-static struct slice clip_name(struct slice s)
+static inline struct slice clip(struct slice s, size_t max)
+{
+    return s.len <= max ? s : clip_long(s, max);
+}
+
+static inline struct slice clip_name(struct slice s)
 {
     return clip(s, NAME_LIMIT);
 }
@@ -145,7 +148,8 @@ static void put_outcome(struct proto_writer *w, const struct request *rq, unsign
 }
 
 /* only where the call's own span says something else */
-static void put_unlike(struct proto_writer *w, unsigned field, struct slice s, struct slice of_call)
+static inline void put_unlike(struct proto_writer *w, unsigned field, struct slice s,
+                              struct slice of_call)
 {
     if (!slice_eq(s, of_call))
         proto_text(w, field, clip_name(s));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/policy/shipper.h"
 #include "common/wire/usage_batch.h"
@@ -217,6 +218,41 @@ static void every_record_arrives_in_order_although_answers_are_lost(void **state
     assert_int_equal(files_left(), 0);
 }
 
+/* Writes a call every few milliseconds, until there are enough. */
+struct trickle {
+    struct office office;
+    struct timer next;
+    unsigned written;
+};
+
+#define TRICKLED 100
+
+static void on_next(struct timer *t)
+{
+    struct trickle *k = CONTAINER_OF(t, struct trickle, next);
+    write_calls(shipper_journal(k->office.shipper, 0), ++k->written, 1, true);
+    if (k->written < TRICKLED)
+        timer_start(t, 5);
+    else
+        timer_start(&k->office.watch, 5);
+}
+
+static void records_that_come_one_by_one_travel_together(void **state)
+{
+    (void)state;
+    struct trickle k = {.written = 0};
+    open_office(&k.office, 1, 1);
+    timer_init(&k.next, k.office.loop, on_next);
+    uint64_t began = clock_mono_us();
+    timer_start(&k.next, 5);
+    loop_run(k.office.loop);
+    uint64_t took_ms = (clock_mono_us() - began) / 1000;
+    assert_int_equal(k.office.committed[0], TRICKLED);
+    assert_true(k.office.batches <= took_ms / 150 + 1);
+    assert_true(k.office.batches < TRICKLED / 10);
+    close_office(&k.office);
+}
+
 static void an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reported(void **state)
 {
     (void)state;
@@ -394,6 +430,7 @@ int main(void)
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         IN_DIR(every_record_arrives_in_order_although_answers_are_lost),
+        IN_DIR(records_that_come_one_by_one_travel_together),
         IN_DIR(an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reported),
         IN_DIR(only_what_is_no_journal_is_set_aside),
         IN_DIR(sums_follow_once_the_writer_has_stopped),
