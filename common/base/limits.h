@@ -43,6 +43,7 @@
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)    /* one JSON-RPC message */
 #define LIMIT_MCP_ANSWER (16u * 1024 * 1024) /* tools/list of a large server, images in results */
 #define LIMIT_API_BODY (1024u * 1024 * 1024) /* an upload; it streams, nothing holds it */
+#define LIMIT_ADMIN_RESPONSE_MS 30000 /* longer than ?wait= and a statement take together */
 #define LIMIT_ADMIN_BODY (1u * 1024 * 1024)  /* an admin document */
 #define LIMIT_SSE_EVENT (1u * 1024 * 1024)   /* one event held while it is read */
 

@@ -3,6 +3,7 @@
  */
 #include "controlplane/api/admin_auth.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -21,8 +22,8 @@
 #define TOKEN_MAX 256
 
 struct source {
-    char name[64];
-    uint64_t since_us; /* of the window; 0: free */
+    char name[INET6_ADDRSTRLEN]; /* source_key */
+    uint64_t since_us;           /* of the window; 0: free */
     unsigned failures;
     uint64_t wait_us;
     uint64_t until_us;
@@ -64,6 +65,22 @@ void admin_auth_digest(const struct secret *token_hmac, struct slice token, stru
     digest_hmac(secret_reveal(token_hmac), token, ret);
 }
 
+/* Failures count for an IPv4 address, and for an IPv6 /64: a site has at least that many addresses
+ * (RFC 6177). A mapped address is the IPv4 address. */
+static void source_key(const char *address, char out[static INET6_ADDRSTRLEN])
+{
+    struct in6_addr a;
+    snprintf(out, INET6_ADDRSTRLEN, "%s", address);
+    if (inet_pton(AF_INET6, address, &a) != 1)
+        return;
+    if (IN6_IS_ADDR_V4MAPPED(&a)) {
+        inet_ntop(AF_INET, &a.s6_addr[12], out, INET6_ADDRSTRLEN);
+        return;
+    }
+    memset(&a.s6_addr[8], 0, 8);
+    inet_ntop(AF_INET6, &a, out, INET6_ADDRSTRLEN);
+}
+
 /* With the lock held: the source's row, or the one that was idle longest. */
 static struct source *source_of(struct admin_auth *a, const char *name)
 {
@@ -81,9 +98,11 @@ static struct source *source_of(struct admin_auth *a, const char *name)
 }
 
 /* With the lock held. */
-static uint64_t note_failure(struct admin_auth *a, const char *name, uint64_t now)
+static uint64_t note_failure(struct admin_auth *a, const char *address, uint64_t now)
 {
-    struct source *s = source_of(a, name);
+    char key[INET6_ADDRSTRLEN];
+    source_key(address, key);
+    struct source *s = source_of(a, key);
     if (s->since_us == 0 || now - s->since_us > WINDOW_US + s->wait_us) {
         s->since_us = now;
         s->failures = 0;
@@ -99,13 +118,15 @@ static uint64_t note_failure(struct admin_auth *a, const char *name, uint64_t no
     return s->wait_us;
 }
 
-static uint64_t waiting_of(struct admin_auth *a, const char *name, uint64_t now)
+static uint64_t waiting_of(struct admin_auth *a, const char *address, uint64_t now)
 {
+    char key[INET6_ADDRSTRLEN];
     uint64_t left = 0;
+    source_key(address, key);
     pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < SOURCES; i++) {
         const struct source *s = &a->sources[i];
-        if (s->since_us != 0 && s->until_us > now && strcmp(s->name, name) == 0)
+        if (s->since_us != 0 && s->until_us > now && strcmp(s->name, key) == 0)
             left = s->until_us - now;
     }
     pthread_mutex_unlock(&a->lock);
@@ -186,6 +207,18 @@ static enum err refuse(struct admin_auth *a, struct call *c, uint64_t now)
     uint64_t wait = note_failure(a, c->actor.source, now);
     pthread_mutex_unlock(&a->lock);
     return wait > 0 ? refuse_wait(c, wait) : refuse_plainly(c);
+}
+
+uint64_t admin_auth_waiting(struct admin_auth *a, const struct call *c, uint64_t now_us)
+{
+    return waiting_of(a, c->actor.source, now_us);
+}
+
+void admin_auth_failed(struct admin_auth *a, const struct call *c, uint64_t now_us)
+{
+    pthread_mutex_lock(&a->lock);
+    note_failure(a, c->actor.source, now_us);
+    pthread_mutex_unlock(&a->lock);
 }
 
 static enum err look_up(struct call *c, const struct digest *d, struct admin_token *ret)

@@ -25,5 +25,10 @@ void admin_auth_free(struct admin_auth *a);
 MUST_USE enum err admin_auth_check(struct admin_auth *a, struct call *c, struct slice header,
                                    uint64_t now_us);
 
+/* Another secret that strangers may try (an enrolment token) counts as a sign-in does.
+ * waiting: how long the caller's source must wait for its next attempt; 0: not at all. */
+uint64_t admin_auth_waiting(struct admin_auth *a, const struct call *c, uint64_t now_us);
+void admin_auth_failed(struct admin_auth *a, const struct call *c, uint64_t now_us);
+
 /* The digest under which a token is stored. */
 void admin_auth_digest(const struct secret *token_hmac, struct slice token, struct digest *ret);

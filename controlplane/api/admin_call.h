@@ -44,8 +44,11 @@ struct call_header {
 
 struct noun;
 
+struct admin_auth;
+
 struct call {
     const struct app *app;
+    struct admin_auth *auth; /* counts wrong secrets by source; NULL: they are not counted */
     const struct route *route;
     const struct noun *noun; /* of the route; NULL where it has none */
     struct actor actor;

@@ -1,9 +1,8 @@
 /*
- * admin_connection — bytes from the client are judged, then passed on; answers are read along, so
- * that it is known when the next request may go.
+ * admin_connection — from the client to the library.
  *
- * A refusal ends the library's side at once, since no answer is due from it, and then the client's,
- * lingering a while for it to be read.
+ * A refusal closes the library's side at once, because no response is due from it, and then the
+ * client's, lingering so that the client can read it.
  */
 #include "controlplane/api/admin_connection_private.h"
 
@@ -13,13 +12,15 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/net/http1_write.h"
 
-#define LINGER_MS 5000 /* for the client to read the last answer and close */
+#define HEAD_MARGIN 1024 /* our own lines in a head for the library */
+#define LINGER_MS 5000   /* for the client to read the last answer and close */
 /* what of an unwanted body is read meanwhile: closing on unread bytes would reset the connection
  * before the client has the answer */
 #define LINGER_MOST (8u * 1024 * 1024)
 
-static const struct log_ctx admin_listener_log = {.component = "front"};
+static const struct log_ctx admin_listener_log = {.component = "admin_listener"};
 
 static void on_retired(void *arg)
 {
@@ -33,12 +34,13 @@ void admin_connection_free(struct admin_connection *l)
     stream_close(&l->client);
     stream_close(&l->inner);
     buf_fini(&l->in);
+    buf_fini(&l->head);
     buf_fini(&l->out);
     /* a callback of this turn may still stand in it */
     loop_retire(loop, on_retired, l);
 }
 
-void admin_connection_end(struct admin_connection *l)
+void admin_connection_cut(struct admin_connection *l)
 {
     l->context->on_gone(l->context->gone_arg, l);
     admin_connection_free(l);
@@ -48,7 +50,7 @@ void admin_connection_end(struct admin_connection *l)
 
 static const char *code_of(unsigned status)
 {
-    return status == 413 ? "too_large" : status == 503 ? "busy" : "malformed_request";
+    return status == 413 ? "too_large" : status >= 500 ? "busy" : "malformed_request";
 }
 
 static void send_refusal(struct admin_connection *l)
@@ -65,7 +67,7 @@ static void send_refusal(struct admin_connection *l)
                      l->status == 503 ? "Retry-After: 1\r\n" : "");
     struct slice parts[] = {slice_of(head, (size_t)h), slice_of(body, (size_t)n)};
     if (stream_write(l->client, parts, 2) != ERR_OK) {
-        admin_connection_end(l);
+        admin_connection_cut(l);
         return;
     }
     stream_finish(l->client);
@@ -86,7 +88,7 @@ void admin_connection_inner_ended(struct admin_connection *l)
         stream_finish(l->client);
 }
 
-static void refuse(struct admin_connection *l, unsigned status, const char *why)
+void admin_connection_refuse(struct admin_connection *l, unsigned status, const char *why)
 {
     if (l->refused || l->inner_done)
         return;
@@ -118,13 +120,15 @@ static void on_slow(struct timer *t)
     bool unread = stream_pending(l->client) > 0;
     if (unread && !l->refused && admin_connection_reads(l))
         timer_start(&l->slow, l->context->body_gap_ms);
-    else if (unread || l->inner_done || l->inner == NULL || l->refused)
-        admin_connection_end(l);
-    else if (l->phase == FRONT_BODY)
-        refuse(l, 408, "the body stopped coming");
-    else if (l->phase == FRONT_HEAD && l->begun)
-        refuse(l, 408, "the head did not come in time");
-    else if (l->phase == FRONT_HEAD)
+    else if (unread || l->inner_done || l->inner == NULL || l->refused || l->in_response)
+        admin_connection_cut(l);
+    else if (l->phase == ADMIN_WAIT || l->phase == ADMIN_RESPONSE)
+        admin_connection_refuse(l, 503, "there was no response in time");
+    else if (l->phase == ADMIN_BODY)
+        admin_connection_refuse(l, 408, "the body stopped coming");
+    else if (l->phase == ADMIN_HEAD && l->begun)
+        admin_connection_refuse(l, 408, "the head did not come in time");
+    else if (l->phase == ADMIN_HEAD)
         stream_finish(l->inner); /* idle: the library closes, and so do we */
 }
 
@@ -135,7 +139,7 @@ void admin_connection_throttle(struct admin_connection *l)
 {
     if (admin_connection_is_leaving(l))
         return;
-    bool held = l->phase == FRONT_WAIT || l->phase == FRONT_ANSWER;
+    bool held = l->phase == ADMIN_WAIT || l->phase == ADMIN_RESPONSE;
     bool stall = (held && l->in.len >= LIMIT_STREAM_LOW) ||
                  stream_pending(l->inner) > (l->stalled ? LIMIT_STREAM_LOW : LIMIT_STREAM_HIGH);
     if (stall == l->stalled)
@@ -147,19 +151,65 @@ void admin_connection_throttle(struct admin_connection *l)
         stream_resume(l->client);
 }
 
-/* The same head, with an Expect of ours before its empty line where one is missing. HTTP/1.0
- * has no such word: there the library answers at the head or takes the body. */
-static enum err pass_head(struct admin_connection *l, const struct http_head *head, size_t len)
+/* The library gets none of these as they came: framing and connection are our own. */
+static bool is_passed_on(struct slice name)
 {
-    struct slice all = slice_first(buf_slice(&l->in), len);
-    bool has_body = l->body.kind != HTTP1_BODY_NONE, asks = head->version == HTTP_11;
-    bool said = http_head_find(head, SLICE("expect")).ptr != NULL;
+    static const char *const ours[] = {"connection",
+                                       "keep-alive",
+                                       "proxy-connection",
+                                       "transfer-encoding",
+                                       "content-length",
+                                       "expect",
+                                       "te",
+                                       "trailer",
+                                       "upgrade"};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        if (slice_ieq(name, slice_str(ours[i])))
+            return false;
+    }
+    return true;
+}
+
+/* The head as the library gets it: HTTP/1.1, one Host, our framing, and an Expect where a body
+ * follows. */
+static enum err write_head(struct admin_connection *l, const struct http_head *head)
+{
+    struct http_header passed[LIMIT_HTTP_HEADERS];
+    char length[HTTP1_LENGTH_LINE];
+    struct slice ready[8];
+    size_t n = 0, count = 0;
+    for (size_t i = 0; i < head->header_count; i++) {
+        if (is_passed_on(head->headers[i].name))
+            passed[count++] = head->headers[i];
+    }
+    ready[n++] = head->method;
+    ready[n++] = SLICE(" ");
+    ready[n++] = head->target;
+    ready[n++] = SLICE(" HTTP/1.1\r\n");
+    if (!http_head_find(head, SLICE("host")).ptr) /* HTTP/1.0 may leave it out */
+        ready[n++] = SLICE("Host: localhost\r\n");
+    if (!head->keep_alive)
+        ready[n++] = SLICE("Connection: close\r\n");
+    if (l->body.kind == HTTP1_BODY_LENGTH)
+        ready[n++] = http1_length_line(head->length, length);
+    else if (l->body.kind == HTTP1_BODY_CHUNKED)
+        ready[n++] = SLICE("Transfer-Encoding: chunked\r\n");
+    if (l->body.kind != HTTP1_BODY_NONE)
+        ready[n++] = SLICE("Expect: 100-continue\r\n");
+    buf_clear(&l->head);
+    return http1_write_head(&l->head, ready, n, passed, count);
+}
+
+static enum err pass_head(struct admin_connection *l, const struct http_head *head)
+{
+    enum err e = write_head(l, head);
+    if (e != ERR_OK)
+        return e;
     l->expects = head->expect_continue;
-    l->phase = !has_body ? FRONT_ANSWER : asks && (l->expects || !said) ? FRONT_WAIT : FRONT_BODY;
-    if (l->phase != FRONT_WAIT || l->expects)
-        return stream_write(l->inner, &all, 1);
-    const struct slice parts[] = {slice_first(all, len - 2), SLICE("Expect: 100-continue\r\n\r\n")};
-    return stream_write(l->inner, parts, 2);
+    l->phase = l->body.kind == HTTP1_BODY_NONE ? ADMIN_RESPONSE : ADMIN_WAIT;
+    timer_start(&l->slow, l->context->response_ms);
+    struct slice all = buf_slice(&l->head);
+    return stream_write(l->inner, &all, 1);
 }
 
 /* A head at the front of l->in. ERR_AGAIN: not whole; ERR_CANCELLED: refused. */
@@ -170,7 +220,7 @@ static enum err take_head(struct admin_connection *l)
     size_t len = 0;
     enum err e = http1_head(HTTP1_REQUEST, buf_slice(&l->in), &head, &len, &problem);
     if (e == ERR_INVALID) {
-        refuse(l, problem.status, problem.text);
+        admin_connection_refuse(l, problem.status, problem.text);
         return ERR_CANCELLED;
     }
     if (e != ERR_OK)
@@ -179,54 +229,67 @@ static enum err take_head(struct admin_connection *l)
     snprintf(l->method, sizeof(l->method), "%.*s", SLICE_ARG(head.method));
     l->body_got = 0;
     pace_stop(&l->body_pace);
-    timer_cancel(&l->slow);
-    e = pass_head(l, &head, len);
+    e = pass_head(l, &head);
     buf_eat(&l->in, len);
     return e;
 }
 
-/* Passes on what of l->in belongs to the body, framing included. ERR_AGAIN: more is to come. */
+static enum err pass_piece(struct admin_connection *l, struct slice piece)
+{
+    char line[HTTP1_CHUNK_LINE];
+    struct slice parts[HTTP1_PIECE_PARTS];
+    if (!piece.len) /* a chunk of no bytes would end the body */
+        return ERR_OK;
+    size_t n = http1_piece_parts(l->body.kind == HTTP1_BODY_CHUNKED, piece, line, parts);
+    return stream_write(l->inner, parts, n);
+}
+
+static enum err end_body(struct admin_connection *l)
+{
+    const struct slice last = SLICE("0\r\n\r\n");
+    l->phase = ADMIN_RESPONSE;
+    timer_start(&l->slow, l->context->response_ms);
+    return l->body.kind == HTTP1_BODY_CHUNKED ? stream_write(l->inner, &last, 1) : ERR_OK;
+}
+
+/* Passes on the content of what l->in holds of the body. ERR_AGAIN: more is to come;
+ * ERR_CANCELLED: refused. */
 static enum err take_body(struct admin_connection *l)
 {
     struct slice left = buf_slice(&l->in), piece;
     struct http1_problem problem = {400, "malformed body"};
     bool ended = false;
     enum err e = ERR_OK;
-    while (e == ERR_OK && !ended && l->body_got <= LIMIT_ADMIN_BODY) {
+    while (e == ERR_OK && !ended) {
         e = http1_body_next(&l->body, &left, &piece, &ended, &problem);
-        if (e == ERR_OK)
-            l->body_got += piece.len;
+        if (e != ERR_OK)
+            break;
+        l->body_got += piece.len;
+        if (l->body_got > LIMIT_ADMIN_BODY) {
+            admin_connection_refuse(l, 413, "a body has at most 1048576 bytes");
+            return ERR_CANCELLED;
+        }
+        e = pass_piece(l, piece);
     }
-    if (e == ERR_INVALID || l->body_got > LIMIT_ADMIN_BODY) {
-        bool large = l->body_got > LIMIT_ADMIN_BODY;
-        refuse(l, large ? 413 : problem.status,
-               large ? "a body has at most 1048576 bytes" : problem.text);
+    if (e == ERR_INVALID) {
+        admin_connection_refuse(l, problem.status, problem.text);
         return ERR_CANCELLED;
     }
-    if (e != ERR_OK && e != ERR_AGAIN)
-        return e;
-    size_t used = l->in.len - left.len;
-    struct slice bytes = slice_first(buf_slice(&l->in), used);
-    enum err passed = used > 0 ? stream_write(l->inner, &bytes, 1) : ERR_OK;
-    buf_eat(&l->in, used);
-    if (ended) {
-        l->phase = FRONT_ANSWER;
-        timer_cancel(&l->slow);
-    }
-    return passed != ERR_OK ? passed : ended ? ERR_OK : ERR_AGAIN;
+    buf_eat(&l->in, l->in.len - left.len);
+    return e == ERR_OK ? end_body(l) : e;
 }
 
 /* A head has one deadline, the first one's from accept; a body one for each gap in it, and a
  * pace. */
 static void watch(struct admin_connection *l)
 {
-    if (l->phase == FRONT_BODY) {
+    if (l->phase == ADMIN_BODY) {
         if (pace_is_kept(&l->body_pace, loop_now_us(l->context->loop), l->context->body_gap_ms,
                          l->body_got))
             timer_start(&l->slow, l->context->body_gap_ms);
         else
-            refuse(l, 408, "the body came too slowly");
-    } else if (l->phase == FRONT_HEAD && l->in.len > 0 && !l->begun) {
+            admin_connection_refuse(l, 408, "the body came too slowly");
+    } else if (l->phase == ADMIN_HEAD && l->in.len > 0 && !l->begun) {
         l->begun = true;
         timer_start(&l->slow, l->context->head_ms);
     }
@@ -236,19 +299,20 @@ void admin_connection_judge(struct admin_connection *l)
 {
     enum err e = ERR_OK;
     while (e == ERR_OK && l->in.len > 0 && !l->last)
-        e = l->phase == FRONT_HEAD   ? take_head(l)
-            : l->phase == FRONT_BODY ? take_body(l)
+        e = l->phase == ADMIN_HEAD   ? take_head(l)
+            : l->phase == ADMIN_BODY ? take_body(l)
                                      : ERR_AGAIN;
     if (e == ERR_CANCELLED)
         return;
     if (e != ERR_OK && e != ERR_AGAIN) {
-        admin_connection_end(l);
+        admin_connection_cut(l);
         return;
     }
     watch(l);
-    if (l->eof && l->phase == FRONT_BODY && !l->refused && !l->last)
-        refuse(l, 400, "the body ended early"); /* the library would wait for the rest */
-    else if (l->eof && l->phase == FRONT_HEAD && !l->refused)
+    if (l->eof && l->phase == ADMIN_BODY && !l->refused && !l->last)
+        admin_connection_refuse(l, 400,
+                                "the body ended early"); /* the library would wait for the rest */
+    else if (l->eof && l->phase == ADMIN_HEAD && !l->refused)
         stream_finish(l->inner);
     admin_connection_throttle(l);
 }
@@ -259,14 +323,14 @@ static void on_client_data(void *arg, struct slice data)
     if (l->refused || l->inner_done || l->last) {
         l->dropped += data.len;
         if (l->dropped > LINGER_MOST)
-            admin_connection_end(l);
+            admin_connection_cut(l);
         return;
     }
     enum err e = buf_append(&l->in, data);
     if (e == ERR_TOO_BIG)
-        refuse(l, 431, "too much at once");
+        admin_connection_refuse(l, 431, "too much at once");
     else if (e != ERR_OK)
-        admin_connection_end(l);
+        admin_connection_cut(l);
     else
         admin_connection_judge(l);
 }
@@ -289,7 +353,7 @@ static void on_client_drain(void *arg)
 static void on_client_close(void *arg, enum err why)
 {
     (void)why;
-    admin_connection_end(arg);
+    admin_connection_cut(arg);
 }
 
 /* ---- birth, and making room ---- */
@@ -304,14 +368,14 @@ static void on_client_open(void *arg)
         return;
     }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
-        admin_connection_end(l);
+        admin_connection_cut(l);
         return;
     }
     enum err e = stream_accept(l->context->loop, pair[0], NULL, &admin_connection_inner_events, l,
                                &l->inner);
     if (e != ERR_OK) {
         close(pair[1]);
-        admin_connection_end(l);
+        admin_connection_cut(l);
         return;
     }
     stream_pause(l->client);
@@ -345,6 +409,7 @@ enum err admin_connection_new(const struct admin_connection_context *context, in
     list_init(&l->node);
     /* one whole head, or a piece of body as large as a stream reads at once */
     buf_init(&l->in, LIMIT_HTTP_HEAD + LIMIT_STREAM_OUT);
+    buf_init(&l->head, LIMIT_HTTP_HEAD + HEAD_MARGIN);
     buf_init(&l->out, LIMIT_HTTP_HEAD + LIMIT_STREAM_OUT);
     timer_init(&l->slow, context->loop, on_slow);
     enum err e = stream_accept(context->loop, fd, context->tls, &client_events, l, &l->client);
@@ -360,7 +425,7 @@ enum err admin_connection_new(const struct admin_connection_context *context, in
 
 bool admin_connection_is_served(const struct admin_connection *l)
 {
-    return (l->phase == FRONT_WAIT || l->phase == FRONT_ANSWER) && stream_pending(l->client) == 0;
+    return l->phase == ADMIN_RESPONSE && stream_pending(l->client) == 0;
 }
 
 bool admin_connection_is_leaving(const struct admin_connection *l)
@@ -370,12 +435,12 @@ bool admin_connection_is_leaving(const struct admin_connection *l)
 
 void admin_connection_evict(struct admin_connection *l)
 {
-    if (l->inner == NULL || l->in_answer) {
-        admin_connection_end(l);
-    } else if (l->phase == FRONT_HEAD && !l->begun) {
+    if (l->inner == NULL || l->in_response) {
+        admin_connection_cut(l);
+    } else if (l->phase == ADMIN_HEAD && !l->begun) {
         l->last = true; /* it asks for nothing: an answer would be one to nothing */
         stream_finish(l->inner);
     } else {
-        refuse(l, 503, BUSY);
+        admin_connection_refuse(l, 503, BUSY);
     }
 }

@@ -1,13 +1,21 @@
 /*
- * admin_connection — one client's connection and its twin towards the library.
+ * admin_connection — one connection of an admin client, and the socket pair that leads to
+ * libmicrohttpd.
  *
- * One request at a time. Its head goes to the library alone, with an Expect of ours: only when
- * the library says "100 Continue", and so the caller is known and the head is in order, is
- * anything of the body read; where it answers at once, the body never comes and the connection
- * ends. Bodies and readers must keep common/net/pace.
+ * The connection is read by common/net/http1. What passed is written anew for the library: the
+ * head from its parsed fields, the body in framing of our own. Two readers never see the same
+ * bytes, so they cannot read them differently (RFC 9112 section 11.2).
+ *
+ * One request at a time. Its head goes to the library alone, with an Expect of ours where a body
+ * follows. Only when the library says "100 Continue", which means that the caller is known and
+ * the head is in order, is the body read; where the library responds at once, the body is never
+ * read and the connection ends.
+ *
+ * Each phase has a deadline: the head and the response as a whole, the body for each gap and by
+ * its pace (common/net/pace), the reader by its pace, an idle connection by keepalive_ms.
  *
  * Owns     both streams. Ends by itself when either side ends; then calls on_gone and is freed.
- * Threads  the front's loop.
+ * Threads  the listener's loop.
  */
 #pragma once
 
@@ -23,7 +31,7 @@ struct admin_connection;
 struct admin_connection_context {
     struct loop *loop;
     struct tls_context *tls; /* NULL: plain */
-    unsigned head_ms, body_gap_ms, keepalive_ms;
+    unsigned head_ms, body_gap_ms, response_ms, keepalive_ms;
     void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
     void *arg;
     void (*on_gone)(void *gone_arg, struct admin_connection *l);
@@ -32,10 +40,10 @@ struct admin_connection_context {
 };
 
 enum admin_connection_phase {
-    FRONT_HEAD,   /* between requests, or inside a head */
-    FRONT_WAIT,   /* the head is judged; the body is not read */
-    FRONT_BODY,   /* it was let in */
-    FRONT_ANSWER, /* the request is passed on whole */
+    ADMIN_HEAD,     /* between requests, or inside a head */
+    ADMIN_WAIT,     /* the library has the head and has not decided on the body */
+    ADMIN_BODY,     /* the library wants the body */
+    ADMIN_RESPONSE, /* the library has all of the request */
 };
 
 struct admin_connection {
@@ -44,20 +52,21 @@ struct admin_connection {
     union sockaddr_any peer;
     struct stream *client;
     struct stream *inner; /* our end of the pair; NULL before the client is open */
-    struct timer slow;    /* a head, a body, a reader or a goodbye that takes too long */
+    struct timer slow;    /* the deadline of the phase */
     enum admin_connection_phase phase;
-    struct buf in; /* from the client, not passed on yet */
+    struct buf in;   /* from the client, not passed on yet */
+    struct buf head; /* scratch: a head on its way to the library */
     struct http1_body body;
     uint64_t body_got; /* content alone */
     struct pace body_pace;
     char method[LIMIT_HTTP_METHOD + 1];
-    bool expects;   /* the client itself asked for "100 Continue" */
-    bool begun;     /* a head or a part of one has come */
-    bool eof;       /* the client sends no more */
-    bool stalled;   /* its stream is paused */
-    struct buf out; /* from the library, not passed on yet */
-    bool in_answer; /* its head went out */
-    struct http1_body answer;
+    bool expects;     /* the client itself asked for "100 Continue" */
+    bool begun;       /* a head or a part of one has come */
+    bool eof;         /* the client sends no more */
+    bool stalled;     /* its stream is paused */
+    struct buf out;   /* from the library, not passed on yet */
+    bool in_response; /* its head went out */
+    struct http1_body response;
     uint64_t given;          /* bytes the client's stream took */
     struct pace reader_pace; /* while it has not read them */
     bool last;               /* answered before its body was read whole: nothing more is taken */
@@ -72,9 +81,11 @@ struct admin_connection {
 MUST_USE enum err admin_connection_new(const struct admin_connection_context *context, int fd,
                                        const union sockaddr_any *peer, bool doomed,
                                        struct admin_connection **ret);
-/* It is served: neither its head, its body nor its reading is waited for. */
+/* It waits for the library alone, which has the whole request. */
 bool admin_connection_is_served(const struct admin_connection *l);
 bool admin_connection_is_leaving(const struct admin_connection *l);
 /* 503, to make room; may free it before it returns (on_gone tells). */
 void admin_connection_evict(struct admin_connection *l);
+/* Ends both sides at once; on_gone tells, and it is freed. */
+void admin_connection_cut(struct admin_connection *l);
 void admin_connection_free(struct admin_connection *l); /* silent */

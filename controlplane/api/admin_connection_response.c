@@ -1,8 +1,11 @@
 /*
- * admin_connection_answer — library to client: answers are passed on as they are, and read along,
- * so that it is known where each ends and whether the body may come.
+ * admin_connection_response — from the library to the client: responses of ours are passed on as
+ * they are, and read along to know where each ends and whether the body may come.
  */
+#include "common/base/log.h"
 #include "controlplane/api/admin_connection_private.h"
+
+static const struct log_ctx connection_log = {.component = "admin_listener"};
 
 static enum err pass_out(struct admin_connection *l, size_t used)
 {
@@ -21,12 +24,20 @@ static enum err let_in(struct admin_connection *l, size_t len)
         e = pass_out(l, len);
     else
         buf_eat(&l->out, len);
-    if (l->phase == FRONT_WAIT)
-        l->phase = FRONT_BODY;
+    if (l->phase == ADMIN_WAIT)
+        l->phase = ADMIN_BODY;
     return e;
 }
 
-static enum err take_answer_head(struct admin_connection *l)
+/* A response that the library makes up itself repeats parts of the request, in HTML, and must not
+ * reach a client. Ours have this header, all of them (mhd_exchange.c). */
+static bool is_of_ours(const struct http_head *head)
+{
+    return http_head_find(head, SLICE("x-content-type-options")).ptr != NULL;
+}
+
+/* ERR_AGAIN: not whole; ERR_CANCELLED: refused. */
+static enum err take_response_head(struct admin_connection *l)
 {
     static _Thread_local struct http_head head;
     struct http1_problem problem;
@@ -36,9 +47,14 @@ static enum err take_answer_head(struct admin_connection *l)
         return e;
     if (head.status < 200)
         return let_in(l, len);
-    http1_body_init(&l->answer, HTTP1_ANSWER, &head, slice_str(l->method));
-    l->in_answer = true;
-    l->last = l->phase != FRONT_ANSWER;
+    if (!is_of_ours(&head)) {
+        log_warn(&connection_log, "library_responded", "status=%u", head.status);
+        admin_connection_refuse(l, head.status < 500 ? 400 : 500, "the request could not be read");
+        return ERR_CANCELLED;
+    }
+    http1_body_init(&l->response, HTTP1_ANSWER, &head, slice_str(l->method));
+    l->in_response = true;
+    l->last = l->phase != ADMIN_RESPONSE;
     if (l->last) {
         timer_cancel(&l->slow);
         buf_clear(&l->in);
@@ -50,25 +66,25 @@ static enum err take_answer_head(struct admin_connection *l)
 /* The next request may go; one after a refused body may not. */
 static void request_over(struct admin_connection *l)
 {
-    l->in_answer = false;
+    l->in_response = false;
     if (l->last) {
         stream_finish(l->inner);
         return;
     }
-    l->phase = FRONT_HEAD;
+    l->phase = ADMIN_HEAD;
     l->begun = false;
     timer_start(&l->slow, l->context->keepalive_ms);
     l->context->on_idle(l->context->gone_arg, l);
 }
 
-static enum err take_answer_body(struct admin_connection *l)
+static enum err take_response_body(struct admin_connection *l)
 {
     struct slice left = buf_slice(&l->out), piece;
     struct http1_problem problem;
-    bool ended = l->answer.kind == HTTP1_BODY_NONE;
+    bool ended = l->response.kind == HTTP1_BODY_NONE;
     enum err e = ERR_OK;
     while (e == ERR_OK && !ended)
-        e = http1_body_next(&l->answer, &left, &piece, &ended, &problem);
+        e = http1_body_next(&l->response, &left, &piece, &ended, &problem);
     if (e != ERR_OK && e != ERR_AGAIN)
         return e;
     enum err passed = pass_out(l, l->out.len - left.len);
@@ -77,14 +93,16 @@ static enum err take_answer_body(struct admin_connection *l)
     return passed != ERR_OK ? passed : ended ? ERR_OK : ERR_AGAIN;
 }
 
-/* True: the link still stands. */
+/* True: the connection still stands, and takes requests. */
 static bool give(struct admin_connection *l)
 {
     enum err e = ERR_OK;
-    while (e == ERR_OK && (l->out.len > 0 || l->in_answer))
-        e = l->in_answer ? take_answer_body(l) : take_answer_head(l);
+    while (e == ERR_OK && (l->out.len > 0 || l->in_response))
+        e = l->in_response ? take_response_body(l) : take_response_head(l);
+    if (e == ERR_CANCELLED)
+        return false;
     if ((e != ERR_OK && e != ERR_AGAIN) || !admin_connection_reads(l)) {
-        admin_connection_end(l);
+        admin_connection_cut(l);
         return false;
     }
     if (stream_pending(l->client) > LIMIT_STREAM_HIGH)
@@ -100,7 +118,7 @@ static void on_inner_data(void *arg, struct slice data)
     if (l->refused)
         return;
     if (buf_append(&l->out, data) != ERR_OK)
-        admin_connection_end(l);
+        admin_connection_cut(l);
     else if (give(l))
         admin_connection_judge(l);
 }

@@ -1,5 +1,5 @@
 /*
- * front — the thread, the listener, and the list of connections.
+ * admin_listener — the thread, the listener, and the list of connections.
  */
 #include "controlplane/api/admin_listener.h"
 
@@ -17,7 +17,7 @@
 #define SOURCES_LEAST 4 /* so many it takes to fill all places */
 #define LEAVING 512     /* connections beside those that stand, on their way out */
 
-static const struct log_ctx admin_listener_log = {.component = "front"};
+static const struct log_ctx admin_listener_log = {.component = "admin_listener"};
 
 struct admin_listener {
     struct loop *loop;
@@ -60,14 +60,45 @@ static bool is_same_host(const union sockaddr_any *a, const union sockaddr_any *
         return false;
     if (x.sa.sa_family == AF_INET)
         return x.in.sin_addr.s_addr == y.in.sin_addr.s_addr;
-    /* a household has a /64 of its own */
+    /* one site has a /64 (RFC 6177) */
     return memcmp(&x.in6.sin6_addr, &y.in6.sin6_addr, 8) == 0;
 }
 
+/* Connections are counted in two groups: those that stand, and those on their way out, which were
+ * told their last response and linger for the client to read it. */
 struct census {
-    size_t standing, unserved; /* the latter: of this source */
+    size_t standing, standing_of_source, leaving, leaving_of_source;
+    /* evictable: what stands, and is not waiting for the library alone */
     struct admin_connection *oldest, *oldest_of_source;
+    struct admin_connection *oldest_leaving, *oldest_leaving_of_source;
 };
+
+static void note_oldest(struct admin_connection **oldest, struct admin_connection *l)
+{
+    if (*oldest == NULL)
+        *oldest = l;
+}
+
+static void count_leaving(struct census *c, struct admin_connection *l, bool of_source)
+{
+    c->leaving++;
+    note_oldest(&c->oldest_leaving, l);
+    if (!of_source)
+        return;
+    c->leaving_of_source++;
+    note_oldest(&c->oldest_leaving_of_source, l);
+}
+
+static void count_standing(struct census *c, struct admin_connection *l, bool of_source)
+{
+    c->standing++;
+    c->standing_of_source += of_source;
+    if (admin_connection_is_served(l))
+        return;
+    note_oldest(&c->oldest, l);
+    if (of_source)
+        note_oldest(&c->oldest_of_source, l);
+}
 
 static struct census count_links(struct admin_listener *g, const union sockaddr_any *peer)
 {
@@ -75,33 +106,38 @@ static struct census count_links(struct admin_listener *g, const union sockaddr_
     LIST_EACH(&g->links, it)
     {
         struct admin_connection *l = CONTAINER_OF(it, struct admin_connection, node);
+        bool of_source = is_same_host(&l->peer, peer);
         if (admin_connection_is_leaving(l))
-            continue;
-        c.standing++;
-        if (admin_connection_is_served(l))
-            continue;
-        if (c.oldest == NULL)
-            c.oldest = l;
-        if (!is_same_host(&l->peer, peer))
-            continue;
-        c.unserved++;
-        if (c.oldest_of_source == NULL)
-            c.oldest_of_source = l;
+            count_leaving(&c, l, of_source);
+        else
+            count_standing(&c, l, of_source);
     }
     return c;
 }
 
-/* False: nobody can go. */
+/* One of those on their way out ends at once where a source, or all of them, have too many: they
+ * must not take places from new connections. */
+static void shorten_leaving(const struct census *c)
+{
+    if (c->leaving_of_source >= LEAVING / SOURCES_LEAST)
+        admin_connection_cut(c->oldest_leaving_of_source);
+    else if (c->leaving >= LEAVING)
+        admin_connection_cut(c->oldest_leaving);
+}
+
+/* False: none can go, and the new connection is told 503. */
 static bool make_room(struct admin_listener *g, const union sockaddr_any *peer)
 {
     struct census c = count_links(g, peer);
     size_t share = g->max > SOURCES_LEAST ? g->max / SOURCES_LEAST : 1;
-    struct admin_connection *goes = c.unserved >= share    ? c.oldest_of_source
+    bool share_is_full = c.standing_of_source >= share;
+    struct admin_connection *goes = share_is_full          ? c.oldest_of_source
                                     : c.standing >= g->max ? c.oldest
                                                            : NULL;
+    shorten_leaving(&c);
     if (goes != NULL)
         admin_connection_evict(goes);
-    return goes != NULL || c.standing < g->max;
+    return goes != NULL || (!share_is_full && c.standing < g->max);
 }
 
 static void on_accept(void *arg, int fd)
@@ -110,8 +146,8 @@ static void on_accept(void *arg, int fd)
     struct admin_connection *l = NULL;
     union sockaddr_any peer = {.sa = {.sa_family = AF_UNSPEC}};
     socklen_t len = sizeof(peer);
-    if (g->count >= g->max + LEAVING || getpeername(fd, &peer.sa, &len) != 0) {
-        close(fd); /* so many are being told 503 already */
+    if (getpeername(fd, &peer.sa, &len) != 0) {
+        close(fd);
         return;
     }
     bool doomed = !make_room(g, &peer);
@@ -170,6 +206,7 @@ enum err admin_listener_start(const struct admin_listener_config *c, struct admi
     g->context.arg = c->arg;
     g->context.head_ms = c->head_ms > 0 ? c->head_ms : LIMIT_HEAD_MS;
     g->context.body_gap_ms = c->body_gap_ms > 0 ? c->body_gap_ms : LIMIT_BODY_GAP_MS;
+    g->context.response_ms = c->response_ms > 0 ? c->response_ms : LIMIT_ADMIN_RESPONSE_MS;
     g->context.keepalive_ms = LIMIT_KEEPALIVE_MS;
     g->context.on_gone = on_gone;
     g->context.on_idle = on_idle;

@@ -1,14 +1,16 @@
 /*
- * front — the admin API's own listener: TLS, and a strict look at every request's head, before
- * libmicrohttpd sees a byte.
+ * admin_listener — the admin API's own listener: TLS, and a strict reader before libmicrohttpd.
  *
- * The library reads HTTP loosely (Content-Length beside chunked, two Hosts …). Here each head
- * and each body's framing passes common/net/http1 first; only then the very bytes go on,
- * through a socket pair, to the library. Answers come back untouched.
+ * The library reads HTTP loosely (Content-Length beside chunked, two Hosts …). Here each request
+ * passes common/net/http1 first, and the library gets what that read, written anew, through a
+ * socket pair (admin_connection). Responses of ours come back untouched.
  *
- * Connections are bounded, and of one source a quarter of that may stand around unserved: in a
- * head, a body, an unread answer, or between requests. Who is one too many is let in where an
- * unserved one can go, the one that has been so for longest; else it is told 503.
+ * Connections are bounded. One source (an IPv4 address, an IPv6 /64) may hold a quarter of the
+ * places; past that, and when all places are taken, the connection makes room that has waited
+ * longest for its client: in a head, before its body is let in, in a body, in an unread response,
+ * or between requests. Where no such connection is there, the new one is told 503. Connections
+ * that linger for their last response to be read have places of their own, with the same share
+ * for a source; past it the oldest of them ends at once.
  *
  * Owns     its thread, loop, listener and connections.
  * Fails    ERR_EXISTS when the port is taken; ERR_TLS for files that cannot be read; ERR_IO.
@@ -25,11 +27,11 @@ struct admin_listener_config {
     const char *cert_file; /* NULL: plain */
     const char *key_file;
     size_t connections_max;
-    unsigned head_ms, body_gap_ms; /* 0: those of limits.h */
+    unsigned head_ms, body_gap_ms, response_ms; /* 0: those of limits.h */
     /* A new connection from `peer` is to be served on fd, which is taken in any case. Called on
-     * the front's thread. */
+     * the listener's thread. */
     void (*serve)(void *arg, int fd, const union sockaddr_any *peer);
-    void (*on_count)(void *arg, size_t connections); /* it changed; on the front's thread */
+    void (*on_count)(void *arg, size_t connections); /* it changed; on the listener's thread */
     void *arg;
 };
 

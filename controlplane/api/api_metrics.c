@@ -14,6 +14,10 @@ static const struct metric_row rows[API_METRIC_COUNT] = {
     [API_METRIC_SIGN_IN_DELAYED] = {"gatehouse_admin_sign_in_delayed_total",
                                     "Requests refused because their source failed too often.",
                                     METRIC_COUNTER, NULL, NULL},
+    [API_METRIC_ENROLMENT_REFUSED] = {"gatehouse_admin_enrolments_refused_total",
+                                      "Enrolments with an unknown, used or old token, or refused "
+                                      "because their source failed too often.",
+                                      METRIC_COUNTER, NULL, NULL},
     [API_METRIC_CONNECTIONS] = {"gatehouse_admin_connections", "Open admin connections.",
                                 METRIC_GAUGE, NULL, NULL},
     [API_METRIC_WAITING] = {"gatehouse_admin_waiting", "Writes held for ?wait=applied.",

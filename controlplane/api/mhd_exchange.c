@@ -42,6 +42,7 @@ void *exchange_on_target(void *cls, const char *target, struct MHD_Connection *m
     x->began_us = clock_mono_us();
     buf_init(&x->body, LIMIT_ADMIN_BODY);
     call_init(&x->call, x->context->app);
+    x->call.auth = x->context->auth;
     return x;
 }
 

@@ -163,6 +163,48 @@ static void a_body_is_read_once_its_head_was_let_in(void **state)
                      201);
 }
 
+/* Spellings that two readers could take for different bodies: each is answered, and at once. */
+static void a_request_is_answered_however_its_framing_is_spelled(void **state)
+{
+    (void)state;
+#define ENROL "POST /enrol HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    static const char *const framings[] = {
+        "Transfer-Encoding: chunked \r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding:chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "transfer-encoding:   chunked  \r\n\r\n02;a=b\r\n{}\r\n00\r\nX: y\r\n\r\n",
+        "Content-Length:2\r\n\r\n{}",
+        "Content-Length: 2 \r\n\r\n{}",
+        "Content-Length: 0002\r\n\r\n{}",
+        "Content-Length: 2\r\nConnection: upgrade, keep-alive\r\nUpgrade: h2c\r\n\r\n{}",
+        "Content-Length: 0\r\n\r\n",
+        "\r\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(framings); i++) {
+        char text[1024];
+        snprintf(text, sizeof(text), ENROL "%s", framings[i]);
+        unsigned status = ask_anew(text);
+        if (status != 422 && status != 400)
+            fail_msg("%s: %u", text, status);
+    }
+#undef ENROL
+}
+
+/* Each leaves a connection that lingers for its last response to be read. */
+static void a_crowd_that_comes_and_lingers_locks_nobody_out(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4 * CROWD; i++) {
+        int fd = peer_dial_from(7, port);
+        assert_true(fd >= 0);
+        peer_say(fd, "BAD\r\n\r\n");
+        if (i >= CROWD)
+            close(crowd[i % CROWD]);
+        crowd[i % CROWD] = fd;
+    }
+    assert_open_for_others();
+    go_all();
+}
+
 static void requests_that_come_at_once_are_answered_one_after_the_other(void **state)
 {
     (void)state;
@@ -237,10 +279,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_is_read_once_its_head_was_let_in),
         cmocka_unit_test(requests_that_come_at_once_are_answered_one_after_the_other),
+        cmocka_unit_test(a_request_is_answered_however_its_framing_is_spelled),
         cmocka_unit_test(a_refused_head_is_answered_while_its_body_is_still_to_come),
         cmocka_unit_test(a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling),
         cmocka_unit_test(a_crowd_that_drips_bodies_without_a_token_locks_nobody_out),
         cmocka_unit_test(a_crowd_that_never_ends_its_heads_locks_nobody_out),
+        cmocka_unit_test(a_crowd_that_comes_and_lingers_locks_nobody_out),
         cmocka_unit_test(a_crowd_that_says_nothing_or_nothing_more_locks_nobody_out),
     };
     return cmocka_run_group_tests(tests, open_door, close_door);

@@ -53,6 +53,23 @@ static inline int peer_dial(uint16_t port)
     return fd;
 }
 
+/* From 127.0.0.`host`: a source of its own. */
+static inline int peer_dial_from(unsigned char host, uint16_t port)
+{
+    struct sockaddr_in from = peer_loopback(0), to = peer_loopback(port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    from.sin_addr.s_addr = htonl(0x7f000000u | host);
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&from, sizeof(from)) ||
+        connect(fd, (struct sockaddr *)&to, sizeof(to))) {
+        close(fd);
+        return -1;
+    }
+    peer_patience(fd);
+    return fd;
+}
+
 static inline int peer_listen(uint16_t *ret_port)
 {
     struct sockaddr_in a = peer_loopback(0);
