@@ -42,7 +42,7 @@ static void fail(struct tool_work *w, enum refusal_id id, struct slice detail)
         return;
     }
     tool_leave(w);
-    request_finish_cut(rq, OUTCOME_ERROR);
+    request_finish(rq, &(struct request_end){.outcome = OUTCOME_ERROR, .cut = true});
 }
 
 static void fail_by(struct tool_work *w, enum err why)
@@ -226,8 +226,6 @@ static void take_message(struct tool_work *w, const struct mcp_piece *p)
 static void on_piece(void *arg, const struct mcp_piece *p)
 {
     struct tool_work *w = arg;
-    if (w->ending)
-        return;
     if (p->message.ptr)
         take_message(w, p);
     else

@@ -110,7 +110,11 @@ static void opened(struct tool_work *w)
                                           {SLICE("mcp-session-id"), id}};
     mcp_attempt_end(w, OUTCOME_OK, SLICE_NONE);
     tool_leave(w);
-    request_finish_whole(w->rq, OUTCOME_OK, 200, headers, ARRAY_LEN(headers), body);
+    request_finish(w->rq, &(struct request_end){.outcome = OUTCOME_OK,
+                                                .status = 200,
+                                                .headers = headers,
+                                                .header_count = ARRAY_LEN(headers),
+                                                .body = body});
 }
 
 static enum err write_hello(struct tool_work *w)

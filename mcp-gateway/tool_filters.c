@@ -24,7 +24,6 @@ static void work_leave(void *guest)
 {
     struct tool_work *w = guest;
     mcp_session_drop(w->session);
-    buf_fini(&w->held);
     buf_fini(&w->out);
     buf_fini(&w->event);
 }
@@ -37,7 +36,6 @@ static struct tool_work *work_new(struct request *rq)
         return NULL;
     w->rq = rq;
     w->env = env;
-    buf_init(&w->held, 2 * LIMIT_MCP_ANSWER);
     buf_init(&w->out, LIMIT_MCP_ANSWER + LIMIT_MCP_HELLO);
     buf_init(&w->event, 2 * LIMIT_MCP_ANSWER);
     if (arena_adopt(rq->arena, w, work_leave))

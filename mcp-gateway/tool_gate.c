@@ -49,7 +49,7 @@ void mcp_refuse(struct tool_work *w, enum refusal_id id, struct slice detail,
     tool_leave(w);
     request_refuse(w->rq, id, detail);
     w->rq->refusal.retry_after_s = w->retry_after_s;
-    request_finish(w->rq, end);
+    request_finish_as(w->rq, end);
 }
 
 bool mcp_record(struct tool_work *w)
@@ -118,7 +118,7 @@ enum refusal_id mcp_refusal_by_status(struct tool_work *w, struct slice *detail)
 void mcp_response_empty(struct tool_work *w, unsigned status)
 {
     tool_leave(w);
-    request_finish_whole(w->rq, OUTCOME_OK, status, NULL, 0, SLICE(""));
+    request_finish(w->rq, &(struct request_end){.outcome = OUTCOME_OK, .status = status});
 }
 
 /* A ping asks us, not the upstream (MCP, Ping). */
@@ -153,35 +153,25 @@ static void on_drain(struct request *rq)
     mcp_drain(rq->gate_state);
 }
 
-/* Some clients take a stream that is cut for one that ended: a request that was begun hears why,
- * where nothing of what it has to hear before is still waiting. */
-static bool tell_revoked(struct tool_work *w)
+/* Some clients take a stream that is cut for one that ended: a request that was begun hears why. */
+static enum err stream_error(struct request *rq, struct buf *out)
 {
+    struct tool_work *w = rq->gate_state;
     const char *type;
-    if (!w->rq->revoked || !w->id.len || w->ending || w->held.len)
-        return false;
+    if (!w->id.len)
+        return ERR_NOT_FOUND; /* an event stream of the server's: no request of it to answer */
     buf_clear(&w->out);
-    buf_clear(&w->event);
-    return !mcp_refusal_body(w->rq, &w->out, &type) &&
-           !sse_write(&w->event, SLICE("message"), SLICE_NONE, buf_slice(&w->out));
+    enum err e = mcp_refusal_body(rq, &w->out, &type);
+    return e ? e : sse_write(out, SLICE("message"), SLICE_NONE, buf_slice(&w->out));
 }
 
 static void cancel(struct request *rq)
 {
     struct tool_work *w = rq->gate_state;
-    bool said = w->ending; /* only the client's reading was missing */
     mcp_call_leave(w);
     tool_leave(w);
     mcp_attempt_end(w, OUTCOME_CANCELLED, request_cut_code(rq));
-    enum request_outcome end = rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED;
-    if (said && w->end != OUTCOME_OK)
-        end = w->end;
-    if (w->streaming && tell_revoked(w))
-        request_finish_with(rq, end, buf_slice(&w->event));
-    else if (w->streaming)
-        request_finish_cut(rq, end);
-    else
-        request_finish(rq, end);
+    request_finish_as(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
 }
 
 const struct gate tool_gate = {
@@ -191,6 +181,7 @@ const struct gate tool_gate = {
     .body_max = LIMIT_MCP_BODY,
     .work = begin,
     .refusal_body = mcp_refusal_body,
+    .stream_error = stream_error,
     .refusal_headers = mcp_refusal_headers,
     .session_label = mcp_session_label,
     .on_drain = on_drain,

@@ -52,11 +52,7 @@ struct tool_work {
 
     /* the way back */
     bool streaming;
-    bool ending; /* the last word waits for the client to read */
-    enum request_outcome end;
-    struct slice last;
     struct timer keepalive;
-    struct buf held;  /* what the client has not room for yet */
     struct buf out;   /* the answer, edited */
     struct buf event; /* the same as an event */
 };

@@ -10,14 +10,14 @@
 static void on_keepalive(struct timer *t)
 {
     struct tool_work *w = CONTAINER_OF(t, struct tool_work, keepalive);
-    if (mcp_is_over(w) || w->ending)
+    if (mcp_is_over(w))
         return;
     timer_start(t, LIMIT_MCP_KEEPALIVE_MS);
     if (!w->takes_stream)
         return;
     if (!w->streaming && !mcp_stream_begin(w))
         return;
-    if (!w->held.len) /* a client that does not read is not silent for want of us */
+    if (!response_is_full(w->rq)) /* a client that does not read is not silent for want of us */
         mcp_stream_send(w, SLICE(": keepalive\n\n"));
 }
 
@@ -32,7 +32,26 @@ static void cut(struct tool_work *w)
 {
     tool_leave(w);
     mcp_attempt_end(w, OUTCOME_CANCELLED, SLICE("cancelled"));
-    request_finish_cut(w->rq, OUTCOME_CANCELLED);
+    request_finish(w->rq, &(struct request_end){.outcome = OUTCOME_CANCELLED, .cut = true});
+}
+
+/* false: the request is over */
+static bool goes_on(struct tool_work *w, enum sink_result r)
+{
+    if (mcp_is_over(w))
+        return false;
+    if (r == SINK_FULL && w->leg)
+        mcp_leg_pause(w->leg);
+    if (r <= SINK_FULL)
+        return true;
+    if (r == SINK_CLOSED) {
+        cut(w);
+        return false;
+    }
+    tool_leave(w);
+    mcp_attempt_end(w, OUTCOME_REFUSED, SLICE("refused"));
+    request_finish_as(w->rq, OUTCOME_REFUSED);
+    return false;
 }
 
 bool mcp_stream_begin(struct tool_work *w)
@@ -43,79 +62,24 @@ bool mcp_stream_begin(struct tool_work *w)
         {{"x-accel-buffering", 17}, {"no", 2}},
     };
     w->streaming = true;
-    enum err e = request_response_begin(w->rq, 200, headers, ARRAY_LEN(headers), UINT64_MAX);
-    if (mcp_is_over(w))
-        return false;
-    if (e)
-        cut(w);
-    return !e;
-}
-
-static bool hold(struct tool_work *w, struct slice raw)
-{
-    if (w->leg)
-        mcp_leg_pause(w->leg);
-    if (!buf_append(&w->held, raw))
-        return true;
-    cut(w); /* a stream with a hole would be taken for a whole one */
-    return false;
+    return goes_on(w, response_begin(w->rq, 200, headers, ARRAY_LEN(headers), UINT64_MAX));
 }
 
 bool mcp_stream_send(struct tool_work *w, struct slice raw)
 {
-    struct request *rq = w->rq;
-    if (w->held.len)
-        return hold(w, raw);
-    enum err e = request_response_write(rq, raw);
-    if (mcp_is_over(w))
-        return false;
-    if (e == ERR_TOO_BIG)
-        return hold(w, raw);
-    if (!e && w->leg && rq->response_ops->pending(rq->answer) > LIMIT_STREAM_HIGH)
-        mcp_leg_pause(w->leg);
-    return true; /* any other failure is the client going, which the front is about to tell */
-}
-
-static bool write_held(struct tool_work *w)
-{
-    while (w->held.len) {
-        struct slice piece = slice_first(buf_slice(&w->held), LIMIT_STREAM_HIGH);
-        if (request_response_write(w->rq, piece) || mcp_is_over(w))
-            return false;
-        buf_eat(&w->held, piece.len);
-        if (w->rq->response_ops->pending(w->rq->answer) > LIMIT_STREAM_HIGH)
-            return w->held.len == 0;
-    }
-    return true;
+    return goes_on(w, response_write(w->rq, raw));
 }
 
 void mcp_drain(struct tool_work *w)
 {
-    if (!w->streaming || !write_held(w))
-        return;
-    if (w->ending)
-        request_finish_with(w->rq, w->end, w->last);
-    else if (w->leg && w->rq->response_ops->pending(w->rq->answer) <= LIMIT_STREAM_HIGH)
+    if (w->streaming && w->leg)
         mcp_leg_resume(w->leg);
 }
 
-/* A large last event behind what a slow client has not read yet must wait its turn, too. */
 void mcp_stream_end(struct tool_work *w, enum request_outcome end, struct slice last)
 {
     tool_leave(w);
-    bool crowded = w->rq->response_ops->pending(w->rq->answer) + last.len > LIMIT_STREAM_OUT;
-    if (crowded) {
-        if (!mcp_stream_send(w, last))
-            return;
-        last = SLICE("");
-    }
-    if (!w->held.len) {
-        request_finish_with(w->rq, end, last);
-        return;
-    }
-    w->ending = true;
-    w->end = end;
-    w->last = last;
+    request_finish(w->rq, &(struct request_end){.outcome = end, .body = last});
 }
 
 void mcp_response(struct tool_work *w, enum request_outcome end, struct slice message)
@@ -123,7 +87,11 @@ void mcp_response(struct tool_work *w, enum request_outcome end, struct slice me
     static const struct http_header type = {{"content-type", 12}, {"application/json", 16}};
     if (!w->streaming && w->takes_json) {
         tool_leave(w);
-        request_finish_whole(w->rq, end, 200, &type, 1, message);
+        request_finish(w->rq, &(struct request_end){.outcome = end,
+                                                    .status = 200,
+                                                    .headers = &type,
+                                                    .header_count = 1,
+                                                    .body = message});
         return;
     }
     if (!w->streaming && !mcp_stream_begin(w))

@@ -52,6 +52,11 @@
 #define LIMIT_STREAM_HIGH (64 * 1024) /* pause the other side above, */
 #define LIMIT_STREAM_LOW (16 * 1024)  /* resume it below */
 
+/* what a client has not read yet of one response: the largest event and what was read with it */
+#define LIMIT_RESPONSE_HELD (2 * LIMIT_MCP_ANSWER + LIMIT_STREAM_OUT)
+#define LIMIT_RESPONSE_KEPT                                                                        \
+    LIMIT_AI_ANSWER /* a response that filters have seen, until it is recorded */
+
 #define LIMIT_STREAM_PIECE (72u * 1024 * 1024) /* one write: the largest body and its framing */
 
 /* a loop */
@@ -91,15 +96,16 @@
 #define LIMIT_BUS_PENDING 256   /* requests of one plane without an answer yet */
 #define LIMIT_BUS_CONTEXTS 16   /* of those, in the hub's hands at once */
 #define LIMIT_BUS_EPOCHS 4      /* lives of a plane whose answers are kept */
-#define LIMIT_BUS_KEPT (32u * 1024 * 1024) /* bytes of answers kept for one plane to be repeated   \
-                                            */
-#define LIMIT_BUS_SEND_MS 10000            /* a reply that cannot be sent for so long is given up */
-#define LIMIT_TUNNEL_PAIRS 4096            /* connections through one end: two a plane */
-#define LIMIT_TUNNEL_STRANGERS 256         /* of those, not yet known who they are */
-#define LIMIT_TUNNEL_PIECE (64 * 1024)     /* bytes in hand each way; four TLS records */
-#define LIMIT_TUNNEL_HANDSHAKE_MS 5000     /* connect and TLS together */
-#define LIMIT_TUNNEL_LINGER_MS 1000        /* last bytes after one side has ended */
-#define LIMIT_TUNNEL_DEAD_MS 10000         /* unacknowledged bytes: the other host is gone */
+#define LIMIT_BUS_KEPT                                                                             \
+    (32u * 1024 * 1024)                /* bytes of answers kept for one plane to be repeated       \
+                                        */
+#define LIMIT_BUS_SEND_MS 10000        /* a reply that cannot be sent for so long is given up */
+#define LIMIT_TUNNEL_PAIRS 4096        /* connections through one end: two a plane */
+#define LIMIT_TUNNEL_STRANGERS 256     /* of those, not yet known who they are */
+#define LIMIT_TUNNEL_PIECE (64 * 1024) /* bytes in hand each way; four TLS records */
+#define LIMIT_TUNNEL_HANDSHAKE_MS 5000 /* connect and TLS together */
+#define LIMIT_TUNNEL_LINGER_MS 1000    /* last bytes after one side has ended */
+#define LIMIT_TUNNEL_DEAD_MS 10000     /* unacknowledged bytes: the other host is gone */
 
 /* connections */
 #define LIMIT_POOL_IDLE                                                                            \
@@ -137,10 +143,12 @@
 #define LIMIT_LIST_NAME 256                  /* of a tool; the specification says 128 */
 #define LIMIT_LIST_CURSOR 4096               /* as it stands; some are sealed states */
 #define LIMIT_LIST_DEFINITION (64 * 1024)    /* kept to be shown; of a larger one only the digest */
-#define LIMIT_LIST_PART (768u * 1024) /* tools in one message of a report: below LIMIT_BUS_DELTA   \
-                                       */
-#define LIMIT_LIST_CHANGED 64 /* servers that changed between two questions; the rest at its time  \
-                               */
+#define LIMIT_LIST_PART                                                                            \
+    (768u * 1024) /* tools in one message of a report: below LIMIT_BUS_DELTA                       \
+                   */
+#define LIMIT_LIST_CHANGED                                                                         \
+    64 /* servers that changed between two questions; the rest at its time                         \
+        */
 #define LIMIT_LIST_GATHER_MS 200 /* what changes together is told together */
 #define LIMIT_LIST_DUE 256       /* servers looked at for one question of a plane */
 

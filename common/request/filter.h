@@ -2,7 +2,8 @@
  * filter — one step of a request, with a request side, a response side and an end.
  *
  * A gate's table holds its filters in their order. `on_request` passes, waits or refuses. A filter
- * that waits calls request_go_on exactly once later, unless `on_finish` comes first. `on_finish` is
+ * that waits calls request_go_on exactly once later, unless `on_finish` comes first. Once it has
+ * passed, `on_response` may name a sink that the response goes through (response.h). `on_finish` is
  * called once, in reverse order, for every filter whose `on_request` was entered, however the
  * request ends: it gives back what its state holds, and forgets what the filter waits for.
  * `on_recorded` follows, in reverse order too, once the call's record is in the journal.
@@ -15,6 +16,7 @@
 #include <stddef.h>
 
 struct request;
+struct response_sink;
 
 enum filter_result { FILTER_PASS, FILTER_WAIT, FILTER_REFUSE };
 
@@ -22,6 +24,8 @@ struct filter {
     const char *name;
     size_t state_size;
     enum filter_result (*on_request)(struct request *rq);
+    /* the sink, in the filter's state, with its ops set; NULL, and a result of NULL: none */
+    struct response_sink *(*on_response)(struct request *rq);
     void (*on_finish)(struct request *rq);   /* NULL: nothing to give back */
     void (*on_recorded)(struct request *rq); /* NULL: nothing that waits for the record */
 };

@@ -32,7 +32,7 @@ static enum filter_result on_request(struct request *rq)
         return FILTER_PASS;
     }
     rq->body.max = rq->gate->body_max;
-    rq->response_ops->read_body(rq->answer, UINT64_MAX);
+    request_read_body(rq, UINT64_MAX);
     if (rq->refusal.id)
         return FILTER_REFUSE;
     return s->whole ? FILTER_PASS : FILTER_WAIT;

@@ -87,8 +87,7 @@ static void clear(struct request *rq)
     rq->body = body;
 }
 
-struct request *request_new(struct request_env *env, const struct gate *gate,
-                            const struct response_ops *ops, void *answer,
+struct request *request_new(struct request_env *env, const struct gate *gate, struct client *client,
                             const struct http_head *head, struct slice peer)
 {
     struct request *rq = take_spare(env);
@@ -97,8 +96,7 @@ struct request *request_new(struct request_env *env, const struct gate *gate,
     clear(rq);
     rq->env = env;
     rq->gate = gate;
-    rq->response_ops = ops;
-    rq->answer = answer;
+    response_init(rq, client);
     rq->head = head;
     rq->peer = peer;
     rq->policy = env->policy ? snapshot_hold(env->policy) : NULL;
@@ -106,7 +104,7 @@ struct request *request_new(struct request_env *env, const struct gate *gate,
     rq->started_at_us = clock_wall_us();
     digest_random(rq->call_id, sizeof(rq->call_id));
     digest_hex(slice_of(rq->call_id, sizeof(rq->call_id)), rq->request_id);
-    rq->log.component = gate->name ? gate->name : "door";
+    rq->log.component = gate->name ? gate->name : "listener";
     rq->log.request_id = slice_of(rq->request_id, sizeof(rq->request_id) - 1);
     trace_begin(rq);
     list_push(&env->requests, &rq->link);
@@ -174,6 +172,14 @@ void *filter_state(const struct request *rq, const struct filter *f)
     return NULL;
 }
 
+static void pass(struct request *rq, const struct filter *f)
+{
+    struct response_sink *s = f->on_response ? f->on_response(rq) : NULL;
+    if (s)
+        response_push(rq, s);
+    rq->filter_at++;
+}
+
 static void call_filters(struct request *rq)
 {
     const struct filter *f;
@@ -183,7 +189,7 @@ static void call_filters(struct request *rq)
         if (rq->stage != REQUEST_FILTERS)
             return; /* the filter's own doing ended the request */
         if (rq->client_gone) {
-            request_finish(rq, OUTCOME_CANCELLED);
+            request_finish_as(rq, OUTCOME_CANCELLED);
             return;
         }
         if (a == FILTER_WAIT) {
@@ -191,10 +197,10 @@ static void call_filters(struct request *rq)
             return;
         }
         if (a == FILTER_REFUSE) {
-            request_finish(rq, OUTCOME_REFUSED);
+            request_finish_as(rq, OUTCOME_REFUSED);
             return;
         }
-        rq->filter_at++;
+        pass(rq, f);
     }
     request_move(rq, REQUEST_WORK);
     rq->gate->work(rq);
@@ -204,11 +210,11 @@ void request_go_on(struct request *rq, enum filter_result a)
 {
     MUST(rq->stage == REQUEST_WAITING && a != FILTER_WAIT);
     if (a == FILTER_REFUSE) {
-        request_finish(rq, OUTCOME_REFUSED);
+        request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
     request_move(rq, REQUEST_FILTERS);
-    rq->filter_at++;
+    pass(rq, rq->gate->filters[rq->filter_at]);
     call_filters(rq);
 }
 
@@ -232,7 +238,7 @@ void request_start(struct request *rq)
     if (!rq->refusal.id && !make_states(rq))
         request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (rq->refusal.id || is_shed(rq))
-        request_finish(rq, OUTCOME_REFUSED);
+        request_finish_as(rq, OUTCOME_REFUSED);
     else
         call_filters(rq);
 }
@@ -257,12 +263,6 @@ void request_on_body_end(struct request *rq)
         filter_body_whole(rq);
 }
 
-void request_on_drain(struct request *rq)
-{
-    if (rq->stage == REQUEST_WORK && rq->gate->on_drain)
-        rq->gate->on_drain(rq);
-}
-
 bool request_can_be_stopped(const struct request *rq)
 {
     return !rq->detached && (rq->stage == REQUEST_WORK || rq->stage == REQUEST_WAITING);
@@ -273,7 +273,7 @@ void request_stop(struct request *rq)
     if (rq->stage == REQUEST_WORK)
         rq->gate->cancel(rq);
     else if (rq->stage == REQUEST_WAITING)
-        request_finish(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
+        request_finish_as(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
     /* else: inside a filter's on_request; the request ends when that returns */
 }
 
@@ -337,6 +337,7 @@ static void retire(void *arg)
     struct request *rq = arg;
     struct request_env *env = rq->env;
     arena_reset(rq->arena);
+    response_fini(rq);
     if (rq->body.cap > SPARE_BODY)
         buf_fini(&rq->body);
     buf_clear(&rq->body);
@@ -348,31 +349,20 @@ static void retire(void *arg)
     env->spare_count++;
 }
 
-static unsigned closing_status(const struct request *rq, const struct final_response *p)
+void request_finish(struct request *rq, const struct request_end *end)
 {
-    if (rq->response_status)
-        return rq->response_status;
-    if (rq->client_gone)
-        return 0;
-    return p->whole ? p->status : refusal_row(rq->refusal.id)->status;
-}
-
-static void finish(struct request *rq, enum request_outcome end, const struct final_response *p)
-{
-    bool silent = !rq->response_status && !p->whole && !rq->client_gone;
-    if (silent && !rq->refusal.id) /* nobody said anything: that must not look like a success */
+    bool silent = !rq->response_status && !end->status && !rq->client_gone;
+    if (silent && !rq->refusal.id) /* this must not look like a success */
         request_refuse(rq, REFUSAL_INTERNAL, SLICE_NONE);
-    rq->end = end;
+    rq->end = end->outcome;
     rq->ended_us = clock_mono_us();
     request_move(rq, REQUEST_LEAVING);
+    response_finish(rq, end);
     finish_filters(rq);
-    record_close(rq, closing_status(rq, p));
+    record_close(rq, response_final_status(rq, end));
     tell_filters_recorded(rq);
     count(rq);
-    if (!rq->detached && rq->client_gone)
-        rq->response_ops->end(rq->answer);
-    else if (!rq->detached)
-        response_finish(rq, p);
+    response_send(rq, end);
     request_move(rq, REQUEST_DONE);
     list_remove(&rq->link);
     rq->env->request_count--;
@@ -380,30 +370,6 @@ static void finish(struct request *rq, enum request_outcome end, const struct fi
     snapshot_drop(rq->policy);
     rq->policy = NULL;
     loop_retire(rq->env->loop, retire, rq);
-}
-
-void request_finish(struct request *rq, enum request_outcome end)
-{
-    finish(rq, end, &(struct final_response){0});
-}
-
-void request_finish_with(struct request *rq, enum request_outcome end, struct slice last)
-{
-    finish(rq, end, &(struct final_response){.last = last});
-}
-
-void request_finish_cut(struct request *rq, enum request_outcome end)
-{
-    finish(rq, end, &(struct final_response){.cut = true});
-}
-
-void request_finish_whole(struct request *rq, enum request_outcome end, unsigned status,
-                          const struct http_header *headers, size_t n, struct slice body)
-{
-    finish(
-        rq, end,
-        &(struct final_response){
-            .whole = !rq->client_gone, .status = status, .headers = headers, .n = n, .body = body});
 }
 
 /* ---- a request whose client has its response, and whose work is still to be paid for ---- */
@@ -433,11 +399,11 @@ enum err request_detach(struct request *rq)
     rq->detached = true;
     rq->env->detached_count++;
     if (rq->client_gone) {
-        rq->response_ops->end(rq->answer);
+        rq->response.client->sink.ops->end(&rq->response.client->sink);
     } else {
         rq->response_status = refusal_row(rq->refusal.id)->status;
         response_refuse(rq);
     }
-    rq->answer = NULL;
+    rq->response.client = NULL;
     return ERR_OK;
 }

@@ -28,6 +28,7 @@
 #include "common/policy/snapshot.h"
 #include "common/request/filter.h"
 #include "common/request/refusal.h"
+#include "common/request/response.h"
 #include "common/scope/account.h"
 
 struct host_list;
@@ -75,23 +76,6 @@ void request_env_fini(struct request_env *env);
 /* Later requests see this policy; holds it and lets the old one go. NULL: none. */
 void request_env_take_policy(struct request_env *env, const struct snapshot *policy);
 
-/* How the client is answered; implemented by dataplane/listener over http_server. */
-struct response_ops {
-    enum err (*begin)(void *answer, unsigned status, const struct http_header *headers, size_t n,
-                      uint64_t length);
-    enum err (*write)(void *answer, struct slice data);
-    /* begin, write and end at once; cuts the client off where that fails. `end`, `abort` and this
-     * are the last word: the answer is not touched afterwards. */
-    void (*whole)(void *answer, unsigned status, const struct http_header *headers, size_t n,
-                  struct slice body);
-    size_t (*pending)(void *answer);
-    void (*end)(void *answer);
-    void (*abort)(void *answer);
-    void (*read_body)(void *answer, uint64_t max); /* body pieces come to request_on_body */
-    void (*pause_body)(void *answer);
-    void (*resume_body)(void *answer);
-};
-
 /* One of the three gates on the door, and how it speaks. */
 struct gate {
     const char *name; /* "ai", "tool", "api": the span's gate; NULL: not recorded */
@@ -101,9 +85,12 @@ struct gate {
     uint64_t body_max;
     /* All gates have passed: do the work. Ends by request_finish, sooner or later. */
     void (*work)(struct request *rq);
-    /* The refusal's answer in the dialect of the path: status and headers are the request's; the
-     * gate appends the body and says its content type. */
+    /* A refusal in the dialect of the path: status and headers are the request's; the gate appends
+     * the body and says its content type. */
     enum err (*refusal_body)(struct request *rq, struct buf *out, const char **content_type);
+    /* The same inside a response that was begun: the bytes of the dialect's in-band error. Fails
+     * where the response has no place for one: then the client is cut off. NULL: it never has. */
+    enum err (*stream_error)(struct request *rq, struct buf *out);
     /* More headers of a refusal ("allow", "www-authenticate"); at most max; NULL: none. */
     size_t (*refusal_headers)(struct request *rq, struct http_header *out, size_t max);
     /* The session's label in the body, which has been read: SLICE_NONE where there is none.
@@ -194,8 +181,7 @@ struct request {
     const struct gate *gate;
     void *gate_state;
 
-    const struct response_ops *response_ops;
-    void *answer;
+    struct response response;
 
     /* the request; valid until the end of the answer */
     const struct http_head *head;
@@ -233,8 +219,8 @@ struct request {
 
 /* Made by the front when a head has come; gate chosen, path canonical. NULL: out of memory. */
 MUST_USE struct request *request_new(struct request_env *env, const struct gate *gate,
-                                     const struct response_ops *ops, void *answer,
-                                     const struct http_head *head, struct slice peer);
+                                     struct client *client, const struct http_head *head,
+                                     struct slice peer);
 void request_start(struct request *rq); /* walks the gates; the request may be over on return */
 
 /* from the front */
@@ -248,18 +234,31 @@ void request_go_on(struct request *rq,
                    enum filter_result a); /* a waiting filter passes or refuses */
 /* detail may be NULL-slice; it is copied */
 void request_refuse(struct request *rq, enum refusal_id id, struct slice detail);
-/* Moves to LEAVING: gates leave, the record is written, the answer ends; frees the request. When
- * nothing was answered yet and there is a refusal, it is spoken. */
-void request_finish(struct request *rq, enum request_outcome end);
-/* The same, for an answer that was begun: `last` is its last piece, which the client gets after
- * the record is written. */
-void request_finish_with(struct request *rq, enum request_outcome end, struct slice last);
-/* The same, for an answer that was begun and cannot be completed: the connection is cut, so that
- * nobody takes half for whole. */
-void request_finish_cut(struct request *rq, enum request_outcome end);
-/* The same, for an answer that was not begun: all of it at once, after the record is written. */
-void request_finish_whole(struct request *rq, enum request_outcome end, unsigned status,
-                          const struct http_header *headers, size_t n, struct slice body);
+
+/* How a request ends, and what its client still gets. */
+struct request_end {
+    enum request_outcome outcome;
+    unsigned status; /* 0: the response was begun, or it is the refusal */
+    const struct http_header *headers;
+    size_t header_count;
+    struct slice body; /* all of it, or the last piece of a response that was begun */
+    bool cut; /* a response that was begun cannot be completed: the connection is cut, so that
+               * half is not taken for whole */
+};
+/*
+ * The one end of every request: the filters finish in reverse, the record is written, the client
+ * gets the end of its response, the request is retired.
+ *
+ * A request that was refused (request_refuse) and whose response was not begun is answered with the
+ * refusal; where it was begun and `body` is empty, with the dialect's in-band error. Where nothing
+ * was said at all it is an internal error.
+ */
+void request_finish(struct request *rq, const struct request_end *end);
+/* Without a last word of its own. */
+static inline void request_finish_as(struct request *rq, enum request_outcome outcome)
+{
+    request_finish(rq, &(const struct request_end){.outcome = outcome});
+}
 /* From a gate's cancel: the client, where it is still there, hears its refusal now, and the work
  * goes on without it until request_finish. Of the request only what a record says stays. Fails
  * where there is no memory, or too many go on so; then the request must be finished as ever. */
@@ -267,13 +266,7 @@ MUST_USE enum err request_detach(struct request *rq);
 /* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: no room. */
 MUST_USE enum err request_open_record(struct request *rq);
 
-/* The answer. The common headers (x-gatehouse-*, rate limits) are added here. */
-MUST_USE enum err request_response_begin(struct request *rq, unsigned status,
-                                         const struct http_header *headers, size_t n,
-                                         uint64_t length);
-MUST_USE enum err request_response_write(struct request *rq, struct slice data);
-
-/* room the common headers need in front of the gate's own */
+/* how many headers every response has, in front of the gate's own */
 #define REQUEST_HEADERS 40
 
 /* Cuts every request of a principal that the new policy blocks; called by the worker when it

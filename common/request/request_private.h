@@ -10,21 +10,18 @@
 /* The one function that changes a request's stage; a step that is not in the table is a bug. */
 void request_move(struct request *rq, enum request_stage to);
 
-/* The refusal, as the answer's first and last word. */
+/* The chain of sinks (response.h): made with the request; a filter's sink goes on top. */
+void response_init(struct request *rq, struct client *client);
+void response_push(struct request *rq, struct response_sink *s);
+/* The refusal, as all of the response. */
 void response_refuse(struct request *rq);
-
-/* What the client is still to get once the record is written. Where nothing was begun and there is
- * nothing whole, it is the refusal. */
-struct final_response {
-    struct slice last; /* of an answer that was begun */
-    bool whole;        /* or all of one that was not */
-    bool cut;          /* or nothing but the end of the connection */
-    unsigned status;
-    const struct http_header *headers;
-    size_t n;
-    struct slice body;
-};
-void response_finish(struct request *rq, const struct final_response *p);
+/* What is left of the response passes the sinks, and is kept; it may be refused there. */
+void response_finish(struct request *rq, const struct request_end *end);
+/* The status the client has got or will get; 0: none. */
+unsigned response_final_status(const struct request *rq, const struct request_end *end);
+/* Once the record is written. */
+void response_send(struct request *rq, const struct request_end *end);
+void response_fini(struct request *rq);
 
 /* What waits forgets the request; the work is called off. */
 bool request_can_be_stopped(const struct request *rq);

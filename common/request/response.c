@@ -1,73 +1,427 @@
 /*
- * answer — what the client hears of a request: an answer begun and written piece by piece, or all
- * of one at its end; with the headers that every answer has.
+ * response — the chain of sinks and its tail: the common headers, and an end that waits for the
+ * record.
+ *
+ * Without a filter's sink the response of a finishing request is not copied: it is sent from where
+ * it lies, after the record.
  */
+#include "common/request/response.h"
+
 #include "common/request/request_private.h"
 
-static size_t join_headers(struct request *rq, const struct http_header *headers, size_t n,
+/* ---- from sink to sink ---- */
+
+enum sink_result sink_head(struct response_sink *s, const struct response_head *h)
+{
+    while (!s->ops->head)
+        s = s->next;
+    return s->ops->head(s, h);
+}
+
+enum sink_result sink_data(struct response_sink *s, struct slice data)
+{
+    while (!s->ops->data)
+        s = s->next;
+    return s->ops->data(s, data);
+}
+
+enum sink_result sink_event(struct response_sink *s, const struct ai_event *e)
+{
+    while (!s->ops->event)
+        s = s->next;
+    return s->ops->event(s, e);
+}
+
+enum sink_result sink_end(struct response_sink *s)
+{
+    while (!s->ops->end)
+        s = s->next;
+    return s->ops->end(s);
+}
+
+void sink_abort(struct response_sink *s)
+{
+    while (!s->ops->abort)
+        s = s->next;
+    s->ops->abort(s);
+}
+
+void sink_drained(struct response_sink *s)
+{
+    struct request *rq = s->rq;
+    while ((s = s->prev))
+        if (s->ops->drain) {
+            s->ops->drain(s);
+            return;
+        }
+    rq->response.full = false;
+    if (rq->stage == REQUEST_WORK && rq->gate->on_drain)
+        rq->gate->on_drain(rq);
+}
+
+/* ---- the tail ---- */
+
+static struct request *request_of(struct response_sink *tail)
+{
+    return tail->rq;
+}
+
+static size_t join_headers(struct request *rq, const struct response_head *h,
                            struct http_header *all, size_t max, struct header_room *room)
 {
     size_t count = headers_common(rq, all, REQUEST_HEADERS, room);
-    for (size_t i = 0; i < n && count < max; i++)
-        all[count++] = headers[i];
+    for (size_t i = 0; i < h->header_count && count < max; i++)
+        all[count++] = h->headers[i];
     return count;
 }
 
-enum err request_response_begin(struct request *rq, unsigned status,
+#define HEADERS_MAX (REQUEST_HEADERS + LIMIT_HTTP_HEADERS)
+
+static enum sink_result send_head(struct request *rq, const struct response_head *h)
+{
+    struct http_header all[HEADERS_MAX] UNINITIALIZED;
+    struct header_room room UNINITIALIZED;
+    struct response_sink *to = &rq->response.client->sink;
+    const struct response_head joined = {.status = h->status,
+                                         .headers = all,
+                                         .header_count =
+                                             join_headers(rq, h, all, HEADERS_MAX, &room),
+                                         .length = h->length};
+    enum sink_result r = to->ops->head(to, &joined);
+    if (r == SINK_OK || r == SINK_FULL)
+        rq->response_status = h->status;
+    return r;
+}
+
+static void send_whole(struct request *rq, const struct response_head *h, struct slice body)
+{
+    struct http_header all[HEADERS_MAX] UNINITIALIZED;
+    struct header_room room UNINITIALIZED;
+    struct client *c = rq->response.client;
+    const struct response_head joined = {.status = h->status,
+                                         .headers = all,
+                                         .header_count =
+                                             join_headers(rq, h, all, HEADERS_MAX, &room),
+                                         .length = body.len};
+    c->ops->whole(c, &joined, body);
+}
+
+static enum sink_result keep_head(struct request *rq, const struct response_head *h)
+{
+    struct http_header *copy = arena_alloc(rq->arena, (h->header_count + 1) * sizeof(*copy));
+    if (!copy)
+        return SINK_CLOSED;
+    for (size_t i = 0; i < h->header_count; i++) {
+        copy[i].name = arena_copy(rq->arena, h->headers[i].name);
+        copy[i].value = arena_copy(rq->arena, h->headers[i].value);
+        if (!copy[i].name.ptr || !copy[i].value.ptr)
+            return SINK_CLOSED;
+    }
+    rq->response.head = *h;
+    rq->response.head.headers = copy;
+    return SINK_OK;
+}
+
+static enum sink_result tail_head(struct response_sink *s, const struct response_head *h)
+{
+    struct request *rq = request_of(s);
+    MUST(!rq->response_status && !rq->response.head.status);
+    if (rq->client_gone || !rq->response.client)
+        return SINK_CLOSED;
+    return rq->response.finishing ? keep_head(rq, h) : send_head(rq, h);
+}
+
+static enum sink_result tail_data(struct response_sink *s, struct slice data)
+{
+    struct request *rq = request_of(s);
+    struct response *r = &rq->response;
+    if (rq->client_gone || !r->client)
+        return SINK_CLOSED;
+    if (r->finishing)
+        return buf_append(&r->kept, data) ? SINK_CLOSED : SINK_OK;
+    return r->client->sink.ops->data(&r->client->sink, data);
+}
+
+/* The writer of the gate's dialect lies above the tail and makes data of every event. */
+static enum sink_result tail_event(struct response_sink *s, const struct ai_event *e)
+{
+    (void)s;
+    (void)e;
+    MUST(!"an event has no writer");
+    return SINK_CLOSED;
+}
+
+static enum sink_result tail_end(struct response_sink *s)
+{
+    MUST(request_of(s)->response.finishing);
+    return SINK_OK;
+}
+
+static void tail_abort(struct response_sink *s)
+{
+    MUST(request_of(s)->response.finishing);
+}
+
+static const struct response_ops tail_ops = {
+    .head = tail_head,
+    .data = tail_data,
+    .event = tail_event,
+    .end = tail_end,
+    .abort = tail_abort,
+};
+
+void response_init(struct request *rq, struct client *client)
+{
+    struct response *r = &rq->response;
+    r->tail = (struct response_sink){.ops = &tail_ops, .rq = rq};
+    r->first = &r->tail;
+    r->client = client;
+    buf_init(&r->kept, LIMIT_RESPONSE_KEPT);
+}
+
+void response_push(struct request *rq, struct response_sink *s)
+{
+    s->rq = rq;
+    s->prev = NULL;
+    s->next = rq->response.first;
+    s->next->prev = s;
+    rq->response.first = s;
+}
+
+/* ---- for gates ---- */
+
+static enum sink_result note(struct request *rq, enum sink_result r)
+{
+    rq->response.full = rq->response.full || r == SINK_FULL;
+    return r;
+}
+
+enum sink_result response_begin(struct request *rq, unsigned status,
                                 const struct http_header *headers, size_t n, uint64_t length)
 {
-    struct http_header all[REQUEST_HEADERS + LIMIT_HTTP_HEADERS] UNINITIALIZED;
-    struct header_room room UNINITIALIZED;
-    MUST(!rq->response_status);
-    if (rq->client_gone)
-        return ERR_CLOSED;
-    size_t count = join_headers(rq, headers, n, all, ARRAY_LEN(all), &room);
-    enum err e = rq->response_ops->begin(rq->answer, status, all, count, length);
-    if (!e)
-        rq->response_status = status;
-    return e;
+    const struct response_head h = {status, headers, n, length};
+    return note(rq, sink_head(rq->response.first, &h));
 }
 
-enum err request_response_write(struct request *rq, struct slice data)
+enum sink_result response_write(struct request *rq, struct slice data)
 {
-    return rq->client_gone ? ERR_CLOSED : rq->response_ops->write(rq->answer, data);
+    return note(rq, sink_data(rq->response.first, data));
 }
 
-static void send_whole(struct request *rq, const struct final_response *p)
+enum sink_result response_event(struct request *rq, const struct ai_event *e)
 {
-    struct http_header all[REQUEST_HEADERS + LIMIT_HTTP_HEADERS] UNINITIALIZED;
-    struct header_room room UNINITIALIZED;
-    size_t count = join_headers(rq, p->headers, p->n, all, ARRAY_LEN(all), &room);
-    rq->response_ops->whole(rq->answer, p->status, all, count, p->body);
+    return note(rq, sink_event(rq->response.first, e));
 }
 
-void response_refuse(struct request *rq)
+bool response_is_full(const struct request *rq)
 {
-    struct http_header all[2 * REQUEST_HEADERS] UNINITIALIZED;
-    struct header_room room UNINITIALIZED;
+    return rq->response.full;
+}
+
+bool response_is_heard(const struct request *rq, const struct response_sink *own)
+{
+    return rq->response.first != (own ? own : &rq->response.tail);
+}
+
+void request_read_body(struct request *rq, uint64_t max)
+{
+    if (rq->response.client)
+        rq->response.client->ops->read_body(rq->response.client, max);
+}
+
+void request_pause_body(struct request *rq)
+{
+    if (rq->response.client)
+        rq->response.client->ops->pause_body(rq->response.client);
+}
+
+void request_resume_body(struct request *rq)
+{
+    if (rq->response.client)
+        rq->response.client->ops->resume_body(rq->response.client);
+}
+
+void request_on_drain(struct request *rq)
+{
+    sink_drained(&rq->response.tail);
+}
+
+/* ---- the end ---- */
+
+static bool has_filters(const struct request *rq)
+{
+    return rq->response.first != &rq->response.tail;
+}
+
+/* What is left to say to a client whose response was begun. */
+enum last_word { LAST_END, LAST_ERROR, LAST_CUT };
+
+static enum last_word last_word(const struct request *rq, const struct request_end *end)
+{
+    if (end->cut || rq->response.broken)
+        return LAST_CUT;
+    if (rq->response.refused || (rq->refusal.id && !end->body.len))
+        return LAST_ERROR;
+    return rq->end == OUTCOME_CANCELLED ? LAST_CUT : LAST_END;
+}
+
+struct refusal_head {
+    struct http_header headers[REQUEST_HEADERS];
+    struct header_room room;
+    struct response_head head;
+};
+
+/* The body lies in the worker's scratch. */
+static struct slice make_refusal(struct request *rq, struct refusal_head *ret)
+{
     const char *type = "application/json";
     struct buf *out = &rq->env->scratch;
     buf_clear(out);
     if (rq->gate->refusal_body(rq, out, &type))
         buf_clear(out); /* the status still says it */
-    size_t n = headers_common(rq, all, REQUEST_HEADERS, &room);
-    n += headers_refusal(rq, all + n, REQUEST_HEADERS - 1, &room);
-    all[n++] = (struct http_header){SLICE("content-type"), slice_str(type)};
-    rq->response_ops->whole(rq->answer, refusal_row(rq->refusal.id)->status, all, n,
-                            buf_slice(out));
+    ret->room.used = 0;
+    size_t n = headers_refusal(rq, ret->headers, REQUEST_HEADERS - 1, &ret->room);
+    ret->headers[n++] = (struct http_header){SLICE("content-type"), slice_str(type)};
+    ret->head = (struct response_head){refusal_row(rq->refusal.id)->status, ret->headers, n,
+                                       buf_slice(out).len};
+    return buf_slice(out);
 }
 
-void response_finish(struct request *rq, const struct final_response *p)
+void response_refuse(struct request *rq)
 {
-    if (p->whole) {
-        send_whole(rq, p);
-    } else if (!rq->response_status) {
-        response_refuse(rq);
-    } else if (rq->end == OUTCOME_CANCELLED || p->cut || (rq->revoked && !p->last.len)) {
-        rq->response_ops->abort(rq->answer);
-    } else if (p->last.len && rq->response_ops->write(rq->answer, p->last)) {
-        rq->response_ops->abort(rq->answer);
-    } else {
-        rq->response_ops->end(rq->answer);
+    struct refusal_head refusal UNINITIALIZED;
+    struct slice body = make_refusal(rq, &refusal);
+    send_whole(rq, &refusal.head, body);
+}
+
+static enum sink_result pass_whole(struct request *rq, const struct response_head *h,
+                                   struct slice body)
+{
+    struct response_sink *first = rq->response.first;
+    enum sink_result r = sink_head(first, h);
+    if (r <= SINK_FULL && body.len)
+        r = sink_data(first, body);
+    return r <= SINK_FULL ? sink_end(first) : r;
+}
+
+static enum sink_result pass_refusal(struct request *rq)
+{
+    struct refusal_head refusal UNINITIALIZED;
+    struct slice body = make_refusal(rq, &refusal);
+    return pass_whole(rq, &refusal.head, body);
+}
+
+static enum sink_result pass_last(struct request *rq, const struct request_end *end)
+{
+    struct response_sink *first = rq->response.first;
+    if (last_word(rq, end) != LAST_END) {
+        sink_abort(first);
+        return SINK_OK;
     }
+    enum sink_result r = end->body.len ? sink_data(first, end->body) : SINK_OK;
+    return r <= SINK_FULL ? sink_end(first) : r;
+}
+
+void response_finish(struct request *rq, const struct request_end *end)
+{
+    struct response *r = &rq->response;
+    enum sink_result result;
+    r->finishing = true;
+    if (!has_filters(rq))
+        return;
+    if (!r->client || rq->client_gone) {
+        sink_abort(r->first);
+        return;
+    }
+    buf_shelf_take(&rq->env->shelf, &r->kept);
+    if (end->status)
+        result = pass_whole(
+            rq,
+            &(struct response_head){end->status, end->headers, end->header_count, end->body.len},
+            end->body);
+    else if (!rq->response_status)
+        result = pass_refusal(rq);
+    else
+        result = pass_last(rq, end);
+    r->refused = result == SINK_REFUSED;
+    r->broken = result == SINK_CLOSED;
+    if (r->refused)
+        rq->end = OUTCOME_REFUSED;
+    if (r->refused || r->broken)
+        sink_abort(r->first);
+}
+
+unsigned response_final_status(const struct request *rq, const struct request_end *end)
+{
+    const struct response *r = &rq->response;
+    if (rq->response_status)
+        return rq->response_status;
+    if (rq->client_gone)
+        return 0;
+    if (r->head.status && !r->refused)
+        return r->head.status;
+    return end->status && !r->refused ? end->status : refusal_row(rq->refusal.id)->status;
+}
+
+static void send_in_band_error(struct request *rq, struct response_sink *to)
+{
+    struct buf *out = &rq->env->scratch;
+    buf_clear(out);
+    if (!rq->gate->stream_error || rq->gate->stream_error(rq, out) ||
+        to->ops->data(to, buf_slice(out)) > SINK_FULL)
+        to->ops->abort(to);
+    else
+        to->ops->end(to);
+}
+
+static void send_last(struct request *rq, const struct request_end *end)
+{
+    struct response_sink *to = &rq->response.client->sink;
+    struct slice body = has_filters(rq) ? buf_slice(&rq->response.kept) : end->body;
+    switch (last_word(rq, end)) {
+    case LAST_CUT:
+        to->ops->abort(to);
+        return;
+    case LAST_ERROR:
+        send_in_band_error(rq, to);
+        return;
+    case LAST_END:
+        if (body.len && to->ops->data(to, body) > SINK_FULL)
+            to->ops->abort(to);
+        else
+            to->ops->end(to);
+    }
+}
+
+static void send_first_and_last(struct request *rq, const struct request_end *end)
+{
+    struct response *r = &rq->response;
+    if (r->broken)
+        r->client->sink.ops->abort(&r->client->sink);
+    else if (r->head.status && !r->refused)
+        send_whole(rq, &r->head, buf_slice(&r->kept));
+    else if (end->status && !r->refused)
+        send_whole(rq, &(struct response_head){end->status, end->headers, end->header_count, 0},
+                   end->body);
+    else
+        response_refuse(rq);
+}
+
+void response_send(struct request *rq, const struct request_end *end)
+{
+    struct response *r = &rq->response;
+    if (!r->client)
+        return;
+    if (rq->client_gone)
+        r->client->sink.ops->end(&r->client->sink);
+    else if (rq->response_status)
+        send_last(rq, end);
+    else
+        send_first_and_last(rq, end);
+    r->client = NULL;
+}
+
+void response_fini(struct request *rq)
+{
+    buf_shelf_give(&rq->env->shelf, &rq->response.kept);
 }

@@ -24,13 +24,12 @@ static const struct filter *const gates[] = {
     NULL,
 };
 
-#define KEPT 3 /* buffers that are in use for most of a call; `answer` is not */
+#define KEPT 2 /* buffers that are in use for most of a call; `answer` is not */
 
 static void kept_of(struct ai_work *w, struct buf *room[static KEPT])
 {
-    room[0] = &w->held;
-    room[1] = &w->sse.raw;
-    room[2] = &w->sse.data;
+    room[0] = &w->sse.raw;
+    room[1] = &w->sse.data;
 }
 
 static struct ai_work *create(void)
@@ -39,7 +38,6 @@ static struct ai_work *create(void)
     if (!w)
         return NULL;
     buf_init(&w->answer, LIMIT_AI_ANSWER);
-    buf_init(&w->held, 2 * LIMIT_SSE_EVENT + LIMIT_STREAM_OUT);
     sse_reader_init(&w->sse);
     return w;
 }
@@ -61,11 +59,10 @@ static void on_linger(struct timer *t)
 /* everything but the memory that is kept */
 static void clear(struct ai_work *w)
 {
-    struct buf answer = w->answer, held = w->held;
+    struct buf answer = w->answer;
     struct sse_reader sse = w->sse;
     memset(w, 0, offsetof(struct ai_work, candidates));
     w->answer = answer;
-    w->held = held;
     w->sse = sse;
     w->sse.started = w->sse.after_cr = w->sse.line_begun = false;
 }
@@ -136,7 +133,7 @@ static void begin_work(struct request *rq)
     if (request_open_record(rq)) {
         request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
         rq->refusal.retry_after_s = 1;
-        request_finish(rq, OUTCOME_REFUSED);
+        request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
     attempt_next(w);
@@ -167,7 +164,7 @@ static void cancel_work(struct request *rq)
             bill_estimated(w);
         attempt_end(w, OUTCOME_CANCELLED, request_cut_code(rq));
     }
-    request_finish(rq, OUTCOME_CANCELLED);
+    request_finish_as(rq, OUTCOME_CANCELLED);
 }
 
 static void on_drain(struct request *rq)
@@ -214,6 +211,7 @@ const struct gate ai_gate = {
     .body_max = LIMIT_AI_BODY,
     .work = begin_work,
     .refusal_body = openai_refusal_body,
+    .stream_error = openai_refusal_event,
     .refusal_headers = refusal_headers,
     .session_label = session_label,
     .on_drain = on_drain,

@@ -58,14 +58,11 @@ struct ai_work {
     /* a stream */
     bool streaming;
     struct sse_reader sse;
-    struct buf held;     /* what the client has no room for yet */
-    bool done;           /* [DONE] was seen; it is `last` */
-    bool closed;         /* a finish_reason was seen */
-    bool failed;         /* the upstream said an error inside the stream */
-    bool short_of_money; /* what was set aside is used up, and more was asked for */
-    bool ending;
-    enum request_outcome end;
-    struct slice last;
+    bool done;              /* [DONE] was seen; it is `last` */
+    bool closed;            /* a finish_reason was seen */
+    bool failed;            /* the upstream said an error inside the stream */
+    bool short_of_money;    /* what was set aside is used up, and more was asked for */
+    struct slice last;      /* [DONE]: it follows the record */
     size_t relayed;         /* bytes of the answer seen so far */
     struct usage_look look; /* has_usage: the provider has counted */
     struct usage_meter meter;
@@ -134,5 +131,6 @@ void models_answer(struct ai_work *w);
 
 /* openai.c: this dialect's envelopes */
 enum err openai_refusal_body(struct request *rq, struct buf *out, const char **content_type);
-enum err openai_stream_error(struct buf *out, struct slice message, struct slice code);
+/* a refusal inside a stream that was begun */
+enum err openai_refusal_event(struct request *rq, struct buf *out);
 enum err openai_length_stop(struct ai_work *w, struct buf *out);

@@ -10,90 +10,63 @@
 
 static bool is_over(const struct ai_work *w)
 {
-    return w->rq->stage != REQUEST_WORK || w->ending;
+    return w->rq->stage != REQUEST_WORK;
 }
 
 /* ---- towards the client ---- */
 
-static void hold(struct ai_work *w, struct slice raw)
+static void bill(struct ai_work *w)
 {
-    if (w->call)
-        http_call_pause(w->call);
-    if (!buf_append(&w->held, raw))
-        return;
-    /* Bounded by construction (one read and one event beyond the pause); if not, the client
-     * must not see a stream with a hole. */
+    if (w->look.has_usage)
+        bill_reported(w, &w->look.tokens);
+    else
+        bill_estimated(w);
+}
+
+/* The response can take nothing more: the client is gone, or a filter refused what was written. */
+static void stop_by(struct ai_work *w, enum sink_result why)
+{
+    enum request_outcome end = why == SINK_REFUSED ? OUTCOME_REFUSED : OUTCOME_CANCELLED;
+    timer_cancel(&w->linger);
     attempt_drop(w);
     if (w->attempt) {
-        bill_estimated(w);
-        attempt_end(w, OUTCOME_ERROR, SLICE("too_big"));
+        bill(w);
+        attempt_end(w, end, why == SINK_REFUSED ? SLICE("refused") : SLICE("client_closed"));
     }
-    request_finish(w->rq, OUTCOME_CANCELLED);
+    request_finish(w->rq, &(struct request_end){.outcome = end, .cut = why == SINK_CLOSED});
+}
+
+static void take_result(struct ai_work *w, enum sink_result r)
+{
+    if (w->rq->stage != REQUEST_WORK)
+        return;
+    if (r == SINK_FULL && w->call)
+        http_call_pause(w->call);
+    if (r > SINK_FULL)
+        stop_by(w, r);
 }
 
 static void forward(struct ai_work *w, struct slice raw)
 {
-    struct request *rq = w->rq;
-    if (w->held.len) {
-        hold(w, raw);
-        return;
-    }
-    enum err e = request_response_write(rq, raw);
-    if (rq->stage != REQUEST_WORK)
-        return;
-    if (e == ERR_TOO_BIG)
-        hold(w, raw);
-    else if (!e && w->call && rq->response_ops->pending(rq->answer) > LIMIT_STREAM_HIGH)
-        http_call_pause(w->call);
-    /* any other failure is the client going, which the front is about to tell */
-}
-
-static void try_end(struct ai_work *w)
-{
-    if (w->ending && !w->held.len && w->rq->stage == REQUEST_WORK)
-        request_finish_with(w->rq, w->end, w->last);
+    take_result(w, response_write(w->rq, raw));
 }
 
 static void end_stream(struct ai_work *w, enum request_outcome end, struct slice last)
 {
     timer_cancel(&w->linger);
-    w->ending = true;
-    w->end = end;
-    w->last = last;
-    try_end(w);
-}
-
-static bool write_held(struct ai_work *w)
-{
-    while (w->held.len) {
-        struct slice piece = slice_first(buf_slice(&w->held), LIMIT_STREAM_HIGH);
-        enum err e = request_response_write(w->rq, piece);
-        if (w->rq->stage != REQUEST_WORK)
-            return false;
-        if (e)
-            return false;
-        buf_eat(&w->held, piece.len);
-        if (w->rq->response_ops->pending(w->rq->answer) > LIMIT_STREAM_HIGH)
-            return w->held.len == 0;
-    }
-    return true;
+    request_finish(w->rq, &(struct request_end){.outcome = end, .body = last});
 }
 
 /* The upstream is read on where nothing holds it back: neither the client nor the money. */
 static void resume(struct ai_work *w)
 {
-    if (w->call && !w->held.len && !w->short_of_money &&
-        w->rq->response_ops->pending(w->rq->answer) <= LIMIT_STREAM_HIGH)
+    if (w->call && !w->short_of_money && !response_is_full(w->rq))
         http_call_resume(w->call);
 }
 
 void relay_drain(struct ai_work *w)
 {
-    if (!w->streaming || !write_held(w))
-        return;
-    if (w->ending)
-        try_end(w);
-    else
+    if (w->streaming)
         resume(w);
 }
 
@@ -307,13 +280,7 @@ void relay_begin(struct ai_work *w, const struct http_head *head)
     memcpy(headers, w->pass, w->pass_count * sizeof(headers[0]));
     headers[w->pass_count] = (struct http_header){SLICE("cache-control"), SLICE("no-cache")};
     w->streaming = true;
-    enum err e = request_response_begin(w->rq, w->status, headers, w->pass_count + 1, UINT64_MAX);
-    if (!e || w->rq->stage != REQUEST_WORK)
-        return;
-    attempt_drop(w);
-    bill_estimated(w);
-    attempt_end(w, OUTCOME_CANCELLED, slice_str(err_name(e)));
-    request_finish(w->rq, OUTCOME_CANCELLED);
+    take_result(w, response_begin(w->rq, w->status, headers, w->pass_count + 1, UINT64_MAX));
 }
 
 void relay_data(struct ai_work *w, struct slice data)
@@ -324,14 +291,6 @@ void relay_data(struct ai_work *w, struct slice data)
     if (!e || e == ERR_CANCELLED || is_over(w))
         return;
     relay_upstream_lost(w, ERR_PROTOCOL); /* an event that never ends */
-}
-
-static void bill(struct ai_work *w)
-{
-    if (w->look.has_usage)
-        bill_reported(w, &w->look.tokens);
-    else
-        bill_estimated(w);
 }
 
 void relay_upstream_end(struct ai_work *w)
@@ -357,7 +316,6 @@ void relay_upstream_end(struct ai_work *w)
 /* The status is long gone, so the client hears it as an event, which OpenAI's SDKs raise. */
 void relay_upstream_lost(struct ai_work *w, enum err why)
 {
-    struct buf *out = &w->rq->env->scratch;
     if (is_over(w))
         return;
     if (w->done) { /* all was said; only the connection broke */
@@ -372,10 +330,8 @@ void relay_upstream_lost(struct ai_work *w, enum err why)
     attempt_drop(w);
     bill(w);
     attempt_end(w, OUTCOME_ERROR, slice_str(err_name(why)));
-    buf_clear(out);
-    struct slice last = SLICE("");
-    if (!openai_stream_error(out, SLICE("The upstream broke off in mid-stream."),
-                             SLICE("upstream_error")))
-        last = arena_copy(w->rq->arena, buf_slice(out));
-    end_stream(w, OUTCOME_ERROR, last.ptr ? last : SLICE(""));
+    timer_cancel(&w->linger);
+    request_refuse(w->rq, why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM,
+                   SLICE("it broke off in mid-stream"));
+    request_finish_as(w->rq, OUTCOME_ERROR);
 }

@@ -46,7 +46,7 @@ static void finish_detached(struct ai_work *w)
     attempt_drop(w);
     if (w->attempt)
         attempt_end(w, OUTCOME_CANCELLED, request_cut_code(w->rq));
-    request_finish(w->rq, OUTCOME_CANCELLED);
+    request_finish_as(w->rq, OUTCOME_CANCELLED);
 }
 
 static void refuse(struct ai_work *w, enum refusal_id id, struct slice detail)
@@ -56,7 +56,7 @@ static void refuse(struct ai_work *w, enum refusal_id id, struct slice detail)
         return;
     }
     request_refuse(w->rq, id, detail);
-    request_finish(w->rq, OUTCOME_ERROR);
+    request_finish_as(w->rq, OUTCOME_ERROR);
 }
 
 /* Every target failed. */
@@ -64,7 +64,7 @@ static void give_up(struct ai_work *w, enum refusal_id id, struct slice detail)
 {
     request_refuse(w->rq, w->limited ? REFUSAL_UPSTREAM_BUSY : id, detail);
     w->rq->refusal.retry_after_s = w->retry_after_s;
-    request_finish(w->rq, OUTCOME_ERROR);
+    request_finish_as(w->rq, OUTCOME_ERROR);
 }
 
 /* Every attempt is paid for before it is sent: also where the one before it may have cost as much
@@ -271,7 +271,11 @@ static void finish_whole(struct ai_work *w, enum request_outcome end, struct sli
     cut_echo(w);
     attempt_drop(w);
     attempt_end(w, end, code);
-    request_finish_whole(w->rq, end, w->status, w->pass, w->pass_count, buf_slice(&w->answer));
+    request_finish(w->rq, &(struct request_end){.outcome = end,
+                                                .status = w->status,
+                                                .headers = w->pass,
+                                                .header_count = w->pass_count,
+                                                .body = buf_slice(&w->answer)});
 }
 
 static void on_end(void *arg)

@@ -60,6 +60,16 @@ static struct slice unescaped(struct arena *a, struct slice s)
     return slice_of(out, n);
 }
 
+static void finish_listed(struct ai_work *w)
+{
+    const struct http_header type = {SLICE("content-type"), SLICE("application/json")};
+    request_finish(w->rq, &(struct request_end){.outcome = OUTCOME_OK,
+                                                .status = 200,
+                                                .headers = &type,
+                                                .header_count = 1,
+                                                .body = buf_slice(&w->answer)});
+}
+
 static void answer_one(struct ai_work *w)
 {
     struct request *rq = w->rq;
@@ -68,24 +78,22 @@ static void answer_one(struct ai_work *w)
     if (!m || !ai_may_use(rq, m->o.name)) {
         w->request.param = "model";
         request_refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
-        request_finish(rq, OUTCOME_REFUSED);
+        request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
-    struct http_header type = {SLICE("content-type"), SLICE("application/json")};
     if (write_model(&w->answer, m))
-        request_finish(rq, OUTCOME_ERROR);
+        request_finish_as(rq, OUTCOME_ERROR);
     else
-        request_finish_whole(rq, OUTCOME_OK, 200, &type, 1, buf_slice(&w->answer));
+        finish_listed(w);
 }
 
 void models_answer(struct ai_work *w)
 {
-    struct http_header type = {SLICE("content-type"), SLICE("application/json")};
     buf_shelf_take(&w->rq->env->shelf, &w->answer);
     if (w->endpoint->kind == AI_MODEL)
         answer_one(w);
     else if (write_list(w))
-        request_finish(w->rq, OUTCOME_ERROR);
+        request_finish_as(w->rq, OUTCOME_ERROR);
     else
-        request_finish_whole(w->rq, OUTCOME_OK, 200, &type, 1, buf_slice(&w->answer));
+        finish_listed(w);
 }

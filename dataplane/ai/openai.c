@@ -50,11 +50,12 @@ enum err openai_refusal_body(struct request *rq, struct buf *out, const char **c
                        slice_str(param), slice_str(refusal_row(rq->refusal.id)->code));
 }
 
-enum err openai_stream_error(struct buf *out, struct slice message, struct slice code)
+enum err openai_refusal_event(struct request *rq, struct buf *out)
 {
+    const char *type;
     enum err e = buf_append(out, SLICE("data: "));
     if (!e)
-        e = write_error(out, message, SLICE("server_error"), SLICE_NONE, code);
+        e = openai_refusal_body(rq, out, &type);
     return e ? e : buf_append(out, SLICE("\n\n"));
 }
 

@@ -43,7 +43,7 @@ static void cancel(struct request *rq)
     struct api_work *w = rq->gate_state;
     api_forward_drop(w);
     api_relay_end(w, OUTCOME_CANCELLED, request_cut_code(rq));
-    request_finish(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
+    request_finish_as(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
 }
 
 const struct gate api_gate = {

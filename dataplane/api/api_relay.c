@@ -52,17 +52,20 @@ static bool is_failure(const struct api_work *w, unsigned status)
            (w->service->credential && status == 401);
 }
 
-static void fail(struct api_work *w, enum refusal_id id, struct slice detail, struct slice code)
+/* A response of this gate has no place for an error of ours: once begun it is cut. */
+static void fail_with(struct api_work *w, enum request_outcome end, struct slice code)
 {
     struct request *rq = w->rq;
     api_forward_drop(w);
-    api_relay_end(w, OUTCOME_ERROR, code);
-    if (rq->response_status) {
-        request_finish_cut(rq, OUTCOME_ERROR);
-        return;
-    }
-    request_refuse(rq, id, detail);
-    request_finish(rq, OUTCOME_ERROR);
+    api_relay_end(w, end, code);
+    request_finish(rq, &(struct request_end){.outcome = end, .cut = rq->response_status != 0});
+}
+
+static void fail(struct api_work *w, enum refusal_id id, struct slice detail, struct slice code)
+{
+    if (!w->rq->response_status)
+        request_refuse(w->rq, id, detail);
+    fail_with(w, OUTCOME_ERROR, code);
 }
 
 static size_t pass_headers(struct api_work *w, const struct http_head *head,
@@ -82,6 +85,20 @@ static size_t pass_headers(struct api_work *w, const struct http_head *head,
     return n;
 }
 
+/* true: the request is over */
+static bool end_where_closed(struct api_work *w, enum sink_result r)
+{
+    if (w->rq->stage != REQUEST_WORK)
+        return true;
+    if (r <= SINK_FULL)
+        return false;
+    if (r == SINK_REFUSED)
+        fail_with(w, OUTCOME_REFUSED, SLICE("refused"));
+    else
+        fail(w, REFUSAL_NO_CAPACITY, SLICE_NONE, SLICE("client_closed"));
+    return true;
+}
+
 static void on_head(void *arg, const struct http_head *head)
 {
     struct api_work *w = arg;
@@ -99,10 +116,8 @@ static void on_head(void *arg, const struct http_head *head)
         slice_eq(w->rq->head->method, SLICE("HEAD")) || head->status == 204 || head->status == 304;
     w->has_length = head->has_length;
     w->left = bodiless ? 0 : head->length;
-    enum err e = request_response_begin(w->rq, head->status, headers, n,
-                                        head->has_length ? head->length : UINT64_MAX);
-    if (e != ERR_OK)
-        fail(w, REFUSAL_NO_CAPACITY, SLICE_NONE, slice_str(err_name(e)));
+    end_where_closed(w, response_begin(w->rq, head->status, headers, n,
+                                       head->has_length ? head->length : UINT64_MAX));
 }
 
 /* The end of an answer of known length is what makes it whole: it waits for the record. */
@@ -121,13 +136,11 @@ static struct slice keep_last(struct api_work *w, struct slice piece)
 static void send_piece(struct api_work *w)
 {
     struct slice piece = keep_last(w, buf_slice(&w->piece));
-    enum err e = piece.len > 0 ? request_response_write(w->rq, piece) : ERR_OK;
+    enum sink_result r = piece.len > 0 ? response_write(w->rq, piece) : SINK_OK;
     buf_clear(&w->piece);
-    if (e != ERR_OK) {
-        fail(w, REFUSAL_NO_CAPACITY, SLICE_NONE, slice_str(err_name(e)));
+    if (end_where_closed(w, r))
         return;
-    }
-    if (!w->upstream_paused && w->rq->response_ops->pending(w->rq->answer) > LIMIT_STREAM_HIGH) {
+    if (r == SINK_FULL && !w->upstream_paused) {
         w->upstream_paused = true;
         http_call_pause(w->call);
     }
@@ -156,7 +169,7 @@ static void on_end(void *arg)
     struct slice last = w->last;
     api_forward_drop(w);
     api_relay_end(w, end, SLICE_NONE);
-    request_finish_with(rq, end, last);
+    request_finish(rq, &(struct request_end){.outcome = end, .body = last});
 }
 
 static void on_error(void *arg, enum err why, enum http_call_phase phase)
@@ -176,7 +189,7 @@ static void on_drain(void *arg)
     if (!w->client_paused)
         return;
     w->client_paused = false;
-    w->rq->response_ops->resume_body(w->rq->answer);
+    request_resume_body(w->rq);
 }
 
 void api_relay_drain(struct api_work *w)

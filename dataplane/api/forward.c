@@ -85,7 +85,7 @@ void api_forward_start(struct api_work *w)
     if (e != ERR_OK) {
         request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
         api_forward_drop(w);
-        request_finish(rq, OUTCOME_REFUSED);
+        request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
     begin_attempt(w);
@@ -94,11 +94,11 @@ void api_forward_start(struct api_work *w)
         api_relay_end(w, OUTCOME_ERROR, slice_str(err_name(e)));
         request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
         api_forward_drop(w);
-        request_finish(rq, OUTCOME_ERROR);
+        request_finish_as(rq, OUTCOME_ERROR);
         return;
     }
     if (has_body(rq->head))
-        rq->response_ops->read_body(rq->answer, rq->gate->body_max);
+        request_read_body(rq, rq->gate->body_max);
 }
 
 /* The client is read no faster than the upstream takes it. */
@@ -110,7 +110,7 @@ void api_forward_body(struct api_work *w, struct slice piece)
         return; /* the call's own error says why */
     if (!w->client_paused && http_call_pending(w->call) > LIMIT_STREAM_HIGH) {
         w->client_paused = true;
-        w->rq->response_ops->pause_body(w->rq->answer);
+        request_pause_body(w->rq);
     }
 }
 

@@ -12,17 +12,17 @@
 struct client_listener {
     struct request_env *env;
     struct http_server *server;
-    struct answers answers;
+    struct http_adapters adapters;
     struct buf path; /* of the request that is being taken in */
     bool removed;
 };
 
-static void answer_health(struct client_listener *d, struct answer *a, struct slice path)
+static void send_health(struct client_listener *d, struct http_adapter *a, struct slice path)
 {
     const struct http_header type = {SLICE("content-type"), SLICE("text/plain")};
     bool alive = slice_eq(path, SLICE("/healthz"));
     bool good = alive || (d->env->policy && !d->env->draining);
-    answer_directly(a, good ? 200 : 503, &type, 1, good ? SLICE("ok\n") : SLICE("not ready\n"));
+    http_adapter_send(a, good ? 200 : 503, &type, 1, good ? SLICE("ok\n") : SLICE("not ready\n"));
 }
 
 /* Private detail is told on the private port only (security.md, Processes). */
@@ -32,17 +32,17 @@ static bool is_health(const struct http_head *h, struct slice path)
            (slice_eq(path, SLICE("/healthz")) || slice_eq(path, SLICE("/readyz")));
 }
 
-static void refuse_for_room(struct answer *a)
+static void refuse_without_memory(struct http_adapter *a)
 {
     const struct http_header after = {SLICE("retry-after"), SLICE("1")};
-    answer_directly(a, 503, &after, 1, SLICE(""));
+    http_adapter_send(a, 503, &after, 1, SLICE(""));
 }
 
 static void on_request(void *arg, struct http_exchange *x)
 {
     static const struct http_exchange_events none;
     struct client_listener *d = arg;
-    struct answer *a = answer_new(&d->answers, x);
+    struct http_adapter *a = http_adapter_new(&d->adapters, x);
     if (!a) {
         http_exchange_bind(x, &none, NULL);
         http_response_abort(x);
@@ -53,19 +53,19 @@ static void on_request(void *arg, struct http_exchange *x)
     buf_clear(&d->path);
     enum err e = http1_path(head->target, &d->path, &query);
     if (e == ERR_NOMEM) {
-        refuse_for_room(a);
+        refuse_without_memory(a);
         return;
     }
     if (!e)
         path = buf_slice(&d->path);
     if (is_health(head, path)) {
-        answer_health(d, a, path);
+        send_health(d, a, path);
         return;
     }
-    struct request *rq = request_new(d->env, route_find(path, head->target), &response_ops, a, head,
+    struct request *rq = request_new(d->env, route_find(path, head->target), &a->client, head,
                                      http_exchange_peer(x));
     if (!rq) {
-        refuse_for_room(a);
+        refuse_without_memory(a);
         return;
     }
     a->rq = rq;
@@ -87,7 +87,7 @@ enum err client_listener_open(const struct mhd_adapter_config *c, struct request
     if (!d)
         return ERR_NOMEM;
     d->env = env;
-    answers_init(&d->answers);
+    http_adapters_init(&d->adapters);
     buf_init(&d->path, 3 * LIMIT_HTTP_TARGET); /* a byte may become an escape of three */
     const struct http_server_config config = {
         .tls = c->tls,
@@ -132,7 +132,7 @@ void client_listener_remove(struct client_listener *d)
 static void destroy(void *arg)
 {
     struct client_listener *d = arg;
-    answers_fini(&d->answers);
+    http_adapters_fini(&d->adapters);
     buf_fini(&d->path);
     mem_free(d);
 }

@@ -18,7 +18,7 @@ static const struct filter *const nowhere_filters[] = {&gate_nowhere, NULL};
 
 static void no_work(struct request *rq)
 {
-    request_finish(rq, OUTCOME_ERROR); /* its only gate refuses, so this is never reached */
+    request_finish_as(rq, OUTCOME_ERROR); /* its only filter refuses, so this is never reached */
 }
 
 static const struct gate nowhere = {

@@ -155,7 +155,8 @@ FLOW(a_stream_without_its_done_is_whole_where_a_choice_has_ended_however_it_is_s
                "ok", NULL);
     expect_end(k, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", "ok",
                NULL);
-    expect_end(k, "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", "error", "closed");
+    expect_end(k, "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", "error",
+               "upstream_error");
 }
 
 FLOW(an_error_inside_a_stream_is_one_wherever_its_member_stands)

@@ -137,7 +137,7 @@ FLOW(an_agent_this_plane_was_not_given_is_denied)
     expect_status(ask(k, "alice", NULL), 401);
 }
 
-FLOW(a_stream_of_a_principal_that_is_blocked_is_cut)
+FLOW(a_stream_of_a_principal_that_is_blocked_ends_with_the_dialects_error)
 {
     struct flow_policy p = two_agents;
     policy_says(k, &two_agents);
@@ -151,8 +151,10 @@ FLOW(a_stream_of_a_principal_that_is_blocked_is_cut)
     p.blocks[0] = (struct flow_block){"agent", "a_one"};
     policy_says(k, &p);
 
-    WAIT(k, c->closed && k->upstreams[0].calls[0].cut);
-    assert_false(c->whole);
+    WAIT(k, c->whole && k->upstreams[0].calls[0].cut);
+    assert_true(slice_search(buf_slice(&c->body),
+                             SLICE("data: {\"error\":{\"message\":\"The credential is unknown, "
+                                   "expired or revoked.\"")) > 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->status, "cancelled");
     assert_string_equal(r->span->code, "invalid_api_key");
@@ -409,7 +411,7 @@ int main(void)
         SCENARIO(revoked_blocked_and_expired_keys_are_refused),
         SCENARIO(a_block_of_key_agent_or_team_is_a_401),
         SCENARIO(an_agent_this_plane_was_not_given_is_denied),
-        SCENARIO(a_stream_of_a_principal_that_is_blocked_is_cut),
+        SCENARIO(a_stream_of_a_principal_that_is_blocked_ends_with_the_dialects_error),
         SCENARIO(what_is_under_way_when_the_plane_ends_is_drained),
         SCENARIO(a_call_that_waits_for_its_upstream_is_told_of_the_block),
         SCENARIO(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one),

@@ -17,7 +17,9 @@ static struct {
     bool finish_in_work;
     unsigned status;
     char body[256];
-    bool aborted, ended;
+    bool aborted, ended, full;
+    uint64_t length;
+    struct client client;
 } t;
 
 static void note(const char *word)
@@ -74,12 +76,16 @@ static void work(struct request *rq)
     const struct http_header none = {SLICE("content-type"), SLICE("text/plain")};
     note("work");
     if (t.finish_in_work)
-        request_finish_whole(rq, OUTCOME_OK, 200, &none, 1, SLICE("done"));
+        request_finish(rq, &(struct request_end){.outcome = OUTCOME_OK,
+                                                 .status = 200,
+                                                 .headers = &none,
+                                                 .header_count = 1,
+                                                 .body = SLICE("done")});
 }
 static void cancel(struct request *rq)
 {
     note("cancel");
-    request_finish(rq, OUTCOME_CANCELLED);
+    request_finish_as(rq, OUTCOME_CANCELLED);
 }
 static enum err refusal_body(struct request *rq, struct buf *out, const char **type)
 {
@@ -89,43 +95,38 @@ static enum err refusal_body(struct request *rq, struct buf *out, const char **t
 static const struct gate gate = {
     .name = NULL, .filters = filters, .work = work, .cancel = cancel, .refusal_body = refusal_body};
 
-static enum err begin(void *x UNUSED, unsigned status, const struct http_header *h UNUSED,
-                      size_t n UNUSED, uint64_t length UNUSED)
+/* ---- the client ---- */
+
+static enum sink_result client_head(struct response_sink *s UNUSED, const struct response_head *h)
 {
-    t.status = status;
-    return ERR_OK;
+    t.status = h->status;
+    t.length = h->length;
+    return SINK_OK;
 }
-static enum err write_piece(void *x UNUSED, struct slice data)
+static enum sink_result client_data(struct response_sink *s UNUSED, struct slice data)
 {
     strncat(t.body, data.ptr, data.len);
-    return ERR_OK;
+    return t.full ? SINK_FULL : SINK_OK;
 }
-static void whole(void *x UNUSED, unsigned status, const struct http_header *h UNUSED,
-                  size_t n UNUSED, struct slice body)
-{
-    note("said");
-    t.status = status;
-    t.ended = true;
-    strncat(t.body, body.ptr, body.len);
-}
-static size_t pending(void *x UNUSED)
-{
-    return 0;
-}
-static void end(void *x UNUSED)
+static enum sink_result client_end(struct response_sink *s UNUSED)
 {
     t.ended = true;
+    return SINK_OK;
 }
-static void abort_it(void *x UNUSED)
+static void client_abort(struct response_sink *s UNUSED)
 {
     t.aborted = true;
 }
-static const struct response_ops ops = {.begin = begin,
-                                        .write = write_piece,
-                                        .whole = whole,
-                                        .pending = pending,
-                                        .end = end,
-                                        .abort = abort_it};
+static void client_whole(struct client *to UNUSED, const struct response_head *h, struct slice body)
+{
+    note("said");
+    t.status = h->status;
+    t.ended = true;
+    strncat(t.body, body.ptr, body.len);
+}
+static const struct response_ops client_sink = {
+    .head = client_head, .data = client_data, .end = client_end, .abort = client_abort};
+static const struct client_ops client_ops = {.whole = client_whole};
 
 static int set_up(void **state)
 {
@@ -137,6 +138,7 @@ static int set_up(void **state)
     if (loop_new(&t.loop))
         return -1;
     t.env.loop = t.loop;
+    t.client = (struct client){.sink = {.ops = &client_sink}, .ops = &client_ops};
     return 0;
 }
 
@@ -156,7 +158,7 @@ static int tear_down(void **state)
 static struct request *set_out(void)
 {
     static const struct http_head head;
-    struct request *rq = request_new(&t.env, &gate, &ops, &t, &head, SLICE("peer"));
+    struct request *rq = request_new(&t.env, &gate, &t.client, &head, SLICE("peer"));
     assert_non_null(rq);
     request_start(rq);
     return rq;
@@ -228,10 +230,10 @@ static void the_last_piece_comes_after_the_filters_were_finished(void **state)
     (void)state;
     t.finish_in_work = false;
     struct request *rq = set_out();
-    assert_int_equal(request_response_begin(rq, 200, NULL, 0, UINT64_MAX), ERR_OK);
-    assert_int_equal(request_response_write(rq, SLICE("first ")), ERR_OK);
+    assert_int_equal(response_begin(rq, 200, NULL, 0, UINT64_MAX), SINK_OK);
+    assert_int_equal(response_write(rq, SLICE("first ")), SINK_OK);
     assert_string_equal(t.body, "first ");
-    request_finish_with(rq, OUTCOME_OK, SLICE("last"));
+    request_finish(rq, &(struct request_end){.outcome = OUTCOME_OK, .body = SLICE("last")});
     assert_string_equal(t.body, "first last");
     assert_true(t.ended && !t.aborted);
 }
@@ -241,8 +243,8 @@ static void a_response_cut_short_is_not_ended_as_if_it_were_whole(void **state)
     (void)state;
     t.finish_in_work = false;
     struct request *rq = set_out();
-    assert_int_equal(request_response_begin(rq, 200, NULL, 0, UINT64_MAX), ERR_OK);
-    request_finish(rq, OUTCOME_CANCELLED);
+    assert_int_equal(response_begin(rq, 200, NULL, 0, UINT64_MAX), SINK_OK);
+    request_finish_as(rq, OUTCOME_CANCELLED);
     assert_true(t.aborted && !t.ended);
 }
 
@@ -251,7 +253,7 @@ static void work_that_says_nothing_is_an_internal_error(void **state)
     (void)state;
     t.finish_in_work = false;
     struct request *rq = set_out();
-    request_finish(rq, OUTCOME_ERROR);
+    request_finish_as(rq, OUTCOME_ERROR);
     assert_int_equal(t.status, 500);
 }
 
@@ -270,11 +272,11 @@ static void a_filters_state_is_its_own_zeroed_and_aligned(void **state)
     for (size_t i = 0; i < 40; i++)
         assert_int_equal(of_c[i], 0);
     memset(of_c, 0xff, 40);
-    request_finish(rq, OUTCOME_ERROR);
+    request_finish_as(rq, OUTCOME_ERROR);
     turn();
     rq = set_out();
     assert_int_equal(((char *)filter_state(rq, &c))[39], 0);
-    request_finish(rq, OUTCOME_ERROR);
+    request_finish_as(rq, OUTCOME_ERROR);
 }
 
 static void an_ended_request_is_used_again(void **state)
