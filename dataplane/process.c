@@ -6,8 +6,6 @@
  */
 #include "dataplane/process.h"
 
-#include <stdatomic.h>
-
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -18,6 +16,7 @@
 #include "dataplane/listener/health.h"
 #include "dataplane/listings.h"
 #include "dataplane/pressure.h"
+#include "dataplane/publication.h"
 #include "dataplane/worker.h"
 #include "mcp-gateway/directory.h"
 
@@ -32,7 +31,7 @@ struct process {
     struct plane *plane;
     struct tls_context *tls;
     struct pressure pressure;
-    const struct snapshot *policy; /* the newest; workers that start later begin with it */
+    struct publication *publication;
     struct listings listings;
     struct worker **workers;
     size_t worker_count;
@@ -54,48 +53,26 @@ static void stop(struct process *p, int code)
 static void publish(void *arg, const struct snapshot *s)
 {
     struct process *p = arg;
-    const struct snapshot *old = p->policy;
-    p->policy = snapshot_hold(s);
-    snapshot_drop(old);
-    for (size_t i = 0; i < p->worker_count; i++)
-        if (worker_publish(p->workers[i], s))
-            log_error(NULL, "publish_failed", "worker=%zu", i);
-}
-
-/* Counts the workers that have ended a turn; the last one tells the main loop. */
-struct quiescence {
-    atomic_size_t left;
-    struct loop *loop;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-static void all_ended(void *arg)
-{
-    struct quiescence *q = arg;
-    q->fn(q->arg);
-    mem_free(q);
-}
-
-static void one_ended(void *arg)
-{
-    struct quiescence *q = arg;
-    if (atomic_fetch_sub(&q->left, 1) == 1)
-        MUST(loop_post(q->loop, all_ended, q) == ERR_OK);
+    publication_put(p->publication, s);
 }
 
 static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
     struct process *p = arg;
-    struct quiescence *q = mem_zalloc(sizeof(*q));
-    MUST(q); /* what waits for quiescence is money; without it nothing here may go on */
-    *q = (struct quiescence){.loop = p->loop, .fn = fn, .arg = fn_arg};
-    atomic_init(&q->left, p->worker_count + 1);
-    for (size_t i = 0; i < p->worker_count; i++)
-        if (worker_after_turn(p->workers[i], one_ended, q))
-            one_ended(q); /* it has stopped: it will not turn again */
-    one_ended(q);
+    publication_after_turns(p->publication, fn, fn_arg);
 }
+
+static enum err tell_worker(void *worker, const struct snapshot *s)
+{
+    return worker_publish(worker, s);
+}
+
+static enum err turn_worker(void *worker, void (*fn)(void *arg), void *arg)
+{
+    return worker_after_turn(worker, fn, arg);
+}
+
+static const struct publication_ops publication_ops = {tell_worker, turn_worker};
 
 static void list(void *arg, const struct tool_order *order)
 {
@@ -119,6 +96,7 @@ static void look(void *arg, struct health_look *ret)
     if (p->plane)
         plane_status(p->plane, &ret->plane);
     ret->draining = p->draining || p->worker_count == 0;
+    ret->untold = publication_untold(p->publication);
     ret->memory_used = p->pressure.used;
     ret->memory_limit = p->pressure.limit;
     ret->shedding = p->pressure.is_high;
@@ -156,8 +134,7 @@ static enum err start_workers(struct process *p)
         if (e)
             return e;
         p->worker_count++;
-        if (p->policy && (e = worker_publish(p->workers[i], p->policy)))
-            return e;
+        publication_add(p->publication, p->workers[i]);
     }
     return ERR_OK;
 }
@@ -255,6 +232,8 @@ static void stop_workers(struct process *p)
     for (size_t i = 0; i < p->worker_count; i++)
         p->calls_cut += worker_stop(&p->workers[i]);
     p->worker_count = 0;
+    if (p->publication)
+        publication_clear(p->publication);
 }
 
 static size_t connections(const struct process *p)
@@ -333,7 +312,7 @@ int process_free(struct process **ret)
     if (p->plane)
         plane_close(&p->plane);
     health_close(&p->health);
-    snapshot_drop(p->policy);
+    publication_free(p->publication);
     tls_drop(p->tls);
     mem_free(p->workers);
     mem_free(p);
@@ -350,7 +329,9 @@ enum err process_start(const struct settings *s, struct loop *l, struct process 
     p->listings = (struct listings){.loop = l, .plane = &p->plane};
     timer_init(&p->drain, l, drain_on);
     pressure_open(&p->pressure, l, s->memory_limit);
-    enum err e = open_tls(p);
+    enum err e = publication_new(l, &publication_ops, s->workers, &p->publication);
+    if (!e)
+        e = open_tls(p);
     if (!e)
         e = open_health(p);
     if (!e)

@@ -47,8 +47,8 @@ struct plane {
     void *drained_arg;
 
     /* what other threads may ask for */
-    atomic_bool has_policy, is_connected, stale, was_removed;
-    atomic_uint_fast64_t version, newest, waiting, dropped, folded, lost;
+    atomic_bool has_policy, is_connected, stale, was_removed, database_away;
+    atomic_uint_fast64_t version, newest, acknowledged, refused, waiting, dropped, folded, lost;
 };
 
 /* ---- requests: numbered, packed, answered as messages ---- */
@@ -173,6 +173,9 @@ static void on_tick(struct timer *t)
     atomic_store(&p->stale, s.stale);
     atomic_store(&p->version, s.version);
     atomic_store(&p->newest, s.newest);
+    atomic_store(&p->acknowledged, s.acknowledged);
+    atomic_store(&p->refused, s.refused);
+    atomic_store(&p->database_away, s.database_away);
     atomic_store(&p->waiting, c.waiting);
     atomic_store(&p->dropped, c.dropped);
     atomic_store(&p->folded, c.folded);
@@ -286,6 +289,9 @@ void plane_status(const struct plane *p, struct plane_status *ret)
                                  .removed = atomic_load(&p->was_removed),
                                  .version = atomic_load(&p->version),
                                  .newest = atomic_load(&p->newest),
+                                 .acknowledged = atomic_load(&p->acknowledged),
+                                 .refused_objects = atomic_load(&p->refused),
+                                 .database_away = atomic_load(&p->database_away),
                                  .journal_waiting = atomic_load(&p->waiting),
                                  .journal_dropped = atomic_load(&p->dropped),
                                  .journal_folded = atomic_load(&p->folded),

@@ -50,6 +50,9 @@ struct plane_status {
     bool removed; /* from the control plane, which said so */
     uint64_t version;
     uint64_t newest;          /* as last told */
+    uint64_t acknowledged;    /* the newest that every worker had when it was acknowledged */
+    uint64_t refused_objects; /* of the policy; this build does not understand them */
+    bool database_away;       /* the control plane says that it cannot reach its database */
     uint64_t journal_waiting; /* records not yet committed */
     uint64_t journal_dropped; /* free calls whose records found no room */
     uint64_t journal_folded;  /* calls that left no record of their own, but sums */

@@ -12,12 +12,17 @@
 
 /* ---- acknowledging ---- */
 
+#define REFUSED_NAMED 16 /* in one acknowledgement */
+
 static void acknowledge(struct policy_sync *s);
 
-static void on_acknowledged(void *arg, enum err e, const void *reply UNUSED)
+static void end_acknowledgement(struct policy_sync *s, enum err e)
 {
-    struct policy_sync *s = arg;
     s->acking = false;
+    if (e == ERR_OK)
+        s->acknowledged = s->awaited->version;
+    snapshot_drop(s->awaited);
+    s->awaited = NULL;
     if (e != ERR_OK) {
         s->ack_again = true; /* the tick says it again */
     } else if (s->ack_again) {
@@ -26,20 +31,49 @@ static void on_acknowledged(void *arg, enum err e, const void *reply UNUSED)
     }
 }
 
+static void on_acknowledged(void *arg, enum err e, const void *reply)
+{
+    const Gatehouse__Reply *m = reply;
+    end_acknowledgement(arg, e == ERR_OK && m && m->error ? ERR_AGAIN : e);
+}
+
+/* The names of what was refused, as "kind:id". */
+struct refused_names {
+    size_t count;
+    char texts[REFUSED_NAMED][OBJECT_REFUSED_KEY_MAX];
+    char *pointers[REFUSED_NAMED];
+};
+
+static bool name_refused(void *arg, const struct policy_object *o, enum policy_refusal why UNUSED)
+{
+    struct refused_names *n = arg;
+    char *text = n->texts[n->count];
+    object_refused_key(o->kind, o->id, text);
+    n->pointers[n->count++] = text;
+    return n->count < REFUSED_NAMED;
+}
+
+/* Every worker has the awaited version; a newer one may have come, and is acknowledged next. */
 static void on_all_have_it(void *arg)
 {
     struct policy_sync *s = arg;
     Gatehouse__Applied body = GATEHOUSE__APPLIED__INIT;
     Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
     char lineage[LINEAGE_MAX + 1] = {0};
-    memcpy(lineage, s->current->lineage, s->current->lineage_len);
+    struct refused_names refused = {0};
+    memcpy(lineage, s->awaited->lineage, s->awaited->lineage_len);
+    snapshot_each_refused(s->awaited, name_refused, &refused);
     body.lineage = lineage;
     body.has_version = true;
-    body.version = s->current->version;
+    body.version = s->awaited->version;
+    body.has_refused = true;
+    body.refused = (uint32_t)snapshot_refused(s->awaited);
+    body.n_refused_ids = refused.count;
+    body.refused_ids = refused.pointers;
     m.body_case = GATEHOUSE__REQUEST__BODY_APPLIED;
     m.applied = &body;
     if (s->links.request(s->links.arg, &m, on_acknowledged, s) != ERR_OK)
-        on_acknowledged(s, ERR_CLOSED, NULL);
+        end_acknowledgement(s, ERR_CLOSED);
 }
 
 static void acknowledge(struct policy_sync *s)
@@ -51,13 +85,30 @@ static void acknowledge(struct policy_sync *s)
         return;
     }
     s->acking = true;
+    s->awaited = snapshot_hold(s->current);
     s->links.after_turns(s->links.arg, on_all_have_it, s);
 }
 
 /* ---- taking a version ---- */
 
+static bool log_refused(void *arg UNUSED, const struct policy_object *o, enum policy_refusal why)
+{
+    log_warn(NULL, "policy_object_refused", "kind=%d id=%.*s why=%s", o->kind, SLICE_ARG(o->id),
+             policy_refusal_name(why));
+    return true;
+}
+
+/* Said once for each set of refused objects: a plane keeps them until it is replaced. */
+static void say_refused(const struct policy_sync *s, const struct snapshot *fresh)
+{
+    size_t before = s->current ? snapshot_refused(s->current) : 0;
+    if (snapshot_refused(fresh) > before)
+        snapshot_each_refused(fresh, log_refused, NULL);
+}
+
 void policy_sync_take(struct policy_sync *s, struct snapshot *fresh)
 {
+    say_refused(s, fresh);
     snapshot_drop(s->current);
     s->current = fresh;
     if (s->newest < fresh->version)
@@ -157,6 +208,7 @@ void policy_sync_take_push(struct policy_sync *s, struct slice raw)
     } else {
         if (p->to > s->newest || !policy_sync_is_of(s, p->lineage))
             s->newest = p->to;
+        s->database_away = p->database_away;
         if (!s->fetching)
             judge(s, p, raw);
         else if (p->n_changes > 0)
@@ -211,6 +263,7 @@ static void say_hello(struct policy_sync *s)
 void policy_sync_on_state(struct policy_sync *s, bool up)
 {
     s->connected = up;
+    s->database_away = false; /* until it is said again */
     if (up) {
         s->heard_us = clock_mono_us();
         say_hello(s);
@@ -271,6 +324,7 @@ void policy_sync_free(struct policy_sync *s)
     timer_cancel(&s->tick);
     policy_sync_fetch_fini(s);
     snapshot_drop(s->current);
+    snapshot_drop(s->awaited);
     mem_free(s);
 }
 
@@ -287,6 +341,9 @@ void sync_status(const struct policy_sync *s, struct sync_status *ret)
 {
     *ret = (struct sync_status){.has_policy = s->current != NULL,
                                 .stale = s->stale,
+                                .database_away = s->database_away,
+                                .acknowledged = s->acknowledged,
+                                .refused = s->current ? snapshot_refused(s->current) : 0,
                                 .version = s->current ? s->current->version : 0,
                                 .newest = s->newest};
 }

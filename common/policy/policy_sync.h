@@ -36,6 +36,8 @@ void policy_sync_on_state(struct policy_sync *s, bool up);
 
 struct sync_status {
     bool has_policy, stale;
-    uint64_t version, newest;
+    bool database_away; /* of the control plane, which says so */
+    uint64_t version, newest, acknowledged;
+    uint64_t refused; /* objects that this plane does not understand */
 };
 void sync_status(const struct policy_sync *s, struct sync_status *ret);

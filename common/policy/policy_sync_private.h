@@ -21,8 +21,13 @@ struct policy_sync {
     struct snapshot *current; /* NULL: none yet */
     uint64_t newest;
     uint64_t heard_us; /* last push of any kind */
-    bool connected, stale;
+    bool connected, stale, database_away;
+
+    /* An acknowledgement is under way from the wait for quiescence until the control plane has
+     * taken it; `awaited` is the version every worker then has, and no newer one. */
     bool acking, ack_again;
+    struct snapshot *awaited; /* held while acking */
+    uint64_t acknowledged;
 
     /* a snapshot being fetched */
     bool fetching;

@@ -57,6 +57,16 @@ struct request_env;
     X(VERSION, "gatehouse_policy_version", "Policy version applied.", METRIC_GAUGE, NULL, NULL)    \
     X(NEWEST, "gatehouse_policy_newest", "Newest policy version heard of.", METRIC_GAUGE, NULL,    \
       NULL)                                                                                        \
+    X(REFUSED_OBJECTS, "gatehouse_policy_objects_refused",                                         \
+      "Objects of the policy that this build does not understand; what depends on them is "        \
+      "denied.",                                                                                   \
+      METRIC_GAUGE, NULL, NULL)                                                                    \
+    X(UNTOLD, "gatehouse_workers_not_told",                                                        \
+      "Workers that could not be told the newest policy yet; it is not acknowledged.",             \
+      METRIC_GAUGE, NULL, NULL)                                                                    \
+    X(DATABASE_AWAY, "gatehouse_control_database_away",                                            \
+      "1 while the control plane says that it cannot reach its database.", METRIC_GAUGE, NULL,     \
+      NULL)                                                                                        \
     X(JOURNAL_WAITING, "gatehouse_journal_waiting", "Records not yet committed.", METRIC_GAUGE,    \
       NULL, NULL)                                                                                  \
     X(JOURNAL_DROPPED, "gatehouse_journal_dropped_total",                                          \

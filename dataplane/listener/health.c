@@ -37,6 +37,9 @@ static void put_status(struct health *h, const struct health_look *look, bool re
     metric_put(h->own, COUNT_STALE, 0, s->stale);
     metric_put(h->own, COUNT_VERSION, 0, (int64_t)s->version);
     metric_put(h->own, COUNT_NEWEST, 0, (int64_t)s->newest);
+    metric_put(h->own, COUNT_REFUSED_OBJECTS, 0, (int64_t)s->refused_objects);
+    metric_put(h->own, COUNT_DATABASE_AWAY, 0, s->database_away);
+    metric_put(h->own, COUNT_UNTOLD, 0, (int64_t)look->untold);
     metric_put(h->own, COUNT_JOURNAL_WAITING, 0, (int64_t)s->journal_waiting);
     metric_put(h->own, COUNT_JOURNAL_DROPPED, 0, (int64_t)s->journal_dropped);
     metric_put(h->own, COUNT_JOURNAL_FOLDED, 0, (int64_t)s->journal_folded);
@@ -62,17 +65,19 @@ static const char *yes(bool b)
 static enum err write_ready(struct health *h, const struct health_look *look, bool ready)
 {
     const struct plane_status *s = &look->plane;
-    return buf_printf(&h->body,
-                      "{\"ready\":%s,\"draining\":%s,\"removed\":%s,\"policy\":%s,\"connected\":%s,"
-                      "\"stale\":%s,"
-                      "\"version\":%" PRIu64 ",\"newest\":%" PRIu64 ",\"journal_waiting\":%" PRIu64
-                      ",\"journal_dropped\":%" PRIu64 ",\"journal_folded\":%" PRIu64
-                      ",\"lost_calls\":%" PRIu64 ",\"memory_used\":%" PRIu64
-                      ",\"memory_limit\":%" PRIu64 ",\"shedding\":%s}\n",
-                      yes(ready), yes(look->draining), yes(s->removed), yes(s->has_policy),
-                      yes(s->connected), yes(s->stale), s->version, s->newest, s->journal_waiting,
-                      s->journal_dropped, s->journal_folded, s->lost_calls, look->memory_used,
-                      look->memory_limit, yes(look->shedding));
+    return buf_printf(
+        &h->body,
+        "{\"ready\":%s,\"draining\":%s,\"removed\":%s,\"policy\":%s,\"connected\":%s,"
+        "\"stale\":%s,"
+        "\"version\":%" PRIu64 ",\"newest\":%" PRIu64 ",\"acknowledged\":%" PRIu64
+        ",\"refused_objects\":%" PRIu64 ",\"workers_not_told\":%zu"
+        ",\"database_away\":%s,\"journal_waiting\":%" PRIu64 ",\"journal_dropped\":%" PRIu64
+        ",\"journal_folded\":%" PRIu64 ",\"lost_calls\":%" PRIu64 ",\"memory_used\":%" PRIu64
+        ",\"memory_limit\":%" PRIu64 ",\"shedding\":%s}\n",
+        yes(ready), yes(look->draining), yes(s->removed), yes(s->has_policy), yes(s->connected),
+        yes(s->stale), s->version, s->newest, s->acknowledged, s->refused_objects, look->untold,
+        yes(s->database_away), s->journal_waiting, s->journal_dropped, s->journal_folded,
+        s->lost_calls, look->memory_used, look->memory_limit, yes(look->shedding));
 }
 
 static void say(struct health *h, struct http_exchange *x, unsigned status, const char *type)

@@ -22,6 +22,7 @@ struct metric_set;
 struct health_look {
     struct plane_status plane;
     bool draining;
+    size_t untold;                      /* workers that could not be told the newest policy yet */
     uint64_t memory_used, memory_limit; /* bytes */
     bool shedding;
     size_t mcp_sessions;

@@ -19,6 +19,14 @@ struct hub {
     uint64_t stop_at; /* stop the loop once this version is published */
     bool away;
     bool wrong_digest;
+    uint64_t first_acked;
+    uint32_t refused;
+    char refused_id[32];
+
+    /* workers that end their turns when the test says so */
+    bool slow_turns;
+    void (*waiting)(void *arg);
+    void *waiting_arg;
 };
 
 static void key_of(uint64_t version, char id[32])
@@ -174,6 +182,11 @@ static enum err hub_request(void *arg, void *message,
     if (m->body_case == GATEHOUSE__REQUEST__BODY_APPLIED) {
         h->acks++;
         h->acked = m->applied->version;
+        if (h->acks == 1)
+            h->first_acked = h->acked;
+        h->refused = m->applied->refused;
+        if (m->applied->n_refused_ids)
+            snprintf(h->refused_id, sizeof(h->refused_id), "%s", m->applied->refused_ids[0]);
     }
     enum err e = loop_post(h->loop, deliver, a);
     if (e != ERR_OK)
@@ -190,6 +203,12 @@ static void at_once(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
     SPARED;
     struct hub *h = arg;
+    if (h->slow_turns) {
+        assert_null(h->waiting);
+        h->waiting = fn;
+        h->waiting_arg = fn_arg;
+        return;
+    }
     assert_int_equal(loop_post(h->loop, fn, fn_arg), ERR_OK);
 }
 
@@ -271,6 +290,107 @@ static void a_new_plane_fetches_a_snapshot_and_then_follows_the_deltas(void **st
     assert_int_equal(h.snapshots, 1);
     assert_int_equal(h.published, 6);
     assert_int_equal(h.acked, 6);
+    close_hub(&h);
+}
+
+static void turns_end(struct hub *h)
+{
+    void (*fn)(void *arg) = h->waiting;
+    h->waiting = NULL;
+    if (fn)
+        fn(h->waiting_arg);
+}
+
+static bool a_newer_version_comes_before_the_turns_end(struct hub *h, int scene)
+{
+    if (scene == 0)
+        policy_sync_on_state(h->sync, true);
+    if (scene == 5) { /* version 3 waits for the workers' turns */
+        assert_int_equal(h->acks, 0);
+        h->version = 4;
+        push(h, 3, 4);
+        turns_end(h);
+    }
+    if (scene == 10) {
+        assert_int_equal(h->acks, 1);
+        turns_end(h);
+    }
+    return scene < 15;
+}
+
+static void the_version_that_every_worker_had_is_acknowledged_and_not_a_newer_one(void **state)
+{
+    (void)state;
+    struct hub h;
+    struct sync_status s;
+    open_hub(&h, 3);
+    h.slow_turns = true;
+    run(&h, a_newer_version_comes_before_the_turns_end);
+    assert_int_equal(h.first_acked, 3);
+    assert_int_equal(h.acks, 2);
+    assert_int_equal(h.acked, 4);
+    sync_status(h.sync, &s);
+    assert_int_equal(s.acknowledged, 4);
+    close_hub(&h);
+}
+
+/* The keys so far, and one object of a kind that comes with a later build. */
+static void push_unknown_kind(struct hub *h)
+{
+    uint8_t packed[4096];
+    Gatehouse__PolicyObject later = GATEHOUSE__POLICY_OBJECT__INIT, gone = later;
+    Gatehouse__PolicyObject *changes[] = {&later, &gone};
+    Gatehouse__Push p = GATEHOUSE__PUSH__INIT;
+    struct snapshot_build *b;
+    struct registry *r = registry_new();
+    later.has_kind = later.has_revision = true;
+    later.kind = (Gatehouse__ObjectKind)77;
+    later.id = "x_1";
+    later.revision = 4;
+    gone.has_kind = gone.has_deleted = gone.deleted = true;
+    gone.kind = GATEHOUSE__OBJECT_KIND__KIND_KEY;
+    gone.id = "k_1";
+    assert_int_equal(snapshot_build_begin(NULL, r, &b), ERR_OK);
+    kit_key(b, "k_2", 2, NULL);
+    kit_key(b, "k_3", 3, NULL);
+    assert_int_equal(snapshot_build_apply(b, &later), ERR_OK);
+    struct snapshot *s = snapshot_build_end(&b, slice_str(h->lineage), 4);
+    p.lineage = h->lineage;
+    p.has_from = p.has_to = p.has_digest = true;
+    p.from = 3;
+    p.to = h->version = 4;
+    p.digest = (ProtobufCBinaryData){DIGEST_LEN, s->digest.bytes};
+    p.n_changes = 2;
+    p.changes = changes;
+    policy_sync_on_push(h->sync, slice_of(packed, gatehouse__push__pack(&p, packed)));
+    snapshot_drop(s);
+    registry_free(r);
+}
+
+static bool a_noun_of_tomorrow(struct hub *h, int scene)
+{
+    if (scene == 0)
+        policy_sync_on_state(h->sync, true);
+    if (scene == 5)
+        push_unknown_kind(h);
+    return scene < 10;
+}
+
+static void
+an_unknown_kind_does_not_hold_up_a_revocation_and_is_told_with_the_acknowledgement(void **state)
+{
+    (void)state;
+    struct hub h;
+    struct sync_status s;
+    open_hub(&h, 3);
+    run(&h, a_noun_of_tomorrow);
+    assert_int_equal(h.snapshots, 1); /* the delta was applied: nothing was fetched again */
+    assert_int_equal(h.published, 4);
+    assert_int_equal(h.acked, 4);
+    assert_int_equal(h.refused, 1);
+    assert_string_equal(h.refused_id, "77:x_1");
+    sync_status(h.sync, &s);
+    assert_int_equal(s.refused, 1);
     close_hub(&h);
 }
 
@@ -481,6 +601,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_plane_fetches_a_snapshot_and_then_follows_the_deltas),
+        cmocka_unit_test(the_version_that_every_worker_had_is_acknowledged_and_not_a_newer_one),
+        cmocka_unit_test(
+            an_unknown_kind_does_not_hold_up_a_revocation_and_is_told_with_the_acknowledgement),
         cmocka_unit_test(a_gap_is_mended_by_a_snapshot_and_what_came_meanwhile_is_not_lost),
         cmocka_unit_test(a_heartbeat_shows_what_was_lost),
         cmocka_unit_test(another_digest_at_the_same_version_is_mended),
