@@ -49,7 +49,8 @@ static void look_again(struct timer *t)
     size_t calls = w->env.request_count; /* a drain waits for those too whose client has gone */
     atomic_store_explicit(&w->connections, n > calls ? n : calls, memory_order_relaxed);
     metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
-    metric_put(w->metrics, COUNT_UPSTREAM_IDLE, 0, (int64_t)http_client_idle(w->env.client));
+    metric_put(w->metrics, COUNT_UPSTREAM_IDLE, 0,
+               (int64_t)http_client_idle(w->env.upstreams.client));
     journal_tend(w->env.journal);
     mcp_sweep(&w->env, loop_now_us(w->env.loop));
     timer_start(t, LOOK_MS);
@@ -64,7 +65,7 @@ static enum err open_upstream(struct worker *w)
     if (!e)
         e = tls_client_new(&tls, &w->upstream_tls);
     if (!e)
-        e = http_client_new(w->env.loop, w->resolver, w->upstream_tls, &w->env.client);
+        e = http_client_new(w->env.loop, w->resolver, w->upstream_tls, &w->env.upstreams.client);
     return e;
 }
 
@@ -77,8 +78,8 @@ static void close_things(struct worker *w)
     w->env.stopping = true;
     w->cut = w->env.request_count;
     client_listener_close(&w->listener);
-    if (w->env.client)
-        http_client_free(w->env.client);
+    if (w->env.upstreams.client)
+        http_client_free(w->env.upstreams.client);
     if (w->resolver)
         resolver_free(w->resolver);
     if (w->env.loop)

@@ -9,7 +9,7 @@
  * again then; a call is not, since nobody knows what became of it.
  */
 #include "common/base/clock.h"
-#include "common/request/trace.h"
+#include "common/upstream/trace_context.h"
 #include "mcp-gateway/changes.h"
 #include "mcp-gateway/tool_private.h"
 

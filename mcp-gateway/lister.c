@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
-#include "common/request/upstream_log.h"
+#include "common/upstream/upstream_log.h"
 #include "mcp-gateway/env.h"
 #include "mcp-gateway/listing.h"
 #include "mcp-gateway/revision.h"

@@ -8,7 +8,7 @@
 #include "common/net/address.h"
 #include "common/net/host_list.h"
 #include "common/net/http1.h"
-#include "common/request/trace.h"
+#include "common/upstream/trace_context.h"
 #include "mcp-gateway/revision.h"
 #include "mcp-gateway/tool_private.h"
 

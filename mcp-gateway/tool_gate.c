@@ -8,8 +8,8 @@
  */
 #include "mcp-gateway/tool_gate.h"
 #include "common/base/clock.h"
-#include "common/request/trace.h"
-#include "common/request/upstream_log.h"
+#include "common/upstream/trace_context.h"
+#include "common/upstream/upstream_log.h"
 #include "mcp-gateway/tool_private.h"
 
 static const struct filter *const tool_filters[] = {

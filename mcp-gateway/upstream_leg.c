@@ -6,9 +6,8 @@
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/request/forward_headers.h"
-#include "common/request/request_metrics.h"
-#include "common/request/trace.h"
-#include "common/request/upstream_log.h"
+#include "common/upstream/trace_context.h"
+#include "common/upstream/upstream_log.h"
 #include "mcp-gateway/env.h"
 
 #define HEADERS_MAX 10
@@ -25,7 +24,7 @@ struct mcp_leg *mcp_leg_new(struct mcp_env *home)
     list_push(&home->legs, &l->link);
     buf_init(&l->message, LIMIT_MCP_BODY + BODY_ROOM);
     buf_init(&l->answer, LIMIT_MCP_ANSWER);
-    buf_init(&l->clean, LIMIT_MCP_ANSWER);
+    echo_init(&l->echo);
     sse_reader_init(&l->reader);
     sse_reader_limit(&l->reader, LIMIT_MCP_ANSWER);
     return l;
@@ -37,7 +36,6 @@ static void destroy(void *arg)
     struct mcp_leg *l = arg;
     buf_fini(&l->message);
     buf_fini(&l->answer);
-    buf_fini(&l->clean);
     sse_reader_fini(&l->reader);
     echo_fini(&l->echo);
     secret_drop(l->credential);
@@ -125,14 +123,14 @@ static struct upstream_at upstream_of(const struct mcp_leg *l)
 void mcp_leg_failed(struct mcp_leg *l, enum err why, enum http_call_phase phase)
 {
     if (!l->told)
-        upstream_log_lost(l->home->env, l->log, upstream_of(l), why, phase);
+        upstream_log_lost(&l->home->env->upstreams.log, l->log, upstream_of(l), why, phase);
     l->told = true;
 }
 
 void mcp_leg_refused(struct mcp_leg *l)
 {
     if (!l->told)
-        upstream_log_status(l->home->env, l->log, upstream_of(l), l->status);
+        upstream_log_status(&l->home->env->upstreams.log, l->log, upstream_of(l), l->status);
     l->told = true;
 }
 
@@ -149,7 +147,7 @@ static void on_head(void *arg, const struct http_head *head)
     struct mcp_leg *l = arg;
     struct slice type = http_head_find(head, SLICE("content-type"));
     l->status = head->status;
-    l->retry_after_s = response_retry_after(head);
+    l->retry_after_s = http_retry_after(head);
     l->is_stream = is_media_type(type, SLICE("text/event-stream"));
     l->is_json = is_media_type(type, SLICE("application/json"));
     take_upstream_id(l, http_head_find(head, SLICE("mcp-session-id")));
@@ -192,17 +190,15 @@ static void fail(struct mcp_leg *l, enum err why, enum http_call_phase phase)
     events->on_fail(arg, why, phase);
 }
 
-/* Reads what is in l->clean. */
-static void take_clean(struct mcp_leg *l)
+static void take_clean(struct mcp_leg *l, struct slice clean)
 {
     enum err e = ERR_OK;
     if (l->is_stream)
-        e = sse_reader_feed(&l->reader, buf_slice(&l->clean), on_event, l);
+        e = sse_reader_feed(&l->reader, clean, on_event, l);
     else if (l->is_json)
-        e = buf_append(&l->answer, buf_slice(&l->clean));
+        e = buf_append(&l->answer, clean);
     if (l->dropped || e == ERR_CANCELLED)
         return;
-    buf_clear(&l->clean);
     if (e)
         fail(l, e == ERR_TOO_BIG ? e : ERR_PROTOCOL, HTTP_PHASE_BODY);
 }
@@ -212,24 +208,24 @@ static void on_body(void *arg, struct slice data)
     struct mcp_leg *l = arg;
     if (!l->events)
         return;
-    if (echo_pass(&l->echo, data, &l->clean)) {
+    struct slice clean;
+    if (echo_pass(&l->echo, data, &clean)) {
         fail(l, ERR_TOO_BIG, HTTP_PHASE_BODY);
         return;
     }
-    take_clean(l);
+    take_clean(l, clean);
 }
 
 static void alarm_echo(const struct mcp_leg *l)
 {
-    count_add(l->home->env, COUNT_ECHOES, 0, 1);
-    log_error(NULL, "credential_echoed", "where=mcp server=%.*s", SLICE_ARG(l->server->o.name));
+    upstream_log_echo(&l->home->env->upstreams.log, l->log, upstream_of(l), "mcp");
 }
 
 static void on_end(void *arg)
 {
     struct mcp_leg *l = arg;
-    if (l->events && !echo_end(&l->echo, &l->clean))
-        take_clean(l);
+    if (l->events)
+        take_clean(l, echo_end(&l->echo));
     if (l->dropped)
         return;
     if (l->echo.found)
@@ -311,9 +307,9 @@ static enum err start(struct mcp_leg *l, const struct mcp_leg_spec *spec)
         .first_byte_ms = spec->silence_ms,
         .gap_ms = spec->silence_ms,
     };
-    enum err e = call.path.ptr
-                     ? http_call_start(l->home->env->client, &call, &call_events, l, &l->call)
-                     : ERR_NOMEM;
+    enum err e = call.path.ptr ? http_call_start(l->home->env->upstreams.client, &call,
+                                                 &call_events, l, &l->call)
+                               : ERR_NOMEM;
     buf_fini(&room);
     return e;
 }
@@ -328,7 +324,7 @@ enum err mcp_leg_start(struct mcp_leg **at, const struct mcp_leg_spec *spec,
     l->log = spec->log ? spec->log : &nobody;
     if (s->credential && s->credential_header.len)
         l->credential = secret_hold(s->credential);
-    echo_init(&l->echo, l->credential ? secret_reveal(l->credential) : SLICE_NONE);
+    echo_begin(&l->echo, l->credential ? secret_reveal(l->credential) : SLICE_NONE);
     l->events = events;
     l->arg = arg;
     bool crowded = !events && l->home->orphans >= LIMIT_MCP_ORPHANS;

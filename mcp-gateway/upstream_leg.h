@@ -17,8 +17,8 @@
 
 #include "common/base/buf.h"
 #include "common/net/sse.h"
-#include "common/request/echo.h"
 #include "common/request/request.h"
+#include "common/upstream/echo.h"
 
 struct mcp_env;
 struct mcp_leg;
@@ -57,7 +57,7 @@ struct mcp_leg {
     void *arg;
     struct http_call *call;
     struct buf message; /* as it goes up; filled by the owner before the start */
-    struct buf answer, clean;
+    struct buf answer;
     struct sse_reader reader;
     struct echo echo;
     struct secret *credential;          /* held: the echo looks for it */

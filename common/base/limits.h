@@ -107,6 +107,17 @@
 #define LIMIT_TUNNEL_LINGER_MS 1000    /* last bytes after one side has ended */
 #define LIMIT_TUNNEL_DEAD_MS 10000     /* unacknowledged bytes: the other host is gone */
 
+/* what a worker remembers about its upstreams */
+#define LIMIT_ENDPOINTS 4096 /* targets × credentials × regions: ten times a large installation's \
+                              */
+#define LIMIT_BREAKER_OPEN_MS 5000      /* before a breaker that opened lets one request try */
+#define LIMIT_ENDPOINT_LIMITED_MS 1000  /* after a 429 that names no time */
+#define LIMIT_ENDPOINT_REFUSED_MS 30000 /* a credential that is refused seldom comes back sooner   \
+                                         */
+#define LIMIT_ENDPOINT_WAIT_MS                                                                     \
+    60000                         /* the longest wait that is believed; a day would be a mistake */
+#define LIMIT_EXCHANGE_SPARE 1024 /* ended exchanges kept warm per worker */
+
 /* connections */
 #define LIMIT_POOL_IDLE                                                                            \
     1024 /* idle upstream connections per endpoint and worker: a burst of agents */

@@ -72,6 +72,11 @@ bool http_head_gets(const struct http_head *h);
 struct slice http_head_find(const struct http_head *h, struct slice name);
 size_t http_head_count(const struct http_head *h, struct slice name);
 
+#define HTTP_RETRY_AFTER_MAX_S 86400 /* a longer wait is a mistake that must not stop a client */
+/* Retry-After in seconds; 0: absent, not in seconds, or more than a day (RFC 9110 section 10.2.3; a
+ * date is hardly sent, and would need both clocks to agree). */
+unsigned http_retry_after(const struct http_head *h);
+
 /* How the body ends. */
 enum http1_body_kind {
     HTTP1_BODY_NONE,

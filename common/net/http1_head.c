@@ -419,3 +419,12 @@ size_t http_head_count(const struct http_head *h, struct slice name)
         n += is_named(&h->headers[i], name);
     return n;
 }
+
+unsigned http_retry_after(const struct http_head *h)
+{
+    uint64_t seconds;
+    if (slice_u64(http_head_find(h, SLICE("retry-after")), &seconds) ||
+        seconds > HTTP_RETRY_AFTER_MAX_S)
+        return 0;
+    return (unsigned)seconds;
+}

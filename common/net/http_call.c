@@ -10,21 +10,46 @@
 
 #define US_PER_MS 1000u
 
+#define TO(state) (1u << HTTP_CALL_##state)
+static const unsigned moves[] = {
+    [HTTP_CALL_RESOLVING] = TO(CONNECTING) | TO(ENDED),
+    [HTTP_CALL_CONNECTING] = TO(SENT) | TO(ENDED),
+    [HTTP_CALL_SENT] = TO(RESOLVING) | TO(HEAD) | TO(ENDED),
+    [HTTP_CALL_HEAD] = TO(BODY) | TO(ENDED),
+    [HTTP_CALL_BODY] = TO(ENDED),
+};
+#undef TO
+
+void http_call_move(struct http_call *k, enum http_call_state to)
+{
+    MUST((size_t)k->state < ARRAY_LEN(moves) && moves[k->state] & 1u << to);
+    k->state = to;
+    if (to != HTTP_CALL_ENDED && k->events.on_state)
+        k->events.on_state(k->arg, to);
+}
+
+enum http_call_state http_call_state(const struct http_call *k)
+{
+    return k->state;
+}
+
 static void advance(struct http_call *k, struct slice *bytes)
 {
     bool moved = true;
     while (moved && !k->released) {
         switch (k->state) {
-        case CALL_DIALLING:
+        case HTTP_CALL_RESOLVING:
+        case HTTP_CALL_CONNECTING:
             moved = false;
             break;
-        case CALL_HEAD:
+        case HTTP_CALL_SENT:
+        case HTTP_CALL_HEAD:
             moved = http_call_read_head(k, bytes);
             break;
-        case CALL_BODY:
+        case HTTP_CALL_BODY:
             moved = http_call_read_body(k, bytes);
             break;
-        case CALL_ENDED:
+        case HTTP_CALL_ENDED:
             *bytes = slice_from(*bytes, bytes->len);
             moved = false;
             break;
@@ -35,7 +60,7 @@ static void advance(struct http_call *k, struct slice *bytes)
 static void throttle(struct http_call *k)
 {
     bool stall = k->paused && k->rest.len >= LIMIT_STREAM_LOW;
-    if (k->released || k->state == CALL_ENDED || stall == k->stalled || !k->conn)
+    if (k->released || k->state == HTTP_CALL_ENDED || stall == k->stalled || !k->conn)
         return;
     k->stalled = stall;
     if (stall)
@@ -85,23 +110,25 @@ void http_call_watch(struct http_call *k, unsigned ms)
 void http_call_outlast(struct http_call *k)
 {
     k->ends_us = loop_now_us(k->client->loop) + (uint64_t)LIMIT_CALL_MS * US_PER_MS;
-    http_call_watch(k, k->state == CALL_BODY ? k->gap_ms : k->first_byte_ms);
+    http_call_watch(k, k->state == HTTP_CALL_BODY ? k->gap_ms : k->first_byte_ms);
 }
 
 /* ---- ends ---- */
 
 static enum http_call_phase phase_of(const struct http_call *k)
 {
-    if (k->state == CALL_BODY)
+    if (k->state == HTTP_CALL_BODY)
         return HTTP_PHASE_BODY;
-    if (k->state == CALL_DIALLING || (!k->touched && !k->reused))
+    if (k->state == HTTP_CALL_RESOLVING)
+        return HTTP_PHASE_RESOLVE;
+    if (k->state == HTTP_CALL_CONNECTING || (!k->touched && !k->reused))
         return HTTP_PHASE_CONNECT;
     return http_call_is_sent(k) ? HTTP_PHASE_FIRST_BYTE : HTTP_PHASE_SEND;
 }
 
 void http_call_leave(struct http_call *k)
 {
-    k->state = CALL_ENDED;
+    http_call_move(k, HTTP_CALL_ENDED);
     k->failing = ERR_OK;
     memset(k->body, 0, sizeof(k->body));
     timer_cancel(&k->timer);
@@ -110,7 +137,7 @@ void http_call_leave(struct http_call *k)
 
 void http_call_fail(struct http_call *k, enum err why)
 {
-    if (k->state == CALL_ENDED || k->released)
+    if (k->state == HTTP_CALL_ENDED || k->released)
         return;
     enum http_call_phase phase = phase_of(k);
     http_call_leave(k);
@@ -149,19 +176,17 @@ enum err http_call_dial(struct http_call *k)
         .rule = &k->rule,
         .connect_ms = k->connect_ms,
     };
-    k->state = CALL_DIALLING;
     k->reused = false;
     http_call_watch(k, UINT32_MAX); /* the stream keeps connect_ms; here only the whole call's */
     return stream_connect(k->client->loop, &target, &http_call_stream_events, k, &k->conn->stream);
 }
 
-/* The upstream closed a kept connection while we wrote: it may not have seen the request. Only
- * what does no harm when done twice is sent again (RFC 9110 section 9.2.2), and only once. */
+/* A kept connection died, and not one byte of a response had come: the server closed it while the
+ * request was on its way, and did not read it. What was streamed is no longer here to be sent. */
 static bool may_retry(const struct http_call *k)
 {
-    bool unread = k->state == CALL_HEAD && k->rest.len == 0 && k->interims == 0;
-    bool harmless = !k->touched || (k->idempotent && !k->streamed);
-    return k->reused && !k->retried && unread && harmless;
+    bool unread = k->state == HTTP_CALL_SENT && k->rest.len == 0 && k->interims == 0;
+    return k->reused && !k->retried && unread && !(k->streamed && k->touched);
 }
 
 static enum err retry(struct http_call *k)
@@ -175,14 +200,15 @@ static enum err retry(struct http_call *k)
     pool_drop(&k->conn);
     k->conn = fresh;
     k->retried = true;
-    k->stalled = false;
+    k->stalled = k->touched = k->eof = false;
+    http_call_move(k, HTTP_CALL_RESOLVING);
     return http_call_dial(k);
 }
 
 /* Its connection is gone. */
 static void lost(struct http_call *k, enum err why)
 {
-    if (k->state == CALL_ENDED || k->released)
+    if (k->state == HTTP_CALL_ENDED || k->released)
         return;
     if (may_retry(k)) {
         why = retry(k);
@@ -197,14 +223,14 @@ static void lost(struct http_call *k, enum err why)
 /* Not the upstream's silence: the owner reads no further, or has not sent all of its body. */
 static bool is_owners_turn(const struct http_call *k)
 {
-    return k->state == CALL_DIALLING || (k->state == CALL_BODY && k->paused) ||
-           (k->state == CALL_HEAD && !k->request_ended);
+    return http_call_is_dialling(k) || (k->state == HTTP_CALL_BODY && k->paused) ||
+           (http_call_is_waiting(k) && !k->request_ended);
 }
 
 void http_call_on_timer(struct timer *t)
 {
     struct http_call *k = CONTAINER_OF(t, struct http_call, timer);
-    size_t pending = k->state == CALL_DIALLING ? 0 : stream_pending(k->conn->stream);
+    size_t pending = http_call_is_dialling(k) ? 0 : stream_pending(k->conn->stream);
     size_t seen = k->pending_seen;
     bool over = loop_now_us(k->client->loop) >= k->ends_us;
     k->pending_seen = pending;
@@ -214,7 +240,7 @@ void http_call_on_timer(struct timer *t)
         http_call_watch(k, k->gap_ms); /* slow, but taking it */
     else if (is_owners_turn(k))
         http_call_watch(k, k->gap_ms);
-    else if (seen && k->state == CALL_HEAD)
+    else if (seen && http_call_is_waiting(k))
         http_call_watch(k, k->first_byte_ms); /* all is sent since */
     else
         http_call_fail(k, ERR_TIMEOUT);
@@ -225,7 +251,7 @@ void http_call_on_timer(struct timer *t)
 /* Filled again since: there is a next time. */
 static void tell_drain(struct http_call *k)
 {
-    if (!k->wants_drain || k->state == CALL_DIALLING || http_call_pending(k) > LIMIT_STREAM_LOW)
+    if (!k->wants_drain || http_call_is_dialling(k) || http_call_pending(k) > LIMIT_STREAM_LOW)
         return;
     k->wants_drain = false;
     if (k->events.on_drain)
@@ -241,14 +267,19 @@ void http_call_on_soon(struct loop_task *t)
     }
     http_call_flush(k);
     settle(k, SLICE_NONE);
-    if (!k->released && k->state != CALL_ENDED)
+    if (!k->released && k->state != HTTP_CALL_ENDED)
         tell_drain(k);
+}
+
+static void on_resolved(void *arg)
+{
+    http_call_move(arg, HTTP_CALL_CONNECTING);
 }
 
 static void on_open(void *arg)
 {
     struct http_call *k = arg;
-    k->state = CALL_HEAD;
+    http_call_move(k, HTTP_CALL_SENT);
     if (http_call_send(k) != ERR_OK)
         http_call_kick(k); /* reading tells why */
 }
@@ -263,7 +294,7 @@ static void on_eof(void *arg)
 {
     struct http_call *k = arg;
     k->eof = true;
-    if (k->state == CALL_BODY)
+    if (k->state == HTTP_CALL_BODY)
         settle(k, SLICE_NONE);
     else
         lost(k, ERR_CLOSED);
@@ -272,7 +303,7 @@ static void on_eof(void *arg)
 static void on_close(void *arg, enum err why)
 {
     struct http_call *k = arg;
-    if (k->state == CALL_DIALLING || !k->paused || k->rest.len == 0) {
+    if (http_call_is_dialling(k) || !k->paused || k->rest.len == 0) {
         lost(k, why ? why : ERR_CLOSED);
         return;
     }
@@ -283,15 +314,16 @@ static void on_close(void *arg, enum err why)
 static void on_drain(void *arg)
 {
     struct http_call *k = arg;
-    if (k->state == CALL_ENDED)
+    if (k->state == HTTP_CALL_ENDED)
         return;
     http_call_flush(k);
-    if (http_call_is_sent(k) && k->state == CALL_HEAD)
+    if (http_call_is_sent(k) && http_call_is_waiting(k))
         http_call_watch(k, k->first_byte_ms);
     tell_drain(k);
 }
 
 const struct stream_events http_call_stream_events = {
+    .on_resolved = on_resolved,
     .on_open = on_open,
     .on_data = on_data,
     .on_eof = on_eof,

@@ -3,7 +3,10 @@
  *
  * Private to http_client.c, http_call.c, http_call_read.c and http_call_send.c.
  *
- *   DIALLING ─▶ HEAD ─▶ BODY ─▶ ENDED     a stale kept connection goes from HEAD back to DIALLING
+ *   RESOLVING ─▶ CONNECTING ─▶ SENT ─▶ HEAD ─▶ BODY ─▶ ENDED
+ *
+ * A kept connection starts at SENT; where it died unread, the call goes from SENT back to
+ * RESOLVING. http_call_move is the one function that changes the state.
  *
  * Owns     its connection until the answer is whole; copies of what the request's head says.
  * Threads  the loop's.
@@ -12,8 +15,6 @@
 
 #include "common/net/http_client.h"
 #include "common/net/pool.h"
-
-enum http_call_state { CALL_DIALLING, CALL_HEAD, CALL_BODY, CALL_ENDED };
 
 struct http_client {
     struct loop *loop;
@@ -48,7 +49,7 @@ struct http_call {
     struct slice body[HTTP_CALL_PIECES]; /* lent */
     uint64_t left;                       /* streamed: of a known length */
     size_t pending_seen;
-    bool streamed, chunked, request_ended, is_head, idempotent;
+    bool streamed, chunked, request_ended, is_head;
     bool wants_drain;
     bool touched; /* bytes of this request were given to a connection */
     bool reused, retried;
@@ -66,7 +67,20 @@ struct http_call {
     struct http_head head;
 };
 
+/* no connection stands yet */
+static inline bool http_call_is_dialling(const struct http_call *k)
+{
+    return k->state == HTTP_CALL_RESOLVING || k->state == HTTP_CALL_CONNECTING;
+}
+
+/* for the head of the response */
+static inline bool http_call_is_waiting(const struct http_call *k)
+{
+    return k->state == HTTP_CALL_SENT || k->state == HTTP_CALL_HEAD;
+}
+
 /* http_call.c */
+void http_call_move(struct http_call *k, enum http_call_state to);
 extern const struct stream_events http_call_stream_events;
 MUST_USE enum err http_call_dial(struct http_call *k);
 void http_call_kick(struct http_call *k);

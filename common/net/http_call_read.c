@@ -25,6 +25,8 @@ bool http_call_read_head(struct http_call *k, struct slice *bytes)
     size_t len = 0;
     if (bytes->len == 0)
         return false;
+    if (k->state == HTTP_CALL_SENT)
+        http_call_move(k, HTTP_CALL_HEAD);
     enum err e = http1_head_end(HTTP1_ANSWER, *bytes, &k->scanned, &len, &problem);
     if (e == ERR_AGAIN) {
         http_call_watch(k, k->gap_ms);
@@ -41,7 +43,7 @@ bool http_call_read_head(struct http_call *k, struct slice *bytes)
         return true;
     memset(k->body, 0, sizeof(k->body)); /* what was lent goes back now */
     http1_body_init(&k->walk, HTTP1_ANSWER, &k->head, k->is_head ? SLICE("HEAD") : SLICE("GET"));
-    k->state = CALL_BODY;
+    http_call_move(k, HTTP_CALL_BODY);
     k->events.on_head(k->arg, &k->head);
     return true;
 }
@@ -71,7 +73,7 @@ bool http_call_read_body(struct http_call *k, struct slice *bytes)
     }
     if (piece.len)
         k->events.on_body(k->arg, piece);
-    if (ended && !k->released && k->state == CALL_BODY) {
+    if (ended && !k->released && k->state == HTTP_CALL_BODY) {
         if (bytes->len)
             k->eof = true; /* it says more than it was asked: not to be kept */
         http_call_finish(k);

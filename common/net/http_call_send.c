@@ -22,16 +22,6 @@ static bool is_ours(struct slice name)
     }
 }
 
-static bool is_idempotent(struct slice method)
-{
-    static const struct slice list[] = {SLICE("GET"), SLICE("HEAD"), SLICE("PUT"), SLICE("DELETE"),
-                                        SLICE("OPTIONS")};
-    for (size_t i = 0; i < ARRAY_LEN(list); i++)
-        if (slice_eq(method, list[i]))
-            return true;
-    return false;
-}
-
 static bool expects_body(struct slice method)
 {
     return slice_eq(method, SLICE("POST")) || slice_eq(method, SLICE("PUT")) ||
@@ -99,7 +89,6 @@ enum err http_call_compose(struct http_call *k, const struct http_call_spec *spe
     if (!spec->streamed)
         memcpy(k->body, spec->body, sizeof(k->body));
     k->is_head = slice_eq(spec->method, SLICE("HEAD"));
-    k->idempotent = is_idempotent(spec->method);
 
     char room[HTTP1_LENGTH_LINE], port[8];
     bool literal6 = slice_find(spec->url.host, ':') >= 0;
@@ -142,14 +131,19 @@ enum err http_call_send(struct http_call *k)
 
 bool http_call_is_sent(const struct http_call *k)
 {
-    if (k->state == CALL_DIALLING || !k->request_ended || (k->streamed && k->out.len))
+    if (http_call_is_dialling(k) || !k->request_ended || (k->streamed && k->out.len))
         return false;
     return k->conn && k->conn->stream && stream_pending(k->conn->stream) == 0;
 }
 
+bool http_call_has_sent(const struct http_call *k)
+{
+    return k->touched;
+}
+
 static bool is_open(const struct http_call *k)
 {
-    return k->state != CALL_ENDED && !k->failing && k->conn && k->conn->stream &&
+    return k->state != HTTP_CALL_ENDED && !k->failing && k->conn && k->conn->stream &&
            stream_is_open(k->conn->stream);
 }
 
@@ -195,7 +189,7 @@ static enum err take_piece(struct http_call *k, struct slice data)
 {
     size_t gathered = k->out.len + data.len;
     if (!is_open(k)) {
-        if (k->state != CALL_DIALLING)
+        if (!http_call_is_dialling(k))
             return ERR_CLOSED;
         return gathered <= LIMIT_STREAM_OUT ? http1_append_piece(&k->out, k->chunked, data)
                                             : ERR_TOO_BIG;
@@ -209,7 +203,7 @@ static enum err take_piece(struct http_call *k, struct slice data)
 
 enum err http_call_write(struct http_call *k, struct slice data)
 {
-    if (k->state == CALL_ENDED || k->failing)
+    if (k->state == HTTP_CALL_ENDED || k->failing)
         return ERR_CLOSED;
     if (!k->streamed || k->request_ended || (!k->chunked && data.len > k->left))
         return ERR_INVALID;
@@ -231,7 +225,7 @@ size_t http_call_pending(const struct http_call *k)
 
 void http_call_write_end(struct http_call *k)
 {
-    if (k->state == CALL_ENDED || k->failing || !k->streamed || k->request_ended)
+    if (k->state == HTTP_CALL_ENDED || k->failing || !k->streamed || k->request_ended)
         return;
     bool broken = k->chunked ? buf_append(&k->out, last_chunk) != ERR_OK : k->left > 0;
     k->request_ended = true;

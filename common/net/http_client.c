@@ -61,6 +61,11 @@ size_t http_client_idle(const struct http_client *c)
     return pool_idle(c->pool);
 }
 
+struct loop *http_client_loop(const struct http_client *c)
+{
+    return c->loop;
+}
+
 /* Last in, first out: the one whose memory is still in the cache. */
 static struct http_call *take_spare(struct http_client *c)
 {
@@ -115,7 +120,7 @@ static void reset(struct http_call *k, const struct http_call_spec *spec,
 {
     k->events = *events;
     k->arg = arg;
-    k->state = CALL_DIALLING;
+    k->state = HTTP_CALL_RESOLVING;
     k->failing = k->lost = ERR_OK;
     k->conn = NULL;
     k->url = spec->url;
@@ -155,11 +160,13 @@ static enum err connect_call(struct http_call *k, const struct http_call_spec *s
     if (!k->conn)
         return connect_fresh(k, spec);
     k->reused = true;
-    k->state = CALL_HEAD;
+    k->state = HTTP_CALL_SENT;
     stream_adopt(k->conn->stream, &http_call_stream_events, k);
     enum err e = http_call_send(k);
     if (e == ERR_CLOSED) { /* dead already, and nothing was sent */
         pool_drop(&k->conn);
+        k->reused = false;
+        k->state = HTTP_CALL_RESOLVING;
         return connect_fresh(k, spec);
     }
     return e;
@@ -203,7 +210,7 @@ void http_call_resume(struct http_call *k)
     if (!k->paused)
         return;
     k->paused = false;
-    if (k->state != CALL_ENDED)
+    if (k->state != HTTP_CALL_ENDED)
         http_call_kick(k);
 }
 
@@ -226,7 +233,7 @@ void http_call_close(struct http_call **at)
         return;
     k->released = true;
     loop_task_cancel(&k->soon);
-    if (k->state != CALL_ENDED)
+    if (k->state != HTTP_CALL_ENDED)
         http_call_leave(k);
     pool_drop(&k->conn);
     loop_retire(k->client->loop, recycle, k);

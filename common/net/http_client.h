@@ -2,9 +2,11 @@
  * http_client — calls upstreams over HTTP/1.1 from a loop, through a pool of kept connections.
  *
  * One client per worker: its pool is keyed by scheme, host, port and egress rule. A kept
- * connection that turns out to be dead before the first byte of an answer is replaced by a
- * fresh one, once, and only where the request was not yet seen to be taken (RFC 9110 9.2.2:
- * idempotent, or nothing was sent). Redirects are returned, never followed. 1xx are skipped.
+ * connection that dies before the first byte of a response is replaced by a fresh one, once, and
+ * the request is sent again there, whatever its method, as curl does: a server closes a connection
+ * that was idle for as long as it keeps one, and a request that crosses this close was not read. A
+ * streamed body of which a part was sent cannot be repeated. Redirects are returned, never
+ * followed. 1xx are skipped.
  *
  * Owns     connections; the call until its one end.
  * Fails    on_error exactly once with the phase; or start's ERR_NOMEM, ERR_INVALID, ERR_EXHAUSTED.
@@ -18,11 +20,22 @@
 struct http_client;
 struct http_call;
 
+/* How far a call that failed had come. */
 enum http_call_phase {
-    HTTP_PHASE_CONNECT,    /* name, TCP, TLS: nothing was sent */
+    HTTP_PHASE_RESOLVE,    /* its name: nothing was sent */
+    HTTP_PHASE_CONNECT,    /* TCP, TLS: nothing was sent */
     HTTP_PHASE_SEND,       /* the request was not wholly sent */
-    HTTP_PHASE_FIRST_BYTE, /* sent, no answer yet */
-    HTTP_PHASE_BODY,       /* inside the answer */
+    HTTP_PHASE_FIRST_BYTE, /* sent, no whole head of a response yet */
+    HTTP_PHASE_BODY,       /* inside the response */
+};
+
+enum http_call_state {
+    HTTP_CALL_RESOLVING,  /* the upstream's name */
+    HTTP_CALL_CONNECTING, /* TCP, TLS */
+    HTTP_CALL_SENT,       /* on a connection; no byte of a response yet */
+    HTTP_CALL_HEAD,       /* inside the head of the response, or of an interim one */
+    HTTP_CALL_BODY,
+    HTTP_CALL_ENDED,
 };
 
 struct http_call_events {
@@ -31,6 +44,9 @@ struct http_call_events {
     void (*on_end)(void *arg);
     void (*on_error)(void *arg, enum err why, enum http_call_phase phase);
     void (*on_drain)(void *arg); /* streamed request bodies; may be NULL */
+    /* It moved on to this state, but ENDED. SENT back to RESOLVING: it is sent again on a fresh
+     * connection. May be NULL; the owner must not close the call inside. */
+    void (*on_state)(void *arg, enum http_call_state state);
 };
 
 #define HTTP_CALL_PIECES 5 /* a body with two places in it that are ours */
@@ -55,6 +71,7 @@ MUST_USE enum err http_client_new(struct loop *l, struct resolver *r, struct tls
                                   struct http_client **ret);
 void http_client_free(struct http_client *c); /* cancels what runs */
 size_t http_client_idle(const struct http_client *c);
+struct loop *http_client_loop(const struct http_client *c);
 
 /* Never calls back before it returns. */
 MUST_USE enum err http_call_start(struct http_client *c, const struct http_call_spec *spec,
@@ -65,6 +82,9 @@ size_t http_call_pending(const struct http_call *c);
 /* Of a request that is sent: the answer may take as long as any, whatever its total_ms was. */
 void http_call_outlast(struct http_call *c);
 bool http_call_is_sent(const struct http_call *c); /* the request, to its last byte */
+/* Was any byte of the request given to a connection that may have delivered it? */
+bool http_call_has_sent(const struct http_call *c);
+enum http_call_state http_call_state(const struct http_call *c);
 void http_call_write_end(struct http_call *c);
 /* Stops reading the answer; of what is read already, only its end may still be told. */
 void http_call_pause(struct http_call *c);

@@ -20,6 +20,9 @@
 struct stream;
 
 struct stream_events {
+    /* Dialled: the name is resolved and the first address is about to be tried. May be NULL; the
+     * owner must not close the stream inside. */
+    void (*on_resolved)(void *arg);
     void (*on_open)(void *arg); /* connected, TLS done; dialled streams and TLS servers */
     void (*on_data)(void *arg, struct slice data); /* lent for the call; owner may close inside */
     void (*on_eof)(void *arg);   /* the peer will send no more; may be NULL: closes */

@@ -11,6 +11,7 @@ struct stream_dial {
     size_t next;             /* address to try */
     bool tried;              /* some address was allowed */
     bool lacking;            /* the last try found no descriptor */
+    bool resolved;           /* the owner was told that the name is resolved */
     uint64_t end_us;         /* of name, TCP and TLS together */
     struct egress_rule rule; /* its array lies behind the struct */
     struct cidr allowed[];
@@ -86,6 +87,9 @@ static void try_address(struct stream *s, const union sockaddr_any *a)
 void stream_dial_step(struct stream *s)
 {
     struct stream_dial *d = s->dial;
+    if (!d->resolved && s->events->on_resolved)
+        s->events->on_resolved(s->arg);
+    d->resolved = true;
     while (d->next < d->answer.count) {
         const union sockaddr_any *a = &d->answer.addresses[d->next++];
         if (egress_check(&d->rule, a) == ERR_OK) {

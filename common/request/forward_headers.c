@@ -90,17 +90,7 @@ bool forward_response_header(struct slice name, bool set_cookie)
     return is_listed(answer_names, ARRAY_LEN(answer_names), name);
 }
 
-#define DAY_S 86400 /* a longer wait is a mistake that must not put a client to sleep */
-
-/* RFC 9110 section 10.2.3. A date is what nobody sends here, and would need both clocks to agree.
- */
-unsigned response_retry_after(const struct http_head *head)
-{
-    uint64_t seconds;
-    if (slice_u64(http_head_find(head, SLICE("retry-after")), &seconds) || seconds > DAY_S)
-        return 0;
-    return (unsigned)seconds;
-}
+#define DAY_S HTTP_RETRY_AFTER_MAX_S
 
 static bool is_within(struct slice value, uint64_t most)
 {

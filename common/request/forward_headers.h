@@ -20,8 +20,6 @@ struct forward_in {
 size_t forward_request_headers(const struct forward_in *in, struct http_header *out, size_t max);
 /* Is this answer header let through? */
 bool forward_response_header(struct slice name, bool set_cookie);
-/* Seconds an upstream asks to wait; 0: it does not say, or not in seconds, or more than a day. */
-unsigned response_retry_after(const struct http_head *head);
 /* May the value pass as it is? Of all headers but retry-after and retry-after-ms, yes; of those a
  * wait within a day, and of the first a date too. */
 bool response_value_is_valid(struct slice name, struct slice value);

@@ -14,6 +14,11 @@
 #define SPARE_BODY (64 * 1024)  /* a larger body's memory goes back to the heap */
 #define SCRATCH_MAX (64 * 1024) /* a refusal's body, a canonical path */
 
+static void count_upstream(void *arg, enum upstream_count what)
+{
+    count_add(arg, what == UPSTREAM_COUNT_ECHO ? COUNT_ECHOES : COUNT_UPSTREAM_UNTOLD, 0, 1);
+}
+
 void request_env_init(struct request_env *env)
 {
     memset(env, 0, sizeof(*env));
@@ -22,6 +27,9 @@ void request_env_init(struct request_env *env)
     for (size_t i = 0; i < GATE_SLOTS; i++)
         list_init(&env->gate_spare[i]);
     buf_init(&env->scratch, SCRATCH_MAX);
+    upstreams_init(&env->upstreams);
+    env->upstreams.log.count = count_upstream;
+    env->upstreams.log.arg = env;
 }
 
 static void destroy(struct request *rq)
@@ -44,6 +52,7 @@ void request_env_fini(struct request_env *env)
     env->sessions = NULL;
     buf_fini(&env->scratch);
     buf_shelf_fini(&env->shelf);
+    upstreams_fini(&env->upstreams);
     request_env_take_policy(env, NULL);
 }
 

@@ -30,6 +30,8 @@
 #include "common/request/refusal.h"
 #include "common/request/response.h"
 #include "common/scope/account.h"
+#include "common/upstream/attempt.h"
+#include "common/upstream/upstreams.h"
 
 struct host_list;
 struct request;
@@ -43,7 +45,7 @@ enum gate_slot { GATE_AI, GATE_API, GATE_TOOL, GATE_SLOTS };
 /* What a worker lends to all its requests. */
 struct request_env {
     struct loop *loop;
-    struct http_client *client;
+    struct upstreams upstreams;
     const struct snapshot *policy; /* NULL: none yet; requests hold their own */
     struct journal *journal;       /* NULL: nothing is recorded (tests of a gate alone) */
     struct metric_set *metrics;    /* rows of common/request/request_metrics.h; NULL: not counted */
@@ -65,11 +67,9 @@ struct request_env {
     struct session_memo *sessions; /* ids derived lately; made when first needed */
     uint64_t unrecorded;           /* calls that the journal did not take, not yet logged */
     uint64_t unrecorded_told_us;   /* when that was last logged */
-    uint64_t upstream_untold;      /* failures of upstreams, not yet logged */
-    uint64_t upstream_told_us;     /* when one was last logged */
 };
 
-/* loop, client, journal, metrics, worker are the caller's to set afterwards */
+/* loop, upstreams.client, journal, metrics, worker are the caller's to set afterwards */
 void request_env_init(struct request_env *env);
 /* No request is under way and every gate took its spares back. Lets the policy go. */
 void request_env_fini(struct request_env *env);
@@ -138,21 +138,6 @@ struct request_session {
     struct slice external_id;
     const char *named_by;
     bool known;
-};
-
-enum request_outcome { OUTCOME_OK, OUTCOME_REFUSED, OUTCOME_ERROR, OUTCOME_CANCELLED };
-
-/* One try at one upstream. */
-struct attempt {
-    struct slice provider, model, server, service;
-    char span_id[17];
-    int64_t started_at_us;
-    uint64_t duration_us;
-    unsigned http_status;
-    enum request_outcome end;
-    struct slice code;
-    struct token_count tokens;
-    struct slice upstream_request_id;
 };
 
 /* What the trace will say; gates fill what applies. Texts live in the arena or in the policy. */

@@ -1,8 +1,8 @@
-/* echo — what common/request/echo knows, asked for the credential of the attempt under way. */
-#include "common/request/echo.h"
+/* ai_echo — common/upstream/echo for the credential of the attempt under way. */
+#include "common/upstream/echo.h"
 
 #include "common/base/secret.h"
-#include "common/request/request_metrics.h"
+#include "common/upstream/upstream_log.h"
 #include "dataplane/ai/ai_private.h"
 
 static struct slice needle_of(const struct ai_work *w)
@@ -12,8 +12,7 @@ static struct slice needle_of(const struct ai_work *w)
 
 bool ai_echo_in(const struct ai_work *w, struct slice text)
 {
-    struct slice needle = needle_of(w);
-    return needle.len > 0 && slice_search(text, needle) >= 0;
+    return echo_find(needle_of(w), text);
 }
 
 bool ai_echo_mask(struct ai_work *w, char *text, size_t len, const char *where)
@@ -26,7 +25,6 @@ bool ai_echo_mask(struct ai_work *w, char *text, size_t len, const char *where)
 
 void ai_echo_alarm(struct ai_work *w, const char *where)
 {
-    count_add(w->rq->env, COUNT_ECHOES, 0, 1);
-    log_error(&w->rq->log, "credential_echoed", "where=%s provider=%.*s", where,
-              SLICE_ARG(w->attempt->provider));
+    const struct upstream_at at = {.name = w->attempt->provider};
+    upstream_log_echo(&w->rq->env->upstreams.log, &w->rq->log, at, where);
 }

@@ -7,8 +7,8 @@
  */
 #include "common/base/clock.h"
 #include "common/request/forward_headers.h"
-#include "common/request/trace.h"
-#include "common/request/upstream_log.h"
+#include "common/upstream/trace_context.h"
+#include "common/upstream/upstream_log.h"
 #include "dataplane/ai/ai_private.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error that is relayed */
@@ -184,7 +184,7 @@ static bool is_event_stream(const struct http_head *head)
 
 static void note_wait(struct ai_work *w, const struct http_head *head)
 {
-    unsigned after = response_retry_after(head);
+    unsigned after = http_retry_after(head);
     w->limited = w->limited || head->status == 429;
     if (after && (!w->retry_after_s || after < w->retry_after_s))
         w->retry_after_s = after;
@@ -216,7 +216,7 @@ static void on_head(void *arg, const struct http_head *head)
     bool last = w->candidate_next == w->candidate_count;
     if (is_worth_another(head->status)) {
         note_wait(w, head);
-        upstream_log_status(w->rq->env, &w->rq->log, upstream_of(w), head->status);
+        upstream_log_status(&w->rq->env->upstreams.log, &w->rq->log, upstream_of(w), head->status);
     }
     /* The last target's 429 is told as it is; whatever else is worth another try is our 50x. */
     if (is_worth_another(head->status) && !(last && head->status == 429)) {
@@ -330,7 +330,7 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
     }
     if (phase >= HTTP_PHASE_FIRST_BYTE)
         bill_lost(w, why);
-    upstream_log_lost(w->rq->env, &w->rq->log, upstream_of(w), why, phase);
+    upstream_log_lost(&w->rq->env->upstreams.log, &w->rq->log, upstream_of(w), why, phase);
     fail(w, refusal_for_loss(why), upstream_why(why), slice_str(err_name(why)));
 }
 
@@ -364,7 +364,8 @@ void attempt_next(struct ai_work *w)
         if (!e)
             return;
         attempt_end(w, OUTCOME_ERROR, slice_str(err_name(e)));
-        upstream_log_lost(w->rq->env, &w->rq->log, upstream_of(w), e, HTTP_PHASE_CONNECT);
+        upstream_log_lost(&w->rq->env->upstreams.log, &w->rq->log, upstream_of(w), e,
+                          HTTP_PHASE_CONNECT);
     }
     give_up(w, e == ERR_NOMEM || e == ERR_EXHAUSTED ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
             upstream_why(e));

@@ -3,7 +3,7 @@
  * target's model name in it.
  */
 #include "common/base/secret.h"
-#include "common/request/trace.h"
+#include "common/upstream/trace_context.h"
 #include "dataplane/ai/ai_private.h"
 
 #define STAINLESS_MAX 86400     /* seconds a client may say it waits */
@@ -97,7 +97,7 @@ enum err outgoing_send(struct ai_work *w, const struct candidate *c,
     enum err e = build_head(w, &o);
     spec.header_count = o.n;
     if (!e)
-        e = http_call_start(w->rq->env->client, &spec, events, w, &w->call);
+        e = http_call_start(w->rq->env->upstreams.client, &spec, events, w, &w->call);
     secret_wipe(o.bearer, o.bearer_len);
     return e;
 }

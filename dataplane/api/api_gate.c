@@ -41,8 +41,7 @@ static void on_drain(struct request *rq)
 static void cancel(struct request *rq)
 {
     struct api_work *w = rq->gate_state;
-    api_forward_drop(w);
-    api_relay_end(w, OUTCOME_CANCELLED, request_cut_code(rq));
+    exchange_close(&w->exchange, OUTCOME_CANCELLED, request_cut_code(rq));
     request_finish_as(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
 }
 

@@ -170,8 +170,8 @@ FLOW(a_plane_that_ends_lets_go_of_those_whose_client_went_before)
     k->env.stopping = true;
     client_listener_close(&k->listener);
     assert_int_equal(k->env.request_count, 1);
-    http_client_free(k->env.client);
-    k->env.client = NULL;
+    http_client_free(k->env.upstreams.client);
+    k->env.upstreams.client = NULL;
     expect_record(k, "drained", "estimate", 100);
 }
 
@@ -238,8 +238,8 @@ FLOW(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on)
     k->env.stopping = true;
     client_listener_close(&k->listener);
     assert_int_equal(k->env.request_count, 2);
-    http_client_free(k->env.client);
-    k->env.client = NULL;
+    http_client_free(k->env.upstreams.client);
+    k->env.upstreams.client = NULL;
     WAIT(k, k->env.request_count == 0);
     for (int i = 0; i < 2; i++) {
         Gatehouse__JournalRecord *r = flow_record(k);

@@ -397,13 +397,13 @@ FLOW(a_failing_upstream_is_a_result_a_model_can_read)
     begin(k);
     char *session = open_session(k);
     mcp_upstream_on(&up, "tools/call", 503, "text/plain", "away");
-    assert_int_equal(k->env.upstream_told_us, 0);
+    assert_int_equal(k->env.upstreams.log.told_us, 0);
     struct flow_client *c = ask(k, "alice", "POST", PATH, session, ECHO);
     expect_status(c, 200);
     expect_part(c, "\"isError\":true");
     expect_part(c, "status 503");
-    assert_true(k->env.upstream_told_us > 0);    /* a line in the log */
-    assert_int_equal(k->env.upstream_untold, 0); /* and one only */
+    assert_true(k->env.upstreams.log.told_us > 0);    /* a line in the log */
+    assert_int_equal(k->env.upstreams.log.untold, 0); /* and one only */
     expect_span(k, "tools/call echo", "error", "upstream_error");
     mcp_upstream_on(&up, "tools/call", 200, JSON,
                     "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{},\"result\":{}}");

@@ -191,7 +191,7 @@ static void open_worker(struct flow *k)
     request_env_init(&k->env);
     k->env.loop = k->loop;
     k->env.journal = k->journal;
-    assert_int_equal(http_client_new(k->loop, k->resolver, NULL, &k->env.client), ERR_OK);
+    assert_int_equal(http_client_new(k->loop, k->resolver, NULL, &k->env.upstreams.client), ERR_OK);
     assert_int_equal(address_parse(SLICE("127.0.0.1:0"), &listener.listen), ERR_OK);
     assert_int_equal(client_listener_open(&listener, &k->env, &k->listener), ERR_OK);
     k->port = client_listener_port(k->listener);
@@ -232,7 +232,7 @@ void flow_close(struct flow *k)
     client_listener_close(&k->listener);
     settle_down(k);
     assert_int_equal(k->env.request_count, 0);
-    http_client_free(k->env.client);
+    http_client_free(k->env.upstreams.client);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_close(k, i);
     k->lease_server_away = true; /* what it was asked before is answered while the desk is there */

@@ -59,9 +59,21 @@ static void stale_scenario(void *arg)
     EXPECT(w, ask_wait(&a) && a.why == ERR_CLOSED && a.phase == HTTP_PHASE_FIRST_BYTE);
     ask_fini(&a);
 
-    /* a POST may have been seen: never twice */
+    /* whatever the method: nothing says that it was read */
     ask_init(&a, w, SLICE("POST"));
     a.spec.body[0] = SLICE("abc");
+    EXPECT(w, stale(w, &a, &in, &fd));
+    fd = peer_accept(w->listener);
+    EXPECT(w, hear_request(fd, &in) && slice_ends(buf_slice(&in), SLICE("\r\n\r\nabc")));
+    EXPECT(w, peer_say(fd, ok) && ask_wait(&a) && a.status == 200 && !a.why);
+    ask_fini(&a);
+    close(fd);
+    EXPECT(w, idle_becomes(w, 0));
+
+    /* what was streamed is gone, and cannot be sent again */
+    ask_init(&a, w, SLICE("POST"));
+    a.spec.streamed = true;
+    a.spec.body_length = a.pour = 3;
     EXPECT(w, stale(w, &a, &in, &fd) && ask_wait(&a));
     EXPECT(w, a.why == ERR_CLOSED && a.phase == HTTP_PHASE_FIRST_BYTE);
     ask_fini(&a);
@@ -80,7 +92,7 @@ static void stale_scenario(void *arg)
     buf_fini(&in);
 }
 
-static void a_stale_connection_is_replaced_once_where_no_harm_is_done(void **state)
+static void a_request_that_died_unread_on_a_kept_connection_is_sent_again_once(void **state)
 {
     (void)state;
     scenario_upstream(stale_scenario);
@@ -278,7 +290,7 @@ static void the_same_pair_over_tls_keeps_its_connection_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_stale_connection_is_replaced_once_where_no_harm_is_done),
+        cmocka_unit_test(a_request_that_died_unread_on_a_kept_connection_is_sent_again_once),
         cmocka_unit_test(an_idle_connection_that_speaks_is_dropped_and_rules_hold_at_reuse),
         cmocka_unit_test(a_warm_pair_of_server_and_client_allocates_nothing),
         cmocka_unit_test(the_same_pair_over_tls_keeps_its_connection_too),

@@ -1,13 +1,11 @@
 /*
- * trace — a call's place in a distributed trace (W3C Trace Context).
+ * trace_context — the traceparent header of W3C Trace Context, level 2: read and written.
  *
  * Threads  any.
  */
 #pragma once
 
 #include "common/base/slice.h"
-
-struct request;
 
 #define TRACE_HEADER_LEN 55
 

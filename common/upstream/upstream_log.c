@@ -1,51 +1,55 @@
-/*
- * upstream_log — see the card.
- */
-#include "common/request/upstream_log.h"
+/* upstream_log — see the header. */
+#include "common/upstream/upstream_log.h"
 
 #include <inttypes.h>
 
 #include "common/base/clock.h"
-#include "common/request/request_metrics.h"
 
 #define TELL_US 1000000
 
+static void count(const struct upstream_log *l, enum upstream_count what)
+{
+    if (l->count)
+        l->count(l->arg, what);
+}
+
 /* Counts what is passed over. */
-static bool may_tell(struct request_env *env)
+static bool may_tell(struct upstream_log *l)
 {
     uint64_t now_us = clock_mono_us();
-    if (env->upstream_told_us && now_us - env->upstream_told_us < TELL_US) {
-        env->upstream_untold++;
-        count_add(env, COUNT_UPSTREAM_UNTOLD, 0, 1);
+    if (l->told_us && now_us - l->told_us < TELL_US) {
+        l->untold++;
+        count(l, UPSTREAM_COUNT_UNTOLD);
         return false;
     }
-    env->upstream_told_us = now_us;
+    l->told_us = now_us;
     return true;
 }
 
-static void tell(struct request_env *env, const struct log_ctx *log, struct upstream_at at,
+static void tell(struct upstream_log *l, const struct log_ctx *log, struct upstream_at at,
                  const char *phase, unsigned status, const char *why)
 {
-    if (!may_tell(env))
+    if (!may_tell(l))
         return;
     bool v6 = slice_search(at.url->host, SLICE(":")) >= 0;
     log_warn(log, "upstream_failed",
              "gate=%s upstream=%.*s at=%s%.*s%s:%u phase=%s status=%u why=%s suppressed=%" PRIu64,
              log->component, SLICE_ARG(at.name), v6 ? "[" : "", SLICE_ARG(at.url->host),
-             v6 ? "]" : "", (unsigned)at.url->port, phase, status, why, env->upstream_untold);
-    env->upstream_untold = 0;
+             v6 ? "]" : "", (unsigned)at.url->port, phase, status, why, l->untold);
+    l->untold = 0;
 }
 
-void upstream_log_lost(struct request_env *env, const struct log_ctx *log, struct upstream_at at,
+void upstream_log_lost(struct upstream_log *l, const struct log_ctx *log, struct upstream_at at,
                        enum err why, enum http_call_phase phase)
 {
-    static const char *const phases[] = {[HTTP_PHASE_CONNECT] = "connect",
+    static const char *const phases[] = {[HTTP_PHASE_RESOLVE] = "resolve",
+                                         [HTTP_PHASE_CONNECT] = "connect",
                                          [HTTP_PHASE_SEND] = "send",
                                          [HTTP_PHASE_FIRST_BYTE] = "first_byte",
                                          [HTTP_PHASE_BODY] = "body"};
     MUST((size_t)phase < ARRAY_LEN(phases));
     if (why != ERR_CANCELLED)
-        tell(env, log, at, phases[phase], 0, err_name(why));
+        tell(l, log, at, phases[phase], 0, err_name(why));
 }
 
 bool upstream_refused_us(unsigned status)
@@ -53,11 +57,18 @@ bool upstream_refused_us(unsigned status)
     return status == 401 || status == 403 || status == 407;
 }
 
-void upstream_log_status(struct request_env *env, const struct log_ctx *log, struct upstream_at at,
+void upstream_log_status(struct upstream_log *l, const struct log_ctx *log, struct upstream_at at,
                          unsigned status)
 {
-    tell(env, log, at, "answer", status,
+    tell(l, log, at, "answer", status,
          upstream_refused_us(status) ? "credential_refused" : "status");
+}
+
+void upstream_log_echo(struct upstream_log *l, const struct log_ctx *log, struct upstream_at at,
+                       const char *where)
+{
+    count(l, UPSTREAM_COUNT_ECHO);
+    log_error(log, "credential_echoed", "where=%s upstream=%.*s", where, SLICE_ARG(at.name));
 }
 
 struct slice upstream_why(enum err why)

@@ -9,31 +9,36 @@
 
 #include <cmocka.h>
 
-#include "common/request/request_metrics.h"
-#include "common/request/upstream_log.h"
+#include "common/upstream/upstream_log.h"
 
-static struct request_env env;
+static struct upstream_log of_worker;
+static unsigned counted;
 static int real_stderr, catcher;
 static char said[4096];
 static const struct log_ctx log_of_ai = {.component = "ai"};
 
+static void on_count(void *arg, enum upstream_count what)
+{
+    (void)arg;
+    counted += what == UPSTREAM_COUNT_UNTOLD;
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    memset(&env, 0, sizeof(env));
-    env.metrics = metric_set_new(request_metrics, COUNT_COUNT);
+    of_worker = (struct upstream_log){.count = on_count};
+    counted = 0;
     real_stderr = dup(STDERR_FILENO);
     catcher = memfd_create("log", MFD_CLOEXEC);
     assert_true(real_stderr >= 0 && catcher >= 0);
     assert_true(dup2(catcher, STDERR_FILENO) >= 0);
     log_setup("test", LOG_INFO);
-    return env.metrics ? 0 : -1;
+    return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    metric_set_free(env.metrics);
     dup2(real_stderr, STDERR_FILENO);
     close(real_stderr);
     close(catcher);
@@ -66,7 +71,7 @@ static struct upstream_at at(const char *host)
 static void a_lost_call_names_gate_upstream_place_phase_and_why(void **state)
 {
     (void)state;
-    upstream_log_lost(&env, &log_of_ai, at("127.0.0.1"), ERR_CONNECT, HTTP_PHASE_CONNECT);
+    upstream_log_lost(&of_worker, &log_of_ai, at("127.0.0.1"), ERR_CONNECT, HTTP_PHASE_CONNECT);
     assert_non_null(strstr(heard(), "\"level\":\"warn\""));
     assert_non_null(strstr(said, "\"event\":\"upstream_failed\",\"gate\":\"ai\","
                                  "\"upstream\":\"acme\",\"at\":\"127.0.0.1:9001\","
@@ -78,11 +83,11 @@ static void a_lost_call_names_gate_upstream_place_phase_and_why(void **state)
 static void a_status_says_whether_our_credential_is_meant(void **state)
 {
     (void)state;
-    upstream_log_status(&env, &log_of_ai, at("::1"), 401);
+    upstream_log_status(&of_worker, &log_of_ai, at("::1"), 401);
     assert_non_null(strstr(heard(), "\"at\":\"[::1]:9001\",\"phase\":\"answer\",\"status\":401,"
                                     "\"why\":\"credential_refused\""));
-    env.upstream_told_us = 0;
-    upstream_log_status(&env, &log_of_ai, at("::1"), 503);
+    of_worker.told_us = 0;
+    upstream_log_status(&of_worker, &log_of_ai, at("::1"), 503);
     assert_non_null(strstr(heard(), "\"status\":503,\"why\":\"status\""));
 }
 
@@ -90,20 +95,21 @@ static void one_a_second_is_told_and_the_next_says_how_many_were_not(void **stat
 {
     (void)state;
     for (int i = 0; i < 5; i++)
-        upstream_log_lost(&env, &log_of_ai, at("a"), ERR_TIMEOUT, HTTP_PHASE_FIRST_BYTE);
+        upstream_log_lost(&of_worker, &log_of_ai, at("a"), ERR_TIMEOUT, HTTP_PHASE_FIRST_BYTE);
     assert_int_equal(lines(), 1);
-    env.upstream_told_us -= 1000001;
-    upstream_log_lost(&env, &log_of_ai, at("a"), ERR_TIMEOUT, HTTP_PHASE_BODY);
+    of_worker.told_us -= 1000001;
+    upstream_log_lost(&of_worker, &log_of_ai, at("a"), ERR_TIMEOUT, HTTP_PHASE_BODY);
     assert_int_equal(lines(), 2);
     assert_non_null(strstr(heard(), "\"phase\":\"body\",\"status\":0,\"why\":\"timeout\","
                                     "\"suppressed\":4}"));
-    assert_int_equal(env.upstream_untold, 0);
+    assert_int_equal(of_worker.untold, 0);
+    assert_int_equal(counted, 4);
 }
 
 static void what_we_let_go_ourselves_is_not_told(void **state)
 {
     (void)state;
-    upstream_log_lost(&env, &log_of_ai, at("a"), ERR_CANCELLED, HTTP_PHASE_BODY);
+    upstream_log_lost(&of_worker, &log_of_ai, at("a"), ERR_CANCELLED, HTTP_PHASE_BODY);
     assert_int_equal(lines(), 0);
 }
 

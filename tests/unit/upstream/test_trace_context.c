@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "common/request/trace.h"
+#include "common/upstream/trace_context.h"
 
 #define TRACE "0af7651916cd43dd8448eb211c80319c"
 #define SPAN "b7ad6b7169203331"

@@ -1,0 +1,108 @@
+/*
+ * endpoint — what one worker knows about one way to an upstream: target × credential × region.
+ *
+ * An endpoint is found or made by its key. It counts what is under way, keeps moving averages of
+ * latency and errors, and says whether a request may be sent now: a breaker, ceilings, and the
+ * waits that the upstream itself named. Exchanges report to it; routing reads it.
+ *
+ *   breaker   CLOSED ──failures in a row──▶ OPEN ──time──▶ PROBING ──success──▶ CLOSED
+ *                                             ▲──────────failure──────┘
+ *
+ * Owns     an endpoint belongs to its table. endpoint_hold keeps it there; unheld ones stay until
+ *          LIMIT_ENDPOINTS are there, then the one that was unused longest is freed.
+ * Fails    ERR_NOMEM, ERR_TOO_BIG (a key above ENDPOINT_KEY_MAX), ERR_EXHAUSTED (all are held).
+ * Threads  its worker's.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "common/base/map.h"
+#include "common/net/address.h"
+
+#define ENDPOINT_KEY_MAX 1024
+
+struct endpoint;
+
+struct endpoint_table {
+    struct map *map;    /* made with the first endpoint */
+    struct list unheld; /* unused longest first */
+    size_t count;
+};
+
+struct endpoint_key {
+    struct slice target;     /* id of the provider, service or server */
+    struct slice credential; /* id; empty: none, or the only one */
+    struct slice region;     /* may be empty */
+    const struct url *url;   /* its host, port and scheme are a part of the key */
+    uint64_t revision;       /* of the target in the policy, no part of the key: a new one may have
+                                another       secret or another limit, so waits and the breaker are forgotten */
+};
+
+/* Ceilings of one worker's share; 0: none. */
+struct endpoint_limits {
+    unsigned parallel; /* requests under way */
+    unsigned failures; /* in a row, after which the breaker opens */
+    unsigned open_ms;  /* how long it stays open; 0: LIMIT_BREAKER_OPEN_MS */
+};
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
+
+/* How an attempt went, as far as the endpoint is concerned. */
+enum endpoint_verdict {
+    ENDPOINT_UNKNOWN, /* ended by us before it could be told */
+    ENDPOINT_OK,      /* it responded, whatever it said of the request itself */
+    ENDPOINT_FAILED,  /* no response, a broken one, or 5xx */
+    ENDPOINT_LIMITED, /* 429: the credential or the target is at its limit */
+    ENDPOINT_REFUSED, /* 401, 403, 407: it does not take the credential */
+};
+
+/* What routing and status pages read. */
+struct endpoint_health {
+    unsigned in_flight;
+    uint64_t latency_us;      /* peak EWMA of the time to the head; 0: nothing measured */
+    unsigned errors_permille; /* moving average of failed attempts */
+    unsigned failures;        /* in a row */
+    enum breaker_state breaker;
+    uint64_t ready_at_us; /* monotonic; 0: now */
+};
+
+void endpoint_table_init(struct endpoint_table *t);
+void endpoint_table_fini(struct endpoint_table *t); /* none is held any more */
+
+/* Finds or makes it, and holds it. */
+MUST_USE enum err endpoint_hold(struct endpoint_table *t, const struct endpoint_key *key,
+                                struct endpoint **ret);
+void endpoint_drop(struct endpoint_table *t, struct endpoint **e); /* leaves NULL */
+/* NULL: not used yet, so nothing speaks against it. Lent until the next hold or drop. */
+const struct endpoint *endpoint_find(const struct endpoint_table *t,
+                                     const struct endpoint_key *key);
+
+/* May a request be sent now? ERR_EXHAUSTED: its ceiling is reached. ERR_AGAIN: the breaker is
+ * open, or the upstream asked to wait; see endpoint_health.ready_at_us. */
+MUST_USE enum err endpoint_admits(const struct endpoint *e, const struct endpoint_limits *limits,
+                                  uint64_t now_us);
+/* A request is sent: counts it, and while the breaker is due for a probe makes it the probe. */
+void endpoint_begin(struct endpoint *e, uint64_t now_us);
+/* The head came so long after the request was sent. */
+void endpoint_latency(struct endpoint *e, uint64_t took_us, uint64_t now_us);
+/* Ends what endpoint_begin began. retry_ms: as the upstream said; 0: it did not. */
+void endpoint_end(struct endpoint *e, const struct endpoint_limits *limits,
+                  enum endpoint_verdict verdict, uint64_t retry_ms, uint64_t now_us);
+
+struct endpoint_health endpoint_health(const struct endpoint *e, uint64_t now_us);
+/* Expected wait of one more request: latency × (in flight + 1); 0: nothing measured. */
+uint64_t endpoint_load(const struct endpoint *e, uint64_t now_us);
+
+/* One of several ways to the same target, as the picker sees it. */
+struct endpoint_choice {
+    const struct endpoint *endpoint; /* NULL: not used yet */
+    uint32_t weight;
+};
+
+/* Draws one of n by weight among those that are ready now; without any weight the first of them.
+ * Where none is ready, the one that will be soonest. n > 0. */
+size_t endpoint_pick(const struct endpoint_choice *choices, size_t n,
+                     const struct endpoint_limits *limits, uint64_t now_us,
+                     uint32_t (*random)(void *arg), void *arg);

@@ -1,0 +1,22 @@
+/*
+ * upstreams — what a worker's exchanges share: the HTTP client, the endpoints, the log.
+ *
+ * Owns     its endpoints and the ended exchanges it keeps warm.
+ * Threads  its worker's.
+ */
+#pragma once
+
+#include "common/upstream/endpoint.h"
+#include "common/upstream/upstream_log.h"
+
+struct upstreams {
+    struct http_client *client; /* the owner's to set */
+    struct endpoint_table endpoints;
+    struct upstream_log log;
+    struct list spare; /* ended exchanges */
+    size_t spare_count;
+};
+
+void upstreams_init(struct upstreams *u);
+/* No exchange is under way, and the turn in which the last one was closed is over. */
+void upstreams_fini(struct upstreams *u);
