@@ -172,6 +172,7 @@
 #define LIMIT_PEM (16 * 1024)                 /* a certificate or a key as text */
 #define LIMIT_LEASE_ASKS 1024         /* in one request; a plane asks for more in the next */
 #define LIMIT_DATAPLANES 4096         /* known to one control plane */
+#define LIMIT_POLICY_VIEWS 256 /* pools with planes, times the sets of features among their planes */
 #define LIMIT_SPAN_TEXT 1024          /* one text of a span: a path, a tool's name */
 #define LIMIT_SPAN_EVENTS (16 * 1024) /* a span's events as JSON */
 

@@ -304,8 +304,7 @@ static enum err refused_by_schema(struct change *x, enum err e)
 static enum err check_size(struct change *x)
 {
     size_t size = 0;
-    enum err e = compile_measure(&x->w.tx, x->c->app->seal, (Gatehouse__ObjectKind)x->n->kind,
-                                 slice_str(x->now.id), &size);
+    enum err e = compile_measure(&x->w.tx, x->c->app->seal, x->n, slice_str(x->now.id), &size);
     if (e == ERR_OK && size <= LIMIT_POLICY_OBJECT)
         return ERR_OK;
     if (e == ERR_INVALID || e == ERR_NOT_FOUND)

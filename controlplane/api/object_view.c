@@ -26,9 +26,9 @@ bool object_view_is_ours(const struct noun *n, const char *member)
     return false;
 }
 
-static enum err collect_id(void *arg, const char *field, struct slice id)
+static enum err collect_id(void *arg, const struct field *row, struct slice id)
 {
-    (void)field;
+    (void)row;
     json_array_append_new(arg, json_from(id));
     return ERR_OK;
 }

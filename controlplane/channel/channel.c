@@ -7,10 +7,10 @@
 #include "common/base/secret.h"
 #include "common/wire/proto_read.h"
 #include "common/wire/usage_batch.h"
-#include "controlplane/policy/frame.h"
 #include "controlplane/discovery/listing_scheduler.h"
 #include "controlplane/discovery/tool_report.h"
 #include "controlplane/ingest/ingest.h"
+#include "controlplane/policy/frame.h"
 #include "proto/channel.pb-c.h"
 
 static const struct log_ctx channel_log = {.component = "channel"};
@@ -46,27 +46,50 @@ static enum err done(const struct question *q)
 
 /* ---- policy ---- */
 
+static feature_set features_of(const Gatehouse__Hello *m)
+{
+    feature_set features = FEATURES_NONE;
+    for (size_t i = 0; i < m->n_features; i++)
+        features |= feature_parse(slice_str(m->features[i]));
+    return features;
+}
+
+/* The newest revision that both speak; 0: there is none. */
+static uint32_t agreed_protocol(const Gatehouse__Hello *m)
+{
+    uint32_t newest = m->has_protocol_newest ? m->protocol_newest : m->protocol;
+    if (m->protocol > CHANNEL_PROTOCOL_NEWEST || newest < CHANNEL_PROTOCOL_OLDEST ||
+        newest < m->protocol)
+        return 0;
+    return newest < CHANNEL_PROTOCOL_NEWEST ? newest : CHANNEL_PROTOCOL_NEWEST;
+}
+
 static enum err on_hello(const struct question *q)
 {
     const Gatehouse__Hello *m = q->request->hello;
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     Gatehouse__HelloReply body = GATEHOUSE__HELLO_REPLY__INIT;
+    char *features[FEATURES + 1];
     struct image_head head;
 
-    if (m->protocol != CHANNEL_PROTOCOL)
+    body.protocol = agreed_protocol(m);
+    if (body.protocol == 0)
         return ERR_PROTOCOL;
     image_head(q->c->image, &head);
     if (head.lineage[0] == '\0')
         return ERR_AGAIN;
-    rollout_hello(q->c->rollout, slice_str(q->plane.id), q->request->epoch, slice_str(m->build));
+    rollout_hello(q->c->rollout, slice_str(q->plane.id), q->request->epoch, slice_str(m->build),
+                  features_of(m));
     rollout_applied(q->c->rollout, slice_str(q->plane.id), slice_str(m->lineage), m->version);
     body.has_protocol = body.has_version = true;
-    body.protocol = CHANNEL_PROTOCOL;
     body.lineage = head.lineage;
     body.version = head.version;
     body.dataplane_id = (char *)q->plane.id;
     body.dataplane_name = (char *)q->plane.name;
     body.pool = (char *)q->plane.pool_name;
+    body.features = features;
+    for (unsigned f = 0; f < FEATURES; f++)
+        features[body.n_features++] = (char *)(uintptr_t)feature_name(f);
     reply.body_case = GATEHOUSE__REPLY__BODY_HELLO;
     reply.hello = &body;
     return send(q, &reply);
@@ -77,10 +100,13 @@ static enum err on_snapshot(const struct question *q)
 {
     const Gatehouse__SnapshotRequest *m = q->request->snapshot;
     char head[FRAME_HEAD_MAX];
+    struct view_key view;
     struct buf chunk;
 
     buf_init(&chunk, LIMIT_BUS_MESSAGE);
-    enum err e = image_chunk(q->c->image, m->version, m->chunk, (int64_t)clock_mono_us(), &chunk);
+    rollout_view(&q->plane, &view);
+    enum err e =
+        image_chunk(q->c->image, &view, m->version, m->chunk, (int64_t)clock_mono_us(), &chunk);
     if (e == ERR_OK)
         e = done(q);
     if (e == ERR_OK)
@@ -96,6 +122,7 @@ static enum err on_snapshot(const struct question *q)
 static enum err on_applied(const struct question *q)
 {
     const Gatehouse__Applied *m = q->request->applied;
+    rollout_refused(q->c->rollout, slice_str(q->plane.id), m->refused);
     rollout_applied(q->c->rollout, slice_str(q->plane.id), slice_str(m->lineage), m->version);
     return done(q);
 }

@@ -38,10 +38,10 @@ static void on_removed(void *arg, struct slice plane_id)
     log_info(&sync_log, "plane_removed", "id=%.*s", SLICE_ARG(plane_id));
 }
 
-static bool admit(void *arg, struct slice plane_id, char pool[static 64])
+static bool admit(void *arg, struct slice plane_id, char channel[static 64])
 {
     struct sync *s = arg;
-    return rollout_admit(s->rollout, plane_id, pool);
+    return rollout_admit(s->rollout, plane_id, channel);
 }
 
 static bool is_removed(void *arg, struct slice plane_id)
@@ -68,6 +68,7 @@ static enum err open_policy(struct sync *s, const struct sync_config *c)
     s->rollout = rollout_new();
     if (!s->image || !s->rollout)
         return ERR_NOMEM;
+    rollout_ask_image(s->rollout, s->image);
     enum err e = publish_start(s->image, s->rollout, &s->publish);
     if (e != ERR_OK)
         return e;

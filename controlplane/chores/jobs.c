@@ -79,6 +79,7 @@ enum err job_note_planes(const struct timetable_config *c, int64_t now)
                                         .org = p.org,
                                         .lineage = p.lineage,
                                         .build = p.build,
+                                        .features = p.features,
                                         .version = p.version,
                                         .heard_at = p.heard_at};
         if (e == ERR_OK)

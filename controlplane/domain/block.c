@@ -10,12 +10,24 @@ static const char *session_rule(struct slice text)
     return slice_starts(text, SLICE("s_")) ? NULL : "must be a session's id (s_…)";
 }
 
+#define SUBJECT(noun)                                                                              \
+    {                                                                                              \
+        .name = noun, .type = FIELD_REF, .flags = FIELD_RESTRICTS, .ref = noun,                    \
+        .wire = "subject_id", .wire_kind = "subject_kind"                                          \
+    }
+
 static const struct field fields[] = {
-    {.name = "key", .type = FIELD_REF, .ref = "key"},
-    {.name = "agent", .type = FIELD_REF, .ref = "agent"},
-    {.name = "team", .type = FIELD_REF, .ref = "team"},
-    {.name = "session", .type = FIELD_TEXT, .min = 3, .max = 64, .rule = session_rule},
-    {.name = "reason", .type = FIELD_TEXT, .max = 500, .help = "for people"},
+    SUBJECT("key"),
+    SUBJECT("agent"),
+    SUBJECT("team"),
+    {.name = "session",
+     .type = FIELD_TEXT,
+     .min = 3,
+     .max = 64,
+     .rule = session_rule,
+     .wire = "subject_id",
+     .wire_kind = "subject_kind"},
+    {.name = "reason", .type = FIELD_TEXT, .flags = FIELD_LOCAL, .max = 500, .help = "for people"},
     FIELD_END,
 };
 

@@ -1,17 +1,20 @@
 /*
  * field — one member of a document as a row: type, bounds, default, help. From the rows come
- * the check of what is sent, the normal form that is stored, the answer, and the OpenAPI schema.
+ * the check of what is sent, the normal form that is stored, the response, the OpenAPI schema, and
+ * the message that data planes are given (policy/build.h).
  *
  * Normal form: references are ids, money has nine decimals, times are UTC, defaults are
  * written out. Reading a normal form gives the same again.
  *
  * Owns     nothing; tables are constant.
- * Threads  any; pure. What must be asked (does this agent exist?) goes through struct lookup.
+ * Threads  any; pure. What only the store knows (does this agent exist?) goes through struct
+ * lookup.
  */
 #pragma once
 
 #include "common/base/json.h"
 #include "common/base/slice.h"
+#include "common/wire/feature.h"
 
 enum field_type {
     FIELD_TEXT, /* min..max bytes; `rule` beyond that */
@@ -41,6 +44,24 @@ enum field_flags {
     FIELD_HIDDEN = 1 << 8,        /* stored, never shown: digests */
     FIELD_COMPUTED = 1 << 9,      /* shown, never stored; what is sent of it has no effect */
     FIELD_FILTER = 1 << 10,       /* a word that lists may be filtered by */
+    FIELD_LOCAL = 1 << 11,        /* stays in the control plane: data planes are told nothing */
+    FIELD_WIRE_ALWAYS = 1 << 12,  /* to planes also where it is absent: false, or 0 */
+    FIELD_POOLS = 1 << 13,        /* the pools whose planes are given the object; absent: all */
+    FIELD_SWITCH = 1 << 14,       /* a bool: false withholds the object from every plane */
+
+    /* What becomes of an object on a plane that is not given the object a reference names. Where
+     * none of these stands it is withheld as well: withheld means denied, never an absent
+     * restriction. */
+    FIELD_NARROWS = 1 << 15,   /* the entry only permitted something: the object stands without */
+    FIELD_ONE_OF = 1 << 16,    /* it stands as long as one of the list's entries does */
+    FIELD_RESTRICTS = 1 << 17, /* the object restricts the one that is named: it stands alone, and
+                                * where it is withheld for a feature, the named one is withheld */
+};
+
+/* A word that not every data plane understands. */
+struct field_word_needs {
+    const char *word;
+    feature_set needs;
 };
 
 struct field {
@@ -56,6 +77,13 @@ struct field {
     const struct field *fields;             /* of an object; ends with a row without name */
     const char *id_prefix;                  /* with FIELD_IDENTITY */
     const char *help;
+
+    /* to data planes */
+    const char *wire;      /* the message's field, where it does not follow from the name */
+    const char *wire_word; /* of a word that is a bool there: the one that is true */
+    const char *wire_kind; /* a text field that receives the row's name, where this row is set */
+    feature_set needs;     /* features that an object with this member needs */
+    const struct field_word_needs *word_needs; /* ends with a row without word */
 };
 
 #define FIELD_END                                                                                  \

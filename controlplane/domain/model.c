@@ -8,7 +8,10 @@
 static const char *const strategy_words[] = {"fallback", "weighted", NULL};
 
 static const struct field target_fields[] = {
-    {.name = "provider", .type = FIELD_REF, .flags = FIELD_REQUIRED, .ref = "provider"},
+    {.name = "provider",
+     .type = FIELD_REF,
+     .flags = FIELD_REQUIRED | FIELD_ONE_OF,
+     .ref = "provider"},
     {.name = "model",
      .type = FIELD_TEXT,
      .flags = FIELD_REQUIRED,

@@ -6,9 +6,9 @@
 #include "controlplane/domain/nouns.h"
 
 static const struct noun *const nouns[] = {
-    &noun_org,         &noun_team,     &noun_user,  &noun_agent,      &noun_task,
-    &noun_key,         &noun_provider, &noun_model, &noun_mcp_server, &noun_tool,
-    &noun_api_service, &noun_grant,    &noun_block, &noun_pool,       &noun_dataplane,
+#define NOUN_ROW(name) &noun_##name,
+    NOUN_TABLE(NOUN_ROW)
+#undef NOUN_ROW
 };
 
 const struct noun *const *noun_all(size_t *ret_count)
@@ -45,11 +45,11 @@ json_t *noun_merge(const json_t *target, const json_t *patch)
 }
 
 static enum err visit_value(const struct field *f, const json_t *v,
-                            enum err (*visit)(void *arg, const char *field, struct slice id),
+                            enum err (*visit)(void *arg, const struct field *row, struct slice id),
                             void *arg);
 
 static enum err visit_fields(const struct field *fields, const json_t *doc,
-                             enum err (*visit)(void *arg, const char *field, struct slice id),
+                             enum err (*visit)(void *arg, const struct field *row, struct slice id),
                              void *arg)
 {
     enum err e = ERR_OK;
@@ -66,20 +66,55 @@ static enum err visit_fields(const struct field *fields, const json_t *doc,
 }
 
 static enum err visit_value(const struct field *f, const json_t *v,
-                            enum err (*visit)(void *arg, const char *field, struct slice id),
+                            enum err (*visit)(void *arg, const struct field *row, struct slice id),
                             void *arg)
 {
     if (f->type == FIELD_REF)
-        return visit(arg, f->name, slice_of(json_string_value(v), json_string_length(v)));
+        return visit(arg, f, slice_of(json_string_value(v), json_string_length(v)));
     if (f->type == FIELD_OBJECT)
         return visit_fields(f->fields, v, visit, arg);
     return ERR_OK;
 }
 
 enum err noun_each_ref(const struct noun *n, const json_t *doc,
-                       enum err (*visit)(void *arg, const char *field, struct slice id), void *arg)
+                       enum err (*visit)(void *arg, const struct field *row, struct slice id),
+                       void *arg)
 {
     return visit_fields(n->fields, doc, visit, arg);
+}
+
+static feature_set fields_need(const struct field *fields, const json_t *doc);
+
+static feature_set value_needs(const struct field *f, const json_t *v)
+{
+    feature_set needs = FEATURES_NONE;
+    if (f->type == FIELD_OBJECT)
+        needs |= fields_need(f->fields, v);
+    for (const struct field_word_needs *w = f->word_needs; w != NULL && w->word != NULL; w++)
+        if (json_is_string(v) && strcmp(json_string_value(v), w->word) == 0)
+            needs |= w->needs;
+    return needs;
+}
+
+static feature_set fields_need(const struct field *fields, const json_t *doc)
+{
+    feature_set needs = FEATURES_NONE;
+    for (const struct field *f = fields; f->name != NULL; f++) {
+        const json_t *v = json_object_get(doc, f->name);
+        if (v == NULL)
+            continue;
+        needs |= f->needs;
+        if ((f->flags & FIELD_LIST) == 0)
+            needs |= value_needs(f, v);
+        for (size_t i = 0; i < json_array_size(v); i++)
+            needs |= value_needs(f, json_array_get(v, i));
+    }
+    return needs;
+}
+
+feature_set noun_needs(const struct noun *n, const json_t *doc)
+{
+    return n->needs | fields_need(n->fields, doc);
 }
 
 static void add_not_enforced(json_t *list, const struct field *fields, const json_t *doc,

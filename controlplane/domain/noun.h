@@ -26,6 +26,7 @@ struct noun {
     const char *id_prefix; /* "mcp" */
     int kind;              /* ObjectKind; 0: data planes need not know */
     unsigned flags;
+    feature_set needs;                           /* features that every object of this kind needs */
     unsigned write_roles;                        /* set of enum role */
     const char *(*name_rule)(struct slice text); /* NULL: noun_label_rule */
     const char *always; /* the row of this name exists, unrenamed, for ever */
@@ -50,12 +51,22 @@ const char *noun_model_rule(struct slice text); /* exact name, "prefix/" and a s
 /* Rows that several nouns have. */
 #define NOUN_DESCRIPTION                                                                           \
     {                                                                                              \
-        .name = "description", .type = FIELD_TEXT, .help = "for people"                            \
+        .name = "description", .type = FIELD_TEXT, .flags = FIELD_LOCAL, .help = "for people"      \
     }
 #define NOUN_ALLOW_CIDRS                                                                           \
     {                                                                                              \
         .name = "allow_cidrs", .type = FIELD_CIDR, .flags = FIELD_LIST | FIELD_OWNER_ONLY,         \
         .most = 64, .help = "private networks it may lie in"                                       \
+    }
+#define NOUN_POOLS                                                                                 \
+    {                                                                                              \
+        .name = "pools", .type = FIELD_REF, .flags = FIELD_LIST | FIELD_POOLS, .ref = "pool",      \
+        .most = 64, .help = "whose data planes are given it; absent: all; [] none"                 \
+    }
+#define NOUN_ENABLED                                                                               \
+    {                                                                                              \
+        .name = "enabled", .type = FIELD_BOOL, .flags = FIELD_SWITCH,                              \
+        .help = "false switches it off, whatever refers to it; absent: true"                       \
     }
 #define NOUN_MODELS(said)                                                                          \
     {                                                                                              \
@@ -93,7 +104,11 @@ json_t *noun_not_enforced(const struct noun *n, const json_t *doc);
 
 /* Calls visit for every reference in a normal form. Stops at the first ERR_*. */
 enum err noun_each_ref(const struct noun *n, const json_t *doc,
-                       enum err (*visit)(void *arg, const char *field, struct slice id), void *arg);
+                       enum err (*visit)(void *arg, const struct field *row, struct slice id),
+                       void *arg);
+
+/* Features that a plane must have to be given this document. */
+feature_set noun_needs(const struct noun *n, const json_t *doc);
 
 /* RFC 7396: a new tree, target with patch applied */
 json_t *noun_merge(const json_t *target, const json_t *patch);

@@ -1,22 +1,28 @@
 /*
- * nouns — every descriptor by name. Each stands in its own file.
+ * nouns — the list of all nouns. Each is defined in its own file as noun_<name>; a row here makes
+ * it known, in the order in which the API's document shows them.
  */
 #pragma once
 
 #include "controlplane/domain/noun.h"
 
-extern const struct noun noun_org;
-extern const struct noun noun_team;
-extern const struct noun noun_user;
-extern const struct noun noun_agent;
-extern const struct noun noun_task;
-extern const struct noun noun_key;
-extern const struct noun noun_provider;
-extern const struct noun noun_model;
-extern const struct noun noun_mcp_server;
-extern const struct noun noun_tool;
-extern const struct noun noun_api_service;
-extern const struct noun noun_grant;
-extern const struct noun noun_block;
-extern const struct noun noun_pool;
-extern const struct noun noun_dataplane;
+#define NOUN_TABLE(ROW)                                                                            \
+    ROW(org)                                                                                       \
+    ROW(team)                                                                                      \
+    ROW(user)                                                                                      \
+    ROW(agent)                                                                                     \
+    ROW(task)                                                                                      \
+    ROW(key)                                                                                       \
+    ROW(provider)                                                                                  \
+    ROW(model)                                                                                     \
+    ROW(mcp_server)                                                                                \
+    ROW(tool)                                                                                      \
+    ROW(api_service)                                                                               \
+    ROW(grant)                                                                                     \
+    ROW(block)                                                                                     \
+    ROW(pool)                                                                                      \
+    ROW(dataplane)
+
+#define NOUN_ROW(name) extern const struct noun noun_##name;
+NOUN_TABLE(NOUN_ROW)
+#undef NOUN_ROW

@@ -58,6 +58,8 @@ static const struct field fields[] = {
      .flags = FIELD_REQUIRED | FIELD_GUARDS_SECRET,
      .help = "up to and with /v1; another host clears the secrets"},
     NOUN_ALLOW_CIDRS,
+    NOUN_POOLS,
+    NOUN_ENABLED,
     {.name = "credentials",
      .type = FIELD_OBJECT,
      .flags = FIELD_LIST | FIELD_IDENTITY,

@@ -1,24 +1,39 @@
 /*
- * build — one function per kind of policy object: its row in, its message's body out.
+ * build — a stored document as the message that data planes read.
+ *
+ * One builder serves every noun: it walks the noun's field rows beside the descriptor that
+ * protobuf-c generated from proto/policy.proto, so the .proto and the rows are all there is to
+ * write. A row finds its field in the message by name:
+ *
+ *   its own name; of a reference also <name>_id; of a time <name>_us; of money <x>_usd -> <x>_nano;
+ *   of a price <x>_per_mtok -> <x>; `wire` of the row, where the names differ otherwise
+ *   an object without a field of its own: its members are the message's fields <object>_<member>
+ *
+ * and its value by the two types: money and times become integers, lists of names a NameList,
+ * hexadecimal text bytes, a sealed secret its opened bytes. Beside the rows a message may have
+ * `org_id`, `name`, `created_at_us` (of the object's row in the database), `account` (of a budget:
+ * "<noun>:<id>") and `<list>_set` (whether the list was given). The body in PolicyObject is the
+ * member of the noun's name, with "_" for "-".
  *
  * Owns     what a message points to lives in the builder until builder_reset, which also
  *          wipes the secrets that were opened for it.
- * Fails    ERR_INVALID or ERR_NOT_FOUND: the stored object cannot be built; as db.h otherwise.
- * Threads  one at a time.
+ * Fails    ERR_INVALID: the stored document does not fit; ERR_TOO_BIG; else what `open` said.
+ * Threads  one builder at a time; the bindings are made once, under pthread_once.
  */
 #pragma once
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 #include "common/base/json.h"
-#include "common/base/seal.h"
-#include "controlplane/store/tx.h"
+#include "controlplane/domain/noun.h"
 #include "proto/policy.pb-c.h"
 
 #define BUILDER_SECRETS 64 /* above the credentials of one provider */
 
 struct builder {
-    struct tx *tx;
-    const struct seal *seal;
+    /* Appends the opened secret; ERR_NOT_FOUND: there is none, and the field stays absent. */
+    enum err (*open)(void *arg, const char *owner, const char *slot, struct buf *plain);
+    void *arg;
     struct arena *arena;
     ProtobufCBinaryData secrets[BUILDER_SECRETS]; /* in the arena, to be wiped */
     size_t secret_count;
@@ -27,19 +42,23 @@ struct builder {
 struct build_row {
     const char *id, *org, *name;
     int64_t created_at; /* microseconds */
-    const json_t *spec;
+    const json_t *spec; /* normal form (domain/field.h) */
 };
 
-MUST_USE enum err builder_init(struct builder *b, struct tx *tx, const struct seal *seal);
+MUST_USE enum err builder_init(struct builder *b,
+                               enum err (*open)(void *arg, const char *owner, const char *slot,
+                                                struct buf *plain),
+                               void *arg);
 void builder_reset(struct builder *b);
 void builder_fini(struct builder *b);
-/* A value of the installation, opened. */
-MUST_USE enum err builder_installation(struct builder *b, const char *name,
-                                       ProtobufCBinaryData *ret, uint64_t *ret_revision);
+/* Copies a secret into the arena, to be wiped with the others. */
+MUST_USE enum err builder_keep(struct builder *b, struct slice plain, ProtobufCBinaryData *ret);
 
-/* Sets the body of m; the tree stays the row's. */
-typedef enum err build_fn(struct builder *b, const struct build_row *row,
-                          Gatehouse__PolicyObject *m);
+/* Sets kind, id and body of m, and leaves the rest. The message points into the row, its tree and
+ * the builder. n->kind is not 0. */
+MUST_USE enum err build_object(struct builder *b, const struct noun *n, const struct build_row *row,
+                               Gatehouse__PolicyObject *m);
 
-build_fn build_team, build_agent, build_task, build_key, build_provider, build_model,
-    build_mcp_server, build_api_service, build_grant, build_block;
+/* The first row that reaches no field and does not say so (FIELD_LOCAL and its like), or the first
+ * field that no row fills; NULL: there is none. For tests. */
+const char *build_gap(const struct noun *n);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "common/base/seal.h"
+#include "controlplane/domain/noun.h"
 #include "controlplane/policy/image.h"
 #include "controlplane/store/tx.h"
 
@@ -24,5 +25,5 @@ MUST_USE enum err compile_since(struct tx *tx, const struct seal *seal, const ch
 /* How many bytes the row takes as an object, secrets opened; 0: planes have none of it. Sizes
  * depend on nothing but the row and its secrets, so what fits at its write fits for good. Fails
  * as building it does: ERR_INVALID and ERR_NOT_FOUND where it would be withheld for that. */
-MUST_USE enum err compile_measure(struct tx *tx, const struct seal *seal,
-                                  Gatehouse__ObjectKind kind, struct slice id, size_t *ret);
+MUST_USE enum err compile_measure(struct tx *tx, const struct seal *seal, const struct noun *n,
+                                  struct slice id, size_t *ret);

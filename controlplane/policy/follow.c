@@ -29,6 +29,16 @@ struct follow {
 
 /* ---- one look ---- */
 
+/* As they are kept: names divided by commas. */
+static feature_set read_features(struct slice names)
+{
+    feature_set features = FEATURES_NONE;
+    struct slice one;
+    while (slice_split(&names, ',', &one))
+        features |= feature_parse(one);
+    return features;
+}
+
 static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
 {
     struct rollout_plane row = {.removed = db_bool(r, i, 4),
@@ -41,6 +51,7 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
     db_copy(r, i, 3, row.pool, sizeof(row.pool));
     db_copy(r, i, 8, row.pool_name, sizeof(row.pool_name));
     db_copy(r, i, 5, row.lineage, sizeof(row.lineage));
+    row.features = read_features(db_text(r, i, 9));
     enum err e = rollout_put(f->config.rollout, &row, &cut);
     if (e == ERR_OK && cut)
         f->config.on_removed(f->config.arg, slice_str(row.id));
@@ -57,16 +68,17 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
 static enum err look_at_planes(struct follow *f, struct tx *tx)
 {
     DB_AUTO struct db_result *r = NULL;
-    enum err e = tx_query(tx,
-                          "select d.id, d.org_id, d.name, d.pool_id, d.deleted_at is not null,"
-                          " s.lineage, s.applied_version, s.last_heard_at, p.name from dataplanes d"
-                          " join pools p on p.id = d.pool_id"
-                          " left join dataplane_state s on s.dataplane_id = d.id"
-                          " where d.deleted_at is null or d.id in (select id from dataplanes"
-                          " where deleted_at > now() - $1 * interval '1 day'"
-                          " order by deleted_at desc limit $2)"
-                          " order by d.deleted_at is null, d.deleted_at, d.created_at",
-                          DB_PARAMS(DB_INT(ENROL_CERT_DAYS), DB_INT(REMOVED_MAX)), &r);
+    enum err e = tx_query(
+        tx,
+        "select d.id, d.org_id, d.name, d.pool_id, d.deleted_at is not null,"
+        " s.lineage, s.applied_version, s.last_heard_at, p.name, s.features from dataplanes d"
+        " join pools p on p.id = d.pool_id"
+        " left join dataplane_state s on s.dataplane_id = d.id"
+        " where d.deleted_at is null or d.id in (select id from dataplanes"
+        " where deleted_at > now() - $1 * interval '1 day'"
+        " order by deleted_at desc limit $2)"
+        " order by d.deleted_at is null, d.deleted_at, d.created_at",
+        DB_PARAMS(DB_INT(ENROL_CERT_DAYS), DB_INT(REMOVED_MAX)), &r);
     for (size_t i = 0; i < db_rows(r) && e == ERR_OK; i++)
         e = put_plane(f, r, i);
     return e;
@@ -116,7 +128,7 @@ static enum err look(struct follow *f)
     if (e == ERR_OK && (d.whole || d.to != d.from)) {
         e = publish_delta(f->config.publish, &d);
         log_debug(&follow_log, "policy", "from=%llu to=%llu objects=%zu us=%llu",
-                  (unsigned long long)d.from, (unsigned long long)d.to, d.count,
+                  (unsigned long long)d.from, (unsigned long long)d.to, d.objects.count,
                   (unsigned long long)(clock_mono_us() - began));
     }
     image_delta_fini(&d);
@@ -169,11 +181,13 @@ static void *run(void *arg)
             e = look(f);
         if (e == ERR_OK) {
             backoff = BACKOFF_FIRST_MS;
+            publish_away(f->config.publish, false);
             e = wait_for_word(f);
         }
         if (e == ERR_OK)
             continue;
         log_warn(&follow_log, "database_lost", "error=%s again_ms=%u", err_name(e), backoff);
+        publish_away(f->config.publish, true);
         db_conn_close(&f->conn);
         pause_ms(f, backoff);
         backoff = backoff * 2 < BACKOFF_LAST_MS ? backoff * 2 : BACKOFF_LAST_MS;

@@ -1,5 +1,6 @@
 /*
- * image_private — the inside of an image: image.c changes it, image_snapshot.c hands it out.
+ * image_private — the inside of an image, which three files share: image.c keeps objects and
+ * applies deltas, image_view.c decides what stands in which view, image_snapshot.c hands it out.
  *
  * Threads  everything of struct image lies behind its lock.
  */
@@ -9,10 +10,14 @@
 #include <stdatomic.h>
 
 #include "common/base/limits.h"
+#include "common/base/list.h"
 #include "common/base/map.h"
 #include "controlplane/policy/image.h"
 
-#define IMAGE_KINDS 16 /* above every ObjectKind */
+#define IMAGE_KINDS 64 /* above every ObjectKind */
+#define IMAGE_KEY_MAX (ID_MAX + 4)
+#define IMAGE_WORDS (LIMIT_POLICY_VIEWS / 64)
+#define IMAGE_VIEW_UNUSED_US (60 * INT64_C(1000000)) /* then a view is given up */
 
 struct image_object {
     atomic_uint holders;
@@ -20,12 +25,46 @@ struct image_object {
     bool deleted;
     uint64_t revision;
     size_t key_len;
-    char key[ID_MAX + 4]; /* "<kind>/<id>" */
+    char key[IMAGE_KEY_MAX]; /* "<kind>/<id>" */
+    char org[ID_MAX];
+    bool off, has_pools;
+    feature_set needs;
+    char (*pools)[ID_MAX];
+    size_t pool_count;
+    struct image_ref *refs;
+    size_t ref_count;
     size_t len;
     char wire[]; /* tag, length, PolicyObject */
 };
 
-/* one version, as it was when its first chunk was asked for */
+struct entry;
+
+/* One reference: a link in the list of the entry that is referred to. */
+struct link {
+    struct list among; /* in used_by, or restricted_by */
+    struct entry *from, *to;
+    enum image_effect effect;
+};
+
+/* One id, with its object or only referred to by others. */
+struct entry {
+    struct image_object *object; /* NULL: nothing of this id is there */
+    struct link *links;
+    size_t link_count;
+    struct list used_by, restricted_by; /* links of others to this one */
+    uint64_t given[IMAGE_WORDS];        /* bit n: it stands in view n */
+
+    /* while a delta is applied */
+    struct list queued;           /* to be judged again */
+    struct list touched;          /* among those whose place may have changed */
+    struct image_object *was;     /* the object before, held */
+    uint64_t before[IMAGE_WORDS]; /* `given`, before */
+    bool is_touched;
+    char key[IMAGE_KEY_MAX];
+    size_t key_len;
+};
+
+/* one version of a view, as it was when its first chunk was fetched */
 struct frozen {
     struct image_head head;
     struct image_object **objects;
@@ -35,13 +74,50 @@ struct frozen {
     int64_t used_us;
 };
 
+struct view {
+    struct view_key key;
+    struct image_head head;
+    int64_t used_us;
+    uint64_t delta_from;
+    bool has_delta;
+    struct image_objects delta; /* what the last version changed here */
+    struct frozen held[LIMIT_POLICY_HELD];
+};
+
+/* Everything of one lineage. */
+struct catalogue {
+    struct map *entries;
+    struct list queue, touched;
+};
+
 struct image {
     pthread_mutex_t lock;
-    struct map *objects;
+    struct catalogue all;
     struct image_head head;
-    struct frozen held[LIMIT_POLICY_HELD];
+    struct view *views[LIMIT_POLICY_VIEWS]; /* NULL: that number is free */
 };
 
 struct image_object *image_object_hold(struct image_object *o);
 void image_object_drop(struct image_object *o); /* NULL is fine */
-void image_thaw(struct frozen *f);              /* forgets that version */
+MUST_USE enum err image_objects_add(struct image_objects *list, struct image_object *o);
+struct slice image_object_id(const struct image_object *o);
+void image_thaw(struct frozen *f); /* forgets that version */
+
+static inline bool entry_given(const struct entry *e, unsigned view)
+{
+    return (e->given[view / 64] >> view % 64 & 1) != 0;
+}
+
+/* ---- image_view.c; all locked ---- */
+
+/* Puts e among those to be judged again. */
+void entry_queue(struct catalogue *c, struct entry *e);
+/* Remembers what e was, before its object or its place changes. */
+void entry_touch(struct catalogue *c, struct entry *e);
+/* Judges what is queued, and what follows from it, for the views first..last - 1. */
+void catalogue_settle(struct catalogue *c, struct view *const *views, unsigned first,
+                      unsigned last);
+/* The view of that key, made where there is none. */
+MUST_USE enum err image_find_view(struct image *im, const struct view_key *key, struct view **ret);
+unsigned image_view_number(const struct image *im, const struct view *v);
+void image_view_free(struct view *v); /* NULL is fine */

@@ -1,4 +1,4 @@
-/* publish — one message per turn, the same for every pool. */
+/* publish — one message per turn and view. */
 #include "controlplane/policy/publish.h"
 
 #include <pthread.h>
@@ -17,26 +17,26 @@ static const struct log_ctx publish_log = {.component = "publish"};
 struct publish {
     struct image *image;
     struct rollout *rollout;
-    pthread_mutex_t lock; /* image changes and words about it, in one order */
+    pthread_mutex_t lock; /* image changes and pushes, in one order */
     pthread_cond_t stopped;
     struct bus_hub *hub;
+    bool away; /* the database cannot be reached */
     bool stop;
     pthread_t thread;
 };
 
-/* Locked. A pool that cannot be told now is told by the next heartbeat. */
-static void tell_pools(struct publish *p, struct slice message)
+/* Locked. A view that cannot be told now is told by the next heartbeat. */
+static void tell_view(struct publish *p, const struct view_key *key, struct slice message)
 {
-    char pool[ROLLOUT_POOL_MAX];
-    size_t at = 0;
-    while (p->hub && rollout_each_pool(p->rollout, &at, pool)) {
-        enum err e = bus_hub_publish(p->hub, slice_str(pool), message);
-        if (e != ERR_OK)
-            log_warn(&publish_log, "push_failed", "pool=%s error=%s", pool, err_name(e));
-    }
+    char channel[VIEW_CHANNEL_MAX];
+    view_channel(key, channel);
+    enum err e = bus_hub_publish(p->hub, slice_str(channel), message);
+    if (e != ERR_OK)
+        log_warn(&publish_log, "push_failed", "view=%s error=%s", channel, err_name(e));
 }
 
-static enum err push_head(const struct image_head *head, uint64_t from, struct buf *out)
+static enum err push_head(const struct publish *p, const struct image_head *head, uint64_t from,
+                          struct buf *out)
 {
     Gatehouse__Push push = GATEHOUSE__PUSH__INIT;
     push.lineage = (char *)head->lineage;
@@ -45,45 +45,99 @@ static enum err push_head(const struct image_head *head, uint64_t from, struct b
     push.to = head->version;
     push.digest.data = (uint8_t *)head->digest.bytes;
     push.digest.len = DIGEST_LEN;
+    push.has_database_away = push.database_away = p->away;
     return frame_pack(&push.base, out);
 }
 
-static void heartbeat(struct publish *p)
+static void heartbeat_view(struct publish *p, const struct view_key *key, struct buf *out)
 {
     struct image_head head;
+    buf_clear(out);
+    if (image_view_head(p->image, key, &head) == ERR_OK && head.lineage[0] != '\0' &&
+        push_head(p, &head, head.version, out) == ERR_OK)
+        tell_view(p, key, buf_slice(out));
+}
+
+static void cut_moved(struct publish *p)
+{
+    char id[ID_MAX];
+    while (rollout_take_moved(p->rollout, id)) {
+        log_info(&publish_log, "plane_changes_view", "plane=%s", id);
+        bus_hub_cut(p->hub, slice_str(id));
+    }
+}
+
+/* Locked. */
+static void heartbeat(struct publish *p)
+{
+    struct view_key key;
     struct buf out;
-    image_head(p->image, &head);
-    if (head.lineage[0] == '\0')
+    size_t at = 0;
+    if (!p->hub)
         return;
     buf_init(&out, LIMIT_BUS_MESSAGE);
-    if (push_head(&head, head.version, &out) == ERR_OK)
-        tell_pools(p, buf_slice(&out));
+    while (rollout_each_view(p->rollout, &at, &key))
+        heartbeat_view(p, &key, &out);
     buf_fini(&out);
+    cut_moved(p);
+}
+
+/* A delta above the ceiling, or of a load of the whole, is told by its version alone. */
+static enum err push_delta(struct publish *p, const struct view_key *key, struct buf *out)
+{
+    struct image_head head;
+    struct image_objects changes;
+    uint64_t from = 0;
+    enum err e = image_take_delta(p->image, key, &head, &from, &changes);
+    if (e != ERR_OK)
+        return e;
+    e = push_head(p, &head, from, out);
+    if (e == ERR_OK && image_objects_size(&changes) <= LIMIT_BUS_DELTA)
+        e = image_objects_write(&changes, out);
+    image_objects_fini(&changes);
+    if (e == ERR_OK)
+        tell_view(p, key, buf_slice(out));
+    return e;
+}
+
+/* Locked. */
+static enum err tell_all(struct publish *p)
+{
+    struct view_key key;
+    struct buf out;
+    size_t at = 0;
+    enum err e = ERR_OK;
+    while (p->hub && rollout_each_view(p->rollout, &at, &key)) {
+        buf_init(&out, LIMIT_BUS_MESSAGE);
+        enum err said = push_delta(p, &key, &out);
+        if (said != ERR_OK)
+            e = said; /* the others are told all the same */
+        if (out.data)
+            secret_wipe(out.data, out.cap);
+        buf_fini(&out);
+    }
+    return e;
 }
 
 enum err publish_delta(struct publish *p, const struct image_delta *d)
 {
     struct image_head head;
-    struct buf out;
-    enum err e;
-
-    buf_init(&out, LIMIT_BUS_MESSAGE);
     pthread_mutex_lock(&p->lock);
-    e = image_apply(p->image, d);
+    enum err e = image_apply(p->image, d);
     if (e == ERR_OK) {
         image_head(p->image, &head);
         rollout_newest(p->rollout, head.lineage, head.version);
-        e = push_head(&head, d->from, &out);
-        if (e == ERR_OK && !d->whole && image_delta_size(d) <= LIMIT_BUS_DELTA)
-            e = image_delta_write(d, &out);
-        if (e == ERR_OK)
-            tell_pools(p, buf_slice(&out));
+        e = tell_all(p);
     }
     pthread_mutex_unlock(&p->lock);
-    if (out.data)
-        secret_wipe(out.data, out.cap);
-    buf_fini(&out);
     return e;
+}
+
+void publish_away(struct publish *p, bool away)
+{
+    pthread_mutex_lock(&p->lock);
+    p->away = away;
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void add_ms(struct timespec *t, long ms)

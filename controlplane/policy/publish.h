@@ -1,12 +1,15 @@
 /*
- * publish — tells every pool what changed, and 40 times a second what the newest version is.
+ * publish — tells every view what changed in it, and 40 times a second what the newest version is.
  *
  * A delta of at most LIMIT_BUS_DELTA is sent whole; of a larger one only the version, and the
  * planes fetch. Heartbeats have a thread of their own: a database that hangs must not make
  * planes think the control plane is gone.
  *
- * Image and word change together: publish_delta applies under the same lock that heartbeats
- * take, so no plane hears of a version before its delta.
+ * The image changes under the same lock that heartbeats take, so no plane hears of a version
+ * before its delta.
+ *
+ * A plane whose hello named other features than it was admitted with hears another view's pushes:
+ * its connection is cut, and it comes back to its own.
  *
  * Owns     its thread.
  * Threads  publish_delta from the follower's.
@@ -20,8 +23,10 @@
 struct publish;
 
 MUST_USE enum err publish_start(struct image *im, struct rollout *r, struct publish **ret);
-/* From here on there is somebody to tell. */
+/* From here on there are planes to tell; NULL: no longer. */
 void publish_to(struct publish *p, struct bus_hub *hub);
-/* Makes it the newest version and tells everybody. */
+/* The database cannot be reached, or can be again: planes are told with the next heartbeat. */
+void publish_away(struct publish *p, bool away);
+/* Makes it the newest version and tells all planes. */
 MUST_USE enum err publish_delta(struct publish *p, const struct image_delta *d);
 void publish_stop(struct publish **p); /* NULL inside is fine */

@@ -20,6 +20,8 @@ struct rollout {
     uint64_t newest;
     bool (*is_here)(void *arg, struct slice id);
     void *arg;
+    struct image *image; /* NULL: what is withheld is not known */
+    bool any_moved;
 };
 
 struct rollout *rollout_new(void)
@@ -107,7 +109,7 @@ static enum err add(struct rollout *r, const struct rollout_plane *row)
     e = map_put(r->by_id, slice_str(p->id), p, NULL);
     if (e == ERR_OK) {
         *p = *row;
-        p->stirred = false;
+        p->stirred = p->moved = false;
     }
     return e;
 }
@@ -142,16 +144,31 @@ bool rollout_find(struct rollout *r, struct slice id, struct rollout_plane *ret)
     return p != NULL;
 }
 
-bool rollout_admit(struct rollout *r, struct slice id, char pool[static ROLLOUT_POOL_MAX])
+void rollout_view(const struct rollout_plane *p, struct view_key *ret)
+{
+    *ret = (struct view_key){.features = p->features};
+    memcpy(ret->org, p->org, sizeof(ret->org));
+    memcpy(ret->pool, p->pool, sizeof(ret->pool));
+}
+
+bool rollout_admit(struct rollout *r, struct slice id, char channel[static VIEW_CHANNEL_MAX])
 {
     struct rollout_plane p;
+    struct view_key key;
     if (!rollout_find(r, id, &p) || p.removed)
         return false;
-    memcpy(pool, p.pool, ROLLOUT_POOL_MAX);
+    rollout_view(&p, &key);
+    view_channel(&key, channel);
     return true;
 }
 
-bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_POOL_MAX])
+static bool same_view(const struct rollout_plane *a, const struct rollout_plane *b)
+{
+    return a->features == b->features && strcmp(a->pool, b->pool) == 0 &&
+           strcmp(a->org, b->org) == 0;
+}
+
+bool rollout_each_view(struct rollout *r, size_t *at, struct view_key *ret)
 {
     bool found = false;
     pthread_mutex_lock(&r->lock);
@@ -159,9 +176,9 @@ bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_P
         const struct rollout_plane *p = r->planes[(*at)++];
         found = !p->removed;
         for (size_t i = 0; i + 1 < *at && found; i++)
-            found = r->planes[i]->removed || strcmp(r->planes[i]->pool, p->pool) != 0;
+            found = r->planes[i]->removed || !same_view(r->planes[i], p);
         if (found)
-            memcpy(pool, p->pool, ROLLOUT_POOL_MAX);
+            rollout_view(p, ret);
     }
     pthread_mutex_unlock(&r->lock);
     return found;
@@ -186,14 +203,51 @@ void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us)
     pthread_mutex_unlock(&r->lock);
 }
 
-void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build)
+void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build,
+                   feature_set features)
 {
     pthread_mutex_lock(&r->lock);
     struct rollout_plane *p = map_find(r->by_id, id);
     if (p) {
         p->epoch = epoch;
         copy_text(p->build, build);
+        if (p->features != features)
+            p->moved = r->any_moved = p->stirred = true;
+        p->features = features;
     }
+    pthread_mutex_unlock(&r->lock);
+}
+
+bool rollout_take_moved(struct rollout *r, char id[static ID_MAX])
+{
+    bool found = false;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; r->any_moved && i < r->count && !found; i++) {
+        struct rollout_plane *p = r->planes[i];
+        found = p->moved;
+        p->moved = false;
+        if (found)
+            memcpy(id, p->id, ID_MAX);
+    }
+    if (!found)
+        r->any_moved = false;
+    pthread_mutex_unlock(&r->lock);
+    return found;
+}
+
+void rollout_refused(struct rollout *r, struct slice id, uint32_t objects)
+{
+    pthread_mutex_lock(&r->lock);
+    struct rollout_plane *p = map_find(r->by_id, id);
+    if (p)
+        p->refused = objects;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void rollout_ask_image(struct rollout *r, struct image *im)
+{
+    pthread_mutex_lock(&r->lock);
+    r->image = im;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -290,6 +344,30 @@ enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms, struct b
     return e;
 }
 
+static json_t *feature_names(feature_set set)
+{
+    json_t *list = json_array();
+    for (unsigned f = 0; f < FEATURES; f++)
+        if ((set & FEATURE_BIT(f)) != 0)
+            json_array_append_new(list, json_string(feature_name(f)));
+    return list;
+}
+
+/* Present where something is: what the plane is not given for want of features, and what it was
+ * given and could not take. */
+static void add_withheld(const struct rollout *r, const struct rollout_plane *p, json_t *o)
+{
+    struct image_withheld withheld = {0};
+    struct view_key key;
+    rollout_view(p, &key);
+    if (r->image && image_withheld(r->image, &key, &withheld) == ERR_OK && withheld.objects > 0)
+        json_object_set_new(o, "withheld",
+                            json_pack("{s:I,s:o}", "objects", (json_int_t)withheld.objects,
+                                      "features", feature_names(withheld.features)));
+    if (p->refused > 0)
+        json_object_set_new(o, "refused", json_integer(p->refused));
+}
+
 static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p)
 {
     char text[CLOCK_TEXT_MAX];
@@ -308,6 +386,8 @@ static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p
                         p->heard_at ? json_from(clock_format(p->heard_at, text)) : json_null());
     if (p->build[0])
         json_set_text(o, "build", slice_str(p->build));
+    json_object_set_new(o, "features", feature_names(p->features));
+    add_withheld(r, p, o);
     return o;
 }
 

@@ -16,8 +16,8 @@
 
 #include "common/base/id.h"
 #include "common/base/json.h"
+#include "controlplane/policy/image.h"
 
-#define ROLLOUT_POOL_MAX 64
 #define ROLLOUT_TEXT_MAX 64
 
 struct rollout;
@@ -26,16 +26,19 @@ struct rollout_plane {
     char id[ID_MAX];
     char org[ID_MAX];
     char name[ROLLOUT_TEXT_MAX];
-    char pool[ROLLOUT_POOL_MAX]; /* its id: orgs may use the same name */
+    char pool[ID_MAX]; /* its id: orgs may use the same name */
     char pool_name[ROLLOUT_TEXT_MAX];
     bool removed;
     /* what it said */
+    feature_set features; /* in its last hello */
     char lineage[ROLLOUT_TEXT_MAX];
     char build[ROLLOUT_TEXT_MAX];
     uint64_t version;
     uint64_t epoch;
     int64_t heard_at; /* wall; 0: never */
+    uint32_t refused; /* objects that it could not take */
     bool stirred;     /* changed since rollout_take_stirred */
+    bool moved;       /* its features changed: it hears the wrong view until it connects anew */
 };
 
 MUST_USE struct rollout *rollout_new(void);
@@ -44,12 +47,13 @@ void rollout_free(struct rollout *r); /* NULL is fine; nobody may be waiting */
 /* Name, pool and removal as the database has them; what the plane said is only taken over for a
  * plane not known yet. *ret_cut: it was there and has just been removed. */
 MUST_USE enum err rollout_put(struct rollout *r, const struct rollout_plane *row, bool *ret_cut);
-/* Known and not removed? */
-bool rollout_admit(struct rollout *r, struct slice id, char pool[static ROLLOUT_POOL_MAX]);
+/* Known and not removed? Then channel is the PUB socket of its view. */
+bool rollout_admit(struct rollout *r, struct slice id, char channel[static VIEW_CHANNEL_MAX]);
+void rollout_view(const struct rollout_plane *p, struct view_key *ret);
 /* A copy; false: unknown. */
 bool rollout_find(struct rollout *r, struct slice id, struct rollout_plane *ret);
-/* Every pool that has a plane, one after another: *at starts at 0. false: no more. */
-bool rollout_each_pool(struct rollout *r, size_t *at, char pool[static ROLLOUT_POOL_MAX]);
+/* Every view that has a plane, one after another: *at starts at 0. false: no more. */
+bool rollout_each_view(struct rollout *r, size_t *at, struct view_key *ret);
 
 /* Who knows which planes are connected; called under the rollout's lock, must not block. */
 void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct slice id),
@@ -57,8 +61,12 @@ void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct s
 /* Is it connected to this control plane now? */
 bool rollout_is_here(struct rollout *r, struct slice id);
 void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us);
-void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build);
+void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build,
+                   feature_set features);
+/* A plane whose features are others than those it was admitted with; each once. */
+bool rollout_take_moved(struct rollout *r, char id[static ID_MAX]);
 void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, uint64_t version);
+void rollout_refused(struct rollout *r, struct slice id, uint32_t objects);
 
 /* The newest version there is; wakes nobody, planes have to say it first. */
 void rollout_newest(struct rollout *r, const char *lineage, uint64_t version);
@@ -66,6 +74,8 @@ void rollout_newest(struct rollout *r, const char *lineage, uint64_t version);
  * behind receives the names of those that do not, comma-separated. */
 MUST_USE enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms,
                                struct buf *behind);
+/* The image that planes are given, which knows what is withheld from them. */
+void rollout_ask_image(struct rollout *r, struct image *im);
 /* {"version","lineage","dataplanes":[…]} of one org; NULL: out of memory. */
 MUST_USE json_t *rollout_json(struct rollout *r, struct slice org);
 /* The next row that changed since it was last taken; *at starts at 0. */

@@ -8,13 +8,13 @@ struct linking {
     const struct object *from;
 };
 
-static enum err put_link(void *arg, const char *field, struct slice id)
+static enum err put_link(void *arg, const struct field *row, struct slice id)
 {
     struct linking *l = arg;
     return tx_query(l->tx,
                     "INSERT INTO links (from_id, field, to_id, org_id) VALUES ($1, $2, $3, $4)"
                     " ON CONFLICT DO NOTHING",
-                    DB_PARAMS(DB_TEXT(slice_str(l->from->id)), DB_TEXT(slice_str(field)),
+                    DB_PARAMS(DB_TEXT(slice_str(l->from->id)), DB_TEXT(slice_str(row->name)),
                               DB_TEXT(id), DB_TEXT(slice_str(l->from->org_id))),
                     NULL);
 }

@@ -6,10 +6,12 @@
  */
 #pragma once
 
+#include "common/wire/feature.h"
 #include "controlplane/store/tx.h"
 
 struct plane_note {
     const char *id, *org, *lineage, *build;
+    feature_set features;
     uint64_t version;
     int64_t heard_at;
 };

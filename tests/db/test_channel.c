@@ -57,7 +57,7 @@ static void remove_plane(const char *id)
 
 static bool is_known(const char *id)
 {
-    char pool[ROLLOUT_POOL_MAX];
+    char pool[VIEW_CHANNEL_MAX];
     return rollout_admit(channel.rollout, slice_str(id), pool);
 }
 
@@ -170,7 +170,7 @@ static void strangers_garbage_and_other_protocols_are_refused_by_name(void **sta
     (void)state;
     Gatehouse__Request empty = GATEHOUSE__REQUEST__INIT;
     expect_refused(hello("dp_stranger", 1, 0), "unknown_plane");
-    expect_refused(hello("dp_a", 2, 0), "protocol");
+    expect_refused(hello("dp_a", 3, 0), "protocol");
     expect_refused(say("dp_a", &empty), "invalid");
     expect_refused(say_bytes("dp_a", SLICE("\xff\xff\xff\xff garbage")), "unreadable");
     /* fields without a value inside each body: no NULL is ever followed */

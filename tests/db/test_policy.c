@@ -22,6 +22,7 @@
 #include "tests/kit/db/base.h"
 
 static struct image *image;
+static struct view_key view; /* of the pool "default", and planes of revision 1 */
 
 /* ---- writing ---- */
 
@@ -116,7 +117,8 @@ static Gatehouse__SnapshotReply *fetch(uint64_t version, uint32_t chunk)
 {
     struct buf out;
     buf_init(&out, LIMIT_BUS_MESSAGE);
-    assert_int_equal(image_chunk(image, version, chunk, (int64_t)clock_mono_us(), &out), ERR_OK);
+    assert_int_equal(image_chunk(image, &view, version, chunk, (int64_t)clock_mono_us(), &out),
+                     ERR_OK);
     assert_true(out.len <= 2 * LIMIT_BUS_CHUNK);
     struct slice bytes = buf_slice(&out);
     Gatehouse__SnapshotReply *m =
@@ -163,12 +165,27 @@ static const Gatehouse__PolicyObject *find(const Gatehouse__SnapshotReply *m, co
     return NULL;
 }
 
+static void read_pool(const char *name, char ret[static ID_MAX])
+{
+    TX_AUTO struct tx tx = {0};
+    DB_AUTO struct db_result *r = NULL;
+    assert_int_equal(tx_begin(base.db, slice_str(base.boot.org_id), &tx), ERR_OK);
+    assert_int_equal(tx_query(&tx, "select id from pools where name = $1",
+                              DB_PARAMS(DB_TEXT(slice_str(name))), &r),
+                     ERR_OK);
+    assert_int_equal(db_rows(r), 1);
+    db_copy(r, 0, 0, ret, ID_MAX);
+}
+
 static int fresh(void **state)
 {
     (void)state;
     database_say(&base,
                  "delete from keys; delete from secrets; delete from models; delete from providers;"
                  " delete from teams where name <> 'default'");
+    snprintf(view.org, sizeof(view.org), "%s", base.boot.org_id);
+    view.features = FEATURES_NONE;
+    read_pool("default", view.pool);
     image = image_new();
     load();
     return 0;
@@ -450,7 +467,7 @@ static void the_follower_hears_of_writes_and_outlives_a_lost_database(void **sta
     struct rollout *rollout = rollout_new();
     struct publish *publish = NULL;
     struct follow *follow = NULL;
-    char pool[ROLLOUT_POOL_MAX];
+    char pool[VIEW_CHANNEL_MAX];
     image_free(image);
     image = image_new();
     put_plane("null");

@@ -23,7 +23,7 @@ static void only_planes_that_are_known_and_not_removed_come_in(void **state)
 {
     (void)state;
     struct rollout *r = rollout_new();
-    char pool[ROLLOUT_POOL_MAX];
+    char pool[VIEW_CHANNEL_MAX];
     bool cut;
     assert_false(rollout_admit(r, SLICE("dp_1"), pool));
     assert_int_equal(put(r, 1, false, &cut), ERR_OK);
@@ -42,7 +42,7 @@ static void a_full_register_takes_new_planes_in_the_place_of_removed_ones(void *
 {
     (void)state;
     struct rollout *r = rollout_new();
-    char pool[ROLLOUT_POOL_MAX];
+    char pool[VIEW_CHANNEL_MAX];
     bool cut;
     for (unsigned i = 0; i < LIMIT_DATAPLANES; i++)
         assert_int_equal(put(r, i, false, &cut), ERR_OK);
@@ -55,20 +55,44 @@ static void a_full_register_takes_new_planes_in_the_place_of_removed_ones(void *
     rollout_free(r);
 }
 
-static void each_pool_is_told_once(void **state)
+static void each_view_is_told_once(void **state)
 {
     (void)state;
     struct rollout *r = rollout_new();
-    char pool[ROLLOUT_POOL_MAX];
+    struct view_key key;
     bool cut;
     size_t at = 0;
-    assert_false(rollout_each_pool(r, &at, pool));
+    assert_false(rollout_each_view(r, &at, &key));
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(put(r, i, i == 0, &cut), ERR_OK);
+    rollout_hello(r, SLICE("dp_3"), 1, SLICE(""), FEATURES_ALL);
     at = 0;
-    assert_true(rollout_each_pool(r, &at, pool));
-    assert_string_equal(pool, "pool_1");
-    assert_false(rollout_each_pool(r, &at, pool));
+    assert_true(rollout_each_view(r, &at, &key));
+    assert_string_equal(key.pool, "pool_1");
+    assert_int_equal(key.features, FEATURES_NONE);
+    assert_true(rollout_each_view(r, &at, &key));
+    assert_string_equal(key.pool, "pool_1");
+    assert_int_equal(key.features, FEATURES_ALL);
+    assert_false(rollout_each_view(r, &at, &key));
+    rollout_free(r);
+}
+
+static void a_plane_that_names_other_features_moves_to_another_view(void **state)
+{
+    (void)state;
+    struct rollout *r = rollout_new();
+    char before[VIEW_CHANNEL_MAX], after[VIEW_CHANNEL_MAX], id[ID_MAX];
+    bool cut;
+    assert_int_equal(put(r, 1, false, &cut), ERR_OK);
+    assert_true(rollout_admit(r, SLICE("dp_1"), before));
+    rollout_hello(r, SLICE("dp_1"), 1, SLICE(""), FEATURES_NONE);
+    assert_false(rollout_take_moved(r, id));
+    rollout_hello(r, SLICE("dp_1"), 1, SLICE(""), FEATURES_ALL);
+    assert_true(rollout_take_moved(r, id));
+    assert_string_equal(id, "dp_1");
+    assert_false(rollout_take_moved(r, id)); /* once */
+    assert_true(rollout_admit(r, SLICE("dp_1"), after));
+    assert_string_not_equal(before, after);
     rollout_free(r);
 }
 
@@ -92,7 +116,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_planes_that_are_known_and_not_removed_come_in),
         cmocka_unit_test(a_full_register_takes_new_planes_in_the_place_of_removed_ones),
-        cmocka_unit_test(each_pool_is_told_once),
+        cmocka_unit_test(each_view_is_told_once),
+        cmocka_unit_test(a_plane_that_names_other_features_moves_to_another_view),
         cmocka_unit_test(nobody_connected_is_waited_for_by_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
