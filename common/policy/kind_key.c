@@ -1,7 +1,7 @@
 /* kind_key — a virtual key: found by its digest; its meter outlives its revisions. */
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/policy/kind.h"
-#include "common/scope/meter.h"
 
 static void drop_meter(void *guest)
 {
@@ -9,15 +9,16 @@ static void drop_meter(void *guest)
 }
 
 /* What was counted against a key stays counted when the key is changed. */
-static struct meter *meter_from(struct kind_decoding *d)
+static struct meter *meter_from(struct kind_decoding *d, uint32_t rpm)
 {
     const struct policy_key *old =
         d->old ? (const struct policy_key *)(const void *)d->old->policy : NULL;
-    struct meter *m = old ? meter_hold(old->meter) : meter_new();
+    struct meter *m = old ? meter_hold(old->scope.meter) : meter_new();
     if (!m || arena_adopt(d->arena, m, drop_meter) != ERR_OK) {
         d->short_of_memory = true;
         return NULL;
     }
+    meter_set_rpm(m, rpm, clock_mono_us());
     return m;
 }
 
@@ -37,15 +38,16 @@ static enum err decode(struct kind_decoding *d)
     p->team_id = kind_text(d, m->team_id);
     p->models = kind_names(d, m->models);
     p->tasks = kind_names(d, m->tasks);
-    if (m->limits) {
-        p->limits = (struct policy_limits){
-            .rpm = m->limits->rpm, .tpm = m->limits->tpm, .parallel = m->limits->parallel};
-    }
     p->expires_at_us = m->expires_at_us;
     p->revoked = m->revoked;
     p->blocked = m->blocked;
-    p->account = kind_account(d, m->budget);
-    p->meter = meter_from(d);
+    p->scope = (struct scope){.kind = "key",
+                              .name = p->o.name.len > 0 ? p->o.name : p->public_part,
+                              .account = kind_account(d, m->budget)};
+    if (m->limits)
+        p->scope.limits = (struct scope_limits){
+            .rpm = m->limits->rpm, .tpm = m->limits->tpm, .parallel = m->limits->parallel};
+    p->scope.meter = meter_from(d, p->scope.limits.rpm);
     return ERR_OK;
 }
 

@@ -76,6 +76,8 @@ struct account *kind_account(struct kind_decoding *d, const Gatehouse__Budget *b
         d->short_of_memory = true;
         return NULL;
     }
+    registry_configure(d->registry, a, budget->limit_nano,
+                       slice_str(budget->period ? budget->period : ""));
     return a;
 }
 

@@ -8,7 +8,8 @@ static enum err decode(struct kind_decoding *d)
     if (!p)
         return ERR_NOMEM;
     p->models = kind_names(d, m->models);
-    p->account = kind_account(d, m->budget);
+    p->scope =
+        (struct scope){.kind = "team", .name = p->o.name, .account = kind_account(d, m->budget)};
     return ERR_OK;
 }
 

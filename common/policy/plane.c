@@ -125,6 +125,7 @@ static void on_state(void *arg, bool up)
     p->connected = up;
     log_info(NULL, up ? "channel_up" : "channel_down", "epoch=%lu", (unsigned long)p->epoch);
     policy_sync_on_state(p->sync, up);
+    lease_client_on_state(p->lease_client, up);
     if (up)
         shipper_hurry(p->shipper);
 }
@@ -155,8 +156,8 @@ static void on_removed(void *arg)
 static void publish(void *arg, const struct snapshot *s)
 {
     struct plane *p = arg;
+    lease_client_policy(p->lease_client); /* before workers may acknowledge the version */
     p->events.publish(p->events.arg, s);
-    lease_client_forget_refusals(p->lease_client); /* a limit may have been raised */
     if (p->discovery)
         discovery_policy(p->discovery, s);
 }
@@ -320,9 +321,12 @@ static void on_drain_tick(struct timer *t)
         timer_start(&p->drain, 20);
         return;
     }
-    if (!done)
+    if (!done) {
+        struct lease_status leases;
+        lease_client_status(p->lease_client, &leases);
         log_warn(NULL, "drain_incomplete", "journal_empty=%d leases=%zu",
-                 shipper_is_empty(p->shipper), lease_client_leases(p->lease_client));
+                 shipper_is_empty(p->shipper), leases.leases);
+    }
     p->drained(p->drained_arg);
 }
 

@@ -17,10 +17,9 @@
 #include "common/base/secret.h"
 #include "common/base/slice.h"
 #include "common/net/address.h"
+#include "common/scope/scope.h"
 
 struct snapshot;
-struct account;
-struct meter;
 
 /* "absent means least": an absent list and an empty one differ */
 struct name_list {
@@ -46,14 +45,10 @@ enum policy_refusal {
     POLICY_UNREADABLE,      /* a member is out of all rules */
 };
 
-struct policy_limits { /* 0: no limit of that kind */
-    uint32_t rpm, tpm, parallel;
-};
-
 struct policy_team {
     struct policy_object o;
     struct name_list models;
-    struct account *account; /* NULL: no budget */
+    struct scope scope;
 };
 
 struct policy_agent {
@@ -81,11 +76,9 @@ struct policy_key {
     struct slice team_id;
     struct name_list models;
     struct name_list tasks; /* ids */
-    struct policy_limits limits;
-    int64_t expires_at_us; /* 0: never */
+    int64_t expires_at_us;  /* 0: never */
     bool revoked, blocked;
-    struct account *account; /* NULL: no budget */
-    struct meter *meter;     /* never NULL */
+    struct scope scope; /* its meter is never NULL */
 };
 
 struct policy_credential {

@@ -155,3 +155,14 @@ static enum filter_result on_request(struct request *rq)
 }
 
 const struct filter filter_authenticate = {.name = "authn", .on_request = on_request};
+
+void principal_scopes(const struct principal *who, struct scope_list *ret)
+{
+    const struct scope *const scopes[] = {
+        who->key ? &who->key->scope : NULL,
+        who->team ? &who->team->scope : NULL,
+    };
+    ret->count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(scopes); i++)
+        MUST(scope_add(ret, scopes[i]));
+}

@@ -1,5 +1,5 @@
 /*
- * filter_budget — reserves the worst case in the key's account and the team's; both or none.
+ * filter_budget — reserves the worst case in the accounts of all scopes, or in none.
  *
  * Where the lease of an account does not hold the amount, the lease client is told to get a larger
  * one, and the request waits holding nothing: two requests that each held one account and waited
@@ -19,129 +19,110 @@ static struct budget_state *state_of(const struct request *rq)
     return filter_state(rq, &filter_budget);
 }
 
-static struct account *account_of(const struct request *rq, size_t i)
-{
-    if (i == 0)
-        return rq->who.key->account;
-    return rq->who.team ? rq->who.team->account : NULL;
-}
-
-/* `key "triage-bot key"`: the reader of a refusal knows names, not ids. */
-static struct slice owner_of(const struct request *rq, const struct account *a)
-{
-    const struct policy_key *key = rq->who.key;
-    bool keys_own = a == key->account;
-    struct slice name = keys_own ? key->o.name : rq->who.team->o.name;
-    if (keys_own && name.len == 0)
-        name = key->public_part;
-    return arena_printf(rq->arena, "%s \"%.*s\"", keys_own ? "key" : "team", SLICE_ARG(name));
-}
-
-static struct slice sentence(const struct budget_state *b, const struct account *a,
+static struct slice sentence(const struct budget_state *b, const struct scope *of,
                              const struct account_state *s, bool resets)
 {
     char spent[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX], aside[MONEY_TEXT_MAX];
     char amount[MONEY_TEXT_MAX], when[CLOCK_TEXT_MAX];
     struct slice end = resets ? clock_format(s->period_end_us, when) : SLICE_NONE;
     return arena_printf(b->rq->arena,
-                        "The budget of the %.*s does not hold this call: of %.*s USD, %.*s are "
-                        "spent and %.*s set aside for calls under way or not yet booked, and this "
-                        "one may cost %.*s USD. It %s%.*s.",
-                        SLICE_ARG(owner_of(b->rq, a)), SLICE_ARG(money_format(s->limit, limit)),
+                        "The budget of the %s \"%.*s\" does not hold this call: of %.*s USD, %.*s "
+                        "are spent and %.*s set aside for calls under way or not yet booked, and "
+                        "this one may cost %.*s USD. It %s%.*s.",
+                        of->kind, SLICE_ARG(of->name), SLICE_ARG(money_format(s->limit, limit)),
                         SLICE_ARG(money_format(s->spent, spent)),
                         SLICE_ARG(money_format(s->set_aside, aside)),
                         SLICE_ARG(money_format(b->worst, amount)),
                         resets ? "resets at " : "does not reset", SLICE_ARG(end));
 }
 
-static enum filter_result refuse_exhausted(struct budget_state *b, const struct account *a)
+/* Until the budget starts again there is nothing to try for. */
+static void refuse_exhausted(struct request *rq, const struct account_state *s, bool resets)
 {
-    struct request *rq = b->rq;
-    struct account_state s;
-    account_look(a, &s);
-    bool resets = s.period_end_us > 0 && s.period_end_us < INT64_MAX;
-    request_refuse(rq, REFUSAL_BUDGET, sentence(b, a, &s, resets));
+    int64_t left_us = resets ? s->period_end_us - clock_wall_us() : 0;
     rq->refusal.no_retry = true;
-    int64_t left_us = resets ? s.period_end_us - clock_wall_us() : 0;
     if (left_us > 0 && left_us / 1000000 < UINT32_MAX)
         rq->refusal.retry_after_s = (unsigned)(left_us / 1000000) + 1;
+}
+
+static enum filter_result refuse_budget(struct budget_state *b, const struct scope *of,
+                                        bool for_now)
+{
+    struct account_state s;
+    account_look(of->account, &s);
+    bool resets = s.period_end_us > 0 && s.period_end_us < INT64_MAX;
+    request_refuse(b->rq, REFUSAL_BUDGET, sentence(b, of, &s, resets));
+    if (for_now)
+        b->rq->refusal.retry_after_s = 1;
+    else
+        refuse_exhausted(b->rq, &s, resets);
     return FILTER_REFUSE;
 }
 
-static void give_back(struct budget_state *b)
+static enum filter_result refuse_for_now(struct request *rq, enum refusal_id id)
 {
-    for (size_t i = 0; i < BUDGET_CHARGES; i++)
-        if (b->reservations[i].lease)
-            account_settle(&b->reservations[i], 0);
-    b->charge_count = 0;
-    b->reserved = 0;
-}
-
-static enum filter_result refuse_busy(struct request *rq)
-{
-    request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    request_refuse(rq, id, SLICE_NONE);
     rq->refusal.retry_after_s = 1;
     return FILTER_REFUSE;
 }
 
+static enum filter_result refuse(struct budget_state *b, enum account_result r)
+{
+    switch (r) {
+    case ACCOUNT_EXHAUSTED:
+        return refuse_budget(b, b->short_of, false);
+    case ACCOUNT_ELSEWHERE:
+        return refuse_budget(b, b->short_of, true);
+    case ACCOUNT_AWAY:
+        return refuse_for_now(b->rq, REFUSAL_LEDGER_AWAY);
+    default:
+        return refuse_for_now(b->rq, REFUSAL_NO_CAPACITY);
+    }
+}
+
 static enum filter_result reserve(struct budget_state *b);
 
-static void on_slice(struct account_wait *w, enum err e)
+static void on_lease(struct account_wait *w, enum account_result r)
 {
     struct budget_state *b = CONTAINER_OF(w, struct budget_state, wait);
-    struct request *rq = b->rq;
-    enum filter_result a;
-    if (e == ERR_OK) {
-        a = reserve(b);
-    } else if (e == ERR_EXHAUSTED) {
-        a = refuse_exhausted(b, w->account);
-    } else {
-        request_refuse(rq, REFUSAL_LEDGER_AWAY, SLICE_NONE);
-        rq->refusal.retry_after_s = 1;
-        a = FILTER_REFUSE;
-    }
-    if (a != FILTER_WAIT)
-        request_go_on(rq, a);
+    enum filter_result f = r == ACCOUNT_OK ? reserve(b) : refuse(b, r);
+    if (f != FILTER_WAIT)
+        request_go_on(b->rq, f);
 }
 
-static enum filter_result want_more(struct budget_state *b, struct account *a)
+static enum filter_result wait_for_lease(struct budget_state *b)
 {
     if (++b->waits > WAITS_MAX)
-        return refuse_busy(b->rq);
-    b->wait = (struct account_wait){
-        .account = a, .amount = b->worst, .loop = b->rq->env->loop, .done = on_slice};
-    return account_want(&b->wait) ? refuse_busy(b->rq) : FILTER_WAIT;
-}
-
-static enum err note_charge(struct budget_state *b, const struct account *a, size_t i)
-{
-    struct slice lease = arena_copy(b->rq->arena, reservation_lease_id(&b->reservations[i]));
-    if (!lease.ptr)
-        return ERR_NOMEM;
-    b->charges[b->charge_count++] =
-        (struct budget_charge){.account = account_id(a), .lease_id = lease, .amount = b->worst};
-    return ERR_OK;
+        return refuse(b, ACCOUNT_ELSEWHERE);
+    b->wait = (struct account_wait){.account = b->short_of->account,
+                                    .amount = b->worst,
+                                    .loop = b->rq->env->loop,
+                                    .done = on_lease};
+    return account_want(&b->wait) == ERR_OK ? FILTER_WAIT : refuse(b, ACCOUNT_FAILED);
 }
 
 static enum filter_result reserve(struct budget_state *b)
 {
-    uint64_t now = clock_mono_us();
-    for (size_t i = 0; i < BUDGET_CHARGES; i++) {
-        struct account *a = account_of(b->rq, i);
-        if (!a)
-            continue;
-        enum err e = account_reserve(a, b->worst, now, &b->reservations[i]);
-        if (!e)
-            e = note_charge(b, a, i);
-        if (!e)
-            continue;
-        give_back(b);
-        if (e == ERR_EXHAUSTED)
-            return refuse_exhausted(b, a);
-        return e == ERR_AGAIN ? want_more(b, a) : refuse_busy(b->rq);
-    }
-    b->reserved = b->worst;
+    struct scope_list list;
+    principal_scopes(&b->rq->who, &list);
+    enum account_result r =
+        charges_reserve(&b->charges, &list, b->worst, clock_mono_us(), &b->short_of);
+    if (r == ACCOUNT_SHORT)
+        return wait_for_lease(b);
+    if (r != ACCOUNT_OK)
+        return refuse(b, r);
+    b->reserved = b->charges.count > 0 ? b->worst : 0;
     return FILTER_PASS;
+}
+
+static bool has_budget(const struct request *rq)
+{
+    struct scope_list list;
+    principal_scopes(&rq->who, &list);
+    for (size_t i = 0; i < list.count; i++)
+        if (list.of[i]->account)
+            return true;
+    return false;
 }
 
 static enum filter_result on_request(struct request *rq)
@@ -150,7 +131,7 @@ static enum filter_result on_request(struct request *rq)
     b->rq = rq;
     enum err e = rq->gate->worst_case ? rq->gate->worst_case(rq, &b->worst) : ERR_NOT_FOUND;
     b->worst_known = e == ERR_OK;
-    if (!account_of(rq, 0) && !account_of(rq, 1))
+    if (!has_budget(rq))
         return FILTER_PASS;
     if (e == ERR_NOT_FOUND || (e == ERR_OK && b->worst == 0))
         return FILTER_PASS; /* no price: cost unknown, counted as such, never as 0; or free */
@@ -172,62 +153,58 @@ static void on_finish(struct request *rq)
 {
     struct budget_state *b = state_of(rq);
     account_want_cancel(&b->wait);
-    for (size_t i = 0; i < b->charge_count; i++)
-        b->charges[i].amount = real_cost(rq);
+    b->ended = true;
 }
 
 /* The lease client may end a lease once its last reservation is settled, so the record that the
  * control plane counts it by is in the journal before. */
 static void on_recorded(struct request *rq)
 {
-    struct budget_state *b = state_of(rq);
-    for (size_t i = 0; i < BUDGET_CHARGES; i++)
-        if (b->reservations[i].lease)
-            account_settle(&b->reservations[i], real_cost(rq));
+    charges_settle(&state_of(rq)->charges, real_cost(rq));
 }
 
 /* ---- more, while the work goes on ---- */
 
-static void on_more(struct account_wait *w, enum err e)
+static enum err as_err(enum account_result r)
+{
+    return r == ACCOUNT_OK ? ERR_OK : r == ACCOUNT_SHORT ? ERR_AGAIN : ERR_EXHAUSTED;
+}
+
+static void on_more(struct account_wait *w, enum account_result r)
 {
     struct budget_state *b = CONTAINER_OF(w, struct budget_state, wait);
     struct request *rq = b->rq;
     /* Reserved at once, before another request takes it; the gate counts it when it looks. */
-    if (e == ERR_OK && budget_reserve_up_to(rq, b->goal) != ERR_OK)
+    if (r == ACCOUNT_OK && budget_reserve_up_to(rq, b->goal) != ERR_OK)
         log_debug(&rq->log, "reservation_not_extended", "account=%.*s",
                   SLICE_ARG(account_id(w->account)));
     if (!b->wait.ticket && rq->gate->on_reserved)
-        rq->gate->on_reserved(rq, e);
+        rq->gate->on_reserved(rq, as_err(r));
 }
 
-static enum err request_more(struct budget_state *b, struct account *a, money more)
+/* The whole is requested where the reservation has to move to another lease. */
+static enum err request_more(struct budget_state *b, const struct charge *of, money total)
 {
     if (b->wait.ticket)
         return ERR_AGAIN;
-    b->wait = (struct account_wait){
-        .account = a, .amount = more, .loop = b->rq->env->loop, .done = on_more};
+    b->wait = (struct account_wait){.account = of->scope->account,
+                                    .amount = charge_missing(of, total),
+                                    .loop = b->rq->env->loop,
+                                    .done = on_more};
     return account_want(&b->wait) ? ERR_EXHAUSTED : ERR_AGAIN;
 }
 
-/* An account that has given its part keeps it reserved while another is requested: calling again
- * takes nothing twice, and all is settled together. */
 enum err budget_reserve_up_to(struct request *rq, money total)
 {
     struct budget_state *b = state_of(rq);
-    uint64_t now = clock_mono_us();
+    const struct charge *of;
     if (!b)
         return ERR_OK;
     b->goal = total;
-    for (size_t i = 0; i < BUDGET_CHARGES; i++) {
-        struct reservation *r = &b->reservations[i];
-        money more = total - r->amount;
-        if (!r->lease || more <= 0)
-            continue;
-        enum err e = account_extend(account_of(rq, i), r, more, now);
-        if (e)
-            return e == ERR_AGAIN ? request_more(b, account_of(rq, i), more) : e;
-    }
-    if (b->charge_count && total > b->reserved)
+    enum account_result r = charges_extend(&b->charges, total, clock_mono_us(), &of);
+    if (r != ACCOUNT_OK)
+        return r == ACCOUNT_SHORT ? request_more(b, of, total) : as_err(r);
+    if (b->charges.count > 0 && total > b->reserved)
         b->reserved = total;
     journal_raise(rq->env->journal, &rq->entry, total); /* a kill makes no less of it */
     return ERR_OK;
@@ -261,11 +238,13 @@ bool budget_is_waiting(const struct request *rq)
     return b && b->wait.ticket;
 }
 
-const struct budget_charge *budget_charges(const struct request *rq, size_t *count)
+const struct charges *budget_charges(const struct request *rq, money *amount)
 {
     const struct budget_state *b = state_of(rq);
-    *count = b ? b->charge_count : 0;
-    return b ? b->charges : NULL;
+    if (!b || b->charges.count == 0)
+        return NULL;
+    *amount = b->ended ? real_cost(rq) : b->worst;
+    return &b->charges;
 }
 
 const struct filter filter_budget = {.name = "budget",

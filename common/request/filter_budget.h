@@ -1,8 +1,8 @@
 /*
  * filter_budget — the money one call may cost, reserved before anything is sent.
  *
- * The filter reserves the gate's worst case in the accounts of the key and of its team; both or
- * none. While the work goes on the gate may have more reserved. What the call cost in the end
+ * The filter reserves the gate's worst case in the account of every scope of the request; in all or
+ * in none. While the work goes on the gate may have more reserved. What the call cost in the end
  * (call_record: cost) is what the record says of each account, and what is settled once the record
  * is in the journal.
  *
@@ -14,15 +14,7 @@
 #pragma once
 
 #include "common/request/filter.h"
-#include "common/scope/account.h"
-
-#define BUDGET_CHARGES 2 /* key, team */
-
-/* What the record says was reserved in, and later taken from, one lease. */
-struct budget_charge {
-    struct slice account, lease_id;
-    money amount;
-};
+#include "common/scope/scope.h"
 
 /* The most this call may cost; false: no price is known. */
 bool budget_worst_case(const struct request *rq, money *ret);
@@ -37,19 +29,19 @@ bool budget_is_waiting(const struct request *rq);
  * yet: ERR_AGAIN where a larger slice was requested; the gate's on_reserved says when it has come,
  * and the amount is reserved by then. ERR_EXHAUSTED: there is no more. */
 MUST_USE enum err budget_reserve_up_to(struct request *rq, money total);
-/* What the record says of the accounts; *count of them. */
-const struct budget_charge *budget_charges(const struct request *rq, size_t *count);
+/* What the record says of the accounts, and how much of each; NULL: nothing is reserved. */
+const struct charges *budget_charges(const struct request *rq, money *amount);
 
 /* The state, for the filter itself and for tests of the record. */
 struct budget_state {
     struct request *rq;
-    struct account_wait wait; /* for a larger slice of one account */
+    struct account_wait wait; /* for a larger lease of one account */
     money goal;               /* what `wait` is for, once the work has begun */
     money reserved;
     unsigned waits;
     bool worst_known; /* `worst` is the most this call may cost */
+    bool ended;       /* the record says what it cost, no more what was reserved */
     money worst;
-    struct reservation reservations[BUDGET_CHARGES];
-    struct budget_charge charges[BUDGET_CHARGES];
-    size_t charge_count;
+    const struct scope *short_of; /* the scope that `wait`, or the refusal, is about */
+    struct charges charges;
 };

@@ -1,10 +1,9 @@
 /*
- * filter_limit — requests per minute and parallel calls of the key.
+ * filter_limit — the rates of the request's scopes, and what a refusal says of them.
  */
 #include "common/request/filter_limit.h"
 
 #include "common/request/request_private.h"
-#include "common/scope/meter.h"
 
 static unsigned whole_seconds(uint64_t us)
 {
@@ -14,33 +13,40 @@ static unsigned whole_seconds(uint64_t us)
 
 enum filter_result limit_enter(struct request *rq, struct limit_state *s)
 {
-    const struct policy_key *key = rq->who.key;
-    /* The slot first: a call refused for want of one must not cost a request of the minute. */
-    if (meter_enter(key->meter, key->limits.parallel)) {
-        request_refuse(
-            rq, REFUSAL_PARALLEL,
-            arena_printf(rq->arena, "this key may have %u under way", key->limits.parallel));
+    struct scope_list list;
+    const struct scope *of = NULL;
+    uint64_t wait_us = 0;
+    principal_scopes(&rq->who, &list);
+    switch (rates_enter(&s->rates, &list, loop_now_us(rq->env->loop), &of, &wait_us)) {
+    case RATE_PARALLEL:
+        request_refuse(rq, REFUSAL_PARALLEL,
+                       arena_printf(rq->arena, "this %s may have %u under way", of->kind,
+                                    of->limits.parallel));
         rq->refusal.retry_after_s = 1;
         return FILTER_REFUSE;
-    }
-    uint64_t wait_us = 0;
-    if (meter_take_request(key->meter, key->limits.rpm, loop_now_us(rq->env->loop), &wait_us)) {
-        meter_leave(key->meter);
+    case RATE_REQUESTS:
         request_refuse(
             rq, REFUSAL_RATE,
-            arena_printf(rq->arena, "this key may ask %u times a minute", key->limits.rpm));
+            arena_printf(rq->arena, "this %s may ask %u times a minute", of->kind, of->limits.rpm));
         rq->refusal.retry_after_s = whole_seconds(wait_us);
         return FILTER_REFUSE;
+    default:
+        return FILTER_PASS;
     }
-    s->counted = true;
-    return FILTER_PASS;
+}
+
+/* These say nothing of the client's pace: nothing was done for it. */
+static bool is_uncounted(const struct request *rq)
+{
+    return rq->refusal.id == REFUSAL_BUDGET || rq->refusal.id == REFUSAL_LEDGER_AWAY ||
+           rq->refusal.id == REFUSAL_NO_CAPACITY;
 }
 
 void limit_leave(struct request *rq, struct limit_state *s)
 {
-    if (s->counted)
-        meter_leave(rq->who.key->meter);
-    s->counted = false;
+    if (is_uncounted(rq))
+        rates_uncount(&s->rates);
+    rates_leave(&s->rates);
 }
 
 static enum filter_result on_request(struct request *rq)

@@ -74,10 +74,10 @@ static struct slice span_of_time(struct header_room *room, uint64_t us)
 static void add_rates(struct adding *a, struct request *rq, uint64_t now_us)
 {
     const struct policy_key *key = rq->who.key;
-    if (!key || !rq->session.known || key->limits.rpm == 0)
+    if (!key || !rq->session.known || key->scope.limits.rpm == 0)
         return;
     struct meter_state s;
-    meter_look(key->meter, key->limits.rpm, now_us, &s);
+    meter_look(key->scope.meter, key->scope.limits.rpm, now_us, &s);
     add(a, SLICE("x-ratelimit-limit-requests"), number(a->room, s.limit));
     add(a, SLICE("x-ratelimit-remaining-requests"), number(a->room, s.remaining));
     add(a, SLICE("x-ratelimit-reset-requests"), span_of_time(a->room, s.reset_us));

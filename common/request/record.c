@@ -178,13 +178,13 @@ static void put_attempt(struct proto_writer *w, const struct request *rq, const 
 
 static void put_charges(struct proto_writer *w, const struct request *rq)
 {
-    size_t n;
-    const struct budget_charge *charges = budget_charges(rq, &n);
-    for (size_t i = 0; i < n; i++) {
+    money amount;
+    const struct charges *c = budget_charges(rq, &amount);
+    for (size_t i = 0; c && i < c->count; i++) {
         char *at = proto_begin(w, RECORD_CHARGE);
-        proto_text(w, CHARGE_ACCOUNT, charges[i].account);
-        proto_text(w, CHARGE_LEASE, charges[i].lease_id);
-        proto_s64(w, CHARGE_AMOUNT, charges[i].amount);
+        proto_text(w, CHARGE_ACCOUNT, account_id(c->of[i].scope->account));
+        proto_text(w, CHARGE_LEASE, reservation_lease_id(&c->of[i].reservation));
+        proto_s64(w, CHARGE_AMOUNT, amount);
         proto_end(w, at);
     }
 }
@@ -257,9 +257,8 @@ enum err record_open(struct request *rq)
         return ERR_NOMEM;
     enum err e = journal_open_packed(rq->env->journal, record, rq->call_id, &rq->entry);
     /* Where every slot is taken, nobody is stopped whom no budget holds. */
-    size_t charges;
-    budget_charges(rq, &charges);
-    return e == ERR_EXHAUSTED && charges == 0 ? ERR_OK : e;
+    money amount;
+    return e == ERR_EXHAUSTED && !budget_charges(rq, &amount) ? ERR_OK : e;
 }
 
 /* It is never one call that finds no place: a line for each would push all else out of the log.

@@ -128,6 +128,9 @@ struct principal {
     const struct policy_team *team;   /* NULL only if the policy lacks it */
 };
 
+/* The scopes that a principal's calls fall under. */
+void principal_scopes(const struct principal *who, struct scope_list *ret);
+
 /* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
 bool principal_may_assume(const struct principal *who, struct slice task_id);
 

@@ -1,21 +1,21 @@
-/* account — the workers' side: atomics only. The lease_client (lease_client.c) fills it. */
-#include "common/scope/account.h"
-
+/* account — the workers' side: atomics only. The lease client fills it. */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/scope/account_private.h"
-#include "common/scope/lease_client.h"
 
-struct account *account_new(struct slice id, struct registry *r)
+struct account *account_new(struct slice id, struct account_home *home)
 {
     struct account *a = mem_zalloc(sizeof(*a) + id.len + 1);
     if (!a)
         return NULL;
     atomic_init(&a->refs, 1);
-    a->registry = r;
+    a->home = home;
+    a->configured = -1;
     memcpy(a + 1, id.ptr, id.len);
     a->id = slice_of(a + 1, id.len);
     list_init(&a->waiting);
+    list_init(&a->active);
+    list_init(&a->changed);
     return a;
 }
 
@@ -25,9 +25,29 @@ struct account *account_hold(struct account *a)
     return a;
 }
 
+static void orphan(struct account *a)
+{
+    if (!a->home || atomic_exchange_explicit(&a->orphaned, true, memory_order_acq_rel))
+        return;
+    a->orphan_next = atomic_load_explicit(&a->home->orphans, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&a->home->orphans, &a->orphan_next, a,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
+}
+
+/* The last but one is the registry's. The account is put into the stack before that count is left
+ * alone: afterwards the registry may free it. */
 void account_drop(struct account *a)
 {
-    if (a && atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) == 1)
+    if (!a)
+        return;
+    unsigned refs = atomic_load_explicit(&a->refs, memory_order_relaxed);
+    do {
+        if (refs == 2)
+            orphan(a);
+    } while (!atomic_compare_exchange_weak_explicit(&a->refs, &refs, refs - 1, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    if (refs == 1)
         mem_free(a);
 }
 
@@ -36,16 +56,17 @@ struct slice account_id(const struct account *a)
     return a->id;
 }
 
-static bool was_refused_lately(const struct account *a, money amount, uint64_t now_us)
+/* Short, or what the control plane said of such an amount a moment ago. */
+static enum account_result short_of(const struct account *a, money amount, uint64_t now_us)
 {
-    return now_us < atomic_load_explicit(&a->refused_until_us, memory_order_relaxed) &&
-           amount >= atomic_load_explicit(&a->refused_amount, memory_order_relaxed);
+    if (now_us < atomic_load_explicit(&a->refused_until_us, memory_order_relaxed) &&
+        amount >= atomic_load_explicit(&a->refused_amount, memory_order_relaxed))
+        return (enum account_result)atomic_load_explicit(&a->refused_as, memory_order_relaxed);
+    return ACCOUNT_SHORT;
 }
 
-static bool take(struct lease *l, money amount, uint64_t now_us)
+bool lease_take(struct lease *l, money amount)
 {
-    if (now_us >= atomic_load_explicit(&l->valid_until_us, memory_order_relaxed))
-        return false;
     int64_t left = atomic_load_explicit(&l->remaining, memory_order_relaxed);
     while (left >= amount)
         if (atomic_compare_exchange_weak_explicit(&l->remaining, &left, left - amount,
@@ -54,28 +75,48 @@ static bool take(struct lease *l, money amount, uint64_t now_us)
     return false;
 }
 
-enum err account_reserve(struct account *a, money amount, uint64_t now_us, struct reservation *ret)
+static bool take_valid(struct lease *l, money amount, uint64_t now_us)
 {
-    MUST(amount >= 0);
-    struct lease *l = atomic_load_explicit(&a->current, memory_order_acquire);
-    if (l && take(l, amount, now_us)) {
-        atomic_fetch_add_explicit(&l->outstanding, 1, memory_order_acq_rel);
-        *ret = (struct reservation){.lease = l, .amount = amount};
-        return ERR_OK;
-    }
-    return was_refused_lately(a, amount, now_us) ? ERR_EXHAUSTED : ERR_AGAIN;
+    return now_us < atomic_load_explicit(&l->valid_until_us, memory_order_relaxed) &&
+           lease_take(l, amount);
 }
 
-enum err account_extend(struct account *a, struct reservation *r, money more, uint64_t now_us)
+enum account_result account_reserve(struct account *a, money amount, uint64_t now_us,
+                                    struct reservation *ret)
+{
+    MUST(amount >= 0);
+    struct lease *l = lease_of(a);
+    if (!l || !take_valid(l, amount, now_us))
+        return short_of(a, amount, now_us);
+    atomic_fetch_add_explicit(&l->outstanding, 1, memory_order_acq_rel);
+    *ret = (struct reservation){.lease = l, .amount = amount};
+    return ACCOUNT_OK;
+}
+
+/* All of it is reserved in the current lease before the old one is given its part back: for that
+ * moment it is reserved twice, never less than once. */
+static enum account_result move(struct account *a, struct reservation *r, money more,
+                                uint64_t now_us)
+{
+    struct reservation whole;
+    enum account_result e = account_reserve(a, money_add(r->amount, more), now_us, &whole);
+    if (e != ACCOUNT_OK)
+        return e;
+    account_settle(r, 0);
+    *r = whole;
+    return ACCOUNT_OK;
+}
+
+enum account_result account_extend(struct account *a, struct reservation *r, money more,
+                                   uint64_t now_us)
 {
     MUST(more >= 0 && r->lease);
-    if (r->lease != atomic_load_explicit(&a->current, memory_order_acquire))
-        return ERR_EXHAUSTED;
-    if (take(r->lease, more, now_us)) {
-        r->amount += more;
-        return ERR_OK;
-    }
-    return was_refused_lately(a, more, now_us) ? ERR_EXHAUSTED : ERR_AGAIN;
+    if (r->lease != lease_of(a))
+        return move(a, r, more, now_us);
+    if (!take_valid(r->lease, more, now_us))
+        return short_of(a, more, now_us);
+    r->amount += more;
+    return ACCOUNT_OK;
 }
 
 void account_settle(struct reservation *r, money real_cost)
@@ -87,7 +128,7 @@ void account_settle(struct reservation *r, money real_cost)
     atomic_fetch_add_explicit(&l->remaining, r->amount - real_cost, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->account->used, real_cost, memory_order_relaxed);
     *r = (struct reservation){0};
-    /* last: from here on the lease_client may end the lease */
+    /* last: from here on the lease client may end the lease */
     int64_t before = atomic_fetch_sub_explicit(&l->outstanding, 1, memory_order_acq_rel);
     MUST(before > 0);
 }
@@ -95,6 +136,11 @@ void account_settle(struct reservation *r, money real_cost)
 struct slice reservation_lease_id(const struct reservation *r)
 {
     return r->lease ? slice_str(r->lease->id) : SLICE_NONE;
+}
+
+bool reservation_is_current(const struct reservation *r)
+{
+    return r->lease && r->lease == lease_of(r->lease->account);
 }
 
 void account_look(const struct account *a, struct account_state *ret)
@@ -105,9 +151,8 @@ void account_look(const struct account *a, struct account_state *ret)
     ret->period_end_us = atomic_load_explicit(&a->period_end_us, memory_order_relaxed);
 }
 
-/* ---- waiting: the ticket travels to the lease_client and back; only the asker's thread reads
- * `wait` ----
- */
+/* ---- waiting: the ticket travels to the main thread and back; only the caller's thread reads
+ * `wait` ---- */
 
 static void ticket_free(struct account_wait_ticket *t)
 {
@@ -115,42 +160,42 @@ static void ticket_free(struct account_wait_ticket *t)
     mem_free(t);
 }
 
-static void on_ticket_home(void *arg)
+static void on_ticket_back(void *arg)
 {
     struct account_wait_ticket *t = arg;
     struct account_wait *w = t->wait;
-    enum err answer = t->answer;
+    enum account_result result = t->result;
     ticket_free(t);
     if (!w)
         return;
     w->ticket = NULL;
-    w->done(w, answer);
+    w->done(w, result);
 }
 
-void account_ticket_answer(struct account_wait_ticket *t, enum err answer)
+void account_ticket_end(struct account_wait_ticket *t, enum account_result result)
 {
-    t->answer = answer;
-    /* a loop that has stopped has abandoned its waits: nobody reads the ticket any more */
-    if (loop_post(t->loop, on_ticket_home, t) != ERR_OK)
+    t->result = result;
+    /* a loop that has stopped has abandoned its waits: the ticket is read no more */
+    if (loop_post(t->loop, on_ticket_back, t) != ERR_OK)
         ticket_free(t);
 }
 
 enum err account_want(struct account_wait *w)
 {
-    struct lease_client *lease_client = registry_lease_client(w->account->registry);
+    struct account_home *home = w->account->home;
     struct account_wait_ticket *t = mem_zalloc(sizeof(*t));
     if (!t)
         return ERR_NOMEM;
     *t = (struct account_wait_ticket){
         .account = account_hold(w->account), .wait = w, .loop = w->loop, .amount = w->amount};
     list_init(&t->link);
-    enum err e = lease_client ? lease_client_post(lease_client, t) : ERR_CLOSED;
+    w->ticket = t; /* before it is posted: another thread may have ended it when that returns */
+    enum err e = home->post ? home->post(home->arg, t) : ERR_CLOSED;
     if (e != ERR_OK) {
+        w->ticket = NULL;
         ticket_free(t);
-        return e;
     }
-    w->ticket = t;
-    return ERR_OK;
+    return e;
 }
 
 void account_want_cancel(struct account_wait *w)

@@ -1,32 +1,54 @@
 /*
- * lease_client — the plane's lease lease_client: asks the control plane for slices of budgets,
- * prolongs those in use, gives back those that lie idle, and wakes whoever waited.
+ * lease_client — leases of budgets for this plane: requested from the control plane, prolonged
+ * while they are used, handed back when they are idle or needed elsewhere.
  *
- * A slice is the worst cases that wait for it, or five seconds of recent use where that is
- * more (security.md, Money). It is topped up in the background before it runs dry, so a
- * busy key seldom waits. A lease that ends is reported with the sum that was settled on it; the
- * control plane frees the rest once that sum has come in by the journal.
+ * An account that calls wait for is requested at once, for what waits and, within bounds, for more:
+ * for a burst, and for five seconds of recent use. Where the control plane says so (the budget's
+ * on_disconnect is "reserve"), it is leased ahead for as long as an outage is to be borne, sized by
+ * recent use; that much may be spent without the control plane, and is handed back when the control
+ * plane says that another plane needs it.
+ *
+ * How a wait ends:
+ *   ACCOUNT_OK         the lease holds the amount now
+ *   ACCOUNT_EXHAUSTED  what is spent leaves less than the amount
+ *   ACCOUNT_ELSEWHERE  what is reserved or leased elsewhere was not handed back within a second
+ *   ACCOUNT_AWAY       the control plane or its database has been away for longer than two seconds;
+ *                      from then on such a wait ends at once
+ *
+ * A lease goes OPEN (its account's current one) → closing (no new reservation) → quiescent (every
+ * worker has ended a turn since) → reported (nothing is reserved in it; its sum was sent) → freed.
+ * The control plane frees the rest of it once that sum has come in by the journal.
  *
  * Owns     leases; tickets while they wait.
- * Threads  the main thread's, except lease_client_post.
+ * Threads  the main thread's, except lease_client_status.
  */
 #pragma once
 
 #include "common/net/loop.h"
-#include "common/scope/account.h"
 #include "common/scope/registry.h"
 #include "common/wire/control_link.h"
 
 struct lease_client;
-struct account_wait_ticket;
 
 MUST_USE enum err lease_client_new(struct loop *l, struct registry *r,
                                    const struct control_link *links, struct lease_client **ret);
-void lease_client_free(struct lease_client *d);
-MUST_USE enum err lease_client_post(struct lease_client *d,
-                                    struct account_wait_ticket *t); /* any thread */
-/* A budget changed: refusals remembered here may no longer hold. */
-void lease_client_forget_refusals(struct lease_client *d);
-/* Ends every lease that nothing is reserved on; false while some are left. */
-bool lease_client_end_all(struct lease_client *d);
-size_t lease_client_leases(const struct lease_client *d);
+void lease_client_free(struct lease_client *c);
+/* A policy version was taken: the leases of narrowed budgets are closed before this returns, and
+ * nothing that was refused of a changed one is believed any more. */
+void lease_client_policy(struct lease_client *c);
+/* The channel to the control plane was opened or lost. */
+void lease_client_on_state(struct lease_client *c, bool connected);
+/* Another plane needs `short_of` of this account. */
+void lease_client_recall(struct lease_client *c, struct slice account, money short_of);
+/* Ends every lease that nothing is reserved in; false while some are left. */
+bool lease_client_end_all(struct lease_client *c);
+
+/* How it stands, for /readyz and metrics. */
+struct lease_status {
+    uint64_t away_ms; /* since when no request for a lease was answered; 0: they are */
+    size_t leases;
+    money left;      /* in current leases, not reserved */
+    size_t standing; /* accounts that refused a call since the control plane went away */
+    size_t accounts; /* known here */
+};
+void lease_client_status(const struct lease_client *c, struct lease_status *ret); /* any thread */

@@ -1,4 +1,4 @@
-/* meter — see the card. */
+/* meter — two atomics. */
 #include "common/scope/meter.h"
 
 #include <stdatomic.h>
@@ -14,6 +14,7 @@ struct meter {
     atomic_uint refs;
     atomic_uint inside;
     atomic_uint_fast64_t arrival_ns; /* GCRA's theoretical arrival time, monotonic */
+    uint32_t rpm;                    /* as last set; the main thread's */
 };
 
 struct meter *meter_new(void)
@@ -36,7 +37,7 @@ void meter_drop(struct meter *m)
         mem_free(m);
 }
 
-/* Whole microseconds, at least that long: who comes back then is not early. */
+/* Whole microseconds, at least that long: a caller that waits so long is not early. */
 static uint64_t in_us(uint64_t ns)
 {
     return (ns + US_NS - 1) / US_NS;
@@ -60,6 +61,28 @@ enum err meter_take_request(struct meter *m, uint32_t rpm, uint64_t now_us, uint
                                                   memory_order_relaxed, memory_order_relaxed))
             return ERR_OK;
     }
+}
+
+void meter_return_request(struct meter *m, uint32_t rpm)
+{
+    if (rpm > 0)
+        atomic_fetch_sub_explicit(&m->arrival_ns, MINUTE_NS / rpm, memory_order_relaxed);
+}
+
+void meter_set_rpm(struct meter *m, uint32_t rpm, uint64_t now_us)
+{
+    uint32_t before = m->rpm;
+    m->rpm = rpm;
+    if (before == rpm)
+        return;
+    uint64_t now = now_us * US_NS, fresh;
+    uint64_t seen = atomic_load_explicit(&m->arrival_ns, memory_order_relaxed);
+    do {
+        uint64_t debt = seen > now ? seen - now : 0;
+        uint64_t used = before > 0 ? (debt + MINUTE_NS / before - 1) / (MINUTE_NS / before) : 0;
+        fresh = rpm > 0 ? now + used * (MINUTE_NS / rpm) : now;
+    } while (!atomic_compare_exchange_weak_explicit(&m->arrival_ns, &seen, fresh,
+                                                    memory_order_relaxed, memory_order_relaxed));
 }
 
 void meter_look(const struct meter *m, uint32_t rpm, uint64_t now_us, struct meter_state *ret)

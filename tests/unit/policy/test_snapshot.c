@@ -46,9 +46,9 @@ static void keys_are_found_by_digest_and_by_id(void **state)
     assert_non_null(find_key(s, "k_1"));
     assert_ptr_equal(find_key(s, "k_1"), snapshot_key(s, SLICE("k_1")));
     assert_null(find_key(s, "k_3"));
-    assert_non_null(find_key(s, "k_1")->account);
-    assert_null(find_key(s, "k_2")->account);
-    assert_non_null(find_key(s, "k_2")->meter);
+    assert_non_null(find_key(s, "k_1")->scope.account);
+    assert_null(find_key(s, "k_2")->scope.account);
+    assert_non_null(find_key(s, "k_2")->scope.meter);
     snapshot_drop(s);
     registry_free(r);
 }
@@ -61,8 +61,8 @@ static void a_new_revision_keeps_meter_and_account_and_the_old_version_is_untouc
     struct snapshot *two = version_of(one, r, second_revision, 2);
     assert_int_equal(find_key(one, "k_1")->o.revision, 1);
     assert_int_equal(find_key(two, "k_1")->o.revision, 2);
-    assert_ptr_equal(find_key(one, "k_1")->meter, find_key(two, "k_1")->meter);
-    assert_ptr_equal(find_key(one, "k_1")->account, find_key(two, "k_1")->account);
+    assert_ptr_equal(find_key(one, "k_1")->scope.meter, find_key(two, "k_1")->scope.meter);
+    assert_ptr_equal(find_key(one, "k_1")->scope.account, find_key(two, "k_1")->scope.account);
     assert_ptr_equal(find_key(one, "k_2"), find_key(two, "k_2"));
     snapshot_drop(one);
     assert_int_equal(find_key(two, "k_1")->o.revision, 2);
@@ -80,7 +80,7 @@ static void a_whole_new_policy_inherits_meters(void **state)
     snapshot_build_inherit(b, one);
     two_keys(b);
     struct snapshot *again = snapshot_build_end(&b, SLICE("lineage"), 5);
-    assert_ptr_equal(find_key(one, "k_1")->meter, find_key(again, "k_1")->meter);
+    assert_ptr_equal(find_key(one, "k_1")->scope.meter, find_key(again, "k_1")->scope.meter);
     snapshot_drop(one);
     snapshot_drop(again);
     registry_free(r);

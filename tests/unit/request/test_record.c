@@ -10,11 +10,16 @@
 #include "common/journal/journal_private.h"
 #include "common/request/filter_budget.h"
 #include "common/request/request_private.h"
+#include "common/scope/account_private.h"
 #include "proto/usage.pb-c.h"
 #include "tests/kit/scratch.h"
 
 static struct request_env env;
 static char dir[SCRATCH_MAX];
+
+/* Two scopes, and the leases that were reserved in. */
+static struct lease leases[2] = {{.id = "l_1"}, {.id = "l_2"}};
+static struct scope scopes[2] = {{.kind = "key"}, {.kind = "team"}};
 
 static int set_up(void **state)
 {
@@ -22,6 +27,11 @@ static int set_up(void **state)
     request_env_init(&env);
     if (!scratch_folder(dir))
         return -1;
+    for (size_t i = 0; i < 2; i++) {
+        scopes[i].account = account_new(i == 0 ? SLICE("key:k_1") : SLICE("team:t_1"), NULL);
+        if (!scopes[i].account)
+            return -1;
+    }
     const struct journal_config c = {.dir = dir, .epoch = 1, .worker = 0, .bytes = 1024 * 1024};
     return journal_create(&c, &env.journal);
 }
@@ -29,6 +39,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    for (size_t i = 0; i < 2; i++)
+        account_drop(scopes[i].account);
     journal_remove(env.journal);
     request_env_fini(&env);
     return rmdir(dir);
@@ -67,8 +79,9 @@ static struct request whole_call(void)
     budget = (struct budget_state){
         .worst_known = true,
         .worst = 123456789012,
-        .charges = {{SLICE("key:k_1"), SLICE("l_1"), 300}, {SLICE("team:t_1"), SLICE("l_2"), 300}},
-        .charge_count = 2,
+        .ended = true,
+        .charges = {.count = 2,
+                    .of = {{&scopes[0], {&leases[0], 400}}, {&scopes[1], {&leases[1], 400}}}},
     };
     struct request j = {.env = &env,
                         .gate = &gate,

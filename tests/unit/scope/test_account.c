@@ -16,7 +16,7 @@ struct lease_server {
     int64_t wanted;        /* by the last request */
     unsigned asks, ends;
     bool away;
-    enum err answers[8];
+    enum account_result answers[8];
     size_t answer_count;
     size_t expected;
 };
@@ -59,8 +59,8 @@ static enum err lease_server_request(void *arg, void *message,
             p->grant.granted_nano = 0;
         p->grant.valid_ms = 10000;
         p->grant.limit_nano = b->limit;
-        p->grant.spent_nano = b->leased;
         b->leased += p->grant.granted_nano;
+        p->grant.spent_nano = b->leased;
         p->grants[0] = &p->grant;
         p->lease.n_grants = 1;
         p->lease.grants = p->grants;
@@ -114,7 +114,7 @@ struct asker {
     struct lease_server *lease_server;
 };
 
-static void on_answer(struct account_wait *w, enum err e)
+static void on_answer(struct account_wait *w, enum account_result e)
 {
     struct lease_server *b = CONTAINER_OF(w, struct asker, wait)->lease_server;
     b->answers[b->answer_count++] = e;
@@ -137,16 +137,16 @@ static void a_slice_comes_when_it_is_wanted_and_is_spent_from(void **state)
     struct asker a;
     struct reservation r = {0};
     open_lease_server(&b, 1000);
-    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_AGAIN);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_SHORT);
     b.expected = 1;
     want(&b, &a, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ERR_OK);
-    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
+    assert_int_equal(b.answers[0], ACCOUNT_OK);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_OK);
     assert_true(slice_eq(reservation_lease_id(&r), SLICE("l_1")));
     account_settle(&r, 100);
     assert_null(r.lease);
-    assert_int_equal(account_reserve(b.account, 200, clock_mono_us(), &r), ERR_OK);
+    assert_int_equal(account_reserve(b.account, 200, clock_mono_us(), &r), ACCOUNT_OK);
     account_settle(&r, 0);
     close_lease_server(&b);
 }
@@ -161,14 +161,14 @@ static void a_reservation_grows_in_its_own_lease_and_is_settled_as_one(void **st
     b.expected = 1;
     want(&b, &a, 500);
     loop_run(b.loop);
-    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
-    assert_int_equal(account_extend(b.account, &r, 200, clock_mono_us()), ERR_OK);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_OK);
+    assert_int_equal(account_extend(b.account, &r, 200, clock_mono_us()), ACCOUNT_OK);
     assert_int_equal(r.amount, 500);
-    assert_int_equal(account_extend(b.account, &r, 1, clock_mono_us()), ERR_AGAIN);
+    assert_int_equal(account_extend(b.account, &r, 1, clock_mono_us()), ACCOUNT_SHORT);
     assert_int_equal(r.amount, 500);
     account_settle(&r, 450);
-    assert_int_equal(account_reserve(b.account, 51, clock_mono_us(), &rest), ERR_AGAIN);
-    assert_int_equal(account_reserve(b.account, 50, clock_mono_us(), &rest), ERR_OK);
+    assert_int_equal(account_reserve(b.account, 51, clock_mono_us(), &rest), ACCOUNT_SHORT);
+    assert_int_equal(account_reserve(b.account, 50, clock_mono_us(), &rest), ACCOUNT_OK);
     account_settle(&rest, 0);
     close_lease_server(&b);
 }
@@ -183,8 +183,8 @@ static void a_reservation_does_not_grow_in_a_lease_that_ran_out_of_time(void **s
     b.expected = 1;
     want(&b, &a, 500);
     loop_run(b.loop);
-    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
-    assert_int_equal(account_extend(b.account, &r, 1, clock_mono_us() + 11000000), ERR_AGAIN);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_OK);
+    assert_int_equal(account_extend(b.account, &r, 1, clock_mono_us() + 11000000), ACCOUNT_SHORT);
     assert_int_equal(r.amount, 300);
     account_settle(&r, 300);
     close_lease_server(&b);
@@ -202,10 +202,10 @@ static void what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit(
     want(&b, &large, 300);
     want(&b, &small, 250);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ERR_EXHAUSTED);
-    assert_int_equal(b.answers[1], ERR_OK);
-    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_EXHAUSTED);
-    assert_int_equal(account_reserve(b.account, 250, clock_mono_us(), &r), ERR_OK);
+    assert_int_equal(b.answers[0], ACCOUNT_EXHAUSTED);
+    assert_int_equal(b.answers[1], ACCOUNT_OK);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_EXHAUSTED);
+    assert_int_equal(account_reserve(b.account, 250, clock_mono_us(), &r), ACCOUNT_OK);
     account_look(b.account, &s);
     assert_int_equal(s.limit, 250);
     account_settle(&r, 250);
@@ -221,7 +221,7 @@ static void what_can_never_fit_takes_nothing_from_others(void **state)
     b.expected = 1;
     want(&b, &large, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ERR_EXHAUSTED);
+    assert_int_equal(b.answers[0], ACCOUNT_EXHAUSTED);
     assert_int_equal(b.leased, 0); /* another plane may have all of it */
     close_lease_server(&b);
 }
@@ -252,8 +252,8 @@ static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **sta
     want(&b, &two, 400);
     loop_run(b.loop);
     assert_int_equal(b.asks, 1);
-    assert_int_equal(b.answers[0], ERR_OK);
-    assert_int_equal(b.answers[1], ERR_OK);
+    assert_int_equal(b.answers[0], ACCOUNT_OK);
+    assert_int_equal(b.answers[1], ACCOUNT_OK);
     assert_int_equal(b.leased, 700);
     close_lease_server(&b);
 }
@@ -270,7 +270,7 @@ static void go_on(struct burst *u)
 {
     struct lease_server *b = u->lease_server;
     while (u->count < ARRAY_LEN(u->taken)) {
-        if (account_reserve(b->account, 1, clock_mono_us(), &u->taken[u->count]) != ERR_OK) {
+        if (account_reserve(b->account, 1, clock_mono_us(), &u->taken[u->count]) != ACCOUNT_OK) {
             assert_int_equal(account_want(&u->wait), ERR_OK);
             return;
         }
@@ -279,9 +279,9 @@ static void go_on(struct burst *u)
     loop_stop(b->loop);
 }
 
-static void on_more(struct account_wait *w, enum err e)
+static void on_more(struct account_wait *w, enum account_result e)
 {
-    assert_int_equal(e, ERR_OK);
+    assert_int_equal(e, ACCOUNT_OK);
     go_on(CONTAINER_OF(w, struct burst, wait));
 }
 
@@ -337,7 +337,7 @@ static void a_control_plane_that_comes_back_soon_is_not_missed(void **state)
     timer_start(&w.timer, 700);
     want(&b, &w.asker, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ERR_OK);
+    assert_int_equal(b.answers[0], ACCOUNT_OK);
     close_lease_server(&b);
 }
 
@@ -351,7 +351,7 @@ static void a_control_plane_that_is_away_is_said_to_be(void **state)
     b.expected = 1;
     want(&b, &a, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ERR_TIMEOUT);
+    assert_int_equal(b.answers[0], ACCOUNT_AWAY);
     close_lease_server(&b);
 }
 
@@ -374,24 +374,25 @@ static void stop_when_ended(struct timer *t)
 {
     struct watch *w = CONTAINER_OF(t, struct watch, timer);
     account_settle(&w->reservation, 120); /* the second time there is nothing left to settle */
-    if (lease_client_leases(w->lease_server->desk) == 0)
+    if (lease_client_end_all(w->lease_server->desk))
         loop_stop(w->lease_server->loop);
     else
         timer_start(t, 20);
 }
 
-static void spend_and_end(struct account_wait *wait, enum err e)
+static void spend_and_end(struct account_wait *wait, enum account_result e)
 {
     struct asker *asker = CONTAINER_OF(wait, struct asker, wait);
     struct watch *w = CONTAINER_OF(asker, struct watch, asker);
     assert_int_equal(e, ERR_OK);
     assert_int_equal(
-        account_reserve(w->lease_server->account, 300, clock_mono_us(), &w->reservation), ERR_OK);
+        account_reserve(w->lease_server->account, 300, clock_mono_us(), &w->reservation),
+        ACCOUNT_OK);
     assert_false(
         lease_client_end_all(w->lease_server->desk)); /* something is still reserved on it */
     /* but no more will be: it is its account's no longer */
     assert_int_equal(account_extend(w->lease_server->account, &w->reservation, 0, clock_mono_us()),
-                     ERR_EXHAUSTED);
+                     ACCOUNT_SHORT);
     timer_start(&w->timer, 300);
 }
 
@@ -421,7 +422,7 @@ static void a_lease_that_ran_out_of_time_is_not_spent_from(void **state)
     b.expected = 1;
     want(&b, &a, 300);
     loop_run(b.loop);
-    assert_int_equal(account_reserve(b.account, 1, clock_mono_us() + 11000000, &r), ERR_AGAIN);
+    assert_int_equal(account_reserve(b.account, 1, clock_mono_us() + 11000000, &r), ACCOUNT_SHORT);
     close_lease_server(&b);
 }
 
@@ -440,7 +441,7 @@ static void a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing(void **st
     b.expected = 1;
     want(&b, &w.asker, 300);
     loop_run(b.loop);
-    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ERR_OK);
+    assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_OK);
     account_settle(&r, INT64_MAX);
     timer_init(&w.timer, b.loop, stop_loop);
     timer_start(&w.timer, 1500); /* its pace was measured */
