@@ -3,28 +3,28 @@
 
 #include "common/base/secret.h"
 #include "common/upstream/upstream_log.h"
-#include "dataplane/ai/ai_private.h"
+#include "dataplane/ai/ai_echo.h"
 
-static struct slice needle_of(const struct ai_work *w)
+static struct slice needle_of(const struct ai_call *c)
 {
-    return w->credential ? echo_needle(secret_reveal(w->credential)) : SLICE_NONE;
+    return c->credential ? echo_needle(secret_reveal(c->credential)) : SLICE_NONE;
 }
 
-bool ai_echo_in(const struct ai_work *w, struct slice text)
+bool ai_echo_in(const struct ai_call *c, struct slice text)
 {
-    return echo_find(needle_of(w), text);
+    return echo_find(needle_of(c), text);
 }
 
-bool ai_echo_mask(struct ai_work *w, char *text, size_t len, const char *where)
+bool ai_echo_mask(struct ai_call *c, char *text, size_t len, const char *where)
 {
-    if (!echo_mask(needle_of(w), text, len))
+    if (!echo_mask(needle_of(c), text, len))
         return false;
-    ai_echo_alarm(w, where);
+    ai_echo_alarm(c, where);
     return true;
 }
 
-void ai_echo_alarm(struct ai_work *w, const char *where)
+void ai_echo_alarm(struct ai_call *c, const char *where)
 {
-    const struct upstream_at at = {.name = w->attempt->provider};
-    upstream_log_echo(&w->rq->env->upstreams.log, &w->rq->log, at, where);
+    const struct upstream_at at = {.name = c->attempt->provider};
+    upstream_log_echo(&c->rq->env->upstreams.log, &c->rq->log, at, where);
 }

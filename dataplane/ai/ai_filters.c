@@ -1,9 +1,9 @@
 /*
- * gates — the AI gate's own: is there such an endpoint, what is asked, may they use this model,
- * who could answer.
+ * ai_filters — the AI gate's own filters: the endpoint of the path, the request in the body, the
+ * model among those that the principal may use, the targets that may serve it.
  */
 #include "common/base/digest.h"
-#include "dataplane/ai/ai_private.h"
+#include "dataplane/ai/ai_call.h"
 
 static enum filter_result refuse(struct request *rq, enum refusal_id id, struct slice detail)
 {
@@ -21,11 +21,11 @@ static enum filter_result on_endpoint(struct request *rq)
         return refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
     if (!allowed)
         return refuse(rq, REFUSAL_METHOD, SLICE_NONE);
-    struct ai_work *w = ai_work_take(rq);
-    if (!w)
+    struct ai_call *c = ai_call_take(rq);
+    if (!c)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
-    w->endpoint = e;
-    rq->gate_state = w;
+    c->endpoint = e;
+    rq->gate_state = c;
     rq->record.name = e->name;
     return FILTER_PASS;
 }
@@ -33,13 +33,13 @@ static enum filter_result on_endpoint(struct request *rq)
 static void finish_endpoint(struct request *rq)
 {
     if (rq->gate_state)
-        ai_work_give(rq->gate_state);
+        ai_call_give(rq->gate_state);
 }
 
 const struct filter ai_filter_endpoint = {
     .name = "endpoint", .on_request = on_endpoint, .on_finish = finish_endpoint};
 
-/* ---- request: what is asked ---- */
+/* ---- request: the body, read ---- */
 
 static bool is_json_type(const struct http_head *h)
 {
@@ -49,14 +49,13 @@ static bool is_json_type(const struct http_head *h)
 
 static enum filter_result on_request(struct request *rq)
 {
-    struct ai_work *w = rq->gate_state;
+    struct ai_call *c = rq->gate_state;
     struct slice detail = SLICE_NONE;
-    if (!ai_calls_upstream(w->endpoint))
+    if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
     if (!is_json_type(rq->head))
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
-    enum err e =
-        ai_request_read(w->endpoint, buf_slice(&rq->body), rq->arena, &w->request, &detail);
+    enum err e = c->endpoint->dialect->read(buf_slice(&rq->body), rq->arena, &c->request, &detail);
     if (e == ERR_NOMEM)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (e)
@@ -66,7 +65,7 @@ static enum filter_result on_request(struct request *rq)
 
 const struct filter ai_filter_request = {.name = "request", .on_request = on_request};
 
-/* ---- grant: may they use this model? ---- */
+/* ---- grant: the model is one that the principal may use ---- */
 
 struct grant_look {
     const struct request *rq;
@@ -120,24 +119,24 @@ bool ai_may_use(const struct request *rq, struct slice model)
 
 static enum filter_result on_grant(struct request *rq)
 {
-    struct ai_work *w = rq->gate_state;
-    if (!ai_calls_upstream(w->endpoint))
+    struct ai_call *c = rq->gate_state;
+    if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
-    struct slice name = w->request.model;
+    struct slice name = c->request.model;
     const struct policy_model *m = snapshot_model_named(rq->policy, rq->who.key->o.org_id, name);
     if (!m || !ai_may_use(rq, m->o.name)) {
-        w->request.param = "model";
+        c->request.param = "model";
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
     }
-    w->model = m;
+    c->model = m;
     rq->record.model = m->o.name;
-    rq->record.cache = "bypass"; /* no answer is ever taken from a cache here */
+    rq->record.cache = "bypass"; /* there is no cache yet */
     return FILTER_PASS;
 }
 
 const struct filter ai_filter_grant = {.name = "grant", .on_request = on_grant};
 
-/* ---- candidates: who could answer ---- */
+/* ---- candidates: the targets that may serve it ---- */
 
 static uint32_t roll(void *arg)
 {
@@ -149,12 +148,12 @@ static uint32_t roll(void *arg)
 
 static enum filter_result on_candidates(struct request *rq)
 {
-    struct ai_work *w = rq->gate_state;
-    if (!ai_calls_upstream(w->endpoint))
+    struct ai_call *c = rq->gate_state;
+    if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
-    w->candidate_count =
-        candidates_list(rq->policy, w->model, roll, NULL, w->candidates, LIMIT_ATTEMPTS);
-    if (!w->candidate_count)
+    c->candidate_count =
+        candidates_list(rq->policy, c->model, roll, NULL, c->candidates, LIMIT_ATTEMPTS);
+    if (!c->candidate_count)
         return refuse(rq, REFUSAL_NO_TARGET, SLICE_NONE);
     return FILTER_PASS;
 }

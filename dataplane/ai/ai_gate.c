@@ -1,133 +1,158 @@
 /*
- * request — the AI gate's corridor: its gates in their order, and how the work begins and is
- * called off.
+ * ai_gate — the AI gate: its filters in their order, and how a call begins and is called off.
  */
+#include "dataplane/ai/ai_gate.h"
+
 #include "common/base/mem.h"
-#include "dataplane/ai/ai_private.h"
+#include "dataplane/ai/ai_call.h"
+#include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_exchange.h"
 
 #define SPARE_MAX 1024        /* kept per worker */
 #define SPARE_BUF (64 * 1024) /* larger buffers go back to the heap */
 
 /* decisions.md, Gate order. The body is read before the session is known, because a client may
  * name the session in it. */
-static const struct filter *const gates[] = {
-    &ai_filter_endpoint,   /* is there such a thing? */
-    &filter_authenticate,  /* who is asking? */
-    &filter_body,          /* with how much? */
-    &ai_filter_request,    /* what? */
-    &filter_session,       /* in which conversation? */
-    &filter_task,          /* on which task? */
-    &ai_filter_grant,      /* may they? */
-    &filter_limit,         /* not so fast */
-    &ai_filter_candidates, /* who could answer? */
-    &filter_budget,        /* who pays? */
+static const struct filter *const filters[] = {
+    &ai_filter_endpoint,   /* 404, 405 */
+    &filter_authenticate,  /* 401 */
+    &filter_body,          /* 413, 415 */
+    &ai_filter_request,    /* 400 what the dialect does not allow */
+    &filter_session,       /* the session that the call belongs to */
+    &filter_task,          /* 403 a task that the key may not assume */
+    &ai_filter_grant,      /* 404 what the key may not see */
+    &filter_limit,         /* 429 rates and parallel calls */
+    &ai_filter_candidates, /* 503 no target */
+    &filter_budget,        /* 429 reserves the worst case */
     NULL,
 };
 
-#define KEPT 2 /* buffers that are in use for most of a call; `answer` is not */
+/* ---- the call, kept warm ---- */
 
-static void kept_of(struct ai_work *w, struct buf *room[static KEPT])
+#define KEPT 2 /* buffers that are in use for most of a call; `gathered` is not */
+
+static void kept_of(struct ai_call *c, struct buf *ret[static KEPT])
 {
-    room[0] = &w->sse.raw;
-    room[1] = &w->sse.data;
+    ret[0] = &c->sse.raw;
+    ret[1] = &c->sse.data;
 }
 
-static struct ai_work *create(void)
+static struct ai_call *create(void)
 {
-    struct ai_work *w = mem_zalloc(sizeof(*w));
-    if (!w)
+    struct ai_call *c = mem_zalloc(sizeof(*c));
+    if (!c)
         return NULL;
-    buf_init(&w->answer, LIMIT_AI_ANSWER);
-    sse_reader_init(&w->sse);
-    return w;
+    buf_init(&c->gathered, LIMIT_AI_ANSWER);
+    sse_reader_init(&c->sse);
+    return c;
 }
 
-static void destroy(struct ai_work *w)
+static void destroy(struct ai_call *c)
 {
     struct buf *kept[KEPT];
-    kept_of(w, kept);
+    kept_of(c, kept);
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
         buf_fini(kept[i]);
-    mem_free(w);
+    mem_free(c);
 }
 
 static void on_linger(struct timer *t)
 {
-    relay_upstream_end(CONTAINER_OF(t, struct ai_work, linger));
+    ai_exchange_on_linger(CONTAINER_OF(t, struct ai_call, linger));
 }
 
 /* everything but the memory that is kept */
-static void clear(struct ai_work *w)
+static void clear(struct ai_call *c)
 {
-    struct buf answer = w->answer;
-    struct sse_reader sse = w->sse;
-    memset(w, 0, offsetof(struct ai_work, candidates));
-    w->answer = answer;
-    w->sse = sse;
-    w->sse.started = w->sse.after_cr = w->sse.line_begun = false;
+    struct buf gathered = c->gathered;
+    struct sse_reader sse = c->sse;
+    memset(c, 0, offsetof(struct ai_call, candidates));
+    c->gathered = gathered;
+    c->sse = sse;
+    c->sse.started = c->sse.after_cr = c->sse.line_begun = false;
 }
 
-static void empty_buffers(struct ai_work *w, struct buf_shelf *shelf)
+static void empty_buffers(struct ai_call *c, struct buf_shelf *shelf)
 {
     struct buf *kept[KEPT];
-    kept_of(w, kept);
+    kept_of(c, kept);
     for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
         if (kept[i]->cap > SPARE_BUF)
             buf_fini(kept[i]);
         buf_clear(kept[i]);
     }
-    buf_shelf_give(shelf, &w->answer);
+    buf_shelf_give(shelf, &c->gathered);
 }
 
-struct ai_work *ai_work_take(struct request *rq)
+struct ai_call *ai_call_take(struct request *rq)
 {
     struct list *it = list_take_first(&rq->env->gate_spare[GATE_AI]);
-    struct ai_work *w = it ? LIST_ITEM(it, struct ai_work, link) : create();
-    if (!w)
+    struct ai_call *c = it ? LIST_ITEM(it, struct ai_call, link) : create();
+    if (!c)
         return NULL;
     if (it)
         rq->env->gate_spare_count[GATE_AI]--;
-    clear(w);
-    w->rq = rq;
-    w->request.choices = 1;
-    timer_init(&w->linger, rq->env->loop, on_linger);
-    return w;
+    clear(c);
+    c->rq = rq;
+    c->request.choices = 1;
+    timer_init(&c->linger, rq->env->loop, on_linger);
+    return c;
 }
 
 static void give_back(void *arg)
 {
-    struct ai_work *w = arg;
-    struct request_env *env = w->rq->env;
-    empty_buffers(w, &env->shelf);
+    struct ai_call *c = arg;
+    struct request_env *env = c->rq->env;
+    empty_buffers(c, &env->shelf);
     if (env->gate_spare_count[GATE_AI] >= SPARE_MAX) {
-        destroy(w);
+        destroy(c);
         return;
     }
-    list_push_first(&env->gate_spare[GATE_AI], &w->link);
+    list_push_first(&env->gate_spare[GATE_AI], &c->link);
     env->gate_spare_count[GATE_AI]++;
 }
 
-void ai_work_give(struct ai_work *w)
+void ai_call_give(struct ai_call *c)
 {
-    timer_cancel(&w->linger);
-    attempt_drop(w);
-    /* The last piece of the answer may lie in its buffers, and is sent after the gates left. */
-    loop_retire(w->rq->env->loop, give_back, w);
+    timer_cancel(&c->linger);
+    ai_exchange_drop(c);
+    /* The last piece of the response may lie in its buffers, and is sent after the filters' end. */
+    loop_retire(c->rq->env->loop, give_back, c);
 }
 
 void ai_fini(struct request_env *env)
 {
     struct list *it;
     while ((it = list_take_first(&env->gate_spare[GATE_AI])))
-        destroy(LIST_ITEM(it, struct ai_work, link));
+        destroy(LIST_ITEM(it, struct ai_call, link));
     env->gate_spare_count[GATE_AI] = 0;
 }
 
+void ai_call_move(struct ai_call *c, enum ai_call_state to)
+{
+#define TO(state) (1u << AI_CALL_##state)
+    static const unsigned legal[AI_CALL_STATES] = {
+        [AI_CALL_IDLE] = TO(SENT) | TO(RESERVING) | TO(OVER),
+        [AI_CALL_RESERVING] = TO(IDLE) | TO(OVER),
+        [AI_CALL_SENT] = TO(IDLE) | TO(GATHERING) | TO(STREAMING) | TO(OVER),
+        [AI_CALL_GATHERING] = TO(IDLE) | TO(OVER),
+        [AI_CALL_STREAMING] = TO(STARVED) | TO(LINGERING) | TO(OVER),
+        [AI_CALL_STARVED] = TO(STREAMING) | TO(OVER),
+        [AI_CALL_LINGERING] = TO(OVER),
+        [AI_CALL_OVER] = 0,
+    };
+#undef TO
+    MUST(legal[c->state] & (1u << to));
+    c->state = to;
+}
+
+/* ---- the gate ---- */
+
 static void begin_work(struct request *rq)
 {
-    struct ai_work *w = rq->gate_state;
-    if (!ai_calls_upstream(w->endpoint)) {
-        models_answer(w);
+    struct ai_call *c = rq->gate_state;
+    if (!ai_calls_upstream(c->endpoint)) {
+        models_answer(c);
         return;
     }
     if (request_open_record(rq)) {
@@ -136,54 +161,27 @@ static void begin_work(struct request *rq)
         request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
-    attempt_next(w);
-}
-
-/* A plain call once it was sent: its provider goes on to the end whether anybody reads or not, and
- * only its answer says what that cost. The client's own deadline went with it; ours bound it. */
-static bool is_worth_its_end(const struct ai_work *w)
-{
-    return w->call && !w->request.stream && http_call_is_sent(w->call);
+    ai_exchange_start(c);
 }
 
 static void cancel_work(struct request *rq)
 {
-    struct ai_work *w = rq->gate_state;
-    bool unanswered = is_worth_its_end(w);
-    if (unanswered && !rq->env->stopping && !request_detach(rq)) {
-        http_call_outlast(w->call);
-        return;
-    }
-    attempt_drop(w);
-    if (w->attempt) {
-        if (w->look.has_usage)
-            bill_reported(w, &w->look.tokens);
-        else if (unanswered)
-            bill_unread(w);
-        else
-            bill_estimated(w);
-        attempt_end(w, OUTCOME_CANCELLED, request_cut_code(rq));
-    }
-    request_finish_as(rq, OUTCOME_CANCELLED);
+    ai_exchange_cancel(rq->gate_state);
 }
 
 static void on_drain(struct request *rq)
 {
-    relay_drain(rq->gate_state);
+    ai_exchange_on_drain(rq->gate_state);
 }
 
 static void on_reserved(struct request *rq, enum err e)
 {
-    struct ai_work *w = rq->gate_state;
-    if (w->next_waits)
-        attempt_reserved(w, e);
-    else
-        relay_reserved(w, e);
+    ai_exchange_on_reserved(rq->gate_state, e);
 }
 
 static struct slice session_label(struct request *rq, const char **named_by, bool *strict)
 {
-    const struct ai_request *r = &((struct ai_work *)rq->gate_state)->request;
+    const struct ai_request *r = &((struct ai_call *)rq->gate_state)->request;
     if (r->session_id.ptr) {
         *named_by = "metadata.session_id";
         return r->session_id;
@@ -191,6 +189,39 @@ static struct slice session_label(struct request *rq, const char **named_by, boo
     *named_by = "prompt_cache_key";
     *strict = false; /* its purpose is another, so its form is not ours to refuse */
     return r->prompt_cache_key;
+}
+
+/* A path that nothing is served at is spoken to as OpenAI's are. */
+static const struct ai_dialect *dialect_of(const struct request *rq)
+{
+    const struct ai_call *c = rq->gate_state;
+    return c ? c->endpoint->dialect : &dialect_openai_models;
+}
+
+static struct ai_error error_of(const struct request *rq)
+{
+    const struct ai_call *c = rq->gate_state;
+    const struct refusal_row *row = refusal_row(rq->refusal.id);
+    return (struct ai_error){
+        .status = row->status,
+        .type = rq->refusal.id == REFUSAL_BUDGET ? SLICE("insufficient_quota") : SLICE_NONE,
+        .message = refusal_sentence(&rq->refusal, rq->arena),
+        .code = slice_str(row->code),
+        .param = slice_str(c ? c->request.param : NULL),
+    };
+}
+
+static enum err refusal_body(struct request *rq, struct buf *out, const char **content_type)
+{
+    struct ai_error e = error_of(rq);
+    *content_type = "application/json";
+    return dialect_of(rq)->write_error(out, &e);
+}
+
+static enum err stream_error(struct request *rq, struct buf *out)
+{
+    struct ai_error e = error_of(rq);
+    return dialect_of(rq)->write_stream_error(out, &e);
 }
 
 static size_t refusal_headers(struct request *rq, struct http_header *out, size_t max)
@@ -207,11 +238,11 @@ const struct gate ai_gate = {
     .name = "ai",
     .slot = GATE_AI,
     .id_header = "x-request-id",
-    .filters = gates,
+    .filters = filters,
     .body_max = LIMIT_AI_BODY,
     .work = begin_work,
-    .refusal_body = openai_refusal_body,
-    .stream_error = openai_refusal_event,
+    .refusal_body = refusal_body,
+    .stream_error = stream_error,
     .refusal_headers = refusal_headers,
     .session_label = session_label,
     .on_drain = on_drain,

@@ -5,6 +5,8 @@
  */
 #include "dataplane/ai/candidates.h"
 
+#include "dataplane/ai/provider/provider.h"
+
 #define TARGETS_MAX 64 /* considered for one model; more in a list is a mistake */
 
 /* Which of n weights the dice fall on; without any weight, the first. */
@@ -39,7 +41,7 @@ static const struct policy_provider *provider_of(const struct snapshot *policy,
                                                  const struct policy_target *t)
 {
     const struct policy_provider *p = snapshot_provider(policy, t->provider_id);
-    return p && slice_eq(p->dialect, SLICE("openai")) ? p : NULL;
+    return p && ai_provider_named(p->dialect) ? p : NULL;
 }
 
 struct choice {

@@ -2,10 +2,10 @@
  * models — the models this caller may use, as OpenAI lists them (dialects.md 1.3).
  */
 #include "common/net/http1.h"
-#include "dataplane/ai/ai_private.h"
+#include "dataplane/ai/ai_call.h"
 
 struct listing {
-    struct ai_work *w;
+    struct ai_call *c;
     enum err e;
     size_t count;
 };
@@ -24,23 +24,23 @@ static enum err write_model(struct buf *out, const struct policy_model *m)
 static bool list_one(void *arg, const struct policy_model *m)
 {
     struct listing *l = arg;
-    if (!ai_may_use(l->w->rq, m->o.name))
+    if (!ai_may_use(l->c->rq, m->o.name))
         return true;
     if (l->count++)
-        l->e = buf_append(&l->w->answer, SLICE(","));
+        l->e = buf_append(&l->c->gathered, SLICE(","));
     if (!l->e)
-        l->e = write_model(&l->w->answer, m);
+        l->e = write_model(&l->c->gathered, m);
     return l->e == ERR_OK;
 }
 
-static enum err write_list(struct ai_work *w)
+static enum err write_list(struct ai_call *c)
 {
-    struct listing l = {.w = w};
-    enum err e = buf_append(&w->answer, SLICE("{\"object\":\"list\",\"data\":["));
+    struct listing l = {.c = c};
+    enum err e = buf_append(&c->gathered, SLICE("{\"object\":\"list\",\"data\":["));
     if (e)
         return e;
-    snapshot_each_model(w->rq->policy, w->rq->who.key->o.org_id, list_one, &l);
-    return l.e ? l.e : buf_append(&w->answer, SLICE("]}"));
+    snapshot_each_model(c->rq->policy, c->rq->who.key->o.org_id, list_one, &l);
+    return l.e ? l.e : buf_append(&c->gathered, SLICE("]}"));
 }
 
 /* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
@@ -60,40 +60,40 @@ static struct slice unescaped(struct arena *a, struct slice s)
     return slice_of(out, n);
 }
 
-static void finish_listed(struct ai_work *w)
+static void finish_listed(struct ai_call *c)
 {
     const struct http_header type = {SLICE("content-type"), SLICE("application/json")};
-    request_finish(w->rq, &(struct request_end){.outcome = OUTCOME_OK,
+    request_finish(c->rq, &(struct request_end){.outcome = OUTCOME_OK,
                                                 .status = 200,
                                                 .headers = &type,
                                                 .header_count = 1,
-                                                .body = buf_slice(&w->answer)});
+                                                .body = buf_slice(&c->gathered)});
 }
 
-static void answer_one(struct ai_work *w)
+static void answer_one(struct ai_call *c)
 {
-    struct request *rq = w->rq;
-    struct slice name = unescaped(rq->arena, slice_from(rq->path, w->endpoint->path.len));
+    struct request *rq = c->rq;
+    struct slice name = unescaped(rq->arena, slice_from(rq->path, c->endpoint->path.len));
     const struct policy_model *m = snapshot_model_named(rq->policy, rq->who.key->o.org_id, name);
     if (!m || !ai_may_use(rq, m->o.name)) {
-        w->request.param = "model";
+        c->request.param = "model";
         request_refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
         request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
-    if (write_model(&w->answer, m))
+    if (write_model(&c->gathered, m))
         request_finish_as(rq, OUTCOME_ERROR);
     else
-        finish_listed(w);
+        finish_listed(c);
 }
 
-void models_answer(struct ai_work *w)
+void models_answer(struct ai_call *c)
 {
-    buf_shelf_take(&w->rq->env->shelf, &w->answer);
-    if (w->endpoint->kind == AI_MODEL)
-        answer_one(w);
-    else if (write_list(w))
-        request_finish_as(w->rq, OUTCOME_ERROR);
+    buf_shelf_take(&c->rq->env->shelf, &c->gathered);
+    if (c->endpoint->kind == AI_MODEL)
+        answer_one(c);
+    else if (write_list(c))
+        request_finish_as(c->rq, OUTCOME_ERROR);
     else
-        finish_listed(w);
+        finish_listed(c);
 }

@@ -5,9 +5,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/ai/ai_request.h"
-
-static const struct ai_endpoint chat = {.kind = AI_CHAT};
+#include "dataplane/ai/dialect/openai_body.h"
 
 /* what goes upstream for `model`; the same text where nothing changes */
 static void expect_spliced(const char *body, const char *model, const char *expected)
@@ -16,10 +14,11 @@ static void expect_spliced(const char *body, const char *model, const char *expe
     struct ai_request r = {0};
     struct slice detail = SLICE_NONE, in = slice_str(body);
     struct slice pieces[AI_REQUEST_PIECES];
+    struct ai_changes c = {.model = slice_str(model)};
     struct buf out;
     buf_init(&out, 65536);
-    assert_int_equal(ai_request_read(&chat, in, a, &r, &detail), ERR_OK);
-    assert_int_equal(ai_request_splice(&r, in, slice_str(model), a, pieces), ERR_OK);
+    assert_int_equal(openai_read_chat(in, a, &r, &detail), ERR_OK);
+    assert_int_equal(openai_splice(&r, in, &c, a, pieces), ERR_OK);
     for (size_t i = 0; i < AI_REQUEST_PIECES; i++)
         assert_int_equal(buf_append(&out, pieces[i]), ERR_OK);
     if (strcmp(body, expected) == 0) /* nothing is new: it is the body itself */
@@ -89,12 +88,11 @@ static void ceilings_and_wishes_are_read(void **state)
     struct slice detail;
     (void)state;
     assert_int_equal(
-        ai_request_read(&chat,
-                        SLICE("{\"model\":\"gp\\u0074\",\"messages\":[],\"n\":3,\"max_tokens\":5,"
-                              "\"max_completion_tokens\":7,\"stream\":true,"
-                              "\"stream_options\":{\"include_usage\":true},"
-                              "\"metadata\":{\"session_id\":\"s\"},\"prompt_cache_key\":\"k\"}"),
-                        a, &r, &detail),
+        openai_read_chat(SLICE("{\"model\":\"gp\\u0074\",\"messages\":[],\"n\":3,\"max_tokens\":5,"
+                               "\"max_completion_tokens\":7,\"stream\":true,"
+                               "\"stream_options\":{\"include_usage\":true},"
+                               "\"metadata\":{\"session_id\":\"s\"},\"prompt_cache_key\":\"k\"}"),
+                         a, &r, &detail),
         ERR_OK);
     assert_true(slice_eq(r.model, SLICE("gpt")));
     assert_int_equal(r.choices, 3);

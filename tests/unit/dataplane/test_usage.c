@@ -6,7 +6,18 @@
 
 #include <cmocka.h>
 
-#include "dataplane/ai/usage.h"
+#include "dataplane/ai/ai_usage.h"
+#include "dataplane/ai/provider/openai_usage.h"
+
+static void feed(struct ai_meter *m, struct slice chunk)
+{
+    ai_meter_add(m, openai_words_in_chunk(chunk));
+}
+
+static void whole(struct ai_meter *m, struct slice response)
+{
+    m->bytes += openai_words_in_response(response);
+}
 
 static void openais_counts_become_ours(void **state)
 {
@@ -231,73 +242,71 @@ static void an_error_inside_is_seen(void **state)
 
 static void a_stream_is_metered_by_the_words_in_it(void **state)
 {
-    struct usage_meter m = {0};
+    struct ai_meter m = {0};
     (void)state;
-    usage_meter_feed(&m, SLICE("{\"id\":\"long-identifier\",\"choices\":[{\"delta\":{\"role\":"
-                               "\"assistant\",\"content\":\"0123456789\"},\"logprobs\":"
-                               "{\"content\":[{\"token\":\"0123456789\"}]},"
-                               "\"finish_reason\":\"stop\"}],\"system_fingerprint\":\"fp_1\"}"));
+    feed(&m, SLICE("{\"id\":\"long-identifier\",\"choices\":[{\"delta\":{\"role\":"
+                   "\"assistant\",\"content\":\"0123456789\"},\"logprobs\":"
+                   "{\"content\":[{\"token\":\"0123456789\"}]},"
+                   "\"finish_reason\":\"stop\"}],\"system_fingerprint\":\"fp_1\"}"));
     assert_int_equal(m.pieces, 1);
     assert_int_equal(m.bytes, 10);
-    assert_int_equal(usage_meter_tokens(&m), 3);
-    usage_meter_feed(&m, SLICE("{\"choices\":[],\"usage\":{}}"));
-    usage_meter_feed(
-        &m, SLICE("{\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}"));
-    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":null},\"id\":\"x\"}]}"));
+    assert_int_equal(ai_meter_tokens(&m), 3);
+    feed(&m, SLICE("{\"choices\":[],\"usage\":{}}"));
+    feed(&m, SLICE("{\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}"));
+    feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":null},\"id\":\"x\"}]}"));
     assert_int_equal(m.pieces, 1);
     assert_int_equal(m.bytes, 10);
 }
 
 static void reasoning_and_arguments_are_words_and_names_are_not(void **state)
 {
-    struct usage_meter m = {0};
+    struct ai_meter m = {0};
     (void)state;
-    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"reasoning_content\":\"12345\"}}]}"));
+    feed(&m, SLICE("{\"choices\":[{\"delta\":{\"reasoning_content\":\"12345\"}}]}"));
     assert_int_equal(m.bytes, 5);
-    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":"
-                               "\"call_1\",\"type\":\"function\",\"function\":{\"name\":"
-                               "\"weather\",\"arguments\":\"{\\\"a\\\":1}\"}}]}}]}"));
+    feed(&m, SLICE("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":"
+                   "\"call_1\",\"type\":\"function\",\"function\":{\"name\":"
+                   "\"weather\",\"arguments\":\"{\\\"a\\\":1}\"}}]}}]}"));
     assert_int_equal(m.bytes, 14);
-    usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"text\",\"text\":"
-                               "\"123\"}]}}]}"));
+    feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"text\",\"text\":"
+                   "\"123\"}]}}]}"));
     assert_int_equal(m.bytes, 17);
     assert_int_equal(m.pieces, 3);
 }
 
 static void a_plain_answer_is_metered_without_its_envelope(void **state)
 {
-    struct usage_meter m = {0};
+    struct ai_meter m = {0};
     (void)state;
-    usage_meter_whole(&m,
-                      SLICE("{\"id\":\"c1\",\"content\":\"not this\",\"choices\" : [ {\"index\":0,"
-                            "\"message\" : {\"role\":\"assistant\",\"content\" : \"01234567\"},"
-                            "\"finish_reason\":\"stop\"},{\"message\":{\"content\":\"8\"}}]}"));
+    whole(&m, SLICE("{\"id\":\"c1\",\"content\":\"not this\",\"choices\" : [ {\"index\":0,"
+                    "\"message\" : {\"role\":\"assistant\",\"content\" : \"01234567\"},"
+                    "\"finish_reason\":\"stop\"},{\"message\":{\"content\":\"8\"}}]}"));
     assert_int_equal(m.bytes, 9);
-    assert_int_equal(usage_meter_tokens(&m), 3);
-    usage_meter_whole(&m, SLICE("{\"error\":{\"message\":\"no\"}}"));
+    assert_int_equal(ai_meter_tokens(&m), 3);
+    whole(&m, SLICE("{\"error\":{\"message\":\"no\"}}"));
     assert_int_equal(m.bytes, 9);
 }
 
 static void every_piece_is_one_token_at_least(void **state)
 {
-    struct usage_meter m = {0};
+    struct ai_meter m = {0};
     (void)state;
     for (int i = 0; i < 10; i++)
-        usage_meter_feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}"));
-    assert_int_equal(usage_meter_tokens(&m), 10);
+        feed(&m, SLICE("{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}"));
+    assert_int_equal(ai_meter_tokens(&m), 10);
 }
 
 static void escapes_and_broken_texts_do_not_lead_it_astray(void **state)
 {
-    struct usage_meter m = {0};
+    struct ai_meter m = {0};
     (void)state;
-    usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\"a\\\"b\\\\\"}}"));
+    feed(&m, SLICE("{\"delta\":{\"content\":\"a\\\"b\\\\\"}}"));
     assert_int_equal(m.bytes, 6);
-    usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\"never ends\\"));
+    feed(&m, SLICE("{\"delta\":{\"content\":\"never ends\\"));
     assert_int_equal(m.bytes, 17);
-    usage_meter_feed(&m, SLICE("{\"delta\":\""));
-    usage_meter_feed(&m, SLICE("\"delta\""));
-    usage_meter_feed(&m, SLICE("{\"delta\":{\"content\":\""));
+    feed(&m, SLICE("{\"delta\":\""));
+    feed(&m, SLICE("\"delta\""));
+    feed(&m, SLICE("{\"delta\":{\"content\":\""));
     assert_int_equal(m.bytes, 17);
     assert_int_equal(m.pieces, 2);
 }

@@ -1,19 +1,21 @@
 /*
- * request — reads a body by one scan, and rewrites two of its members.
+ * openai_body — one scan for the members that the gate reads, and the splice.
  */
-#include "dataplane/ai/ai_request.h"
+#include "dataplane/ai/dialect/openai_body.h"
 
 #include "common/base/escape.h"
 #include "common/base/limits.h"
 
-#define MODEL_NAME_MAX 256 /* names of ours are shorter; nobody's is longer */
+#define MODEL_NAME_MAX 256 /* no provider's names are longer */
 #define CHOICES_MAX 128    /* OpenAI's own ceiling of n */
 
-static const char *const wants[WANT_COUNT] = {
-#define AI_WANT_PATH(name, path) path,
-    AI_WANTS(AI_WANT_PATH)
-#undef AI_WANT_PATH
+static const char *const wants[] = {
+#define OPENAI_WANT_PATH(name, path) path,
+    OPENAI_CHAT_WANTS(OPENAI_WANT_PATH)
+#undef OPENAI_WANT_PATH
 };
+
+_Static_assert(OPENAI_WANTS <= AI_HITS, "each wanted member has its place");
 
 /* dialects.md 1.1: almost every member may be null, and that means absent */
 static bool is_absent(const struct json_hit *h)
@@ -27,14 +29,14 @@ struct reading {
     struct slice detail;
 };
 
-static enum err wrong(struct reading *d, enum ai_want w, const char *should)
+static enum err wrong(struct reading *d, enum openai_want w, const char *should)
 {
     d->r->param = wants[w];
     d->detail = arena_printf(d->arena, "%s must be %s", wants[w], should);
     return ERR_INVALID;
 }
 
-static enum err read_text(struct reading *d, enum ai_want w, struct slice *ret)
+static enum err read_text(struct reading *d, enum openai_want w, struct slice *ret)
 {
     const struct json_hit *h = &d->r->hits[w];
     if (is_absent(h))
@@ -47,7 +49,7 @@ static enum err read_text(struct reading *d, enum ai_want w, struct slice *ret)
     return json_scan_text(h, out, h->raw.len, ret) ? wrong(d, w, "a string") : ERR_OK;
 }
 
-static enum err read_bool(struct reading *d, enum ai_want w, bool *ret)
+static enum err read_bool(struct reading *d, enum openai_want w, bool *ret)
 {
     const struct json_hit *h = &d->r->hits[w];
     if (is_absent(h))
@@ -58,7 +60,7 @@ static enum err read_bool(struct reading *d, enum ai_want w, bool *ret)
     return ERR_OK;
 }
 
-static enum err read_count(struct reading *d, enum ai_want w, uint64_t max, uint64_t *ret)
+static enum err read_count(struct reading *d, enum openai_want w, uint64_t max, uint64_t *ret)
 {
     const struct json_hit *h = &d->r->hits[w];
     uint64_t n;
@@ -72,22 +74,22 @@ static enum err read_count(struct reading *d, enum ai_want w, uint64_t max, uint
 
 static enum err read_model(struct reading *d)
 {
-    enum err e = read_text(d, WANT_MODEL, &d->r->model);
+    enum err e = read_text(d, OPENAI_MODEL, &d->r->model);
     if (e)
         return e;
     if (!d->r->model.len || d->r->model.len > MODEL_NAME_MAX)
-        return wrong(d, WANT_MODEL, "the name of a model");
+        return wrong(d, OPENAI_MODEL, "the name of a model");
     return ERR_OK;
 }
 
 static enum err read_ceilings(struct reading *d)
 {
     uint64_t old = 0, new = 0;
-    enum err e = read_count(d, WANT_MAX_TOKENS, LIMIT_AI_TOKENS, &old);
+    enum err e = read_count(d, OPENAI_MAX_TOKENS, LIMIT_AI_TOKENS, &old);
     if (!e)
-        e = read_count(d, WANT_MAX_COMPLETION_TOKENS, LIMIT_AI_TOKENS, &new);
+        e = read_count(d, OPENAI_MAX_COMPLETION_TOKENS, LIMIT_AI_TOKENS, &new);
     if (!e)
-        e = read_count(d, WANT_N, CHOICES_MAX, &d->r->choices);
+        e = read_count(d, OPENAI_N, CHOICES_MAX, &d->r->choices);
     /* Providers differ in which of the two wins: the larger one is the safe one. */
     d->r->output_ceiling = old > new ? old : new;
     return e;
@@ -96,17 +98,17 @@ static enum err read_ceilings(struct reading *d)
 static enum err read_chat(struct reading *d)
 {
     struct json_hit *hits = d->r->hits;
-    if (hits[WANT_MESSAGES].type != JSON_SCAN_ARRAY)
-        return wrong(d, WANT_MESSAGES, "an array");
-    if (!is_absent(&hits[WANT_TOOLS]) && hits[WANT_TOOLS].type != JSON_SCAN_ARRAY)
-        return wrong(d, WANT_TOOLS, "an array");
-    if (!is_absent(&hits[WANT_STREAM_OPTIONS]) &&
-        hits[WANT_STREAM_OPTIONS].type != JSON_SCAN_OBJECT)
-        return wrong(d, WANT_STREAM_OPTIONS, "an object");
-    d->r->hosted_tools = !is_absent(&hits[WANT_WEB_SEARCH]);
-    enum err e = read_bool(d, WANT_STREAM, &d->r->stream);
+    if (hits[OPENAI_MESSAGES].type != JSON_SCAN_ARRAY)
+        return wrong(d, OPENAI_MESSAGES, "an array");
+    if (!is_absent(&hits[OPENAI_TOOLS]) && hits[OPENAI_TOOLS].type != JSON_SCAN_ARRAY)
+        return wrong(d, OPENAI_TOOLS, "an array");
+    if (!is_absent(&hits[OPENAI_STREAM_OPTIONS]) &&
+        hits[OPENAI_STREAM_OPTIONS].type != JSON_SCAN_OBJECT)
+        return wrong(d, OPENAI_STREAM_OPTIONS, "an object");
+    d->r->hosted_tools = !is_absent(&hits[OPENAI_WEB_SEARCH]);
+    enum err e = read_bool(d, OPENAI_STREAM, &d->r->stream);
     if (!e)
-        e = read_bool(d, WANT_INCLUDE_USAGE, &d->r->wants_usage);
+        e = read_bool(d, OPENAI_INCLUDE_USAGE, &d->r->wants_usage);
     if (!e)
         e = read_ceilings(d);
     return e;
@@ -114,41 +116,55 @@ static enum err read_chat(struct reading *d)
 
 static enum err read_embeddings(struct reading *d)
 {
-    enum json_type t = d->r->hits[WANT_INPUT].type;
+    enum json_type t = d->r->hits[OPENAI_INPUT].type;
     return t == JSON_SCAN_STRING || t == JSON_SCAN_ARRAY
                ? ERR_OK
-               : wrong(d, WANT_INPUT, "a string or an array");
+               : wrong(d, OPENAI_INPUT, "a string or an array");
 }
 
 static enum err read_labels(struct reading *d)
 {
-    enum err e = read_text(d, WANT_SESSION_ID, &d->r->session_id);
-    return e ? e : read_text(d, WANT_PROMPT_CACHE_KEY, &d->r->prompt_cache_key);
+    enum err e = read_text(d, OPENAI_SESSION_ID, &d->r->session_id);
+    return e ? e : read_text(d, OPENAI_PROMPT_CACHE_KEY, &d->r->prompt_cache_key);
 }
 
-enum err ai_request_read(const struct ai_endpoint *e, struct slice body, struct arena *a,
-                         struct ai_request *ret, struct slice *detail)
+static enum err read_body(struct slice body, struct reading *d,
+                          enum err (*read_rest)(struct reading *d))
 {
-    struct reading d = {.r = ret, .arena = a};
     struct json_scan_problem problem;
     enum json_type root;
-    ret->choices = 1;
-    enum err err = json_scan(body, wants, WANT_COUNT, ret->hits, &root, &problem);
-    if (err) {
-        *detail = arena_copy(a, slice_str(problem.text));
-        return err;
+    d->r->choices = 1;
+    enum err e = json_scan(body, wants, OPENAI_WANTS, d->r->hits, &root, &problem);
+    if (e) {
+        d->detail = arena_copy(d->arena, slice_str(problem.text));
+        return e;
     }
     if (root != JSON_SCAN_OBJECT) {
-        *detail = SLICE("it must be an object");
+        d->detail = SLICE("it must be an object");
         return ERR_INVALID;
     }
-    err = read_model(&d);
-    if (!err)
-        err = e->kind == AI_CHAT ? read_chat(&d) : read_embeddings(&d);
-    if (!err)
-        err = read_labels(&d);
+    e = read_model(d);
+    if (!e)
+        e = read_rest(d);
+    return e ? e : read_labels(d);
+}
+
+enum err openai_read_chat(struct slice body, struct arena *a, struct ai_request *ret,
+                          struct slice *detail)
+{
+    struct reading d = {.r = ret, .arena = a};
+    enum err e = read_body(body, &d, read_chat);
     *detail = d.detail;
-    return err;
+    return e;
+}
+
+enum err openai_read_embeddings(struct slice body, struct arena *a, struct ai_request *ret,
+                                struct slice *detail)
+{
+    struct reading d = {.r = ret, .arena = a};
+    enum err e = read_body(body, &d, read_embeddings);
+    *detail = d.detail;
+    return e;
 }
 
 /* ---- the splice ---- */
@@ -170,8 +186,8 @@ static bool is_empty_object(struct slice raw)
 /* false: the body asks for usage already */
 static bool usage_edit(const struct ai_request *r, struct slice body, struct edit *ret)
 {
-    const struct json_hit *options = &r->hits[WANT_STREAM_OPTIONS];
-    const struct json_hit *include = &r->hits[WANT_INCLUDE_USAGE];
+    const struct json_hit *options = &r->hits[OPENAI_STREAM_OPTIONS];
+    const struct json_hit *include = &r->hits[OPENAI_INCLUDE_USAGE];
     if (include->type == JSON_SCAN_TRUE)
         return false;
     if (include->type != JSON_SCAN_ABSENT) {
@@ -220,14 +236,14 @@ static void apply(const struct edit *edits, size_t n, struct slice body, struct 
     *ret = slice_of(from, (size_t)(end - from));
 }
 
-enum err ai_request_splice(const struct ai_request *r, struct slice body, struct slice model,
-                           struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
+enum err openai_splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
+                       struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
 {
     struct edit edits[2];
     size_t n = 0;
-    if (!slice_eq(model, r->model)) {
-        const struct slice raw = r->hits[WANT_MODEL].raw;
-        edits[n] = (struct edit){raw.ptr, raw.len, quoted(a, model)};
+    if (!slice_eq(c->model, r->model)) {
+        const struct slice raw = r->hits[OPENAI_MODEL].raw;
+        edits[n] = (struct edit){raw.ptr, raw.len, quoted(a, c->model)};
         if (!edits[n++].text.ptr)
             return ERR_NOMEM;
     }

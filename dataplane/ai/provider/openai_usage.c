@@ -1,7 +1,7 @@
 /*
- * usage — OpenAI's usage object (dialects.md 1.1, 1.3) as our token counts.
+ * openai_usage — the usage object as token counts, and the words of a model found by their members.
  */
-#include "dataplane/ai/usage.h"
+#include "dataplane/ai/provider/openai_usage.h"
 
 #include "common/base/limits.h"
 
@@ -27,9 +27,6 @@ static const char *const wants[HIT_COUNT] = {
     [HIT_CHOICES] = "choices",
     [HIT_ERROR] = "error",
 };
-
-#define PROMPT_BYTES 2 /* a token; usage.h says why they differ */
-#define TEXT_BYTES 4
 
 /* A count, also where a language without integers wrote it: 1200.0, 1.2e3. False for what none can
  * be: negative, a fraction, more than a call can take. */
@@ -178,11 +175,6 @@ bool usage_find_null(struct slice chunk, struct slice *ret)
     return true;
 }
 
-uint64_t usage_estimate_prompt(size_t body_bytes)
-{
-    return body_bytes / PROMPT_BYTES + 1;
-}
-
 /* index behind the string that begins at `at` */
 static size_t string_end(struct slice s, size_t at)
 {
@@ -243,20 +235,12 @@ static uint64_t bytes_behind(struct slice json, struct slice mark)
     return at < 0 ? 0 : bytes_of_words(slice_from(json, (size_t)at));
 }
 
-void usage_meter_feed(struct usage_meter *m, struct slice chunk)
+uint64_t openai_words_in_chunk(struct slice chunk)
 {
-    uint64_t bytes = bytes_behind(chunk, SLICE("\"delta\""));
-    m->pieces += bytes > 0;
-    m->bytes += bytes;
+    return bytes_behind(chunk, SLICE("\"delta\""));
 }
 
-void usage_meter_whole(struct usage_meter *m, struct slice answer)
+uint64_t openai_words_in_response(struct slice response)
 {
-    m->bytes += bytes_behind(answer, SLICE("\"choices\""));
-}
-
-uint64_t usage_meter_tokens(const struct usage_meter *m)
-{
-    uint64_t by_bytes = (m->bytes + TEXT_BYTES - 1) / TEXT_BYTES;
-    return by_bytes > m->pieces ? by_bytes : m->pieces;
+    return bytes_behind(response, SLICE("\"choices\""));
 }

@@ -1,5 +1,6 @@
 /*
- * usage — how many tokens a call took: as the provider reports it, or as we estimate it.
+ * openai_usage — how many tokens a call took, as OpenAI's protocol reports it
+ * (dialects.md 1.1, 1.3).
  *
  * Threads  any; pure.
  */
@@ -29,18 +30,7 @@ MUST_USE enum err usage_read_response(struct slice json, struct usage_look *ret)
  * holds none, or is not JSON we would read. */
 bool usage_find_null(struct slice chunk, struct slice *ret);
 
-/* Prompt tokens of a body nobody counted: all of it is taken for text. Text held 2.1 bytes a token
- * where it was densest (dialects.md, 4), so half the bytes errs on the dear side without being
- * absurd. */
-uint64_t usage_estimate_prompt(size_t body_bytes);
-
-/* What a model has written so far, for the case that nobody counts it: its text, its reasoning, the
- * arguments of its tool calls. A token of prose is about four bytes. */
-struct usage_meter {
-    uint64_t pieces; /* chunks of a stream that held text; each is one token at least */
-    uint64_t bytes;  /* of the text as it stands, escapes and all */
-};
-
-void usage_meter_feed(struct usage_meter *m, struct slice chunk);   /* of a stream */
-void usage_meter_whole(struct usage_meter *m, struct slice answer); /* or as much as has come */
-uint64_t usage_meter_tokens(const struct usage_meter *m);
+/* Bytes of the model's text, escapes and all: its words, its reasoning, the arguments of its tool
+ * calls. Of a stream's chunk; and of a whole response, or as much of it as has come. */
+uint64_t openai_words_in_chunk(struct slice chunk);
+uint64_t openai_words_in_response(struct slice response);

@@ -1,7 +1,7 @@
 /*
- * vocab — the rows.
+ * dialect — the paths of the AI gate, and the dialect that each is spoken in.
  */
-#include "dataplane/ai/vocab.h"
+#include "dataplane/ai/dialect/dialect.h"
 
 #define TEXT(literal)                                                                              \
     {                                                                                              \
@@ -9,12 +9,12 @@
     }
 
 static const struct ai_endpoint endpoints[] = {
-    {AI_CHAT, TEXT("POST"), TEXT("/v1/chat/completions"), false, TEXT("/chat/completions"),
-     TEXT("chat")},
-    {AI_EMBEDDINGS, TEXT("POST"), TEXT("/v1/embeddings"), false, TEXT("/embeddings"),
-     TEXT("embeddings")},
-    {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT(""), TEXT("models")},
-    {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT(""), TEXT("model")},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/chat/completions"), false, TEXT("chat"),
+     &dialect_openai_chat},
+    {AI_EMBEDDINGS, TEXT("POST"), TEXT("/v1/embeddings"), false, TEXT("embeddings"),
+     &dialect_openai_embeddings},
+    {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_openai_models},
+    {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_openai_models},
 };
 
 static bool matches(const struct ai_endpoint *e, struct slice path)

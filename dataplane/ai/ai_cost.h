@@ -1,0 +1,32 @@
+/*
+ * ai_cost — what a call may cost before it is sent, and what it cost: what the provider counted,
+ * else what we estimate (security.md, Money).
+ *
+ * Threads  the request's loop.
+ */
+#pragma once
+
+#include "dataplane/ai/ai_call.h"
+
+/* gate.worst_case. ERR_NOT_FOUND: the model has no price; ERR_INVALID: it cannot be bounded. */
+enum err ai_worst_case(struct request *rq, money *ret);
+
+/* Has the stream reached what is reserved for it, and may it not go on? It is extended in time
+ * where there is money. *waits: more was requested, and the stream should pause until that ends. */
+bool ai_cost_is_used_up(struct ai_call *c, bool *waits);
+/* Reserves the output that an attempt may have written unread, before the next one is sent.
+ * ERR_AGAIN: gate.on_reserved will be called; else not ERR_OK: there is no money for another. */
+MUST_USE enum err ai_cost_reserve_unread(struct ai_call *c);
+/* A stream is ended once it has written as much as is reserved. */
+bool ai_cost_is_limited(const struct ai_call *c);
+
+/* Each writes tokens and cost of the attempt into the record. */
+void ai_cost_reported(struct ai_call *c); /* c->usage; else as ai_cost_estimated */
+void ai_cost_counted(struct ai_call *c, const struct token_count *tokens);
+void ai_cost_estimated(struct ai_call *c);
+/* The upstream took the request, and no response was read that would say what that cost. */
+void ai_cost_unread(struct ai_call *c);
+/* The upstream said that it failed. */
+void ai_cost_failed(struct ai_call *c);
+/* What the stream has cost so far by our own count. */
+struct token_count ai_cost_so_far(const struct ai_call *c);

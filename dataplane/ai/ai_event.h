@@ -1,0 +1,67 @@
+/*
+ * ai_event — the normal form in which what a model says passes from a provider to a dialect.
+ *
+ * A provider decodes its bytes into events, a dialect writes them as its own stream or gathers them
+ * into a whole response; neither knows the other. Texts are decoded UTF-8 and are lent for the
+ * call. `raw` is what the event came in: where client and provider speak one dialect and nothing
+ * changed the event, it goes out instead of being written anew.
+ *
+ * A response is START, then for each block TEXT, REASONING, REFUSAL … or TOOL_START,
+ * TOOL_ARGUMENTS, TOOL_END, with USAGE wherever the provider reports some of it, then one FINISH
+ * for each choice, and END. ERROR ends it at any place.
+ *
+ * Threads  any; data.
+ */
+#pragma once
+
+#include "dataplane/ai/ai_usage.h"
+
+enum ai_event_kind {
+    AI_START,          /* id, name: the model's */
+    AI_TEXT,           /* text */
+    AI_REASONING,      /* text; or id: the provider's signature of the block */
+    AI_TOOL_START,     /* id, name */
+    AI_TOOL_ARGUMENTS, /* text: a piece of JSON */
+    AI_TOOL_END,
+    AI_REFUSAL,  /* text */
+    AI_CITATION, /* not written by any dialect yet */
+    AI_MEDIA,    /* not written by any dialect yet */
+    AI_BLOCK_END,
+    AI_USAGE,  /* usage: what this report says */
+    AI_FINISH, /* finish */
+    AI_ERROR,  /* text: a sentence; name: the provider's word for it; failure */
+    AI_END,
+    AI_OTHER, /* a comment, a ping: nothing of the response */
+};
+
+/* Why a choice ended. */
+enum ai_finish {
+    AI_FINISH_NONE,
+    AI_FINISH_STOP,
+    AI_FINISH_LENGTH,
+    AI_FINISH_TOOLS,
+    AI_FINISH_FILTER,
+};
+
+/* What a response, or an error inside one, means for the call. */
+enum ai_verdict {
+    AI_OK,
+    AI_RETRY,          /* it failed; another target may not */
+    AI_LIMITED,        /* the same, and the provider asks to wait */
+    AI_CREDENTIAL_BAD, /* it does not take this credential, or its account has no money */
+    AI_TOO_LONG,       /* the prompt does not fit the model's context */
+    AI_CONTENT,        /* the provider's own filter refused the content */
+    AI_FATAL,          /* the request is wrong: no target would take it */
+};
+
+struct ai_event {
+    enum ai_event_kind kind;
+    unsigned choice, block;
+    struct slice text, id, name;
+    enum ai_finish finish;
+    enum ai_verdict verdict;
+    struct ai_usage usage;
+    struct slice raw;
+};
+
+typedef enum err ai_event_fn(void *arg, const struct ai_event *e);

@@ -1,0 +1,69 @@
+/*
+ * dialect — a form in which clients speak to the AI gate; and the table of the gate's paths.
+ *
+ * A dialect reads bodies into ai_request, and writes what a model says (ai_event) and what went
+ * wrong (ai_error) as its clients expect it. It knows no provider. One file per dialect.
+ *
+ * Threads  any; constant.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "dataplane/ai/ai_event.h"
+#include "dataplane/ai/ai_request.h"
+
+enum ai_kind { AI_CHAT, AI_EMBEDDINGS, AI_MODELS, AI_MODEL };
+
+/* An error as a client is told it. */
+struct ai_error {
+    unsigned status;   /* SDKs choose their class by it */
+    struct slice type; /* empty: what the dialect says for this status */
+    struct slice message, code;
+    struct slice param; /* empty: none */
+};
+
+/* The state of one stream that is written from events. Zeroed before the first. */
+struct ai_writer {
+    struct slice id, model; /* as JSON strings with their quotes; lent */
+    struct slice created;   /* as a JSON number; lent */
+    uint64_t choices;       /* asked for */
+    uint64_t ended[2];      /* a bit for each choice that has its finish reason */
+    bool wants_usage;
+};
+
+struct ai_dialect {
+    const char *name;
+    /* ERR_INVALID with *detail: which member, and what is wrong with it. */
+    enum err (*read)(struct slice body, struct arena *a, struct ai_request *ret,
+                     struct slice *detail);
+    /* The client's own body with the changes in place: for a provider that speaks this dialect. */
+    enum err (*splice)(const struct ai_request *r, struct slice body, const struct ai_changes *c,
+                       struct arena *a, struct slice ret[static AI_REQUEST_PIECES]);
+    enum err (*write_error)(struct buf *out, const struct ai_error *e);
+    enum err (*write_stream_error)(struct buf *out, const struct ai_error *e);
+    /* Ends every choice that has not ended as a model ends at its ceiling; where the client wants
+     * usage, with the counts so far. NULL: this dialect has no streams. */
+    enum err (*write_length_stop)(const struct ai_writer *w, const struct token_count *so_far,
+                                  struct buf *out);
+    struct slice stream_end; /* what follows the last event; empty: nothing */
+};
+
+struct ai_endpoint {
+    enum ai_kind kind;
+    struct slice method;
+    struct slice path; /* "/v1/…" as clients ask */
+    bool prefix;       /* what follows the path is a name */
+    struct slice name; /* of the span */
+    const struct ai_dialect *dialect;
+};
+
+extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
+    dialect_openai_models;
+
+/* NULL: no such path. *allowed: does it serve this method? */
+const struct ai_endpoint *ai_endpoint_find(struct slice method, struct slice path, bool *allowed);
+
+static inline bool ai_calls_upstream(const struct ai_endpoint *e)
+{
+    return e->kind == AI_CHAT || e->kind == AI_EMBEDDINGS;
+}

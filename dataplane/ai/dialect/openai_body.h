@@ -1,0 +1,39 @@
+/*
+ * openai_body — reads the bodies of OpenAI's dialects, and changes a few members in place.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "dataplane/ai/dialect/dialect.h"
+
+#define OPENAI_CHAT_WANTS(X)                                                                       \
+    X(MODEL, "model")                                                                              \
+    X(STREAM, "stream")                                                                            \
+    X(STREAM_OPTIONS, "stream_options")                                                            \
+    X(INCLUDE_USAGE, "stream_options.include_usage")                                               \
+    X(MAX_TOKENS, "max_tokens")                                                                    \
+    X(MAX_COMPLETION_TOKENS, "max_completion_tokens")                                              \
+    X(N, "n")                                                                                      \
+    X(SESSION_ID, "metadata.session_id")                                                           \
+    X(PROMPT_CACHE_KEY, "prompt_cache_key")                                                        \
+    X(WEB_SEARCH, "web_search_options")                                                            \
+    X(MESSAGES, "messages")                                                                        \
+    X(INPUT, "input")                                                                              \
+    X(TOOLS, "tools")
+
+/* The places of ai_request.hits, for chat and for embeddings. */
+enum openai_want {
+#define OPENAI_WANT_ENUM(name, path) OPENAI_##name,
+    OPENAI_CHAT_WANTS(OPENAI_WANT_ENUM) OPENAI_WANTS
+#undef OPENAI_WANT_ENUM
+};
+
+MUST_USE enum err openai_read_chat(struct slice body, struct arena *a, struct ai_request *ret,
+                                   struct slice *detail);
+MUST_USE enum err openai_read_embeddings(struct slice body, struct arena *a, struct ai_request *ret,
+                                         struct slice *detail);
+/* The model's name, usage asked for in streams, and the output limit. */
+MUST_USE enum err openai_splice(const struct ai_request *r, struct slice body,
+                                const struct ai_changes *c, struct arena *a,
+                                struct slice ret[static AI_REQUEST_PIECES]);

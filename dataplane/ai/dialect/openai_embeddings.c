@@ -1,0 +1,13 @@
+/*
+ * openai_embeddings — OpenAI's embeddings, as clients speak it. There are no streams.
+ */
+#include "dataplane/ai/dialect/openai_body.h"
+#include "dataplane/ai/dialect/openai_error.h"
+
+const struct ai_dialect dialect_openai_embeddings = {
+    .name = "openai_embeddings",
+    .read = openai_read_embeddings,
+    .splice = openai_splice,
+    .write_error = openai_write_error,
+    .write_stream_error = openai_write_stream_error,
+};
