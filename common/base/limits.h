@@ -43,7 +43,7 @@
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)    /* one JSON-RPC message */
 #define LIMIT_MCP_ANSWER (16u * 1024 * 1024) /* tools/list of a large server, images in results */
 #define LIMIT_API_BODY (1024u * 1024 * 1024) /* an upload; it streams, nothing holds it */
-#define LIMIT_ADMIN_RESPONSE_MS 30000 /* longer than ?wait= and a statement take together */
+#define LIMIT_ADMIN_RESPONSE_MS 30000        /* longer than ?wait= and a statement take together */
 #define LIMIT_ADMIN_BODY (1u * 1024 * 1024)  /* an admin document */
 #define LIMIT_SSE_EVENT (1u * 1024 * 1024)   /* one event held while it is read */
 
@@ -97,11 +97,14 @@
 #define LIMIT_BUS_CONTEXTS 16   /* of those, in the hub's hands at once */
 #define LIMIT_BUS_EPOCHS 4      /* lives of a plane whose answers are kept */
 #define LIMIT_BUS_KEPT                                                                             \
-    (32u * 1024 * 1024)                /* bytes of answers kept for one plane to be repeated       \
-                                        */
-#define LIMIT_BUS_SEND_MS 10000        /* a reply that cannot be sent for so long is given up */
-#define LIMIT_TUNNEL_PAIRS 4096        /* connections through one end: two a plane */
-#define LIMIT_TUNNEL_STRANGERS 256     /* of those, not yet known who they are */
+    (32u * 1024 * 1024)         /* bytes of answers kept for one plane to be repeated              \
+                                 */
+#define LIMIT_BUS_SEND_MS 10000 /* a reply that cannot be sent for so long is given up */
+#define LIMIT_TUNNEL_PAIRS 4096 /* connections through one end: two a plane */
+/* of those, before their certificate is known; one more ends the oldest */
+#define LIMIT_TUNNEL_STRANGERS 256
+#define LIMIT_TUNNEL_SOURCE 64         /* of those, from one address or IPv6 /64 */
+#define LIMIT_TUNNEL_FIRST_MS 1000     /* until a stranger's first TLS message is whole */
 #define LIMIT_TUNNEL_PIECE (64 * 1024) /* bytes in hand each way; four TLS records */
 #define LIMIT_TUNNEL_HANDSHAKE_MS 5000 /* connect and TLS together */
 #define LIMIT_TUNNEL_LINGER_MS 1000    /* last bytes after one side has ended */

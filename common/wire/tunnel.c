@@ -247,6 +247,7 @@ static struct tunnel *tunnel_new(struct tls_context *tls)
     list_init(&t->again);
     list_init(&t->dead);
     list_init(&t->cuts);
+    list_init(&t->strangers);
     pthread_mutex_init(&t->lock, NULL);
     t->tls = tls_hold(tls);
     t->listen = t->parked = -1;

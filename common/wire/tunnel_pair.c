@@ -28,6 +28,7 @@ struct pair *pair_new(struct tunnel *t, int remote)
     list_init(&p->timed);
     list_init(&p->again);
     list_init(&p->link);
+    list_init(&p->stranger);
     if (!p->in.data || !p->out.data || !p->ssl || SSL_set_fd(p->ssl, remote) != 1) {
         close(remote);
         pair_free(p);

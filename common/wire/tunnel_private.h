@@ -20,8 +20,9 @@
 /* The serving end sends this one byte once a plane is admitted. TLS 1.3 lets a client finish its
  * handshake before its certificate was looked at, so only this says that it is in. */
 #define TUNNEL_GREETING 0x01
-#define TUNNEL_REMOVED 0x02 /* instead of it, and the last byte: nobody of that name comes again   \
-                             */
+#define TUNNEL_REMOVED                                                                             \
+    0x02 /* instead of it, and the last byte: nobody of that name comes again                      \
+          */
 
 /* Bytes on their way; taken in only when the last ones are out, so nothing is ever copied twice. */
 struct flow {
@@ -42,9 +43,12 @@ enum pair_state {
 };
 
 struct pair {
-    struct list link;  /* tunnel.pairs or tunnel.dead */
-    struct list timed; /* tunnel.timed while there is a deadline */
-    struct list again; /* tunnel.again while it has more to do than its share of a round */
+    struct list link;     /* tunnel.pairs or tunnel.dead */
+    struct list timed;    /* tunnel.timed while there is a deadline */
+    struct list again;    /* tunnel.again while it has more to do than its share of a round */
+    struct list stranger; /* serving: tunnel.strangers before it is admitted */
+    uint8_t source[16];   /* serving: the address it came from; of IPv6 the /64 */
+    bool spoke;           /* serving: its first TLS message was whole */
     struct tunnel *tunnel;
     enum pair_state state;
     int remote; /* TCP */
@@ -79,11 +83,11 @@ struct tunnel {
     struct list again;
     struct list dead;
     size_t count;
-    size_t strangers;
-    bool deaf;            /* serving: too many, or no descriptors: accepts nothing */
-    uint64_t hear_at_us;  /* when to try again */
-    uint64_t complain_us; /* refusals are logged once a second */
-    unsigned unsaid;      /* refusals since */
+    struct list strangers; /* serving: pairs that are not admitted yet, oldest first */
+    bool deaf;             /* serving: too many pairs, or no descriptors: accepts nothing */
+    uint64_t hear_at_us;   /* when to try again */
+    uint64_t complain_us;  /* refusals are logged once a second */
+    unsigned unsaid;       /* refusals since */
 
     struct tunnel_serve_config serve; /* serving */
 

@@ -34,24 +34,69 @@ void serve_closed(struct pair *p, const char *why)
         log_debug(NULL, "tunnel_left", "plane=%s", p->plane);
         return;
     }
-    p->tunnel->strangers--;
+    list_remove(&p->stranger);
     if (why)
         complain(p->tunnel, p, why);
 }
 
-static void on_stranger(struct tunnel *t, int fd)
+/* ---- strangers: connections whose certificate is not known yet ---- */
+
+static void read_source(struct pair *p, const union sockaddr_any *from)
+{
+    const size_t prefix = 8; /* a /64 is one household or host */
+    if (from->sa.sa_family == AF_INET6)
+        memcpy(p->source, &from->in6.sin6_addr, prefix);
+    else
+        memcpy(p->source + prefix, &from->in.sin_addr, sizeof(from->in.sin_addr));
+}
+
+/* The stranger to end where there are too many: the oldest that has not said anything whole, else
+ * the oldest. So connections that stay silent never cost one that speaks. of NULL: of any source.
+ */
+static struct pair *pick_victim(struct tunnel *t, const uint8_t *of, size_t max)
+{
+    struct pair *silent = NULL, *oldest = NULL;
+    size_t count = 0;
+    LIST_EACH(&t->strangers, it)
+    {
+        struct pair *p = LIST_ITEM(it, struct pair, stranger);
+        if (of && memcmp(p->source, of, sizeof(p->source)) != 0)
+            continue;
+        count++;
+        if (!oldest)
+            oldest = p;
+        if (!silent && !p->spoke)
+            silent = p;
+    }
+    if (count < max)
+        return NULL;
+    return silent ? silent : oldest;
+}
+
+static void make_room(struct tunnel *t, const uint8_t *source)
+{
+    struct pair *victim = pick_victim(t, source, LIMIT_TUNNEL_SOURCE);
+    if (!victim)
+        victim = pick_victim(t, NULL, LIMIT_TUNNEL_STRANGERS);
+    if (victim)
+        pair_close(victim, "too many that have not shown a certificate");
+}
+
+static void on_stranger(struct tunnel *t, int fd, const union sockaddr_any *from)
 {
     struct pair *p = pair_new(t, fd);
     if (!p)
         return;
-    t->strangers++;
+    read_source(p, from);
+    make_room(t, p->source);
+    list_push(&t->strangers, &p->stranger);
     p->state = PAIR_HANDSHAKE;
     SSL_set_accept_state(p->ssl);
     /* A resumed session would not look at the certificate's dates again. */
     SSL_set_num_tickets(p->ssl, 0);
     SSL_set_options(p->ssl, SSL_OP_NO_TICKET);
     SSL_set_verify(p->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    pair_deadline(p, LIMIT_TUNNEL_HANDSHAKE_MS);
+    pair_deadline(p, LIMIT_TUNNEL_FIRST_MS);
     if (tunnel_watch(t, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, p))
         pair_close(p, "out of memory");
 }
@@ -66,14 +111,16 @@ static void stop_hearing(struct tunnel *t)
 void serve_accept(struct tunnel *t)
 {
     for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
-        if (t->count >= LIMIT_TUNNEL_PAIRS || t->strangers >= LIMIT_TUNNEL_STRANGERS) {
+        union sockaddr_any from = {0};
+        socklen_t len = sizeof(from);
+        if (t->count >= LIMIT_TUNNEL_PAIRS) {
             stop_hearing(t);
             return;
         }
-        int fd = accept4(t->listen, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(t->listen, &from.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             tunnel_tune(fd);
-            on_stranger(t, fd);
+            on_stranger(t, fd, &from);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             stop_hearing(t);
             return;
@@ -155,7 +202,7 @@ static void admit(struct pair *p)
         pair_close(p, "nobody listens locally");
         return;
     }
-    t->strangers--;
+    list_remove(&p->stranger);
     p->out.data[0] = TUNNEL_GREETING;
     p->out.len = 1;
     log_debug(NULL, "tunnel_joined", "plane=%s", p->plane);
@@ -171,6 +218,10 @@ void serve_step(struct pair *p)
         return;
     }
     int e = SSL_get_error(p->ssl, done);
-    if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
+    if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
         pair_close(p, pair_tls_reason(p));
+    } else if (!p->spoke && BIO_number_written(SSL_get_wbio(p->ssl)) > 0) {
+        p->spoke = true; /* its first message was answered */
+        pair_deadline(p, LIMIT_TUNNEL_HANDSHAKE_MS);
+    }
 }
