@@ -21,7 +21,7 @@
 #include "controlplane/api/openapi.h"
 #include "controlplane/api/percent.h"
 #include "controlplane/domain/nouns.h"
-#include "controlplane/store/store_trace.h"
+#include "controlplane/store/store_spend.h"
 
 #define ROUTES_MAX 160
 #define PATH_MAX_LEN 64
@@ -82,8 +82,12 @@ static const struct route own[] = {
     {"GET", "/admin/v1/spans", ROLES_READ, api_spans_list, "spans of all sessions, newest first",
      "span", ROUTE_LIST, spans_query, NULL},
     {"GET", "/admin/v1/spend", ROLES_READ, api_spend_get,
-     "what calls cost, by team, key, agent, model, provider, tool or session", "spend", 0,
-     "group_by=" SPEND_GROUPS ",from,to", NULL},
+     "what calls cost, by team, key, agent, model, provider, tool, session or others, as a whole or"
+     " in buckets of time",
+     "spend", 0,
+     "group_by=" SPEND_GROUPS ",bucket=" SPEND_BUCKETS
+     ",from,to,team,key,agent,task,model,provider,server,tool,service,gate",
+     NULL},
     {"GET", "/admin/v1/budgets", ROLES_READ, api_budgets_list,
      "budgets that were used, by period, newest first: spent, leased to data planes, in suspense",
      "budget", ROUTE_LIST, "key,team", NULL},

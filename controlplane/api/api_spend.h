@@ -5,4 +5,5 @@
 
 #include "controlplane/api/admin_call.h"
 
-enum err api_spend_get(struct call *c); /* ?group_by=&from=&to=; absent: this month until now */
+/* ?group_by=&bucket=&from=&to= and what store_spend.h filters by; absent: this month until now */
+enum err api_spend_get(struct call *c);

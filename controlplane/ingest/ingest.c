@@ -9,6 +9,7 @@
 #include "controlplane/store/clean.h"
 #include "controlplane/store/store_lease.h"
 #include "controlplane/store/store_session.h"
+#include "controlplane/store/store_spend.h"
 
 #define TRIES 3 /* after a deadlock or a serialization failure */
 
@@ -91,6 +92,7 @@ struct intake {
     const struct lease_asker *who;
     struct span_sheet spans;
     struct session_sheet sessions;
+    struct spend_sheet spend;
     struct charges charges;
 };
 
@@ -99,13 +101,15 @@ static enum err intake_init(struct intake *in, const struct lease_asker *who)
     *in = (struct intake){.who = who};
     span_sheet_init(&in->spans);
     in->charges.by_key = map_new();
-    return in->charges.by_key ? session_sheet_init(&in->sessions) : ERR_NOMEM;
+    enum err e = in->charges.by_key ? session_sheet_init(&in->sessions) : ERR_NOMEM;
+    return e == ERR_OK ? spend_sheet_init(&in->spend) : e;
 }
 
 static void intake_fini(struct intake *in)
 {
     span_sheet_fini(&in->spans);
     session_sheet_fini(&in->sessions);
+    spend_sheet_fini(&in->spend);
     charges_fini(&in->charges);
 }
 
@@ -130,6 +134,8 @@ static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
     if (m->span) {
         span_sheet_add(&in->spans, m->span, &x);
         e = session_sheet_add(&in->sessions, m->span, in->who->org);
+        if (e == ERR_OK)
+            e = spend_sheet_add(&in->spend, m->span, in->who->org);
     }
     x.call = m->span;
     for (size_t i = 0; i < m->n_attempts; i++)
@@ -150,6 +156,8 @@ static enum err put_records(struct tx *tx, const struct lease_asker *who,
         e = span_sheet_insert(tx, &in.spans);
     if (e == ERR_OK)
         e = session_sheet_put(tx, &in.sessions);
+    if (e == ERR_OK)
+        e = spend_sheet_put(tx, &in.spend);
     if (e == ERR_OK)
         e = put_charges(tx, who, &in.charges);
     intake_fini(&in);

@@ -1,5 +1,5 @@
 /*
- * store_trace — sessions, spans and spend as the admin API shows them: names instead of ids,
+ * store_trace — sessions and spans as the admin API shows them: names instead of ids,
  * money as text with nine decimals, what does not apply left out.
  *
  * Every query runs in its caller's transaction and so behind its org's fence.
@@ -52,8 +52,3 @@ struct span_filter {
 MUST_USE enum err store_spans_page(struct tx *tx, const struct trace_page *page,
                                    const struct span_filter *filter, json_t **ret,
                                    struct trace_next *next);
-
-#define SPEND_GROUPS "team|key|agent|model|provider|tool|session"
-/* Calls that began within [from, to), dearest first. ERR_INVALID: no such group. */
-MUST_USE enum err store_spend(struct tx *tx, struct slice group, int64_t from, int64_t to,
-                              json_t **ret);

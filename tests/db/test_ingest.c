@@ -116,7 +116,8 @@ static int64_t number(const char *sql)
 static int clean(void **state)
 {
     (void)state;
-    database_say(&base, "truncate spans, sessions, ingest_cursor, leases, budget_accounts");
+    database_say(&base,
+                 "truncate spans, sessions, spend_hours, ingest_cursor, leases, budget_accounts");
     return 0;
 }
 

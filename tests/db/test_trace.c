@@ -15,6 +15,7 @@
 #include "controlplane/chores/jobs.h"
 #include "controlplane/ingest/ingest.h"
 #include "controlplane/ledger/ledger.h"
+#include "controlplane/store/store_spend.h"
 #include "controlplane/store/store_trace.h"
 #include "tests/kit/db/base.h"
 
@@ -88,7 +89,8 @@ static void happen(const struct traffic *t)
 static int fresh(void **state)
 {
     (void)state;
-    database_say(&base, "truncate spans, sessions, ingest_cursor, leases, budget_accounts");
+    database_say(&base,
+                 "truncate spans, sessions, spend_hours, ingest_cursor, leases, budget_accounts");
     sequence = 0;
     start = clock_wall_us() - 3600 * SECOND;
     return 0;
@@ -328,6 +330,13 @@ static void a_span_s_org_is_its_planes(void **state)
     assert_int_equal(database_number(&base, "select count(*) from spans"), 1);
 }
 
+static enum err spent_by(struct tx *tx, struct slice group, int64_t from, int64_t to, json_t **ret)
+{
+    const struct spend_question q = {
+        .org = slice_str(base.boot.org_id), .group = group, .from = from, .to = to};
+    return store_spend(tx, &q, ret);
+}
+
 static void spend_adds_up_by_whatever_is_asked(void **state)
 {
     (void)state;
@@ -372,7 +381,7 @@ static void spend_adds_up_by_whatever_is_asked(void **state)
         TX_AUTO struct tx tx = {0};
         JSON_AUTO json_t *rows = NULL;
         begin(&tx);
-        assert_int_equal(store_spend(&tx, slice_str(wanted[i].group), start, start + SECOND, &rows),
+        assert_int_equal(spent_by(&tx, slice_str(wanted[i].group), start, start + SECOND, &rows),
                          ERR_OK);
         assert_int_equal(json_array_size(rows), wanted[i].rows);
         assert_string_equal(text(at(rows, 0), wanted[i].group), wanted[i].first);
@@ -382,17 +391,16 @@ static void spend_adds_up_by_whatever_is_asked(void **state)
     TX_AUTO struct tx tx = {0};
     JSON_AUTO json_t *rows = NULL, *none = NULL, *session = NULL;
     begin(&tx);
-    assert_int_equal(store_spend(&tx, SLICE("model"), start, start + SECOND, &rows), ERR_OK);
+    assert_int_equal(spent_by(&tx, SLICE("model"), start, start + SECOND, &rows), ERR_OK);
     assert_int_equal(number_of(at(rows, 1), NULL, "unpriced_calls"), 1);
     assert_int_equal(json_array_size(rows), 3);
     assert_null(json_object_get(at(rows, 2), "cost_usd")); /* not known is not zero */
     assert_int_equal(store_sessions_find(&tx, SLICE("s_3"), &session), ERR_OK);
     assert_null(json_object_get(at(session, 0), "cost_usd"));
-    assert_int_equal(store_spend(&tx, SLICE("model"), start + SECOND, start + 2 * SECOND, &none),
+    assert_int_equal(spent_by(&tx, SLICE("model"), start + SECOND, start + 2 * SECOND, &none),
                      ERR_OK);
     assert_int_equal(json_array_size(none), 0);
-    assert_int_equal(store_spend(&tx, SLICE("spans; drop table"), start, start, &none),
-                     ERR_INVALID);
+    assert_int_equal(spent_by(&tx, SLICE("spans; drop table"), start, start, &none), ERR_INVALID);
 }
 
 static void what_a_plane_folded_counts_as_the_calls_it_was(void **state)
@@ -408,7 +416,7 @@ static void what_a_plane_folded_counts_as_the_calls_it_was(void **state)
     happen(&(struct traffic){
         .key = "k_1", .model = "large", .cost = -1, .input = 1, .calls = 5, .status = "refused"});
     begin(&tx);
-    assert_int_equal(store_spend(&tx, SLICE("key"), start, start + SECOND, &rows), ERR_OK);
+    assert_int_equal(spent_by(&tx, SLICE("key"), start, start + SECOND, &rows), ERR_OK);
     assert_int_equal(json_array_size(rows), 1);
     assert_int_equal(number_of(at(rows, 0), NULL, "calls"), 1000006);
     assert_int_equal(number_of(at(rows, 0), NULL, "refusals"), 5);
@@ -435,7 +443,7 @@ static void another_org_sees_nothing_of_it(void **state)
     assert_int_equal(tx_begin(base.db, SLICE("org_other"), &tx), ERR_OK);
     assert_int_equal(store_sessions_page(&tx, &page, SLICE_NONE, &sessions, &next), ERR_OK);
     assert_int_equal(store_spans_page(&tx, &page, &all, &spans, &next), ERR_OK);
-    assert_int_equal(store_spend(&tx, SLICE("team"), 0, clock_wall_us(), &spend), ERR_OK);
+    assert_int_equal(spent_by(&tx, SLICE("team"), 0, clock_wall_us(), &spend), ERR_OK);
     assert_int_equal(json_array_size(sessions) + json_array_size(spans) + json_array_size(spend),
                      0);
 }

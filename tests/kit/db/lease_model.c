@@ -170,7 +170,8 @@ int fresh_books(void **state)
     (void)state;
     now = INT64_C(1790000000) * SECOND;
     next_number = 1;
-    database_say(&base, "truncate spans, sessions, ingest_cursor, leases, budget_accounts");
+    database_say(&base,
+                 "truncate spans, sessions, spend_hours, ingest_cursor, leases, budget_accounts");
     set_limit(1000, "total");
     return 0;
 }
