@@ -33,7 +33,8 @@
     (64 * 1024)               /* rest of an unwanted body still read to keep a connection */
 #define LIMIT_HTTP_SPARE 1024 /* exchanges and calls kept warm per server or client: 6 KB each */
 #define LIMIT_HTTP_INTERIM 16 /* 1xx before an answer; more is a flood */
-#define LIMIT_HTTP_LINGER_MS 2000 /* after our FIN, so that the answer is not cut by a reset */
+#define LIMIT_HTTP_LINGER_MS 2000        /* silence behind our FIN, before the close; */
+#define LIMIT_HTTP_LINGER_TOTAL_MS 30000 /* and all of it, for who still sends (nginx waits as long) */
 
 /* bodies */
 #define LIMIT_AI_BODY (32u * 1024 * 1024)   /* images travel inside the prompt as base64 */

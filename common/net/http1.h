@@ -66,6 +66,9 @@ MUST_USE enum err http1_head_end(enum http1_kind kind, struct slice bytes, size_
 /* bytes: exactly what http1_head_end measured */
 MUST_USE enum err http1_head_parse(enum http1_kind kind, struct slice bytes, struct http_head *ret,
                                    struct http1_problem *problem);
+/* After http1_head_parse refused a request: it is HTTP/1.0, lacks a Host, and all else of *h is good
+ * and filled. Health checks of balancers are such requests; nothing else is to be served without. */
+bool http1_head_lacks_host(const struct http_head *h, const struct http1_problem *problem);
 /* GET, or HEAD, which asks for the same without its body (RFC 9110, 9.3.2) */
 bool http_head_gets(const struct http_head *h);
 /* value of the only header of that name; SLICE_NONE where absent; first one where several */

@@ -324,8 +324,6 @@ static enum err read_header(const char **at, const char *end, struct http_header
 static enum err settle_framing(enum http1_kind kind, struct http_head *h, const struct framing *f,
                                struct http1_problem *problem)
 {
-    if (kind == HTTP1_REQUEST && f->hosts == 0)
-        return http1_refuse(problem, HTTP1_REFUSE_HOST_MISSING);
     if (h->chunked && h->version == HTTP_10)
         return http1_refuse(problem, HTTP1_REFUSE_CODING_10);
     if (h->chunked && h->has_length)
@@ -333,7 +331,17 @@ static enum err settle_framing(enum http1_kind kind, struct http_head *h, const 
     h->keep_alive = !f->close && (h->version == HTTP_11 || f->keep);
     if (h->version == HTTP_10)
         h->expect_continue = false; /* RFC 9110 10.1.1: a 1.0 client cannot wait for it */
+    /* last, so that http1_head_lacks_host can say that nothing else is wrong */
+    if (kind == HTTP1_REQUEST && f->hosts == 0)
+        return http1_refuse(problem, HTTP1_REFUSE_HOST_MISSING);
     return ERR_OK;
+}
+
+bool http1_head_lacks_host(const struct http_head *h, const struct http1_problem *problem)
+{
+    struct http1_problem missing;
+    (void)!http1_refuse(&missing, HTTP1_REFUSE_HOST_MISSING);
+    return h->version == HTTP_10 && problem->text == missing.text;
 }
 
 static uint64_t length_bit(struct slice name)

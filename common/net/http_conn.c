@@ -152,8 +152,18 @@ void http_conn_idle(struct http_conn *c)
     timer_start(&c->timer, unread ? config->body_gap_ms : config->keepalive_ms);
 }
 
-/* Closing with unread bytes in the kernel would reset the connection and take the answer with it:
- * so we say we are done, and read away what comes until the client has closed. */
+/* What the client still sends is read away as long as it comes, within LIMIT_HTTP_LINGER_TOTAL_MS. */
+static void linger_on(struct http_conn *c)
+{
+    uint64_t now = loop_now_us(c->server->loop);
+    uint64_t left_ms = c->linger_us > now ? (c->linger_us - now) / 1000 : 0;
+    timer_start(&c->timer, left_ms < LIMIT_HTTP_LINGER_MS ? left_ms : LIMIT_HTTP_LINGER_MS);
+}
+
+/* Closing with unread bytes in the kernel would reset the connection and take the response with it
+ * (RFC 9112 section 9.6): so the FIN says that no more comes from here, and what the client still
+ * sends is read away until it has closed. A client that reads its response only behind its whole
+ * request, as Node's does, needs time for that and no ceiling in bytes. */
 void http_conn_finish(struct http_conn *c)
 {
     if (c->state == CONN_CLOSED)
@@ -163,13 +173,16 @@ void http_conn_finish(struct http_conn *c)
         return;
     }
     c->state = CONN_LINGER;
-    c->discarded = 0;
+    c->linger_us = loop_now_us(c->server->loop) + LIMIT_HTTP_LINGER_TOTAL_MS * 1000ull;
     if (!is_reading(c)) {
         http_conn_close(c, ERR_TIMEOUT);
         return;
     }
     stream_finish(c->stream);
-    timer_start(&c->timer, c->pace.running ? c->server->config.body_gap_ms : LIMIT_HTTP_LINGER_MS);
+    if (c->pace.running)
+        timer_start(&c->timer, c->server->config.body_gap_ms);
+    else
+        linger_on(c);
 }
 
 void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why)
@@ -240,7 +253,7 @@ static void on_linger_timer(struct http_conn *c)
         return;
     }
     pace_stop(&c->pace);
-    timer_start(&c->timer, LIMIT_HTTP_LINGER_MS);
+    linger_on(c);
 }
 
 static void on_timer(struct timer *t)
@@ -275,9 +288,8 @@ static void on_data(void *arg, struct slice data)
 {
     struct http_conn *c = arg;
     if (c->state == CONN_LINGER) {
-        c->discarded += data.len;
-        if (c->discarded > LIMIT_HTTP_DISCARD * 16)
-            http_conn_close(c, ERR_TOO_BIG); /* it will not stop; neither is it reading */
+        if (!c->pace.running)
+            linger_on(c);
         return;
     }
     settle(c, data);

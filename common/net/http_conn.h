@@ -62,7 +62,8 @@ struct http_conn {
     bool stalled;    /* the stream is paused */
     bool eof;
     size_t scanned;   /* of the head */
-    size_t discarded; /* in CONN_DISCARD or CONN_LINGER */
+    size_t discarded;   /* in CONN_DISCARD */
+    uint64_t linger_us; /* CONN_LINGER ends then at the latest */
     uint64_t given;   /* bytes the stream took */
     struct pace pace; /* of the client's reading, while something is unread */
     struct buf rest;  /* read ahead */

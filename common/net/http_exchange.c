@@ -31,7 +31,9 @@ static struct http_exchange *read_head(struct http_conn *c, struct slice bytes)
         http_conn_refuse(c, 503, "out of memory", ERR_NOMEM);
         return NULL;
     }
-    if (http1_head_parse(HTTP1_REQUEST, buf_slice(&x->head_bytes), &x->head, &problem) != ERR_OK) {
+    enum err e = http1_head_parse(HTTP1_REQUEST, buf_slice(&x->head_bytes), &x->head, &problem);
+    bool (*hostless)(const struct http_head *head) = c->server->config.serves_without_host;
+    if (e && !(hostless && http1_head_lacks_host(&x->head, &problem) && hostless(&x->head))) {
         http_server_give_spare(c->server, x);
         http_conn_refuse(c, problem.status, problem.text, ERR_PROTOCOL);
         return NULL;

@@ -43,6 +43,9 @@ struct http_server_config {
     unsigned head_ms, body_gap_ms, keepalive_ms;
     size_t connections_max;
     struct slice name; /* Server header; empty: none */
+    /* Is this HTTP/1.0 request without a Host served all the same? NULL: none is. Meant for the
+     * health checks of balancers: HAProxy's default one is `OPTIONS / HTTP/1.0`. */
+    bool (*serves_without_host)(const struct http_head *head);
 };
 
 MUST_USE enum err http_server_new(struct loop *l, const struct http_server_config *c,

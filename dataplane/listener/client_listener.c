@@ -32,6 +32,21 @@ static bool is_health(const struct http_head *h, struct slice path)
            (slice_eq(path, SLICE("/healthz")) || slice_eq(path, SLICE("/readyz")));
 }
 
+/* HAProxy's default check is `OPTIONS / HTTP/1.0`, its common one `GET /readyz HTTP/1.0`: neither has
+ * a Host. */
+static bool is_check(const struct http_head *h)
+{
+    struct slice t = h->target;
+    bool options = slice_eq(h->method, SLICE("OPTIONS"));
+    bool health = slice_eq(t, SLICE("/healthz")) || slice_eq(t, SLICE("/readyz"));
+    return (health && (options || http_head_gets(h))) || (options && slice_eq(t, SLICE("/")));
+}
+
+static bool has_host(const struct http_head *h)
+{
+    return http_head_find(h, SLICE("host")).ptr != NULL;
+}
+
 static void refuse_without_memory(struct http_adapter *a)
 {
     const struct http_header after = {SLICE("retry-after"), SLICE("1")};
@@ -58,6 +73,10 @@ static void on_request(void *arg, struct http_exchange *x)
     }
     if (!e)
         path = buf_slice(&d->path);
+    if (!has_host(head)) { /* then it is a check, or it would not be here */
+        send_health(d, a, slice_eq(head->target, SLICE("/healthz")) ? head->target : SLICE("/readyz"));
+        return;
+    }
     if (is_health(head, path)) {
         send_health(d, a, path);
         return;
@@ -96,6 +115,7 @@ enum err client_listener_open(const struct mhd_adapter_config *c, struct request
         .body_gap_ms = LIMIT_BODY_GAP_MS,
         .keepalive_ms = LIMIT_KEEPALIVE_MS,
         .connections_max = c->connections_max,
+        .serves_without_host = is_check,
     };
     enum err e = http_server_new(env->loop, &config, &server_events, d, &d->server);
     if (!e)

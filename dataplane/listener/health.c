@@ -119,13 +119,21 @@ static void destroy(struct health *h)
     mem_free(h);
 }
 
+/* A balancer's check in HTTP/1.0 has no Host. */
+static bool is_check(const struct http_head *head)
+{
+    return http_head_gets(head) && (slice_eq(head->target, SLICE("/healthz")) ||
+                                    slice_eq(head->target, SLICE("/readyz")));
+}
+
 enum err health_open(const struct health_config *c, struct loop *l, struct health **ret)
 {
     const struct http_server_config config = {.body_max = 0,
                                               .head_ms = LIMIT_HEAD_MS,
                                               .body_gap_ms = LIMIT_BODY_GAP_MS,
                                               .keepalive_ms = LIMIT_KEEPALIVE_MS,
-                                              .connections_max = CONNECTIONS_MAX};
+                                              .connections_max = CONNECTIONS_MAX,
+                                              .serves_without_host = is_check};
     struct health *h = mem_zalloc(sizeof(*h));
     if (!h)
         return ERR_NOMEM;

@@ -28,6 +28,31 @@ static void expect_refused(struct flow *k, const char *json, unsigned status, co
     buf_fini(&c->head_bytes);
 }
 
+/* HAProxy's default check, and the one its manual shows; a Host is missing in HTTP/1.0 only there. */
+FLOW(health_checks_of_balancers_need_no_host)
+{
+    static const struct {
+        const char *request;
+        unsigned status;
+    } rows[] = {
+        {"OPTIONS / HTTP/1.0\r\n\r\n", 200},
+        {"GET /healthz HTTP/1.0\r\n\r\n", 200},
+        {"GET /readyz HTTP/1.0\r\nConnection: close\r\n\r\n", 200},
+        {"GET /readyz HTTP/1.1\r\n\r\n", 400},
+        {"OPTIONS / HTTP/1.1\r\n\r\n", 400},
+        {"GET /v1/models HTTP/1.0\r\n\r\n", 400},
+        {"POST /readyz HTTP/1.0\r\nContent-Length: 0\r\n\r\n", 400},
+        {"GET /readyz HTTP/1.0\r\nContent-Length: 1x\r\n\r\n", 400},
+    };
+    policy_says(k, &alice);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct flow_client *c = client_says(k, rows[i].request);
+        WAIT(k, c->has_head);
+        if (c->head.status != rows[i].status)
+            fail_msg("%s: %u", rows[i].request, c->head.status);
+    }
+}
+
 FLOW(bodies_that_are_not_what_the_endpoint_reads_are_named)
 {
     static const struct {
@@ -301,6 +326,7 @@ FLOW(embeddings_pass_and_are_billed_by_their_prompt)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCENARIO(health_checks_of_balancers_need_no_host),
         SCENARIO(bodies_that_are_not_what_the_endpoint_reads_are_named),
         SCENARIO(null_means_absent),
         SCENARIO(a_body_too_deep_is_refused),

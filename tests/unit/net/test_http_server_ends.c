@@ -88,6 +88,27 @@ static void a_client_that_hangs_up_is_told_of(void **state)
     scenario_clients(gone_scenario);
 }
 
+/* As Node's client does: it reads nothing before its whole body is written. */
+static void talker_scenario(void *arg)
+{
+    static char block[64 * 1024];
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 33554432\r\n\r\n"));
+    for (int i = 0; i < 512 && !w->failed; i++)
+        EXPECT(w, peer_send(c.fd, slice_of(block, sizeof block)));
+    EXPECT(w, client_hear(&c) && c.a.status == 413 && client_head_has(&c, "Connection: close"));
+    EXPECT(w, client_closed(&c));
+    client_close(&c);
+}
+
+static void a_client_that_goes_on_sending_hears_why_it_was_refused(void **state)
+{
+    (void)state;
+    scenario_clients(talker_scenario);
+}
+
 static void cut_scenario(void *arg)
 {
     struct serving *w = arg;
@@ -241,6 +262,7 @@ int main(void)
         cmocka_unit_test(slow_heads_are_408_and_idle_connections_end),
         cmocka_unit_test(a_body_that_stops_coming_is_408),
         cmocka_unit_test(a_client_that_hangs_up_is_told_of),
+        cmocka_unit_test(a_client_that_goes_on_sending_hears_why_it_was_refused),
         cmocka_unit_test(an_answer_that_cannot_be_finished_is_cut),
         cmocka_unit_test(a_huge_answer_to_a_slow_reader_needs_little_memory),
         cmocka_unit_test(a_client_that_reads_nothing_is_let_go),
