@@ -11,6 +11,9 @@
 #define PROGRAM "gatehouse-dataplane"
 #define WORKERS_MAX 256
 #define JOURNAL_MIN (64 * 1024) /* a full journal refuses nobody: this keeps a hundred spans */
+#define AI_BODY_MIN 1024
+#define AI_BODY_MAX                                                                                \
+    (64 * 1024 * 1024) /* below LIMIT_STREAM_PIECE: it is sent upstream in one piece */
 #define JOURNAL_MAX (4ull * 1024 * 1024 * 1024)
 
 #define ROW(flag, variable, sort, preset, of, words, field)                                        \
@@ -78,6 +81,15 @@ static const struct option rows[] = {
      .unit = "bytes",
      .help = "at 85% of it new calls are refused; 0: the control group's, or the machine's",
      .offset = offsetof(struct settings, memory_limit)},
+    {.name = "ai-body-bytes",
+     .env = "GATEHOUSE_AI_BODY_BYTES",
+     .type = OPTION_U64,
+     .default_text = "33554432",
+     .unit = "bytes",
+     .help = "the largest body a model call may have; 413 above",
+     .offset = offsetof(struct settings, ai_body_bytes),
+     .min = AI_BODY_MIN,
+     .max = AI_BODY_MAX},
     ROW("allowed-hosts", "GATEHOUSE_ALLOWED_HOSTS", OPTION_TEXT, NULL, "",
         "Host and Origin names /mcp takes beside the loopback's, comma-separated",
         allowed_hosts_text),

@@ -19,7 +19,7 @@ struct settings {
     const char *log_level_text;
     enum log_level log_level;
     const char *allowed_hosts_text;
-    uint64_t workers, journal_bytes, drain_ms, lame_duck_ms, memory_limit;
+    uint64_t workers, journal_bytes, drain_ms, lame_duck_ms, memory_limit, ai_body_bytes;
     bool insecure;
     bool check; /* there is nothing more to do */
 

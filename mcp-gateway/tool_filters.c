@@ -258,7 +258,7 @@ static enum filter_result read_version(struct tool_work *w)
     if (hit->type != JSON_SCAN_STRING)
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("protocolVersion must be a string"));
     if (w->message.text.len > LIMIT_MCP_HELLO)
-        return refuse(w->rq, REFUSAL_TOO_LARGE, SLICE_NONE);
+        return refuse(w->rq, REFUSAL_TOO_LARGE, SLICE("16384 bytes of initialize"));
     w->revision = mcp_revision_newest();
     if (hit->raw.len <= sizeof(room) && !json_scan_text(hit, room, sizeof(room), &text))
         w->revision = mcp_revision_negotiate(text);

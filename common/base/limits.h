@@ -33,8 +33,9 @@
     (64 * 1024)               /* rest of an unwanted body still read to keep a connection */
 #define LIMIT_HTTP_SPARE 1024 /* exchanges and calls kept warm per server or client: 6 KB each */
 #define LIMIT_HTTP_INTERIM 16 /* 1xx before an answer; more is a flood */
-#define LIMIT_HTTP_LINGER_MS 2000        /* silence behind our FIN, before the close; */
-#define LIMIT_HTTP_LINGER_TOTAL_MS 30000 /* and all of it, for who still sends (nginx waits as long) */
+#define LIMIT_HTTP_LINGER_MS 2000 /* silence behind our FIN, before the close; */
+#define LIMIT_HTTP_LINGER_TOTAL_MS                                                                 \
+    30000 /* and all of it, for who still sends (nginx waits as long) */
 
 /* bodies */
 #define LIMIT_AI_BODY (32u * 1024 * 1024)   /* images travel inside the prompt as base64 */
@@ -112,12 +113,14 @@
 #define LIMIT_TUNNEL_DEAD_MS 10000     /* unacknowledged bytes: the other host is gone */
 
 /* what a worker remembers about its upstreams */
-#define LIMIT_ENDPOINTS 4096 /* targets × credentials × regions: ten times a large installation's \
-                              */
-#define LIMIT_BREAKER_OPEN_MS 5000      /* before a breaker that opened lets one request try */
-#define LIMIT_ENDPOINT_LIMITED_MS 1000  /* after a 429 that names no time */
-#define LIMIT_ENDPOINT_REFUSED_MS 30000 /* a credential that is refused seldom comes back sooner   \
-                                         */
+#define LIMIT_ENDPOINTS                                                                            \
+    4096 /* targets × credentials × regions: ten times a large installation's                    \
+          */
+#define LIMIT_BREAKER_OPEN_MS 5000     /* before a breaker that opened lets one request try */
+#define LIMIT_ENDPOINT_LIMITED_MS 1000 /* after a 429 that names no time */
+#define LIMIT_ENDPOINT_REFUSED_MS                                                                  \
+    30000 /* a credential that is refused seldom comes back sooner                                 \
+           */
 #define LIMIT_ENDPOINT_WAIT_MS                                                                     \
     60000                         /* the longest wait that is believed; a day would be a mistake */
 #define LIMIT_EXCHANGE_SPARE 1024 /* ended exchanges kept warm per worker */

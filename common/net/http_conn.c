@@ -152,7 +152,8 @@ void http_conn_idle(struct http_conn *c)
     timer_start(&c->timer, unread ? config->body_gap_ms : config->keepalive_ms);
 }
 
-/* What the client still sends is read away as long as it comes, within LIMIT_HTTP_LINGER_TOTAL_MS. */
+/* What the client still sends is read away as long as it comes, within LIMIT_HTTP_LINGER_TOTAL_MS.
+ */
 static void linger_on(struct http_conn *c)
 {
     uint64_t now = loop_now_us(c->server->loop);

@@ -1,5 +1,7 @@
 /* Exchanges: a head becomes a request, its body goes to whom asked for it, and at the end the
  * connection is kept, read empty, or finished. */
+#include <stdio.h>
+
 #include "common/base/limits.h"
 #include "common/net/http_conn.h"
 
@@ -119,7 +121,10 @@ bool http_exchange_pump(struct http_conn *c, struct slice *bytes)
     if (!http_exchange_is_waiting(x))
         return false;
     if (is_too_big(x)) {
-        http_conn_refuse(c, 413, "the body is too large", ERR_TOO_BIG);
+        char text[64];
+        snprintf(text, sizeof(text), "the body is larger than %llu bytes",
+                 (unsigned long long)x->body_max);
+        http_conn_refuse(c, 413, text, ERR_TOO_BIG);
         return true;
     }
     enum err e = http1_body_next(&x->body, bytes, &piece, &ended, &problem);

@@ -16,6 +16,21 @@ static bool is_encoded(const struct http_head *h)
     return coding.len && !slice_ieq(coding, SLICE("identity"));
 }
 
+static uint64_t body_max(const struct request *rq)
+{
+    uint64_t set = rq->env->body_max[rq->gate->slot];
+    return set ? set : rq->gate->body_max;
+}
+
+static enum filter_result refuse_size(struct request *rq)
+{
+    bool is_setting = rq->env->body_max[rq->gate->slot] && rq->gate->slot == GATE_AI;
+    request_refuse(rq, REFUSAL_TOO_LARGE,
+                   arena_printf(rq->arena, "%llu bytes%s", (unsigned long long)body_max(rq),
+                                is_setting ? " (GATEHOUSE_AI_BODY_BYTES)" : ""));
+    return FILTER_REFUSE;
+}
+
 static enum filter_result on_request(struct request *rq)
 {
     const struct http_head *h = rq->head;
@@ -24,14 +39,12 @@ static enum filter_result on_request(struct request *rq)
         request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
         return FILTER_REFUSE;
     }
-    if (h->has_length && h->length > rq->gate->body_max) {
-        request_refuse(rq, REFUSAL_TOO_LARGE, SLICE_NONE);
-        return FILTER_REFUSE;
-    }
+    if (h->has_length && h->length > body_max(rq))
+        return refuse_size(rq);
     if (!h->chunked && (!h->has_length || h->length == 0)) {
         return FILTER_PASS;
     }
-    rq->body.max = rq->gate->body_max;
+    rq->body.max = body_max(rq);
     request_read_body(rq, UINT64_MAX);
     if (rq->refusal.id)
         return FILTER_REFUSE;
@@ -50,7 +63,10 @@ void filter_body_take(struct request *rq, struct slice piece)
     enum err e = buf_append(&rq->body, piece);
     if (!e)
         return;
-    request_refuse(rq, e == ERR_TOO_BIG ? REFUSAL_TOO_LARGE : REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (e == ERR_TOO_BIG)
+        refuse_size(rq);
+    else
+        request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (is_waiting_here(rq))
         request_go_on(rq, FILTER_REFUSE);
 }

@@ -39,7 +39,7 @@
     X(NOT_ACCEPTABLE, 406, "not_acceptable", "The Accept header rules out what this path serves.") \
     X(TIMEOUT, 408, "request_timeout", "The request took too long to arrive.")                     \
     X(STREAM_TAKEN, 409, "stream_conflict", "The session's event stream is already open.")         \
-    X(TOO_LARGE, 413, "request_too_large", "The body is larger than allowed here.")                \
+    X(TOO_LARGE, 413, "request_too_large", "The body is larger than the %.*s allowed here.")       \
     X(MEDIA_TYPE, 415, "unsupported_media_type", "The content type or encoding is not read here.") \
     X(RATE, 429, "rate_limit_exceeded", "Too many requests: %.*s.")                                \
     X(PARALLEL, 429, "parallel_limit_exceeded", "Too many calls at once: %.*s.")                   \

@@ -56,6 +56,7 @@ struct request_env {
     bool draining;
     bool stopping;                         /* what is still under way is being cut */
     const atomic_bool *shedding;           /* new work is turned away; NULL: never */
+    uint64_t body_max[GATE_SLOTS];         /* bytes of a body; 0: the gate's own ceiling */
     const struct host_list *allowed_hosts; /* of /mcp, beside the loopback's; NULL: no others */
     /* Kept warm, so that a request costs no heap: ended requests, and each gate's own things. */
     struct list spare;

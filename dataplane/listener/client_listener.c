@@ -32,8 +32,8 @@ static bool is_health(const struct http_head *h, struct slice path)
            (slice_eq(path, SLICE("/healthz")) || slice_eq(path, SLICE("/readyz")));
 }
 
-/* HAProxy's default check is `OPTIONS / HTTP/1.0`, its common one `GET /readyz HTTP/1.0`: neither has
- * a Host. */
+/* HAProxy's default check is `OPTIONS / HTTP/1.0`, its common one `GET /readyz HTTP/1.0`: neither
+ * has a Host. */
 static bool is_check(const struct http_head *h)
 {
     struct slice t = h->target;
@@ -74,7 +74,8 @@ static void on_request(void *arg, struct http_exchange *x)
     if (!e)
         path = buf_slice(&d->path);
     if (!has_host(head)) { /* then it is a check, or it would not be here */
-        send_health(d, a, slice_eq(head->target, SLICE("/healthz")) ? head->target : SLICE("/readyz"));
+        send_health(d, a,
+                    slice_eq(head->target, SLICE("/healthz")) ? head->target : SLICE("/readyz"));
         return;
     }
     if (is_health(head, path)) {

@@ -122,8 +122,8 @@ static void destroy(struct health *h)
 /* A balancer's check in HTTP/1.0 has no Host. */
 static bool is_check(const struct http_head *head)
 {
-    return http_head_gets(head) && (slice_eq(head->target, SLICE("/healthz")) ||
-                                    slice_eq(head->target, SLICE("/readyz")));
+    return http_head_gets(head) &&
+           (slice_eq(head->target, SLICE("/healthz")) || slice_eq(head->target, SLICE("/readyz")));
 }
 
 enum err health_open(const struct health_config *c, struct loop *l, struct health **ret)

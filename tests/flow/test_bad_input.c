@@ -28,7 +28,8 @@ static void expect_refused(struct flow *k, const char *json, unsigned status, co
     buf_fini(&c->head_bytes);
 }
 
-/* HAProxy's default check, and the one its manual shows; a Host is missing in HTTP/1.0 only there. */
+/* HAProxy's default check, and the one its manual shows; a Host is missing in HTTP/1.0 only there.
+ */
 FLOW(health_checks_of_balancers_need_no_host)
 {
     static const struct {
@@ -121,6 +122,19 @@ FLOW(a_body_over_the_ceiling_is_413_by_its_head_alone)
     struct flow_client *c = client_says(k, head);
     expect_status(c, 413);
     expect_code(c, "request_too_large");
+    expect_body_has(c, "larger than the 33554432 bytes allowed");
+}
+
+FLOW(the_ceiling_of_a_model_call_is_a_setting_that_the_refusal_names)
+{
+    policy_says(k, &alice);
+    k->env.body_max[GATE_AI] = 40;
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    struct flow_client *c =
+        client_posts(k, "alice", CHAT, NULL, "{\"model\":\"small\",\"messages\":[1,2,3,4,5,6]}");
+    expect_status(c, 413);
+    expect_body_has(c, "40 bytes (GATEHOUSE_AI_BODY_BYTES)");
 }
 
 FLOW(a_chunked_body_over_the_ceiling_is_413_too)
@@ -331,6 +345,7 @@ int main(void)
         SCENARIO(null_means_absent),
         SCENARIO(a_body_too_deep_is_refused),
         SCENARIO(a_body_over_the_ceiling_is_413_by_its_head_alone),
+        SCENARIO(the_ceiling_of_a_model_call_is_a_setting_that_the_refusal_names),
         SCENARIO(a_chunked_body_over_the_ceiling_is_413_too),
         SCENARIO(an_encoded_body_is_415_and_so_is_another_type),
         SCENARIO(hop_by_hop_and_injected_names_have_no_effect_upstream),
