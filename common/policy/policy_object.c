@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/policy/kind.h"
+#include "common/wire/feature.h"
 #include "common/wire/policy_digest.h"
 
 /* An object's arena is one piece of the right size: the structs, and its texts twice (decoded, and
@@ -60,10 +61,9 @@ struct slice object_refused_key(int kind, struct slice id, char out[static OBJEC
     return slice_of(out, n < OBJECT_REFUSED_KEY_MAX ? (size_t)n : OBJECT_REFUSED_KEY_MAX - 1);
 }
 
-/* No feature is needed yet beyond what every plane knows. */
-static bool knows_feature(const char *name UNUSED)
+static bool knows_feature(const char *name)
 {
-    return false;
+    return feature_parse(slice_str(name)) != FEATURES_NONE;
 }
 
 /* The order matters: of an object with an unknown kind nothing else can be said. */

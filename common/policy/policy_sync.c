@@ -6,6 +6,7 @@
 #include "common/policy/policy_sync_private.h"
 #include "common/policy/snapshot_build.h"
 #include "common/policy/snapshot_private.h"
+#include "common/wire/feature.h"
 #include "proto/channel.pb-c.h"
 
 #define TICK_MS 250
@@ -250,8 +251,14 @@ static void say_hello(struct policy_sync *s)
     char lineage[LINEAGE_MAX + 1] = {0};
     if (s->current)
         memcpy(lineage, s->current->lineage, s->current->lineage_len);
-    body.has_protocol = body.has_version = true;
-    body.protocol = 1;
+    char *features[FEATURES];
+    for (unsigned f = 0; f < FEATURES; f++)
+        features[f] = (char *)(uintptr_t)feature_name(f);
+    body.features = features;
+    body.n_features = FEATURES;
+    body.has_protocol = body.has_protocol_newest = body.has_version = true;
+    body.protocol = CHANNEL_PROTOCOL_OLDEST;
+    body.protocol_newest = CHANNEL_PROTOCOL_NEWEST;
     body.lineage = lineage;
     body.version = s->current ? s->current->version : 0;
     m.body_case = GATEHOUSE__REQUEST__BODY_HELLO;

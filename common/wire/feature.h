@@ -16,6 +16,11 @@
 
 #include "common/base/slice.h"
 
+/* Revisions of the channel: 1 is commit 1910481, 2 negotiates features. A control plane of
+ * revision 1 takes nothing but a Hello whose `protocol` is 1. */
+#define CHANNEL_PROTOCOL_OLDEST 1
+#define CHANNEL_PROTOCOL_NEWEST 2
+
 #define FEATURE_TABLE(ROW)                                                                         \
     ROW(PROVIDER_ANTHROPIC, "provider.anthropic") /* a provider that speaks Anthropic's messages   \
                                                    */

@@ -15,10 +15,6 @@
 #include "controlplane/policy/image.h"
 #include "controlplane/policy/rollout.h"
 
-/* Revision 1 is commit 1910481; 2 negotiates features (common/wire/feature.h). */
-#define CHANNEL_PROTOCOL_OLDEST 1
-#define CHANNEL_PROTOCOL_NEWEST 2
-
 struct channel {
     struct db *db;
     struct image *image;

@@ -12,25 +12,36 @@ static bool is_better_pool(const char *pool, const char *than)
     return strcmp(pool, POOL_ALWAYS) == 0 || strcmp(pool, than) < 0;
 }
 
-static const char *choose_pool(const struct listing_plane *planes, size_t count)
+static bool is_given(const struct listing_plane *p, struct slice pools)
 {
-    const char *best = planes[0].pool;
-    for (size_t i = 1; i < count; i++)
-        if (is_better_pool(planes[i].pool, best))
+    struct slice one;
+    if (pools.ptr == NULL)
+        return true;
+    while (slice_split(&pools, ',', &one))
+        if (slice_eq(one, slice_str(p->pool_id)))
+            return true;
+    return false;
+}
+
+static const char *choose_pool(struct slice pools, const struct listing_plane *planes, size_t count)
+{
+    const char *best = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (is_given(&planes[i], pools) && (!best || is_better_pool(planes[i].pool, best)))
             best = planes[i].pool;
     return best;
 }
 
-const struct listing_plane *listing_name(struct slice server_id, const struct listing_plane *planes,
-                                         size_t count)
+const struct listing_plane *listing_name(struct slice server_id, struct slice pools,
+                                         const struct listing_plane *planes, size_t count)
 {
     const struct listing_plane *best = NULL;
     struct digest highest;
-    const char *pool = count > 0 ? choose_pool(planes, count) : NULL;
-    for (size_t i = 0; i < count; i++) {
+    const char *pool = choose_pool(pools, planes, count);
+    for (size_t i = 0; pool && i < count; i++) {
         struct digest d;
         const struct slice parts[] = {server_id, slice_str(planes[i].id)};
-        if (strcmp(planes[i].pool, pool) != 0)
+        if (strcmp(planes[i].pool, pool) != 0 || !is_given(&planes[i], pools))
             continue;
         digest_sha256_parts(parts, ARRAY_LEN(parts), &d);
         if (best && memcmp(d.bytes, highest.bytes, DIGEST_LEN) <= 0)

@@ -2,9 +2,9 @@
  * listing_name — which data plane lists a server's tools.
  *
  * Pools may lie in different networks, so it stays within one: "default" as long as a plane of it
- * is there, else the first by name. Within the pool the plane with the highest hash of (server,
- * plane) has it: every control plane finds the same, the servers are spread, and when a plane
- * comes or goes only the servers move that are or were its own.
+ * is there and given the server, else the first by name. Within the pool the plane with the highest
+ * hash of (server, plane) has it: every control plane finds the same, the servers are spread, and
+ * when a plane comes or goes only the servers move that are or were its own.
  *
  * Threads  any; pure.
  */
@@ -17,8 +17,10 @@ struct listing_plane {
     char id[ID_MAX];
     char name[ROLLOUT_TEXT_MAX];
     char pool[ROLLOUT_TEXT_MAX]; /* its name */
+    char pool_id[ID_MAX];
 };
 
-/* NULL: there is none. */
-const struct listing_plane *listing_name(struct slice server_id, const struct listing_plane *planes,
-                                         size_t count);
+/* pools: ids divided by commas of the pools whose planes are given the server; SLICE_NONE: all.
+ * NULL: there is no such plane. */
+const struct listing_plane *listing_name(struct slice server_id, struct slice pools,
+                                         const struct listing_plane *planes, size_t count);

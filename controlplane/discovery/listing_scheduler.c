@@ -52,7 +52,7 @@ static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int
 {
     DB_AUTO struct db_result *rows = NULL;
     enum err e = tx_query(tx,
-                          "SELECT d.id, d.name, p.name, s.last_heard_at FROM dataplanes d"
+                          "SELECT d.id, d.name, p.name, s.last_heard_at, p.id FROM dataplanes d"
                           " JOIN pools p ON p.id = d.pool_id"
                           " LEFT JOIN dataplane_state s ON s.dataplane_id = d.id"
                           " WHERE d.deleted_at IS NULL",
@@ -71,6 +71,7 @@ static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int
         copy_text(p->id, sizeof(p->id), id);
         db_copy(rows, i, 1, p->name, sizeof(p->name));
         db_copy(rows, i, 2, p->pool, sizeof(p->pool));
+        db_copy(rows, i, 4, p->pool_id, sizeof(p->pool_id));
     }
     return ERR_OK;
 }
@@ -83,13 +84,21 @@ static bool is_among(const struct crowd *c, const char *id)
     return false;
 }
 
+static struct slice pools_of(const struct listing_due *due)
+{
+    return due->every_pool ? SLICE_NONE : slice_str(due->pools);
+}
+
 enum err listing_scheduler_name(struct tx *tx, struct rollout *r, struct slice server,
                                 int64_t now_us, struct listing_plane *ret)
 {
     struct crowd crowd = {0};
+    struct listing_due given = {0};
     enum err e = gather(tx, r, SLICE_NONE, now_us, &crowd);
+    if (e == ERR_OK)
+        e = store_listing_pools(tx, server, &given);
     const struct listing_plane *p =
-        e == ERR_OK ? listing_name(server, crowd.planes, crowd.count) : NULL;
+        e == ERR_OK ? listing_name(server, pools_of(&given), crowd.planes, crowd.count) : NULL;
     if (p)
         *ret = *p;
     else if (e == ERR_OK)
@@ -122,7 +131,7 @@ static bool is_its_turn(const struct choosing *c, const struct listing_due *due)
     if (due->held_by[0] && !own && is_among(&c->crowd, due->held_by))
         return false;
     const struct listing_plane *named =
-        listing_name(slice_str(due->server), c->crowd.planes, c->crowd.count);
+        listing_name(slice_str(due->server), pools_of(due), c->crowd.planes, c->crowd.count);
     return named && strcmp(named->id, c->plane->id) == 0;
 }
 

@@ -1,6 +1,30 @@
 /* store_listing — one row a server, made when it is first needed. */
 #include "controlplane/store/store_listing.h"
 
+/* Whose planes are given the server: NULL means those of every pool. */
+#define POOLS_OF                                                                                   \
+    "CASE WHEN jsonb_typeof(s.spec -> 'pools') = 'array' THEN array_to_string("                    \
+    "ARRAY(SELECT jsonb_array_elements_text(s.spec -> 'pools')), ',') END"
+#define IS_ON "s.spec -> 'enabled' IS DISTINCT FROM 'false'::jsonb"
+
+static void read_pools(const struct db_result *r, size_t row, int column, struct listing_due *ret)
+{
+    ret->every_pool = db_is_null(r, row, column);
+    db_copy(r, row, column, ret->pools, sizeof(ret->pools));
+}
+
+enum err store_listing_pools(struct tx *tx, struct slice server, struct listing_due *ret)
+{
+    DB_AUTO struct db_result *r = NULL;
+    enum err e = tx_query(tx, "SELECT " POOLS_OF " FROM mcp_servers s WHERE s.id = $1 AND " IS_ON,
+                          DB_PARAMS(DB_TEXT(server)), &r);
+    ret->every_pool = false;
+    ret->pools[0] = '\0';
+    if (e == ERR_OK && db_rows(r) > 0)
+        read_pools(r, 0, 0, ret);
+    return e;
+}
+
 enum err store_listings_due(struct tx *tx, int64_t now_us, size_t cap, struct listing_due *ret,
                             size_t *found)
 {
@@ -8,10 +32,10 @@ enum err store_listings_due(struct tx *tx, int64_t now_us, size_t cap, struct li
     enum err e =
         tx_query(tx,
                  "SELECT s.id, s.org_id, s.name, s.revision, coalesce(l.asks, 0),"
-                 " CASE WHEN l.hold_until > $1 THEN l.held_by END"
+                 " CASE WHEN l.hold_until > $1 THEN l.held_by END, " POOLS_OF
                  " FROM mcp_servers s LEFT JOIN tool_listings l ON l.server_id = s.id"
                  " WHERE s.deleted_at IS NULL AND s.spec ->> 'transport' = 'streamable-http'"
-                 " AND (l.server_id IS NULL OR l.revision IS DISTINCT FROM s.revision"
+                 " AND " IS_ON " AND (l.server_id IS NULL OR l.revision IS DISTINCT FROM s.revision"
                  "      OR l.asks > l.answered OR l.due_at <= $1)"
                  " AND (l.hold_until IS NULL OR l.hold_until <= $1 OR l.held_by IS NOT NULL)"
                  " ORDER BY coalesce(l.due_at, s.created_at), s.id LIMIT $2",
@@ -26,6 +50,7 @@ enum err store_listings_due(struct tx *tx, int64_t now_us, size_t cap, struct li
         db_copy(r, i, 1, ret[i].org, sizeof(ret[i].org));
         db_copy(r, i, 2, ret[i].name, sizeof(ret[i].name));
         db_copy(r, i, 5, ret[i].held_by, sizeof(ret[i].held_by));
+        read_pools(r, i, 6, &ret[i]);
     }
     return ERR_OK;
 }

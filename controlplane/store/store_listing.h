@@ -15,15 +15,21 @@
 #include "controlplane/store/store_object.h"
 #include "controlplane/store/tx.h"
 
+#define LISTING_POOLS_MAX 2112 /* 64 ids */
+
 struct listing_due {
     char server[ID_MAX], org[ID_MAX], name[OBJECT_NAME_MAX];
     uint64_t revision, ask;
-    char held_by[ID_MAX]; /* "": nobody */
+    char held_by[ID_MAX]; /* "": no plane */
+    bool every_pool;
+    char pools[LISTING_POOLS_MAX]; /* ids divided by commas: whose planes have the server */
 };
 
 /* The longest waiting first; held ones among them. */
 MUST_USE enum err store_listings_due(struct tx *tx, int64_t now_us, size_t cap,
                                      struct listing_due *ret, size_t *found);
+/* every_pool and pools of one server; "" where it is switched off */
+MUST_USE enum err store_listing_pools(struct tx *tx, struct slice server, struct listing_due *ret);
 MUST_USE enum err store_listing_hold(struct tx *tx, struct slice server, struct slice plane,
                                      int64_t until_us);
 /* Asks for a listing. hurry: a person waits, and the pause behind the last one does not hold. */

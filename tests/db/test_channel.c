@@ -165,6 +165,52 @@ static void a_known_plane_is_told_its_name_and_the_newest_version(void **state)
     hush(m);
 }
 
+static json_t *rollout_row(const char *name)
+{
+    JSON_AUTO json_t *t = rollout_json(channel.rollout, slice_str(base.boot.org_id));
+    json_t *p;
+    size_t i;
+    json_array_foreach(json_object_get(t, "dataplanes"), i, p)
+    {
+        if (strcmp(json_string_value(json_object_get(p, "name")), name) == 0)
+            return json_incref(p);
+    }
+    return NULL;
+}
+
+static void both_ends_speak_the_newest_revision_that_both_know(void **state)
+{
+    (void)state;
+    Gatehouse__Reply *m = hello("dp_a", 1, 0); /* as the planes of revision 1 do */
+    assert_null(m->error);
+    assert_int_equal(m->hello->protocol, 1);
+    hush(m);
+
+    char *features[] = {(char *)(uintptr_t)feature_name(0), (char *)"feature.of.the.future"};
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__Hello body = GATEHOUSE__HELLO__INIT;
+    body.has_protocol = body.has_protocol_newest = true;
+    body.protocol = 1;
+    body.protocol_newest = 9;
+    body.features = features;
+    body.n_features = 2;
+    q.body_case = GATEHOUSE__REQUEST__BODY_HELLO;
+    q.hello = &body;
+    m = say("dp_a", &q);
+    assert_null(m->error);
+    assert_int_equal(m->hello->protocol, CHANNEL_PROTOCOL_NEWEST);
+    assert_int_equal(m->hello->n_features, FEATURES);
+    hush(m);
+    JSON_AUTO json_t *row = rollout_row("name-of-dp_a");
+    assert_int_equal(json_array_size(json_object_get(row, "features")), 1);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(row, "features"), 0)),
+                        feature_name(0));
+
+    body.protocol = 3; /* a plane that has given up what we speak */
+    expect_refused(say("dp_a", &q), "protocol");
+    hush(hello("dp_a", 1, 0));
+}
+
 static void strangers_garbage_and_other_protocols_are_refused_by_name(void **state)
 {
     (void)state;
@@ -432,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_known_plane_is_told_its_name_and_the_newest_version),
+        cmocka_unit_test(both_ends_speak_the_newest_revision_that_both_know),
         cmocka_unit_test(strangers_garbage_and_other_protocols_are_refused_by_name),
         cmocka_unit_test(what_would_unpack_into_too_much_is_not_unpacked),
         cmocka_unit_test(a_snapshot_comes_whole),

@@ -235,6 +235,63 @@ static void rows_become_objects_with_their_secrets_opened(void **state)
     free_reply(m);
 }
 
+static bool holds_bytes(struct slice all, const char *text)
+{
+    return memmem(all.ptr, all.len, text, strlen(text)) != NULL;
+}
+
+/* Does the text stand anywhere in what the view's planes are sent, whole or as a delta? */
+static bool reaches_view(const struct view_key *key, const char *text)
+{
+    struct buf out;
+    struct image_head head;
+    struct image_objects changes;
+    uint64_t from = 0;
+    buf_init(&out, LIMIT_BUS_MESSAGE);
+    assert_int_equal(image_take_delta(image, key, &head, &from, &changes), ERR_OK);
+    assert_int_equal(image_objects_write(&changes, &out), ERR_OK);
+    image_objects_fini(&changes);
+    assert_int_equal(image_chunk(image, key, 0, 0, (int64_t)clock_mono_us(), &out), ERR_OK);
+    bool found = holds_bytes(buf_slice(&out), text);
+    buf_fini(&out);
+    return found;
+}
+
+static void a_secret_reaches_the_pools_that_are_named_and_no_other(void **state)
+{
+    (void)state;
+    struct view_key east = view, west = view;
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "insert into pools (id, org_id, name) select 'pool_' || n, '%s', n"
+             " from unnest(array['east', 'west']) n on conflict do nothing",
+             base.boot.org_id);
+    database_say(&base, sql);
+    read_pool("east", east.pool);
+    read_pool("west", west.pool);
+    put_provider("sk-for-everybody");
+    catch_up();
+    assert_true(reaches_view(&east, "sk-for-everybody"));
+    assert_true(reaches_view(&west, "sk-for-everybody"));
+
+    put_provider("sk-only-east");
+    change("update providers set spec = spec || '{\"pools\":[\"pool_east\"]}',"
+           " revision = revision + 1",
+           GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, "prov_1", false);
+    catch_up();
+    assert_true(reaches_view(&east, "sk-only-east"));
+    assert_false(reaches_view(&west, "sk-only-east"));
+    assert_false(reaches_view(&view, "sk-only-east"));
+
+    put_provider("sk-switched-off");
+    change("update providers set spec = (spec - 'pools') || '{\"enabled\":false}',"
+           " revision = revision + 1",
+           GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, "prov_1", false);
+    catch_up();
+    assert_false(reaches_view(&east, "sk-switched-off"));
+    assert_false(reaches_view(&view, "sk-switched-off"));
+}
+
 static void a_weighted_model_travels_with_its_weights(void **state)
 {
     (void)state;
@@ -509,6 +566,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         POLICY(rows_become_objects_with_their_secrets_opened),
+        POLICY(a_secret_reaches_the_pools_that_are_named_and_no_other),
         POLICY(a_weighted_model_travels_with_its_weights),
         POLICY(what_does_not_open_is_withheld),
         POLICY(whatever_is_written_the_image_is_the_one_a_fresh_start_builds),

@@ -17,6 +17,7 @@ static struct listing_plane plane(unsigned n, const char *pool)
     snprintf(p.id, sizeof(p.id), "dp_%u", n);
     snprintf(p.name, sizeof(p.name), "plane-%u", n);
     snprintf(p.pool, sizeof(p.pool), "%s", pool);
+    snprintf(p.pool_id, sizeof(p.pool_id), "id-of-%s", pool);
     return p;
 }
 
@@ -24,7 +25,7 @@ static const char *named(unsigned server, const struct listing_plane *planes, si
 {
     char id[32];
     snprintf(id, sizeof(id), "mcp_%u", server);
-    const struct listing_plane *p = listing_name(slice_str(id), planes, n);
+    const struct listing_plane *p = listing_name(slice_str(id), SLICE_NONE, planes, n);
     assert_non_null(p);
     return p->id;
 }
@@ -32,7 +33,7 @@ static const char *named(unsigned server, const struct listing_plane *planes, si
 static void nobody_is_named_where_nobody_is(void **state)
 {
     (void)state;
-    assert_null(listing_name(SLICE("mcp_1"), NULL, 0));
+    assert_null(listing_name(SLICE("mcp_1"), SLICE_NONE, NULL, 0));
 }
 
 static void the_order_of_the_planes_does_not_matter(void **state)
@@ -73,6 +74,21 @@ static void one_pool_has_it_and_default_before_all_others(void **state)
     }
 }
 
+static void only_a_plane_that_is_given_the_server_lists_it(void **state)
+{
+    (void)state;
+    struct listing_plane planes[] = {plane(0, "default"), plane(1, "east"), plane(2, "west")};
+    const struct listing_plane *p =
+        listing_name(SLICE("mcp_1"), SLICE("id-of-west"), planes, ARRAY_LEN(planes));
+    assert_non_null(p);
+    assert_string_equal(p->id, "dp_2");
+    p = listing_name(SLICE("mcp_1"), SLICE("id-of-west,id-of-default"), planes, ARRAY_LEN(planes));
+    assert_non_null(p);
+    assert_string_equal(p->id, "dp_0");
+    assert_null(listing_name(SLICE("mcp_1"), SLICE("id-of-north"), planes, ARRAY_LEN(planes)));
+    assert_null(listing_name(SLICE("mcp_1"), SLICE(""), planes, ARRAY_LEN(planes)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +96,7 @@ int main(void)
         cmocka_unit_test(the_order_of_the_planes_does_not_matter),
         cmocka_unit_test(servers_are_spread_and_only_those_of_a_lost_plane_move),
         cmocka_unit_test(one_pool_has_it_and_default_before_all_others),
+        cmocka_unit_test(only_a_plane_that_is_given_the_server_lists_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
