@@ -182,7 +182,6 @@ static void take_policy(void *arg)
     struct message *m = arg;
     request_env_take_policy(&m->worker->env, m->policy);
     snapshot_drop(m->policy);
-    request_cut_blocked(&m->worker->env);
     mem_free(m);
 }
 

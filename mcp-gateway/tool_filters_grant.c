@@ -113,6 +113,26 @@ static enum filter_result on_tool(struct request *rq)
 
 const struct filter tool_filter_tool = {.name = "tool", .on_request = on_tool};
 
+/* ---- and later ---- */
+
+bool tool_still_allowed(struct request *rq, const struct request_right *now)
+{
+    const struct tool_work *w = rq->gate_state;
+    const struct policy_server *server =
+        snapshot_server_named(now->policy, now->who.key->o.org_id, w->server->o.name);
+    const struct tool_subject subject = {
+        .policy = now->policy, .who = &now->who, .task = now->task, .server_id = w->server->o.id};
+    if (!server || !slice_eq(server->o.id, w->server->o.id) || !mcp_may_see(&subject)) {
+        request_refuse(rq, REFUSAL_SERVER_UNKNOWN, w->server->o.name);
+        return false;
+    }
+    if (w->tool.len > 0 && !mcp_may_call(&subject, w->tool)) {
+        request_refuse(rq, REFUSAL_TOOL_UNKNOWN, w->tool);
+        return false;
+    }
+    return true;
+}
+
 /* ---- the limit ---- */
 
 /* Requests are calls. Notifications, responses and the event stream belong to one that was

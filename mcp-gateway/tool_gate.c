@@ -186,4 +186,5 @@ const struct gate tool_gate = {
     .session_label = mcp_session_label,
     .on_drain = on_drain,
     .cancel = cancel,
+    .still_allowed = tool_still_allowed,
 };

@@ -69,6 +69,9 @@ extern const struct filter tool_filter_server; /* may they see this server? */
 extern const struct filter tool_filter_tool;   /* and call this tool? */
 extern const struct filter tool_filter_limit;  /* not so fast, where it is a call */
 
+/* would this principal still see the server, and call the tool? */
+bool tool_still_allowed(struct request *rq, const struct request_right *now);
+
 void tool_subject_of(const struct tool_work *w, struct tool_subject *ret);
 struct slice mcp_session_label(struct request *rq, const char **named_by, bool *strict);
 

@@ -288,6 +288,33 @@ bool snapshot_each_object(const struct snapshot *s, bool (*fn)(void *arg, const 
     return trie_each(&s->refused, visit_object, &v);
 }
 
+/* ---- what two versions do not share ---- */
+
+struct visit_change {
+    bool (*fn)(void *arg, const struct policy_object *o, struct slice subject);
+    void *arg;
+};
+
+/* A block's subject is "kind:id". */
+static bool visit_change(void *arg, void *value)
+{
+    const struct visit_change *v = arg;
+    const struct object *o = value;
+    struct slice subject = o->subject;
+    ptrdiff_t colon = slice_find(subject, ':');
+    return v->fn(v->arg, o->policy, colon < 0 ? subject : slice_from(subject, (size_t)colon + 1));
+}
+
+void snapshot_diff(const struct snapshot *a, const struct snapshot *b,
+                   bool (*fn)(void *arg, const struct policy_object *o, struct slice subject),
+                   void *arg)
+{
+    struct visit_change v = {fn, arg};
+    for (size_t i = 0; i < SNAPSHOT_KINDS; i++)
+        if (!trie_diff(&a->by_id[i], &b->by_id[i], visit_change, &v))
+            return;
+}
+
 /* ---- what was refused ---- */
 
 size_t snapshot_refused(const struct snapshot *s)

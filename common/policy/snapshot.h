@@ -195,6 +195,12 @@ void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
                          bool (*fn)(void *arg, const struct policy_grant *g), void *arg);
 /* kind: "key", "agent", "team", "session" */
 bool snapshot_is_blocked(const struct snapshot *s, struct slice kind, struct slice id);
+/* Visits every object that one of the two versions has and the other has not, or not as it is here.
+ * subject: the agent or team of a grant, what a block names; else empty. Costs the size of the
+ * change where one version grew from the other. fn false: stops. */
+void snapshot_diff(const struct snapshot *a, const struct snapshot *b,
+                   bool (*fn)(void *arg, const struct policy_object *o, struct slice subject),
+                   void *arg);
 
 /* The objects that this plane had to refuse; they count in the policy's digest. */
 size_t snapshot_refused(const struct snapshot *s);

@@ -286,3 +286,72 @@ bool trie_each(const struct trie *t, bool (*fn)(void *arg, void *value), void *a
 {
     return each_below(t->root, fn, arg);
 }
+
+/* ---- what two versions do not share ---- */
+
+struct diff {
+    bool (*fn)(void *arg, void *value);
+    void *arg;
+    uintptr_t except; /* a value that both have */
+    bool seen;        /* it was met */
+};
+
+static bool visit_but(void *arg, void *value)
+{
+    struct diff *d = arg;
+    if (value == value_of(d->except)) {
+        d->seen = true;
+        return true;
+    }
+    return d->fn(d->arg, value);
+}
+
+static bool visit_slot(uintptr_t slot, struct diff *d)
+{
+    if (!slot)
+        return true;
+    return is_value(slot) ? d->fn(d->arg, value_of(slot))
+                          : each_below(branch_of(slot), d->fn, d->arg);
+}
+
+/* One version has a value where the other has a branch, which may hold the same value. */
+static bool diff_value_and_branch(uintptr_t value, uintptr_t branch, struct diff *d)
+{
+    struct diff but = {d->fn, d->arg, value, false};
+    return each_below(branch_of(branch), visit_but, &but) && (but.seen || visit_slot(value, d));
+}
+
+static uintptr_t slot_at(const struct trie_node *n, unsigned way)
+{
+    return n && (n->bitmap & (1u << way)) ? n->slots[place_of(n, way)] : 0;
+}
+
+static bool diff_below(const struct trie_node *a, const struct trie_node *b, struct diff *d)
+{
+    if (a == b)
+        return true;
+    for (unsigned way = 0; way < 32; way++) {
+        uintptr_t in_a = slot_at(a, way), in_b = slot_at(b, way);
+        bool go_on;
+        if (in_a == in_b)
+            continue;
+        if (!in_a || !in_b || (is_value(in_a) && is_value(in_b)))
+            go_on = visit_slot(in_a, d) && visit_slot(in_b, d);
+        else if (is_value(in_a))
+            go_on = diff_value_and_branch(in_a, in_b, d);
+        else if (is_value(in_b))
+            go_on = diff_value_and_branch(in_b, in_a, d);
+        else
+            go_on = diff_below(branch_of(in_a), branch_of(in_b), d);
+        if (!go_on)
+            return false;
+    }
+    return true;
+}
+
+bool trie_diff(const struct trie *a, const struct trie *b, bool (*fn)(void *arg, void *value),
+               void *arg)
+{
+    struct diff d = {.fn = fn, .arg = arg};
+    return diff_below(a->root, b->root, &d);
+}

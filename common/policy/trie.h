@@ -34,3 +34,7 @@ MUST_USE enum err trie_put(struct trie *t, const struct trie_ops *ops, void *val
 MUST_USE enum err trie_remove(struct trie *t, const struct trie_ops *ops, struct slice key);
 /* In no order. fn false: stops. */
 bool trie_each(const struct trie *t, bool (*fn)(void *arg, void *value), void *arg);
+/* Visits what stands in one of two versions and not, as the same object, in the other: an object
+ * that was replaced is visited twice. Costs what was changed, where one grew from the other. */
+bool trie_diff(const struct trie *a, const struct trie *b, bool (*fn)(void *arg, void *value),
+               void *arg);

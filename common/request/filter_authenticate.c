@@ -118,10 +118,18 @@ static bool is_blocked(const struct snapshot *policy, const struct principal *wh
            (who->team && snapshot_is_blocked(policy, SLICE("team"), who->team->o.id));
 }
 
-bool principal_stands(const struct snapshot *policy, struct slice key_id, struct principal *ret)
+static bool has_same_secret(const struct policy_key *a, const struct policy_key *b)
 {
-    const struct policy_key *key = policy ? snapshot_key(policy, key_id) : NULL;
-    return key && is_valid(key) && fill_principal(policy, key, ret) && !is_blocked(policy, ret);
+    return a->digest_is_sha256 == b->digest_is_sha256 &&
+           memcmp(a->digest.bytes, b->digest.bytes, sizeof(a->digest.bytes)) == 0;
+}
+
+bool principal_stands(const struct snapshot *policy, const struct policy_key *was,
+                      struct principal *ret)
+{
+    const struct policy_key *key = policy ? snapshot_key(policy, was->o.id) : NULL;
+    return key && has_same_secret(key, was) && is_valid(key) && fill_principal(policy, key, ret) &&
+           !is_blocked(policy, ret);
 }
 
 static enum filter_result refuse(struct request *rq, enum refusal_id id)
@@ -151,6 +159,7 @@ static enum filter_result on_request(struct request *rq)
     rq->credential_header = f.header;
     if (is_blocked(rq->policy, &who))
         return refuse(rq, REFUSAL_BAD_CREDENTIAL);
+    request_watch_expiry(rq);
     return FILTER_PASS;
 }
 

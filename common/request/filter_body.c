@@ -77,7 +77,7 @@ void filter_body_whole(struct request *rq)
     if (s)
         s->whole = true;
     if (is_waiting_here(rq))
-        request_go_on(rq, FILTER_PASS);
+        request_go_on(rq, request_renew(rq) ? FILTER_PASS : FILTER_REFUSE);
 }
 
 const struct filter filter_body = {

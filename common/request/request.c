@@ -56,13 +56,6 @@ void request_env_fini(struct request_env *env)
     request_env_take_policy(env, NULL);
 }
 
-void request_env_take_policy(struct request_env *env, const struct snapshot *policy)
-{
-    const struct snapshot *old = env->policy;
-    env->policy = policy ? snapshot_hold(policy) : NULL;
-    snapshot_drop(old);
-}
-
 static struct request *take_spare(struct request_env *env)
 {
     struct list *it = list_take_first(&env->spare);
@@ -212,7 +205,10 @@ static void call_filters(struct request *rq)
         pass(rq, f);
     }
     request_move(rq, REQUEST_WORK);
-    rq->gate->work(rq);
+    if (request_still_stands(rq))
+        rq->gate->work(rq);
+    else
+        request_finish_as(rq, OUTCOME_REFUSED);
 }
 
 void request_go_on(struct request *rq, enum filter_result a)
@@ -374,7 +370,8 @@ void request_finish(struct request *rq, const struct request_end *end)
     response_send(rq, end);
     request_move(rq, REQUEST_DONE);
     list_remove(&rq->link);
-    rq->env->request_count--;
+    if (--rq->env->request_count == 0 && rq->env->expiry.loop)
+        timer_cancel(&rq->env->expiry);
     rq->env->detached_count -= rq->detached;
     snapshot_drop(rq->policy);
     rq->policy = NULL;

@@ -68,14 +68,36 @@ struct request_env {
     struct session_memo *sessions; /* ids derived lately; made when first needed */
     uint64_t unrecorded;           /* calls that the journal did not take, not yet logged */
     uint64_t unrecorded_told_us;   /* when that was last logged */
+    struct timer expiry;           /* for the first key under way that expires */
+    int64_t expiry_at_us;          /* wall clock; 0: none does */
 };
 
 /* loop, upstreams.client, journal, metrics, worker are the caller's to set afterwards */
 void request_env_init(struct request_env *env);
 /* No request is under way and every gate took its spares back. Lets the policy go. */
 void request_env_fini(struct request_env *env);
-/* Later requests see this policy; holds it and lets the old one go. NULL: none. */
-void request_env_take_policy(struct request_env *env, const struct snapshot *policy);
+/* Later requests see this policy; holds it and lets the old one go. NULL: none. What is under way
+ * and loses its right by what changed is cut (request_cut.c); returns how many. */
+size_t request_env_take_policy(struct request_env *env, const struct snapshot *policy);
+
+struct principal {
+    const struct policy_key *key;
+    const struct policy_agent *agent; /* NULL: the key is its own principal */
+    const struct policy_team *team;   /* NULL only if the policy lacks it */
+};
+
+/* The scopes that a principal's calls fall under. */
+void principal_scopes(const struct principal *who, struct scope_list *ret);
+
+/* What gives a request its right: a policy, the principal in it, and the task. */
+struct request_right {
+    const struct snapshot *policy;
+    struct principal who;
+    const struct policy_task *task; /* NULL: none */
+};
+
+/* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
+bool principal_may_assume(const struct principal *who, struct slice task_id);
 
 /* One of the three gates on the door, and how it speaks. */
 struct gate {
@@ -105,6 +127,10 @@ struct gate {
     /* The client hung up, or the principal was blocked: stop the work at once. request_finish
      * must follow before it returns, or request_detach. */
     void (*cancel)(struct request *rq);
+    /* Would this request, which is at its work, be let in by `now`? Else it refuses the request
+     * (request_refuse) and returns false. The principal and the session were looked at before.
+     * NULL: nothing else gives a right here. */
+    bool (*still_allowed)(struct request *rq, const struct request_right *now);
     /* What the budget filter reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
      * ERR_INVALID: cannot be bounded. NULL: this gate's calls are free. */
     enum err (*worst_case)(struct request *rq, money *ret);
@@ -122,18 +148,6 @@ enum request_stage {
     REQUEST_LEAVING,
     REQUEST_DONE
 };
-
-struct principal {
-    const struct policy_key *key;
-    const struct policy_agent *agent; /* NULL: the key is its own principal */
-    const struct policy_team *team;   /* NULL only if the policy lacks it */
-};
-
-/* The scopes that a principal's calls fall under. */
-void principal_scopes(const struct principal *who, struct scope_list *ret);
-
-/* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
-bool principal_may_assume(const struct principal *who, struct slice task_id);
 
 #define SESSION_ID_LEN 24 /* "s_" + 22 */
 
@@ -258,11 +272,10 @@ MUST_USE enum err request_open_record(struct request *rq);
 /* how many headers every response has, in front of the gate's own */
 #define REQUEST_HEADERS 40
 
-/* Cuts every request of a principal that the new policy blocks; called by the worker when it
- * takes a new version. Returns how many. */
-size_t request_cut_blocked(struct request_env *env);
 /* Cuts all that is under way: the plane was removed from its control plane. Returns how many. */
 size_t request_cut_removed(struct request_env *env);
+/* The right under which the request was let in. */
+struct request_right request_right_of(const struct request *rq);
 /* Why a gate's cancel was called, as the trace says it: "revoked", "removed" (this data plane was),
  * "drained" or "client_gone". */
 struct slice request_cut_code(const struct request *rq);

@@ -31,9 +31,19 @@ void request_stop(struct request *rq);
 void filter_body_take(struct request *rq, struct slice piece);
 void filter_body_whole(struct request *rq);
 
-/* Does this key still stand in that policy: known, valid, its principals given and not blocked?
- * *ret is written where the key is valid. */
-bool principal_stands(const struct snapshot *policy, struct slice key_id, struct principal *ret);
+/* Does this key still stand in that policy: known, with the same secret, valid, its principals
+ * given and not blocked? *ret is written where the key is valid. */
+bool principal_stands(const struct snapshot *policy, const struct policy_key *was,
+                      struct principal *ret);
+
+/* A request that waited before any filter looked at the policy goes on under the newest one. false:
+ * it is refused. */
+bool request_renew(struct request *rq);
+/* Where the policy changed while the filters waited: is the request still let in? false: it is
+ * refused. */
+bool request_still_stands(struct request *rq);
+/* A key that expires ends what is under way with it at that moment. */
+void request_watch_expiry(struct request *rq);
 
 /* traceparent (W3C Trace Context, level 2): trace id and parent from the client, or a new trace */
 void trace_begin(struct request *rq);

@@ -102,6 +102,7 @@ static inline bool ai_call_is_over(const struct ai_call *c)
 extern const struct filter ai_filter_endpoint, ai_filter_request, ai_filter_grant,
     ai_filter_candidates;
 bool ai_may_use(const struct request *rq, struct slice model_name);
+bool ai_still_allowed(struct request *rq, const struct request_right *now);
 
 struct ai_call *ai_call_take(struct request *rq); /* NULL: out of memory */
 void ai_call_give(struct ai_call *c);             /* at the end of the turn */

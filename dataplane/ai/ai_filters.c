@@ -68,7 +68,7 @@ const struct filter ai_filter_request = {.name = "request", .on_request = on_req
 /* ---- grant: the model is one that the principal may use ---- */
 
 struct grant_look {
-    const struct request *rq;
+    const struct request_right *right;
     struct slice model;
     bool found;
 };
@@ -76,19 +76,19 @@ struct grant_look {
 static bool look_at_grant(void *arg, const struct policy_grant *g)
 {
     struct grant_look *look = arg;
-    const struct policy_task *task = look->rq->task;
+    const struct policy_task *task = look->right->task;
     bool task_fits = !g->task_id.len || (task && slice_eq(g->task_id, task->o.id));
     look->found = task_fits && g->models.set && name_list_allows(&g->models, look->model);
     return !look->found;
 }
 
-static bool is_granted(const struct request *rq, struct slice model)
+static bool is_granted(const struct request_right *r, struct slice model)
 {
-    struct grant_look look = {.rq = rq, .model = model};
-    if (rq->who.agent)
-        snapshot_each_grant(rq->policy, rq->who.agent->o.id, look_at_grant, &look);
-    if (!look.found && rq->who.team)
-        snapshot_each_grant(rq->policy, rq->who.team->o.id, look_at_grant, &look);
+    struct grant_look look = {.right = r, .model = model};
+    if (r->who.agent)
+        snapshot_each_grant(r->policy, r->who.agent->o.id, look_at_grant, &look);
+    if (!look.found && r->who.team)
+        snapshot_each_grant(r->policy, r->who.team->o.id, look_at_grant, &look);
     return look.found;
 }
 
@@ -102,19 +102,39 @@ static bool list_allows(const struct name_list *l, struct slice model)
  * least"), by the agent's, the team's, or a grant. And is it within bounds: a list of the team,
  * or of the agent, bounds what those below it may name, unless a grant adds to it.
  */
-bool ai_may_use(const struct request *rq, struct slice model)
+static bool right_allows(const struct request_right *r, struct slice model)
 {
     static const struct name_list none;
-    const struct name_list *team = rq->who.team ? &rq->who.team->models : &none;
-    const struct name_list *agent = rq->who.agent ? &rq->who.agent->models : &none;
-    const struct name_list *key = &rq->who.key->models;
+    const struct name_list *team = r->who.team ? &r->who.team->models : &none;
+    const struct name_list *agent = r->who.agent ? &r->who.agent->models : &none;
+    const struct name_list *key = &r->who.key->models;
     bool bounded = (team->set && !name_list_allows(team, model)) ||
                    (agent->set && !name_list_allows(agent, model));
     if (key->set && !name_list_allows(key, model))
         return false;
     if (!bounded && (key->set || list_allows(agent, model) || list_allows(team, model)))
         return true;
-    return is_granted(rq, model);
+    return is_granted(r, model);
+}
+
+bool ai_may_use(const struct request *rq, struct slice model)
+{
+    struct request_right r = request_right_of(rq);
+    return right_allows(&r, model);
+}
+
+bool ai_still_allowed(struct request *rq, const struct request_right *now)
+{
+    struct ai_call *c = rq->gate_state;
+    if (!c->model)
+        return true;
+    const struct policy_model *m =
+        snapshot_model_named(now->policy, now->who.key->o.org_id, c->model->o.name);
+    if (m && right_allows(now, m->o.name))
+        return true;
+    c->request.param = "model";
+    request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->model->o.name);
+    return false;
 }
 
 static enum filter_result on_grant(struct request *rq)

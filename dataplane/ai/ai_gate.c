@@ -247,6 +247,7 @@ const struct gate ai_gate = {
     .session_label = session_label,
     .on_drain = on_drain,
     .cancel = cancel_work,
+    .still_allowed = ai_still_allowed,
     .worst_case = ai_worst_case,
     .on_reserved = on_reserved,
 };

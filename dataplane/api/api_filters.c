@@ -1,5 +1,5 @@
 /*
- * gates — which service does the path name, and may this principal call this route of it?
+ * api_filters — the service that the path names, and the right to call this route of it.
  *
  * A service without a grant is unknown, whether it exists or not. Where there is a grant, a route
  * outside of it is a refusal the caller may see. A path without a canonical spelling is invalid
@@ -21,8 +21,9 @@ static bool is_method(struct slice method)
 }
 
 struct search {
-    const struct request *rq;
+    const struct request_right *right;
     const struct api_work *w;
+    struct slice method;
     bool seen;    /* some grant makes the service visible */
     bool allowed; /* and one covers this method and path */
 };
@@ -30,14 +31,14 @@ struct search {
 static bool look_at_grant(void *arg, const struct policy_grant *g)
 {
     struct search *s = arg;
-    const struct request *rq = s->rq;
+    const struct policy_task *task = s->right->task;
     if (!slice_eq(g->service_id, s->w->service->o.id))
         return true;
     bool any_task = g->task_id.len == 0;
-    if (!any_task && !(rq->task && slice_eq(g->task_id, rq->task->o.id)))
+    if (!any_task && !(task && slice_eq(g->task_id, task->o.id)))
         return true;
     s->seen = true;
-    s->allowed = !g->routes_set || policy_route_allows(g->routes, g->route_count, rq->head->method,
+    s->allowed = !g->routes_set || policy_route_allows(g->routes, g->route_count, s->method,
                                                        s->w->rest, s->w->opaque);
     return !s->allowed;
 }
@@ -45,7 +46,7 @@ static bool look_at_grant(void *arg, const struct policy_grant *g)
 static void look_at_grants_of(struct search *s, struct slice subject)
 {
     if (!s->allowed && subject.len > 0)
-        snapshot_each_grant(s->rq->policy, subject, look_at_grant, s);
+        snapshot_each_grant(s->right->policy, subject, look_at_grant, s);
 }
 
 /* "/api/crm/customers/1" → "crm" and "/customers/1" */
@@ -57,9 +58,17 @@ static struct slice split_path(struct slice path, struct slice *rest)
     return slash < 0 ? below : slice_first(below, (size_t)slash);
 }
 
-static bool is_served(const struct api_work *w, struct slice method)
+static void look_at_grants(struct search *s)
 {
-    const struct policy_service *s = w->service;
+    const struct principal *who = &s->right->who;
+    if (who->agent)
+        look_at_grants_of(s, who->agent->o.id);
+    if (who->team)
+        look_at_grants_of(s, who->team->o.id);
+}
+
+static bool is_served(const struct api_work *w, const struct policy_service *s, struct slice method)
+{
     if (s->route_count == 0)
         return !w->opaque;
     return policy_route_allows(s->routes, s->route_count, method, w->rest, w->opaque);
@@ -78,7 +87,22 @@ static enum filter_result refuse_path(const struct api_work *w, enum refusal_id 
     return w->opaque ? refuse(w->rq, REFUSAL_BAD_PATH, SLICE_NONE) : refuse(w->rq, id, detail);
 }
 
-static enum filter_result ask(struct request *rq)
+bool api_still_allowed(struct request *rq, const struct request_right *now)
+{
+    const struct api_work *w = rq->gate_state;
+    const struct policy_service *service =
+        snapshot_service_named(now->policy, now->who.key->o.org_id, w->service->o.name);
+    struct search s = {.right = now, .w = w, .method = rq->head->method};
+    bool same = service && slice_eq(service->o.id, w->service->o.id);
+    if (same)
+        look_at_grants(&s);
+    if (s.seen && s.allowed && is_served(w, service, rq->head->method))
+        return true;
+    request_refuse(rq, s.seen ? REFUSAL_ROUTE : REFUSAL_SERVICE_UNKNOWN, w->service->o.name);
+    return false;
+}
+
+static enum filter_result on_request(struct request *rq)
 {
     struct api_work *w = arena_zalloc(rq->arena, sizeof(*w));
     if (!w)
@@ -98,20 +122,18 @@ static enum filter_result ask(struct request *rq)
     w->service = snapshot_service_named(rq->policy, rq->who.key->o.org_id, name);
     if (!w->service)
         return refuse_path(w, REFUSAL_SERVICE_UNKNOWN, name);
-    struct search s = {.rq = rq, .w = w};
-    if (rq->who.agent)
-        look_at_grants_of(&s, rq->who.agent->o.id);
-    if (rq->who.team)
-        look_at_grants_of(&s, rq->who.team->o.id);
+    const struct request_right right = request_right_of(rq);
+    struct search s = {.right = &right, .w = w, .method = rq->head->method};
+    look_at_grants(&s);
     if (!s.seen)
         return refuse_path(w, REFUSAL_SERVICE_UNKNOWN, name);
     if (!is_method(rq->head->method))
         return refuse(rq, REFUSAL_METHOD, SLICE_NONE);
-    if (!s.allowed || !is_served(w, rq->head->method))
+    if (!s.allowed || !is_served(w, w->service, rq->head->method))
         return refuse_path(w, REFUSAL_ROUTE, SLICE_NONE);
     if (http_head_find(rq->head, SLICE("content-encoding")).ptr)
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
     return FILTER_PASS;
 }
 
-const struct filter api_filter_service = {.name = "service", .on_request = ask};
+const struct filter api_filter_service = {.name = "service", .on_request = on_request};

@@ -1,18 +1,16 @@
 /*
- * request — the corridor of the API gate.
+ * api_gate — the API gate's table of filters, and how its work begins and is called off.
  *
- *   who → session → task → service and route → not so fast → forward, relay
- *
- * No gate reads the body: it streams, and starts only when everything else has passed.
+ * No filter reads the body: it streams, and starts only when everything else has passed.
  */
 #include "dataplane/api/api_private.h"
 
 static const struct filter *const api_filters[] = {
-    &filter_authenticate, /* who is asking? */
-    &filter_session,      /* in which conversation? */
-    &filter_task,         /* on which task? */
-    &api_filter_service,  /* may they call this route? */
-    &filter_limit,        /* not so fast */
+    &filter_authenticate, /* 401 */
+    &filter_session,      /* the session */
+    &filter_task,         /* 403 a task that the principal may not assume */
+    &api_filter_service,  /* 404, 403 a service or route that is not granted */
+    &filter_limit,        /* 429 */
     NULL,
 };
 
@@ -56,4 +54,5 @@ const struct gate api_gate = {
     .on_body_end = on_body_end,
     .on_drain = on_drain,
     .cancel = cancel,
+    .still_allowed = api_still_allowed,
 };

@@ -27,6 +27,9 @@ struct api_work {
 /* api_filters.c */
 extern const struct filter api_filter_service; /* path → service, and is this route granted? */
 
+/* would this principal still be let through to the service? */
+bool api_still_allowed(struct request *rq, const struct request_right *now);
+
 /* forward.c */
 void api_forward_start(struct api_work *w);
 void api_forward_body(struct api_work *w, struct slice piece);

@@ -394,5 +394,4 @@ void policy_says(struct flow *k, const struct flow_policy *p)
     k->policy = snapshot_build_end(&d.b, SLICE("lineage"), k->version);
     snapshot_drop(old);
     request_env_take_policy(&k->env, k->policy);
-    request_cut_blocked(&k->env);
 }

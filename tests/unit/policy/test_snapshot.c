@@ -38,6 +38,59 @@ static void first_gone(struct snapshot_build *b)
     kit_delete(b, GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_1");
 }
 
+static bool note_change(void *arg, const struct policy_object *o, struct slice subject UNUSED)
+{
+    char *text = arg;
+    snprintf(text + strlen(text), 64, "%.*s/%u ", SLICE_ARG(o->id), (unsigned)o->revision);
+    return true;
+}
+
+static void thousand_keys(struct snapshot_build *b)
+{
+    char id[16];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(id, sizeof(id), "k_%d", i);
+        kit_key(b, id, 1, NULL);
+    }
+}
+
+static void two_change(struct snapshot_build *b)
+{
+    kit_key(b, "k_7", 2, NULL);
+    kit_delete(b, GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_8");
+    kit_key(b, "k_new", 1, NULL);
+}
+
+static int compare_words(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void the_difference_of_two_versions_is_what_changed_between_them(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, thousand_keys, 1);
+    struct snapshot *two = version_of(one, r, two_change, 2);
+    for (int backwards = 0; backwards < 2; backwards++) {
+        char text[1024] = "", words[4][16] = {""};
+        snapshot_diff(backwards ? two : one, backwards ? one : two, note_change, text);
+        assert_int_equal(
+            sscanf(text, "%15s %15s %15s %15s", words[0], words[1], words[2], words[3]), 4);
+        qsort(words, 4, sizeof(words[0]), compare_words);
+        assert_string_equal(words[0], "k_7/1");
+        assert_string_equal(words[1], "k_7/2");
+        assert_string_equal(words[2], "k_8/1");
+        assert_string_equal(words[3], "k_new/1");
+    }
+    char none[64] = "";
+    snapshot_diff(one, one, note_change, none);
+    assert_string_equal(none, "");
+    snapshot_drop(one);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
 static void keys_are_found_by_digest_and_by_id(void **state)
 {
     (void)state;
@@ -447,6 +500,7 @@ static void a_change_without_kind_or_id_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_difference_of_two_versions_is_what_changed_between_them),
         cmocka_unit_test(keys_are_found_by_digest_and_by_id),
         cmocka_unit_test(a_new_revision_keeps_meter_and_account_and_the_old_version_is_untouched),
         cmocka_unit_test(a_whole_new_policy_inherits_meters),
