@@ -5,7 +5,7 @@
 admin() {
     local answer
     answer=$(admin_config "$1" "$2" "${3:-}" |
-        curl -sS --noproxy '*' --max-time 30 -K - -w '\n%{http_code}' 2>&1) || {
+        curl -sS --noproxy '*' --max-time "${admin_seconds:-30}" -K - -w '\n%{http_code}' 2>&1) || {
         admin_status=000
         admin_body=$answer
         return 1

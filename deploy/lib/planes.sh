@@ -80,14 +80,25 @@ dataplanes_start() {
         dataplane_is_known "$n" || dataplane_set_aside "$n"
         dataplane_is_enrolled "$n" || dataplane_enrol "$n"
         dataplane_entry "$n"
+        # those that run are replaced one after another, so that all but one serve
+        if [ -n "$(process_field "dp-$n" pid)" ]; then dataplane_apply "$n"; fi
     done
     processes_forget_others
     processes_apply
-    for ((n = 1; n <= gh_planes; n++)); do
-        process_wait "dp-$n" 60 answers "http://127.0.0.1:$(port_of dataplane $n)/readyz"
-        dataplane_token_drop "$n"
-    done
+    for ((n = 1; n <= gh_planes; n++)); do dataplane_wait "$n"; done
     processes_wait_others
+}
+
+# Tells the supervisor, and waits for the wanted build of it where another one runs.
+dataplane_apply() {
+    [ "$(process_field "dp-$1" stamp)" != "${gh_stamps[dp-$1]}" ] || return 0
+    processes_apply
+    dataplane_wait "$1"
+}
+
+dataplane_wait() {
+    process_wait "dp-$1" 60 answers "http://127.0.0.1:$(port_of dataplane "$1")/readyz"
+    dataplane_token_drop "$1"
 }
 
 # The name it is enrolled under

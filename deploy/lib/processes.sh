@@ -9,6 +9,11 @@ processes_begin() {
     [ -n "$(supervisor_pid)" ] || person_run find "$gh_place/run/processes" -type f -delete
 }
 
+# What a program reads at its start, and must be restarted for: the control plane migrates.
+process_files() {
+    if [ "$1" = controlplane ]; then cat "$gh_place"/migrations/*.sql; fi
+}
+
 # process_write RANK NAME GRACE SIGNAL < "env …" and "arg …" lines
 # The stamp covers the lines and the program itself: another build is another stamp, and another
 # stamp is a restart.
@@ -17,7 +22,7 @@ process_write() {
     lines=$(cat)
     lines+=$'\n'"env GATEHOUSE_INSTALLATION=$gh_place"
     program=$(sed -n 's/^arg //p' <<<"$lines" | head -n 1)
-    stamp=$({ printf '%s\n%s\n%s\n' "$lines" "$3" "$4"; cat "$program" "$gh_place"/migrations/*.sql; } |
+    stamp=$({ printf '%s\n%s\n%s\n' "$lines" "$3" "$4"; cat "$program"; process_files "$2"; } |
         sha256sum | cut -c1-32)
     gh_stamps[$2]=$stamp
     gh_entries+=("$1-$2")
@@ -53,15 +58,27 @@ supervisor_pid() {
     if ! flock -n -s "$file" true 2>/dev/null; then cat "$file"; fi
 }
 
+# supervisor_replace PID STAMP: another program in the same process, whose children go on. One of
+# the first release cannot do that: then it ends, and everything restarts.
+supervisor_replace() {
+    if person_has "$gh_place/run/supervisor.hands-over"; then
+        note 'the supervisor itself has changed; it is replaced, and what it started goes on'
+        printf '%s\n' "$2" | person_write "$gh_place/run/supervisor.stamp" 600
+        kill -USR2 "$1"
+        return
+    fi
+    note 'the supervisor itself has changed; everything restarts'
+    processes_end
+    return 1
+}
+
 # Starts the supervisor, or tells it to look again.
 processes_apply() {
     local pid stamp
     pid=$(supervisor_pid)
     stamp=$(sha256sum <"$gh_place/bin/gatehouse-supervisor")
     if [ -n "$pid" ] && [ "$stamp" != "$(person_read "$gh_place/run/supervisor.stamp")" ]; then
-        note 'the supervisor itself has changed; everything restarts'
-        processes_end
-        pid=''
+        supervisor_replace "$pid" "$stamp" || pid=''
     fi
     if [ -n "$pid" ]; then
         kill -HUP "$pid"
@@ -69,6 +86,7 @@ processes_apply() {
     fi
     person_run rm -f "$gh_place/run/status"
     printf '%s\n' "$stamp" | person_write "$gh_place/run/supervisor.stamp" 600
+    printf 'yes\n' | person_write "$gh_place/run/supervisor.hands-over" 600
     # shellcheck disable=SC2016
     person_run env GATEHOUSE_INSTALLATION="$gh_place" setsid --fork sh -c \
         'exec "$1/bin/gatehouse-supervisor" --folder "$1/run" --log-folder "$1/log" \

@@ -31,7 +31,7 @@ status_ask() {
 status_plane() {
     local name
     name=$(dataplane_name "$1")
-    if [ -n "$gh_admin_token" ] && admin GET "/admin/v1/dataplanes/$name" &&
+    if [ "$gh_admin_answers" = yes ] && admin GET "/admin/v1/dataplanes/$name" &&
         [ "$admin_status" = 404 ]; then
         say removed
     else
@@ -51,9 +51,21 @@ status_line() {
         "$(date -d "@$(process_field "$name" since)" '+%F %T')"
 }
 
+# What only the control plane knows is left out where it does not answer: one that hangs would
+# hold up the state of all the others.
+status_find_admin() {
+    gh_admin_answers=no
+    if [ -n "$gh_admin_token" ] && answers "$gh_admin_url/readyz"; then gh_admin_answers=yes; fi
+}
+
 # One line for the newest policy and one for each data plane that the control plane knows.
 status_rollout() {
-    [ -n "$gh_admin_token" ] || return 0
+    if [ "$gh_admin_answers" = no ]; then
+        say ''
+        say 'The control plane does not answer: the policy version of each data plane is not known.'
+        gh_all_well=no
+        return 0
+    fi
     if ! admin GET /admin/v1/rollout || [ "$admin_status" != 200 ]; then return 0; fi
     say ''
     printf '%s\n' "$admin_body" | sed 's/[{]/\n&/g' | awk '
@@ -84,7 +96,8 @@ status() {
     printf '%-16s %-8s %-6s %-9s %-16s %-9s %s\n' process pid port state health restarts since
     gh_all_well=yes
     gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || gh_admin_token=''
-    local name
+    local name admin_seconds=3
+    status_find_admin
     for name in $(process_names); do status_line "$name"; done
     status_rollout
     if [ "$gh_all_well" = no ]; then exit $EXIT_FAILED; fi

@@ -151,6 +151,22 @@ enum err entry_read(const char *folder, const char *file, struct entry **ret)
     return ERR_OK;
 }
 
+enum err entry_copy(const struct entry *from, const char *stamp, struct entry **ret)
+{
+    struct entry *e = mem_zalloc(sizeof(*e));
+    char *text = mem_strdup(stamp);
+    if (!e || !text) {
+        mem_free(e);
+        mem_free(text);
+        return ERR_NOMEM;
+    }
+    *e = *from;
+    list_init(&e->link);
+    e->stamp = e->text = text;
+    *ret = e;
+    return ERR_OK;
+}
+
 void entry_free(struct entry *e)
 {
     if (!e)

@@ -36,6 +36,8 @@ struct entry {
     char *text;
 };
 
+/* A copy of what names and ends a process: enough to end it, not to start it. */
+MUST_USE enum err entry_copy(const struct entry *from, const char *stamp, struct entry **ret);
 MUST_USE enum err entry_read(const char *folder, const char *file, struct entry **ret);
 void entry_free(struct entry *e);
 /* Every entry of the folder by rank and name, appended to `into`; files that start with a dot are

@@ -14,7 +14,7 @@
 
 #include "common/base/log.h"
 #include "common/base/option.h"
-#include "deploy/supervisor/supervisor.h"
+#include "deploy/supervisor/handover.h"
 
 struct settings {
     const char *folder;
@@ -58,10 +58,14 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    close_range(3, ~0u, 0); /* the script's locks and pipes are not ours to hold */
     umask(027);
     log_setup("supervisor", LOG_INFO);
-    int lock = take_lock(set.folder);
+    int lock = handover_lock(set.folder);
+    bool is_handed = lock >= 0;
+    if (!is_handed) {
+        close_range(3, ~0u, 0); /* the script's locks and pipes are not ours to hold */
+        lock = take_lock(set.folder);
+    }
     if (lock < 0) {
         log_error(NULL, "supervisor_not_alone", "folder=%s", set.folder);
         return 1;
@@ -69,8 +73,15 @@ int main(int argc, char **argv)
 
     struct supervisor s;
     enum err err = supervisor_init(&s, set.folder, set.log_folder);
+    if (err == ERR_OK && is_handed)
+        handover_take(&s);
     if (err == ERR_OK)
         err = supervisor_run(&s);
+    while (err == ERR_OK && s.is_handing_over && !s.is_ending) {
+        handover_give(&s, lock, argv);
+        s.is_handing_over = false; /* it failed: this program goes on */
+        err = supervisor_run(&s);
+    }
     supervisor_fini(&s);
     close(lock);
     return err == ERR_OK ? 0 : 1;

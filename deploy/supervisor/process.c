@@ -38,6 +38,37 @@ enum err process_new(struct entry *entry, const char *log_folder, struct process
     return ERR_OK;
 }
 
+enum err process_adopt(struct entry *entry, const char *log_folder, const struct process_handed *h,
+                       struct process **ret)
+{
+    struct process *p = mem_zalloc(sizeof(*p));
+    enum err err =
+        p ? sink_adopt(&p->sink, log_folder, entry->name, h->read_end, h->write_end) : ERR_NOMEM;
+    if (err != ERR_OK) {
+        entry_free(entry);
+        mem_free(p);
+        return err;
+    }
+    list_init(&p->link);
+    p->entry = entry;
+    p->pause_us = PAUSE_FIRST_US;
+    p->state = PROCESS_RUNNING;
+    p->pid = h->pid;
+    p->restarts = h->restarts;
+    p->started_wall_s = h->started_wall_s;
+    p->started_us = clock_mono_us(); /* a crash within the next seconds counts as an early one */
+    *ret = p;
+    return ERR_OK;
+}
+
+/* The same entry as it is now: with what a start needs. */
+void process_renew(struct process *p, struct entry *same)
+{
+    list_remove(&same->link);
+    entry_free(p->entry);
+    p->entry = same;
+}
+
 void process_free(struct process *p)
 {
     if (!p)

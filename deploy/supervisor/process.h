@@ -34,6 +34,17 @@ struct process {
     int64_t started_wall_s;
 };
 
+/* What is known of a child that another program of this very process has started. */
+struct process_handed {
+    pid_t pid;
+    unsigned restarts;
+    int64_t started_wall_s;
+    int read_end, write_end; /* of its sink */
+};
+
+/* A process that runs already; takes entry and the descriptors, also on failure. */
+MUST_USE enum err process_adopt(struct entry *entry, const char *log_folder,
+                                const struct process_handed *h, struct process **ret);
 MUST_USE enum err process_new(struct entry *entry, const char *log_folder, struct process **ret);
 void process_free(struct process *p); /* not while it has a child */
 
@@ -41,6 +52,8 @@ const char *process_state_name(const struct process *p);
 bool is_process_alive(const struct process *p);
 
 void process_tick(struct process *p, uint64_t now); /* starts or kills, when that is due */
+/* Takes an entry of the same stamp in place of the one it has. */
+void process_renew(struct process *p, struct entry *same);
 /* Ends the child; afterwards it runs `next` (taken), or nothing where that is NULL. */
 void process_stop(struct process *p, struct entry *next, uint64_t now);
 void process_exited(struct process *p, int wait_status, uint64_t now);

@@ -52,6 +52,23 @@ enum err sink_open(struct sink *s, const char *folder, const char *name)
     return ERR_OK;
 }
 
+enum err sink_adopt(struct sink *s, const char *folder, const char *name, int read_end,
+                    int write_end)
+{
+    bool fits =
+        (size_t)snprintf(s->path, sizeof(s->path), "%s/%s.log", folder, name) < sizeof(s->path);
+    if (!fits || fcntl(read_end, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(write_end, F_SETFD, FD_CLOEXEC) != 0) {
+        close(read_end);
+        close(write_end);
+        return fits ? ERR_IO : ERR_TOO_BIG;
+    }
+    s->read_end = read_end;
+    s->write_end = write_end;
+    open_file(s);
+    return ERR_OK;
+}
+
 static void put(struct sink *s, const char *at, size_t len)
 {
     if (s->file >= 0 && s->size >= SINK_FILE_MAX)

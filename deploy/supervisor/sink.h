@@ -26,5 +26,8 @@ struct sink {
 };
 
 MUST_USE enum err sink_open(struct sink *s, const char *folder, const char *name);
+/* Over a pipe that is there already; its ends are taken, also on failure. */
+MUST_USE enum err sink_adopt(struct sink *s, const char *folder, const char *name, int read_end,
+                             int write_end);
 void sink_drain(struct sink *s); /* moves what waits in the pipe; never blocks */
 void sink_close(struct sink *s);

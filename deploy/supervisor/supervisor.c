@@ -28,6 +28,7 @@ static enum err open_signals(struct supervisor *s)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return ERR_IO;
@@ -80,6 +81,19 @@ static void add(struct supervisor *s, struct entry *e)
     entry_free(e);
 }
 
+enum err supervisor_adopt(struct supervisor *s, const struct entry *e, const char *stamp,
+                          const struct process_handed *h)
+{
+    struct entry *own = NULL;
+    struct process *p = NULL;
+    enum err err = entry_copy(e, stamp, &own);
+    if (err == ERR_OK)
+        err = process_adopt(own, s->log_folder, h, &p);
+    if (err == ERR_OK)
+        insert_by_rank(s, p);
+    return err;
+}
+
 /* Ends what is no longer wanted, restarts what changed; takes the entries it has seen. */
 static void reconcile_old(struct supervisor *s, struct list *wanted, uint64_t now)
 {
@@ -90,7 +104,10 @@ static void reconcile_old(struct supervisor *s, struct list *wanted, uint64_t no
         struct entry *promised = p->next ? p->next : p->entry;
         bool is_leaving = p->state == PROCESS_ENDING && !p->next;
         if (e && !is_leaving && strcmp(e->stamp, promised->stamp) == 0) {
-            entry_free(e);
+            if (p->next)
+                entry_free(e);
+            else
+                process_renew(p, e);
             continue;
         }
         if (e)
@@ -143,6 +160,8 @@ static void on_signals(struct supervisor *s, uint64_t now)
     while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGHUP && !s->is_ending) {
             reconcile(s, now);
+        } else if (info.ssi_signo == SIGUSR2) {
+            s->is_handing_over = true;
         } else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
             log_info(NULL, "supervisor_ending", "signal=%u", info.ssi_signo);
             s->is_ending = true;
@@ -264,6 +283,16 @@ static void wait_for_orphans(void)
     log_warn(NULL, "orphans_left", "seconds=%d", ORPHANS_TRIES / 10);
 }
 
+static bool may_hand_over(const struct supervisor *s)
+{
+    LIST_EACH(&s->processes, it)
+    {
+        if (LIST_ITEM(it, struct process, link)->state == PROCESS_ENDING)
+            return false;
+    }
+    return s->is_handing_over && !s->is_ending;
+}
+
 enum err supervisor_run(struct supervisor *s)
 {
     reconcile(s, clock_mono_us());
@@ -274,6 +303,8 @@ enum err supervisor_run(struct supervisor *s)
             break;
         wait_and_drain(s, milliseconds_to_next(s, clock_mono_us()));
         on_signals(s, clock_mono_us());
+        if (may_hand_over(s))
+            return ERR_OK;
     }
     wait_for_orphans();
     return ERR_OK;

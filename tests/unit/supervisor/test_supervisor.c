@@ -282,6 +282,29 @@ UNIT(another_stamp_restarts_that_process_and_no_other)
     assert_int_equal(becomes(p, "two", "running", 0), two);
 }
 
+UNIT(entries_that_are_read_again_unchanged_still_start_their_processes)
+{
+    struct scenario *p = *state;
+    says(p, "10-one", "a", "TERM 5", SLEEPER);
+    says(p, "10-two", "a", "TERM 5", SLEEPER);
+    supervisor_starts(p);
+    int two = becomes(p, "two", "running", 0);
+    for (int i = 0; i < 3; i++) {
+        char file[32], name[32];
+        snprintf(file, sizeof(file), "20-marker%d", i);
+        snprintf(name, sizeof(name), "marker%d", i);
+        says(p, file, "a", "TERM 5", SLEEPER);
+        supervisor_is_told(p, SIGHUP);
+        becomes(p, name, "running", 0); /* the directory was read */
+        int one = becomes(p, "one", "running", (unsigned)i);
+        assert_int_equal(kill(one, SIGKILL), 0);
+        becomes(p, "one", "running", (unsigned)i + 1);
+    }
+    assert_int_equal(becomes(p, "two", "running", 0), two);
+    supervisor_is_told(p, SIGTERM);
+    supervisor_ends(p);
+}
+
 UNIT(new_entries_start_and_vanished_ones_end)
 {
     struct scenario *p = *state;
@@ -382,6 +405,7 @@ int main(void)
         SCENARIO(more_arguments_than_there_is_room_for_are_refused),
         SCENARIO(a_program_that_ends_is_started_again_with_growing_pauses),
         SCENARIO(another_stamp_restarts_that_process_and_no_other),
+        SCENARIO(entries_that_are_read_again_unchanged_still_start_their_processes),
         SCENARIO(new_entries_start_and_vanished_ones_end),
         SCENARIO(the_highest_rank_ends_first_and_the_next_waits_for_it),
         SCENARIO(one_that_ignores_the_signal_is_killed_after_its_grace),
