@@ -153,6 +153,12 @@ static void on_removed(void *arg)
         p->events.removed(p->events.arg);
 }
 
+static void recall(void *arg, struct slice account, int64_t short_nano)
+{
+    struct plane *p = arg;
+    lease_client_recall(p->lease_client, account, short_nano);
+}
+
 static void publish(void *arg, const struct snapshot *s)
 {
     struct plane *p = arg;
@@ -213,7 +219,7 @@ static enum err open_rooms(struct plane *p, const struct plane_config *c)
 {
     struct control_link links = {
         .request = request, .is_connected = is_connected, .after_turns = after_turns, .arg = p};
-    struct policy_sync_events up = {.publish = publish, .arg = p};
+    struct policy_sync_events up = {.recall = recall, .publish = publish, .arg = p};
     struct shipper_config ship = {.dir = c->state_dir,
                                   .epoch = p->epoch,
                                   .workers = c->workers,

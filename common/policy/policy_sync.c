@@ -210,6 +210,10 @@ void policy_sync_take_push(struct policy_sync *s, struct slice raw)
         if (p->to > s->newest || !policy_sync_is_of(s, p->lineage))
             s->newest = p->to;
         s->database_away = p->database_away;
+        for (size_t i = 0; s->events.recall && i < p->n_recalls; i++)
+            if (p->recalls[i]->account)
+                s->events.recall(s->events.arg, slice_str(p->recalls[i]->account),
+                                 p->recalls[i]->short_nano);
         if (!s->fetching)
             judge(s, p, raw);
         else if (p->n_changes > 0)

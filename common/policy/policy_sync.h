@@ -20,6 +20,8 @@
 struct policy_sync;
 
 struct policy_sync_events {
+    /* Another plane is short of money of this account (Push.recalls); may be NULL. */
+    void (*recall)(void *arg, struct slice account, int64_t short_nano);
     void (*publish)(void *arg, const struct snapshot *s);
     void *arg;
 };

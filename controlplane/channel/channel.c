@@ -23,25 +23,25 @@ struct question {
     struct buf *out;
 };
 
-static enum err send(const struct question *q, Gatehouse__Reply *reply)
+static enum err send_reply(const struct question *q, Gatehouse__Reply *reply)
 {
     reply->has_number = true;
     reply->number = q->request->number;
     return frame_pack(&reply->base, q->out);
 }
 
-static struct lease_asker asker_of(const struct question *q)
+static struct ledger_asker asker_of(const struct question *q)
 {
-    return (struct lease_asker){.dataplane = slice_str(q->plane.id),
-                                .org = slice_str(q->plane.org),
-                                .epoch = q->request->epoch,
-                                .number = q->request->number};
+    return (struct ledger_asker){.dataplane = slice_str(q->plane.id),
+                                 .org = slice_str(q->plane.org),
+                                 .epoch = q->request->epoch,
+                                 .number = q->request->number};
 }
 
 static enum err done(const struct question *q)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
-    return send(q, &reply);
+    return send_reply(q, &reply);
 }
 
 /* ---- policy ---- */
@@ -92,7 +92,7 @@ static enum err on_hello(const struct question *q)
         features[body.n_features++] = (char *)(uintptr_t)feature_name(f);
     reply.body_case = GATEHOUSE__REPLY__BODY_HELLO;
     reply.hello = &body;
-    return send(q, &reply);
+    return send_reply(q, &reply);
 }
 
 /* The reply's frame by hand: the chunk is packed already. */
@@ -132,21 +132,24 @@ static enum err on_applied(const struct question *q)
 static enum err on_lease(const struct question *q)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
-    struct lease_asker who = asker_of(q);
+    struct ledger_asker who = asker_of(q);
     struct lease_reply grants;
     enum err e = lease_server_ask(q->c->db, &who, q->request->lease, clock_wall_us(), &grants);
     if (e != ERR_OK)
         return e;
+    for (size_t i = 0; q->c->publish && i < grants.recall_count; i++)
+        publish_recall(q->c->publish, slice_str(grants.recalls[i].dataplane),
+                       slice_str(grants.recalls[i].account), grants.recalls[i].short_of);
     reply.body_case = GATEHOUSE__REPLY__BODY_LEASE;
     reply.lease = &grants.reply;
-    e = send(q, &reply);
+    e = send_reply(q, &reply);
     lease_server_reply_free(&grants);
     return e;
 }
 
 static enum err on_lease_end(const struct question *q)
 {
-    struct lease_asker who = asker_of(q);
+    struct ledger_asker who = asker_of(q);
     enum err e = lease_server_end(q->c->db, &who, q->request->lease_end);
     return e == ERR_OK ? done(q) : e;
 }
@@ -156,7 +159,7 @@ static enum err on_usage(const struct question *q)
     Gatehouse__UsageBatch *batch;
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     Gatehouse__UsageAck ack = GATEHOUSE__USAGE_ACK__INIT;
-    struct lease_asker who = asker_of(q);
+    struct ledger_asker who = asker_of(q);
 
     enum err e = usage_batch_open(q->request->usage, &batch);
     if (e != ERR_OK)
@@ -170,7 +173,7 @@ static enum err on_usage(const struct question *q)
         return e;
     reply.body_case = GATEHOUSE__REPLY__BODY_USAGE;
     reply.usage = &ack;
-    return send(q, &reply);
+    return send_reply(q, &reply);
 }
 
 /* ---- the rest ---- */
@@ -193,7 +196,7 @@ static enum err on_listing(const struct question *q)
         return e;
     reply.body_case = GATEHOUSE__REPLY__BODY_LISTING;
     reply.listing = &orders.reply;
-    e = send(q, &reply);
+    e = send_reply(q, &reply);
     listing_reply_free(&orders);
     return e;
 }
@@ -219,7 +222,7 @@ static enum err on_renew(const struct question *q)
         body.ca_pem = (char *)buf_slice(&ca).ptr;
         reply.body_case = GATEHOUSE__REPLY__BODY_RENEW;
         reply.renew = &body;
-        e = send(q, &reply);
+        e = send_reply(q, &reply);
     }
     buf_fini(&cert);
     buf_fini(&ca);
@@ -274,7 +277,7 @@ static void refuse(const struct question *q, const char *word)
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     reply.error = (char *)word;
     buf_clear(q->out);
-    if (send(q, &reply) != ERR_OK)
+    if (send_reply(q, &reply) != ERR_OK)
         buf_clear(q->out); /* an empty answer is no Reply, and the plane takes it as an error */
 }
 

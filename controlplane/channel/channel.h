@@ -13,6 +13,7 @@
 
 #include "controlplane/channel/enrolment.h"
 #include "controlplane/policy/image.h"
+#include "controlplane/policy/publish.h"
 #include "controlplane/policy/rollout.h"
 
 struct channel {
@@ -20,6 +21,7 @@ struct channel {
     struct image *image;
     struct rollout *rollout;
     struct enrolment *enrolment;
+    struct publish *publish; /* NULL: no plane is told of recalls (tests) */
 };
 
 void channel_handle(const struct channel *c, struct slice plane_id, struct slice request,

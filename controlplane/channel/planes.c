@@ -153,8 +153,11 @@ static enum err open_parts(struct sync *s, const struct sync_config *c, const ch
     }
     if (e == ERR_OK) {
         *part = "channel";
-        s->channel = (struct channel){
-            .db = c->db, .image = s->image, .rollout = s->rollout, .enrolment = s->enrolment};
+        s->channel = (struct channel){.db = c->db,
+                                      .image = s->image,
+                                      .rollout = s->rollout,
+                                      .enrolment = s->enrolment,
+                                      .publish = s->publish};
         e = open_hub(s, c);
     }
     return e;

@@ -18,7 +18,7 @@ static const struct log_ctx ingest_log = {.component = "ingest"};
 /* ---- charges of a batch, added up per lease ---- */
 
 struct charge_row {
-    char key[ACCOUNT_MAX + ID_MAX + 1]; /* account, newline, lease */
+    char key[LEDGER_ACCOUNT_MAX + ID_MAX + 1]; /* account, newline, lease */
     struct lease_charge charge;
 };
 
@@ -42,13 +42,13 @@ static void charges_fini(struct charges *c)
 static enum err add_charge(struct charges *c, const Gatehouse__Charge *m, int64_t at)
 {
     struct slice account = slice_str(m->account), lease = slice_str(m->lease_id);
-    if (account.len == 0 || account.len >= ACCOUNT_MAX || !clean_is_plain(account)) {
+    if (account.len == 0 || account.len >= LEDGER_ACCOUNT_MAX || !clean_is_plain(account)) {
         log_error(&ingest_log, "charge_unreadable", "nano=%lld", (long long)m->amount_nano);
         return ERR_OK;
     }
     if (lease.len >= ID_MAX || !clean_is_plain(lease))
         lease = SLICE("");
-    char key[ACCOUNT_MAX + ID_MAX + 1];
+    char key[LEDGER_ACCOUNT_MAX + ID_MAX + 1];
     int len = snprintf(key, sizeof(key), "%.*s\n%.*s", SLICE_ARG(account), SLICE_ARG(lease));
     struct charge_row *row = map_find(c->by_key, slice_of(key, (size_t)len));
     if (row) {
@@ -71,7 +71,7 @@ static enum err add_charge(struct charges *c, const Gatehouse__Charge *m, int64_
     return e;
 }
 
-static enum err put_charges(struct tx *tx, const struct lease_asker *who, struct charges *c)
+static enum err put_charges(struct tx *tx, const struct ledger_asker *who, struct charges *c)
 {
     struct slice key;
     size_t at = 0, count = 0;
@@ -89,14 +89,14 @@ static enum err put_charges(struct tx *tx, const struct lease_asker *who, struct
 /* ---- records ---- */
 
 struct intake {
-    const struct lease_asker *who;
+    const struct ledger_asker *who;
     struct span_sheet spans;
     struct session_sheet sessions;
     struct spend_sheet spend;
     struct charges charges;
 };
 
-static enum err intake_init(struct intake *in, const struct lease_asker *who)
+static enum err intake_init(struct intake *in, const struct ledger_asker *who)
 {
     *in = (struct intake){.who = who};
     span_sheet_init(&in->spans);
@@ -145,7 +145,7 @@ static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
     return e;
 }
 
-static enum err put_records(struct tx *tx, const struct lease_asker *who,
+static enum err put_records(struct tx *tx, const struct ledger_asker *who,
                             Gatehouse__JournalRecord *const *records, size_t count)
 {
     struct intake in;
@@ -198,7 +198,7 @@ static enum err move_cursor(struct tx *tx, struct slice plane, const Gatehouse__
                     NULL);
 }
 
-static enum err take(struct db *db, const struct lease_asker *who, const Gatehouse__UsageBatch *b,
+static enum err take(struct db *db, const struct ledger_asker *who, const Gatehouse__UsageBatch *b,
                      uint64_t *ret)
 {
     TX_AUTO struct tx tx = {0};
@@ -235,7 +235,7 @@ static enum err take(struct db *db, const struct lease_asker *who, const Gatehou
     return e;
 }
 
-enum err ingest_batch(struct db *db, const struct lease_asker *who, const Gatehouse__UsageBatch *b,
+enum err ingest_batch(struct db *db, const struct ledger_asker *who, const Gatehouse__UsageBatch *b,
                       uint64_t *ret_committed)
 {
     if (b->epoch > INT64_MAX || b->worker > INT32_MAX || b->first_sequence == 0 ||

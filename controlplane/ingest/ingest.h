@@ -17,5 +17,5 @@
 #include "proto/usage.pb-c.h"
 
 /* who: plane and org; its epoch is the batch's own. *ret_committed: highest sequence that is in. */
-MUST_USE enum err ingest_batch(struct db *db, const struct lease_asker *who,
+MUST_USE enum err ingest_batch(struct db *db, const struct ledger_asker *who,
                                const Gatehouse__UsageBatch *batch, uint64_t *ret_committed);

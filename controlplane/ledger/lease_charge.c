@@ -1,122 +1,146 @@
-/* lease_charge — what calls cost, taken from the lease it was set aside in. */
+/* lease_charge — what calls cost, taken from the lease it was reserved in. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/period.h"
-#include "controlplane/ledger/lease_server_private.h"
-#include "controlplane/ledger/ledger.h"
+#include "controlplane/ledger/lease_rows.h"
 #include "controlplane/store/clean.h"
 
 static const struct log_ctx charge_log = {.component = "lease_server"};
 
-/* Where a charge without a lease of ours belongs: the account in the period the call began. */
-static enum err bare_period(struct tx *tx, const struct lease_charge *c, struct slice org,
-                            struct budget_row *budget, int64_t *ret)
+/* The charges of one batch. */
+struct charging {
+    struct tx *tx;
+    const struct ledger_asker *who;
+    const struct lease_charge *charges;
+    size_t count;
+    bool *known;      /* it names a lease of this plane and account */
+    int64_t *periods; /* else: the account's period in which it counts */
+};
+
+static bool is_bare(const struct charging *k, size_t i)
 {
-    enum period period = PERIOD_TOTAL;
-    enum err e = store_budget(tx, c->account, budget);
-    if (e == ERR_OK)
-        e = period_parse(slice_str(budget->period), &period);
-    if (e == ERR_NOT_FOUND) { /* the budget is gone; what was spent is not */
-        *budget = (struct budget_row){0};
-        struct slice cut = slice_first(org, sizeof(budget->org) - 1);
-        memcpy(budget->org, cut.ptr, cut.len);
-        e = ERR_OK;
-    }
-    *ret = period_start(period, clean_time(c->at));
-    return e;
+    const struct slice account = k->charges[i].account;
+    return !k->known[i] && account.len > 0 && account.len < LEDGER_ACCOUNT_MAX;
 }
 
-/* Adds the accounts of charges that no lease of ours stands behind. */
-static enum err add_bare(struct tx *tx, const struct lease_charge *charges, const bool *known,
-                         int64_t *periods, size_t count, struct slice org, struct lease_pairs *make)
+static const struct ledger_budget *find_budget(const struct ledger_budget *list, size_t count,
+                                               struct slice account)
 {
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < count && e == ERR_OK; i++) {
-        struct budget_row budget;
-        if (known[i] || charges[i].account.len == 0 || charges[i].account.len >= ACCOUNT_MAX)
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(slice_str(list[i].account), account))
+            return &list[i];
+    return NULL;
+}
+
+/* A charge that no lease stands behind belongs to its account in the period in which the call
+ * began. A budget that is gone counts in all; what was spent is not gone. */
+static void add_bare(struct charging *k, size_t i, const struct ledger_budget *budget,
+                     struct lease_rows *make)
+{
+    struct ledger_budget gone = {.period = PERIOD_TOTAL};
+    if (!budget) {
+        struct slice org = slice_first(k->who->org, sizeof(gone.org) - 1);
+        memcpy(gone.org, org.ptr, org.len);
+        budget = &gone;
+    }
+    k->periods[i] = period_start(budget->period, clean_time(k->charges[i].at));
+    lease_rows_add(make, k->charges[i].account, k->periods[i], budget);
+}
+
+static enum err make_bare(struct charging *k, struct lease_rows *make)
+{
+    ARRAY_AUTO struct array accounts;
+    struct ledger_budget *budgets = NULL;
+    size_t budget_count = 0;
+    array_init(&accounts);
+    for (size_t i = 0; i < k->count; i++)
+        if (is_bare(k, i))
+            array_text(&accounts, k->charges[i].account);
+    if (accounts.count == 0)
+        return ERR_OK;
+    enum err e = store_budgets_now(k->tx, k->who->org, &accounts, &budgets, &budget_count);
+    for (size_t i = 0; i < k->count && e == ERR_OK; i++)
+        if (is_bare(k, i))
+            add_bare(k, i, find_budget(budgets, budget_count, k->charges[i].account), make);
+    mem_free(budgets);
+    return e == ERR_OK
+               ? store_accounts_make(k->tx, &make->names, &make->starts, &make->orgs, &make->limits)
+               : e;
+}
+
+static enum err lock_rows(struct charging *k, struct array *ids, struct ledger_sheet *sheet)
+{
+    ROWS_AUTO struct lease_rows make, lock;
+    lease_rows_init(&make);
+    lease_rows_init(&lock);
+    enum err e = make_bare(k, &make);
+    for (size_t i = 0; i < k->count && e == ERR_OK; i++) {
+        if (!is_bare(k, i))
             continue;
-        e = bare_period(tx, &charges[i], org, &budget, &periods[i]);
-        if (e == ERR_OK)
-            lease_pairs_add(make, charges[i].account, periods[i], &budget);
+        array_text(&lock.names, k->charges[i].account);
+        array_time(&lock.starts, k->periods[i]);
     }
-    return e;
+    if (e == ERR_OK)
+        e = store_accounts_of_leases(k->tx, ids, &lock.names, &lock.starts);
+    if (e == ERR_OK)
+        e = store_accounts_lock(k->tx, &lock.names, &lock.starts, sheet);
+    return e == ERR_OK ? store_leases_read(k->tx, ids, sheet) : e;
 }
 
-static enum err lock_for_charges(struct tx *tx, const struct lease_charge *charges,
-                                 const bool *known, int64_t *periods, size_t count,
-                                 struct slice org, struct array *ids, struct lease_client *desk)
+static void apply(const struct charging *k, const struct ledger_sheet *sheet)
 {
-    PAIRS_AUTO struct lease_pairs make, lock;
-    lease_pairs_init(&make);
-    lease_pairs_init(&lock);
-    enum err e = add_bare(tx, charges, known, periods, count, org, &make);
-    for (size_t i = 0; i < count && e == ERR_OK; i++) {
-        if (known[i] || charges[i].account.len == 0 || charges[i].account.len >= ACCOUNT_MAX)
-            continue;
-        array_text(&lock.names, charges[i].account);
-        array_time(&lock.starts, periods[i]);
-    }
-    if (e == ERR_OK && make.names.count > 0)
-        e = store_accounts_make(tx, &make.names, &make.starts, &make.orgs, &make.limits);
-    if (e == ERR_OK)
-        e = store_accounts_of_leases(tx, ids, &lock.names, &lock.starts);
-    if (e == ERR_OK)
-        e = store_accounts_lock(tx, &lock.names, &lock.starts, desk);
-    return e == ERR_OK ? store_leases_read(tx, ids, desk) : e;
-}
-
-static void apply_charges(const struct lease_charge *charges, const bool *known,
-                          const int64_t *periods, size_t count, const struct lease_client *desk)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct lease_charge *c = &charges[i];
-        struct lease *l = known[i] ? lease_client_lease(desk, c->lease_id) : NULL;
-        struct account *a = l ? NULL : lease_client_account(desk, c->account, periods[i]);
+    for (size_t i = 0; i < k->count; i++) {
+        const struct lease_charge *c = &k->charges[i];
+        struct ledger_lease *l = k->known[i] ? ledger_sheet_lease(sheet, c->lease_id) : NULL;
+        struct ledger_account *a =
+            l ? NULL : ledger_sheet_account(sheet, c->account, k->periods[i]);
         if (l)
             ledger_charge(l, c->amount);
         else if (a)
             ledger_charge_bare(a, c->amount);
         else
             log_error(&charge_log, "charge_unbooked", "account=%.*s nano=%lld",
-                      SLICE_ARG(slice_first(c->account, ACCOUNT_MAX)), (long long)c->amount);
+                      SLICE_ARG(slice_first(c->account, LEDGER_ACCOUNT_MAX)), (long long)c->amount);
     }
 }
 
-static enum err charge_all(struct tx *tx, const struct lease_asker *who,
-                           const struct lease_charge *charges, size_t count, bool *known,
-                           int64_t *periods)
+static enum err charge_all(struct charging *k)
 {
     ARRAY_AUTO struct array ids, pair_ids, pair_accounts;
-    DESK_AUTO struct lease_client desk = {0};
+    SHEET_AUTO struct ledger_sheet sheet = {0};
 
     array_init(&ids);
     array_init(&pair_ids);
     array_init(&pair_accounts);
-    for (size_t i = 0; i < count; i++) {
-        array_text(&pair_ids, charges[i].lease_id);
-        array_text(&pair_accounts, charges[i].account);
+    for (size_t i = 0; i < k->count; i++) {
+        array_text(&pair_ids, k->charges[i].lease_id);
+        array_text(&pair_accounts, k->charges[i].account);
     }
-    enum err e = store_leases_known(tx, who->dataplane, &pair_ids, &pair_accounts, known, count);
-    for (size_t i = 0; i < count && e == ERR_OK; i++)
-        if (known[i])
-            array_text(&ids, charges[i].lease_id);
+    enum err e =
+        store_leases_known(k->tx, k->who->dataplane, &pair_ids, &pair_accounts, k->known, k->count);
+    for (size_t i = 0; i < k->count && e == ERR_OK; i++)
+        if (k->known[i])
+            array_text(&ids, k->charges[i].lease_id);
     if (e == ERR_OK)
-        e = lock_for_charges(tx, charges, known, periods, count, who->org, &ids, &desk);
+        e = lock_rows(k, &ids, &sheet);
     if (e != ERR_OK)
         return e;
-    apply_charges(charges, known, periods, count, &desk);
-    return store_lease_save(tx, &desk);
+    apply(k, &sheet);
+    return store_ledger_save(k->tx, &sheet);
 }
 
-enum err lease_server_charge(struct tx *tx, const struct lease_asker *who,
+enum err lease_server_charge(struct tx *tx, const struct ledger_asker *who,
                              const struct lease_charge *charges, size_t count)
 {
     if (count == 0)
         return ERR_OK;
-    bool *known = mem_array(count, sizeof(*known));
-    int64_t *periods = mem_array(count, sizeof(*periods));
-    enum err e = known && periods ? charge_all(tx, who, charges, count, known, periods) : ERR_NOMEM;
-    mem_free(known);
-    mem_free(periods);
+    struct charging k = {.tx = tx,
+                         .who = who,
+                         .charges = charges,
+                         .count = count,
+                         .known = mem_array(count, sizeof(*k.known)),
+                         .periods = mem_array(count, sizeof(*k.periods))};
+    enum err e = k.known && k.periods ? charge_all(&k) : ERR_NOMEM;
+    mem_free(k.known);
+    mem_free(k.periods);
     return e;
 }

@@ -1,258 +1,240 @@
-/* lease_server — asking: a transaction around the ledger's grants and renewals. */
+/* lease_server — a transaction around the ledger's decisions. */
 #include "controlplane/ledger/lease_server.h"
 
-#include "common/base/digest.h"
+#include <stdatomic.h>
+#include <stdio.h>
+
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "common/base/period.h"
-#include "controlplane/ledger/lease_server_private.h"
-#include "controlplane/ledger/ledger.h"
+#include "controlplane/ledger/lease_rows.h"
+
+static atomic_uint reserve_s = LEASE_RESERVE_S;
+
+void lease_server_reserve_for(uint32_t seconds)
+{
+    atomic_store(&reserve_s, seconds);
+}
 
 /* One ask, and what became of it. */
 struct lease_grant {
     Gatehouse__LeaseGrant message;
-    char lease_id[ID_MAX];
-    bool known;
-    struct budget_row budget;
-    int64_t period_start, period_end;
-    bool renews;            /* an existing lease of this plane */
-    int64_t renewed_period; /* the period that lease belongs to */
+    struct ledger_ask ask;
+    const struct ledger_budget *budget; /* NULL: the plane's org has none */
+    struct ledger_reply reply;
 };
 
-static enum err look_up(struct tx *tx, const Gatehouse__LeaseAsk *ask, int64_t now,
-                        struct lease_grant *g)
+/* What one request works with. */
+struct asking {
+    struct tx *tx;
+    const struct ledger_asker *who;
+    int64_t now;
+    struct lease_grant *g;
+    size_t count;
+    struct ledger_budget *budgets;
+    size_t budget_count;
+    struct ledger_sheet sheet;
+};
+
+static struct ledger_ask ask_from(const Gatehouse__LeaseAsk *m, size_t position)
 {
-    enum period period;
-    enum err e = store_budget(tx, lease_text(ask->account), &g->budget);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    if (e == ERR_OK)
-        e = period_parse(slice_str(g->budget.period), &period);
+    return (struct ledger_ask){.account = slice_str(m->account),
+                               .position = position,
+                               .want = m->want_nano,
+                               .need = m->need_nano,
+                               .least = m->least_nano,
+                               .give_back = m->give_back_nano,
+                               .renew = lease_text(m->renew_lease_id),
+                               .by_share = m->has_need_nano};
+}
+
+static enum err look_up_budgets(struct asking *k)
+{
+    ARRAY_AUTO struct array accounts;
+    array_init(&accounts);
+    for (size_t i = 0; i < k->count; i++)
+        array_text(&accounts, k->g[i].ask.account);
+    enum err e = store_budgets_now(k->tx, k->who->org, &accounts, &k->budgets, &k->budget_count);
     if (e != ERR_OK)
         return e;
-    g->known = true;
-    g->period_start = period_start(period, now);
-    g->period_end = period_end(period, now);
-
-    char account[ACCOUNT_MAX];
-    if (lease_text(ask->renew_lease_id).len == 0)
-        return ERR_OK;
-    e = store_lease_account(tx, lease_text(ask->renew_lease_id), account, &g->renewed_period);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    g->renews = e == ERR_OK && slice_eq(slice_str(account), lease_text(ask->account));
-    return e;
-}
-
-/* The same request gives the same id, so that a repeated one finds its lease; one for another
- * account, or in another period, finds none. */
-static void derive_id(const struct lease_asker *who, const Gatehouse__LeaseAsk *ask,
-                      size_t position, struct lease_grant *g)
-{
-    uint64_t numbers[] = {who->epoch, who->number, position, (uint64_t)g->period_start};
-    const struct slice parts[] = {SLICE("lease"), who->dataplane,
-                                  slice_of(numbers, sizeof(numbers)), slice_str(ask->account)};
-    struct digest d;
-    digest_sha256_parts(parts, ARRAY_LEN(parts), &d);
-    memcpy(g->lease_id, "l_", 2);
-    digest_base62(slice_of(d.bytes, 16), 22, g->lease_id + 2);
-}
-
-/* Leases that this request touches: those it renews, and those it may have made before. */
-static enum err read_leases(struct tx *tx, const Gatehouse__LeaseRequest *q, struct lease_grant *g,
-                            struct lease_client *desk)
-{
-    ARRAY_AUTO struct array ids;
-    array_init(&ids);
-    for (size_t i = 0; i < q->n_asks; i++) {
-        array_text(&ids, slice_str(g[i].lease_id));
-        if (g[i].renews)
-            array_text(&ids, slice_str(q->asks[i]->renew_lease_id));
-    }
-    return store_leases_read(tx, &ids, desk);
-}
-
-static enum err lock_accounts(struct tx *tx, const Gatehouse__LeaseRequest *q,
-                              const struct lease_grant *g, struct lease_client *desk)
-{
-    PAIRS_AUTO struct lease_pairs make, lock;
-    lease_pairs_init(&make);
-    lease_pairs_init(&lock);
-    for (size_t i = 0; i < q->n_asks; i++) {
-        if (!g[i].known)
-            continue;
-        lease_pairs_add(&make, slice_str(q->asks[i]->account), g[i].period_start, &g[i].budget);
-        lease_pairs_add(&lock, slice_str(q->asks[i]->account), g[i].period_start, &g[i].budget);
-        if (g[i].renews)
-            lease_pairs_add(&lock, slice_str(q->asks[i]->account), g[i].renewed_period,
-                            &g[i].budget);
-    }
-    enum err e = store_accounts_make(tx, &make.names, &make.starts, &make.orgs, &make.limits);
-    return e == ERR_OK ? store_accounts_lock(tx, &lock.names, &lock.starts, desk) : e;
-}
-
-/* Before judging what is free, what is overdue is called by its name. */
-static enum err expire_overdue(struct tx *tx, const struct account *a, int64_t now,
-                               struct slice but_not, struct lease_client *desk)
-{
-    ARRAY_AUTO struct array ids;
-    array_init(&ids);
-    enum err e =
-        store_leases_expired(tx, slice_str(a->name), a->period_start, now, LEASE_BATCH, &ids);
-    if (e == ERR_OK && ids.count > 0)
-        e = store_leases_read(tx, &ids, desk);
-    for (size_t i = 0; e == ERR_OK && i < desk->lease_count; i++) {
-        struct lease *l = desk->leases[i];
-        if (l->account == a && l->state == LEASE_OPEN && l->expires_at <= now &&
-            !slice_eq(slice_str(l->id), but_not))
-            ledger_expire(l);
-    }
-    return e;
-}
-
-static void tell_lease(struct lease_grant *g, const struct lease *l, money granted)
-{
-    memcpy(g->lease_id, l->id, sizeof(g->lease_id));
-    g->message.lease_id = g->lease_id;
-    g->message.granted_nano = granted;
-    g->message.valid_ms = (uint32_t)(LEDGER_VALID_US / 1000);
-}
-
-/* Prolongs, and enlarges where asked to. false: that lease cannot go on. */
-static bool renew(const struct lease_asker *who, const Gatehouse__LeaseAsk *ask, struct lease *l,
-                  int64_t now, struct lease_grant *g)
-{
-    if (!l || l->epoch != who->epoch || !slice_eq(slice_str(l->dataplane), who->dataplane) ||
-        l->account->period_start != g->period_start || !ledger_renew(l, now))
-        return false;
-    if (l->asked_number != who->number) {
-        l->asked_number = who->number;
-        l->asked_granted = ledger_grant(l, ask->want_nano, ask->least_nano);
-    }
-    tell_lease(g, l, l->asked_granted);
-    return true;
-}
-
-static enum err open_lease(const struct lease_asker *who, const Gatehouse__LeaseAsk *ask,
-                           struct account *a, int64_t now, struct lease_client *desk,
-                           struct lease_grant *g)
-{
-    struct lease *l = lease_client_lease(desk, slice_str(g->lease_id));
-    if (l) { /* this very request was answered before, and the answer was lost */
-        if (l->account == a && ledger_renew(l, now))
-            tell_lease(g, l, l->asked_granted);
-        return ERR_OK;
-    }
-    if (ask->want_nano <= 0 || ledger_free(a) == 0 || ledger_free(a) < ask->least_nano)
-        return ERR_OK;
-    l = lease_client_lease_new(desk, a, slice_str(g->lease_id));
-    if (!l)
+    struct map *by_account = map_new();
+    if (!by_account)
         return ERR_NOMEM;
-    struct slice plane = slice_first(who->dataplane, sizeof(l->dataplane) - 1);
-    memcpy(l->dataplane, plane.ptr, plane.len);
-    l->epoch = who->epoch;
-    l->expires_at = now + LEDGER_VALID_US;
-    l->asked_number = who->number;
-    l->asked_granted = ledger_grant(l, ask->want_nano, ask->least_nano);
-    tell_lease(g, l, l->asked_granted);
+    for (size_t i = 0; i < k->budget_count && e == ERR_OK; i++)
+        e = map_put(by_account, slice_str(k->budgets[i].account), &k->budgets[i], NULL);
+    for (size_t i = 0; i < k->count; i++)
+        k->g[i].budget = map_find(by_account, k->g[i].ask.account);
+    map_free(by_account);
+    return e;
+}
+
+/* Accounts are made and locked; then the leases that this request renews, those that it may have
+ * made before, and all open ones beside them are read. */
+static enum err read_rows(struct asking *k)
+{
+    ROWS_AUTO struct lease_rows accounts;
+    ARRAY_AUTO struct array ids;
+    lease_rows_init(&accounts);
+    array_init(&ids);
+    for (size_t i = 0; i < k->count; i++) {
+        const struct lease_grant *g = &k->g[i];
+        char id[ID_MAX];
+        if (!g->budget)
+            continue;
+        int64_t start = period_start(g->budget->period, k->now);
+        lease_rows_add(&accounts, g->ask.account, start, g->budget);
+        ledger_lease_id(k->who, &g->ask, start, id);
+        array_text(&ids, slice_str(id));
+        if (g->ask.renew.len > 0)
+            array_text(&ids, g->ask.renew);
+    }
+    if (accounts.names.count == 0)
+        return ERR_OK;
+    enum err e = store_accounts_make(k->tx, &accounts.names, &accounts.starts, &accounts.orgs,
+                                     &accounts.limits);
+    if (e == ERR_OK)
+        e = store_accounts_lock(k->tx, &accounts.names, &accounts.starts, &k->sheet);
+    return e == ERR_OK
+               ? store_leases_open(k->tx, &ids, &accounts.names, &accounts.starts, &k->sheet)
+               : e;
+}
+
+static void fill_message(struct lease_grant *g)
+{
+    Gatehouse__LeaseGrant *m = &g->message;
+    const struct ledger_reply *r = &g->reply;
+    m->has_granted_nano = m->has_valid_ms = m->has_limit_nano = m->has_spent_nano = true;
+    m->has_set_aside_nano = m->has_period_end_us = true;
+    m->has_unknown = m->unknown = !g->budget;
+    m->has_reserve_ms = m->has_recallable_nano = m->has_suspense_nano = g->ask.by_share;
+    m->lease_id = r->lease[0] ? g->reply.lease : NULL;
+    m->granted_nano = r->granted;
+    m->valid_ms = r->lease[0] ? (uint32_t)(r->valid_us / 1000) : 0;
+    m->reserve_ms = (uint32_t)(r->reserve_us / 1000);
+    m->limit_nano = r->limit;
+    m->set_aside_nano = money_add(r->leased, r->suspense);
+    m->spent_nano = money_add(r->spent, m->set_aside_nano);
+    m->recallable_nano = r->elsewhere;
+    m->suspense_nano = r->suspense;
+    m->period_end_us = r->period_end;
+}
+
+static enum err decide_all(struct asking *k)
+{
+    int64_t reserve_us = (int64_t)atomic_load(&reserve_s) * 1000000;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < k->count && e == ERR_OK; i++) {
+        struct lease_grant *g = &k->g[i];
+        if (g->budget)
+            e = ledger_decide(&k->sheet, k->who, &g->ask, g->budget, k->now, reserve_us, &g->reply);
+        fill_message(g);
+    }
+    return e == ERR_NOT_FOUND ? ERR_DATABASE : e; /* its account was made and locked just now */
+}
+
+/* ---- recalls ---- */
+
+static bool holds_some(const struct ledger_lease *l, const struct ledger_asker *who)
+{
+    return l->state == LEDGER_OPEN && !l->ending && ledger_remaining(l) > 0 &&
+           !slice_eq(slice_str(l->dataplane), who->dataplane);
+}
+
+static void recall(struct lease_reply *ret, const struct ledger_lease *l, money short_of)
+{
+    struct lease_recall *to = &ret->recalls[ret->recall_count++];
+    snprintf(to->dataplane, sizeof(to->dataplane), "%s", l->dataplane);
+    snprintf(to->account, sizeof(to->account), "%s", l->account->name);
+    to->short_of = short_of;
+}
+
+static enum err note_recalls(const struct asking *k, struct lease_reply *ret)
+{
+    ret->recalls = mem_array(k->sheet.lease_count + 1, sizeof(*ret->recalls));
+    if (!ret->recalls)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < k->count; i++) {
+        const struct lease_grant *g = &k->g[i];
+        if (!g->budget || g->reply.short_of == 0)
+            continue;
+        const struct ledger_account *a = ledger_sheet_account(
+            &k->sheet, g->ask.account, period_start(g->budget->period, k->now));
+        LIST_EACH(&a->leases, it)
+        {
+            const struct ledger_lease *l = LIST_ITEM(it, struct ledger_lease, link);
+            if (holds_some(l, k->who) && ret->recall_count < k->sheet.lease_count)
+                recall(ret, l, g->reply.short_of);
+        }
+    }
     return ERR_OK;
 }
 
-static enum err answer(struct tx *tx, const struct lease_asker *who, const Gatehouse__LeaseAsk *ask,
-                       int64_t now, struct lease_client *desk, struct lease_grant *g)
-{
-    struct account *a = lease_client_account(desk, slice_str(ask->account), g->period_start);
-    if (!a)
-        return ERR_DATABASE; /* made and locked a moment ago */
-    struct slice renewed = g->renews ? slice_str(ask->renew_lease_id) : SLICE("");
-    if (a->limit != g->budget.limit) {
-        a->limit = g->budget.limit;
-        a->dirty = true;
-    }
-    enum err e = expire_overdue(tx, a, now, renewed, desk);
-    if (e != ERR_OK)
-        return e;
-    if (!g->renews || !renew(who, ask, lease_client_lease(desk, renewed), now, g))
-        e = open_lease(who, ask, a, now, desk, g);
-    g->message.limit_nano = a->limit;
-    g->message.set_aside_nano = money_add(a->leased, a->suspense);
-    g->message.spent_nano = money_add(a->spent, g->message.set_aside_nano);
-    g->message.period_end_us = g->period_end;
-    return e;
-}
+/* ---- the request ---- */
 
-static void begin_grant(const Gatehouse__LeaseAsk *ask, struct lease_grant *g)
+static enum err ask_all(struct asking *k, struct lease_reply *ret)
 {
-    gatehouse__lease_grant__init(&g->message);
-    g->message.account = ask->account;
-    g->message.has_granted_nano = true;
-    g->message.has_valid_ms = true;
-    g->message.has_limit_nano = true;
-    g->message.has_spent_nano = true;
-    g->message.has_set_aside_nano = true;
-    g->message.has_period_end_us = true;
-}
-
-static enum err ask_all(struct tx *tx, const struct lease_asker *who,
-                        const Gatehouse__LeaseRequest *q, int64_t now, struct lease_grant *g)
-{
-    DESK_AUTO struct lease_client desk = {0};
-    enum err e = ERR_OK;
-
-    for (size_t i = 0; i < q->n_asks && e == ERR_OK; i++) {
-        begin_grant(q->asks[i], &g[i]);
-        e = look_up(tx, q->asks[i], now, &g[i]);
-        derive_id(who, q->asks[i], i, &g[i]);
-    }
+    enum err e = look_up_budgets(k);
     if (e == ERR_OK)
-        e = lock_accounts(tx, q, g, &desk);
+        e = read_rows(k);
     if (e == ERR_OK)
-        e = read_leases(tx, q, g, &desk);
-    for (size_t i = 0; i < q->n_asks && e == ERR_OK; i++) {
-        if (g[i].known)
-            e = answer(tx, who, q->asks[i], now, &desk, &g[i]);
-        else
-            g[i].message.has_unknown = g[i].message.unknown = true;
-    }
-    return e == ERR_OK ? store_lease_save(tx, &desk) : e;
+        e = decide_all(k);
+    if (e == ERR_OK)
+        e = store_ledger_save(k->tx, &k->sheet);
+    return e == ERR_OK ? note_recalls(k, ret) : e;
 }
 
-enum err lease_server_ask(struct db *db, const struct lease_asker *who,
+static enum err in_transaction(struct db *db, struct asking *k, struct lease_reply *ret)
+{
+    TX_AUTO struct tx tx = {0};
+    enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
+    k->tx = &tx;
+    if (e == ERR_OK)
+        e = ask_all(k, ret);
+    return e == ERR_OK ? tx_commit(&tx) : e;
+}
+
+static enum err fill_asks(struct asking *k, const Gatehouse__LeaseRequest *q,
+                          struct lease_reply *ret)
+{
+    ret->rows = k->g = mem_array(q->n_asks + 1, sizeof(*k->g));
+    ret->reply.grants = mem_array(q->n_asks + 1, sizeof(Gatehouse__LeaseGrant *));
+    if (!k->g || !ret->reply.grants)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < q->n_asks; i++) {
+        k->g[i] = (struct lease_grant){.ask = ask_from(q->asks[i], i)};
+        gatehouse__lease_grant__init(&k->g[i].message);
+        k->g[i].message.account = q->asks[i]->account;
+        ret->reply.grants[i] = &k->g[i].message;
+    }
+    ret->reply.n_grants = k->count = q->n_asks;
+    return ERR_OK;
+}
+
+enum err lease_server_ask(struct db *db, const struct ledger_asker *who,
                           const Gatehouse__LeaseRequest *q, int64_t now, struct lease_reply *ret)
 {
     *ret = (struct lease_reply){.reply = GATEHOUSE__LEASE_REPLY__INIT};
     if (!lease_asker_is_fit(who) || q->n_asks > LIMIT_LEASE_ASKS)
         return ERR_INVALID;
     for (size_t i = 0; i < q->n_asks; i++)
-        if (!q->asks[i]->account)
+        if (!q->asks[i]->account || strlen(q->asks[i]->account) >= LEDGER_ACCOUNT_MAX)
             return ERR_INVALID;
-    struct lease_grant *g = mem_array(q->n_asks + 1, sizeof(*g));
-    Gatehouse__LeaseGrant **list = mem_array(q->n_asks + 1, sizeof(Gatehouse__LeaseGrant *));
-    enum err e = g && list ? ERR_OK : ERR_NOMEM;
-
-    TX_AUTO struct tx tx = {0};
+    struct asking k = {.who = who, .now = now};
+    enum err e = fill_asks(&k, q, ret);
     if (e == ERR_OK)
-        e = tx_begin(db, TX_EVERY_ORG, &tx);
-    if (e == ERR_OK)
-        e = ask_all(&tx, who, q, now, g);
-    if (e == ERR_OK)
-        e = tx_commit(&tx);
-    if (e != ERR_OK) {
-        mem_free(g);
-        mem_free(list);
-        return e;
-    }
-    for (size_t i = 0; i < q->n_asks; i++)
-        list[i] = &g[i].message;
-    ret->rows = g;
-    ret->reply.n_grants = q->n_asks;
-    ret->reply.grants = list;
-    return ERR_OK;
+        e = in_transaction(db, &k, ret);
+    ledger_sheet_fini(&k.sheet);
+    mem_free(k.budgets);
+    for (size_t i = 0; i < k.count; i++)
+        k.g[i].budget = NULL;
+    if (e != ERR_OK)
+        lease_server_reply_free(ret);
+    return e;
 }
 
 void lease_server_reply_free(struct lease_reply *r)
 {
     mem_free(r->reply.grants);
     mem_free(r->rows);
+    mem_free(r->recalls);
     *r = (struct lease_reply){0};
 }

@@ -1,13 +1,16 @@
 /*
- * lease_server — hands slices of budgets to data planes, and takes back what is proven unspent.
+ * lease_server — leases of budgets for data planes, on the rows of the database.
  *
- * Each call is one transaction: the accounts concerned are locked in one order, changed by
- * ledger's moves, written back. A request that is repeated gets the same answer: a new lease's id
- * is derived from (plane, epoch, number, position, account, period), and a renewed one remembers
- * the number.
+ * Each call is one transaction: the accounts concerned are locked in one order, changed by the
+ * rules of common/ledger, and written back; each step is one statement for all asks. A request that
+ * is repeated gets the same reply: a new lease's id is derived from (plane, epoch, number,
+ * position, account, period), and a renewed one remembers the number.
  *
- * Time decides only when a lease is looked upon as lost, never that money is free again; so
- * clocks that differ cost a detour through suspense and nothing else.
+ * Time decides only when a lease is looked upon as lost, never that money is free again; so clocks
+ * that differ cost a detour through suspense and nothing else.
+ *
+ * Where an ask is short of money that other planes hold in leases, the reply names those planes:
+ * they are to be told (Push.recalls), and the plane that asked tries again.
  *
  * Owns     nothing.
  * Fails    as tx.h; ERR_INVALID for a request that no honest plane sends. Nothing happened then.
@@ -16,29 +19,37 @@
 #pragma once
 
 #include "common/base/money.h"
+#include "common/ledger/ledger.h"
 #include "controlplane/store/tx.h"
 #include "proto/channel.pb-c.h"
 
-/* Who asks: named by its certificate; epoch and number as in the Request. */
-struct lease_asker {
-    struct slice dataplane;
-    struct slice org;
-    uint64_t epoch;
-    uint64_t number;
+#define LEASE_RESERVE_S 3600 /* how long an outage is to be borne, unless the settings say so */
+
+/* From here on: how long the leases of budgets with on_disconnect "reserve" may be spent without
+ * the control plane; 0: never. */
+void lease_server_reserve_for(uint32_t seconds);
+
+/* One plane that is to hand back money of one account. */
+struct lease_recall {
+    char dataplane[ID_MAX];
+    char account[LEDGER_ACCOUNT_MAX];
+    money short_of;
 };
 
 /* Grants in the order of the asks. ret lives until lease_server_reply_free. */
 struct lease_reply {
     Gatehouse__LeaseReply reply;
     struct lease_grant *rows;
+    struct lease_recall *recalls;
+    size_t recall_count;
 };
 
-MUST_USE enum err lease_server_ask(struct db *db, const struct lease_asker *who,
+MUST_USE enum err lease_server_ask(struct db *db, const struct ledger_asker *who,
                                    const Gatehouse__LeaseRequest *request, int64_t now,
                                    struct lease_reply *ret);
 void lease_server_reply_free(struct lease_reply *r);
 
-MUST_USE enum err lease_server_end(struct db *db, const struct lease_asker *who,
+MUST_USE enum err lease_server_end(struct db *db, const struct ledger_asker *who,
                                    const Gatehouse__LeaseEndRequest *request);
 
 /* Charges of one batch, added up by the caller, inside its transaction. */
@@ -48,7 +59,7 @@ struct lease_charge {
     int64_t at;            /* when the call began: the period of a charge without a lease */
     money amount;
 };
-MUST_USE enum err lease_server_charge(struct tx *tx, const struct lease_asker *who,
+MUST_USE enum err lease_server_charge(struct tx *tx, const struct ledger_asker *who,
                                       const struct lease_charge *charges, size_t count);
 
 /* Open leases past their time go into suspense; *ret: how many (at most a few hundred a call). */

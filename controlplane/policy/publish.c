@@ -2,6 +2,7 @@
 #include "controlplane/policy/publish.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "common/base/clock.h"
@@ -14,6 +15,15 @@
 
 static const struct log_ctx publish_log = {.component = "publish"};
 
+#define RECALLS_MAX 64
+#define RECALL_ACCOUNT_MAX 80
+
+struct recall {
+    char pool[ID_MAX];
+    char account[RECALL_ACCOUNT_MAX];
+    money short_of;
+};
+
 struct publish {
     struct image *image;
     struct rollout *rollout;
@@ -23,6 +33,8 @@ struct publish {
     bool away; /* the database cannot be reached */
     bool stop;
     pthread_t thread;
+    size_t recall_count;
+    struct recall recalls[RECALLS_MAX]; /* since the last heartbeat */
 };
 
 /* Locked. A view that cannot be told now is told by the next heartbeat. */
@@ -49,12 +61,32 @@ static enum err push_head(const struct publish *p, const struct image_head *head
     return frame_pack(&push.base, out);
 }
 
+/* Behind a packed Push: its recalls of this view's pool. */
+static enum err add_recalls(const struct publish *p, const struct view_key *key, struct buf *out)
+{
+    Gatehouse__LeaseRecall rows[RECALLS_MAX], *list[RECALLS_MAX];
+    Gatehouse__Push push = GATEHOUSE__PUSH__INIT;
+    for (size_t i = 0; i < p->recall_count; i++) {
+        const struct recall *r = &p->recalls[i];
+        if (strcmp(r->pool, key->pool) != 0)
+            continue;
+        Gatehouse__LeaseRecall *row = list[push.n_recalls] = &rows[push.n_recalls];
+        push.n_recalls++;
+        gatehouse__lease_recall__init(row);
+        row->account = (char *)(uintptr_t)r->account;
+        row->has_short_nano = true;
+        row->short_nano = r->short_of;
+    }
+    push.recalls = list;
+    return push.n_recalls > 0 ? frame_pack(&push.base, out) : ERR_OK;
+}
+
 static void heartbeat_view(struct publish *p, const struct view_key *key, struct buf *out)
 {
     struct image_head head;
     buf_clear(out);
     if (image_view_head(p->image, key, &head) == ERR_OK && head.lineage[0] != '\0' &&
-        push_head(p, &head, head.version, out) == ERR_OK)
+        push_head(p, &head, head.version, out) == ERR_OK && add_recalls(p, key, out) == ERR_OK)
         tell_view(p, key, buf_slice(out));
 }
 
@@ -78,6 +110,7 @@ static void heartbeat(struct publish *p)
     buf_init(&out, LIMIT_BUS_MESSAGE);
     while (rollout_each_view(p->rollout, &at, &key))
         heartbeat_view(p, &key, &out);
+    p->recall_count = 0;
     buf_fini(&out);
     cut_moved(p);
 }
@@ -131,6 +164,34 @@ enum err publish_delta(struct publish *p, const struct image_delta *d)
     }
     pthread_mutex_unlock(&p->lock);
     return e;
+}
+
+/* Locked. One row for each pool and account; NULL: there are too many. */
+static struct recall *find_recall(struct publish *p, const char *pool, struct slice account)
+{
+    for (size_t i = 0; i < p->recall_count; i++)
+        if (strcmp(p->recalls[i].pool, pool) == 0 &&
+            slice_eq(slice_str(p->recalls[i].account), account))
+            return &p->recalls[i];
+    if (p->recall_count == RECALLS_MAX)
+        return NULL;
+    struct recall *r = &p->recalls[p->recall_count++];
+    *r = (struct recall){.short_of = 0};
+    snprintf(r->pool, sizeof(r->pool), "%s", pool);
+    snprintf(r->account, sizeof(r->account), "%.*s", SLICE_ARG(account));
+    return r;
+}
+
+void publish_recall(struct publish *p, struct slice plane_id, struct slice account, money short_of)
+{
+    struct rollout_plane plane;
+    if (account.len >= RECALL_ACCOUNT_MAX || !rollout_find(p->rollout, plane_id, &plane))
+        return;
+    pthread_mutex_lock(&p->lock);
+    struct recall *r = find_recall(p, plane.pool, account);
+    if (r && r->short_of < short_of)
+        r->short_of = short_of;
+    pthread_mutex_unlock(&p->lock);
 }
 
 void publish_away(struct publish *p, bool away)

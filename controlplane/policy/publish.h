@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "common/base/money.h"
 #include "common/wire/bus.h"
 #include "controlplane/policy/image.h"
 #include "controlplane/policy/rollout.h"
@@ -29,4 +30,8 @@ void publish_to(struct publish *p, struct bus_hub *hub);
 void publish_away(struct publish *p, bool away);
 /* Makes it the newest version and tells all planes. */
 MUST_USE enum err publish_delta(struct publish *p, const struct image_delta *d);
+/* A plane is to hand back money of this account (Push.recalls): its pool is told with the next
+ * heartbeat. Beyond a few dozen between two heartbeats they are dropped; the plane that is short
+ * asks again. */
+void publish_recall(struct publish *p, struct slice plane_id, struct slice account, money short_of);
 void publish_stop(struct publish **p); /* NULL inside is fine */

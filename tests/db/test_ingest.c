@@ -27,9 +27,9 @@ struct sample {
 
 static struct sample sample;
 
-static struct lease_asker asker(const char *plane, uint64_t epoch)
+static struct ledger_asker asker(const char *plane, uint64_t epoch)
 {
-    return (struct lease_asker){.dataplane = slice_str(plane),
+    return (struct ledger_asker){.dataplane = slice_str(plane),
                                 .org = slice_str(base.boot.org_id),
                                 .epoch = epoch,
                                 .number = 1};
@@ -102,7 +102,7 @@ static Gatehouse__UsageBatch *batch_of(uint64_t epoch, uint32_t worker, uint64_t
 
 static uint64_t take(const char *plane, const Gatehouse__UsageBatch *b)
 {
-    struct lease_asker who = asker(plane, 99);
+    struct ledger_asker who = asker(plane, 99);
     uint64_t committed = 0;
     assert_int_equal(ingest_batch(base.db, &who, b, &committed), ERR_OK);
     return committed;

@@ -154,7 +154,7 @@ static void ship_some(struct model_plane *p, uint64_t epoch, size_t most)
         list[i] = &records[i];
     }
     Gatehouse__UsageBatch b = GATEHOUSE__USAGE_BATCH__INIT;
-    struct lease_asker who = asker(p->name, p->epoch, next_number++);
+    struct ledger_asker who = asker(p->name, p->epoch, next_number++);
     uint64_t committed = 0;
     b.epoch = epoch;
     b.first_sequence = from + 1;

@@ -122,7 +122,7 @@ static void random_batch(size_t n)
 
 static void take(void)
 {
-    struct lease_asker who = {
+    struct ledger_asker who = {
         .dataplane = SLICE("dp_1"), .org = slice_str(base.boot.org_id), .epoch = 1};
     uint64_t committed;
     assert_int_equal(ingest_batch(base.db, &who, &calls.batch, &committed), ERR_OK);

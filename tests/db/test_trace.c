@@ -14,7 +14,7 @@
 #include "common/base/clock.h"
 #include "controlplane/chores/jobs.h"
 #include "controlplane/ingest/ingest.h"
-#include "controlplane/ledger/ledger.h"
+#include "common/ledger/ledger.h"
 #include "controlplane/store/store_spend.h"
 #include "controlplane/store/store_trace.h"
 #include "tests/kit/db/base.h"
@@ -41,7 +41,7 @@ static void happen(const struct traffic *t)
     Gatehouse__JournalRecord r = GATEHOUSE__JOURNAL_RECORD__INIT, *records[] = {&r};
     Gatehouse__Span s = GATEHOUSE__SPAN__INIT;
     Gatehouse__Tokens tokens = GATEHOUSE__TOKENS__INIT;
-    struct lease_asker who = {
+    struct ledger_asker who = {
         .dataplane = SLICE("dp_1"), .org = slice_str(base.boot.org_id), .epoch = 1};
     char id[20];
     uint64_t committed;
@@ -479,7 +479,7 @@ static void lease_50(int64_t at)
 {
     Gatehouse__LeaseRequest q = GATEHOUSE__LEASE_REQUEST__INIT;
     Gatehouse__LeaseAsk ask = GATEHOUSE__LEASE_ASK__INIT, *asks[] = {&ask};
-    struct lease_asker who = {
+    struct ledger_asker who = {
         .dataplane = SLICE("dp_1"), .org = slice_str(base.boot.org_id), .epoch = 1, .number = 1};
     struct lease_reply reply;
     ask.account = (char *)"team:team_1";

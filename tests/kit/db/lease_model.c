@@ -13,9 +13,9 @@
 int64_t now;
 uint64_t next_number = 1;
 
-struct lease_asker asker(const char *plane, uint64_t epoch, uint64_t sequence)
+struct ledger_asker asker(const char *plane, uint64_t epoch, uint64_t sequence)
 {
-    return (struct lease_asker){.dataplane = slice_str(plane),
+    return (struct ledger_asker){.dataplane = slice_str(plane),
                                 .org = slice_str(base.boot.org_id),
                                 .epoch = epoch,
                                 .number = sequence};
@@ -26,7 +26,7 @@ static struct grant say(const char *plane, uint64_t epoch, uint64_t sequence,
 {
     Gatehouse__LeaseRequest request = GATEHOUSE__LEASE_REQUEST__INIT;
     Gatehouse__LeaseAsk *asks[] = {one};
-    struct lease_asker who = asker(plane, epoch, sequence);
+    struct ledger_asker who = asker(plane, epoch, sequence);
     struct lease_reply reply;
     struct grant g = {0};
 
@@ -79,7 +79,7 @@ void end_lease(const char *plane, uint64_t epoch, const char *lease, money settl
 {
     Gatehouse__LeaseEndRequest request = GATEHOUSE__LEASE_END_REQUEST__INIT;
     Gatehouse__LeaseEnd one = GATEHOUSE__LEASE_END__INIT, *ends[] = {&one};
-    struct lease_asker who = asker(plane, epoch, next_number++);
+    struct ledger_asker who = asker(plane, epoch, next_number++);
     one.lease_id = (char *)lease;
     one.has_settled_nano = true;
     one.settled_nano = settled;
@@ -91,7 +91,7 @@ void end_lease(const char *plane, uint64_t epoch, const char *lease, money settl
 void finish_epoch(const char *plane, uint64_t epoch, uint64_t finished)
 {
     Gatehouse__LeaseEndRequest request = GATEHOUSE__LEASE_END_REQUEST__INIT;
-    struct lease_asker who = asker(plane, epoch, next_number++);
+    struct ledger_asker who = asker(plane, epoch, next_number++);
     request.n_finished_epochs = 1;
     request.finished_epochs = &finished;
     assert_int_equal(lease_server_end(base.db, &who, &request), ERR_OK);
@@ -104,7 +104,7 @@ uint64_t ship_one(const char *plane, uint64_t epoch, uint64_t sequence, const ch
     Gatehouse__JournalRecord r = GATEHOUSE__JOURNAL_RECORD__INIT, *records[] = {&r};
     Gatehouse__Charge c = GATEHOUSE__CHARGE__INIT, *charges[] = {&c};
     Gatehouse__Span span = GATEHOUSE__SPAN__INIT;
-    struct lease_asker who = asker(plane, epoch, 0);
+    struct ledger_asker who = asker(plane, epoch, 0);
     uint64_t committed = 0;
     c.account = (char *)account;
     c.lease_id = (char *)lease;

@@ -27,7 +27,7 @@ struct grant {
     bool unknown;
 };
 
-struct lease_asker asker(const char *plane, uint64_t epoch, uint64_t sequence);
+struct ledger_asker asker(const char *plane, uint64_t epoch, uint64_t sequence);
 struct grant ask_as(const char *plane, uint64_t epoch, uint64_t sequence, const char *account,
                     money want, const char *renew);
 /* `least`: less is of no use */

@@ -1,7 +1,7 @@
-/* lease_pairs — columns of a statement, filled row by row. */
-#include "controlplane/ledger/lease_server_private.h"
+/* lease_rows — columns of a statement, filled row by row. */
+#include "controlplane/ledger/lease_rows.h"
 
-void lease_pairs_init(struct lease_pairs *p)
+void lease_rows_init(struct lease_rows *p)
 {
     array_init(&p->names);
     array_init(&p->starts);
@@ -9,7 +9,7 @@ void lease_pairs_init(struct lease_pairs *p)
     array_init(&p->limits);
 }
 
-void lease_pairs_fini(struct lease_pairs *p)
+void lease_rows_fini(struct lease_rows *p)
 {
     array_fini(&p->names);
     array_fini(&p->starts);
@@ -17,8 +17,8 @@ void lease_pairs_fini(struct lease_pairs *p)
     array_fini(&p->limits);
 }
 
-void lease_pairs_add(struct lease_pairs *p, struct slice name, int64_t start,
-                     const struct budget_row *budget)
+void lease_rows_add(struct lease_rows *p, struct slice name, int64_t start,
+                    const struct ledger_budget *budget)
 {
     array_text(&p->names, name);
     array_time(&p->starts, start);
@@ -26,7 +26,7 @@ void lease_pairs_add(struct lease_pairs *p, struct slice name, int64_t start,
     array_int(&p->limits, budget->limit);
 }
 
-bool lease_asker_is_fit(const struct lease_asker *who)
+bool lease_asker_is_fit(const struct ledger_asker *who)
 {
     return who->epoch <= INT64_MAX && who->number <= INT64_MAX && who->dataplane.len > 0 &&
            who->dataplane.len < ID_MAX;

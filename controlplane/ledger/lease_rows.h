@@ -1,5 +1,5 @@
 /*
- * lease_server_private — what the desk's three windows share: asking (lease_server.c), ending and
+ * lease_rows — what the lease server's three files share: asking (lease_server.c), ending and
  * lapsing (lease_end.c), charging (lease_charge.c).
  *
  * Threads  one at a time.
@@ -12,17 +12,17 @@
 #define LEASE_BATCH 500 /* lapsed at once: locks are held for milliseconds */
 
 /* Accounts as the store wants them: names, period starts, orgs and limits side by side. */
-struct lease_pairs {
+struct lease_rows {
     struct array names, starts, orgs, limits;
 };
 
-void lease_pairs_init(struct lease_pairs *p);
-void lease_pairs_fini(struct lease_pairs *p);
-void lease_pairs_add(struct lease_pairs *p, struct slice name, int64_t start,
-                     const struct budget_row *budget);
+void lease_rows_init(struct lease_rows *p);
+void lease_rows_fini(struct lease_rows *p);
+void lease_rows_add(struct lease_rows *p, struct slice name, int64_t start,
+                    const struct ledger_budget *budget);
 
-#define PAIRS_AUTO __attribute__((cleanup(lease_pairs_fini)))
-#define DESK_AUTO __attribute__((cleanup(lease_client_fini)))
+#define ROWS_AUTO __attribute__((cleanup(lease_rows_fini)))
+#define SHEET_AUTO __attribute__((cleanup(ledger_sheet_fini)))
 
 /* "" for a text that was left out */
 static inline struct slice lease_text(const char *text)
@@ -31,4 +31,4 @@ static inline struct slice lease_text(const char *text)
 }
 
 /* Epoch and number become bigint columns; names have their room. */
-bool lease_asker_is_fit(const struct lease_asker *who);
+bool lease_asker_is_fit(const struct ledger_asker *who);
