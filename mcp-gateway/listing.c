@@ -18,7 +18,8 @@ static enum err take_item(const struct json_hit *item, struct tool_list *into)
     enum json_type root;
     char room[LIMIT_MCP_TOOL];
     struct slice text;
-    if (item->type != JSON_SCAN_OBJECT || json_scan(item->raw, wants, 1, &name, &root, NULL) ||
+    if (item->type != JSON_SCAN_OBJECT ||
+        json_scan_response(item->raw, wants, 1, &name, &root, NULL) ||
         name.raw.len > sizeof(room) || json_scan_text(&name, room, sizeof(room), &text) ||
         !is_spelled(text)) {
         into->left_out++;

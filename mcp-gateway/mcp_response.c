@@ -23,7 +23,8 @@ enum err mcp_response_read(struct slice text, struct mcp_response *ret)
     };
     struct json_hit hit[ARRAY_LEN(wants)];
     enum json_type root;
-    if (json_scan(text, wants, ARRAY_LEN(wants), hit, &root, NULL) || root != JSON_SCAN_OBJECT)
+    if (json_scan_response(text, wants, ARRAY_LEN(wants), hit, &root, NULL) ||
+        root != JSON_SCAN_OBJECT)
         return ERR_INVALID;
     bool method = hit[1].type == JSON_SCAN_STRING, id = hit[0].type != JSON_SCAN_ABSENT;
     bool result = hit[2].type != JSON_SCAN_ABSENT, error = hit[3].type == JSON_SCAN_OBJECT;
@@ -108,7 +109,8 @@ static enum err judge_tool(const struct json_hit *item, bool (*may)(void *arg, s
     enum json_type root;
     char room[LIMIT_MCP_TOOL];
     struct slice text;
-    if (item->type != JSON_SCAN_OBJECT || json_scan(item->raw, wants, 1, &name, &root, NULL))
+    if (item->type != JSON_SCAN_OBJECT ||
+        json_scan_response(item->raw, wants, 1, &name, &root, NULL))
         return ERR_DENIED;
     if (name.raw.len > sizeof(room) || json_scan_text(&name, room, sizeof(room), &text))
         return ERR_DENIED;
@@ -160,7 +162,7 @@ enum err mcp_narrow(const struct mcp_response *a, bool whole, struct buf *out)
     bool first = true;
     enum err e = buf_append(out, SLICE("{"));
     if (a->capabilities.type == JSON_SCAN_OBJECT &&
-        json_scan(a->capabilities.raw, names, ARRAY_LEN(names), hit, &root, NULL))
+        json_scan_response(a->capabilities.raw, names, ARRAY_LEN(names), hit, &root, NULL))
         return ERR_PROTOCOL;
     for (size_t i = 0; !e && i < (whole ? ARRAY_LEN(names) : of_tools); i++) {
         if (hit[i].type != JSON_SCAN_OBJECT)

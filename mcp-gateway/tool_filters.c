@@ -243,8 +243,10 @@ static enum filter_result read_name(struct tool_work *w)
     if (arguments->type != JSON_SCAN_ABSENT && arguments->type != JSON_SCAN_OBJECT)
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("arguments must be an object"));
     char *room = arena_alloc(w->rq->arena, name->raw.len);
-    if (!room || json_scan_text(name, room, name->raw.len, &w->tool))
+    if (!room)
         return refuse(w->rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (json_scan_text(name, room, name->raw.len, &w->tool))
+        return refuse(w->rq, REFUSAL_PARAMS, SLICE("name holds a NUL or half of a surrogate pair"));
     w->rq->record.tool = w->tool;
     w->rq->record.name = arena_printf(w->rq->arena, "tools/call %.*s", SLICE_ARG(w->tool));
     return FILTER_PASS;

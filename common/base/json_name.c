@@ -49,14 +49,17 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/* Set in every byte: names that differ only in case have one hash, and so have a few others. */
+#define CASE_BITS 0x2020202020202020ull
+
 static uint32_t hash_name(struct slice name)
 {
     uint64_t h = seed[0] ^ name.len;
     size_t i = 0;
     for (; i + 8 <= name.len; i += 8)
-        h = mix(h ^ load8(name.ptr + i), seed[1]);
+        h = mix(h ^ (load8(name.ptr + i) | CASE_BITS), seed[1]);
     if (i < name.len)
-        h = mix(h ^ load_few(name.ptr + i, name.len - i), seed[1]);
+        h = mix(h ^ (load_few(name.ptr + i, name.len - i) | CASE_BITS), seed[1]);
     return (uint32_t)(h ^ h >> 32);
 }
 
@@ -66,39 +69,6 @@ void json_names_init(struct json_names *n, const char *start)
     n->start = start;
     n->count = 0;
     n->seen = 0;
-}
-
-static bool is_same(const struct json_names *n, size_t i, struct slice name)
-{
-    char text[LIMIT_JSON_NAME];
-    struct slice there = json_name_read(slice_of(n->start + n->at[i], n->len[i]), text);
-    return slice_eq(there, name);
-}
-
-static bool is_there(const struct json_names *n, uint32_t hash, struct slice name)
-{
-    if (!(n->seen >> (hash & 63) & 1))
-        return false;
-    for (size_t i = 0; i < n->count; i++) {
-        if (n->hash[i] == hash && is_same(n, i, name))
-            return true;
-    }
-    return false;
-}
-
-enum err json_names_add(struct json_names *n, struct slice raw, struct slice name)
-{
-    uint32_t hash = hash_name(name);
-    if (is_there(n, hash, name))
-        return ERR_EXISTS;
-    if (n->count == LIMIT_JSON_MEMBERS)
-        return ERR_EXHAUSTED;
-    n->seen |= (uint64_t)1 << (hash & 63);
-    n->hash[n->count] = hash;
-    n->at[n->count] = (uint32_t)(raw.ptr - n->start);
-    n->len[n->count] = (uint16_t)raw.len;
-    n->count++;
-    return ERR_OK;
 }
 
 bool json_name_is_ascii(struct slice name)
@@ -146,6 +116,56 @@ static bool is_folded_same(struct slice name, struct slice wanted)
             return false;
     }
     return name.len == 0 && wanted.len == 0;
+}
+
+/* What stands at i, compared with name. */
+static enum json_likeness compare_at(const struct json_names *n, size_t i, struct slice name)
+{
+    char text[LIMIT_JSON_NAME];
+    struct slice there = json_name_read(slice_of(n->start + n->at[i], n->len[i]), text);
+    if (slice_eq(there, name))
+        return JSON_NAME_EQUAL;
+    return is_folded_same(there, name) ? JSON_NAME_ALIKE : JSON_NAME_OTHER;
+}
+
+static enum json_likeness find(const struct json_names *n, uint32_t hash, struct slice name)
+{
+    if (!(n->seen >> (hash & 63) & 1))
+        return JSON_NAME_OTHER;
+    for (size_t i = 0; i < n->count; i++) {
+        enum json_likeness like = n->hash[i] == hash ? compare_at(n, i, name) : JSON_NAME_OTHER;
+        if (like != JSON_NAME_OTHER)
+            return like;
+    }
+    return JSON_NAME_OTHER;
+}
+
+/* The few letters beyond ASCII that fold into it make a name shorter. */
+static uint32_t hash_folded(struct slice name)
+{
+    char text[LIMIT_JSON_NAME];
+    size_t len = 0;
+    if (json_name_is_ascii(name))
+        return hash_name(name);
+    while (name.len)
+        text[len++] = (char)take_folded(&name);
+    return hash_name(slice_of(text, len));
+}
+
+enum err json_names_add(struct json_names *n, struct slice raw, struct slice name)
+{
+    uint32_t hash = hash_folded(name);
+    enum json_likeness like = find(n, hash, name);
+    if (like != JSON_NAME_OTHER)
+        return like == JSON_NAME_EQUAL ? ERR_EXISTS : ERR_CONFLICT;
+    if (n->count == LIMIT_JSON_MEMBERS)
+        return ERR_EXHAUSTED;
+    n->seen |= (uint64_t)1 << (hash & 63);
+    n->hash[n->count] = hash;
+    n->at[n->count] = (uint32_t)(raw.ptr - n->start);
+    n->len[n->count] = (uint16_t)raw.len;
+    n->count++;
+    return ERR_OK;
 }
 
 static struct slice first_segment(struct slice path)

@@ -2,8 +2,8 @@
  * json_name — the names of one object's members: which stands twice, which looks like another.
  *
  * Owns     nothing; names lie in the body, and are kept as offsets from its start.
- * Fails    ERR_EXISTS for a name that is there, ERR_EXHAUSTED at LIMIT_JSON_MEMBERS.
- * Threads  one at a time.
+ * Fails    ERR_EXISTS for a name that is there, ERR_CONFLICT for one that is there but for the case
+ * of letters, ERR_EXHAUSTED at LIMIT_JSON_MEMBERS. Threads  one at a time.
  */
 #pragma once
 
@@ -20,7 +20,8 @@ struct json_names {
 };
 
 void json_names_init(struct json_names *n, const char *start);
-/* raw: as it stands in the body; name: the same, read by json_name_read */
+/* raw: as it stands in the body; name: the same, read by json_name_read. Readers that fold case
+ * take "a" and "A" for one member, so both are compared folded. */
 MUST_USE enum err json_names_add(struct json_names *n, struct slice raw, struct slice name);
 
 /* the unescaped name: raw itself where nothing is escaped, else written to out */

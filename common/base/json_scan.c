@@ -19,6 +19,7 @@ struct scan {
     struct json_hit *hits;
     struct json_scan_problem *problem; /* NULL: nobody asks */
     struct json_fault fault;
+    int depth_max;
 };
 
 /* What an object is read for: the wants that begin with the way to it (a bit each), and how many
@@ -29,7 +30,6 @@ struct interest {
 };
 
 _Static_assert(JSON_SCAN_WANTS <= 32, "wants are bits of one word");
-_Static_assert(LIMIT_JSON_DEPTH <= 64, "open brackets are bits of one word");
 
 /* Without the initial zeroing of the release flags: kilobytes that are written before they are
  * read, once for each request. */
@@ -47,13 +47,13 @@ static const char *fail(struct scan *s, const char *at, const char *what)
     return NULL;
 }
 
-static void fail_double(struct scan *s, struct slice raw)
+static void fail_double(struct scan *s, struct slice raw, bool folded)
 {
     struct slice shown = json_name_shown(raw);
     s->fault = (struct json_fault){raw.ptr - 1, NULL};
     if (s->problem)
-        snprintf(s->problem->text, sizeof(s->problem->text), "duplicate member \"%.*s\"",
-                 SLICE_ARG(shown));
+        snprintf(s->problem->text, sizeof(s->problem->text), "duplicate member \"%.*s\"%s",
+                 SLICE_ARG(shown), folded ? ", but for the case of its letters," : "");
 }
 
 static void fail_alike(struct scan *s, struct slice raw, const char *segment)
@@ -118,11 +118,41 @@ static const char *pass_name(struct scan *s, const char *p, struct member_name *
     return json_token_space(p + 1, s->end);
 }
 
+#define WORD_BITS 64
+#define DEPTH_MOST                                                                                 \
+    (LIMIT_JSON_DEPTH > LIMIT_JSON_DEPTH_RESPONSE ? LIMIT_JSON_DEPTH : LIMIT_JSON_DEPTH_RESPONSE)
+
 struct brackets {
-    uint64_t objects; /* bit i: the bracket at level i is a brace */
+    uint64_t objects; /* bit i: the bracket i levels further out is a brace */
     int level;
-    int room; /* how many may still be opened */
+    int room;                               /* how many may still be opened */
+    uint64_t outer[DEPTH_MOST / WORD_BITS]; /* full words, of levels further out */
 };
+
+static void brackets_init(struct brackets *b, int room)
+{
+    b->objects = 0;
+    b->level = 0;
+    b->room = room;
+}
+
+static void brackets_push(struct brackets *b, bool object)
+{
+    if (b->level && b->level % WORD_BITS == 0)
+        b->outer[b->level / WORD_BITS - 1] = b->objects;
+    b->objects = b->objects << 1 | object;
+    b->level++;
+    b->room--;
+}
+
+static void brackets_pop(struct brackets *b)
+{
+    b->objects >>= 1;
+    b->level--;
+    b->room++;
+    if (b->level && b->level % WORD_BITS == 0)
+        b->objects = b->outer[b->level / WORD_BITS - 1];
+}
 
 /* Behind an opening bracket: the first thing inside, or behind the bracket where it is empty. */
 static const char *enter(struct scan *s, const char *p, struct brackets *b, bool *closed)
@@ -134,9 +164,7 @@ static const char *enter(struct scan *s, const char *p, struct brackets *b, bool
     *closed = p < s->end && *p == (object ? '}' : ']');
     if (*closed)
         return p + 1;
-    b->objects = b->objects << 1 | object;
-    b->level++;
-    b->room--;
+    brackets_push(b, object);
     return p;
 }
 
@@ -147,9 +175,7 @@ static const char *leave(struct scan *s, const char *p, struct brackets *b, bool
     p = json_token_space(p, s->end);
     *closed = p < s->end && *p == (object ? '}' : ']');
     if (*closed) {
-        b->objects >>= 1;
-        b->level--;
-        b->room++;
+        brackets_pop(b);
         return p + 1;
     }
     if (p == s->end || *p != ',')
@@ -159,7 +185,8 @@ static const char *leave(struct scan *s, const char *p, struct brackets *b, bool
 
 static const char *pass_brackets(struct scan *s, const char *p, int depth)
 {
-    struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
+    SCRATCH struct brackets b;
+    brackets_init(&b, s->depth_max - depth);
     struct member_name name;
     for (;;) {
         bool complete = true;
@@ -287,12 +314,16 @@ static bool meet_name(struct scan *s, struct json_names *names, const struct she
         fail(s, raw.ptr - 1, "a member name is too long");
         return false;
     }
+    if (!m->plain && !json_token_is_clear(raw)) {
+        fail(s, raw.ptr - 1, "a member name holds a NUL or half of a surrogate pair");
+        return false;
+    }
     struct slice name = m->plain ? raw : json_name_read(raw, text);
     if (!choose(s, shelf, m, name, below, ret))
         return false;
     enum err e = json_names_add(names, raw, name);
-    if (e == ERR_EXISTS)
-        fail_double(s, raw);
+    if (e == ERR_EXISTS || e == ERR_CONFLICT)
+        fail_double(s, raw, e == ERR_CONFLICT);
     else if (e)
         fail(s, raw.ptr - 1, "an object has too many members");
     return e == ERR_OK;
@@ -342,7 +373,8 @@ static const char *walk_members(struct scan *s, const char *p, struct interest i
 /* depth: brackets open around this one */
 static const char *walk_object(struct scan *s, const char *p, struct interest in, int depth)
 {
-    struct brackets b = {.objects = 0, .level = 0, .room = LIMIT_JSON_DEPTH - depth};
+    SCRATCH struct brackets b;
+    brackets_init(&b, s->depth_max - depth);
     bool closed;
     p = enter(s, p, &b, &closed);
     return p && !closed ? walk_members(s, p, in, &b, depth + 1) : p;
@@ -351,6 +383,7 @@ static const char *walk_object(struct scan *s, const char *p, struct interest in
 static void begin(struct scan *s, struct slice body, const char *const *wants, size_t n,
                   struct json_hit *hits, struct json_scan_problem *problem)
 {
+    s->depth_max = LIMIT_JSON_DEPTH;
     s->start = body.ptr ? body.ptr : "";
     s->end = s->start + body.len;
     s->wants = wants;
@@ -381,22 +414,37 @@ static enum err end(struct scan *s, const char *p)
     return ERR_INVALID;
 }
 
+static enum err scan_whole(struct scan *s, size_t n, enum json_type *root)
+{
+    const char *value = json_token_space(s->start, s->end), *p;
+    if (value == s->end)
+        p = fail(s, value, "a value was expected");
+    else if (n && *value == '{')
+        p = walk_object(s, value, interest_in(n), 0);
+    else
+        p = pass_value(s, value, 0);
+    enum err e = end(s, p);
+    if (!e)
+        *root = type_of(*value);
+    return e;
+}
+
 enum err json_scan(struct slice body, const char *const *wants, size_t n, struct json_hit *hits,
                    enum json_type *root, struct json_scan_problem *problem)
 {
     SCRATCH struct scan s;
     begin(&s, body, wants, n, hits, problem);
-    const char *value = json_token_space(s.start, s.end), *p;
-    if (value == s.end)
-        p = fail(&s, value, "a value was expected");
-    else if (n && *value == '{')
-        p = walk_object(&s, value, interest_in(n), 0);
-    else
-        p = pass_value(&s, value, 0);
-    enum err e = end(&s, p);
-    if (!e)
-        *root = type_of(*value);
-    return e;
+    return scan_whole(&s, n, root);
+}
+
+enum err json_scan_response(struct slice body, const char *const *wants, size_t n,
+                            struct json_hit *hits, enum json_type *root,
+                            struct json_scan_problem *problem)
+{
+    SCRATCH struct scan s;
+    begin(&s, body, wants, n, hits, problem);
+    s.depth_max = LIMIT_JSON_DEPTH_RESPONSE;
+    return scan_whole(&s, n, root);
 }
 
 enum err json_scan_rest(struct slice rest, const char *const *wants, size_t n,
@@ -404,7 +452,9 @@ enum err json_scan_rest(struct slice rest, const char *const *wants, size_t n,
 {
     SCRATCH struct scan s;
     begin(&s, rest, wants, n, hits, problem);
-    struct brackets root = {.objects = 1, .level = 1, .room = LIMIT_JSON_DEPTH - 1};
+    SCRATCH struct brackets root;
+    brackets_init(&root, s.depth_max);
+    brackets_push(&root, true);
     return end(&s, walk_members(&s, s.start, interest_in(n), &root, 1));
 }
 
@@ -417,6 +467,8 @@ enum err json_scan_text(const struct json_hit *hit, char *out, size_t cap, struc
     struct slice inside = slice_of(hit->raw.ptr + 1, hit->raw.len - 2);
     if (inside.len > cap)
         return ERR_TOO_BIG;
+    if (!json_token_is_clear(inside))
+        return ERR_PROTOCOL;
     *ret = slice_of(out, json_token_unescape(inside, out));
     return ERR_OK;
 }
@@ -440,6 +492,7 @@ bool json_scan_item(struct slice *rest, struct json_hit *ret)
     s.start = p;
     s.end = end;
     s.problem = NULL;
+    s.depth_max = DEPTH_MOST;
     const char *behind = pass_value(&s, p, 0);
     MUST(behind);
     struct slice raw = slice_of(p, (size_t)(behind - p));

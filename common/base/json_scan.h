@@ -2,12 +2,14 @@
  * json_scan — one validating pass over a body that finds the places of wanted members.
  *
  * Nothing is built and nothing is copied: a hit is where the raw value stands, so it can
- * be read, or spliced, in place. The pass refuses what RFC 8259 refuses, invalid UTF-8,
- * depth over LIMIT_JSON_DEPTH, and, in every object that holds a wanted member, a
- * duplicate member or one that equals a wanted name after unescaping and ASCII case
- * folding (security.md: two parsers must not read two models from one body). Such objects
- * also have a ceiling of members and of name length (limits.h). Half surrogate pairs are
- * refused everywhere: readers differ about them.
+ * be read, or spliced, in place. The pass refuses what RFC 8259 refuses, invalid UTF-8, and
+ * depth over LIMIT_JSON_DEPTH (a response: LIMIT_JSON_DEPTH_RESPONSE).
+ *
+ * An object that holds a wanted member is one that a gate reads, and must have one reading
+ * (security.md: two parsers must not read two models from one body). Refused in it: a name that
+ * stands twice, or twice but for the case of letters; one that equals a wanted name but for
+ * case; one with a NUL or half of a surrogate pair; too many members, or too long a name
+ * (limits.h). Everywhere else these pass, as RFC 8259 allows them and they are only relayed.
  *
  * Fails    ERR_INVALID with *problem filled (what and at which byte); hits are then void.
  * Threads  any.
@@ -47,12 +49,18 @@ MUST_USE enum err json_scan(struct slice body, const char *const *wants, size_t 
                             struct json_hit *hits, enum json_type *root,
                             struct json_scan_problem *problem);
 
+/* The same for what an upstream says, which may nest deeper than what clients may. */
+MUST_USE enum err json_scan_response(struct slice body, const char *const *wants, size_t n,
+                                     struct json_hit *hits, enum json_type *root,
+                                     struct json_scan_problem *problem);
+
 /* The same for the end of a body: rest goes from the name of a member of its root to the body's
  * last byte. What stands before it is not looked at. */
 MUST_USE enum err json_scan_rest(struct slice rest, const char *const *wants, size_t n,
                                  struct json_hit *hits, struct json_scan_problem *problem);
 
-/* Unescapes a string hit into out (cap >= raw.len is always enough). ERR_INVALID: not a string. */
+/* Unescapes a string hit into out (cap >= raw.len is always enough). ERR_INVALID: not a string;
+ * ERR_PROTOCOL: one that not all readers read alike, with a NUL or half of a surrogate pair. */
 MUST_USE enum err json_scan_text(const struct json_hit *hit, char *out, size_t cap,
                                  struct slice *ret);
 /* An integer without fraction or exponent, in range. */

@@ -167,17 +167,21 @@ static bool is_low(int32_t unit)
     return unit >= 0xDC00 && unit < 0xE000;
 }
 
+/* p: an escape whose unit this is. Does the other half of its pair follow? */
+static bool has_low_half(const char *p, const char *end, int32_t unit)
+{
+    return is_high(unit) && end - p >= 12 && p[6] == '\\' && p[7] == 'u' &&
+           is_low(hex4(p + 8, end));
+}
+
 static const char *pass_unicode(const char *p, const char *end, struct json_fault *fault)
 {
     int32_t unit = hex4(p + 2, end);
     if (unit < 0)
         return refuse(fault, p, "a \\u escape wants four hex digits");
-    if (!is_high(unit) && !is_low(unit))
-        return p + 6;
-    /* RFC 8259 leaves half a pair to the reader, and readers differ: so it is refused. */
-    bool paired =
-        is_high(unit) && end - p >= 12 && p[6] == '\\' && p[7] == 'u' && is_low(hex4(p + 8, end));
-    return paired ? p + 12 : refuse(fault, p, "half of a surrogate pair");
+    /* Half a pair is good JSON (RFC 8259 section 8.2); who reads the text has json_token_is_clear.
+     */
+    return p + (has_low_half(p, end, unit) ? 12 : 6);
 }
 
 static const char *pass_escape(const char *p, const char *end, struct json_fault *fault)
@@ -286,11 +290,33 @@ const char *json_token_word(const char *p, const char *end, struct json_fault *f
     return refuse(fault, p, "not a JSON value");
 }
 
+bool json_token_is_clear(struct slice raw)
+{
+    const char *p = raw.ptr, *end = raw.ptr + raw.len;
+    while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
+        if (p[1] != 'u') {
+            p += 2;
+            continue;
+        }
+        int32_t unit = hex4(p + 2, end);
+        bool paired = has_low_half(p, end, unit);
+        if (unit == 0 || (!paired && (is_high(unit) || is_low(unit))))
+            return false;
+        p += paired ? 12 : 6;
+    }
+    return true;
+}
+
+#define REPLACEMENT 0xFFFD /* for half a pair: no Unicode character (Unicode, 3.9) */
+
 static size_t unescape_unicode(const char *p, const char *end, char *out, size_t *wrote)
 {
     uint32_t point = (uint32_t)hex4(p + 2, end);
     size_t read = 6;
-    if (is_high((int32_t)point)) {
+    bool paired = has_low_half(p, end, (int32_t)point);
+    if (!paired && (is_high((int32_t)point) || is_low((int32_t)point)))
+        point = REPLACEMENT;
+    if (paired) {
         point = 0x10000 + ((point - 0xD800) << 10) + ((uint32_t)hex4(p + 8, end) - 0xDC00);
         read = 12;
     }

@@ -69,5 +69,9 @@ static inline const char *json_token_space(const char *p, const char *end)
     return p < end && (unsigned char)*p > ' ' ? p : json_token_spaces(p, end);
 }
 
-/* The text of a checked string, without its quotes in `raw`; out holds raw.len bytes. */
+/* Do all readers take the same text from this checked string (without its quotes)? Not with a NUL,
+ * at which some end it, nor with half of a surrogate pair, which each treats in its own way. */
+bool json_token_is_clear(struct slice raw);
+/* The text of a checked string, without its quotes in `raw`; out holds raw.len bytes. Half of a
+ * surrogate pair becomes U+FFFD. */
 size_t json_token_unescape(struct slice raw, char *out);

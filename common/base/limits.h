@@ -3,7 +3,8 @@
  */
 #pragma once
 
-#define LIMIT_JSON_DEPTH 64 /* security.md; deeper bodies are attacks, not requests */
+#define LIMIT_JSON_DEPTH_RESPONSE 512 /* of upstreams, which are only relayed; a multiple of 64 */
+#define LIMIT_JSON_DEPTH 64           /* security.md; deeper bodies are attacks, not requests */
 /* In an object a gate reads: each name is compared with the ones before it. */
 #define LIMIT_JSON_MEMBERS 256 /* the widest documented request has about 40 */
 #define LIMIT_JSON_NAME 1024   /* bytes of a member name as it stands */
@@ -177,10 +178,11 @@
 #define LIMIT_POLICY_HELD 16              /* versions whose snapshots are being fetched at once */
 #define LIMIT_POLICY_HELD_US (60 * 1000000ll) /* a fetch that pauses longer begins again */
 #define LIMIT_PEM (16 * 1024)                 /* a certificate or a key as text */
-#define LIMIT_LEASE_ASKS 1024         /* in one request; a plane asks for more in the next */
-#define LIMIT_DATAPLANES 4096         /* known to one control plane */
-#define LIMIT_POLICY_VIEWS 256 /* pools with planes, times the sets of features among their planes */
-#define LIMIT_SPAN_TEXT 1024          /* one text of a span: a path, a tool's name */
+#define LIMIT_LEASE_ASKS 1024 /* in one request; a plane asks for more in the next */
+#define LIMIT_DATAPLANES 4096 /* known to one control plane */
+#define LIMIT_POLICY_VIEWS                                                                         \
+    256                      /* pools with planes, times the sets of features among their planes */
+#define LIMIT_SPAN_TEXT 1024 /* one text of a span: a path, a tool's name */
 #define LIMIT_SPAN_EVENTS (16 * 1024) /* a span's events as JSON */
 
 /* the control plane's store */

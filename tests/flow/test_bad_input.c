@@ -67,6 +67,9 @@ FLOW(bodies_that_are_not_what_the_endpoint_reads_are_named)
         {"{\"model\":\"small\",\"stream_options\":{\"include_usage\":true,\"include_usage\":false},"
          "\"messages\":[]}",
          "include_usage"},
+        {"{\"model\":\"small\",\"user\":1,\"USER\":2,\"messages\":[]}", "USER"},
+        {"{\"model\":\"small\\u0000\",\"messages\":[]}", "model must be a string without a NUL"},
+        {"{\"model\":\"small\",\"mod\\u0000\":1,\"messages\":[]}", "holds a NUL"},
         {"{\"messages\":[]}", "model must be"},
         {"{\"model\":7,\"messages\":[]}", "model must be"},
         {"{\"model\":\"\",\"messages\":[]}", "model must be"},

@@ -46,7 +46,9 @@ static enum err read_text(struct reading *d, enum openai_want w, struct slice *r
     char *out = arena_alloc(d->arena, h->raw.len);
     if (!out)
         return ERR_NOMEM;
-    return json_scan_text(h, out, h->raw.len, ret) ? wrong(d, w, "a string") : ERR_OK;
+    if (json_scan_text(h, out, h->raw.len, ret))
+        return wrong(d, w, "a string without a NUL or half of a surrogate pair");
+    return ERR_OK;
 }
 
 static enum err read_bool(struct reading *d, enum openai_want w, bool *ret)

@@ -29,7 +29,7 @@ static const struct slice good_documents[] = {
     TEXT("[[],{},[[]],[{}]]"),
     TEXT("{\"a\":{\"b\":{\"c\":[null,true,false]}}}"),
     TEXT("{\"\":0}"),
-    TEXT("{\"a\":1,\"A\":2}"),
+
     TEXT("123456789"),
     TEXT("-1"),
     TEXT("1.5"),
@@ -56,6 +56,16 @@ static const struct slice good_documents[] = {
     TEXT("[                                                                          1]"),
     TEXT("[\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\t\r 1\n]"),
     TEXT(NEST_64),
+};
+
+/* Good JSON (RFC 8259 section 8.2), which readers take in different ways. */
+static const struct slice half_pairs[] = {
+    TEXT("\"\\udbff\\ue000\""),
+    TEXT("\"\\udbff\""),
+    TEXT("\"\\udfff\""),
+    TEXT("\"\\ud800\""),        TEXT("\"\\udc00\""),        TEXT("\"\\ud800x\""),
+    TEXT("\"\\ud800\\n\""),     TEXT("\"\\ud800\\u0041\""), TEXT("\"\\ud800\\ud800\""),
+    TEXT("\"\\udc00\\ud800\""),
 };
 
 static const struct slice bad_documents[] = {
@@ -140,18 +150,7 @@ static const struct slice bad_documents[] = {
     TEXT("\"\\u004\""),
     TEXT("\"\\u004g\""),
     TEXT("\"\\u 041\""),
-    TEXT("\"\\ud800\""),
-    TEXT("\"\\udbff\""),
-    TEXT("\"\\udc00\""),
-    TEXT("\"\\udfff\""),
-    TEXT("\"\\udbff\\ue000\""),
-    TEXT("\"\\ud800x\""),
-    TEXT("\"\\ud800\\n\""),
-    TEXT("\"\\ud800\\u0041\""),
-    TEXT("\"\\ud800\\ud800\""),
-    TEXT("\"\\udc00\\ud800\""),
     TEXT("\"\\ud83d\\u\""),
-    TEXT("{\"\\ud800\":1}"),
     TEXT("\"\n\""),
     TEXT("\"\t\""),
     TEXT("\"\x1f\""),

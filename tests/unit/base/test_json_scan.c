@@ -1,5 +1,6 @@
 /* json_scan: the whole grammar, the wanted places, and the names that must not be doubled. */
 #include "common/base/json_scan.h"
+#include "common/base/json_token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,69 @@ UNIT(every_bad_document_is_refused_below_a_wanted_member_too)
             continue;
         if (scan(slice_of(body, all)) != ERR_INVALID)
             fail_msg("accepted: %.*s", (int)all, body);
+    }
+}
+
+UNIT(half_a_surrogate_pair_is_relayed_but_read_by_no_gate)
+{
+    char body[256], out[256];
+    struct slice text;
+    for (size_t i = 0; i < ARRAY_LEN(half_pairs); i++) {
+        if (scan(half_pairs[i]) || scan_without_wants(half_pairs[i]))
+            fail_msg("refused: %.*s: %s", SLICE_ARG(half_pairs[i]), problem.text);
+        snprintf(body, sizeof(body), "{\"messages\":[{%.*s:%.*s}],\"model\":%.*s}",
+                 SLICE_ARG(half_pairs[i]), SLICE_ARG(half_pairs[i]), SLICE_ARG(half_pairs[i]));
+        assert_int_equal(scan_text(body), ERR_OK);
+        assert_int_equal(json_scan_text(&hits[0], out, sizeof(out), &text), ERR_PROTOCOL);
+        snprintf(body, sizeof(body), "{%.*s:1,\"model\":\"m\"}", SLICE_ARG(half_pairs[i]));
+        assert_int_equal(scan_text(body), ERR_INVALID);
+        assert_non_null(strstr(problem.text, "half of a surrogate pair"));
+    }
+}
+
+UNIT(a_nul_is_relayed_but_read_by_no_gate)
+{
+    char out[64];
+    struct slice text;
+    assert_int_equal(
+        scan_text("{\"messages\":[{\"a\\u0000\":\"\\u0000\"}],\"model\":\"m\\u0000x\"}"), ERR_OK);
+    assert_int_equal(json_scan_text(&hits[0], out, sizeof(out), &text), ERR_PROTOCOL);
+    assert_int_equal(scan_text("{\"model\\u0000\":1,\"model\":\"m\"}"), ERR_INVALID);
+    assert_non_null(strstr(problem.text, "a NUL"));
+}
+
+UNIT(names_that_differ_only_in_case_stand_in_no_object_that_a_gate_reads)
+{
+    static const char *const rows[] = {"{\"foo\":1,\"FOO\":2}", "{\"foo\":1,\"f\\u006fO\":2}",
+                                       "{\"task\":1,\"ta\\u017fk\":2}",
+                                       "{\"\xC5\xBFk\":1,\"s\xE2\x84\xAA\":2}",
+                                       "{\"a-rather-long-name\":1,\"a-Rather-long-name\":2}"};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (scan_text(rows[i]) != ERR_INVALID || !strstr(problem.text, "but for the case"))
+            fail_msg("%s: %s", rows[i], problem.text);
+        assert_int_equal(scan_without_wants(slice_str(rows[i])), ERR_OK);
+    }
+    /* equal in the bits that case leaves, and other names all the same */
+    assert_int_equal(scan_text("{\"a_b\":1,\"a\\u007fb\":2,\"@\":1,\"`\":2}"), ERR_OK);
+}
+
+UNIT(a_response_may_nest_deeper_than_a_request)
+{
+    static char body[8 * LIMIT_JSON_DEPTH_RESPONSE];
+    for (int depth = 60; depth <= LIMIT_JSON_DEPTH_RESPONSE + 1; depth++) {
+        size_t len = 0;
+        for (int i = 0; i < depth; i++)
+            body[len++] = i % 3 == 1 ? '{' : '[',
+            len += i % 3 == 1 ? (size_t)sprintf(body + len, "\"\":") : 0;
+        body[len++] = '1';
+        for (int i = depth; i-- > 0;)
+            body[len++] = i % 3 == 1 ? '}' : ']';
+        struct slice text = slice_of(body, len);
+        enum err e = json_scan_response(text, NULL, 0, NULL, &root, &problem);
+        if (e != (depth <= LIMIT_JSON_DEPTH_RESPONSE ? ERR_OK : ERR_INVALID))
+            fail_msg("depth %d: %s", depth, e ? problem.text : "accepted");
+        assert_int_equal(scan_without_wants(text),
+                         depth <= LIMIT_JSON_DEPTH ? ERR_OK : ERR_INVALID);
     }
 }
 
@@ -477,8 +541,8 @@ UNIT(the_scanner_and_the_tree_reader_agree_on_damaged_documents)
         bool reads = json_read(text, &tree, &why) == ERR_OK;
         json_decref(tree);
         bool explained = scanned && !reads &&
-                         (strstr(why.text, "out of range") || strstr(why.text, "duplicate") ||
-                          strstr(why.text, "twice"));
+                         (!json_token_is_clear(text) || strstr(why.text, "out of range") ||
+                          strstr(why.text, "duplicate") || strstr(why.text, "twice"));
         if (scanned != reads && !explained)
             fail_msg("they differ: %.*s: %s / %s", SLICE_ARG(text), problem.text, why.text);
         scanned ? accepted++ : refused++;
@@ -502,6 +566,10 @@ int main(void)
         cmocka_unit_test(every_good_document_is_accepted),
         cmocka_unit_test(every_bad_document_is_refused_with_a_sentence),
         cmocka_unit_test(every_bad_document_is_refused_below_a_wanted_member_too),
+        cmocka_unit_test(half_a_surrogate_pair_is_relayed_but_read_by_no_gate),
+        cmocka_unit_test(a_nul_is_relayed_but_read_by_no_gate),
+        cmocka_unit_test(names_that_differ_only_in_case_stand_in_no_object_that_a_gate_reads),
+        cmocka_unit_test(a_response_may_nest_deeper_than_a_request),
         cmocka_unit_test(a_problem_says_at_which_byte),
         cmocka_unit_test(wanted_members_are_found_where_they_stand),
         cmocka_unit_test(absent_members_are_absent_even_after_an_earlier_scan),
