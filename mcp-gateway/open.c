@@ -7,6 +7,7 @@
  * than waking each other across threads.
  */
 #include "common/base/clock.h"
+#include "common/request/forward_headers.h"
 #include "mcp-gateway/revision.h"
 #include "mcp-gateway/tool_private.h"
 
@@ -82,6 +83,7 @@ struct mcp_leg_spec mcp_post_spec(const struct tool_work *w, const char *span_id
                                  .method = SLICE("POST"),
                                  .upstream_id = w->upstream_ref.upstream_id,
                                  .version = w->upstream_ref.version,
+                                 .via = forward_via(w->rq->head),
                                  .trace_id = w->rq->record.trace_id,
                                  .span_id = span_id,
                                  .log = &w->rq->log,

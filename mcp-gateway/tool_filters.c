@@ -117,13 +117,14 @@ static enum filter_result on_origin(struct request *rq)
     if (!is_host_allowed(rq) || !is_origin_allowed(rq))
         return refuse(rq, REFUSAL_ORIGIN, SLICE_NONE);
     if (!is_path(rq->path))
-        return refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
+        return refuse(rq, REFUSAL_PATH_UNKNOWN,
+                      SLICE("MCP servers are at /mcp/{server}, or /mcp for the only one"));
     w->is_post = slice_eq(rq->head->method, SLICE("POST"));
     w->is_get = slice_eq(rq->head->method, SLICE("GET"));
     w->is_delete = slice_eq(rq->head->method, SLICE("DELETE"));
     rq->unrecorded = w->is_get || w->is_delete;
     if (!w->is_post && !w->is_get && !w->is_delete)
-        return refuse(rq, REFUSAL_METHOD, SLICE_NONE);
+        return refuse(rq, REFUSAL_METHOD, SLICE("GET, POST and DELETE are"));
     return FILTER_PASS;
 }
 
@@ -199,7 +200,7 @@ static enum filter_result on_form(struct request *rq)
     struct tool_work *w = rq->gate_state;
     const struct http_head *h = rq->head;
     if (w->is_post && !is_json(h))
-        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
+        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Type must be application/json"));
     w->takes_stream = accepts(h, SLICE("text/event-stream"));
     w->takes_json = accepts(h, SLICE("application/json"));
     if (w->is_get ? !w->takes_stream : w->is_post && !w->takes_stream && !w->takes_json)

@@ -58,7 +58,7 @@ static enum filter_result find_only(struct tool_work *w)
     if (g.count > 1)
         a = refuse(rq, REFUSAL_SERVER_AMBIGUOUS, buf_slice(&g.names));
     else if (g.count == 0)
-        a = refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
+        a = refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE("no MCP server is granted to this key"));
     else
         w->server = g.only;
     buf_fini(&g.names);

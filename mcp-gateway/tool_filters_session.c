@@ -69,13 +69,12 @@ const struct filter tool_filter_ticket = {.name = "ticket", .on_request = on_tic
 
 /* For filter_session: the sealed session speaks where no header does. It is an id of the caller's
  * own, since a ticket opens for its principal only. */
-struct slice mcp_session_label(struct request *rq, const char **named_by, bool *strict)
+struct slice mcp_session_label(struct request *rq, const char **named_by)
 {
     struct tool_work *w = rq->gate_state;
     if (!w->has_ticket)
         return SLICE_NONE;
     *named_by = "mcp-session";
-    *strict = false;
     return slice_of(w->ticket.label, sizeof(w->ticket.label));
 }
 

@@ -73,7 +73,7 @@ extern const struct filter tool_filter_limit;  /* not so fast, where it is a cal
 bool tool_still_allowed(struct request *rq, const struct request_right *now);
 
 void tool_subject_of(const struct tool_work *w, struct tool_subject *ret);
-struct slice mcp_session_label(struct request *rq, const char **named_by, bool *strict);
+struct slice mcp_session_label(struct request *rq, const char **named_by);
 
 /* error.c: the dialect of refusals */
 enum err mcp_refusal_body(struct request *rq, struct buf *out, const char **content_type);

@@ -274,7 +274,7 @@ static void build_heads(const struct mcp_leg *l, const struct mcp_leg_spec *spec
     add(h, SLICE("last-event-id"), spec->last_event_id);
     if (spec->trace_id)
         add(h, SLICE("traceparent"), trace_header(spec->trace_id, spec->span_id, traceparent));
-    add(h, SLICE("via"), SLICE("1.1 gatehouse"));
+    add(h, SLICE("via"), spec->via.len ? spec->via : SLICE("1.1 gatehouse"));
     if (l->credential)
         add(h, spec->server->credential_header, secret_reveal(l->credential));
 }

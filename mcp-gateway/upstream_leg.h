@@ -43,6 +43,7 @@ struct mcp_leg_spec {
     struct slice method;
     struct slice upstream_id, version, last_event_id; /* empty: no such header */
     const char *trace_id, *span_id;                   /* NULL: no traceparent */
+    struct slice via;                                 /* empty: this gateway alone */
     unsigned silence_ms;                              /* before and within the answer */
     const struct log_ctx *log; /* of the request that listens; NULL: nobody does */
 };

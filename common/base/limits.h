@@ -68,6 +68,7 @@
 #define LIMIT_TLS_HOSTS 256       /* hosts whose TLS sessions a client context remembers */
 
 /* a request */
+#define LIMIT_HOPS 5 /* times one call may pass a gateway of ours: more is a loop */
 #define LIMIT_ARENA_CHUNK (8 * 1024)
 #define LIMIT_ARENA_MAX (4u * 1024 * 1024) /* bodies live in buffers, not here */
 #define LIMIT_ATTEMPTS 8                   /* targets tried for one call */

@@ -143,7 +143,8 @@ static struct slice chunk_line(size_t length, char out[static HTTP1_CHUNK_LINE])
     X(502, "Bad Gateway")                                                                          \
     X(503, "Service Unavailable")                                                                  \
     X(504, "Gateway Timeout")                                                                      \
-    X(505, "HTTP Version Not Supported")
+    X(505, "HTTP Version Not Supported")                                                           \
+    X(508, "Loop Detected")
 
 const char *http1_reason(unsigned status)
 {

@@ -36,7 +36,7 @@ static enum filter_result on_request(struct request *rq)
     const struct http_head *h = rq->head;
     const struct body_state *s = filter_state(rq, &filter_body);
     if (is_encoded(h)) {
-        request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
+        request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("it must be sent without Content-Encoding"));
         return FILTER_REFUSE;
     }
     if (h->has_length && h->length > body_max(rq))

@@ -56,6 +56,22 @@ static struct slice baggage_session(struct slice list)
     return SLICE_NONE;
 }
 
+#define HASHED "sha256:"
+#define HASHED_HEX 32
+
+/* A label of a foreign client that is none by our rule stands as its hash: it still groups what
+ * belongs together, and nothing of its form goes on. SLICE_NONE: no memory. */
+static struct slice as_label(struct request *rq, struct slice text)
+{
+    struct digest d;
+    char hex[2 * sizeof(d.bytes) + 1];
+    if (is_label(text))
+        return text;
+    digest_sha256(text, &d);
+    digest_hex(slice_of(d.bytes, sizeof(d.bytes)), hex);
+    return arena_printf(rq->arena, HASHED "%.*s", HASHED_HEX, hex);
+}
+
 static struct slice owner_of(const struct request *rq)
 {
     return rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;
@@ -147,48 +163,49 @@ static enum err find_id(struct request *rq, const struct label *l, bool *own_id)
     return ERR_OK;
 }
 
-static enum filter_result refuse_label(struct request *rq, const char *named_by)
+static void refuse_label(struct request *rq)
 {
     request_refuse(rq, REFUSAL_BAD_REQUEST,
                    arena_printf(rq->arena,
                                 "%s must be 1 to %d characters of [A-Za-z0-9._:-], given once",
-                                named_by, LIMIT_SESSION_LABEL));
-    return FILTER_REFUSE;
+                                label_headers[0], LIMIT_SESSION_LABEL));
 }
 
-/* FILTER_WAIT here: this source names nothing, look at the next. */
-static enum filter_result from_headers(struct request *rq, struct label *ret)
+enum label_result { LABEL_NONE, LABEL_FOUND, LABEL_REFUSED };
+
+static enum label_result found(struct request *rq, struct slice text, const char *named_by,
+                               struct label *ret)
+{
+    *ret = (struct label){as_label(rq, text), named_by, "label"};
+    return ret->text.ptr ? LABEL_FOUND : LABEL_NONE;
+}
+
+/* Only our own header is strict: what other clients send was not meant for us. */
+static enum label_result from_headers(struct request *rq, struct label *ret)
 {
     for (size_t i = 0; i < ARRAY_LEN(label_headers); i++) {
         struct slice name = slice_str(label_headers[i]);
         struct slice value = http_head_find(rq->head, name);
-        if (!value.ptr)
+        bool ours = i == 0;
+        if (!value.ptr || (!ours && value.len == 0))
             continue;
-        if (!is_label(value) || http_head_count(rq->head, name) != 1)
-            return refuse_label(rq, label_headers[i]);
-        *ret = (struct label){value, label_headers[i], "label"};
-        return FILTER_PASS;
+        if (ours && (!is_label(value) || http_head_count(rq->head, name) != 1)) {
+            refuse_label(rq);
+            return LABEL_REFUSED;
+        }
+        return found(rq, value, label_headers[i], ret);
     }
     struct slice value = baggage_session(http_head_find(rq->head, SLICE("baggage")));
-    if (!is_label(value)) /* baggage is other people's: what is no label is not for us */
-        return FILTER_WAIT;
-    *ret = (struct label){value, "baggage", "label"};
-    return FILTER_PASS;
+    return value.len ? found(rq, value, "baggage", ret) : LABEL_NONE;
 }
 
-static enum filter_result from_body(struct request *rq, struct label *ret)
+static enum label_result from_body(struct request *rq, struct label *ret)
 {
-    if (!rq->gate->session_label)
-        return FILTER_WAIT;
     const char *named_by = "body";
-    bool strict = true;
-    struct slice value = rq->gate->session_label(rq, &named_by, &strict);
-    if (!value.ptr)
-        return FILTER_WAIT;
-    if (!is_label(value))
-        return strict ? refuse_label(rq, named_by) : FILTER_WAIT;
-    *ret = (struct label){value, named_by, "label"};
-    return FILTER_PASS;
+    if (!rq->gate->session_label)
+        return LABEL_NONE;
+    struct slice value = rq->gate->session_label(rq, &named_by);
+    return value.len ? found(rq, value, named_by, ret) : LABEL_NONE;
 }
 
 #define HOUR_DIGITS 20
@@ -226,12 +243,12 @@ static void fall_back(struct request *rq, struct label *ret)
 static enum filter_result on_request(struct request *rq)
 {
     struct label label = {0};
-    enum filter_result a = from_headers(rq, &label);
-    if (a == FILTER_WAIT)
-        a = from_body(rq, &label);
-    if (a == FILTER_REFUSE)
-        return a;
-    if (a == FILTER_WAIT)
+    enum label_result r = from_headers(rq, &label);
+    if (r == LABEL_NONE)
+        r = from_body(rq, &label);
+    if (r == LABEL_REFUSED)
+        return FILTER_REFUSE;
+    if (r == LABEL_NONE)
         fall_back(rq, &label);
 
     bool own_id = false;

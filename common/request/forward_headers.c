@@ -1,5 +1,7 @@
-/* passage — see the card. Names are compared without case (RFC 9110 5.1). */
+/* forward_headers — names are compared without case (RFC 9110 section 5.1). */
 #include "common/request/forward_headers.h"
+
+#include "common/base/limits.h"
 
 #define NAME(text)                                                                                 \
     {                                                                                              \
@@ -25,7 +27,7 @@ static const struct slice request_names[] = {
     NAME("x-correlation-id"),
 };
 
-static const struct slice answer_names[] = {
+static const struct slice response_names[] = {
     NAME("content-type"),
     NAME("content-language"),
     NAME("content-encoding"),
@@ -87,8 +89,49 @@ bool forward_response_header(struct slice name, bool set_cookie)
 {
     if (slice_ieq(name, SLICE("set-cookie")))
         return set_cookie;
-    return is_listed(answer_names, ARRAY_LEN(answer_names), name);
+    return is_listed(response_names, ARRAY_LEN(response_names), name);
 }
+
+#define OUR_NAME "gatehouse"
+#define OURS_ONCE "1.1 " OUR_NAME
+
+/* "1.1 gatehouse", "HTTP/1.1 gatehouse (a comment)" */
+static bool is_ours(struct slice member)
+{
+    struct slice protocol, name;
+    member = slice_trim(member);
+    if (!slice_split(&member, ' ', &protocol))
+        return false;
+    member = slice_trim(member);
+    return slice_split(&member, ' ', &name) && slice_ieq(name, SLICE(OUR_NAME));
+}
+
+unsigned forward_hops(const struct http_head *head)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < head->header_count; i++) {
+        const struct http_header *h = &head->headers[i];
+        if (h->name.len != 3 || !slice_ieq(h->name, SLICE("via")))
+            continue;
+        struct slice rest = h->value, member;
+        while (slice_split(&rest, ',', &member))
+            count += is_ours(member);
+    }
+    return count;
+}
+
+struct slice forward_via(const struct http_head *head)
+{
+    static const char all[] =
+        OURS_ONCE ", " OURS_ONCE ", " OURS_ONCE ", " OURS_ONCE ", " OURS_ONCE ", " OURS_ONCE;
+    const size_t one = sizeof(OURS_ONCE) - 1, comma = 2;
+    unsigned hops = forward_hops(head);
+    if (hops > LIMIT_HOPS)
+        hops = LIMIT_HOPS;
+    return slice_of(all, one + hops * (one + comma));
+}
+
+_Static_assert(LIMIT_HOPS == 5, "forward_via's text holds one member more");
 
 #define DAY_S HTTP_RETRY_AFTER_MAX_S
 

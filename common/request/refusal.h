@@ -11,12 +11,15 @@
 #include "common/base/arena.h"
 #include "common/base/slice.h"
 
-/* name, http status, code, sentence (a %.*s takes the request's detail where there is one) */
+/* name, http status, code, sentence: %.*s takes the request's detail; what stands in brackets is
+ * left out where there is none */
 #define REFUSAL_TABLE(X)                                                                           \
     X(NONE, 200, "", "")                                                                           \
-    X(BAD_REQUEST, 400, "invalid_request", "The request is malformed: %.*s.")                      \
+    X(BAD_REQUEST, 400, "invalid_request", "The request is malformed[: %.*s].")                    \
     X(BAD_JSON, 400, "invalid_json", "The body is not the JSON this endpoint reads: %.*s.")        \
-    X(BAD_PATH, 400, "invalid_path", "The path is not in canonical form.")                         \
+    X(BAD_PATH, 400, "invalid_path",                                                               \
+      "The path is not in canonical form: no segment may be empty, . or .., and none may hold an " \
+      "escaped slash.")                                                                            \
     X(NO_CREDENTIAL, 401, "missing_credential", "No credential was sent.")                         \
     X(BAD_CREDENTIAL, 401, "invalid_api_key", "The credential is unknown, expired or revoked.")    \
     X(AMBIGUOUS_CREDENTIAL, 401, "ambiguous_credential",                                           \
@@ -26,7 +29,7 @@
     X(ROUTE, 403, "route_not_allowed", "This method and path are not granted.")                    \
     X(TASK, 403, "task_not_allowed", "The credential may not assume this task.")                   \
     X(ORIGIN, 403, "origin_not_allowed", "Requests from this origin are not allowed.")             \
-    X(PATH_UNKNOWN, 404, "not_found", "There is nothing at this path.")                            \
+    X(PATH_UNKNOWN, 404, "not_found", "Nothing is served at this path[: %.*s].")                   \
     X(MODEL_UNKNOWN, 404, "model_not_found", "The model %.*s does not exist or is not granted.")   \
     X(SERVER_UNKNOWN, 404, "server_not_found",                                                     \
       "The server %.*s does not exist or is not granted.")                                         \
@@ -35,12 +38,13 @@
     X(SESSION_UNKNOWN, 404, "session_not_found", "The session is unknown or has ended.")           \
     X(SERVER_AMBIGUOUS, 400, "server_ambiguous",                                                   \
       "Several servers are granted; name one in the path, as /mcp/{server}: %.*s.")                \
-    X(METHOD, 405, "method_not_allowed", "This method is not served here.")                        \
+    X(METHOD, 405, "method_not_allowed", "This method is not served here[: %.*s].")                \
     X(NOT_ACCEPTABLE, 406, "not_acceptable", "The Accept header rules out what this path serves.") \
     X(TIMEOUT, 408, "request_timeout", "The request took too long to arrive.")                     \
     X(STREAM_TAKEN, 409, "stream_conflict", "The session's event stream is already open.")         \
     X(TOO_LARGE, 413, "request_too_large", "The body is larger than the %.*s allowed here.")       \
-    X(MEDIA_TYPE, 415, "unsupported_media_type", "The content type or encoding is not read here.") \
+    X(MEDIA_TYPE, 415, "unsupported_media_type",                                                   \
+      "The content type or encoding of the body cannot be read[: %.*s].")                          \
     X(RATE, 429, "rate_limit_exceeded", "Too many requests: %.*s.")                                \
     X(PARALLEL, 429, "parallel_limit_exceeded", "Too many calls at once: %.*s.")                   \
     X(UPSTREAM_BUSY, 429, "upstream_rate_limited",                                                 \
@@ -62,6 +66,9 @@
     X(LEDGER_AWAY, 503, "budget_unavailable",                                                      \
       "The budget cannot be asked: the control plane is not reachable.")                           \
     X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The upstream did not answer in time.")           \
+    X(LOOP, 508, "loop_detected",                                                                  \
+      "The call came back through this gateway too often: an upstream of it leads to the "         \
+      "gateway.")                                                                                  \
     X(INTERNAL, 500, "internal_error", "An error of the gateway's own; it was recorded.")
 
 enum refusal_id {

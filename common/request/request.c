@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"
+#include "common/request/forward_headers.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
 #include "common/request/session_memo.h"
@@ -242,6 +243,8 @@ void request_start(struct request *rq)
     request_move(rq, REQUEST_FILTERS);
     if (!rq->refusal.id && !make_states(rq))
         request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (!rq->refusal.id && forward_hops(rq->head) >= LIMIT_HOPS)
+        request_refuse(rq, REFUSAL_LOOP, SLICE_NONE);
     if (rq->refusal.id || is_shed(rq))
         request_finish_as(rq, OUTCOME_REFUSED);
     else

@@ -116,10 +116,9 @@ struct gate {
     enum err (*stream_error)(struct request *rq, struct buf *out);
     /* More headers of a refusal ("allow", "www-authenticate"); at most max; NULL: none. */
     size_t (*refusal_headers)(struct request *rq, struct http_header *out, size_t max);
-    /* The session's label in the body, which has been read: SLICE_NONE where there is none.
-     * *named_by: the member's name. A label that is not `strict` is passed over where it is no
-     * label by our rule, instead of refused. NULL: this gate's bodies hold none. */
-    struct slice (*session_label)(struct request *rq, const char **named_by, bool *strict);
+    /* The session's label in the body, which has been read; empty where there is none. *named_by:
+     * the member's name. NULL: this gate's bodies hold none. */
+    struct slice (*session_label)(struct request *rq, const char **named_by);
     void (*on_body)(struct request *rq,
                     struct slice piece); /* streamed bodies; NULL: filter_body */
     void (*on_body_end)(struct request *rq);

@@ -17,10 +17,13 @@ static enum filter_result on_endpoint(struct request *rq)
 {
     bool allowed = false;
     const struct ai_endpoint *e = ai_endpoint_find(rq->head->method, rq->path, &allowed);
+    if (!rq->path.len)
+        return refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
     if (!e)
-        return refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
+        return refuse(rq, REFUSAL_PATH_UNKNOWN, ai_endpoint_list(rq->arena));
     if (!allowed)
-        return refuse(rq, REFUSAL_METHOD, SLICE_NONE);
+        return refuse(rq, REFUSAL_METHOD,
+                      arena_printf(rq->arena, "this path takes %.*s", SLICE_ARG(e->method)));
     struct ai_call *c = ai_call_take(rq);
     if (!c)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
@@ -54,7 +57,7 @@ static enum filter_result on_request(struct request *rq)
     if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
     if (!is_json_type(rq->head))
-        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
+        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Type must be application/json"));
     enum err e = c->endpoint->dialect->read(buf_slice(&rq->body), rq->arena, &c->request, &detail);
     if (e == ERR_NOMEM)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);

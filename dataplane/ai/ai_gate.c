@@ -179,7 +179,7 @@ static void on_reserved(struct request *rq, enum err e)
     ai_exchange_on_reserved(rq->gate_state, e);
 }
 
-static struct slice session_label(struct request *rq, const char **named_by, bool *strict)
+static struct slice session_label(struct request *rq, const char **named_by)
 {
     const struct ai_request *r = &((struct ai_call *)rq->gate_state)->request;
     if (r->session_id.ptr) {
@@ -187,7 +187,6 @@ static struct slice session_label(struct request *rq, const char **named_by, boo
         return r->session_id;
     }
     *named_by = "prompt_cache_key";
-    *strict = false; /* its purpose is another, so its form is not ours to refuse */
     return r->prompt_cache_key;
 }
 

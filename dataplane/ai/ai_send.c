@@ -4,6 +4,7 @@
 #include "dataplane/ai/ai_send.h"
 
 #include "common/base/secret.h"
+#include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
 
 #define STAINLESS_MAX 86400     /* seconds a client may say it waits */
@@ -52,6 +53,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.arena = c->rq->arena;
     o.header_count = o.secret_len = 0;
     enum err e = c->provider->build(&o);
+    ai_outgoing_add(&o, SLICE("via"), forward_via(c->rq->head));
     if (!e)
         e = start(c, &o, events);
     secret_wipe(o.secret, o.secret_len);

@@ -118,7 +118,7 @@ static enum filter_result on_request(struct request *rq)
     rq->record.path = w->rest;
     rq->record.service = name;
     if (name.len == 0)
-        return refuse_path(w, REFUSAL_PATH_UNKNOWN, SLICE_NONE);
+        return refuse_path(w, REFUSAL_PATH_UNKNOWN, SLICE("services are at /api/{service}/"));
     w->service = snapshot_service_named(rq->policy, rq->who.key->o.org_id, name);
     if (!w->service)
         return refuse_path(w, REFUSAL_SERVICE_UNKNOWN, name);
@@ -128,11 +128,12 @@ static enum filter_result on_request(struct request *rq)
     if (!s.seen)
         return refuse_path(w, REFUSAL_SERVICE_UNKNOWN, name);
     if (!is_method(rq->head->method))
-        return refuse(rq, REFUSAL_METHOD, SLICE_NONE);
+        return refuse(rq, REFUSAL_METHOD,
+                      SLICE("GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS are"));
     if (!s.allowed || !is_served(w, w->service, rq->head->method))
         return refuse_path(w, REFUSAL_ROUTE, SLICE_NONE);
     if (http_head_find(rq->head, SLICE("content-encoding")).ptr)
-        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE_NONE);
+        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("it must be sent without Content-Encoding"));
     return FILTER_PASS;
 }
 

@@ -27,7 +27,7 @@ static size_t build_headers(struct api_work *w, const struct attempt *at, struct
         out[n++] = (struct http_header){SLICE("accept-encoding"), SLICE("identity")};
     out[n++] = (struct http_header){SLICE("traceparent"),
                                     trace_header(w->rq->record.trace_id, at->span_id, traceparent)};
-    out[n++] = (struct http_header){SLICE("via"), SLICE("1.1 gatehouse")};
+    out[n++] = (struct http_header){SLICE("via"), forward_via(w->rq->head)};
     return n;
 }
 

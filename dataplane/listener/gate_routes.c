@@ -9,7 +9,12 @@
 
 static enum filter_result on_nowhere(struct request *rq)
 {
-    request_refuse(rq, rq->path.len ? REFUSAL_PATH_UNKNOWN : REFUSAL_BAD_PATH, SLICE_NONE);
+    if (rq->path.len)
+        request_refuse(rq, REFUSAL_PATH_UNKNOWN,
+                       SLICE("models are at /v1/, MCP servers at /mcp and /mcp/{server}, services "
+                             "at /api/{service}/"));
+    else
+        request_refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
     return FILTER_REFUSE;
 }
 
@@ -42,6 +47,12 @@ const struct gate *route_find(struct slice path, struct slice target)
 {
     if (path.len == 0 && slice_starts(target, SLICE("/api/")))
         return &api_gate; /* one of its routes may take the path as it stands */
+    while (path.len == 0 && slice_starts(target, SLICE("//")))
+        target = slice_from(target, 1);
+    if (path.len == 0 && slice_starts(target, SLICE("/v1/")))
+        return &ai_gate; /* refused, in its dialect */
+    if (slice_eq(path, SLICE("/v1")))
+        return &ai_gate;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         if (slice_starts(path, routes[i].prefix))
             return routes[i].gate;

@@ -228,14 +228,77 @@ FLOW(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path)
 
 FLOW(paths_that_are_not_canonical_are_400)
 {
-    static const char *const paths[] = {"/v1/../v1/models", "/v1//models", "/v1/models%2Fx",
-                                        "/v1/models;x",     "/v1/%00",     "/v1/./models"};
+    static const char *const paths[] = {"/v1/../v1/models", "/v1/models;x", "/v1/%00",
+                                        "/v1/./models",     "/v1/a%2F..",   "//v1//%2e%2e/models"};
     policy_says(k, &alice);
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         struct flow_client *c = client_gets(k, "alice", paths[i]);
         expect_status(c, 400);
         expect_code(c, "invalid_path");
+        expect_body_has(c, "{\"error\":{"); /* the dialect's envelope */
     }
+}
+
+FLOW(paths_below_v1_are_read_as_sdks_spell_them)
+{
+    static const struct {
+        const char *method, *path;
+        unsigned status;
+        const char *body; /* a part of it; "": it is empty */
+    } rows[] = {
+        {"GET", "//v1/models", 200, "\"object\":\"list\""},
+        {"GET", "/v1//models", 200, "\"object\":\"list\""},
+        {"GET", "/v1//models?x=1", 200, "\"object\":\"list\""},
+        {"GET", "/v1/models/small", 200, "\"id\":\"small\""},
+        {"GET", "/v1/models/vendor%2Flarge:latest", 200, "\"id\":\"vendor/large:latest\""},
+        {"GET", "/v1/models/vendor%2flarge%3Alatest", 200, "\"id\":\"vendor/large:latest\""},
+        {"GET", "/v1/models/vendor/large:latest", 200, "\"id\":\"vendor/large:latest\""},
+        {"HEAD", "/v1/models", 200, ""},
+        {"HEAD", "/v1/chat/completions", 405, ""},
+        {"GET", "/v1", 404, "POST /v1/chat/completions"},
+        {"GET", "/v1/", 404, "POST /v1/chat/completions"},
+        {"PATCH", "/v1/chat/completions", 405, "this path takes POST"},
+        {"GET", "//api/x", 400, "\"code\":\"invalid_path\""},
+        {"GET", "/api%2Fx", 400, "\"code\":\"invalid_path\""},
+    };
+    struct flow_policy p = alice;
+    p.models[1] =
+        (struct flow_model){.name = "vendor/large:latest", .upstreams = {0}, .upstream_count = 1};
+    p.keys[0].models[1] = "vendor/large:latest";
+    policy_says(k, &p);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct flow_client *c = client_asks(k, rows[i].method, "alice", rows[i].path, NULL);
+        WAIT(k, c->whole || c->closed);
+        struct slice body = buf_slice(&c->body);
+        bool fits = rows[i].body[0] ? slice_search(body, slice_str(rows[i].body)) >= 0 : !body.len;
+        if (c->head.status != rows[i].status || !fits)
+            fail_msg("%s %s: %u %.*s", rows[i].method, rows[i].path, c->head.status,
+                     SLICE_ARG(body));
+        k->client_count--;
+        if (c->stream)
+            stream_close(&c->stream);
+        buf_fini(&c->got);
+        buf_fini(&c->body);
+        buf_fini(&c->head_bytes);
+    }
+}
+
+FLOW(a_call_that_comes_back_through_the_gateway_ends)
+{
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200, ANSWER);
+    const char *four = "Via: 1.1 gatehouse, 1.1 gatehouse\r\nVia: 1.0 x, 1.1 gatehouse, 1.1 "
+                       "gatehouse\r\n";
+    expect_status(client_posts(k, "alice", CHAT, four, HELLO), 200);
+    assert_true(slice_eq(upstream_heard(&k->upstreams[0].calls[0], "via"),
+                         SLICE("1.1 gatehouse, 1.1 gatehouse, 1.1 gatehouse, 1.1 gatehouse, 1.1 "
+                               "gatehouse")));
+    char five[200];
+    snprintf(five, sizeof(five), "%sVia: 1.1 gatehouse\r\n", four);
+    struct flow_client *c = client_posts(k, "alice", CHAT, five, HELLO);
+    expect_status(c, 508);
+    expect_code(c, "loop_detected");
+    assert_int_equal(k->upstreams[0].call_count, 1);
 }
 
 FLOW(an_escaped_letter_is_the_letter)
@@ -354,6 +417,8 @@ int main(void)
         SCENARIO(hop_by_hop_and_injected_names_have_no_effect_upstream),
         SCENARIO(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path),
         SCENARIO(paths_that_are_not_canonical_are_400),
+        SCENARIO(paths_below_v1_are_read_as_sdks_spell_them),
+        SCENARIO(a_call_that_comes_back_through_the_gateway_ends),
         SCENARIO(an_escaped_letter_is_the_letter),
         SCENARIO(health_is_told_without_detail),
         SCENARIO(a_connection_serves_one_request_after_the_other),

@@ -224,12 +224,12 @@ FLOW(a_session_id_sent_back_is_that_session_for_its_owner_only)
     assert_false(slice_eq(client_header(other, "x-gatehouse-session"), id));
 }
 
-FLOW(an_invalid_label_is_a_400_that_names_its_header)
+FLOW(an_invalid_label_of_our_own_header_is_a_400)
 {
     policy_says(k, &two_agents);
-    struct flow_client *c = ask(k, "alice", "x-session-id: a b\r\n");
+    struct flow_client *c = ask(k, "alice", "x-gatehouse-session: a b\r\n");
     expect_status(c, 400);
-    expect_body_has(c, "x-session-id");
+    expect_body_has(c, "x-gatehouse-session must be");
 }
 
 static void expect_named(struct flow *k, const char *headers, const char *json, const char *by,
@@ -260,8 +260,22 @@ FLOW(the_session_is_named_by_the_first_of_the_list)
                  "prompt_cache_key", "p");
     expect_named(k, NULL,
                  "{\"model\":\"small\",\"prompt_cache_key\":\"not a label\",\"messages\":[]}",
-                 "hour", NULL);
+                 "prompt_cache_key", "sha256:750b4248042bf70e505b5de1e6a9c2bf");
     expect_named(k, NULL, HELLO, "hour", NULL);
+}
+
+FLOW(a_foreign_label_that_is_none_by_our_rule_stands_as_its_hash)
+{
+    char line[400];
+    policy_says(k, &two_agents);
+    expect_named(k, "session_id: user/42 | eve@example.org\r\n", HELLO, "session_id",
+                 "sha256:108e27a126dd539f2faf0e4f6b8df7d7");
+    snprintf(line, sizeof(line), "helicone-session-id: %0300d\r\n", 7);
+    expect_named(k, line, HELLO, "helicone-session-id", "sha256:b8091716730038f34bb96087f092b940");
+    expect_named(k, "x-session-id:\r\n", HELLO, "hour", NULL); /* empty: it says nothing */
+    expect_named(k, NULL,
+                 "{\"model\":\"small\",\"metadata\":{\"session_id\":\"a/b\"},\"messages\":[]}",
+                 "metadata.session_id", "sha256:c14cddc033f64b9dea80ea675cf280a0");
 }
 
 FLOW(a_traceparent_sets_trace_and_parent_and_goes_on_upstream)
@@ -416,8 +430,9 @@ int main(void)
         SCENARIO(a_call_that_waits_for_its_upstream_is_told_of_the_block),
         SCENARIO(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one),
         SCENARIO(a_session_id_sent_back_is_that_session_for_its_owner_only),
-        SCENARIO(an_invalid_label_is_a_400_that_names_its_header),
+        SCENARIO(an_invalid_label_of_our_own_header_is_a_400),
         SCENARIO(the_session_is_named_by_the_first_of_the_list),
+        SCENARIO(a_foreign_label_that_is_none_by_our_rule_stands_as_its_hash),
         SCENARIO(a_traceparent_sets_trace_and_parent_and_goes_on_upstream),
         SCENARIO(a_trace_names_the_session_only_where_the_agent_wants_it),
         SCENARIO(a_blocked_session_is_unknown),

@@ -29,8 +29,19 @@ const struct ai_endpoint *ai_endpoint_find(struct slice method, struct slice pat
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
         if (!matches(&endpoints[i], path))
             continue;
-        *allowed = slice_eq(method, endpoints[i].method);
+        *allowed = slice_eq(method, endpoints[i].method) ||
+                   (slice_eq(method, SLICE("HEAD")) && slice_eq(endpoints[i].method, SLICE("GET")));
         return &endpoints[i];
     }
     return NULL;
+}
+
+struct slice ai_endpoint_list(struct arena *a)
+{
+    struct slice list = SLICE("");
+    for (size_t i = 0; i < ARRAY_LEN(endpoints); i++)
+        list = arena_printf(a, "%.*s%s%.*s %.*s%s", SLICE_ARG(list), i ? ", " : "",
+                            SLICE_ARG(endpoints[i].method), SLICE_ARG(endpoints[i].path),
+                            endpoints[i].prefix ? "{model}" : "");
+    return list;
 }

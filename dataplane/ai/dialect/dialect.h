@@ -60,7 +60,9 @@ struct ai_endpoint {
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models;
 
-/* NULL: no such path. *allowed: does it serve this method? */
+/* "POST /v1/chat/completions, …", for a refusal */
+struct slice ai_endpoint_list(struct arena *a);
+/* NULL: no such path. *allowed: does it serve this method? HEAD is served where GET is. */
 const struct ai_endpoint *ai_endpoint_find(struct slice method, struct slice path, bool *allowed);
 
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)

@@ -97,14 +97,45 @@ static void a_wait_passes_within_a_day_or_as_a_date(void **state)
     }
 }
 
+static void each_passing_of_a_gateway_of_ours_is_counted_and_told(void **state)
+{
+    static const struct {
+        const char *via[2];
+        unsigned hops;
+        const char *sent;
+    } rows[] = {
+        {{NULL}, 0, "1.1 gatehouse"},
+        {{"1.1 proxy"}, 0, "1.1 gatehouse"},
+        {{"1.1 gatehouse"}, 1, "1.1 gatehouse, 1.1 gatehouse"},
+        {{"1.1 proxy, HTTP/1.1  Gatehouse (x)", "2 gatehouse"},
+         2,
+         "1.1 gatehouse, 1.1 gatehouse, 1.1 gatehouse"},
+        {{"1.1 gatehouse,1.0 gatehouse , 1.1 a", "1.1 gatehouse"},
+         3,
+         "1.1 gatehouse, 1.1 gatehouse, 1.1 gatehouse, 1.1 gatehouse"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_head head = {.header_count = 0};
+        for (size_t j = 0; j < 2 && rows[i].via[j]; j++)
+            head.headers[head.header_count++] =
+                (struct http_header){SLICE("Via"), slice_str(rows[i].via[j])};
+        unsigned hops = forward_hops(&head);
+        struct slice sent = forward_via(&head);
+        if (hops != rows[i].hops || !slice_eq(sent, slice_str(rows[i].sent)))
+            fail_msg("row %zu: %u hops, sent %.*s", i, hops, SLICE_ARG(sent));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listed_headers_go_and_nothing_else),
         cmocka_unit_test(what_connection_names_is_for_this_hop),
         cmocka_unit_test(a_header_that_is_injected_is_never_the_clients),
+        cmocka_unit_test(each_passing_of_a_gateway_of_ours_is_counted_and_told),
         cmocka_unit_test(a_wait_passes_within_a_day_or_as_a_date),
         cmocka_unit_test(cookies_come_back_only_where_the_service_says_so),
     };
-    return cmocka_run_group_tests_name("passage", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("forward_headers", tests, NULL, NULL);
 }
