@@ -186,7 +186,7 @@ process_carries_name() {
 
 processes_sweep() {
     local pid pids signal
-    for signal in TERM KILL; do
+    for signal in TERM KILL KILL; do # a third look: what was starting while the second one went on
         pids=''
         for pid in /proc/[0-9]*; do
             if process_carries_name "$pid"; then

@@ -6,15 +6,20 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/option.h"
 #include "deploy/supervisor/handover.h"
+
+#define GUARD_PAUSE_S 1 /* for what the killed one leaves to end */
 
 struct settings {
     const char *folder;
@@ -44,6 +49,29 @@ static int take_lock(const char *folder)
     return fd;
 }
 
+/* A supervisor that is killed takes its children along and cannot start anything again. Its parent
+ * does nothing but wait for it, and starts another one. Returns in the supervisor, -1; and in the
+ * parent once the supervisor has ended by itself, with its exit code. */
+static int guard(void)
+{
+    for (;;) {
+        pid_t guardian = getpid(), pid = fork();
+        int status = 0;
+        if (pid < 0)
+            return 1;
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGTERM); /* alone it could not be replaced: all end in order */
+            return getppid() == guardian ? -1 : 1;
+        }
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+        if (WIFEXITED(status))
+            return WEXITSTATUS(status);
+        log_error(NULL, "supervisor_killed", "pid=%d signal=%d", (int)pid, WTERMSIG(status));
+        sleep(GUARD_PAUSE_S);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct settings set = {0};
@@ -64,6 +92,9 @@ int main(int argc, char **argv)
     bool is_handed = lock >= 0;
     if (!is_handed) {
         close_range(3, ~0u, 0); /* the script's locks and pipes are not ours to hold */
+        int ended = guard();
+        if (ended >= 0)
+            return ended;
         lock = take_lock(set.folder);
     }
     if (lock < 0) {
