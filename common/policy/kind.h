@@ -20,6 +20,7 @@
 #pragma once
 
 #include "common/policy/policy_object.h"
+#include "common/wire/feature.h"
 
 /* One object on its way from the message to the typed struct. */
 struct kind_decoding {
@@ -44,6 +45,8 @@ struct policy_kind {
 
 /* NULL: this plane does not know the kind. */
 const struct policy_kind *policy_kind_find(int kind);
+/* What the control plane must hear so that it gives this plane the kinds of the table. */
+feature_set policy_kind_features(void);
 
 extern const struct policy_kind kind_settings, kind_team, kind_agent, kind_task, kind_key,
     kind_provider, kind_model, kind_mcp_server, kind_api_service, kind_grant, kind_block;

@@ -16,6 +16,14 @@ static const struct policy_kind *const kinds[] = {
     &kind_block,       /* what may do nothing at all */
 };
 
+feature_set policy_kind_features(void)
+{
+    feature_set features = FEATURES_NONE;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        features |= feature_of_kind((int)kinds[i]->kind);
+    return features;
+}
+
 const struct policy_kind *policy_kind_find(int kind)
 {
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {

@@ -3,6 +3,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/policy/kind.h"
 #include "common/policy/policy_sync_private.h"
 #include "common/policy/snapshot_build.h"
 #include "common/policy/snapshot_private.h"
@@ -255,11 +256,9 @@ static void say_hello(struct policy_sync *s)
     char lineage[LINEAGE_MAX + 1] = {0};
     if (s->current)
         memcpy(lineage, s->current->lineage, s->current->lineage_len);
-    char *features[FEATURES];
-    for (unsigned f = 0; f < FEATURES; f++)
-        features[f] = (char *)(uintptr_t)feature_name(f);
+    char *features[FEATURE_BITS];
     body.features = features;
-    body.n_features = FEATURES;
+    body.n_features = feature_names(FEATURES_ROWS | policy_kind_features(), features);
     body.has_protocol = body.has_protocol_newest = body.has_version = true;
     body.protocol = CHANNEL_PROTOCOL_OLDEST;
     body.protocol_newest = CHANNEL_PROTOCOL_NEWEST;

@@ -7,8 +7,10 @@
  * never an absent restriction. The data planes of revision 1 (commit 1910481) name none, and know
  * the kinds of object up to KIND_BLOCK.
  *
- * To add one: a row here, and the field row, word or noun in controlplane/domain that needs it.
- * A row is never renamed, and goes only when no supported plane lacks it.
+ * Every later kind is a feature by itself, "kind.<number>": no row is written for it. For anything
+ * else that an older plane would not understand there is a row here, and the field row or word in
+ * controlplane/domain that needs it. A row is never renamed, and goes only when no supported plane
+ * lacks it.
  *
  * Threads  any; pure.
  */
@@ -29,16 +31,25 @@ enum feature {
 #define FEATURE_ROW(name, text) FEATURE_##name,
     FEATURE_TABLE(FEATURE_ROW)
 #undef FEATURE_ROW
-        FEATURES /* how many; at most 64 */
+        FEATURES /* how many rows; at most FEATURE_KINDS_FROM */
 };
 
-/* A set of features: bit n is feature n. */
+/* A set of features: bit n is feature n. Kinds of object have the upper half. */
 typedef uint64_t feature_set;
-#define FEATURES_NONE ((feature_set)0) /* a plane of revision 1 */
-#define FEATURES_ALL ((feature_set)(FEATURES == 64 ? UINT64_MAX : (UINT64_C(1) << FEATURES) - 1))
+#define FEATURE_BITS 64
+#define FEATURE_KINDS_FROM 32
+#define FEATURE_KIND_FIRST 12 /* behind KIND_BLOCK of policy.proto */
+#define FEATURE_KIND_LAST (FEATURE_KIND_FIRST + FEATURE_BITS - FEATURE_KINDS_FROM - 1)
+
+#define FEATURES_NONE ((feature_set)0)                               /* a plane of revision 1 */
+#define FEATURES_ROWS ((feature_set)((UINT64_C(1) << FEATURES) - 1)) /* of this table */
 #define FEATURE_BIT(f) ((feature_set)1 << (f))
 
 /* NULL for a number that is no feature. */
 const char *feature_name(unsigned f);
 /* Unknown names count for nothing: the other end may be newer. */
 feature_set feature_parse(struct slice name);
+/* What it takes to know a kind of object: nothing for those of revision 1. */
+feature_set feature_of_kind(int kind);
+/* The names of a set, in order; returns how many. */
+size_t feature_names(feature_set set, char *ret[static FEATURE_BITS]);

@@ -69,7 +69,7 @@ static enum err on_hello(const struct question *q)
     const Gatehouse__Hello *m = q->request->hello;
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     Gatehouse__HelloReply body = GATEHOUSE__HELLO_REPLY__INIT;
-    char *features[FEATURES + 1];
+    char *features[FEATURE_BITS];
     struct image_head head;
 
     body.protocol = agreed_protocol(m);
@@ -88,8 +88,7 @@ static enum err on_hello(const struct question *q)
     body.dataplane_name = (char *)q->plane.name;
     body.pool = (char *)q->plane.pool_name;
     body.features = features;
-    for (unsigned f = 0; f < FEATURES; f++)
-        features[body.n_features++] = (char *)(uintptr_t)feature_name(f);
+    body.n_features = feature_names(FEATURES_ROWS, features);
     reply.body_case = GATEHOUSE__REPLY__BODY_HELLO;
     reply.hello = &body;
     return send_reply(q, &reply);

@@ -114,7 +114,7 @@ static feature_set fields_need(const struct field *fields, const json_t *doc)
 
 feature_set noun_needs(const struct noun *n, const json_t *doc)
 {
-    return n->needs | fields_need(n->fields, doc);
+    return feature_of_kind(n->kind) | fields_need(n->fields, doc);
 }
 
 static void add_not_enforced(json_t *list, const struct field *fields, const json_t *doc,

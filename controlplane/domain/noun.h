@@ -26,7 +26,6 @@ struct noun {
     const char *id_prefix; /* "mcp" */
     int kind;              /* ObjectKind; 0: data planes need not know */
     unsigned flags;
-    feature_set needs;                           /* features that every object of this kind needs */
     unsigned write_roles;                        /* set of enum role */
     const char *(*name_rule)(struct slice text); /* NULL: noun_label_rule */
     const char *always; /* the row of this name exists, unrenamed, for ever */

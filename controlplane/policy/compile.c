@@ -198,27 +198,18 @@ static enum err build_one(struct builder *b, const struct noun *n, const struct 
     return build_object(b, n, &row, m);
 }
 
-static size_t name_features(feature_set set, char *ret[static FEATURES])
-{
-    size_t count = 0;
-    for (unsigned f = 0; f < FEATURES; f++)
-        if ((set & FEATURE_BIT(f)) != 0)
-            ret[count++] = (char *)(uintptr_t)feature_name(f);
-    return count;
-}
-
 static enum err add_row(struct compiler *c, const struct noun *n, const struct db_result *r,
                         size_t i, struct image_delta *d)
 {
     JSON_AUTO json_t *spec = NULL;
     Gatehouse__PolicyObject m = GATEHOUSE__POLICY_OBJECT__INIT;
     struct traits x = {0};
-    char *needs[FEATURES];
+    char *needs[FEATURE_BITS];
     enum err e = build_one(&c->builder, n, r, i, &spec, &m);
     if (e == ERR_OK)
         e = read_traits(n, db_cstr(r, i, 1), spec, &x);
     m.features = needs;
-    m.n_features = name_features(x.t.needs, needs);
+    m.n_features = feature_names(x.t.needs, needs);
     if (e == ERR_OK)
         e = image_delta_add(d, &m, &x.t);
     traits_fini(&x);

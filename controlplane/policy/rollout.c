@@ -344,12 +344,13 @@ enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms, struct b
     return e;
 }
 
-static json_t *feature_names(feature_set set)
+static json_t *feature_list(feature_set set)
 {
+    char *names[FEATURE_BITS];
+    size_t count = feature_names(set, names);
     json_t *list = json_array();
-    for (unsigned f = 0; f < FEATURES; f++)
-        if ((set & FEATURE_BIT(f)) != 0)
-            json_array_append_new(list, json_string(feature_name(f)));
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(names[i]));
     return list;
 }
 
@@ -363,7 +364,7 @@ static void add_withheld(const struct rollout *r, const struct rollout_plane *p,
     if (r->image && image_withheld(r->image, &key, &withheld) == ERR_OK && withheld.objects > 0)
         json_object_set_new(o, "withheld",
                             json_pack("{s:I,s:o}", "objects", (json_int_t)withheld.objects,
-                                      "features", feature_names(withheld.features)));
+                                      "features", feature_list(withheld.features)));
     if (p->refused > 0)
         json_object_set_new(o, "refused", json_integer(p->refused));
 }
@@ -386,7 +387,7 @@ static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p
                         p->heard_at ? json_from(clock_format(p->heard_at, text)) : json_null());
     if (p->build[0])
         json_set_text(o, "build", slice_str(p->build));
-    json_object_set_new(o, "features", feature_names(p->features));
+    json_object_set_new(o, "features", feature_list(p->features));
     add_withheld(r, p, o);
     return o;
 }

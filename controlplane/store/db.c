@@ -13,7 +13,7 @@
 #include "controlplane/store/db_conn.h"
 
 #define BACKOFF_FIRST_US 100000u /* a restarted server is back within a few of these */
-#define BACKOFF_LAST_US 1000000u  /* one attempt a second costs a server that is away nothing */
+#define BACKOFF_LAST_US 1000000u /* one attempt a second costs a server that is away nothing */
 
 static const struct log_ctx db_log = {.component = "db"};
 

@@ -211,19 +211,41 @@ enum err store_object_name_taken(struct tx *tx, const struct noun *n, struct sli
     return ERR_OK;
 }
 
+#define NAMES_SQL_MAX (8 * 1024)
+
+/* Over every noun that has names; the fence of each table holds here too. */
+static enum err names_sql(struct buf *sql)
+{
+    size_t count = 0;
+    const struct noun *const *nouns = noun_all(&count);
+    enum err e =
+        buf_append(sql, SLICE("WITH wanted AS (SELECT DISTINCT jsonb_array_elements_text($1::jsonb)"
+                              " AS id)"));
+    const char *before = "";
+    for (size_t i = 0; i < count && e == ERR_OK; i++) {
+        if ((nouns[i]->flags & NOUN_UNNAMED) != 0)
+            continue;
+        e = buf_printf(sql, "%s SELECT n.id, n.name FROM %s n JOIN wanted USING (id)", before,
+                       nouns[i]->table);
+        before = " UNION ALL";
+    }
+    return e == ERR_OK ? buf_append(sql, slice_of("", 1)) : e;
+}
+
 enum err store_object_names(struct tx *tx, const json_t *ids, json_t **ret)
 {
     json_t *names = json_object();
     if (names == NULL)
         return ERR_NOMEM;
-    struct buf text;
+    struct buf text, sql;
     enum err e = json_text_of(ids, &text);
+    buf_init(&sql, NAMES_SQL_MAX);
     DB_AUTO struct db_result *r = NULL;
+    if (e == ERR_OK)
+        e = names_sql(&sql);
     if (e == ERR_OK && json_array_size(ids) > 0)
-        e = tx_query(tx,
-                     "SELECT id, name FROM object_names WHERE id = ANY"
-                     " (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)))",
-                     DB_PARAMS(DB_TEXT(buf_slice(&text))), &r);
+        e = tx_query(tx, buf_slice(&sql).ptr, DB_PARAMS(DB_TEXT(buf_slice(&text))), &r);
+    buf_fini(&sql);
     buf_fini(&text);
     if (e != ERR_OK) {
         json_decref(names);

@@ -9,10 +9,11 @@
 /* names divided by commas */
 static enum err write_features(feature_set features, struct buf *out)
 {
+    char *names[FEATURE_BITS];
+    size_t count = feature_names(features, names);
     enum err e = ERR_OK;
-    for (unsigned f = 0; f < FEATURES && e == ERR_OK; f++)
-        if ((features & FEATURE_BIT(f)) != 0)
-            e = buf_printf(out, "%s%s", out->len > 0 ? "," : "", feature_name(f));
+    for (size_t i = 0; i < count && e == ERR_OK; i++)
+        e = buf_printf(out, "%s%s", i > 0 ? "," : "", names[i]);
     return e;
 }
 

@@ -18,6 +18,7 @@ readonly TEST_STAGES=(
     'tsan      next   tests/unit/*               stage_tsan     what runs in threads, with TSan'
     'readme    next   tests/readme/run           stage_programs the options in README.md against the programs'
     'hardening next   tests/hardening/run        stage_programs flags and libraries of the release programs'
+    'skew      next   tests/skew/run             stage_skew     programs of the first stage beside those of today'
     'commands  alone  tests/commands/run         stage_commands what ./gatehouse says and does, from up to down'
     'chaos     alone  tests/chaos/*/*.mjs        stage_chaos    kills and faults against release programs'
     'e2e       alone  tests/e2e/*.test.mjs       stage_e2e      an installation, used by the clients of npm'
@@ -306,6 +307,17 @@ stage_commands() {
     mkdir "$gh_scratch/home"
     counted "$1" "$gh_scratch/home" "$gh_base"
 }
+
+stage_skew() {
+    # shellcheck disable=SC2086
+    build release $BUILD_PROGRAMS demo-provider
+    e2e_packages
+    mkdir "$gh_scratch/skew"
+    with_cluster skew_beside_cluster "$1"
+}
+
+# The ports behind those of the cluster
+skew_beside_cluster() { counted "$1" "$(build_folder release)" "$gh_scratch/skew" $((gh_base + 20)); }
 
 stage_channel() {
     build release channel_kill

@@ -199,7 +199,7 @@ static void both_ends_speak_the_newest_revision_that_both_know(void **state)
     m = say("dp_a", &q);
     assert_null(m->error);
     assert_int_equal(m->hello->protocol, CHANNEL_PROTOCOL_NEWEST);
-    assert_int_equal(m->hello->n_features, FEATURES);
+    assert_int_equal(m->hello->n_features, FEATURES); /* of the table */
     hush(m);
     JSON_AUTO json_t *row = rollout_row("name-of-dp_a");
     assert_int_equal(json_array_size(json_object_get(row, "features")), 1);

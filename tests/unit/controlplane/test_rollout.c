@@ -65,14 +65,14 @@ static void each_view_is_told_once(void **state)
     assert_false(rollout_each_view(r, &at, &key));
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(put(r, i, i == 0, &cut), ERR_OK);
-    rollout_hello(r, SLICE("dp_3"), 1, SLICE(""), FEATURES_ALL);
+    rollout_hello(r, SLICE("dp_3"), 1, SLICE(""), FEATURES_ROWS);
     at = 0;
     assert_true(rollout_each_view(r, &at, &key));
     assert_string_equal(key.pool, "pool_1");
     assert_int_equal(key.features, FEATURES_NONE);
     assert_true(rollout_each_view(r, &at, &key));
     assert_string_equal(key.pool, "pool_1");
-    assert_int_equal(key.features, FEATURES_ALL);
+    assert_int_equal(key.features, FEATURES_ROWS);
     assert_false(rollout_each_view(r, &at, &key));
     rollout_free(r);
 }
@@ -87,7 +87,7 @@ static void a_plane_that_names_other_features_moves_to_another_view(void **state
     assert_true(rollout_admit(r, SLICE("dp_1"), before));
     rollout_hello(r, SLICE("dp_1"), 1, SLICE(""), FEATURES_NONE);
     assert_false(rollout_take_moved(r, id));
-    rollout_hello(r, SLICE("dp_1"), 1, SLICE(""), FEATURES_ALL);
+    rollout_hello(r, SLICE("dp_1"), 1, SLICE(""), FEATURES_ROWS);
     assert_true(rollout_take_moved(r, id));
     assert_string_equal(id, "dp_1");
     assert_false(rollout_take_moved(r, id)); /* once */
