@@ -9,7 +9,6 @@
 #include "common/wire/usage_batch.h"
 #include "controlplane/discovery/listing_scheduler.h"
 #include "controlplane/discovery/tool_report.h"
-#include "controlplane/ingest/ingest.h"
 #include "controlplane/policy/frame.h"
 #include "proto/channel.pb-c.h"
 
@@ -166,7 +165,7 @@ static enum err on_usage(const struct question *q)
     ack.has_epoch = ack.has_worker = ack.has_committed = true;
     ack.epoch = batch->epoch;
     ack.worker = batch->worker;
-    e = ingest_batch(q->c->db, &who, batch, &ack.committed);
+    e = ingest_take(q->c->ingest, &who, batch, &ack.committed);
     usage_batch_free(batch);
     if (e != ERR_OK)
         return e;

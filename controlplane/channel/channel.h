@@ -12,6 +12,7 @@
 #pragma once
 
 #include "controlplane/channel/enrolment.h"
+#include "controlplane/ingest/ingest.h"
 #include "controlplane/policy/image.h"
 #include "controlplane/policy/publish.h"
 #include "controlplane/policy/rollout.h"
@@ -22,6 +23,7 @@ struct channel {
     struct rollout *rollout;
     struct enrolment *enrolment;
     struct publish *publish; /* NULL: no plane is told of recalls (tests) */
+    struct ingest *ingest;
 };
 
 void channel_handle(const struct channel *c, struct slice plane_id, struct slice request,

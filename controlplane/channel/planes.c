@@ -20,6 +20,7 @@ struct sync {
     struct publish *publish;
     struct follow *follow;
     struct channel channel;
+    struct ingest *ingest;
     struct tls_context *tls;
     char ca_file[512], cert_file[512], key_file[512];
     int64_t renew_at; /* of the server certificate; wall */
@@ -152,12 +153,17 @@ static enum err open_parts(struct sync *s, const struct sync_config *c, const ch
         e = open_tls(s, c);
     }
     if (e == ERR_OK) {
+        *part = "ingest";
+        e = ingest_new(c->db, &s->ingest);
+    }
+    if (e == ERR_OK) {
         *part = "channel";
         s->channel = (struct channel){.db = c->db,
                                       .image = s->image,
                                       .rollout = s->rollout,
                                       .enrolment = s->enrolment,
-                                      .publish = s->publish};
+                                      .publish = s->publish,
+                                      .ingest = s->ingest};
         e = open_hub(s, c);
     }
     return e;
@@ -195,6 +201,7 @@ void sync_close(struct sync **ref)
     publish_stop(&s->publish);
     tls_drop(s->tls);
     enrolment_close(&s->enrolment);
+    ingest_free(s->ingest);
     rollout_free(s->rollout);
     image_free(s->image);
     pthread_mutex_destroy(&s->lock);
@@ -209,4 +216,9 @@ struct enrolment *sync_enrolment(struct sync *s)
 struct rollout *sync_rollout(struct sync *s)
 {
     return s->rollout;
+}
+
+struct ingest *sync_ingest(struct sync *s)
+{
+    return s->ingest;
 }

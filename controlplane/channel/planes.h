@@ -33,3 +33,4 @@ MUST_USE enum err sync_renew_certificate(struct sync *s, int64_t now);
 
 struct enrolment *sync_enrolment(struct sync *s);
 struct rollout *sync_rollout(struct sync *s);
+struct ingest *sync_ingest(struct sync *s);

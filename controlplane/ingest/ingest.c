@@ -1,9 +1,14 @@
-/* ingest — cursor, spans, sessions, charges, cursor. */
+/* ingest — cursors, spans, sessions, spend, charges; and batches that are taken in together. */
 #include "controlplane/ingest/ingest.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/digest.h"
+#include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "controlplane/store/clean.h"
@@ -12,6 +17,11 @@
 #include "controlplane/store/store_spend.h"
 
 #define TRIES 3 /* after a deadlock or a serialization failure */
+#define GATHER_US                                                                                  \
+    4000 /* a plane's workers send their batches within a millisecond of each other                \
+          */
+#define GATHER_MAX 64
+#define GATHER_RECORDS 1024 /* which wait for no others */
 
 static const struct log_ctx ingest_log = {.component = "ingest"};
 
@@ -113,7 +123,7 @@ static void intake_fini(struct intake *in)
     charges_fini(&in->charges);
 }
 
-/* Sums are no request of anybody's. */
+/* A sum of calls has no request. */
 static const char *request_id_of(const Gatehouse__JournalRecord *m, char hex[static DIGEST_HEX_MAX])
 {
     if (m->call_id.len == 0 || m->call_id.len > DIGEST_LEN || (m->span && m->span->has_calls))
@@ -145,104 +155,304 @@ static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
     return e;
 }
 
-static enum err put_records(struct tx *tx, const struct ledger_asker *who,
-                            Gatehouse__JournalRecord *const *records, size_t count)
-{
-    struct intake in;
-    enum err e = intake_init(&in, who);
-    for (size_t i = 0; i < count && e == ERR_OK; i++)
-        e = add_record(&in, records[i]);
-    if (e == ERR_OK)
-        e = span_sheet_insert(tx, &in.spans);
-    if (e == ERR_OK)
-        e = session_sheet_put(tx, &in.sessions);
-    if (e == ERR_OK)
-        e = spend_sheet_put(tx, &in.spend);
-    if (e == ERR_OK)
-        e = put_charges(tx, who, &in.charges);
-    intake_fini(&in);
-    return e;
-}
-
 /* ---- the cursor ---- */
 
-static enum err lock_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b,
+/* Moves the cursor of a batch that begins at it or before it and ends behind it; of any other it
+ * stays. *ret: where it was. ERR_NOT_FOUND: there is no such cursor. */
+static enum err move_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b,
                             uint64_t *ret)
 {
     DB_AUTO struct db_result *r = NULL;
-    const struct db_param params[] = {DB_TEXT(plane), DB_INT((int64_t)b->epoch), DB_INT(b->worker)};
+    const struct db_param params[] = {DB_TEXT(plane), DB_INT((int64_t)b->epoch), DB_INT(b->worker),
+                                      DB_INT((int64_t)b->first_sequence),
+                                      DB_INT((int64_t)(b->first_sequence + b->n_records - 1))};
     enum err e = tx_query(tx,
-                          "insert into ingest_cursor (dataplane_id, epoch, worker)"
-                          " values ($1, $2, $3) on conflict do nothing",
-                          params, ARRAY_LEN(params), NULL);
-    if (e == ERR_OK)
-        e = tx_query(tx,
-                     "select committed from ingest_cursor where dataplane_id = $1 and epoch = $2"
-                     " and worker = $3 for update",
-                     params, ARRAY_LEN(params), &r);
+                          "update ingest_cursor c set updated_at = now(), committed ="
+                          " case when $4 <= o.committed + 1 then greatest($5, o.committed)"
+                          " else o.committed end"
+                          " from (select committed from ingest_cursor where dataplane_id = $1"
+                          " and epoch = $2 and worker = $3 for update) o"
+                          " where c.dataplane_id = $1 and c.epoch = $2 and c.worker = $3"
+                          " returning o.committed",
+                          params, ARRAY_LEN(params), &r);
     if (e == ERR_OK && db_rows(r) != 1)
-        e = ERR_AGAIN;
+        return ERR_NOT_FOUND;
     if (e == ERR_OK)
         *ret = (uint64_t)db_int(r, 0, 0);
     return e;
 }
 
-static enum err move_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b,
-                            uint64_t to)
+static enum err make_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b)
 {
     return tx_query(tx,
-                    "update ingest_cursor set committed = $4, updated_at = now()"
-                    " where dataplane_id = $1 and epoch = $2 and worker = $3",
-                    DB_PARAMS(DB_TEXT(plane), DB_INT((int64_t)b->epoch), DB_INT(b->worker),
-                              DB_INT((int64_t)to)),
-                    NULL);
+                    "insert into ingest_cursor (dataplane_id, epoch, worker)"
+                    " values ($1, $2, $3) on conflict do nothing",
+                    DB_PARAMS(DB_TEXT(plane), DB_INT((int64_t)b->epoch), DB_INT(b->worker)), NULL);
 }
 
-static enum err take(struct db *db, const struct ledger_asker *who, const Gatehouse__UsageBatch *b,
-                     uint64_t *ret)
+static enum err pass_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b,
+                            uint64_t *ret)
 {
-    TX_AUTO struct tx tx = {0};
-    uint64_t committed = 0;
-    enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
+    enum err e = move_cursor(tx, plane, b, ret);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    e = make_cursor(tx, plane, b);
     if (e == ERR_OK)
-        e = lock_cursor(&tx, who->dataplane, b, &committed);
+        e = move_cursor(tx, plane, b, ret);
+    return e == ERR_NOT_FOUND ? ERR_AGAIN : e;
+}
+
+/* ---- batches of one plane, in one transaction ---- */
+
+struct item {
+    const struct ledger_asker *who;
+    const Gatehouse__UsageBatch *batch;
+    uint64_t committed;
+    enum err error;
+};
+
+/* Adds the records of a batch that are new, and notes what is in once this is committed. */
+static enum err add_batch(struct tx *tx, struct intake *in, struct item *item)
+{
+    const Gatehouse__UsageBatch *b = item->batch;
+    uint64_t committed = 0, behind = b->first_sequence + b->n_records;
+    enum err e = pass_cursor(tx, item->who->dataplane, b, &committed);
     if (e != ERR_OK)
         return e;
-
-    uint64_t behind = b->first_sequence + b->n_records; /* the first one not in this batch */
-    /* A repeat ends where the cursor stands, or behind it: one batch is under way at a time. */
+    item->committed = committed;
+    /* A repeat ends where the cursor stands, or before it: one batch is under way at a time. */
     if (b->n_records > 0 && behind <= committed)
         log_warn(&ingest_log, "records_known_already",
                  "plane=%.*s epoch=%llu worker=%u first=%llu count=%zu committed=%llu",
-                 SLICE_ARG(who->dataplane), (unsigned long long)b->epoch, b->worker,
+                 SLICE_ARG(item->who->dataplane), (unsigned long long)b->epoch, b->worker,
                  (unsigned long long)b->first_sequence, b->n_records,
                  (unsigned long long)committed);
-    if (b->first_sequence > committed + 1 || behind <= committed + 1) {
-        *ret = committed; /* behind a gap, or nothing new */
-        return ERR_OK;
-    }
-    size_t known = (size_t)(committed + 1 - b->first_sequence);
-    e = put_records(&tx, who, b->records + known, b->n_records - known);
+    if (b->first_sequence > committed + 1 || behind <= committed + 1)
+        return ERR_OK; /* behind a gap, or nothing new */
+    for (size_t i = (size_t)(committed + 1 - b->first_sequence); i < b->n_records && e == ERR_OK;
+         i++)
+        e = add_record(in, b->records[i]);
+    item->committed = behind - 1;
+    return e;
+}
+
+static enum err put_intake(struct tx *tx, struct intake *in)
+{
+    enum err e = span_sheet_insert(tx, &in->spans);
     if (e == ERR_OK)
-        e = move_cursor(&tx, who->dataplane, b, behind - 1);
+        e = session_sheet_put(tx, &in->sessions);
+    if (e == ERR_OK)
+        e = spend_sheet_put(tx, &in->spend);
+    return e == ERR_OK ? put_charges(tx, in->who, &in->charges) : e;
+}
+
+static enum err take_once(struct db *db, struct item *const *items, size_t n)
+{
+    TX_AUTO struct tx tx = {0};
+    struct intake in;
+    const struct ledger_asker *who = items[0]->who;
+    enum err e = intake_init(&in, who);
+    if (e == ERR_OK)
+        e = tx_begin(db, TX_EVERY_ORG, &tx);
+    for (size_t i = 0; i < n && e == ERR_OK; i++)
+        e = add_batch(&tx, &in, items[i]);
+    if (e == ERR_OK)
+        e = put_intake(&tx, &in);
     if (e == ERR_OK)
         e = tx_commit(&tx);
-    if (e == ERR_OK)
-        *ret = behind - 1;
-    else
+    if (e != ERR_OK)
         log_warn(&ingest_log, "batch_refused", "plane=%.*s error=%s sqlstate=%s why=%s",
                  SLICE_ARG(who->dataplane), err_name(e), tx.error.sqlstate, tx.error.text);
+    intake_fini(&in);
     return e;
+}
+
+/* In order of their cursors, so that two transactions never wait for each other in a circle. */
+static int compare_items(const void *a, const void *b)
+{
+    const Gatehouse__UsageBatch *x = (*(struct item *const *)a)->batch;
+    const Gatehouse__UsageBatch *y = (*(struct item *const *)b)->batch;
+    if (x->epoch != y->epoch)
+        return x->epoch < y->epoch ? -1 : 1;
+    if (x->worker != y->worker)
+        return x->worker < y->worker ? -1 : 1;
+    return x->first_sequence < y->first_sequence ? -1 : x->first_sequence > y->first_sequence;
+}
+
+static void take(struct db *db, struct item **items, size_t n)
+{
+    enum err e = ERR_AGAIN;
+    qsort(items, n, sizeof(struct item *), compare_items);
+    for (int i = 0; i < TRIES && e == ERR_AGAIN; i++)
+        e = take_once(db, items, n);
+    for (size_t i = 0; i < n; i++) {
+        items[i]->error = e;
+        if (e != ERR_OK && n > 1) /* one of them must not hold up the others */
+            take(db, &items[i], 1);
+    }
+}
+
+static bool is_fit(const Gatehouse__UsageBatch *b)
+{
+    return b->epoch <= INT64_MAX && b->worker <= INT32_MAX && b->first_sequence != 0 &&
+           b->first_sequence <= INT64_MAX - b->n_records;
 }
 
 enum err ingest_batch(struct db *db, const struct ledger_asker *who, const Gatehouse__UsageBatch *b,
                       uint64_t *ret_committed)
 {
-    if (b->epoch > INT64_MAX || b->worker > INT32_MAX || b->first_sequence == 0 ||
-        b->first_sequence > INT64_MAX - b->n_records)
+    struct item item = {.who = who, .batch = b}, *items[] = {&item};
+    if (!is_fit(b))
         return ERR_INVALID;
-    enum err e = ERR_AGAIN;
-    for (int i = 0; i < TRIES && e == ERR_AGAIN; i++)
-        e = take(db, who, b, ret_committed);
-    return e;
+    take(db, items, 1);
+    if (item.error == ERR_OK)
+        *ret_committed = item.committed;
+    return item.error;
+}
+
+/* ---- gathering ---- */
+
+/* Batches of one plane that are taken in together: its first one's thread waits for the others and
+ * runs the transaction, their threads wait for it. */
+struct group {
+    struct list link; /* in ingest.open, while others may join */
+    struct item *items[GATHER_MAX];
+    size_t n, records;
+    bool done;
+    size_t waiting; /* threads that still look at it */
+};
+
+struct ingest {
+    struct db *db;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct list open;
+    struct ingest_counts counts;
+};
+
+enum err ingest_new(struct db *db, struct ingest **ret)
+{
+    struct ingest *in = mem_zalloc(sizeof(*in));
+    if (!in)
+        return ERR_NOMEM;
+    pthread_condattr_t attr;
+    in->db = db;
+    list_init(&in->open);
+    pthread_mutex_init(&in->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&in->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    *ret = in;
+    return ERR_OK;
+}
+
+void ingest_free(struct ingest *in)
+{
+    if (!in)
+        return;
+    pthread_cond_destroy(&in->changed);
+    pthread_mutex_destroy(&in->lock);
+    mem_free(in);
+}
+
+static struct group *find_open(struct ingest *in, const struct ledger_asker *who)
+{
+    struct list *at;
+    for (at = in->open.next; at != &in->open; at = at->next) {
+        struct group *g = CONTAINER_OF(at, struct group, link);
+        if (g->n < GATHER_MAX && slice_eq(g->items[0]->who->dataplane, who->dataplane))
+            return g;
+    }
+    return NULL;
+}
+
+static void join(struct ingest *in, struct group *g, struct item *item)
+{
+    g->items[g->n++] = item;
+    g->records += item->batch->n_records;
+    if (g->records >= GATHER_RECORDS || g->n == GATHER_MAX)
+        pthread_cond_broadcast(&in->changed); /* nothing more is waited for */
+}
+
+static void follow(struct ingest *in, struct group *g, struct item *item)
+{
+    g->waiting++;
+    join(in, g, item);
+    while (!g->done)
+        pthread_cond_wait(&in->changed, &in->lock);
+    g->waiting--;
+    pthread_cond_broadcast(&in->changed);
+}
+
+static void gather(struct ingest *in, struct group *g)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += GATHER_US * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (g->records < GATHER_RECORDS && g->n < GATHER_MAX &&
+           pthread_cond_timedwait(&in->changed, &in->lock, &until) == 0)
+        ;
+}
+
+static void lead(struct ingest *in, struct item *item)
+{
+    struct group g = {.n = 0};
+    list_push(&in->open, &g.link);
+    join(in, &g, item);
+    gather(in, &g);
+    list_remove(&g.link);
+    pthread_mutex_unlock(&in->lock);
+    take(in->db, g.items, g.n);
+    pthread_mutex_lock(&in->lock);
+    g.done = true;
+    in->counts.transactions++;
+    pthread_cond_broadcast(&in->changed);
+    while (g.waiting > 0)
+        pthread_cond_wait(&in->changed, &in->lock);
+}
+
+/* How old a batch's newest record is tells how far ingest is behind. */
+static void note(struct ingest *in, const struct item *item)
+{
+    const Gatehouse__UsageBatch *b = item->batch;
+    int64_t age = 0;
+    if (b->n_records > 0 && b->records[b->n_records - 1]->span)
+        age = clock_wall_us() - b->records[b->n_records - 1]->span->started_at_us;
+    in->counts.batches++;
+    if (item->error != ERR_OK)
+        in->counts.failed++;
+    else
+        in->counts.records += b->n_records;
+    in->counts.lag_us = age > 0 ? age : 0;
+}
+
+void ingest_counts(struct ingest *in, struct ingest_counts *ret)
+{
+    pthread_mutex_lock(&in->lock);
+    *ret = in->counts;
+    pthread_mutex_unlock(&in->lock);
+}
+
+enum err ingest_take(struct ingest *in, const struct ledger_asker *who,
+                     const Gatehouse__UsageBatch *b, uint64_t *ret_committed)
+{
+    struct item item = {.who = who, .batch = b};
+    if (!is_fit(b))
+        return ERR_INVALID;
+    pthread_mutex_lock(&in->lock);
+    struct group *g = find_open(in, who);
+    if (g)
+        follow(in, g, &item);
+    else
+        lead(in, &item);
+    note(in, &item);
+    pthread_mutex_unlock(&in->lock);
+    if (item.error == ERR_OK)
+        *ret_committed = item.committed;
+    return item.error;
 }

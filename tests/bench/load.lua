@@ -1,4 +1,5 @@
--- load — a chat call of a given size, for wrk: BENCH_MODEL, BENCH_KEY, BENCH_BYTES in the environment.
+-- load — a chat call of a given size, for wrk: BENCH_MODEL, BENCH_KEY, BENCH_BYTES in the environment;
+-- BENCH_PAUSE_MS: how long each connection waits before a call.
 local bytes = tonumber(os.getenv("BENCH_BYTES"))
 local frame = '{"model":"%s","messages":[{"role":"user","content":"%s"}]}'
 local model = os.getenv("BENCH_MODEL")
@@ -9,6 +10,13 @@ wrk.path = "/v1/chat/completions"
 wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
 wrk.body = string.format(frame, model, filler)
+
+local pause = tonumber(os.getenv("BENCH_PAUSE_MS") or "0")
+if pause > 0 then
+    function delay()
+        return pause
+    end
+end
 
 function done(summary, latency, requests)
     io.write(string.format("BENCH %d %d %d %d %d\n", summary.requests, summary.errors.status +

@@ -450,6 +450,7 @@ static int open_base(void **state)
 {
     base_open(state);
     channel = (struct channel){.db = base.db, .image = image_new(), .rollout = rollout_new()};
+    assert_int_equal(ingest_new(base.db, &channel.ingest), ERR_OK);
     assert_int_equal(enrolment_open(base.db, base.seal, &channel.enrolment), ERR_OK);
     assert_int_equal(publish_start(channel.image, channel.rollout, &publish), ERR_OK);
     const struct follow_config config = {.direct_url = base.run_url,
@@ -470,6 +471,7 @@ static int close_base(void **state)
     publish_stop(&publish);
     enrolment_close(&channel.enrolment);
     rollout_free(channel.rollout);
+    ingest_free(channel.ingest);
     image_free(channel.image);
     return base_close(state);
 }

@@ -2,6 +2,7 @@
  * ingest — usage batches of a plane become rows exactly once, whatever order they come in and
  * whatever is in them.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -258,6 +259,106 @@ static void refusals_and_gates_are_counted_apart(void **state)
     assert_int_equal(number("select unpriced from sessions"), 1);
 }
 
+/* ---- batches that are taken in together ---- */
+
+#define TOGETHER 6
+
+struct sender {
+    struct ingest *ingest;
+    Gatehouse__UsageBatch batch;
+    const char *plane;
+    pthread_barrier_t *start;
+    uint64_t committed;
+    enum err error;
+};
+
+static void *send_one(void *arg)
+{
+    struct sender *s = arg;
+    struct ledger_asker who = asker(s->plane, 99);
+    pthread_barrier_wait(s->start);
+    s->error = ingest_take(s->ingest, &who, &s->batch, &s->committed);
+    return NULL;
+}
+
+/* Each sends its batch at once; returns how many transactions it took. */
+static uint64_t send_together(struct sender *senders, size_t n)
+{
+    struct ingest *ingest;
+    struct ingest_counts counts;
+    pthread_t threads[TOGETHER];
+    pthread_barrier_t start;
+    assert_int_equal(ingest_new(base.db, &ingest), ERR_OK);
+    pthread_barrier_init(&start, NULL, (unsigned)n);
+    for (size_t i = 0; i < n; i++) {
+        senders[i].ingest = ingest;
+        senders[i].start = &start;
+        assert_int_equal(pthread_create(&threads[i], NULL, send_one, &senders[i]), 0);
+    }
+    for (size_t i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&start);
+    ingest_counts(ingest, &counts);
+    assert_int_equal(counts.batches, n);
+    ingest_free(ingest);
+    return counts.transactions;
+}
+
+static void batches_of_a_plane_s_workers_are_taken_in_together(void **state)
+{
+    (void)state;
+    struct sender senders[TOGETHER] = {0};
+    uint64_t fewest = TOGETHER;
+    for (unsigned round = 0; round < 10 && fewest == TOGETHER; round++) {
+        for (uint32_t w = 0; w < TOGETHER; w++)
+            senders[w] = (struct sender){.batch = *batch_of(round + 1, w, 1, 5), .plane = "dp_1"};
+        uint64_t transactions = send_together(senders, TOGETHER);
+        fewest = transactions < fewest ? transactions : fewest;
+        for (uint32_t w = 0; w < TOGETHER; w++) {
+            assert_int_equal(senders[w].error, ERR_OK);
+            assert_int_equal(senders[w].committed, 5);
+        }
+        assert_int_equal(number("select count(*) from spans where kind = 'call'"),
+                         (round + 1) * TOGETHER * 5);
+        assert_int_equal(number("select spent_nano from budget_accounts"),
+                         (round + 1) * TOGETHER * 500);
+    }
+    assert_true(fewest < TOGETHER); /* however busy the machine is, once they met */
+}
+
+static void a_batch_behind_a_gap_and_a_repeat_leave_the_others_alone(void **state)
+{
+    (void)state;
+    take("dp_1", batch_of(1, 1, 1, 5));
+    struct sender senders[] = {
+        {.batch = *batch_of(1, 0, 1, 5), .plane = "dp_1"}, /* new */
+        {.batch = *batch_of(1, 1, 1, 5), .plane = "dp_1"}, /* known */
+        {.batch = *batch_of(1, 2, 3, 5), .plane = "dp_1"}, /* behind a gap */
+        {.batch = *batch_of(1, 0, 1, 5), .plane = "dp_2"}, /* another plane's */
+    };
+    send_together(senders, ARRAY_LEN(senders));
+    const uint64_t committed[] = {5, 5, 0, 5};
+    for (size_t i = 0; i < ARRAY_LEN(senders); i++) {
+        assert_int_equal(senders[i].error, ERR_OK);
+        assert_int_equal(senders[i].committed, committed[i]);
+    }
+    assert_int_equal(number("select count(*) from spans where kind = 'call'"), 15);
+}
+
+static void the_same_batch_twice_at_once_counts_once(void **state)
+{
+    (void)state;
+    struct sender senders[] = {
+        {.batch = *batch_of(1, 0, 1, 5), .plane = "dp_1"},
+        {.batch = *batch_of(1, 0, 1, 5), .plane = "dp_1"},
+    };
+    send_together(senders, ARRAY_LEN(senders));
+    assert_int_equal(senders[0].committed, 5);
+    assert_int_equal(senders[1].committed, 5);
+    assert_int_equal(number("select count(*) from spans where kind = 'call'"), 5);
+    assert_int_equal(number("select sum(calls)::bigint from spend_hours"), 5);
+}
+
 static void a_large_batch_goes_in_fast_enough(void **state)
 {
     (void)state;
@@ -283,6 +384,9 @@ int main(void)
         cmocka_unit_test_setup(hostile_values_are_cleaned_and_never_hold_up_the_journal, clean),
         cmocka_unit_test_setup(a_span_of_an_unforeseen_day_lies_in_the_default_partition, clean),
         cmocka_unit_test_setup(refusals_and_gates_are_counted_apart, clean),
+        cmocka_unit_test_setup(batches_of_a_plane_s_workers_are_taken_in_together, clean),
+        cmocka_unit_test_setup(a_batch_behind_a_gap_and_a_repeat_leave_the_others_alone, clean),
+        cmocka_unit_test_setup(the_same_batch_twice_at_once_counts_once, clean),
         cmocka_unit_test_setup(a_large_batch_goes_in_fast_enough, clean),
     };
     return cmocka_run_group_tests(tests, base_open, base_close);
