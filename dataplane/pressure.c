@@ -178,7 +178,8 @@ static void on_look(struct timer *t)
     if (!e && pressure_take(p, used))
         tell(p);
     give_back(p);
-    timer_start(t, LIMIT_MEMORY_LOOK_MS);
+    /* Far below the limit memory needs longer to fill the rest. */
+    timer_start(t, p->used < p->limit / 2 ? LIMIT_MEMORY_CALM_LOOK_MS : LIMIT_MEMORY_LOOK_MS);
 }
 
 void pressure_open(struct pressure *p, struct loop *l, uint64_t asked)

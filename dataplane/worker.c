@@ -18,7 +18,9 @@
 #include "mcp-gateway/lister.h"
 #include "mcp-gateway/tool_gate.h"
 
-#define LOOK_MS 50 /* how often the counts of connections are told and the journal tended */
+#define LOOK_MS 50       /* how often the counts of connections are told and the journal tended */
+#define IDLE_LOOK_MS 500 /* the same where nothing has happened for IDLE_LOOKS */
+#define IDLE_LOOKS 20
 
 struct worker {
     struct request_env env;
@@ -27,6 +29,8 @@ struct worker {
     struct client_listener *listener;
     struct metric_set *metrics;
     struct timer look;
+    size_t looked_connections; /* at the last look */
+    unsigned idle_looks;
     pthread_t thread;
     bool started;
     atomic_size_t connections;
@@ -42,6 +46,16 @@ struct message {
     void *arg;
 };
 
+/* Nothing came, nothing runs, nothing waits: since many looks. A drain is watched closely. */
+static bool is_idle(struct worker *w, size_t connections)
+{
+    bool still = connections == w->looked_connections && w->env.request_count == 0 &&
+                 !w->env.draining && journal_waiting(w->env.journal) == 0;
+    w->looked_connections = connections;
+    w->idle_looks = still ? w->idle_looks + 1 : 0;
+    return w->idle_looks > IDLE_LOOKS;
+}
+
 static void look_again(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, look);
@@ -53,7 +67,7 @@ static void look_again(struct timer *t)
                (int64_t)http_client_idle(w->env.upstreams.client));
     journal_tend(w->env.journal);
     mcp_sweep(&w->env, loop_now_us(w->env.loop));
-    timer_start(t, LOOK_MS);
+    timer_start(t, is_idle(w, n) ? IDLE_LOOK_MS : LOOK_MS);
 }
 
 /* ---- its things ---- */
@@ -237,6 +251,7 @@ static void go_lame(void *arg)
 {
     struct message *m = arg;
     m->worker->env.draining = true;
+    timer_start(&m->worker->look, 0);
     mem_free(m);
 }
 
@@ -254,6 +269,7 @@ static void drain(void *arg)
     struct message *m = arg;
     m->worker->env.draining = true;
     client_listener_drain(m->worker->listener);
+    timer_start(&m->worker->look, LOOK_MS);
     mem_free(m);
 }
 

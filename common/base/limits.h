@@ -15,6 +15,7 @@
 #define LIMIT_MEMORY_SHED 85      /* security.md: new work is turned away from here on, */
 #define LIMIT_MEMORY_CALM 80      /* and taken again below */
 #define LIMIT_MEMORY_LOOK_MS 100  /* a burst of the largest bodies needs longer to fill the rest */
+#define LIMIT_MEMORY_CALM_LOOK_MS 300 /* the same below half of the limit */
 #define LIMIT_MEMORY_TRIM_MS 1000 /* while it is high: freed heap goes back; dear, so seldom */
 #define LIMIT_MEMORY_RETRY_S 2    /* what clients are asked to wait */
 
@@ -95,7 +96,11 @@
 #define LIMIT_BUS_DELTA (1u * 1024 * 1024) /* above, only the new version is told */
 #define LIMIT_BUS_CHUNK (1u * 1024 * 1024) /* of a snapshot */
 #define LIMIT_BUS_QUEUE 8192               /* messages buffered at either end */
+/* A lost delta is noticed with the next heartbeat. Heartbeats follow each change quickly, and when
+ * nothing happens they come as seldom as staleness allows: each wakes eight threads of a plane. */
 #define LIMIT_BUS_HEARTBEAT_MS 25
+#define LIMIT_BUS_HEARTBEAT_BUSY_MS 500 /* after a change, how long so */
+#define LIMIT_BUS_HEARTBEAT_IDLE_MS 400 /* then: two are due before a plane counts itself stale */
 #define LIMIT_BUS_STALE_MS 1000 /* without a heartbeat a plane asks, and counts itself stale */
 #define LIMIT_BUS_PENDING 256   /* requests of one plane without an answer yet */
 #define LIMIT_BUS_CONTEXTS 16   /* of those, in the hub's hands at once */

@@ -44,5 +44,6 @@ void journal_raise(struct journal *j, const struct journal_entry *entry, money w
  * it as it was: try a shorter record; given up, it stays open and is lost by the next start. */
 MUST_USE enum err journal_close_packed(struct journal *j, struct slice record,
                                        struct journal_entry *entry);
+uint64_t journal_waiting(const struct journal *j); /* records and sums that were not shipped */
 /* Every now and then, by whoever writes: sums become records where the ring has drained. */
 void journal_tend(struct journal *j);

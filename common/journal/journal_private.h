@@ -128,4 +128,3 @@ bool journal_next(const struct journal *j, uint64_t *at, uint64_t *sequence, str
 void journal_commit(struct journal *j, uint64_t at, uint64_t sequence);
 bool journal_is_shipped(const struct journal *j);  /* no record waits in the ring */
 bool journal_is_empty(const struct journal *j);    /* nor are there sums that will become records */
-uint64_t journal_waiting(const struct journal *j); /* how many of both */

@@ -1,7 +1,6 @@
 /* plane — see the card. The order of birth is the order of dependence; death is the reverse. */
 #include "common/policy/plane.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,7 +19,6 @@
 #include "proto/channel.pb-c.h"
 
 #define REQUEST_MS 10000
-#define TICK_MS 250
 
 struct plane {
     struct loop *loop;
@@ -37,7 +35,6 @@ struct plane {
     struct shipper *shipper;
     struct renewal *renewal;
     struct listing_client *discovery; /* NULL: this plane lists nothing */
-    struct timer tick;
     bool connected, removed;
     char state_dir[400];
 
@@ -45,10 +42,6 @@ struct plane {
     uint64_t drain_until_us;
     void (*drained)(void *arg);
     void *drained_arg;
-
-    /* what other threads may ask for */
-    atomic_bool has_policy, is_connected, stale, was_removed, database_away;
-    atomic_uint_fast64_t version, newest, acknowledged, refused, waiting, dropped, folded, lost;
 };
 
 /* ---- requests: numbered, packed, answered as messages ---- */
@@ -144,7 +137,6 @@ static void on_removed(void *arg)
 {
     struct plane *p = arg;
     p->removed = true;
-    atomic_store(&p->was_removed, true);
     log_error(NULL, "removed", "why=%s",
               "the control plane removed this data plane; it serves"
               " nobody until it is enrolled again");
@@ -166,28 +158,6 @@ static void publish(void *arg, const struct snapshot *s)
     p->events.publish(p->events.arg, s);
     if (p->discovery)
         discovery_policy(p->discovery, s);
-}
-
-static void on_tick(struct timer *t)
-{
-    struct plane *p = CONTAINER_OF(t, struct plane, tick);
-    struct sync_status s;
-    struct shipper_counts c;
-    sync_status(p->sync, &s);
-    shipper_counts(p->shipper, &c);
-    atomic_store(&p->has_policy, s.has_policy);
-    atomic_store(&p->is_connected, p->connected);
-    atomic_store(&p->stale, s.stale);
-    atomic_store(&p->version, s.version);
-    atomic_store(&p->newest, s.newest);
-    atomic_store(&p->acknowledged, s.acknowledged);
-    atomic_store(&p->refused, s.refused);
-    atomic_store(&p->database_away, s.database_away);
-    atomic_store(&p->waiting, c.waiting);
-    atomic_store(&p->dropped, c.dropped);
-    atomic_store(&p->folded, c.folded);
-    atomic_store(&p->lost, c.lost);
-    timer_start(&p->tick, TICK_MS);
 }
 
 /* ---- birth ---- */
@@ -260,7 +230,6 @@ enum err plane_open(const struct plane_config *c, const struct plane_events *eve
     p->loop = main_loop;
     p->events = *events;
     snprintf(p->state_dir, sizeof(p->state_dir), "%s", c->state_dir);
-    timer_init(&p->tick, main_loop, on_tick);
     timer_init(&p->drain, main_loop, NULL);
     p->registry = registry_new();
     enum err e = p->registry ? epoch_next(c->state_dir, &p->epoch) : ERR_NOMEM;
@@ -278,7 +247,6 @@ enum err plane_open(const struct plane_config *c, const struct plane_events *eve
         plane_close(&p);
         return e;
     }
-    timer_start(&p->tick, 0);
     *ret = p;
     return ERR_OK;
 }
@@ -290,19 +258,23 @@ struct journal *plane_journal(struct plane *p, unsigned worker)
 
 void plane_status(const struct plane *p, struct plane_status *ret)
 {
-    *ret = (struct plane_status){.has_policy = atomic_load(&p->has_policy),
-                                 .connected = atomic_load(&p->is_connected),
-                                 .stale = atomic_load(&p->stale),
-                                 .removed = atomic_load(&p->was_removed),
-                                 .version = atomic_load(&p->version),
-                                 .newest = atomic_load(&p->newest),
-                                 .acknowledged = atomic_load(&p->acknowledged),
-                                 .refused_objects = atomic_load(&p->refused),
-                                 .database_away = atomic_load(&p->database_away),
-                                 .journal_waiting = atomic_load(&p->waiting),
-                                 .journal_dropped = atomic_load(&p->dropped),
-                                 .journal_folded = atomic_load(&p->folded),
-                                 .lost_calls = atomic_load(&p->lost)};
+    struct sync_status s;
+    struct shipper_counts c;
+    sync_status(p->sync, &s);
+    shipper_counts(p->shipper, &c);
+    *ret = (struct plane_status){.has_policy = s.has_policy,
+                                 .connected = p->connected,
+                                 .stale = s.stale,
+                                 .removed = p->removed,
+                                 .version = s.version,
+                                 .newest = s.newest,
+                                 .acknowledged = s.acknowledged,
+                                 .refused_objects = s.refused,
+                                 .database_away = s.database_away,
+                                 .journal_waiting = c.waiting,
+                                 .journal_dropped = c.dropped,
+                                 .journal_folded = c.folded,
+                                 .lost_calls = c.lost};
 }
 
 void plane_listed(struct plane *p, struct tool_list **list)
@@ -352,7 +324,6 @@ void plane_close(struct plane **p)
     *p = NULL;
     if (!mine)
         return;
-    timer_cancel(&mine->tick);
     timer_cancel(&mine->drain);
     if (mine->bus)
         bus_plane_close(&mine->bus);

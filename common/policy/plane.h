@@ -62,7 +62,7 @@ struct plane_status {
 MUST_USE enum err plane_open(const struct plane_config *c, const struct plane_events *events,
                              struct loop *main_loop, struct plane **ret);
 struct journal *plane_journal(struct plane *p, unsigned worker);    /* that worker's writer */
-void plane_status(const struct plane *p, struct plane_status *ret); /* any thread */
+void plane_status(const struct plane *p, struct plane_status *ret); /* main loop's */
 /* Ships what is journalled and ends leases, at most for drain_ms, then `done`. The workers have
  * stopped. A removed plane has nobody to ship to: it keeps its journals. */
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);

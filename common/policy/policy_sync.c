@@ -10,7 +10,7 @@
 #include "common/wire/feature.h"
 #include "proto/channel.pb-c.h"
 
-#define TICK_MS 250
+#define AGAIN_MS 250 /* what failed is tried again */
 
 /* ---- acknowledging ---- */
 
@@ -27,6 +27,7 @@ static void end_acknowledgement(struct policy_sync *s, enum err e)
     s->awaited = NULL;
     if (e != ERR_OK) {
         s->ack_again = true; /* the tick says it again */
+        timer_start(&s->tick, AGAIN_MS);
     } else if (s->ack_again) {
         s->ack_again = false;
         acknowledge(s);
@@ -126,6 +127,8 @@ static void keep_on_disk(struct policy_sync *s, struct slice push)
     enum err e = policy_file_append(s->file, push);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
+    if (policy_file_is_long(s->file))
+        timer_start(&s->tick, AGAIN_MS); /* it is written anew there */
 }
 
 void sync_rewrite_disk(struct policy_sync *s, const struct snapshot *whole)
@@ -180,6 +183,7 @@ static void missed_something(struct policy_sync *s, const char *why, uint64_t to
                  (unsigned long)(s->current ? s->current->version : 0), (unsigned long)to);
     s->must_fetch = true;
     policy_sync_fetch(s);
+    timer_start(&s->tick, AGAIN_MS);
 }
 
 static void judge(struct policy_sync *s, const Gatehouse__Push *p, struct slice raw)
@@ -280,10 +284,21 @@ void policy_sync_on_state(struct policy_sync *s, bool up)
     } else if (s->fetching || s->build) {
         policy_sync_fetch_stop(s);
         s->must_fetch = true;
+        timer_start(&s->tick, AGAIN_MS);
     }
 }
 
-/* Heartbeats come every LIMIT_BUS_HEARTBEAT_MS; silence is noticed within a second and a tick. */
+/* When to look again: where something waits to be tried again, soon; else when silence would have
+ * lasted too long. A plane to which nothing happens wakes once a second for it. */
+static uint64_t next_look_ms(const struct policy_sync *s)
+{
+    const uint64_t stale_us = LIMIT_BUS_STALE_MS * 1000u;
+    uint64_t silent_us = clock_mono_us() - s->heard_us;
+    if (s->must_fetch || s->ack_again || s->stale || silent_us > stale_us)
+        return AGAIN_MS;
+    return (stale_us - silent_us) / 1000 + 1;
+}
+
 static void on_tick(struct timer *t)
 {
     struct policy_sync *s = CONTAINER_OF(t, struct policy_sync, tick);
@@ -302,7 +317,7 @@ static void on_tick(struct timer *t)
         s->ack_again = false;
         acknowledge(s);
     }
-    timer_start(&s->tick, TICK_MS);
+    timer_start(&s->tick, next_look_ms(s));
 }
 
 /* ---- birth and death ---- */
@@ -322,7 +337,7 @@ enum err policy_sync_new(struct loop *l, struct registry *r, struct policy_file 
     s->heard_us = clock_mono_us();
     timer_init(&s->tick, l, on_tick);
     policy_sync_fetch_init(s);
-    timer_start(&s->tick, TICK_MS);
+    timer_start(&s->tick, AGAIN_MS);
     *ret = s;
     return ERR_OK;
 }

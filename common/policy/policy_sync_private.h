@@ -16,7 +16,8 @@ struct policy_sync {
     struct policy_file *file;
     struct control_link links;
     struct policy_sync_events events;
-    struct timer tick, retry;
+    struct timer tick; /* silence, and what has to be tried again */
+    struct timer retry;
 
     struct snapshot *current; /* NULL: none yet */
     uint64_t newest;

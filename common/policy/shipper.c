@@ -15,6 +15,9 @@
 /* A batch costs the control plane and PostgreSQL a transaction of a dozen statements, however few
  * records are in it. So records wait this long for others; a lost machine loses no more of them. */
 #define SHIP_EVERY_MS 150
+/* Journals that have been empty for IDLE_TICKS of those are looked at less often. */
+#define IDLE_EVERY_MS 450
+#define IDLE_TICKS 14
 #define SHIP_AT_ONCE (256 * 1024) /* bytes of records that wait for no others */
 #define EPOCHS_MAX 64
 
@@ -31,6 +34,7 @@ struct shipper {
     struct loop *loop;
     struct control_link links;
     struct timer tick;
+    unsigned idle_ticks; /* since something waited in a journal */
     unsigned workers;
     size_t parcel_count;
     struct parcel *parcels; /* this start's workers first */
@@ -189,7 +193,8 @@ static void on_tick(struct timer *t)
 {
     struct shipper *s = CONTAINER_OF(t, struct shipper, tick);
     ship_all(s);
-    timer_start(&s->tick, SHIP_EVERY_MS);
+    s->idle_ticks = shipper_is_empty(s) ? s->idle_ticks + 1 : 0;
+    timer_start(&s->tick, s->idle_ticks > IDLE_TICKS ? IDLE_EVERY_MS : SHIP_EVERY_MS);
 }
 
 void shipper_hurry(struct shipper *s)

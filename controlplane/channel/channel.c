@@ -10,6 +10,7 @@
 #include "controlplane/discovery/listing_scheduler.h"
 #include "controlplane/discovery/tool_report.h"
 #include "controlplane/policy/frame.h"
+#include "controlplane/policy/publish.h"
 #include "proto/channel.pb-c.h"
 
 static const struct log_ctx channel_log = {.component = "channel"};
@@ -79,6 +80,8 @@ static enum err on_hello(const struct question *q)
         return ERR_AGAIN;
     rollout_hello(q->c->rollout, slice_str(q->plane.id), q->request->epoch, slice_str(m->build),
                   features_of(m));
+    if (q->c->publish) /* a plane that moves to another view is told so with a heartbeat */
+        publish_hurry(q->c->publish);
     rollout_applied(q->c->rollout, slice_str(q->plane.id), slice_str(m->lineage), m->version);
     body.has_protocol = body.has_version = true;
     body.lineage = head.lineage;

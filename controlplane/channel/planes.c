@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/net/tls.h"
 #include "controlplane/channel/channel.h"
+#include "common/wire/bus.h"
 #include "controlplane/policy/follow.h"
 
 static const struct log_ctx sync_log = {.component = "sync"};

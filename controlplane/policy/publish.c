@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
+#include "common/wire/bus.h"
 #include "controlplane/policy/frame.h"
 #include "proto/channel.pb-c.h"
 
@@ -28,10 +29,11 @@ struct publish {
     struct image *image;
     struct rollout *rollout;
     pthread_mutex_t lock; /* image changes and pushes, in one order */
-    pthread_cond_t stopped;
+    pthread_cond_t woken; /* by stop, or by something that is told quickly */
     struct bus_hub *hub;
     bool away; /* the database cannot be reached */
     bool stop;
+    uint64_t busy_until_us; /* heartbeats are quick until then */
     pthread_t thread;
     size_t recall_count;
     struct recall recalls[RECALLS_MAX]; /* since the last heartbeat */
@@ -152,6 +154,20 @@ static enum err tell_all(struct publish *p)
     return e;
 }
 
+/* Locked. */
+static void hurry(struct publish *p)
+{
+    p->busy_until_us = clock_mono_us() + LIMIT_BUS_HEARTBEAT_BUSY_MS * 1000u;
+    pthread_cond_signal(&p->woken);
+}
+
+void publish_hurry(struct publish *p)
+{
+    pthread_mutex_lock(&p->lock);
+    hurry(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
 enum err publish_delta(struct publish *p, const struct image_delta *d)
 {
     struct image_head head;
@@ -161,6 +177,7 @@ enum err publish_delta(struct publish *p, const struct image_delta *d)
         image_head(p->image, &head);
         rollout_newest(p->rollout, head.lineage, head.version);
         e = tell_all(p);
+        hurry(p);
     }
     pthread_mutex_unlock(&p->lock);
     return e;
@@ -191,40 +208,42 @@ void publish_recall(struct publish *p, struct slice plane_id, struct slice accou
     struct recall *r = find_recall(p, plane.pool, account);
     if (r && r->short_of < short_of)
         r->short_of = short_of;
+    hurry(p);
     pthread_mutex_unlock(&p->lock);
 }
 
 void publish_away(struct publish *p, bool away)
 {
     pthread_mutex_lock(&p->lock);
+    if (p->away != away)
+        hurry(p);
     p->away = away;
     pthread_mutex_unlock(&p->lock);
 }
 
-static void add_ms(struct timespec *t, long ms)
+/* Locked. Sleeps until the next heartbeat is due; something that is told quickly brings it forward,
+ * and an earlier wake-up changes nothing. */
+static void wait_for_next(struct publish *p, uint64_t last_us)
 {
-    t->tv_nsec += ms * 1000000;
-    if (t->tv_nsec >= 1000000000) {
-        t->tv_nsec -= 1000000000;
-        t->tv_sec++;
+    while (!p->stop) {
+        uint64_t now = clock_mono_us();
+        uint64_t ms = now < p->busy_until_us ? LIMIT_BUS_HEARTBEAT_MS : LIMIT_BUS_HEARTBEAT_IDLE_MS;
+        uint64_t due = last_us + ms * 1000;
+        if (due <= now)
+            return;
+        const struct timespec at = {(time_t)(due / 1000000), (long)(due % 1000000) * 1000};
+        pthread_cond_timedwait(&p->woken, &p->lock, &at);
     }
 }
 
 static void *run(void *arg)
 {
     struct publish *p = arg;
-    struct timespec next;
-    clock_gettime(CLOCK_MONOTONIC, &next);
     pthread_mutex_lock(&p->lock);
     while (!p->stop) {
-        struct timespec now;
+        uint64_t began_us = clock_mono_us();
         heartbeat(p);
-        add_ms(&next, LIMIT_BUS_HEARTBEAT_MS);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > next.tv_sec) /* suspended for long: no burst to catch up */
-            next = now;
-        while (!p->stop && pthread_cond_timedwait(&p->stopped, &p->lock, &next) == 0)
-            ;
+        wait_for_next(p, began_us);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -241,10 +260,10 @@ enum err publish_start(struct image *im, struct rollout *r, struct publish **ret
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->stopped, &attr);
+    pthread_cond_init(&p->woken, &attr);
     pthread_condattr_destroy(&attr);
     if (pthread_create(&p->thread, NULL, run, p) != 0) {
-        pthread_cond_destroy(&p->stopped);
+        pthread_cond_destroy(&p->woken);
         pthread_mutex_destroy(&p->lock);
         mem_free(p);
         return ERR_NOMEM;
@@ -257,6 +276,7 @@ void publish_to(struct publish *p, struct bus_hub *hub)
 {
     pthread_mutex_lock(&p->lock);
     p->hub = hub;
+    hurry(p);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -268,10 +288,10 @@ void publish_stop(struct publish **ref)
     *ref = NULL;
     pthread_mutex_lock(&p->lock);
     p->stop = true;
-    pthread_cond_signal(&p->stopped);
+    pthread_cond_signal(&p->woken);
     pthread_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
-    pthread_cond_destroy(&p->stopped);
+    pthread_cond_destroy(&p->woken);
     pthread_mutex_destroy(&p->lock);
     mem_free(p);
 }

@@ -1,5 +1,6 @@
 /*
- * publish — tells every view what changed in it, and 40 times a second what the newest version is.
+ * publish — tells every view what changed in it, and the newest version in heartbeats: every 25 ms
+ * for half a second after something happened, else every 400 ms.
  *
  * A delta of at most LIMIT_BUS_DELTA is sent whole; of a larger one only the version, and the
  * planes fetch. Heartbeats have a thread of their own: a database that hangs must not make
@@ -22,12 +23,15 @@
 #include "controlplane/policy/rollout.h"
 
 struct publish;
+struct bus_hub;
 
 MUST_USE enum err publish_start(struct image *im, struct rollout *r, struct publish **ret);
 /* From here on there are planes to tell; NULL: no longer. */
 void publish_to(struct publish *p, struct bus_hub *hub);
 /* The database cannot be reached, or can be again: planes are told with the next heartbeat. */
 void publish_away(struct publish *p, bool away);
+/* Something is about to be told by heartbeats, or was: they come quickly for a while. */
+void publish_hurry(struct publish *p);
 /* Makes it the newest version and tells all planes. */
 MUST_USE enum err publish_delta(struct publish *p, const struct image_delta *d);
 /* A plane is to hand back money of this account (Push.recalls): its pool is told with the next
