@@ -310,3 +310,17 @@ enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *who,
     ret->short_of = short_of(a, ask, ret->granted, ret->elsewhere);
     return ERR_OK;
 }
+
+size_t ledger_holders(const struct ledger_account *a, const struct ledger_asker *who,
+                      const char **planes, size_t max)
+{
+    size_t n = 0;
+    LIST_EACH(&a->leases, it)
+    {
+        const struct ledger_lease *l = LIST_ITEM(it, struct ledger_lease, link);
+        if (n < max && l->state == LEDGER_OPEN && !l->ending && ledger_remaining(l) > 0 &&
+            !slice_eq(slice_str(l->dataplane), who->dataplane))
+            planes[n++] = l->dataplane;
+    }
+    return n;
+}

@@ -157,3 +157,16 @@ void ledger_lease_id(const struct ledger_asker *who, const struct ledger_ask *as
 MUST_USE enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *who,
                                 const struct ledger_ask *ask, const struct ledger_budget *budget,
                                 int64_t now, int64_t reserve_us, struct ledger_reply *ret);
+
+/* The planes that are to hand back money for an ask that is short: each other one with an open
+ * lease that holds some. At most max. */
+size_t ledger_holders(const struct ledger_account *a, const struct ledger_asker *who,
+                      const char **planes, size_t max);
+
+/* As the messages of proto/channel.proto: texts are lent. */
+struct Gatehouse__LeaseAsk;
+struct Gatehouse__LeaseGrant;
+struct ledger_ask ledger_ask_read(const struct Gatehouse__LeaseAsk *m, size_t position);
+/* r NULL: there is no such budget. */
+void ledger_reply_write(const struct ledger_reply *r, const struct ledger_ask *ask,
+                        struct Gatehouse__LeaseGrant *m);

@@ -8,6 +8,8 @@
 #include "common/base/mem.h"
 #include "controlplane/ledger/lease_rows.h"
 
+#define HOLDERS_MAX 64 /* planes that are told of one account */
+
 static atomic_uint reserve_s = LEASE_RESERVE_S;
 
 void lease_server_reserve_for(uint32_t seconds)
@@ -34,18 +36,6 @@ struct asking {
     size_t budget_count;
     struct ledger_sheet sheet;
 };
-
-static struct ledger_ask ask_from(const Gatehouse__LeaseAsk *m, size_t position)
-{
-    return (struct ledger_ask){.account = slice_str(m->account),
-                               .position = position,
-                               .want = m->want_nano,
-                               .need = m->need_nano,
-                               .least = m->least_nano,
-                               .give_back = m->give_back_nano,
-                               .renew = lease_text(m->renew_lease_id),
-                               .by_share = m->has_need_nano};
-}
 
 static enum err look_up_budgets(struct asking *k)
 {
@@ -98,26 +88,6 @@ static enum err read_rows(struct asking *k)
                : e;
 }
 
-static void fill_message(struct lease_grant *g)
-{
-    Gatehouse__LeaseGrant *m = &g->message;
-    const struct ledger_reply *r = &g->reply;
-    m->has_granted_nano = m->has_valid_ms = m->has_limit_nano = m->has_spent_nano = true;
-    m->has_set_aside_nano = m->has_period_end_us = true;
-    m->has_unknown = m->unknown = !g->budget;
-    m->has_reserve_ms = m->has_recallable_nano = m->has_suspense_nano = g->ask.by_share;
-    m->lease_id = r->lease[0] ? g->reply.lease : NULL;
-    m->granted_nano = r->granted;
-    m->valid_ms = r->lease[0] ? (uint32_t)(r->valid_us / 1000) : 0;
-    m->reserve_ms = (uint32_t)(r->reserve_us / 1000);
-    m->limit_nano = r->limit;
-    m->set_aside_nano = money_add(r->leased, r->suspense);
-    m->spent_nano = money_add(r->spent, m->set_aside_nano);
-    m->recallable_nano = r->elsewhere;
-    m->suspense_nano = r->suspense;
-    m->period_end_us = r->period_end;
-}
-
 static enum err decide_all(struct asking *k)
 {
     int64_t reserve_us = (int64_t)atomic_load(&reserve_s) * 1000000;
@@ -126,26 +96,12 @@ static enum err decide_all(struct asking *k)
         struct lease_grant *g = &k->g[i];
         if (g->budget)
             e = ledger_decide(&k->sheet, k->who, &g->ask, g->budget, k->now, reserve_us, &g->reply);
-        fill_message(g);
+        ledger_reply_write(g->budget ? &g->reply : NULL, &g->ask, &g->message);
     }
     return e == ERR_NOT_FOUND ? ERR_DATABASE : e; /* its account was made and locked just now */
 }
 
 /* ---- recalls ---- */
-
-static bool holds_some(const struct ledger_lease *l, const struct ledger_asker *who)
-{
-    return l->state == LEDGER_OPEN && !l->ending && ledger_remaining(l) > 0 &&
-           !slice_eq(slice_str(l->dataplane), who->dataplane);
-}
-
-static void recall(struct lease_reply *ret, const struct ledger_lease *l, money short_of)
-{
-    struct lease_recall *to = &ret->recalls[ret->recall_count++];
-    snprintf(to->dataplane, sizeof(to->dataplane), "%s", l->dataplane);
-    snprintf(to->account, sizeof(to->account), "%s", l->account->name);
-    to->short_of = short_of;
-}
 
 static enum err note_recalls(const struct asking *k, struct lease_reply *ret)
 {
@@ -158,11 +114,13 @@ static enum err note_recalls(const struct asking *k, struct lease_reply *ret)
             continue;
         const struct ledger_account *a = ledger_sheet_account(
             &k->sheet, g->ask.account, period_start(g->budget->period, k->now));
-        LIST_EACH(&a->leases, it)
-        {
-            const struct ledger_lease *l = LIST_ITEM(it, struct ledger_lease, link);
-            if (holds_some(l, k->who) && ret->recall_count < k->sheet.lease_count)
-                recall(ret, l, g->reply.short_of);
+        const char *planes[HOLDERS_MAX];
+        size_t n = ledger_holders(a, k->who, planes, HOLDERS_MAX);
+        for (size_t h = 0; h < n && ret->recall_count < k->sheet.lease_count; h++) {
+            struct lease_recall *to = &ret->recalls[ret->recall_count++];
+            snprintf(to->dataplane, sizeof(to->dataplane), "%s", planes[h]);
+            snprintf(to->account, sizeof(to->account), "%s", a->name);
+            to->short_of = g->reply.short_of;
         }
     }
     return ERR_OK;
@@ -200,7 +158,7 @@ static enum err fill_asks(struct asking *k, const Gatehouse__LeaseRequest *q,
     if (!k->g || !ret->reply.grants)
         return ERR_NOMEM;
     for (size_t i = 0; i < q->n_asks; i++) {
-        k->g[i] = (struct lease_grant){.ask = ask_from(q->asks[i], i)};
+        k->g[i] = (struct lease_grant){.ask = ledger_ask_read(q->asks[i], i)};
         gatehouse__lease_grant__init(&k->g[i].message);
         k->g[i].message.account = q->asks[i]->account;
         ret->reply.grants[i] = &k->g[i].message;

@@ -16,7 +16,7 @@ static const struct flow_policy alice = {
 
 static money leased(struct flow *k)
 {
-    return k->accounts[0].leased;
+    return flow_taken(k, "key:k_alice");
 }
 
 static void expect_estimated(struct flow *k, const char *usage)

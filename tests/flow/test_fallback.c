@@ -242,9 +242,10 @@ FLOW(an_upstream_that_breaks_off_in_mid_stream_is_told_in_the_dialect)
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
 
     expect_status(c, 200);
-    expect_body(c,
-                CHUNK "data: {\"error\":{\"message\":\"The upstream failed: it broke off in mid-stream.\","
-                      "\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n");
+    expect_body(
+        c,
+        CHUNK "data: {\"error\":{\"message\":\"The upstream failed: it broke off in mid-stream.\","
+              "\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n");
     assert_int_equal(k->upstreams[1].call_count, 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->status, "error");

@@ -179,7 +179,7 @@ FLOW(a_plane_that_ends_lets_go_of_those_whose_client_went_before)
 
 static size_t remove_plane(struct flow *k)
 {
-    k->lease_server_away = true;
+    lease_server_away(k, true);
     k->env.draining = true;
     client_listener_remove(k->listener);
     return request_cut_removed(&k->env);
@@ -256,7 +256,7 @@ FLOW(a_removed_plane_that_ends_lets_go_of_all_that_still_go_on)
 FLOW(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing)
 {
     policy_says(k, &alice);
-    k->lease_server_away = true;
+    lease_server_away(k, true);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->env.request_count == 1);
     WAIT(k, LIST_ITEM(k->env.requests.next, struct request, link)->stage == REQUEST_WAITING);

@@ -35,14 +35,6 @@ static struct flow_policy purse(money of_key, money of_team)
     };
 }
 
-static money leased(struct flow *k, const char *account)
-{
-    for (size_t i = 0; i < k->account_count; i++)
-        if (strcmp(k->accounts[i].id, account) == 0)
-            return k->accounts[i].leased;
-    return 0;
-}
-
 FLOW(an_empty_purse_is_refused_before_the_upstream_is_called)
 {
     struct flow_policy p = purse(EMPTY, 0);
@@ -82,11 +74,11 @@ FLOW(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets)
     struct flow_policy p = purse(WORST + 99, 0);
     char figures[128], spent[MONEY_TEXT_MAX], aside[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX];
     policy_says(k, &p);
-    struct flow_account *a = &k->accounts[0];
-    assert_string_equal(a->id, "key:k_alice");
-    a->leased = 100;
+    assert_int_equal(clock_parse(SLICE("2099-12-31T00:00:00Z"), &k->ledger.wall_us), ERR_OK);
+    ledger_kit_budget(&k->ledger, "key:k_alice", WORST + 99, PERIOD_DAY);
+    struct ledger_account *a = ledger_kit_account(&k->ledger, "key:k_alice");
     a->spent = 70;
-    assert_int_equal(clock_parse(SLICE("2100-01-01T00:00:00Z"), &a->resets_at_us), ERR_OK);
+    a->suspense = 30;
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
 
@@ -116,7 +108,7 @@ FLOW(both_accounts_are_charged_the_true_cost_from_their_leases)
         assert_true(slice_starts(slice_str(r->charges[i]->lease_id), SLICE("l_")));
     }
     flow_record_free(r);
-    assert_true(leased(k, "key:k_alice") > 0);
+    assert_true(flow_taken(k, "key:k_alice") > 0);
 }
 
 FLOW(spending_stops_at_the_limit_however_many_calls_come)
@@ -134,14 +126,14 @@ FLOW(spending_stops_at_the_limit_however_many_calls_come)
             spent += r->charges[0]->amount_nano;
     assert_int_equal(k->upstreams[0].call_count, 3);
     assert_int_equal(spent, 3 * ANSWER_COST);
-    assert_true(leased(k, "key:k_alice") <= WORST + 2 * ANSWER_COST);
+    assert_true(flow_taken(k, "key:k_alice") <= WORST + 2 * ANSWER_COST);
 }
 
 FLOW(with_the_control_plane_away_and_no_slice_the_client_may_come_again)
 {
     struct flow_policy p = purse(MONEY_DOLLAR, 0);
     policy_says(k, &p);
-    k->lease_server_away = true;
+    lease_server_away(k, true);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 503);
     expect_code(c, "budget_unavailable");
@@ -244,7 +236,7 @@ FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_
     upstream_hangs(k, 0);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
-    WAIT(k, k->lease_server_refusals > 0); /* it was asked for */
+    WAIT(k, k->ledger.refusals > 0); /* it was asked for */
     upstream_goes(k, 0);
 
     expect_status(c, 200);
@@ -270,8 +262,8 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
     upstream_ends_stream(k, 0);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
-    WAIT(k, leased(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
-    WAIT(k, leased(k, "team:t_team") >= ENDLESS_WORST + UNASKED_COST);
+    WAIT(k, flow_taken(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
+    WAIT(k, flow_taken(k, "team:t_team") >= ENDLESS_WORST + UNASKED_COST);
     for (int i = 0; i < 5; i++) /* the desk's answer comes to the worker */
         flow_turn(k);
     upstream_goes(k, 0);
@@ -302,7 +294,7 @@ static struct flow_client *stream_short_of_money(struct flow *k)
     upstream_ends_stream(k, 0);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, c->body.len);
-    k->lease_server_away = true;
+    lease_server_away(k, true);
     size_t before = c->body.len;
     upstream_goes(k, 0);
     WAIT(k, c->body.len > before + BYTES_A_TOKEN * UNASKED);
@@ -316,7 +308,7 @@ FLOW(a_stream_that_is_quicker_than_the_lease_server_waits_for_it)
         flow_turn(k);
     assert_true(slice_search(buf_slice(&c->body), SLICE("finish_reason")) < 0);
 
-    k->lease_server_away = false;
+    lease_server_away(k, false);
 
     expect_status(c, 200);
     expect_body_has(c, "\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
@@ -335,7 +327,7 @@ FLOW(a_stream_that_waits_for_a_lease_server_that_stays_away_ends_with_length)
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_true(r->span->tokens->output >= UNASKED); /* all that was set aside */
     flow_record_free(r);
-    k->lease_server_away = false;
+    lease_server_away(k, false);
 }
 
 FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
@@ -347,7 +339,7 @@ FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
     upstream_hangs(k, 0);
     client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, flow_lost_at(k) == ENDLESS_WORST + UNASKED_COST);
-    assert_true(leased(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
+    assert_true(flow_taken(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
 }
 
 FLOW(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either)
@@ -372,7 +364,7 @@ FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
     upstream_hangs(k, 0);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, c->body.len);
-    k->lease_server_away = true; /* the question stays open */
+    lease_server_away(k, true); /* the question stays open */
     size_t before = c->body.len;
     upstream_goes(k, 0);
     WAIT(k, c->body.len > before + BYTES_A_TOKEN * (UNASKED - 100));

@@ -155,7 +155,7 @@ FLOW(both_are_set_aside_before_the_next_target_is_asked)
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[1].call_count == 1);
-    assert_int_equal(k->accounts[0].leased, WORST(2) + ALL_COST);
+    assert_int_equal(flow_taken(k, "key:k_alice"), WORST(2) + ALL_COST);
     upstream_goes(k, 1);
     expect_status(c, 200);
     expect_billed(k, ALL + 10);
@@ -182,7 +182,7 @@ static struct flow_client *wait_for_the_lease_server(struct flow *k)
     upstream_answers(k, 1, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
-    k->lease_server_away = true;
+    lease_server_away(k, true);
     upstream_goes(k, 0);
     WAIT(k, k->upstreams[0].calls[0].done || k->upstreams[0].calls[0].cut);
     for (int i = 0; i < 10; i++)
@@ -195,7 +195,7 @@ static struct flow_client *wait_for_the_lease_server(struct flow *k)
 FLOW(a_call_waits_for_the_lease_server_before_it_asks_the_next_target)
 {
     struct flow_client *c = wait_for_the_lease_server(k);
-    k->lease_server_away = false;
+    lease_server_away(k, false);
     expect_status(c, 200);
     expect_billed(k, ALL + 10);
 }
@@ -206,7 +206,7 @@ FLOW(where_the_lease_server_stays_away_the_client_hears_what_the_upstream_did)
     expect_status(c, 502);
     expect_billed(k, ALL);
     assert_int_equal(k->upstreams[1].call_count, 0);
-    k->lease_server_away = false;
+    lease_server_away(k, false);
 }
 
 FLOW(a_client_that_goes_meanwhile_is_billed_what_went_unread)
@@ -214,7 +214,7 @@ FLOW(a_client_that_goes_meanwhile_is_billed_what_went_unread)
     struct flow_client *c = wait_for_the_lease_server(k);
     client_hangs_up(c);
     expect_billed(k, ALL);
-    k->lease_server_away = false;
+    lease_server_away(k, false);
     for (int i = 0; i < 10; i++)
         flow_turn(k);
     assert_int_equal(k->upstreams[1].call_count, 0);
@@ -252,7 +252,7 @@ FLOW(a_stream_behind_an_unread_answer_grows_from_what_both_hold)
     upstream_hangs(k, 1);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, flow_lost_at(k) == 2 * ENDLESS_PROMPT + 3 * UNASKED_COST);
-    assert_true(k->accounts[0].leased >= 2 * ENDLESS_PROMPT + 3 * UNASKED_COST);
+    assert_true(flow_taken(k, "key:k_alice") >= 2 * ENDLESS_PROMPT + 3 * UNASKED_COST);
     client_hangs_up(c);
     expect_billed(k, UNASKED + UNASKED - 100);
 }

@@ -39,107 +39,53 @@ void flow_turn(struct flow *k)
 
 /* ---- the lease server ---- */
 
-struct lease_server_reply {
-    void (*done)(void *arg, enum err e, const void *reply);
-    void *arg;
-    Gatehouse__Reply reply;
-    Gatehouse__LeaseReply lease;
-    Gatehouse__LeaseGrant grants[8], *pointers[8];
-    char lease_ids[8][32];
-};
-
-static struct flow_account *account_of(struct flow *k, const char *id)
+/* What is in the journal comes in before a request is answered, as if it had been shipped. */
+static void ship(struct flow *k)
 {
-    for (size_t i = 0; i < k->account_count; i++)
-        if (strcmp(k->accounts[i].id, id) == 0)
-            return &k->accounts[i];
-    assert_true(k->account_count < ARRAY_LEN(k->accounts));
-    struct flow_account *a = &k->accounts[k->account_count++];
-    *a = (struct flow_account){0};
-    snprintf(a->id, sizeof(a->id), "%s", id);
-    return a;
-}
-
-void flow_account_limit(struct flow *k, const char *id, money limit)
-{
-    account_of(k, id)->limit = limit;
-}
-
-static void deliver(void *arg)
-{
-    struct lease_server_reply *p = arg;
-    p->done(p->arg, ERR_OK, &p->reply);
-    mem_free(p);
-}
-
-static void lend(struct flow *k, struct lease_server_reply *p, size_t i,
-                 const Gatehouse__LeaseAsk *ask)
-{
-    struct flow_account *a = account_of(k, ask->account);
-    money left = a->limit - a->leased;
-    Gatehouse__LeaseGrant *g = &p->grants[i];
-    gatehouse__lease_grant__init(g);
-    g->account = a->id;
-    g->has_granted_nano = g->has_valid_ms = g->has_limit_nano = g->has_spent_nano = true;
-    g->granted_nano = ask->want_nano < left ? ask->want_nano : left;
-    if (g->granted_nano < ask->least_nano)
-        g->granted_nano = 0;
-    k->lease_server_refusals += g->granted_nano == 0 && ask->want_nano > 0;
-    g->valid_ms = 60000; /* longer than any scenario: renewing is not what flows are about */
-    g->limit_nano = a->limit;
-    a->leased += g->granted_nano;
-    g->spent_nano = a->leased;
-    g->has_set_aside_nano = true;
-    g->set_aside_nano = a->leased - a->spent;
-    g->has_period_end_us = a->resets_at_us > 0;
-    g->period_end_us = a->resets_at_us;
-    if (ask->renew_lease_id)
-        snprintf(p->lease_ids[i], sizeof(p->lease_ids[i]), "%s", ask->renew_lease_id);
-    else
-        snprintf(p->lease_ids[i], sizeof(p->lease_ids[i]), "l_%u", ++k->lease_number);
-    g->lease_id = p->lease_ids[i];
-    p->pointers[i] = g;
+    SPARED;
+    uint64_t sequence;
+    struct slice packed;
+    while (k->journal && journal_next(k->journal, &k->shipped_at, &sequence, &packed)) {
+        Gatehouse__JournalRecord *r =
+            gatehouse__journal_record__unpack(NULL, packed.len, (const uint8_t *)packed.ptr);
+        assert_non_null(r);
+        for (size_t i = 0; i < r->n_charges; i++)
+            ledger_kit_charge(&k->ledger, 0, slice_str(r->charges[i]->account),
+                              slice_str(r->charges[i]->lease_id), r->charges[i]->amount_nano);
+        gatehouse__journal_record__free_unpacked(r, NULL);
+    }
 }
 
 static enum err lease_server_request(void *arg, void *message,
                                      void (*done)(void *done_arg, enum err e, const void *reply),
                                      void *done_arg)
 {
-    SPARED;
     struct flow *k = arg;
-    Gatehouse__Request *m = message;
-    if (k->lease_server_away)
-        return ERR_CLOSED;
-    struct lease_server_reply *p = mem_zalloc(sizeof(*p));
-    assert_non_null(p);
-    gatehouse__reply__init(&p->reply);
-    p->done = done;
-    p->arg = done_arg;
-    if (m->body_case == GATEHOUSE__REQUEST__BODY_LEASE) {
-        assert_true(m->lease->n_asks <= ARRAY_LEN(p->grants));
-        gatehouse__lease_reply__init(&p->lease);
-        for (size_t i = 0; i < m->lease->n_asks; i++)
-            lend(k, p, i, m->lease->asks[i]);
-        p->lease.n_grants = m->lease->n_asks;
-        p->lease.grants = p->pointers;
-        p->reply.body_case = GATEHOUSE__REPLY__BODY_LEASE;
-        p->reply.lease = &p->lease;
-    }
-    enum err e = loop_post(k->loop, deliver, p);
-    if (e != ERR_OK)
-        mem_free(p);
-    return e;
+    ship(k);
+    const struct control_link link = ledger_kit_link(&k->ledger, 0);
+    return link.request(link.arg, message, done, done_arg);
 }
 
 static bool lease_server_is_there(void *arg)
 {
-    return !((struct flow *)arg)->lease_server_away;
+    return !((struct flow *)arg)->ledger.planes[0].away;
 }
 
 static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
     SPARED;
     assert_int_equal(loop_post(((struct flow *)arg)->loop, fn, fn_arg), ERR_OK);
+}
+
+void lease_server_away(struct flow *k, bool away)
+{
+    k->ledger.planes[0].away = away;
+    lease_client_on_state(k->desk, !away);
+}
+
+money flow_taken(struct flow *k, const char *account)
+{
+    return ledger_kit_taken(&k->ledger, account);
 }
 
 /* ---- the journal ---- */
@@ -204,6 +150,7 @@ struct flow *flow_open(void)
     assert_int_equal(loop_new(&k->loop), ERR_OK);
     assert_int_equal(resolver_new(k->loop, &k->resolver), ERR_OK);
     open_journal(k);
+    ledger_kit_open(&k->ledger, k->loop);
     k->registry = registry_new();
     assert_non_null(k->registry);
     const struct control_link links = {.request = lease_server_request,
@@ -211,6 +158,7 @@ struct flow *flow_open(void)
                                        .after_turns = after_turns,
                                        .arg = k};
     assert_int_equal(lease_client_new(k->loop, k->registry, &links, &k->desk), ERR_OK);
+    ledger_kit_join(&k->ledger, 0, k->desk);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_open(k, i);
     open_worker(k);
@@ -235,7 +183,7 @@ void flow_close(struct flow *k)
     http_client_free(k->env.upstreams.client);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_close(k, i);
-    k->lease_server_away = true; /* what it was asked before is answered while the desk is there */
+    lease_server_away(k, true); /* earlier requests are answered while the lease client is there */
     settle_down(k);
     ai_fini(&k->env);
     mcp_fini(&k->env);
@@ -243,6 +191,7 @@ void flow_close(struct flow *k)
     lease_client_free(k->desk);
     snapshot_drop(k->policy);
     registry_free(k->registry);
+    ledger_kit_close(&k->ledger);
     resolver_free(k->resolver);
     loop_free(k->loop);
     close_journal(k);

@@ -3,8 +3,8 @@
  * clients that speak raw bytes and upstreams that scenario a script.
  *
  * A policy is built from the objects the control plane would send; budgets are leased by the
- * real desk from a lease server of this kit; records go to a real journal, and are read back.
- * `WAIT(k, condition)` turns the loop until it holds.
+ * real lease client from a lease server in memory with the real rules; records go to a real
+ * journal, and are read back. `WAIT(k, condition)` turns the loop until it holds.
  *
  * Owns     everything; flow_close gives it back and checks that nothing is left under way.
  * Threads  one.
@@ -22,6 +22,7 @@
 #include "dataplane/listener/client_listener.h"
 #include "proto/policy.pb-c.h"
 #include "proto/usage.pb-c.h"
+#include "tests/kit/ledger/ledger_kit.h"
 #include "tests/kit/scratch.h"
 
 #define FLOW_WAIT_MS 10000 /* a loaded machine under sanitizers still gets there */
@@ -200,13 +201,12 @@ struct flow_policy {
 void policy_says(struct flow *k, const struct flow_policy *p);
 const char *flow_secret(struct flow *k, const char *key_name);
 
-/* ---- the lease server: the control plane's side of every budget ---- */
+/* ---- the lease server (tests/kit/ledger): this worker's plane is its first ---- */
 
-struct flow_account {
-    char id[64];
-    money limit, leased, spent; /* spent: of what is leased */
-    int64_t resets_at_us;       /* 0: never */
-};
+struct flow;
+void lease_server_away(struct flow *k, bool away); /* the channel is cut, or is there again */
+/* spent, leased and in suspense of "key:k_<name>" or "team:t_<name>" */
+money flow_taken(struct flow *k, const char *account);
 
 /* ---- the whole ---- */
 
@@ -221,11 +221,8 @@ struct flow {
     const struct snapshot *policy;
     uint64_t version;
     struct lease_client *desk;
-    struct flow_account accounts[8];
-    size_t account_count;
-    unsigned lease_number;
-    unsigned lease_server_refusals; /* wishes that it gave nothing for */
-    bool lease_server_away;
+    struct ledger_kit ledger;
+    uint64_t shipped_at; /* in the journal */
 
     char dir[SCRATCH_MAX];
     struct journal *journal;

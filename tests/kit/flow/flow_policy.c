@@ -68,15 +68,17 @@ static Gatehouse__NameList *list_of(struct names *n, const char *const *from, si
 static Gatehouse__Budget *budget_of(struct building *d, Gatehouse__Budget *b, char *id, money limit)
 {
     gatehouse__budget__init(b);
-    if (!limit)
+    if (!limit) {
+        ledger_kit_budget(&d->k->ledger, id, -1, PERIOD_TOTAL);
         return NULL;
+    }
     if (limit < 0)
-        limit = 0; /* a purse that is there, and empty */
+        limit = 0; /* a budget that is there, and empty */
     b->account = id;
     b->has_limit_nano = true;
     b->limit_nano = limit;
-    b->period = "day";
-    flow_account_limit(d->k, id, limit);
+    b->period = "total";
+    ledger_kit_budget(&d->k->ledger, id, limit, PERIOD_TOTAL);
     return b;
 }
 

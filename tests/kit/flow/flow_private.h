@@ -9,4 +9,3 @@
 void flow_upstream_open(struct flow *k, size_t i);
 void flow_upstream_close(struct flow *k, size_t i);
 void flow_client_close(struct flow_client *c);
-void flow_account_limit(struct flow *k, const char *id, money limit);
