@@ -1,11 +1,21 @@
-/* refusal — every row speaks, and a detail stands where its sentence has a place for it. */
+/*
+ * refusal — each row has a sentence with the detail in its place, and docs/errors.md lists the
+ * rows. `unit.request.test_refusal --write` writes that page anew.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "common/base/buf.h"
 #include "common/request/refusal.h"
+
+#define PAGE "docs/errors.md"
+#define PAGE_MAX (64 * 1024)
 
 static void each_row_has_status_code_and_a_sentence_without_a_hole(void **state)
 {
@@ -56,13 +66,83 @@ static void a_sentence_without_its_detail_is_still_one(void **state)
     arena_free(a);
 }
 
-int main(void)
+static const char head[] =
+    "# Refusals\n\n"
+    "Written from the table in `common/request/refusal.h`; a test holds the two together.\n\n"
+    "A gate refuses a request with one of these. The body is in the dialect of the path: an\n"
+    "OpenAI error object below `/v1`, a JSON-RPC error at `/mcp`, RFC 9457 problem details below\n"
+    "`/api` and everywhere else; `code` is the word of this table. `…` stands for the detail of\n"
+    "the request. A status of 200 is a JSON-RPC error. Rates, parallel limits, overload and\n"
+    "`upstream_rate_limited` say `retry-after` (seconds) and `retry-after-ms`; a budget that is\n"
+    "used up says `x-should-retry: false`. Within an MCP session, limits and budgets are JSON-RPC\n"
+    "errors in a response of status 200, with the wait in `data`.\n\n"
+    "| status | code | sentence |\n| --- | --- | --- |\n";
+
+static int by_status(const void *a, const void *b)
+{
+    const enum refusal_id *x = a, *y = b;
+    unsigned s = refusal_row(*x)->status, t = refusal_row(*y)->status;
+    return s != t ? (s > t) - (s < t) : (*x > *y) - (*x < *y);
+}
+
+static void write_page(struct buf *out)
+{
+    enum refusal_id ids[REFUSAL_COUNT];
+    struct arena *a = arena_new(4096, 65536);
+    size_t n = 0;
+    for (int id = REFUSAL_NONE + 1; id < REFUSAL_COUNT; id++)
+        ids[n++] = (enum refusal_id)id;
+    qsort(ids, n, sizeof(ids[0]), by_status);
+    assert_int_equal(buf_append(out, slice_str(head)), ERR_OK);
+    for (size_t i = 0; i < n; i++) {
+        const struct refusal r = {.id = ids[i], .detail = SLICE("…")};
+        const struct refusal_row *row = refusal_row(ids[i]);
+        assert_int_equal(buf_printf(out, "| %u | `%s` | %.*s |\n", row->status, row->code,
+                                    SLICE_ARG(refusal_sentence(&r, a))),
+                         ERR_OK);
+    }
+    arena_free(a);
+}
+
+static void the_page_is_the_table(void **state)
+{
+    (void)state;
+    struct buf page;
+    static char found[PAGE_MAX];
+    FILE *f = fopen(PAGE, "re");
+    assert_non_null(f);
+    size_t len = fread(found, 1, sizeof(found), f);
+    fclose(f);
+    buf_init(&page, PAGE_MAX);
+    write_page(&page);
+    if (!slice_eq(buf_slice(&page), slice_of(found, len)))
+        fail_msg("%s is not what the table says: run this test with --write", PAGE);
+    buf_fini(&page);
+}
+
+static int write_file(void)
+{
+    struct buf page;
+    FILE *f = fopen(PAGE, "we");
+    if (!f)
+        return 1;
+    buf_init(&page, PAGE_MAX);
+    write_page(&page);
+    bool written = fwrite(buf_slice(&page).ptr, 1, page.len, f) == page.len;
+    buf_fini(&page);
+    return fclose(f) == 0 && written ? 0 : 1;
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_has_status_code_and_a_sentence_without_a_hole),
         cmocka_unit_test(a_detail_fills_the_sentence),
         cmocka_unit_test(what_stands_in_brackets_goes_with_the_detail),
         cmocka_unit_test(a_sentence_without_its_detail_is_still_one),
+        cmocka_unit_test(the_page_is_the_table),
     };
+    if (argc > 1 && strcmp(argv[1], "--write") == 0)
+        return write_file();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
