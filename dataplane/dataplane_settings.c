@@ -93,6 +93,9 @@ static const struct option rows[] = {
     ROW("allowed-hosts", "GATEHOUSE_ALLOWED_HOSTS", OPTION_TEXT, NULL, "",
         "Host and Origin names /mcp takes beside the loopback's, comma-separated",
         allowed_hosts_text),
+    ROW("allowed-origins", "GATEHOUSE_ALLOWED_ORIGINS", OPTION_TEXT, NULL, "",
+        "origins of web pages that may call the gates (CORS), comma-separated, or *",
+        allowed_origins_text),
     ROW("tls-cert", "GATEHOUSE_TLS_CERT", OPTION_TEXT, NULL, "file", "PEM chain for clients",
         tls_cert),
     ROW("tls-key", "GATEHOUSE_TLS_KEY", OPTION_TEXT, NULL, "file", "its key", tls_key),
@@ -155,6 +158,10 @@ static enum err check(struct settings *s)
     if (s->allowed_hosts_text &&
         host_list_read(slice_str(s->allowed_hosts_text), &s->allowed_hosts))
         return complain("--allowed-hosts wants names or addresses without ports, at most 64");
+    if (s->allowed_origins_text &&
+        origin_list_read(slice_str(s->allowed_origins_text), &s->allowed_origins))
+        return complain(
+            "--allowed-origins wants origins as https://app.example.com, at most 64, or *");
     if (!s->tls_cert != !s->tls_key)
         return complain("--tls-cert and --tls-key belong together");
     if (!s->insecure && !s->tls_cert && !is_loopback(&s->listen_at))
@@ -186,5 +193,6 @@ enum err settings_read(int argc, char **argv, struct settings *ret, bool *want_h
     drop_empty(&ret->state_key_file);
     drop_empty(&ret->enrolment_token_file);
     drop_empty(&ret->allowed_hosts_text);
+    drop_empty(&ret->allowed_origins_text);
     return check(ret);
 }

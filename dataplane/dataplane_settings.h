@@ -9,6 +9,7 @@
 #include "common/base/option.h"
 #include "common/net/address.h"
 #include "common/net/host_list.h"
+#include "common/net/origin_list.h"
 
 struct settings {
     const char *listen, *metrics_listen;
@@ -19,6 +20,7 @@ struct settings {
     const char *log_level_text;
     enum log_level log_level;
     const char *allowed_hosts_text;
+    const char *allowed_origins_text;
     uint64_t workers, journal_bytes, drain_ms, lame_duck_ms, memory_limit, ai_body_bytes;
     bool insecure;
     bool check; /* there is nothing more to do */
@@ -27,6 +29,7 @@ struct settings {
     union sockaddr_any listen_at, metrics_at;
     struct slice channel_host;
     struct host_list allowed_hosts;
+    struct origin_list allowed_origins;
     uint16_t push_port, request_port;
 };
 

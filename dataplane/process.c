@@ -128,6 +128,7 @@ static enum err start_workers(struct process *p)
                                         .connections_max = clients,
                                         .shedding = &p->pressure.is_high,
                                         .allowed_hosts = &p->settings.allowed_hosts,
+                                        .allowed_origins = &p->settings.allowed_origins,
                                         .ai_body_max = p->settings.ai_body_bytes,
                                         .tools_changed = listings_changed,
                                         .arg = &p->listings};

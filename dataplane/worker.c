@@ -130,6 +130,7 @@ static enum err open_things(struct worker *w, const struct worker_config *c)
     w->env.worker = c->index;
     w->env.shedding = c->shedding;
     w->env.allowed_hosts = c->allowed_hosts;
+    w->env.allowed_origins = c->allowed_origins;
     w->env.body_max[GATE_AI] = c->ai_body_max;
     enum err e = loop_new(&w->env.loop);
     if (e)

@@ -19,6 +19,7 @@ struct worker_config {
     size_t connections_max;      /* of clients */
     const atomic_bool *shedding; /* new work is turned away */
     const struct host_list *allowed_hosts;
+    const struct origin_list *allowed_origins;
     uint64_t ai_body_max; /* bytes; 0: the gate's own */
     /* On its thread: an MCP server said that its tools changed. NULL: nobody wants to know. */
     void (*tools_changed)(void *arg, struct slice server_id);

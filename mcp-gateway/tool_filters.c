@@ -8,6 +8,7 @@
 #include "common/net/address.h"
 #include "common/net/host_list.h"
 #include "common/net/http1.h"
+#include "common/net/origin_list.h"
 #include "common/upstream/trace_context.h"
 #include "mcp-gateway/revision.h"
 #include "mcp-gateway/tool_private.h"
@@ -96,7 +97,8 @@ static bool is_origin_allowed(const struct request *rq)
     if (at < 0)
         return false;
     struct slice authority = slice_from(origin, (size_t)at + 3);
-    return is_loopback(host_of(authority)) || is_listed(rq, host_of(authority)) ||
+    return origin_list_has(rq->env->allowed_origins, origin) || is_loopback(host_of(authority)) ||
+           is_listed(rq, host_of(authority)) ||
            slice_ieq(authority, http_head_find(rq->head, SLICE("host")));
 }
 

@@ -1,5 +1,6 @@
 /*
- * filter_authenticate — who is asking? Every credential header is read; what they name must be one.
+ * filter_authenticate — the principal, from every credential header; what they name must be one.
+ * And the task, which only a principal may assume (filter_task).
  *
  * A value that is neither a key of ours nor known is dropped: clients send placeholders beside
  * the real key. A value that has the shape of our keys and is unknown is not dropped, because
@@ -175,3 +176,40 @@ void principal_scopes(const struct principal *who, struct scope_list *ret)
     for (size_t i = 0; i < ARRAY_LEN(scopes); i++)
         MUST(scope_add(ret, scopes[i]));
 }
+
+/* ---- the task: the header only chooses among those that the credential lists ---- */
+
+static bool lists(const struct name_list *l, struct slice id)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (slice_eq(l->names[i], id))
+            return true;
+    return false;
+}
+
+bool principal_may_assume(const struct principal *who, struct slice task_id)
+{
+    if (who->key->tasks.set)
+        return lists(&who->key->tasks, task_id);
+    return who->agent && who->agent->tasks.set && lists(&who->agent->tasks, task_id);
+}
+
+static enum filter_result on_task(struct request *rq)
+{
+    struct slice wanted = http_head_find(rq->head, SLICE("x-gatehouse-task"));
+    if (!wanted.len)
+        return FILTER_PASS;
+    const struct policy_task *task = snapshot_task_named(rq->policy, rq->who.key->o.org_id, wanted);
+    if (!task)
+        task = snapshot_task(rq->policy, wanted);
+    /* A task of another's is answered like one that does not exist. */
+    bool once = http_head_count(rq->head, SLICE("x-gatehouse-task")) == 1;
+    if (!once || !task || !principal_may_assume(&rq->who, task->o.id)) {
+        request_refuse(rq, REFUSAL_TASK, SLICE_NONE);
+        return FILTER_REFUSE;
+    }
+    rq->task = task;
+    return FILTER_PASS;
+}
+
+const struct filter filter_task = {.name = "task", .on_request = on_task};

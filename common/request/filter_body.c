@@ -4,16 +4,23 @@
  * Stands behind filter_authenticate: no body is read before its sender is known. The ceiling is
  * enforced here and not by the server, so that the 413 speaks the dialect of the path.
  */
+#include "common/base/gunzip.h"
 #include "common/request/request_private.h"
 
 struct body_state {
-    bool whole; /* its end has come */
+    bool whole;            /* its end has come */
+    struct gunzip *gunzip; /* NULL: it comes as it is */
 };
 
-static bool is_encoded(const struct http_head *h)
+enum coding { CODING_NONE, CODING_GZIP, CODING_OTHER };
+
+static enum coding coding_of(const struct http_head *h)
 {
     struct slice coding = http_head_find(h, SLICE("content-encoding"));
-    return coding.len && !slice_ieq(coding, SLICE("identity"));
+    if (!coding.len || slice_ieq(coding, SLICE("identity")))
+        return CODING_NONE;
+    bool gzip = slice_ieq(coding, SLICE("gzip")) || slice_ieq(coding, SLICE("x-gzip"));
+    return gzip && http_head_count(h, SLICE("content-encoding")) == 1 ? CODING_GZIP : CODING_OTHER;
 }
 
 static uint64_t body_max(const struct request *rq)
@@ -34,15 +41,19 @@ static enum filter_result refuse_size(struct request *rq)
 static enum filter_result on_request(struct request *rq)
 {
     const struct http_head *h = rq->head;
-    const struct body_state *s = filter_state(rq, &filter_body);
-    if (is_encoded(h)) {
-        request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("it must be sent without Content-Encoding"));
+    struct body_state *s = filter_state(rq, &filter_body);
+    enum coding coding = coding_of(h);
+    if (coding == CODING_OTHER) {
+        request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Encoding may be gzip, or absent"));
         return FILTER_REFUSE;
     }
     if (h->has_length && h->length > body_max(rq))
         return refuse_size(rq);
-    if (!h->chunked && (!h->has_length || h->length == 0)) {
+    if (!h->chunked && (!h->has_length || h->length == 0))
         return FILTER_PASS;
+    if (coding == CODING_GZIP && gunzip_new(&s->gunzip)) {
+        request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+        return FILTER_REFUSE;
     }
     rq->body.max = body_max(rq);
     request_read_body(rq, UINT64_MAX);
@@ -56,17 +67,27 @@ static bool is_waiting_here(const struct request *rq)
     return rq->stage == REQUEST_WAITING && rq->gate->filters[rq->filter_at] == &filter_body;
 }
 
-void filter_body_take(struct request *rq, struct slice piece)
+static void refuse_piece(struct request *rq, enum err e)
 {
-    if (rq->refusal.id)
-        return;
-    enum err e = buf_append(&rq->body, piece);
-    if (!e)
-        return;
     if (e == ERR_TOO_BIG)
         refuse_size(rq);
+    else if (e == ERR_INVALID)
+        request_refuse(rq, REFUSAL_BAD_REQUEST, SLICE("its body is not the gzip it is said to be"));
     else
         request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+}
+
+/* The ceiling holds for what a body unpacks to. */
+void filter_body_take(struct request *rq, struct slice piece)
+{
+    struct body_state *s = filter_state(rq, &filter_body);
+    if (rq->refusal.id)
+        return;
+    enum err e =
+        s && s->gunzip ? gunzip_feed(s->gunzip, piece, &rq->body) : buf_append(&rq->body, piece);
+    if (!e)
+        return;
+    refuse_piece(rq, e);
     if (is_waiting_here(rq))
         request_go_on(rq, FILTER_REFUSE);
 }
@@ -76,9 +97,20 @@ void filter_body_whole(struct request *rq)
     struct body_state *s = filter_state(rq, &filter_body);
     if (s)
         s->whole = true;
+    if (s && s->gunzip && !rq->refusal.id && !gunzip_is_whole(s->gunzip))
+        refuse_piece(rq, ERR_INVALID);
     if (is_waiting_here(rq))
-        request_go_on(rq, request_renew(rq) ? FILTER_PASS : FILTER_REFUSE);
+        request_go_on(rq, !rq->refusal.id && request_renew(rq) ? FILTER_PASS : FILTER_REFUSE);
 }
 
-const struct filter filter_body = {
-    .name = "body", .state_size = sizeof(struct body_state), .on_request = on_request};
+static void on_finish(struct request *rq)
+{
+    struct body_state *s = filter_state(rq, &filter_body);
+    gunzip_free(s->gunzip);
+    s->gunzip = NULL;
+}
+
+const struct filter filter_body = {.name = "body",
+                                   .state_size = sizeof(struct body_state),
+                                   .on_request = on_request,
+                                   .on_finish = on_finish};

@@ -4,6 +4,7 @@
  *
  * Written by hand: these run for each request, and printf would cost more than the gates.
  */
+#include "common/net/origin_list.h"
 #include "common/request/request_private.h"
 #include "common/scope/meter.h"
 
@@ -93,6 +94,19 @@ static void add_cost(struct adding *a, const struct request *rq)
     add(a, SLICE("x-gatehouse-cost-usd"), keep(a->room, cost.ptr, cost.len));
 }
 
+/* What a web page may read: Fetch Standard, CORS protocol. */
+static void add_cors(struct adding *a, const struct request *rq)
+{
+    if (!rq->env->allowed_origins || rq->detached)
+        return;
+    struct slice origin = http_head_find(rq->head, SLICE("origin"));
+    if (!origin.len || !origin_list_has(rq->env->allowed_origins, origin))
+        return;
+    add(a, SLICE("access-control-allow-origin"), origin);
+    add(a, SLICE("access-control-expose-headers"), SLICE("*"));
+    add(a, SLICE("vary"), SLICE("origin"));
+}
+
 size_t headers_common(struct request *rq, struct http_header *out, size_t max,
                       struct header_room *room)
 {
@@ -115,6 +129,7 @@ size_t headers_common(struct request *rq, struct http_header *out, size_t max,
     add_cost(&a, rq);
     add(&a, SLICE("x-gatehouse-overhead-us"), number(room, request_overhead_us(rq)));
     add_rates(&a, rq, rq->started_us + request_took_us(rq));
+    add_cors(&a, rq);
     return a.n;
 }
 

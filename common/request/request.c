@@ -10,6 +10,7 @@
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
 #include "common/request/session_memo.h"
+#include "common/upstream/trace_context.h"
 
 #define SPARE_MAX 1024          /* ended requests kept per worker: about 12 MiB */
 #define SPARE_BODY (64 * 1024)  /* a larger body's memory goes back to the heap */
@@ -90,6 +91,27 @@ static void clear(struct request *rq)
     rq->body = body;
 }
 
+#define TRACE_ID_LEN 32
+#define SPAN_ID_LEN 16
+
+/* The place in the client's trace (traceparent), or at the head of a new one. */
+static void begin_trace(struct request *rq)
+{
+    struct call_record *t = &rq->record;
+    struct slice header = http_head_find(rq->head, SLICE("traceparent"));
+    struct slice trace_id, parent_id;
+    if (header.len && http_head_count(rq->head, SLICE("traceparent")) == 1 &&
+        !trace_read(header, &trace_id, &parent_id)) {
+        memcpy(t->trace_id, trace_id.ptr, TRACE_ID_LEN);
+        memcpy(t->parent_id, parent_id.ptr, SPAN_ID_LEN);
+    } else {
+        uint8_t raw[TRACE_ID_LEN / 2];
+        digest_random(raw, sizeof(raw));
+        digest_hex(slice_of(raw, sizeof(raw)), t->trace_id);
+    }
+    trace_span_id(t->span_id);
+}
+
 struct request *request_new(struct request_env *env, const struct gate *gate, struct client *client,
                             const struct http_head *head, struct slice peer)
 {
@@ -109,7 +131,7 @@ struct request *request_new(struct request_env *env, const struct gate *gate, st
     digest_hex(slice_of(rq->call_id, sizeof(rq->call_id)), rq->request_id);
     rq->log.component = gate->name ? gate->name : "listener";
     rq->log.request_id = slice_of(rq->request_id, sizeof(rq->request_id) - 1);
-    trace_begin(rq);
+    begin_trace(rq);
     list_push(&env->requests, &rq->link);
     env->request_count++;
     count_add(env, COUNT_ACTIVE, 0, 1);

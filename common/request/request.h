@@ -34,6 +34,7 @@
 #include "common/upstream/upstreams.h"
 
 struct host_list;
+struct origin_list;
 struct request;
 struct metric_set;
 
@@ -54,10 +55,11 @@ struct request_env {
     size_t detached_count; /* of them */
     unsigned worker;
     bool draining;
-    bool stopping;                         /* what is still under way is being cut */
-    const atomic_bool *shedding;           /* new work is turned away; NULL: never */
-    uint64_t body_max[GATE_SLOTS];         /* bytes of a body; 0: the gate's own ceiling */
-    const struct host_list *allowed_hosts; /* of /mcp, beside the loopback's; NULL: no others */
+    bool stopping;                             /* what is still under way is being cut */
+    const atomic_bool *shedding;               /* new work is turned away; NULL: never */
+    uint64_t body_max[GATE_SLOTS];             /* bytes of a body; 0: the gate's own ceiling */
+    const struct origin_list *allowed_origins; /* of web pages, at all gates; NULL: none */
+    const struct host_list *allowed_hosts;     /* of /mcp, beside the loopback's; NULL: no others */
     /* Kept warm, so that a request costs no heap: ended requests, and each gate's own things. */
     struct list spare;
     size_t spare_count;

@@ -45,9 +45,6 @@ bool request_still_stands(struct request *rq);
 /* A key that expires ends what is under way with it at that moment. */
 void request_watch_expiry(struct request *rq);
 
-/* traceparent (W3C Trace Context, level 2): trace id and parent from the client, or a new trace */
-void trace_begin(struct request *rq);
-
 /* The common headers of an answer. `room` holds their texts until the answer has begun. */
 struct header_room {
     char text[1024];

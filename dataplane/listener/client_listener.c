@@ -6,8 +6,69 @@
 #include "dataplane/listener/client_listener.h"
 
 #include "common/base/mem.h"
-#include "dataplane/listener/gate_routes.h"
+#include "common/net/origin_list.h"
+#include "dataplane/ai/ai_gate.h"
+#include "dataplane/api/api_gate.h"
 #include "dataplane/listener/http_adapter.h"
+#include "mcp-gateway/tool_gate.h"
+
+/* ---- the table of gates, and the gate of a path that none serves ---- */
+
+static enum filter_result on_nowhere(struct request *rq)
+{
+    if (rq->path.len)
+        request_refuse(rq, REFUSAL_PATH_UNKNOWN,
+                       SLICE("models are at /v1/, MCP servers at /mcp and /mcp/{server}, services "
+                             "at /api/{service}/"));
+    else
+        request_refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
+    return FILTER_REFUSE;
+}
+
+static const struct filter gate_nowhere = {.name = "nowhere", .on_request = on_nowhere};
+static const struct filter *const nowhere_filters[] = {&gate_nowhere, NULL};
+
+static void no_work(struct request *rq)
+{
+    request_finish_as(rq, OUTCOME_ERROR); /* its only filter refuses, so this is never reached */
+}
+
+static const struct gate nowhere = {
+    .name = NULL,
+    .filters = nowhere_filters,
+    .work = no_work,
+    .cancel = no_work,
+    .refusal_body = problem_body, /* no dialect is known for a path that is nobody's */
+};
+
+static const struct {
+    struct slice prefix;
+    const struct gate *gate;
+} routes[] = {
+    {{"/v1/", 4}, &ai_gate},
+    {{"/api/", 5}, &api_gate},
+    {{"/mcp", 4}, &tool_gate}, /* with and without a server's name */
+};
+
+/* The gate that a path belongs to. Never NULL. An empty path has no canonical spelling: only the
+ * target as it was sent then says which gate answers. */
+static const struct gate *find_gate(struct slice path, struct slice target)
+{
+    if (path.len == 0 && slice_starts(target, SLICE("/api/")))
+        return &api_gate; /* one of its routes may take the path as it stands */
+    while (path.len == 0 && slice_starts(target, SLICE("//")))
+        target = slice_from(target, 1);
+    if (path.len == 0 && slice_starts(target, SLICE("/v1/")))
+        return &ai_gate; /* refused, in its dialect */
+    if (slice_eq(path, SLICE("/v1")))
+        return &ai_gate;
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+        if (slice_starts(path, routes[i].prefix))
+            return routes[i].gate;
+    return &nowhere;
+}
+
+/* ---- the listener ---- */
 
 struct client_listener {
     struct request_env *env;
@@ -46,6 +107,28 @@ static bool is_check(const struct http_head *h)
 static bool has_host(const struct http_head *h)
 {
     return http_head_find(h, SLICE("host")).ptr != NULL;
+}
+
+/* The question a browser asks before a page's call, without any credential (Fetch Standard, CORS
+ * preflight). false: it is none, or of a page that is not let in: the path's gate answers. */
+static bool answer_preflight(struct client_listener *d, struct http_adapter *a,
+                             const struct http_head *h)
+{
+    struct slice method = http_head_find(h, SLICE("access-control-request-method"));
+    struct slice origin = http_head_find(h, SLICE("origin"));
+    if (!method.len || !slice_eq(h->method, SLICE("OPTIONS")) ||
+        !origin_list_has(d->env->allowed_origins, origin))
+        return false;
+    struct slice wanted = http_head_find(h, SLICE("access-control-request-headers"));
+    const struct http_header headers[] = {
+        {SLICE("access-control-allow-origin"), origin},
+        {SLICE("access-control-allow-methods"), SLICE("GET, HEAD, POST, PUT, PATCH, DELETE")},
+        {SLICE("access-control-max-age"), SLICE("600")},
+        {SLICE("vary"), SLICE("origin")},
+        {SLICE("access-control-allow-headers"), wanted},
+    };
+    http_adapter_send(a, 204, headers, ARRAY_LEN(headers) - (wanted.len == 0), SLICE(""));
+    return true;
 }
 
 static void refuse_without_memory(struct http_adapter *a)
@@ -110,8 +193,10 @@ static void on_request(void *arg, struct http_exchange *x)
         send_health(d, a, path);
         return;
     }
-    struct request *rq = request_new(d->env, route_find(path, head->target), &a->client, head,
-                                     http_exchange_peer(x));
+    if (answer_preflight(d, a, head))
+        return;
+    struct request *rq =
+        request_new(d->env, find_gate(path, head->target), &a->client, head, http_exchange_peer(x));
     if (!rq) {
         refuse_without_memory(a);
         return;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/net/origin_list.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -166,10 +167,10 @@ FLOW(a_chunked_body_over_the_ceiling_is_413_too)
     free(chunk);
 }
 
-FLOW(an_encoded_body_is_415_and_so_is_another_type)
+FLOW(a_body_in_another_coding_is_415_and_so_is_another_type)
 {
     policy_says(k, &alice);
-    struct flow_client *c = client_posts(k, "alice", CHAT, "Content-Encoding: gzip\r\n", HELLO);
+    struct flow_client *c = client_posts(k, "alice", CHAT, "Content-Encoding: zstd\r\n", HELLO);
     expect_status(c, 415);
     expect_code(c, "unsupported_media_type");
     char text[300];
@@ -237,6 +238,98 @@ FLOW(paths_that_are_not_canonical_are_400)
         expect_code(c, "invalid_path");
         expect_body_has(c, "{\"error\":{"); /* the dialect's envelope */
     }
+}
+
+FLOW(a_page_of_an_allowed_origin_may_call_and_no_other)
+{
+    struct origin_list list;
+    assert_int_equal(origin_list_read(SLICE("https://app.example"), &list), ERR_OK);
+    k->env.allowed_origins = &list;
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_asks(k, "OPTIONS", NULL, CHAT,
+                                        "Origin: https://app.example\r\n"
+                                        "Access-Control-Request-Method: POST\r\n"
+                                        "Access-Control-Request-Headers: authorization\r\n");
+    expect_status(c, 204);
+    assert_true(
+        slice_eq(client_header(c, "access-control-allow-origin"), SLICE("https://app.example")));
+    assert_true(slice_eq(client_header(c, "access-control-allow-headers"), SLICE("authorization")));
+    c = client_posts(k, "alice", CHAT, "Origin: https://app.example\r\n", HELLO);
+    expect_status(c, 200);
+    assert_true(
+        slice_eq(client_header(c, "access-control-allow-origin"), SLICE("https://app.example")));
+    c = client_posts(k, NULL, CHAT, "Origin: https://app.example\r\n", HELLO);
+    expect_status(c, 401); /* and the page can read it */
+    assert_non_null(client_header(c, "access-control-allow-origin").ptr);
+
+    c = client_asks(k, "OPTIONS", NULL, CHAT,
+                    "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n");
+    expect_status(c, 405);
+    assert_null(client_header(c, "access-control-allow-origin").ptr);
+    c = client_posts(k, "alice", CHAT, "Origin: https://evil.example\r\n", HELLO);
+    expect_status(c, 200); /* origins are no credential; a browser keeps it from the page */
+    assert_null(client_header(c, "access-control-allow-origin").ptr);
+}
+
+/* gzip of {"model":"small","messages":[]} */
+#define PACKED_HELLO                                                                               \
+    "\037\213\010\000\000\000\000\000\002\003\253\126\312\315\117\111\315\121\262\122\052\316\115" \
+    "\314\311\121\322\121\312\115\055\056\116\114\117\055\126\262\212\216\255\005\000\256\206\016" \
+    "\151\037\000\000\000"
+
+static void post_packed(struct flow *k, const char *coding, const char *body, size_t len,
+                        unsigned status, const char *code)
+{
+    char text[1024];
+    int n = snprintf(text, sizeof(text),
+                     "POST " CHAT " HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer %s\r\n"
+                     "Content-Encoding: %s\r\nContent-Length: %zu\r\n\r\n",
+                     flow_secret(k, "alice"), coding, len);
+    memcpy(text + n, body, len);
+    struct flow_client *c = client_sends(k, text, (size_t)n + len);
+    expect_status(c, status);
+    if (code)
+        expect_code(c, code);
+}
+
+FLOW(a_gzip_body_is_read_and_goes_upstream_plain)
+{
+    static const char packed[] = PACKED_HELLO;
+    policy_says(k, &alice);
+    upstream_answers(k, 0, 200, ANSWER);
+    post_packed(k, "gzip", packed, sizeof(packed) - 1, 200, NULL);
+    const struct upstream_call *u = &k->upstreams[0].calls[0];
+    assert_null(upstream_heard(u, "content-encoding").ptr);
+    assert_true(slice_search(u->body, SLICE("\"messages\":[]")) > 0);
+    post_packed(k, "gzip", packed, sizeof(packed) - 2, 400, "invalid_request");
+    post_packed(k, "gzip", HELLO, sizeof(HELLO) - 1, 400, "invalid_request");
+    post_packed(k, "br", packed, sizeof(packed) - 1, 415, "unsupported_media_type");
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
+FLOW(a_gzip_body_that_unpacks_to_more_than_the_ceiling_is_413)
+{
+    static const char zeros[] =
+        "\037\213\010\000\000\000\000\000\002\003\355\301\001\015\000\000\000\302\240\367\117\155"
+        "\017\007\024\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        "\000\000\000\000\000\000\000\374\030\373\342\262\366\340\223\004\000"; /* 300,000 of them
+                                                                                 */
+    policy_says(k, &alice);
+    k->env.body_max[GATE_AI] = 100000;
+    post_packed(k, "gzip", zeros, sizeof(zeros) - 1, 413, "request_too_large");
 }
 
 FLOW(paths_below_v1_are_read_as_sdks_spell_them)
@@ -413,10 +506,13 @@ int main(void)
         SCENARIO(a_body_over_the_ceiling_is_413_by_its_head_alone),
         SCENARIO(the_ceiling_of_a_model_call_is_a_setting_that_the_refusal_names),
         SCENARIO(a_chunked_body_over_the_ceiling_is_413_too),
-        SCENARIO(an_encoded_body_is_415_and_so_is_another_type),
+        SCENARIO(a_body_in_another_coding_is_415_and_so_is_another_type),
         SCENARIO(hop_by_hop_and_injected_names_have_no_effect_upstream),
         SCENARIO(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path),
         SCENARIO(paths_that_are_not_canonical_are_400),
+        SCENARIO(a_page_of_an_allowed_origin_may_call_and_no_other),
+        SCENARIO(a_gzip_body_is_read_and_goes_upstream_plain),
+        SCENARIO(a_gzip_body_that_unpacks_to_more_than_the_ceiling_is_413),
         SCENARIO(paths_below_v1_are_read_as_sdks_spell_them),
         SCENARIO(a_call_that_comes_back_through_the_gateway_ends),
         SCENARIO(an_escaped_letter_is_the_letter),
