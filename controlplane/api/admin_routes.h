@@ -15,7 +15,7 @@
 enum route_flags {
     ROUTE_PUBLIC = 1 << 0,   /* no token: health, enrolment */
     ROUTE_BODY = 1 << 1,     /* a JSON object is required */
-    ROUTE_ANY_BODY = 1 << 2, /* a JSON object may come */
+    ROUTE_ANY_BODY = 1 << 2, /* a JSON object without members may come */
     ROUTE_WRITE = 1 << 3,    /* ?wait=applied, Idempotency-Key on POST */
     ROUTE_LIST = 1 << 4,     /* ?limit=&cursor= */
     ROUTE_TEXT = 1 << 5,     /* the answer is plain text */

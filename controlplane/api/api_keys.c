@@ -39,7 +39,8 @@ enum err api_keys_make(struct change *x)
     if (json_object_get(x->now.spec, "digest") == NULL)
         make_fresh(x);
     else if (x->now.name[0] == '\0')
-        snprintf(x->now.name, sizeof(x->now.name), "imported");
+        snprintf(x->now.name, sizeof(x->now.name), "imported-%.12s",
+                 json_string_value(json_object_get(x->now.spec, "digest")));
     return ERR_OK;
 }
 

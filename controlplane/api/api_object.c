@@ -7,6 +7,7 @@
 #include "controlplane/api/cursor.h"
 #include "controlplane/api/object_hook.h"
 #include "controlplane/api/object_view.h"
+#include "controlplane/domain/nouns.h"
 #include "controlplane/store/store_secret.h"
 
 /* What is read, with its computed members. */
@@ -69,7 +70,17 @@ static enum err match_word(struct call *c, const struct field *f, struct slice w
 
 /* ?agent=, ?server= …: each scalar reference of the noun filters by name or id, a tool's ?state=
  * by its word. ERR_NOT_FOUND: it names nothing, so nothing matches. */
-static enum err read_filters(struct call *c, struct tx *tx, json_t **ret)
+/* A reference that is also found through another: keys of a team's agents. */
+static void look_through(struct object_page *page, const struct noun *n, const struct field *f,
+                         const char *id)
+{
+    page->through.field = f->name;
+    page->through.via = f->through;
+    page->through.table = noun_find(field_find(n->fields, f->through)->ref)->table;
+    snprintf(page->through.id, sizeof(page->through.id), "%s", id);
+}
+
+static enum err read_filters(struct call *c, struct tx *tx, struct object_page *page, json_t **ret)
 {
     json_t *match = json_object();
     enum err e = ERR_OK;
@@ -83,7 +94,9 @@ static enum err read_filters(struct call *c, struct tx *tx, json_t **ret)
         }
         OBJECT_AUTO struct object o = {0};
         e = store_object_get(tx, noun_find(f->ref), wanted, false, &o);
-        if (e == ERR_OK)
+        if (e == ERR_OK && f->through != NULL)
+            look_through(page, c->noun, f, o.id);
+        else if (e == ERR_OK)
             json_object_set_new(match, f->name, json_string(o.id));
     }
     if (e != ERR_OK) {
@@ -117,7 +130,7 @@ static enum err list_in(struct call *c, struct tx *tx, struct object_page *page)
     struct object *rows = NULL;
     size_t found = 0;
     JSON_AUTO json_t *match = NULL;
-    enum err e = read_filters(c, tx, &match);
+    enum err e = read_filters(c, tx, page, &match);
     page->match = match;
     if (e == ERR_OK)
         e = store_object_page(tx, c->noun, page, &rows, &found);
@@ -147,10 +160,18 @@ enum err api_object_list(struct call *c)
 
 /* ---- writes ---- */
 
+static void begin(struct change *x, struct call *c)
+{
+    const struct object_hook *hook = object_hook_find(c->noun);
+    change_init(x, c);
+    if (hook != NULL && hook->shows_written)
+        x->show = hook->show;
+}
+
 enum err api_object_create(struct call *c)
 {
     CHANGE_AUTO struct change x;
-    change_init(&x, c);
+    begin(&x, c);
     const struct object_hook *hook = object_hook_find(c->noun);
     enum err e = change_begin(&x);
     if (e == ERR_OK)
@@ -183,7 +204,7 @@ static enum err finish_update(struct change *x, const char *action)
 enum err api_object_replace(struct call *c)
 {
     CHANGE_AUTO struct change x;
-    change_init(&x, c);
+    begin(&x, c);
     enum err e = change_open(&x);
     if (e == ERR_OK)
         e = change_document(&x, c->body);
@@ -204,7 +225,7 @@ static json_t *patched(const struct change *x, const json_t *patch)
 enum err api_object_patch(struct call *c)
 {
     CHANGE_AUTO struct change x;
-    change_init(&x, c);
+    begin(&x, c);
     JSON_AUTO json_t *merged = NULL;
     enum err e = change_open(&x);
     if (e == ERR_OK)
@@ -253,7 +274,7 @@ static enum err remove_row(struct change *x)
 enum err api_object_delete(struct call *c)
 {
     CHANGE_AUTO struct change x;
-    change_init(&x, c);
+    begin(&x, c);
     enum err e = change_open(&x);
     if (e == ERR_OK)
         e = refuse_if_used(&x);

@@ -10,15 +10,16 @@
 #include "common/base/secret.h"
 #include "controlplane/api/etag.h"
 #include "controlplane/api/object_view.h"
+#include "controlplane/domain/nouns.h"
 #include "controlplane/policy/compile.h"
 #include "controlplane/store/store_secret.h"
 
-static enum err find_reference(void *arg, const struct noun *n, struct slice name_or_id,
-                               char *ret_id, json_t **ret_spec)
+static enum err find_reference(void *arg, const char *noun, struct slice name_or_id, char *ret_id,
+                               json_t **ret_spec)
 {
     struct change *x = arg;
     OBJECT_AUTO struct object o = {0};
-    enum err e = store_object_get(&x->w.tx, n, name_or_id, false, &o);
+    enum err e = store_object_get(&x->w.tx, noun_find(noun), name_or_id, false, &o);
     if (e != ERR_OK)
         return e;
     snprintf(ret_id, ID_MAX, "%s", o.id);
@@ -216,9 +217,25 @@ static enum err refuse_document(struct change *x)
                                          "the document does not fit: see errors"));
 }
 
+/* A script that is run again must not leave two keys of one name that both open. */
+static enum err check_name_live(struct change *x)
+{
+    bool taken = false;
+    if (x->now.name[0] == '\0' || json_is_true(json_object_get(x->now.spec, "revoked")))
+        return ERR_OK;
+    enum err e = store_object_name_live(&x->w.tx, x->n, slice_str(x->now.name), x->old.id, &taken);
+    if (e != ERR_OK || !taken)
+        return e;
+    return answered(x, call_problem(x->c, 409, "name_taken",
+                                    "another %s has this name: revoke, rotate or delete it first",
+                                    x->n->name));
+}
+
 static enum err check_name_free(struct change *x)
 {
     bool living = false, taken = false;
+    if ((x->n->flags & NOUN_NAME_LIVE) != 0)
+        return check_name_live(x);
     if ((x->n->flags & (NOUN_UNNAMED | NOUN_NAME_REPEATS)) != 0)
         return ERR_OK;
     enum err e =
@@ -351,10 +368,24 @@ static enum err write_record(struct change *x, const char *action)
     return write_audit(&x->w, &entry);
 }
 
+static enum err show_computed(struct change *x, json_t *tree)
+{
+    if (x->show == NULL)
+        return ERR_OK;
+    JSON_AUTO json_t *views = json_array();
+    json_array_append(views, tree);
+    return x->show(&x->w.tx, views);
+}
+
 static enum err answer_with(struct change *x, unsigned status, const struct object *o, json_t *view)
 {
     struct call *c = x->c;
     json_t *tree = json_copy(view);
+    enum err e = show_computed(x, tree);
+    if (e != ERR_OK) {
+        json_decref(tree);
+        return e;
+    }
     if (x->extra != NULL)
         json_object_update(tree, x->extra);
     call_header(c, "etag", "\"%llu\"", (unsigned long long)o->revision);

@@ -28,7 +28,8 @@ struct change {
     struct object now;
     json_t *before; /* as shown to administrators, for audit */
     json_t *after;
-    json_t *extra; /* members that only this answer has: a new key */
+    json_t *extra; /* members that only this response has: a new key */
+    enum err (*show)(struct tx *tx, json_t *views); /* computed members of the response; NULL */
     struct noun_secrets secrets;
     bool keeps_answer; /* an Idempotency-Key came */
     struct idempotency idempotency;

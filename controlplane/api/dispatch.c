@@ -10,6 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "controlplane/api/percent.h"
+#include "controlplane/domain/field_value.h"
 #include "controlplane/domain/noun.h"
 #include "controlplane/policy/rollout.h"
 #include "controlplane/store/store_idempotency.h"
@@ -86,6 +87,13 @@ static enum err bad_query(struct call *c, const char *why)
     return e == ERR_OK ? ERR_DENIED : e;
 }
 
+static enum err named_query(struct call *c, struct slice name, const char *what)
+{
+    char why[160];
+    snprintf(why, sizeof(why), "?%.*s= %s", (int)(name.len < 60 ? name.len : 60), name.ptr, what);
+    return bad_query(c, why);
+}
+
 static enum err bad_word(struct call *c, struct slice name, struct slice words)
 {
     char why[200];
@@ -97,11 +105,46 @@ static enum err bad_word(struct call *c, struct slice name, struct slice words)
     return bad_query(c, why);
 }
 
+static enum err add_known(struct buf *list, struct slice name)
+{
+    return buf_printf(list, "%s?%.*s=", list->len > 0 ? ", " : "", SLICE_ARG(name));
+}
+
+/* Every name that the route takes, as is_known judges them. */
+static enum err list_known(const struct route *r, struct buf *list)
+{
+    struct slice rest = slice_str(r->query), one, words;
+    bool is_list = (r->flags & ROUTE_LIST) != 0;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && r->query != NULL && route_query_next(&rest, &one, &words))
+        e = add_known(list, one);
+    if (e == ERR_OK && is_list)
+        e = buf_printf(list, "%s?limit=, ?cursor=", list->len > 0 ? ", " : "");
+    if (e == ERR_OK && (r->flags & ROUTE_WRITE) != 0)
+        e = add_known(list, SLICE("wait"));
+    if (e == ERR_OK && is_list && r->noun != NULL)
+        e = add_known(list, SLICE("name"));
+    for (const struct field *f = is_list && r->noun != NULL ? r->noun->fields : NULL;
+         e == ERR_OK && f != NULL && f->name != NULL; f++)
+        if (field_filters(f))
+            e = add_known(list, slice_str(f->name));
+    return e;
+}
+
 static enum err unknown_parameter(struct call *c, struct slice name)
 {
-    enum err e = call_problem(c, 400, "bad_parameter", "this path has no parameter \"%.*s\"",
-                              SLICE_ARG(slice_first(name, 64)));
-    return e == ERR_OK ? ERR_DENIED : e;
+    char why[320];
+    struct buf known;
+    buf_init(&known, sizeof(why));
+    if (list_known(c->route, &known) != ERR_OK || known.len == 0)
+        snprintf(why, sizeof(why), "this path has no parameter \"%.*s\"%s",
+                 (int)(name.len < 60 ? name.len : 60), name.ptr,
+                 known.len == 0 ? "; it takes none" : "");
+    else
+        snprintf(why, sizeof(why), "this path has no parameter \"%.*s\"; it takes %.*s",
+                 (int)(name.len < 60 ? name.len : 60), name.ptr, SLICE_ARG(buf_slice(&known)));
+    buf_fini(&known);
+    return bad_query(c, why);
 }
 
 static enum err read_pair(struct call *c, struct slice part)
@@ -120,7 +163,7 @@ static enum err read_pair(struct call *c, struct slice part)
         return bad_word(c, pair.name, words);
     for (size_t i = 0; i < c->query_count; i++)
         if (slice_eq(c->query[i].name, pair.name))
-            return bad_query(c, "the query has a parameter twice");
+            return named_query(c, pair.name, "came twice");
     if (c->query_count == CALL_QUERY_MAX)
         return bad_query(c, "the query has too many parameters");
     c->query[c->query_count++] = pair;
@@ -244,6 +287,30 @@ bool dispatch_head(struct call *c, struct admin_auth *auth, const struct dispatc
 
 /* ---- body ---- */
 
+static bool has_members(const json_t *object)
+{
+    return json_object_size(object) > 0;
+}
+
+/* An action takes no members: what it would ignore is refused by name. */
+static enum err refuse_members(struct call *c)
+{
+    struct reading r = {0};
+    const char *name;
+    json_t *value;
+    json_object_foreach(c->body, name, value)
+    {
+        char at[FIELD_POINTER_MAX];
+        field_pointer("", name, at);
+        reading_problem(&r, at, "unknown field: this action takes none");
+    }
+    json_t *extra = json_object();
+    json_object_set(extra, "errors", r.problems);
+    reading_fini(&r);
+    return call_problem_with(c, 422, "invalid_document", &extra,
+                             "the document does not fit: see errors");
+}
+
 static enum err read_body(struct call *c, struct slice body)
 {
     unsigned flags = c->route->flags;
@@ -259,8 +326,10 @@ static enum err read_body(struct call *c, struct slice body)
                          body.len == 0 ? "a JSON object is needed" : problem.text);
     else if (e != ERR_OK)
         return e;
-    else if (json_is_object(c->body))
+    else if (json_is_object(c->body) && ((flags & ROUTE_ANY_BODY) == 0 || !has_members(c->body)))
         return ERR_OK;
+    else if (json_is_object(c->body))
+        e = refuse_members(c);
     else {
         json_t *extra =
             json_pack("{s:[{s:s,s:s}]}", "errors", "pointer", "", "detail", "must be an object");

@@ -4,6 +4,7 @@
 #include "controlplane/api/object_hook.h"
 
 #include "controlplane/api/api_dataplanes.h"
+#include "controlplane/api/api_grants.h"
 #include "controlplane/api/api_keys.h"
 #include "controlplane/api/api_servers.h"
 #include "controlplane/domain/nouns.h"
@@ -13,6 +14,7 @@ static const struct object_hook hooks[] = {
     {.noun = &noun_dataplane,
      .after_insert = api_dataplanes_token,
      .once = {"enrolment_token", "enrolment_expires_at"}},
+    {.noun = &noun_grant, .show = api_grants_show, .shows_written = true},
     {.noun = &noun_mcp_server, .after_delete = api_servers_forget, .show = api_servers_show},
 };
 

@@ -16,6 +16,7 @@ struct object_hook {
     enum err (*after_insert)(struct change *x);
     enum err (*after_delete)(struct change *x);
     enum err (*show)(struct tx *tx, json_t *views);
+    bool shows_written;  /* also in the response to a write, though not in its record */
     const char *once[3]; /* members of x->extra, for OpenAPI */
 };
 

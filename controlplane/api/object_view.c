@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "controlplane/domain/nouns.h"
 
 static const char *const our_members[] = {"id", "created_at", "updated_at", "revision",
                                           "not_enforced"};

@@ -8,7 +8,7 @@
 
 #include "controlplane/api/admin_routes.h"
 #include "controlplane/api/response_shape.h"
-#include "controlplane/domain/noun.h"
+#include "controlplane/domain/nouns.h"
 
 static json_t *ref_to(const char *schema)
 {

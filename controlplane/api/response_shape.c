@@ -150,6 +150,12 @@ static const struct shape_member write_off[] = {
 
 /* ---- the installation ---- */
 
+static const struct shape_member withheld[] = {
+    ROW("objects", INT, SHAPE_ALWAYS, .help = "that need the features, or depend on one that does"),
+    ROW("features", TEXT, SHAPE_ALWAYS | SHAPE_LIST, .help = "that the plane lacks"),
+    END,
+};
+
 static const struct shape_member rollout_plane[] = {
     ROW("id", TEXT, SHAPE_ALWAYS),
     ROW("name", TEXT, SHAPE_ALWAYS),
@@ -159,6 +165,10 @@ static const struct shape_member rollout_plane[] = {
     ROW("lag", INT, SHAPE_ALWAYS, .help = "versions behind the newest"),
     ROW("last_heard_at", TIME, SHAPE_ALWAYS | SHAPE_NULL),
     ROW("build", TEXT, 0),
+    ROW("features", TEXT, SHAPE_ALWAYS | SHAPE_LIST, .help = "beyond the first protocol revision"),
+    ROW("withheld", OBJECT, 0, .members = withheld,
+        .help = "what it is not given, and so denies; absent: nothing"),
+    ROW("refused", INT, 0, .help = "objects that reached it and that it could not take"),
     END,
 };
 

@@ -73,9 +73,11 @@ struct field {
     const char *const *words;               /* NULL-terminated */
     const char *(*rule)(struct slice text); /* NULL, or what is wrong: "must …" */
     const char *ref;                        /* a noun's name */
-    const char *default_json;               /* NULL: absent stays absent */
-    const struct field *fields;             /* of an object; ends with a row without name */
-    const char *id_prefix;                  /* with FIELD_IDENTITY */
+    const char *through; /* a filter by this reference also finds objects that have none, and whose
+                          * reference of this name leads to one with the same: an agent's team */
+    const char *default_json;   /* NULL: absent stays absent */
+    const struct field *fields; /* of an object; ends with a row without name */
+    const char *id_prefix;      /* with FIELD_IDENTITY */
     const char *help;
 
     /* to data planes */
@@ -95,13 +97,11 @@ struct field {
 #define FIELD_SECRET_MOST 8192 /* service account documents are pasted as secrets */
 #define FIELD_PROBLEMS_MOST 32 /* nobody reads more at once */
 
-struct noun;
-
 /* How a reference is turned into an id. */
 struct lookup {
     /* ERR_NOT_FOUND, ERR_EXHAUSTED (several of that name), or what the store said.
      * ret_spec may be NULL; else a new reference. */
-    enum err (*find)(void *arg, const struct noun *noun, struct slice name_or_id, char *ret_id,
+    enum err (*find)(void *arg, const char *noun, struct slice name_or_id, char *ret_id,
                      json_t **ret_spec);
     void *arg;
 };

@@ -9,7 +9,6 @@
 #include "common/base/id.h"
 #include "common/base/money.h"
 #include "common/net/egress.h"
-#include "controlplane/domain/noun.h"
 
 static struct slice text_of(const json_t *v)
 {
@@ -187,7 +186,7 @@ static json_t *read_ref(struct reading *r, const struct field *f, const json_t *
     if (!json_is_string(v) || json_string_length(v) == 0)
         return wrong_type(r, f, at);
     char id[ID_MAX] = "";
-    enum err e = r->lookup->find(r->lookup->arg, noun_find(f->ref), text_of(v), id, NULL);
+    enum err e = r->lookup->find(r->lookup->arg, f->ref, text_of(v), id, NULL);
     if (e == ERR_OK)
         return json_string(id);
     if (e == ERR_NOT_FOUND)

@@ -5,6 +5,12 @@
 #include "controlplane/domain/role.h"
 #include "proto/policy.pb-c.h"
 
+static const struct field warning_fields[] = {
+    {.name = "pointer", .type = FIELD_TEXT, .help = "RFC 6901, into the grant"},
+    {.name = "detail", .type = FIELD_TEXT},
+    FIELD_END,
+};
+
 static const struct field fields[] = {
     {.name = "agent", .type = FIELD_REF, .ref = "agent"},
     {.name = "team", .type = FIELD_REF, .ref = "team"},
@@ -15,7 +21,7 @@ static const struct field fields[] = {
      .flags = FIELD_LIST,
      .min = 1,
      .max = 128,
-     .rule = noun_label_rule,
+     .rule = noun_tool_rule,
      .help = "exact names, or \"*\"; goes with server"},
     {.name = "service", .type = FIELD_REF, .ref = "api-service"},
     {.name = "routes",
@@ -25,6 +31,11 @@ static const struct field fields[] = {
      .least = 1,
      .help = "goes with service; absent: all of it"},
     NOUN_MODELS("exact names, \"prefix/*\" or \"*\""),
+    {.name = "warnings",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_LIST | FIELD_READ_ONLY | FIELD_COMPUTED,
+     .fields = warning_fields,
+     .help = "what of it opens nothing now; absent: nothing known"},
     FIELD_END,
 };
 

@@ -28,6 +28,7 @@ static const struct field fields[] = {
     {.name = "team",
      .type = FIELD_REF,
      .ref = "team",
+     .through = "agent",
      .help = "of a key without agent; absent: \"default\""},
     NOUN_MODELS("exact names, \"prefix/*\" or \"*\"; absent: the agent's or team's; [] none"),
     {.name = "tasks",
@@ -72,7 +73,7 @@ static const json_t *agents_team(struct reading *r, const json_t *agent, json_t 
 {
     char id[ID_MAX];
     enum err e =
-        r->lookup->find(r->lookup->arg, &noun_agent,
+        r->lookup->find(r->lookup->arg, "agent",
                         slice_of(json_string_value(agent), json_string_length(agent)), id, spec);
     if (e != ERR_OK && e != ERR_NOT_FOUND && r->failed == ERR_OK)
         r->failed = e;
@@ -86,7 +87,7 @@ static void check_owner(struct reading *r, json_t *doc)
     const json_t *team = json_object_get(doc, "team");
     if (agent == NULL && team == NULL) {
         char id[ID_MAX] = "";
-        if (r->lookup->find(r->lookup->arg, &noun_team, SLICE("default"), id, NULL) == ERR_OK)
+        if (r->lookup->find(r->lookup->arg, "team", SLICE("default"), id, NULL) == ERR_OK)
             json_object_set_new(doc, "team", json_string(id));
     }
     if (agent == NULL || team == NULL)
@@ -128,7 +129,7 @@ const struct noun noun_key = {
     .table = "keys",
     .id_prefix = "k",
     .kind = GATEHOUSE__OBJECT_KIND__KIND_KEY,
-    .flags = NOUN_NAME_REPEATS,
+    .flags = NOUN_NAME_REPEATS | NOUN_NAME_LIVE,
     .write_roles = ROLES_WRITE,
     .fields = fields,
     .check = check,

@@ -73,6 +73,7 @@ const struct noun noun_model = {
     .id_prefix = "model",
     .kind = GATEHOUSE__OBJECT_KIND__KIND_MODEL,
     .write_roles = ROLES_WRITE | ROLE_BILLING,
+    .name_rule = noun_model_name_rule,
     .fields = fields,
     .help = "a public name and the targets behind it",
 };

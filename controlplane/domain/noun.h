@@ -13,10 +13,11 @@
 
 enum noun_flags {
     NOUN_UNNAMED = 1 << 0,      /* its id serves as name: grants, blocks */
-    NOUN_NAME_REPEATS = 1 << 1, /* the name is a label: keys */
+    NOUN_NAME_REPEATS = 1 << 1, /* the name is a label, and may be left out: keys */
     NOUN_NO_CREATE = 1 << 2,
     NOUN_NO_DELETE = 1 << 3,
-    NOUN_NAME_STAYS = 1 << 4, /* it is somebody else's: a tool's */
+    NOUN_NAME_STAYS = 1 << 4, /* it is given from outside: a tool's */
+    NOUN_NAME_LIVE = 1 << 5,  /* with NAME_REPEATS: of those that are not revoked, one has it */
 };
 
 struct noun {
@@ -35,9 +36,6 @@ struct noun {
     const char *help;
 };
 
-const struct noun *const *noun_all(size_t *ret_count);
-const struct noun *noun_find(const char *name);
-
 /* 1 to 128 bytes, printable, no space at either end */
 const char *noun_label_rule(struct slice text);
 /* [a-z0-9][a-z0-9-]{0,30}: stands in paths and header names */
@@ -46,6 +44,8 @@ const char *
 noun_header_rule(struct slice text); /* an RFC 9110 token that is no hop-by-hop or framing field */
 const char *noun_path_rule(struct slice text); /* a route's path: "/customers/" and a star or two */
 const char *noun_model_rule(struct slice text); /* exact name, "prefix/" and a star, or a star */
+const char *noun_model_name_rule(struct slice text); /* a label without stars: it is no pattern */
+const char *noun_tool_rule(struct slice text);       /* a tool's exact name, or a star */
 
 /* Rows that several nouns have. */
 #define NOUN_DESCRIPTION                                                                           \

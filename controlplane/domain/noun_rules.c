@@ -45,12 +45,27 @@ const char *noun_slug_rule(struct slice text)
     return NULL;
 }
 
-/* framing and hop-by-hop fields are the gateway's own (RFC 9110 section 7.6.1) */
+/* Framing and hop-by-hop fields (RFC 9110 section 7.6.1), what says how a message is to be read or
+ * answered, and what the gateway tells upstreams: an injected value would contradict them. A name
+ * that ends with "-" stands for every name that begins so. */
 static const char *const reserved_headers[] = {
-    "host",        "connection",   "content-length",   "transfer-encoding", "te",  "trailer",
-    "upgrade",     "keep-alive",   "expect",           "proxy-connection",  "via", "forwarded",
-    "traceparent", "content-type", "content-encoding",
+    "host",         "connection",   "transfer-encoding",
+    "te",           "trailer",      "upgrade",
+    "keep-alive",   "expect",       "via",
+    "forwarded",    "traceparent",  "tracestate",
+    "accept",       "accept-",      "content-",
+    "proxy-",       "mcp-",         "last-event-id",
+    "x-forwarded-", "x-gatehouse-", "sec-websocket-",
+    "date",         "range",        "if-",
 };
+
+static bool is_reserved(struct slice name, const char *reserved)
+{
+    size_t len = strlen(reserved);
+    if (reserved[len - 1] != '-')
+        return slice_ieq(name, slice_str(reserved));
+    return name.len >= len && slice_ieq(slice_first(name, len), slice_str(reserved));
+}
 
 const char *noun_header_rule(struct slice text)
 {
@@ -62,7 +77,7 @@ const char *noun_header_rule(struct slice text)
             return "must be a header name (RFC 9110 token)";
     }
     for (size_t i = 0; i < ARRAY_LEN(reserved_headers); i++)
-        if (slice_ieq(text, slice_str(reserved_headers[i])))
+        if (is_reserved(text, reserved_headers[i]))
             return "is a header that the gateway itself sets";
     return NULL;
 }
@@ -111,6 +126,20 @@ const char *noun_model_rule(struct slice text)
     if (star >= 0 && ((size_t)star != text.len - 1 || !(whole || prefix)))
         return "must be an exact name, \"prefix/*\" or \"*\"";
     return NULL;
+}
+
+const char *noun_model_name_rule(struct slice text)
+{
+    if (slice_find(text, '*') >= 0)
+        return "must not contain \"*\": it stands for any name where models are listed";
+    return noun_label_rule(text);
+}
+
+const char *noun_tool_rule(struct slice text)
+{
+    if (slice_find(text, '*') >= 0 && text.len != 1)
+        return "must be a tool's exact name, or \"*\" for all of them";
+    return noun_label_rule(text);
 }
 
 static const char *const period_words[] = {"total", "hour", "day", "week", "month", "year", NULL};

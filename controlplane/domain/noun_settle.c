@@ -113,6 +113,13 @@ static void settle_list(struct settling *s, const struct field *f, const json_t 
             field_pointer(at, "name", name_at);
             reading_problem(s->r, name_at, "another entry has this name");
         }
+        if (json_object_get(entry, "id") != NULL &&
+            entry_by(list, "id", json_object_get(entry, "id")) != entry) {
+            char id_at[FIELD_POINTER_MAX];
+            field_pointer(at, "id", id_at);
+            reading_problem(s->r, id_at, "another entry has this id");
+            continue;
+        }
         const json_t *old = settle_identity(s, f, entry, old_list, at);
         settle_secret(s, entry, old, text_of(json_object_get(entry, "id")), at);
     }

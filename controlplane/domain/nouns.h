@@ -26,3 +26,7 @@
 #define NOUN_ROW(name) extern const struct noun noun_##name;
 NOUN_TABLE(NOUN_ROW)
 #undef NOUN_ROW
+
+const struct noun *const *noun_all(size_t *ret_count);
+/* Of a name that is a noun's: a field's `ref`. */
+const struct noun *noun_find(const char *name);

@@ -12,6 +12,7 @@
 #include "common/base/limits.h"
 #include "common/base/money.h"
 #include "common/base/secret.h"
+#include "controlplane/domain/nouns.h"
 
 #define SECRET_MAX (16 * 1024) /* twice what the API takes as a secret */
 #define WIRE_NAME_MAX 64

@@ -8,7 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
-#include "controlplane/domain/noun.h"
+#include "controlplane/domain/nouns.h"
 #include "controlplane/policy/build.h"
 #include "controlplane/store/array.h"
 #include "controlplane/store/store_secret.h"

@@ -7,8 +7,10 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
+#include "controlplane/domain/nouns.h"
 
 #define SQL_MAX 640
+#define THROUGH_SQL_MAX 320
 #define COLUMNS "id, org_id, name, revision, created_at, updated_at, spec"
 
 void object_fini(struct object *o)
@@ -91,27 +93,47 @@ static enum err rows_to_objects(const struct db_result *r, struct object **ret, 
     return ERR_OK;
 }
 
+/* The condition of a filter that also looks through another reference; names come from field rows.
+ */
+static void through_sql(const struct object_page *page, char out[static THROUGH_SQL_MAX])
+{
+    int n = 0;
+    out[0] = '\0';
+    if (page->through.field != NULL)
+        n = snprintf(out, THROUGH_SQL_MAX,
+                     " AND (spec ->> '%s' = $6 OR (spec ->> '%s' IS NULL AND spec ->> '%s' IN"
+                     " (SELECT id FROM %s WHERE spec ->> '%s' = $6)))",
+                     page->through.field, page->through.field, page->through.via,
+                     page->through.table, page->through.field);
+    else
+        n = snprintf(out, THROUGH_SQL_MAX, " AND $6::text IS NULL");
+    MUST(n > 0 && n < THROUGH_SQL_MAX);
+}
+
 enum err store_object_page(struct tx *tx, const struct noun *n, const struct object_page *page,
                            struct object **ret, size_t *found)
 {
-    char sql[SQL_MAX];
-    sql_for(sql,
-            "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL"
-            " AND ($1::text IS NULL OR (created_at, id) > ($2, $1))"
-            " AND ($3::text IS NULL OR name = $3)"
-            " AND ($4::jsonb IS NULL OR spec @> $4)"
-            " ORDER BY created_at, id LIMIT $5",
-            n);
+    char sql[SQL_MAX + THROUGH_SQL_MAX], through[THROUGH_SQL_MAX];
+    through_sql(page, through);
+    int len = snprintf(sql, sizeof(sql),
+                       "SELECT " COLUMNS " FROM %s WHERE deleted_at IS NULL"
+                       " AND ($1::text IS NULL OR (created_at, id) > ($2, $1))"
+                       " AND ($3::text IS NULL OR name = $3)"
+                       " AND ($4::jsonb IS NULL OR spec @> $4)%s"
+                       " ORDER BY created_at, id LIMIT $5",
+                       n->table, through);
+    MUST(len > 0 && (size_t)len < sizeof(sql));
     struct buf match;
     buf_init(&match, 64 * 1024);
     enum err e = page->match != NULL ? json_text_of(page->match, &match) : ERR_OK;
     struct slice text = page->match != NULL ? buf_slice(&match) : SLICE_NONE;
+    struct slice id = page->through.field != NULL ? slice_str(page->through.id) : SLICE_NONE;
     DB_AUTO struct db_result *r = NULL;
     if (e == ERR_OK)
         e = tx_query(tx, sql,
                      DB_PARAMS(DB_TEXT(page->after_id), DB_TIME(page->after_us),
-                               DB_TEXT(page->name), DB_TEXT(text),
-                               DB_INT((int64_t)page->limit + 1)),
+                               DB_TEXT(page->name), DB_TEXT(text), DB_INT((int64_t)page->limit + 1),
+                               DB_TEXT(id)),
                      &r);
     buf_fini(&match);
     return e == ERR_OK ? rows_to_objects(r, ret, found) : e;
@@ -188,6 +210,21 @@ enum err store_object_delete(struct tx *tx, const struct noun *n, const char *id
     enum err e = tx_query(tx, sql, DB_PARAMS(DB_TEXT(slice_str(id))), &r);
     if (e == ERR_OK && db_affected(r) == 0)
         e = ERR_NOT_FOUND;
+    return e;
+}
+
+enum err store_object_name_live(struct tx *tx, const struct noun *n, struct slice name,
+                                const char *except, bool *ret)
+{
+    char sql[SQL_MAX];
+    sql_for(sql,
+            "SELECT 1 FROM %s WHERE name = $1 AND id <> $2 AND deleted_at IS NULL"
+            " AND spec -> 'revoked' IS DISTINCT FROM 'true'::jsonb"
+            " AND org_id = current_setting('gatehouse.org_id') LIMIT 1",
+            n);
+    DB_AUTO struct db_result *r = NULL;
+    enum err e = tx_query(tx, sql, DB_PARAMS(DB_TEXT(name), DB_TEXT(slice_str(except))), &r);
+    *ret = e == ERR_OK && db_rows(r) > 0;
     return e;
 }
 

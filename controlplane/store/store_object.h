@@ -40,6 +40,11 @@ struct object_page {
     size_t limit;
     struct slice name; /* SLICE_NONE: any */
     json_t *match;     /* members that spec must contain; NULL: any */
+    /* spec[field] is `id`; or has none, and the object of `table` that spec[via] names has it */
+    struct {
+        const char *field, *via, *table; /* field NULL: any */
+        char id[ID_MAX];
+    } through;
 };
 /* *ret: new array of `found` objects (mem_array), at most limit + 1: one more than asked for
  * means that there is a next page. Free with store_object_page_free. */
@@ -53,6 +58,9 @@ MUST_USE enum err store_object_insert(struct tx *tx, const struct noun *n, struc
 /* o: id, name, spec; fills revision and updated_us. */
 MUST_USE enum err store_object_update(struct tx *tx, const struct noun *n, struct object *o);
 MUST_USE enum err store_object_delete(struct tx *tx, const struct noun *n, const char *id);
+/* Does another object that is not revoked have this name (and is not `except`)? */
+MUST_USE enum err store_object_name_live(struct tx *tx, const struct noun *n, struct slice name,
+                                         const char *except, bool *ret);
 /* Does something living, or deleted within the reserve, have this name (and is not `except`)? */
 MUST_USE enum err store_object_name_taken(struct tx *tx, const struct noun *n, struct slice name,
                                           const char *except, bool *ret_living, bool *ret_taken);

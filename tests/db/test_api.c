@@ -145,6 +145,170 @@ static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
     }
 }
 
+/* ---- documents that mean something else than they seem to ---- */
+
+static struct answer write_as_owner(const char *method, const char *path, const char *body)
+{
+    char target[128];
+    snprintf(target, sizeof(target), "/admin/v1/%s", path);
+    return ask(&app, "owner", method, target, body);
+}
+
+static void must(const char *method, const char *path, const char *body, unsigned status)
+{
+    ANSWER_AUTO struct answer a = write_as_owner(method, path, body);
+    if (a.status != status)
+        fail_msg("%s %s %s: %u %s", method, path, body ? body : "", a.status,
+                 json_string_value(json_object_get(a.json, "detail")));
+}
+
+/* Is there a problem at this pointer? */
+static void must_refuse(const char *method, const char *path, const char *body, const char *pointer)
+{
+    ANSWER_AUTO struct answer a = write_as_owner(method, path, body);
+    json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(a.json, "errors"), i, row)
+    {
+        if (strcmp(json_string_value(json_object_get(row, "pointer")), pointer) == 0)
+            return;
+    }
+    fail_msg("%s %s %s: %u, no problem at %s", method, path, body, a.status, pointer);
+}
+
+static void what_an_action_would_ignore_is_refused_by_name(void **state)
+{
+    (void)state;
+    must("POST", "keys", "{\"name\":\"acted upon\"}", 201);
+    must_refuse("POST", "keys/acted%20upon/rotate", "{\"grace_seconds\":60}", "/grace_seconds");
+    must_refuse("POST", "keys/acted%20upon/revoke", "{\"reason\":\"lost\"}", "/reason");
+    must_refuse("POST", "keys/acted%20upon/block", "{\"a~b\":1}", "/a~0b");
+    must("POST", "keys/acted%20upon/block", "{}", 200);
+    must("POST", "keys/acted%20upon/unblock", NULL, 200);
+}
+
+static void two_keys_that_open_do_not_share_a_name(void **state)
+{
+    (void)state;
+    must("POST", "keys", "{\"name\":\"script\"}", 201);
+    must("POST", "keys", "{\"name\":\"script\"}", 409);
+    must("POST", "keys", "{\"name\":\"other script\"}", 201);
+    must("PATCH", "keys/other%20script", "{\"name\":\"script\"}", 409);
+    must("POST", "keys/script/rotate", NULL, 200); /* its own name is no obstacle */
+    must("POST", "keys/script/revoke", NULL, 200);
+    must("POST", "keys", "{\"name\":\"script\"}", 201);
+    must("POST", "keys", "{}", 201); /* a name of its own */
+    must("POST", "keys", "{}", 201);
+}
+
+static void a_teams_keys_are_those_of_its_agents_too(void **state)
+{
+    (void)state;
+    must("POST", "teams", "{\"name\":\"sorters\"}", 201);
+    must("POST", "agents", "{\"name\":\"sorter\",\"team\":\"sorters\"}", 201);
+    must("POST", "keys", "{\"name\":\"of the agent\",\"agent\":\"sorter\"}", 201);
+    must("POST", "keys", "{\"name\":\"of the team\",\"team\":\"sorters\"}", 201);
+    must("POST", "keys", "{\"name\":\"of nobody\"}", 201);
+    ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", "/admin/v1/keys?team=sorters", NULL);
+    json_t *items = json_object_get(a.json, "items");
+    assert_int_equal(json_array_size(items), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_string_not_equal(
+            json_string_value(json_object_get(json_array_get(items, i), "name")), "of nobody");
+}
+
+static void a_name_that_is_a_pattern_elsewhere_is_none(void **state)
+{
+    (void)state;
+    must("POST", "providers",
+         "{\"name\":\"plain\",\"dialect\":\"openai\",\"base_url\":\"https://a.example\"}", 201);
+#define MODEL(name) "{\"name\":\"" name "\",\"targets\":[{\"provider\":\"plain\",\"model\":\"m\"}]}"
+    must_refuse("POST", "models", MODEL("*"), "/name");
+    must_refuse("POST", "models", MODEL("a/*"), "/name");
+    must("POST", "models", MODEL("a/b"), 201);
+}
+
+#define SERVER(name, more)                                                                         \
+    "{\"name\":\"" name                                                                            \
+    "\",\"transport\":\"streamable-http\",\"url\":\"https://a.example/mcp\"" more "}"
+#define WITH_HEADER(header) ",\"credential\":{\"header\":\"" header "\",\"secret\":\"s\"}"
+
+static void an_injected_header_is_none_that_the_gateway_speaks_with(void **state)
+{
+    (void)state;
+    static const char *const reserved[] = {
+        SERVER("h", WITH_HEADER("accept")),         SERVER("h", WITH_HEADER("Accept-Encoding")),
+        SERVER("h", WITH_HEADER("mcp-session-id")), SERVER("h", WITH_HEADER("Content-Length")),
+        SERVER("h", WITH_HEADER("proxy-anything")), SERVER("h", WITH_HEADER("last-event-id")),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
+        must_refuse("POST", "mcp-servers", reserved[i], "/credential/header");
+    must("POST", "mcp-servers", SERVER("headed", WITH_HEADER("x-accept")), 201);
+}
+
+static void a_grant_of_a_tool_that_is_not_there_says_so(void **state)
+{
+    (void)state;
+    must("POST", "mcp-servers", SERVER("tooled", ""), 201);
+    must_refuse("POST", "grants",
+                "{\"team\":\"default\",\"server\":\"tooled\",\"tools\":[\"raw-*\"]}", "/tools/0");
+    ANSWER_AUTO struct answer before = write_as_owner(
+        "POST", "grants", "{\"team\":\"default\",\"server\":\"tooled\",\"tools\":[\"ecko\"]}");
+    assert_int_equal(before.status, 201);
+    assert_null(json_object_get(before.json, "warnings")); /* nothing was listed yet */
+
+    database_say(&base, "insert into tools (id, org_id, name, spec) select 'tool_echo', org_id,"
+                        " 'echo', jsonb_build_object('server', id, 'state', 'approved')"
+                        " from mcp_servers where name = 'tooled'");
+    ANSWER_AUTO struct answer after = write_as_owner(
+        "POST", "grants",
+        "{\"team\":\"default\",\"server\":\"tooled\",\"tools\":[\"echo\",\"ecko\"]}");
+    assert_int_equal(after.status, 201);
+    json_t *warnings = json_object_get(after.json, "warnings");
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(warnings, 0), "pointer")),
+                        "/tools/1");
+
+    char target[64];
+    snprintf(target, sizeof(target), "grants/%s",
+             json_string_value(json_object_get(before.json, "id")));
+    ANSWER_AUTO struct answer read = write_as_owner("GET", target, NULL);
+    assert_int_equal(json_array_size(json_object_get(read.json, "warnings")), 1);
+}
+
+static void a_server_with_grants_is_switched_off_and_on(void **state)
+{
+    (void)state;
+    must("POST", "mcp-servers", SERVER("switched", ""), 201);
+    must("POST", "grants", "{\"team\":\"default\",\"server\":\"switched\",\"tools\":[\"*\"]}", 201);
+    must("PATCH", "mcp-servers/switched", "{\"enabled\":false}", 200);
+    must("PATCH", "mcp-servers/switched", "{\"enabled\":null}", 200);
+    must("PATCH", "mcp-servers/switched", "{\"pools\":[\"default\"]}", 200);
+    must_refuse("PATCH", "mcp-servers/switched", "{\"pools\":[\"nowhere\"]}", "/pools/0");
+}
+
+static void two_entries_of_one_id_are_refused(void **state)
+{
+    (void)state;
+    ANSWER_AUTO struct answer made =
+        write_as_owner("POST", "providers",
+                       "{\"name\":\"pair\",\"dialect\":\"openai\",\"base_url\":\"https://"
+                       "a.example\",\"credentials\":"
+                       "[{\"name\":\"a\",\"secret\":\"s1\"},{\"name\":\"b\",\"secret\":\"s2\"}]}");
+    assert_int_equal(made.status, 201);
+    const char *id = json_string_value(
+        json_object_get(json_array_get(json_object_get(made.json, "credentials"), 0), "id"));
+    char body[256];
+    snprintf(body, sizeof(body),
+             "{\"credentials\":[{\"id\":\"%s\",\"name\":\"a\"},{\"id\":\"%s\",\"name\":\"b\"}]}",
+             id, id);
+    must_refuse("PATCH", "providers/pair", body, "/credentials/1/id");
+    /* the first by its name, the second by the id that it would get */
+    snprintf(body, sizeof(body),
+             "{\"credentials\":[{\"name\":\"a\"},{\"id\":\"%s\",\"name\":\"b\"}]}", id);
+    must_refuse("PATCH", "providers/pair", body, "/credentials/1/id");
+}
+
 #define PROVIDER "\"dialect\":\"openai\",\"base_url\":\"https://a.example\""
 
 static void only_an_owner_opens_a_private_network(void **state)
@@ -494,6 +658,14 @@ int main(void)
         cmocka_unit_test(a_role_may_what_its_routes_name_and_nothing_else),
         cmocka_unit_test(a_parameter_that_a_path_does_not_know_is_named),
         cmocka_unit_test(spans_are_searched_by_attributes_and_by_nothing_else),
+        cmocka_unit_test(what_an_action_would_ignore_is_refused_by_name),
+        cmocka_unit_test(two_keys_that_open_do_not_share_a_name),
+        cmocka_unit_test(a_teams_keys_are_those_of_its_agents_too),
+        cmocka_unit_test(a_name_that_is_a_pattern_elsewhere_is_none),
+        cmocka_unit_test(an_injected_header_is_none_that_the_gateway_speaks_with),
+        cmocka_unit_test(a_grant_of_a_tool_that_is_not_there_says_so),
+        cmocka_unit_test(a_server_with_grants_is_switched_off_and_on),
+        cmocka_unit_test(two_entries_of_one_id_are_refused),
         cmocka_unit_test(only_an_owner_opens_a_private_network),
         cmocka_unit_test(
             what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only),

@@ -33,16 +33,15 @@ static const struct {
 static int64_t now;   /* wall */
 static enum err lost; /* what every lookup says, when not ERR_OK */
 
-static enum err find_in_world(void *arg, const struct noun *n, struct slice name_or_id,
-                              char *ret_id, json_t **ret_spec)
+static enum err find_in_world(void *arg, const char *noun, struct slice name_or_id, char *ret_id,
+                              json_t **ret_spec)
 {
     (void)arg;
     if (lost != ERR_OK)
         return lost;
     for (size_t i = 0; i < ARRAY_LEN(world); i++) {
-        if (strcmp(n->name, world[i].noun) != 0 ||
-            (!slice_eq(name_or_id, slice_str(world[i].name)) &&
-             !slice_eq(name_or_id, slice_str(world[i].id))))
+        if (strcmp(noun, world[i].noun) != 0 || (!slice_eq(name_or_id, slice_str(world[i].name)) &&
+                                                 !slice_eq(name_or_id, slice_str(world[i].id))))
             continue;
         snprintf(ret_id, ID_MAX, "%s", world[i].id);
         if (ret_spec != NULL)
