@@ -18,7 +18,7 @@
 #include "dataplane/pressure.h"
 #include "dataplane/publication.h"
 #include "dataplane/worker.h"
-#include "mcp-gateway/directory.h"
+#include "mcp-gateway/session_directory.h"
 
 #define DRAIN_LOOK_MS 20
 #define SHIP_MIN_MS 1000 /* for the last records and leases, however late the drain is */
@@ -100,7 +100,7 @@ static void look(void *arg, struct health_look *ret)
     ret->memory_used = p->pressure.used;
     ret->memory_limit = p->pressure.limit;
     ret->shedding = p->pressure.is_high;
-    ret->mcp_sessions = mcp_directory_size();
+    ret->mcp_sessions = session_directory_size();
 }
 
 static size_t sets(void *arg, struct metric_set **out, size_t max)

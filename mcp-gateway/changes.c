@@ -5,7 +5,7 @@
 
 #include "common/base/id.h"
 #include "common/base/mem.h"
-#include "mcp-gateway/env.h"
+#include "mcp-gateway/mcp_worker.h"
 
 struct mcp_changes {
     char ids[LIMIT_LIST_CHANGED][ID_MAX];
@@ -26,7 +26,7 @@ static void on_tell(struct timer *t)
 enum err mcp_changes_tell(struct request_env *env,
                           void (*changed)(void *arg, struct slice server_id), void *arg)
 {
-    struct mcp_env *m = mcp_env_of(env);
+    struct mcp_worker *m = mcp_worker_of(env);
     struct mcp_changes *c = m ? mem_zalloc(sizeof(*c)) : NULL;
     if (!c)
         return ERR_NOMEM;
@@ -38,7 +38,7 @@ enum err mcp_changes_tell(struct request_env *env,
     return ERR_OK;
 }
 
-void mcp_changes_look(struct mcp_env *m, const struct policy_server *server,
+void mcp_changes_look(struct mcp_worker *m, const struct policy_server *server,
                       const struct mcp_response *a)
 {
     struct mcp_changes *c = m->changes;
@@ -57,9 +57,11 @@ void mcp_changes_look(struct mcp_env *m, const struct policy_server *server,
 
 void mcp_changes_hush(struct request_env *env)
 {
-    struct list *home = &env->gate_spare[GATE_TOOL];
-    struct mcp_env *m = list_empty(home) ? NULL : LIST_ITEM(home->next, struct mcp_env, link);
-    if (!m || !m->changes)
+    struct mcp_worker *m = mcp_worker_find(env);
+    if (!m)
+        return;
+    mcp_worker_hush(m);
+    if (!m->changes)
         return;
     timer_cancel(&m->changes->tell);
     mem_free(m->changes);

@@ -13,13 +13,13 @@
 #include "common/request/request.h"
 #include "mcp-gateway/mcp_response.h"
 
-struct mcp_env;
+struct mcp_worker;
 
 /* From now on changed(arg, …) is told, on this worker's thread. ERR_NOMEM. */
 MUST_USE enum err mcp_changes_tell(struct request_env *env,
                                    void (*changed)(void *arg, struct slice server_id), void *arg);
 /* A message that a server sent, of whatever kind. */
-void mcp_changes_look(struct mcp_env *m, const struct policy_server *server,
+void mcp_changes_look(struct mcp_worker *m, const struct policy_server *server,
                       const struct mcp_response *a);
 /* Nothing is told any more; before the loop ends. */
 void mcp_changes_hush(struct request_env *env);

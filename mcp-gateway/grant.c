@@ -1,8 +1,7 @@
-/* grant — see the card. */
+/* grant — a walk over the grants of agent and team. */
 #include "mcp-gateway/grant.h"
 
 struct search {
-    const struct tool_subject *subject;
     struct slice tool; /* .ptr NULL: any */
     bool found;
 };
@@ -15,25 +14,46 @@ static bool names_tool(const struct policy_grant *g, struct slice tool)
     return false;
 }
 
-static bool look_at(void *arg, const struct policy_grant *g)
+struct walk {
+    const struct tool_subject *subject;
+    bool (*fn)(void *arg, const struct policy_grant *g);
+    void *arg;
+    bool stopped;
+};
+
+static bool visit(void *arg, const struct policy_grant *g)
 {
-    struct search *s = arg;
-    const struct policy_task *task = s->subject->task;
-    if (!g->server_id.len || !slice_eq(g->server_id, s->subject->server_id))
+    struct walk *w = arg;
+    const struct policy_task *task = w->subject->task;
+    if (!g->server_id.len || !slice_eq(g->server_id, w->subject->server_id))
         return true;
     if (g->task_id.len && !(task && slice_eq(g->task_id, task->o.id)))
         return true;
+    w->stopped = !w->fn(w->arg, g);
+    return !w->stopped;
+}
+
+void mcp_each_grant(const struct tool_subject *a,
+                    bool (*fn)(void *arg, const struct policy_grant *g), void *arg)
+{
+    struct walk w = {.subject = a, .fn = fn, .arg = arg};
+    if (a->who->agent)
+        snapshot_each_grant(a->policy, a->who->agent->o.id, visit, &w);
+    if (!w.stopped && a->who->team)
+        snapshot_each_grant(a->policy, a->who->team->o.id, visit, &w);
+}
+
+static bool look_at(void *arg, const struct policy_grant *g)
+{
+    struct search *s = arg;
     s->found = s->tool.ptr ? names_tool(g, s->tool) : g->tool_count > 0;
     return !s->found;
 }
 
 static bool search(const struct tool_subject *a, struct slice tool)
 {
-    struct search s = {.subject = a, .tool = tool};
-    if (a->who->agent)
-        snapshot_each_grant(a->policy, a->who->agent->o.id, look_at, &s);
-    if (!s.found && a->who->team)
-        snapshot_each_grant(a->policy, a->who->team->o.id, look_at, &s);
+    struct search s = {.tool = tool};
+    mcp_each_grant(a, look_at, &s);
     return s.found;
 }
 

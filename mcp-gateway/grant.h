@@ -18,6 +18,9 @@ struct tool_subject {
     struct slice server_id;
 };
 
+/* Every grant that applies to the subject. fn false: stops. */
+void mcp_each_grant(const struct tool_subject *a,
+                    bool (*fn)(void *arg, const struct policy_grant *g), void *arg);
 bool mcp_may_see(const struct tool_subject *a);
 bool mcp_may_use_whole(const struct tool_subject *a);
 bool mcp_may_call(const struct tool_subject *a, struct slice tool);

@@ -6,19 +6,19 @@
 
 #include "common/base/mem.h"
 #include "common/upstream/upstream_log.h"
-#include "mcp-gateway/env.h"
 #include "mcp-gateway/listing.h"
+#include "mcp-gateway/mcp_exchange.h"
+#include "mcp-gateway/mcp_worker.h"
 #include "mcp-gateway/revision.h"
-#include "mcp-gateway/upstream_leg.h"
 
 #define HELLO_ID 1
 
 struct lister {
-    struct mcp_env *home;
+    struct mcp_worker *worker;
     const struct snapshot *policy;
     const struct policy_server *server;
     struct tool_list *list;
-    struct mcp_leg *leg;
+    struct mcp_exchange *exchange;
     struct timer deadline;
     const char *step; /* what is under way, for the error */
     uint64_t number;  /* of the last request */
@@ -33,7 +33,7 @@ struct lister {
 static void destroy(struct lister *s)
 {
     timer_cancel(&s->deadline);
-    mcp_leg_drop(&s->leg);
+    mcp_exchange_drop(&s->exchange);
     snapshot_drop(s->policy);
     mem_free(s);
 }
@@ -44,10 +44,10 @@ static void finish(struct lister *s, bool may_call)
     struct tool_list *list = s->list;
     void (*done)(void *arg, struct tool_list **ret) = s->done;
     void *arg = s->arg;
-    mcp_leg_drop(&s->leg);
+    mcp_exchange_drop(&s->exchange);
     if (s->upstream_id[0] && may_call)
-        mcp_leg_end_session(s->home, s->policy, s->server, slice_str(s->upstream_id),
-                            slice_str(s->version));
+        mcp_exchange_end_session(s->worker, s->policy, s->server, slice_str(s->upstream_id),
+                                 slice_str(s->version));
     destroy(s);
     done(arg, &list);
 }
@@ -67,7 +67,7 @@ static void fail_by(struct lister *s, enum err why)
 
 static void fail_by_status(struct lister *s)
 {
-    tool_list_fail(s->list, "%s: it answered with status %u", s->step, s->leg->status);
+    tool_list_fail(s->list, "%s: it answered with status %u", s->step, s->exchange->status);
     finish(s, true);
 }
 
@@ -79,21 +79,21 @@ static void on_deadline(struct timer *t)
 /* ---- one exchange ---- */
 
 /* The leg before is dropped: a server may keep its stream open behind the answer. */
-static enum err say(struct lister *s, const char *step, const struct mcp_leg_events *events,
+static enum err say(struct lister *s, const char *step, const struct mcp_exchange_events *events,
                     const char *fmt, ...) PRINTF(4, 5);
 
-static enum err say(struct lister *s, const char *step, const struct mcp_leg_events *events,
+static enum err say(struct lister *s, const char *step, const struct mcp_exchange_events *events,
                     const char *fmt, ...)
 {
-    const struct mcp_leg_spec spec = {.server = s->server,
-                                      .policy = s->policy,
-                                      .method = SLICE("POST"),
-                                      .upstream_id = slice_str(s->upstream_id),
-                                      .version = slice_str(s->version),
-                                      .silence_ms = LIMIT_MCP_OPEN_MS};
+    const struct mcp_exchange_spec spec = {.server = s->server,
+                                           .policy = s->policy,
+                                           .method = SLICE("POST"),
+                                           .upstream_id = slice_str(s->upstream_id),
+                                           .version = slice_str(s->version),
+                                           .silence_ms = LIMIT_MCP_OPEN_MS};
     char text[LIMIT_LIST_CURSOR + 256];
     va_list args;
-    struct mcp_leg *leg = mcp_leg_new(s->home);
+    struct mcp_exchange *leg = mcp_exchange_new(s->worker);
     if (!leg)
         return ERR_NOMEM;
     va_start(args, fmt);
@@ -102,18 +102,18 @@ static enum err say(struct lister *s, const char *step, const struct mcp_leg_eve
     enum err e = len > 0 && (size_t)len < sizeof(text)
                      ? buf_append(&leg->message, slice_of(text, (size_t)len))
                      : ERR_TOO_BIG;
-    mcp_leg_drop(&s->leg);
+    mcp_exchange_drop(&s->exchange);
     s->step = step;
-    s->leg = leg;
-    return e ? e : mcp_leg_start(&s->leg, &spec, events, s);
+    s->exchange = leg;
+    return e ? e : mcp_exchange_start(&s->exchange, &spec, events, s);
 }
 
 static void on_head(void *arg)
 {
     struct lister *s = arg;
-    if (s->leg->status != 200)
+    if (s->exchange->status != 200)
         fail_by_status(s);
-    else if (!s->leg->is_json && !s->leg->is_stream)
+    else if (!s->exchange->is_json && !s->exchange->is_stream)
         fail(s, "it answered with neither JSON nor an event stream");
 }
 
@@ -152,7 +152,7 @@ static bool read_response(struct lister *s, const struct mcp_piece *p, struct mc
 
 static void on_page(void *arg, const struct mcp_piece *p);
 
-static const struct mcp_leg_events page_events = {
+static const struct mcp_exchange_events page_events = {
     .on_head = on_head, .on_piece = on_page, .on_end = on_end, .on_fail = on_fail};
 
 static void ask_page(struct lister *s, struct slice cursor)
@@ -205,10 +205,10 @@ static void on_page(void *arg, const struct mcp_piece *p)
 static void on_noted(void *arg)
 {
     struct lister *s = arg;
-    if (s->leg->status >= 300)
+    if (s->exchange->status >= 300)
         fail_by_status(s);
     else {
-        mcp_leg_let_go(&s->leg);
+        mcp_exchange_release(&s->exchange);
         ask_page(s, SLICE(""));
     }
 }
@@ -224,7 +224,7 @@ static void on_note_end(void *arg)
     (void)arg; /* its head said all there is to know */
 }
 
-static const struct mcp_leg_events note_events = {
+static const struct mcp_exchange_events note_events = {
     .on_head = on_noted, .on_piece = on_note_piece, .on_end = on_note_end, .on_fail = on_fail};
 
 /* ---- initialize ---- */
@@ -238,7 +238,7 @@ static bool take_version(struct lister *s, const struct mcp_response *a)
         !mcp_revision_has_handshake(version))
         return false;
     snprintf(s->version, sizeof(s->version), "%.*s", SLICE_ARG(version));
-    snprintf(s->upstream_id, sizeof(s->upstream_id), "%s", s->leg->upstream_id);
+    snprintf(s->upstream_id, sizeof(s->upstream_id), "%s", s->exchange->upstream_id);
     return true;
 }
 
@@ -262,7 +262,7 @@ static void on_hello(void *arg, const struct mcp_piece *p)
         fail_by(s, e);
 }
 
-static const struct mcp_leg_events hello_events = {
+static const struct mcp_exchange_events hello_events = {
     .on_head = on_head, .on_piece = on_hello, .on_end = on_end, .on_fail = on_fail};
 
 static enum err begin(struct lister *s)
@@ -284,11 +284,11 @@ enum err mcp_lister_start(struct request_env *env, struct tool_list **list,
                     : NULL;
     if (!server || !slice_eq(server->o.id, slice_str(o->server_id)))
         return ERR_NOT_FOUND;
-    struct mcp_env *home = mcp_env_of(env);
-    struct lister *s = home ? mem_zalloc(sizeof(*s)) : NULL;
+    struct mcp_worker *worker = mcp_worker_of(env);
+    struct lister *s = worker ? mem_zalloc(sizeof(*s)) : NULL;
     if (!s)
         return ERR_NOMEM;
-    *s = (struct lister){.home = home,
+    *s = (struct lister){.worker = worker,
                          .policy = snapshot_hold(env->policy),
                          .server = server,
                          .list = *list,

@@ -1,4 +1,4 @@
-/* message — see the card. */
+/* mcp_message — one scan, and the table of methods. */
 #include "mcp-gateway/mcp_message.h"
 
 #include <stdio.h>
@@ -120,4 +120,9 @@ enum err mcp_message_read(struct slice body, struct mcp_message *ret, struct mcp
     if (!is_text(&ret->at[MCP_AT_JSONRPC], SLICE("2.0")))
         return fail(fault, INVALID_REQUEST, "jsonrpc must be \"2.0\"");
     return ret->at[MCP_AT_METHOD].type ? read_call(ret, fault) : read_response(ret, fault);
+}
+
+bool mcp_message_says(const struct mcp_message *m, struct slice method)
+{
+    return m->at[MCP_AT_METHOD].type == JSON_SCAN_STRING && is_text(&m->at[MCP_AT_METHOD], method);
 }

@@ -44,6 +44,8 @@ enum mcp_method {
     X(VERSION, "params.protocolVersion")                                                           \
     X(CAPABILITIES, "params.capabilities")                                                         \
     X(CLIENT, "params.clientInfo")                                                                 \
+    X(LEVEL, "params.level")                                                                       \
+    X(URI, "params.uri")                                                                           \
     X(REQUEST_ID, "params.requestId")                                                              \
     X(META, "params._meta")                                                                        \
     X(PROGRESS_TOKEN, "params._meta.progressToken")                                                \
@@ -72,3 +74,5 @@ struct mcp_fault {
 
 MUST_USE enum err mcp_message_read(struct slice body, struct mcp_message *ret,
                                    struct mcp_fault *fault);
+/* Has it this method? */
+bool mcp_message_says(const struct mcp_message *m, struct slice method);

@@ -1,4 +1,4 @@
-/* answer — see the card. */
+/* mcp_response — scans and splices. */
 #include "mcp-gateway/mcp_response.h"
 
 #include "common/base/arena.h"
@@ -50,12 +50,21 @@ enum err mcp_response_read(struct slice text, struct mcp_response *ret)
     return ERR_OK;
 }
 
+bool mcp_response_number(const struct mcp_response *a, uint64_t *ret)
+{
+    struct json_hit id = a->id;
+    if (a->kind != MCP_RESPONSE_RESULT && a->kind != MCP_RESPONSE_ERROR)
+        return false;
+    if (id.type == JSON_SCAN_STRING && id.raw.len > 2)
+        id = (struct json_hit){.type = JSON_SCAN_NUMBER,
+                               .raw = slice_of(id.raw.ptr + 1, id.raw.len - 2)};
+    return id.type == JSON_SCAN_NUMBER && !json_scan_u64(&id, ret);
+}
+
 bool mcp_response_is_to(const struct mcp_response *a, uint64_t number)
 {
     uint64_t got;
-    bool response = a->kind == MCP_RESPONSE_RESULT || a->kind == MCP_RESPONSE_ERROR;
-    return response && a->id.type == JSON_SCAN_NUMBER && !json_scan_u64(&a->id, &got) &&
-           got == number;
+    return mcp_response_number(a, &got) && got == number;
 }
 
 bool mcp_response_says(const struct mcp_response *a, struct slice method)

@@ -1,8 +1,8 @@
 /*
- * answer — one JSON-RPC message as an upstream sent it, and the same with only the named places
- * changed.
+ * mcp_response — one JSON-RPC message as an upstream sent it, and the same with only the named
+ * places changed.
  *
- * Whatever a server says travels as the bytes it is, unknown fields included: an answer is never
+ * Whatever a server says travels as the bytes it is, unknown fields included: a response is never
  * decoded and encoded again, it is cut and spliced.
  *
  * Owns     nothing; slices point into the text.
@@ -35,10 +35,13 @@ struct mcp_response {
 };
 
 MUST_USE enum err mcp_response_read(struct slice text, struct mcp_response *ret);
-/* is it the response to the request we sent under this number? */
+/* The number of the request that it responds to. Servers that make a string of a number are
+ * understood. false: it is no response, or has another id. */
+bool mcp_response_number(const struct mcp_response *a, uint64_t *ret);
+/* Is it the response to the request that was sent under this number? */
 bool mcp_response_is_to(const struct mcp_response *a, uint64_t number);
 
-/* has it this method? */
+/* Has it this method? */
 bool mcp_response_says(const struct mcp_response *a, struct slice method);
 
 /* A place in a text, and what shall stand there. */

@@ -34,3 +34,8 @@ bool mcp_revision_has_handshake(struct slice name);
 struct slice mcp_revision_names(void);
 /* The newest offered row. */
 size_t mcp_revision_newest(void);
+/* Where the name stands in the params of an initialize that was written here; SLICE_NONE: nowhere.
+ */
+struct slice mcp_revision_of_hello(struct slice hello);
+/* The newest row for upstreams that a text names, other than `but`; SLICE_NONE: none. */
+struct slice mcp_revision_named_in(struct slice text, struct slice but);

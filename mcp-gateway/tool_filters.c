@@ -1,9 +1,9 @@
 /*
- * gates — from where is this asked, in which form, and what is it?
+ * tool_filters — where a request comes from, its form, and its message.
  *
  * Origin and Host are looked at before anything else: a page on the web can make a browser send
- * to an address of its user's own network, and all it cannot fake are these two (MCP, Transports:
- * Security Warning; DNS rebinding).
+ * to an address of its user's own network, and these two it cannot fake (MCP, Transports: Security
+ * Warning; DNS rebinding).
  */
 #include "common/net/address.h"
 #include "common/net/host_list.h"
@@ -24,28 +24,31 @@ static enum filter_result refuse(struct request *rq, enum refusal_id id, struct 
 static void work_leave(void *guest)
 {
     struct tool_work *w = guest;
-    mcp_session_drop(w->session);
+    client_session_drop(w->session);
+    snapshot_drop(w->policy);
     buf_fini(&w->out);
     buf_fini(&w->event);
+    buf_fini(&w->last_event_id);
 }
 
 static struct tool_work *work_new(struct request *rq)
 {
     struct tool_work *w = arena_zalloc(rq->arena, sizeof(*w));
-    struct mcp_env *env = mcp_env_of(rq->env);
-    if (!w || !env)
+    struct mcp_worker *worker = mcp_worker_of(rq->env);
+    if (!w || !worker)
         return NULL;
     w->rq = rq;
-    w->env = env;
+    w->worker = worker;
     buf_init(&w->out, LIMIT_MCP_ANSWER + LIMIT_MCP_HELLO);
     buf_init(&w->event, 2 * LIMIT_MCP_ANSWER);
+    buf_init(&w->last_event_id, LIMIT_MCP_EVENT_ID);
     if (arena_adopt(rq->arena, w, work_leave))
         return NULL;
     rq->gate_state = w;
     return w;
 }
 
-/* ---- the door ---- */
+/* ---- the origin ---- */
 
 static bool is_loopback(struct slice host)
 {
@@ -107,8 +110,9 @@ static bool is_path(struct slice path)
     const struct slice one = SLICE("/mcp/");
     if (slice_eq(path, SLICE("/mcp")))
         return true;
-    return slice_starts(path, one) && path.len > one.len &&
-           slice_find(slice_from(path, one.len), '/') < 0;
+    ptrdiff_t end = slice_starts(path, one) ? slice_find(slice_from(path, one.len), '/') : 0;
+    bool last = end >= 0 && one.len + (size_t)end + 1 == path.len; /* one slash may end it */
+    return path.len > one.len && slice_starts(path, one) && end != 0 && (end < 0 || last);
 }
 
 static enum filter_result on_origin(struct request *rq)
@@ -130,7 +134,7 @@ static enum filter_result on_origin(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter tool_filter_origin = {.name = "door", .on_request = on_origin};
+const struct filter tool_filter_origin = {.name = "origin", .on_request = on_origin};
 
 /* ---- the form ---- */
 

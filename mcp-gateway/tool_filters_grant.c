@@ -1,10 +1,13 @@
 /*
- * gates_grant — which server does the path name, may this principal see it, and call this tool?
+ * tool_filters_grant — the server that the path names, and the tool, as far as they are granted;
+ * and the key's limits.
  *
  * A server without a grant is unknown, whether it exists or not. So is a tool: the words are the
  * same, and nothing reaches the server.
  */
 #include "common/request/filter_limit.h"
+#include "common/request/request_metrics.h"
+#include "mcp-gateway/revision.h"
 #include "mcp-gateway/tool_private.h"
 
 #define NAMES_SHOWN 400 /* of granted servers, in a sentence */
@@ -18,10 +21,17 @@ static enum filter_result refuse(struct request *rq, enum refusal_id id, struct 
 void tool_subject_of(const struct tool_work *w, struct tool_subject *ret)
 {
     const struct request *rq = w->rq;
-    *ret = (struct tool_subject){.policy = rq->policy,
-                                 .who = &rq->who,
-                                 .task = rq->task,
+    *ret = (struct tool_subject){.policy = w->policy ? w->policy : rq->policy,
+                                 .who = w->policy ? &w->who : &rq->who,
+                                 .task = w->policy ? w->task : rq->task,
                                  .server_id = w->server ? w->server->o.id : SLICE_NONE};
+}
+
+bool tool_is_whole(const struct tool_work *w)
+{
+    struct tool_subject subject;
+    tool_subject_of(w, &subject);
+    return mcp_may_use_whole(&subject);
 }
 
 /* ---- the server ---- */
@@ -77,17 +87,34 @@ static enum filter_result find_named(struct tool_work *w, struct slice name)
     return FILTER_PASS;
 }
 
+/* A session that this plane has just heard of goes on in the upstream session that its id names,
+ * unless the server is another one by now. */
+static bool adopt_upstream(struct tool_work *w)
+{
+    const struct mcp_session_id *id = &w->session_id;
+    bool known = id->upstream_revision != MCP_NO_UPSTREAM;
+    if (!w->adopts || !known || id->server_revision != w->server->o.revision)
+        return true;
+    struct upstream_session *u = client_session_upstream(w->session, w->server->o.id);
+    return u && !upstream_session_adopt(u, w->server, id->upstream_id,
+                                        mcp_revision_get(id->upstream_revision)->name);
+}
+
 static enum filter_result on_server(struct request *rq)
 {
     struct tool_work *w = rq->gate_state;
     const size_t prefix = SLICE("/mcp/").len;
-    enum filter_result a =
-        rq->path.len > prefix ? find_named(w, slice_from(rq->path, prefix)) : find_only(w);
+    struct slice name = rq->path.len > prefix ? slice_from(rq->path, prefix) : SLICE_NONE;
+    if (slice_ends(name, SLICE("/")))
+        name = slice_first(name, name.len - 1);
+    enum filter_result a = name.len ? find_named(w, name) : find_only(w);
     if (a != FILTER_PASS)
         return a;
     rq->record.server = w->server->o.name;
-    if (w->has_ticket && !slice_eq(w->ticket.server_id, w->server->o.id))
+    if (w->has_session_id && !slice_eq(w->session_id.server_id, w->server->o.id))
         return refuse(rq, REFUSAL_SESSION_UNKNOWN, SLICE_NONE);
+    if (w->has_session_id && !adopt_upstream(w))
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     return FILTER_PASS;
 }
 
@@ -103,7 +130,7 @@ static enum filter_result on_tool(struct request *rq)
         return FILTER_PASS;
     tool_subject_of(w, &subject);
     bool is_content = w->message.method == MCP_CONTENT;
-    if (w->message.method == MCP_OTHER || (is_content && !mcp_may_use_whole(&subject)))
+    if ((w->message.method == MCP_OTHER || is_content) && !mcp_may_use_whole(&subject))
         return refuse(rq, REFUSAL_RPC_METHOD, w->message.method_name);
     if (w->message.method != MCP_TOOLS_CALL)
         return FILTER_PASS;
@@ -115,14 +142,25 @@ const struct filter tool_filter_tool = {.name = "tool", .on_request = on_tool};
 
 /* ---- and later ---- */
 
+static void take_right(struct tool_work *w, const struct request_right *now)
+{
+    snapshot_drop(w->policy);
+    w->policy = snapshot_hold(now->policy);
+    w->who = now->who;
+    w->task = now->task;
+}
+
+/* What runs in a session runs for as long as the server, and the tool, are granted, and the server
+ * is the one that it was: another revision may be another host. */
 bool tool_still_allowed(struct request *rq, const struct request_right *now)
 {
-    const struct tool_work *w = rq->gate_state;
+    struct tool_work *w = rq->gate_state;
+    struct tool_subject subject;
     const struct policy_server *server =
         snapshot_server_named(now->policy, now->who.key->o.org_id, w->server->o.name);
-    const struct tool_subject subject = {
-        .policy = now->policy, .who = &now->who, .task = now->task, .server_id = w->server->o.id};
-    if (!server || !slice_eq(server->o.id, w->server->o.id) || !mcp_may_see(&subject)) {
+    take_right(w, now);
+    tool_subject_of(w, &subject);
+    if (!server || server->o.revision != w->server->o.revision || !mcp_may_see(&subject)) {
         request_refuse(rq, REFUSAL_SERVER_UNKNOWN, w->server->o.name);
         return false;
     }
@@ -130,19 +168,43 @@ bool tool_still_allowed(struct request *rq, const struct request_right *now)
         request_refuse(rq, REFUSAL_TOOL_UNKNOWN, w->tool);
         return false;
     }
+    bool needs_whole = w->message.method == MCP_CONTENT || w->message.method == MCP_OTHER;
+    if (w->message.kind == MCP_REQUEST && w->is_post && needs_whole &&
+        !mcp_may_use_whole(&subject)) {
+        request_refuse(rq, REFUSAL_RPC_METHOD, w->message.method_name);
+        return false;
+    }
+    if (w->is_get)
+        mcp_listen_regrant(w);
     return true;
 }
 
 /* ---- the limit ---- */
 
-/* Requests are calls. Notifications, responses and the event stream belong to one that was
- * counted, and a stream that stays open must not take one of a key's parallel calls. */
+/* Each of these is bounded by something that was counted: one confirmation for each upstream
+ * session, one cancellation for each request, one response for each question (tool_notify.c). */
+static bool is_bounded(const struct tool_work *w)
+{
+    return w->message.kind == MCP_RESPONSE || w->message.method == MCP_INITIALIZED ||
+           w->message.method == MCP_CANCELLED;
+}
+
+/* Requests are calls. Other messages, and the opening of an event stream, take one of the key's
+ * requests of the minute, but none of its parallel calls. A notification has no response that could
+ * refuse it, and an HTTP status would end the session of some clients: it goes no further. */
 static enum filter_result on_limit(struct request *rq)
 {
     struct tool_work *w = rq->gate_state;
-    if (!w->is_post || w->message.kind != MCP_REQUEST)
+    if (w->is_post && w->message.kind == MCP_REQUEST)
+        return limit_enter(rq, filter_state(rq, &tool_filter_limit));
+    if (w->is_get)
+        return limit_count(rq);
+    if (!w->is_post || is_bounded(w) || limit_count(rq) == FILTER_PASS)
         return FILTER_PASS;
-    return limit_enter(rq, filter_state(rq, &tool_filter_limit));
+    rq->refusal = (struct refusal){.id = REFUSAL_NONE};
+    w->over_limit = true;
+    count_add(rq->env, COUNT_REFUSALS, REFUSAL_RATE, 1);
+    return FILTER_PASS;
 }
 
 static void finish_limit(struct request *rq)

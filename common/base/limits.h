@@ -147,17 +147,26 @@
 #define LIMIT_MCP_METHOD 256   /* a method's name */
 #define LIMIT_MCP_TOOL 1024    /* a tool's name as it stands; the specification says 128 */
 #define LIMIT_MCP_HELLO (16 * 1024) /* capabilities and clientInfo, kept for each session */
-#define LIMIT_MCP_UPSTREAM_ID 1024  /* an upstream's session id; a long JWT fits */
-#define LIMIT_MCP_FLIGHTS 256       /* unanswered requests of one session that can be named */
+#define LIMIT_MCP_UPSTREAM_ID 4096  /* an upstream's session id; some seal their state into it */
+#define LIMIT_MCP_UPSTREAMS 64      /* servers of one client session */
+#define LIMIT_MCP_PENDING 256       /* requests of one session that can be named */
+#define LIMIT_MCP_QUESTIONS 64      /* of its servers, that its client has not answered */
+#define LIMIT_MCP_SUBSCRIPTIONS 64  /* of one session, that are made again when it is lost */
+#define LIMIT_MCP_STREAMS 4         /* event streams (GET) of one session; a client needs one */
+#define LIMIT_MCP_STREAMS_EACH 512  /* of one principal */
+#define LIMIT_MCP_URI 4096          /* of a subscription, as it stands */
+#define LIMIT_MCP_EVENT_ID 1024     /* the last of an event stream that attaches anew */
 #define LIMIT_MCP_ORPHANS 256       /* upstream calls read to their end for nobody, per worker */
 #define LIMIT_MCP_OPEN_MS 30000     /* initialize, notifications, DELETE: no work behind them */
 #define LIMIT_MCP_CALL_MS 600000    /* silence of a tool at work: some build and test for minutes */
+#define LIMIT_MCP_TOTAL_MS 3600000  /* a call at all, whatever its server sends meanwhile */
+#define LIMIT_MCP_ATTACH_MS 100     /* before an event stream attaches anew, doubled each time, */
+#define LIMIT_MCP_ATTACH_MOST_MS 10000 /* up to this */
 #define LIMIT_MCP_KEEPALIVE_MS 15000  /* proxies and clients end a silent stream at 30 s and up */
 #define LIMIT_MCP_IDLE_MS 14400000    /* a session nobody uses: a long meeting, not a night */
 #define LIMIT_MCP_SESSION_MS 86400000 /* a session at all: no id is good for more than a day */
 #define LIMIT_MCP_SWEEP_MS 250        /* how often a worker looks for sessions that expired, */
 #define LIMIT_MCP_SWEEP 64            /* and how many it then ends: all of a plane in minutes */
-#define LIMIT_MCP_REOPEN_LOOK_MS 10   /* how often one looks whether another opened the session */
 
 /* discovery: what a server says its tools are */
 #define LIMIT_LIST_ORDERS 8   /* listings in one plane's hands at once */

@@ -35,6 +35,28 @@ enum filter_result limit_enter(struct request *rq, struct limit_state *s)
     }
 }
 
+enum filter_result limit_count(struct request *rq)
+{
+    struct scope_list list;
+    uint64_t wait_us = 0;
+    principal_scopes(&rq->who, &list);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct scope *s = list.of[i];
+        if (!s->meter ||
+            !meter_take_request(s->meter, s->limits.rpm, loop_now_us(rq->env->loop), &wait_us))
+            continue;
+        while (i-- > 0)
+            if (list.of[i]->meter)
+                meter_return_request(list.of[i]->meter, list.of[i]->limits.rpm);
+        request_refuse(
+            rq, REFUSAL_RATE,
+            arena_printf(rq->arena, "this %s may ask %u times a minute", s->kind, s->limits.rpm));
+        rq->refusal.retry_after_s = whole_seconds(wait_us);
+        return FILTER_REFUSE;
+    }
+    return FILTER_PASS;
+}
+
 /* These say nothing of the client's pace: nothing was done for it. */
 static bool is_uncounted(const struct request *rq)
 {

@@ -19,5 +19,7 @@ struct limit_state {
 
 /* FILTER_PASS or FILTER_REFUSE */
 enum filter_result limit_enter(struct request *rq, struct limit_state *s);
+/* Takes a request of the minute in each scope, and none of their parallel slots. */
+enum filter_result limit_count(struct request *rq);
 /* Fine where nothing was entered. A request that a budget refused does not count for its minute. */
 void limit_leave(struct request *rq, struct limit_state *s);

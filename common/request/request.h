@@ -113,6 +113,8 @@ struct gate {
     /* A refusal in the dialect of the path: status and headers are the request's; the gate appends
      * the body and says its content type. */
     enum err (*refusal_body)(struct request *rq, struct buf *out, const char **content_type);
+    /* The status it is sent in; NULL: its row's. */
+    unsigned (*refusal_status)(const struct request *rq);
     /* The same inside a response that was begun: the bytes of the dialect's in-band error. Fails
      * where the response has no place for one: then the client is cut off. NULL: it never has. */
     enum err (*stream_error)(struct request *rq, struct buf *out);

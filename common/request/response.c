@@ -262,7 +262,13 @@ static enum last_word last_word(const struct request *rq, const struct request_e
         return LAST_CUT;
     if (rq->response.refused || (rq->refusal.id && !end->body.len))
         return LAST_ERROR;
-    return rq->end == OUTCOME_CANCELLED ? LAST_CUT : LAST_END;
+    return rq->end == OUTCOME_CANCELLED && !end->body.len ? LAST_CUT : LAST_END;
+}
+
+static unsigned refusal_status(const struct request *rq)
+{
+    return rq->gate->refusal_status ? rq->gate->refusal_status(rq)
+                                    : refusal_row(rq->refusal.id)->status;
 }
 
 struct refusal_head {
@@ -282,8 +288,7 @@ static struct slice make_refusal(struct request *rq, struct refusal_head *ret)
     ret->room.used = 0;
     size_t n = headers_refusal(rq, ret->headers, REQUEST_HEADERS - 1, &ret->room);
     ret->headers[n++] = (struct http_header){SLICE("content-type"), slice_str(type)};
-    ret->head = (struct response_head){refusal_row(rq->refusal.id)->status, ret->headers, n,
-                                       buf_slice(out).len};
+    ret->head = (struct response_head){refusal_status(rq), ret->headers, n, buf_slice(out).len};
     return buf_slice(out);
 }
 
@@ -360,7 +365,7 @@ unsigned response_final_status(const struct request *rq, const struct request_en
         return 0;
     if (r->head.status && !r->refused)
         return r->head.status;
-    return end->status && !r->refused ? end->status : refusal_row(rq->refusal.id)->status;
+    return end->status && !r->refused ? end->status : refusal_status(rq);
 }
 
 static void send_in_band_error(struct request *rq, struct response_sink *to)

@@ -97,8 +97,12 @@ FLOW(an_error_that_is_none_by_the_protocol_becomes_ours)
     } rows[] = {
         {WRONG("{\"code\":\"1\",\"message\":\"m\"}"), "\"error\":{\"code\":-32603,"},
         {WRONG("{\"code\":1.5,\"message\":\"m\"}"), "\"error\":{\"code\":-32603,"},
-        {WRONG("{\"code\":-1,\"message\":{}}"), "\"error\":{\"code\":-32603,"},
-        {WRONG("{\"code\":-1}"), "\"error\":{\"code\":-32603,"},
+        {WRONG("{\"code\":\"E_FULL\",\"message\":\"disk full\"}"),
+         "\"error\":{\"code\":-32603,\"message\":\"disk full\""},
+        {WRONG("{\"code\":-1,\"message\":{}}"), "\"error\":{\"code\":-1,\"message\":\"the"},
+        {WRONG("{\"code\":-1}"), "\"error\":{\"code\":-1,\"message\":\"the"},
+        {"{\"jsonrpc\":\"2.0\",\"id\":\"$ID\",\"result\":{\"x\":1}}",
+         "\"id\":1,\"result\":{\"x\":1}"},
         {WRONG("{\"code\":-7,\"message\":\"m\"}"), "\"error\":{\"code\":-7,"},
     };
     begin(k);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "mcp-gateway/directory.h"
+#include "mcp-gateway/session_directory.h"
 #include "mcp-gateway/tool_gate.h"
 #include "tests/kit/flow/mcp_upstream.h"
 
@@ -30,18 +30,18 @@ static void begin(struct flow *k)
 }
 
 /* Sessions of this principal, as many as there may be, without a client each. */
-static void fill(struct mcp_session **all, size_t n, const char *agent_id)
+static void fill(struct client_session **all, size_t n, const char *agent_id)
 {
     for (size_t i = 0; i < n; i++) {
-        all[i] = mcp_session_new(SLICE("{}"), SLICE_NONE, NULL);
+        all[i] = client_session_new(&(struct client_session_spec){.hello = SLICE("{}")});
         assert_non_null(all[i]);
-        assert_int_equal(mcp_directory_admit(all[i], slice_str(agent_id)), ERR_OK);
+        assert_int_equal(session_directory_count(all[i], slice_str(agent_id)), ERR_OK);
     }
 }
 
 FLOW(one_session_too_many_is_429_and_opens_nothing_upstream)
 {
-    static struct mcp_session *all[LIMIT_MCP_SESSIONS_EACH - 1];
+    static struct client_session *all[LIMIT_MCP_SESSIONS_EACH - 1];
     begin(k);
     struct flow_client *first = client_posts(k, "alice", PATH, NULL, HELLO);
     expect_status(first, 200);
@@ -53,7 +53,7 @@ FLOW(one_session_too_many_is_429_and_opens_nothing_upstream)
     assert_int_equal(mcp_upstream_count(&up, "initialize", NULL), 1);
     expect_status(client_posts(k, "bob", PATH, NULL, HELLO), 200); /* another's are not counted */
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        mcp_session_drop(all[i]);
+        client_session_drop(all[i]);
     expect_status(client_posts(k, "alice", PATH, NULL, HELLO), 200);
     mcp_upstream_close(&up);
 }
@@ -70,9 +70,9 @@ FLOW(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one)
     uint64_t now = clock_mono_us();
     mcp_sweep(&k->env, now);
     mcp_sweep(&k->env, now + IDLE_US / 2);
-    assert_int_equal(mcp_directory_size(), 1);
+    assert_int_equal(session_directory_size(), 1);
     mcp_sweep(&k->env, now + IDLE_US + 1);
-    assert_int_equal(mcp_directory_size(), 0);
+    assert_int_equal(session_directory_size(), 0);
     WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1 && h->answered);
     assert_string_equal(h->session, "up-1");
     expect_status(client_posts(k, "alice", PATH, session, LIST), 404);

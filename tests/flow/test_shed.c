@@ -52,7 +52,7 @@ FLOW(new_work_is_refused_in_the_dialect_of_its_path)
     struct flow_client *tool = client_posts(k, "alice", "/mcp/tools", NULL, CALL);
     expect_shed(tool);
     expect_body_has(tool, "\"jsonrpc\":\"2.0\"");
-    expect_body_has(tool, "\"data\":{\"code\":\"memory_pressure\"}");
+    expect_body_has(tool, "\"data\":{\"code\":\"memory_pressure\",\"retry_after\":2}");
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 

@@ -1,4 +1,4 @@
-/* answer — an upstream's message changes only where it must. */
+/* mcp_response — an upstream's message changes only where it must. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,9 @@ static void a_response_belongs_to_the_number_it_names(void **state)
     struct mcp_response a = read_text("{\"id\":12,\"result\":{}}");
     assert_true(mcp_response_is_to(&a, 12));
     assert_false(mcp_response_is_to(&a, 1));
-    a = read_text("{\"id\":\"12\",\"result\":{}}");
+    a = read_text("{\"id\":\"12\",\"result\":{}}"); /* some servers make strings of numbers */
+    assert_true(mcp_response_is_to(&a, 12));
+    a = read_text("{\"id\":\"12 \",\"result\":{}}");
     assert_false(mcp_response_is_to(&a, 12));
     a = read_text("{\"id\":12,\"method\":\"x\"}");
     assert_false(mcp_response_is_to(&a, 12));
