@@ -18,13 +18,35 @@ static void read_targets(struct kind_decoding *d, const Gatehouse__Model *m, str
     }
 }
 
+/* Absent: fallback. One that this plane does not know must not become another one. */
+static enum err read_strategy(const char *word, enum strategy *ret)
+{
+    static const char *const words[] = {
+#define STRATEGY_WORD(name, text) text,
+        STRATEGY_TABLE(STRATEGY_WORD)
+#undef STRATEGY_WORD
+    };
+    *ret = STRATEGY_FALLBACK;
+    if (!word)
+        return ERR_OK;
+    for (size_t i = 0; i < STRATEGY_COUNT; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *ret = (enum strategy)i;
+            return ERR_OK;
+        }
+    }
+    return ERR_INVALID;
+}
+
 static enum err decode(struct kind_decoding *d)
 {
     const Gatehouse__Model *m = d->message->model;
     struct policy_model *p = kind_begin(d, sizeof(*p), m->org_id, m->name);
     if (!p)
         return ERR_NOMEM;
-    p->weighted = m->strategy && strcmp(m->strategy, "weighted") == 0;
+    enum err e = read_strategy(m->strategy, &p->strategy);
+    if (e)
+        return e;
     read_targets(d, m, p);
     p->price = (struct price_list){PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE};
     if (m->price) {

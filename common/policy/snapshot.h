@@ -16,6 +16,7 @@
 #include "common/base/period.h"
 #include "common/base/secret.h"
 #include "common/base/slice.h"
+#include "common/base/strategy.h"
 #include "common/net/address.h"
 #include "common/scope/scope.h"
 
@@ -106,7 +107,7 @@ struct policy_target {
 
 struct policy_model {
     struct policy_object o;
-    bool weighted; /* else: fallback, in order */
+    enum strategy strategy;
     struct policy_target *targets;
     size_t target_count;
     struct price_list price;

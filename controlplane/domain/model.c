@@ -1,11 +1,17 @@
 /*
  * model — a public name, the targets behind it in order, and what its tokens cost.
  */
+#include "common/base/strategy.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
 #include "proto/policy.pb-c.h"
 
-static const char *const strategy_words[] = {"fallback", "weighted", NULL};
+static const char *const strategy_words[] = {
+#define STRATEGY_WORD(name, word) word,
+    STRATEGY_TABLE(STRATEGY_WORD)
+#undef STRATEGY_WORD
+        NULL,
+};
 
 static const struct field target_fields[] = {
     {.name = "provider",

@@ -2,7 +2,8 @@
  * candidates — which targets may serve a model, in the order they are tried.
  *
  * Pure: the same model, policy and dice give the same list. A target whose provider is missing
- * here, speaks a dialect that is not ours yet, or has no credential is passed over.
+ * here or speaks a dialect that this data plane does not know is left out; the model's strategy
+ * (route/) orders the rest.
  *
  * Threads  any.
  */
@@ -16,6 +17,6 @@ struct candidate {
     struct slice model;
 };
 
-/* dice: random numbers for weighted choice, one is drawn per target and credential. */
+/* dice: random numbers for the strategy and for the choice among credentials. */
 size_t candidates_list(const struct snapshot *policy, const struct policy_model *m,
                        uint32_t (*dice)(void *arg), void *arg, struct candidate *ret, size_t max);

@@ -1,0 +1,18 @@
+/*
+ * strategy — the names of the ways in which a model's targets can be ordered. The control plane
+ * accepts these words; a data plane has a row for each (dataplane/ai/route).
+ *
+ * Threads  any; constant.
+ */
+#pragma once
+
+#define STRATEGY_TABLE(X)                                                                          \
+    X(FALLBACK, "fallback")                                                                        \
+    X(WEIGHTED, "weighted")
+
+enum strategy {
+#define STRATEGY_ENUM(name, word) STRATEGY_##name,
+    STRATEGY_TABLE(STRATEGY_ENUM)
+#undef STRATEGY_ENUM
+        STRATEGY_COUNT
+};
