@@ -51,6 +51,8 @@
 #define LIMIT_ADMIN_BODY (1u * 1024 * 1024)  /* an admin document */
 #define LIMIT_SSE_EVENT (1u * 1024 * 1024)   /* one event held while it is read */
 
+#define LIMIT_AI_EVENT (16u * 1024 * 1024)  /* of a model's stream: images travel in deltas */
+
 /* buffers on a connection */
 #define LIMIT_STREAM_OUT (256 * 1024) /* unsent bytes before the producer is paused hard */
 #define LIMIT_STREAM_HIGH (64 * 1024) /* pause the other side above, */

@@ -17,6 +17,8 @@
     X(NONE, 200, "", "")                                                                           \
     X(BAD_REQUEST, 400, "invalid_request", "The request is malformed[: %.*s].")                    \
     X(BAD_JSON, 400, "invalid_json", "The body is not the JSON this endpoint reads: %.*s.")        \
+    X(UNSUPPORTED, 400, "unsupported_parameter",                                                   \
+      "No provider of this model takes this request: %.*s.")                                       \
     X(BAD_PATH, 400, "invalid_path",                                                               \
       "The path is not in canonical form: no segment may be empty, . or .., and none may hold an " \
       "escaped slash.")                                                                            \
@@ -62,7 +64,7 @@
     X(REMOVED, 503, "dataplane_removed", "This data plane was removed from its control plane.")    \
     X(NO_CAPACITY, 503, "overloaded", "No capacity at the moment.")                                \
     X(MEMORY, 503, "memory_pressure", "The gateway is short of memory; come again in a moment.")   \
-    X(NO_TARGET, 503, "no_target", "No provider can serve this model at the moment.")              \
+    X(NO_TARGET, 503, "no_target", "No provider can serve this model at the moment[: %.*s].")      \
     X(LEDGER_AWAY, 503, "budget_unavailable",                                                      \
       "The budget cannot be asked: the control plane is not reachable.")                           \
     X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The upstream did not answer in time.")           \

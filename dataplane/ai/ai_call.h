@@ -1,27 +1,30 @@
 /*
  * ai_call — one call through the AI gate: what its files share. Private to dataplane/ai.
  *
- *   ai_gate → ai_exchange → ai_send, ai_cost (tokens and money), dialect, provider (what either
- *             end speaks)
+ *   ai_gate → ai_attempt → ai_stream → dialect, provider (what either end speaks) → ai_event
+ *                       └→ ai_send, ai_cost (tokens and money)
  *
  *   IDLE ─▶ SENT ─▶ GATHERING ─────────────────────────────▶ OVER
- *    ▲ ▲      └───▶ STREAMING ─▶ LINGERING ────────────────▶ OVER
- *    │ └─ RESERVING ◀─┐   ▲ ▼
- *    └────────────────┘  STARVED
+ *    ▲ ▲      └───▶ OPENING ─▶ STREAMING ─▶ LINGERING ─────▶ OVER
+ *    │ └─ RESERVING ◀─┐           ▲ ▼
+ *    └────────────────┘         STARVED
  *
  * IDLE: no attempt is under way. RESERVING: the next target waits for money. SENT: a target has the
- * request. GATHERING: a plain response, or an error, is read whole. STREAMING: events go to the
- * client as they come. STARVED: the stream waits for money, and its upstream with it. LINGERING:
- * the last event was seen, the upstream's own end is waited for. ENDING: the attempt is over, the
- * client takes what is left. ai_call_move is the one function that changes the state.
+ * request. GATHERING: a plain response, or an error, is read whole. OPENING: a stream has begun,
+ * and nothing of it has reached the client, so that another target may still take its place.
+ * STREAMING: events go to the client as they come. STARVED: the stream waits for money, and its
+ * upstream with it. LINGERING: the last event was seen, the upstream's own end is waited for. From
+ * OPENING, GATHERING and SENT a failed attempt goes back to IDLE. ai_call_move is the one function
+ * that changes the state.
  *
- * Owns     its buffers, which are kept warm between requests, and the upstream call.
+ * Owns     its buffers, which are kept warm between requests, and the exchange.
  * Threads  its worker's loop.
  */
 #pragma once
 
 #include "common/request/filter_budget.h"
 #include "common/request/request.h"
+#include "common/upstream/exchange.h"
 #include "dataplane/ai/candidates.h"
 #include "dataplane/ai/dialect/dialect.h"
 #include "dataplane/ai/provider/provider.h"
@@ -31,11 +34,19 @@ enum ai_call_state {
     AI_CALL_RESERVING,
     AI_CALL_SENT,
     AI_CALL_GATHERING,
+    AI_CALL_OPENING,
     AI_CALL_STREAMING,
     AI_CALL_STARVED,
     AI_CALL_LINGERING,
     AI_CALL_OVER,
     AI_CALL_STATES
+};
+
+/* What an attempt failed with, as the client is told it where no other target responds. */
+struct ai_failure {
+    enum refusal_id refusal;
+    struct slice code;   /* of the attempt in the trace */
+    struct slice detail; /* of the refusal; in the arena */
 };
 
 struct ai_call {
@@ -51,36 +62,44 @@ struct ai_call {
     uint64_t output_step;      /* tokens reserved for the output of a call without a ceiling */
     uint64_t output_reserved;  /* tokens a stream may write before it is ended; 0: any */
     uint64_t output_bound;     /* tokens reserved where there is a ceiling */
-    struct token_count failed; /* estimates of attempts that failed after they were sent */
+    struct token_count failed; /* what attempts that failed have cost */
+    bool failed_estimated;     /* not all of it was counted by a provider */
     uint64_t unread_output;    /* of `failed`, what is not reserved yet beside what was before */
     struct ai_usage usage;     /* what the provider has reported of this attempt */
-    bool has_usage;
     struct ai_meter meter;
 
-    /* ai_exchange: the attempt under way */
+    /* ai_attempt */
     const struct ai_provider *provider;
-    struct http_call *upstream;
+    struct exchange *exchange;
     struct attempt *attempt; /* in the call record */
-    struct secret *credential;
-    uint64_t attempt_us; /* when it began */
-    uint64_t waiting_us; /* since when the upstream's time runs */
+    uint64_t
+        credentials_bad; /* a bit for each credential of the candidate that was tried in vain */
     unsigned status;
+    bool native;            /* the provider speaks the client's dialect */
     bool limited;           /* one of the targets said 429 */
     unsigned retry_after_s; /* the soonest that a target named; 0: none did */
     uint64_t gather_max;
+    bool gathers_events; /* an event stream came where a plain response was requested */
     struct buf gathered;
     struct http_header pass[8]; /* of the upstream's head, what the client gets */
     size_t pass_count;
-    struct refusal last_failure; /* RESERVING: what the client hears where there is no money */
+    struct slice notice;       /* what of the request the target does not get; in the arena */
+    struct ai_failure failure; /* of the last attempt */
+    struct timer patience;     /* for the rest of an error's body, or for the stream's own end */
 
-    /* a stream */
+    /* ai_stream */
     struct sse_reader sse;
+    struct buf opening; /* bytes of a stream that has not begun for the client */
+    struct ai_decoder decoder;
     struct ai_writer writer;
-    struct slice last; /* the last event: it follows the record */
-    bool finished;     /* a choice has ended */
-    bool failed_in;    /* the provider said an error inside the stream */
-    size_t relayed;    /* bytes of the response seen so far */
-    struct timer linger;
+    struct response_sink sink; /* events become the dialect's bytes here */
+    struct slice last;         /* the last event: it follows the record */
+    bool decoded;              /* events are decoded, and written anew */
+    bool finished;             /* a choice has ended */
+    bool failed_in;            /* the provider said an error inside the stream */
+    bool started;              /* its first event came, of which nothing is the model's yet */
+    uint64_t events, events_at_beat;
+    struct timer beat; /* a silent stream is kept alive by comments */
 
     struct candidate candidates[LIMIT_ATTEMPTS]; /* last, as it is not cleared */
 };

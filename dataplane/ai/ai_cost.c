@@ -137,7 +137,7 @@ bool ai_cost_is_used_up(struct ai_call *c, bool *waits)
     extend_in_time(c, written);
     if (!ai_cost_is_limited(c) || written < c->output_reserved)
         return false;
-    *waits = budget_is_waiting(c->rq) && c->upstream;
+    *waits = budget_is_waiting(c->rq) && c->exchange;
     return true;
 }
 
@@ -159,35 +159,45 @@ enum err ai_cost_reserve_unread(struct ai_call *c)
 
 /* ---- afterwards ---- */
 
-static void put(struct ai_call *c, const struct token_count *tokens, const char *source)
+static struct token_count sum(const struct token_count *a, const struct token_count *b)
+{
+    return (struct token_count){
+        .input = a->input + b->input,
+        .cache_read = a->cache_read + b->cache_read,
+        .cache_write = a->cache_write + b->cache_write,
+        .output = a->output + b->output,
+        .reasoning = a->reasoning + b->reasoning,
+    };
+}
+
+static void put(struct ai_call *c, const struct token_count *tokens, bool estimated)
 {
     struct call_record *t = &c->rq->record;
     struct price_list prices = c->model->price;
     if (prices.output == PRICE_NONE && c->endpoint->kind == AI_EMBEDDINGS)
         prices.output = 0;
-    t->tokens = (struct token_count){
-        .input = tokens->input + c->failed.input,
-        .cache_read = tokens->cache_read,
-        .cache_write = tokens->cache_write,
-        .output = tokens->output + c->failed.output,
-        .reasoning = tokens->reasoning,
-    };
+    t->tokens = sum(tokens, &c->failed);
     t->has_tokens = true;
-    t->usage_source = source;
+    t->usage_source = estimated || c->failed_estimated ? "estimate" : "provider";
     t->cost_known = money_cost(&prices, &t->tokens, &t->cost) == ERR_OK;
+}
+
+static void put_attempt(struct ai_call *c, const struct token_count *tokens, bool estimated)
+{
+    if (c->attempt)
+        c->attempt->tokens = *tokens;
+    put(c, tokens, estimated);
 }
 
 void ai_cost_counted(struct ai_call *c, const struct token_count *tokens)
 {
-    if (c->attempt)
-        c->attempt->tokens = *tokens;
-    put(c, tokens, c->failed.input ? "estimate" : "provider"); /* all of it, or not */
+    put_attempt(c, tokens, false);
 }
 
 void ai_cost_reported(struct ai_call *c)
 {
     struct token_count tokens;
-    if (c->has_usage && ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL)
+    if (ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL)
         ai_cost_counted(c, &tokens);
     else
         ai_cost_estimated(c);
@@ -210,35 +220,44 @@ struct token_count ai_cost_so_far(const struct ai_call *c)
 
 void ai_cost_estimated(struct ai_call *c)
 {
-    if (c->state == AI_CALL_GATHERING && c->endpoint->kind == AI_CHAT)
+    bool plain = c->state == AI_CALL_GATHERING && c->native && c->endpoint->kind == AI_CHAT;
+    if (plain && !c->gathers_events)
         c->meter = (struct ai_meter){.bytes = c->provider->words(buf_slice(&c->gathered))};
     struct token_count tokens = ai_cost_so_far(c);
-    if (c->attempt)
-        c->attempt->tokens = tokens;
-    put(c, &tokens, "estimate");
+    put_attempt(c, &tokens, true);
 }
 
-/* `tokens` stay with the call, whatever the next attempt costs. */
-static void add_failed(struct ai_call *c, const struct token_count *tokens)
+static void add_failed(struct ai_call *c, const struct token_count *tokens, bool estimated)
 {
-    c->attempt->tokens = *tokens;
-    c->failed.input += tokens->input;
-    c->failed.output += tokens->output;
-    put(c, &(struct token_count){0}, "estimate");
+    if (c->attempt)
+        c->attempt->tokens = *tokens;
+    c->failed = sum(&c->failed, tokens);
+    c->failed_estimated = c->failed_estimated || estimated;
+    put(c, &(struct token_count){0}, false);
 }
 
-/* A provider does not notice that nobody reads a plain response, and bills all of it. Prompt tokens
- * are taken at no less than they may be, within the worst case. */
+void ai_cost_failed_counted(struct ai_call *c, const struct token_count *tokens)
+{
+    add_failed(c, tokens, false);
+}
+
+/* Prompt tokens are taken at no less than they may be, within the worst case. */
 void ai_cost_unread(struct ai_call *c)
 {
     struct token_count most = {.input =
                                    ai_usage_estimate_prompt(c->rq->body.len) + reference_tokens(c),
                                .output = output_set_aside(c)};
     c->unread_output += most.output;
-    add_failed(c, &most);
+    add_failed(c, &most, true);
 }
 
 void ai_cost_failed(struct ai_call *c)
 {
-    add_failed(c, &(struct token_count){.input = ai_usage_estimate_prompt(c->rq->body.len)});
+    add_failed(c, &(struct token_count){.input = ai_usage_estimate_prompt(c->rq->body.len)}, true);
+}
+
+void ai_cost_cancelled(struct ai_call *c)
+{
+    if (c->provider->bills_cancelled)
+        ai_cost_failed(c);
 }

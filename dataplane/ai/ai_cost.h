@@ -20,13 +20,18 @@ MUST_USE enum err ai_cost_reserve_unread(struct ai_call *c);
 /* A stream is ended once it has written as much as is reserved. */
 bool ai_cost_is_limited(const struct ai_call *c);
 
-/* Each writes tokens and cost of the attempt into the record. */
-void ai_cost_reported(struct ai_call *c); /* c->usage; else as ai_cost_estimated */
+/* What the attempt under way has cost, into the record. */
+void ai_cost_reported(struct ai_call *c); /* c->usage; where that says too little, an estimate */
 void ai_cost_counted(struct ai_call *c, const struct token_count *tokens);
 void ai_cost_estimated(struct ai_call *c);
-/* The upstream took the request, and no response was read that would say what that cost. */
+
+/* The same of an attempt that failed: it stays with the call, whatever the next one costs. */
+void ai_cost_failed(struct ai_call *c); /* the prompt was read */
+void ai_cost_failed_counted(struct ai_call *c, const struct token_count *tokens);
+/* The upstream took the request, and its response broke off: it may have written all of it. */
 void ai_cost_unread(struct ai_call *c);
-/* The upstream said that it failed. */
-void ai_cost_failed(struct ai_call *c);
+/* We took the request back: nothing, or its prompt, as the provider is known to bill it. */
+void ai_cost_cancelled(struct ai_call *c);
+
 /* What the stream has cost so far by our own count. */
 struct token_count ai_cost_so_far(const struct ai_call *c);

@@ -66,7 +66,15 @@ static enum filter_result on_request(struct request *rq)
     return FILTER_PASS;
 }
 
-const struct filter ai_filter_request = {.name = "request", .on_request = on_request};
+/* Pushed before any other filter's sink, so that it lies nearest to the client: what passes it is
+ * the dialect's bytes. */
+static struct response_sink *writer_of(struct request *rq)
+{
+    return &((struct ai_call *)rq->gate_state)->sink;
+}
+
+const struct filter ai_filter_request = {
+    .name = "request", .on_request = on_request, .on_response = writer_of};
 
 /* ---- grant: the model is one that the principal may use ---- */
 
@@ -177,7 +185,7 @@ static enum filter_result on_candidates(struct request *rq)
     c->candidate_count =
         candidates_list(rq->policy, c->model, roll, NULL, c->candidates, LIMIT_ATTEMPTS);
     if (!c->candidate_count)
-        return refuse(rq, REFUSAL_NO_TARGET, SLICE_NONE);
+        return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));
     return FILTER_PASS;
 }
 

@@ -4,12 +4,13 @@
 #include "dataplane/ai/ai_gate.h"
 
 #include "common/base/mem.h"
-#include "dataplane/ai/ai_call.h"
+#include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
-#include "dataplane/ai/ai_exchange.h"
+#include "dataplane/ai/ai_stream.h"
 
-#define SPARE_MAX 1024        /* kept per worker */
-#define SPARE_BUF (64 * 1024) /* larger buffers go back to the heap */
+#define SPARE_MAX 1024          /* kept per worker */
+#define OPENING_MAX (64 * 1024) /* of a stream before its first event that is the model's */
+#define SPARE_BUF (64 * 1024)   /* larger buffers go back to the heap */
 
 /* decisions.md, Gate order. The body is read before the session is known, because a client may
  * name the session in it. */
@@ -29,12 +30,13 @@ static const struct filter *const filters[] = {
 
 /* ---- the call, kept warm ---- */
 
-#define KEPT 2 /* buffers that are in use for most of a call; `gathered` is not */
+#define KEPT 3 /* buffers that are in use for most of a call; `gathered` is not */
 
 static void kept_of(struct ai_call *c, struct buf *ret[static KEPT])
 {
     ret[0] = &c->sse.raw;
     ret[1] = &c->sse.data;
+    ret[2] = &c->opening;
 }
 
 static struct ai_call *create(void)
@@ -43,7 +45,9 @@ static struct ai_call *create(void)
     if (!c)
         return NULL;
     buf_init(&c->gathered, LIMIT_AI_ANSWER);
+    buf_init(&c->opening, OPENING_MAX);
     sse_reader_init(&c->sse);
+    sse_reader_limit(&c->sse, LIMIT_AI_EVENT);
     return c;
 }
 
@@ -56,20 +60,25 @@ static void destroy(struct ai_call *c)
     mem_free(c);
 }
 
-static void on_linger(struct timer *t)
+static void on_patience(struct timer *t)
 {
-    ai_exchange_on_linger(CONTAINER_OF(t, struct ai_call, linger));
+    ai_attempt_on_patience(CONTAINER_OF(t, struct ai_call, patience));
+}
+
+static void on_beat(struct timer *t)
+{
+    ai_attempt_on_beat(CONTAINER_OF(t, struct ai_call, beat));
 }
 
 /* everything but the memory that is kept */
 static void clear(struct ai_call *c)
 {
-    struct buf gathered = c->gathered;
+    struct buf gathered = c->gathered, opening = c->opening;
     struct sse_reader sse = c->sse;
     memset(c, 0, offsetof(struct ai_call, candidates));
     c->gathered = gathered;
+    c->opening = opening;
     c->sse = sse;
-    c->sse.started = c->sse.after_cr = c->sse.line_begun = false;
 }
 
 static void empty_buffers(struct ai_call *c, struct buf_shelf *shelf)
@@ -95,7 +104,9 @@ struct ai_call *ai_call_take(struct request *rq)
     clear(c);
     c->rq = rq;
     c->request.choices = 1;
-    timer_init(&c->linger, rq->env->loop, on_linger);
+    c->sink.ops = &ai_stream_sink;
+    timer_init(&c->patience, rq->env->loop, on_patience);
+    timer_init(&c->beat, rq->env->loop, on_beat);
     return c;
 }
 
@@ -114,8 +125,9 @@ static void give_back(void *arg)
 
 void ai_call_give(struct ai_call *c)
 {
-    timer_cancel(&c->linger);
-    ai_exchange_drop(c);
+    timer_cancel(&c->patience);
+    timer_cancel(&c->beat);
+    exchange_close(&c->exchange, OUTCOME_CANCELLED, SLICE_NONE);
     /* The last piece of the response may lie in its buffers, and is sent after the filters' end. */
     loop_retire(c->rq->env->loop, give_back, c);
 }
@@ -134,8 +146,9 @@ void ai_call_move(struct ai_call *c, enum ai_call_state to)
     static const unsigned legal[AI_CALL_STATES] = {
         [AI_CALL_IDLE] = TO(SENT) | TO(RESERVING) | TO(OVER),
         [AI_CALL_RESERVING] = TO(IDLE) | TO(OVER),
-        [AI_CALL_SENT] = TO(IDLE) | TO(GATHERING) | TO(STREAMING) | TO(OVER),
+        [AI_CALL_SENT] = TO(IDLE) | TO(GATHERING) | TO(OPENING) | TO(OVER),
         [AI_CALL_GATHERING] = TO(IDLE) | TO(OVER),
+        [AI_CALL_OPENING] = TO(IDLE) | TO(STREAMING) | TO(OVER),
         [AI_CALL_STREAMING] = TO(STARVED) | TO(LINGERING) | TO(OVER),
         [AI_CALL_STARVED] = TO(STREAMING) | TO(OVER),
         [AI_CALL_LINGERING] = TO(OVER),
@@ -161,22 +174,22 @@ static void begin_work(struct request *rq)
         request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
-    ai_exchange_start(c);
+    ai_attempt_start(c);
 }
 
 static void cancel_work(struct request *rq)
 {
-    ai_exchange_cancel(rq->gate_state);
+    ai_attempt_cancel(rq->gate_state);
 }
 
 static void on_drain(struct request *rq)
 {
-    ai_exchange_on_drain(rq->gate_state);
+    ai_attempt_on_drain(rq->gate_state);
 }
 
 static void on_reserved(struct request *rq, enum err e)
 {
-    ai_exchange_on_reserved(rq->gate_state, e);
+    ai_attempt_on_reserved(rq->gate_state, e);
 }
 
 static struct slice session_label(struct request *rq, const char **named_by)

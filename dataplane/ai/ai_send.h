@@ -7,6 +7,13 @@
 
 #include "dataplane/ai/ai_call.h"
 
-/* Uses c->provider, c->attempt and c->credential. */
+/* Why the request cannot be told a provider. */
+struct ai_untold {
+    const char *param;
+    struct slice why; /* empty: it can */
+};
+
+/* Uses c->provider and c->attempt; sets c->exchange and c->notice. ERR_INVALID with *untold filled:
+ * the provider has no words for the request. */
 MUST_USE enum err ai_send(struct ai_call *c, const struct candidate *target,
-                          const struct http_call_events *events);
+                          const struct exchange_events *events, struct ai_untold *untold);

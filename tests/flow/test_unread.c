@@ -1,6 +1,7 @@
-/* unread — an upstream that took a call, and whose answer nobody could read, may have written and
- * billed all of it: so much is billed here, beside what the next target costs, and none is asked
- * that could not be paid as well. */
+/* unread — an upstream that took a call, and whose response could not be read, may have written and
+ * billed all of it: so much is billed here, beside what the next target costs, and no target gets
+ * the request that could not be paid as well. One that was given up is billed its prompt, as its
+ * provider bills it; one that says that it failed is billed nothing. */
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -51,17 +52,18 @@ static void breaks_off(struct flow *k)
     upstream_cuts(k, 0);
 }
 
-FLOW(an_upstream_that_runs_out_of_time_is_taken_to_have_written_all)
+FLOW(an_upstream_that_runs_out_of_time_is_billed_its_prompt)
 {
     alice_has(k, MONEY_DOLLAR, 1);
     upstream_hangs(k, 0);
     struct flow_client *c = client_posts(k, "alice", CHAT, "x-stainless-timeout: 1\r\n", HELLO);
     expect_status(c, 504);
     expect_code(c, "upstream_timeout");
-    expect_billed(k, ALL);
+    expect_billed(k, 0);
+    assert_true(k->upstreams[0].calls[0].cut);
 }
 
-FLOW(so_is_one_that_breaks_off_in_mid_answer)
+FLOW(one_that_breaks_off_in_mid_response_is_taken_to_have_written_all)
 {
     alice_has(k, MONEY_DOLLAR, 1);
     breaks_off(k);
@@ -69,7 +71,7 @@ FLOW(so_is_one_that_breaks_off_in_mid_answer)
     expect_billed(k, ALL);
 }
 
-FLOW(so_is_one_whose_answer_is_encoded)
+FLOW(so_is_one_whose_response_is_encoded)
 {
     alice_has(k, MONEY_DOLLAR, 1);
     upstream_answers_with(k, 0, 200, "Content-Encoding: gzip\r\n", "\x1f\x8b");
@@ -91,15 +93,43 @@ FLOW(images_told_by_reference_are_billed_with_the_prompt)
     flow_record_free(r);
 }
 
-FLOW(one_that_says_that_it_failed_is_billed_its_prompt)
+static void expect_nothing_billed(struct flow *k)
 {
-    alice_has(k, MONEY_DOLLAR, 1);
-    upstream_answers(k, 0, 500, "{}");
-    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 502);
-    expect_billed(k, 0);
+    WAIT(k, k->env.request_count == 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    assert_null(r->span->usage_source);
+    assert_int_equal(r->charges[0]->amount_nano, 0);
+    flow_record_free(r);
 }
 
-FLOW(so_is_one_that_hangs_up_without_a_word)
+FLOW(one_that_says_that_it_failed_is_billed_nothing)
+{
+    static const unsigned statuses[] = {500, 503, 529, 429, 401, 402, 404};
+    alice_has(k, MONEY_DOLLAR, 1);
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, statuses[i], "{\"error\":{\"message\":\"no\"}}");
+        struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+        WAIT(k, c->whole);
+        expect_nothing_billed(k);
+    }
+}
+
+FLOW(an_error_that_reports_usage_is_billed_as_it_says)
+{
+    alice_has(k, MONEY_DOLLAR, 1);
+    upstream_answers(k, 0, 500,
+                     "{\"error\":{\"message\":\"no\"},\"usage\":{\"prompt_tokens\":7,"
+                     "\"completion_tokens\":3}}");
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 502);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->usage_source, "provider");
+    assert_int_equal(r->charges[0]->amount_nano, 7 * 1000 + 3 * 2000);
+    flow_record_free(r);
+}
+
+FLOW(one_that_hangs_up_without_a_word_is_billed_its_prompt)
 {
     alice_has(k, MONEY_DOLLAR, 1);
     upstream_cuts(k, 0);
@@ -126,15 +156,15 @@ FLOW(a_refusal_that_breaks_off_costs_no_more_than_a_whole_one)
 FLOW(what_went_unread_is_billed_beside_what_the_next_target_counted)
 {
     alice_has(k, MONEY_DOLLAR, 3);
-    upstream_hangs(k, 0);
+    breaks_off(k);
     upstream_answers_with(k, 1, 200, "Content-Encoding: gzip\r\n", "\x1f\x8b");
     upstream_answers(k, 2, 200, ANSWER);
-    struct flow_client *c = client_posts(k, "alice", CHAT, "x-stainless-timeout: 1\r\n", HELLO);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 200);
     expect_body(c, ANSWER);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_int_equal(r->n_attempts, 3);
-    assert_string_equal(r->attempts[0]->code, "timeout");
+    assert_string_equal(r->attempts[0]->code, "closed");
     assert_int_equal(r->attempts[0]->tokens->output, ALL);
     assert_int_equal(r->attempts[1]->tokens->output, ALL);
     assert_int_equal(r->attempts[2]->tokens->output, 10);
@@ -260,12 +290,13 @@ FLOW(a_stream_behind_an_unread_answer_grows_from_what_both_hold)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO(an_upstream_that_runs_out_of_time_is_taken_to_have_written_all),
-        SCENARIO(so_is_one_that_hangs_up_without_a_word),
-        SCENARIO(so_is_one_that_breaks_off_in_mid_answer),
-        SCENARIO(so_is_one_whose_answer_is_encoded),
+        SCENARIO(an_upstream_that_runs_out_of_time_is_billed_its_prompt),
+        SCENARIO(one_that_hangs_up_without_a_word_is_billed_its_prompt),
+        SCENARIO(one_that_breaks_off_in_mid_response_is_taken_to_have_written_all),
+        SCENARIO(so_is_one_whose_response_is_encoded),
         SCENARIO(images_told_by_reference_are_billed_with_the_prompt),
-        SCENARIO(one_that_says_that_it_failed_is_billed_its_prompt),
+        SCENARIO(one_that_says_that_it_failed_is_billed_nothing),
+        SCENARIO(an_error_that_reports_usage_is_billed_as_it_says),
         SCENARIO(a_refusal_that_breaks_off_costs_no_more_than_a_whole_one),
         SCENARIO(what_went_unread_is_billed_beside_what_the_next_target_counted),
         SCENARIO(both_are_set_aside_before_the_next_target_is_asked),

@@ -50,11 +50,13 @@ static void ask_again(struct flow *k, struct flow_client *c, const char *text)
 
 /* A slice is leased for the first call's worst case, which leaves room for many small ones:
  * waiting for a slice is a request's one use of the heap. */
-static struct flow_client *lease_a_large_slice(struct flow *k)
+static struct flow_client *lease_a_large_slice(struct flow *k, bool stream)
 {
     char text[2048];
     write_request(k,
-                  "{\"model\":\"small\",\"stream\":true,\"max_tokens\":10000000,\"messages\":[]}",
+                  stream ? "{\"model\":\"small\",\"stream\":true,\"max_tokens\":10000000,"
+                           "\"messages\":[]}"
+                         : "{\"model\":\"small\",\"max_tokens\":10000000,\"messages\":[]}",
                   text, sizeof(text));
     struct flow_client *c = client_says(k, text);
     expect_status(c, 200);
@@ -66,7 +68,7 @@ static void expect_no_heap(struct flow *k, const char *json)
     char text[2048];
     mem_fail_after(0);
     k->upstreams[0].forgets = true;
-    struct flow_client *c = lease_a_large_slice(k);
+    struct flow_client *c = lease_a_large_slice(k, strstr(json, "\"stream\":true") != NULL);
     write_request(k, json, text, sizeof(text));
     for (int i = 0; i < WARM_UP; i++)
         ask_again(k, c, text);

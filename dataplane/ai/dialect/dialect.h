@@ -22,14 +22,23 @@ struct ai_error {
     struct slice param; /* empty: none */
 };
 
-/* The state of one stream that is written from events. Zeroed before the first. */
+#define AI_WRITER_TOOLS 64 /* calls in one stream; more are no conversation */
+
+/* The state of one stream that is written from events, or ended in its provider's place. Zeroed
+ * before the first event. */
 struct ai_writer {
-    struct slice id, model; /* as JSON strings with their quotes; lent */
-    struct slice created;   /* as a JSON number; lent */
-    uint64_t choices;       /* asked for */
-    uint64_t ended[2];      /* a bit for each choice that has its finish reason */
+    struct slice id, model;            /* as JSON strings with their quotes; lent */
+    struct slice created;              /* as a JSON number; lent */
+    uint64_t choices;                  /* requested */
+    uint64_t ended[2];                 /* a bit for each choice that has its finish reason */
+    unsigned tools;                    /* calls begun */
+    uint32_t tool_at[AI_WRITER_TOOLS]; /* choice and block of each */
     bool wants_usage;
+    struct token_count usage; /* for the end, where the client wants it */
 };
+
+/* A whole response, gathered from events. */
+struct ai_assembly;
 
 struct ai_dialect {
     const char *name;
@@ -45,6 +54,13 @@ struct ai_dialect {
      * usage, with the counts so far. NULL: this dialect has no streams. */
     enum err (*write_length_stop)(const struct ai_writer *w, const struct token_count *so_far,
                                   struct buf *out);
+    /* One event of a stream as this dialect's bytes; may be none. END writes the end of the stream.
+     */
+    enum err (*write_event)(struct ai_writer *w, const struct ai_event *e, struct buf *out);
+    enum err (*write_whole)(const struct ai_assembly *a, struct buf *out);
+    /* Is the body this dialect's error envelope? */
+    bool (*is_error)(struct slice body);
+    struct slice keep_alive; /* says nothing */
     struct slice stream_end; /* what follows the last event; empty: nothing */
 };
 

@@ -1,6 +1,10 @@
 /*
  * openai_chat — OpenAI's chat completions, as clients speak it.
  */
+#include <stdio.h>
+#include <time.h>
+
+#include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
 
@@ -25,15 +29,26 @@ static bool has_ended(const struct ai_writer *w, uint64_t choice)
     return choice < 128 && (w->ended[choice / 64] >> (choice % 64) & 1);
 }
 
+static enum err write_counts(const struct token_count *t, struct buf *out)
+{
+    return buf_printf(out,
+                      "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
+                      "\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu,"
+                      "\"cache_write_tokens\":%llu},\"completion_tokens_details\":{"
+                      "\"reasoning_tokens\":%llu}}",
+                      (unsigned long long)t->input, (unsigned long long)t->output,
+                      (unsigned long long)(t->input + t->output), (unsigned long long)t->cache_read,
+                      (unsigned long long)t->cache_write, (unsigned long long)t->reasoning);
+}
+
 static enum err write_usage(const struct ai_writer *w, const struct token_count *t, struct buf *out)
 {
     enum err e = begin_chunk(w, out);
-    return e ? e
-             : buf_printf(out,
-                          "],\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
-                          "\"total_tokens\":%llu}}\n\n",
-                          (unsigned long long)t->input, (unsigned long long)t->output,
-                          (unsigned long long)(t->input + t->output));
+    if (!e)
+        e = buf_append(out, SLICE("],"));
+    if (!e)
+        e = write_counts(t, out);
+    return e ? e : buf_append(out, SLICE("}\n\n"));
 }
 
 static enum err write_length_stop(const struct ai_writer *w, const struct token_count *so_far,
@@ -53,6 +68,263 @@ static enum err write_length_stop(const struct ai_writer *w, const struct token_
     return e || !w->wants_usage ? e : write_usage(w, so_far, out);
 }
 
+/* ---- a stream from events ---- */
+
+static const char *finish_name(enum ai_finish f)
+{
+    static const char *const names[] = {[AI_FINISH_NONE] = "stop",
+                                        [AI_FINISH_STOP] = "stop",
+                                        [AI_FINISH_LENGTH] = "length",
+                                        [AI_FINISH_TOOLS] = "tool_calls",
+                                        [AI_FINISH_FILTER] = "content_filter"};
+    return names[f];
+}
+
+static enum err begin_delta(const struct ai_writer *w, unsigned choice, struct buf *out)
+{
+    enum err e = begin_chunk(w, out);
+    return e ? e : buf_printf(out, "{\"index\":%u,\"delta\":{", choice);
+}
+
+static enum err end_delta(const struct ai_writer *w, const char *finish, struct buf *out)
+{
+    const char *quote = finish ? "\"" : "";
+    return buf_printf(out, "},\"finish_reason\":%s%s%s}]%s}\n\n", quote, finish ? finish : "null",
+                      quote, w->wants_usage ? ",\"usage\":null" : "");
+}
+
+/* a chunk with one member of text, whose name and colon are `open` */
+static enum err write_text(const struct ai_writer *w, const struct ai_event *e, const char *open,
+                           struct slice text, const char *close, struct buf *out)
+{
+    enum err err = begin_delta(w, e->choice, out);
+    if (!err)
+        err = buf_append(out, slice_str(open));
+    if (!err)
+        err = buf_json_string(out, text);
+    if (!err)
+        err = buf_append(out, slice_str(close));
+    return err ? err : end_delta(w, NULL, out);
+}
+
+static enum err write_start(const struct ai_writer *w, struct buf *out)
+{
+    enum err e = ERR_OK;
+    for (unsigned i = 0; !e && i < w->choices; i++) {
+        e = begin_delta(w, i, out);
+        if (!e)
+            e = buf_append(out, SLICE("\"role\":\"assistant\",\"content\":\"\""));
+        if (!e)
+            e = end_delta(w, NULL, out);
+    }
+    return e;
+}
+
+/* Not OpenAI's own: names that vLLM, DeepSeek and LiteLLM gave it (dialects.md 1.1). */
+static enum err write_reasoning(const struct ai_writer *w, const struct ai_event *e,
+                                struct buf *out)
+{
+    if (e->name.len)
+        return write_text(w, e,
+                          "\"thinking_blocks\":[{\"type\":\"redacted_thinking\",\"data\":", e->id,
+                          "}]", out);
+    if (e->id.len)
+        return write_text(
+            w, e,
+            "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":", e->id,
+            "}]", out);
+    return write_text(w, e, "\"reasoning_content\":", e->text, "", out);
+}
+
+static uint32_t tool_key(const struct ai_event *e)
+{
+    return (uint32_t)(e->choice << 16 | (e->block & 0xFFFF));
+}
+
+/* Calls are counted from 0 in each choice, whatever blocks stand between them. -1: unknown. */
+static int tool_index(const struct ai_writer *w, const struct ai_event *e)
+{
+    int index = -1, count = 0;
+    for (unsigned i = 0; i < w->tools; i++) {
+        if (w->tool_at[i] == tool_key(e))
+            index = count;
+        count += w->tool_at[i] >> 16 == e->choice;
+    }
+    return index;
+}
+
+static enum err write_tool_start(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    if (w->tools >= AI_WRITER_TOOLS)
+        return ERR_PROTOCOL;
+    w->tool_at[w->tools++] = tool_key(e);
+    enum err err = begin_delta(w, e->choice, out);
+    if (!err)
+        err = buf_printf(out, "\"tool_calls\":[{\"index\":%d,\"id\":", tool_index(w, e));
+    if (!err)
+        err = buf_json_string(out, e->id);
+    if (!err)
+        err = buf_append(out, SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
+    if (!err)
+        err = buf_json_string(out, e->name);
+    if (!err)
+        err = buf_append(out, SLICE(",\"arguments\":\"\"}}]"));
+    return err ? err : end_delta(w, NULL, out);
+}
+
+static enum err write_arguments(const struct ai_writer *w, const struct ai_event *e,
+                                struct buf *out)
+{
+    char open[64];
+    snprintf(open, sizeof(open),
+             "\"tool_calls\":[{\"index\":%d,\"function\":{\"arguments\":", tool_index(w, e));
+    return tool_index(w, e) < 0 ? ERR_PROTOCOL : write_text(w, e, open, e->text, "}}]", out);
+}
+
+static enum err write_finish(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    if (e->choice < 128)
+        w->ended[e->choice / 64] |= 1ull << (e->choice % 64);
+    enum err err = begin_delta(w, e->choice, out);
+    return err ? err : end_delta(w, finish_name(e->finish), out);
+}
+
+static enum err write_end(const struct ai_writer *w, struct buf *out)
+{
+    enum err e = w->wants_usage ? write_usage(w, &w->usage, out) : ERR_OK;
+    return e ? e : buf_append(out, SLICE("data: [DONE]\n\n"));
+}
+
+static enum err write_event(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    if (e->raw.ptr)
+        return buf_append(out, e->raw);
+    switch (e->kind) {
+    case AI_START:
+        return write_start(w, out);
+    case AI_TEXT:
+        return write_text(w, e, "\"content\":", e->text, "", out);
+    case AI_REFUSAL:
+        return write_text(w, e, "\"refusal\":", e->text, "", out);
+    case AI_REASONING:
+        return write_reasoning(w, e, out);
+    case AI_TOOL_START:
+        return write_tool_start(w, e, out);
+    case AI_TOOL_ARGUMENTS:
+        return write_arguments(w, e, out);
+    case AI_FINISH:
+        return write_finish(w, e, out);
+    case AI_END:
+        return write_end(w, out);
+    case AI_ERROR:
+        return openai_write_stream_error(
+            out, &(struct ai_error){.status = 502, .message = e->text, .code = e->name});
+    case AI_TOOL_END:
+    case AI_CITATION:
+    case AI_MEDIA:
+    case AI_BLOCK_END:
+    case AI_USAGE:
+    case AI_OTHER:
+        break;
+    }
+    return ERR_OK;
+}
+
+/* ---- a whole response ---- */
+
+static enum err put_text(struct buf *out, const char *open, const struct buf *text)
+{
+    enum err e = buf_append(out, slice_str(open));
+    return e ? e : buf_json_string(out, buf_slice(text));
+}
+
+static enum err put_tool(const struct ai_tool *t, bool first, struct buf *out)
+{
+    enum err e = put_text(out, first ? "{\"id\":" : ",{\"id\":", &t->id);
+    if (!e)
+        e = put_text(out, ",\"type\":\"function\",\"function\":{\"name\":", &t->name);
+    if (!e)
+        e = put_text(out, ",\"arguments\":", &t->arguments);
+    return e ? e : buf_append(out, SLICE("}}"));
+}
+
+static enum err put_thinking(const struct ai_choice *c, struct buf *out)
+{
+    enum err e = ERR_OK;
+    if (c->reasoning.len)
+        e = put_text(out, ",\"reasoning_content\":", &c->reasoning);
+    if (e || (!c->signature.len && !c->redacted.len))
+        return e;
+    e = buf_append(out, SLICE(",\"thinking_blocks\":["));
+    if (!e && c->signature.len) {
+        e = put_text(out, "{\"type\":\"thinking\",\"thinking\":", &c->reasoning);
+        if (!e)
+            e = put_text(out, ",\"signature\":", &c->signature);
+        if (!e)
+            e = buf_append(out, c->redacted.len ? SLICE("},") : SLICE("}"));
+    }
+    if (!e && c->redacted.len) {
+        e = put_text(out, "{\"type\":\"redacted_thinking\",\"data\":", &c->redacted);
+        if (!e)
+            e = buf_append(out, SLICE("}"));
+    }
+    return e ? e : buf_append(out, SLICE("]"));
+}
+
+static enum err put_message(const struct ai_choice *c, struct buf *out)
+{
+    enum err e = buf_append(out, SLICE("\"message\":{\"role\":\"assistant\",\"content\":"));
+    if (!e && !c->text.len && (c->tool_count || c->refusal.len))
+        e = buf_append(out, SLICE("null"));
+    else if (!e)
+        e = buf_json_string(out, buf_slice(&c->text));
+    if (!e)
+        e = c->refusal.len ? put_text(out, ",\"refusal\":", &c->refusal)
+                           : buf_append(out, SLICE(",\"refusal\":null"));
+    if (!e)
+        e = put_thinking(c, out);
+    if (!e && c->tool_count)
+        e = buf_append(out, SLICE(",\"tool_calls\":["));
+    for (size_t i = 0; !e && i < c->tool_count; i++)
+        e = put_tool(&c->tools[i], i == 0, out);
+    if (!e && c->tool_count)
+        e = buf_append(out, SLICE("]"));
+    return e ? e : buf_append(out, SLICE("}"));
+}
+
+static enum err put_choice(const struct ai_choice *c, unsigned index, struct buf *out)
+{
+    enum err e = buf_printf(out, "%s{\"index\":%u,", index ? "," : "", index);
+    if (!e)
+        e = put_message(c, out);
+    return e ? e
+             : buf_printf(out, ",\"logprobs\":null,\"finish_reason\":\"%s\"}",
+                          finish_name(c->finish));
+}
+
+static enum err write_whole(const struct ai_assembly *a, struct buf *out)
+{
+    struct token_count tokens;
+    enum err e = put_text(out, "{\"id\":", &a->id);
+    if (!e)
+        e = buf_printf(out, ",\"object\":\"chat.completion\",\"created\":%lld",
+                       (long long)time(NULL));
+    if (!e)
+        e = put_text(out, ",\"model\":", &a->model);
+    if (!e)
+        e = buf_append(out, SLICE(",\"choices\":["));
+    for (unsigned i = 0; !e && i < AI_ASSEMBLY_CHOICES && a->choices[i].seen; i++)
+        e = put_choice(&a->choices[i], i, out);
+    if (!e)
+        e = buf_append(out, SLICE("]"));
+    if (!e && ai_usage_count(&a->usage, &tokens) == AI_COUNTED_ALL) {
+        e = buf_append(out, SLICE(","));
+        if (!e)
+            e = write_counts(&tokens, out);
+    }
+    return e ? e : buf_append(out, SLICE("}"));
+}
+
 const struct ai_dialect dialect_openai_chat = {
     .name = "openai_chat",
     .read = openai_read_chat,
@@ -60,5 +332,9 @@ const struct ai_dialect dialect_openai_chat = {
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,
     .write_length_stop = write_length_stop,
+    .write_event = write_event,
+    .write_whole = write_whole,
+    .is_error = openai_is_error,
+    .keep_alive = {": keep-alive\n\n", 14},
     .stream_end = {"data: [DONE]\n\n", 14},
 };

@@ -10,4 +10,5 @@ const struct ai_dialect dialect_openai_embeddings = {
     .splice = openai_splice,
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,
+    .is_error = openai_is_error,
 };

@@ -3,6 +3,8 @@
  */
 #include "dataplane/ai/dialect/openai_error.h"
 
+#include "common/base/json_scan.h"
+
 /* What OpenAI's SDKs show as `type` (dialects.md 1.8: the class follows the status). */
 static struct slice type_of(unsigned status)
 {
@@ -45,4 +47,13 @@ enum err openai_write_stream_error(struct buf *out, const struct ai_error *e)
     if (!err)
         err = openai_write_error(out, e);
     return err ? err : buf_append(out, SLICE("\n\n"));
+}
+
+bool openai_is_error(struct slice body)
+{
+    static const char *const wants[] = {"error.message"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    return !json_scan(body, wants, 1, &hit, &root, &problem) && hit.type == JSON_SCAN_STRING;
 }

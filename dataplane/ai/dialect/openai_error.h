@@ -9,3 +9,5 @@
 
 MUST_USE enum err openai_write_error(struct buf *out, const struct ai_error *e);
 MUST_USE enum err openai_write_stream_error(struct buf *out, const struct ai_error *e);
+/* {"error": {"message": "…"}}, as OpenAI's SDKs read it. */
+bool openai_is_error(struct slice body);

@@ -8,4 +8,5 @@ const struct ai_dialect dialect_openai_models = {
     .name = "openai_models",
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,
+    .is_error = openai_is_error,
 };

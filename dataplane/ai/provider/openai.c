@@ -1,6 +1,7 @@
 /*
  * openai — OpenAI, and the many services that speak its protocol.
  */
+#include "common/base/json.h"
 #include "dataplane/ai/provider/openai_usage.h"
 #include "dataplane/ai/provider/provider.h"
 
@@ -44,25 +45,6 @@ static enum err build(struct ai_outgoing *o)
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
 }
 
-static enum ai_verdict classify(unsigned status)
-{
-    switch (status) {
-    case 401:
-    case 403:
-    case 407:
-        return AI_CREDENTIAL_BAD;
-    case 429:
-        return AI_LIMITED;
-    case 408:
-        return AI_RETRY;
-    default:
-        break;
-    }
-    if (status >= 500 || status < 200 || (status >= 300 && status < 400))
-        return AI_RETRY;
-    return status < 300 ? AI_OK : AI_FATAL;
-}
-
 static struct ai_usage usage_of(const struct usage_look *look)
 {
     struct ai_usage u = AI_USAGE_NONE;
@@ -76,6 +58,7 @@ static struct ai_usage usage_of(const struct usage_look *look)
     return u;
 }
 
+/* Usage of the response as the one word of it that is read; else all of it is. */
 static void read_whole(struct slice body, enum ai_kind kind, struct ai_whole *ret)
 {
     struct usage_look look = {0};
@@ -87,7 +70,47 @@ static void read_whole(struct slice body, enum ai_kind kind, struct ai_whole *re
         ret->tokens = look.tokens;
     }
     ret->fails = look.has_error && !counted;
+    ret->is_whole = counted || (!e && !look.has_error && openai_holds_result(body));
 }
+
+/* ---- errors ---- */
+
+static struct slice text_of(const struct json_hit *h, struct arena *a)
+{
+    char *out = h->type == JSON_SCAN_STRING ? arena_alloc(a, h->raw.len) : NULL;
+    struct slice text;
+    return out && !json_scan_text(h, out, h->raw.len, &text) ? text : SLICE_NONE;
+}
+
+static enum ai_verdict verdict_of(unsigned status, struct slice code)
+{
+    if (slice_eq(code, SLICE("insufficient_quota")) ||
+        slice_eq(code, SLICE("billing_hard_limit_reached")))
+        return AI_CREDENTIAL_BAD;
+    if (slice_eq(code, SLICE("context_length_exceeded")))
+        return AI_TOO_LONG;
+    if (slice_eq(code, SLICE("content_filter")) ||
+        slice_eq(code, SLICE("content_policy_violation")))
+        return AI_CONTENT;
+    return ai_verdict_of_status(status);
+}
+
+static void read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
+{
+    static const char *const wants[] = {"error.code"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    struct usage_look look = {0};
+    *ret = (struct ai_fault){.text = ai_fault_text(body, a), .usage = AI_USAGE_NONE};
+    if (!json_scan(body, wants, 1, &hit, &root, &problem))
+        ret->code = text_of(&hit, a);
+    if (!usage_read(body, &look) && look.has_usage)
+        ret->usage = usage_of(&look);
+    ret->verdict = verdict_of(status, ret->code);
+}
+
+/* ---- a stream, glanced at ---- */
 
 static bool is_done(struct slice data)
 {
@@ -106,15 +129,15 @@ static bool may_hold_usage(struct slice data)
     return !slice_starts(slice_trim(slice_from(rest, 1)), SLICE("null"));
 }
 
-/* A choice has ended: the member is a text, and not null as until then. */
+/* A choice has ended: the member is a text, and not null or empty as until then. */
 static bool names_a_reason(struct slice data)
 {
     const struct slice name = SLICE("\"finish_reason\"");
     ptrdiff_t at;
     while ((at = slice_search(data, name)) >= 0) {
         data = slice_trim(slice_from(data, (size_t)at + name.len));
-        if (slice_starts(data, SLICE(":")) &&
-            slice_starts(slice_trim(slice_from(data, 1)), SLICE("\"")))
+        struct slice value = slice_trim(slice_from(data, slice_starts(data, SLICE(":"))));
+        if (value.ptr != data.ptr && value.len > 1 && value.ptr[0] == '"' && value.ptr[1] != '"')
             return true;
     }
     return false;
@@ -128,6 +151,24 @@ static bool says_error(struct slice data)
     if (usage_read(data, &look))
         return slice_starts(data, SLICE("{\"error\"")); /* broken, and meant as one */
     return look.has_error;
+}
+
+/* A role, empty texts, a list of choices without any: nothing that another target's response could
+ * not begin with as well. Anything that is large or has a list in it is taken for the model's. */
+static bool only_opens(struct slice data)
+{
+    static const struct slice lists[] = {
+        {"\"tool_calls\":[{", 15}, {"\"function_call\":{", 17}, {"\"audio\":{", 9}};
+    ptrdiff_t at = slice_search(data, SLICE("\"delta\""));
+    if (at < 0)
+        return slice_search(data, SLICE("\"choices\"")) >= 0;
+    struct slice delta = slice_from(data, (size_t)at);
+    if (delta.len > 512)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        if (slice_search(delta, lists[i]) >= 0)
+            return false;
+    return true;
 }
 
 static void glance(struct slice data, bool wants_usage, struct ai_glance *ret)
@@ -146,31 +187,202 @@ static void glance(struct slice data, bool wants_usage, struct ai_glance *ret)
     ret->fails = says_error(data);
     ret->finishes = names_a_reason(data);
     ret->words = openai_words_in_chunk(data);
+    ret->opens =
+        !ret->words && !ret->finishes && !ret->fails && !ret->has_usage && only_opens(data);
     if (!wants_usage && slice_search(data, SLICE("\"usage\"")) >= 0 &&
         !usage_find_null(data, &ret->unasked))
         ret->unasked = SLICE_NONE;
 }
 
+/* Which of several choices has ended. */
+static void note_ended(struct slice choices, struct ai_writer *w)
+{
+    static const char *const wants[] = {"index", "finish_reason"};
+    struct json_hit item, hits[ARRAY_LEN(wants)];
+    struct json_scan_problem problem;
+    enum json_type root;
+    uint64_t index;
+    while (json_scan_item(&choices, &item)) {
+        if (json_scan(item.raw, wants, ARRAY_LEN(wants), hits, &root, &problem))
+            continue;
+        if (!json_scan_u64(&hits[0], &index) && index < 128 && hits[1].type == JSON_SCAN_STRING &&
+            hits[1].raw.len > 2)
+            w->ended[index / 64] |= 1ull << (index % 64);
+    }
+}
+
 static void identify(struct slice data, struct arena *a, struct ai_writer *w)
 {
-    static const char *const wants[] = {"id", "created", "model"};
+    static const char *const wants[] = {"id", "created", "model", "choices"};
     struct json_hit hits[ARRAY_LEN(wants)];
     struct json_scan_problem problem;
     enum json_type root;
-    if (w->id.ptr || json_scan(data, wants, ARRAY_LEN(wants), hits, &root, &problem))
+    bool ends = w->choices > 1 && names_a_reason(data);
+    if ((w->id.ptr && !ends) || json_scan(data, wants, ARRAY_LEN(wants), hits, &root, &problem))
+        return;
+    if (ends && hits[3].type == JSON_SCAN_ARRAY)
+        note_ended(hits[3].raw, w);
+    if (w->id.ptr)
         return;
     w->id = arena_copy(a, hits[0].raw);
     w->created = arena_copy(a, hits[1].raw);
     w->model = arena_copy(a, hits[2].raw);
 }
 
+/* ---- as events ---- */
+
+struct emitting {
+    ai_event_fn *fn;
+    void *arg;
+    unsigned choice;
+};
+
+static enum err emit(const struct emitting *m, struct ai_event e)
+{
+    e.choice = m->choice;
+    return m->fn(m->arg, &e);
+}
+
+static enum err emit_text(const struct emitting *m, enum ai_event_kind kind, struct slice text)
+{
+    return text.len ? emit(m, (struct ai_event){.kind = kind, .text = text}) : ERR_OK;
+}
+
+static enum err emit_tool(const struct emitting *m, const json_t *call, size_t place)
+{
+    const json_t *function = json_object_get(call, "function");
+    const json_t *index = json_object_get(call, "index");
+    unsigned block = json_is_integer(index) ? (unsigned)json_integer_value(index) : (unsigned)place;
+    struct slice name = json_text(function, "name"), arguments = json_text(function, "arguments");
+    enum err e = ERR_OK;
+    if (name.len)
+        e = emit(m, (struct ai_event){.kind = AI_TOOL_START,
+                                      .block = block,
+                                      .id = json_text(call, "id"),
+                                      .name = name});
+    if (!e && arguments.len)
+        e = emit(m,
+                 (struct ai_event){.kind = AI_TOOL_ARGUMENTS, .block = block, .text = arguments});
+    return e;
+}
+
+static enum ai_finish finish_of(struct slice reason)
+{
+    static const struct {
+        struct slice name;
+        enum ai_finish finish;
+    } rows[] = {{{"stop", 4}, AI_FINISH_STOP},
+                {{"length", 6}, AI_FINISH_LENGTH},
+                {{"model_length", 12}, AI_FINISH_LENGTH},
+                {{"tool_calls", 10}, AI_FINISH_TOOLS},
+                {{"function_call", 13}, AI_FINISH_TOOLS},
+                {{"content_filter", 14}, AI_FINISH_FILTER}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (slice_eq(reason, rows[i].name))
+            return rows[i].finish;
+    return reason.len ? AI_FINISH_STOP : AI_FINISH_NONE;
+}
+
+/* `part` is a chunk's delta or a response's message. */
+static enum err emit_part(const struct emitting *m, const json_t *part)
+{
+    const json_t *call, *reasoning = json_object_get(part, "reasoning_content");
+    size_t i;
+    if (!json_is_string(reasoning))
+        reasoning = json_object_get(part, "reasoning");
+    struct slice thought = json_is_string(reasoning) ? slice_of(json_string_value(reasoning),
+                                                                json_string_length(reasoning))
+                                                     : SLICE_NONE;
+    enum err e = emit_text(m, AI_REASONING, thought);
+    if (!e)
+        e = emit_text(m, AI_TEXT, json_text(part, "content"));
+    if (!e)
+        e = emit_text(m, AI_REFUSAL, json_text(part, "refusal"));
+    json_array_foreach(json_object_get(part, "tool_calls"), i, call)
+    {
+        if (!e)
+            e = emit_tool(m, call, i);
+    }
+    return e;
+}
+
+static enum err emit_choices(struct emitting *m, const json_t *tree, const char *member)
+{
+    const json_t *choice;
+    size_t i;
+    enum err e = ERR_OK;
+    json_array_foreach(json_object_get(tree, "choices"), i, choice)
+    {
+        const json_t *index = json_object_get(choice, "index");
+        m->choice = json_is_integer(index) ? (unsigned)json_integer_value(index) : (unsigned)i;
+        if (!e)
+            e = emit_part(m, json_object_get(choice, member));
+        enum ai_finish finish = finish_of(json_text(choice, "finish_reason"));
+        if (!e && finish)
+            e = emit(m, (struct ai_event){.kind = AI_FINISH, .finish = finish});
+    }
+    m->choice = 0;
+    return e;
+}
+
+static enum err emit_error(const struct emitting *m, struct slice data, struct arena *a)
+{
+    struct ai_fault fault;
+    read_error(500, data, a, &fault);
+    return emit(
+        m, (struct ai_event){
+               .kind = AI_ERROR, .text = fault.text, .name = fault.code, .verdict = fault.verdict});
+}
+
+static enum err emit_all(struct ai_decoder *d, struct slice data, const char *member,
+                         ai_event_fn *fn, void *arg)
+{
+    struct emitting m = {.fn = fn, .arg = arg};
+    struct usage_look look = {0};
+    struct json_problem problem;
+    JSON_AUTO json_t *tree = NULL;
+    enum err e = json_read(data, &tree, &problem);
+    if (e || !json_is_object(tree))
+        return e == ERR_NOMEM ? e : ERR_PROTOCOL;
+    if (!usage_read(data, &look) && look.has_error)
+        return emit_error(&m, data, d->arena);
+    if (!d->block++)
+        e = emit(&m, (struct ai_event){.kind = AI_START,
+                                       .id = json_text(tree, "id"),
+                                       .name = json_text(tree, "model")});
+    if (!e)
+        e = emit_choices(&m, tree, member);
+    if (!e && look.has_usage)
+        e = emit(&m, (struct ai_event){.kind = AI_USAGE, .usage = usage_of(&look)});
+    return e;
+}
+
+static enum err decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn, void *arg)
+{
+    if (!e->has_data)
+        return fn(arg, &(struct ai_event){.kind = AI_OTHER});
+    if (is_done(e->data))
+        return fn(arg, &(struct ai_event){.kind = AI_END});
+    return emit_all(d, e->data, "delta", fn, arg);
+}
+
+static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
+{
+    enum err e = emit_all(d, body, "message", fn, arg);
+    return e ? e : fn(arg, &(struct ai_event){.kind = AI_END});
+}
+
 const struct ai_provider provider_openai = {
     .name = {"openai", 6},
+    .bills_cancelled = true,
     .speaks = speaks,
+    .serves = speaks,
     .build = build,
-    .classify = classify,
+    .read_error = read_error,
     .read_whole = read_whole,
     .glance = glance,
     .identify = identify,
     .words = openai_words_in_response,
+    .decode = decode,
+    .decode_whole = decode_whole,
 };

@@ -144,6 +144,20 @@ enum err usage_read_response(struct slice json, struct usage_look *ret)
     return usage_read(json, ret);
 }
 
+bool openai_holds_result(struct slice response)
+{
+    static const char *const results[] = {"choices", "data"};
+    struct json_hit hits[ARRAY_LEN(results)];
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan(response, results, ARRAY_LEN(results), hits, &root, &problem))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(results); i++)
+        if (hits[i].type == JSON_SCAN_ARRAY && !is_empty_array(&hits[i]))
+            return true;
+    return false;
+}
+
 /* The comma behind goes with it; of a last member, the one in front. */
 static struct slice with_comma(struct slice json, struct slice member)
 {

@@ -3,6 +3,8 @@
  */
 #include "dataplane/ai/provider/provider.h"
 
+#include "common/base/escape.h"
+#include "common/base/json_scan.h"
 #include "common/base/secret.h"
 
 static const struct ai_provider *const providers[] = {
@@ -45,4 +47,125 @@ enum err ai_outgoing_path(struct ai_outgoing *o, struct slice rest)
     slice_put(slice_put(out, base), rest);
     o->path = slice_of(out, base.len + rest.len);
     return ERR_OK;
+}
+
+/* ---- what a provider says went wrong ---- */
+
+#define FAULT_TEXT_MAX 400 /* bytes of another's sentence that a client is told */
+
+enum ai_verdict ai_verdict_of_status(unsigned status)
+{
+    switch (status) {
+    case 401:
+    case 402: /* the account behind the credential has no money */
+    case 403:
+    case 407:
+        return AI_CREDENTIAL_BAD;
+    case 429:
+        return AI_LIMITED;
+    case 408:
+        return AI_RETRY;
+    default:
+        break;
+    }
+    /* 2xx other than 200 is no response of a model either. */
+    if (status >= 500 || status < 400)
+        return status == 200 ? AI_OK : AI_RETRY;
+    return AI_FATAL;
+}
+
+static bool is_word_end(char ch)
+{
+    return (unsigned char)ch <= ' ' || ch == '"' || ch == '\'' || ch == ',' || ch == ')';
+}
+
+/* What providers hand out as credentials, whole or with stars in it. */
+static bool looks_secret(struct slice word)
+{
+    static const struct slice begins[] = {{"sk-", 3}, {"sk_", 3}, {"AIza", 4}, {"gsk_", 4}};
+    if (slice_search(word, SLICE("***")) >= 0)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(begins); i++)
+        if (word.len > 8 && slice_starts(word, begins[i]))
+            return true;
+    return false;
+}
+
+static size_t word_length(struct slice s)
+{
+    size_t n = 0;
+    while (n < s.len && !is_word_end(s.ptr[n]))
+        n++;
+    return n;
+}
+
+/* One line: runs of white space and controls become one space, tags are left out. */
+static size_t copy_clean(struct slice s, char *to, size_t max)
+{
+    size_t n = 0;
+    bool in_tag = false;
+    while (s.len && n + 1 < max) {
+        size_t len = word_length(s);
+        struct slice word = slice_first(s, len ? len : 1);
+        s = slice_from(s, word.len);
+        if (!len && (unsigned char)word.ptr[0] <= ' ') {
+            if (n && to[n - 1] != ' ')
+                to[n++] = ' ';
+            continue;
+        }
+        if (word.ptr[0] == '<')
+            in_tag = slice_find(word, '>') < 0;
+        else if (in_tag)
+            in_tag = slice_find(word, '>') < 0;
+        else {
+            word = looks_secret(word) ? SLICE("***") : slice_first(word, max - 1 - n);
+            n = (size_t)(slice_put(to + n, slice_first(word, max - 1 - n)) - to);
+        }
+    }
+    while (n && (to[n - 1] == ' ' || to[n - 1] == '.'))
+        n--;
+    return n;
+}
+
+/* Cut at a character's first byte, so that what was UTF-8 stays it. */
+static size_t whole_characters(const char *text, size_t n, size_t max)
+{
+    if (n <= max)
+        return n;
+    n = max;
+    while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--;
+    return n;
+}
+
+struct slice ai_fault_clean(struct slice text, struct arena *a)
+{
+    char *to = arena_alloc(a, 2 * FAULT_TEXT_MAX);
+    if (!to)
+        return SLICE_NONE;
+    size_t n = copy_clean(slice_first(text, 16 * FAULT_TEXT_MAX), to, 2 * FAULT_TEXT_MAX);
+    return slice_of(to, whole_characters(to, n, FAULT_TEXT_MAX));
+}
+
+static bool read_member(const struct json_hit *h, struct arena *a, struct slice *ret)
+{
+    if (h->type != JSON_SCAN_STRING || h->raw.len <= 2)
+        return false;
+    char *out = arena_alloc(a, h->raw.len);
+    return out && !json_scan_text(h, out, h->raw.len, ret);
+}
+
+struct slice ai_fault_text(struct slice body, struct arena *a)
+{
+    static const char *const wants[] = {"error.message", "message", "error", "detail", "Message"};
+    struct json_hit hits[ARRAY_LEN(wants)];
+    struct json_scan_problem problem;
+    enum json_type root;
+    struct slice text;
+    if (json_scan(body, wants, ARRAY_LEN(wants), hits, &root, &problem))
+        return ai_fault_clean(body, a); /* HTML, or plain text */
+    for (size_t i = 0; i < ARRAY_LEN(wants); i++)
+        if (read_member(&hits[i], a, &text))
+            return ai_fault_clean(text, a);
+    return SLICE_NONE;
 }

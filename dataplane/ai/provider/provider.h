@@ -33,7 +33,10 @@ struct ai_outgoing {
     struct slice traceparent;
     struct arena *arena;
     /* what is built */
-    struct slice path; /* with the query */
+    struct slice path;   /* with the query */
+    struct slice notice; /* members that the target does not get, "seed, user"; may be empty */
+    const char *param;   /* ERR_INVALID: the member that cannot be told this provider, and why */
+    struct slice why;
     struct slice pieces[AI_REQUEST_PIECES];
     struct http_header headers[AI_SEND_HEADERS];
     size_t header_count;
@@ -55,32 +58,68 @@ struct ai_glance {
     bool fails;       /* the provider says an error */
     bool finishes;    /* a choice has ended */
     bool usage_alone; /* nothing but the usage that was asked for */
+    bool opens;       /* nothing of the model's yet: a role, an empty list of choices */
     bool has_usage;
     struct ai_usage usage;
     uint64_t words;       /* bytes of the model's text, escapes and all */
     struct slice unasked; /* a member that stands there because we asked; .ptr NULL: none */
 };
 
-/* A whole response of status 200. */
+/* A whole response of status 200, found without decoding it. */
 struct ai_whole {
     enum ai_counted counted;
     struct token_count tokens;
-    bool fails; /* it is an error (dialects.md 2.10, 26) */
+    bool fails;    /* it is an error (dialects.md 2.10, 26) */
+    bool is_whole; /* it holds what a response of its kind must hold */
+};
+
+/* What a provider says went wrong. Texts are the arena's. */
+struct ai_fault {
+    enum ai_verdict verdict;
+    struct slice text, code;
+    struct ai_usage usage; /* an error that cost something says so */
+};
+
+/* What a provider remembers of the response it decodes. Zeroed before the first event. */
+struct ai_decoder {
+    struct arena *arena;
+    unsigned block;
+    bool in_tool, has_arguments; /* a tool call is open, and was given some */
+    uint64_t tools_open;         /* a bit for each tool call of the first choice */
 };
 
 struct ai_provider {
     struct slice name; /* "dialect" of a provider in the policy */
-    /* Does it serve this path in the client's own dialect? */
+    /* Is it known to bill a request that we took back, at least its prompt? */
+    bool bills_cancelled;
+    /* Does it serve this path in the client's own dialect, or in its own? */
     bool (*speaks)(const struct ai_endpoint *e);
+    bool (*serves)(const struct ai_endpoint *e);
+    /* ERR_INVALID: the request cannot be told this provider; see ai_outgoing.why. */
     MUST_USE enum err (*build)(struct ai_outgoing *o);
-    enum ai_verdict (*classify)(unsigned status);
-    /* For a response in the client's own dialect. */
+    /* By its status alone, and by the body as far as it came. */
+    void (*read_error)(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret);
+
+    /* A response in the client's own dialect, looked at without being decoded. */
     void (*read_whole)(struct slice body, enum ai_kind kind, struct ai_whole *ret);
     void (*glance)(struct slice data, bool wants_usage, struct ai_glance *ret);
     /* What the writer needs to go on with a stream that the provider began. */
     void (*identify)(struct slice data, struct arena *a, struct ai_writer *w);
     uint64_t (*words)(struct slice body); /* bytes of the model's text in a response, or a part */
+
+    /* The same as events. ERR_PROTOCOL: it cannot be read. What fn returns ends it. */
+    MUST_USE enum err (*decode)(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn,
+                                void *arg);
+    MUST_USE enum err (*decode_whole)(struct ai_decoder *d, struct slice body, ai_event_fn *fn,
+                                      void *arg);
 };
+
+/* A sentence out of an error's body, whatever form it has; bounded, and cleaned of what could steer
+ * a terminal or look like a credential. Empty: there is none. */
+struct slice ai_fault_text(struct slice body, struct arena *a);
+struct slice ai_fault_clean(struct slice text, struct arena *a);
+/* What a status means where the body says nothing else. */
+enum ai_verdict ai_verdict_of_status(unsigned status);
 
 extern const struct ai_provider provider_openai;
 

@@ -1,0 +1,690 @@
+/*
+ * ai_attempt — the attempts of one call.
+ */
+#include "dataplane/ai/ai_attempt.h"
+
+#include "common/base/clock.h"
+#include "common/request/forward_headers.h"
+#include "common/upstream/trace_context.h"
+#include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_send.h"
+#include "dataplane/ai/ai_stream.h"
+
+#define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error */
+#define ERROR_BODY_MS 2000         /* for its rest: a status alone says enough to go on */
+
+static void try_next(struct ai_call *c);
+
+static void close_exchange(struct ai_call *c, enum request_outcome end, struct slice code)
+{
+    timer_cancel(&c->patience);
+    timer_cancel(&c->beat);
+    exchange_close(&c->exchange, end, code);
+    c->attempt = NULL;
+}
+
+static void finish(struct ai_call *c, const struct request_end *end)
+{
+    ai_call_move(c, AI_CALL_OVER);
+    request_finish(c->rq, end);
+}
+
+/* ---- every target failed, or one that said so for all ---- */
+
+static void give_up(struct ai_call *c)
+{
+    request_refuse(c->rq, c->limited ? REFUSAL_UPSTREAM_BUSY : c->failure.refusal,
+                   c->failure.detail);
+    c->rq->refusal.retry_after_s = c->retry_after_s;
+    finish(c, &(struct request_end){.outcome = OUTCOME_ERROR});
+}
+
+static const struct candidate *current(const struct ai_call *c)
+{
+    return &c->candidates[c->candidate_next - 1];
+}
+
+/* The next credential of the target that was not tried yet; NULL: there is none. */
+static const struct policy_credential *other_credential(const struct ai_call *c)
+{
+    const struct policy_provider *p = current(c)->provider;
+    for (size_t i = 0; c->credentials_bad && i < p->credential_count && i < 64; i++)
+        if (!(c->credentials_bad >> i & 1))
+            return &p->credentials[i];
+    return NULL;
+}
+
+static bool may_try_another(const struct ai_call *c)
+{
+    if (c->rq->record.attempt_count >= LIMIT_ATTEMPTS)
+        return false;
+    return c->candidate_next < c->candidate_count || other_credential(c);
+}
+
+/* Every attempt is paid for before it is sent: also where the one before it may have cost as much
+ * as both. */
+static void fall_back(struct ai_call *c)
+{
+    enum err e = ai_cost_reserve_unread(c);
+    if (e == ERR_AGAIN)
+        ai_call_move(c, AI_CALL_RESERVING);
+    else if (e)
+        give_up(c);
+    else
+        try_next(c);
+}
+
+static void fail(struct ai_call *c, enum refusal_id id, struct slice code, struct slice detail)
+{
+    close_exchange(c, OUTCOME_ERROR, code);
+    if (c->state != AI_CALL_IDLE)
+        ai_call_move(c, AI_CALL_IDLE);
+    c->failure = (struct ai_failure){.refusal = id, .code = code, .detail = detail};
+    if (may_try_another(c))
+        fall_back(c);
+    else
+        give_up(c);
+}
+
+/* ---- what an error's status and body mean ---- */
+
+static enum refusal_id refusal_for(unsigned status)
+{
+    switch (status) {
+    case 503:
+    case 529: /* Anthropic: overloaded */
+        return REFUSAL_NO_TARGET;
+    case 408:
+    case 504:
+        return REFUSAL_UPSTREAM_TIMEOUT;
+    default:
+        return REFUSAL_UPSTREAM;
+    }
+}
+
+static struct slice detail_of(struct ai_call *c, const struct ai_fault *f)
+{
+    struct arena *a = c->rq->arena;
+    const char *colon = f->text.len ? ": " : "";
+    if (f->verdict == AI_CREDENTIAL_BAD)
+        return arena_printf(a, "it refused the gateway's credential%s%.*s", colon,
+                            SLICE_ARG(f->text));
+    return arena_printf(a, "it answered with status %u%s%.*s", c->status, colon,
+                        SLICE_ARG(f->text));
+}
+
+static size_t passing_headers(const struct ai_call *c, bool own_body, struct http_header *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->pass_count; i++)
+        if (!own_body || !slice_eq(c->pass[i].name, SLICE("content-type")))
+            out[n++] = c->pass[i];
+    if (own_body)
+        out[n++] = (struct http_header){SLICE("content-type"), SLICE("application/json")};
+    if (c->notice.len)
+        out[n++] = (struct http_header){SLICE("x-gatehouse-notice"), c->notice};
+    return n;
+}
+
+static void finish_with(struct ai_call *c, enum request_outcome end, bool own_body,
+                        struct slice body)
+{
+    struct http_header headers[ARRAY_LEN(c->pass) + 2];
+    size_t n = passing_headers(c, own_body, headers);
+    finish(c, &(struct request_end){.outcome = end,
+                                    .status = c->status,
+                                    .headers = headers,
+                                    .header_count = n,
+                                    .body = body});
+}
+
+/* An upstream's refusal of the request itself, which no other target would take either. */
+static void finish_refused(struct ai_call *c, const struct ai_fault *f)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    struct slice body = buf_slice(&c->gathered);
+    bool passes = c->native && d->is_error(body);
+    close_exchange(c, OUTCOME_ERROR, arena_printf(c->rq->arena, "status_%u", c->status));
+    if (!passes) {
+        struct buf *out = &c->rq->env->scratch;
+        struct ai_error e = {
+            .status = c->status,
+            .message = f->text.len
+                           ? f->text
+                           : arena_printf(c->rq->arena, "The upstream answered with status %u.",
+                                          c->status),
+            .code = f->verdict == AI_TOO_LONG ? SLICE("context_length_exceeded") : f->code,
+        };
+        buf_clear(out);
+        body = d->write_error(out, &e) ? SLICE_NONE : arena_copy(c->rq->arena, buf_slice(out));
+    }
+    finish_with(c, OUTCOME_ERROR, !passes, body);
+}
+
+/* The last target's 429 is told as it is, where the client can read it. */
+static bool is_told_as_it_is(const struct ai_call *c, const struct ai_fault *f)
+{
+    return f->verdict == AI_LIMITED && !may_try_another(c) && c->native &&
+           c->endpoint->dialect->is_error(buf_slice(&c->gathered));
+}
+
+static void mark_credential(struct ai_call *c, const struct policy_credential *used)
+{
+    const struct policy_provider *p = current(c)->provider;
+    size_t i = used ? (size_t)(used - p->credentials) : 64;
+    if (i < 64)
+        c->credentials_bad |= 1ull << i;
+}
+
+static bool is_another_credentials(enum ai_verdict v)
+{
+    return v == AI_CREDENTIAL_BAD || v == AI_LIMITED;
+}
+
+/* The body of a status other than 200 has come, or as much of it as was waited for. */
+static void take_error(struct ai_call *c)
+{
+    struct ai_fault f;
+    struct token_count tokens;
+    c->provider->read_error(c->status, buf_slice(&c->gathered), c->rq->arena, &f);
+    if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
+        ai_cost_failed_counted(c, &tokens);
+    c->limited = c->limited || f.verdict == AI_LIMITED;
+    if (f.verdict == AI_CREDENTIAL_BAD && c->exchange)
+        exchange_judge(c->exchange, ENDPOINT_REFUSED);
+    if (is_another_credentials(f.verdict))
+        mark_credential(c, current(c)->credential);
+    bool fatal = f.verdict == AI_FATAL || f.verdict == AI_TOO_LONG || f.verdict == AI_CONTENT;
+    if (fatal || is_told_as_it_is(c, &f))
+        finish_refused(c, &f);
+    else
+        fail(c, refusal_for(c->status), arena_printf(c->rq->arena, "status_%u", c->status),
+             detail_of(c, &f));
+}
+
+/* ---- a whole response ---- */
+
+static void fail_no_response(struct ai_call *c, struct slice code, struct slice detail)
+{
+    exchange_log_lost(c->exchange, ERR_PROTOCOL);
+    exchange_judge(c->exchange, ENDPOINT_FAILED);
+    fail(c, REFUSAL_UPSTREAM, code, detail);
+}
+
+/* 200, and an error inside (dialects.md 2.10, 26): it costs nothing, as any error. */
+static void fail_by_body(struct ai_call *c)
+{
+    struct ai_fault f;
+    c->provider->read_error(500, buf_slice(&c->gathered), c->rq->arena, &f);
+    c->limited = c->limited || f.verdict == AI_LIMITED;
+    fail_no_response(c, SLICE("error_in_answer"),
+                     f.text.len ? f.text : SLICE("it answered with an error"));
+}
+
+/* A body that is no response of a model: the prompt may have been read. */
+static void fail_by_form(struct ai_call *c, struct slice code, struct slice detail)
+{
+    ai_cost_failed(c);
+    fail_no_response(c, code, detail);
+}
+
+static void finish_whole(struct ai_call *c, bool own_body, struct slice body)
+{
+    close_exchange(c, OUTCOME_OK, SLICE_NONE);
+    finish_with(c, OUTCOME_OK, own_body, body);
+}
+
+static void take_native(struct ai_call *c)
+{
+    struct ai_whole whole;
+    struct slice body = buf_slice(&c->gathered);
+    c->provider->read_whole(body, c->endpoint->kind, &whole);
+    if (whole.fails) {
+        fail_by_body(c);
+    } else if (!whole.is_whole) {
+        fail_by_form(c, SLICE("no_response"), SLICE("its response is none of a model"));
+    } else if (c->request.stream) {
+        if (whole.counted == AI_COUNTED_ALL)
+            ai_cost_failed_counted(c, &whole.tokens);
+        else
+            ai_cost_failed(c);
+        fail_no_response(c, SLICE("no_stream"),
+                         SLICE("it answered a stream's request without one"));
+    } else {
+        if (whole.counted == AI_COUNTED_ALL)
+            ai_cost_counted(c, &whole.tokens);
+        else
+            ai_cost_estimated(c);
+        finish_whole(c, false, body);
+    }
+}
+
+static enum err assemble(struct ai_call *c, struct ai_assembly *a)
+{
+    struct slice bytes = buf_slice(&c->gathered);
+    if (c->gathers_events)
+        return ai_stream_decode_all(c, bytes, ai_assembly_add, a);
+    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
+    return c->provider->decode_whole(&c->decoder, bytes, ai_assembly_add, a);
+}
+
+static void finish_assembled(struct ai_call *c, struct ai_assembly *a)
+{
+    struct buf *out = &c->gathered; /* all of it was read */
+    c->usage = a->usage;
+    c->meter = (struct ai_meter){.bytes = a->bytes};
+    buf_clear(out);
+    if (c->request.stream || c->endpoint->dialect->write_whole(a, out)) {
+        fail_by_form(c, SLICE("no_stream"), SLICE("it answered a stream's request without one"));
+        return;
+    }
+    ai_cost_reported(c);
+    finish_whole(c, true, buf_slice(out));
+}
+
+/* In another dialect than the client's, or as a stream. */
+static void take_foreign(struct ai_call *c)
+{
+    struct ai_assembly *a = ai_assembly_new();
+    enum err e = a ? assemble(c, a) : ERR_NOMEM;
+    if (!e && ai_assembly_is_whole(a))
+        finish_assembled(c, a);
+    else if (e == ERR_PROTOCOL && !c->gathers_events)
+        fail_by_form(c, SLICE("no_response"), SLICE("its response is none of a model"));
+    else
+        fail_by_form(c, SLICE("incomplete"), SLICE("its response is not complete"));
+    ai_assembly_free(a);
+}
+
+static void take_whole(struct ai_call *c)
+{
+    timer_cancel(&c->patience);
+    if (c->status != 200)
+        take_error(c);
+    else if (c->native && !c->gathers_events)
+        take_native(c);
+    else
+        take_foreign(c);
+}
+
+static void gather(struct ai_call *c, struct slice data)
+{
+    if (c->status != 200) { /* its beginning says what it is */
+        enum err e = c->gathered.len < ERROR_BODY_MAX ? buf_append(&c->gathered, data) : ERR_OK;
+        if (e || c->gathered.len >= ERROR_BODY_MAX)
+            take_whole(c);
+        return;
+    }
+    if (c->gathered.len + data.len <= LIMIT_AI_ANSWER && !buf_append(&c->gathered, data))
+        return;
+    ai_cost_unread(c);
+    close_exchange(c, OUTCOME_ERROR, SLICE("too_big"));
+    request_refuse(c->rq, REFUSAL_UPSTREAM, SLICE("its response is larger than allowed here"));
+    finish(c, &(struct request_end){.outcome = OUTCOME_ERROR});
+}
+
+/* ---- a stream ---- */
+
+static void end_stream(struct ai_call *c, enum request_outcome end, struct slice code,
+                       struct slice last)
+{
+    close_exchange(c, end, code);
+    finish(c, &(struct request_end){.outcome = end, .body = last});
+}
+
+static void complete_stream(struct ai_call *c)
+{
+    ai_cost_reported(c);
+    end_stream(c, c->failed_in ? OUTCOME_ERROR : OUTCOME_OK,
+               c->failed_in ? SLICE("error_in_stream") : SLICE_NONE, c->last);
+}
+
+/* The status is long gone, so the client hears it as an event, which SDKs raise. */
+static void break_stream(struct ai_call *c, bool timed_out)
+{
+    ai_cost_reported(c);
+    exchange_log_lost(c->exchange, timed_out ? ERR_TIMEOUT : ERR_CLOSED);
+    close_exchange(c, OUTCOME_ERROR, c->failure.code);
+    request_refuse(c->rq, c->failure.refusal, c->failure.detail);
+    finish(c, &(struct request_end){.outcome = OUTCOME_ERROR});
+}
+
+/* Nothing of it has reached the client. An error costs nothing unless its provider says so. */
+static void fail_stream(struct ai_call *c)
+{
+    struct ai_failure f = c->failure;
+    struct token_count tokens;
+    if (ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL)
+        ai_cost_failed_counted(c, &tokens);
+    else if (!slice_eq(f.code, SLICE("error_in_stream")))
+        ai_cost_failed(c);
+    exchange_log_lost(c->exchange, ERR_PROTOCOL);
+    exchange_judge(c->exchange, ENDPOINT_FAILED);
+    fail(c, f.refusal, f.code, f.detail);
+}
+
+static void stop_at_length(struct ai_call *c)
+{
+    enum ai_stream_result r = ai_stream_stop_at_length(c);
+    ai_cost_estimated(c);
+    if (r != AI_STREAM_OVER)
+        end_stream(c, OUTCOME_OK, SLICE("length"), c->endpoint->dialect->stream_end);
+}
+
+static void take_result(struct ai_call *c, enum ai_stream_result r)
+{
+    switch (r) {
+    case AI_STREAM_ON:
+    case AI_STREAM_OVER:
+        break;
+    case AI_STREAM_COMPLETE:
+        complete_stream(c);
+        break;
+    case AI_STREAM_FAILED:
+        fail_stream(c);
+        break;
+    case AI_STREAM_BROKEN:
+        break_stream(c, false);
+        break;
+    case AI_STREAM_USED_UP:
+        stop_at_length(c);
+        break;
+    case AI_STREAM_CLOSED:
+        ai_cost_reported(c);
+        close_exchange(c, OUTCOME_CANCELLED, SLICE("client_closed"));
+        finish(c, &(struct request_end){.outcome = OUTCOME_CANCELLED, .cut = true});
+        break;
+    case AI_STREAM_REFUSED:
+        ai_cost_reported(c);
+        end_stream(c, OUTCOME_REFUSED, SLICE("refused"), SLICE_NONE);
+        break;
+    }
+}
+
+void ai_attempt_on_drain(struct ai_call *c)
+{
+    if (ai_call_streams(c) && c->exchange && !response_is_full(c->rq))
+        exchange_release(c->exchange, EXCHANGE_HOLD_CLIENT);
+}
+
+void ai_attempt_on_beat(struct ai_call *c)
+{
+    if (!ai_call_is_over(c) && (c->state == AI_CALL_OPENING || ai_call_streams(c)))
+        take_result(c, ai_stream_on_beat(c));
+}
+
+void ai_attempt_on_patience(struct ai_call *c)
+{
+    if (ai_call_is_over(c))
+        return;
+    if (c->state == AI_CALL_GATHERING)
+        take_whole(c);
+    else if (c->state == AI_CALL_LINGERING)
+        complete_stream(c);
+}
+
+/* ---- from the upstream ---- */
+
+/* what passes from an upstream's head; everything else stays here */
+static const struct slice passing[] = {
+    {"content-type", 12},         {"retry-after", 11},    {"retry-after-ms", 14},
+    {"openai-processing-ms", 20}, {"openai-version", 14}, {"x-should-retry", 14},
+};
+
+static void gather_headers(struct ai_call *c, const struct http_head *head)
+{
+    c->pass_count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(passing) && c->pass_count < ARRAY_LEN(c->pass); i++) {
+        struct slice value = http_head_find(head, passing[i]);
+        if (!value.len || !response_value_is_valid(passing[i], value) ||
+            !exchange_may_pass(c->exchange, value))
+            continue;
+        value = arena_copy(c->rq->arena, value);
+        if (value.ptr)
+            c->pass[c->pass_count++] = (struct http_header){passing[i], value};
+    }
+}
+
+static void note_request_id(struct ai_call *c, const struct http_head *head)
+{
+    static const struct slice names[] = {{"x-request-id", 12}, {"request-id", 10}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct slice id = http_head_find(head, names[i]);
+        if (!id.len || id.len > 128 || !exchange_may_pass(c->exchange, id))
+            continue;
+        c->attempt->upstream_request_id = arena_copy(c->rq->arena, id);
+        return;
+    }
+}
+
+static bool is_event_stream(const struct http_head *head)
+{
+    struct slice type = http_head_find(head, SLICE("content-type"));
+    struct slice kind = SLICE("text/event-stream");
+    return slice_ieq(slice_first(type, kind.len), kind);
+}
+
+static void note_wait(struct ai_call *c)
+{
+    unsigned after = exchange_retry_after_s(c->exchange);
+    if (after && (!c->retry_after_s || after < c->retry_after_s))
+        c->retry_after_s = after;
+}
+
+static bool is_encoded(const struct http_head *head)
+{
+    struct slice coding = http_head_find(head, SLICE("content-encoding"));
+    return coding.len && !slice_ieq(coding, SLICE("identity"));
+}
+
+static void start_gathering(struct ai_call *c)
+{
+    ai_call_move(c, AI_CALL_GATHERING);
+    if (!c->gathered.cap)
+        buf_shelf_take(&c->rq->env->shelf, &c->gathered);
+    buf_clear(&c->gathered);
+    if (c->status != 200)
+        timer_start(&c->patience, ERROR_BODY_MS);
+}
+
+static void on_head(void *arg, const struct http_head *head)
+{
+    struct ai_call *c = arg;
+    c->status = head->status;
+    note_request_id(c, head);
+    enum ai_verdict verdict = ai_verdict_of_status(c->status);
+    if (verdict != AI_OK && verdict != AI_FATAL) {
+        note_wait(c);
+        exchange_log_status(c->exchange);
+    }
+    if (is_encoded(head)) { /* what cannot be read can neither be billed nor looked through */
+        if (verdict == AI_OK)
+            ai_cost_unread(c);
+        fail(c, REFUSAL_UPSTREAM, SLICE("content_encoding"),
+             SLICE("its response is encoded, although plain text was requested"));
+        return;
+    }
+    gather_headers(c, head);
+    c->gathers_events = verdict == AI_OK && is_event_stream(head);
+    if (c->gathers_events && c->request.stream)
+        ai_stream_open(c);
+    else
+        start_gathering(c);
+}
+
+static void on_body(void *arg, struct slice data)
+{
+    struct ai_call *c = arg;
+    if (c->state == AI_CALL_GATHERING)
+        gather(c, data);
+    else if (!ai_call_is_over(c))
+        take_result(c, ai_stream_feed(c, data));
+}
+
+static void on_end(void *arg)
+{
+    struct ai_call *c = arg;
+    if (c->state == AI_CALL_GATHERING)
+        take_whole(c);
+    else if (!ai_call_is_over(c))
+        take_result(c, ai_stream_ended(c));
+}
+
+static enum refusal_id refusal_for_loss(enum err why)
+{
+    if (why == ERR_EXHAUSTED)
+        return REFUSAL_NO_CAPACITY;
+    return why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM;
+}
+
+/* It took the request. One that hung up without a word has failed; where a response had begun and
+ * broke off it may have done all the work; where we gave up, we took the request back. */
+static void bill_lost(struct ai_call *c, const struct exchange_failure *f)
+{
+    bool begun = c->status != 0;
+    if (f->phase < HTTP_PHASE_FIRST_BYTE || (begun && c->status != 200))
+        return;
+    if (f->why == ERR_TIMEOUT)
+        ai_cost_cancelled(c);
+    else if (begun && c->state != AI_CALL_OPENING)
+        ai_cost_unread(c);
+    else
+        ai_cost_failed(c);
+}
+
+static void lose_stream(struct ai_call *c, const struct exchange_failure *f)
+{
+    bool timed_out = f->why == ERR_TIMEOUT;
+    if (c->state == AI_CALL_LINGERING) { /* all was said; only the connection broke */
+        complete_stream(c);
+        return;
+    }
+    c->failure = (struct ai_failure){
+        .refusal = timed_out ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM,
+        .code = f->code,
+        .detail = SLICE("it broke off in mid-stream"),
+    };
+    break_stream(c, timed_out);
+}
+
+static void on_fail(void *arg, const struct exchange_failure *f)
+{
+    struct ai_call *c = arg;
+    if (ai_call_is_over(c))
+        return;
+    if (ai_call_streams(c)) {
+        lose_stream(c, f);
+        return;
+    }
+    c->status = exchange_status(c->exchange);
+    bill_lost(c, f);
+    fail(c, refusal_for_loss(f->why), f->code, f->text);
+}
+
+static const struct exchange_events events = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail};
+
+/* ---- one target after the other ---- */
+
+static void note_attempt(struct ai_call *c, const struct candidate *target)
+{
+    struct call_record *t = &c->rq->record;
+    c->attempt = &t->attempts[t->attempt_count++];
+    *c->attempt = (struct attempt){.provider = target->provider->o.name, .model = target->model};
+    trace_span_id(c->attempt->span_id);
+    /* by the call's own clock: a step of the wall clock in between does not show */
+    c->attempt->started_at_us =
+        c->rq->started_at_us + (int64_t)(clock_mono_us() - c->rq->started_us);
+    c->provider = ai_provider_named(target->provider->dialect);
+    c->native = c->provider->speaks(c->endpoint);
+    c->status = 0;
+    c->usage = AI_USAGE_NONE;
+    c->notice = SLICE_NONE;
+    t->provider = target->provider->o.name;
+}
+
+/* Another credential of the same target where one was refused, else the next target. */
+static struct candidate *next_target(struct ai_call *c)
+{
+    const struct policy_credential *other = c->candidate_next ? other_credential(c) : NULL;
+    if (other) {
+        c->candidates[c->candidate_next - 1].credential = other;
+        return &c->candidates[c->candidate_next - 1];
+    }
+    c->credentials_bad = 0;
+    return &c->candidates[c->candidate_next++];
+}
+
+/* The request cannot be told this provider. Where no other target could be asked, that is the
+ * client's to mend. */
+static void note_untold(struct ai_call *c, const struct ai_untold *u)
+{
+    if (c->rq->record.attempt_count > 1 && c->failure.detail.len)
+        return;
+    c->request.param = u->param;
+    c->failure = (struct ai_failure){
+        .refusal = REFUSAL_UNSUPPORTED, .code = SLICE("unsupported"), .detail = u->why};
+}
+
+static void note_unsent(struct ai_call *c, enum err e)
+{
+    bool short_of = e == ERR_NOMEM || e == ERR_EXHAUSTED;
+    c->failure = (struct ai_failure){.refusal = short_of ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
+                                     .code = slice_str(err_name(e)),
+                                     .detail = upstream_why(e)};
+}
+
+static void try_next(struct ai_call *c)
+{
+    while (may_try_another(c)) {
+        const struct candidate *target = next_target(c);
+        struct ai_untold untold = {0};
+        note_attempt(c, target);
+        enum err e = ai_send(c, target, &events, &untold);
+        if (!e) {
+            ai_call_move(c, AI_CALL_SENT);
+            return;
+        }
+        if (untold.why.len)
+            note_untold(c, &untold);
+        else
+            note_unsent(c, e);
+        c->attempt->end = OUTCOME_ERROR;
+        c->attempt->code = untold.why.len ? SLICE("unsupported") : slice_str(err_name(e));
+        c->attempt = NULL;
+    }
+    give_up(c);
+}
+
+void ai_attempt_start(struct ai_call *c)
+{
+    try_next(c);
+}
+
+void ai_attempt_on_reserved(struct ai_call *c, enum err e)
+{
+    if (c->state == AI_CALL_RESERVING) {
+        ai_call_move(c, AI_CALL_IDLE);
+        if (e)
+            give_up(c);
+        else
+            fall_back(c);
+    } else if (c->state == AI_CALL_STARVED) {
+        take_result(c, e ? AI_STREAM_USED_UP : ai_stream_on_money(c));
+    }
+}
+
+/* The client is gone, or its right ended: the upstream is let go at once. */
+void ai_attempt_cancel(struct ai_call *c)
+{
+    struct request *rq = c->rq;
+    if (c->exchange) {
+        if (ai_call_streams(c) || c->state == AI_CALL_OPENING)
+            ai_cost_reported(c);
+        else if (exchange_is_sent(c->exchange) && (!c->status || c->status == 200))
+            ai_cost_cancelled(c);
+        close_exchange(c, OUTCOME_CANCELLED, request_cut_code(rq));
+    }
+    finish(c, &(struct request_end){.outcome = OUTCOME_CANCELLED});
+}

@@ -1,0 +1,22 @@
+/*
+ * ai_attempt — one target after the other, until one responds; and what its response means.
+ *
+ * Another target takes a failed one's place while the client has not seen a byte: on connect
+ * errors, timeouts, 402, 408, 429, 5xx, a credential that was not taken (then another credential of
+ * the same provider first), and a response that is none: an error in a 200, an empty or cut one,
+ * one in another form than was requested. What the last target said is what the client hears, in
+ * its own dialect; but where one of them only asked to wait, that is told, as it is what a client
+ * can act on.
+ *
+ * Threads  the request's loop.
+ */
+#pragma once
+
+#include "dataplane/ai/ai_call.h"
+
+void ai_attempt_start(struct ai_call *c);
+void ai_attempt_cancel(struct ai_call *c);                  /* gate.cancel */
+void ai_attempt_on_reserved(struct ai_call *c, enum err e); /* gate.on_reserved */
+void ai_attempt_on_drain(struct ai_call *c);
+void ai_attempt_on_patience(struct ai_call *c); /* its timers */
+void ai_attempt_on_beat(struct ai_call *c);

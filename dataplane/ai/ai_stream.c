@@ -1,0 +1,452 @@
+/*
+ * ai_stream — events relayed as they came, or decoded and written anew.
+ */
+#include "dataplane/ai/ai_stream.h"
+
+#include <time.h>
+
+#include "dataplane/ai/ai_cost.h"
+
+#define LINGER_MS 100 /* the upstream's own end follows the last event at once, or never */
+#define BEAT_MS 15000
+
+unsigned ai_stream_beat_ms = BEAT_MS;
+
+void ai_stream_open(struct ai_call *c)
+{
+    struct sse_reader *r = &c->sse;
+    buf_clear(&r->raw);
+    buf_clear(&r->data);
+    r->started = r->after_cr = r->line_begun = false;
+    buf_clear(&c->opening);
+    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
+    c->writer =
+        (struct ai_writer){.choices = c->request.choices, .wants_usage = c->request.wants_usage};
+    c->usage = AI_USAGE_NONE;
+    c->meter = (struct ai_meter){0};
+    c->last = SLICE_NONE;
+    c->finished = c->failed_in = c->started = false;
+    c->decoded = !c->native || response_is_heard(c->rq, &c->sink);
+    ai_call_move(c, AI_CALL_OPENING);
+    timer_start(&c->beat, ai_stream_beat_ms);
+}
+
+/* ---- towards the client ---- */
+
+static enum ai_stream_result result_of(struct ai_call *c, enum sink_result r)
+{
+    if (c->rq->stage != REQUEST_WORK)
+        return AI_STREAM_OVER;
+    switch (r) {
+    case SINK_OK:
+        break;
+    case SINK_FULL:
+        if (c->exchange)
+            exchange_hold(c->exchange, EXCHANGE_HOLD_CLIENT);
+        break;
+    case SINK_CLOSED:
+        return AI_STREAM_CLOSED;
+    case SINK_REFUSED:
+        return AI_STREAM_REFUSED;
+    }
+    return AI_STREAM_ON;
+}
+
+static enum ai_stream_result write_bytes(struct ai_call *c, struct slice bytes)
+{
+    return bytes.len ? result_of(c, response_write(c->rq, bytes)) : AI_STREAM_ON;
+}
+
+static enum sink_result write_event(struct response_sink *s, const struct ai_event *e)
+{
+    struct ai_call *c = CONTAINER_OF(s, struct ai_call, sink);
+    struct buf *out = &c->gathered; /* nothing is gathered while events are written */
+    buf_clear(out);
+    if (c->endpoint->dialect->write_event(&c->writer, e, out))
+        return SINK_CLOSED;
+    return out->len ? sink_data(s->next, buf_slice(out)) : SINK_OK;
+}
+
+const struct response_ops ai_stream_sink = {.event = write_event};
+
+static enum ai_stream_result begin(struct ai_call *c)
+{
+    struct http_header headers[ARRAY_LEN(c->pass) + 3];
+    size_t n = 0;
+    for (size_t i = 0; i < c->pass_count; i++)
+        headers[n++] = c->pass[i];
+    headers[n++] = (struct http_header){SLICE("cache-control"), SLICE("no-cache")};
+    if (c->notice.len)
+        headers[n++] = (struct http_header){SLICE("x-gatehouse-notice"), c->notice};
+    ai_call_move(c, AI_CALL_STREAMING);
+    enum ai_stream_result r =
+        result_of(c, response_begin(c->rq, c->status, headers, n, UINT64_MAX));
+    if (r == AI_STREAM_ON)
+        r = write_bytes(c, buf_slice(&c->opening));
+    if (r == AI_STREAM_ON && c->decoded && c->started)
+        r = result_of(c, response_event(c->rq, &(struct ai_event){.kind = AI_START}));
+    return r;
+}
+
+/* ---- how it may end ---- */
+
+static enum ai_stream_result failed(struct ai_call *c, enum refusal_id id, struct slice code,
+                                    struct slice detail)
+{
+    c->failure = (struct ai_failure){.refusal = id, .code = code, .detail = detail};
+    return c->state == AI_CALL_OPENING ? AI_STREAM_FAILED : AI_STREAM_BROKEN;
+}
+
+static enum ai_stream_result failed_by(struct ai_call *c, const struct ai_fault *f)
+{
+    c->limited = c->limited || f->verdict == AI_LIMITED;
+    ai_usage_merge(&c->usage, &f->usage);
+    return failed(c, REFUSAL_UPSTREAM, SLICE("error_in_stream"),
+                  f->text.len ? f->text : SLICE("it began its stream with an error"));
+}
+
+static enum ai_stream_result see_last(struct ai_call *c, struct slice last)
+{
+    if (c->state == AI_CALL_OPENING)
+        return failed(c, REFUSAL_UPSTREAM, SLICE("empty"),
+                      SLICE("its stream ended before a response had begun"));
+    /* What waits for money is not waited for any more: all of it was written. */
+    if (c->state == AI_CALL_STARVED)
+        ai_call_move(c, AI_CALL_STREAMING);
+    ai_call_move(c, AI_CALL_LINGERING);
+    c->last = arena_copy(c->rq->arena, last);
+    timer_start(&c->patience, LINGER_MS);
+    return AI_STREAM_ON;
+}
+
+/* While the lease server's word is awaited, the stream waits, and so does its upstream. */
+static enum ai_stream_result look_at_money(struct ai_call *c)
+{
+    bool waits;
+    bool used_up = ai_cost_is_used_up(c, &waits);
+    if (c->state == AI_CALL_STARVED && !waits) {
+        ai_call_move(c, AI_CALL_STREAMING);
+        exchange_release(c->exchange, EXCHANGE_HOLD_MONEY);
+    } else if (c->state == AI_CALL_STREAMING && waits) {
+        ai_call_move(c, AI_CALL_STARVED);
+        exchange_hold(c->exchange, EXCHANGE_HOLD_MONEY);
+    }
+    return used_up && !waits ? AI_STREAM_USED_UP : AI_STREAM_ON;
+}
+
+enum ai_stream_result ai_stream_on_money(struct ai_call *c)
+{
+    return look_at_money(c);
+}
+
+/* ---- as it came ---- */
+
+/* Providers put `"usage":null` into every chunk once usage is asked for. A client that did not ask
+ * gets the chunk without it. In an event of several data lines the member may stand across them:
+ * such an event, which no provider sends, stays as it is. */
+static bool has_unasked(const struct sse_event *e, const struct ai_glance *g)
+{
+    const char *from = e->raw.ptr, *to = from + e->raw.len;
+    return g->unasked.ptr && e->data.ptr >= from && e->data.ptr < to;
+}
+
+static enum ai_stream_result forward(struct ai_call *c, struct slice bytes)
+{
+    if (c->state != AI_CALL_OPENING)
+        return write_bytes(c, bytes);
+    if (!buf_append(&c->opening, bytes))
+        return AI_STREAM_ON;
+    enum ai_stream_result r = begin(c); /* more than opens a stream */
+    return r == AI_STREAM_ON ? write_bytes(c, bytes) : r;
+}
+
+static enum ai_stream_result forward_event(struct ai_call *c, const struct sse_event *e,
+                                           const struct ai_glance *g)
+{
+    if (!has_unasked(e, g))
+        return forward(c, e->raw);
+    size_t at = (size_t)(g->unasked.ptr - e->raw.ptr);
+    struct slice front = slice_first(e->raw, at), rest = slice_from(e->raw, at + g->unasked.len);
+    struct buf *out = &c->rq->env->scratch;
+    buf_clear(out);
+    if (!buf_append(out, front) && !buf_append(out, rest))
+        return forward(c, buf_slice(out));
+    enum ai_stream_result r = forward(c, front); /* larger than the scratch */
+    return r == AI_STREAM_ON ? forward(c, rest) : r;
+}
+
+/* The provider's own error passes where it has the dialect's form, else it is written anew. */
+static enum ai_stream_result forward_error(struct ai_call *c, const struct sse_event *e,
+                                           const struct ai_glance *g)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    struct buf *out = &c->rq->env->scratch;
+    struct ai_fault fault;
+    if (d->is_error(e->data))
+        return forward_event(c, e, g);
+    c->provider->read_error(500, e->data, c->rq->arena, &fault);
+    buf_clear(out);
+    if (d->write_stream_error(
+            out, &(struct ai_error){.status = 502, .message = fault.text, .code = fault.code}))
+        return AI_STREAM_ON;
+    return write_bytes(c, buf_slice(out));
+}
+
+static void note(struct ai_call *c, const struct sse_event *e, const struct ai_glance *g)
+{
+    c->events++;
+    if (g->has_usage)
+        ai_usage_merge(&c->usage, &g->usage);
+    c->finished = c->finished || g->finishes;
+    ai_meter_add(&c->meter, g->words);
+    if (ai_cost_is_limited(c))
+        c->provider->identify(e->data, c->rq->arena, &c->writer);
+}
+
+static enum ai_stream_result relay_event(struct ai_call *c, const struct sse_event *e)
+{
+    struct ai_glance g = {0};
+    enum ai_stream_result r = AI_STREAM_ON;
+    if (e->has_data)
+        c->provider->glance(e->data, c->request.wants_usage, &g);
+    if (g.ends)
+        return see_last(c, e->raw);
+    note(c, e, &g);
+    if (g.usage_alone && !c->request.wants_usage)
+        return AI_STREAM_ON;
+    if (c->state == AI_CALL_OPENING && g.fails) {
+        struct ai_fault fault;
+        c->provider->read_error(500, e->data, c->rq->arena, &fault);
+        return failed_by(c, &fault);
+    }
+    c->started = c->started || e->has_data;
+    if (c->state == AI_CALL_OPENING && e->has_data && !g.opens)
+        r = begin(c);
+    if (r != AI_STREAM_ON)
+        return r;
+    c->failed_in = c->failed_in || g.fails;
+    r = g.fails ? forward_error(c, e, &g) : forward_event(c, e, &g);
+    return r == AI_STREAM_ON && c->state != AI_CALL_OPENING ? look_at_money(c) : r;
+}
+
+/* ---- decoded ---- */
+
+struct feeding {
+    struct ai_call *c;
+    enum ai_stream_result result;
+    struct slice raw; /* of an event that stands alone in what the provider sent */
+};
+
+static struct slice json_quoted(struct ai_call *c, struct slice text)
+{
+    struct buf *out = &c->rq->env->scratch;
+    buf_clear(out);
+    if (buf_json_string(out, text))
+        return SLICE_NONE;
+    return arena_copy(c->rq->arena, buf_slice(out));
+}
+
+static void note_start(struct ai_call *c, const struct ai_event *e)
+{
+    c->started = true;
+    c->writer.id = json_quoted(c, e->id);
+    c->writer.model = json_quoted(c, e->name);
+    c->writer.created = arena_printf(c->rq->arena, "%lld", (long long)time(NULL));
+}
+
+static void note_usage(struct ai_call *c, const struct ai_usage *u)
+{
+    ai_usage_merge(&c->usage, u);
+    if (ai_usage_count(&c->usage, &c->writer.usage) != AI_COUNTED_ALL)
+        c->writer.usage = ai_cost_so_far(c);
+}
+
+static enum ai_stream_result end_event(struct ai_call *c, const struct ai_event *e)
+{
+    struct buf *out = &c->rq->env->scratch;
+    struct token_count tokens;
+    if (ai_usage_count(&c->usage, &tokens) != AI_COUNTED_ALL)
+        c->writer.usage = ai_cost_so_far(c);
+    buf_clear(out);
+    if (c->endpoint->dialect->write_event(&c->writer, e, out))
+        return AI_STREAM_CLOSED;
+    return see_last(c, buf_slice(out));
+}
+
+static enum ai_stream_result pass_event(struct ai_call *c, const struct ai_event *e)
+{
+    if (c->state == AI_CALL_OPENING) {
+        enum ai_stream_result r = begin(c);
+        if (r != AI_STREAM_ON)
+            return r;
+    }
+    enum ai_stream_result r = result_of(c, response_event(c->rq, e));
+    return r == AI_STREAM_ON ? look_at_money(c) : r;
+}
+
+static enum ai_stream_result take_event(struct ai_call *c, const struct ai_event *e)
+{
+    c->events++;
+    switch (e->kind) {
+    case AI_START:
+        note_start(c, e);
+        return AI_STREAM_ON; /* goes out with the first event that is the model's */
+    case AI_USAGE:
+        note_usage(c, &e->usage);
+        return AI_STREAM_ON;
+    case AI_TEXT:
+    case AI_REASONING:
+    case AI_REFUSAL:
+    case AI_TOOL_ARGUMENTS:
+        ai_meter_add(&c->meter, e->text.len);
+        break;
+    case AI_FINISH:
+        c->finished = true;
+        break;
+    case AI_ERROR:
+        if (c->state == AI_CALL_OPENING)
+            return failed_by(
+                c,
+                &(struct ai_fault){.verdict = e->verdict, .text = e->text, .usage = AI_USAGE_NONE});
+        c->failed_in = true;
+        break;
+    case AI_END:
+        return end_event(c, e);
+    case AI_OTHER:
+        return AI_STREAM_ON;
+    case AI_TOOL_START:
+    case AI_TOOL_END:
+    case AI_CITATION:
+    case AI_MEDIA:
+    case AI_BLOCK_END:
+        break;
+    }
+    return pass_event(c, e);
+}
+
+static enum err on_model_event(void *arg, const struct ai_event *e)
+{
+    struct feeding *f = arg;
+    struct ai_event with_raw = *e;
+    with_raw.raw = f->raw;
+    f->result = f->c->state == AI_CALL_LINGERING ? AI_STREAM_ON : take_event(f->c, &with_raw);
+    return f->result == AI_STREAM_ON ? ERR_OK : ERR_CANCELLED;
+}
+
+static enum err count_event(void *arg, const struct ai_event *e)
+{
+    (void)e;
+    ++*(size_t *)arg;
+    return ERR_OK;
+}
+
+/* Where the client speaks the provider's dialect, what came alone goes on as it came. */
+static struct slice raw_of(const struct ai_call *c, const struct sse_event *e)
+{
+    struct ai_decoder d = c->decoder;
+    size_t n = 0;
+    if (!c->native || c->provider->decode(&d, e, count_event, &n))
+        return SLICE_NONE;
+    return n == 1 ? e->raw : SLICE_NONE;
+}
+
+static enum ai_stream_result decode_event(struct ai_call *c, const struct sse_event *e)
+{
+    struct feeding f = {.c = c, .result = AI_STREAM_ON, .raw = raw_of(c, e)};
+    enum err err = c->provider->decode(&c->decoder, e, on_model_event, &f);
+    if (!err || err == ERR_CANCELLED)
+        return f.result;
+    return failed(c, REFUSAL_UPSTREAM, slice_str(err_name(err)),
+                  SLICE("its stream could not be read"));
+}
+
+/* ---- from the upstream ---- */
+
+static bool on_sse_event(void *arg, const struct sse_event *e)
+{
+    struct feeding *f = arg;
+    struct ai_call *c = f->c;
+    if (c->state == AI_CALL_LINGERING)
+        return true; /* nothing belongs behind the last event */
+    f->result = c->decoded ? decode_event(c, e) : relay_event(c, e);
+    return f->result == AI_STREAM_ON;
+}
+
+enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
+{
+    struct feeding f = {.c = c, .result = AI_STREAM_ON};
+    enum err e = sse_reader_feed(&c->sse, data, on_sse_event, &f);
+    if (!e || e == ERR_CANCELLED)
+        return f.result;
+    return failed(c, REFUSAL_UPSTREAM, slice_str(err_name(e)),
+                  SLICE("an event of its stream is larger than allowed here"));
+}
+
+static bool says_usage(const struct ai_call *c)
+{
+    struct token_count tokens;
+    return ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL;
+}
+
+enum ai_stream_result ai_stream_ended(struct ai_call *c)
+{
+    enum ai_stream_result r = AI_STREAM_ON;
+    if (sse_reader_rest(&c->sse).len && c->state != AI_CALL_LINGERING)
+        r = ai_stream_feed(c, SLICE("\n\n")); /* its last event had no end */
+    if (r != AI_STREAM_ON || c->state == AI_CALL_LINGERING)
+        return r == AI_STREAM_ON ? AI_STREAM_COMPLETE : r;
+    if (c->state == AI_CALL_OPENING)
+        return failed(c, REFUSAL_UPSTREAM, SLICE("empty"),
+                      SLICE("its stream ended before a response had begun"));
+    if (!c->finished && !c->failed_in && !says_usage(c))
+        return failed(c, REFUSAL_UPSTREAM, SLICE("closed"), SLICE("it broke off in mid-stream"));
+    if (c->decoded && !c->failed_in)
+        r = end_event(c, &(struct ai_event){.kind = AI_END});
+    return r == AI_STREAM_ON ? AI_STREAM_COMPLETE : r;
+}
+
+enum ai_stream_result ai_stream_stop_at_length(struct ai_call *c)
+{
+    struct token_count so_far = ai_cost_so_far(c);
+    struct buf *out = &c->rq->env->scratch;
+    buf_clear(out);
+    if (c->endpoint->dialect->write_length_stop(&c->writer, &so_far, out))
+        return AI_STREAM_ON;
+    return write_bytes(c, buf_slice(out));
+}
+
+enum ai_stream_result ai_stream_on_beat(struct ai_call *c)
+{
+    enum ai_stream_result r = AI_STREAM_ON;
+    timer_start(&c->beat, ai_stream_beat_ms);
+    if (c->state == AI_CALL_OPENING)
+        r = c->started ? begin(c) : AI_STREAM_ON;
+    else if (c->events == c->events_at_beat && !response_is_full(c->rq))
+        r = write_bytes(c, c->endpoint->dialect->keep_alive);
+    c->events_at_beat = c->events;
+    return r;
+}
+
+struct decoding {
+    struct ai_call *c;
+    ai_event_fn *fn;
+    void *arg;
+    enum err e;
+};
+
+static bool on_gathered_event(void *arg, const struct sse_event *e)
+{
+    struct decoding *d = arg;
+    d->e = d->c->provider->decode(&d->c->decoder, e, d->fn, d->arg);
+    return !d->e;
+}
+
+enum err ai_stream_decode_all(struct ai_call *c, struct slice bytes, ai_event_fn *fn, void *arg)
+{
+    struct decoding d = {.c = c, .fn = fn, .arg = arg};
+    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
+    enum err e = sse_reader_feed(&c->sse, bytes, on_gathered_event, &d);
+    if (!e && sse_reader_rest(&c->sse).len)
+        e = sse_reader_feed(&c->sse, SLICE("\n\n"), on_gathered_event, &d);
+    return d.e ? d.e : e;
+}
