@@ -81,7 +81,7 @@ FLOW(what_was_begun_is_ended_and_work_is_taken_again_afterwards)
     expect_body_has(c, "[DONE]");
     atomic_store(&shedding, false);
     upstream_forget_script(k, 0);
-    upstream_answers(k, 0, 200, "{\"choices\":[]}");
+    upstream_answers(k, 0, 200, "{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}");
     expect_status(client_posts(k, "alice", "/v1/chat/completions", NULL, CHAT), 200);
 }
 
@@ -90,7 +90,7 @@ FLOW(without_descriptors_a_call_is_503_and_served_when_there_are_some_again)
 {
     struct rlimit was, low;
     begin(k, false);
-    upstream_answers(k, 0, 200, "{\"choices\":[]}");
+    upstream_answers(k, 0, 200, "{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}");
     struct flow_client *c = client_gets(k, "alice", "/v1/models");
     expect_status(c, 200);
     client_begins_anew(c);
