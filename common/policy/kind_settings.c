@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/policy/kind.h"
 #include "common/policy/snapshot_private.h"
+#include "common/wire/proto_secret.h"
 
 /* The members are read from the packed form when the object enters the snapshot: they lie in
  * locked memory there. */
@@ -32,10 +33,12 @@ static void leave(struct snapshot *s)
 
 static enum err enter(struct snapshot *s, const struct object *o)
 {
-    Gatehouse__PolicyObject *m =
-        gatehouse__policy_object__unpack(NULL, o->packed.len, (const uint8_t *)o->packed.ptr);
-    if (!m || !m->settings) {
-        gatehouse__policy_object__free_unpacked(m, NULL);
+    Gatehouse__PolicyObject *m = gatehouse__policy_object__unpack(&proto_secret, o->packed.len,
+                                                                  (const uint8_t *)o->packed.ptr);
+    if (!m)
+        return ERR_NOMEM; /* it was packed here */
+    if (!m->settings) {
+        gatehouse__policy_object__free_unpacked(m, &proto_secret);
         return ERR_INVALID;
     }
     struct slice hmac = slice_of(m->settings->key_hmac.data, m->settings->key_hmac.len);
@@ -44,11 +47,7 @@ static enum err enter(struct snapshot *s, const struct object *o)
     s->key_hmac = secret_new(hmac);
     s->key_ready = make_ready(hmac);
     s->session_seal = secret_new(seal);
-    if (hmac.len > 0)
-        secret_wipe(m->settings->key_hmac.data, hmac.len);
-    if (seal.len > 0)
-        secret_wipe(m->settings->session_seal.data, seal.len);
-    gatehouse__policy_object__free_unpacked(m, NULL);
+    gatehouse__policy_object__free_unpacked(m, &proto_secret);
     return s->key_hmac && s->key_ready && s->session_seal ? ERR_OK : ERR_NOMEM;
 }
 

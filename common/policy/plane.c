@@ -16,6 +16,7 @@
 #include "common/policy/shipper.h"
 #include "common/scope/lease_client.h"
 #include "common/wire/bus.h"
+#include "common/wire/proto_secret.h"
 #include "proto/channel.pb-c.h"
 
 #define REQUEST_MS 10000
@@ -57,12 +58,12 @@ static void on_reply(void *arg, enum err e, struct slice bytes)
     Gatehouse__Reply *reply = NULL;
     mem_free(arg);
     if (e == ERR_OK) {
-        reply = gatehouse__reply__unpack(NULL, bytes.len, (const uint8_t *)bytes.ptr);
+        reply = gatehouse__reply__unpack(&proto_secret, bytes.len, (const uint8_t *)bytes.ptr);
         if (!reply)
             e = ERR_PROTOCOL;
     }
     f.done(f.arg, e, reply);
-    gatehouse__reply__free_unpacked(reply, NULL);
+    gatehouse__reply__free_unpacked(reply, &proto_secret);
 }
 
 static enum err request(void *arg, void *message,
@@ -162,6 +163,16 @@ static void publish(void *arg, const struct snapshot *s)
 
 /* ---- birth ---- */
 
+/* Beside the key, which lies outside of the state folder; planes that share a key have each their
+ * own. */
+static void mark_path(const struct plane_config *c, char *out, size_t size)
+{
+    struct digest d;
+    digest_sha256(slice_str(c->state_dir), &d);
+    snprintf(out, size, "%s.%02x%02x%02x%02x.mark", c->state_key_file, d.bytes[0], d.bytes[1],
+             d.bytes[2], d.bytes[3]);
+}
+
 static enum err open_seal(struct plane *p, const struct plane_config *c)
 {
     if (!c->state_key_file || c->state_key_file[0] == '\0') {
@@ -169,8 +180,11 @@ static enum err open_seal(struct plane *p, const struct plane_config *c)
         return ERR_OK;
     }
     enum err e = seal_load(c->state_key_file, false, &p->seal);
-    if (e == ERR_OK)
-        e = policy_file_open(c->state_dir, p->seal, &p->file);
+    if (e == ERR_OK) {
+        char mark[600];
+        mark_path(c, mark, sizeof(mark));
+        e = policy_file_open(c->state_dir, p->seal, mark, &p->file);
+    }
     return e;
 }
 
@@ -270,6 +284,8 @@ void plane_status(const struct plane *p, struct plane_status *ret)
                                  .newest = s.newest,
                                  .acknowledged = s.acknowledged,
                                  .refused_objects = s.refused,
+                                 .policy_age_us = s.age_us,
+                                 .policy_marked = p->file && policy_file_has_mark(p->file),
                                  .database_away = s.database_away,
                                  .journal_waiting = c.waiting,
                                  .journal_dropped = c.dropped,

@@ -52,6 +52,8 @@ struct plane_status {
     uint64_t newest;          /* as last told */
     uint64_t acknowledged;    /* the newest that every worker had when it was acknowledged */
     uint64_t refused_objects; /* of the policy; this build does not understand them */
+    uint64_t policy_age_us;   /* since the control plane was last known to have no newer one */
+    bool policy_marked;       /* a copy of an older policy would be noticed at the next start */
     bool database_away;       /* the control plane says that it cannot reach its database */
     uint64_t journal_waiting; /* records not yet committed */
     uint64_t journal_dropped; /* free calls whose records found no room */

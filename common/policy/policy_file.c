@@ -17,6 +17,7 @@
 #include "common/base/mem.h"
 #include "common/policy/snapshot_build.h"
 #include "common/policy/snapshot_private.h"
+#include "common/wire/proto_secret.h"
 #include "proto/channel.pb-c.h"
 
 #define MAGIC "GHPOLICY"
@@ -25,8 +26,21 @@
 #define CHUNK_MAX LIMIT_BUS_MESSAGE
 #define LOG_MIN (1024 * 1024) /* shorter logs are not worth a rewrite */
 
+#define MARK_MAGIC "GHMARK01"
+#define MARK_PLAIN (LINEAGE_MAX + 24) /* lineage, its length, version, confirmed at */
+#define MARK_LEN (8 + MARK_PLAIN + SEAL_OVERHEAD)
+
+struct policy_mark {
+    char lineage[LINEAGE_MAX];
+    uint64_t lineage_len, version;
+    int64_t confirmed_at_us;
+};
+
 struct policy_file {
     const struct seal *seal;
+    int mark_fd; /* -1: none is kept */
+    bool has_mark;
+    int64_t confirmed_at_us;
     char path[512];
     int fd;
     char head[HEAD_LEN];
@@ -74,6 +88,88 @@ static enum err write_chunk(struct policy_file *f, int fd, struct slice plain)
     if (e == ERR_OK)
         f->chunks++;
     return e;
+}
+
+/* ---- the mark ---- */
+
+static void mark_pack(const struct policy_mark *m, char out[static MARK_PLAIN])
+{
+    memcpy(out, m->lineage, LINEAGE_MAX);
+    memcpy(out + LINEAGE_MAX, &m->lineage_len, 8);
+    memcpy(out + LINEAGE_MAX + 8, &m->version, 8);
+    memcpy(out + LINEAGE_MAX + 16, &m->confirmed_at_us, 8);
+}
+
+static void mark_unpack(const char from[static MARK_PLAIN], struct policy_mark *ret)
+{
+    memcpy(ret->lineage, from, LINEAGE_MAX);
+    memcpy(&ret->lineage_len, from + LINEAGE_MAX, 8);
+    memcpy(&ret->version, from + LINEAGE_MAX + 8, 8);
+    memcpy(&ret->confirmed_at_us, from + LINEAGE_MAX + 16, 8);
+}
+
+/* ERR_NOT_FOUND: nothing was ever marked. */
+static enum err mark_read(const struct policy_file *f, struct policy_mark *ret)
+{
+    char bytes[MARK_LEN], plain[MARK_PLAIN];
+    size_t len;
+    ssize_t n = f->mark_fd >= 0 ? pread(f->mark_fd, bytes, sizeof(bytes), 0) : 0;
+    if (n == 0)
+        return ERR_NOT_FOUND;
+    if (n != MARK_LEN || memcmp(bytes, MARK_MAGIC, 8) != 0)
+        return ERR_INVALID;
+    enum err e = seal_open(f->seal, SLICE("policy-mark"), SLICE_NONE, slice_str(f->path),
+                           slice_of(bytes + 8, MARK_LEN - 8), (uint8_t *)plain, &len);
+    if (e == ERR_OK)
+        mark_unpack(plain, ret);
+    return e == ERR_OK && ret->lineage_len <= LINEAGE_MAX ? ERR_OK : ERR_INVALID;
+}
+
+/* In place, in one write: a kill leaves the old one or the new one. */
+void policy_file_mark(struct policy_file *f, const struct snapshot *s, int64_t confirmed_at_us)
+{
+    struct policy_mark m = {
+        .lineage_len = s->lineage_len, .version = s->version, .confirmed_at_us = confirmed_at_us};
+    char plain[MARK_PLAIN];
+    uint8_t bytes[MARK_LEN] = MARK_MAGIC;
+    size_t len;
+    if (f->mark_fd < 0)
+        return;
+    memcpy(m.lineage, s->lineage, s->lineage_len);
+    mark_pack(&m, plain);
+    enum err e = seal_close(f->seal, SLICE("policy-mark"), SLICE_NONE, slice_str(f->path),
+                            slice_of(plain, MARK_PLAIN), bytes + 8, &len);
+    f->has_mark = e == ERR_OK && pwrite(f->mark_fd, bytes, MARK_LEN, 0) == MARK_LEN;
+    if (!f->has_mark)
+        log_error(NULL, "policy_not_marked", "version=%lu", (unsigned long)s->version);
+}
+
+bool policy_file_has_mark(const struct policy_file *f)
+{
+    return f->has_mark;
+}
+
+int64_t policy_file_confirmed_at_us(const struct policy_file *f)
+{
+    return f->confirmed_at_us;
+}
+
+/* Is this policy no older than the newest that was applied? */
+static bool mark_allows(struct policy_file *f, const struct snapshot *s)
+{
+    struct policy_mark m;
+    enum err e = mark_read(f, &m);
+    f->has_mark = e == ERR_OK;
+    if (e == ERR_NOT_FOUND)
+        return true;
+    if (e == ERR_OK && slice_eq(slice_of(m.lineage, m.lineage_len), snapshot_lineage(s)) &&
+        s->version >= m.version) {
+        f->confirmed_at_us = m.confirmed_at_us;
+        return true;
+    }
+    log_error(NULL, "policy_older_than_applied", "path=%s has=%lu applied=%lu mark=%s", f->path,
+              (unsigned long)s->version, e == ERR_OK ? (unsigned long)m.version : 0ul, err_name(e));
+    return false;
 }
 
 /* ---- writing a base ---- */
@@ -135,7 +231,11 @@ static bool write_object(void *arg, const struct object *o)
 static enum err write_base(struct policy_file *f, int fd, const struct snapshot *s)
 {
     struct base_writer w = {.file = f, .fd = fd, .s = s, .e = ERR_OK};
+    char *room;
     buf_init(&w.chunk, CHUNK_MAX);
+    /* A buffer that moves leaves a copy behind: so it has its size from the start. */
+    if (buf_room(&w.chunk, 2 * BASE_CHUNK, &room) != ERR_OK)
+        return ERR_NOMEM;
     memcpy(f->head, MAGIC, 8);
     digest_random(f->head + 8, HEAD_LEN - 8);
     f->chunks = 0;
@@ -216,7 +316,8 @@ struct loading {
 
 static enum err apply_push(struct loading *l, struct slice plain)
 {
-    Gatehouse__Push *p = gatehouse__push__unpack(NULL, plain.len, (const uint8_t *)plain.ptr);
+    Gatehouse__Push *p =
+        gatehouse__push__unpack(&proto_secret, plain.len, (const uint8_t *)plain.ptr);
     if (!p)
         return ERR_INVALID;
     enum err e = ERR_OK;
@@ -231,7 +332,7 @@ static enum err apply_push(struct loading *l, struct slice plain)
         l->version = p->to;
         l->base_whole |= p->has_digest;
     }
-    gatehouse__push__free_unpacked(p, NULL);
+    gatehouse__push__free_unpacked(p, &proto_secret);
     return e;
 }
 
@@ -308,7 +409,14 @@ enum err policy_file_load(struct policy_file *f, struct registry *r, struct snap
         f->chunks = 0;
         return ERR_NOT_FOUND;
     }
-    *ret = snapshot_build_end(&l.build, slice_of(l.lineage, l.lineage_len), l.version);
+    struct snapshot *s =
+        snapshot_build_end(&l.build, slice_of(l.lineage, l.lineage_len), l.version);
+    if (!mark_allows(f, s)) {
+        snapshot_drop(s);
+        f->chunks = 0;
+        return ERR_NOT_FOUND;
+    }
+    *ret = s;
     f->fd = open(f->path, O_RDWR | O_APPEND | O_CLOEXEC);
     if (f->fd >= 0 && ftruncate(f->fd, good) != 0) {
         close(f->fd);
@@ -317,13 +425,17 @@ enum err policy_file_load(struct policy_file *f, struct registry *r, struct snap
     return ERR_OK;
 }
 
-enum err policy_file_open(const char *state_dir, const struct seal *seal, struct policy_file **ret)
+enum err policy_file_open(const char *state_dir, const struct seal *seal, const char *mark_path,
+                          struct policy_file **ret)
 {
     struct policy_file *f = mem_zalloc(sizeof(*f));
     if (!f)
         return ERR_NOMEM;
     f->seal = seal;
     f->fd = -1;
+    f->mark_fd = mark_path ? open(mark_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (mark_path && f->mark_fd < 0)
+        log_warn(NULL, "policy_mark_not_kept", "path=%s", mark_path);
     snprintf(f->path, sizeof(f->path), "%s/policy.sealed", state_dir);
     *ret = f;
     return ERR_OK;
@@ -335,5 +447,7 @@ void policy_file_close(struct policy_file *f)
         return;
     if (f->fd >= 0)
         close(f->fd);
+    if (f->mark_fd >= 0)
+        close(f->mark_fd);
     mem_free(f);
 }

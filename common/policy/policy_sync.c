@@ -8,9 +8,11 @@
 #include "common/policy/snapshot_build.h"
 #include "common/policy/snapshot_private.h"
 #include "common/wire/feature.h"
+#include "common/wire/proto_secret.h"
 #include "proto/channel.pb-c.h"
 
-#define AGAIN_MS 250 /* what failed is tried again */
+#define AGAIN_MS 250                          /* what failed is tried again */
+#define MARK_EVERY_US (60 * INT64_C(1000000)) /* how exactly a start knows its policy's age */
 
 /* ---- acknowledging ---- */
 
@@ -143,6 +145,15 @@ bool policy_sync_is_of(const struct policy_sync *s, const char *lineage)
     return s->current && slice_eq(snapshot_lineage(s->current), slice_str(lineage));
 }
 
+void sync_confirm(struct policy_sync *s, const struct snapshot *newest)
+{
+    s->confirmed_at_us = clock_wall_us();
+    if (!s->file || (newest == s->current && s->confirmed_at_us - s->marked_at_us < MARK_EVERY_US))
+        return;
+    policy_file_mark(s->file, newest, s->confirmed_at_us);
+    s->marked_at_us = s->confirmed_at_us;
+}
+
 static enum err apply(struct policy_sync *s, const Gatehouse__Push *p, struct slice raw)
 {
     struct snapshot_build *b;
@@ -162,6 +173,7 @@ static enum err apply(struct policy_sync *s, const Gatehouse__Push *p, struct sl
         return ERR_PROTOCOL;
     }
     keep_on_disk(s, raw); /* before it is applied: no start goes back behind it */
+    sync_confirm(s, fresh);
     policy_sync_take(s, fresh);
     return ERR_OK;
 }
@@ -188,8 +200,11 @@ static void missed_something(struct policy_sync *s, const char *why, uint64_t to
 
 static void judge(struct policy_sync *s, const Gatehouse__Push *p, struct slice raw)
 {
-    if (agrees(s, p))
+    if (agrees(s, p)) {
+        if (!p->database_away)
+            sync_confirm(s, s->current);
         return;
+    }
     bool ours = policy_sync_is_of(s, p->lineage);
     if (ours && p->to < s->current->version)
         return; /* older than what a snapshot brought */
@@ -208,7 +223,7 @@ static void judge(struct policy_sync *s, const Gatehouse__Push *p, struct slice 
 
 void policy_sync_take_push(struct policy_sync *s, struct slice raw)
 {
-    Gatehouse__Push *p = gatehouse__push__unpack(NULL, raw.len, (const uint8_t *)raw.ptr);
+    Gatehouse__Push *p = gatehouse__push__unpack(&proto_secret, raw.len, (const uint8_t *)raw.ptr);
     if (!p || !p->lineage) {
         log_warn(NULL, "push_unreadable", "len=%zu", raw.len);
     } else {
@@ -224,7 +239,7 @@ void policy_sync_take_push(struct policy_sync *s, struct slice raw)
         else if (p->n_changes > 0)
             policy_sync_fetch_keep(s, raw);
     }
-    gatehouse__push__free_unpacked(p, NULL);
+    gatehouse__push__free_unpacked(p, &proto_secret);
 }
 
 void policy_sync_on_push(struct policy_sync *s, struct slice push)
@@ -353,12 +368,21 @@ void policy_sync_free(struct policy_sync *s)
     mem_free(s);
 }
 
+/* A policy of an older build's file has an unknown age, which is said as 0. */
+static uint64_t age_us(const struct policy_sync *s)
+{
+    int64_t age = s->confirmed_at_us ? clock_wall_us() - s->confirmed_at_us : 0;
+    return age > 0 ? (uint64_t)age : 0;
+}
+
 void sync_load(struct policy_sync *s)
 {
     struct snapshot *kept;
     if (!s->file || policy_file_load(s->file, s->registry, &kept) != ERR_OK)
         return;
-    log_info(NULL, "policy_from_disk", "version=%lu", (unsigned long)kept->version);
+    s->confirmed_at_us = policy_file_confirmed_at_us(s->file);
+    log_info(NULL, "policy_from_disk", "version=%lu age_s=%lu", (unsigned long)kept->version,
+             (unsigned long)(age_us(s) / 1000000));
     policy_sync_take(s, kept);
 }
 
@@ -368,6 +392,7 @@ void sync_status(const struct policy_sync *s, struct sync_status *ret)
                                 .stale = s->stale,
                                 .database_away = s->database_away,
                                 .acknowledged = s->acknowledged,
+                                .age_us = s->current ? age_us(s) : 0,
                                 .refused = s->current ? snapshot_refused(s->current) : 0,
                                 .version = s->current ? s->current->version : 0,
                                 .newest = s->newest};

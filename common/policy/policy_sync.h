@@ -40,6 +40,7 @@ struct sync_status {
     bool has_policy, stale;
     bool database_away; /* of the control plane, which says so */
     uint64_t version, newest, acknowledged;
+    uint64_t age_us;  /* since the control plane was last known to have no newer policy */
     uint64_t refused; /* objects that this plane does not understand */
 };
 void sync_status(const struct policy_sync *s, struct sync_status *ret);

@@ -89,6 +89,7 @@ static void end_fetch(struct policy_sync *s, const Gatehouse__SnapshotReply *m)
     s->must_fetch = false;
     log_info(NULL, "policy_snapshot", "version=%lu", (unsigned long)m->version);
     sync_rewrite_disk(s, fresh); /* before it is applied, as with deltas */
+    sync_confirm(s, fresh);
     policy_sync_take(s, fresh);
     apply_waiting(s);
 }

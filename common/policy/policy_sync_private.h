@@ -21,7 +21,9 @@ struct policy_sync {
 
     struct snapshot *current; /* NULL: none yet */
     uint64_t newest;
-    uint64_t heard_us; /* last push of any kind */
+    uint64_t heard_us;       /* last push of any kind */
+    int64_t confirmed_at_us; /* wall: a push said that `current` is the newest; 0: never */
+    int64_t marked_at_us;    /* wall: the mark on disk says so */
     bool connected, stale, database_away;
 
     /* An acknowledgement is under way from the wait for quiescence until the control plane has
@@ -46,6 +48,9 @@ bool policy_sync_is_of(const struct policy_sync *s, const char *lineage);
 /* The fresh version becomes the current one, is published and acknowledged. Consumes it. */
 void policy_sync_take(struct policy_sync *s, struct snapshot *fresh);
 void policy_sync_take_push(struct policy_sync *s, struct slice raw);
+/* The control plane has no newer version than this one, which is on disk; it may not be applied
+ * yet. */
+void sync_confirm(struct policy_sync *s, const struct snapshot *newest);
 void sync_rewrite_disk(struct policy_sync *s, const struct snapshot *whole);
 
 /* policy_sync_fetch.c */

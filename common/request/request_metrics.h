@@ -57,6 +57,8 @@ struct request_env;
     X(VERSION, "gatehouse_policy_version", "Policy version applied.", METRIC_GAUGE, NULL, NULL)    \
     X(NEWEST, "gatehouse_policy_newest", "Newest policy version heard of.", METRIC_GAUGE, NULL,    \
       NULL)                                                                                        \
+    X(POLICY_AGE, "gatehouse_policy_age_seconds",                                                  \
+      "Since the control plane was last known to have no newer policy.", METRIC_GAUGE, NULL, NULL) \
     X(REFUSED_OBJECTS, "gatehouse_policy_objects_refused",                                         \
       "Objects of the policy that this build does not understand; what depends on them is "        \
       "denied.",                                                                                   \

@@ -124,7 +124,7 @@ static void read_asking(struct bus_plane *b, struct bus_note *n)
         finish(a, msg);
     else
         fail(a, bus_err(rv));
-    nng_msg_free(msg);
+    bus_msg_wipe(msg);
     if (!b->closed)
         asking_rest(a);
 }

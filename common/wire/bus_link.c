@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/base/digest.h"
+#include "common/base/secret.h"
 #include "common/wire/bus_private.h"
 
 #define HINT_MAX 32
@@ -69,6 +70,13 @@ bool bus_reply_read(nng_msg *msg, struct bus_reply_head *ret, struct slice *cont
     *ret = (struct bus_reply_head){get_u64(body), (enum bus_status)body[8]};
     *content = slice_of(body + BUS_REPLY_HEAD, len - BUS_REPLY_HEAD);
     return true;
+}
+
+void bus_msg_wipe(nng_msg *msg)
+{
+    if (msg && nng_msg_len(msg) > 0)
+        secret_wipe(nng_msg_body(msg), nng_msg_len(msg));
+    nng_msg_free(msg);
 }
 
 void bus_name(const char *kind, struct slice hint, char out[static TUNNEL_NAME_MAX])

@@ -29,7 +29,7 @@ static void read_push(struct bus_plane *b, struct bus_note *n)
     nng_msg *msg = nng_aio_get_msg(b->push);
     nng_aio_set_msg(b->push, NULL);
     b->events.on_push(b->arg, slice_of(nng_msg_body(msg), nng_msg_len(msg)));
-    nng_msg_free(msg);
+    bus_msg_wipe(msg);
     if (!b->closed)
         nng_recv_aio(b->sub, b->push);
 }

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/secret.h"
 #include "common/wire/tunnel_private.h"
 
 /* Turns of both flows before other pairs get theirs: 1 MiB each way. */
@@ -36,6 +37,7 @@ struct pair *pair_new(struct tunnel *t, int remote)
     }
     SSL_set_mode(p->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                              SSL_MODE_RELEASE_BUFFERS);
+    SSL_set_options(p->ssl, SSL_OP_CLEANSE_PLAINTEXT);
     SSL_set_min_proto_version(p->ssl, TLS1_3_VERSION);
     list_push(&t->pairs, &p->link);
     t->count++;
@@ -137,8 +139,10 @@ static bool read_local(struct pair *p)
     return n < 0 && errno == EINTR;
 }
 
+/* What has gone is not kept: pushes and snapshots hold secrets. */
 static void taken(struct flow *f, size_t n)
 {
+    secret_wipe(f->data + f->at, n);
     f->at += n;
     if (f->at == f->len)
         f->at = f->len = 0;

@@ -10,6 +10,7 @@
 #include "common/net/http_server.h"
 #include "common/request/request_metrics.h"
 
+#define US_PER_S 1000000u
 #define SETS_MAX 1025          /* workers, and the process's own */
 #define BODY_MAX (1024 * 1024) /* the metrics of one table are some 20 KiB */
 #define CONNECTIONS_MAX 64     /* probes and scrapers */
@@ -37,6 +38,7 @@ static void put_status(struct health *h, const struct health_look *look, bool re
     metric_put(h->own, COUNT_STALE, 0, s->stale);
     metric_put(h->own, COUNT_VERSION, 0, (int64_t)s->version);
     metric_put(h->own, COUNT_NEWEST, 0, (int64_t)s->newest);
+    metric_put(h->own, COUNT_POLICY_AGE, 0, (int64_t)(s->policy_age_us / US_PER_S));
     metric_put(h->own, COUNT_REFUSED_OBJECTS, 0, (int64_t)s->refused_objects);
     metric_put(h->own, COUNT_DATABASE_AWAY, 0, s->database_away);
     metric_put(h->own, COUNT_UNTOLD, 0, (int64_t)look->untold);
@@ -70,14 +72,16 @@ static enum err write_ready(struct health *h, const struct health_look *look, bo
         "{\"ready\":%s,\"draining\":%s,\"removed\":%s,\"policy\":%s,\"connected\":%s,"
         "\"stale\":%s,"
         "\"version\":%" PRIu64 ",\"newest\":%" PRIu64 ",\"acknowledged\":%" PRIu64
+        ",\"policy_age_s\":%" PRIu64 ",\"policy_marked\":%s"
         ",\"refused_objects\":%" PRIu64 ",\"workers_not_told\":%zu"
         ",\"database_away\":%s,\"journal_waiting\":%" PRIu64 ",\"journal_dropped\":%" PRIu64
         ",\"journal_folded\":%" PRIu64 ",\"lost_calls\":%" PRIu64 ",\"memory_used\":%" PRIu64
         ",\"memory_limit\":%" PRIu64 ",\"shedding\":%s}\n",
         yes(ready), yes(look->draining), yes(s->removed), yes(s->has_policy), yes(s->connected),
-        yes(s->stale), s->version, s->newest, s->acknowledged, s->refused_objects, look->untold,
-        yes(s->database_away), s->journal_waiting, s->journal_dropped, s->journal_folded,
-        s->lost_calls, look->memory_used, look->memory_limit, yes(look->shedding));
+        yes(s->stale), s->version, s->newest, s->acknowledged, s->policy_age_us / US_PER_S,
+        yes(s->policy_marked), s->refused_objects, look->untold, yes(s->database_away),
+        s->journal_waiting, s->journal_dropped, s->journal_folded, s->lost_calls, look->memory_used,
+        look->memory_limit, yes(look->shedding));
 }
 
 static void say(struct health *h, struct http_exchange *x, unsigned status, const char *type)

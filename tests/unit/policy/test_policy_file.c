@@ -68,7 +68,7 @@ static void append_delta(struct policy_file *f, uint64_t from, const char *key)
 static struct policy_file *open_file(void)
 {
     struct policy_file *f;
-    assert_int_equal(policy_file_open(dir, seal, &f), ERR_OK);
+    assert_int_equal(policy_file_open(dir, seal, NULL, &f), ERR_OK);
     return f;
 }
 
@@ -204,10 +204,113 @@ static void another_key_opens_nothing_and_no_file_is_no_policy(void **state)
     write_file(r, 3);
     char master[SEAL_MASTER_LEN] = "another master key, of 32 bytes";
     struct seal *other = seal_new(slice_of(master, sizeof(master)));
-    assert_int_equal(policy_file_open(dir, other, &f), ERR_OK);
+    assert_int_equal(policy_file_open(dir, other, NULL, &f), ERR_OK);
     assert_int_equal(policy_file_load(f, r, &s), ERR_NOT_FOUND);
     policy_file_close(f);
     seal_free(other);
+    registry_free(r);
+}
+
+/* ---- the mark, which lies beside the key ---- */
+
+static const char *mark_path(void)
+{
+    static char path[SCRATCH_MAX + 32];
+    snprintf(path, sizeof(path), "%s/outside.mark", dir);
+    return path;
+}
+
+static struct policy_file *open_marked(void)
+{
+    struct policy_file *f;
+    assert_int_equal(policy_file_open(dir, seal, mark_path(), &f), ERR_OK);
+    return f;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char command[3 * SCRATCH_MAX];
+    snprintf(command, sizeof(command), "cp '%s/%s' '%s/%s'", dir, from, dir, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* Version 12 was applied; a copy of version 10 lies beside it. */
+static void apply_two(struct registry *r)
+{
+    struct policy_file *f = open_marked();
+    struct snapshot *s = base(r, 3), *newest;
+    assert_int_equal(policy_file_rewrite(f, s), ERR_OK);
+    policy_file_mark(f, s, 1000);
+    copy_file("policy.sealed", "older");
+    append_delta(f, 10, "k_late");
+    append_delta(f, 11, "k_later");
+    policy_file_close(f);
+    f = open_file();
+    assert_int_equal(policy_file_load(f, r, &newest), ERR_OK);
+    policy_file_close(f);
+    f = open_marked();
+    policy_file_mark(f, newest, 5000);
+    policy_file_close(f);
+    snapshot_drop(s);
+    snapshot_drop(newest);
+}
+
+static enum err load_marked(struct registry *r, int64_t *confirmed_at_us)
+{
+    struct snapshot *s;
+    struct policy_file *f = open_marked();
+    enum err e = policy_file_load(f, r, &s);
+    *confirmed_at_us = policy_file_confirmed_at_us(f);
+    if (e == ERR_OK)
+        snapshot_drop(s);
+    policy_file_close(f);
+    return e;
+}
+
+static void an_older_copy_that_was_put_back_is_not_loaded(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    int64_t confirmed;
+    apply_two(r);
+    assert_int_equal(load_marked(r, &confirmed), ERR_OK);
+    assert_int_equal(confirmed, 5000);
+    copy_file("older", "policy.sealed");
+    assert_int_equal(load_marked(r, &confirmed), ERR_NOT_FOUND);
+    registry_free(r);
+}
+
+static void a_mark_that_cannot_be_opened_lets_no_policy_in_and_a_missing_one_does(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    int64_t confirmed;
+    apply_two(r);
+    FILE *out = fopen(mark_path(), "r+");
+    fseek(out, 40, SEEK_SET);
+    fputc('x', out);
+    fclose(out);
+    assert_int_equal(load_marked(r, &confirmed), ERR_NOT_FOUND);
+    assert_int_equal(unlink(mark_path()), 0);
+    assert_int_equal(load_marked(r, &confirmed), ERR_OK); /* an older build kept none */
+    assert_int_equal(confirmed, 0);
+    registry_free(r);
+}
+
+static void a_policy_of_another_lineage_than_the_mark_is_not_loaded(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot_build *b;
+    int64_t confirmed;
+    apply_two(r);
+    assert_int_equal(snapshot_build_begin(NULL, r, &b), ERR_OK);
+    struct snapshot *s = snapshot_build_end(&b, SLICE("line-2"), 3);
+    struct policy_file *f = open_marked();
+    policy_file_mark(f, s, 9000);
+    policy_file_close(f);
+    snapshot_drop(s);
+    assert_int_equal(load_marked(r, &confirmed), ERR_NOT_FOUND);
     registry_free(r);
 }
 
@@ -220,6 +323,9 @@ int main(void)
         IN_DIR(what_cannot_be_kept_is_not_left_behind_older),
         IN_DIR(a_changed_byte_anywhere_is_never_taken_for_a_policy),
         IN_DIR(another_key_opens_nothing_and_no_file_is_no_policy),
+        IN_DIR(an_older_copy_that_was_put_back_is_not_loaded),
+        IN_DIR(a_mark_that_cannot_be_opened_lets_no_policy_in_and_a_missing_one_does),
+        IN_DIR(a_policy_of_another_lineage_than_the_mark_is_not_loaded),
     };
     return cmocka_run_group_tests_name("policy_file", tests, NULL, NULL);
 }
