@@ -11,6 +11,7 @@
 #define PROGRAM "gatehouse-controlplane"
 #define ABOUT                                                                                      \
     "Keeps the truth in PostgreSQL, serves the admin API, and tells it to the data planes."
+#define RETAIN_MAX_DAYS 36500
 #define AT(member) offsetof(struct settings, member)
 
 static const struct option options[] = {
@@ -46,6 +47,17 @@ static const struct option options[] = {
      AT(log_level_text), 0, 0},
     {"drain", "GATEHOUSE_DRAIN_MS", OPTION_U64, "10000", "ms",
      "how long requests in work may go on after SIGTERM", AT(drain_ms), 0, 600000},
+    {"retain-spans", "GATEHOUSE_RETAIN_SPANS", OPTION_U64, "30", "days",
+     "how long spans are kept; 0: for ever", AT(retention.spans_days), 0, RETAIN_MAX_DAYS},
+    {"retain-sessions", "GATEHOUSE_RETAIN_SESSIONS", OPTION_U64, "90", "days",
+     "how long sessions that have ended are kept; 0: for ever", AT(retention.sessions_days), 0,
+     RETAIN_MAX_DAYS},
+    {"retain-spend", "GATEHOUSE_RETAIN_SPEND", OPTION_U64, "400", "days",
+     "how long the hourly sums behind spend are kept; 0: for ever", AT(retention.spend_days), 0,
+     RETAIN_MAX_DAYS},
+    {"retain-changes", "GATEHOUSE_RETAIN_CHANGES", OPTION_U64, "7", "days",
+     "how long a change of the policy can be told as a delta; 0: for ever",
+     AT(retention.changes_days), 0, RETAIN_MAX_DAYS},
     {"insecure", "GATEHOUSE_INSECURE", OPTION_BOOL, NULL, "",
      "allow the admin API without TLS on other addresses than loopback", AT(insecure), 0, 0},
     {"check", NULL, OPTION_BOOL, NULL, "", "say what is wrong with the settings, and end",

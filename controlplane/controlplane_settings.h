@@ -9,6 +9,7 @@
 
 #include "common/base/log.h"
 #include "common/net/address.h"
+#include "controlplane/chores/retention.h"
 
 struct settings {
     const char *admin_listen;
@@ -26,6 +27,7 @@ struct settings {
     const char *migrations_dir;
     const char *log_level_text;
     uint64_t drain_ms;
+    struct retention retention;
     bool insecure;
     bool check;          /* the settings are all that was to be checked */
     bool check_database; /* and a connection to each database */

@@ -101,9 +101,10 @@ static enum err open_sync(const struct settings *s, struct controlplane *h)
     return sync_open(&config, &h->sync);
 }
 
-static enum err open_chores(struct controlplane *h)
+static enum err open_chores(const struct settings *s, struct controlplane *h)
 {
-    const struct timetable_config config = {.db = h->app.db, .sync = h->sync};
+    const struct timetable_config config = {
+        .db = h->app.db, .sync = h->sync, .retention = s->retention};
     return timetable_start(&config, &h->timetable);
 }
 
@@ -136,7 +137,7 @@ static enum err open_all(const struct settings *s, struct controlplane *h)
     if (e == ERR_OK)
         e = open_sync(s, h);
     if (e == ERR_OK)
-        e = open_chores(h);
+        e = open_chores(s, h);
     if (e == ERR_OK)
         e = open_adapter(s, h);
     if (e != ERR_OK)

@@ -97,8 +97,8 @@ X(agent_id,     9, TEXT,   OPENED,  CALL,    KEYED(3),  "agent_id",      "agent"
 X(key_id,      10, TEXT,   OPENED,  CALL,    KEYED(4),  "key_id",        "key",          false, KEY,     NULL, "gatehouse.key.id", "", "shown by its public part, or its name") \
 X(task_id,     11, TEXT,   OPENED,  CALL,    KEYED(5),  "task_id",       "task",         false, TASK,    NULL, "gatehouse.task.id", "", "shown by its name") \
 X(session_id,  12, TEXT,   OPENED,  CALL,    DROPPED,   "session_id",    "session",      false, NOTHING, NULL, "session.id", "", "absent where the caller was not known") \
-X(external_id, 13, TEXT,   OPENED,  CALL,    DROPPED,   "external_id",   NULL,           false, NOTHING, NULL, "gatehouse.session.label", "", "what the client called the session") \
-X(named_by,    14, TEXT,   OPENED,  CALL,    DROPPED,   "named_by",      NULL,           false, NOTHING, NULL, "gatehouse.session.named_by", "", "where the label came from") \
+X(external_id, 13, TEXT,   OPENED,  NULL,    DROPPED,   "external_id",   NULL,           false, NOTHING, NULL, "gatehouse.session.label", "", "what the client called the session") \
+X(named_by,    14, TEXT,   OPENED,  NULL,    DROPPED,   "named_by",      NULL,           false, NOTHING, NULL, "gatehouse.session.named_by", "", "where the label came from") \
 X(started_at_us, 15, TIME, OPENED,  ZERO,    SUMMED,    "started_at",    "started_at",   true,  NOTHING, NULL, "start_time_unix_nano", "us", "by the data plane's clock") \
 X(duration_us, 16, COUNT,  CLOSED,  ZERO,    SUMMED,    "duration_us",   "duration_us",  true,  NOTHING, NULL, "end_time_unix_nano", "us", "from the head of the request to the end of the response") \
 X(overhead_us, 17, COUNT,  CLOSED,  NULL,    DROPPED,   "overhead_us",   "overhead_us",  false, NOTHING, NULL, "gatehouse.overhead_us", "us", "of it, the gateway's own") \

@@ -1,8 +1,9 @@
-/* jobs — see the card. */
+/* jobs — each is a transaction, or as many as it takes. */
 #include "controlplane/chores/jobs.h"
 
 #include "common/base/log.h"
 #include "controlplane/ledger/lease_server.h"
+#include "controlplane/store/store_chore.h"
 #include "controlplane/store/store_lease.h"
 #include "controlplane/store/store_plane.h"
 #include "controlplane/store/store_session.h"
@@ -14,6 +15,10 @@
     (35 * DAY) /* longer than a certificate: a plane that is away for all that                     \
                   time cannot come back and charge */
 #define DAYS_AHEAD 8
+#define CURSOR_MEMORY LEASE_MEMORY        /* for the same reason */
+#define PERIOD_MEMORY (400 * DAY)         /* longer than the longest period */
+#define REPLY_MEMORY (25 * 3600 * SECOND) /* a day is promised */
+#define DROP_ROUNDS 40                    /* of store_chore.h's rows each; the rest an hour later */
 #define EXPIRE_ROUNDS 20 /* of a few hundred leases each; the rest a second later */
 
 static const struct log_ctx jobs_log = {.component = "chores"};
@@ -91,4 +96,92 @@ enum err job_note_planes(const struct timetable_config *c, int64_t now)
 enum err job_renew_certificate(const struct timetable_config *c, int64_t now)
 {
     return c->sync ? sync_renew_certificate(c->sync, now) : ERR_OK;
+}
+
+/* ---- what is too old ---- */
+
+typedef enum err drop_fn(struct tx *tx, int64_t before, size_t *ret);
+
+static enum err drop_some(const struct timetable_config *c, drop_fn *drop, int64_t before,
+                          size_t *ret)
+{
+    TX_AUTO struct tx tx = {0};
+    enum err e = tx_begin(c->db, TX_EVERY_ORG, &tx);
+    if (e == ERR_OK)
+        e = drop(&tx, before, ret);
+    return e == ERR_OK ? tx_commit(&tx) : e;
+}
+
+static enum err drop_all(const struct timetable_config *c, drop_fn *drop, int64_t before,
+                         const char *event)
+{
+    size_t n = STORE_CHORE_ROWS, sum = 0;
+    enum err e = ERR_OK;
+    for (int i = 0; i < DROP_ROUNDS && n == STORE_CHORE_ROWS && e == ERR_OK; i++) {
+        e = drop_some(c, drop, before, &n);
+        sum += e == ERR_OK ? n : 0;
+    }
+    if (sum > 0)
+        log_info(&jobs_log, event, "count=%zu", sum);
+    return e;
+}
+
+/* days: of the settings */
+static enum err drop_older(const struct timetable_config *c, drop_fn *drop, int64_t now,
+                           uint64_t days, const char *event)
+{
+    return days ? drop_all(c, drop, now - (int64_t)days * DAY, event) : ERR_OK;
+}
+
+static enum err drop_day(struct tx *tx, int64_t before, size_t *ret)
+{
+    bool dropped = false;
+    enum err e = store_spans_drop_day(tx, before, &dropped);
+    *ret = dropped;
+    return e;
+}
+
+enum err job_drop_spans(const struct timetable_config *c, int64_t now)
+{
+    size_t days = 0, more = 1;
+    enum err e = ERR_OK;
+    if (c->retention.spans_days == 0)
+        return ERR_OK;
+    for (int i = 0; i < DROP_ROUNDS && more > 0 && e == ERR_OK; i++) {
+        e = drop_some(c, drop_day, now - (int64_t)c->retention.spans_days * DAY, &more);
+        days += e == ERR_OK && more > 0;
+    }
+    if (days > 0)
+        log_info(&jobs_log, "span_days_dropped", "count=%zu", days);
+    return e;
+}
+
+enum err job_drop_sessions(const struct timetable_config *c, int64_t now)
+{
+    return drop_older(c, store_sessions_drop, now, c->retention.sessions_days, "sessions_dropped");
+}
+
+enum err job_drop_spend(const struct timetable_config *c, int64_t now)
+{
+    return drop_older(c, store_spend_drop, now, c->retention.spend_days, "spend_dropped");
+}
+
+enum err job_trim_changes(const struct timetable_config *c, int64_t now)
+{
+    return drop_older(c, store_changes_trim, now, c->retention.changes_days, "changes_trimmed");
+}
+
+enum err job_drop_budget_periods(const struct timetable_config *c, int64_t now)
+{
+    return drop_all(c, store_budget_periods_drop, now - PERIOD_MEMORY, "budget_periods_dropped");
+}
+
+enum err job_forget_cursors(const struct timetable_config *c, int64_t now)
+{
+    return drop_all(c, store_cursors_forget, now - CURSOR_MEMORY, "cursors_forgotten");
+}
+
+enum err job_forget_replies(const struct timetable_config *c, int64_t now)
+{
+    return drop_all(c, store_replies_forget, now - REPLY_MEMORY, "replies_forgotten");
 }

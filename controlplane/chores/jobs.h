@@ -12,7 +12,7 @@ typedef enum err job_fn(const struct timetable_config *c, int64_t now);
 
 /* Leases past their time go into suspense. */
 job_fn job_expire_leases;
-/* Closed leases that nobody will charge any more are forgotten. */
+/* Closed leases that no plane will charge any more are forgotten. */
 job_fn job_forget_leases;
 /* A session is over half an hour after its last span. */
 job_fn job_end_sessions;
@@ -20,5 +20,16 @@ job_fn job_end_sessions;
 job_fn job_make_days;
 /* What planes last said is kept, so that a restarted control plane can tell. */
 job_fn job_note_planes;
+/* What is older than the settings keep it: days of spans, ended sessions, hourly sums, changes. */
+job_fn job_drop_spans;
+job_fn job_drop_sessions;
+job_fn job_drop_spend;
+job_fn job_trim_changes;
+/* Budgets' periods that ended long ago. */
+job_fn job_drop_budget_periods;
+/* Cursors of starts of a plane that nothing more can come of. */
+job_fn job_forget_cursors;
+/* Replies that were kept for a repeated POST. */
+job_fn job_forget_replies;
 /* The channel's server certificate is renewed long before it ends. */
 job_fn job_renew_certificate;

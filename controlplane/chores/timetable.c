@@ -1,4 +1,4 @@
-/* timetable — the table, and the thread that walks it. */
+/* timetable — the table of jobs, and the thread that walks it. */
 #include "controlplane/chores/timetable.h"
 
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "controlplane/chores/jobs.h"
-#include "controlplane/store/tx.h"
+#include "controlplane/store/store_chore.h"
 
 #define TICK_MS 1000
 
@@ -25,8 +25,18 @@ static const struct row {
     {"end_sessions", job_end_sessions, 60, false},
     {"make_days", job_make_days, 3600, false},
     {"forget_leases", job_forget_leases, 3600, false},
+    {"drop_spans", job_drop_spans, 3600, false},
+    {"drop_sessions", job_drop_sessions, 3600, false},
+    {"drop_spend", job_drop_spend, 3600, false},
+    {"drop_budget_periods", job_drop_budget_periods, 3600, false},
+    {"trim_changes", job_trim_changes, 3600, false},
+    {"forget_cursors", job_forget_cursors, 3600, false},
+    {"forget_replies", job_forget_replies, 3600, false},
     {"renew_certificate", job_renew_certificate, 3600, true},
 };
+_Static_assert(ARRAY_LEN(rows) <= CHORES_MAX, "they have states");
+
+#define NOTED_S 60 /* jobs of this interval or a longer one note when they ran */
 
 struct timetable {
     struct timetable_config config;
@@ -36,18 +46,34 @@ struct timetable {
     bool stop;
     uint64_t due_us[ARRAY_LEN(rows)];
     bool failing[ARRAY_LEN(rows)];
+    struct chore_state states[ARRAY_LEN(rows)]; /* under lock */
 };
 
-/* The lock is held by a transaction of its own, for as long as the job runs in another. */
+/* ERR_AGAIN: a control plane has run it within its interval, or is running it. */
+static enum err take_turn(struct tx *turn, const struct row *row, int64_t now)
+{
+    enum err e = tx_try_lock(turn, TX_LOCK_TIMETABLE);
+    if (e != ERR_OK || row->every_s < NOTED_S)
+        return e;
+    /* A tick of slack: two that are due at the same time must not skip every second round. */
+    int64_t due = now - (int64_t)row->every_s * 1000000 + TICK_MS * 1000;
+    return store_chore_take(turn, slice_str(row->name), due, now);
+}
+
+/* The turn is a transaction of its own, held for as long as the job runs in others. ERR_AGAIN: it
+ * is not this control plane's. */
 static enum err run_alone(const struct row *row, const struct timetable_config *c, int64_t now)
 {
     TX_AUTO struct tx turn = {0};
     enum err e = tx_begin(c->db, TX_EVERY_ORG, &turn);
     if (e == ERR_OK)
-        e = tx_try_lock(&turn, TX_LOCK_TIMETABLE);
-    if (e == ERR_AGAIN)
-        return ERR_OK; /* another control plane is at it */
-    return e == ERR_OK ? row->job(c, now) : e;
+        e = take_turn(&turn, row, now);
+    if (e != ERR_OK)
+        return e;
+    e = row->job(c, now);
+    if (e == ERR_OK)
+        e = tx_commit(&turn);
+    return e == ERR_AGAIN ? ERR_TIMEOUT : e;
 }
 
 static enum err run_row(const struct row *row, const struct timetable_config *c, int64_t now)
@@ -55,9 +81,33 @@ static enum err run_row(const struct row *row, const struct timetable_config *c,
     return row->own ? row->job(c, now) : run_alone(row, c, now);
 }
 
-/* Said once when it begins to fail, and once when it works again. */
+static void note_state(struct timetable *t, size_t i, enum err e)
+{
+    pthread_mutex_lock(&t->lock);
+    struct chore_state *s = &t->states[i];
+    s->runs++;
+    s->failures += e != ERR_OK;
+    s->ran_at = e == ERR_OK ? clock_wall_us() : s->ran_at;
+    pthread_mutex_unlock(&t->lock);
+}
+
+size_t timetable_states(struct timetable *t, struct chore_state ret[static CHORES_MAX])
+{
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        ret[i] = t->states[i];
+        ret[i].name = rows[i].name;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return ARRAY_LEN(rows);
+}
+
+/* Logged once when it begins to fail, and once when it works again. */
 static void note_result(struct timetable *t, size_t i, enum err e)
 {
+    if (e == ERR_AGAIN)
+        return;
+    note_state(t, i, e);
     if (e != ERR_OK && !t->failing[i])
         log_warn(&timetable_log, "chore_failed", "job=%s error=%s", rows[i].name, err_name(e));
     if (e == ERR_OK && t->failing[i])

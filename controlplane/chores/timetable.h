@@ -1,17 +1,18 @@
 /*
- * timetable — what has to be done every so often, whether anybody asks or not.
+ * timetable — what has to be done every so often.
  *
- * One table of jobs, each with its interval; one thread runs them in turn. With several control
- * planes on one database each round is done by whoever gets the advisory lock; every job is
- * idempotent, so that two who both did it have done no harm. A job that fails is logged and
- * tried again at its next time.
+ * One table of jobs, each with its interval; one thread runs them in turn. Several control planes
+ * on one database run each job once: a round is run under an advisory lock, and a job of a minute
+ * or more notes in the table `chores` when it was run last. Every job is idempotent. A job that
+ * fails is logged and tried again at its next time.
  *
  * Owns     its thread. What the config names is lent.
- * Threads  own.
+ * Threads  own; timetable_states: any.
  */
 #pragma once
 
 #include "controlplane/channel/planes.h"
+#include "controlplane/chores/retention.h"
 #include "controlplane/store/db.h"
 
 struct timetable;
@@ -19,7 +20,18 @@ struct timetable;
 struct timetable_config {
     struct db *db;
     struct sync *sync;
+    struct retention retention;
 };
 
+/* What became of a job on this control plane; one row for each, in the table's order. */
+struct chore_state {
+    const char *name;
+    int64_t ran_at; /* wall; 0: not yet. By this control plane, successfully */
+    uint64_t runs, failures;
+};
+#define CHORES_MAX 24
+
 MUST_USE enum err timetable_start(const struct timetable_config *c, struct timetable **ret);
+/* any thread; returns how many */
+size_t timetable_states(struct timetable *t, struct chore_state ret[static CHORES_MAX]);
 void timetable_stop(struct timetable **t); /* NULL inside is fine; waits for the job that runs */

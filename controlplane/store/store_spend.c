@@ -472,6 +472,7 @@ static void add_sessions(struct query *q, const struct spend_question *asked)
                  " cost_nano)");
     query_value(q, " where s.org_id = ", DB_TEXT(asked->org), "");
     query_value(q, " and s.last_at >= ", DB_TIME(asked->from), "");
+    query_value(q, " and s.last_day >= (", DB_TIME(asked->from), " at time zone 'UTC')::date");
     if (asked->to)
         query_value(q, " and s.started_at < ", DB_TIME(asked->to), "");
     query_add(q, ")");
