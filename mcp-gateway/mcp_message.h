@@ -23,7 +23,9 @@ enum mcp_method {
     MCP_TOOLS_LIST,
     MCP_TOOLS_CALL,
     MCP_SET_LEVEL,
-    MCP_CONTENT, /* resources, prompts, completion: what belongs to no tool */
+    MCP_CONTENT,   /* resources, prompts, completion: what belongs to no tool */
+    MCP_TASK,      /* tasks/get, tasks/result, tasks/cancel: of one task */
+    MCP_TASK_LIST, /* tasks/list */
     MCP_INITIALIZED,
     MCP_CANCELLED,
     MCP_PROGRESS,
@@ -46,6 +48,7 @@ enum mcp_method {
     X(CLIENT, "params.clientInfo")                                                                 \
     X(LEVEL, "params.level")                                                                       \
     X(URI, "params.uri")                                                                           \
+    X(TASK_ID, "params.taskId")                                                                    \
     X(REQUEST_ID, "params.requestId")                                                              \
     X(META, "params._meta")                                                                        \
     X(PROGRESS_TOKEN, "params._meta.progressToken")                                                \

@@ -20,6 +20,8 @@ enum err mcp_response_read(struct slice text, struct mcp_response *ret)
         "result.capabilities",
         "result.capabilities.tools",
         "result.nextCursor",
+        "result.tasks",
+        "result.task.taskId",
     };
     struct json_hit hit[ARRAY_LEN(wants)];
     enum json_type root;
@@ -42,7 +44,9 @@ enum err mcp_response_read(struct slice text, struct mcp_response *ret)
                                  .version = hit[8],
                                  .capabilities = hit[9],
                                  .cap_tools = hit[10],
-                                 .cursor = hit[11]};
+                                 .cursor = hit[11],
+                                 .tasks = hit[12],
+                                 .task_id = hit[13]};
     if (method)
         ret->kind = id ? MCP_RESPONSE_REQUEST : MCP_RESPONSE_NOTE;
     else
@@ -103,17 +107,17 @@ enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, struct bu
     return e ? e : buf_append(out, slice_of(at, (size_t)(end - at)));
 }
 
-/* The tools a list has shown so far. */
+/* The items that a list has shown so far. */
 struct shown {
     struct map *names;
     struct arena *texts;
 };
 
 /* ERR_EXISTS: the name came before; ERR_DENIED: it may not be seen, or nobody could tell. */
-static enum err judge_tool(const struct json_hit *item, bool (*may)(void *arg, struct slice tool),
-                           void *arg, struct shown *s)
+static enum err judge_item(const struct json_hit *item, const char *member,
+                           bool (*may)(void *arg, struct slice name), void *arg, struct shown *s)
 {
-    static const char *const wants[] = {"name"};
+    const char *const wants[] = {member};
     struct json_hit name;
     enum json_type root;
     char room[LIMIT_MCP_TOOL];
@@ -131,14 +135,15 @@ static enum err judge_tool(const struct json_hit *item, bool (*may)(void *arg, s
     return kept.ptr ? map_put(s->names, kept, s, NULL) : ERR_NOMEM;
 }
 
-static enum err filter(struct slice tools, bool (*may)(void *arg, struct slice tool), void *arg,
-                       struct shown *s, struct buf *out)
+static enum err filter(struct slice items, const char *member,
+                       bool (*may)(void *arg, struct slice name), void *arg, struct shown *s,
+                       struct buf *out)
 {
     struct json_hit item;
     bool first = true;
     enum err e = buf_append(out, SLICE("["));
-    while (!e && json_scan_item(&tools, &item)) {
-        e = judge_tool(&item, may, arg, s);
+    while (!e && json_scan_item(&items, &item)) {
+        e = judge_item(&item, member, may, arg, s);
         if (!e && !first)
             e = buf_append(out, SLICE(","));
         if (!e) {
@@ -151,33 +156,71 @@ static enum err filter(struct slice tools, bool (*may)(void *arg, struct slice t
     return e ? e : buf_append(out, SLICE("]"));
 }
 
-enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool), void *arg,
-                          struct buf *out)
+enum err mcp_filter_items(struct slice items, const char *member,
+                          bool (*may)(void *arg, struct slice name), void *arg, struct buf *out)
 {
     struct shown s = {map_new(), arena_new(LIMIT_ARENA_CHUNK, LIMIT_MCP_ANSWER)};
-    enum err e = s.names && s.texts ? filter(tools, may, arg, &s, out) : ERR_NOMEM;
+    enum err e = s.names && s.texts ? filter(items, member, may, arg, &s, out) : ERR_NOMEM;
     map_free(s.names);
     if (s.texts)
         arena_free(s.texts);
     return e;
 }
 
-enum err mcp_narrow(const struct mcp_response *a, bool whole, struct buf *out)
+/* Its list changes with the grants, whether the server says so or not. */
+static enum err write_tools(struct slice tools, struct buf *out)
 {
-    static const char *const names[] = {"tools", "logging", "prompts", "resources", "completions"};
-    const size_t of_tools = 2;
+    static const char *const wants[] = {"listChanged"};
+    struct json_hit hit;
+    enum json_type root;
+    struct slice rest = slice_trim(slice_from(tools, 1));
+    if (json_scan_response(tools, wants, 1, &hit, &root, NULL))
+        return ERR_PROTOCOL;
+    if (hit.type == JSON_SCAN_ABSENT)
+        return buf_printf(out, "{\"listChanged\":true%s%.*s",
+                          slice_starts(rest, SLICE("}")) ? "" : ",", SLICE_ARG(rest));
+    struct mcp_edit edit = {hit.raw, SLICE("true")};
+    return mcp_edit(tools, &edit, 1, out);
+}
+
+/* What is granted whole keeps what is not known here. */
+static enum err write_whole(const struct mcp_response *a, struct buf *out)
+{
+    const struct json_hit *tools = &a->cap_tools;
+    struct slice all = a->capabilities.raw;
+    if (tools->type != JSON_SCAN_OBJECT)
+        return buf_append(out, all);
+    size_t before = (size_t)(tools->raw.ptr - all.ptr);
+    enum err e = buf_append(out, slice_first(all, before));
+    if (!e)
+        e = write_tools(tools->raw, out);
+    return e ? e : buf_append(out, slice_from(all, before + tools->raw.len));
+}
+
+static enum err write_narrow(struct slice capabilities, struct buf *out)
+{
+    static const char *const names[] = {"tools", "logging", "tasks", "experimental", "extensions"};
     struct json_hit hit[ARRAY_LEN(names)] = {0};
     enum json_type root;
-    bool first = true;
-    enum err e = buf_append(out, SLICE("{"));
-    if (a->capabilities.type == JSON_SCAN_OBJECT &&
-        json_scan_response(a->capabilities.raw, names, ARRAY_LEN(names), hit, &root, NULL))
+    const char *before = "{";
+    if (json_scan_response(capabilities, names, ARRAY_LEN(names), hit, &root, NULL))
         return ERR_PROTOCOL;
-    for (size_t i = 0; !e && i < (whole ? ARRAY_LEN(names) : of_tools); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (hit[i].type != JSON_SCAN_OBJECT)
             continue;
-        e = buf_printf(out, "%s\"%s\":%.*s", first ? "" : ",", names[i], SLICE_ARG(hit[i].raw));
-        first = false;
+        enum err e = buf_printf(out, "%s\"%s\":", before, names[i]);
+        if (!e)
+            e = i == 0 ? write_tools(hit[i].raw, out) : buf_append(out, hit[i].raw);
+        if (e)
+            return e;
+        before = ",";
     }
-    return e ? e : buf_append(out, SLICE("}"));
+    return buf_append(out, *before == '{' ? SLICE("{}") : SLICE("}"));
+}
+
+enum err mcp_narrow(const struct mcp_response *a, bool whole, struct buf *out)
+{
+    if (a->capabilities.type != JSON_SCAN_OBJECT)
+        return buf_append(out, SLICE("{}"));
+    return whole ? write_whole(a, out) : write_narrow(a->capabilities.raw, out);
 }

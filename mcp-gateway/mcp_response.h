@@ -30,6 +30,7 @@ struct mcp_response {
     struct json_hit method;                           /* of what is no response */
     struct json_hit tools;                            /* result.tools */
     struct json_hit cursor;                           /* result.nextCursor */
+    struct json_hit tasks, task_id;                   /* result.tasks, result.task.taskId */
     struct json_hit is_error;                         /* result.isError */
     struct json_hit version, capabilities, cap_tools; /* of initialize */
 };
@@ -54,11 +55,12 @@ struct mcp_edit {
  * old.ptr is NULL is skipped. */
 MUST_USE enum err mcp_edit(struct slice text, struct mcp_edit *edits, size_t n, struct buf *out);
 
-/* Appends the array `tools` (raw, validated) with only the items whose `name` may be seen, each as
- * it stands. What is no object with one readable name is left out: nobody could decide on it. Of
+/* Appends an array (raw, validated) with only the items whose `member` may be seen, each as it
+ * stands. What is no object with one readable name is left out: no decision on it is possible. Of
  * several with one name the first stays: a later one would pass itself off as it. */
-MUST_USE enum err mcp_filter_tools(struct slice tools, bool (*may)(void *arg, struct slice tool),
-                                   void *arg, struct buf *out);
-/* Appends the capabilities of an initialize result narrowed to what is granted; whole: all that
- * is passed on at all, else tools and logging. ERR_PROTOCOL: they cannot be read. */
+MUST_USE enum err mcp_filter_items(struct slice items, const char *member,
+                                   bool (*may)(void *arg, struct slice name), void *arg,
+                                   struct buf *out);
+/* Appends the capabilities of an initialize result. whole: as they are; else those of tools, and
+ * what belongs to no part of the server. Tools are said to change. ERR_PROTOCOL: not readable. */
 MUST_USE enum err mcp_narrow(const struct mcp_response *a, bool whole, struct buf *out);

@@ -4,6 +4,7 @@
 
 #include "common/base/map.h"
 #include "common/base/mem.h"
+#include "mcp-gateway/task_owners.h"
 
 #define SHARDS 64
 
@@ -207,6 +208,7 @@ void session_directory_part(void)
         clear(d, &d->ended);
     }
     end();
+    task_owners_clear();
 }
 
 /* The oldest tombstone of some shard goes first where space is needed: an id that is forgotten is

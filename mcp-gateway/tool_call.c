@@ -10,6 +10,7 @@
  */
 #include "common/base/clock.h"
 #include "common/upstream/trace_context.h"
+#include "mcp-gateway/task_owners.h"
 #include "mcp-gateway/tool_private.h"
 
 #define INTERNAL_ERROR (-32603)
@@ -18,6 +19,11 @@
 static bool is_call(const struct tool_work *w)
 {
     return w->message.method == MCP_TOOLS_CALL;
+}
+
+static bool is_list(const struct tool_work *w)
+{
+    return w->message.method == MCP_TOOLS_LIST || w->message.method == MCP_TASK_LIST;
 }
 
 /* ---- failures ---- */
@@ -139,15 +145,26 @@ static void note_for_restoring(struct tool_work *w)
         upstream_session_subscribe(u, uri->raw, subscribes);
 }
 
+/* A call that was taken as a task: its id is this principal's. */
+static void note_task(const struct tool_work *w, const struct mcp_response *a)
+{
+    char text[LIMIT_MCP_ID];
+    struct slice id;
+    if (a->task_id.type == JSON_SCAN_STRING && a->task_id.raw.len <= sizeof(text) &&
+        !json_scan_text(&a->task_id, text, sizeof(text), &id))
+        task_owners_note(w->server->o.id, id, tool_principal(w));
+}
+
 static void deliver(struct tool_work *w, const struct mcp_response *a, const struct sse_event *e)
 {
-    enum err why = mcp_make_response(w, a, w->id, w->message.method == MCP_TOOLS_LIST);
+    enum err why = mcp_make_response(w, a, w->id, is_list(w));
     if (why) {
         fail_by(w, why);
         return;
     }
     if (a->kind == MCP_RESPONSE_RESULT)
         note_for_restoring(w);
+    note_task(w, a);
     struct slice event_id = e ? arena_copy(w->rq->arena, e->id) : SLICE_NONE;
     answered(w);
     enum request_outcome end = outcome(w, a);
@@ -346,8 +363,7 @@ void mcp_call(struct tool_work *w)
         mcp_refuse(w, REFUSAL_NO_CAPACITY, SLICE_NONE, OUTCOME_REFUSED);
         return;
     }
-    enum err e = client_session_add(w->session, w->id, w->worker->slot,
-                                    w->message.method == MCP_TOOLS_LIST, &w->number);
+    enum err e = client_session_add(w->session, w->id, w->worker->slot, is_list(w), &w->number);
     if (e) {
         bool twice = e == ERR_EXISTS;
         mcp_refuse(w, twice ? REFUSAL_BAD_REQUEST : REFUSAL_NO_CAPACITY,

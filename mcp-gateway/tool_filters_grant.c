@@ -8,6 +8,7 @@
 #include "common/request/filter_limit.h"
 #include "common/request/request_metrics.h"
 #include "mcp-gateway/revision.h"
+#include "mcp-gateway/task_owners.h"
 #include "mcp-gateway/tool_private.h"
 
 #define NAMES_SHOWN 400 /* of granted servers, in a sentence */
@@ -120,6 +121,40 @@ static enum filter_result on_server(struct request *rq)
 
 const struct filter tool_filter_server = {.name = "server", .on_request = on_server};
 
+/* ---- tasks ---- */
+
+struct slice tool_principal(const struct tool_work *w)
+{
+    const struct principal *who = &w->rq->who;
+    return who->agent ? who->agent->o.id : who->key->o.id;
+}
+
+/* A task that is not known here may be one of another plane's: its server decides, for a key that
+ * is granted the server whole. */
+bool tool_may_see_task(const struct tool_work *w, struct slice task_id)
+{
+    switch (task_owners_find(w->server->o.id, task_id, tool_principal(w))) {
+    case TASK_OWN:
+        return true;
+    case TASK_FOREIGN:
+        return false;
+    case TASK_UNKNOWN:
+        break;
+    }
+    return tool_is_whole(w);
+}
+
+static enum filter_result judge_task(struct tool_work *w)
+{
+    const struct json_hit *hit = &w->message.at[MCP_AT_TASK_ID];
+    char text[LIMIT_MCP_ID];
+    struct slice id;
+    if (hit->type != JSON_SCAN_STRING || hit->raw.len > sizeof(text) ||
+        json_scan_text(hit, text, sizeof(text), &id) || !tool_may_see_task(w, id))
+        return refuse(w->rq, REFUSAL_PARAMS, SLICE("taskId names no task of this client"));
+    return FILTER_PASS;
+}
+
 /* ---- the tool ---- */
 
 static enum filter_result on_tool(struct request *rq)
@@ -132,6 +167,8 @@ static enum filter_result on_tool(struct request *rq)
     bool is_content = w->message.method == MCP_CONTENT;
     if ((w->message.method == MCP_OTHER || is_content) && !mcp_may_use_whole(&subject))
         return refuse(rq, REFUSAL_RPC_METHOD, w->message.method_name);
+    if (w->message.method == MCP_TASK)
+        return judge_task(w);
     if (w->message.method != MCP_TOOLS_CALL)
         return FILTER_PASS;
     return mcp_may_call(&subject, w->tool) ? FILTER_PASS

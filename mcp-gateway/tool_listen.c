@@ -114,7 +114,7 @@ static void pass_response(struct tool_work *w, const struct mcp_response *a,
     if (!mcp_response_number(a, &number) ||
         !client_session_by_number(w->session, number, w->rq->arena, &id, &lists))
         return; /* no request of this session's */
-    if (mcp_make_response(w, a, id, lists || a->tools.type == JSON_SCAN_ARRAY))
+    if (mcp_make_response(w, a, id, lists))
         return;
     client_session_answered(w->session, number, true);
     buf_clear(&w->event);

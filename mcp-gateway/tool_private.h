@@ -100,6 +100,8 @@ extern const struct filter tool_filter_limit;   /* rates and parallel calls */
 void tool_subject_of(const struct tool_work *w, struct tool_subject *ret);
 /* Would the newest policy let this principal see the server, and call the tool? */
 bool tool_still_allowed(struct request *rq, const struct request_right *now);
+struct slice tool_principal(const struct tool_work *w); /* an agent's id, or a key's */
+bool tool_may_see_task(const struct tool_work *w, struct slice task_id);
 bool tool_is_whole(const struct tool_work *w); /* granted whole */
 struct slice mcp_session_label(struct request *rq, const char **named_by);
 struct mcp_bearer tool_bearer(const struct request *rq);

@@ -138,6 +138,11 @@ static bool may_list(void *arg, struct slice tool)
     return mcp_may_call(arg, tool);
 }
 
+static bool may_list_task(void *arg, struct slice task_id)
+{
+    return tool_may_see_task(arg, task_id);
+}
+
 static bool is_whole_number(const struct json_hit *h)
 {
     if (h->type != JSON_SCAN_NUMBER)
@@ -176,14 +181,17 @@ enum err mcp_make_response(struct tool_work *w, const struct mcp_response *a, st
     if (a->kind == MCP_RESPONSE_ERROR &&
         (!is_whole_number(&a->code) || a->error_message.type != JSON_SCAN_STRING))
         return make_sound(w, a, id);
-    if (lists && a->tools.type != JSON_SCAN_ABSENT) {
-        if (a->tools.type != JSON_SCAN_ARRAY)
+    const struct json_hit *list = a->tools.type ? &a->tools : &a->tasks;
+    bool of_tools = list == &a->tools;
+    if (lists && list->type != JSON_SCAN_ABSENT) {
+        if (list->type != JSON_SCAN_ARRAY)
             return ERR_PROTOCOL;
         buf_clear(&w->event);
-        enum err e = mcp_filter_tools(a->tools.raw, may_list, &subject, &w->event);
+        enum err e = of_tools ? mcp_filter_items(list->raw, "name", may_list, &subject, &w->event)
+                              : mcp_filter_items(list->raw, "taskId", may_list_task, w, &w->event);
         if (e)
             return e;
-        edits[n++] = (struct mcp_edit){a->tools.raw, buf_slice(&w->event)};
+        edits[n++] = (struct mcp_edit){list->raw, buf_slice(&w->event)};
     }
     return mcp_edit(a->text, edits, n, &w->out);
 }

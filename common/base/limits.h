@@ -158,6 +158,7 @@
 #define LIMIT_MCP_STREAMS_EACH 512  /* of one principal */
 #define LIMIT_MCP_URI 4096          /* of a subscription, as it stands */
 #define LIMIT_MCP_EVENT_ID 1024     /* the last of an event stream that attaches anew */
+#define LIMIT_MCP_TASKS 16384       /* of all servers, whose makers one plane remembers */
 #define LIMIT_MCP_ORPHANS 256       /* upstream calls read to their end for nobody, per worker */
 #define LIMIT_MCP_OPEN_MS 30000     /* initialize, notifications, DELETE: no work behind them */
 #define LIMIT_MCP_CALL_MS 600000    /* silence of a tool at work: some build and test for minutes */

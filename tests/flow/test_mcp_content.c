@@ -80,11 +80,122 @@ FLOW(who_is_granted_all_tools_has_the_rest_of_the_server_too)
     begin(k);
     const char *session = open_session(
         k, "whole",
-        "\"capabilities\":{\"tools\":{},\"prompts\":{\"listChanged\":true},\"resources\":{},"
-        "\"completions\":{}}");
+        "\"capabilities\":{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},"
+        "\"resources\":{},\"completions\":{},\"tasks\":{}}");
     ask_all(k, "whole", session, "\"result\":{}");
     for (size_t i = 0; i < ARRAY_LEN(methods); i++)
         assert_int_equal(mcp_upstream_count(&up, methods[i], NULL), 1);
+    mcp_upstream_close(&up);
+}
+
+static void expect_part(struct flow_client *c, const char *text)
+{
+    expect_status(c, 200);
+    expect_body_has(c, text);
+}
+
+/* ---- tasks ---- */
+
+static struct flow_client *ask(struct flow *k, const char *key, const char *session,
+                               const char *method, const char *params)
+{
+    char json[512];
+    snprintf(json, sizeof(json), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}",
+             method, params);
+    return client_posts(k, key, PATH, session, json);
+}
+
+FLOW(a_task_is_reached_by_the_principal_that_made_it)
+{
+    char sessions[2][700];
+    static const char *const keys[] = {"some", "whole"};
+    begin(k);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        snprintf(sessions[i], sizeof(sessions[i]), "%s", open_session(k, keys[i], "\"tasks\":{}"));
+    mcp_upstream_on(&up, "tools/call", 200, "application/json",
+                    "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"task\":{\"taskId\":\"t-1\","
+                    "\"status\":\"working\"}}}");
+    expect_part(
+        ask(k, "some", sessions[0], "tools/call", "{\"name\":\"echo\",\"task\":{\"ttl\":60000}}"),
+        "\"taskId\":\"t-1\"");
+    static const char *const of_one[] = {"tasks/get", "tasks/result", "tasks/cancel"};
+    for (size_t i = 0; i < ARRAY_LEN(of_one); i++) {
+        expect_part(ask(k, "some", sessions[0], of_one[i], "{\"taskId\":\"t-1\"}"),
+                    "\"result\":{}");
+        expect_part(ask(k, "whole", sessions[1], of_one[i], "{\"taskId\":\"t-1\"}"),
+                    "\"code\":-32602"); /* another principal's */
+        expect_part(ask(k, "some", sessions[0], of_one[i], "{\"taskId\":\"t-2\"}"),
+                    "\"code\":-32602"); /* of no tool that was called here */
+        expect_part(ask(k, "whole", sessions[1], of_one[i], "{\"taskId\":\"t-2\"}"),
+                    "\"result\":{}"); /* the server decides */
+        assert_int_equal(mcp_upstream_count(&up, of_one[i], NULL), 2);
+    }
+    mcp_upstream_on(&up, "tasks/list", 200, "application/json",
+                    "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"tasks\":["
+                    "{\"taskId\":\"t-1\"},{\"taskId\":\"t-3\"}]}}");
+    expect_part(ask(k, "some", sessions[0], "tasks/list", "{}"),
+                "\"tasks\":[{\"taskId\":\"t-1\"}]");
+    expect_part(ask(k, "whole", sessions[1], "tasks/list", "{}"),
+                "\"tasks\":[{\"taskId\":\"t-3\"}]");
+    mcp_upstream_close(&up);
+}
+
+/* ---- small things of the protocol ---- */
+
+FLOW(a_slash_at_the_end_of_a_path_and_a_list_without_a_session_are_served)
+{
+    begin(k);
+    mcp_upstream_on(&up, "tools/list", 200, "application/json",
+                    "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"tools\":[{\"name\":\"echo\"},"
+                    "{\"name\":\"no\"}]}}");
+    struct flow_client *c = client_posts(
+        k, "some", PATH "/", NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}");
+    expect_status(c, 200);
+    expect_body_has(c, "\"tools\":[{\"name\":\"echo\"}]");
+    expect_status(client_posts(k, "some", PATH "/more", NULL, HELLO), 404);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_long_session_id_of_an_upstream_is_kept)
+{
+    static char upstream_id[3000];
+    struct mcp_heard *h = NULL;
+    begin(k);
+    mcp_upstream_hangs_on(&up, "initialize");
+    struct flow_client *c = client_posts(k, "whole", PATH, NULL, HELLO);
+    WAIT(k, mcp_upstream_count(&up, "initialize", &h) == 1);
+    memset(upstream_id, 'u', sizeof(upstream_id) - 1);
+    const struct http_header headers[] = {{SLICE("content-type"), SLICE("application/json")},
+                                          {SLICE("mcp-session-id"), slice_str(upstream_id)}};
+    h->answered = true;
+    assert_int_equal(
+        http_response(h->x, 200, headers, 2,
+                      SLICE("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{"
+                            "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{}}}")),
+        ERR_OK);
+    expect_status(c, 200);
+    char session[700];
+    struct slice id = client_header(c, "mcp-session-id");
+    assert_true(id.len <= 512);
+    snprintf(session, sizeof(session), "Mcp-Session-Id: %.*s\r\n", SLICE_ARG(id));
+    expect_part(ask(k, "whole", session, "prompts/list", "{}"), "\"result\":{}");
+    mcp_upstream_count(&up, "prompts/list", &h);
+    assert_int_equal(h->session_len, sizeof(upstream_id) - 1);
+    mcp_upstream_close(&up);
+}
+
+FLOW(a_server_that_refuses_a_revision_and_names_others_is_asked_once_more)
+{
+    struct mcp_heard *h;
+    begin(k);
+    mcp_upstream_once(&up, "initialize", 400, "application/json",
+                      "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"error\":{\"code\":-32602,\"message\":"
+                      "\"Unsupported protocol version\",\"data\":{\"supported\":"
+                      "[\"2024-11-05\",\"2025-03-26\"],\"requested\":\"2025-11-25\"}}}");
+    expect_status(client_posts(k, "whole", PATH, NULL, HELLO), 200);
+    assert_int_equal(mcp_upstream_count(&up, "initialize", &h), 2);
+    assert_true(slice_search(buf_slice(&h->body),
+                             SLICE("\"params\":{\"protocolVersion\":\"2025-03-26\"")) > 0);
     mcp_upstream_close(&up);
 }
 
@@ -121,7 +232,8 @@ FLOW(an_error_that_is_none_by_the_protocol_becomes_ours)
 FLOW(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it)
 {
     begin(k);
-    const char *session = open_session(k, "some", "\"capabilities\":{\"tools\":{}}");
+    const char *session =
+        open_session(k, "some", "\"capabilities\":{\"tools\":{\"listChanged\":true},\"tasks\":{}}");
     ask_all(k, "some", session, "\"error\":{\"code\":-32601,");
     for (size_t i = 0; i < ARRAY_LEN(methods); i++)
         assert_int_equal(mcp_upstream_count(&up, methods[i], NULL), 0);
@@ -133,7 +245,8 @@ FLOW(a_grant_on_a_task_counts_on_that_task_only)
     static const char list[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/list\"}";
     char headers[800];
     begin(k);
-    const char *session = open_session(k, "tasked", "\"capabilities\":{\"tools\":{}}");
+    const char *session = open_session(
+        k, "tasked", "\"capabilities\":{\"tools\":{\"listChanged\":true},\"tasks\":{}}");
     struct flow_client *c = client_posts(k, "tasked", PATH, session, list);
     expect_status(c, 200);
     expect_body_has(c, "-32601");
@@ -148,6 +261,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(who_is_granted_all_tools_has_the_rest_of_the_server_too),
+        SCENARIO(a_task_is_reached_by_the_principal_that_made_it),
+        SCENARIO(a_slash_at_the_end_of_a_path_and_a_list_without_a_session_are_served),
+        SCENARIO(a_long_session_id_of_an_upstream_is_kept),
+        SCENARIO(a_server_that_refuses_a_revision_and_names_others_is_asked_once_more),
         SCENARIO(an_error_that_is_none_by_the_protocol_becomes_ours),
         SCENARIO(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it),
         SCENARIO(a_grant_on_a_task_counts_on_that_task_only),

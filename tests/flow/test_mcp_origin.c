@@ -1,4 +1,4 @@
-/* mcp_door — under which names the tool gate may be asked, and from which pages. */
+/* mcp_origin — the names that the tool gate is reached by, and the pages that may use it. */
 #include <stdio.h>
 
 #include "common/net/host_list.h"

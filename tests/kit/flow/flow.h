@@ -27,7 +27,7 @@
 
 #define FLOW_WAIT_MS 10000 /* a loaded machine under sanitizers still gets there */
 #define FLOW_UPSTREAMS 3
-#define FLOW_CLIENTS 8
+#define FLOW_CLIENTS 32
 #define FLOW_CALLS 32 /* requests an upstream remembers */
 #define FLOW_STEPS 64
 
@@ -210,6 +210,12 @@ money flow_taken(struct flow *k, const char *account);
 
 /* ---- the whole ---- */
 
+/* What a policy said of an object last. */
+struct flow_object {
+    char id[64];
+    uint64_t hash, revision;
+};
+
 struct flow {
     struct loop *loop;
     struct resolver *resolver;
@@ -220,6 +226,7 @@ struct flow {
     struct registry *registry;
     const struct snapshot *policy;
     uint64_t version;
+    struct flow_object objects[128];
     struct lease_client *desk;
     struct ledger_kit ledger;
     uint64_t shipped_at; /* in the journal */

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "common/base/map.h"
 #include "common/policy/snapshot_build.h"
 #include "common/scope/registry.h"
 #include "common/wire/keyprint.h"
@@ -31,6 +32,25 @@ struct building {
     struct snapshot_build *b;
 };
 
+/* An object keeps its revision for as long as it says the same. */
+static uint64_t revision_of(struct flow *k, Gatehouse__PolicyObject *o)
+{
+    static uint8_t packed[16384];
+    o->revision = 0;
+    assert_true(gatehouse__policy_object__get_packed_size(o) <= sizeof(packed));
+    uint64_t hash = map_hash(slice_of(packed, gatehouse__policy_object__pack(o, packed)));
+    struct flow_object *known = k->objects;
+    while (known->hash && strcmp(known->id, o->id) != 0)
+        known++;
+    assert_true(known < k->objects + ARRAY_LEN(k->objects) - 1);
+    if (known->hash != hash) {
+        snprintf(known->id, sizeof(known->id), "%s", o->id);
+        known->hash = hash;
+        known->revision = k->version;
+    }
+    return known->revision;
+}
+
 static void apply(struct building *d, Gatehouse__PolicyObject *o, int kind, const char *prefix,
                   const char *name)
 {
@@ -39,7 +59,7 @@ static void apply(struct building *d, Gatehouse__PolicyObject *o, int kind, cons
     o->has_kind = o->has_revision = true;
     o->kind = (Gatehouse__ObjectKind)kind;
     o->id = id;
-    o->revision = d->k->version;
+    o->revision = revision_of(d->k, o);
     assert_int_equal(snapshot_build_apply(d->b, o), ERR_OK);
 }
 

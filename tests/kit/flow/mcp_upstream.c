@@ -133,6 +133,8 @@ static void on_request(void *arg, struct http_exchange *x)
     buf_init(&h->body, BODY_MAX);
     snprintf(h->what, sizeof(h->what), "%.*s", SLICE_ARG(head->method));
     copy_header(head, "mcp-session-id", h->session, sizeof(h->session));
+    h->session_len = http_head_find(head, SLICE("mcp-session-id")).len;
+    copy_header(head, "last-event-id", h->last_event_id, sizeof(h->last_event_id));
     copy_header(head, "mcp-protocol-version", h->version, sizeof(h->version));
     copy_header(head, "x-upstream-key", h->secret, sizeof(h->secret));
     copy_header(head, "traceparent", h->traceparent, sizeof(h->traceparent));

@@ -15,7 +15,7 @@
 #include "tests/kit/flow/flow.h"
 
 #define MCP_RULES 16
-#define MCP_HEARD 64
+#define MCP_HEARD 96
 
 struct mcp_rule {
     const char *on;
@@ -33,6 +33,8 @@ struct mcp_heard {
     char what[64];           /* what a rule is for */
     char id[64];
     char session[64], version[32], secret[64], traceparent[64], authorization[64];
+    char last_event_id[64];
+    size_t session_len;
     struct buf body;
     bool answered, cut; /* cut: gone before it was answered */
 };

@@ -107,7 +107,8 @@ static void a_list_is_cut_and_its_items_stay_as_they_stand(void **state)
         struct buf out;
         size_t asked = 0;
         buf_init(&out, 4096);
-        assert_int_equal(mcp_filter_tools(slice_str(rows[i].in), may_even, &asked, &out), ERR_OK);
+        assert_int_equal(mcp_filter_items(slice_str(rows[i].in), "name", may_even, &asked, &out),
+                         ERR_OK);
         assert_true(slice_eq(buf_slice(&out), slice_str(rows[i].out)));
         buf_fini(&out);
     }
@@ -119,8 +120,8 @@ static void a_list_above_the_ceiling_is_an_error_and_not_a_shorter_list(void **s
     struct buf out;
     size_t asked = 0;
     buf_init(&out, 20);
-    assert_int_equal(mcp_filter_tools(SLICE("[{\"name\":\"echo\"},{\"name\":\"s\xC3\xBCm\"}]"),
-                                      may_even, &asked, &out),
+    assert_int_equal(mcp_filter_items(SLICE("[{\"name\":\"echo\"},{\"name\":\"s\xC3\xBCm\"}]"),
+                                      "name", may_even, &asked, &out),
                      ERR_TOO_BIG);
     buf_fini(&out);
 }
@@ -133,13 +134,23 @@ static void capabilities_are_narrowed_to_what_is_granted(void **state)
     } rows[] = {
         {"{\"id\":1,\"result\":{\"capabilities\":{\"prompts\":{},\"logging\":{},\"tools\":{"
          "\"listChanged\":true},\"resources\":{},\"experimental\":{\"x\":{}}}}}",
-         "{\"tools\":{\"listChanged\":true},\"logging\":{}}",
-         "{\"tools\":{\"listChanged\":true},\"logging\":{},\"prompts\":{},\"resources\":{}}"},
+         "{\"tools\":{\"listChanged\":true},\"logging\":{},\"experimental\":{\"x\":{}}}",
+         "{\"prompts\":{},\"logging\":{},\"tools\":{\"listChanged\":true},\"resources\":{},"
+         "\"experimental\":{\"x\":{}}}"},
+        {"{\"id\":1,\"result\":{\"capabilities\":{\"tools\":{ },\"extensions\":{\"a/b\":{}}}}}",
+         "{\"tools\":{\"listChanged\":true},\"extensions\":{\"a/b\":{}}}",
+         "{\"tools\":{\"listChanged\":true},\"extensions\":{\"a/b\":{}}}"},
+        {"{\"id\":1,\"result\":{\"capabilities\":{\"tools\":{\"listChanged\":false,\"x\":1}}}}",
+         "{\"tools\":{\"listChanged\":true,\"x\":1}}",
+         "{\"tools\":{\"listChanged\":true,\"x\":1}}"},
+        {"{\"id\":1,\"result\":{\"capabilities\":{\"tools\":{\"x\":1}}}}",
+         "{\"tools\":{\"listChanged\":true,\"x\":1}}",
+         "{\"tools\":{\"listChanged\":true,\"x\":1}}"},
         {"{\"id\":1,\"result\":{\"capabilities\":{\"logging\":{\"a\":1}}}}",
          "{\"logging\":{\"a\":1}}", "{\"logging\":{\"a\":1}}"},
-        {"{\"id\":1,\"result\":{\"capabilities\":{\"completions\":{},\"tasks\":{}}}}", "{}",
-         "{\"completions\":{}}"},
-        {"{\"id\":1,\"result\":{\"capabilities\":{\"tools\":true}}}", "{}", "{}"},
+        {"{\"id\":1,\"result\":{\"capabilities\":{\"completions\":{},\"tasks\":{}}}}",
+         "{\"tasks\":{}}", "{\"completions\":{},\"tasks\":{}}"},
+        {"{\"id\":1,\"result\":{\"capabilities\":{\"tools\":true}}}", "{}", "{\"tools\":true}"},
         {"{\"id\":1,\"result\":{}}", "{}", "{}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -163,7 +174,7 @@ static enum err edit_all(void)
         read_text("{\"id\":1,\"result\":{\"tools\":[{\"name\":\"echo\"},{\"name\":\"no\"}]}}");
     buf_init(&list, 4096);
     buf_init(&out, 4096);
-    enum err e = mcp_filter_tools(a.tools.raw, may_even, &asked, &list);
+    enum err e = mcp_filter_items(a.tools.raw, "name", may_even, &asked, &list);
     struct mcp_edit edits[] = {{a.id.raw, SLICE("7")}, {a.tools.raw, buf_slice(&list)}};
     if (!e)
         e = mcp_edit(a.text, edits, ARRAY_LEN(edits), &out);
