@@ -43,65 +43,77 @@ static void write_spans_query(void)
     MUST(at < sizeof(spans_query));
 }
 
+static struct route table[ROUTES_MAX];
+static size_t table_count;
+static char paths[ROUTES_MAX][PATH_MAX_LEN];
+
+static enum err get_document(struct call *c)
+{
+    json_t *document = openapi_document(table, table_count);
+    return call_answer(c, 200, &document);
+}
+
 /* What is not one of the six verbs of a noun. */
 static const struct route own[] = {
     {"GET", "/healthz", 0, api_health_live, "the process is alive", "health", ROUTE_PUBLIC, NULL,
-     NULL},
+     NULL, "get_health"},
     {"GET", "/readyz", 0, api_health_ready, "it may be sent work", "health", ROUTE_PUBLIC, NULL,
-     NULL},
+     NULL, "get_readiness"},
     {"GET", "/metrics", 0, api_health_metrics, "numbers in Prometheus' text format", NULL,
-     ROUTE_PUBLIC | ROUTE_TEXT, NULL, NULL},
-    {"GET", "/admin/v1/openapi.json", 0, openapi_get, "this document", NULL, ROUTE_PUBLIC, NULL,
-     NULL},
+     ROUTE_PUBLIC | ROUTE_TEXT, NULL, NULL, "get_metrics"},
+    {"GET", "/admin/v1/openapi.json", 0, get_document, "this document", NULL, ROUTE_PUBLIC, NULL,
+     NULL, "get_openapi"},
     {"POST", "/admin/v1/keys/{id}/revoke", ROLES_GUARD, api_keys_revoke, "closes a key for ever",
-     "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key},
+     "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key, "revoke_key"},
     {"POST", "/admin/v1/keys/{id}/block", ROLES_GUARD, api_keys_block,
-     "closes a key until it is unblocked", "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key},
+     "closes a key until it is unblocked", "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key,
+     "block_key"},
     {"POST", "/admin/v1/keys/{id}/unblock", ROLES_GUARD, api_keys_unblock,
-     "opens a blocked key again", "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key},
+     "opens a blocked key again", "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key,
+     "unblock_key"},
     {"POST", "/admin/v1/keys/{id}/rotate", ROLES_WRITE, api_keys_rotate,
-     "gives a key a new text, shown once", "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key},
+     "gives a key a new text, shown once", "key", ROUTE_ANY_BODY | ROUTE_WRITE, NULL, &noun_key,
+     "rotate_key"},
     {"POST", "/admin/v1/dataplanes/{id}/enrolment-token", ROLES_WRITE, api_dataplanes_renew,
      "another one-time token for a plane", "dataplane", ROUTE_ANY_BODY | ROUTE_WRITE, NULL,
-     &noun_dataplane},
+     &noun_dataplane, "renew_enrolment_token"},
     {"POST", "/admin/v1/dataplanes/{id}/write-off", ROLE_OWNER | ROLE_BILLING,
      api_budgets_write_off,
      "what a plane that will not come back may have spent becomes spent; a deleted one by its id",
-     "write-off", ROUTE_ANY_BODY, NULL, NULL},
+     "write-off", ROUTE_ANY_BODY, NULL, NULL, "write_off_dataplane"},
     {"POST", "/admin/v1/mcp-servers/{id}/refresh", ROLES_GUARD, api_servers_refresh,
      "asks a data plane to list the server's tools now: 202, or with ?wait=listed 200 once it did",
-     "refresh", ROUTE_ANY_BODY | ROUTE_LATER, "wait=listed", NULL},
+     "refresh", ROUTE_ANY_BODY | ROUTE_LATER, "wait=listed", NULL, "refresh_mcp_server"},
     {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token",
-     "enrolment", ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL},
+     "enrolment", ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL, "enrol_dataplane"},
     {"GET", "/admin/v1/sessions", ROLES_READ, api_sessions_list, "sessions, newest first",
-     "session", ROUTE_LIST, "agent,since,until", NULL},
+     "session", ROUTE_LIST, "agent,since,until", NULL, "list_sessions"},
     {"GET", "/admin/v1/sessions/{id}", ROLES_READ, api_sessions_get,
-     "one session, by its id or by an external id that only one has", "session", 0, NULL, NULL},
+     "one session, by its id or by an external id that only one has", "session", 0, NULL, NULL,
+     "get_session"},
     {"GET", "/admin/v1/sessions/{id}/spans", ROLES_READ, api_sessions_spans,
-     "what happened in it, oldest first", "span", ROUTE_LIST, "since,until", NULL},
+     "what happened in it, oldest first", "span", ROUTE_LIST, "since,until", NULL,
+     "list_session_spans"},
     {"GET", "/admin/v1/spans", ROLES_READ, api_spans_list, "spans of all sessions, newest first",
-     "span", ROUTE_LIST, spans_query, NULL},
+     "span", ROUTE_LIST, spans_query, NULL, "list_spans"},
     {"GET", "/admin/v1/spend", ROLES_READ, api_spend_get,
      "what calls cost, by team, key, agent, model, provider, tool, session or others, as a whole or"
      " in buckets of time",
      "spend", 0,
      "group_by=" SPEND_GROUPS ",bucket=" SPEND_BUCKETS
      ",from,to,team,key,agent,task,model,provider,server,tool,service,gate",
-     NULL},
+     NULL, "get_spend"},
     {"GET", "/admin/v1/budgets", ROLES_READ, api_budgets_list,
      "budgets that were used, by period, newest first: spent, leased to data planes, in suspense",
-     "budget", ROUTE_LIST, "key,team", NULL},
+     "budget", ROUTE_LIST, "key,team", NULL, "list_budgets"},
     {"GET", "/admin/v1/rollout", ROLES_READ, api_rollout_get,
-     "the newest policy version, and which each data plane applies", "rollout", 0, NULL, NULL},
+     "the newest policy version, and which each data plane applies", "rollout", 0, NULL, NULL,
+     "get_rollout"},
     {"GET", "/admin/v1/audit", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_list,
-     "who did what, oldest first", "audit-record", ROUTE_LIST, "object", NULL},
+     "who did what, oldest first", "audit-record", ROUTE_LIST, "object", NULL, "list_audit"},
     {"GET", "/admin/v1/audit/verify", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_verify,
-     "does the chain of records hold", "audit-verdict", 0, NULL, NULL},
+     "does the chain of records hold", "audit-verdict", 0, NULL, NULL, "verify_audit"},
 };
-
-static struct route table[ROUTES_MAX];
-static size_t table_count;
-static char paths[ROUTES_MAX][PATH_MAX_LEN];
 
 /* The verbs of a noun. */
 static const struct {
@@ -157,17 +169,6 @@ const struct route *routes_all(size_t *ret_count)
 {
     *ret_count = table_count;
     return table;
-}
-
-bool route_query_next(struct slice *rest, struct slice *ret_name, struct slice *ret_words)
-{
-    struct slice one;
-    if (!slice_split(rest, ',', &one))
-        return false;
-    ptrdiff_t at = slice_find(one, '=');
-    *ret_name = at < 0 ? one : slice_first(one, (size_t)at);
-    *ret_words = at < 0 ? SLICE("") : slice_from(one, (size_t)at + 1);
-    return true;
 }
 
 /* Does the path fit the row's? Then *params (room for CALL_PARAMS_MAX) holds what stood for

@@ -1,14 +1,20 @@
 /*
  * openapi — the API's description (OpenAPI 3.1), derived from the route table and the nouns.
  *
+ * What a schema allows the server takes, and the reverse, but for what a schema cannot say: whether
+ * a reference leads anywhere, rules over several members, reserved names, lengths in bytes
+ * (x-gatehouse-max-bytes). tests/openapi holds the two together.
+ *
  * Threads  job threads.
  */
 #pragma once
 
-#include "controlplane/api/admin_call.h"
+#include "controlplane/api/route.h"
+#include "controlplane/domain/noun.h"
 
-enum err openapi_get(struct call *c);
 /* A new tree; NULL: out of memory. */
-json_t *openapi_document(void);
-/* The schema of one field or of a noun's whole document, as JSON Schema 2020-12. */
-json_t *openapi_fields(const struct noun *n);
+json_t *openapi_document(const struct route *rows, size_t count);
+/* A noun's whole document as JSON Schema 2020-12. */
+json_t *openapi_noun(const struct noun *n);
+/* What may be merged into it (RFC 7396): any part of it, null to take a member away. */
+json_t *openapi_noun_patch(const struct noun *n);

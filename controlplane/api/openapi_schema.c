@@ -5,7 +5,16 @@
 #include "controlplane/api/openapi.h"
 #include "controlplane/domain/noun.h"
 
-static json_t *object_schema(const struct field *fields);
+/* How a document is read: as a whole, or as a patch that names some of it. */
+enum reading_as { AS_WHOLE, AS_PATCH };
+
+static json_t *object_schema(const struct field *fields, enum reading_as as);
+
+static void add_pattern(json_t *s, const char *pattern)
+{
+    if (pattern != NULL)
+        json_object_set_new(s, "pattern", json_string(pattern));
+}
 
 static json_t *text_schema(const struct field *f)
 {
@@ -13,8 +22,21 @@ static json_t *text_schema(const struct field *f)
     if (f->min > 0)
         json_object_set_new(s, "minLength", json_integer(f->min));
     json_object_set_new(s, "maxLength", json_integer(f->max > 0 ? f->max : FIELD_TEXT_MOST));
+    add_pattern(s, f->pattern != NULL ? f->pattern : noun_rule_pattern(f->rule));
     return s;
 }
+
+/* Numbers and strings alike; a keyword holds for the type it speaks of. */
+static json_t *dollars_schema(const char *pattern, const char *help)
+{
+    return json_pack("{s:[ss],s:i,s:i,s:s,s:s}", "type", "number", "string", "minimum", 0,
+                     "maximum", FIELD_DOLLARS_MOST, "pattern", pattern, "description", help);
+}
+
+/* Names and IPv4 addresses; an IPv6 address in brackets. */
+#define URL_PATTERN                                                                                \
+    "^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._\\x2d]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^?#]*)?$"
+#define CIDR_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
 static json_t *word_schema(const struct field *f)
 {
@@ -24,7 +46,7 @@ static json_t *word_schema(const struct field *f)
     return json_pack("{s:s,s:o}", "type", "string", "enum", words);
 }
 
-static json_t *one_schema(const struct field *f)
+static json_t *one_schema(const struct field *f, enum reading_as as)
 {
     switch (f->type) {
     case FIELD_TEXT:
@@ -35,26 +57,30 @@ static json_t *one_schema(const struct field *f)
     case FIELD_BOOL:
         return json_pack("{s:s}", "type", "boolean");
     case FIELD_MONEY:
-        return json_pack("{s:[ss],s:s}", "type", "number", "string", "description",
-                         "US dollars; a string with nine decimals in answers");
+        return dollars_schema("^(0|[1-9][0-9]{0,8})(\\.[0-9]{1,9})?$",
+                              "US dollars; a string with nine decimals in responses");
     case FIELD_PRICE:
-        return json_pack("{s:[ss],s:s}", "type", "number", "string", "description",
-                         "US dollars per million tokens; a decimal string in answers");
+        return dollars_schema("^(0|[1-9][0-9]{0,8})(\\.[0-9]{1,6})?$",
+                              "US dollars per million tokens; a decimal string in responses");
     case FIELD_TIME:
         return json_pack("{s:s,s:s}", "type", "string", "format", "date-time");
     case FIELD_WORD:
         return word_schema(f);
     case FIELD_URL:
-        return json_pack("{s:s,s:s}", "type", "string", "format", "uri");
+        return json_pack("{s:s,s:s,s:i,s:s}", "type", "string", "format", "uri", "maxLength",
+                         FIELD_TEXT_MOST, "pattern", URL_PATTERN);
     case FIELD_CIDR:
-        return json_pack("{s:s,s:s}", "type", "string", "description", "a network: 10.0.0.0/8");
+        return json_pack("{s:s,s:s,s:s}", "type", "string", "pattern", CIDR_PATTERN, "description",
+                         "a network: 10.0.0.0/8");
     case FIELD_SECRET:
-        return json_pack("{s:s,s:b,s:i}", "type", "string", "writeOnly", 1, "maxLength",
-                         FIELD_SECRET_MOST);
+        return json_pack("{s:s,s:b,s:i,s:i,s:i,s:s}", "type", "string", "writeOnly", 1, "minLength",
+                         1, "maxLength", FIELD_SECRET_MOST, "x-gatehouse-max-bytes",
+                         FIELD_SECRET_MOST, "pattern", "^[^\\u0000-\\u001f\\u007f]+$");
     case FIELD_REF:
-        return json_pack("{s:s,s:s}", "type", "string", "x-gatehouse-ref", f->ref);
+        return json_pack("{s:s,s:i,s:s}", "type", "string", "minLength", 1, "x-gatehouse-ref",
+                         f->ref);
     case FIELD_OBJECT:
-        return object_schema(f->fields);
+        return object_schema(f->fields, as);
     case FIELD_JSON:
         break;
     }
@@ -70,10 +96,24 @@ static json_t *list_schema(const struct field *f, json_t *items)
     return s;
 }
 
-static json_t *field_schema(const struct field *f)
+/* null takes a member away (RFC 7396); a word list must then name it too. */
+static void allow_null(json_t *s)
 {
-    json_t *s = one_schema(f);
-    if ((f->flags & FIELD_LIST) != 0)
+    json_t *type = json_object_get(s, "type"), *words = json_object_get(s, "enum");
+    if (json_is_string(type))
+        json_object_set_new(s, "type", json_pack("[O,s]", type, "null"));
+    else if (json_is_array(type))
+        json_array_append_new(type, json_string("null"));
+    if (words != NULL)
+        json_array_append_new(words, json_null());
+}
+
+/* The entries of a list are whole even in a patch: it replaces the list. */
+static json_t *field_schema(const struct field *f, enum reading_as as)
+{
+    bool is_list = (f->flags & FIELD_LIST) != 0;
+    json_t *s = one_schema(f, is_list ? AS_WHOLE : as);
+    if (is_list)
         s = list_schema(f, s);
     if (f->help != NULL)
         json_object_set_new(s, "description", json_string(f->help));
@@ -83,20 +123,22 @@ static json_t *field_schema(const struct field *f)
         json_object_set_new(s, "writeOnly", json_true());
     if ((f->flags & FIELD_NOT_ENFORCED) != 0)
         json_object_set_new(s, "x-gatehouse-not-enforced", json_true());
-    if (f->default_json != NULL)
+    if (f->default_json != NULL && as == AS_WHOLE)
         json_object_set_new(s, "default", json_loads(f->default_json, JSON_DECODE_ANY, NULL));
+    if (as == AS_PATCH && (f->flags & (FIELD_READ_ONLY | FIELD_REQUIRED)) == 0)
+        allow_null(s);
     return s;
 }
 
-static json_t *object_schema(const struct field *fields)
+static json_t *object_schema(const struct field *fields, enum reading_as as)
 {
     json_t *properties = json_object(), *required = json_array();
     for (const struct field *f = fields; f->name != NULL; f++) {
-        json_object_set_new(properties, f->name, field_schema(f));
+        json_object_set_new(properties, f->name, field_schema(f, as));
         if (f->type == FIELD_SECRET)
             json_object_set_new(properties, "secret_set",
                                 json_pack("{s:s,s:b}", "type", "boolean", "readOnly", 1));
-        if ((f->flags & FIELD_REQUIRED) != 0)
+        if ((f->flags & FIELD_REQUIRED) != 0 && as == AS_WHOLE)
             json_array_append_new(required, json_string(f->name));
     }
     json_t *s = json_pack("{s:s,s:o,s:b}", "type", "object", "properties", properties,
@@ -116,6 +158,19 @@ static const struct {
     {"revision", "integer", NULL},
 };
 
+#define NAME_BYTES 128 /* of noun_label_rule */
+
+static json_t *name_schema(const struct noun *n)
+{
+    json_t *s = json_pack("{s:s,s:i,s:i,s:i}", "type", "string", "minLength", 1, "maxLength",
+                          NAME_BYTES, "x-gatehouse-max-bytes", NAME_BYTES);
+    if ((n->flags & (NOUN_UNNAMED | NOUN_NAME_STAYS)) != 0)
+        json_object_set_new(s, "readOnly", json_true());
+    else
+        add_pattern(s, noun_rule_pattern(n->name_rule != NULL ? n->name_rule : noun_label_rule));
+    return s;
+}
+
 static void add_common(const struct noun *n, json_t *schema)
 {
     json_t *properties = json_object_get(schema, "properties");
@@ -129,10 +184,7 @@ static void add_common(const struct noun *n, json_t *schema)
                         json_pack("{s:s,s:{s:s},s:b,s:s}", "type", "array", "items", "type",
                                   "string", "readOnly", 1, "description",
                                   "fields that are stored and have no effect yet"));
-    bool unnamed = (n->flags & NOUN_UNNAMED) != 0;
-    json_object_set_new(
-        properties, "name",
-        json_pack("{s:s,s:i,s:b}", "type", "string", "maxLength", 128, "readOnly", unnamed));
+    json_object_set_new(properties, "name", name_schema(n));
     for (const struct field *f = n->fields; f->name != NULL; f++) {
         if (f->type != FIELD_REF || (f->flags & FIELD_LIST) != 0)
             continue;
@@ -153,9 +205,9 @@ static void add_once(const struct noun *n, json_t *properties)
                                       "description", "shown once, when it is made"));
 }
 
-json_t *openapi_fields(const struct noun *n)
+json_t *openapi_noun(const struct noun *n)
 {
-    json_t *schema = object_schema(n->fields);
+    json_t *schema = object_schema(n->fields, AS_WHOLE);
     add_common(n, schema);
     add_once(n, json_object_get(schema, "properties"));
     if ((n->flags & (NOUN_UNNAMED | NOUN_NAME_REPEATS)) == 0) {
@@ -168,5 +220,14 @@ json_t *openapi_fields(const struct noun *n)
     }
     if (n->help != NULL)
         json_object_set_new(schema, "description", json_string(n->help));
+    return schema;
+}
+
+json_t *openapi_noun_patch(const struct noun *n)
+{
+    json_t *schema = object_schema(n->fields, AS_PATCH);
+    add_common(n, schema);
+    json_object_set_new(schema, "description",
+                        json_sprintf("what may be merged into a %s (RFC 7396)", n->name));
     return schema;
 }

@@ -25,6 +25,7 @@ static const struct field fields[] = {
      .min = 3,
      .max = 64,
      .rule = session_rule,
+     .pattern = "^s_",
      .wire = "subject_id",
      .wire_kind = "subject_kind"},
     {.name = "reason", .type = FIELD_TEXT, .flags = FIELD_LOCAL, .max = 500, .help = "for people"},

@@ -17,7 +17,7 @@
 #include "common/wire/feature.h"
 
 enum field_type {
-    FIELD_TEXT, /* min..max bytes; `rule` beyond that */
+    FIELD_TEXT, /* min..max characters; `rule` beyond that */
     FIELD_INT,  /* min..max */
     FIELD_BOOL,
     FIELD_MONEY,  /* dollars: number or text, nine decimals in answers */
@@ -72,7 +72,9 @@ struct field {
     int64_t least, most;                    /* entries of a list; most 0: FIELD_LIST_MOST */
     const char *const *words;               /* NULL-terminated */
     const char *(*rule)(struct slice text); /* NULL, or what is wrong: "must …" */
-    const char *ref;                        /* a noun's name */
+    const char *pattern; /* the same as a regular expression (ECMA-262), where the rule is this
+                          * noun's own; of shared rules noun_rule_pattern knows it */
+    const char *ref;     /* a noun's name */
     const char *through; /* a filter by this reference also finds objects that have none, and whose
                           * reference of this name leads to one with the same: an agent's team */
     const char *default_json;   /* NULL: absent stays absent */
@@ -94,8 +96,9 @@ struct field {
     }
 #define FIELD_LIST_MOST 1000
 #define FIELD_TEXT_MOST 2048
-#define FIELD_SECRET_MOST 8192 /* service account documents are pasted as secrets */
-#define FIELD_PROBLEMS_MOST 32 /* nobody reads more at once */
+#define FIELD_DOLLARS_MOST 999999999 /* of money and prices: nine digits before the point */
+#define FIELD_SECRET_MOST 8192       /* service account documents are pasted as secrets */
+#define FIELD_PROBLEMS_MOST 32       /* nobody reads more at once */
 
 /* How a reference is turned into an id. */
 struct lookup {

@@ -22,10 +22,10 @@ static const char *type_words(const struct field *f)
         [FIELD_TEXT] = "a string",
         [FIELD_INT] = "an integer",
         [FIELD_BOOL] = "true or false",
-        [FIELD_MONEY] = "dollars, not negative, as a number or a decimal string of at most nine "
-                        "decimals",
-        [FIELD_PRICE] = "dollars per million tokens, not negative, as a number or a decimal string "
-                        "of at most six decimals",
+        [FIELD_MONEY] = "dollars, not negative and below a billion, as a number or a decimal "
+                        "string of at most nine decimals",
+        [FIELD_PRICE] = "dollars per million tokens, not negative and below a billion, as a number "
+                        "or a decimal string of at most six decimals",
         [FIELD_TIME] = "an RFC 3339 time",
         [FIELD_WORD] = "one of the known words",
         [FIELD_URL] = "an http or https URL without user information, query or fragment",
@@ -49,14 +49,24 @@ static json_t *keep(const json_t *v)
     return json_incref((json_t *)(uintptr_t)v);
 }
 
+/* As JSON Schema counts them; the text is UTF-8. */
+static int64_t count_characters(struct slice text)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < text.len; i++)
+        count += (text.ptr[i] & 0xc0) != 0x80;
+    return count;
+}
+
 static json_t *read_text(struct reading *r, const struct field *f, const json_t *v, const char *at)
 {
     if (!json_is_string(v))
         return wrong_type(r, f, at);
     int64_t most = f->max > 0 ? f->max : FIELD_TEXT_MOST;
-    int64_t len = (int64_t)json_string_length(v);
+    int64_t len = count_characters(text_of(v));
     if (len < f->min || len > most) {
-        reading_problem(r, at, "must have %lld to %lld bytes", (long long)f->min, (long long)most);
+        reading_problem(r, at, "must have %lld to %lld characters", (long long)f->min,
+                        (long long)most);
         return NULL;
     }
     const char *wrong = f->rule != NULL ? f->rule(text_of(v)) : NULL;
@@ -67,17 +77,32 @@ static json_t *read_text(struct reading *r, const struct field *f, const json_t 
     return keep(v);
 }
 
+/* 5.0 is an integer to JSON Schema, and to whoever writes JSON in JavaScript. */
+static bool whole_number(const json_t *v, int64_t *ret)
+{
+    if (json_is_integer(v)) {
+        *ret = json_integer_value(v);
+        return true;
+    }
+    double d = json_real_value(v);
+    if (!json_is_real(v) || d < -9007199254740992.0 || d > 9007199254740992.0 ||
+        d != (double)(int64_t)d)
+        return false;
+    *ret = (int64_t)d;
+    return true;
+}
+
 static json_t *read_int(struct reading *r, const struct field *f, const json_t *v, const char *at)
 {
-    if (!json_is_integer(v))
+    int64_t n = 0;
+    if (!whole_number(v, &n))
         return wrong_type(r, f, at);
-    int64_t n = json_integer_value(v);
     if (n < f->min || n > f->max) {
         reading_problem(r, at, "must lie within %lld to %lld", (long long)f->min,
                         (long long)f->max);
         return NULL;
     }
-    return keep(v);
+    return json_integer(n);
 }
 
 static json_t *read_bool(struct reading *r, const struct field *f, const json_t *v, const char *at)
@@ -85,25 +110,26 @@ static json_t *read_bool(struct reading *r, const struct field *f, const json_t 
     return json_is_boolean(v) ? keep(v) : wrong_type(r, f, at);
 }
 
-/* A number's shortest decimal text, or a string's own. An exponent only where a number was. */
-static bool decimal_text(const json_t *v, char *out, size_t cap)
+/* A number rounded to so many decimals, or a string's own text. An exponent only where a number
+ * was, and no more than nine digits before the point. */
+static bool decimal_text(const json_t *v, int decimals, char *out, size_t cap)
 {
     int n = -1;
     if (json_is_integer(v))
         n = snprintf(out, cap, "%lld", (long long)json_integer_value(v));
-    else if (json_is_real(v))
-        n = snprintf(out, cap, "%.15g", json_real_value(v));
+    else if (json_is_real(v) && json_real_value(v) >= 0 && json_real_value(v) <= FIELD_DOLLARS_MOST)
+        n = snprintf(out, cap, "%.*f", decimals, json_real_value(v));
     else if (json_is_string(v) && json_string_length(v) < cap &&
              strspn(json_string_value(v), "0123456789.") == json_string_length(v))
         n = snprintf(out, cap, "%s", json_string_value(v));
-    return n > 0 && (size_t)n < cap;
+    return n > 0 && (size_t)n < cap && strcspn(out, ".") <= 9;
 }
 
 static json_t *read_money(struct reading *r, const struct field *f, const json_t *v, const char *at)
 {
     char text[40], shown[MONEY_TEXT_MAX];
     money m = 0;
-    if (!decimal_text(v, text, sizeof(text)) || money_parse(slice_str(text), &m) != ERR_OK)
+    if (!decimal_text(v, 9, text, sizeof(text)) || money_parse(slice_str(text), &m) != ERR_OK)
         return wrong_type(r, f, at);
     return json_from(money_format(m, shown));
 }
@@ -112,7 +138,7 @@ static json_t *read_price(struct reading *r, const struct field *f, const json_t
 {
     char text[40], shown[MONEY_TEXT_MAX];
     price p = 0;
-    if (!decimal_text(v, text, sizeof(text)) || money_parse_price(slice_str(text), &p) != ERR_OK)
+    if (!decimal_text(v, 6, text, sizeof(text)) || money_parse_price(slice_str(text), &p) != ERR_OK)
         return wrong_type(r, f, at);
     return json_from(money_format_price(p, shown));
 }

@@ -47,6 +47,7 @@ static const struct field fields[] = {
      .flags = FIELD_ON_CREATE | FIELD_HIDDEN,
      .min = 1,
      .rule = digest_rule,
+     .pattern = "^[0-9a-f]{64}$",
      .help = "of a key another gateway made, instead of a new one"},
     {.name = "digest_kind",
      .type = FIELD_WORD,

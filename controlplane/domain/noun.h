@@ -47,6 +47,10 @@ const char *noun_model_rule(struct slice text); /* exact name, "prefix/" and a s
 const char *noun_model_name_rule(struct slice text); /* a label without stars: it is no pattern */
 const char *noun_tool_rule(struct slice text);       /* a tool's exact name, or a star */
 
+/* A rule above as a regular expression of ECMA-262: what it takes and nothing else, but for names
+ * that are reserved, and lengths in bytes. NULL: none is known. */
+const char *noun_rule_pattern(const char *(*rule)(struct slice text));
+
 /* Rows that several nouns have. */
 #define NOUN_DESCRIPTION                                                                           \
     {                                                                                              \

@@ -142,6 +142,34 @@ const char *noun_tool_rule(struct slice text)
     return noun_label_rule(text);
 }
 
+/* no control characters, and none that hide or turn round the text beside them */
+#define HIDDEN "\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ufeff"
+#define LABEL(but) "[^ " HIDDEN but "]([^" HIDDEN but "]*[^ " HIDDEN but "])?"
+/* of a path: literal characters, and a segment that is not "." or ".." */
+#define LITERAL "!\"$&'()+,0-9:<=>@A-Z[\\]^_`a-z{|}~\\x2d"
+#define SEGMENT "(\\*|\\.{0,2}[" LITERAL "][" LITERAL ".]*|\\.{3,}[" LITERAL ".]*)"
+
+static const struct {
+    const char *(*rule)(struct slice text);
+    const char *pattern;
+} patterns[] = {
+    {noun_label_rule, "^" LABEL("") "$"},
+    {noun_slug_rule, "^[a-z0-9][a-z0-9\\x2d]{0,30}$"},
+    {noun_header_rule, "^[A-Za-z0-9!#$%&'*+.^_`|~\\x2d]{1,64}$"},
+    {noun_path_rule, "^/(" SEGMENT "(/" SEGMENT ")*(/\\*\\*)?|\\*\\*)?$"},
+    {noun_model_rule, "^(\\*|" LABEL("*") "|[^ " HIDDEN "*][^" HIDDEN "*]*/\\*)$"},
+    {noun_model_name_rule, "^" LABEL("*") "$"},
+    {noun_tool_rule, "^(\\*|" LABEL("*") ")$"},
+};
+
+const char *noun_rule_pattern(const char *(*rule)(struct slice text))
+{
+    for (size_t i = 0; i < ARRAY_LEN(patterns); i++)
+        if (patterns[i].rule == rule)
+            return patterns[i].pattern;
+    return NULL;
+}
+
 static const char *const period_words[] = {"total", "hour", "day", "week", "month", "year", NULL};
 
 const struct field noun_budget_fields[] = {

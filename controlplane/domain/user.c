@@ -15,7 +15,12 @@ static const char *email_rule(struct slice text)
 static const char *const role_words[] = {"owner", "admin", "security", "billing", "viewer", NULL};
 
 static const struct field fields[] = {
-    {.name = "email", .type = FIELD_TEXT, .min = 3, .max = 254, .rule = email_rule},
+    {.name = "email",
+     .type = FIELD_TEXT,
+     .min = 3,
+     .max = 254,
+     .rule = email_rule,
+     .pattern = "^[^@ ]+@[^ ]+$"},
     {.name = "team", .type = FIELD_REF, .ref = "team", .help = "the team they belong to"},
     {.name = "role",
      .type = FIELD_WORD,
