@@ -147,7 +147,7 @@ static enum sink_result tail_event(struct response_sink *s, const struct ai_even
 {
     (void)s;
     (void)e;
-    MUST(!"an event has no writer");
+    MUST(false && "an event has no writer");
     return SINK_CLOSED;
 }
 

@@ -28,7 +28,7 @@ enum err api_dataplanes_token(struct change *x)
 
 enum err api_dataplanes_renew(struct call *c)
 {
-    CHANGE_AUTO struct change x;
+    CHANGE_AUTO struct change x = {0};
     change_init(&x, c);
     enum err e = change_open(&x);
     if (e != ERR_OK)

@@ -47,7 +47,7 @@ enum err api_keys_make(struct change *x)
 /* One flag of the stored document; nothing happens where it stands so already. */
 static enum err set_flag(struct call *c, const char *action, const char *flag, bool value)
 {
-    CHANGE_AUTO struct change x;
+    CHANGE_AUTO struct change x = {0};
     change_init(&x, c);
     enum err e = change_open(&x);
     if (e != ERR_OK)
@@ -80,7 +80,7 @@ enum err api_keys_unblock(struct call *c)
 /* The same key object with a new text: who holds the old one is out with this version. */
 enum err api_keys_rotate(struct call *c)
 {
-    CHANGE_AUTO struct change x;
+    CHANGE_AUTO struct change x = {0};
     change_init(&x, c);
     enum err e = change_open(&x);
     if (e == ERR_OK && json_is_true(json_object_get(x.old.spec, "revoked"))) {

@@ -170,7 +170,7 @@ static void begin(struct change *x, struct call *c)
 
 enum err api_object_create(struct call *c)
 {
-    CHANGE_AUTO struct change x;
+    CHANGE_AUTO struct change x = {0};
     begin(&x, c);
     const struct object_hook *hook = object_hook_find(c->noun);
     enum err e = change_begin(&x);
@@ -203,7 +203,7 @@ static enum err finish_update(struct change *x, const char *action)
 
 enum err api_object_replace(struct call *c)
 {
-    CHANGE_AUTO struct change x;
+    CHANGE_AUTO struct change x = {0};
     begin(&x, c);
     enum err e = change_open(&x);
     if (e == ERR_OK)
@@ -224,7 +224,7 @@ static json_t *patched(const struct change *x, const json_t *patch)
 
 enum err api_object_patch(struct call *c)
 {
-    CHANGE_AUTO struct change x;
+    CHANGE_AUTO struct change x = {0};
     begin(&x, c);
     JSON_AUTO json_t *merged = NULL;
     enum err e = change_open(&x);
@@ -273,7 +273,7 @@ static enum err remove_row(struct change *x)
 
 enum err api_object_delete(struct call *c)
 {
-    CHANGE_AUTO struct change x;
+    CHANGE_AUTO struct change x = {0};
     begin(&x, c);
     enum err e = change_open(&x);
     if (e == ERR_OK)

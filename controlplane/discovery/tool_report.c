@@ -117,7 +117,7 @@ static enum err take_tool(struct taking *t, const Gatehouse__DirectTool *tool)
 static enum err mark_absent(struct taking *t)
 {
     char at[CLOCK_TEXT_MAX];
-    ARRAY_AUTO struct array names;
+    ARRAY_AUTO struct array names = {0};
     array_init(&names);
     for (size_t i = 0; i < t->report->n_names; i++)
         array_text(&names, slice_str(t->report->names[i]));

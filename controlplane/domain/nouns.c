@@ -18,6 +18,6 @@ const struct noun *noun_find(const char *name)
     for (size_t i = 0; i < ARRAY_LEN(nouns); i++)
         if (strcmp(nouns[i]->name, name) == 0)
             return nouns[i];
-    MUST(!"a field names a noun that exists");
+    MUST(false && "a field names a noun that exists");
     return NULL;
 }

@@ -48,7 +48,7 @@ static void add_bare(struct charging *k, size_t i, const struct ledger_budget *b
 
 static enum err make_bare(struct charging *k, struct lease_rows *make)
 {
-    ARRAY_AUTO struct array accounts;
+    ARRAY_AUTO struct array accounts = {0};
     struct ledger_budget *budgets = NULL;
     size_t budget_count = 0;
     array_init(&accounts);

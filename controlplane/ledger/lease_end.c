@@ -5,7 +5,7 @@
 /* Locks the accounts of these leases and reads them. */
 static enum err take_leases(struct tx *tx, struct array *ids, struct ledger_sheet *sheet)
 {
-    ROWS_AUTO struct lease_rows pairs;
+    ROWS_AUTO struct lease_rows pairs = {0};
     lease_rows_init(&pairs);
     enum err e = store_accounts_of_leases(tx, ids, &pairs.names, &pairs.starts);
     if (e == ERR_OK && pairs.names.count > 0)
@@ -24,7 +24,7 @@ static bool is_finished(const struct ledger_lease *l, const Gatehouse__LeaseEndR
 static enum err end_all(struct tx *tx, const struct ledger_asker *who,
                         const Gatehouse__LeaseEndRequest *q)
 {
-    ARRAY_AUTO struct array ids;
+    ARRAY_AUTO struct array ids = {0};
     SHEET_AUTO struct ledger_sheet sheet = {0};
     enum err e = ERR_OK;
 
@@ -67,7 +67,7 @@ enum err lease_server_end(struct db *db, const struct ledger_asker *who,
 
 enum err lease_server_expire(struct db *db, int64_t now, size_t *ret)
 {
-    ARRAY_AUTO struct array ids;
+    ARRAY_AUTO struct array ids = {0};
     SHEET_AUTO struct ledger_sheet sheet = {0};
     TX_AUTO struct tx tx = {0};
 
@@ -91,7 +91,7 @@ enum err lease_server_expire(struct db *db, int64_t now, size_t *ret)
 
 enum err lease_server_write_off(struct tx *tx, struct slice dataplane, money *ret)
 {
-    ARRAY_AUTO struct array ids;
+    ARRAY_AUTO struct array ids = {0};
     SHEET_AUTO struct ledger_sheet sheet = {0};
     money sum = 0;
 

@@ -39,7 +39,7 @@ struct asking {
 
 static enum err look_up_budgets(struct asking *k)
 {
-    ARRAY_AUTO struct array accounts;
+    ARRAY_AUTO struct array accounts = {0};
     array_init(&accounts);
     for (size_t i = 0; i < k->count; i++)
         array_text(&accounts, k->g[i].ask.account);
@@ -61,8 +61,8 @@ static enum err look_up_budgets(struct asking *k)
  * made before, and all open ones beside them are read. */
 static enum err read_rows(struct asking *k)
 {
-    ROWS_AUTO struct lease_rows accounts;
-    ARRAY_AUTO struct array ids;
+    ROWS_AUTO struct lease_rows accounts = {0};
+    ARRAY_AUTO struct array ids = {0};
     lease_rows_init(&accounts);
     array_init(&ids);
     for (size_t i = 0; i < k->count; i++) {

@@ -219,7 +219,7 @@ static const struct body *body_of(const struct noun *n)
     for (size_t i = 0; i < body_count; i++)
         if (bodies[i].noun == n)
             return &bodies[i];
-    MUST(!"only what data planes know is built");
+    MUST(false && "only what data planes know is built");
     return NULL;
 }
 

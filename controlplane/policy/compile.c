@@ -287,7 +287,7 @@ enum err compile_measure(struct tx *tx, const struct seal *seal, const struct no
                          struct slice id, size_t *ret)
 {
     DB_AUTO struct db_result *r = NULL;
-    ARRAY_AUTO struct array ids;
+    ARRAY_AUTO struct array ids = {0};
     struct compiler c;
     *ret = 0;
     if (n->kind == 0) /* planes are told nothing of it */
@@ -342,7 +342,7 @@ enum err compile_whole(struct tx *tx, const struct seal *seal, struct image_delt
 static enum err add_changed(struct compiler *c, const struct noun *n, const struct db_result *log,
                             struct image_delta *d)
 {
-    ARRAY_AUTO struct array ids;
+    ARRAY_AUTO struct array ids = {0};
     enum err e = ERR_OK;
 
     array_init(&ids);

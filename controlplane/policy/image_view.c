@@ -216,7 +216,7 @@ unsigned image_view_number(const struct image *im, const struct view *v)
     for (unsigned i = 0; i < ARRAY_LEN(im->views); i++)
         if (im->views[i] == v)
             return i;
-    MUST(!"a view has a number");
+    MUST(false && "a view has a number");
     return 0;
 }
 

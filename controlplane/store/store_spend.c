@@ -247,7 +247,7 @@ enum err spend_sheet_put(struct tx *tx, struct spend_sheet *s)
         array_init(&columns[i]);
     while (map_each(s->by_key, &at, &key, &row))
         put_row(columns, row);
-    QUERY_AUTO struct query q;
+    QUERY_AUTO struct query q = {0};
     query_init(&q);
     write_put(&q, columns);
     for (size_t i = 0; i < PUT_COLUMNS; i++)
@@ -570,7 +570,7 @@ static enum err write_question(struct query *q, const struct spend_question *ask
 enum err store_spend(struct tx *tx, const struct spend_question *asked, json_t **ret)
 {
     DB_AUTO struct db_result *r = NULL;
-    QUERY_AUTO struct query q;
+    QUERY_AUTO struct query q = {0};
     query_init(&q);
     enum err e = write_question(&q, asked);
     if (e == ERR_OK)

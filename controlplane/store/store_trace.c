@@ -245,7 +245,7 @@ enum err store_spans_page(struct tx *tx, const struct trace_page *page, const st
                           json_t **ret, struct trace_next *next)
 {
     DB_AUTO struct db_result *r = NULL;
-    QUERY_AUTO struct query q;
+    QUERY_AUTO struct query q = {0};
     query_init(&q);
     /* The page is taken first and the names of what it holds are looked up afterwards. */
     query_add(&q, "select s.started_at, s.id");

@@ -13,7 +13,8 @@
 const char *__tsan_default_suppressions(void);
 __attribute__((weak)) const char *__tsan_default_suppressions(void)
 {
-    return "race:^peer_dial$\n" /* tests/kit/raw_peer.h: where the next life begins */
+    return "race:^peer_dial$\nrace:^peer_dial_from$\n" /* tests/kit/raw_peer.h: where the next life
+                                                          begins */
            "called_from_lib:libuv.so\n"
            "called_from_lib:libcares.so\n";
 }

@@ -231,7 +231,7 @@ uint16_t kit_port(void)
         if (is_free(port))
             return port;
     }
-    MUST(!"no free port");
+    MUST(false && "no free port");
     return 0;
 }
 
