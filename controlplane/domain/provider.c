@@ -7,7 +7,7 @@
 
 #define CREDENTIALS_MOST 30 /* with as many dropped at once they stay below NOUN_SECRETS_MOST */
 
-static const char *const dialect_words[] = {"openai", NULL};
+static const char *const dialect_words[] = {"openai", "anthropic", NULL};
 
 static const struct field credential_fields[] = {
     {.name = "id", .type = FIELD_TEXT, .min = 1, .help = "ours; kept while the name stays"},

@@ -132,6 +132,7 @@ enum err ai_assembly_add(void *assembly, const struct ai_event *e)
         c->finish = e->finish;
         return ERR_OK;
     case AI_ERROR:
+        a->failed = true;
         return ERR_PROTOCOL;
     case AI_END:
         a->ended = true;

@@ -34,6 +34,7 @@ struct ai_assembly {
     struct ai_choice choices[AI_ASSEMBLY_CHOICES];
     struct ai_usage usage;
     bool ended;
+    bool failed; /* the provider said an error */
     size_t bytes;
 };
 

@@ -290,6 +290,8 @@ static void take_foreign(struct ai_call *c)
     enum err e = a ? assemble(c, a) : ERR_NOMEM;
     if (!e && ai_assembly_is_whole(a))
         finish_assembled(c, a);
+    else if (a && a->failed && !c->gathers_events)
+        fail_by_body(c);
     else if (e == ERR_PROTOCOL && !c->gathers_events)
         fail_by_form(c, SLICE("no_response"), SLICE("its response is none of a model"));
     else

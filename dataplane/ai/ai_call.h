@@ -79,7 +79,8 @@ struct ai_call {
     bool limited;           /* one of the targets said 429 */
     unsigned retry_after_s; /* the soonest that a target named; 0: none did */
     uint64_t gather_max;
-    bool gathers_events; /* an event stream came where a plain response was requested */
+    bool gathers_events;   /* an event stream came where a plain response was requested */
+    struct buf translated; /* the body for a target that speaks another dialect */
     struct buf gathered;
     struct http_header pass[8]; /* of the upstream's head, what the client gets */
     size_t pass_count;

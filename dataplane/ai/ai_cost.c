@@ -194,15 +194,6 @@ void ai_cost_counted(struct ai_call *c, const struct token_count *tokens)
     put_attempt(c, tokens, false);
 }
 
-void ai_cost_reported(struct ai_call *c)
-{
-    struct token_count tokens;
-    if (ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL)
-        ai_cost_counted(c, &tokens);
-    else
-        ai_cost_estimated(c);
-}
-
 /* An estimate must not take what was not reserved. The prompt's cannot: it is half of its bytes,
  * and all of them are. */
 static uint64_t written(const struct ai_call *c)
@@ -210,6 +201,25 @@ static uint64_t written(const struct ai_call *c)
     uint64_t tokens = ai_meter_tokens(&c->meter), most = output_set_aside(c);
     money worst;
     return budget_worst_case(c->rq, &worst) && most < tokens ? most : tokens;
+}
+
+/* What some protocols report at the beginning of a stream is not all of it. */
+static bool reports_too_little(const struct ai_call *c, const struct token_count *tokens)
+{
+    return c->decoded && ai_call_streams(c) && !c->finished && tokens->output < written(c);
+}
+
+void ai_cost_reported(struct ai_call *c)
+{
+    struct token_count tokens;
+    if (ai_usage_count(&c->usage, &tokens) != AI_COUNTED_ALL) {
+        ai_cost_estimated(c);
+        return;
+    }
+    bool estimated = reports_too_little(c, &tokens);
+    if (estimated)
+        tokens.output = written(c);
+    put_attempt(c, &tokens, estimated);
 }
 
 struct token_count ai_cost_so_far(const struct ai_call *c)

@@ -182,8 +182,9 @@ static enum filter_result on_candidates(struct request *rq)
     struct ai_call *c = rq->gate_state;
     if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
-    c->candidate_count =
-        candidates_list(rq->policy, c->model, roll, NULL, c->candidates, LIMIT_ATTEMPTS);
+    const struct candidates_query q = {
+        .policy = rq->policy, .model = c->model, .endpoint = c->endpoint, .dice = roll};
+    c->candidate_count = candidates_list(&q, c->candidates, LIMIT_ATTEMPTS);
     if (!c->candidate_count)
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));
     return FILTER_PASS;

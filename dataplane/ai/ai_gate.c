@@ -30,13 +30,14 @@ static const struct filter *const filters[] = {
 
 /* ---- the call, kept warm ---- */
 
-#define KEPT 3 /* buffers that are in use for most of a call; `gathered` is not */
+#define KEPT 4 /* buffers that are in use for most of a call; `gathered` is not */
 
 static void kept_of(struct ai_call *c, struct buf *ret[static KEPT])
 {
     ret[0] = &c->sse.raw;
     ret[1] = &c->sse.data;
     ret[2] = &c->opening;
+    ret[3] = &c->translated;
 }
 
 static struct ai_call *create(void)
@@ -46,6 +47,7 @@ static struct ai_call *create(void)
         return NULL;
     buf_init(&c->gathered, LIMIT_AI_ANSWER);
     buf_init(&c->opening, OPENING_MAX);
+    buf_init(&c->translated, 2 * LIMIT_AI_BODY);
     sse_reader_init(&c->sse);
     sse_reader_limit(&c->sse, LIMIT_AI_EVENT);
     return c;
@@ -73,11 +75,12 @@ static void on_beat(struct timer *t)
 /* everything but the memory that is kept */
 static void clear(struct ai_call *c)
 {
-    struct buf gathered = c->gathered, opening = c->opening;
+    struct buf gathered = c->gathered, opening = c->opening, translated = c->translated;
     struct sse_reader sse = c->sse;
     memset(c, 0, offsetof(struct ai_call, candidates));
     c->gathered = gathered;
     c->opening = opening;
+    c->translated = translated;
     c->sse = sse;
 }
 

@@ -62,6 +62,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.changes = (struct ai_changes){.model = target->model};
     o.traceparent = trace_header(c->rq->record.trace_id, c->attempt->span_id, trace);
     o.arena = c->rq->arena;
+    o.translated = &c->translated;
     o.header_count = o.secret_len = 0;
     o.notice = o.why = SLICE_NONE;
     o.param = NULL;

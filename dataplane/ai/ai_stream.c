@@ -382,10 +382,11 @@ enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
                   SLICE("an event of its stream is larger than allowed here"));
 }
 
+/* OpenAI's protocol counts at the end. */
 static bool says_usage(const struct ai_call *c)
 {
     struct token_count tokens;
-    return ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL;
+    return c->native && ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL;
 }
 
 enum ai_stream_result ai_stream_ended(struct ai_call *c)

@@ -18,37 +18,38 @@ static const struct policy_credential *pick_credential(const struct policy_provi
     return &p->credentials[route_draw(weights, n, dice, arg)];
 }
 
-/* NULL: this plane cannot use the target */
-static const struct policy_provider *provider_of(const struct snapshot *policy,
+/* NULL: this plane cannot use the target, or not for this path */
+static const struct policy_provider *provider_of(const struct candidates_query *q,
                                                  const struct policy_target *t)
 {
-    const struct policy_provider *p = snapshot_provider(policy, t->provider_id);
-    return p && ai_provider_named(p->dialect) ? p : NULL;
+    const struct policy_provider *p = snapshot_provider(q->policy, t->provider_id);
+    const struct ai_provider *speaks = p ? ai_provider_named(p->dialect) : NULL;
+    return speaks && speaks->serves(q->endpoint) ? p : NULL;
 }
 
-static size_t list_eligible(const struct snapshot *policy, const struct policy_model *m,
+static size_t list_eligible(const struct candidates_query *q,
                             struct route_choice ret[static ROUTE_TARGETS_MAX])
 {
+    const struct policy_model *m = q->model;
     size_t n = 0;
     for (size_t i = 0; i < m->target_count && n < ROUTE_TARGETS_MAX; i++) {
-        const struct policy_provider *p = provider_of(policy, &m->targets[i]);
+        const struct policy_provider *p = provider_of(q, &m->targets[i]);
         if (p)
             ret[n++] = (struct route_choice){&m->targets[i], p};
     }
     return n;
 }
 
-size_t candidates_list(const struct snapshot *policy, const struct policy_model *m,
-                       uint32_t (*dice)(void *arg), void *arg, struct candidate *ret, size_t max)
+size_t candidates_list(const struct candidates_query *q, struct candidate *ret, size_t max)
 {
     struct route_choice choices[ROUTE_TARGETS_MAX];
     size_t order[ROUTE_TARGETS_MAX];
-    const struct route_view view = {choices, list_eligible(policy, m, choices), dice, arg};
+    const struct route_view view = {choices, list_eligible(q, choices), q->dice, q->arg};
     size_t most = max < ROUTE_TARGETS_MAX ? max : ROUTE_TARGETS_MAX;
-    size_t n = route_strategy(m->strategy)->order(&view, order, most);
+    size_t n = route_strategy(q->model->strategy)->order(&view, order, most);
     for (size_t i = 0; i < n; i++) {
         const struct route_choice *c = &choices[order[i]];
-        ret[i] = (struct candidate){c->provider, pick_credential(c->provider, dice, arg),
+        ret[i] = (struct candidate){c->provider, pick_credential(c->provider, q->dice, q->arg),
                                     c->target->model};
     }
     return n;

@@ -2,14 +2,15 @@
  * candidates — which targets may serve a model, in the order they are tried.
  *
  * Pure: the same model, policy and dice give the same list. A target whose provider is missing
- * here or speaks a dialect that this data plane does not know is left out; the model's strategy
- * (route/) orders the rest.
+ * here, speaks a protocol that this data plane does not know or does not serve the path is left
+ * out; the model's strategy (route/) orders the rest.
  *
  * Threads  any.
  */
 #pragma once
 
 #include "common/policy/snapshot.h"
+#include "dataplane/ai/dialect/dialect.h"
 
 struct candidate {
     const struct policy_provider *provider;
@@ -17,6 +18,13 @@ struct candidate {
     struct slice model;
 };
 
-/* dice: random numbers for the strategy and for the choice among credentials. */
-size_t candidates_list(const struct snapshot *policy, const struct policy_model *m,
-                       uint32_t (*dice)(void *arg), void *arg, struct candidate *ret, size_t max);
+struct candidates_query {
+    const struct snapshot *policy;
+    const struct policy_model *model;
+    const struct ai_endpoint *endpoint; /* the path that they must serve */
+    /* random numbers for the strategy and for the choice among credentials */
+    uint32_t (*dice)(void *arg);
+    void *arg;
+};
+
+size_t candidates_list(const struct candidates_query *q, struct candidate *ret, size_t max);

@@ -40,7 +40,7 @@ before(async () => {
   await house.create('teams', { name: named('ai-team') });
   await house.create('grants', {
     team: named('ai-team'),
-    models: ['chat', 'embed', 'scripted', 'falls', 'fails', 'long', 'breaks'].map(named),
+    models: ['chat', 'embed', 'scripted', 'falls', 'fails', 'long', 'breaks', 'claude', 'claude-down'].map(named),
   });
   agent = await house.create('agents', { name: named('ai-agent'), team: named('ai-team') });
   otherAgent = await house.create('agents', { name: named('ai-other'), team: named('ai-team') });
@@ -127,6 +127,105 @@ describe('chat', () => {
       messages: [...ask.messages, plain.choices[0].message, { role: 'tool', tool_call_id: called.id, content: '21' }],
     });
     assert.equal(answered.choices[0].finish_reason, 'stop');
+  });
+});
+
+// The demo provider's second dialect: the OpenAI client never knows that its model speaks another.
+describe('a provider that speaks Anthropic', () => {
+  const weather = {
+    type: 'function',
+    function: {
+      name: 'get_weather',
+      description: 'w',
+      parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+    },
+  };
+
+  before(async () => {
+    await house.create('providers', {
+      name: named('claude'),
+      dialect: 'anthropic',
+      base_url: `${house.providerUrl}/v1`,
+      allow_cidrs: ['127.0.0.0/8'],
+      credentials: [{ name: 'main', secret: `sk-ant-${run}` }],
+    });
+    const target = (play = '') => ({ provider: named('claude'), model: `claude-sonnet-4-6${play}` });
+    await house.model('claude', '', { targets: [target()] });
+    await house.model('claude-down', '', {
+      targets: [target('?fail_percent=100&fail_status=529'), { provider: named('prov'), model: 'demo-chat?chunks=3' }],
+    });
+  });
+
+  test('a plain completion, its usage and its cost', async () => {
+    const { data, response } = await client.chat.completions
+      .create({ model: named('claude'), messages: [{ role: 'system', content: 'be kind' }, ...hello], seed: 1 })
+      .withResponse();
+    assert.match(data.choices[0].message.content, /demo provider/);
+    assert.equal(data.choices[0].finish_reason, 'stop');
+    assert.equal(data.usage.total_tokens, data.usage.prompt_tokens + data.usage.completion_tokens);
+    assert.match(response.headers.get('x-gatehouse-cost-usd'), /^\d+\.\d{9}$/);
+    assert.equal(response.headers.get('x-gatehouse-notice'), 'seed');
+  });
+
+  test('a stream is whole and counts itself', async () => {
+    const stream = await client.chat.completions.create({
+      model: named('claude'),
+      messages: hello,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '', finish, usage;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta?.content ?? '';
+      finish = chunk.choices[0]?.finish_reason ?? finish;
+      usage = chunk.usage ?? usage;
+    }
+    assert.match(text, /demo provider/);
+    assert.equal(finish, 'stop');
+    assert.equal(usage.completion_tokens, 12);
+  });
+
+  test('tools are called and answered, plain and streamed, and reasoning comes with them', async () => {
+    const ask = { model: named('claude'), messages: [{ role: 'user', content: 'use get_weather' }], tools: [weather] };
+    const plain = await client.chat.completions.create(ask);
+    const [called] = plain.choices[0].message.tool_calls;
+    assert.equal(plain.choices[0].finish_reason, 'tool_calls');
+    assert.deepEqual(JSON.parse(called.function.arguments), { city: 'demo' });
+
+    const whole = await client.chat.completions.stream(ask).finalChatCompletion();
+    assert.deepEqual(JSON.parse(whole.choices[0].message.tool_calls[0].function.arguments), { city: 'demo' });
+
+    const second = { ...called, id: 'functions.get_weather:1' }; // as other providers name their calls
+    const answered = await client.chat.completions.create({
+      ...ask,
+      messages: [
+        ...ask.messages,
+        { ...plain.choices[0].message, tool_calls: [called, second] },
+        { role: 'tool', tool_call_id: called.id, content: '21' },
+        { role: 'tool', tool_call_id: second.id, content: '22' },
+        { role: 'user', content: 'and now?' },
+      ],
+      tool_choice: 'none',
+    });
+    assert.equal(answered.choices[0].finish_reason, 'stop');
+
+    const thought = await client.chat.completions.create({ ...ask, messages: hello, reasoning_effort: 'low' });
+    assert.match(thought.choices[0].message.reasoning_content, /thinks/);
+  });
+
+  test('what it cannot be told is a BadRequestError that names the member', async () => {
+    const ask = { model: named('claude'), messages: hello, n: 2 };
+    const error = await refused(client.chat.completions.create(ask), OpenAI.BadRequestError, 400, 'unsupported_parameter');
+    assert.equal(error.param, 'n');
+  });
+
+  test('overloaded, it is followed by a target of another dialect, and the call has its cost', async () => {
+    const { data, response } = await client.chat.completions
+      .create({ model: named('claude-down'), messages: hello })
+      .withResponse();
+    assert.equal(data.usage.completion_tokens, 3);
+    assert.equal(response.headers.get('x-gatehouse-attempts'), '2');
+    assert.ok(Number(response.headers.get('x-gatehouse-cost-usd')) > 0);
   });
 });
 

@@ -9,6 +9,7 @@
 
 static const struct ai_provider *const providers[] = {
     &provider_openai,
+    &provider_anthropic,
 };
 
 const struct ai_provider *ai_provider_named(struct slice name)
@@ -157,7 +158,7 @@ static bool read_member(const struct json_hit *h, struct arena *a, struct slice 
 
 struct slice ai_fault_text(struct slice body, struct arena *a)
 {
-    static const char *const wants[] = {"error.message", "message", "error", "detail", "Message"};
+    static const char *const wants[] = {"error.message", "message", "error", "detail"};
     struct json_hit hits[ARRAY_LEN(wants)];
     struct json_scan_problem problem;
     enum json_type root;

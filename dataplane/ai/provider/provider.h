@@ -32,6 +32,7 @@ struct ai_outgoing {
     struct ai_changes changes;
     struct slice traceparent;
     struct arena *arena;
+    struct buf *translated; /* memory for a body that is written anew */
     /* what is built */
     struct slice path;   /* with the query */
     struct slice notice; /* members that the target does not get, "seed, user"; may be empty */
@@ -121,7 +122,7 @@ struct slice ai_fault_clean(struct slice text, struct arena *a);
 /* What a status means where the body says nothing else. */
 enum ai_verdict ai_verdict_of_status(unsigned status);
 
-extern const struct ai_provider provider_openai;
+extern const struct ai_provider provider_openai, provider_anthropic;
 
 /* NULL: this data plane does not know it */
 const struct ai_provider *ai_provider_named(struct slice name);

@@ -1,11 +1,12 @@
 /*
- * demo-provider — a model provider in OpenAI's dialect, for the demo, tests and benchmarks. It
- * says what it is: every answer is made up, and how it behaves is written in the model's name
- * (scenario.h).
+ * demo-provider — a model provider in OpenAI's and Anthropic's dialects, for the demo, tests and
+ * benchmarks. It says what it is: every answer is made up, and how it behaves is written in the
+ * model's name (scenario.h).
  */
 #include "common/base/limits.h"
 #include "deploy/demo/demo_provider/chat.h"
 #include "deploy/demo/demo_provider/embeddings.h"
+#include "deploy/demo/demo_provider/messages.h"
 #include "deploy/demo/serve.h"
 
 struct settings {
@@ -63,6 +64,7 @@ static const struct {
 } routes[] = {
     {"POST", "/v1/chat/completions", chat_handle},
     {"POST", "/v1/embeddings", embeddings_handle},
+    {"POST", "/v1/messages", messages_handle},
     {"GET", "/v1/models", give_models},
     {"GET", "/ledger", give_ledger},
     {"DELETE", "/ledger", clear_ledger},
@@ -84,7 +86,8 @@ int main(int argc, char **argv)
 {
     struct settings s;
     bool want_help;
-    if (option_read("demo-provider", "A made-up model provider in OpenAI's dialect.", options,
+    if (option_read("demo-provider",
+                    "A made-up model provider in OpenAI's and Anthropic's dialects.", options,
                     ARRAY_LEN(options), argc, argv, &s, &want_help) != ERR_OK)
         return 2;
     if (want_help)

@@ -184,7 +184,13 @@ struct flow_block {
     const char *kind, *id;
 };
 
+struct flow_provider {         /* of the upstream at the same place */
+    const char *dialect;       /* NULL: "openai" */
+    const char *second_secret; /* a second credential; NULL: there is one */
+};
+
 struct flow_policy {
+    struct flow_provider providers[FLOW_UPSTREAMS];
     struct flow_key keys[4];
     struct flow_team teams[2];
     struct flow_agent agents[3];

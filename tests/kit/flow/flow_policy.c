@@ -197,11 +197,13 @@ static void add_task(struct building *d, const char *name)
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_TASK, "task_", name);
 }
 
-static void add_provider(struct building *d, size_t i)
+static void add_provider(struct building *d, const struct flow_provider *f, size_t i)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
     Gatehouse__Provider provider = GATEHOUSE__PROVIDER__INIT;
-    Gatehouse__Credential credential = GATEHOUSE__CREDENTIAL__INIT, *credentials[] = {&credential};
+    Gatehouse__Credential credential = GATEHOUSE__CREDENTIAL__INIT;
+    Gatehouse__Credential second = GATEHOUSE__CREDENTIAL__INIT;
+    Gatehouse__Credential *credentials[] = {&credential, &second};
     char name[16], url[64], secret[64], *cidrs[] = {"127.0.0.0/8"};
     snprintf(name, sizeof(name), "provider-%zu", i);
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/v1", d->k->upstreams[i].port);
@@ -212,11 +214,19 @@ static void add_provider(struct building *d, size_t i)
     credential.secret = (ProtobufCBinaryData){strlen(secret), (uint8_t *)secret};
     provider.org_id = "org";
     provider.name = name;
-    provider.dialect = "openai";
+    provider.dialect = (char *)(uintptr_t)(f->dialect ? f->dialect : "openai");
     provider.base_url = url;
     provider.n_allow_cidrs = 1;
     provider.allow_cidrs = cidrs;
-    provider.n_credentials = 1;
+    if (f->second_secret) { /* drawn only where the first is refused */
+        credential.has_weight = second.has_weight = second.has_secret = true;
+        credential.weight = 1;
+        second.id = "c_2";
+        second.name = "second";
+        second.secret =
+            (ProtobufCBinaryData){strlen(f->second_secret), (uint8_t *)(uintptr_t)f->second_secret};
+    }
+    provider.n_credentials = f->second_secret ? 2 : 1;
     provider.credentials = credentials;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER;
     o.provider = &provider;
@@ -384,7 +394,7 @@ static void add_all(struct building *d, const struct flow_policy *p)
 {
     add_settings(d);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
-        add_provider(d, i);
+        add_provider(d, &p->providers[i], i);
     for (size_t i = 0; i < ARRAY_LEN(p->tasks) && p->tasks[i]; i++)
         add_task(d, p->tasks[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->teams) && p->teams[i].name; i++)

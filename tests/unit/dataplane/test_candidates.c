@@ -85,6 +85,7 @@ static int tear_down(void **state)
     return 0;
 }
 
+static const struct ai_endpoint chat = {.kind = AI_CHAT};
 static uint32_t rolled[8];
 static size_t roll_at;
 
@@ -102,7 +103,8 @@ static void expect_order(const struct snapshot *s, size_t max, const char *expec
     const struct policy_model *m = snapshot_model_named(s, SLICE("org"), SLICE("m"));
     assert_non_null(m);
     roll_at = 0;
-    size_t n = candidates_list(s, m, dice, NULL, list, max);
+    const struct candidates_query q = {.policy = s, .model = m, .endpoint = &chat, .dice = dice};
+    size_t n = candidates_list(&q, list, max);
     for (size_t i = 0; i < n; i++) {
         strncat(text, list[i].model.ptr, list[i].model.len);
         strcat(text, " ");
@@ -174,7 +176,9 @@ static void credentials_are_chosen_by_weight_and_none_is_fine(void **state)
     for (uint32_t i = 0; i < 4; i++) {
         rolled[0] = i;
         roll_at = 0;
-        assert_int_equal(candidates_list(s, m, dice, NULL, list, 2), 2);
+        const struct candidates_query q = {
+            .policy = s, .model = m, .endpoint = &chat, .dice = dice};
+        assert_int_equal(candidates_list(&q, list, 2), 2);
         assert_true(slice_eq(list[0].credential->id, slice_str(expected[i])));
         assert_null(list[1].credential);
     }

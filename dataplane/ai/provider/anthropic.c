@@ -1,0 +1,356 @@
+/*
+ * anthropic — Anthropic's Messages API (dialects.md 1.4).
+ *
+ * The version sent is 2023-06-01: under the later one any sampling parameter is a 400.
+ */
+#include "common/base/json.h"
+#include "dataplane/ai/provider/anthropic_request.h"
+#include "dataplane/ai/provider/provider.h"
+
+#define VERSION "2023-06-01"
+
+/* No client of this gate speaks it yet. */
+static bool speaks(const struct ai_endpoint *e)
+{
+    (void)e;
+    return false;
+}
+
+static bool serves(const struct ai_endpoint *e)
+{
+    return e->kind == AI_CHAT;
+}
+
+/* ---- the request ---- */
+
+static void add_headers(struct ai_outgoing *o)
+{
+    ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
+    ai_outgoing_add(o, SLICE("accept"),
+                    o->request->stream ? SLICE("text/event-stream") : SLICE("application/json"));
+    ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
+    ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
+    ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
+    ai_outgoing_add(o, SLICE("anthropic-version"), SLICE(VERSION));
+}
+
+static enum err translate(struct ai_outgoing *o)
+{
+    JSON_AUTO json_t *chat = NULL;
+    JSON_AUTO json_t *body = NULL;
+    struct json_problem problem;
+    struct anthropic_result result = {0};
+    enum err e = json_read(o->body, &chat, &problem);
+    if (e) {
+        o->why = e == ERR_INVALID ? arena_copy(o->arena, slice_str(problem.text)) : SLICE_NONE;
+        return e;
+    }
+    const struct anthropic_order order = {.chat = chat,
+                                          .model = o->changes.model,
+                                          .output_limit = o->changes.output_limit,
+                                          .arena = o->arena};
+    e = anthropic_translate(&order, &result);
+    body = result.body;
+    o->param = result.param;
+    o->why = result.why;
+    o->notice = result.notice;
+    buf_clear(o->translated);
+    if (!e)
+        e = json_write(body, o->translated);
+    memset(o->pieces, 0, sizeof(o->pieces));
+    o->pieces[0] = buf_slice(o->translated);
+    return e;
+}
+
+static enum err build(struct ai_outgoing *o)
+{
+    struct slice base = o->target->url.path;
+    bool bare = !base.len || slice_eq(base, SLICE("/"));
+    enum err e = ai_outgoing_path(o, bare && !base.len ? SLICE("/v1/messages")
+                                     : bare            ? SLICE("v1/messages")
+                                                       : SLICE("/messages"));
+    if (!e)
+        e = translate(o);
+    if (e)
+        return e;
+    add_headers(o);
+    return ai_outgoing_sign(o, SLICE("x-api-key"), SLICE(""));
+}
+
+/* ---- errors ---- */
+
+static enum ai_verdict verdict_of_type(struct slice type, struct slice text, enum ai_verdict other)
+{
+    static const struct {
+        struct slice type;
+        enum ai_verdict verdict;
+    } rows[] = {{{"overloaded_error", 16}, AI_RETRY},
+                {{"api_error", 9}, AI_RETRY},
+                {{"timeout_error", 13}, AI_RETRY},
+                {{"rate_limit_error", 16}, AI_LIMITED},
+                {{"authentication_error", 20}, AI_CREDENTIAL_BAD},
+                {{"permission_error", 16}, AI_CREDENTIAL_BAD},
+                {{"billing_error", 13}, AI_CREDENTIAL_BAD},
+                {{"not_found_error", 15}, AI_FATAL},
+                {{"request_too_large", 17}, AI_FATAL}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (slice_eq(type, rows[i].type))
+            return rows[i].verdict;
+    if (!slice_eq(type, SLICE("invalid_request_error")))
+        return other;
+    if (slice_search(text, SLICE("prompt is too long")) >= 0)
+        return AI_TOO_LONG;
+    /* An account without money is told as an invalid request. */
+    return slice_search(text, SLICE("credit balance is too low")) >= 0 ? AI_CREDENTIAL_BAD
+                                                                       : AI_FATAL;
+}
+
+static struct slice copied(struct arena *a, struct slice s)
+{
+    return s.len ? arena_copy(a, slice_first(s, 64)) : SLICE_NONE;
+}
+
+static void read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
+{
+    JSON_AUTO json_t *tree = NULL;
+    struct json_problem problem;
+    *ret = (struct ai_fault){.text = ai_fault_text(body, a),
+                             .verdict = ai_verdict_of_status(status),
+                             .usage = AI_USAGE_NONE};
+    if (json_read(body, &tree, &problem))
+        return;
+    ret->code = copied(a, json_text(json_object_get(tree, "error"), "type"));
+    ret->verdict = verdict_of_type(ret->code, ret->text, ret->verdict);
+}
+
+/* ---- what it says, as events ---- */
+
+struct emitting {
+    struct ai_decoder *d;
+    ai_event_fn *fn;
+    void *arg;
+};
+
+static enum err emit(const struct emitting *m, struct ai_event e)
+{
+    e.block = m->d->block;
+    return m->fn(m->arg, &e);
+}
+
+static enum err emit_text(const struct emitting *m, enum ai_event_kind kind, struct slice text)
+{
+    return text.len ? emit(m, (struct ai_event){.kind = kind, .text = text}) : ERR_OK;
+}
+
+static uint64_t count_of(const json_t *usage, const char *name)
+{
+    const json_t *v = json_object_get(usage, name);
+    return json_is_integer(v) && json_integer_value(v) >= 0 ? (uint64_t)json_integer_value(v)
+                                                            : AI_UNSAID;
+}
+
+/* A member that is null says nothing new (dialects.md 2.10, 16). */
+static enum err emit_usage(const struct emitting *m, const json_t *usage)
+{
+    struct ai_usage u = AI_USAGE_NONE;
+    if (!json_is_object(usage))
+        return ERR_OK;
+    u.fresh = count_of(usage, "input_tokens");
+    u.cache_read = count_of(usage, "cache_read_input_tokens");
+    u.cache_write = count_of(usage, "cache_creation_input_tokens");
+    u.output = count_of(usage, "output_tokens");
+    u.reasoning = count_of(json_object_get(usage, "output_tokens_details"), "thinking_tokens");
+    return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = u});
+}
+
+static enum err emit_start(const struct emitting *m, const json_t *message)
+{
+    enum err e = emit(m, (struct ai_event){.kind = AI_START,
+                                           .id = json_text(message, "id"),
+                                           .name = json_text(message, "model")});
+    return e ? e : emit_usage(m, json_object_get(message, "usage"));
+}
+
+static enum err emit_finish(const struct emitting *m, struct slice reason)
+{
+    static const struct {
+        struct slice reason;
+        enum ai_finish finish;
+    } rows[] = {{{"max_tokens", 10}, AI_FINISH_LENGTH},
+                {{"model_context_window_exceeded", 29}, AI_FINISH_LENGTH},
+                {{"tool_use", 8}, AI_FINISH_TOOLS},
+                {{"refusal", 7}, AI_FINISH_FILTER}};
+    enum ai_finish finish = AI_FINISH_STOP; /* end_turn, stop_sequence, pause_turn */
+    if (!reason.len)
+        return ERR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (slice_eq(reason, rows[i].reason))
+            finish = rows[i].finish;
+    return emit(m, (struct ai_event){.kind = AI_FINISH, .finish = finish});
+}
+
+static enum err emit_error(const struct emitting *m, const json_t *tree)
+{
+    const json_t *error = json_object_get(tree, "error");
+    struct slice type = json_text(error, "type"), text = json_text(error, "message");
+    return emit(m, (struct ai_event){.kind = AI_ERROR,
+                                     .text = ai_fault_clean(text, m->d->arena),
+                                     .name = type,
+                                     .verdict = verdict_of_type(type, text, AI_RETRY)});
+}
+
+static enum err emit_arguments(const struct emitting *m, const json_t *input)
+{
+    struct buf text;
+    if (!json_is_object(input) || json_object_size(input) == 0)
+        return ERR_OK;
+    buf_init(&text, 64u * 1024 * 1024);
+    enum err e = json_write(input, &text);
+    m->d->has_arguments = true;
+    if (!e)
+        e = emit_text(m, AI_TOOL_ARGUMENTS, buf_slice(&text));
+    buf_fini(&text);
+    return e;
+}
+
+static enum err begin_block(const struct emitting *m, const json_t *block)
+{
+    struct slice type = json_text(block, "type");
+    if (slice_eq(type, SLICE("text")))
+        return emit_text(m, AI_TEXT, json_text(block, "text"));
+    if (slice_eq(type, SLICE("thinking"))) {
+        enum err e = emit_text(m, AI_REASONING, json_text(block, "thinking"));
+        struct slice seal = json_text(block, "signature");
+        return e || !seal.len ? e : emit(m, (struct ai_event){.kind = AI_REASONING, .id = seal});
+    }
+    if (slice_eq(type, SLICE("redacted_thinking")))
+        return emit(m, (struct ai_event){.kind = AI_REASONING,
+                                         .name = SLICE("redacted"),
+                                         .id = json_text(block, "data")});
+    if (!slice_eq(type, SLICE("tool_use")))
+        return emit(m, (struct ai_event){.kind = AI_OTHER}); /* a tool that the provider runs */
+    m->d->in_tool = true;
+    m->d->has_arguments = false;
+    enum err e = emit(m, (struct ai_event){.kind = AI_TOOL_START,
+                                           .id = json_text(block, "id"),
+                                           .name = json_text(block, "name")});
+    return e ? e : emit_arguments(m, json_object_get(block, "input"));
+}
+
+static enum err add_to_block(const struct emitting *m, const json_t *delta)
+{
+    struct slice type = json_text(delta, "type");
+    if (slice_eq(type, SLICE("text_delta")))
+        return emit_text(m, AI_TEXT, json_text(delta, "text"));
+    if (slice_eq(type, SLICE("thinking_delta")))
+        return emit_text(m, AI_REASONING, json_text(delta, "thinking"));
+    if (slice_eq(type, SLICE("signature_delta")))
+        return emit(m,
+                    (struct ai_event){.kind = AI_REASONING, .id = json_text(delta, "signature")});
+    if (!slice_eq(type, SLICE("input_json_delta")) || !m->d->in_tool)
+        return emit(m, (struct ai_event){.kind = AI_OTHER});
+    struct slice piece = json_text(delta, "partial_json");
+    m->d->has_arguments = m->d->has_arguments || piece.len;
+    return emit_text(m, AI_TOOL_ARGUMENTS, piece);
+}
+
+/* Arguments that were never begun are an empty object. */
+static enum err end_block(const struct emitting *m)
+{
+    enum err e = ERR_OK;
+    if (!m->d->in_tool)
+        return emit(m, (struct ai_event){.kind = AI_BLOCK_END});
+    m->d->in_tool = false;
+    if (!m->d->has_arguments)
+        e = emit_text(m, AI_TOOL_ARGUMENTS, SLICE("{}"));
+    return e ? e : emit(m, (struct ai_event){.kind = AI_TOOL_END});
+}
+
+static void note_block(struct ai_decoder *d, const json_t *tree)
+{
+    const json_t *index = json_object_get(tree, "index");
+    if (json_is_integer(index))
+        d->block = (unsigned)json_integer_value(index);
+}
+
+static enum err decode_event(const struct emitting *m, const json_t *tree)
+{
+    struct slice type = json_text(tree, "type");
+    note_block(m->d, tree);
+    if (slice_eq(type, SLICE("content_block_delta")))
+        return add_to_block(m, json_object_get(tree, "delta"));
+    if (slice_eq(type, SLICE("content_block_start")))
+        return begin_block(m, json_object_get(tree, "content_block"));
+    if (slice_eq(type, SLICE("content_block_stop")))
+        return end_block(m);
+    if (slice_eq(type, SLICE("message_start")))
+        return emit_start(m, json_object_get(tree, "message"));
+    if (slice_eq(type, SLICE("message_stop")))
+        return emit(m, (struct ai_event){.kind = AI_END});
+    if (slice_eq(type, SLICE("error")))
+        return emit_error(m, tree);
+    if (!slice_eq(type, SLICE("message_delta")))
+        return emit(m, (struct ai_event){.kind = AI_OTHER}); /* ping, and what is new */
+    enum err e = emit_usage(m, json_object_get(tree, "usage"));
+    return e ? e : emit_finish(m, json_text(json_object_get(tree, "delta"), "stop_reason"));
+}
+
+static enum err decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn, void *arg)
+{
+    const struct emitting m = {d, fn, arg};
+    struct json_problem problem;
+    JSON_AUTO json_t *tree = NULL;
+    if (!e->has_data)
+        return emit(&m, (struct ai_event){.kind = AI_OTHER});
+    enum err err = json_read(e->data, &tree, &problem);
+    if (err || !json_is_object(tree))
+        return err == ERR_NOMEM ? err : ERR_PROTOCOL;
+    return decode_event(&m, tree);
+}
+
+static enum err decode_content(const struct emitting *m, const json_t *content)
+{
+    const json_t *block;
+    size_t i;
+    enum err e = ERR_OK;
+    json_array_foreach(content, i, block)
+    {
+        m->d->block = (unsigned)i;
+        if (!e)
+            e = begin_block(m, block);
+        if (!e)
+            e = end_block(m);
+    }
+    return e;
+}
+
+static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
+{
+    const struct emitting m = {d, fn, arg};
+    struct json_problem problem;
+    JSON_AUTO json_t *tree = NULL;
+    enum err e = json_read(body, &tree, &problem);
+    if (e || !json_is_object(tree))
+        return e == ERR_NOMEM ? e : ERR_PROTOCOL;
+    if (slice_eq(json_text(tree, "type"), SLICE("error")))
+        return emit_error(&m, tree);
+    if (!slice_eq(json_text(tree, "type"), SLICE("message")))
+        return ERR_PROTOCOL;
+    e = emit_start(&m, tree);
+    if (!e)
+        e = decode_content(&m, json_object_get(tree, "content"));
+    if (!e)
+        e = emit_finish(&m, json_text(tree, "stop_reason"));
+    return e ? e : emit(&m, (struct ai_event){.kind = AI_END});
+}
+
+const struct ai_provider provider_anthropic = {
+    .name = {"anthropic", 9},
+    .bills_cancelled = true,
+    .speaks = speaks,
+    .serves = serves,
+    .build = build,
+    .read_error = read_error,
+    .decode = decode,
+    .decode_whole = decode_whole,
+};

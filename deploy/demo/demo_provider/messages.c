@@ -1,0 +1,488 @@
+/*
+ * messages — the same made-up responses as chat's, in Anthropic's events. Tokens are counted as
+ * chat's are: a prompt token for every four bytes of system, messages and tools.
+ */
+#include "deploy/demo/demo_provider/messages.h"
+
+#include <stdio.h>
+
+#include "common/base/limits.h"
+#include "common/base/mem.h"
+#include "deploy/demo/demo_provider/chat.h"
+#include "deploy/demo/demo_provider/messages_check.h"
+#include "deploy/demo/demo_provider/scenario.h"
+
+#define CUT_MS 20 /* what was written still leaves */
+
+/* One response being given. */
+struct speech {
+    json_t *request;
+    struct scenario scenario;
+    uint64_t id, sent, pieces;
+    bool stream, limited, thinks;
+    uint32_t prompt_tokens;
+    size_t entry; /* in the ledger */
+    struct buf out;
+    const json_t *tool; /* NULL: none is called */
+    json_t *input;
+};
+
+static struct provider *provider_of(const struct visit *v)
+{
+    return serve_arg(v->serve);
+}
+
+static void refuse(struct visit *v, unsigned status, const char *type, const char *message)
+{
+    visit_json(v, status,
+               json_pack("{s:s,s:{s:s,s:s},s:s}", "type", "error", "error", "type", type, "message",
+                         message, "request_id", "req_demo"));
+}
+
+static const char *type_of(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *type;
+    } rows[] = {
+        {400, "invalid_request_error"}, {401, "authentication_error"}, {402, "billing_error"},
+        {403, "permission_error"},      {404, "not_found_error"},      {413, "request_too_large"},
+        {429, "rate_limit_error"},      {504, "timeout_error"},        {529, "overloaded_error"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].status == status)
+            return rows[i].type;
+    return "api_error";
+}
+
+static void on_gone(struct visit *v)
+{
+    struct speech *s = v->state;
+    buf_fini(&s->out);
+    json_decref(s->request);
+    json_decref(s->input);
+    mem_free(s);
+}
+
+/* ---- what is said ---- */
+
+static void piece_of(const struct speech *s, uint64_t piece, char out[static 256])
+{
+    static const char *const words[] = {"The ",   "demo ",     "provider ", "answers ",
+                                        "every ", "question ", "with ",     "the ",
+                                        "same ",  "few ",      "words. "};
+    uint64_t bytes = s->scenario.bytes < 255 ? s->scenario.bytes : 255;
+    if (!bytes) {
+        snprintf(out, 256, "%s", words[piece % ARRAY_LEN(words)]);
+        return;
+    }
+    memset(out, 'a' + (int)(piece % 26), bytes);
+    out[bytes] = '\0';
+}
+
+static const char *stop_reason(const struct speech *s)
+{
+    return s->tool ? "tool_use" : s->limited ? "max_tokens" : "end_turn";
+}
+
+static uint64_t output_tokens(const struct speech *s)
+{
+    return (s->tool ? 1 : s->sent) + s->thinks;
+}
+
+static json_t *usage_of(const struct speech *s, uint64_t output)
+{
+    return json_pack("{s:i,s:i,s:i,s:I}", "input_tokens", (int)s->prompt_tokens,
+                     "cache_creation_input_tokens", 0, "cache_read_input_tokens", 0,
+                     "output_tokens", (json_int_t)output);
+}
+
+static json_t *tool_use(const struct speech *s, json_t *input)
+{
+    char id[48];
+    snprintf(id, sizeof(id), "toolu_demo_%lu", (unsigned long)s->id);
+    return json_pack("{s:s,s:s,s:s,s:o}", "type", "tool_use", "id", id, "name",
+                     json_string_value(json_object_get(s->tool, "name")), "input", input);
+}
+
+static json_t *message_of(const struct speech *s, json_t *content, const char *reason)
+{
+    char id[48];
+    snprintf(id, sizeof(id), "msg_demo_%lu", (unsigned long)s->id);
+    return json_pack("{s:s,s:s,s:s,s:s%,s:o,s:s?,s:n}", "id", id, "type", "message", "role",
+                     "assistant", "model", s->scenario.name.ptr, s->scenario.name.len, "content",
+                     content, "stop_reason", reason, "stop_sequence");
+}
+
+/* ---- the connection is cut behind what was written ---- */
+
+static void on_cut_timer(struct timer *timer)
+{
+    http_response_abort(CONTAINER_OF(timer, struct visit, timer)->x);
+}
+
+static void cut_soon(struct visit *v)
+{
+    v->on_drain = NULL;
+    timer_init(&v->timer, serve_loop(v->serve), on_cut_timer);
+    timer_start(&v->timer, CUT_MS);
+}
+
+/* ---- plain ---- */
+
+static json_t *content_of(struct speech *s, const struct visit *v)
+{
+    json_t *content = json_array();
+    char piece[256];
+    struct buf text;
+    buf_init(&text, LIMIT_AI_ANSWER);
+    if (s->thinks)
+        json_array_append_new(content, json_pack("{s:s,s:s,s:s}", "type", "thinking", "thinking",
+                                                 "The demo thinks. ", "signature", "sig_demo"));
+    enum err e = ERR_OK;
+    for (; !s->tool && !e && s->sent < s->pieces; s->sent++) {
+        piece_of(s, s->sent, piece);
+        e = buf_append(&text, slice_str(piece));
+    }
+    if (s->scenario.echo && !e)
+        e = buf_append(&text, http_head_find(v->head, SLICE("x-api-key")));
+    if (s->tool)
+        json_array_append_new(content, tool_use(s, json_incref(s->input)));
+    else if (text.len)
+        json_array_append_new(content, json_pack("{s:s,s:s%}", "type", "text", "text",
+                                                 buf_slice(&text).ptr, text.len));
+    buf_fini(&text);
+    return content;
+}
+
+static void answer_whole(struct visit *v)
+{
+    struct speech *s = v->state;
+    json_t *message = message_of(s, content_of(s, v), stop_reason(s));
+    if (s->scenario.usage)
+        json_object_set_new(message, "usage", usage_of(s, output_tokens(s)));
+    enum err e = json_write(message, &s->out);
+    json_decref(message);
+    ledger_sent(provider_of(v)->ledger, s->entry, (uint32_t)output_tokens(s));
+    if (e) {
+        http_response_abort(v->x);
+        return;
+    }
+    if (s->scenario.cut > 0) {
+        struct http_header type = {SLICE("content-type"), SLICE("application/json")};
+        e = http_response_begin(v->x, 200, &type, 1, s->out.len);
+        if (!e)
+            e = http_response_write(v->x, slice_first(buf_slice(&s->out), s->out.len / 2));
+        cut_soon(v);
+        return;
+    }
+    ledger_complete(provider_of(v)->ledger, s->entry);
+    visit_answer(v, 200, "application/json", buf_slice(&s->out));
+}
+
+/* ---- streamed ---- */
+
+/* consumes the tree, whose "type" is the event's name */
+static enum err say(struct speech *s, json_t *event)
+{
+    const char *type = json_string_value(json_object_get(event, "type"));
+    enum err e = buf_printf(&s->out, "event: %s\ndata: ", type ? type : "");
+    if (!e)
+        e = json_write(event, &s->out);
+    if (!e)
+        e = buf_append(&s->out, SLICE("\n\n"));
+    json_decref(event);
+    return e;
+}
+
+static enum err say_block(struct speech *s, int index, json_t *block)
+{
+    return say(s, json_pack("{s:s,s:i,s:o}", "type", "content_block_start", "index", index,
+                            "content_block", block));
+}
+
+static enum err say_delta(struct speech *s, int index, const char *type, const char *member,
+                          const char *text)
+{
+    return say(s, json_pack("{s:s,s:i,s:{s:s,s:s}}", "type", "content_block_delta", "index", index,
+                            "delta", "type", type, member, text));
+}
+
+static enum err say_stop(struct speech *s, int index)
+{
+    return say(s, json_pack("{s:s,s:i}", "type", "content_block_stop", "index", index));
+}
+
+static enum err say_thinking(struct speech *s)
+{
+    enum err e = say_block(
+        s, 0, json_pack("{s:s,s:s,s:s}", "type", "thinking", "thinking", "", "signature", ""));
+    if (!e)
+        e = say_delta(s, 0, "thinking_delta", "thinking", "The demo thinks. ");
+    if (!e)
+        e = say_delta(s, 0, "signature_delta", "signature", "sig_demo");
+    return e ? e : say_stop(s, 0);
+}
+
+static enum err say_start(struct speech *s)
+{
+    json_t *message = message_of(s, json_array(), NULL);
+    json_object_set_new(message, "usage", usage_of(s, 1));
+    enum err e = say(s, json_pack("{s:s,s:o}", "type", "message_start", "message", message));
+    if (!e)
+        e = say(s, json_pack("{s:s}", "type", "ping"));
+    if (!e && s->thinks)
+        e = say_thinking(s);
+    if (!e && !s->tool)
+        e = say_block(s, s->thinks, json_pack("{s:s,s:s}", "type", "text", "text", ""));
+    return e;
+}
+
+/* Arguments come in two pieces, as the real ones are cut anywhere. */
+static enum err say_tool(struct speech *s)
+{
+    struct buf text;
+    buf_init(&text, 64 * 1024);
+    enum err e = say_block(s, s->thinks, tool_use(s, json_object()));
+    if (!e)
+        e = say_delta(s, s->thinks, "input_json_delta", "partial_json", "");
+    if (!e)
+        e = json_write(s->input, &text);
+    char half[64 * 1024];
+    for (size_t at = 0, n = text.len / 2 + 1; !e && at < text.len; at += n) {
+        snprintf(half, sizeof(half), "%.*s",
+                 SLICE_ARG(slice_first(slice_from(buf_slice(&text), at), n)));
+        e = say_delta(s, s->thinks, "input_json_delta", "partial_json", half);
+    }
+    buf_fini(&text);
+    return e ? e : say_stop(s, s->thinks);
+}
+
+static enum err say_end(struct speech *s)
+{
+    enum err e = s->tool ? ERR_OK : say_stop(s, s->thinks);
+    json_t *end = json_pack("{s:s,s:{s:s,s:n}}", "type", "message_delta", "delta", "stop_reason",
+                            stop_reason(s), "stop_sequence");
+    if (s->scenario.usage)
+        json_object_set_new(
+            end, "usage",
+            json_pack("{s:n,s:I}", "input_tokens", "output_tokens", (json_int_t)output_tokens(s)));
+    if (!e)
+        e = say(s, end);
+    else
+        json_decref(end);
+    return e ? e : say(s, json_pack("{s:s}", "type", "message_stop"));
+}
+
+static enum err say_piece(struct speech *s)
+{
+    char piece[256];
+    if (s->tool) {
+        s->sent = s->pieces;
+        return say_tool(s);
+    }
+    piece_of(s, s->sent++, piece);
+    return say_delta(s, s->thinks, "text_delta", "text", piece);
+}
+
+static void say_on(struct visit *v)
+{
+    struct speech *s = v->state;
+    struct ledger *l = provider_of(v)->ledger;
+    do {
+        enum err e = s->sent == 0 ? say_start(s) : ERR_OK;
+        if (!e && s->sent < s->pieces)
+            e = say_piece(s);
+        ledger_sent(l, s->entry, (uint32_t)output_tokens(s));
+        bool over = s->sent >= s->pieces;
+        if (!e && over && s->scenario.cut == 0)
+            e = say_end(s);
+        if (!e)
+            e = http_response_write(v->x, buf_slice(&s->out));
+        buf_clear(&s->out);
+        if (e) {
+            http_response_abort(v->x);
+            return;
+        }
+        if (s->scenario.cut > 0 && (over || s->sent >= s->scenario.cut)) {
+            cut_soon(v);
+            return;
+        }
+        if (over) {
+            ledger_complete(l, s->entry);
+            http_response_end(v->x);
+            return;
+        }
+        if (http_response_pending(v->x) > LIMIT_STREAM_HIGH)
+            return; /* on_drain goes on */
+    } while (s->scenario.chunk_ms == 0);
+    timer_start(&v->timer, s->scenario.chunk_ms);
+}
+
+static void on_chunk_timer(struct timer *timer)
+{
+    say_on(CONTAINER_OF(timer, struct visit, timer));
+}
+
+static void on_drain(struct visit *v)
+{
+    if (!timer_is_running(&v->timer))
+        say_on(v);
+}
+
+static void answer_stream(struct visit *v)
+{
+    struct http_header headers[] = {
+        {SLICE("content-type"), SLICE("text/event-stream; charset=utf-8")},
+        {SLICE("cache-control"), SLICE("no-cache")}};
+    if (http_response_begin(v->x, 200, headers, ARRAY_LEN(headers), UINT64_MAX)) {
+        http_response_abort(v->x);
+        return;
+    }
+    timer_init(&v->timer, serve_loop(v->serve), on_chunk_timer);
+    v->on_drain = on_drain;
+    say_on(v);
+}
+
+/* ---- the request ---- */
+
+static void answer(struct visit *v)
+{
+    struct speech *s = v->state;
+    uint64_t call = provider_of(v)->calls, percent = s->scenario.fail_percent;
+    if (s->scenario.hang)
+        return;
+    if (call * percent / 100 != (call - 1) * percent / 100) { /* spread evenly, as chat's */
+        unsigned status = (unsigned)s->scenario.fail_status;
+        refuse(v, status, type_of(status), "The demo provider fails.");
+        return;
+    }
+    s->entry = ledger_open(provider_of(v)->ledger, http_head_find(v->head, SLICE("traceparent")),
+                           s->scenario.name, s->prompt_tokens, s->stream);
+    if (s->stream)
+        answer_stream(v);
+    else
+        answer_whole(v);
+}
+
+static void on_delay_timer(struct timer *timer)
+{
+    answer(CONTAINER_OF(timer, struct visit, timer));
+}
+
+static size_t bytes_of(const json_t *part)
+{
+    struct buf text;
+    buf_init(&text, LIMIT_AI_BODY);
+    size_t n = part && json_write(part, &text) == ERR_OK ? text.len : 0;
+    buf_fini(&text);
+    return n;
+}
+
+static const char *last_text(const json_t *request)
+{
+    const json_t *messages = json_object_get(request, "messages");
+    const json_t *last = json_array_get(messages, json_array_size(messages) - 1);
+    const json_t *content = json_object_get(last, "content");
+    if (json_is_array(content))
+        content = json_object_get(json_array_get(content, json_array_size(content) - 1), "text");
+    return json_is_string(content) ? json_string_value(content) : "";
+}
+
+/* The tool that is forced; else the one that the last text names. */
+static const json_t *choose_tool(const json_t *request)
+{
+    const json_t *choice = json_object_get(request, "tool_choice"), *tool;
+    const char *type = json_string_value(json_object_get(choice, "type"));
+    const char *forced = json_string_value(json_object_get(choice, "name"));
+    size_t i;
+    if (type && strcmp(type, "none") == 0)
+        return NULL;
+    json_array_foreach(json_object_get(request, "tools"), i, tool)
+    {
+        const char *name = json_string_value(json_object_get(tool, "name"));
+        if (forced ? strcmp(name, forced) == 0 : strstr(last_text(request), name) != NULL)
+            return tool;
+    }
+    return type && strcmp(type, "any") == 0 ? json_array_get(json_object_get(request, "tools"), 0)
+                                            : NULL;
+}
+
+static json_t *input_for(const json_t *tool)
+{
+    const json_t *schema = json_object_get(tool, "input_schema"), *name;
+    json_t *input = json_object();
+    size_t i;
+    json_array_foreach(json_object_get(schema, "required"), i, name)
+    {
+        const char *member = json_string_value(name);
+        const json_t *type = json_object_get(
+            json_object_get(json_object_get(schema, "properties"), member ? member : ""), "type");
+        bool number = json_is_string(type) && strcmp(json_string_value(type), "string") != 0;
+        if (member)
+            json_object_set_new(input, member, number ? json_integer(1) : json_string("demo"));
+    }
+    return input;
+}
+
+static void read_request(struct speech *s)
+{
+    const json_t *r = s->request;
+    const json_t *thinking = json_object_get(json_object_get(r, "thinking"), "type");
+    uint64_t max = (uint64_t)json_integer_value(json_object_get(r, "max_tokens"));
+    scenario_read(json_text(r, "model"), &s->scenario);
+    s->stream = json_is_true(json_object_get(r, "stream"));
+    s->thinks = json_is_string(thinking) && strcmp(json_string_value(thinking), "disabled") != 0;
+    s->pieces = s->scenario.chunks < max ? s->scenario.chunks : max;
+    s->limited = s->scenario.chunks > max;
+    s->prompt_tokens = (uint32_t)((bytes_of(json_object_get(r, "system")) +
+                                   bytes_of(json_object_get(r, "messages")) +
+                                   bytes_of(json_object_get(r, "tools")) + 3) /
+                                  4);
+    s->tool = choose_tool(r);
+    s->input = s->tool ? input_for(s->tool) : NULL;
+}
+
+static bool is_signed(struct visit *v)
+{
+    if (http_head_find(v->head, SLICE("x-api-key")).len ||
+        http_head_find(v->head, SLICE("authorization")).len)
+        return true;
+    refuse(v, 401, "authentication_error", "x-api-key header is required");
+    return false;
+}
+
+void messages_handle(struct visit *v)
+{
+    struct json_problem problem;
+    char why[MESSAGES_WHY];
+    struct speech *s = mem_zalloc(sizeof(*s));
+    if (!s) {
+        http_response_abort(v->x);
+        return;
+    }
+    buf_init(&s->out, LIMIT_AI_ANSWER);
+    v->state = s;
+    v->on_gone = on_gone;
+    s->id = ++provider_of(v)->calls;
+    if (!is_signed(v))
+        return;
+    if (!http_head_find(v->head, SLICE("anthropic-version")).len) {
+        refuse(v, 400, "invalid_request_error", "anthropic-version: header is required");
+        return;
+    }
+    if (json_read(buf_slice(&v->body), &s->request, &problem)) {
+        refuse(v, 400, "invalid_request_error", "The request body is not valid JSON.");
+        return;
+    }
+    if (!messages_check(s->request, why)) {
+        refuse(v, 400, "invalid_request_error", why);
+        return;
+    }
+    read_request(s);
+    if (s->scenario.delay_ms == 0) {
+        answer(v);
+        return;
+    }
+    timer_init(&v->timer, serve_loop(v->serve), on_delay_timer);
+    timer_start(&v->timer, s->scenario.delay_ms);
+}

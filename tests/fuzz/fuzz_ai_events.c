@@ -1,0 +1,107 @@
+/*
+ * fuzz_ai_events — what providers stream is decoded, or refused as broken; what was decoded is
+ * written as chunks that are JSON; a glance sees an end where the decoder does; and what was
+ * gathered is written as one JSON body.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/provider/provider.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct hearing {
+    const struct ai_provider *provider;
+    struct ai_decoder decoder;
+    struct ai_writer writer;
+    struct ai_assembly *assembly;
+    struct buf chunks;
+    bool ended;
+};
+
+static void must(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    fprintf(stderr, "%s\n", what);
+    abort();
+}
+
+static enum err hear(void *arg, const struct ai_event *e)
+{
+    struct hearing *h = arg;
+    h->ended = h->ended || e->kind == AI_END;
+    enum err err = dialect_openai_chat.write_event(&h->writer, e, &h->chunks);
+    if (!err)
+        err = ai_assembly_add(h->assembly, e);
+    return err == ERR_PROTOCOL ? ERR_CANCELLED : err;
+}
+
+static bool decode(void *arg, const struct sse_event *e)
+{
+    struct hearing *h = arg;
+    struct ai_glance g;
+    h->ended = false;
+    enum err err = h->provider->decode(&h->decoder, e, hear, h);
+    if (h->provider->glance && e->has_data) {
+        h->provider->glance(e->data, true, &g);
+        must(err || g.ends == h->ended, "both see the end");
+    }
+    return !err;
+}
+
+static bool is_json(void *arg, const struct sse_event *e)
+{
+    JSON_AUTO json_t *tree = NULL;
+    struct json_problem problem;
+    (void)arg;
+    if (e->has_data && !slice_eq(e->data, SLICE("[DONE]")))
+        must(!json_read(e->data, &tree, &problem), "a chunk is JSON");
+    return true;
+}
+
+static void feed(struct slice bytes, bool (*fn)(void *, const struct sse_event *), void *arg)
+{
+    struct sse_reader r;
+    sse_reader_init(&r);
+    sse_reader_limit(&r, 1 << 24);
+    enum err e = sse_reader_feed(&r, bytes, fn, arg);
+    (void)e;
+    sse_reader_fini(&r);
+}
+
+static void try_provider(const struct ai_provider *p, struct slice bytes)
+{
+    struct arena *a = arena_new(4096, 1 << 22);
+    struct hearing h = {.provider = p, .decoder = {.arena = a}, .writer = {.choices = 2}};
+    struct ai_fault fault;
+    struct buf whole;
+    h.assembly = ai_assembly_new();
+    must(h.assembly, "memory");
+    buf_init(&h.chunks, 1 << 24);
+    buf_init(&whole, 1 << 24);
+    feed(bytes, decode, &h);
+    feed(buf_slice(&h.chunks), is_json, NULL);
+    if (ai_assembly_is_whole(h.assembly) && !dialect_openai_chat.write_whole(h.assembly, &whole)) {
+        JSON_AUTO json_t *tree = NULL;
+        struct json_problem problem;
+        must(!json_read(buf_slice(&whole), &tree, &problem), "what was gathered is JSON");
+    }
+    h.decoder = (struct ai_decoder){.arena = a};
+    enum err e = p->decode_whole(&h.decoder, bytes, ai_assembly_add, h.assembly);
+    (void)e;
+    p->read_error(500, bytes, a, &fault);
+    must(fault.text.len <= 512, "an error's text is bounded");
+    ai_assembly_free(h.assembly);
+    buf_fini(&h.chunks);
+    buf_fini(&whole);
+    arena_free(a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    try_provider(&provider_openai, slice_of(data, size));
+    try_provider(&provider_anthropic, slice_of(data, size));
+    return 0;
+}
