@@ -293,6 +293,17 @@ struct client_session *session_directory_find(const uint8_t sid[MCP_SID_LEN], ui
     return good ? s : NULL;
 }
 
+bool session_directory_is_ended(const struct client_session *s)
+{
+    struct shard *d = shard_of(s->sid);
+    if (!d->by_sid)
+        return false; /* a test without a directory */
+    pthread_mutex_lock(&d->lock);
+    bool ended = s->state == SESSION_ENDED || s->state == SESSION_DROPPED;
+    pthread_mutex_unlock(&d->lock);
+    return ended;
+}
+
 bool session_directory_end(struct client_session *s)
 {
     struct shard *d = shard_of(s->sid);

@@ -38,6 +38,8 @@ MUST_USE enum err session_directory_put(struct client_session *s, uint64_t now_u
  * ended or expired here, so that it is not to be adopted. */
 struct client_session *session_directory_find(const uint8_t sid[MCP_SID_LEN], uint64_t now_us,
                                               bool *ret_known);
+/* Did its client end it, or was it idle for too long? */
+bool session_directory_is_ended(const struct client_session *s);
 /* true for the one caller that ended it */
 bool session_directory_end(struct client_session *s);
 /* One that was idle for too long and has become a tombstone by that, held for the caller, which

@@ -83,7 +83,7 @@ static void not_confirmed(struct tool_work *w)
 
 static const struct tool_carrier confirming = {.opened = confirmed, .not_opened = not_confirmed};
 
-/* It goes upstream once for each upstream session, however often the client says it. */
+/* It goes upstream once for each upstream session and plane, however often the client says it. */
 static void confirm(struct tool_work *w)
 {
     if (!is_open(w)) {
@@ -91,6 +91,7 @@ static void confirm(struct tool_work *w)
         return;
     }
     w->carrier = &confirming;
+    w->waiter.confirms = true;
     tool_open(w);
 }
 
@@ -146,6 +147,8 @@ static void respond(struct tool_work *w)
         mcp_response_empty(w, 202); /* the session that asked is lost */
         return;
     }
+    if (!slice_eq(upstream_id, w->waiter.ref.upstream_id))
+        w->waiter.ref.generation = 0; /* another one asked: what it says of itself is not of this */
     w->waiter.ref.upstream_id = upstream_id;
     send_up(w, edited(w, w->message.id, original));
 }

@@ -9,6 +9,7 @@
 #include "mcp-gateway/mcp_message.h"
 #include "mcp-gateway/mcp_response.h"
 #include "mcp-gateway/revision.h"
+#include "mcp-gateway/session_directory.h"
 
 #define HELLO_ID 1 /* the session's requests go on from it; 0 is nothing to some servers */
 #define TOTAL_MS (2 * LIMIT_MCP_OPEN_MS)
@@ -27,6 +28,7 @@ struct upstream_opening {
     struct timer deadline;
     enum opening_state state;
     bool leaves_confirming; /* to the client */
+    bool confirms_only;     /* the session was greeted before */
     bool again;             /* a second initialize, in a revision that the server named */
     struct slice version;   /* that initialize names, where it is not the client's */
     struct upstream_ref ref;
@@ -68,7 +70,7 @@ static void destroy(void *arg)
 
 static bool is_wanted(const struct upstream_opening *o)
 {
-    return o->session->state != SESSION_UNLISTED || atomic_load(&o->session->refs) > 1;
+    return atomic_load(&o->session->refs) > 1 && !session_directory_is_ended(o->session);
 }
 
 /* A session that is not wanted, or that failed half open, must not stay open at the server. */
@@ -79,7 +81,10 @@ static void end_unwanted(struct upstream_opening *o, bool failed)
     if (!failed && !is_wanted(o)) {
         if (upstream_session_end(o->upstream, o->arena, &ref))
             mcp_exchange_end_session(o->worker, o->policy, o->server, ref.upstream_id, ref.version);
-    } else if (failed && o->state == OPENING_GREETING && id) {
+    } else if (failed && o->ref.upstream_id.len) {
+        mcp_exchange_end_session(o->worker, o->policy, o->server, o->ref.upstream_id,
+                                 o->ref.version);
+    } else if (failed && id) {
         mcp_exchange_end_session(o->worker, o->policy, o->server, slice_str(id), SLICE_NONE);
     }
 }
@@ -99,7 +104,7 @@ static void release(struct upstream_opening *o)
 static void settle(struct upstream_opening *o, const struct upstream_failure *failure, bool greeted)
 {
     struct mcp_worker_set waiting;
-    bool reopened = !failure && !greeted && o->ref.generation > 1 && o->state != OPENING_SETTLED;
+    bool reopened = !failure && !o->confirms_only && o->ref.generation > 1;
     upstream_session_settle(o->upstream, greeted, failure, &waiting);
     end_unwanted(o, failure != NULL && !greeted);
     move(o, OPENING_SETTLED);
@@ -111,11 +116,11 @@ static void settle(struct upstream_opening *o, const struct upstream_failure *fa
     release(o);
 }
 
-/* A server that is busy may be asked to confirm again; a session that it does not confirm for
- * another reason is lost. */
+/* A server that is busy may hear the client's `initialized` again; a session that it does not
+ * confirm for another reason is lost. */
 static void fail_with(struct upstream_opening *o, const struct upstream_failure *f)
 {
-    settle(o, f, o->state == OPENING_CONFIRMING && f->status == 429);
+    settle(o, f, o->confirms_only && f->status == 429);
 }
 
 static void fail(struct upstream_opening *o, enum err why)
@@ -221,7 +226,7 @@ static void on_confirmed(void *arg)
         return;
     }
     mcp_exchange_release(&o->exchange);
-    if (o->ref.generation > 1)
+    if (o->ref.generation > 1 && !o->confirms_only)
         restore_next(o);
     else
         settle(o, NULL, false);
@@ -426,7 +431,7 @@ static enum err begin(struct upstream_waiter *w, enum upstream_turn turn)
         e = send_initialize(o);
     } else if (!e) {
         move(o, OPENING_CONFIRMING);
-        o->leaves_confirming = false;
+        o->confirms_only = true;
         o->ref = (struct upstream_ref){.generation = w->ref.generation,
                                        .version = arena_copy(o->arena, w->ref.version),
                                        .upstream_id = arena_copy(o->arena, w->ref.upstream_id)};
@@ -448,7 +453,7 @@ static enum err look(struct upstream_waiter *w)
 {
     const struct upstream_need need = {.server_revision = w->server->o.revision,
                                        .worker = w->worker->slot,
-                                       .greeted_suffices = w->greets,
+                                       .greeted_suffices = !w->confirms,
                                        .failures = &w->failures,
                                        .arena = w->arena};
     enum upstream_turn turn = upstream_session_enter(w->upstream, &need, &w->ref, &w->failure);

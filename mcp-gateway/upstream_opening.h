@@ -4,7 +4,7 @@
  *
  *   GREETING → CONFIRMING → RESTORING → settled
  *   GREETING → settled      for the client's own initialize, which says `initialized` itself
- *   CONFIRMING → settled    for a session that was greeted before
+ *   CONFIRMING → settled    for a session that was greeted before, when the client says it
  *
  * One opening at a time: the request that finds the session closed begins it, the others wait, on
  * whatever worker they are, and are told of its end. An opening is no part of the request that
@@ -31,7 +31,8 @@ struct upstream_waiter {
     const char *trace_id, *span_id;
     struct slice via;
     struct arena *arena;
-    bool greets; /* for the client's own initialize */
+    bool greets;   /* for the client's own initialize */
+    bool confirms; /* for the client's own `initialized` */
     void (*done)(struct upstream_waiter *w, enum err e);
 
     /* On ERR_OK: */

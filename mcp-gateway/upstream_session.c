@@ -22,7 +22,7 @@ static void move(struct upstream_session *u, enum upstream_state to)
 {
     /* row: from; bit: to */
     static const unsigned legal[] = {
-        [UPSTREAM_CLOSED] = 1u << UPSTREAM_OPENING | 1u << UPSTREAM_OPEN | 1u << UPSTREAM_CLOSED,
+        [UPSTREAM_CLOSED] = 1u << UPSTREAM_OPENING | 1u << UPSTREAM_GREETED,
         [UPSTREAM_OPENING] = 1u << UPSTREAM_CLOSED | 1u << UPSTREAM_GREETED | 1u << UPSTREAM_OPEN,
         [UPSTREAM_GREETED] = 1u << UPSTREAM_OPENING | 1u << UPSTREAM_CLOSED,
         [UPSTREAM_OPEN] = 1u << UPSTREAM_CLOSED,
@@ -165,8 +165,7 @@ enum err upstream_session_adopt(struct upstream_session *u, const struct policy_
     if (u->state == UPSTREAM_CLOSED && u->generation == 0) {
         e = fill(u, server, upstream_id, version);
         if (!e) {
-            u->adopted = true;
-            move(u, UPSTREAM_OPEN);
+            move(u, UPSTREAM_GREETED);
         }
     }
     unlock(u);

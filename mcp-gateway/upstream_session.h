@@ -1,9 +1,10 @@
 /*
  * upstream_session — what one client session has open with one server.
  *
- *   CLOSED → OPENING → OPEN            a request needs it: initialize, then initialized
- *   CLOSED → OPENING → GREETED         the client's own initialize: `initialized` is its to say
- *   GREETED → OPENING → OPEN           it says so, or a request comes before it does
+ *   CLOSED → OPENING → OPEN       a request needs it: initialize, then initialized
+ *   CLOSED → OPENING → GREETED    the client's own initialize: `initialized` is the client's to say
+ *   CLOSED → GREETED              it was opened through another plane
+ *   GREETED → OPENING → OPEN      the client has said `initialized`
  *   any → CLOSED                       the server no longer knows it, or is another one now
  *
  * One worker opens it; requests on all workers wait for the end of that and are told
@@ -46,7 +47,6 @@ struct upstream_session {
     char version[MCP_VERSION_LEN];
     char server_name[MCP_NAME_LEN], org_id[MCP_POLICY_ID + 1];
     uint64_t server_revision; /* of the policy object it was opened by */
-    bool adopted;             /* opened by another plane, and not used here yet */
     unsigned failures;
     struct upstream_failure failure;
     struct mcp_worker_set waiting; /* workers with requests that wait for the opening */
@@ -67,7 +67,7 @@ struct upstream_ref {
 enum upstream_turn {
     UPSTREAM_USE,     /* *ref is filled */
     UPSTREAM_GREET,   /* the caller has become the opener: initialize, then initialized */
-    UPSTREAM_CONFIRM, /* the caller has become the opener: initialized; *ref is filled */
+    UPSTREAM_CONFIRM, /* the caller has become the opener: `initialized`; *ref is filled */
     UPSTREAM_WAIT,    /* another opens it; the caller's worker will be told */
     UPSTREAM_FAIL,    /* an opening failed since `failures`; *failure says how */
     UPSTREAM_NOMEM,
@@ -82,7 +82,7 @@ struct upstream_need {
     uint64_t server_revision; /* opened by another one, it counts as closed: a changed server may be
                                  another host */
     unsigned worker;
-    bool greeted_suffices; /* for the client's own initialize */
+    bool greeted_suffices; /* for all but the client's own `initialized` */
     unsigned *failures;    /* as of the beginning; UINT_MAX: this is the beginning */
     struct arena *arena;
 };

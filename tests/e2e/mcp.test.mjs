@@ -155,8 +155,9 @@ describe('the official client', () => {
     const offered = (await straight.client.listTools()).tools;
     const seen = (await through.client.listTools()).tools;
     assert.deepEqual(seen.map((t) => t.name).sort(), [...granted].sort());
+    assert.equal(through.client.getServerCapabilities().tools.listChanged, true);
     for (const tool of seen) assert.deepEqual(tool, offered.find((t) => t.name === tool.name));
-    assert.deepEqual(Object.keys(through.client.getServerCapabilities()).sort(), ['logging', 'tools']);
+    assert.deepEqual(Object.keys(through.client.getServerCapabilities()).sort(), ['logging', 'tasks', 'tools']);
     assert.deepEqual(through.client.getServerVersion(), straight.client.getServerVersion());
     assert.equal(through.client.getInstructions(), straight.client.getInstructions());
     await through.transport.terminateSession();
@@ -268,7 +269,7 @@ describe('the official client', () => {
     const { client } = await connect();
     assert.deepEqual(await client.ping(), {});
     const session = await openRaw();
-    for (const method of ['resources/list', 'prompts/list', 'completion/complete', 'tasks/list', 'nonsense']) {
+    for (const method of ['resources/list', 'prompts/list', 'completion/complete', 'nonsense']) {
       const answer = await post({ jsonrpc: '2.0', id: 5, method }, { headers: { 'mcp-session-id': session } });
       assert.equal(answer.status, 200);
       assert.equal((await answer.json()).error.code, -32601, method);
