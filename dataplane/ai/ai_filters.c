@@ -134,6 +134,32 @@ bool ai_may_use(const struct request *rq, struct slice model)
     return right_allows(&r, model);
 }
 
+/* Would a call of the model still go to this target, at this address? */
+static bool is_target(const struct candidate *t, const struct policy_model *m,
+                      const struct snapshot *policy)
+{
+    const struct policy_provider *p = snapshot_provider(policy, t->provider->o.id);
+    if (!p || !slice_eq(p->base_url, t->provider->base_url))
+        return false;
+    for (size_t i = 0; i < m->target_count; i++)
+        if (slice_eq(m->targets[i].provider_id, p->o.id) && slice_eq(m->targets[i].model, t->model))
+            return true;
+    return false;
+}
+
+/* The target under way must be one still; those that are not are not tried later. */
+static bool keep_targets(struct ai_call *c, const struct policy_model *m,
+                         const struct snapshot *policy)
+{
+    size_t kept = c->candidate_next;
+    for (size_t i = kept; i < c->candidate_count; i++)
+        if (is_target(&c->candidates[i], m, policy))
+            c->candidates[kept++] = c->candidates[i];
+    c->candidate_count = kept;
+    return c->candidate_next == 0 ? kept > 0
+                                  : is_target(&c->candidates[c->candidate_next - 1], m, policy);
+}
+
 bool ai_still_allowed(struct request *rq, const struct request_right *now)
 {
     struct ai_call *c = rq->gate_state;
@@ -141,7 +167,7 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now)
         return true;
     const struct policy_model *m =
         snapshot_model_named(now->policy, now->who.key->o.org_id, c->model->o.name);
-    if (m && right_allows(now, m->o.name))
+    if (m && right_allows(now, m->o.name) && keep_targets(c, m, now->policy))
         return true;
     c->request.param = "model";
     request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->model->o.name);

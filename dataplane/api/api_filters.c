@@ -93,7 +93,8 @@ bool api_still_allowed(struct request *rq, const struct request_right *now)
     const struct policy_service *service =
         snapshot_service_named(now->policy, now->who.key->o.org_id, w->service->o.name);
     struct search s = {.right = now, .w = w, .method = rq->head->method};
-    bool same = service && slice_eq(service->o.id, w->service->o.id);
+    bool same = service && slice_eq(service->o.id, w->service->o.id) &&
+                slice_eq(service->base_url, w->service->base_url);
     if (same)
         look_at_grants(&s);
     if (s.seen && s.allowed && is_served(w, service, rq->head->method))

@@ -5,6 +5,7 @@
 
 #include "common/base/map.h"
 #include "common/policy/snapshot_build.h"
+#include "common/scope/lease_client.h"
 #include "common/scope/registry.h"
 #include "common/wire/keyprint.h"
 #include "tests/kit/flow/flow_private.h"
@@ -425,5 +426,6 @@ void policy_says(struct flow *k, const struct flow_policy *p)
     add_all(&d, p);
     k->policy = snapshot_build_end(&d.b, SLICE("lineage"), k->version);
     snapshot_drop(old);
+    lease_client_policy(k->desk); /* as the plane does: before workers have the version */
     request_env_take_policy(&k->env, k->policy);
 }
