@@ -54,7 +54,7 @@ struct bus_hub_config {
     unsigned threads; /* that run the handler */
     /* Is this plane known and not removed? Its pool's name decides which push socket it hears. */
     bool (*admit)(void *arg, struct slice plane_id, char pool[static 64]);
-    /* Of a plane that was not admitted: was it removed for good? It is told so. NULL: nobody. */
+    /* Was a plane that is not admitted removed for good? It is told so. NULL: no plane is. */
     bool (*removed)(void *arg, struct slice plane_id);
     /* Fills reply (growing buf). Runs on one of the hub's threads. */
     void (*handle)(void *arg, struct slice plane_id, struct slice request, struct buf *reply);
@@ -63,8 +63,8 @@ struct bus_hub_config {
 
 MUST_USE enum err bus_hub_open(const struct bus_hub_config *c, struct bus_hub **ret);
 MUST_USE enum err bus_hub_publish(struct bus_hub *h, struct slice pool, struct slice message);
-/* A removed plane: nothing it has sent and nobody has begun is run any more, and what was answered
- * is forgotten. Returns when its connections are gone, some 20 ms; not from inside admit. */
+/* For a removed plane: requests that wait for a thread are not run any more, and the kept replies
+ * are forgotten. Returns when its connections are gone, some 20 ms; not from inside admit. */
 void bus_hub_cut(struct bus_hub *h, struct slice plane_id);
 /* Does its request leg stand now? Does not block. */
 bool bus_hub_is_connected(struct bus_hub *h, struct slice plane_id);

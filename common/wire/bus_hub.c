@@ -1,9 +1,9 @@
 /*
  * bus_hub — the control plane's end: planes come and go, pools are told things.
  *
- * A plane has a REP socket of its own, so one that does not read its answers holds up nobody
- * else, and a PUB listener of its own on its pool's socket. Who speaks is known from the socket
- * the tunnel joined it to, never from what it says.
+ * Each plane has a REP socket of its own, so a plane that does not read its replies delays no
+ * other, and a PUB listener of its own on its pool's socket. The sender of a message is known from
+ * the socket the tunnel joined it to, never from what it says.
  */
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/pub.h>
@@ -82,8 +82,8 @@ static struct hub_plane *find_plane(struct bus_hub *h, struct slice id)
 
 static void plane_free(struct hub_plane *p)
 {
-    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
-        lease_client_close(&p->desks[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->contexts); i++)
+        bus_context_close(&p->contexts[i]);
     bus_replies_fini(&p->answers);
     bus_pipes_fini(&p->rep_pipes);
     mem_free(p);
@@ -125,16 +125,16 @@ static struct hub_plane *plane_new(struct bus_hub *h, struct slice id)
     bus_replies_init(&p->answers);
     bus_pipes_init(&p->rep_pipes, NULL, NULL);
     enum err e = bus_err(open_rep(p));
-    for (size_t i = 0; !e && i < ARRAY_LEN(p->desks); i++)
-        e = lease_client_open(&p->desks[i], p);
+    for (size_t i = 0; !e && i < ARRAY_LEN(p->contexts); i++)
+        e = bus_context_open(&p->contexts[i], p);
     if (e) {
         nng_close(p->rep);
         plane_free(p);
         return NULL;
     }
     list_push(&h->planes, &p->link);
-    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
-        lease_client_listen(&p->desks[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->contexts); i++)
+        bus_context_listen(&p->contexts[i]);
     return p;
 }
 
@@ -152,12 +152,12 @@ static bool plane_hear(struct bus_hub *h, struct hub_plane *p, const char *pool_
     return true;
 }
 
-/* From here on nobody finds it; what it asked and nobody has begun is dropped. Locked. */
+/* The plane cannot be found any more; its requests that wait for a thread are dropped. Locked. */
 static void plane_retire(struct hub_plane *p)
 {
     p->closed = true;
-    for (size_t i = 0; i < ARRAY_LEN(p->desks); i++)
-        list_remove(&p->desks[i].job);
+    for (size_t i = 0; i < ARRAY_LEN(p->contexts); i++)
+        list_remove(&p->contexts[i].job);
     list_remove(&p->link);
 }
 
@@ -255,7 +255,17 @@ void bus_hub_cut(struct bus_hub *h, struct slice plane_id)
         hub_shut(h, p);
 }
 
-/* ---- telling ---- */
+bool bus_hub_is_connected(struct bus_hub *h, struct slice plane_id)
+{
+    unsigned came = 0;
+    pthread_mutex_lock(&h->lock);
+    struct hub_plane *p = find_plane(h, plane_id);
+    bool up = p && bus_pipes_any(&p->rep_pipes, &came);
+    pthread_mutex_unlock(&h->lock);
+    return up;
+}
+
+/* ---- publishing ---- */
 
 enum err bus_hub_publish(struct bus_hub *h, struct slice pool, struct slice message)
 {
@@ -301,7 +311,7 @@ static enum err start_threads(struct bus_hub *h)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (h->started < count &&
-           pthread_create(&h->threads[h->started], NULL, lease_client_run, h) == 0)
+           pthread_create(&h->threads[h->started], NULL, bus_context_run, h) == 0)
         h->started++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return h->started == count ? ERR_OK : ERR_NOMEM;

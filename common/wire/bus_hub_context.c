@@ -2,40 +2,40 @@
 #include "common/base/log.h"
 #include "common/wire/bus_hub_private.h"
 
-static struct bus_hub *hub_of(const struct lease_client *d)
+static struct bus_hub *hub_of(const struct bus_context *d)
 {
     return d->plane->hub;
 }
 
-static void drop_request(struct lease_client *d)
+static void drop_request(struct bus_context *d)
 {
     nng_msg_free(d->msg);
     d->msg = NULL;
 }
 
-void lease_client_listen(struct lease_client *d)
+void bus_context_listen(struct bus_context *d)
 {
     drop_request(d);
-    d->state = DESK_LISTENING;
+    d->state = CONTEXT_LISTENING;
     nng_aio_set_timeout(d->aio, NNG_DURATION_INFINITE);
     nng_ctx_recv(d->ctx, d->aio);
 }
 
 /* Without memory for the reply nothing is said: the plane asks again. */
-static void lease_client_send(struct lease_client *d, nng_msg *reply)
+static void bus_context_send(struct bus_context *d, nng_msg *reply)
 {
     if (!reply) {
-        lease_client_listen(d);
+        bus_context_listen(d);
         return;
     }
     drop_request(d);
-    d->state = DESK_SENDING;
+    d->state = CONTEXT_SENDING;
     nng_aio_set_msg(d->aio, reply);
     nng_aio_set_timeout(d->aio, LIMIT_BUS_SEND_MS);
     nng_ctx_send(d->ctx, d->aio);
 }
 
-static nng_msg *write_reply(const struct lease_client *d, enum bus_status status,
+static nng_msg *write_reply(const struct bus_context *d, enum bus_status status,
                             struct slice content)
 {
     const struct bus_reply_head head = {d->head.number, status};
@@ -46,10 +46,10 @@ static nng_msg *write_reply(const struct lease_client *d, enum bus_status status
 struct decision {
     enum bus_verdict verdict;
     nng_msg *reply;
-    struct lease_client *displaced; /* waited for the same answer over a lost connection */
+    struct bus_context *displaced; /* waited for the same answer over a lost connection */
 };
 
-static void decide(struct lease_client *d, struct decision *ret)
+static void decide(struct bus_context *d, struct decision *ret)
 {
     struct bus_hub *h = hub_of(d);
     struct slice content = SLICE_NONE;
@@ -65,52 +65,52 @@ static void decide(struct lease_client *d, struct decision *ret)
     if (ret->displaced == d) /* it asks again what it waits for: impossible while it is parked */
         ret->displaced = NULL;
     if (ret->verdict == BUS_WAIT) {
-        d->state = DESK_PARKED;
+        d->state = CONTEXT_PARKED;
     } else if (ret->verdict == BUS_RUN && !d->plane->closed) {
-        d->state = DESK_WORKING;
+        d->state = CONTEXT_WORKING;
         list_push(&h->jobs, &d->job);
         pthread_cond_signal(&h->work);
     }
     pthread_mutex_unlock(&h->lock);
 }
 
-static void on_request(struct lease_client *d)
+static void on_request(struct bus_context *d)
 {
     d->msg = nng_aio_get_msg(d->aio);
     nng_aio_set_msg(d->aio, NULL);
     if (!bus_request_read(d->msg, &d->head, &d->content)) {
         log_warn(NULL, "bus_malformed", "plane=%s bytes=%zu", d->plane->id, nng_msg_len(d->msg));
-        lease_client_listen(d);
+        bus_context_listen(d);
         return;
     }
     struct decision what = {.verdict = BUS_STALE};
     decide(d, &what);
     if (what.verdict == BUS_REPEAT || what.verdict == BUS_LOST)
-        lease_client_send(d, what.reply);
+        bus_context_send(d, what.reply);
     else if (what.verdict == BUS_STALE)
-        lease_client_listen(d);
+        bus_context_listen(d);
     if (what.displaced)
-        lease_client_listen(what.displaced);
+        bus_context_listen(what.displaced);
 }
 
 static void on_aio(void *arg)
 {
-    struct lease_client *d = arg;
+    struct bus_context *d = arg;
     int rv = nng_aio_result(d->aio);
-    if (rv == 0 && d->state == DESK_LISTENING) {
+    if (rv == 0 && d->state == CONTEXT_LISTENING) {
         on_request(d);
         return;
     }
     nng_msg *unsent = nng_aio_get_msg(d->aio);
     nng_aio_set_msg(d->aio, NULL);
     nng_msg_free(unsent);
-    if (d->state == DESK_SENDING && (rv == 0 || rv == NNG_ETIMEDOUT || rv == NNG_ENOMEM))
-        lease_client_listen(d);
+    if (d->state == CONTEXT_SENDING && (rv == 0 || rv == NNG_ETIMEDOUT || rv == NNG_ENOMEM))
+        bus_context_listen(d);
     else /* receiving ends without a message only where the socket was closed */
-        d->state = DESK_CLOSED;
+        d->state = CONTEXT_CLOSED;
 }
 
-enum err lease_client_open(struct lease_client *d, struct hub_plane *p)
+enum err bus_context_open(struct bus_context *d, struct hub_plane *p)
 {
     d->plane = p;
     list_init(&d->job);
@@ -120,7 +120,7 @@ enum err lease_client_open(struct lease_client *d, struct hub_plane *p)
     return bus_err(rv);
 }
 
-void lease_client_close(struct lease_client *d)
+void bus_context_close(struct bus_context *d)
 {
     if (!d->aio)
         return;
@@ -132,10 +132,10 @@ void lease_client_close(struct lease_client *d)
 
 /* ---- the threads ---- */
 
-/* What a thread does next: show a plane out, or run a request. false: stop. */
-static bool next_job(struct bus_hub *h, struct lease_client **desk, struct hub_plane **leaving)
+/* What a thread does next: close a plane that leaves, or run a request. false: stop. */
+static bool next_job(struct bus_hub *h, struct bus_context **context, struct hub_plane **leaving)
 {
-    *desk = NULL;
+    *context = NULL;
     *leaving = NULL;
     pthread_mutex_lock(&h->lock);
     while (!h->stop && list_empty(&h->jobs) && list_empty(&h->leaving))
@@ -144,29 +144,30 @@ static bool next_job(struct bus_hub *h, struct lease_client **desk, struct hub_p
     if (link) {
         *leaving = LIST_ITEM(link, struct hub_plane, link);
     } else if (!h->stop) {
-        *desk = LIST_ITEM(list_take_first(&h->jobs), struct lease_client, job);
-        (*desk)->plane->running++;
+        *context = LIST_ITEM(list_take_first(&h->jobs), struct bus_context, job);
+        (*context)->plane->running++;
     }
     pthread_mutex_unlock(&h->lock);
-    return *desk || *leaving;
+    return *context || *leaving;
 }
 
-/* The one who asked last gets the answer: his connection is the one that stands. */
-static void answer(struct lease_client *d, struct buf *reply)
+/* The reply goes to the context that received the request last: its connection is the one that
+ * stands. */
+static void answer(struct bus_context *d, struct buf *reply)
 {
     struct bus_hub *h = hub_of(d);
     struct slice content = SLICE_NONE;
     pthread_mutex_lock(&h->lock);
-    struct lease_client *parked =
+    struct bus_context *parked =
         bus_replies_give(&d->plane->answers, d->head.epoch, d->head.number, reply, &content);
     nng_msg *msg = write_reply(d, BUS_DONE, content);
     pthread_mutex_unlock(&h->lock);
-    lease_client_send(parked ? parked : d, msg);
+    bus_context_send(parked ? parked : d, msg);
     if (parked)
-        lease_client_listen(d);
+        bus_context_listen(d);
 }
 
-static void run_job(struct bus_hub *h, struct lease_client *d)
+static void run_job(struct bus_hub *h, struct bus_context *d)
 {
     struct buf reply;
     buf_init(&reply, LIMIT_BUS_MESSAGE);
@@ -185,10 +186,10 @@ static void end_job(struct bus_hub *h, struct hub_plane *p)
         hub_close_plane(h);
 }
 
-void *lease_client_run(void *hub)
+void *bus_context_run(void *hub)
 {
     struct bus_hub *h = hub;
-    struct lease_client *d;
+    struct bus_context *d;
     struct hub_plane *leaving;
     pthread_setname_np(pthread_self(), "gh-bus");
     while (next_job(h, &d, &leaving)) {
@@ -196,7 +197,7 @@ void *lease_client_run(void *hub)
             hub_shut(h, leaving);
             continue;
         }
-        struct hub_plane *p = d->plane; /* the desk may go on to another request at once */
+        struct hub_plane *p = d->plane; /* the context may go on to another request at once */
         run_job(h, d);
         end_job(h, p);
     }

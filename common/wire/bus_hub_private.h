@@ -17,19 +17,19 @@
 
 #define BUS_POOL_MAX 64
 
-enum lease_client_state {
-    DESK_LISTENING, /* a receive is under way */
-    DESK_WORKING,   /* its request is queued or being run */
-    DESK_PARKED,    /* its request is being run at another desk */
-    DESK_SENDING,
-    DESK_CLOSED,
+enum bus_context_state {
+    CONTEXT_LISTENING, /* a receive is under way */
+    CONTEXT_WORKING,   /* its request is queued or being run */
+    CONTEXT_PARKED,    /* its request is being run at another context */
+    CONTEXT_SENDING,
+    CONTEXT_CLOSED,
 };
 
 /* One NNG context of a plane: takes one request at a time. */
-struct lease_client {
+struct bus_context {
     struct list job; /* hub.jobs while it waits for a thread */
     struct hub_plane *plane;
-    enum lease_client_state state;
+    enum bus_context_state state;
     nng_ctx ctx;
     nng_aio *aio;
     nng_msg *msg; /* the request */
@@ -43,13 +43,13 @@ struct hub_plane {
     char id[TUNNEL_PLANE_MAX + 1];
     struct pool *pool;
     bool closed;
-    size_t running; /* desks in a thread's hands */
+    size_t running; /* contexts in a thread's hands */
     nng_socket rep;
     struct bus_pipes rep_pipes;
     nng_listener push; /* on the pool's socket */
     char push_name[TUNNEL_NAME_MAX];
     char request_name[TUNNEL_NAME_MAX];
-    struct lease_client desks[LIMIT_BUS_CONTEXTS];
+    struct bus_context contexts[LIMIT_BUS_CONTEXTS];
     struct bus_replies answers;
 };
 
@@ -73,12 +73,12 @@ struct bus_hub {
 };
 
 /* bus_hub_context.c */
-MUST_USE enum err lease_client_open(struct lease_client *d, struct hub_plane *p);
-void lease_client_close(struct lease_client *d); /* its socket is closed */
-void lease_client_listen(struct lease_client *d);
-void *lease_client_run(void *hub); /* a thread's life */
+MUST_USE enum err bus_context_open(struct bus_context *d, struct hub_plane *p);
+void bus_context_close(struct bus_context *d); /* its socket is closed */
+void bus_context_listen(struct bus_context *d);
+void *bus_context_run(void *hub); /* a thread's life */
 
 /* bus_hub.c */
 void hub_shut(struct bus_hub *h, struct hub_plane *p); /* a retired plane, in no list; not locked */
 void hub_close_plane(
-    struct bus_hub *h); /* frees cut planes nobody works for any more; not locked */
+    struct bus_hub *h); /* frees cut planes for which no thread works any more; not locked */

@@ -1,5 +1,6 @@
 /*
- * bus_note — from NNG's threads to the loop: a list of what has ended, and a letter that says so.
+ * bus_note — tells the loop which of NNG's operations have ended: a list of them, and one message
+ * in the loop's mailbox.
  */
 #include "common/base/mem.h"
 #include "common/wire/bus_plane_private.h"
@@ -26,14 +27,14 @@ void bus_plane_drop(struct bus_plane *b)
     mem_free(b);
 }
 
-static void on_letter(void *arg);
+static void on_mail(void *arg);
 
-/* Under the lock. A letter that could not be posted is replaced by the next note's. */
+/* Under the lock. A message that could not be posted is posted again with the next note. */
 static void post(struct bus_plane *b)
 {
     if (b->posted || list_empty(&b->notes))
         return;
-    b->posted = loop_post(b->loop, on_letter, b) == ERR_OK;
+    b->posted = loop_post(b->loop, on_mail, b) == ERR_OK;
     if (b->posted)
         b->refs++;
 }
@@ -56,7 +57,7 @@ static struct bus_note *take_note(struct bus_plane *b)
     return link ? LIST_ITEM(link, struct bus_note, link) : NULL;
 }
 
-static void on_letter(void *arg)
+static void on_mail(void *arg)
 {
     struct bus_plane *b = arg;
     pthread_mutex_lock(&b->lock);

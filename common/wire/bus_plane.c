@@ -1,8 +1,8 @@
 /*
  * bus_plane — the data plane's end. Everything happens on the loop's thread.
  *
- * NNG's threads do one thing: they note which operation has ended and post a letter. So
- * there is no state to lock but the list of those notes, and nothing can end twice.
+ * NNG's threads do one thing: they note which operation has ended and post a message to the loop.
+ * So there is no state to lock but the list of those notes, and nothing can end twice.
  */
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/sub.h>
@@ -62,7 +62,7 @@ static void read_state(struct bus_plane *b, struct bus_note *n)
         tell_state(b, true);
 }
 
-/* Each leg is told; whoever hears of it is told once. */
+/* Each of the two connections may say it; the plane is told once. */
 static void on_removed(void *arg)
 {
     struct bus_plane *b = arg;
@@ -188,7 +188,7 @@ static void close_legs(struct bus_plane *b)
             nng_msg_free(nng_aio_get_msg(b->push));
         nng_aio_free(b->push);
     }
-    bus_askings_free(b);
+    bus_requests_free(b);
     nng_close(b->sub);
     nng_close(b->req);
 }
@@ -200,7 +200,7 @@ void bus_plane_close(struct bus_plane **ref)
         return;
     *ref = NULL;
     bus_notes_close(b);
-    bus_askings_end(b);
+    bus_requests_end(b);
     close_legs(b);
     bus_plane_drop(b);
 }

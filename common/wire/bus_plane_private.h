@@ -1,6 +1,6 @@
 /*
  * bus_plane_private — what the files of the data plane's end share: bus_note.c brings what NNG's
- * threads saw to the loop, bus_asking.c is a request under way, bus_plane.c the rest.
+ * threads saw to the loop, bus_request.c is a request under way, bus_plane.c the rest.
  *
  * Threads  the loop's; leave_note from NNG's too.
  */
@@ -38,16 +38,16 @@ struct bus_plane {
     pthread_mutex_t lock;
     struct list notes;
     bool posted;
-    unsigned refs; /* the owner, and each letter in the mailbox */
+    unsigned refs; /* the owner, and each message in the mailbox */
 };
 
 /* bus_note.c */
 void bus_note_init(struct bus_note *n, void (*read)(struct bus_plane *b, struct bus_note *n));
 void bus_note_leave(struct bus_plane *b, struct bus_note *n); /* any thread; once closed, nothing */
 void bus_notes_close(struct bus_plane *b);                    /* none is read afterwards */
-/* The last one to let go, owner or letter, frees the plane. */
+/* The last reference, of the owner or of a message, frees the plane. */
 void bus_plane_drop(struct bus_plane *b);
 
-/* bus_asking.c */
-void bus_askings_end(struct bus_plane *b);  /* each owner hears ERR_CLOSED */
-void bus_askings_free(struct bus_plane *b); /* after that */
+/* bus_request.c */
+void bus_requests_end(struct bus_plane *b);  /* each owner hears ERR_CLOSED */
+void bus_requests_free(struct bus_plane *b); /* after that */

@@ -56,7 +56,7 @@ bool bus_reply_read(nng_msg *msg, struct bus_reply_head *ret, struct slice *cont
 /* Wiped before it is freed: pushes and snapshots hold secrets. NULL is fine. */
 void bus_msg_wipe(nng_msg *msg);
 
-/* A name nobody else on this host uses: the hint's letters, and 64 random bits. */
+/* A name that no other socket of this host has: the hint's letters, and 64 random bits. */
 void bus_name(const char *kind, struct slice hint, char out[static TUNNEL_NAME_MAX]);
 void bus_url(const char *name, char out[static BUS_URL_MAX]);
 enum err bus_err(int rv); /* NNG's errors in our words */

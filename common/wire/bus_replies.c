@@ -8,7 +8,7 @@ struct answer {
     uint64_t number;
     bool done;
     bool lost;    /* its content was given up */
-    void *waiter; /* who asked again while it was being run */
+    void *waiter; /* the context that received it again while it was run */
     struct buf content;
 };
 
@@ -49,8 +49,8 @@ static struct bus_life *find_life(struct bus_replies *a, uint64_t epoch)
     return NULL;
 }
 
-/* The life that was silent for longest makes room, unless somebody still works for it. NULL: they
- * all do. */
+/* The life that was silent for longest is replaced, unless a request of it is still run. NULL: that
+ * holds for all of them. */
 static struct bus_life *begin_life(struct bus_replies *a, uint64_t epoch)
 {
     struct bus_life *life = NULL;

@@ -34,17 +34,17 @@ enum bus_verdict {
     BUS_REPEAT, /* answered before: the same bytes again */
     BUS_WAIT,   /* being run: the answer goes to this asker now */
     BUS_LOST,   /* answered before, no longer kept */
-    BUS_STALE,  /* nobody waits for it any more, or it is out of all bounds: say nothing */
+    BUS_STALE,  /* its reply is not awaited any more, or its number is out of bounds: no reply */
 };
 
 void bus_replies_init(struct bus_replies *a);
 void bus_replies_fini(struct bus_replies *a);
-/* BUS_REPEAT: content is lent. BUS_WAIT: *displaced is who waited before (NULL: the first asker
- * still runs it), he is told nothing. */
+/* BUS_REPEAT: content is lent. BUS_WAIT: *displaced is the context that waited before (NULL: the
+ * first one, which still runs it); it sends nothing. */
 MUST_USE enum err bus_replies_ask(struct bus_replies *a, const struct bus_request_head *h,
                                   void *waiter, enum bus_verdict *ret, struct slice *content,
                                   void **displaced);
-/* Takes the reply's bytes and leaves it empty. The waiter who must be sent them; NULL: nobody but
- * the one who ran it. *ret lends the bytes until the next call. */
+/* Takes the reply's bytes and leaves it empty. Returns the context that must send them; NULL:
+ * the one that ran the request. *ret lends the bytes until the next call. */
 void *bus_replies_give(struct bus_replies *a, uint64_t epoch, uint64_t number, struct buf *reply,
                        struct slice *ret);

@@ -235,7 +235,7 @@ enum err enrol_issue_server(struct slice ca_cert_pem, struct slice ca_key_pem, s
     return e;
 }
 
-/* The subject stays empty: who a plane is, the control plane says. */
+/* The subject stays empty: the control plane decides a plane's id. */
 static bool fill_request(X509_REQ *request, EVP_PKEY *key)
 {
     return X509_REQ_set_version(request, X509_REQ_VERSION_1) && X509_REQ_set_pubkey(request, key) &&

@@ -2,7 +2,7 @@
  * proto_read — protobuf's wire form, field by field, before anything is unpacked.
  *
  * A message of a few kilobytes may unpack into hundreds of megabytes, as each empty submessage
- * becomes a struct: who must take what a stranger sends counts first.
+ * becomes a struct: so what an unknown sender sends is counted first.
  *
  * Owns     nothing.
  * Threads  any.

@@ -108,7 +108,7 @@ static void on_event(struct tunnel *t, void *owner)
         if (p->state == PAIR_JOINED)
             pair_pump(p);
         else if (p->state == PAIR_LEAVING)
-            leave_step(p);
+            pair_leave_step(p);
         else if (p->state != PAIR_DEAD && t->serves)
             serve_step(p);
         else if (p->state != PAIR_DEAD)
@@ -131,7 +131,7 @@ static void close_late(struct tunnel *t, uint64_t now)
         if (p->deadline_us > now)
             continue;
         if (p->state == PAIR_LEAVING)
-            leave_late(p);
+            pair_leave_late(p);
         else
             pair_close(p, p->state == PAIR_JOINED ? NULL : "took too long");
     }
@@ -189,7 +189,7 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* Nobody comes in any more; who is in is shown out. */
+/* Nothing is accepted any more, and every pair is closed. */
 static void leave(struct tunnel *t)
 {
     t->leaving = true;
@@ -352,7 +352,7 @@ static void wake(struct tunnel *t)
 void tunnel_cut(struct tunnel *t, struct slice plane_id)
 {
     struct cut *c = mem_zalloc(sizeof(*c));
-    if (plane_id.len > TUNNEL_PLANE_MAX) { /* nobody of that name was ever admitted */
+    if (plane_id.len > TUNNEL_PLANE_MAX) { /* no plane of that name was ever admitted */
         mem_free(c);
         return;
     }

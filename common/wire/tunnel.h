@@ -34,7 +34,7 @@ struct tunnel_serve_config {
     /* May this plane come in? local receives the name of the abstract NNG socket to join it to.
      * Called on the tunnel's thread; must not block. */
     bool (*admit)(void *arg, struct slice plane_id, char local[static TUNNEL_NAME_MAX]);
-    /* Of one that was not admitted: will it never be again? As admit; NULL: nobody is. */
+    /* Was a plane that is not admitted removed for good? As admit; NULL: no plane is. */
     bool (*removed)(void *arg, struct slice plane_id);
     void *arg;
 };

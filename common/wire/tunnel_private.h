@@ -21,7 +21,7 @@
  * handshake before its certificate was looked at, so only this says that it is in. */
 #define TUNNEL_GREETING 0x01
 #define TUNNEL_REMOVED                                                                             \
-    0x02 /* instead of it, and the last byte: nobody of that name comes again                      \
+    0x02 /* instead of it, and the last byte: the plane was removed                                \
           */
 
 /* Bytes on their way; taken in only when the last ones are out, so nothing is ever copied twice. */
@@ -38,7 +38,7 @@ enum pair_state {
     PAIR_GREETING, /* dialling: may I come in? */
     PAIR_WAITING,  /* dialling: in, and no local connection yet */
     PAIR_JOINED,
-    PAIR_LEAVING, /* the remote side is closed, the local one is being told (tunnel_leave.c) */
+    PAIR_LEAVING, /* the remote side is closed, the local one is being told (tunnel_pair.c) */
     PAIR_DEAD,    /* closed; freed after this round of events */
 };
 
@@ -122,10 +122,8 @@ void pair_join(struct pair *p, int local);        /* takes the descriptor */
 void pair_pump(struct pair *p);
 const char *pair_tls_reason(const struct pair *p);
 
-/* tunnel_leave.c */
-void pair_leave(struct pair *p);
-void leave_step(struct pair *p);
-void leave_late(struct pair *p); /* its deadline */
+void pair_leave_step(struct pair *p); /* an event while it is leaving */
+void pair_leave_late(struct pair *p); /* the same: its deadline */
 
 /* tunnel_serve.c */
 void serve_accept(struct tunnel *t);

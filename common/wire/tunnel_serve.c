@@ -1,4 +1,5 @@
-/* tunnel_serve — the control plane's end: who comes in, and to which local listener. */
+/* tunnel_serve — the control plane's end: which planes are admitted, and to which local listener
+ * each is joined. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -159,7 +160,7 @@ static bool read_plane(const struct pair *p, char out[static TUNNEL_PLANE_MAX + 
     return true;
 }
 
-/* -1: nobody listens there, or somebody else's process does */
+/* -1: nothing listens there, or another process does */
 static int connect_local(const char *name)
 {
     struct sockaddr_un at;
@@ -199,7 +200,7 @@ static void admit(struct pair *p)
     }
     int fd = connect_local(local);
     if (fd < 0) {
-        pair_close(p, "nobody listens locally");
+        pair_close(p, "no local listener");
         return;
     }
     list_remove(&p->stranger);

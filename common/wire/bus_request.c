@@ -1,18 +1,18 @@
 /*
- * bus_asking — one request under way: sent until it was answered, told once.
+ * bus_request — one request under way: sent until it was answered, told once.
  */
 #include "common/base/mem.h"
 #include "common/wire/bus_plane_private.h"
 #include "common/wire/bus_private.h"
 
-enum asking_state { ASKING_IDLE, ASKING_SENDING, ASKING_RECEIVING };
+enum request_state { REQUEST_IDLE, REQUEST_SENDING, REQUEST_RECEIVING };
 
 /* A request under way; kept and used again. */
-struct asking {
+struct bus_request {
     struct list link; /* bus.pending by number, or bus.idle */
     struct bus_note note;
     struct bus_plane *bus;
-    enum asking_state state;
+    enum request_state state;
     nng_ctx ctx;
     nng_aio *aio;
     nng_msg *msg; /* as it is sent each time */
@@ -23,13 +23,13 @@ struct asking {
     void *arg;
 };
 
-static void on_asking_aio(void *arg)
+static void on_request_aio(void *arg)
 {
-    struct asking *a = arg;
+    struct bus_request *a = arg;
     bus_note_leave(a->bus, &a->note);
 }
 
-static void asking_free(struct asking *a)
+static void request_free(struct bus_request *a)
 {
     nng_msg_free(a->msg);
     if (a->aio) {
@@ -43,16 +43,16 @@ static void asking_free(struct asking *a)
 }
 
 /* The loop is told later: its owner may be in the middle of something. */
-static void asking_rest(struct asking *a)
+static void request_rest(struct bus_request *a)
 {
     nng_msg_free(a->msg);
     a->msg = NULL;
-    a->state = ASKING_IDLE;
+    a->state = REQUEST_IDLE;
     list_remove(&a->link);
     list_push(&a->bus->idle, &a->link);
 }
 
-static void tell_done(struct asking *a, enum err e, struct slice reply)
+static void tell_done(struct bus_request *a, enum err e, struct slice reply)
 {
     timer_cancel(&a->timer);
     a->over = true;
@@ -63,26 +63,26 @@ static void tell_done(struct asking *a, enum err e, struct slice reply)
 }
 
 /* Each time a copy goes out: NNG writes its own number into what it sends. */
-static enum err asking_send(struct asking *a)
+static enum err request_send(struct bus_request *a)
 {
     nng_msg *copy = NULL;
     if (nng_msg_dup(&copy, a->msg))
         return ERR_NOMEM;
-    a->state = ASKING_SENDING;
+    a->state = REQUEST_SENDING;
     nng_aio_set_msg(a->aio, copy);
     nng_ctx_send(a->ctx, a->aio);
     return ERR_OK;
 }
 
 /* What NNG handed back or received; NULL: nothing. */
-static nng_msg *take_message(struct asking *a)
+static nng_msg *take_message(struct bus_request *a)
 {
     nng_msg *msg = nng_aio_get_msg(a->aio);
     nng_aio_set_msg(a->aio, NULL);
     return msg;
 }
 
-static void finish(struct asking *a, nng_msg *msg)
+static void finish(struct bus_request *a, nng_msg *msg)
 {
     struct bus_reply_head head;
     struct slice content = SLICE_NONE;
@@ -94,28 +94,29 @@ static void finish(struct asking *a, nng_msg *msg)
         tell_done(a, ERR_OK, content);
 }
 
-static void fail(struct asking *a, enum err e)
+static void fail(struct bus_request *a, enum err e)
 {
     if (!a->over)
         tell_done(a, e, SLICE_NONE);
 }
 
-/* One operation has ended. Afterwards the next one runs, or the asking is over and rests. */
-static void read_asking(struct bus_plane *b, struct bus_note *n)
+/* One operation has ended. Afterwards the next one runs, or the request is over and is kept for the
+ * next one. */
+static void read_request(struct bus_plane *b, struct bus_note *n)
 {
-    struct asking *a = CONTAINER_OF(n, struct asking, note);
+    struct bus_request *a = CONTAINER_OF(n, struct bus_request, note);
     int rv = nng_aio_result(a->aio);
     nng_msg *msg = take_message(a);
-    bool sent = a->state == ASKING_SENDING;
-    a->state = ASKING_IDLE;
+    bool sent = a->state == REQUEST_SENDING;
+    a->state = REQUEST_IDLE;
     if (!a->over && rv == 0 && sent) {
-        a->state = ASKING_RECEIVING;
+        a->state = REQUEST_RECEIVING;
         nng_ctx_recv(a->ctx, a->aio);
         return;
     }
     if (!a->over && rv == NNG_ECONNRESET) { /* the connection went with it: the same number again */
         nng_msg_free(msg);
-        if (asking_send(a) == ERR_OK)
+        if (request_send(a) == ERR_OK)
             return;
         rv = NNG_ENOMEM;
         msg = NULL;
@@ -126,27 +127,27 @@ static void read_asking(struct bus_plane *b, struct bus_note *n)
         fail(a, bus_err(rv));
     bus_msg_wipe(msg);
     if (!b->closed)
-        asking_rest(a);
+        request_rest(a);
 }
 
 static void on_late(struct timer *t)
 {
-    struct asking *a = CONTAINER_OF(t, struct asking, timer);
+    struct bus_request *a = CONTAINER_OF(t, struct bus_request, timer);
     nng_aio_cancel(a->aio); /* its end comes as a note, or is one already */
     tell_done(a, ERR_TIMEOUT, SLICE_NONE);
 }
 
-static struct asking *asking_new(struct bus_plane *b)
+static struct bus_request *request_new(struct bus_plane *b)
 {
-    struct asking *a = mem_zalloc(sizeof(*a));
+    struct bus_request *a = mem_zalloc(sizeof(*a));
     if (!a)
         return NULL;
     a->bus = b;
-    bus_note_init(&a->note, read_asking);
+    bus_note_init(&a->note, read_request);
     list_init(&a->link);
     timer_init(&a->timer, b->loop, on_late);
     if (nng_ctx_open(&a->ctx, b->req) == 0) {
-        if (nng_aio_alloc(&a->aio, on_asking_aio, a) == 0)
+        if (nng_aio_alloc(&a->aio, on_request_aio, a) == 0)
             return a;
         nng_ctx_close(a->ctx);
     }
@@ -158,10 +159,10 @@ static uint64_t oldest(const struct bus_plane *b)
 {
     if (list_empty(&b->pending))
         return b->next;
-    return LIST_ITEM(b->pending.next, struct asking, link)->number;
+    return LIST_ITEM(b->pending.next, struct bus_request, link)->number;
 }
 
-static enum err asking_start(struct asking *a, struct slice message, unsigned timeout_ms)
+static enum err request_start(struct bus_request *a, struct slice message, unsigned timeout_ms)
 {
     struct bus_plane *b = a->bus;
     const struct bus_request_head head = {b->epoch, b->next, oldest(b)};
@@ -170,7 +171,7 @@ static enum err asking_start(struct asking *a, struct slice message, unsigned ti
         return ERR_NOMEM;
     a->number = head.number;
     a->over = false;
-    enum err e = asking_send(a);
+    enum err e = request_send(a);
     if (e)
         return e;
     b->next++;
@@ -190,34 +191,34 @@ enum err bus_plane_request(struct bus_plane *b, struct slice message, unsigned t
     if (b->count >= LIMIT_BUS_PENDING || b->next - oldest(b) >= BUS_SPAN)
         return ERR_EXHAUSTED;
     struct list *link = list_take_first(&b->idle);
-    struct asking *a = link ? LIST_ITEM(link, struct asking, link) : asking_new(b);
+    struct bus_request *a = link ? LIST_ITEM(link, struct bus_request, link) : request_new(b);
     if (!a)
         return ERR_NOMEM;
     a->done = done;
     a->arg = arg;
-    enum err e = asking_start(a, message, timeout_ms);
+    enum err e = request_start(a, message, timeout_ms);
     if (e)
-        asking_rest(a);
+        request_rest(a);
     return e;
 }
 
-void bus_askings_end(struct bus_plane *b)
+void bus_requests_end(struct bus_plane *b)
 {
     while (!list_empty(&b->pending)) {
-        struct asking *a = LIST_ITEM(b->pending.next, struct asking, link);
+        struct bus_request *a = LIST_ITEM(b->pending.next, struct bus_request, link);
         tell_done(a, ERR_CLOSED, SLICE_NONE);
     }
 }
 
-static void free_askings(struct list *from)
+static void free_requests(struct list *from)
 {
     struct list *link;
     while ((link = list_take_first(from)))
-        asking_free(LIST_ITEM(link, struct asking, link));
+        request_free(LIST_ITEM(link, struct bus_request, link));
 }
 
-void bus_askings_free(struct bus_plane *b)
+void bus_requests_free(struct bus_plane *b)
 {
-    free_askings(&b->idle);
-    free_askings(&b->leaving);
+    free_requests(&b->idle);
+    free_requests(&b->leaving);
 }
