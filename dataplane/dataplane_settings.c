@@ -10,7 +10,7 @@
 
 #define PROGRAM "gatehouse-dataplane"
 #define WORKERS_MAX 256
-#define JOURNAL_MIN (64 * 1024) /* a full journal refuses nobody: this keeps a hundred spans */
+#define JOURNAL_MIN (64 * 1024) /* a full journal refuses no call: this keeps a hundred spans */
 #define AI_BODY_MIN 1024
 #define AI_BODY_MAX                                                                                \
     (64 * 1024 * 1024) /* below LIMIT_STREAM_PIECE: it is sent upstream in one piece */

@@ -1,11 +1,11 @@
-/* descriptors — see the card. */
+/* descriptors — raises the soft limit to the hard one and divides it. */
 #include "dataplane/descriptors.h"
 
 #include <sys/resource.h>
 
 #include "common/base/limits.h"
 
-#define UNKNOWN 1024 /* what a process may open where nobody said otherwise */
+#define UNKNOWN 1024 /* what a process may open where no limit is set */
 
 uint64_t descriptors_raise(void)
 {

@@ -1,4 +1,4 @@
-/* listings — see the card. */
+/* listings — one message for each order, list and change. */
 #include "dataplane/listings.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* pressure — see the card. */
+/* pressure — control groups, /proc/self/statm, and two thresholds. */
 #include "dataplane/pressure.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* epoch — see the card. */
+/* epoch — a number in a file, raised and synced before it is used. */
 #include "common/policy/epoch.h"
 
 #include <fcntl.h>
@@ -29,8 +29,8 @@ static uint64_t last_epoch(const char *path)
     return last;
 }
 
-/* Nobody's yet, whatever this disk has forgotten: the clock, and for a clock that stands still or
- * was turned back, chance. */
+/* One that no earlier start had, whatever this disk has forgotten: the clock, and for a clock that
+ * stands still or was turned back, chance. */
 static uint64_t fresh_epoch(void)
 {
     uint64_t chance;

@@ -1,4 +1,4 @@
-/* discovery — see the card. */
+/* listing_client — one request a second, and at most LIMIT_LIST_ORDERS servers in hand. */
 #include "common/policy/listing_client.h"
 
 #include <stdio.h>
@@ -38,7 +38,7 @@ struct errand {
 struct listing_client {
     struct loop *loop;
     struct control_link links;
-    struct discovery_events events;
+    struct listing_client_events events;
     const struct snapshot *policy; /* NULL: none yet */
     struct errand errands[LIMIT_LIST_ORDERS];
     char changed[LIMIT_LIST_CHANGED][ID_MAX];
@@ -125,7 +125,7 @@ static void tell_found(const struct tool_list *l)
                  l->count, l->left_out);
 }
 
-void discovery_listed(struct listing_client *d, struct tool_list **list)
+void listing_client_listed(struct listing_client *d, struct tool_list **list)
 {
     struct tool_list *l = *list;
     struct errand *e = find_errand(d, l->order.server_id);
@@ -142,7 +142,7 @@ void discovery_listed(struct listing_client *d, struct tool_list **list)
     send_part(e);
 }
 
-/* Nobody lists any more: no memory for it, or no worker. */
+/* It is not listed any more: there is no memory for it, or no worker. */
 static void fail_errand(struct errand *e)
 {
     struct tool_list *list = tool_list_new(&e->order);
@@ -151,7 +151,7 @@ static void fail_errand(struct errand *e)
         return;
     }
     tool_list_fail(list, "the data plane could not do it");
-    discovery_listed(e->home, &list);
+    listing_client_listed(e->home, &list);
 }
 
 /* ---- orders ---- */
@@ -206,7 +206,7 @@ static void take_order(struct listing_client *d, const Gatehouse__ListingOrder *
     e->hand = HAND_WAITS;
 }
 
-void discovery_policy(struct listing_client *d, const struct snapshot *s)
+void listing_client_policy(struct listing_client *d, const struct snapshot *s)
 {
     const struct snapshot *old = d->policy;
     d->policy = snapshot_hold(s);
@@ -214,7 +214,7 @@ void discovery_policy(struct listing_client *d, const struct snapshot *s)
     carry_out(d);
 }
 
-void discovery_changed(struct listing_client *d, struct slice server_id)
+void listing_client_changed(struct listing_client *d, struct slice server_id)
 {
     for (size_t i = 0; i < d->changed_count; i++)
         if (i >= d->changed_told && slice_eq(slice_str(d->changed[i]), server_id))
@@ -284,7 +284,7 @@ static void on_ask(struct timer *t)
 /* ---- birth ---- */
 
 enum err listing_client_new(struct loop *l, const struct control_link *links,
-                            const struct discovery_events *events, struct listing_client **ret)
+                            const struct listing_client_events *events, struct listing_client **ret)
 {
     struct listing_client *d = mem_zalloc(sizeof(*d));
     if (!d)

@@ -20,8 +20,8 @@
 
 struct listing_client;
 
-struct discovery_events {
-    /* Ends by discovery_listed, sooner or later. */
+struct listing_client_events {
+    /* Ends by listing_client_listed, sooner or later. */
     void (*list)(void *arg, const struct tool_order *order);
     void *arg;
     unsigned list_ms; /* a listing that has not ended by then has failed; 0: what one may take */
@@ -29,10 +29,10 @@ struct discovery_events {
 
 /* links: the lease_client's */
 MUST_USE enum err listing_client_new(struct loop *l, const struct control_link *links,
-                                     const struct discovery_events *events,
+                                     const struct listing_client_events *events,
                                      struct listing_client **ret);
-void listing_client_free(struct listing_client *d);                        /* NULL is fine */
-void discovery_policy(struct listing_client *d, const struct snapshot *s); /* holds it */
-void discovery_listed(struct listing_client *d, struct tool_list **list);  /* consumes */
+void listing_client_free(struct listing_client *d);                             /* NULL is fine */
+void listing_client_policy(struct listing_client *d, const struct snapshot *s); /* holds it */
+void listing_client_listed(struct listing_client *d, struct tool_list **list);  /* consumes */
 /* A server said that its tools changed. */
-void discovery_changed(struct listing_client *d, struct slice server_id);
+void listing_client_changed(struct listing_client *d, struct slice server_id);

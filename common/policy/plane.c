@@ -1,4 +1,5 @@
-/* plane — see the card. The order of birth is the order of dependence; death is the reverse. */
+/* plane — opens its parts in the order in which they depend on each other, closes them in reverse.
+ */
 #include "common/policy/plane.h"
 
 #include <stdio.h>
@@ -140,7 +141,7 @@ static void on_removed(void *arg)
     p->removed = true;
     log_error(NULL, "removed", "why=%s",
               "the control plane removed this data plane; it serves"
-              " nobody until it is enrolled again");
+              " no client until it is enrolled again");
     set_certificate_aside(p);
     if (p->events.removed)
         p->events.removed(p->events.arg);
@@ -158,7 +159,7 @@ static void publish(void *arg, const struct snapshot *s)
     lease_client_policy(p->lease_client); /* before workers may acknowledge the version */
     p->events.publish(p->events.arg, s);
     if (p->discovery)
-        discovery_policy(p->discovery, s);
+        listing_client_policy(p->discovery, s);
 }
 
 /* ---- birth ---- */
@@ -215,7 +216,7 @@ static enum err open_rooms(struct plane *p, const struct plane_config *c)
         e = policy_sync_new(p->loop, p->registry, p->file, &links, &up, &p->sync);
     if (e == ERR_OK)
         e = renewal_new(p->loop, c->state_dir, p->tls, &links, &p->renewal);
-    const struct discovery_events found = {.list = p->events.list, .arg = p->events.arg};
+    const struct listing_client_events found = {.list = p->events.list, .arg = p->events.arg};
     if (e == ERR_OK && found.list)
         e = listing_client_new(p->loop, &links, &found, &p->discovery);
     return e;
@@ -254,7 +255,7 @@ enum err plane_open(const struct plane_config *c, const struct plane_events *eve
     if (e == ERR_OK)
         e = open_rooms(p, c);
     if (e == ERR_OK) {
-        sync_load(p->sync);
+        policy_sync_load(p->sync);
         e = open_bus(p, c);
     }
     if (e != ERR_OK) {
@@ -272,9 +273,9 @@ struct journal *plane_journal(struct plane *p, unsigned worker)
 
 void plane_status(const struct plane *p, struct plane_status *ret)
 {
-    struct sync_status s;
+    struct policy_sync_status s;
     struct shipper_counts c;
-    sync_status(p->sync, &s);
+    policy_sync_status(p->sync, &s);
     shipper_counts(p->shipper, &c);
     *ret = (struct plane_status){.has_policy = s.has_policy,
                                  .connected = p->connected,
@@ -295,13 +296,13 @@ void plane_status(const struct plane *p, struct plane_status *ret)
 
 void plane_listed(struct plane *p, struct tool_list **list)
 {
-    discovery_listed(p->discovery, list);
+    listing_client_listed(p->discovery, list);
 }
 
 void plane_tools_changed(struct plane *p, struct slice server_id)
 {
     if (p->discovery)
-        discovery_changed(p->discovery, server_id);
+        listing_client_changed(p->discovery, server_id);
 }
 
 /* ---- draining ---- */

@@ -1,7 +1,8 @@
 /*
- * policy_file — see the card. The file is 24 bytes of head (magic, 16 random) and then chunks:
- * 4 bytes length (big-endian), then a sealed Push. Head and number of a chunk are authenticated, so
- * chunks can be neither moved nor mixed with another file's; a torn last chunk is cut off.
+ * policy_file — the form of the file and of the mark. The file is 24 bytes of head (magic, 16
+ * random) and then chunks: 4 bytes length (big-endian), then a sealed Push. Head and number of a
+ * chunk are authenticated, so chunks can be neither moved nor mixed with another file's; a torn
+ * last chunk is cut off.
  */
 #include "common/policy/policy_file.h"
 

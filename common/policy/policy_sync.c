@@ -1,10 +1,14 @@
-/* sync — see the card; a snapshot is fetched by policy_sync_fetch.c. */
+/* policy_sync — judges pushes, takes versions, fetches a whole policy where a delta was missed. */
+#include "common/policy/policy_sync.h"
+
+#include <string.h>
+
 #include "common/base/clock.h"
 #include "common/base/limits.h"
+#include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/policy/kind.h"
-#include "common/policy/policy_sync_private.h"
 #include "common/policy/snapshot_build.h"
 #include "common/policy/snapshot_private.h"
 #include "common/wire/feature.h"
@@ -13,6 +17,38 @@
 
 #define AGAIN_MS 250                          /* what failed is tried again */
 #define MARK_EVERY_US (60 * INT64_C(1000000)) /* how exactly a start knows its policy's age */
+
+struct policy_sync {
+    struct loop *loop;
+    struct registry *registry;
+    struct policy_file *file;
+    struct control_link links;
+    struct policy_sync_events events;
+    struct timer tick; /* silence, and what has to be tried again */
+    struct timer retry;
+
+    struct snapshot *current; /* NULL: none yet */
+    uint64_t newest;
+    uint64_t heard_us;       /* last push of any kind */
+    int64_t confirmed_at_us; /* wall: a push said that `current` is the newest; 0: never */
+    int64_t marked_at_us;    /* wall: the mark on disk says so */
+    bool connected, stale, database_away;
+
+    /* An acknowledgement is under way from the wait for quiescence until the control plane has
+     * taken it; `awaited` is the version every worker then has, and no newer one. */
+    bool acking, ack_again;
+    struct snapshot *awaited; /* held while acking */
+    uint64_t acknowledged;
+
+    /* a snapshot being fetched */
+    bool fetching;
+    bool must_fetch; /* something was missed */
+    uint64_t fetch_version;
+    uint32_t fetch_chunk;
+    struct snapshot_build *build;
+    struct list waiting; /* kept_push */
+    size_t waiting_count;
+};
 
 /* ---- acknowledging ---- */
 
@@ -111,7 +147,7 @@ static void say_refused(const struct policy_sync *s, const struct snapshot *fres
         snapshot_each_refused(fresh, log_refused, NULL);
 }
 
-void policy_sync_take(struct policy_sync *s, struct snapshot *fresh)
+static void take_version(struct policy_sync *s, struct snapshot *fresh)
 {
     say_refused(s, fresh);
     snapshot_drop(s->current);
@@ -133,19 +169,19 @@ static void keep_on_disk(struct policy_sync *s, struct slice push)
         timer_start(&s->tick, AGAIN_MS); /* it is written anew there */
 }
 
-void sync_rewrite_disk(struct policy_sync *s, const struct snapshot *whole)
+static void rewrite_disk(struct policy_sync *s, const struct snapshot *whole)
 {
     enum err e = s->file ? policy_file_rewrite(s->file, whole) : ERR_OK;
     if (e != ERR_OK)
         log_error(NULL, "policy_not_kept", "error=%s", err_name(e));
 }
 
-bool policy_sync_is_of(const struct policy_sync *s, const char *lineage)
+static bool is_of(const struct policy_sync *s, const char *lineage)
 {
     return s->current && slice_eq(snapshot_lineage(s->current), slice_str(lineage));
 }
 
-void sync_confirm(struct policy_sync *s, const struct snapshot *newest)
+static void confirm(struct policy_sync *s, const struct snapshot *newest)
 {
     s->confirmed_at_us = clock_wall_us();
     if (!s->file || (newest == s->current && s->confirmed_at_us - s->marked_at_us < MARK_EVERY_US))
@@ -173,9 +209,157 @@ static enum err apply(struct policy_sync *s, const Gatehouse__Push *p, struct sl
         return ERR_PROTOCOL;
     }
     keep_on_disk(s, raw); /* before it is applied: no start goes back behind it */
-    sync_confirm(s, fresh);
-    policy_sync_take(s, fresh);
+    confirm(s, fresh);
+    take_version(s, fresh);
     return ERR_OK;
+}
+
+/* ---- a whole policy, fetched in chunks; pushes that come meanwhile are applied above it ---- */
+
+static void take_push(struct policy_sync *s, struct slice raw);
+static void fetch(struct policy_sync *s);
+
+#define WAITING_MAX 256 /* pushes kept while a snapshot is fetched; more, and we fetch again */
+#define RETRY_MS 500
+
+struct kept_push {
+    struct list link;
+    size_t len;
+    char bytes[];
+};
+
+static void keep_push(struct policy_sync *s, struct slice raw)
+{
+    struct kept_push *k = s->waiting_count < WAITING_MAX ? mem_alloc(sizeof(*k) + raw.len) : NULL;
+    if (!k)
+        return; /* the version after the snapshot will show the gap */
+    k->len = raw.len;
+    memcpy(k->bytes, raw.ptr, raw.len);
+    list_push(&s->waiting, &k->link);
+    s->waiting_count++;
+}
+
+static void drop_waiting(struct policy_sync *s)
+{
+    struct list *link;
+    while ((link = list_take_first(&s->waiting))) {
+        struct kept_push *k = LIST_ITEM(link, struct kept_push, link);
+        secret_wipe(k->bytes, k->len);
+        mem_free(k);
+    }
+    s->waiting_count = 0;
+}
+
+static void stop_fetch(struct policy_sync *s)
+{
+    s->fetching = false;
+    snapshot_build_cancel(&s->build);
+    drop_waiting(s);
+}
+
+static void try_later(struct policy_sync *s)
+{
+    stop_fetch(s);
+    timer_start(&s->retry, RETRY_MS);
+}
+
+static void apply_waiting(struct policy_sync *s)
+{
+    struct list *link;
+    while (!s->fetching && (link = list_take_first(&s->waiting))) {
+        struct kept_push *k = LIST_ITEM(link, struct kept_push, link);
+        s->waiting_count--;
+        take_push(s, slice_of(k->bytes, k->len));
+        secret_wipe(k->bytes, k->len);
+        mem_free(k);
+    }
+}
+
+static void end_fetch(struct policy_sync *s, const Gatehouse__SnapshotReply *m)
+{
+    if (is_of(s, m->lineage) && m->version < s->current->version) {
+        log_error(NULL, "policy_older_refused", "have=%lu offered=%lu",
+                  (unsigned long)s->current->version, (unsigned long)m->version);
+        try_later(s);
+        return;
+    }
+    struct snapshot *fresh = snapshot_build_end(&s->build, slice_str(m->lineage), m->version);
+    if (m->digest.len != DIGEST_LEN ||
+        memcmp(fresh->digest.bytes, m->digest.data, DIGEST_LEN) != 0) {
+        log_error(NULL, "policy_snapshot_refused", "version=%lu error=digest",
+                  (unsigned long)m->version);
+        snapshot_drop(fresh);
+        try_later(s);
+        return;
+    }
+    s->fetching = false;
+    s->must_fetch = false;
+    log_info(NULL, "policy_snapshot", "version=%lu", (unsigned long)m->version);
+    rewrite_disk(s, fresh); /* before it is applied, as with deltas */
+    confirm(s, fresh);
+    take_version(s, fresh);
+    apply_waiting(s);
+}
+
+static void on_chunk(void *arg, enum err e, const void *reply)
+{
+    struct policy_sync *s = arg;
+    const Gatehouse__Reply *r = reply;
+    const Gatehouse__SnapshotReply *m = r && !r->error ? r->snapshot : NULL;
+    if (!s->build)
+        return; /* given up meanwhile */
+    if (e != ERR_OK || !m || m->gone || !m->lineage || m->chunk != s->fetch_chunk ||
+        (s->fetch_chunk > 0 && m->version != s->fetch_version)) {
+        if (e == ERR_OK && (!m || !m->gone))
+            log_warn(NULL, "snapshot_unreadable", "error=%s", r && r->error ? r->error : "body");
+        try_later(s);
+        return;
+    }
+    s->fetch_version = m->version;
+    for (size_t i = 0; e == ERR_OK && i < m->n_objects; i++)
+        e = snapshot_build_apply(s->build, m->objects[i]);
+    if (e != ERR_OK) {
+        log_error(NULL, "policy_object_refused", "error=%s", err_name(e));
+        try_later(s);
+    } else if (++s->fetch_chunk >= m->chunks) {
+        end_fetch(s, m);
+    } else {
+        s->fetching = false;
+        fetch(s);
+    }
+}
+
+/* A whole policy starts from nothing; what outlives versions comes from the one before. */
+static void fetch(struct policy_sync *s)
+{
+    if (s->fetching || !s->connected || timer_is_running(&s->retry))
+        return;
+    if (!s->build) {
+        s->fetch_version = 0;
+        s->fetch_chunk = 0;
+        if (snapshot_build_begin(NULL, s->registry, &s->build) != ERR_OK) {
+            try_later(s);
+            return;
+        }
+        snapshot_build_inherit(s->build, s->current);
+    }
+    Gatehouse__SnapshotRequest body = GATEHOUSE__SNAPSHOT_REQUEST__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    body.has_version = body.has_chunk = true;
+    body.version = s->fetch_version;
+    body.chunk = s->fetch_chunk;
+    m.body_case = GATEHOUSE__REQUEST__BODY_SNAPSHOT;
+    m.snapshot = &body;
+    s->fetching = true;
+    if (s->links.request(s->links.arg, &m, on_chunk, s) != ERR_OK)
+        try_later(s);
+}
+
+static void on_retry(struct timer *t)
+{
+    struct policy_sync *s = CONTAINER_OF(t, struct policy_sync, retry);
+    if (s->must_fetch)
+        fetch(s);
 }
 
 /* ---- pushes ---- */
@@ -183,8 +367,7 @@ static enum err apply(struct policy_sync *s, const Gatehouse__Push *p, struct sl
 /* Is what we apply what they say is newest? */
 static bool agrees(const struct policy_sync *s, const Gatehouse__Push *p)
 {
-    return policy_sync_is_of(s, p->lineage) && s->current->version == p->to &&
-           p->digest.len == DIGEST_LEN &&
+    return is_of(s, p->lineage) && s->current->version == p->to && p->digest.len == DIGEST_LEN &&
            memcmp(s->current->digest.bytes, p->digest.data, DIGEST_LEN) == 0;
 }
 
@@ -194,7 +377,7 @@ static void missed_something(struct policy_sync *s, const char *why, uint64_t to
         log_info(NULL, "policy_gap", "why=%s have=%lu newest=%lu", why,
                  (unsigned long)(s->current ? s->current->version : 0), (unsigned long)to);
     s->must_fetch = true;
-    policy_sync_fetch(s);
+    fetch(s);
     timer_start(&s->tick, AGAIN_MS);
 }
 
@@ -202,10 +385,10 @@ static void judge(struct policy_sync *s, const Gatehouse__Push *p, struct slice 
 {
     if (agrees(s, p)) {
         if (!p->database_away)
-            sync_confirm(s, s->current);
+            confirm(s, s->current);
         return;
     }
-    bool ours = policy_sync_is_of(s, p->lineage);
+    bool ours = is_of(s, p->lineage);
     if (ours && p->to < s->current->version)
         return; /* older than what a snapshot brought */
     bool fits = ours && p->from == s->current->version && p->to > p->from && p->n_changes > 0;
@@ -221,13 +404,13 @@ static void judge(struct policy_sync *s, const Gatehouse__Push *p, struct slice 
     }
 }
 
-void policy_sync_take_push(struct policy_sync *s, struct slice raw)
+static void take_push(struct policy_sync *s, struct slice raw)
 {
     Gatehouse__Push *p = gatehouse__push__unpack(&proto_secret, raw.len, (const uint8_t *)raw.ptr);
     if (!p || !p->lineage) {
         log_warn(NULL, "push_unreadable", "len=%zu", raw.len);
     } else {
-        if (p->to > s->newest || !policy_sync_is_of(s, p->lineage))
+        if (p->to > s->newest || !is_of(s, p->lineage))
             s->newest = p->to;
         s->database_away = p->database_away;
         for (size_t i = 0; s->events.recall && i < p->n_recalls; i++)
@@ -237,7 +420,7 @@ void policy_sync_take_push(struct policy_sync *s, struct slice raw)
         if (!s->fetching)
             judge(s, p, raw);
         else if (p->n_changes > 0)
-            policy_sync_fetch_keep(s, raw);
+            keep_push(s, raw);
     }
     gatehouse__push__free_unpacked(p, &proto_secret);
 }
@@ -250,7 +433,7 @@ void policy_sync_on_push(struct policy_sync *s, struct slice push)
         log_info(NULL, "policy_heard_again", "version=%lu",
                  (unsigned long)(s->current ? s->current->version : 0));
     }
-    policy_sync_take_push(s, push);
+    take_push(s, push);
 }
 
 /* ---- the state of the channel ---- */
@@ -262,7 +445,7 @@ static void on_hello(void *arg, enum err e, const void *reply)
     if (e != ERR_OK || !m || m->error || !m->hello || !m->hello->lineage)
         return;
     log_info(NULL, "control_plane_found", "version=%lu", (unsigned long)m->hello->version);
-    if (!policy_sync_is_of(s, m->hello->lineage) || s->current->version != m->hello->version)
+    if (!is_of(s, m->hello->lineage) || s->current->version != m->hello->version)
         missed_something(s, "hello", m->hello->version);
     else
         acknowledge(s);
@@ -297,7 +480,7 @@ void policy_sync_on_state(struct policy_sync *s, bool up)
         s->heard_us = clock_mono_us();
         say_hello(s);
     } else if (s->fetching || s->build) {
-        policy_sync_fetch_stop(s);
+        stop_fetch(s);
         s->must_fetch = true;
         timer_start(&s->tick, AGAIN_MS);
     }
@@ -325,9 +508,9 @@ static void on_tick(struct timer *t)
             say_hello(s);
     }
     if (s->file && s->current && policy_file_is_long(s->file) && !s->fetching)
-        sync_rewrite_disk(s, s->current);
+        rewrite_disk(s, s->current);
     if (s->must_fetch)
-        policy_sync_fetch(s);
+        fetch(s);
     if (s->ack_again && !s->acking) {
         s->ack_again = false;
         acknowledge(s);
@@ -351,7 +534,8 @@ enum err policy_sync_new(struct loop *l, struct registry *r, struct policy_file 
     s->events = *events;
     s->heard_us = clock_mono_us();
     timer_init(&s->tick, l, on_tick);
-    policy_sync_fetch_init(s);
+    list_init(&s->waiting);
+    timer_init(&s->retry, l, on_retry);
     timer_start(&s->tick, AGAIN_MS);
     *ret = s;
     return ERR_OK;
@@ -362,7 +546,8 @@ void policy_sync_free(struct policy_sync *s)
     if (!s)
         return;
     timer_cancel(&s->tick);
-    policy_sync_fetch_fini(s);
+    timer_cancel(&s->retry);
+    stop_fetch(s);
     snapshot_drop(s->current);
     snapshot_drop(s->awaited);
     mem_free(s);
@@ -375,7 +560,7 @@ static uint64_t age_us(const struct policy_sync *s)
     return age > 0 ? (uint64_t)age : 0;
 }
 
-void sync_load(struct policy_sync *s)
+void policy_sync_load(struct policy_sync *s)
 {
     struct snapshot *kept;
     if (!s->file || policy_file_load(s->file, s->registry, &kept) != ERR_OK)
@@ -383,17 +568,17 @@ void sync_load(struct policy_sync *s)
     s->confirmed_at_us = policy_file_confirmed_at_us(s->file);
     log_info(NULL, "policy_from_disk", "version=%lu age_s=%lu", (unsigned long)kept->version,
              (unsigned long)(age_us(s) / 1000000));
-    policy_sync_take(s, kept);
+    take_version(s, kept);
 }
 
-void sync_status(const struct policy_sync *s, struct sync_status *ret)
+void policy_sync_status(const struct policy_sync *s, struct policy_sync_status *ret)
 {
-    *ret = (struct sync_status){.has_policy = s->current != NULL,
-                                .stale = s->stale,
-                                .database_away = s->database_away,
-                                .acknowledged = s->acknowledged,
-                                .age_us = s->current ? age_us(s) : 0,
-                                .refused = s->current ? snapshot_refused(s->current) : 0,
-                                .version = s->current ? s->current->version : 0,
-                                .newest = s->newest};
+    *ret = (struct policy_sync_status){.has_policy = s->current != NULL,
+                                       .stale = s->stale,
+                                       .database_away = s->database_away,
+                                       .acknowledged = s->acknowledged,
+                                       .age_us = s->current ? age_us(s) : 0,
+                                       .refused = s->current ? snapshot_refused(s->current) : 0,
+                                       .version = s->current ? s->current->version : 0,
+                                       .newest = s->newest};
 }

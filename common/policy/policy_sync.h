@@ -1,6 +1,6 @@
 /*
- * sync — keeps this plane's policy the control plane's: deltas as they are pushed, a snapshot where
- * one was missed.
+ * policy_sync — keeps this plane's policy the control plane's: deltas as they are pushed, a
+ * snapshot where one was missed.
  *
  * Each push names the versions it leads from and to; heartbeats carry the newest version and a
  * digest of the whole policy. A gap or another digest is mended by a snapshot on the request
@@ -32,15 +32,15 @@ MUST_USE enum err policy_sync_new(struct loop *l, struct registry *r, struct pol
                                   const struct policy_sync_events *events,
                                   struct policy_sync **ret);
 void policy_sync_free(struct policy_sync *s);
-void sync_load(struct policy_sync *s);                              /* from the disk, at start */
+void policy_sync_load(struct policy_sync *s);                       /* from the disk, at start */
 void policy_sync_on_push(struct policy_sync *s, struct slice push); /* as it came */
 void policy_sync_on_state(struct policy_sync *s, bool up);
 
-struct sync_status {
+struct policy_sync_status {
     bool has_policy, stale;
     bool database_away; /* of the control plane, which says so */
     uint64_t version, newest, acknowledged;
     uint64_t age_us;  /* since the control plane was last known to have no newer policy */
     uint64_t refused; /* objects that this plane does not understand */
 };
-void sync_status(const struct policy_sync *s, struct sync_status *ret);
+void policy_sync_status(const struct policy_sync *s, struct policy_sync_status *ret);

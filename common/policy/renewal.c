@@ -1,4 +1,4 @@
-/* renewal — see the card. */
+/* renewal — looks every ten minutes whether half of the certificate's time is over. */
 #include "common/policy/renewal.h"
 
 #include <fcntl.h>

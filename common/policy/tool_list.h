@@ -2,7 +2,7 @@
  * tool_list — the tools of one MCP server as a data plane found them, or why it could not.
  *
  * A name that comes again with the same definition is one tool (a list may shift while its pages
- * are read). With another definition nobody knows which of them would run: the name is left out.
+ * are read). With another definition it is not known which of them would run: the name is left out.
  *
  * Owns     everything in it, counted against LIMIT_LIST_*; one heap object that may travel
  *          between threads.

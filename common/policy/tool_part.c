@@ -1,4 +1,4 @@
-/* tool_part — see the card. */
+/* tool_part — fills a report until its size is reached. */
 #include "common/policy/tool_part.h"
 
 #include "common/base/limits.h"

@@ -1,4 +1,4 @@
-/* trie — see the card. Five bits of the key's hash choose the way at each branch. */
+/* trie — five bits of the key's hash choose the way at each branch. */
 #include "common/policy/trie.h"
 
 #include <stdatomic.h>
@@ -7,7 +7,8 @@
 #include "common/base/mem.h"
 
 #define BITS 5u
-#define DEPTH_MAX 12u /* 60 of 64 bits; the hash is seeded, so nobody can steer keys this deep */
+#define DEPTH_MAX 12u /* 60 of 64 bits; the hash is seeded, so no sender can steer keys this deep  \
+                       */
 
 struct trie_node {
     atomic_uint refs;
@@ -120,7 +121,8 @@ static struct trie_node *node_copy(const struct trie_node *n, unsigned slots,
     return copy;
 }
 
-/* Nobody else sees this branch: it may be changed in place. The caller's whole path is its own. */
+/* No other version sees this branch: it may be changed in place. The caller's whole path is its
+ * own. */
 static bool is_ours(const struct trie_node *n)
 {
     return atomic_load_explicit(&n->refs, memory_order_acquire) == 1;

@@ -142,7 +142,7 @@ static void on_watch(struct timer *t)
 static void open_office(struct office *o)
 {
     const struct control_link links = {.request = office_request, .is_connected = always, .arg = o};
-    const struct discovery_events events = {.list = on_list, .arg = o, .list_ms = o->list_ms};
+    const struct listing_client_events events = {.list = on_list, .arg = o, .list_ms = o->list_ms};
     assert_int_equal(loop_new(&o->loop), ERR_OK);
     o->registry = registry_new();
     assert_int_equal(listing_client_new(o->loop, &links, &events, &o->discovery), ERR_OK);
@@ -184,7 +184,7 @@ static void publish(struct office *o, uint64_t revision)
     assert_int_equal(snapshot_build_apply(b, &m), ERR_OK);
     struct snapshot *s = snapshot_build_end(&b, SLICE("lineage"), revision);
     assert_non_null(s);
-    discovery_policy(o->discovery, s);
+    listing_client_policy(o->discovery, s);
     snapshot_drop(s);
 }
 
@@ -258,7 +258,7 @@ static void a_large_list_travels_in_parts_below_the_ceiling_although_answers_are
     o.give = NULL;
     o.lose = 2;
     struct tool_list *l = found(&o, 200, 20000); /* 4 MB */
-    discovery_listed(o.discovery, &l);
+    listing_client_listed(o.discovery, &l);
     assert_null(l);
     run(&o, has_it_all);
     assert_int_equal(o.tools, 200);
@@ -280,7 +280,7 @@ static void an_error_is_reported_and_a_report_that_is_refused_is_let_go(void **s
     run(&o, has_listed);
     struct tool_list *l = found(&o, 3, 10);
     tool_list_fail(l, "tools/list: no");
-    discovery_listed(o.discovery, &l);
+    listing_client_listed(o.discovery, &l);
     run(&o, has_it_all);
     assert_string_equal(o.error, "tools/list: no");
     assert_int_equal(o.tools, 0);
@@ -289,7 +289,7 @@ static void an_error_is_reported_and_a_report_that_is_refused_is_let_go(void **s
     o.give = NULL;
     o.say = "invalid";
     l = found(&o, 1, 10);
-    discovery_listed(o.discovery, &l);
+    listing_client_listed(o.discovery, &l);
     run(&o, is_refused);
     o.asks = 0;
     o.holding[0] = 'x';
@@ -320,7 +320,7 @@ static void a_list_that_nobody_ordered_is_let_go(void **state)
     struct office o = {0};
     open_office(&o);
     struct tool_list *l = found(&o, 1, 10);
-    discovery_listed(o.discovery, &l);
+    listing_client_listed(o.discovery, &l);
     assert_null(l);
     close_office(&o);
 }
@@ -330,9 +330,9 @@ static void changes_are_told_until_they_were_heard_and_each_once(void **state)
     (void)state;
     struct office o = {.lose = 1};
     open_office(&o);
-    discovery_changed(o.discovery, SLICE("mcp_a"));
-    discovery_changed(o.discovery, SLICE("mcp_b"));
-    discovery_changed(o.discovery, SLICE("mcp_a"));
+    listing_client_changed(o.discovery, SLICE("mcp_a"));
+    listing_client_changed(o.discovery, SLICE("mcp_b"));
+    listing_client_changed(o.discovery, SLICE("mcp_a"));
     run(&o, is_idle);
     assert_string_equal(o.changed, "mcp_a mcp_b");
     run(&o, has_asked_twice);

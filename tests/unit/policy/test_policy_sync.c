@@ -322,14 +322,14 @@ static void the_version_that_every_worker_had_is_acknowledged_and_not_a_newer_on
 {
     (void)state;
     struct hub h;
-    struct sync_status s;
+    struct policy_sync_status s;
     open_hub(&h, 3);
     h.slow_turns = true;
     run(&h, a_newer_version_comes_before_the_turns_end);
     assert_int_equal(h.first_acked, 3);
     assert_int_equal(h.acks, 2);
     assert_int_equal(h.acked, 4);
-    sync_status(h.sync, &s);
+    policy_sync_status(h.sync, &s);
     assert_int_equal(s.acknowledged, 4);
     close_hub(&h);
 }
@@ -381,7 +381,7 @@ an_unknown_kind_does_not_hold_up_a_revocation_and_is_told_with_the_acknowledgeme
 {
     (void)state;
     struct hub h;
-    struct sync_status s;
+    struct policy_sync_status s;
     open_hub(&h, 3);
     run(&h, a_noun_of_tomorrow);
     assert_int_equal(h.snapshots, 1); /* the delta was applied: nothing was fetched again */
@@ -389,7 +389,7 @@ an_unknown_kind_does_not_hold_up_a_revocation_and_is_told_with_the_acknowledgeme
     assert_int_equal(h.acked, 4);
     assert_int_equal(h.refused, 1);
     assert_string_equal(h.refused_id, "77:x_1");
-    sync_status(h.sync, &s);
+    policy_sync_status(h.sync, &s);
     assert_int_equal(s.refused, 1);
     close_hub(&h);
 }
@@ -509,10 +509,10 @@ static void a_new_lineage_is_fetched_whole(void **state)
 
 static bool silence(struct hub *h, int scene)
 {
-    struct sync_status s;
+    struct policy_sync_status s;
     if (scene == 0)
         policy_sync_on_state(h->sync, true);
-    sync_status(h->sync, &s);
+    policy_sync_status(h->sync, &s);
     if (scene == 50)
         assert_false(s.stale);
     return !s.stale;
@@ -522,11 +522,11 @@ static void silence_is_noticed_and_asked_about(void **state)
 {
     (void)state;
     struct hub h;
-    struct sync_status s;
+    struct policy_sync_status s;
     open_hub(&h, 3);
     uint64_t before = clock_mono_us();
     run(&h, silence);
-    sync_status(h.sync, &s);
+    policy_sync_status(h.sync, &s);
     assert_true(s.stale);
     assert_true(s.has_policy); /* and it goes on with what it has */
     assert_in_range(clock_mono_us() - before, 900000, 2000000);
