@@ -119,6 +119,7 @@ static enum err open_adapter(const struct settings *s, struct controlplane *h)
     a->sync = h->sync;
     a->rollout = sync_rollout(h->sync);
     a->enrolment = sync_enrolment(h->sync);
+    a->timetable = h->timetable;
     a->metrics = api_metrics_new();
     snprintf(a->org_id, sizeof(a->org_id), "%s", h->boot.org_id);
     if (a->metrics == NULL)

@@ -24,10 +24,12 @@
 #define AGAIN_US SECOND /* twice short within so long: more is requested than what waits */
 #define SHARE 8         /* a part of what the budget has left: the most that is requested beyond */
 
-#define GRACE_US (2 * SECOND) /* a control plane that restarts is back within; longer: an outage   \
-                               */
-#define ELSEWHERE_US SECOND   /* what is leased elsewhere is handed back within */
-#define RETRY_FIRST_US 40000  /* a recall reaches the other planes by the next heartbeat */
+#define UNREADABLE_TOLD_US (60 * SECOND)
+#define GRACE_US                                                                                   \
+    (2 * SECOND)             /* a control plane that restarts is back within; longer: an outage    \
+                              */
+#define ELSEWHERE_US SECOND  /* what is leased elsewhere is handed back within */
+#define RETRY_FIRST_US 40000 /* a recall reaches the other planes by the next heartbeat */
 #define RETRY_LAST_US 320000
 #define PROBE_US (SECOND / 2)
 #define PERIOD_NEAR_US 300000 /* a new period so near is waited for */
@@ -49,6 +51,8 @@ struct lease_client {
     atomic_uint_fast64_t told_since_us; /* the same, for other threads */
     atomic_size_t told_leases, told_standing, told_accounts;
     atomic_int_fast64_t told_left;
+    uint64_t unreadable; /* replies that were, not yet logged */
+    uint64_t unreadable_told_us;
 };
 
 static money less(money a, money b)
@@ -411,6 +415,18 @@ static void asking_cancel(struct asking *k)
     mem_free(k);
 }
 
+/* Logged once a minute, with how many there were: a control plane that speaks otherwise does so
+ * each time. */
+static void tell_unreadable(struct lease_client *c, uint64_t now_us)
+{
+    c->unreadable++;
+    if (c->unreadable_told_us && now_us - c->unreadable_told_us < UNREADABLE_TOLD_US)
+        return;
+    log_warn(NULL, "lease_reply_unreadable", "replies=%lu", (unsigned long)c->unreadable);
+    c->unreadable = 0;
+    c->unreadable_told_us = now_us;
+}
+
 static void on_grants(void *arg, enum err e, const void *reply);
 
 static void ask(struct lease_client *c)
@@ -594,7 +610,7 @@ static void on_grants(void *arg, enum err e, const void *reply)
     else
         note_failure(c, k->sent_us);
     if (!answered && e == ERR_OK && !(m && m->error))
-        log_warn(NULL, "lease_reply_unreadable", "accounts=%zu", k->count);
+        tell_unreadable(c, k->sent_us);
     for (size_t i = 0; i < k->count; i++) {
         struct account *a = k->of[i].account;
         a->asking = false;

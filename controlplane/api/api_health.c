@@ -3,6 +3,7 @@
  */
 #include "controlplane/api/api_health.h"
 
+#include "controlplane/api/api_metrics.h"
 #include "controlplane/store/store_write.h"
 
 enum err api_health_live(struct call *c)
@@ -33,6 +34,7 @@ enum err api_health_metrics(struct call *c)
 {
     struct metric_set *sets[] = {c->app->metrics};
     buf_clear(&c->answer);
+    api_metrics_gather(c->app);
     c->status = 200;
     c->content_type = "text/plain; version=0.0.4; charset=utf-8";
     return metric_render(sets, 1, &c->answer);

@@ -15,6 +15,7 @@
 struct enrolment; /* controlplane/channel/enrolment.h */
 struct rollout;   /* controlplane/policy/rollout.h */
 struct sync;      /* controlplane/channel/planes.h */
+struct timetable; /* controlplane/chores/timetable.h */
 
 struct app {
     struct db *db;
@@ -25,6 +26,7 @@ struct app {
     struct rollout *rollout;     /* NULL as sync */
     struct enrolment *enrolment; /* NULL: no plane can be given a token */
     struct sync *sync;           /* NULL: no channel (tests of the API alone) */
+    struct timetable *timetable; /* NULL: no chores (tests of the API alone) */
     struct metric_set *metrics;  /* rows of api/api_metrics.h */
     _Atomic bool draining;       /* SIGTERM came: /readyz says so */
 };

@@ -8,8 +8,9 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/tls.h"
-#include "controlplane/channel/channel.h"
 #include "common/wire/bus.h"
+#include "common/wire/enrol.h"
+#include "controlplane/channel/channel.h"
 #include "controlplane/policy/follow.h"
 
 static const struct log_ctx sync_log = {.component = "sync"};
@@ -25,6 +26,7 @@ struct sync {
     struct tls_context *tls;
     char ca_file[512], cert_file[512], key_file[512];
     int64_t renew_at; /* of the server certificate; wall */
+    _Atomic int64_t certificate_until;
     struct bus_hub *hub;
     pthread_mutex_t lock; /* of hub, against the follower that cuts planes */
 };
@@ -89,6 +91,8 @@ static enum err write_certificate(struct sync *s, int64_t now)
     enum err e = enrolment_write_server(s->enrolment, s->ca_file, s->cert_file, s->key_file);
     if (e == ERR_OK)
         s->renew_at = now + ENROL_CERT_DAYS / 2 * INT64_C(86400000000);
+    s->certificate_until =
+        e == ERR_OK ? now + ENROL_CERT_DAYS * INT64_C(86400000000) : s->certificate_until;
     return e;
 }
 
@@ -222,4 +226,15 @@ struct rollout *sync_rollout(struct sync *s)
 struct ingest *sync_ingest(struct sync *s)
 {
     return s->ingest;
+}
+
+int64_t sync_certificate_until(struct sync *s)
+{
+    return s->certificate_until;
+}
+
+int64_t sync_ca_until(struct sync *s)
+{
+    int64_t until = 0;
+    return enrol_not_after(enrolment_ca(s->enrolment), &until) == ERR_OK ? until : 0;
 }

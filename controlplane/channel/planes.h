@@ -34,3 +34,6 @@ MUST_USE enum err sync_renew_certificate(struct sync *s, int64_t now);
 struct enrolment *sync_enrolment(struct sync *s);
 struct rollout *sync_rollout(struct sync *s);
 struct ingest *sync_ingest(struct sync *s);
+/* When the channel's own certificate ends, and its CA's; wall, 0: not known. Any thread. */
+int64_t sync_certificate_until(struct sync *s);
+int64_t sync_ca_until(struct sync *s);

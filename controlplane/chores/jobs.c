@@ -98,6 +98,25 @@ enum err job_renew_certificate(const struct timetable_config *c, int64_t now)
     return c->sync ? sync_renew_certificate(c->sync, now) : ERR_OK;
 }
 
+enum err job_observe(const struct timetable_config *c, int64_t now)
+{
+    TX_AUTO struct tx tx = {0};
+    struct observed seen;
+    (void)now;
+    enum err e = tx_begin(c->db, TX_EVERY_ORG, &tx);
+    if (e == ERR_OK)
+        e = store_observe(&tx, &seen);
+    if (e == ERR_OK)
+        e = tx_commit(&tx);
+    if (e != ERR_OK || !c->observed)
+        return e;
+    pthread_mutex_lock(&c->observed->lock);
+    c->observed->seen = seen;
+    c->observed->known = true;
+    pthread_mutex_unlock(&c->observed->lock);
+    return ERR_OK;
+}
+
 /* ---- what is too old ---- */
 
 typedef enum err drop_fn(struct tx *tx, int64_t before, size_t *ret);

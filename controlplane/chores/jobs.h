@@ -20,6 +20,8 @@ job_fn job_end_sessions;
 job_fn job_make_days;
 /* What planes last said is kept, so that a restarted control plane can tell. */
 job_fn job_note_planes;
+/* What the database holds is looked at for the metrics. */
+job_fn job_observe;
 /* What is older than the settings keep it: days of spans, ended sessions, hourly sums, changes. */
 job_fn job_drop_spans;
 job_fn job_drop_sessions;

@@ -22,6 +22,7 @@ static const struct row {
 } rows[] = {
     {"expire_leases", job_expire_leases, 1, false},
     {"note_planes", job_note_planes, 5, true},
+    {"observe", job_observe, 15, true},
     {"end_sessions", job_end_sessions, 60, false},
     {"make_days", job_make_days, 3600, false},
     {"forget_leases", job_forget_leases, 3600, false},
@@ -47,6 +48,7 @@ struct timetable {
     uint64_t due_us[ARRAY_LEN(rows)];
     bool failing[ARRAY_LEN(rows)];
     struct chore_state states[ARRAY_LEN(rows)]; /* under lock */
+    struct observed_cell observed;
 };
 
 /* ERR_AGAIN: a control plane has run it within its interval, or is running it. */
@@ -89,6 +91,30 @@ static void note_state(struct timetable *t, size_t i, enum err e)
     s->failures += e != ERR_OK;
     s->ran_at = e == ERR_OK ? clock_wall_us() : s->ran_at;
     pthread_mutex_unlock(&t->lock);
+}
+
+static const char *names[ARRAY_LEN(rows) + 1];
+static pthread_once_t names_once = PTHREAD_ONCE_INIT;
+
+static void write_names(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        names[i] = rows[i].name;
+}
+
+const char *const *timetable_names(void)
+{
+    pthread_once(&names_once, write_names);
+    return names;
+}
+
+bool timetable_observed(struct timetable *t, struct observed *ret)
+{
+    pthread_mutex_lock(&t->observed.lock);
+    bool known = t->observed.known;
+    *ret = t->observed.seen;
+    pthread_mutex_unlock(&t->observed.lock);
+    return known;
 }
 
 size_t timetable_states(struct timetable *t, struct chore_state ret[static CHORES_MAX])
@@ -150,6 +176,7 @@ static void *run(void *arg)
 
 static void timetable_free(struct timetable *t)
 {
+    pthread_mutex_destroy(&t->observed.lock);
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
     mem_free(t);
@@ -161,6 +188,8 @@ enum err timetable_start(const struct timetable_config *c, struct timetable **re
     if (!t)
         return ERR_NOMEM;
     t->config = *c;
+    t->config.observed = &t->observed;
+    pthread_mutex_init(&t->observed.lock, NULL);
     pthread_mutex_init(&t->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);

@@ -11,16 +11,27 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "controlplane/channel/planes.h"
 #include "controlplane/chores/retention.h"
 #include "controlplane/store/db.h"
+#include "controlplane/store/store_chore.h"
 
 struct timetable;
+
+/* Where a job leaves what it saw. */
+struct observed_cell {
+    pthread_mutex_t lock;
+    struct observed seen;
+    bool known;
+};
 
 struct timetable_config {
     struct db *db;
     struct sync *sync;
     struct retention retention;
+    struct observed_cell *observed; /* the timetable's own; NULL: nowhere */
 };
 
 /* What became of a job on this control plane; one row for each, in the table's order. */
@@ -32,6 +43,10 @@ struct chore_state {
 #define CHORES_MAX 24
 
 MUST_USE enum err timetable_start(const struct timetable_config *c, struct timetable **ret);
+/* The names of the jobs, in the table's order, ended by NULL. */
+const char *const *timetable_names(void);
+/* What the job `observe` saw last; any thread. false: nothing yet. */
+bool timetable_observed(struct timetable *t, struct observed *ret);
 /* any thread; returns how many */
 size_t timetable_states(struct timetable *t, struct chore_state ret[static CHORES_MAX]);
 void timetable_stop(struct timetable **t); /* NULL inside is fine; waits for the job that runs */

@@ -392,6 +392,27 @@ static json_t *plane_json(const struct rollout *r, const struct rollout_plane *p
     return o;
 }
 
+void rollout_counts(struct rollout *r, struct rollout_counts *ret)
+{
+    struct rollout_counts c = {0};
+    pthread_mutex_lock(&r->lock);
+    c.version = r->newest;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct rollout_plane *p = r->planes[i];
+        if (p->removed)
+            continue;
+        bool connected = is_connected(r, p), same = strcmp(p->lineage, r->lineage) == 0;
+        uint64_t version = same ? p->version : 0;
+        uint64_t lag = r->newest > version ? r->newest - version : 0;
+        c.connected += connected;
+        c.away += !connected;
+        c.refusing += p->refused > 0;
+        c.lag = connected && lag > c.lag ? lag : c.lag;
+    }
+    pthread_mutex_unlock(&r->lock);
+    *ret = c;
+}
+
 json_t *rollout_json(struct rollout *r, struct slice org)
 {
     json_t *list = json_array();

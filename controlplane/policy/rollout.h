@@ -55,6 +55,14 @@ bool rollout_find(struct rollout *r, struct slice id, struct rollout_plane *ret)
 /* Every view that has a plane, one after another: *at starts at 0. false: no more. */
 bool rollout_each_view(struct rollout *r, size_t *at, struct view_key *ret);
 
+struct rollout_counts {
+    size_t connected, away;
+    uint64_t version; /* the newest */
+    uint64_t lag;     /* versions that the connected plane furthest behind lacks */
+    size_t refusing;  /* planes that could not take some object */
+};
+void rollout_counts(struct rollout *r, struct rollout_counts *ret);
+
 /* Who knows which planes are connected; called under the rollout's lock, must not block. */
 void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct slice id),
                           void *arg);

@@ -27,6 +27,7 @@ struct db {
     unsigned out; /* taken, or being made */
     uint64_t backoff_us;
     uint64_t retry_at_us;
+    uint64_t busy; /* times that none became free */
 };
 
 enum err db_open(const char *url, unsigned max_connections, struct db **ret)
@@ -88,10 +89,23 @@ static enum err wait_for_turn(struct db *d, unsigned wait_ms)
     struct timespec until = deadline_after(wait_ms);
     while (d->idle_count == 0 && d->out >= d->max) {
         if (pthread_cond_timedwait(&d->freed, &d->lock, &until) != 0 && d->idle_count == 0 &&
-            d->out >= d->max)
+            d->out >= d->max) {
+            d->busy++;
             return ERR_TIMEOUT;
+        }
     }
     return ERR_OK;
+}
+
+void db_counts(struct db *d, struct db_counts *ret)
+{
+    pthread_mutex_lock(&d->lock);
+    *ret = (struct db_counts){.idle = d->idle_count,
+                              .taken = d->out,
+                              .max = d->max,
+                              .busy = d->busy,
+                              .away = d->backoff_us > 0};
+    pthread_mutex_unlock(&d->lock);
 }
 
 /* With the lock held: what a failed or successful attempt means for the next one. */

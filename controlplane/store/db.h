@@ -40,6 +40,13 @@ void db_close(struct db *d); /* every connection must have been given back */
 MUST_USE enum err db_take(struct db *d, unsigned wait_ms, struct db_conn **ret);
 void db_give(struct db *d, struct db_conn **conn); /* consumes; a broken one is closed */
 
+struct db_counts {
+    unsigned idle, taken, max;
+    uint64_t busy; /* times that no connection became free in time */
+    bool away;     /* the last attempt to connect failed */
+};
+void db_counts(struct db *d, struct db_counts *ret);
+
 /* A connection outside any pool: LISTEN, migrations, long advisory locks (the direct URL). */
 MUST_USE enum err db_conn_open(const char *url, struct db_conn **ret);
 /* Connects once, and says in `why` what the server or libpq said where that failed: host, port and

@@ -12,6 +12,27 @@ enum err store_chore_take(struct tx *tx, struct slice name, int64_t due, int64_t
     return e == ERR_OK && db_rows(r) == 0 ? ERR_AGAIN : e;
 }
 
+enum err store_observe(struct tx *tx, struct observed *ret)
+{
+    DB_AUTO struct db_result *r = NULL;
+    enum err e = tx_query(
+        tx,
+        "select count(*) filter (where state = 'open'), count(*) filter (where state = 'suspense'),"
+        " coalesce(sum(greatest(granted_nano - settled_nano, 0)) filter (where state = 'open'), 0)"
+        "::bigint, coalesce(sum(greatest(granted_nano - settled_nano, 0))"
+        " filter (where state = 'suspense'), 0)::bigint, (select min(cert_not_after) from "
+        "dataplanes"
+        " where deleted_at is null) from leases where state <> 'closed'",
+        DB_NO_PARAMS, &r);
+    if (e == ERR_OK)
+        *ret = (struct observed){.leases_open = db_int(r, 0, 0),
+                                 .leases_suspense = db_int(r, 0, 1),
+                                 .leased_nano = db_int(r, 0, 2),
+                                 .suspense_nano = db_int(r, 0, 3),
+                                 .first_plane_certificate = db_time(r, 0, 4)};
+    return e;
+}
+
 enum err store_spans_drop_day(struct tx *tx, int64_t before, bool *ret)
 {
     DB_AUTO struct db_result *r = NULL;

@@ -18,6 +18,14 @@
  * another transaction is at it. */
 MUST_USE enum err store_chore_take(struct tx *tx, struct slice name, int64_t due, int64_t now);
 
+/* What is in the database, for the metrics. */
+struct observed {
+    int64_t leases_open, leases_suspense;
+    int64_t leased_nano, suspense_nano; /* handed out and not settled */
+    int64_t first_plane_certificate;    /* when the first one of a plane ends; wall, 0: none */
+};
+MUST_USE enum err store_observe(struct tx *tx, struct observed *ret);
+
 /* The oldest day of spans that ended before; *ret: whether there was one. ERR_AGAIN: the table was
  * busy for two seconds. */
 MUST_USE enum err store_spans_drop_day(struct tx *tx, int64_t before, bool *ret);
