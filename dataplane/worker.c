@@ -89,8 +89,8 @@ static void close_things(struct worker *w)
 {
     timer_cancel(&w->look);
     mcp_changes_hush(&w->env);
-    w->env.stopping = true;
     w->cut = w->env.request_count;
+    request_cut_drained(&w->env);
     client_listener_close(&w->listener);
     if (w->env.upstreams.client)
         http_client_free(w->env.upstreams.client);
@@ -120,7 +120,7 @@ static void destroy(struct worker *w)
 
 static enum err open_things(struct worker *w, const struct worker_config *c)
 {
-    const struct mhd_adapter_config listener = {
+    const struct client_listener_config listener = {
         .listen = c->listen, .tls = c->tls, .connections_max = c->connections_max};
     w->metrics = metric_set_new(request_metrics, COUNT_COUNT);
     if (!w->metrics)

@@ -254,7 +254,7 @@ static enum filter_result read_name(struct tool_work *w)
         return refuse(w->rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (json_scan_text(name, room, name->raw.len, &w->tool))
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("name holds a NUL or half of a surrogate pair"));
-    w->rq->record.tool = w->tool;
+    w->rq->record.tool.name = w->tool;
     w->rq->record.name = arena_printf(w->rq->arena, "tools/call %.*s", SLICE_ARG(w->tool));
     return FILTER_PASS;
 }

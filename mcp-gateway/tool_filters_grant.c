@@ -80,7 +80,7 @@ static enum filter_result find_named(struct tool_work *w, struct slice name)
 {
     struct request *rq = w->rq;
     struct tool_subject subject;
-    rq->record.server = name;
+    rq->record.tool.server = name;
     w->server = snapshot_server_named(rq->policy, rq->who.key->o.org_id, name);
     tool_subject_of(w, &subject);
     if (!w->server || !mcp_may_see(&subject))
@@ -111,7 +111,7 @@ static enum filter_result on_server(struct request *rq)
     enum filter_result a = name.len ? find_named(w, name) : find_only(w);
     if (a != FILTER_PASS)
         return a;
-    rq->record.server = w->server->o.name;
+    rq->record.tool.server = w->server->o.name;
     if (w->has_session_id && !slice_eq(w->session_id.server_id, w->server->o.id))
         return refuse(rq, REFUSAL_SESSION_UNKNOWN, SLICE_NONE);
     if (w->has_session_id && !adopt_upstream(w))

@@ -21,7 +21,7 @@ struct findings {
     const struct policy_key *key;
     struct slice header;
     bool any;       /* some credential was sent */
-    bool stranger;  /* one in our shape that nobody knows */
+    bool stranger;  /* one in our shape that no key has */
     bool ambiguous; /* two that name different principals */
 };
 
@@ -202,7 +202,7 @@ static enum filter_result on_task(struct request *rq)
     const struct policy_task *task = snapshot_task_named(rq->policy, rq->who.key->o.org_id, wanted);
     if (!task)
         task = snapshot_task(rq->policy, wanted);
-    /* A task of another's is answered like one that does not exist. */
+    /* A task of another principal is refused like one that does not exist. */
     bool once = http_head_count(rq->head, SLICE("x-gatehouse-task")) == 1;
     if (!once || !task || !principal_may_assume(&rq->who, task->o.id)) {
         request_refuse(rq, REFUSAL_TASK, SLICE_NONE);

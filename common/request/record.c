@@ -89,19 +89,19 @@ static struct slice code_of(const struct request *rq)
 #define OF_status slice_str(end_names[rq->end])
 #define OF_code clip_name(code_of(rq))
 #define OF_http_status status
-#define OF_model clip_name(t->model)
-#define OF_provider clip_name(t->provider)
-#define OF_server clip_name(t->server)
-#define OF_tool clip_name(t->tool)
-#define OF_service clip_name(t->service)
+#define OF_model clip_name(t->ai.model)
+#define OF_provider clip_name(t->ai.provider)
+#define OF_server clip_name(t->tool.server)
+#define OF_tool clip_name(t->tool.name)
+#define OF_service clip_name(t->api.service)
 #define OF_method clip_name(rq->head->method)
-#define OF_path clip(t->path, path_max)
+#define OF_path clip(t->api.path, path_max)
 #define OF_tokens (t->has_tokens ? &t->tokens : NULL)
 #define OF_cost_known (t->has_tokens ? t->cost_known : -1)
 #define OF_cost_nano t->cost
 #define OF_usage_source slice_str(t->usage_source)
 #define OF_attempts t->attempt_count
-#define OF_cache slice_str(t->cache)
+#define OF_cache slice_str(t->ai.cache)
 
 #define PUT_TEXT(name, field) proto_text(w, field, OF_##name);
 #define PUT_COUNT(name, field) proto_u64(w, field, OF_##name);
@@ -160,10 +160,10 @@ static void put_attempt(struct proto_writer *w, const struct request *rq, const 
     const struct call_record *t = &rq->record;
     char *at = proto_begin(w, RECORD_ATTEMPT);
     proto_word(w, SPAN_FIELD_id, a->span_id);
-    put_unlike(w, SPAN_FIELD_provider, a->provider, t->provider);
-    put_unlike(w, SPAN_FIELD_model, a->model, t->model);
-    put_unlike(w, SPAN_FIELD_server, a->server, t->server);
-    put_unlike(w, SPAN_FIELD_service, a->service, t->service);
+    put_unlike(w, SPAN_FIELD_provider, a->provider, t->ai.provider);
+    put_unlike(w, SPAN_FIELD_model, a->model, t->ai.model);
+    put_unlike(w, SPAN_FIELD_server, a->server, t->tool.server);
+    put_unlike(w, SPAN_FIELD_service, a->service, t->api.service);
     proto_s64(w, SPAN_FIELD_started_at_us, a->started_at_us);
     proto_u64(w, SPAN_FIELD_duration_us, a->duration_us);
     proto_word(w, SPAN_FIELD_status, end_names[a->end]);
@@ -256,7 +256,7 @@ enum err record_open(struct request *rq)
     if (!record.ptr)
         return ERR_NOMEM;
     enum err e = journal_open_packed(rq->env->journal, record, rq->call_id, &rq->entry);
-    /* Where every slot is taken, nobody is stopped whom no budget holds. */
+    /* Where every slot is taken, a call that falls under no budget goes on unrecorded. */
     money amount;
     return e == ERR_EXHAUSTED && !budget_charges(rq, &amount) ? ERR_OK : e;
 }

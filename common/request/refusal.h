@@ -1,8 +1,8 @@
 /*
- * refusal — every "no" a caller can hear, in one table: status, code, sentence.
+ * refusal — every refusal that a client can get, in one table: status, code, sentence.
  *
- * A refusal is an answer, not an error: it is data, carried by the request and spoken in the
- * dialect of the path by its gate. What a key may not see is answered as unknown (decisions.md).
+ * A refusal is a response, not an error: it is data, carried by the request and written in the
+ * dialect of the path by its gate. What a key may not see is unknown to it (decisions.md).
  *
  * Threads  any.
  */
@@ -59,15 +59,17 @@
     X(PARAMS, 200, "invalid_params", "Invalid params: %.*s.")                                      \
     X(RPC_METHOD, 200, "method_not_found", "Method not found: %.*s.")                              \
     X(UPSTREAM, 502, "upstream_error", "The upstream failed: %.*s.")                               \
-    X(UPSTREAM_PROTOCOL, 502, "upstream_invalid", "The upstream's answer could not be read.")      \
+    X(UPSTREAM_PROTOCOL, 502, "upstream_invalid", "The upstream's response could not be read.")    \
     X(NO_POLICY, 503, "no_policy", "This data plane has not received its policy.")                 \
+    X(DRAINED, 503, "drained",                                                                     \
+      "This data plane ends, and cut the call: another one can be tried.")                         \
     X(REMOVED, 503, "dataplane_removed", "This data plane was removed from its control plane.")    \
     X(NO_CAPACITY, 503, "overloaded", "No capacity at the moment.")                                \
     X(MEMORY, 503, "memory_pressure", "The gateway is short of memory; come again in a moment.")   \
     X(NO_TARGET, 503, "no_target", "No provider can serve this model at the moment[: %.*s].")      \
     X(LEDGER_AWAY, 503, "budget_unavailable",                                                      \
-      "The budget cannot be asked: the control plane is not reachable.")                           \
-    X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The upstream did not answer in time.")           \
+      "The budget cannot be looked up: the control plane is not reachable.")                       \
+    X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The upstream did not respond in time.")          \
     X(LOOP, 508, "loop_detected",                                                                  \
       "The call came back through this gateway too often: an upstream of it leads to the "         \
       "gateway.")                                                                                  \

@@ -1,16 +1,15 @@
 /*
- * request — one request's way through a gate of Gatehouse, from its head to its trace.
+ * request — one client call in a gate, from its head to its record.
  *
- * One struct, one arena, one stage table, one function that moves it on. The front makes it,
- * a gate walks it: gates in the gate's order, then the gate's attempt(s) and relay, then
- * leaving in reverse, then the record in the journal, then the end of the answer.
+ * The listener makes it, a gate's filters are called in their order, then the gate works;
+ * request_finish ends it once. See README.md for the way of a request and its invariants.
  *
- *   HEAD → GATES → WORK → LEAVING → DONE
+ *   HEAD → FILTERS ⇄ WAITING → WORK → LEAVING → DONE
  *
- * After the first byte has reached the client there is no way back to choosing. A refusal or a
- * hang-up goes straight to LEAVING.
+ * After the first byte has reached the client no other upstream is tried. A refusal or a client
+ * that hangs up leads straight to LEAVING.
  *
- * Owns     everything below by its arena; the answer is lent by the front.
+ * Owns     everything below by its arena; the client is lent by the listener.
  * Threads  its worker's loop.
  */
 #pragma once
@@ -38,7 +37,7 @@ struct origin_list;
 struct request;
 struct metric_set;
 
-/* Room that is written before it is read: the release build would zero it for each request. */
+/* An array that is written before it is read: the release build would zero it for each request. */
 #define UNINITIALIZED __attribute__((uninitialized))
 
 enum gate_slot { GATE_AI, GATE_API, GATE_TOOL, GATE_SLOTS };
@@ -101,14 +100,14 @@ struct request_right {
 /* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
 bool principal_may_assume(const struct principal *who, struct slice task_id);
 
-/* One of the three gates on the door, and how it speaks. */
+/* One of the three gates, and its dialect. */
 struct gate {
     const char *name; /* "ai", "tool", "api": the span's gate; NULL: not recorded */
     enum gate_slot slot;
     const char *id_header; /* the dialect's own name for the request id; NULL: none */
     const struct filter *const *filters;
     uint64_t body_max;
-    /* All gates have passed: do the work. Ends by request_finish, sooner or later. */
+    /* All filters have passed: do the work. Ends by request_finish, sooner or later. */
     void (*work)(struct request *rq);
     /* A refusal in the dialect of the path: status and headers are the request's; the gate appends
      * the body and says its content type. */
@@ -161,19 +160,28 @@ struct request_session {
     bool known;
 };
 
-/* What the trace will say; gates fill what applies. Texts live in the arena or in the policy. */
+/* What the call's record will say; gates fill what applies, each its own part: the others' are
+ * empty. Texts live in the arena or in the policy. */
 struct call_record {
     char trace_id[33];
     char span_id[17];
     char parent_id[17]; /* "" where none */
     struct slice name;  /* "chat", "tools/call echo", "GET /customers/1" */
-    struct slice model, provider, server, tool, service, path;
+    struct {
+        struct slice model, provider;
+        const char *cache; /* NULL, "bypass", … */
+    } ai;
+    struct {
+        struct slice server, name;
+    } tool;
+    struct {
+        struct slice service, path;
+    } api;
     struct token_count tokens;
     bool has_tokens;
     const char *usage_source; /* NULL: none; "provider"; "estimate": some of it is */
     bool cost_known;
     money cost;
-    const char *cache; /* NULL, "bypass", … */
     size_t attempt_count;
     uint64_t upstream_us; /* time spent waiting for upstreams; overhead is the rest */
     struct attempt attempts[LIMIT_ATTEMPTS]; /* last, as those beyond the count are not cleared */
@@ -189,7 +197,7 @@ struct request {
 
     struct response response;
 
-    /* the request; valid until the end of the answer */
+    /* what the client sent; valid until the end of the response */
     const struct http_head *head;
     struct slice path; /* canonical */
     struct slice query;
@@ -198,7 +206,7 @@ struct request {
 
     const struct snapshot *policy; /* held */
     struct principal who;
-    struct slice credential_header; /* name of the header that was believed */
+    struct slice credential_header; /* name of the header that named the principal */
     struct request_session session;
     const struct policy_task *task; /* NULL: none */
     char request_id[33];
@@ -212,8 +220,8 @@ struct request {
     enum request_outcome end;
     unsigned response_status; /* 0: nothing was sent */
     bool client_gone;
-    bool detached;   /* nobody is answered any more; the work goes on for what it costs */
-    bool revoked;    /* cut: principal or session was blocked, or the plane removed */
+    bool detached;   /* the client has its response; the work goes on for what it costs */
+    bool revoked;    /* cut: its right ended, or the plane ends or was removed */
     bool unrecorded; /* upkeep of a transport, no call: leaves no span */
 
     struct journal_entry entry;
@@ -223,19 +231,19 @@ struct request {
     struct call_record record; /* last, as not all of it is cleared */
 };
 
-/* Made by the front when a head has come; gate chosen, path canonical. NULL: out of memory. */
+/* Made by the listener when a head has come; gate chosen, path canonical. NULL: out of memory. */
 MUST_USE struct request *request_new(struct request_env *env, const struct gate *gate,
                                      struct client *client, const struct http_head *head,
                                      struct slice peer);
-void request_start(struct request *rq); /* walks the gates; the request may be over on return */
+void request_start(struct request *rq); /* calls the filters; the request may be over on return */
 
-/* from the front */
+/* from the listener */
 void request_on_body(struct request *rq, struct slice piece);
 void request_on_body_end(struct request *rq);
 void request_on_drain(struct request *rq);
 void request_on_gone(struct request *rq); /* the client hung up; the request frees itself */
 
-/* from gates and gates */
+/* from filters and gates */
 void request_go_on(struct request *rq,
                    enum filter_result a); /* a waiting filter passes or refuses */
 /* detail may be NULL-slice; it is copied */
@@ -269,14 +277,17 @@ static inline void request_finish_as(struct request *rq, enum request_outcome ou
  * goes on without it until request_finish. Of the request only what a record says stays. Fails
  * where there is no memory, or too many go on so; then the request must be finished as ever. */
 MUST_USE enum err request_detach(struct request *rq);
-/* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: no room. */
+/* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: the journal
+ * is full. */
 MUST_USE enum err request_open_record(struct request *rq);
 
 /* how many headers every response has, in front of the gate's own */
 #define REQUEST_HEADERS 40
 
-/* Cuts all that is under way: the plane was removed from its control plane. Returns how many. */
+/* Cut all that is under way, as the plane was removed from its control plane, or ends: a client
+ * hears it as a refusal, or as its dialect's in-band error. They return how many. */
 size_t request_cut_removed(struct request_env *env);
+size_t request_cut_drained(struct request_env *env);
 /* The right under which the request was let in. */
 struct request_right request_right_of(const struct request *rq);
 /* Why a gate's cancel was called, as the trace says it: "revoked", "removed" (this data plane was),

@@ -15,8 +15,10 @@
 
 struct slice request_cut_code(const struct request *rq)
 {
-    if (rq->revoked)
-        return rq->refusal.id == REFUSAL_REMOVED ? SLICE("removed") : SLICE("revoked");
+    if (rq->refusal.id == REFUSAL_REMOVED)
+        return SLICE("removed");
+    if (rq->revoked && rq->refusal.id != REFUSAL_DRAINED)
+        return SLICE("revoked");
     return rq->env->stopping ? SLICE("drained") : SLICE("client_gone");
 }
 
@@ -128,7 +130,8 @@ static bool is_named(const struct changes *c, const struct request *rq)
     return c->many || has(c, who->key->o.id) || (who->agent && has(c, who->agent->o.id)) ||
            (who->team && has(c, who->team->o.id)) || (rq->task && has(c, rq->task->o.id)) ||
            (rq->session.known && has(c, slice_of(rq->session.id, SESSION_ID_LEN))) ||
-           has(c, r->model) || has(c, r->provider) || has(c, r->server) || has(c, r->service);
+           has(c, r->ai.model) || has(c, r->ai.provider) || has(c, r->tool.server) ||
+           has(c, r->api.service);
 }
 
 /* ---- the cut ---- */
@@ -243,9 +246,9 @@ void request_watch_expiry(struct request *rq)
         watch(env, at_us);
 }
 
-/* ---- removal ---- */
+/* ---- all of it ---- */
 
-size_t request_cut_removed(struct request_env *env)
+static size_t cut_all(struct request_env *env, enum refusal_id why)
 {
     size_t n = 0;
     LIST_EACH(&env->requests, it)
@@ -254,10 +257,23 @@ size_t request_cut_removed(struct request_env *env)
         if (rq->revoked || rq->client_gone || !request_can_be_stopped(rq))
             continue; /* its client has heard, or is gone */
         rq->revoked = true;
-        request_refuse(rq, REFUSAL_REMOVED, SLICE_NONE);
+        request_refuse(rq, why, SLICE_NONE);
+        rq->refusal.retry_after_s = why == REFUSAL_DRAINED ? 1 : 0;
         request_stop(rq);
         n++;
     }
+    return n;
+}
+
+size_t request_cut_removed(struct request_env *env)
+{
+    size_t n = cut_all(env, REFUSAL_REMOVED);
     count_add(env, COUNT_CUT, 0, (int64_t)n);
     return n;
+}
+
+size_t request_cut_drained(struct request_env *env)
+{
+    env->stopping = true;
+    return cut_all(env, REFUSAL_DRAINED);
 }

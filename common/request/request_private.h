@@ -1,5 +1,5 @@
 /*
- * walk — what the files of this room share and nobody else needs.
+ * request_private — what the files of common/request share, and tests of single ones.
  *
  * Threads  the request's loop.
  */
@@ -45,7 +45,7 @@ bool request_still_stands(struct request *rq);
 /* A key that expires ends what is under way with it at that moment. */
 void request_watch_expiry(struct request *rq);
 
-/* The common headers of an answer. `room` holds their texts until the answer has begun. */
+/* The common headers of a response. `room` holds their texts until they were sent. */
 struct header_room {
     char text[1024];
     size_t used;
@@ -55,7 +55,7 @@ size_t headers_common(struct request *rq, struct http_header *out, size_t max,
 size_t headers_refusal(struct request *rq, struct http_header *out, size_t max,
                        struct header_room *room);
 
-/* How long it took, or has taken so far; and how much of that was ours. The answer's header, the
+/* How long it took, or has taken so far; and how much of that was ours. The response's header, the
  * record and the metrics tell the same. */
 uint64_t request_took_us(const struct request *rq);
 uint64_t request_overhead_us(const struct request *rq);

@@ -603,7 +603,7 @@ static void note_attempt(struct ai_call *c, const struct candidate *target)
     c->status = 0;
     c->usage = AI_USAGE_NONE;
     c->notice = SLICE_NONE;
-    t->provider = target->provider->o.name;
+    t->ai.provider = target->provider->o.name;
 }
 
 /* Another credential of the same target where one was refused, else the next target. */

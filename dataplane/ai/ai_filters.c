@@ -186,8 +186,8 @@ static enum filter_result on_grant(struct request *rq)
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
     }
     c->model = m;
-    rq->record.model = m->o.name;
-    rq->record.cache = "bypass"; /* there is no cache yet */
+    rq->record.ai.model = m->o.name;
+    rq->record.ai.cache = "bypass"; /* there is no cache yet */
     return FILTER_PASS;
 }
 

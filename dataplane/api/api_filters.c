@@ -116,8 +116,8 @@ static enum filter_result on_request(struct request *rq)
     rq->gate_state = w;
     rq->record.name =
         arena_printf(rq->arena, "%.*s %.*s", SLICE_ARG(rq->head->method), SLICE_ARG(w->rest));
-    rq->record.path = w->rest;
-    rq->record.service = name;
+    rq->record.api.path = w->rest;
+    rq->record.api.service = name;
     if (name.len == 0)
         return refuse_path(w, REFUSAL_PATH_UNKNOWN, SLICE("services are at /api/{service}/"));
     w->service = snapshot_service_named(rq->policy, rq->who.key->o.org_id, name);

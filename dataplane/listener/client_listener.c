@@ -1,7 +1,7 @@
 /*
- * listener — a head becomes a request of the gate its path belongs to.
+ * client_listener — a head becomes a request of the gate its path belongs to.
  *
- * Until a gate asks for the body nothing but the head has been read.
+ * Until a filter reads the body nothing but the head has been read.
  */
 #include "dataplane/listener/client_listener.h"
 
@@ -38,7 +38,7 @@ static const struct gate nowhere = {
     .filters = nowhere_filters,
     .work = no_work,
     .cancel = no_work,
-    .refusal_body = problem_body, /* no dialect is known for a path that is nobody's */
+    .refusal_body = problem_body, /* no dialect is known for a path that no gate has */
 };
 
 static const struct {
@@ -213,7 +213,7 @@ static void on_request(void *arg, struct http_exchange *x)
 
 static const struct http_server_events server_events = {.on_request = on_request};
 
-enum err client_listener_open(const struct mhd_adapter_config *c, struct request_env *env,
+enum err client_listener_open(const struct client_listener_config *c, struct request_env *env,
                               struct client_listener **ret)
 {
     struct client_listener *d = mem_zalloc(sizeof(*d));

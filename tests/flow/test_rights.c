@@ -200,6 +200,28 @@ FLOW(a_call_of_a_service_that_is_not_granted_any_more_is_refused_or_cut)
     WAIT(k, k->upstreams[1].calls[0].cut);
 }
 
+FLOW(a_plane_that_ends_tells_what_it_cuts)
+{
+    policy_says(k, &granted);
+    struct flow_client *stream = stream_of(k, "bob", NULL);
+    struct flow_client *call =
+        client_asks(k, "GET", "alice", "/api/crm/x", "x-gatehouse-task: night\r\n");
+    upstream_hangs(k, 1);
+    WAIT(k, k->upstreams[1].call_count == 1);
+    assert_int_equal(request_cut_drained(&k->env), 2);
+    client_listener_close(&k->listener);
+    expect_status(call, 503);
+    expect_code(call, "drained");
+    WAIT(k, stream->whole);
+    expect_body_has(stream, "\"code\":\"drained\"");
+    for (int i = 0; i < 2; i++) {
+        Gatehouse__JournalRecord *r = flow_record(k);
+        assert_string_equal(r->span->code, "drained");
+        assert_string_equal(r->attempts[0]->code, "drained");
+        flow_record_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +229,7 @@ int main(void)
         SCENARIO(what_changes_elsewhere_ends_nothing),
         SCENARIO(a_stream_ends_when_its_key_expires),
         SCENARIO(a_body_that_arrives_after_its_right_ended_is_refused),
+        SCENARIO(a_plane_that_ends_tells_what_it_cuts),
         SCENARIO(a_call_of_a_service_that_is_not_granted_any_more_is_refused_or_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,7 +133,7 @@ void flow_record_free(Gatehouse__JournalRecord *r)
 
 static void open_worker(struct flow *k)
 {
-    struct mhd_adapter_config listener = {0};
+    struct client_listener_config listener = {0};
     request_env_init(&k->env);
     k->env.loop = k->loop;
     k->env.journal = k->journal;

@@ -100,18 +100,14 @@ static struct request whole_call(void)
                                    .span_id = "b7ad6b7169203331",
                                    .parent_id = "00f067aa0ba902b7",
                                    .name = SLICE("chat"),
-                                   .model = SLICE("m"),
-                                   .provider = SLICE("pr"),
-                                   .server = SLICE("se"),
-                                   .tool = SLICE("to"),
-                                   .service = SLICE("sv"),
-                                   .path = SLICE("/path"),
+                                   .ai = {SLICE("m"), SLICE("pr"), "bypass"},
+                                   .tool = {SLICE("se"), SLICE("to")},
+                                   .api = {SLICE("sv"), SLICE("/path")},
                                    .tokens = {100, 40, 10, 50, 30},
                                    .has_tokens = true,
                                    .usage_source = "provider",
                                    .cost_known = true,
-                                   .cost = 300,
-                                   .cache = "bypass"}};
+                                   .cost = 300}};
     memcpy(j.call_id, "0123456789abcdef", sizeof(j.call_id));
     j.record.attempts[0] = an_attempt();
     j.record.attempts[1] = an_attempt();
@@ -213,10 +209,10 @@ static void an_attempt_says_what_its_call_does_not(void **state)
 {
     (void)state;
     struct request j = whole_call();
-    j.record.attempts[1].provider = j.record.provider;
-    j.record.attempts[1].model = j.record.model;
-    j.record.attempts[1].server = j.record.server;
-    j.record.attempts[1].service = j.record.service;
+    j.record.attempts[1].provider = j.record.ai.provider;
+    j.record.attempts[1].model = j.record.ai.model;
+    j.record.attempts[1].server = j.record.tool.server;
+    j.record.attempts[1].service = j.record.api.service;
     Gatehouse__JournalRecord *r = unpack(record_pack_closed(&j, 502, false));
     const Gatehouse__Span *a = r->attempts[1];
     assert_string_equal(r->attempts[0]->model, "target");
@@ -278,11 +274,11 @@ static void long_texts_are_clipped_at_a_character(void **state)
     char path[5000];
     for (size_t i = 0; i + 2 <= sizeof(path); i += 2)
         memcpy(path + i, "\xC3\xA9", 2);
-    j.record.path = slice_of(path, sizeof(path));
+    j.record.api.path = slice_of(path, sizeof(path));
     Gatehouse__JournalRecord *r = unpack(record_pack_opened(&j));
     assert_int_equal(strlen(r->span->path), 256);
     gatehouse__journal_record__free_unpacked(r, NULL);
-    j.record.path = slice_of(path + 1, sizeof(path) - 1); /* begins inside a character */
+    j.record.api.path = slice_of(path + 1, sizeof(path) - 1); /* begins inside a character */
     r = unpack(record_pack_opened(&j));
     assert_int_equal(strlen(r->span->path), 255);
     gatehouse__journal_record__free_unpacked(r, NULL);
@@ -295,8 +291,9 @@ static void the_longest_record_fits_its_room_and_the_opened_one_its_slot(void **
     char text[5000];
     memset(text, 'x', sizeof(text));
     struct slice s = slice_of(text, sizeof(text));
-    j.record.name = j.record.model = j.record.provider = j.record.path = s;
-    j.record.server = j.record.tool = j.record.service = SLICE_NONE; /* of other gates */
+    j.record.name = j.record.ai.model = j.record.ai.provider = j.record.api.path = s;
+    j.record.tool.server = j.record.tool.name = j.record.api.service =
+        SLICE_NONE; /* of other gates */
     for (size_t i = 0; i < LIMIT_ATTEMPTS; i++) {
         j.record.attempts[i] = an_attempt();
         j.record.attempts[i].provider = j.record.attempts[i].model = j.record.attempts[i].code = s;

@@ -1,6 +1,6 @@
 /*
- * headers — what every answer says about itself (product.md, Answer headers), and what every
- * refusal says about coming again.
+ * response_headers — the headers that every response has (product.md, Answer headers), and what a
+ * refusal says about trying again.
  *
  * Written by hand: these run for each request, and printf would cost more than the gates.
  */
@@ -87,7 +87,7 @@ static void add_rates(struct adding *a, struct request *rq, uint64_t now_us)
 static void add_cost(struct adding *a, const struct request *rq)
 {
     char text[MONEY_TEXT_MAX];
-    /* of an answer that only begins, what earlier targets cost is not all */
+    /* while a response only begins, what earlier targets cost is not all */
     if (!rq->ended_us || !rq->record.has_tokens || !rq->record.cost_known)
         return;
     struct slice cost = money_format(rq->record.cost, text);
@@ -120,12 +120,12 @@ size_t headers_common(struct request *rq, struct http_header *out, size_t max,
         add(&a, slice_str(rq->gate->id_header), id);
     if (rq->session.known)
         add(&a, SLICE("x-gatehouse-session"), slice_of(rq->session.id, SESSION_ID_LEN));
-    add(&a, SLICE("x-gatehouse-model"), t->model);
-    add(&a, SLICE("x-gatehouse-provider"), t->provider);
+    add(&a, SLICE("x-gatehouse-model"), t->ai.model);
+    add(&a, SLICE("x-gatehouse-provider"), t->ai.provider);
     if (t->attempt_count)
         add(&a, SLICE("x-gatehouse-attempts"), number(room, t->attempt_count));
-    if (t->cache)
-        add(&a, SLICE("x-gatehouse-cache"), slice_str(t->cache));
+    if (t->ai.cache)
+        add(&a, SLICE("x-gatehouse-cache"), slice_str(t->ai.cache));
     add_cost(&a, rq);
     add(&a, SLICE("x-gatehouse-overhead-us"), number(room, request_overhead_us(rq)));
     add_rates(&a, rq, rq->started_us + request_took_us(rq));
