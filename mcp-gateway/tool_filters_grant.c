@@ -250,6 +250,7 @@ static void finish_limit(struct request *rq)
 }
 
 const struct filter tool_filter_limit = {.name = "limit",
+                                         .slot = FILTER_LIMIT,
                                          .state_size = sizeof(struct limit_state),
                                          .on_request = on_limit,
                                          .on_finish = finish_limit};

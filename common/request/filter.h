@@ -20,9 +20,21 @@ struct response_sink;
 
 enum filter_result { FILTER_PASS, FILTER_WAIT, FILTER_REFUSE };
 
+/* Where a request finds a filter's state. No two filters with a state in one gate's table have the
+ * same; those that a gate does not share take FILTER_OWN and above. */
+enum filter_slot {
+    FILTER_STATELESS,
+    FILTER_BODY,
+    FILTER_LIMIT,
+    FILTER_BUDGET,
+    FILTER_OWN,
+    FILTER_SLOTS = FILTER_OWN + 8
+};
+
 struct filter {
     const char *name;
-    size_t state_size;
+    enum filter_slot slot;
+    size_t state_size; /* 0 where the slot is FILTER_STATELESS */
     enum filter_result (*on_request)(struct request *rq);
     /* the sink, in the filter's state, with its ops set; NULL, and a result of NULL: none */
     struct response_sink *(*on_response)(struct request *rq);
@@ -31,8 +43,7 @@ struct filter {
 };
 
 /* The state of a filter of this request's gate; NULL where the gate has no such filter, or it has
- * no state. Constant time for the filter that is being called; else it looks through the gate's
- * table. */
+ * no state. */
 void *filter_state(const struct request *rq, const struct filter *f);
 
 /* The filters that gates share; a gate's table puts them in its order. */

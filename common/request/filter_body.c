@@ -111,6 +111,7 @@ static void on_finish(struct request *rq)
 }
 
 const struct filter filter_body = {.name = "body",
+                                   .slot = FILTER_BODY,
                                    .state_size = sizeof(struct body_state),
                                    .on_request = on_request,
                                    .on_finish = on_finish};

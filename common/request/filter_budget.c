@@ -248,6 +248,7 @@ const struct charges *budget_charges(const struct request *rq, money *amount)
 }
 
 const struct filter filter_budget = {.name = "budget",
+                                     .slot = FILTER_BUDGET,
                                      .state_size = sizeof(struct budget_state),
                                      .on_request = on_request,
                                      .on_finish = on_finish,

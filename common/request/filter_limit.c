@@ -82,6 +82,7 @@ static void on_finish(struct request *rq)
 }
 
 const struct filter filter_limit = {.name = "limit",
+                                    .slot = FILTER_LIMIT,
                                     .state_size = sizeof(struct limit_state),
                                     .on_request = on_request,
                                     .on_finish = on_finish};

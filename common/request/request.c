@@ -180,21 +180,21 @@ static bool make_states(struct request *rq)
     size_t size = 0;
     for (size_t i = 0; rq->gate->filters[i]; i++)
         size += aligned(rq->gate->filters[i]->state_size);
-    rq->filter_states = size ? arena_zalloc(rq->arena, size) : NULL;
-    return !size || rq->filter_states;
+    char *at = size ? arena_zalloc(rq->arena, size) : NULL;
+    for (size_t i = 0; at && rq->gate->filters[i]; i++) {
+        const struct filter *f = rq->gate->filters[i];
+        if (!f->state_size)
+            continue;
+        MUST(f->slot && !rq->filter_states[f->slot]);
+        rq->filter_states[f->slot] = at;
+        at += aligned(f->state_size);
+    }
+    return !size || at;
 }
 
 void *filter_state(const struct request *rq, const struct filter *f)
 {
-    char *at = rq->filter_states;
-    if (!at || !f->state_size)
-        return NULL;
-    for (size_t i = 0; rq->gate->filters[i]; i++) {
-        if (rq->gate->filters[i] == f)
-            return at;
-        at += aligned(rq->gate->filters[i]->state_size);
-    }
-    return NULL;
+    return rq->filter_states[f->slot];
 }
 
 static void pass(struct request *rq, const struct filter *f)

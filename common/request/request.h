@@ -213,9 +213,9 @@ struct request {
     uint8_t call_id[JOURNAL_CALL_ID]; /* what request_id spells */
 
     enum request_stage stage;
-    size_t filter_at;       /* the one that is called, or waits */
-    size_t filters_entered; /* how many have their on_finish to come */
-    void *filter_states;    /* in the arena, one behind the other in the table's order */
+    size_t filter_at;                  /* the one that is called, or waits */
+    size_t filters_entered;            /* how many have their on_finish to come */
+    void *filter_states[FILTER_SLOTS]; /* in the arena */
     struct refusal refusal;
     enum request_outcome end;
     unsigned response_status; /* 0: nothing was sent */

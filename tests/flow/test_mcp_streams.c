@@ -168,7 +168,7 @@ FLOW(comments_do_not_prolong_a_call)
         flow_turn(k);
     }
     expect_part(c, "\"isError\":true");
-    expect_body_has(c, "did not answer in time");
+    expect_body_has(c, "did not respond in time");
     assert_int_equal(mcp_upstream_count(&up, "notifications/cancelled", NULL), 1);
     mcp_upstream_close(&up);
 }

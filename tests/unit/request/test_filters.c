@@ -64,11 +64,14 @@ static void recorded(struct request *rq UNUSED)
 }
 
 static const struct filter a = {
-    .name = "a", .state_size = 3, .on_request = enter_a, .on_finish = finish_a};
+    .name = "a", .slot = FILTER_OWN, .state_size = 3, .on_request = enter_a, .on_finish = finish_a};
 static const struct filter b = {
     .name = "b", .on_request = enter_b, .on_finish = finish_b, .on_recorded = recorded};
-static const struct filter c = {
-    .name = "c", .state_size = 40, .on_request = enter_c, .on_finish = finish_c};
+static const struct filter c = {.name = "c",
+                                .slot = FILTER_OWN + 1,
+                                .state_size = 40,
+                                .on_request = enter_c,
+                                .on_finish = finish_c};
 static const struct filter *const filters[] = {&a, &b, &c, NULL};
 
 static void work(struct request *rq)
@@ -267,7 +270,7 @@ static void a_filters_state_is_its_own_zeroed_and_aligned(void **state)
     assert_true(of_c >= of_a + 3);
     assert_int_equal((uintptr_t)of_c % 16, 0);
     assert_null(filter_state(rq, &b)); /* it has none */
-    const struct filter other = {.name = "other", .state_size = 8};
+    const struct filter other = {.name = "other", .slot = FILTER_OWN + 2, .state_size = 8};
     assert_null(filter_state(rq, &other));
     for (size_t i = 0; i < 40; i++)
         assert_int_equal(of_c[i], 0);

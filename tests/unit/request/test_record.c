@@ -94,7 +94,7 @@ static struct request whole_call(void)
                                     .known = true},
                         .request_id = "0123456789abcdef0123456789abcdef",
                         .end = OUTCOME_ERROR,
-                        .filter_states = &budget,
+                        .filter_states = {[FILTER_BUDGET] = &budget},
                         .started_at_us = 1700000000000000,
                         .record = {.trace_id = "0af7651916cd43dd8448eb211c80319c",
                                    .span_id = "b7ad6b7169203331",

@@ -118,6 +118,7 @@ static void recorded(struct request *rq UNUSED)
     note("recorded");
 }
 static const struct filter upper = {.name = "upper",
+                                    .slot = FILTER_OWN,
                                     .state_size = sizeof(struct upper),
                                     .on_request = pass,
                                     .on_response = upper_on_response,
@@ -187,6 +188,7 @@ static void guard_finish(struct request *rq)
     buf_fini(&g->held);
 }
 static const struct filter guard = {.name = "guard",
+                                    .slot = FILTER_OWN + 1,
                                     .state_size = sizeof(struct guard),
                                     .on_request = pass,
                                     .on_response = guard_on_response,
