@@ -28,7 +28,7 @@ struct actor {
 };
 
 #define CALL_PARAMS_MAX 3
-#define CALL_QUERY_MAX 16
+#define CALL_QUERY_MAX 40 /* above every route's names: each may come once */
 #define CALL_HEADERS_MAX 12
 #define CALL_ANSWER_MAX (16u * 1024 * 1024) /* a page of large documents is made shorter */
 

@@ -161,6 +161,8 @@ static enum err read_pair(struct call *c, struct slice part)
         return unknown_parameter(c, pair.name);
     if (words.len > 0 && !is_one_of(words, pair.value))
         return bad_word(c, pair.name, words);
+    if (pair.value.len == 0)
+        return named_query(c, pair.name, "must not be empty");
     for (size_t i = 0; i < c->query_count; i++)
         if (slice_eq(c->query[i].name, pair.name))
             return named_query(c, pair.name, "came twice");
@@ -251,6 +253,8 @@ static enum err check_media(struct call *c, const struct dispatch_head *h)
         e = call_problem(c, 413, "too_large", "no body is read here");
     else if (h->doubled != NULL)
         e = call_problem(c, 400, "doubled_header", "the header %s came twice", h->doubled);
+    else if (h->if_match.ptr != NULL && slice_trim(h->if_match).len == 0)
+        e = call_problem(c, 400, "bad_if_match", "If-Match is empty: it is an entity tag, or *");
     else if (h->content_encoding.ptr != NULL && !slice_ieq(h->content_encoding, SLICE("identity")))
         e = call_problem(c, 415, "encoded_body", "encoded bodies are not read");
     else if (h->has_body && h->content_type.ptr != NULL && !is_json(h->content_type))

@@ -27,9 +27,11 @@ static json_t *parameter(const char *in, struct slice name, json_t *schema)
                      strcmp(in, "path") == 0, "schema", schema);
 }
 
+/* Of a path, a query or a header: without control characters. */
 static json_t *some_text(void)
 {
-    return json_pack("{s:s,s:i}", "type", "string", "minLength", 1);
+    return json_pack("{s:s,s:i,s:s}", "type", "string", "minLength", 1, "pattern",
+                     "^[^\\u0000-\\u001f\\u007f]+$");
 }
 
 /* Names whose values are more than text. */

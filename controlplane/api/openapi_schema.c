@@ -35,7 +35,8 @@ static json_t *dollars_schema(const char *pattern, const char *help)
 
 /* Names and IPv4 addresses; an IPv6 address in brackets. */
 #define URL_PATTERN                                                                                \
-    "^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._\\x2d]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^?#]*)?$"
+    "^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._\\x2d]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/"          \
+    "[^?#\\u0000-\\u0020\\u007f]*)?$"
 #define CIDR_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
 static json_t *word_schema(const struct field *f)

@@ -1,13 +1,21 @@
 /*
  * block — closes everything to a principal at once; deleting it opens again.
  */
+#include <ctype.h>
+
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
 #include "proto/policy.pb-c.h"
 
 static const char *session_rule(struct slice text)
 {
-    return slice_starts(text, SLICE("s_")) ? NULL : "must be a session's id (s_…)";
+    static const char wrong[] = "must be a session's id (s_…)";
+    if (text.len < 3 || !slice_starts(text, SLICE("s_")))
+        return wrong;
+    for (size_t i = 2; i < text.len; i++)
+        if (!isalnum((unsigned char)text.ptr[i]) && text.ptr[i] != '_')
+            return wrong;
+    return NULL;
 }
 
 #define SUBJECT(noun)                                                                              \
@@ -25,7 +33,7 @@ static const struct field fields[] = {
      .min = 3,
      .max = 64,
      .rule = session_rule,
-     .pattern = "^s_",
+     .pattern = "^s_[0-9A-Za-z_]+$",
      .wire = "subject_id",
      .wire_kind = "subject_kind"},
     {.name = "reason", .type = FIELD_TEXT, .flags = FIELD_LOCAL, .max = 500, .help = "for people"},

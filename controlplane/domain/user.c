@@ -7,8 +7,11 @@
 static const char *email_rule(struct slice text)
 {
     ptrdiff_t at = slice_find(text, '@');
-    if (at <= 0 || (size_t)at + 1 >= text.len || slice_find(text, ' ') >= 0)
+    if (at <= 0 || (size_t)at + 1 >= text.len)
         return "must be an e-mail address";
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 0x7f)
+            return "must be an e-mail address";
     return NULL;
 }
 
@@ -20,7 +23,7 @@ static const struct field fields[] = {
      .min = 3,
      .max = 254,
      .rule = email_rule,
-     .pattern = "^[^@ ]+@[^ ]+$"},
+     .pattern = "^[^@\\u0000-\\u0020\\u007f]+@[^\\u0000-\\u0020\\u007f]+$"},
     {.name = "team", .type = FIELD_REF, .ref = "team", .help = "the team they belong to"},
     {.name = "role",
      .type = FIELD_WORD,
