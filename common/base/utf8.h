@@ -57,3 +57,17 @@ static inline size_t utf8_put(uint32_t point, char out[static 4])
     out[3] = (char)(0x80 | (point & 0x3F));
     return 4;
 }
+
+/* The length of the text, well-formed but cut anywhere, without a character that the cut has split.
+ */
+static inline size_t utf8_whole(const char *text, size_t len)
+{
+    size_t at = len;
+    while (at > 0 && len - at < 3 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+        at--;
+    if (at == 0 || ((unsigned char)text[at - 1] & 0x80) == 0)
+        return len; /* ends with ASCII, or is no UTF-8 at all */
+    unsigned char lead = (unsigned char)text[at - 1];
+    size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    return len - (at - 1) < want ? at - 1 : len;
+}

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/base/secret.h"
+#include "common/base/utf8.h"
 #include "common/net/http1.h"
 
 void call_init(struct call *c, const struct app *app)
@@ -92,6 +93,7 @@ enum err call_problem(struct call *c, unsigned status, const char *code, const c
     va_start(args, fmt);
     vsnprintf(detail, sizeof(detail), fmt, args);
     va_end(args);
+    detail[utf8_whole(detail, strlen(detail))] = '\0'; /* where it was cut */
     return problem(c, status, code, detail, NULL);
 }
 
@@ -103,6 +105,7 @@ enum err call_problem_with(struct call *c, unsigned status, const char *code, js
     va_start(args, fmt);
     vsnprintf(detail, sizeof(detail), fmt, args);
     va_end(args);
+    detail[utf8_whole(detail, strlen(detail))] = '\0'; /* where it was cut */
     json_t *members = *extra;
     *extra = NULL;
     return problem(c, status, code, detail, members);

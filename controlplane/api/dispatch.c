@@ -9,6 +9,7 @@
 #include "common/base/digest.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/base/utf8.h"
 #include "controlplane/api/percent.h"
 #include "controlplane/domain/field_value.h"
 #include "controlplane/domain/noun.h"
@@ -90,7 +91,8 @@ static enum err bad_query(struct call *c, const char *why)
 static enum err named_query(struct call *c, struct slice name, const char *what)
 {
     char why[160];
-    snprintf(why, sizeof(why), "?%.*s= %s", (int)(name.len < 60 ? name.len : 60), name.ptr, what);
+    snprintf(why, sizeof(why), "?%.*s= %s",
+             (int)utf8_whole(name.ptr, name.len < 60 ? name.len : 60), name.ptr, what);
     return bad_query(c, why);
 }
 
@@ -138,11 +140,12 @@ static enum err unknown_parameter(struct call *c, struct slice name)
     buf_init(&known, sizeof(why));
     if (list_known(c->route, &known) != ERR_OK || known.len == 0)
         snprintf(why, sizeof(why), "this path has no parameter \"%.*s\"%s",
-                 (int)(name.len < 60 ? name.len : 60), name.ptr,
+                 (int)utf8_whole(name.ptr, name.len < 60 ? name.len : 60), name.ptr,
                  known.len == 0 ? "; it takes none" : "");
     else
         snprintf(why, sizeof(why), "this path has no parameter \"%.*s\"; it takes %.*s",
-                 (int)(name.len < 60 ? name.len : 60), name.ptr, SLICE_ARG(buf_slice(&known)));
+                 (int)utf8_whole(name.ptr, name.len < 60 ? name.len : 60), name.ptr,
+                 SLICE_ARG(buf_slice(&known)));
     buf_fini(&known);
     return bad_query(c, why);
 }

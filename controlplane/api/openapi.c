@@ -41,6 +41,8 @@ static json_t *query_schema(struct slice name, struct slice words)
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         if (slice_eq(name, slice_str(times[i])))
             return json_pack("{s:s,s:s}", "type", "string", "format", "date-time");
+    if (slice_eq(name, SLICE("http_status")))
+        return json_pack("{s:s,s:i}", "type", "integer", "minimum", 0);
     json_t *schema = some_text();
     if (words.len > 0)
         json_object_set_new(schema, "enum", response_shape_words(words));

@@ -33,6 +33,7 @@ static json_t *dollars_schema(const char *pattern, const char *help)
                      "maximum", FIELD_DOLLARS_MOST, "pattern", pattern, "description", help);
 }
 
+#define NO_CONTROLS "^[^\\u0000-\\u001f\\u007f]+$"
 /* Names and IPv4 addresses; an IPv6 address in brackets. */
 #define URL_PATTERN                                                                                \
     "^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._\\x2d]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/"          \
@@ -76,10 +77,10 @@ static json_t *one_schema(const struct field *f, enum reading_as as)
     case FIELD_SECRET:
         return json_pack("{s:s,s:b,s:i,s:i,s:i,s:s}", "type", "string", "writeOnly", 1, "minLength",
                          1, "maxLength", FIELD_SECRET_MOST, "x-gatehouse-max-bytes",
-                         FIELD_SECRET_MOST, "pattern", "^[^\\u0000-\\u001f\\u007f]+$");
+                         FIELD_SECRET_MOST, "pattern", NO_CONTROLS);
     case FIELD_REF:
-        return json_pack("{s:s,s:i,s:s}", "type", "string", "minLength", 1, "x-gatehouse-ref",
-                         f->ref);
+        return json_pack("{s:s,s:i,s:s,s:s}", "type", "string", "minLength", 1, "pattern",
+                         NO_CONTROLS, "x-gatehouse-ref", f->ref);
     case FIELD_OBJECT:
         return object_schema(f->fields, as);
     case FIELD_JSON:

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "common/base/utf8.h"
 #include "controlplane/domain/field_value.h"
 
 void reading_problem(struct reading *r, const char *pointer, const char *fmt, ...)
@@ -20,6 +21,7 @@ void reading_problem(struct reading *r, const char *pointer, const char *fmt, ..
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
+    text[utf8_whole(text, strlen(text))] = '\0'; /* where it was cut */
     json_t *row = json_pack("{s:s,s:s}", "pointer", pointer, "detail", text);
     if (row != NULL)
         json_array_append_new(r->problems, row);

@@ -19,6 +19,7 @@ readonly TEST_STAGES=(
     'readme    next   tests/readme/run           stage_programs the options in README.md against the programs'
     'hardening next   tests/hardening/run        stage_programs flags and libraries of the release programs'
     'skew      next   tests/skew/run             stage_skew     programs of the first stage beside those of today'
+    'openapi   next   tests/openapi/run          stage_openapi  the document of the admin API against a control plane'
     'commands  alone  tests/commands/run         stage_commands what ./gatehouse says and does, from up to down'
     'chaos     alone  tests/chaos/*/*.mjs        stage_chaos    kills and faults against release programs'
     'e2e       alone  tests/e2e/*.test.mjs       stage_e2e      an installation, used by the clients of npm'
@@ -307,6 +308,14 @@ stage_commands() {
     mkdir "$gh_scratch/home"
     counted "$1" "$gh_scratch/home" "$gh_base"
 }
+
+stage_openapi() {
+    build release gatehouse-controlplane
+    mkdir "$gh_scratch/openapi"
+    with_cluster openapi_beside_cluster "$1"
+}
+
+openapi_beside_cluster() { counted "$1" "$(build_folder release)" "$gh_scratch/openapi" $((gh_base + 20)); }
 
 stage_skew() {
     # shellcheck disable=SC2086

@@ -122,6 +122,26 @@ static void a_parameter_that_a_path_does_not_know_is_named(void **state)
     }
 }
 
+/* A name that is shown cut is cut between characters: the response is JSON. */
+static void a_long_name_of_a_parameter_is_named_in_part(void **state)
+{
+    (void)state;
+    char target[400] = "/admin/v1/teams?";
+    for (size_t i = 0; i < 30; i++)
+        strcat(target, i == 0 ? "a" : "%F0%9D%93%A3");
+    ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+    assert_int_equal(a.status, 400);
+    assert_non_null(strstr(json_string_value(json_object_get(a.json, "detail")), "it takes"));
+}
+
+static void an_empty_parameter_is_refused(void **state)
+{
+    (void)state;
+    ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", "/admin/v1/keys?team=", NULL);
+    assert_int_equal(a.status, 400);
+    assert_non_null(strstr(json_string_value(json_object_get(a.json, "detail")), "?team="));
+}
+
 static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
 {
     (void)state;
@@ -658,6 +678,8 @@ int main(void)
         cmocka_unit_test(a_role_may_what_its_routes_name_and_nothing_else),
         cmocka_unit_test(a_parameter_that_a_path_does_not_know_is_named),
         cmocka_unit_test(spans_are_searched_by_attributes_and_by_nothing_else),
+        cmocka_unit_test(a_long_name_of_a_parameter_is_named_in_part),
+        cmocka_unit_test(an_empty_parameter_is_refused),
         cmocka_unit_test(what_an_action_would_ignore_is_refused_by_name),
         cmocka_unit_test(two_keys_that_open_do_not_share_a_name),
         cmocka_unit_test(a_teams_keys_are_those_of_its_agents_too),
