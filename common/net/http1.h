@@ -66,8 +66,9 @@ MUST_USE enum err http1_head_end(enum http1_kind kind, struct slice bytes, size_
 /* bytes: exactly what http1_head_end measured */
 MUST_USE enum err http1_head_parse(enum http1_kind kind, struct slice bytes, struct http_head *ret,
                                    struct http1_problem *problem);
-/* After http1_head_parse refused a request: it is HTTP/1.0, lacks a Host, and all else of *h is good
- * and filled. Health checks of balancers are such requests; nothing else is to be served without. */
+/* After http1_head_parse refused a request: it is HTTP/1.0, lacks a Host, and all else of *h is
+ * good and filled. Health checks of balancers are such requests; nothing else is to be served
+ * without. */
 bool http1_head_lacks_host(const struct http_head *h, const struct http1_problem *problem);
 /* GET, or HEAD, which asks for the same without its body (RFC 9110, 9.3.2) */
 bool http_head_gets(const struct http_head *h);
@@ -116,5 +117,12 @@ MUST_USE enum err http1_path(struct slice target, struct buf *path, struct slice
  * segments however they are spelled, also between encoded slashes or before ';', are ERR_INVALID:
  * with those an upstream would leave what was granted. Both point into target. */
 MUST_USE enum err http1_path_opaque(struct slice target, struct slice *path, struct slice *query);
+
+/* The same for paths below `below`, as SDKs spell them: base URLs end with and without a slash, and
+ * the slash in an id is escaped, so repeated slashes count once and an escaped one is a slash. Only
+ * for paths that go no further: no upstream may read them otherwise. ERR_INVALID also where the
+ * path is not below. scratch: any content is lost. */
+MUST_USE enum err http1_path_loose(struct slice target, struct slice below, struct buf *scratch,
+                                   struct buf *path, struct slice *query);
 
 const char *http1_reason(unsigned status);

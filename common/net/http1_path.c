@@ -161,3 +161,25 @@ enum err http1_path_opaque(struct slice target, struct slice *path, struct slice
     *query = rest;
     return ERR_OK;
 }
+
+enum err http1_path_loose(struct slice target, struct slice below, struct buf *scratch,
+                          struct buf *path, struct slice *query)
+{
+    struct slice raw, rest, none;
+    enum err e = split(target, &raw, &rest);
+    buf_clear(scratch);
+    while (!e && raw.len > 0) {
+        bool escaped = slice_ieq(slice_first(raw, 3), SLICE("%2F"));
+        struct slice byte = escaped ? SLICE("/") : slice_first(raw, 1);
+        raw = slice_from(raw, escaped ? 3 : 1);
+        if (byte.ptr[0] != '/' || !slice_ends(buf_slice(scratch), SLICE("/")))
+            e = buf_append(scratch, byte);
+    }
+    if (!e && !slice_starts(buf_slice(scratch), below))
+        e = ERR_INVALID;
+    if (!e)
+        e = http1_path(buf_slice(scratch), path, &none);
+    if (!e)
+        *query = rest;
+    return e;
+}

@@ -137,31 +137,6 @@ static void refuse_without_memory(struct http_adapter *a)
     http_adapter_send(a, 503, &after, 1, SLICE(""));
 }
 
-/*
- * Base URLs end with and without a slash, and SDKs escape the slash in a model's id: below /v1/,
- * where the gateway serves everything itself, "//v1", "/v1//chat" and "a%2Fb" are read as they are
- * meant. No upstream sees this path.
- */
-static enum err read_sdk_path(struct client_listener *d, struct slice target, struct slice *query)
-{
-    struct slice rest = target;
-    buf_clear(&d->loose);
-    while (rest.len > 0 && rest.ptr[0] != '?') {
-        bool escaped = slice_ieq(slice_first(rest, 3), SLICE("%2F"));
-        struct slice byte = escaped ? SLICE("/") : slice_first(rest, 1);
-        rest = slice_from(rest, escaped ? 3 : 1);
-        if (byte.ptr[0] == '/' && slice_ends(buf_slice(&d->loose), SLICE("/")))
-            continue;
-        if (buf_append(&d->loose, byte))
-            return ERR_NOMEM;
-    }
-    if (!slice_starts(buf_slice(&d->loose), SLICE("/v1/")))
-        return ERR_INVALID;
-    *query = slice_from(rest, 1); /* of the target, which outlives this */
-    struct slice none;
-    return http1_path(buf_slice(&d->loose), &d->path, &none);
-}
-
 static void on_request(void *arg, struct http_exchange *x)
 {
     static const struct http_exchange_events none;
@@ -177,7 +152,7 @@ static void on_request(void *arg, struct http_exchange *x)
     buf_clear(&d->path);
     enum err e = http1_path(head->target, &d->path, &query);
     if (e && e != ERR_NOMEM)
-        e = read_sdk_path(d, head->target, &query);
+        e = http1_path_loose(head->target, SLICE("/v1/"), &d->loose, &d->path, &query);
     if (e == ERR_NOMEM) {
         refuse_without_memory(a);
         return;

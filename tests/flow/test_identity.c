@@ -1,4 +1,4 @@
-/* identity — who is asking, in which session, on which task, and what they may use. */
+/* identity — the principal of a call, its session and task, and what it may use. */
 #include <stdio.h>
 
 #include "common/base/clock.h"

@@ -64,6 +64,28 @@ static void check_segments(struct slice decoded)
     }
 }
 
+/* What is accepted loosely is canonical, stands below the prefix, and is what the strict reader
+ * says where that accepts it too. */
+static void check_loose(struct slice target, bool strict, struct slice path)
+{
+    struct buf scratch, loose, again;
+    struct slice query, nothing;
+    buf_init(&scratch, 1 << 20);
+    buf_init(&loose, 1 << 20);
+    buf_init(&again, 1 << 20);
+    if (http1_path_loose(target, SLICE("/v1/"), &scratch, &loose, &query) == ERR_OK) {
+        must(slice_starts(buf_slice(&loose), SLICE("/v1/")), "not below");
+        must(http1_path(buf_slice(&loose), &again, &nothing) == ERR_OK, "loose: not canonical");
+        must(slice_eq(buf_slice(&loose), buf_slice(&again)), "loose: another spelling");
+        must(!strict || slice_eq(buf_slice(&loose), path), "loose: another path");
+    } else {
+        must(!strict || !slice_starts(path, SLICE("/v1/")), "loose: stricter than strict");
+    }
+    buf_fini(&scratch);
+    buf_fini(&loose);
+    buf_fini(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice target = slice_of(data, size), query, nothing;
@@ -84,8 +106,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(slice_eq(buf_slice(&said), buf_slice(&meant)), "another path than was said");
         check_spelling(buf_slice(&path));
         check_segments(buf_slice(&meant));
+        check_loose(target, true, buf_slice(&path));
     } else {
         must(path.len == 0, "something was left behind");
+        check_loose(target, false, SLICE_NONE);
     }
     buf_fini(&path);
     buf_fini(&again);

@@ -80,7 +80,7 @@ static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 void lease_server_away(struct flow *k, bool away)
 {
     k->ledger.planes[0].away = away;
-    lease_client_on_state(k->desk, !away);
+    lease_client_on_state(k->lease_client, !away);
 }
 
 money flow_taken(struct flow *k, const char *account)
@@ -157,8 +157,8 @@ struct flow *flow_open(void)
                                        .is_connected = lease_server_is_there,
                                        .after_turns = after_turns,
                                        .arg = k};
-    assert_int_equal(lease_client_new(k->loop, k->registry, &links, &k->desk), ERR_OK);
-    ledger_kit_join(&k->ledger, 0, k->desk);
+    assert_int_equal(lease_client_new(k->loop, k->registry, &links, &k->lease_client), ERR_OK);
+    ledger_kit_join(&k->ledger, 0, k->lease_client);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_open(k, i);
     open_worker(k);
@@ -188,7 +188,7 @@ void flow_close(struct flow *k)
     ai_fini(&k->env);
     mcp_fini(&k->env);
     request_env_fini(&k->env);
-    lease_client_free(k->desk);
+    lease_client_free(k->lease_client);
     snapshot_drop(k->policy);
     registry_free(k->registry);
     ledger_kit_close(&k->ledger);

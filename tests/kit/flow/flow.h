@@ -233,7 +233,7 @@ struct flow {
     const struct snapshot *policy;
     uint64_t version;
     struct flow_object objects[128];
-    struct lease_client *desk;
+    struct lease_client *lease_client;
     struct ledger_kit ledger;
     uint64_t shipped_at; /* in the journal */
 

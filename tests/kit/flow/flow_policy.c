@@ -426,6 +426,6 @@ void policy_says(struct flow *k, const struct flow_policy *p)
     add_all(&d, p);
     k->policy = snapshot_build_end(&d.b, SLICE("lineage"), k->version);
     snapshot_drop(old);
-    lease_client_policy(k->desk); /* as the plane does: before workers have the version */
+    lease_client_policy(k->lease_client); /* as the plane does: before workers have the version */
     request_env_take_policy(&k->env, k->policy);
 }
