@@ -1,4 +1,4 @@
-/* changes — see the card. */
+/* changes — a short list of server ids and a timer. */
 #include "mcp-gateway/changes.h"
 
 #include <stdio.h>

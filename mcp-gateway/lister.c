@@ -1,4 +1,4 @@
-/* lister — see the card. */
+/* lister — one exchange after the other, until the list is whole. */
 #include "mcp-gateway/lister.h"
 
 #include <stdarg.h>
@@ -114,12 +114,12 @@ static void on_head(void *arg)
     if (s->exchange->status != 200)
         fail_by_status(s);
     else if (!s->exchange->is_json && !s->exchange->is_stream)
-        fail(s, "it answered with neither JSON nor an event stream");
+        fail(s, "it responded with neither JSON nor an event stream");
 }
 
 static void on_end(void *arg)
 {
-    fail(arg, "its answer ended without the response");
+    fail(arg, "its stream ended without the response");
 }
 
 static void on_fail(void *arg, enum err why, enum http_call_phase phase)
@@ -231,10 +231,10 @@ static const struct mcp_exchange_events note_events = {
 
 static bool take_version(struct lister *s, const struct mcp_response *a)
 {
-    char room[32];
+    char buffer[32];
     struct slice version;
-    if (a->version.raw.len > sizeof(room) ||
-        json_scan_text(&a->version, room, sizeof(room), &version) ||
+    if (a->version.raw.len > sizeof(buffer) ||
+        json_scan_text(&a->version, buffer, sizeof(buffer), &version) ||
         !mcp_revision_has_handshake(version))
         return false;
     snprintf(s->version, sizeof(s->version), "%.*s", SLICE_ARG(version));
@@ -249,7 +249,7 @@ static void on_hello(void *arg, const struct mcp_piece *p)
     if (!read_response(s, p, &a))
         return;
     if (!take_version(s, &a)) {
-        fail(s, "it chose a revision that nobody here speaks");
+        fail(s, "it chose a revision that the gateway does not speak");
         return;
     }
     if (a.cap_tools.type != JSON_SCAN_OBJECT) {

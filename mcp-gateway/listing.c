@@ -1,4 +1,4 @@
-/* listing — see the card. */
+/* listing — item by item, in place. */
 #include "mcp-gateway/listing.h"
 
 #include "common/base/limits.h"
@@ -16,11 +16,11 @@ static enum err take_item(const struct json_hit *item, struct tool_list *into)
     static const char *const wants[] = {"name"};
     struct json_hit name;
     enum json_type root;
-    char room[LIMIT_MCP_TOOL];
+    char buffer[LIMIT_MCP_TOOL];
     struct slice text;
     if (item->type != JSON_SCAN_OBJECT ||
         json_scan_response(item->raw, wants, 1, &name, &root, NULL) ||
-        name.raw.len > sizeof(room) || json_scan_text(&name, room, sizeof(room), &text) ||
+        name.raw.len > sizeof(buffer) || json_scan_text(&name, buffer, sizeof(buffer), &text) ||
         !is_spelled(text)) {
         into->left_out++;
         return ERR_OK;

@@ -171,7 +171,7 @@ static bool on_event(void *arg, const struct sse_event *e)
     return !x->dropped;
 }
 
-/* Nobody listened to the last; a client that is being freed takes no more calls. */
+/* It had no owner any more. An HTTP client that is being freed takes no more calls. */
 static void end_alone(struct mcp_exchange *x, enum err why)
 {
     if (x->ends_session && x->upstream_id && why != ERR_CANCELLED)
@@ -282,27 +282,27 @@ static void build_heads(const struct mcp_exchange *x, const struct mcp_exchange_
         add(h, spec->server->credential_header, secret_reveal(x->credential));
 }
 
-static struct slice path_of(const struct url *url, struct buf *room)
+static struct slice path_of(const struct url *url, struct buf *buffer)
 {
     struct slice path = url->path.len ? url->path : SLICE("/");
     if (!url->query.len)
         return path;
-    if (buf_printf(room, "%.*s?%.*s", SLICE_ARG(path), SLICE_ARG(url->query)))
+    if (buf_printf(buffer, "%.*s?%.*s", SLICE_ARG(path), SLICE_ARG(url->query)))
         return SLICE_NONE;
-    return buf_slice(room);
+    return buf_slice(buffer);
 }
 
 static enum err http_start(struct mcp_exchange *x, const struct mcp_exchange_spec *spec)
 {
     char traceparent[TRACE_HEADER_LEN + 1];
     struct heads h = {.n = 0};
-    struct buf room;
-    buf_init(&room, LIMIT_HTTP_TARGET);
+    struct buf buffer;
+    buf_init(&buffer, LIMIT_HTTP_TARGET);
     build_heads(x, spec, &h, traceparent);
     struct http_call_spec call = {
         .method = spec->method,
         .url = spec->server->url,
-        .path = path_of(&spec->server->url, &room),
+        .path = path_of(&spec->server->url, &buffer),
         .headers = h.out,
         .header_count = h.n,
         .body = {buf_slice(&x->message)},
@@ -313,7 +313,7 @@ static enum err http_start(struct mcp_exchange *x, const struct mcp_exchange_spe
     enum err e = call.path.ptr ? http_call_start(x->worker->env->upstreams.client, &call,
                                                  &call_events, x, &x->call)
                                : ERR_NOMEM;
-    buf_fini(&room);
+    buf_fini(&buffer);
     return e;
 }
 

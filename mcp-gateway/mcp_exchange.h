@@ -27,10 +27,10 @@ struct mcp_exchange;
 /* What came: a message, or a piece of a stream without one (a comment, a priming event). */
 struct mcp_piece {
     struct slice message;          /* .ptr NULL: none */
-    const struct sse_event *event; /* NULL: the answer was JSON */
+    const struct sse_event *event; /* NULL: the response was JSON */
 };
 
-/* The owner may drop the exchange, or let it go, inside any of these. */
+/* The owner may drop or release the exchange inside any of these. */
 struct mcp_exchange_events {
     void (*on_head)(void *arg);
     void (*on_piece)(void *arg, const struct mcp_piece *p);
@@ -45,8 +45,8 @@ struct mcp_exchange_spec {
     struct slice upstream_id, version, last_event_id; /* empty: no such header */
     const char *trace_id, *span_id;                   /* NULL: no traceparent */
     struct slice via;                                 /* empty: this gateway alone */
-    unsigned silence_ms;                              /* before and within the answer */
-    const struct log_ctx *log; /* of the request that listens; NULL: nobody does */
+    unsigned silence_ms;                              /* before and within the response */
+    const struct log_ctx *log; /* of the request that owns it; NULL: none does */
 };
 
 /* A way to reach a server. `start` begins as mcp_exchange_start says; the others are called while
@@ -64,8 +64,8 @@ struct mcp_exchange {
     struct list link; /* in the worker's */
     struct mcp_worker *worker;
     const struct snapshot *policy;
-    const struct mcp_exchange_events *events; /* NULL: nobody listens */
-    const struct log_ctx *log;                /* lent while somebody listens, else the gate's own */
+    const struct mcp_exchange_events *events; /* NULL: it has no owner */
+    const struct log_ctx *log;                /* lent by the owner, else the gate's own */
     bool told;                                /* that it failed */
     void *arg;
     struct http_call *call;
@@ -80,28 +80,28 @@ struct mcp_exchange {
     unsigned status, retry_after_s;
     bool ids_seen;     /* the stream can be resumed */
     char *upstream_id; /* NULL: none */
-    /* for nobody: the upstream session that goes with it */
+    /* without an owner: the upstream session that ends with it */
     bool ends_session;
     char version[16];
 };
 
 /* NULL: out of memory. The owner fills `message`. */
 MUST_USE struct mcp_exchange *mcp_exchange_new(struct mcp_worker *worker);
-/* Never calls back before it returns. events NULL: it runs for nobody. On failure the exchange is
+/* Never calls back before it returns. events NULL: it has no owner. On failure the exchange is
  * dropped and *x is NULL. */
 MUST_USE enum err mcp_exchange_start(struct mcp_exchange **x, const struct mcp_exchange_spec *spec,
                                      const struct mcp_exchange_events *events, void *arg);
-/* Says in the log that it failed, once however many find out. */
+/* Says in the log that it failed, once, however often it is called. */
 void mcp_exchange_failed(struct mcp_exchange *x, enum err why, enum http_call_phase phase);
 void mcp_exchange_refused(struct mcp_exchange *x); /* by its status */
 void mcp_exchange_pause(struct mcp_exchange *x);
 void mcp_exchange_resume(struct mcp_exchange *x);
 void mcp_exchange_drop(struct mcp_exchange **x);    /* at once; NULL is fine */
-void mcp_exchange_release(struct mcp_exchange **x); /* reads on for nobody; NULL is fine */
+void mcp_exchange_release(struct mcp_exchange **x); /* reads on without an owner; NULL is fine */
 /* The same, and at its end the upstream session is ended; upstream_id empty: the one it opens. */
 void mcp_exchange_release_and_end(struct mcp_exchange **x, struct slice upstream_id,
                                   struct slice version);
-/* Ends an upstream session; nobody waits for it. */
+/* Ends an upstream session; its end is not waited for. */
 void mcp_exchange_end_session(struct mcp_worker *worker, const struct snapshot *policy,
                               const struct policy_server *server, struct slice upstream_id,
                               struct slice version);

@@ -60,9 +60,9 @@ static bool is_id(const struct json_hit *h)
 
 static bool is_text(const struct json_hit *h, struct slice text)
 {
-    char room[64];
+    char buffer[64];
     struct slice got;
-    return h->raw.len <= sizeof(room) && !json_scan_text(h, room, sizeof(room), &got) &&
+    return h->raw.len <= sizeof(buffer) && !json_scan_text(h, buffer, sizeof(buffer), &got) &&
            slice_eq(got, text);
 }
 

@@ -73,10 +73,10 @@ bool mcp_response_is_to(const struct mcp_response *a, uint64_t number)
 
 bool mcp_response_says(const struct mcp_response *a, struct slice method)
 {
-    char room[LIMIT_MCP_METHOD];
+    char buffer[LIMIT_MCP_METHOD];
     struct slice text;
-    return a->method.type == JSON_SCAN_STRING && a->method.raw.len <= sizeof(room) &&
-           !json_scan_text(&a->method, room, sizeof(room), &text) && slice_eq(text, method);
+    return a->method.type == JSON_SCAN_STRING && a->method.raw.len <= sizeof(buffer) &&
+           !json_scan_text(&a->method, buffer, sizeof(buffer), &text) && slice_eq(text, method);
 }
 
 static void sort(struct mcp_edit *edits, size_t n)
@@ -113,19 +113,19 @@ struct shown {
     struct arena *texts;
 };
 
-/* ERR_EXISTS: the name came before; ERR_DENIED: it may not be seen, or nobody could tell. */
+/* ERR_EXISTS: the name came before; ERR_DENIED: it may not be seen, or no decision is possible. */
 static enum err judge_item(const struct json_hit *item, const char *member,
                            bool (*may)(void *arg, struct slice name), void *arg, struct shown *s)
 {
     const char *const wants[] = {member};
     struct json_hit name;
     enum json_type root;
-    char room[LIMIT_MCP_TOOL];
+    char buffer[LIMIT_MCP_TOOL];
     struct slice text;
     if (item->type != JSON_SCAN_OBJECT ||
         json_scan_response(item->raw, wants, 1, &name, &root, NULL))
         return ERR_DENIED;
-    if (name.raw.len > sizeof(room) || json_scan_text(&name, room, sizeof(room), &text))
+    if (name.raw.len > sizeof(buffer) || json_scan_text(&name, buffer, sizeof(buffer), &text))
         return ERR_DENIED;
     if (!may(arg, text))
         return ERR_DENIED;

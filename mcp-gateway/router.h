@@ -23,7 +23,7 @@
 enum pending_state {
     PENDING_LIVE,     /* a worker waits for its response */
     PENDING_DETACHED, /* the client left; the response may still be fetched */
-    PENDING_ANSWERED, /* kept for those who resume its stream */
+    PENDING_ANSWERED, /* kept for clients that resume its stream */
 };
 
 /* A request of the client's that was sent upstream. */

@@ -1,7 +1,7 @@
 /*
  * task_owners — the principal that each task of a server (MCP 2025-11-25, Tasks) was made for.
  *
- * A task is reached by its id from any session, and servers need not know who made it. The gateway
+ * A task is reached by its id from any session, and servers need not know its maker. The gateway
  * passes a task only to its maker: what another principal made is unknown. Tasks that were made
  * through another plane are not known here.
  *

@@ -223,9 +223,9 @@ static void read_trace(struct tool_work *w)
 {
     const struct json_hit *hit = &w->message.at[MCP_AT_TRACEPARENT];
     struct call_record *t = &w->rq->record;
-    char room[TRACE_HEADER_LEN + 2];
+    char buffer[TRACE_HEADER_LEN + 2];
     struct slice text, trace_id, parent_id;
-    if (hit->raw.len > sizeof(room) || json_scan_text(hit, room, sizeof(room), &text) ||
+    if (hit->raw.len > sizeof(buffer) || json_scan_text(hit, buffer, sizeof(buffer), &text) ||
         trace_read(text, &trace_id, &parent_id))
         return;
     memcpy(t->trace_id, trace_id.ptr, trace_id.len);
@@ -249,10 +249,10 @@ static enum filter_result read_name(struct tool_work *w)
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("name must be the name of a tool"));
     if (arguments->type != JSON_SCAN_ABSENT && arguments->type != JSON_SCAN_OBJECT)
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("arguments must be an object"));
-    char *room = arena_alloc(w->rq->arena, name->raw.len);
-    if (!room)
+    char *buffer = arena_alloc(w->rq->arena, name->raw.len);
+    if (!buffer)
         return refuse(w->rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
-    if (json_scan_text(name, room, name->raw.len, &w->tool))
+    if (json_scan_text(name, buffer, name->raw.len, &w->tool))
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("name holds a NUL or half of a surrogate pair"));
     w->rq->record.tool.name = w->tool;
     w->rq->record.name = arena_printf(w->rq->arena, "tools/call %.*s", SLICE_ARG(w->tool));
@@ -262,14 +262,14 @@ static enum filter_result read_name(struct tool_work *w)
 static enum filter_result read_version(struct tool_work *w)
 {
     const struct json_hit *hit = &w->message.at[MCP_AT_VERSION];
-    char room[32];
+    char buffer[32];
     struct slice text;
     if (hit->type != JSON_SCAN_STRING)
         return refuse(w->rq, REFUSAL_PARAMS, SLICE("protocolVersion must be a string"));
     if (w->message.text.len > LIMIT_MCP_HELLO)
         return refuse(w->rq, REFUSAL_TOO_LARGE, SLICE("16384 bytes of initialize"));
     w->revision = mcp_revision_newest();
-    if (hit->raw.len <= sizeof(room) && !json_scan_text(hit, room, sizeof(room), &text))
+    if (hit->raw.len <= sizeof(buffer) && !json_scan_text(hit, buffer, sizeof(buffer), &text))
         w->revision = mcp_revision_negotiate(text);
     return FILTER_PASS;
 }

@@ -1,15 +1,14 @@
 /*
  * tool_gate — MCP clients over Streamable HTTP, in the revisions of mcp-gateway/revision.h.
  *
- * `/mcp/{server}` is one granted server, every name untouched; `/mcp` is the same where exactly
- * one is granted. A client session has an upstream session of its own, opened with that client's
- * capabilities, so nothing one client says reaches another. Granted are tools: a list is cut to
- * them, a call of any other is unknown. Resources, prompts and completion belong to no tool: who
- * is granted all tools of a server (`*`) is granted these with them; for anybody else they are not
- * advertised, and unknown methods. Logging is everybody's, as it only turns the volume of the
- * client's own session.
+ * `/mcp/{server}` is one granted server, every name untouched; `/mcp` is the same where exactly one
+ * is granted. Granted are tools: a list is cut to them, a call of any other is unknown. Resources,
+ * prompts, completion and methods that are not known here belong to no tool: a key that is granted
+ * all tools of a server (`*`) is granted these with them; for any other key they are not
+ * advertised, and unknown methods. Logging is every key's, as it only sets what the client's own
+ * session hears.
  *
- * A session lives on the plane that opened it, on all its workers; another plane answers 404.
+ * A session goes on at every worker of every plane (README.md).
  *
  * Threads  its worker's loop.
  */

@@ -66,9 +66,9 @@ static bool is_declared(const struct tool_work *w, const struct mcp_response *a)
 
 static bool is_text(const struct json_hit *h, const char *text)
 {
-    char room[64];
+    char buffer[64];
     struct slice got;
-    return h->raw.len <= sizeof(room) && !json_scan_text(h, room, sizeof(room), &got) &&
+    return h->raw.len <= sizeof(buffer) && !json_scan_text(h, buffer, sizeof(buffer), &got) &&
            slice_eq(got, slice_str(text));
 }
 

@@ -1,4 +1,4 @@
-/* listing_scheduler — see the card. */
+/* listing_scheduler — the planes that are connected, and what each has to list. */
 #include "controlplane/discovery/listing_scheduler.h"
 
 #include <stdio.h>
@@ -23,7 +23,7 @@ struct listing_orders {
     size_t count;
 };
 
-/* ---- who is there ---- */
+/* ---- the planes that are connected ---- */
 
 struct crowd {
     struct listing_plane *planes;
@@ -46,7 +46,7 @@ static bool is_there(struct rollout *r, struct slice id, int64_t heard_us, int64
     return !r || !rollout_find(r, id, &known) || heard_us > known.heard_at;
 }
 
-/* asker: speaks at this moment; SLICE_NONE: nobody does */
+/* asker: the plane that asks at this moment; SLICE_NONE: none does */
 static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int64_t now_us,
                        struct crowd *ret)
 {

@@ -3,9 +3,9 @@
  *
  * The first complete list of a server is approved as it is, unless the server says
  * `approve: each`. Later, a tool that is new is pending, and one whose definition changed is
- * quarantined until somebody has looked. A tool that is gone keeps its row and is marked: it may
- * come back, changed or not. A report by an older revision of the server is passed over: it may
- * be of another host.
+ * quarantined until an administrator has looked. A tool that is gone keeps its row and is marked:
+ * it may come back, changed or not. A report by an older revision of the server is passed over: it
+ * may be of another host.
  *
  * Owns     nothing.
  * Fails    as tx.h; ERR_INVALID: a report that no plane of ours writes.
@@ -22,7 +22,7 @@
                                                      */
 #define TOOL_REPORT_PAUSE_US (5 * INT64_C(1000000)) /* however often a server says it changed */
 
-/* Who reports, when. */
+/* The plane that reports, and the time. */
 struct tool_reporter {
     struct slice plane, org;
     int64_t now_us;

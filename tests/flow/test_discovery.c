@@ -135,16 +135,16 @@ FLOW(whatever_goes_wrong_is_told_with_the_step_it_went_wrong_at)
     } rows[] = {
         {"initialize", 401, JSON, "{}", "initialize: it answered with status 401"},
         {"initialize", 200, "text/html", "<p>",
-         "initialize: it answered with neither JSON nor an event stream"},
+         "initialize: it responded with neither JSON nor an event stream"},
         {"initialize", 200, JSON, "nonsense", "initialize: it sent a message that cannot be read"},
         {"initialize", 200, STREAM, ": nothing\n\n",
-         "initialize: its answer ended without the response"},
+         "initialize: its stream ended without the response"},
         {"initialize", 200, JSON,
          "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"error\":{\"code\":-32000,\"message\":\"m\"}}",
          "initialize: it answered with the error -32000"},
         {"initialize", 200, JSON,
          "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"protocolVersion\":\"1999-01-01\"}}",
-         "initialize: it chose a revision that nobody here speaks"},
+         "initialize: it chose a revision that the gateway does not speak"},
         {"notifications/initialized", 500, JSON, "{}", "initialized: it answered with status 500"},
         {"tools/list", 404, JSON, "{}", "tools/list: it answered with status 404"},
         {"tools/list", 200, JSON, "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"tools\":{}}}",
@@ -154,7 +154,7 @@ FLOW(whatever_goes_wrong_is_told_with_the_step_it_went_wrong_at)
         {"tools/list", 200, JSON, PAGE("{\"name\":\"a\"}", ",\"nextCursor\":\"same\""),
          "tools/list: its cursors run in a circle"},
         {"tools/list", 200, JSON, "{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{\"tools\":[]}}",
-         "tools/list: its answer ended without the response"},
+         "tools/list: its stream ended without the response"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         begin(k);

@@ -1,5 +1,5 @@
 /*
- * demo-mcp — an MCP server with a few tools, over Streamable HTTP (revisions 2025-06-18 and
+ * demo-mcp — an MCP server with a few tools, over Streamable HTTP (revisions 2025-03-26 to
  * 2025-11-25): sessions, plain JSON answers, and an event stream where a call takes its time.
  */
 #include <string.h>
@@ -27,7 +27,8 @@ static const struct option options[] = {
      .offset = offsetof(struct settings, listen)},
 };
 
-static const char *const revisions[] = {"2025-11-25", "2025-06-18"}; /* newest first */
+static const char *const revisions[] = {"2025-11-25", "2025-06-18",
+                                        "2025-03-26"}; /* newest first */
 
 struct session {
     char id[ID_MAX];
@@ -218,7 +219,7 @@ static void dispatch(struct visit *v, const json_t *message)
     const json_t *id = json_object_get(message, "id");
     const json_t *params = json_object_get(message, "params");
     if (!method || !id)
-        visit_answer(v, 202, NULL, SLICE_NONE); /* a notification, or an answer to nobody */
+        visit_answer(v, 202, NULL, SLICE_NONE); /* a notification, or a response to no request */
     else if (strcmp(method, "ping") == 0)
         visit_json(v, 200, envelope(id, "result", json_object()));
     else if (strcmp(method, "tools/list") == 0)

@@ -1,4 +1,4 @@
-/* tools — see the card. */
+/* tools — a table of tools and what they do. */
 #include "deploy/demo/demo_mcp/tools.h"
 
 #include <stdio.h>
