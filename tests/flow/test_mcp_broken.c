@@ -1,5 +1,6 @@
 /* mcp_broken — a server that goes away while a client listens, or that asks to come again later. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/kit/flow/mcp_upstream.h"
 
@@ -146,6 +147,51 @@ FLOW(in_a_session_too_the_server_may_ask_to_wait)
     mcp_upstream_close(&up);
 }
 
+FLOW(a_failure_of_a_server_is_told_as_what_it_is)
+{
+    static const struct {
+        unsigned status;
+        const char *body, *told;
+    } rows[] = {
+        {401, "{\"error\":\"invalid_token\"}", "it refuses the gateway's credential (status 401)"},
+        {403, "{\"message\":\"no\"}", "it refuses the gateway's credential (status 403)"},
+        {429, "{\"message\":\"slow\"}",
+         "no more calls at the moment: it answered with status 429, and "
+         "said: slow"},
+        {500, "{\"error\":{\"message\":\"disk\\u0007 full\"}}", "status 500, and said: disk  full"},
+        {502, "[1]", "The upstream failed: it answered with status 502."},
+        {200, "{\"jsonrpc\":\"2.0\",\"id\":$ID}", "answer could not be read"},
+    };
+    mcp_upstream_for_alice(k, &up);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        mcp_upstream_once(&up, "tools/call", rows[i].status, "application/json", rows[i].body);
+        struct flow_client *c = client_posts(k, "alice", PATH, NULL, CALL);
+        expect_status(c, 200);
+        expect_body_has(c, "\"isError\":true");
+        if (slice_search(buf_slice(&c->body), slice_str(rows[i].told)) < 0)
+            fail_msg("row %zu: %.*s", i, SLICE_ARG(buf_slice(&c->body)));
+    }
+    mcp_upstream_close(&up);
+}
+
+#define TOO_LARGE (17 * 1024 * 1024)
+
+FLOW(a_result_that_is_too_large_says_so)
+{
+    mcp_upstream_for_alice(k, &up);
+    char *body = malloc(TOO_LARGE), *p = body;
+    assert_non_null(body);
+    p += sprintf(p, "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"x\":\"");
+    memset(p, 'x', TOO_LARGE - 100);
+    strcpy(p + TOO_LARGE - 100, "\"}}");
+    mcp_upstream_once(&up, "tools/call", 200, "application/json", body);
+    struct flow_client *c = client_posts(k, "alice", PATH, NULL, CALL);
+    expect_status(c, 200);
+    expect_body_has(c, "its response is larger than 16 MiB");
+    free(body);
+    mcp_upstream_close(&up);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +201,8 @@ int main(void)
         SCENARIO(a_server_that_takes_no_session_now_says_so_to_the_client_and_when),
         SCENARIO(a_lone_call_that_gets_no_session_now_is_told_in_words),
         SCENARIO(in_a_session_too_the_server_may_ask_to_wait),
+        SCENARIO(a_failure_of_a_server_is_told_as_what_it_is),
+        SCENARIO(a_result_that_is_too_large_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
