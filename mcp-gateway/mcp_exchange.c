@@ -7,7 +7,6 @@
 #include "common/base/secret.h"
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
-#include "common/upstream/upstream_log.h"
 #include "mcp-gateway/mcp_worker.h"
 
 #define HEADERS_MAX 10
@@ -24,7 +23,6 @@ struct mcp_exchange *mcp_exchange_new(struct mcp_worker *worker)
     list_push(&worker->exchanges, &x->link);
     buf_init(&x->message, LIMIT_MCP_BODY + BODY_ROOM);
     buf_init(&x->response, LIMIT_MCP_ANSWER);
-    echo_init(&x->echo);
     sse_reader_init(&x->reader);
     sse_reader_limit(&x->reader, LIMIT_MCP_ANSWER);
     return x;
@@ -37,8 +35,6 @@ static void destroy(void *arg)
     buf_fini(&x->message);
     buf_fini(&x->response);
     sse_reader_fini(&x->reader);
-    echo_fini(&x->echo);
-    secret_drop(x->credential);
     mem_free(x->upstream_id);
     snapshot_drop(x->policy);
     mem_free(x);
@@ -76,6 +72,7 @@ void mcp_exchange_release(struct mcp_exchange **at)
     }
     x->events = NULL;
     x->log = &no_request;
+    exchange_disown(x->call, x->log);
     x->worker->orphans++;
     x->transport->resume(x);
 }
@@ -118,23 +115,16 @@ void mcp_exchange_resume(struct mcp_exchange *x)
 
 /* ---- what is told of it ---- */
 
-static struct upstream_at upstream_of(const struct mcp_exchange *x)
+void mcp_exchange_failed(struct mcp_exchange *x, enum err why)
 {
-    return (struct upstream_at){x->server->o.name, &x->server->url};
-}
-
-void mcp_exchange_failed(struct mcp_exchange *x, enum err why, enum http_call_phase phase)
-{
-    if (!x->told)
-        upstream_log_lost(&x->worker->env->upstreams.log, x->log, upstream_of(x), why, phase);
-    x->told = true;
+    if (x->call)
+        exchange_log_lost(x->call, why);
 }
 
 void mcp_exchange_refused(struct mcp_exchange *x)
 {
-    if (!x->told)
-        upstream_log_status(&x->worker->env->upstreams.log, x->log, upstream_of(x), x->status);
-    x->told = true;
+    if (x->call)
+        exchange_log_status(x->call);
 }
 
 /* ---- what comes back ---- */
@@ -150,10 +140,12 @@ static void on_head(void *arg, const struct http_head *head)
     struct mcp_exchange *x = arg;
     struct slice type = http_head_find(head, SLICE("content-type"));
     x->status = head->status;
-    x->retry_after_s = http_retry_after(head);
+    x->retry_after_s = exchange_retry_after_s(x->call);
     x->is_stream = is_media_type(type, SLICE("text/event-stream"));
     x->is_json = is_media_type(type, SLICE("application/json"));
     take_upstream_id(x, http_head_find(head, SLICE("mcp-session-id")));
+    /* What it says to one session is no reason to keep the others' requests back. */
+    exchange_judge(x->call, ENDPOINT_OK);
     if (head->status >= 500 || upstream_refused_us(head->status))
         mcp_exchange_refused(x);
     if (x->events)
@@ -184,7 +176,7 @@ static void fail(struct mcp_exchange *x, enum err why, enum http_call_phase phas
 {
     const struct mcp_exchange_events *events = x->events;
     void *arg = x->arg;
-    mcp_exchange_failed(x, why, phase);
+    mcp_exchange_failed(x, why);
     if (!events) {
         end_alone(x, why);
         return;
@@ -193,46 +185,25 @@ static void fail(struct mcp_exchange *x, enum err why, enum http_call_phase phas
     events->on_fail(arg, why, phase);
 }
 
-static void take_clean(struct mcp_exchange *x, struct slice clean)
+static void on_body(void *arg, struct slice data)
 {
+    struct mcp_exchange *x = arg;
     enum err e = ERR_OK;
+    if (!x->events)
+        return;
     if (x->is_stream)
-        e = sse_reader_feed(&x->reader, clean, on_event, x);
+        e = sse_reader_feed(&x->reader, data, on_event, x);
     else if (x->is_json)
-        e = buf_append(&x->response, clean);
+        e = buf_append(&x->response, data);
     if (x->dropped || e == ERR_CANCELLED)
         return;
     if (e)
         fail(x, e == ERR_TOO_BIG ? e : ERR_PROTOCOL, HTTP_PHASE_BODY);
 }
 
-static void on_body(void *arg, struct slice data)
-{
-    struct mcp_exchange *x = arg;
-    if (!x->events)
-        return;
-    struct slice clean;
-    if (echo_pass(&x->echo, data, &clean)) {
-        fail(x, ERR_TOO_BIG, HTTP_PHASE_BODY);
-        return;
-    }
-    take_clean(x, clean);
-}
-
-static void alarm_echo(const struct mcp_exchange *x)
-{
-    upstream_log_echo(&x->worker->env->upstreams.log, x->log, upstream_of(x), "mcp");
-}
-
 static void on_end(void *arg)
 {
     struct mcp_exchange *x = arg;
-    if (x->events)
-        take_clean(x, echo_end(&x->echo));
-    if (x->dropped)
-        return;
-    if (x->echo.found)
-        alarm_echo(x);
     struct mcp_piece p = {.message = buf_slice(&x->response)};
     if (x->events && x->response.len)
         x->events->on_piece(x->arg, &p);
@@ -244,13 +215,13 @@ static void on_end(void *arg)
         end_alone(x, ERR_OK);
 }
 
-static void on_error(void *arg, enum err why, enum http_call_phase phase)
+static void on_fail(void *arg, const struct exchange_failure *f)
 {
-    fail(arg, why, phase);
+    fail(arg, f->why, f->phase);
 }
 
-static const struct http_call_events call_events = {
-    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
+static const struct exchange_events call_events = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail};
 
 /* ---- what goes up ---- */
 
@@ -265,9 +236,15 @@ static void add(struct heads *h, struct slice name, struct slice value)
         h->out[h->n++] = (struct http_header){name, value};
 }
 
-static void build_heads(const struct mcp_exchange *x, const struct mcp_exchange_spec *spec,
-                        struct heads *h, char traceparent[static TRACE_HEADER_LEN + 1])
+static struct secret *credential_of(const struct policy_server *s)
 {
+    return s->credential_header.len ? s->credential : NULL;
+}
+
+static void build_heads(const struct mcp_exchange_spec *spec, struct heads *h,
+                        char traceparent[static TRACE_HEADER_LEN + 1])
+{
+    struct secret *credential = credential_of(spec->server);
     bool post = slice_eq(spec->method, SLICE("POST"));
     add(h, SLICE("content-type"), post ? SLICE("application/json") : SLICE_NONE);
     add(h, SLICE("accept"),
@@ -278,8 +255,8 @@ static void build_heads(const struct mcp_exchange *x, const struct mcp_exchange_
     if (spec->trace_id)
         add(h, SLICE("traceparent"), trace_header(spec->trace_id, spec->span_id, traceparent));
     add(h, SLICE("via"), spec->via.len ? spec->via : SLICE("1.1 gatehouse"));
-    if (x->credential)
-        add(h, spec->server->credential_header, secret_reveal(x->credential));
+    if (credential)
+        add(h, spec->server->credential_header, secret_reveal(credential));
 }
 
 static struct slice path_of(const struct url *url, struct buf *buffer)
@@ -298,38 +275,44 @@ static enum err http_start(struct mcp_exchange *x, const struct mcp_exchange_spe
     struct heads h = {.n = 0};
     struct buf buffer;
     buf_init(&buffer, LIMIT_HTTP_TARGET);
-    build_heads(x, spec, &h, traceparent);
-    struct http_call_spec call = {
-        .method = spec->method,
-        .url = spec->server->url,
-        .path = path_of(&spec->server->url, &buffer),
-        .headers = h.out,
-        .header_count = h.n,
-        .body = {buf_slice(&x->message)},
-        .rule = {spec->server->allowed, spec->server->allowed_count},
-        .first_byte_ms = spec->silence_ms,
-        .gap_ms = spec->silence_ms,
+    build_heads(spec, &h, traceparent);
+    const struct policy_server *server = spec->server;
+    const struct exchange_spec up = {
+        .upstream = server->o.name,
+        .target_id = server->o.id,
+        .revision = server->o.revision,
+        .credential = credential_of(server),
+        .log = x->log,
+        .call = {.method = spec->method,
+                 .url = server->url,
+                 .path = path_of(&server->url, &buffer),
+                 .headers = h.out,
+                 .header_count = h.n,
+                 .body = {buf_slice(&x->message)},
+                 .rule = {server->allowed, server->allowed_count},
+                 .first_byte_ms = spec->silence_ms,
+                 .gap_ms = spec->silence_ms},
     };
-    enum err e = call.path.ptr ? http_call_start(x->worker->env->upstreams.client, &call,
-                                                 &call_events, x, &x->call)
-                               : ERR_NOMEM;
+    enum err e = up.call.path.ptr
+                     ? exchange_start(&x->worker->env->upstreams, &up, &call_events, x, &x->call)
+                     : ERR_NOMEM;
     buf_fini(&buffer);
     return e;
 }
 
 static void http_pause(struct mcp_exchange *x)
 {
-    http_call_pause(x->call);
+    exchange_hold(x->call, EXCHANGE_HOLD_CLIENT);
 }
 
 static void http_resume(struct mcp_exchange *x)
 {
-    http_call_resume(x->call);
+    exchange_release(x->call, EXCHANGE_HOLD_CLIENT);
 }
 
 static void http_close(struct mcp_exchange *x)
 {
-    http_call_close(&x->call);
+    exchange_close(&x->call, OUTCOME_OK, SLICE_NONE);
 }
 
 static const struct mcp_transport streamable_http = {.name = "streamable-http",
@@ -349,15 +332,10 @@ enum err mcp_exchange_start(struct mcp_exchange **at, const struct mcp_exchange_
     x->server = s;
     x->transport = &streamable_http; /* today's only one */
     x->log = spec->log ? spec->log : &no_request;
-    if (s->credential && s->credential_header.len)
-        x->credential = secret_hold(s->credential);
-    echo_begin(&x->echo, x->credential ? secret_reveal(x->credential) : SLICE_NONE);
     x->events = events;
     x->arg = arg;
     bool crowded = !events && x->worker->orphans >= LIMIT_MCP_ORPHANS;
     enum err e = crowded ? ERR_EXHAUSTED : x->transport->start(x, spec);
-    if (e && !crowded)
-        mcp_exchange_failed(x, e, HTTP_PHASE_CONNECT);
     if (e)
         mcp_exchange_drop(at);
     else if (!events)

@@ -3,7 +3,8 @@
  * stream, message by message.
  *
  * The head is built here and nowhere else: nothing of the client's goes upstream but the message.
- * Our credential is cut from what comes back. How an exchange travels is its transport's.
+ * How an exchange travels is its transport's; over HTTP it is an exchange of common/upstream, which
+ * masks the gateway's credential in what comes back.
  *
  * An exchange outlives its owner where the protocol wants it: a client that hangs up has not
  * cancelled its call (MCP, Transports: disconnection is not cancellation), so the exchange is
@@ -19,7 +20,7 @@
 #include "common/base/buf.h"
 #include "common/net/sse.h"
 #include "common/request/request.h"
-#include "common/upstream/echo.h"
+#include "common/upstream/exchange.h"
 
 struct mcp_worker;
 struct mcp_exchange;
@@ -66,14 +67,11 @@ struct mcp_exchange {
     const struct snapshot *policy;
     const struct mcp_exchange_events *events; /* NULL: it has no owner */
     const struct log_ctx *log;                /* lent by the owner, else the gate's own */
-    bool told;                                /* that it failed */
     void *arg;
-    struct http_call *call;
-    struct buf message; /* as it goes up; filled by the owner before the start */
+    struct exchange *call; /* NULL: not under way */
+    struct buf message;    /* as it goes up; filled by the owner before the start */
     struct buf response;
     struct sse_reader reader;
-    struct echo echo;
-    struct secret *credential;          /* held: the echo looks for it */
     const struct policy_server *server; /* in the policy */
     bool is_stream, is_json, dropped;
     /* from the head */
@@ -92,7 +90,7 @@ MUST_USE struct mcp_exchange *mcp_exchange_new(struct mcp_worker *worker);
 MUST_USE enum err mcp_exchange_start(struct mcp_exchange **x, const struct mcp_exchange_spec *spec,
                                      const struct mcp_exchange_events *events, void *arg);
 /* Says in the log that it failed, once, however often it is called. */
-void mcp_exchange_failed(struct mcp_exchange *x, enum err why, enum http_call_phase phase);
+void mcp_exchange_failed(struct mcp_exchange *x, enum err why);
 void mcp_exchange_refused(struct mcp_exchange *x); /* by its status */
 void mcp_exchange_pause(struct mcp_exchange *x);
 void mcp_exchange_resume(struct mcp_exchange *x);

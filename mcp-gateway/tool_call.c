@@ -62,7 +62,7 @@ static void fail_by(struct tool_work *w, enum err why)
     struct slice detail;
     enum refusal_id id = mcp_refusal_of(why, &detail);
     if (w->exchange && w->exchange->call)
-        mcp_exchange_failed(w->exchange, why, HTTP_PHASE_BODY);
+        mcp_exchange_failed(w->exchange, why);
     fail(w, id, detail);
 }
 

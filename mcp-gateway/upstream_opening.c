@@ -127,7 +127,7 @@ static void fail(struct upstream_opening *o, enum err why)
 {
     struct upstream_failure f = {.why = why};
     if (o->exchange && o->exchange->call)
-        mcp_exchange_failed(o->exchange, why, HTTP_PHASE_BODY);
+        mcp_exchange_failed(o->exchange, why);
     fail_with(o, &f);
 }
 
