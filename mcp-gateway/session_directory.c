@@ -140,11 +140,12 @@ void session_directory_discount(struct client_session *s)
     pthread_mutex_unlock(&directory.lock);
 }
 
-enum err session_directory_stream_opened(struct client_session *s, struct directory_owner **ret)
+enum err session_directory_stream_opened(struct client_session *s, unsigned most,
+                                         struct directory_owner **ret)
 {
     pthread_mutex_lock(&directory.lock);
     struct directory_owner *o = s->owner;
-    bool fits = o && s->streams < LIMIT_MCP_STREAMS && o->streams < LIMIT_MCP_STREAMS_EACH;
+    bool fits = o && s->streams < LIMIT_MCP_STREAMS && o->streams < most;
     if (fits) {
         s->streams++;
         o->streams++;

@@ -28,8 +28,8 @@ void session_directory_part(void);              /* the last one ends it */
 MUST_USE enum err session_directory_count(struct client_session *s, struct slice principal);
 void session_directory_discount(struct client_session *s); /* twice is fine */
 /* Counts an event stream of this session; ERR_DENIED above LIMIT_MCP_STREAMS of the session, or
- * LIMIT_MCP_STREAMS_EACH of its principal. *ret is to be given back. */
-MUST_USE enum err session_directory_stream_opened(struct client_session *s,
+ * `most` of its principal. *ret is to be given back. */
+MUST_USE enum err session_directory_stream_opened(struct client_session *s, unsigned most,
                                                   struct directory_owner **ret);
 void session_directory_stream_closed(struct client_session *s, struct directory_owner **o);
 /* Lists it, and holds it. ERR_EXISTS: another is listed under its id, or was and has ended. */

@@ -263,9 +263,17 @@ void mcp_listen_regrant(struct tool_work *w)
         say_changed(w, "tools");
 }
 
+/* A stream takes none of a key's parallel calls, but a key that may make few has few. */
+static unsigned streams_of(const struct tool_work *w)
+{
+    uint64_t parallel = w->rq->who.key->scope.limits.parallel;
+    bool few = parallel > 0 && parallel < LIMIT_MCP_STREAMS_EACH / LIMIT_MCP_STREAMS;
+    return few ? (unsigned)parallel * LIMIT_MCP_STREAMS : LIMIT_MCP_STREAMS_EACH;
+}
+
 void mcp_listen(struct tool_work *w)
 {
-    if (session_directory_stream_opened(w->session, &w->stream_of)) {
+    if (session_directory_stream_opened(w->session, streams_of(w), &w->stream_of)) {
         w->retry_after_s = 1;
         mcp_refuse(w, REFUSAL_PARALLEL, SLICE("this session has its event streams open"),
                    OUTCOME_REFUSED);

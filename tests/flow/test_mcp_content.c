@@ -156,6 +156,26 @@ FLOW(a_slash_at_the_end_of_a_path_and_a_list_without_a_session_are_served)
     mcp_upstream_close(&up);
 }
 
+FLOW(an_item_that_cannot_be_read_is_left_out_alone)
+{
+    char deep[1200] = "", list[4000];
+    begin(k);
+    memset(deep, '[', 500);
+    memset(deep + 500, ']', 500);
+    snprintf(
+        list, sizeof(list),
+        "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{\"tools\":[{\"name\":\"ha\\ud800lf\"},"
+        "{\"name\":\"echo\",\"description\":\"ha\\udc00lf\",\"x\":%s},7,{\"name\":\"other\"}]}}",
+        deep);
+    mcp_upstream_on(&up, "tools/list", 200, "application/json", list);
+    struct flow_client *c = client_posts(
+        k, "whole", PATH, NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}");
+    expect_status(c, 200);
+    expect_body_has(c, "\"tools\":[{\"name\":\"echo\",\"description\":\"ha\\udc00lf\",\"x\":[[");
+    expect_body_has(c, "]},{\"name\":\"other\"}]}");
+    mcp_upstream_close(&up);
+}
+
 FLOW(a_long_session_id_of_an_upstream_is_kept)
 {
     static char upstream_id[3000];
@@ -263,6 +283,7 @@ int main(void)
         SCENARIO(who_is_granted_all_tools_has_the_rest_of_the_server_too),
         SCENARIO(a_task_is_reached_by_the_principal_that_made_it),
         SCENARIO(a_slash_at_the_end_of_a_path_and_a_list_without_a_session_are_served),
+        SCENARIO(an_item_that_cannot_be_read_is_left_out_alone),
         SCENARIO(a_long_session_id_of_an_upstream_is_kept),
         SCENARIO(a_server_that_refuses_a_revision_and_names_others_is_asked_once_more),
         SCENARIO(an_error_that_is_none_by_the_protocol_becomes_ours),

@@ -316,6 +316,26 @@ FLOW(a_session_has_so_many_event_streams)
     mcp_upstream_close(&up);
 }
 
+FLOW(a_key_of_few_parallel_calls_has_few_event_streams_over_all_its_sessions)
+{
+    char *session = NULL;
+    begin(k);
+    struct flow_policy p = policy();
+    p.keys[0].parallel = 1;
+    policy_says(k, &p);
+    for (size_t i = 0; i < LIMIT_MCP_STREAMS; i++) {
+        session = open_session(k, "alice", HELLO("{}"));
+        struct flow_client *c = open_stream(k, "alice", session);
+        WAIT(k, c->has_head);
+        assert_int_equal(c->head.status, 200);
+    }
+    session = open_session(k, "alice", HELLO("{}"));
+    struct flow_client *c = open_stream(k, "alice", session);
+    expect_status(c, 429);
+    expect_body_has(c, "\"code\":\"parallel_limit_exceeded\"");
+    mcp_upstream_close(&up);
+}
+
 FLOW(notifications_count_and_those_beyond_the_rate_go_no_further)
 {
     begin(k);
@@ -477,6 +497,7 @@ int main(void)
         SCENARIO(a_changed_grant_is_told_on_the_event_stream_and_a_taken_one_ends_it),
         SCENARIO(delete_ends_what_runs_in_the_session),
         SCENARIO(a_session_has_so_many_event_streams),
+        SCENARIO(a_key_of_few_parallel_calls_has_few_event_streams_over_all_its_sessions),
         SCENARIO(notifications_count_and_those_beyond_the_rate_go_no_further),
         SCENARIO(a_session_that_is_opened_again_is_as_the_lost_one_was),
         SCENARIO(an_event_stream_that_breaks_upstream_attaches_anew_where_it_was),

@@ -373,10 +373,11 @@ static void a_session_and_its_principal_have_so_many_event_streams(void **state)
     struct client_session *s = fresh();
     assert_int_equal(session_directory_count(s, SLICE("alice")), ERR_OK);
     for (size_t i = 0; i < ARRAY_LEN(open); i++)
-        assert_int_equal(session_directory_stream_opened(s, &open[i]), ERR_OK);
-    assert_int_equal(session_directory_stream_opened(s, &no), ERR_DENIED);
+        assert_int_equal(session_directory_stream_opened(s, LIMIT_MCP_STREAMS_EACH, &open[i]),
+                         ERR_OK);
+    assert_int_equal(session_directory_stream_opened(s, LIMIT_MCP_STREAMS_EACH, &no), ERR_DENIED);
     session_directory_stream_closed(s, &open[0]);
-    assert_int_equal(session_directory_stream_opened(s, &open[0]), ERR_OK);
+    assert_int_equal(session_directory_stream_opened(s, LIMIT_MCP_STREAMS_EACH, &open[0]), ERR_OK);
     session_directory_discount(s); /* it ends before its streams do */
     for (size_t i = 0; i < ARRAY_LEN(open); i++)
         session_directory_stream_closed(s, &open[i]);
