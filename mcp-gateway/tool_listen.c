@@ -227,6 +227,7 @@ static void on_event(struct tool_work *w, enum mcp_event event, uint64_t number)
         if (!say_changed(w, "tools") || !other)
             return;
         buf_clear(&w->last_event_id); /* of the lost session */
+        timer_cancel(&w->deadline);
         mcp_exchange_drop(&w->exchange);
         tool_open(w);
     }
