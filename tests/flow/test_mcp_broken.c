@@ -160,7 +160,7 @@ FLOW(a_failure_of_a_server_is_told_as_what_it_is)
          "said: slow"},
         {500, "{\"error\":{\"message\":\"disk\\u0007 full\"}}", "status 500, and said: disk  full"},
         {502, "[1]", "The upstream failed: it answered with status 502."},
-        {200, "{\"jsonrpc\":\"2.0\",\"id\":$ID}", "answer could not be read"},
+        {200, "{\"jsonrpc\":\"2.0\",\"id\":$ID}", " could not be read."},
     };
     mcp_upstream_for_alice(k, &up);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
