@@ -54,6 +54,7 @@ enum mcp_event {
     MCP_EVENT_SETTLED,   /* an upstream session was opened, or could not be */
     MCP_EVENT_REOPENED,  /* a lost upstream session is there again */
     MCP_EVENT_CANCELLED, /* the client cancelled the request of this number */
+    MCP_EVENT_RESUMED,   /* a stream is resumed once more, by the request of this number */
     MCP_EVENT_ENDED,     /* the client session has ended */
 };
 

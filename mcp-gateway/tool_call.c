@@ -394,7 +394,7 @@ static void let_run(struct tool_work *w)
 
 void mcp_call_leave(struct tool_work *w)
 {
-    if (!w->number || !w->session)
+    if (!w->number || !w->session || w->is_get)
         return;
     client_session_detach(w->session, w->number);
     if (w->state != TOOL_SENT || !w->exchange)

@@ -56,6 +56,16 @@ static bool say_changed(struct tool_work *w, const char *list)
 
 /* ---- from the upstream ---- */
 
+/* The server still reads the stream into an earlier response of this session, whose client asks
+ * for it again: it may have gone without a word. That one ends, and the stream is asked for again.
+ */
+static void take_over(struct tool_work *w)
+{
+    w->resent = true;
+    mcp_worker_tell(NULL, w->session, MCP_EVENT_RESUMED, w->number);
+    attach_later(w);
+}
+
 static void refuse_by_status(struct tool_work *w)
 {
     struct slice detail;
@@ -63,6 +73,8 @@ static void refuse_by_status(struct tool_work *w)
     enum refusal_id id = mcp_refusal_by_status(w, &detail);
     if (w->streaming)
         attach_later(w);
+    else if (status == 409 && resumes(w) && !w->resent)
+        take_over(w);
     else if (status == 409)
         mcp_refuse(w, REFUSAL_STREAM_TAKEN, SLICE_NONE, OUTCOME_REFUSED);
     else
@@ -219,7 +231,9 @@ static void not_opened(struct tool_work *w)
 static void on_event(struct tool_work *w, enum mcp_event event, uint64_t number)
 {
     bool other = w->waiter.ref.generation != number;
-    if (event == MCP_EVENT_ENDED && w->streaming) {
+    if (event == MCP_EVENT_RESUMED && w->streaming && resumes(w) && number != w->number) {
+        mcp_stream_end(w, OUTCOME_OK, SLICE(""));
+    } else if (event == MCP_EVENT_ENDED && w->streaming) {
         mcp_stream_end(w, OUTCOME_OK, SLICE(""));
     } else if (event == MCP_EVENT_ENDED) {
         mcp_refuse(w, REFUSAL_SESSION_UNKNOWN, SLICE_NONE, OUTCOME_REFUSED);
@@ -281,6 +295,7 @@ void mcp_listen(struct tool_work *w)
         return;
     }
     w->carrier = &carrier;
+    w->number = client_session_number(w->session); /* among its event streams */
     w->grants = sum_of_grants(w);
     timer_init(&w->deadline, w->rq->env->loop, on_attach);
     tool_join(w);

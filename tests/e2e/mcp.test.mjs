@@ -458,7 +458,7 @@ describe('a session', () => {
     assert.match(await response(await slow), /completed/);
   });
 
-  test('goes on where a stream was lost', async () => {
+  test('goes on where a stream was lost, as often as it is asked to', async () => {
     const session = await openRaw();
     const headers = { 'mcp-session-id': session, 'mcp-protocol-version': '2025-11-25' };
     const cut = new AbortController();
@@ -483,18 +483,20 @@ describe('a session', () => {
     assert.ok(last);
     cut.abort();
     await sleep(2000); // the test server replays what it has stored, and adds nothing to it later
-    const resumed = await fetch(gate, {
-      headers: { authorization: `Bearer ${key.key}`, accept: 'text/event-stream', 'last-event-id': last, ...headers },
-    });
-    assert.equal(resumed.status, 200);
-    const heard = [];
-    for await (const e of events(resumed)) {
-      if (e.data) heard.push(JSON.parse(e.data));
-      if (e.data.includes('"result"')) break;
+    for (let time = 0; time < 2; time++) {
+      const resumed = await fetch(gate, {
+        headers: { authorization: `Bearer ${key.key}`, accept: 'text/event-stream', 'last-event-id': last, ...headers },
+      });
+      assert.equal(resumed.status, 200);
+      const heard = [];
+      for await (const e of events(resumed)) {
+        if (e.data) heard.push(JSON.parse(e.data));
+        if (e.data.includes('"result"')) break;
+      }
+      assert.equal(heard.at(-1).id, 'lost');
+      assert.match(heard.at(-1).result.content[0].text, /completed/);
+      assert.ok(heard.some((m) => m.params?.progress === 2));
     }
-    assert.equal(heard.at(-1).id, 'lost');
-    assert.match(heard.at(-1).result.content[0].text, /completed/);
-    assert.ok(heard.some((m) => m.params?.progress === 2));
   });
 
   test('outlives its upstream, and the first call after it is served', async () => {

@@ -415,6 +415,31 @@ FLOW(an_event_stream_that_breaks_upstream_attaches_anew_where_it_was)
     mcp_upstream_close(&up);
 }
 
+FLOW(a_stream_that_is_resumed_once_more_is_taken_from_the_earlier_response)
+{
+    struct mcp_heard *h;
+    char headers[1100];
+    begin(k);
+    snprintf(headers, sizeof(headers), "%sLast-Event-ID: 5\r\n",
+             open_session(k, "alice", HELLO("{}")));
+    mcp_upstream_hangs_on(&up, "GET");
+    struct flow_client *first = open_stream(k, "alice", headers);
+    WAIT(k, mcp_upstream_count(&up, "GET", &h) == 1);
+    mcp_upstream_begins(h);
+    WAIT(k, first->has_head);
+    mcp_upstream_once(&up, "GET", 409, NULL, NULL);
+    struct flow_client *second = open_stream(k, "alice", headers);
+    WAIT(k, mcp_upstream_count(&up, "GET", &h) == 3);
+    assert_true(first->whole);
+    assert_string_equal(h->last_event_id, "5");
+    mcp_upstream_begins(h);
+    mcp_upstream_tells(h, "id: 6\ndata: {\"jsonrpc\":\"2.0\"," CHANGED "}\n\n");
+    HEARS(k, second, "id: 6");
+    mcp_upstream_ends(h);
+    expect_status(second, 200);
+    mcp_upstream_close(&up);
+}
+
 /* ---- a session of another plane ---- */
 
 /* An id as another plane of this installation would have sealed it. */
@@ -501,6 +526,7 @@ int main(void)
         SCENARIO(notifications_count_and_those_beyond_the_rate_go_no_further),
         SCENARIO(a_session_that_is_opened_again_is_as_the_lost_one_was),
         SCENARIO(an_event_stream_that_breaks_upstream_attaches_anew_where_it_was),
+        SCENARIO(a_stream_that_is_resumed_once_more_is_taken_from_the_earlier_response),
         SCENARIO(a_session_of_another_plane_goes_on_here_in_its_upstream_session),
         SCENARIO(a_session_of_another_plane_whose_upstream_session_is_not_known_opens_its_own),
     };
