@@ -43,6 +43,22 @@ MUST_USE enum err sse_reader_feed(struct sse_reader *r, struct slice bytes,
 /* bytes of an unfinished event */
 struct slice sse_reader_rest(const struct sse_reader *r);
 
+/* Events that follow each other and go on as they came leave in one piece: raw is joined to run
+ * where it lies directly behind it, which needs no copy. False: it does not, so run is to be
+ * written first. What an sse_reader lent is good until the next event that was cut by a read; so a
+ * run is written at the end of each feed, and at once where raw does not lie in the bytes being
+ * fed. */
+static inline bool sse_run_join(struct slice *run, struct slice raw)
+{
+    if (run->len == 0)
+        *run = raw;
+    else if (run->ptr + run->len == raw.ptr)
+        run->len += raw.len;
+    else
+        return false;
+    return true;
+}
+
 /* Appends one event; event and id may be empty, and are ERR_INVALID with a line end in them.
  * data is split at LF, CR and CRLF. On failure out is as it was. */
 MUST_USE enum err sse_write(struct buf *out, struct slice event, struct slice id,

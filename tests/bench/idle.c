@@ -1,7 +1,8 @@
 /*
  * idle — holds N kept connections that have been used once and then stay silent: agents that wait.
  *
- *   idle ADDRESS PORT N    prints "holding N" when all stand, and stays until it is killed
+ *   idle ADDRESS PORT N           prints "holding N" when all stand, and stays until it is killed
+ *   idle ADDRESS PORT N stream    each has a stream of BENCH_MODEL open, which nobody reads on
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -11,14 +12,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static char request[2048] = "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n";
+
+static void ask_for_streams(void)
+{
+    char body[512];
+    int len = snprintf(
+        body, sizeof(body),
+        "{\"model\":\"%s\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"go\"}]}",
+        getenv("BENCH_MODEL"));
+    snprintf(request, sizeof(request),
+             "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n"
+             "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+             getenv("BENCH_KEY"), len, body);
+}
+
 static int open_one(const struct sockaddr_in *at)
 {
-    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n";
     char answer[4096];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 ||
-        write(fd, request, sizeof(request) - 1) != (ssize_t)sizeof(request) - 1 ||
-        read(fd, answer, sizeof(answer)) <= 0)
+        write(fd, request, strlen(request)) != (ssize_t)strlen(request) ||
+        read(fd, answer, sizeof(answer)) <= 0 || strncmp(answer, "HTTP/1.1 200", 12) != 0)
         return -1;
     return fd;
 }
@@ -27,12 +42,14 @@ int main(int argc, char **argv)
 {
     struct rlimit files = {32768, 32768};
     struct sockaddr_in at = {.sin_family = AF_INET};
-    if (argc != 4 || inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) {
-        fprintf(stderr, "usage: idle ADDRESS PORT N\n");
+    if (argc < 4 || argc > 5 || inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) {
+        fprintf(stderr, "usage: idle ADDRESS PORT N [stream]\n");
         return 2;
     }
     at.sin_port = htons((unsigned short)atoi(argv[2]));
     setrlimit(RLIMIT_NOFILE, &files);
+    if (argc == 5)
+        ask_for_streams();
     int want = atoi(argv[3]);
     for (int i = 0; i < want; i++) {
         if (open_one(&at) < 0) {

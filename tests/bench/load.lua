@@ -1,7 +1,9 @@
 -- load — a chat call of a given size, for wrk: BENCH_MODEL, BENCH_KEY, BENCH_BYTES in the environment;
--- BENCH_PAUSE_MS: how long each connection waits before a call.
+-- BENCH_STREAM: its response is to be a stream; BENCH_PAUSE_MS: how long each connection waits before a call.
 local bytes = tonumber(os.getenv("BENCH_BYTES"))
-local frame = '{"model":"%s","messages":[{"role":"user","content":"%s"}]}'
+local stream = (os.getenv("BENCH_STREAM") or "") ~= ""
+local frame = '{"model":"%s",' .. (stream and '"stream":true,' or '') ..
+    '"messages":[{"role":"user","content":"%s"}]}'
 local model = os.getenv("BENCH_MODEL")
 local filler = string.rep("a", math.max(1, bytes - #frame - #model + 4))
 

@@ -221,6 +221,10 @@ static void a_null_of_usage_is_found_with_one_comma(void **state)
     expect_without_null("{\"usage\":null,\"a\":1}", "{\"a\":1}");
     expect_without_null("{\"a\":1,\"usage\":null , \"b\":2}", "{\"a\":1,\"b\":2}");
     expect_without_null("{\"usage\":null}", "{}");
+    assert_true(usage_find_null(SLICE("{\"a\":1,\"usage\":null}"), &null));
+    assert_true(slice_eq(null, SLICE(",\"usage\":null")));
+    assert_false(usage_find_null(SLICE("{\"usage\":1,\"usage\":null}"), &null));
+    assert_false(usage_find_null(SLICE("[{\"a\":1,\"usage\":null}"), &null));
     assert_false(usage_find_null(SLICE("{\"usage\":{\"prompt_tokens\":1}}"), &null));
     assert_false(usage_find_null(SLICE("{\"delta\":{\"usage\":null}}"), &null));
     assert_false(usage_find_null(SLICE("{\"a\":\"\\\"usage\\\":null\"}"), &null));

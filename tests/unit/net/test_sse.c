@@ -216,10 +216,44 @@ static void names_with_line_ends_are_not_written(void **state)
     buf_fini(&out);
 }
 
+struct joined {
+    struct slice run;
+    size_t runs;
+};
+
+static bool join_event(void *arg, const struct sse_event *e)
+{
+    struct joined *j = arg;
+    if (!sse_run_join(&j->run, e->raw)) {
+        j->runs++;
+        j->run = e->raw;
+    }
+    return true;
+}
+
+static void events_that_arrive_together_leave_as_one_piece(void **state)
+{
+    (void)state;
+    const struct slice bytes = SLICE("data: a\n\n: ping\n\ndata: b\n\ndata: c\n\n");
+    struct joined j = {.runs = 1};
+    struct sse_reader r;
+    sse_reader_init(&r);
+    assert_int_equal(sse_reader_feed(&r, bytes, join_event, &j), ERR_OK);
+    assert_int_equal(j.runs, 1);
+    assert_ptr_equal(j.run.ptr, bytes.ptr);
+    assert_int_equal(j.run.len, bytes.len);
+    /* one that was left out in between, as usage that was not asked for, begins another run */
+    j = (struct joined){.run = slice_first(bytes, 9)};
+    assert_false(sse_run_join(&j.run, slice_from(bytes, 18)));
+    assert_int_equal(j.run.len, 9);
+    sse_reader_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_heard_alike_in_any_cut),
+        cmocka_unit_test(events_that_arrive_together_leave_as_one_piece),
         cmocka_unit_test(a_listener_who_has_enough_is_not_called_again),
         cmocka_unit_test(an_event_beyond_its_ceiling_is_refused_in_one_piece_and_in_many),
         cmocka_unit_test(each_failing_allocation_is_told),
