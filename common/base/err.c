@@ -3,9 +3,9 @@
  */
 #include "common/base/err.h"
 
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-#include "common/base/log.h"
 
 #define NAME_MAX_LEN 16
 
@@ -44,8 +44,19 @@ const char *err_text(enum err e)
     return texts[e];
 }
 
+static _Atomic(err_teller *) teller;
+
+void err_on_bug(err_teller *tell)
+{
+    atomic_store(&teller, tell);
+}
+
 void err_bug(const char *file, int line, const char *what)
 {
-    log_error(NULL, "bug", "file=%s line=%d what=%s", file, line, what);
+    err_teller *tell = atomic_load(&teller);
+    if (tell)
+        tell(file, line, what);
+    else
+        fprintf(stderr, "bug at %s:%d: %s\n", file, line, what);
     abort();
 }

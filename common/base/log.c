@@ -43,6 +43,17 @@ static void prepare(void)
     voice.readable = isatty(STDERR_FILENO) == 1;
 }
 
+static void tell_bug(const char *file, int line, const char *what)
+{
+    log_error(NULL, "bug", "file=%s line=%d what=%s", file, line, what);
+}
+
+/* before main, so that no bug is told without the log's form */
+__attribute__((constructor)) static void hear_of_bugs(void)
+{
+    err_on_bug(tell_bug);
+}
+
 void log_setup(const char *process_name, enum log_level least)
 {
     pthread_once(&voice.once, prepare);

@@ -1,12 +1,13 @@
 /*
- * A call's life: its connection, its deadlines, its one end.
+ * http_call — one call: its request on the way out, its response on the way in, its connection, its
+ * deadlines, its one end.
  *
  * The owner may close the call inside any callback; nothing but `released` and `depth` may be
  * looked at afterwards, and the memory goes only at the end of the turn.
  */
-#include "common/net/http_call.h"
-
 #include "common/base/limits.h"
+#include "common/net/http1_write.h"
+#include "common/net/http_client_private.h"
 
 #define US_PER_MS 1000u
 
@@ -20,7 +21,7 @@ static const unsigned moves[] = {
 };
 #undef TO
 
-void http_call_move(struct http_call *k, enum http_call_state to)
+static void move_to(struct http_call *k, enum http_call_state to)
 {
     MUST((size_t)k->state < ARRAY_LEN(moves) && moves[k->state] & 1u << to);
     k->state = to;
@@ -33,6 +34,328 @@ enum http_call_state http_call_state(const struct http_call *k)
     return k->state;
 }
 
+static void kick(struct http_call *k);
+static void watch(struct http_call *k, unsigned ms); /* the next deadline */
+static void finish(struct http_call *k);             /* the response is whole */
+
+/* ---- the request, on its way out ---- */
+
+static const struct slice last_chunk = SLICE("0\r\n\r\n");
+
+/* These four say where a message goes and where it ends: never the caller's business. */
+static bool is_ours(struct slice name)
+{
+    switch (name.len) {
+    case 4:
+        return slice_ieq(name, SLICE("host"));
+    case 10:
+        return slice_ieq(name, SLICE("connection"));
+    case 14:
+        return slice_ieq(name, SLICE("content-length"));
+    case 17:
+        return slice_ieq(name, SLICE("transfer-encoding"));
+    default:
+        return false;
+    }
+}
+
+static bool expects_body(struct slice method)
+{
+    return slice_eq(method, SLICE("POST")) || slice_eq(method, SLICE("PUT")) ||
+           slice_eq(method, SLICE("PATCH"));
+}
+
+static uint64_t length_of(const struct slice pieces[static HTTP_CALL_PIECES])
+{
+    uint64_t length = 0;
+    for (size_t i = 0; i < HTTP_CALL_PIECES; i++)
+        length += pieces[i].len;
+    return length;
+}
+
+static struct slice framing_line(struct http_call *k, const struct http_call_spec *spec, char *room)
+{
+    if (k->chunked)
+        return SLICE("Transfer-Encoding: chunked\r\n");
+    uint64_t length = spec->streamed ? spec->body_length : length_of(spec->body);
+    if (length == 0 && !expects_body(spec->method))
+        return slice_of("", 0);
+    return http1_length_line(length, room);
+}
+
+static bool is_host(struct slice host)
+{
+    for (size_t i = 0; i < host.len; i++)
+        if (host.ptr[i] <= ' ' || host.ptr[i] >= 0x7f || host.ptr[i] == '/')
+            return false;
+    return host.len > 0;
+}
+
+static enum err check_spec(const struct http_call_spec *spec)
+{
+    if (!is_host(spec->url.host) || spec->path.len == 0 || spec->path.ptr[0] != '/')
+        return ERR_INVALID;
+    for (size_t i = 0; i < spec->header_count; i++)
+        if (is_ours(spec->headers[i].name))
+            return ERR_INVALID;
+    return http1_check_request(spec->method, spec->path);
+}
+
+static struct slice port_text(const struct url *url, char out[static 8])
+{
+    char digits[HTTP1_LENGTH_LINE];
+    uint16_t usual = url->tls ? 443 : 80;
+    if (url->port == usual)
+        return slice_of("", 0);
+    const size_t skip = sizeof "Content-Length: " - 1;
+    struct slice number = slice_from(http1_length_line(url->port, digits), skip);
+    out[0] = ':';
+    memcpy(out + 1, number.ptr, number.len - 2);
+    return slice_of(out, number.len - 1);
+}
+
+enum err http_call_compose(struct http_call *k, const struct http_call_spec *spec)
+{
+    enum err e = check_spec(spec);
+    if (e)
+        return e;
+    k->streamed = spec->streamed;
+    k->chunked = spec->streamed && spec->body_length == UINT64_MAX;
+    k->left = spec->body_length;
+    k->request_ended = !spec->streamed;
+    if (!spec->streamed)
+        memcpy(k->body, spec->body, sizeof(k->body));
+    k->is_head = slice_eq(spec->method, SLICE("HEAD"));
+
+    char room[HTTP1_LENGTH_LINE], port[8];
+    bool literal6 = slice_find(spec->url.host, ':') >= 0;
+    struct slice framing = framing_line(k, spec, room);
+    const struct slice ready[] = {
+        spec->method,
+        SLICE(" "),
+        spec->path,
+        SLICE(" HTTP/1.1\r\nHost: "),
+        literal6 ? SLICE("[") : slice_of("", 0),
+        spec->url.host,
+        literal6 ? SLICE("]") : slice_of("", 0),
+        port_text(&spec->url, port),
+        SLICE("\r\n"),
+        framing,
+    };
+    return http1_write_head(&k->out, ready, ARRAY_LEN(ready), spec->headers, spec->header_count);
+}
+
+/* A request that is sent whole keeps its head in `out`: a fresh connection may need it again. */
+enum err http_call_send(struct http_call *k)
+{
+    if (k->streamed) {
+        loop_soon(k->client->loop, &k->soon); /* with what is written until then */
+        return ERR_OK;
+    }
+    struct slice parts[1 + HTTP_CALL_PIECES];
+    size_t n = 0;
+    parts[n++] = buf_slice(&k->out);
+    for (size_t i = 0; i < HTTP_CALL_PIECES; i++)
+        if (k->body[i].len)
+            parts[n++] = k->body[i];
+    enum err e = stream_write(k->conn->stream, parts, n);
+    if (!e)
+        k->touched = true;
+    k->pending_seen = stream_pending(k->conn->stream);
+    watch(k, k->pending_seen ? k->gap_ms : k->first_byte_ms);
+    return e;
+}
+
+bool http_call_is_sent(const struct http_call *k)
+{
+    if (http_call_is_dialling(k) || !k->request_ended || (k->streamed && k->out.len))
+        return false;
+    return k->conn && k->conn->stream && stream_pending(k->conn->stream) == 0;
+}
+
+bool http_call_has_sent(const struct http_call *k)
+{
+    return k->touched;
+}
+
+static bool is_open(const struct http_call *k)
+{
+    return k->state != HTTP_CALL_ENDED && !k->failing && k->conn && k->conn->stream &&
+           stream_is_open(k->conn->stream);
+}
+
+/* Streamed bodies only. A failing write is not the call's end: the answer may be there already,
+ * and reading tells. */
+static void flush(struct http_call *k)
+{
+    while (k->streamed && k->out.len && is_open(k)) {
+        size_t pending = stream_pending(k->conn->stream);
+        size_t room = pending < LIMIT_STREAM_OUT ? LIMIT_STREAM_OUT - pending : 0;
+        if (room == 0)
+            return;
+        struct slice piece = slice_first(buf_slice(&k->out), room);
+        if (stream_write(k->conn->stream, &piece, 1) != ERR_OK)
+            return;
+        k->touched = true;
+        buf_eat(&k->out, piece.len);
+        k->pending_seen = stream_pending(k->conn->stream);
+        watch(k, k->pending_seen ? k->gap_ms : k->first_byte_ms);
+    }
+}
+
+static enum err send_now(struct http_call *k, struct slice data)
+{
+    char line[HTTP1_CHUNK_LINE];
+    struct slice parts[1 + HTTP1_PIECE_PARTS];
+    size_t n = 0;
+    if (k->out.len)
+        parts[n++] = buf_slice(&k->out);
+    n += http1_piece_parts(k->chunked, data, line, parts + n);
+    enum err e = stream_write(k->conn->stream, parts, n);
+    if (e)
+        return e;
+    buf_clear(&k->out);
+    k->touched = true;
+    k->pending_seen = stream_pending(k->conn->stream);
+    watch(k, k->pending_seen ? k->gap_ms : k->first_byte_ms);
+    return ERR_OK;
+}
+
+/* Until the connection stands everything is gathered, up to the stream's ceiling. */
+static enum err take_piece(struct http_call *k, struct slice data)
+{
+    size_t gathered = k->out.len + data.len;
+    if (!is_open(k)) {
+        if (!http_call_is_dialling(k))
+            return ERR_CLOSED;
+        return gathered <= LIMIT_STREAM_OUT ? http1_append_piece(&k->out, k->chunked, data)
+                                            : ERR_TOO_BIG;
+    }
+    if (gathered > LIMIT_HTTP_COALESCE)
+        return send_now(k, data);
+    enum err e = http1_append_piece(&k->out, k->chunked, data);
+    kick(k);
+    return e;
+}
+
+enum err http_call_write(struct http_call *k, struct slice data)
+{
+    if (k->state == HTTP_CALL_ENDED || k->failing)
+        return ERR_CLOSED;
+    if (!k->streamed || k->request_ended || (!k->chunked && data.len > k->left))
+        return ERR_INVALID;
+    if (data.len == 0)
+        return ERR_OK;
+    enum err e = take_piece(k, data);
+    if (e == ERR_TOO_BIG || http_call_pending(k) > LIMIT_STREAM_LOW)
+        k->wants_drain = true;
+    if (!e && !k->chunked)
+        k->left -= data.len;
+    return e;
+}
+
+size_t http_call_pending(const struct http_call *k)
+{
+    size_t inside = k->conn && k->conn->stream ? stream_pending(k->conn->stream) : 0;
+    return inside + (k->streamed ? k->out.len : 0);
+}
+
+void http_call_write_end(struct http_call *k)
+{
+    if (k->state == HTTP_CALL_ENDED || k->failing || !k->streamed || k->request_ended)
+        return;
+    bool broken = k->chunked ? buf_append(&k->out, last_chunk) != ERR_OK : k->left > 0;
+    k->request_ended = true;
+    if (broken) { /* the upstream would wait for what was promised */
+        http_call_fail_soon(k, ERR_INVALID);
+        return;
+    }
+    kick(k);
+}
+
+/* ---- the response, on its way in: heads, the interim ones skipped, and bodies ---- */
+
+/* False: the head of an interim answer, which has gone by; or the call has failed. */
+static bool take_head(struct http_call *k, struct slice bytes)
+{
+    struct http1_problem problem;
+    buf_clear(&k->head_bytes);
+    enum err e = buf_append(&k->head_bytes, bytes);
+    if (!e && http1_head_parse(HTTP1_ANSWER, buf_slice(&k->head_bytes), &k->head, &problem))
+        e = ERR_PROTOCOL;
+    bool interim = !e && k->head.status < 200;
+    /* 101 would hand the connection to a protocol that nobody asked for */
+    if (interim && (k->head.status == 101 || ++k->interims > LIMIT_HTTP_INTERIM))
+        e = ERR_PROTOCOL;
+    if (e)
+        http_call_fail(k, e);
+    return !e && !interim;
+}
+
+static bool read_head(struct http_call *k, struct slice *bytes)
+{
+    struct http1_problem problem;
+    size_t len = 0;
+    if (bytes->len == 0)
+        return false;
+    if (k->state == HTTP_CALL_SENT)
+        move_to(k, HTTP_CALL_HEAD);
+    enum err e = http1_head_end(HTTP1_ANSWER, *bytes, &k->scanned, &len, &problem);
+    if (e == ERR_AGAIN) {
+        watch(k, k->gap_ms);
+        return false;
+    }
+    k->scanned = 0;
+    if (e) {
+        http_call_fail(k, ERR_PROTOCOL);
+        return true;
+    }
+    struct slice head = slice_first(*bytes, len);
+    *bytes = slice_from(*bytes, len);
+    if (!take_head(k, head))
+        return true;
+    memset(k->body, 0, sizeof(k->body)); /* what was lent goes back now */
+    http1_body_init(&k->walk, HTTP1_ANSWER, &k->head, k->is_head ? SLICE("HEAD") : SLICE("GET"));
+    move_to(k, HTTP_CALL_BODY);
+    k->events.on_head(k->arg, &k->head);
+    return true;
+}
+
+static bool read_body(struct http_call *k, struct slice *bytes)
+{
+    struct http1_problem problem;
+    struct slice piece;
+    bool ended;
+    if (k->paused)
+        return false;
+    enum err e = http1_body_next(&k->walk, bytes, &piece, &ended, &problem);
+    if (e == ERR_AGAIN && k->eof) {
+        if (k->walk.kind == HTTP1_BODY_TO_CLOSE && !k->lost)
+            finish(k);
+        else
+            http_call_fail(k, k->lost ? k->lost : ERR_CLOSED);
+        return true;
+    }
+    if (e == ERR_AGAIN) {
+        watch(k, k->gap_ms);
+        return false;
+    }
+    if (e) {
+        http_call_fail(k, ERR_PROTOCOL);
+        return true;
+    }
+    if (piece.len)
+        k->events.on_body(k->arg, piece);
+    if (ended && !k->released && k->state == HTTP_CALL_BODY) {
+        if (bytes->len)
+            k->eof = true; /* it says more than it was asked: not to be kept */
+        finish(k);
+    }
+    return true;
+}
+
+/* ---- its life ---- */
+
 static void advance(struct http_call *k, struct slice *bytes)
 {
     bool moved = true;
@@ -44,10 +367,10 @@ static void advance(struct http_call *k, struct slice *bytes)
             break;
         case HTTP_CALL_SENT:
         case HTTP_CALL_HEAD:
-            moved = http_call_read_head(k, bytes);
+            moved = read_head(k, bytes);
             break;
         case HTTP_CALL_BODY:
-            moved = http_call_read_body(k, bytes);
+            moved = read_body(k, bytes);
             break;
         case HTTP_CALL_ENDED:
             *bytes = slice_from(*bytes, bytes->len);
@@ -88,7 +411,7 @@ static void settle(struct http_call *k, struct slice fresh)
     throttle(k);
 }
 
-void http_call_kick(struct http_call *k)
+static void kick(struct http_call *k)
 {
     if (k->depth == 0)
         loop_soon(k->client->loop, &k->soon);
@@ -100,17 +423,31 @@ void http_call_fail_soon(struct http_call *k, enum err why)
     loop_soon(k->client->loop, &k->soon);
 }
 
-void http_call_watch(struct http_call *k, unsigned ms)
+static void watch(struct http_call *k, unsigned ms)
 {
     uint64_t now = loop_now_us(k->client->loop);
     uint64_t left = k->ends_us > now ? (k->ends_us - now) / US_PER_MS : 0;
     timer_start(&k->timer, left < ms ? left : ms);
 }
 
+void http_call_pause(struct http_call *k)
+{
+    k->paused = true;
+}
+
+void http_call_resume(struct http_call *k)
+{
+    if (!k->paused)
+        return;
+    k->paused = false;
+    if (k->state != HTTP_CALL_ENDED)
+        kick(k);
+}
+
 void http_call_outlast(struct http_call *k)
 {
     k->ends_us = loop_now_us(k->client->loop) + (uint64_t)LIMIT_CALL_MS * US_PER_MS;
-    http_call_watch(k, k->state == HTTP_CALL_BODY ? k->gap_ms : k->first_byte_ms);
+    watch(k, k->state == HTTP_CALL_BODY ? k->gap_ms : k->first_byte_ms);
 }
 
 /* ---- ends ---- */
@@ -128,7 +465,7 @@ static enum http_call_phase phase_of(const struct http_call *k)
 
 void http_call_leave(struct http_call *k)
 {
-    http_call_move(k, HTTP_CALL_ENDED);
+    move_to(k, HTTP_CALL_ENDED);
     k->failing = ERR_OK;
     memset(k->body, 0, sizeof(k->body));
     timer_cancel(&k->timer);
@@ -152,7 +489,7 @@ static bool is_reusable(const struct http_call *k)
            http_call_is_sent(k) && stream_is_open(k->conn->stream);
 }
 
-void http_call_finish(struct http_call *k)
+static void finish(struct http_call *k)
 {
     bool keep = is_reusable(k);
     http_call_leave(k);
@@ -177,7 +514,7 @@ enum err http_call_dial(struct http_call *k)
         .connect_ms = k->connect_ms,
     };
     k->reused = false;
-    http_call_watch(k, UINT32_MAX); /* the stream keeps connect_ms; here only the whole call's */
+    watch(k, UINT32_MAX); /* the stream keeps connect_ms; here only the whole call's */
     return stream_connect(k->client->loop, &target, &http_call_stream_events, k, &k->conn->stream);
 }
 
@@ -201,7 +538,7 @@ static enum err retry(struct http_call *k)
     k->conn = fresh;
     k->retried = true;
     k->stalled = k->touched = k->eof = false;
-    http_call_move(k, HTTP_CALL_RESOLVING);
+    move_to(k, HTTP_CALL_RESOLVING);
     return http_call_dial(k);
 }
 
@@ -237,11 +574,11 @@ void http_call_on_timer(struct timer *t)
     if (over || (pending && pending == seen))
         http_call_fail(k, ERR_TIMEOUT);
     else if (pending)
-        http_call_watch(k, k->gap_ms); /* slow, but taking it */
+        watch(k, k->gap_ms); /* slow, but taking it */
     else if (is_owners_turn(k))
-        http_call_watch(k, k->gap_ms);
+        watch(k, k->gap_ms);
     else if (seen && http_call_is_waiting(k))
-        http_call_watch(k, k->first_byte_ms); /* all is sent since */
+        watch(k, k->first_byte_ms); /* all is sent since */
     else
         http_call_fail(k, ERR_TIMEOUT);
 }
@@ -265,7 +602,7 @@ void http_call_on_soon(struct loop_task *t)
         http_call_fail(k, k->failing);
         return;
     }
-    http_call_flush(k);
+    flush(k);
     settle(k, SLICE_NONE);
     if (!k->released && k->state != HTTP_CALL_ENDED)
         tell_drain(k);
@@ -273,15 +610,15 @@ void http_call_on_soon(struct loop_task *t)
 
 static void on_resolved(void *arg)
 {
-    http_call_move(arg, HTTP_CALL_CONNECTING);
+    move_to(arg, HTTP_CALL_CONNECTING);
 }
 
 static void on_open(void *arg)
 {
     struct http_call *k = arg;
-    http_call_move(k, HTTP_CALL_SENT);
+    move_to(k, HTTP_CALL_SENT);
     if (http_call_send(k) != ERR_OK)
-        http_call_kick(k); /* reading tells why */
+        kick(k); /* reading tells why */
 }
 
 static void on_data(void *arg, struct slice data)
@@ -316,9 +653,9 @@ static void on_drain(void *arg)
     struct http_call *k = arg;
     if (k->state == HTTP_CALL_ENDED)
         return;
-    http_call_flush(k);
+    flush(k);
     if (http_call_is_sent(k) && http_call_is_waiting(k))
-        http_call_watch(k, k->first_byte_ms);
+        watch(k, k->first_byte_ms);
     tell_drain(k);
 }
 

@@ -3,7 +3,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "common/net/http_call.h"
+#include "common/net/http_client_private.h"
 
 #define US_PER_MS 1000u
 
@@ -198,20 +198,6 @@ enum err http_call_start(struct http_client *c, const struct http_call_spec *spe
         http_call_fail_soon(k, e);
     *ret = k;
     return ERR_OK;
-}
-
-void http_call_pause(struct http_call *k)
-{
-    k->paused = true;
-}
-
-void http_call_resume(struct http_call *k)
-{
-    if (!k->paused)
-        return;
-    k->paused = false;
-    if (k->state != HTTP_CALL_ENDED)
-        http_call_kick(k);
 }
 
 static void recycle(void *arg)

@@ -4,7 +4,7 @@
  */
 #include "common/base/limits.h"
 #include "common/net/http1_write.h"
-#include "common/net/http_conn.h"
+#include "common/net/http_server_private.h"
 
 static const struct slice last_chunk = SLICE("0\r\n\r\n");
 

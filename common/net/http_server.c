@@ -9,7 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "common/net/http_conn.h"
+#include "common/net/http_server_private.h"
 
 #define US_PER_SECOND 1000000u
 #define DATE_MAX 40 /* "Date: Sun, 22 Nov 2026 17:41:38 GMT" and CRLF */

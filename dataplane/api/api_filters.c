@@ -5,7 +5,7 @@
  * outside of it is a refusal the caller may see. A path without a canonical spelling is invalid
  * unless the service's route and the grant's both say that they take it as it stands.
  */
-#include "dataplane/api/api_private.h"
+#include "dataplane/api/api_gate_private.h"
 
 static const struct slice methods[] = {
     {"GET", 3}, {"HEAD", 4}, {"POST", 4}, {"PUT", 3}, {"PATCH", 5}, {"DELETE", 6}, {"OPTIONS", 7},

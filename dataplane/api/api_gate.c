@@ -3,7 +3,7 @@
  *
  * No filter reads the body: it streams, and starts only when everything else has passed.
  */
-#include "dataplane/api/api_private.h"
+#include "dataplane/api/api_gate_private.h"
 
 static const struct filter *const api_filters[] = {
     &filter_authenticate, /* 401 */

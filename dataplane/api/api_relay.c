@@ -2,7 +2,7 @@
  * api_relay — the service's response as the client gets it: listed headers, the body as it comes.
  */
 #include "common/request/forward_headers.h"
-#include "dataplane/api/api_private.h"
+#include "dataplane/api/api_gate_private.h"
 
 /* A request for a credential of the next hop, and that is the gateway: a client would take it for
  * its own proxy. */

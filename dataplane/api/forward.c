@@ -4,7 +4,7 @@
  */
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
-#include "dataplane/api/api_private.h"
+#include "dataplane/api/api_gate_private.h"
 
 #define OURS 4 /* credential, accept-encoding, traceparent, via */
 

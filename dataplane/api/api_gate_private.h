@@ -1,5 +1,5 @@
 /*
- * api_private — what the files of the API gate share about one request. Private to dataplane/api.
+ * api_gate_private — what the files of the API gate share about one request. Private to dataplane/api.
  *
  * Owns     the exchange under way; lies in the request's arena.
  * Threads  its worker's loop.

@@ -1,8 +1,8 @@
 /*
- * http_conn — a client's connection and the exchange on it, as http_server's files share them.
+ * http_server_private — the server, a client's connection and the exchange on it from the inside.
  *
- * Private to http_server.c, http_conn.c, http_exchange.c and http_response.c. One function,
- * `http_conn_advance`, moves a connection from state to state; everything else sets facts and
+ * Private to http_server.c, http_conn.c and http_response.c. One function,
+ * `advance` in http_conn.c, moves a connection from state to state; everything else sets facts and
  * asks for it (`http_conn_kick`).
  *
  * Owns     a connection its stream and the bytes read ahead; an exchange its head and the part
@@ -61,12 +61,12 @@ struct http_conn {
     bool head_begun; /* a part of a head is there */
     bool stalled;    /* the stream is paused */
     bool eof;
-    size_t scanned;   /* of the head */
+    size_t scanned;     /* of the head */
     size_t discarded;   /* in CONN_DISCARD */
     uint64_t linger_us; /* CONN_LINGER ends then at the latest */
-    uint64_t given;   /* bytes the stream took */
-    struct pace pace; /* of the client's reading, while something is unread */
-    struct buf rest;  /* read ahead */
+    uint64_t given;     /* bytes the stream took */
+    struct pace pace;   /* of the client's reading, while something is unread */
+    struct buf rest;    /* read ahead */
     struct timer timer;
     struct loop_task soon;
 };
@@ -107,13 +107,8 @@ void http_conn_idle(struct http_conn *c); /* between two requests */
 /* Answers a problem in the caller's stead and closes; cuts where an answer has begun. */
 void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why);
 
-/* http_exchange.c: each true where it changed something, false where it waits */
-bool http_exchange_open(struct http_conn *c, struct slice *bytes);
-bool http_exchange_pump(struct http_conn *c, struct slice *bytes);
-bool http_exchange_discard(struct http_conn *c, struct slice *bytes);
-void http_exchange_close(struct http_conn *c);                /* the answer is out */
-void http_exchange_gone(struct http_conn *c, enum err why);   /* tells, and takes it back */
-bool http_exchange_is_waiting(const struct http_exchange *x); /* for the client's body */
+/* Its exchange is over: tells the caller, and takes it back. */
+void http_exchange_gone(struct http_conn *c, enum err why);
 
 /* http_response.c */
 bool http_response_is_out(struct http_exchange *x); /* ended, and all of it is the stream's */

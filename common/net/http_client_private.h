@@ -1,7 +1,8 @@
 /*
- * http_call — one call to an upstream from the inside, as http_client's files share it.
+ * http_client_private — the client and one call of it from the inside.
  *
- * Private to http_client.c, http_call.c, http_call_read.c and http_call_send.c.
+ * Private to http_client.c, which starts calls and keeps ended ones warm, and http_call.c, which is
+ * one call's state machine.
  *
  *   RESOLVING ─▶ CONNECTING ─▶ SENT ─▶ HEAD ─▶ BODY ─▶ ENDED
  *
@@ -80,23 +81,13 @@ static inline bool http_call_is_waiting(const struct http_call *k)
 }
 
 /* http_call.c */
-void http_call_move(struct http_call *k, enum http_call_state to);
 extern const struct stream_events http_call_stream_events;
 MUST_USE enum err http_call_dial(struct http_call *k);
-void http_call_kick(struct http_call *k);
 void http_call_fail_soon(struct http_call *k, enum err why);
 void http_call_fail(struct http_call *k, enum err why);
-void http_call_finish(struct http_call *k);             /* the answer is whole */
-void http_call_watch(struct http_call *k, unsigned ms); /* next deadline */
-void http_call_leave(struct http_call *k);              /* ENDED: nothing runs any more */
+void http_call_leave(struct http_call *k); /* ENDED: nothing runs any more */
 void http_call_on_timer(struct timer *t);
 void http_call_on_soon(struct loop_task *t);
 
-/* http_call_read.c: true where it changed something, false where it waits */
-bool http_call_read_head(struct http_call *k, struct slice *bytes);
-bool http_call_read_body(struct http_call *k, struct slice *bytes);
-
-/* http_call_send.c */
 MUST_USE enum err http_call_compose(struct http_call *k, const struct http_call_spec *spec);
 MUST_USE enum err http_call_send(struct http_call *k); /* a whole request, or a streamed head */
-void http_call_flush(struct http_call *k);

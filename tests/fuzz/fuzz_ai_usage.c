@@ -1,0 +1,54 @@
+/*
+ * fuzz_ai_usage — what is read of a provider's response: counts only from JSON, never more words
+ * than bytes, and a chunk without its null is still a chunk.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/buf.h"
+#include "dataplane/ai/provider/openai_usage.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    fprintf(stderr, "%s\n", what);
+    abort();
+}
+
+static bool is_json(struct slice s)
+{
+    struct json_scan_problem problem;
+    enum json_type root;
+    return json_scan(s, NULL, 0, NULL, &root, &problem) == ERR_OK;
+}
+
+static void try_null(struct slice s)
+{
+    struct slice null;
+    struct buf out;
+    if (!usage_find_null(s, &null))
+        return;
+    buf_init(&out, 1 << 20);
+    must(null.ptr >= s.ptr && null.ptr + null.len <= s.ptr + s.len, "outside");
+    size_t at = (size_t)(null.ptr - s.ptr);
+    must(buf_append(&out, slice_first(s, at)) == ERR_OK &&
+             buf_append(&out, slice_from(s, at + null.len)) == ERR_OK,
+         "room");
+    must(!is_json(s) || is_json(buf_slice(&out)), "no JSON without it");
+    buf_fini(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct slice s = slice_of(data, size);
+    struct usage_look look = {0};
+    if (usage_read(s, &look) == ERR_OK)
+        must(is_json(s), "read, and no JSON");
+    (void)!usage_read_response(s, &look);
+    must(openai_words_in_chunk(s) <= size && openai_words_in_response(s) <= size, "words");
+    try_null(s);
+    return 0;
+}
