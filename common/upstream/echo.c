@@ -82,7 +82,7 @@ static int match_escape(struct slice s, unsigned char c)
         n++;
     struct slice rest = slice_from(s, n);
     if (rest.len == 0)
-        return n < ESCAPES_MAX ? CUT_OFF : NO_MATCH;
+        return CUT_OFF;
     if (rest.ptr[0] == 'u') {
         int hex = match_hex(slice_from(rest, 1), 4, c);
         if (hex != NO_MATCH)
