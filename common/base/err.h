@@ -54,9 +54,6 @@ const char *err_text(enum err e);
             err_bug(__FILE__, __LINE__, #x);                                                       \
     } while (0)
 
-/* A bug by being reached at all. */
-#define BUG(what) err_bug(__FILE__, __LINE__, what)
-
 _Noreturn void err_bug(const char *file, int line, const char *what);
 
 /* How a bug is told before the process stops; until it is set, as a line on stderr. The log sets
