@@ -7,8 +7,8 @@
 #pragma once
 
 #define STRATEGY_TABLE(X)                                                                          \
-    X(FALLBACK, "fallback")                                                                        \
-    X(WEIGHTED, "weighted")
+    X(FALLBACK, fallback)                                                                          \
+    X(WEIGHTED, weighted)
 
 enum strategy {
 #define STRATEGY_ENUM(name, word) STRATEGY_##name,

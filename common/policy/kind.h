@@ -48,8 +48,23 @@ const struct policy_kind *policy_kind_find(int kind);
 /* What the control plane must hear so that it gives this plane the kinds of the table. */
 feature_set policy_kind_features(void);
 
-extern const struct policy_kind kind_settings, kind_team, kind_agent, kind_task, kind_key,
-    kind_provider, kind_model, kind_mcp_server, kind_api_service, kind_grant, kind_block;
+/* Every noun that this plane knows: each is defined in its own file as kind_<name>. */
+#define POLICY_KIND_TABLE(ROW)                                                                     \
+    ROW(settings)    /* installation key, master of sealed session ids */                          \
+    ROW(team)        /* models, budget */                                                          \
+    ROW(agent)       /* team, tasks, models */                                                     \
+    ROW(task)        /* a name */                                                                  \
+    ROW(key)         /* digest, owner, models, tasks, budget, limits, expiry */                    \
+    ROW(provider)    /* address, credentials */                                                    \
+    ROW(model)       /* targets, prices */                                                         \
+    ROW(mcp_server)  /* address, credential */                                                     \
+    ROW(api_service) /* address, credential, routes */                                             \
+    ROW(grant)       /* agent or team to server, service or models */                              \
+    ROW(block)       /* what may do nothing at all */
+
+#define POLICY_KIND_ROW(name) extern const struct policy_kind kind_##name;
+POLICY_KIND_TABLE(POLICY_KIND_ROW)
+#undef POLICY_KIND_ROW
 
 /* ---- what decoders use ---- */
 

@@ -22,7 +22,7 @@ static void read_targets(struct kind_decoding *d, const Gatehouse__Model *m, str
 static enum err read_strategy(const char *word, enum strategy *ret)
 {
     static const char *const words[] = {
-#define STRATEGY_WORD(name, text) text,
+#define STRATEGY_WORD(name, word) #word,
         STRATEGY_TABLE(STRATEGY_WORD)
 #undef STRATEGY_WORD
     };

@@ -3,17 +3,9 @@
 #include "common/policy/snapshot_private.h"
 
 static const struct policy_kind *const kinds[] = {
-    &kind_settings,    /* installation key, master of sealed session ids */
-    &kind_team,        /* models, budget */
-    &kind_agent,       /* team, tasks, models */
-    &kind_task,        /* a name */
-    &kind_key,         /* digest, owner, models, tasks, budget, limits, expiry */
-    &kind_provider,    /* address, credentials */
-    &kind_model,       /* targets, prices */
-    &kind_mcp_server,  /* address, credential */
-    &kind_api_service, /* address, credential, routes */
-    &kind_grant,       /* agent or team to server, service or models */
-    &kind_block,       /* what may do nothing at all */
+#define POLICY_KIND_ROW(name) &kind_##name,
+    POLICY_KIND_TABLE(POLICY_KIND_ROW)
+#undef POLICY_KIND_ROW
 };
 
 feature_set policy_kind_features(void)

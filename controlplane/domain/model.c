@@ -7,7 +7,7 @@
 #include "proto/policy.pb-c.h"
 
 static const char *const strategy_words[] = {
-#define STRATEGY_WORD(name, word) word,
+#define STRATEGY_WORD(name, word) #word,
     STRATEGY_TABLE(STRATEGY_WORD)
 #undef STRATEGY_WORD
         NULL,

@@ -4,8 +4,9 @@
 #include "dataplane/ai/route/route.h"
 
 static const struct ai_strategy *const strategies[STRATEGY_COUNT] = {
-    [STRATEGY_FALLBACK] = &route_fallback,
-    [STRATEGY_WEIGHTED] = &route_weighted,
+#define ROUTE_ROW(name, word) [STRATEGY_##name] = &route_##word,
+    STRATEGY_TABLE(ROUTE_ROW)
+#undef ROUTE_ROW
 };
 
 const struct ai_strategy *route_strategy(enum strategy s)

@@ -31,7 +31,10 @@ struct ai_strategy {
     size_t (*order)(const struct route_view *v, size_t *ret, size_t max);
 };
 
-extern const struct ai_strategy route_fallback, route_weighted;
+/* Each is defined in its own file as route_<word>. */
+#define ROUTE_ROW(name, word) extern const struct ai_strategy route_##word;
+STRATEGY_TABLE(ROUTE_ROW)
+#undef ROUTE_ROW
 
 const struct ai_strategy *route_strategy(enum strategy s);
 

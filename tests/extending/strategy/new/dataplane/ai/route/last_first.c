@@ -1,0 +1,14 @@
+/*
+ * last_first — a sample strategy: the targets in the reverse of the model's order.
+ */
+#include "dataplane/ai/route/route.h"
+
+static size_t order(const struct route_view *v, size_t *ret, size_t max)
+{
+    size_t n = 0;
+    for (; n < v->count && n < max; n++)
+        ret[n] = v->count - 1 - n;
+    return n;
+}
+
+const struct ai_strategy route_last_first = {.strategy = STRATEGY_LAST_FIRST, .order = order};
