@@ -20,6 +20,7 @@ readonly TEST_STAGES=(
     'hardening next   tests/hardening/run        stage_programs flags and libraries of the release programs'
     'skew      next   tests/skew/run             stage_skew     programs of the first stage beside those of today'
     'openapi   next   tests/openapi/run          stage_openapi  the document of the admin API against a control plane'
+    'extending next   tests/extending/run        stage_extending docs/extending.md, done in a copy of the tree'
     'commands  alone  tests/commands/run         stage_commands what ./gatehouse says and does, from up to down'
     'chaos     alone  tests/chaos/*/*.mjs        stage_chaos    kills and faults against release programs'
     'e2e       alone  tests/e2e/*.test.mjs       stage_e2e      an installation, used by the clients of npm'
@@ -316,6 +317,11 @@ stage_openapi() {
 }
 
 openapi_beside_cluster() { counted "$1" "$(build_folder release)" "$gh_scratch/openapi" $((gh_base + 20)); }
+
+stage_extending() {
+    mkdir "$gh_scratch/extending"
+    with_cluster counted "$1" "$gh_scratch/extending"
+}
 
 stage_skew() {
     # shellcheck disable=SC2086
