@@ -286,9 +286,12 @@ enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *who,
     if (!a)
         return ERR_NOT_FOUND;
     bool reserve = budget->reserve && ask->by_share && reserve_us > 0;
-    *ret = (struct ledger_reply){.valid_us = reserve ? LEDGER_VALID_RESERVE_US : LEDGER_VALID_US,
-                                 .reserve_us = reserve ? reserve_us : 0,
-                                 .period_end = period_end(budget->period, now)};
+    int64_t end = period_end(budget->period, now);
+    /* Nothing lasts longer than its period, by our clock: that of the plane may differ. */
+    *ret = (struct ledger_reply){
+        .valid_us = smaller(reserve ? LEDGER_VALID_RESERVE_US : LEDGER_VALID_US, end - now),
+        .reserve_us = reserve ? smaller(reserve_us, end - now) : 0,
+        .period_end = end};
     if (a->limit != budget->limit) {
         a->limit = budget->limit;
         a->dirty = true;

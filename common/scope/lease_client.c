@@ -518,6 +518,8 @@ static uint64_t until_us(const struct asking *k, uint64_t valid_us, const Gateho
 {
     uint64_t until = k->sent_us + valid_us; /* from when it was sent: never later than they think */
     int64_t wall = clock_wall_us();
+    if (g->has_reserve_ms) /* within the period already, by the clock of the control plane */
+        return until;
     if (g->period_end_us > 0 && g->period_end_us < INT64_MAX) {
         uint64_t now = clock_mono_us();
         uint64_t end = g->period_end_us > wall ? now + (uint64_t)(g->period_end_us - wall) : now;
