@@ -58,6 +58,10 @@ static const struct option options[] = {
     {"retain-changes", "GATEHOUSE_RETAIN_CHANGES", OPTION_U64, "7", "days",
      "how long a change of the policy can be told as a delta; 0: for ever",
      AT(retention.changes_days), 0, RETAIN_MAX_DAYS},
+    {"outage-reserve", "GATEHOUSE_OUTAGE_RESERVE_S", OPTION_U64, "3600", "s",
+     "how long data planes may spend what they have leased of budgets with on_disconnect"
+     " \"reserve\" while they cannot reach the control plane; 0: not at all",
+     AT(reserve_s), 0, 604800},
     {"insecure", "GATEHOUSE_INSECURE", OPTION_BOOL, NULL, "",
      "allow the admin API without TLS on other addresses than loopback", AT(insecure), 0, 0},
     {"check", NULL, OPTION_BOOL, NULL, "", "say what is wrong with the settings, and end",

@@ -28,6 +28,7 @@ struct settings {
     const char *log_level_text;
     uint64_t drain_ms;
     struct retention retention;
+    uint64_t reserve_s;
     bool insecure;
     bool check;          /* the settings are all that was to be checked */
     bool check_database; /* and a connection to each database */

@@ -16,6 +16,7 @@
 #include "controlplane/channel/planes.h"
 #include "controlplane/chores/timetable.h"
 #include "controlplane/controlplane_settings.h"
+#include "controlplane/ledger/lease_server.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/store_boot.h"
 
@@ -98,6 +99,7 @@ static enum err open_sync(const struct settings *s, struct controlplane *h)
         .request_at = s->request_at,
         .threads = SYNC_THREADS,
     };
+    lease_server_reserve_for((uint32_t)s->reserve_s);
     return sync_open(&config, &h->sync);
 }
 

@@ -1,4 +1,4 @@
-/* kind_agent — an agent: its team, the tasks its keys may assume, its models. */
+/* kind_agent — an agent: its team, the tasks its keys may assume, its models, its budget. */
 #include "common/policy/kind.h"
 
 static enum err decode(struct kind_decoding *d)
@@ -11,6 +11,8 @@ static enum err decode(struct kind_decoding *d)
     p->tasks = kind_names(d, m->tasks);
     p->models = kind_names(d, m->models);
     p->session_from_trace = m->session_from_trace;
+    p->scope =
+        (struct scope){.kind = "agent", .name = p->o.name, .account = kind_account(d, m->budget)};
     return ERR_OK;
 }
 

@@ -292,6 +292,7 @@ void plane_status(const struct plane *p, struct plane_status *ret)
                                  .journal_dropped = c.dropped,
                                  .journal_folded = c.folded,
                                  .lost_calls = c.lost};
+    lease_client_status(p->lease_client, &ret->leases);
 }
 
 void plane_listed(struct plane *p, struct tool_list **list)

@@ -15,6 +15,7 @@
 #include "common/net/loop.h"
 #include "common/policy/snapshot.h"
 #include "common/policy/tool_list.h"
+#include "common/scope/lease_client.h"
 
 struct plane;
 
@@ -59,6 +60,7 @@ struct plane_status {
     uint64_t journal_dropped; /* free calls whose records found no room */
     uint64_t journal_folded;  /* calls that left no record of their own, but sums */
     uint64_t lost_calls;      /* closed as lost after a kill */
+    struct lease_status leases;
 };
 
 MUST_USE enum err plane_open(const struct plane_config *c, const struct plane_events *events,

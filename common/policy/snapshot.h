@@ -58,6 +58,7 @@ struct policy_agent {
     struct name_list tasks; /* ids */
     struct name_list models;
     bool session_from_trace;
+    struct scope scope;
 };
 
 struct policy_task {

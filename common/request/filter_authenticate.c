@@ -170,6 +170,7 @@ void principal_scopes(const struct principal *who, struct scope_list *ret)
 {
     const struct scope *const scopes[] = {
         who->key ? &who->key->scope : NULL,
+        who->agent ? &who->agent->scope : NULL,
         who->team ? &who->team->scope : NULL,
     };
     ret->count = 0;

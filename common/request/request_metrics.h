@@ -77,7 +77,16 @@ struct request_env;
       "Calls kept in sums for want of room, without a span of their own.", METRIC_COUNTER, NULL,   \
       NULL)                                                                                        \
     X(LOST, "gatehouse_lost_calls_total", "Calls closed at their worst case after a kill.",        \
-      METRIC_COUNTER, NULL, NULL)
+      METRIC_COUNTER, NULL, NULL)                                                                  \
+    X(LEASES, "gatehouse_leases", "Leases of budgets that this data plane holds.", METRIC_GAUGE,   \
+      NULL, NULL)                                                                                  \
+    X(LEASES_LEFT, "gatehouse_leases_left_nanodollars",                                            \
+      "What may still be reserved in them without the control plane.", METRIC_GAUGE, NULL, NULL)   \
+    X(LEASES_AWAY, "gatehouse_leases_unanswered_seconds",                                          \
+      "Since when no request for a lease was answered; 0: they are.", METRIC_GAUGE, NULL, NULL)    \
+    X(BUDGETS_STANDING, "gatehouse_budgets_standing_still",                                        \
+      "Budgets that refused a call since then, for want of the control plane.", METRIC_GAUGE,      \
+      NULL, NULL)
 
 enum request_metric {
 #define METRIC_ENUM(name, text, help, kind, label, values) COUNT_##name,

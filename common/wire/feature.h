@@ -25,7 +25,8 @@
 
 #define FEATURE_TABLE(ROW)                                                                         \
     ROW(PROVIDER_ANTHROPIC, "provider.anthropic") /* a provider that speaks Anthropic's messages   \
-                                                   */
+                                                   */                                              \
+    ROW(BUDGET_AGENT, "budget.agent")             /* an agent with a budget */
 
 enum feature {
 #define FEATURE_ROW(name, text) FEATURE_##name,

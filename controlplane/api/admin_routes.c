@@ -105,7 +105,7 @@ static const struct route own[] = {
      NULL, "get_spend"},
     {"GET", "/admin/v1/budgets", ROLES_READ, api_budgets_list,
      "budgets that were used, by period, newest first: spent, leased to data planes, in suspense",
-     "budget", ROUTE_LIST, "key,team", NULL, "list_budgets"},
+     "budget", ROUTE_LIST, "agent,key,team", NULL, "list_budgets"},
     {"GET", "/admin/v1/rollout", ROLES_READ, api_rollout_get,
      "the newest policy version, and which each data plane applies", "rollout", 0, NULL, NULL,
      "get_rollout"},

@@ -18,7 +18,9 @@ enum err api_budgets_list(struct call *c)
     struct trace_next next;
     char tag[ID_MAX];
     json_t *items = NULL;
-    struct budget_filter filter = {.key = call_query(c, "key"), .team = call_query(c, "team")};
+    struct budget_filter filter = {.key = call_query(c, "key"),
+                                   .team = call_query(c, "team"),
+                                   .agent = call_query(c, "agent")};
     if (trace_query_page(c, &page, tag) != ERR_OK)
         return ERR_OK;
     TX_AUTO struct tx tx = {0};

@@ -128,12 +128,12 @@ static const struct shape_member suspense_holder[] = {
 };
 
 static const struct shape_member budget[] = {
-    ROW("owner", TEXT, SHAPE_ALWAYS, .words = "key|team"),
+    ROW("owner", TEXT, SHAPE_ALWAYS, .words = "key|team|agent"),
     ROW("owner_id", TEXT, SHAPE_ALWAYS),
     ROW("owner_name", TEXT, SHAPE_ALWAYS),
     ROW("period_start", TIME, SHAPE_ALWAYS | SHAPE_NULL),
     ROW("resets_at", TIME, SHAPE_ALWAYS | SHAPE_NULL),
-    ROW("limit_usd", MONEY, SHAPE_ALWAYS),
+    ROW("limit_usd", MONEY, SHAPE_ALWAYS | SHAPE_NULL, .help = "null: the budget was taken away"),
     ROW("spent_usd", MONEY, SHAPE_ALWAYS),
     ROW("leased_usd", MONEY, SHAPE_ALWAYS, .help = "to data planes"),
     ROW("suspense_usd", MONEY, SHAPE_ALWAYS, .help = "of data planes that fell silent"),

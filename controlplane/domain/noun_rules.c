@@ -170,6 +170,7 @@ const char *noun_rule_pattern(const char *(*rule)(struct slice text))
     return NULL;
 }
 
+static const char *const disconnect_words[] = {"reserve", "stop", NULL};
 static const char *const period_words[] = {"total", "hour", "day", "week", "month", "year", NULL};
 
 const struct field noun_budget_fields[] = {
@@ -182,6 +183,12 @@ const struct field noun_budget_fields[] = {
      .words = period_words,
      .default_json = "\"month\"",
      .help = "calendar window in UTC"},
+    {.name = "on_disconnect",
+     .type = FIELD_WORD,
+     .words = disconnect_words,
+     .help =
+         "absent or \"reserve\": money is leased ahead, so that data planes go on while the control plane "
+         "cannot be reached; \"stop\": they go on for some seconds"},
     FIELD_END,
 };
 

@@ -1,5 +1,5 @@
 /*
- * store_budget — the lease desk's accounts as an administrator reads them: what of a budget is
+ * store_budget — the ledger's accounts as an administrator reads them: what of a budget is
  * spent, what data planes hold, and what is held back for planes that fell silent.
  *
  * Fails    as tx.h.
@@ -9,10 +9,11 @@
 
 #include "controlplane/store/store_trace.h"
 
-/* Of one key or team, by id or name; SLICE_NONE: of any. */
+/* Of one key, team or agent, by id or name; SLICE_NONE: of any. */
 struct budget_filter {
     struct slice key;
     struct slice team;
+    struct slice agent;
 };
 
 /* Newest period first. page: limit, after_us and after_id; *ret is a new array of trees. */

@@ -46,6 +46,10 @@ static void put_status(struct health *h, const struct health_look *look, bool re
     metric_put(h->own, COUNT_JOURNAL_DROPPED, 0, (int64_t)s->journal_dropped);
     metric_put(h->own, COUNT_JOURNAL_FOLDED, 0, (int64_t)s->journal_folded);
     metric_put(h->own, COUNT_LOST, 0, (int64_t)s->lost_calls);
+    metric_put(h->own, COUNT_LEASES, 0, (int64_t)s->leases.leases);
+    metric_put(h->own, COUNT_LEASES_LEFT, 0, s->leases.left);
+    metric_put(h->own, COUNT_LEASES_AWAY, 0, (int64_t)(s->leases.away_ms / 1000));
+    metric_put(h->own, COUNT_BUDGETS_STANDING, 0, (int64_t)s->leases.standing);
     metric_put(h->own, COUNT_MEMORY, 0, (int64_t)look->memory_used);
     metric_put(h->own, COUNT_MEMORY_LIMIT, 0, (int64_t)look->memory_limit);
     metric_put(h->own, COUNT_SHEDDING, 0, look->shedding);
@@ -67,6 +71,7 @@ static const char *yes(bool b)
 static enum err write_ready(struct health *h, const struct health_look *look, bool ready)
 {
     const struct plane_status *s = &look->plane;
+    char left[MONEY_TEXT_MAX];
     return buf_printf(
         &h->body,
         "{\"ready\":%s,\"draining\":%s,\"removed\":%s,\"policy\":%s,\"connected\":%s,"
@@ -76,12 +81,15 @@ static enum err write_ready(struct health *h, const struct health_look *look, bo
         ",\"refused_objects\":%" PRIu64 ",\"workers_not_told\":%zu"
         ",\"database_away\":%s,\"journal_waiting\":%" PRIu64 ",\"journal_dropped\":%" PRIu64
         ",\"journal_folded\":%" PRIu64 ",\"lost_calls\":%" PRIu64 ",\"memory_used\":%" PRIu64
-        ",\"memory_limit\":%" PRIu64 ",\"shedding\":%s}\n",
+        ",\"memory_limit\":%" PRIu64 ",\"shedding\":%s"
+        ",\"leases\":{\"count\":%zu,\"left_usd\":\"%.*s\",\"unanswered_ms\":%" PRIu64
+        ",\"budgets_standing_still\":%zu}}\n",
         yes(ready), yes(look->draining), yes(s->removed), yes(s->has_policy), yes(s->connected),
         yes(s->stale), s->version, s->newest, s->acknowledged, s->policy_age_us / US_PER_S,
         yes(s->policy_marked), s->refused_objects, look->untold, yes(s->database_away),
         s->journal_waiting, s->journal_dropped, s->journal_folded, s->lost_calls, look->memory_used,
-        look->memory_limit, yes(look->shedding));
+        look->memory_limit, yes(look->shedding), s->leases.leases,
+        SLICE_ARG(money_format(s->leases.left, left)), s->leases.away_ms, s->leases.standing);
 }
 
 static void say(struct health *h, struct http_exchange *x, unsigned status, const char *type)

@@ -603,6 +603,41 @@ static void budgets_go_page_by_page_and_by_their_owner(void **state)
     assert_int_equal(json_array_size(json_object_get(theirs.json, "items")), 0);
 }
 
+static void a_budget_shows_the_limit_it_has_now_before_any_lease(void **state)
+{
+    (void)state;
+    static const char target[] = "/admin/v1/budgets?agent=spender";
+    static const struct {
+        const char *sql;
+        const char *limit; /* NULL: it was taken away */
+    } steps[] = {
+        {"INSERT INTO agents (id, org_id, name, spec) SELECT 'agent_s', org_id, 'spender',"
+         " jsonb_build_object('team', id, 'budget', '{\"limit_usd\":\"2\",\"period\":\"total\"}'"
+         "::jsonb) FROM teams WHERE name = 'default'",
+         "2.000000000"},
+        {"UPDATE agents SET spec = spec || "
+         "'{\"budget\":{\"limit_usd\":\"4\",\"period\":\"total\"}}'"
+         " WHERE id = 'agent_s'",
+         "4.000000000"},
+        {"UPDATE agents SET spec = spec - 'budget' WHERE id = 'agent_s'", NULL},
+    };
+    database_say(&base, "INSERT INTO budget_accounts (account, period_start, org_id, limit_nano)"
+                        " SELECT 'agent:agent_s', to_timestamp(0), org_id, 2000000000 FROM teams"
+                        " WHERE name = 'default'");
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        database_say(&base, steps[i].sql);
+        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        const json_t *b = json_array_get(json_object_get(a.json, "items"), 0);
+        assert_int_equal(a.status, 200);
+        assert_text(b, "owner", "agent");
+        assert_text(b, "owner_name", "spender");
+        if (steps[i].limit)
+            assert_text(b, "limit_usd", steps[i].limit);
+        else
+            assert_true(json_is_null(json_object_get(b, "limit_usd")));
+    }
+}
+
 /* ---- too large for planes ---- */
 
 /* {"base_url":…,"routes":[…]}, each route with a path of `length` bytes */
@@ -692,6 +727,7 @@ int main(void)
         cmocka_unit_test(
             what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only),
         cmocka_unit_test(budgets_go_page_by_page_and_by_their_owner),
+        cmocka_unit_test(a_budget_shows_the_limit_it_has_now_before_any_lease),
         cmocka_unit_test(what_no_plane_could_be_sent_is_refused_at_its_write),
         cmocka_unit_test(ten_failures_a_minute_are_free_then_each_waits_twice_as_long),
         cmocka_unit_test(who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host),

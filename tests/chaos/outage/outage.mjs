@@ -1,0 +1,154 @@
+// An outage: control plane and PostgreSQL are away under load. What is leased ahead carries every
+// budget that has money; afterwards each budget's spend is what the provider would bill.
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { named, nano, newTrace, traceparent, until } from '../../kit/node/house.mjs';
+import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
+import { Load, chatRequest } from '../../kit/node/load.mjs';
+import { play, plays } from '../../kit/node/plays.mjs';
+
+const [build, home, base] = process.argv.slice(2);
+const SECONDS = Number(process.env.OUTAGE_SECONDS ?? 30);
+const WARM_SECONDS = 8; // recent use, by which leases are sized
+const KEYS = 50;
+const RATE = 150; // calls a second: two cores also carry planes, provider and this script
+const PRICE = { input_per_mtok: 10, output_per_mtok: 50 };
+const MAX_OUTPUT = 20;
+const NANO = { input: 10_000n, output: 50_000n };
+
+const costOf = (entry) => BigInt(entry.prompt_tokens) * NANO.input + BigInt(entry.completion_tokens) * NANO.output;
+const usd = (n) => `$${(Number(n) / 1e9).toFixed(6)}`;
+
+// $5 to $500, and one of a few cents that is spent before the outage is over.
+function limits() {
+  const list = Array.from({ length: KEYS }, (_, i) => 5 + Math.round((495 * i) / (KEYS - 1)));
+  return [...list, SMALL_USD];
+}
+const SMALL_USD = 0.05;
+
+async function furnish(house) {
+  await house.provider();
+  await house.model('plain', '?chunks=8', { price: PRICE, max_output_tokens: MAX_OUTPUT });
+  await house.create('teams', { name: named('outage') });
+  await house.create('grants', { team: named('outage'), models: ['*'] });
+  const keys = [];
+  for (const limit of limits())
+    keys.push({ ...(await house.virtualKey({ team: named('outage'), budget: { limit_usd: limit, period: 'total' } })), limit });
+  return keys;
+}
+
+function traffic(house, keys) {
+  const body = JSON.stringify({ model: named('plain'), messages: [{ role: 'user', content: 'Hello' }] });
+  const calls = [];
+  let next = 0;
+  const load = new Load({
+    urls: house.urls,
+    connections: 20,
+    rate: RATE,
+    make: () => {
+      const trace = newTrace();
+      const key = keys[next++ % keys.length];
+      return { trace, key, at: performance.now(), text: chatRequest(key.key, body, `traceparent: ${traceparent(trace)}\r\n`) };
+    },
+    on: (call) => calls.push({ status: call.status, body: call.body, head: call.head, trace: call.trace, key: call.key, took: performance.now() - call.at }),
+  }).start();
+  return { load, calls };
+}
+
+async function awayTogether(house) {
+  await hold(house, 30, 'controlplane');
+  await hold(house, 10, 'postgres');
+}
+
+async function backTogether(house) {
+  await release(house, 10, 'postgres');
+  await release(house, 30, 'controlplane');
+  await until(async () => (await house.admin('GET', 'teams?limit=1').catch(() => null))?.status === 200, 90, 'the admin API');
+}
+
+const standing = async (house) => {
+  const port = Number(new URL(house.url).port) + 4;
+  return (await (await fetch(`http://127.0.0.1:${port}/readyz`)).json()).leases;
+};
+
+// spent, leased, in suspense and limit of every key, in nano-dollars
+async function accounts(house, keys) {
+  const ids = keys.map((k) => `'key:${k.id}'`).join(',');
+  const text = await house.psql(
+    `begin; set local gatehouse.org_id = '*';
+     select account, spent_nano, leased_nano, suspense_nano, limit_nano from budget_accounts where account in (${ids}); commit;`,
+  );
+  return new Map(
+    text.split('\n').filter(Boolean).map((row) => {
+      const [account, ...sums] = row.split('|');
+      return [account.slice(4), sums.map(BigInt)];
+    }),
+  );
+}
+
+async function outage(house, keys) {
+  const { load, calls } = traffic(house, keys);
+  await sleep(WARM_SECONDS * 1000);
+  await awayTogether(house);
+  const from = calls.length;
+  const began = performance.now();
+  await sleep(Math.min(5000, SECONDS * 500));
+  const state = await standing(house);
+  assert.ok(state.unanswered_ms > 1000 && state.count > 0, JSON.stringify(state));
+  await sleep(Math.max(0, SECONDS * 1000 - (performance.now() - began)));
+  const to = calls.length;
+  await backTogether(house);
+  await sleep(1500);
+  await load.stop();
+  await house.shipped(120);
+
+  const during = calls.slice(from, to);
+  const bad = calls.filter((c) => c.status !== 200);
+  const large = bad.filter((c) => c.key.limit !== SMALL_USD);
+  assert.deepEqual(large.map((c) => `${c.status} ${c.body}`), [], 'a call was refused although its budget has money');
+  const entries = new Map((await house.ledger()).map((e) => [e.trace, e]));
+  const billed = new Map(keys.map((k) => [k.id, 0n]));
+  for (const call of calls) {
+    const entry = entries.get(call.trace);
+    assert.equal(call.status === 200, Boolean(entry), `${call.status} and ${JSON.stringify(entry)}`);
+    if (entry) billed.set(call.key.id, billed.get(call.key.id) + costOf(entry));
+  }
+  let rows = new Map();
+  await until(
+    async () => {
+      rows = await accounts(house, keys);
+      return keys.every((k) => rows.get(k.id)?.[0] === billed.get(k.id));
+    },
+    60,
+    'spend equal to the bill of every key',
+  ).catch((e) => {
+    for (const k of keys) if (rows.get(k.id)?.[0] !== billed.get(k.id)) console.log(`      ${k.id}: ${rows.get(k.id)} and billed ${billed.get(k.id)}`);
+    throw e;
+  });
+  let spent = 0n;
+  for (const k of keys) {
+    const [s, leased, suspense, limit] = rows.get(k.id);
+    spent += s;
+    assert.ok(s <= limit, `${k.id}: spent ${s} of ${limit}`);
+    assert.ok(s + leased + suspense <= limit, `${k.id}: ${s} + ${leased} + ${suspense} of ${limit}`);
+  }
+  const small = keys.at(-1);
+  const worst = Math.max(...[...entries.values()].map((e) => e.prompt_tokens)) * 10_000 + MAX_OUTPUT * 50_000;
+  const left = Number(nano(SMALL_USD) - billed.get(small.id));
+  const refused = bad.filter((c) => c.key === small);
+  // each plane may be left with less than one call's worst case
+  if (refused.length > 0) assert.ok(left < house.urls.length * worst, `refused with ${left} nano-dollars left`);
+  const slowest = Math.max(...refused.map((c) => c.took), 0);
+  console.log(
+    `      ${SECONDS} s away: ${during.length} calls in that time, ${calls.length} in all, ${keys.length} budgets; refused with money left: 0; ` +
+      `spent ${usd(spent)} and billed the same; ${refused.length} refusals of the budget of $${SMALL_USD}, slowest ${Math.round(slowest)} ms, ${usd(left)} left of it; ` +
+      `leased at 5 s: ${state.count} leases, $${state.left_usd} left on the first plane`,
+  );
+}
+
+plays(() =>
+  withInstallation({ home, base: Number(base), build }, 2, async (house) => {
+    const keys = await furnish(house);
+    await play('control plane and PostgreSQL away: no budget with money refuses, and spend is the bill', () => outage(house, keys));
+  }),
+);
