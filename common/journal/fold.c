@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 
 #define NONE UINT32_MAX
+#define CLAIMED (UINT32_MAX - 1) /* an entry that is the second one of another */
 /* Less than this part of the entries left to take: minutes are given up. */
 #define SHORT_PART 4
 
@@ -18,15 +19,99 @@ struct fold {
     uint32_t mask;
 };
 
-static const struct fold_sums *live(const struct fold_entry *e)
+static const struct fold_stored *live(const struct fold_entry *e)
 {
     return &e->sums[atomic_load_explicit(&e->version, memory_order_relaxed) & 1];
 }
 
-/* Not seen by anybody before the version is stored. */
-static struct fold_sums *other(struct fold_entry *e)
+static unsigned live_copy(const struct fold_entry *e)
 {
-    return &e->sums[~atomic_load_explicit(&e->version, memory_order_relaxed) & 1];
+    return (unsigned)atomic_load_explicit(&e->version, memory_order_relaxed) & 1;
+}
+
+/* ---- one entry or two ---- */
+
+uint32_t fold_entries_for(size_t record_len, size_t charges)
+{
+    /* a key holds a byte for each text that a record leaves out */
+    return charges > FOLD_OWN_CHARGES || record_len + 16 > FOLD_KEY ? 2 : 1;
+}
+
+static bool is_wide(const struct fold_call *c)
+{
+    return c->charges > FOLD_OWN_CHARGES || c->key_len > FOLD_KEY;
+}
+
+static uint32_t own_len(uint32_t key_len)
+{
+    return key_len < FOLD_KEY ? key_len : FOLD_KEY;
+}
+
+/* The second entry's room: amounts of both copies, and the rest of the key. */
+static char *more_of(const struct fold *f, const struct fold_entry *e)
+{
+    return e->more ? f->entries[e->more - 1].key : NULL;
+}
+
+static char *more_amounts(char *more, unsigned copy)
+{
+    return more + copy * FOLD_MORE_CHARGES * sizeof(int64_t);
+}
+
+static char *more_key(char *more)
+{
+    return more + 2 * FOLD_MORE_CHARGES * sizeof(int64_t);
+}
+
+static void read_sums(const struct fold *f, const struct fold_entry *e, unsigned copy,
+                      struct fold_sums *ret)
+{
+    const struct fold_stored *from = &e->sums[copy];
+    char *more = more_of(f, e);
+    *ret = (struct fold_sums){.calls = from->calls,
+                              .cost = from->cost,
+                              .first_us = from->first_us,
+                              .last_us = from->last_us};
+    memcpy(ret->tokens, from->tokens, sizeof(ret->tokens));
+    memcpy(ret->amounts, from->amounts, sizeof(from->amounts));
+    if (more)
+        memcpy(ret->amounts + FOLD_OWN_CHARGES, more_amounts(more, copy),
+               FOLD_MORE_CHARGES * sizeof(int64_t));
+}
+
+/* Into the copy that does not count: it is not read before the version is stored. */
+static void write_sums(struct fold *f, struct fold_entry *e, const struct fold_sums *from)
+{
+    unsigned copy = !live_copy(e);
+    struct fold_stored *to = &e->sums[copy];
+    char *more = more_of(f, e);
+    *to = (struct fold_stored){.calls = from->calls,
+                               .cost = from->cost,
+                               .first_us = from->first_us,
+                               .last_us = from->last_us};
+    memcpy(to->tokens, from->tokens, sizeof(to->tokens));
+    memcpy(to->amounts, from->amounts, sizeof(to->amounts));
+    if (more)
+        memcpy(more_amounts(more, copy), from->amounts + FOLD_OWN_CHARGES,
+               FOLD_MORE_CHARGES * sizeof(int64_t));
+}
+
+static void write_key(struct fold *f, struct fold_entry *e, const struct fold_call *c)
+{
+    uint32_t own = own_len(c->key_len);
+    e->key_len = c->key_len;
+    memcpy(e->key, c->key, own);
+    if (c->key_len > own)
+        memcpy(more_key(more_of(f, e)), c->key + own, c->key_len - own);
+}
+
+static bool has_key(const struct fold *f, const struct fold_entry *e, const struct fold_call *c)
+{
+    uint32_t own = own_len(c->key_len);
+    char *more = more_of(f, e);
+    return e->key_len == c->key_len && memcmp(e->key, c->key, own) == 0 &&
+           (c->key_len == own ||
+            (more && memcmp(more_key(more), c->key + own, c->key_len - own) == 0));
 }
 
 static void turn(struct fold_entry *e)
@@ -44,14 +129,14 @@ static uint32_t *head_of(const struct fold *f, const char *key, uint32_t len)
 
 static void link_in(struct fold *f, uint32_t i)
 {
-    uint32_t *head = head_of(f, f->entries[i].key, f->entries[i].key_len);
+    uint32_t *head = head_of(f, f->entries[i].key, own_len(f->entries[i].key_len));
     f->next[i] = *head;
     *head = i;
 }
 
 static void link_out(struct fold *f, uint32_t i)
 {
-    uint32_t *at = head_of(f, f->entries[i].key, f->entries[i].key_len);
+    uint32_t *at = head_of(f, f->entries[i].key, own_len(f->entries[i].key_len));
     while (*at != i)
         at = &f->next[*at];
     *at = f->next[i];
@@ -64,11 +149,7 @@ static enum err take_in(struct fold *f, uint32_t i)
 {
     const struct fold_entry *e = &f->entries[i];
     struct fold_call c;
-    if (live(e)->calls == 0) {
-        f->free[f->free_count++] = i;
-        return ERR_OK;
-    }
-    if (e->key_len > FOLD_KEY)
+    if (e->key_len > FOLD_KEY_MAX || (e->key_len > FOLD_KEY && !e->more))
         return ERR_INVALID;
     fold_get(f, i, &c);
     if (!fold_call_is_sound(&c))
@@ -77,18 +158,44 @@ static enum err take_in(struct fold *f, uint32_t i)
     return ERR_OK;
 }
 
-static enum err index_all(struct fold *f, bool fresh)
+/* Marks the second entry of one that is in use. It is free by its own sums, and no other's. */
+static enum err claim(struct fold *f, uint32_t i)
+{
+    uint32_t more = f->entries[i].more;
+    if (more == 0)
+        return ERR_OK;
+    if (more > f->count || live(&f->entries[more - 1])->calls != 0 || f->next[more - 1] == CLAIMED)
+        return ERR_INVALID;
+    f->next[more - 1] = CLAIMED;
+    return ERR_OK;
+}
+
+static enum err take_all(struct fold *f)
 {
     enum err e = ERR_OK;
-    for (uint32_t i = 0; i <= f->mask; i++)
-        f->heads[i] = NONE;
-    for (uint32_t i = f->count; i-- > 0 && e == ERR_OK;) { /* the first entries are used first */
-        if (fresh)
-            f->free[f->free_count++] = i;
-        else
+    for (uint32_t i = 0; i < f->count; i++)
+        f->next[i] = NONE;
+    for (uint32_t i = 0; i < f->count && e == ERR_OK; i++)
+        if (live(&f->entries[i])->calls != 0)
+            e = claim(f, i);
+    for (uint32_t i = f->count; i-- > 0 && e == ERR_OK;) {
+        if (live(&f->entries[i])->calls != 0)
             e = take_in(f, i);
+        else if (f->next[i] != CLAIMED)
+            f->free[f->free_count++] = i;
     }
     return e;
+}
+
+static enum err index_all(struct fold *f, bool fresh)
+{
+    for (uint32_t i = 0; i <= f->mask; i++)
+        f->heads[i] = NONE;
+    if (!fresh)
+        return take_all(f);
+    for (uint32_t i = f->count; i-- > 0;) /* the first entries are used first */
+        f->free[f->free_count++] = i;
+    return ERR_OK;
 }
 
 enum err fold_new(struct fold_entry *entries, uint32_t count, bool fresh, struct fold **ret)
@@ -139,11 +246,14 @@ uint32_t fold_in_use(const struct fold *f)
 /* The entry of the same key and minute, or, in *another, one of the same key. */
 static uint32_t find(const struct fold *f, const struct fold_call *c, uint32_t *another)
 {
+    struct fold_sums sums;
     *another = NONE;
-    for (uint32_t i = *head_of(f, c->key, c->key_len); i != NONE; i = f->next[i]) {
+    for (uint32_t i = *head_of(f, c->key, own_len(c->key_len)); i != NONE; i = f->next[i]) {
         const struct fold_entry *e = &f->entries[i];
-        if (e->key_len != c->key_len || memcmp(e->key, c->key, c->key_len) != 0 ||
-            !fold_sums_have_room(live(e), &c->sums))
+        if (!has_key(f, e, c))
+            continue;
+        read_sums(f, e, live_copy(e), &sums);
+        if (!fold_sums_have_room(&sums, &c->sums))
             continue;
         if (e->minute == c->minute)
             return i;
@@ -152,32 +262,36 @@ static uint32_t find(const struct fold *f, const struct fold_call *c, uint32_t *
     return NONE;
 }
 
-/* The key is written while the entry is free: until it counts a call, nobody reads it. */
-static void stage_new(struct fold_entry *e, const struct fold_call *c)
+/* The key is written while the entry is free: until it counts a call, it is not read. */
+static uint32_t stage_new(struct fold *f, const struct fold_call *c)
 {
+    uint32_t i = f->free[f->free_count - 1];
+    struct fold_entry *e = &f->entries[i];
+    e->more = is_wide(c) ? f->free[f->free_count - 2] + 1 : 0;
     e->minute = c->minute;
-    e->key_len = c->key_len;
-    memcpy(e->key, c->key, c->key_len);
-    *other(e) = c->sums;
+    write_key(f, e, c);
+    write_sums(f, e, &c->sums);
+    return i;
 }
 
-static void stage_more(struct fold_entry *e, const struct fold_call *c)
+static void stage_more(struct fold *f, struct fold_entry *e, const struct fold_call *c)
 {
-    struct fold_sums *sums = other(e);
-    *sums = *live(e);
-    fold_sums_add(sums, &c->sums);
+    struct fold_sums sums;
+    read_sums(f, e, live_copy(e), &sums);
+    fold_sums_add(&sums, &c->sums);
+    write_sums(f, e, &sums);
 }
 
 enum err fold_stage(struct fold *f, const struct fold_call *c, uint32_t may_take,
                     struct fold_place *ret)
 {
-    uint32_t another, i = find(f, c, &another);
-    if (i == NONE && (may_take == 0 || may_take < f->count / SHORT_PART))
+    uint32_t another, i = find(f, c, &another), takes = is_wide(c) ? 2 : 1;
+    if (i == NONE && (may_take < takes || may_take < f->count / SHORT_PART))
         i = another;
     if (i != NONE)
-        stage_more(&f->entries[i], c);
-    else if (may_take > 0 && f->free_count > 0)
-        stage_new(&f->entries[i = f->free[f->free_count - 1]], c);
+        stage_more(f, &f->entries[i], c);
+    else if (may_take >= takes && f->free_count >= takes)
+        i = stage_new(f, c);
     else
         return ERR_EXHAUSTED;
     *ret = (struct fold_place){
@@ -194,8 +308,9 @@ void fold_commit(struct fold *f, const struct fold_place *p)
     turn(e);
     if (!is_new)
         return;
-    MUST(f->free_count > 0 && f->free[f->free_count - 1] == p->index);
-    f->free_count--;
+    uint32_t takes = e->more ? 2 : 1;
+    MUST(f->free_count >= takes && f->free[f->free_count - 1] == p->index);
+    f->free_count -= takes;
     link_in(f, p->index);
 }
 
@@ -217,10 +332,14 @@ bool fold_next(const struct fold *f, uint32_t *i)
 void fold_get(const struct fold *f, uint32_t i, struct fold_call *ret)
 {
     const struct fold_entry *e = &f->entries[i];
+    uint32_t own = own_len(e->key_len);
     ret->minute = e->minute;
-    ret->sums = *live(e);
+    read_sums(f, e, live_copy(e), &ret->sums);
     ret->key_len = e->key_len;
-    memcpy(ret->key, e->key, e->key_len);
+    memcpy(ret->key, e->key, own);
+    if (e->key_len > own)
+        memcpy(ret->key + own, more_key(more_of(f, e)), e->key_len - own);
+    ret->charges = fold_call_charges(ret);
 }
 
 void fold_note_out(struct fold *f, uint32_t i, uint64_t at)
@@ -235,8 +354,10 @@ void fold_clear(struct fold *f, uint32_t i)
 {
     struct fold_entry *e = &f->entries[i];
     link_out(f, i);
-    memset(other(e), 0, sizeof(struct fold_sums));
+    memset(&e->sums[!live_copy(e)], 0, sizeof(e->sums[0]));
     turn(e);
+    if (e->more)
+        f->free[f->free_count++] = e->more - 1;
     f->free[f->free_count++] = i;
 }
 

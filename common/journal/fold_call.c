@@ -57,7 +57,7 @@ static void scratch_free(void *arg UNUSED, void *at UNUSED)
 static enum err put_text(struct fold_call *c, const char *text)
 {
     size_t len = text ? strlen(text) : 0;
-    if (len > UINT8_MAX || c->key_len + 1 + len > FOLD_KEY)
+    if (len > UINT8_MAX || c->key_len + 1 + len > FOLD_KEY_MAX)
         return ERR_TOO_BIG;
     c->key[c->key_len++] = (char)len;
     if (len > 0)
@@ -71,6 +71,7 @@ static enum err put_key(struct fold_call *c, const Gatehouse__JournalRecord *m)
     enum err e = m->n_charges <= FOLD_CHARGES ? ERR_OK : ERR_TOO_BIG;
     c->key[0] = m->span->cost_known ? 1 : 0;
     c->key_len = 1;
+    c->charges = (uint32_t)m->n_charges;
     for (size_t i = 0; i < TEXTS && e == ERR_OK; i++)
         e = put_text(c, *text_at(m->span, i));
     for (size_t i = 0; i < m->n_charges && e == ERR_OK; i++) {
@@ -162,7 +163,7 @@ void fold_sums_add(struct fold_sums *to, const struct fold_sums *from)
 
 /* The key's texts, with a NUL behind each. */
 struct spelled {
-    char bytes[FOLD_KEY + KEY_TEXTS];
+    char bytes[FOLD_KEY_MAX + KEY_TEXTS];
     char *text[KEY_TEXTS]; /* "" where there is none */
     size_t charges;
 };
@@ -172,7 +173,7 @@ static bool spell(const struct fold_call *c, struct spelled *ret)
 {
     size_t at = 1, n = 0;
     char *to = ret->bytes;
-    if (c->key_len < 1 || c->key_len > FOLD_KEY)
+    if (c->key_len < 1 || c->key_len > FOLD_KEY_MAX)
         return false;
     while (at < c->key_len) {
         size_t len = (uint8_t)c->key[at++];
@@ -186,6 +187,12 @@ static bool spell(const struct fold_call *c, struct spelled *ret)
     }
     ret->charges = n > TEXTS ? (n - TEXTS) / 2 : 0;
     return n == TEXTS + 2 * ret->charges;
+}
+
+uint32_t fold_call_charges(const struct fold_call *c)
+{
+    struct spelled s;
+    return spell(c, &s) ? (uint32_t)s.charges : 0;
 }
 
 bool fold_call_is_sound(const struct fold_call *c)

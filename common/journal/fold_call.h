@@ -14,10 +14,10 @@
 
 #include "common/base/slice.h"
 
-#define FOLD_KEY 776         /* the texts of most calls take 300 bytes */
-#define FOLD_CHARGES 4       /* key and team, and as many to come */
+#define FOLD_KEY_MAX 1360    /* the texts of most calls take 300 bytes; sixteen charges 900 more */
+#define FOLD_CHARGES 16      /* one for each scope of a call */
 #define FOLD_TOKENS 5        /* of the message Tokens, in its order */
-#define FOLD_RECORD_MAX 2048 /* a key and thirty numbers as a packed record */
+#define FOLD_RECORD_MAX 3072 /* a key and forty numbers as a packed record */
 /* Eight attempts and every text of a call, unpacked, take a third of it. */
 #define FOLD_SCRATCH (64 * 1024)
 
@@ -32,14 +32,17 @@ struct fold_sums {
 struct fold_call {
     int64_t minute; /* since 1970 */
     struct fold_sums sums;
+    uint32_t charges; /* how many of the amounts are used */
     uint32_t key_len;
-    char key[FOLD_KEY];
+    char key[FOLD_KEY_MAX];
 };
 
 /* scratch: FOLD_SCRATCH bytes, aligned for anything, used until it returns */
 MUST_USE enum err fold_call_read(struct slice record, void *scratch, struct fold_call *ret);
 /* Neither money nor tokens: nothing that a bill could miss. */
 bool fold_call_is_free(const struct fold_call *c);
+/* The charges that its key names; 0: it is no key of ours. */
+uint32_t fold_call_charges(const struct fold_call *c);
 bool fold_call_is_sound(const struct fold_call *c); /* a key that fold_call_read could have made */
 /* Keeps the sums below what the control plane takes for one record. */
 bool fold_sums_have_room(const struct fold_sums *to, const struct fold_sums *from);

@@ -4,6 +4,9 @@
 
 #include "common/base/crc32c.h"
 #include "common/journal/journal_private.h"
+#include "common/wire/proto_read.h"
+
+#define RECORD_CHARGES 5 /* JournalRecord.charges of proto/usage.proto */
 
 /* Entries that become records in one turn: packing them all at once would hold up a loop. */
 #define TEND_MAX 128
@@ -178,29 +181,52 @@ static bool ring_can_promise(const struct journal *rq)
     return records + rq->taken + JOURNAL_PROMISE <= rq->page->ring_size;
 }
 
+/* Of a packed record: what its sums may need is known when it is opened. */
+static uint32_t seats_for(struct slice record)
+{
+    struct slice rest = record;
+    struct proto_field f;
+    size_t charges = 0;
+    while (proto_take(&rest, &f) == ERR_OK)
+        charges += f.number == RECORD_CHARGES;
+    return fold_entries_for(record.len, charges);
+}
+
+static void fill_slot(struct journal *rq, struct journal_slot *slot, struct slice record,
+                      uint32_t more)
+{
+    size_t own = record.len < JOURNAL_SLOT_RECORD ? record.len : JOURNAL_SLOT_RECORD;
+    slot->len = (uint32_t)record.len;
+    slot->more = more;
+    memcpy(slot->record, record.ptr, own);
+    if (more)
+        memcpy(rq->slots[more - 1].record, record.ptr + own, record.len - own);
+    atomic_store_explicit(&slot->worst, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->state, SLOT_OPEN, memory_order_release);
+}
+
 enum err journal_open_packed(struct journal *rq, struct slice record,
                              const uint8_t call_id[static JOURNAL_CALL_ID],
                              struct journal_entry *ret)
 {
     size_t room = 0;
-    if (record.len > sizeof(rq->slots[0].record))
+    uint32_t slots = record.len > JOURNAL_SLOT_RECORD ? 2 : 1, seats = seats_for(record);
+    if (record.len > JOURNAL_OPENED_MAX)
         return ERR_TOO_BIG;
-    if (rq->free_count == 0)
+    if (rq->free_count < slots)
         return ERR_EXHAUSTED;
-    if (unseated(rq) == 0) {
+    if (unseated(rq) < seats) {
         if (!ring_can_promise(rq))
             return ERR_EXHAUSTED;
         room = JOURNAL_PROMISE;
+        seats = 0;
     }
     uint32_t index = rq->free_slots[--rq->free_count];
-    struct journal_slot *slot = &rq->slots[index];
-    slot->len = (uint32_t)record.len;
-    memcpy(slot->record, record.ptr, record.len);
-    atomic_store_explicit(&slot->worst, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->state, SLOT_OPEN, memory_order_release);
+    fill_slot(rq, &rq->slots[index], record, slots > 1 ? rq->free_slots[--rq->free_count] + 1 : 0);
     rq->taken += room;
-    rq->seats += room == 0;
-    *ret = (struct journal_entry){.opened_at = index, .room = room, .taken = true};
+    rq->seats += seats;
+    *ret = (struct journal_entry){
+        .opened_at = index, .room = room, .seats = (uint8_t)seats, .taken = true};
     memcpy(ret->call_id, call_id, JOURNAL_CALL_ID);
     return ERR_OK;
 }
@@ -211,17 +237,23 @@ void journal_raise(struct journal *rq, const struct journal_entry *entry, money 
         atomic_store_explicit(&rq->slots[entry->opened_at].worst, worst, memory_order_release);
 }
 
+static void give_slots_back(struct journal *rq, uint32_t index)
+{
+    if (rq->slots[index].more)
+        rq->free_slots[rq->free_count++] = rq->slots[index].more - 1;
+    rq->free_slots[rq->free_count++] = index;
+}
+
 enum err journal_close_packed(struct journal *rq, struct slice record, struct journal_entry *entry)
 {
     struct journal_slot *slot = entry->taken ? &rq->slots[entry->opened_at] : NULL;
-    bool seated = entry->taken && entry->room == 0;
-    enum err e = journal_keep(rq, record, slot, full_for(rq, entry), unseated(rq) + seated);
+    enum err e = journal_keep(rq, record, slot, full_for(rq, entry), unseated(rq) + entry->seats);
     if (e != ERR_OK)
         return e;
     if (slot) {
         rq->taken -= entry->room;
-        rq->seats -= seated;
-        rq->free_slots[rq->free_count++] = (uint32_t)entry->opened_at;
+        rq->seats -= entry->seats;
+        give_slots_back(rq, (uint32_t)entry->opened_at);
     }
     *entry = (struct journal_entry){0};
     return ERR_OK;

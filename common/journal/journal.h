@@ -30,7 +30,8 @@ struct journal;
 struct journal_entry { /* room taken at opening; empty: all zero */
     uint8_t call_id[JOURNAL_CALL_ID];
     uint64_t opened_at; /* its slot; 0 and `taken` false where nothing was opened */
-    size_t room;        /* promised in the ring; 0: it has a seat in the sums */
+    size_t room;        /* promised in the ring; 0: it has seats in the sums */
+    uint8_t seats;      /* entries of the sums that it has a right to */
     bool taken;
 };
 

@@ -125,9 +125,10 @@ undo:
 
 static bool is_sane(const struct journal_page *p, size_t file_len)
 {
-    if (p->magic != JOURNAL_MAGIC || p->slot_count > JOURNAL_SLOTS_MAX ||
-        p->ring_size < JOURNAL_RING_MIN || p->ring_size > file_len ||
-        p->ring_size % JOURNAL_PAGE != 0 || p->fold_count > JOURNAL_FOLDS_MAX)
+    bool known = p->magic == JOURNAL_MAGIC || p->magic == JOURNAL_MAGIC_2;
+    if (!known || p->slot_count > JOURNAL_SLOTS_MAX || p->ring_size < JOURNAL_RING_MIN ||
+        p->ring_size > file_len || p->ring_size % JOURNAL_PAGE != 0 ||
+        p->fold_count > JOURNAL_FOLDS_MAX)
         return false;
     const struct layout l = layout_of(p);
     return layout_len(&l) == file_len && p->head >= p->tail && p->head <= HEAD_MAX &&

@@ -12,7 +12,11 @@
  * stands for the call. (Stores of a killed process reach the page cache in program order; the file
  * is not meant to survive the machine.)
  *
- * What was opened always finds a place: it has the right to an entry of the sums (a seat) or, where
+ * A record that one slot does not hold goes on in a second one, which stays free by its state and
+ * belongs to the first as long as that is in use.
+ *
+ * What was opened always finds a place: it has the right to an entry of the sums (a seat; two where
+ * it has many charges) or, where
  * those have all been given away, a promise of room in the ring's last quarter.
  */
 #pragma once
@@ -23,11 +27,13 @@
 #include "common/journal/fold.h"
 #include "common/journal/journal.h"
 
-#define JOURNAL_MAGIC 0x32304a4857544147u /* "GATWHJ02" */
+#define JOURNAL_MAGIC 0x33304a4857544147u /* "GATWHJ03" */
+/* "GATWHJ02", of before a record could take two slots or entries: it is one that has none. */
+#define JOURNAL_MAGIC_2 0x32304a4857544147u
 #define JOURNAL_PAGE 4096
 #define JOURNAL_RING_MIN (64 * 1024) /* half of it takes the longest sums wherever they fall */
-#define JOURNAL_SLOT 1536            /* an opened record: names, charges, a clipped path */
-#define JOURNAL_CLOSE_ROOM 2048      /* a brief closed record; most whole ones need less */
+#define JOURNAL_SLOT 1536            /* an opened record: names, a few charges, a clipped path */
+#define JOURNAL_CLOSE_ROOM 3072      /* a brief closed record; most whole ones need less */
 #define JOURNAL_FOOTPRINT(len) ((sizeof(struct journal_head) + (len) + 7) & ~(size_t)7)
 /* Nearly twice that: a pad, eight bytes short of it, may be needed to keep it in one piece. */
 #define JOURNAL_PROMISE (2 * JOURNAL_FOOTPRINT(JOURNAL_CLOSE_ROOM) - 8)
@@ -57,14 +63,17 @@ struct journal_page {
     atomic_uint_fast64_t folded;    /* calls that went into sums */
 };
 
+#define JOURNAL_SLOT_RECORD (JOURNAL_SLOT - 32)
+#define JOURNAL_OPENED_MAX (2 * JOURNAL_SLOT_RECORD) /* sixteen charges, and every text */
+
 struct journal_slot {
     atomic_uint state;
     uint32_t len;
     uint64_t closing_at; /* ring position of its closed record, or the version of its sums */
-    char record[JOURNAL_SLOT - 32];
+    char record[JOURNAL_SLOT_RECORD];
     atomic_int_fast64_t worst; /* nano-dollars, where that is more than the record says */
     uint32_t folding_in;       /* the entry of its sums */
-    uint32_t reserved;
+    uint32_t more; /* index and one of a slot, free by its state, that holds the record's rest */
 };
 _Static_assert(sizeof(struct journal_slot) == JOURNAL_SLOT, "the file's layout");
 
@@ -82,7 +91,7 @@ struct journal {
     struct fold *fold;
     size_t map_len;
     size_t taken;         /* ring bytes promised to opened calls; the worker's */
-    uint32_t seats;       /* opened calls that may need an entry of the sums; the worker's */
+    uint32_t seats;       /* entries of the sums that opened calls have a right to; the worker's */
     uint32_t *free_slots; /* a stack; the worker's */
     uint32_t free_count;
     char path[512];
@@ -126,5 +135,5 @@ MUST_USE enum err journal_replay(const char *path, struct journal **ret);
 bool journal_next(const struct journal *j, uint64_t *at, uint64_t *sequence, struct slice *record);
 /* Everything before `at`, up to this sequence, may be overwritten. */
 void journal_commit(struct journal *j, uint64_t at, uint64_t sequence);
-bool journal_is_shipped(const struct journal *j);  /* no record waits in the ring */
-bool journal_is_empty(const struct journal *j);    /* nor are there sums that will become records */
+bool journal_is_shipped(const struct journal *j); /* no record waits in the ring */
+bool journal_is_empty(const struct journal *j);   /* nor are there sums that will become records */

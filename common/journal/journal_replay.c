@@ -108,14 +108,34 @@ static enum err keep_as_lost(struct journal *rq, struct journal_slot *slot,
     return e;
 }
 
-/* Its answer was never accounted: it counts at its worst case and stays visible. */
+/* The record of a slot, put together in `out` where a second slot has its rest. */
+static enum err slot_record(const struct journal *rq, const struct journal_slot *slot,
+                            char out[static JOURNAL_OPENED_MAX], struct slice *ret)
+{
+    if (slot->len <= JOURNAL_SLOT_RECORD) {
+        *ret = slice_of(slot->record, slot->len);
+        return ERR_OK;
+    }
+    if (slot->len > JOURNAL_OPENED_MAX || slot->more == 0 || slot->more > rq->page->slot_count)
+        return ERR_INVALID;
+    memcpy(out, slot->record, JOURNAL_SLOT_RECORD);
+    memcpy(out + JOURNAL_SLOT_RECORD, rq->slots[slot->more - 1].record,
+           slot->len - JOURNAL_SLOT_RECORD);
+    *ret = slice_of(out, slot->len);
+    return ERR_OK;
+}
+
+/* Its response was never accounted: it counts at its worst case and stays visible. */
 static enum err close_as_lost(struct journal *rq, struct journal_slot *slot)
 {
-    if (slot->len > sizeof(slot->record))
-        return ERR_INVALID;
+    char whole[JOURNAL_OPENED_MAX];
+    struct slice record;
+    enum err e = slot_record(rq, slot, whole, &record);
+    if (e != ERR_OK)
+        return e;
     Gatehouse__JournalRecord *m =
-        gatehouse__journal_record__unpack(NULL, slot->len, (const uint8_t *)slot->record);
-    enum err e = m && m->span ? keep_as_lost(rq, slot, m) : ERR_INVALID;
+        gatehouse__journal_record__unpack(NULL, record.len, (const uint8_t *)record.ptr);
+    e = m && m->span ? keep_as_lost(rq, slot, m) : ERR_INVALID;
     gatehouse__journal_record__free_unpacked(m, NULL);
     return e;
 }
