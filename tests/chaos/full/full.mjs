@@ -106,7 +106,7 @@ async function withIngestStopped(house, seconds, work) {
 }
 
 async function farBeyond(house) {
-  const traffic = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total' } });
+  const traffic = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
   await withIngestStopped(house, 13, async () => {
     await sleep(12000);
     assert.ok((await house.metric(0, 'gatehouse_journal_folded_total')) > traffic.calls.length - 3 * RING_HOLDS);
@@ -126,7 +126,7 @@ async function farBeyond(house) {
 
 async function controlPlaneAway(house) {
   const free = await Traffic.begin(house);
-  const budgeted = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total' } });
+  const budgeted = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
   await sleep(3000); // leases are as large as recent use
   await hold(house, 30, 'controlplane');
   await sleep(12000);
@@ -153,7 +153,7 @@ async function controlPlaneAway(house) {
 }
 
 async function killedInTheMiddle(house) {
-  const traffic = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total' } });
+  const traffic = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
   await withIngestStopped(house, 14, async () => {
     for (let i = 0; i < 3; i++) {
       await sleep(3000);
