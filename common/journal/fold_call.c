@@ -5,7 +5,6 @@
 
 #include "common/base/digest.h"
 #include "common/base/money.h"
-#include "common/journal/journal.h"
 #include "common/trace/span_attributes.h"
 #include "proto/usage.pb-c.h"
 
@@ -250,8 +249,8 @@ struct slice fold_call_pack(const struct fold_call *c, char *out)
     Gatehouse__Span span = GATEHOUSE__SPAN__INIT;
     Gatehouse__Tokens tokens = GATEHOUSE__TOKENS__INIT;
     Gatehouse__Charge charges[FOLD_CHARGES], *list[FOLD_CHARGES];
-    uint8_t id[JOURNAL_CALL_ID];
-    char span_id[2 * JOURNAL_CALL_ID + 1];
+    uint8_t id[FOLD_CALL_ID];
+    char span_id[2 * FOLD_CALL_ID + 1];
     MUST(spell(c, &s)); /* it was read from a record, or found sound when the file was opened */
     digest_random(id, sizeof(id));
     digest_hex(slice_of(id, sizeof(id)), span_id);

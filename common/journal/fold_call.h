@@ -16,6 +16,7 @@
 
 #define FOLD_KEY_MAX 1360    /* the texts of most calls take 300 bytes; sixteen charges 900 more */
 #define FOLD_CHARGES 16      /* one for each scope of a call */
+#define FOLD_CALL_ID 16      /* bytes of a record's call_id */
 #define FOLD_TOKENS 5        /* of the message Tokens, in its order */
 #define FOLD_RECORD_MAX 3072 /* a key and forty numbers as a packed record */
 /* Eight attempts and every text of a call, unpacked, take a third of it. */

@@ -75,6 +75,7 @@ struct journal_slot {
     uint32_t folding_in;       /* the entry of its sums */
     uint32_t more; /* index and one of a slot, free by its state, that holds the record's rest */
 };
+_Static_assert(FOLD_CALL_ID == JOURNAL_CALL_ID, "one form of records");
 _Static_assert(sizeof(struct journal_slot) == JOURNAL_SLOT, "the file's layout");
 
 /* before each record in the ring, 8-aligned; a record never wraps: a `pad` fills the end */
