@@ -216,7 +216,7 @@ static money short_of(const struct ledger_account *a, const struct ledger_ask *a
 {
     if (!ask->by_share || ask->need <= slice || elsewhere <= 0)
         return 0;
-    money missing = ask->least > slice ? ask->least - ledger_free(a) : ask->need - slice;
+    money missing = larger(ask->need, ask->least) - (slice > 0 ? slice : ledger_free(a));
     return smaller(missing, elsewhere);
 }
 

@@ -153,6 +153,7 @@ struct pending_reply {
 static void deliver(void *arg)
 {
     struct pending_reply *p = arg;
+    p->kit->pending--;
     p->done(p->arg, ERR_OK, &p->reply);
     mem_free(p);
 }
@@ -248,6 +249,7 @@ static enum err request(void *arg, void *message,
     p->arg = done_arg;
     plane->number++;
     plane->kit->requests++;
+    plane->kit->pending++;
     answer(plane, p, message);
     timer_init(&p->later, plane->kit->loop, on_later);
     if (plane->kit->silent)

@@ -40,6 +40,7 @@ struct ledger_kit {
     bool database_away; /* every request is answered by an error */
     bool silent;        /* none is answered until this is false again */
     /* what was seen */
+    unsigned pending; /* replies under way */
     unsigned requests, asks, ends, refusals; /* refusals: needs that nothing was granted for */
     money wanted;                            /* by the last ask */
 };
