@@ -1,5 +1,4 @@
-/* journal — the writer's side; see the card for what is promised and journal_private.h for the
- * file. */
+/* journal — the writer's side; journal_private.h describes the file. */
 #include "common/journal/journal.h"
 
 #include "common/base/crc32c.h"
@@ -82,7 +81,7 @@ static uint64_t three_quarters(const struct journal *rq)
     return rq->page->ring_size / 4 * 3;
 }
 
-/* The last quarter is for those whom room in it was promised. */
+/* The last quarter is for the calls that it was promised to. */
 static uint64_t full_for(const struct journal *rq, const struct journal_entry *entry)
 {
     return entry->room ? rq->page->ring_size - (rq->taken - entry->room) : three_quarters(rq);
@@ -165,7 +164,7 @@ enum err journal_keep(struct journal *rq, struct slice record, struct journal_sl
 
 /* ---- calls ---- */
 
-/* What nobody has a right to yet. */
+/* Free entries that no opened call has a right to. */
 static uint32_t unseated(const struct journal *rq)
 {
     uint32_t spare = fold_spare(rq->fold);

@@ -1,5 +1,5 @@
 /*
- * journal — what happened, kept on disk before the client sees the end of its answer, and until
+ * journal — what happened, kept on disk before the client sees the end of its response, and until
  * the control plane says it is committed.
  *
  * One memory-mapped file per worker, allocated in full. Two records a call: `opened` (who,
@@ -9,7 +9,7 @@
  *
  * Where the control plane takes nothing for long and room runs short, spans of free calls are
  * dropped and counted; calls that cost money or tokens are folded into exact sums, which become
- * records once there is room again. So a journal that is full refuses nobody.
+ * records once there is room again. So a journal that is full refuses no call.
  *
  * Records are a JournalRecord's wire form, packed by the caller.
  *
@@ -46,5 +46,5 @@ void journal_raise(struct journal *j, const struct journal_entry *entry, money w
 MUST_USE enum err journal_close_packed(struct journal *j, struct slice record,
                                        struct journal_entry *entry);
 uint64_t journal_waiting(const struct journal *j); /* records and sums that were not shipped */
-/* Every now and then, by whoever writes: sums become records where the ring has drained. */
+/* Now and then, by the writer: sums become records where the ring has drained. */
 void journal_tend(struct journal *j);

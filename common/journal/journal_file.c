@@ -107,7 +107,7 @@ enum err journal_create(const struct journal_config *c, struct journal **ret)
         goto undo;
     memcpy((char *)rq->page + sizeof(page.magic), (const char *)&page + sizeof(page.magic),
            sizeof(page) - sizeof(page.magic));
-    rq->page->magic = page.magic; /* last: a file without it is nobody's */
+    rq->page->magic = page.magic; /* last: a file without it is ignored */
     close(fd);
     *ret = rq;
     return ERR_OK;

@@ -76,7 +76,7 @@ static void charge_worst(Gatehouse__JournalRecord *m, money raised)
     for (size_t i = 0; i < m->n_charges; i++)
         m->charges[i]->amount_nano = most;
     if (m->n_charges == 0 && !span->has_cost_nano)
-        return; /* nobody knew its price */
+        return; /* its price was not known */
     span->has_cost_known = span->has_cost_nano = true;
     span->cost_known = true;
     span->cost_nano = most;

@@ -1,5 +1,5 @@
 /*
- * api_budgets — reading the desk's accounts, and writing off in one transaction with its record.
+ * api_budgets — reading the ledger's accounts, and writing off in one transaction with its record.
  */
 #include "controlplane/api/api_budgets.h"
 

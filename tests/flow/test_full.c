@@ -1,4 +1,4 @@
-/* full — a journal that nobody empties: calls go on, and what they cost is kept to the last token.
+/* full — a journal that is not emptied: calls go on, and what they cost is kept to the last token.
  */
 #include "tests/kit/flow/flow.h"
 
@@ -78,7 +78,7 @@ static void ship_all(struct flow *k, struct sums *s)
     }
 }
 
-FLOW(a_full_journal_refuses_nobody_and_its_sums_are_exact)
+FLOW(a_full_journal_refuses_no_call_and_its_sums_are_exact)
 {
     struct flow_client *c = NULL;
     struct sums s = {0};
@@ -107,7 +107,7 @@ FLOW(a_full_journal_refuses_nobody_and_its_sums_are_exact)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO(a_full_journal_refuses_nobody_and_its_sums_are_exact),
+        SCENARIO(a_full_journal_refuses_no_call_and_its_sums_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

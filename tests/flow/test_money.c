@@ -19,13 +19,13 @@
 #define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"one two\"}}],\"usage\":null}\n\n"
 /* 100 tokens of output at 2 dollars a million, and a token for each byte of the prompt at 1 */
 #define WORST ((money)(100 * 2000 + (sizeof(HELLO) - 1) * 1000))
-#define EMPTY ((money)-1) /* the kit's word for a purse with nothing in it */
+#define EMPTY ((money)-1) /* the kit's word for a budget of nothing */
 #define SMALL                                                                                      \
     {                                                                                              \
         .name = "small", .upstreams = {0}, .upstream_count = 1                                     \
     }
 
-static struct flow_policy purse(money of_key, money of_team)
+static struct flow_policy budgets(money of_key, money of_team)
 {
     return (struct flow_policy){
         .keys = {{.name = "alice", .agent = "one", .models = {"small"}, .budget = of_key}},
@@ -35,9 +35,9 @@ static struct flow_policy purse(money of_key, money of_team)
     };
 }
 
-FLOW(an_empty_purse_is_refused_before_the_upstream_is_called)
+FLOW(an_empty_budget_is_refused_before_the_upstream_is_called)
 {
-    struct flow_policy p = purse(EMPTY, 0);
+    struct flow_policy p = budgets(EMPTY, 0);
     policy_says(k, &p);
     upstream_answers(k, 0, 200, ANSWER);
 
@@ -57,9 +57,9 @@ FLOW(an_empty_purse_is_refused_before_the_upstream_is_called)
     flow_record_free(r);
 }
 
-FLOW(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched)
+FLOW(the_teams_empty_budget_refuses_as_well_and_the_keys_is_not_touched)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, EMPTY);
+    struct flow_policy p = budgets(MONEY_DOLLAR, EMPTY);
     policy_says(k, &p);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -71,7 +71,7 @@ FLOW(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched)
 
 FLOW(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets)
 {
-    struct flow_policy p = purse(WORST + 99, 0);
+    struct flow_policy p = budgets(WORST + 99, 0);
     char figures[128], spent[MONEY_TEXT_MAX], aside[MONEY_TEXT_MAX], limit[MONEY_TEXT_MAX];
     policy_says(k, &p);
     assert_int_equal(clock_parse(SLICE("2099-12-31T00:00:00Z"), &k->ledger.wall_us), ERR_OK);
@@ -93,7 +93,7 @@ FLOW(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets)
 
 FLOW(both_accounts_are_charged_the_true_cost_from_their_leases)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 2 * MONEY_DOLLAR);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 2 * MONEY_DOLLAR);
     policy_says(k, &p);
     upstream_answers(k, 0, 200, ANSWER);
 
@@ -113,7 +113,7 @@ FLOW(both_accounts_are_charged_the_true_cost_from_their_leases)
 
 FLOW(spending_stops_at_the_limit_however_many_calls_come)
 {
-    struct flow_policy p = purse(WORST + 2 * ANSWER_COST, 0);
+    struct flow_policy p = budgets(WORST + 2 * ANSWER_COST, 0);
     money spent = 0;
     policy_says(k, &p);
     upstream_answers(k, 0, 200, ANSWER);
@@ -131,7 +131,7 @@ FLOW(spending_stops_at_the_limit_however_many_calls_come)
 
 FLOW(with_the_control_plane_away_and_no_slice_the_client_may_come_again)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
     lease_server_away(k, true);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -142,7 +142,7 @@ FLOW(with_the_control_plane_away_and_no_slice_the_client_may_come_again)
 
 FLOW(a_client_that_goes_in_mid_stream_cancels_the_upstream_and_is_billed)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
     upstream_sends(k, 0, CHUNK);
@@ -166,7 +166,7 @@ FLOW(a_client_that_goes_in_mid_stream_cancels_the_upstream_and_is_billed)
 
 FLOW(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     client_hangs_up(c);
@@ -177,7 +177,7 @@ FLOW(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind)
 
 FLOW(the_worst_case_is_set_aside_to_the_last_nano_dollar)
 {
-    struct flow_policy p = purse(WORST - 1, 0);
+    struct flow_policy p = budgets(WORST - 1, 0);
     p.keys[1] = (struct flow_key){.name = "bob", .models = {"small"}, .budget = WORST};
     policy_says(k, &p);
     upstream_answers(k, 0, 200, ANSWER);
@@ -188,7 +188,7 @@ FLOW(the_worst_case_is_set_aside_to_the_last_nano_dollar)
 
 FLOW(what_cannot_be_bounded_is_refused_where_a_budget_applies)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     const char *search = "{\"model\":\"small\",\"web_search_options\":{},\"messages\":[]}";
     policy_says(k, &p);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, search);
@@ -196,7 +196,7 @@ FLOW(what_cannot_be_bounded_is_refused_where_a_budget_applies)
     expect_code(c, "unbounded_cost");
     expect_body_has(c, "it uses tools the provider bills by itself");
 
-    struct flow_policy free_of_it = purse(0, 0);
+    struct flow_policy free_of_it = budgets(0, 0);
     policy_says(k, &free_of_it);
     upstream_answers(k, 0, 200, ANSWER);
     expect_status(client_posts(k, "alice", CHAT, NULL, search), 200);
@@ -227,7 +227,7 @@ static void upstream_writes(struct flow *k, size_t tokens)
 
 FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more)
 {
-    struct flow_policy p = purse(ENDLESS_WORST + UNASKED_COST - 1, 0);
+    struct flow_policy p = budgets(ENDLESS_WORST + UNASKED_COST - 1, 0);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
     upstream_writes(k, UNASKED - 100);
@@ -251,7 +251,7 @@ FLOW(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_
 
 FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, MONEY_DOLLAR);
+    struct flow_policy p = budgets(MONEY_DOLLAR, MONEY_DOLLAR);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
     upstream_writes(k, UNASKED - 100);
@@ -264,7 +264,7 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS);
     WAIT(k, flow_taken(k, "key:k_alice") >= ENDLESS_WORST + UNASKED_COST);
     WAIT(k, flow_taken(k, "team:t_team") >= ENDLESS_WORST + UNASKED_COST);
-    for (int i = 0; i < 5; i++) /* the desk's answer comes to the worker */
+    for (int i = 0; i < 5; i++) /* the reply reaches the worker */
         flow_turn(k);
     upstream_goes(k, 0);
 
@@ -283,7 +283,7 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
 /* A model quicker than the lease server: its tokens come before the money does. */
 static struct flow_client *stream_short_of_money(struct flow *k)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
     upstream_writes(k, 10);
@@ -332,7 +332,7 @@ FLOW(a_stream_that_waits_for_a_lease_server_that_stays_away_ends_with_length)
 
 FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
     upstream_writes(k, UNASKED - 100);
@@ -344,7 +344,7 @@ FLOW(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost)
 
 FLOW(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either)
 {
-    struct flow_policy p = purse(0, 0);
+    struct flow_policy p = budgets(0, 0);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
     upstream_writes(k, 2 * UNASKED);
@@ -355,7 +355,7 @@ FLOW(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either)
 
 FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
     upstream_opens_stream(k, 0);
     upstream_writes(k, 10);
@@ -380,7 +380,7 @@ FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
 
 FLOW(an_answer_without_a_count_is_billed_the_words_in_it)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
     upstream_answers(k, 0, 200,
                      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"choices\":[{"
@@ -396,7 +396,7 @@ FLOW(an_answer_without_a_count_is_billed_the_words_in_it)
 
 FLOW(without_a_price_the_cost_is_unknown_and_never_zero)
 {
-    struct flow_policy p = purse(MONEY_DOLLAR, 0);
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     p.models[0].no_price = true;
     policy_says(k, &p);
     upstream_answers(k, 0, 200, ANSWER);
@@ -411,7 +411,7 @@ FLOW(without_a_price_the_cost_is_unknown_and_never_zero)
 
 FLOW(the_minute_is_counted_and_the_429_says_when)
 {
-    struct flow_policy p = purse(0, 0);
+    struct flow_policy p = budgets(0, 0);
     p.keys[0].rpm = 2;
     policy_says(k, &p);
     upstream_answers(k, 0, 200, ANSWER);
@@ -431,7 +431,7 @@ FLOW(the_minute_is_counted_and_the_429_says_when)
 
 FLOW(a_slot_is_given_back_however_the_call_ends)
 {
-    struct flow_policy p = purse(0, 0);
+    struct flow_policy p = budgets(0, 0);
     p.keys[0].parallel = 1;
     policy_says(k, &p);
     upstream_waits_for_go(k, 0);
@@ -452,8 +452,8 @@ FLOW(a_slot_is_given_back_however_the_call_ends)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO(an_empty_purse_is_refused_before_the_upstream_is_called),
-        SCENARIO(the_teams_empty_purse_refuses_as_well_and_the_keys_is_not_touched),
+        SCENARIO(an_empty_budget_is_refused_before_the_upstream_is_called),
+        SCENARIO(the_teams_empty_budget_refuses_as_well_and_the_keys_is_not_touched),
         SCENARIO(a_refusal_says_which_budget_how_much_of_it_and_when_it_resets),
         SCENARIO(both_accounts_are_charged_the_true_cost_from_their_leases),
         SCENARIO(spending_stops_at_the_limit_however_many_calls_come),

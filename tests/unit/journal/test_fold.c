@@ -1,10 +1,10 @@
 /*
  * fold — a journal that is full keeps exact sums: every nano-dollar and token of every call, and it
- * refuses nobody.
+ * refuses no call.
  */
 #include "tests/unit/journal/fold_kit.h"
 
-static void far_beyond_the_ring_sums_are_exact_and_nobody_is_refused(void **state)
+static void far_beyond_the_ring_sums_are_exact_and_no_call_is_refused(void **state)
 {
     (void)state;
     struct journal *rq = fresh();
@@ -248,7 +248,7 @@ int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
-        IN_DIR(far_beyond_the_ring_sums_are_exact_and_nobody_is_refused),
+        IN_DIR(far_beyond_the_ring_sums_are_exact_and_no_call_is_refused),
         IN_DIR(a_folded_record_says_who_what_and_when),
         IN_DIR(a_free_call_is_dropped_and_counted_and_an_unpriced_one_is_not),
         IN_DIR(where_entries_run_short_the_minute_is_given_up_first),

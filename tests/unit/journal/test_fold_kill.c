@@ -101,7 +101,7 @@ static void step_through(struct stepped *s)
         be_stepped(s);
     assert_int_equal(waitpid(child, &status, 0), child);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        skip(); /* nobody may trace here */
+        skip(); /* tracing is not permitted here */
     for (unsigned n = 0; WIFSTOPPED(status); n++) {
         assert_true(n < STEPS_MAX);
         if (has_changed(&w, s->rq, slot))
