@@ -25,9 +25,10 @@
 #define SHARE 8         /* a part of what the budget has left: the most that is requested beyond */
 
 #define UNREADABLE_TOLD_US (60 * SECOND)
-#define GRACE_US                                                                                   \
-    (2 * SECOND)             /* a control plane that restarts is back within; longer: an outage    \
-                              */
+/* A control plane that restarts is back within; longer: an outage. */
+#define GRACE_US (2 * SECOND)
+/* A reply that takes longer will not come; a busy control plane may take seconds. */
+#define SLOW_US (5 * SECOND)
 #define ELSEWHERE_US SECOND  /* what is leased elsewhere is handed back within */
 #define RETRY_FIRST_US 40000 /* a recall reaches the other planes by the next heartbeat */
 #define RETRY_LAST_US 320000
@@ -673,13 +674,17 @@ static void end_tickets(struct account *a, enum account_result r)
 /* A request that gets no reply at all is a failure too, before its time is over. */
 static void lose_patience(struct lease_client *c, struct account *a, uint64_t now_us)
 {
-    bool late = false;
+    uint64_t longest = 0;
     LIST_EACH(&a->waiting, it)
-    late = late || now_us - LIST_ITEM(it, struct account_wait_ticket, link)->since_us >= GRACE_US;
-    late = late && (a->asking || !c->links.is_connected(c->links.arg));
-    if (!late && !is_away(c, now_us))
+    {
+        uint64_t since = LIST_ITEM(it, struct account_wait_ticket, link)->since_us;
+        longest = now_us - since > longest ? now_us - since : longest;
+    }
+    bool connected = c->links.is_connected(c->links.arg);
+    if (longest >= (connected ? SLOW_US : GRACE_US) && (a->asking || !connected))
+        note_failure(c, now_us - GRACE_US);
+    if (!is_away(c, now_us))
         return;
-    note_failure(c, now_us - GRACE_US);
     if (!list_empty(&a->waiting))
         stand_still(c, a);
     end_tickets(a, ACCOUNT_AWAY);

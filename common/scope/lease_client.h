@@ -12,8 +12,8 @@
  *   ACCOUNT_OK         the lease holds the amount now
  *   ACCOUNT_EXHAUSTED  what is spent leaves less than the amount
  *   ACCOUNT_ELSEWHERE  what is reserved or leased elsewhere was not handed back within a second
- *   ACCOUNT_AWAY       the control plane or its database has been away for longer than two seconds;
- *                      from then on such a wait ends at once
+ *   ACCOUNT_AWAY       the control plane or its database has been away for longer than two seconds,
+ *                      or gave no reply for five; from then on such a wait ends at once
  *
  * A lease goes OPEN (its account's current one) → closing (no new reservation) → quiescent (every
  * worker has ended a turn since) → reported (nothing is reserved in it; its sum was sent) → freed.

@@ -429,6 +429,66 @@ FLOW(the_minute_is_counted_and_the_429_says_when)
     assert_int_equal(k->upstreams[0].call_count, 2);
 }
 
+FLOW(a_lowered_budget_binds_the_next_call_whatever_was_leased_before)
+{
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    assert_true(flow_taken(k, "key:k_alice") >= WORST); /* a lease that holds another such call */
+
+    struct flow_policy lower = budgets(ANSWER_COST, 0); /* what was spent, and no more */
+    policy_says(k, &lower);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 429);
+    expect_code(c, "budget_exceeded");
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
+FLOW(what_is_only_reserved_for_another_call_is_refused_for_a_second)
+{
+    struct flow_policy p = budgets(WORST + 1, 0);
+    policy_says(k, &p);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *first = client_posts(k, "alice", CHAT, NULL, HELLO);
+    WAIT(k, k->upstreams[0].call_count == 1);
+
+    struct flow_client *second = client_posts(k, "alice", CHAT, NULL, HELLO);
+
+    expect_status(second, 429);
+    expect_code(second, "budget_exceeded");
+    assert_true(slice_eq(client_header(second, "retry-after"), SLICE("1")));
+    assert_false(slice_eq(client_header(second, "x-should-retry"), SLICE("false")));
+    upstream_goes(k, 0);
+    expect_status(first, 200);
+}
+
+FLOW(a_call_that_a_budget_refuses_does_not_count_for_the_minute)
+{
+    struct flow_policy p = budgets(EMPTY, 0);
+    p.keys[0].rpm = 2;
+    policy_says(k, &p);
+    for (int i = 0; i < 5; i++)
+        expect_code(client_posts(k, "alice", CHAT, NULL, HELLO), "budget_exceeded");
+}
+
+FLOW(a_raised_limit_of_requests_holds_for_the_next_call)
+{
+    struct flow_policy p = budgets(0, 0);
+    p.keys[0].rpm = 2;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    for (int i = 0; i < 2; i++)
+        expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 429);
+    p.keys[0].rpm = 100;
+    policy_says(k, &p);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+}
+
 FLOW(a_slot_is_given_back_however_the_call_ends)
 {
     struct flow_policy p = budgets(0, 0);
@@ -472,6 +532,10 @@ int main(void)
         SCENARIO(an_answer_without_a_count_is_billed_the_words_in_it),
         SCENARIO(without_a_price_the_cost_is_unknown_and_never_zero),
         SCENARIO(the_minute_is_counted_and_the_429_says_when),
+        SCENARIO(a_lowered_budget_binds_the_next_call_whatever_was_leased_before),
+        SCENARIO(what_is_only_reserved_for_another_call_is_refused_for_a_second),
+        SCENARIO(a_call_that_a_budget_refuses_does_not_count_for_the_minute),
+        SCENARIO(a_raised_limit_of_requests_holds_for_the_next_call),
         SCENARIO(a_slot_is_given_back_however_the_call_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
