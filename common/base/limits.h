@@ -102,7 +102,7 @@
  * nothing happens they come as seldom as staleness allows: each wakes eight threads of a plane. */
 #define LIMIT_BUS_HEARTBEAT_MS 25
 #define LIMIT_BUS_HEARTBEAT_BUSY_MS 500 /* after a change, how long so */
-#define LIMIT_BUS_HEARTBEAT_IDLE_MS 400 /* then: two are due before a plane counts itself stale */
+#define LIMIT_BUS_HEARTBEAT_IDLE_MS 450 /* then: two are due before a plane counts itself stale */
 #define LIMIT_BUS_STALE_MS 1000 /* without a heartbeat a plane asks, and counts itself stale */
 #define LIMIT_BUS_PENDING 256   /* requests of one plane without an answer yet */
 #define LIMIT_BUS_CONTEXTS 16   /* of those, in the hub's hands at once */

@@ -21,6 +21,7 @@
 #include "proto/channel.pb-c.h"
 
 #define REQUEST_MS 10000
+#define UNREACHABLE_MS 1000 /* a drain waits no longer for a control plane that is away */
 
 struct plane {
     struct loop *loop;
@@ -42,6 +43,7 @@ struct plane {
 
     struct timer drain;
     uint64_t drain_until_us;
+    uint64_t reached_us; /* draining: when the control plane last took what it was told */
     void (*drained)(void *arg);
     void *drained_arg;
 };
@@ -308,12 +310,30 @@ void plane_tools_changed(struct plane *p, struct slice server_id)
 
 /* ---- draining ---- */
 
+/* Nothing that is said to the control plane now is taken. */
+static bool is_unreachable(const struct plane *p)
+{
+    struct policy_sync_status s;
+    policy_sync_status(p->sync, &s);
+    return !p->connected || s.stale || s.database_away;
+}
+
+/* What cannot be shipped stays in the journal, and the next start ships it: so an outage does not
+ * hold up the end of the process. */
+static bool has_time(struct plane *p)
+{
+    uint64_t now = clock_mono_us();
+    if (!is_unreachable(p))
+        p->reached_us = now;
+    return !p->removed && now < p->drain_until_us && now - p->reached_us < UNREACHABLE_MS * 1000u;
+}
+
 static void on_drain_tick(struct timer *t)
 {
     struct plane *p = CONTAINER_OF(t, struct plane, drain);
     shipper_hurry(p->shipper);
     bool done = shipper_is_empty(p->shipper) && lease_client_end_all(p->lease_client);
-    if (!done && !p->removed && clock_mono_us() < p->drain_until_us) {
+    if (!done && has_time(p)) {
         timer_start(&p->drain, 20);
         return;
     }
@@ -328,7 +348,8 @@ static void on_drain_tick(struct timer *t)
 
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg)
 {
-    p->drain_until_us = clock_mono_us() + (uint64_t)drain_ms * 1000;
+    p->reached_us = clock_mono_us();
+    p->drain_until_us = p->reached_us + (uint64_t)drain_ms * 1000;
     p->drained = done;
     p->drained_arg = arg;
     shipper_inherit(p->shipper);

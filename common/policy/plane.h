@@ -67,8 +67,9 @@ MUST_USE enum err plane_open(const struct plane_config *c, const struct plane_ev
                              struct loop *main_loop, struct plane **ret);
 struct journal *plane_journal(struct plane *p, unsigned worker);    /* that worker's writer */
 void plane_status(const struct plane *p, struct plane_status *ret); /* main loop's */
-/* Ships what is journalled and ends leases, at most for drain_ms, then `done`. The workers have
- * stopped. A removed plane cannot ship: it keeps its journals. */
+/* Ships what is journalled and ends leases, at most for drain_ms, and for a second where the
+ * control plane or its database is away, then `done`. The workers have stopped. A removed plane
+ * cannot ship: it keeps its journals. */
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);
 void plane_listed(struct plane *p, struct tool_list **list);       /* consumes */
 void plane_tools_changed(struct plane *p, struct slice server_id); /* a server said so */

@@ -1,6 +1,6 @@
 /*
  * publish — tells every view what changed in it, and the newest version in heartbeats: every 25 ms
- * for half a second after something happened, else every 400 ms.
+ * for half a second after something happened, else every 450 ms.
  *
  * A delta of at most LIMIT_BUS_DELTA is sent whole; of a larger one only the version, and the
  * planes fetch. Heartbeats have a thread of their own: a database that hangs must not make

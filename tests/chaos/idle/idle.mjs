@@ -1,12 +1,14 @@
 // What an installation costs that nobody uses: how often the threads of its processes wake.
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withInstallation } from '../../kit/node/installation.mjs';
+import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
+import { named, until } from '../../kit/node/house.mjs';
 import { play, plays } from '../../kit/node/plays.mjs';
 
 const SETTLE_MS = 8000; // the enrolment, the first listings and the first leases are over
 const SECONDS = 10;
+const END_S = 15; // the lame-duck pause, a second for the channel, and a busy machine
 const WAKES = 50; // a second, all threads of a process together
 
 // The threads of a process and how often each has slept and been woken (proc(5), status).
@@ -39,6 +41,32 @@ async function wakes(house, name) {
   return total;
 }
 
+// What could not be shipped stays in its journal: an outage does not hold up the end of a plane.
+async function endsInAnOutage(house) {
+  await house.provider();
+  await house.model('outage', '?chunks=2');
+  await house.create('teams', { name: named('outage') });
+  await house.create('grants', { team: named('outage'), models: [named('outage')] });
+  const { key } = await house.virtualKey({ team: named('outage'), budget: { limit_usd: 5, period: 'day' } });
+  const call = async () => {
+    const response = await fetch(`${house.urls[0]}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: named('outage'), max_tokens: 10, messages: [{ role: 'user', content: 'Hello' }] }),
+    });
+    await response.text();
+    return response.status === 200;
+  };
+  await until(call, 20, 'a call that takes a lease');
+  await hold(house, 30, 'controlplane');
+  await sleep(1500); // the plane knows that it is alone
+  const pid = house.kill('dp-1', 'SIGTERM');
+  const began = performance.now();
+  await until(() => !existsSync(`/proc/${pid}`), END_S, 'the end of dp-1');
+  console.log(`      dp-1 ended ${((performance.now() - began) / 1000).toFixed(1)} s after SIGTERM`);
+  await release(house, 30, 'controlplane');
+}
+
 const [build, home, base] = process.argv.slice(2);
 plays(() =>
   withInstallation({ home, base: Number(base), build }, 1, async (house) => {
@@ -50,5 +78,6 @@ plays(() =>
     await play(`an idle control plane wakes less than ${WAKES} times a second`, async () =>
       assert.ok(control < WAKES, `${control.toFixed(1)} a second`),
     );
+    await play('a data plane ends soon while the control plane is away', () => endsInAnOutage(house));
   }),
 );
