@@ -88,7 +88,7 @@ static enum err open_upstream(struct worker *w)
 static void close_things(struct worker *w)
 {
     timer_cancel(&w->look);
-    mcp_changes_hush(&w->env);
+    mcp_changes_stop(&w->env);
     w->cut = w->env.request_count;
     request_cut_drained(&w->env);
     client_listener_close(&w->listener);

@@ -55,12 +55,12 @@ void mcp_changes_look(struct mcp_worker *m, const struct policy_server *server,
         timer_start(&c->tell, LIMIT_LIST_GATHER_MS);
 }
 
-void mcp_changes_hush(struct request_env *env)
+void mcp_changes_stop(struct request_env *env)
 {
     struct mcp_worker *m = mcp_worker_find(env);
     if (!m)
         return;
-    mcp_worker_hush(m);
+    mcp_worker_unlist(m);
     if (!m->changes)
         return;
     timer_cancel(&m->changes->tell);

@@ -1,8 +1,8 @@
 /*
- * changes — which servers said that their tools changed, gathered for a moment and told.
+ * changes — the servers that said that their tools changed, gathered for a moment and reported.
  *
  * A server may say so in every session that is open, and as often as it likes; within
- * LIMIT_LIST_GATHER_MS each is told once.
+ * LIMIT_LIST_GATHER_MS each is reported once.
  *
  * Owns     the ids that were not told yet; beyond LIMIT_LIST_CHANGED they are dropped, as every
  *          list is read anew in its time.
@@ -21,5 +21,6 @@ MUST_USE enum err mcp_changes_tell(struct request_env *env,
 /* A message that a server sent, of whatever kind. */
 void mcp_changes_look(struct mcp_worker *m, const struct policy_server *server,
                       const struct mcp_response *a);
-/* Nothing is told any more; before the loop ends. */
-void mcp_changes_hush(struct request_env *env);
+/* Nothing is reported any more, and no other worker tells this one of a session; before the loop
+ * ends. */
+void mcp_changes_stop(struct request_env *env);

@@ -30,7 +30,7 @@ static bool take_slot(struct mcp_worker *m)
     return taken;
 }
 
-void mcp_worker_hush(struct mcp_worker *m)
+void mcp_worker_unlist(struct mcp_worker *m)
 {
     pthread_mutex_lock(&slots.lock);
     if (slots.workers[m->slot] == m)
@@ -93,7 +93,7 @@ void mcp_fini(struct request_env *env)
     if (!it)
         return;
     struct mcp_worker *m = LIST_ITEM(it, struct mcp_worker, link);
-    mcp_worker_hush(m);
+    mcp_worker_unlist(m);
     MUST(list_empty(&m->exchanges)); /* the end of the HTTP client failed each of them */
     MUST(list_empty(&m->openings) && list_empty(&m->waiting) && list_empty(&m->members));
     seal_free(m->seal);

@@ -48,7 +48,7 @@ struct mcp_worker *mcp_worker_find(struct request_env *env);
 /* NULL: the policy has no master yet, or no memory */
 const struct seal *mcp_worker_seal(struct mcp_worker *m, const struct snapshot *policy);
 /* Is told nothing any more; before its loop ends, and once more by mcp_fini. */
-void mcp_worker_hush(struct mcp_worker *m);
+void mcp_worker_unlist(struct mcp_worker *m);
 
 enum mcp_event {
     MCP_EVENT_SETTLED,   /* an upstream session was opened, or could not be */

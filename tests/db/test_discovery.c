@@ -353,7 +353,7 @@ static void a_plane_that_another_control_plane_heard_is_there(void **state)
              base.boot.org_id);
     database_say(&base, sql);
     assert_string_equal(asks("dp_a"), "");
-    after(10); /* nobody has heard it for a while */
+    after(10); /* the plane has not been heard for a while */
     assert_string_equal(asks("dp_a"), "fresh:0");
 }
 
@@ -407,7 +407,7 @@ static void a_person_is_answered_by_a_list_that_began_after_the_question(void **
     assert_int_equal(store_listing_ask(&tx, SLICE("mcp_none"), true, &ask), ERR_NOT_FOUND);
     assert_int_equal(store_listing_ask(&tx, SLICE("mcp_fresh"), true, &ask), ERR_OK);
     assert_int_equal(tx_commit(&tx), ERR_OK);
-    assert_string_equal(asks("dp_b"), "fresh:1"); /* and nobody waits for the pause */
+    assert_string_equal(asks("dp_b"), "fresh:1"); /* without waiting for the pause */
     REPORT("mcp_fresh", 0, {"echo", 1});          /* a late one, begun before */
     assert_int_equal(tx_begin(base.db, slice_str(base.boot.org_id), &tx), ERR_OK);
     assert_int_equal(

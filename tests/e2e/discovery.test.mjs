@@ -188,7 +188,7 @@ test('people judge a tool, and that is on record; what the server says stays the
   }
 });
 
-test('an announced change is seen in whoever’s session it comes', async () => {
+test('an announced change is seen in whatever session it comes', async () => {
   const team = await house.create('teams', { name: named('disc-team') });
   const agent = await house.create('agents', { name: named('disc-agent'), team: team.name });
   await house.create('grants', { agent: agent.name, server: name, tools: ['*'] });
@@ -256,7 +256,7 @@ describe('a plane that dies', { skip: house.urls.length < 2 }, () => {
 
 test('a deleted server takes its tools with it', async () => {
   const used = await house.admin('DELETE', `mcp-servers/${name}`);
-  assert.equal(used.status, 409, used.text); // by the grant, and not by a tool that somebody judged
+  assert.equal(used.status, 409, used.text); // by the grant, and not by a tool that an administrator judged
   assert.equal(used.json.referenced_by.length, 1);
   assert.equal((await house.admin('DELETE', `grants/${used.json.referenced_by[0]}`)).status, 204);
   assert.equal((await house.admin('DELETE', `mcp-servers/${name}`)).status, 204);

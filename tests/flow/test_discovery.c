@@ -231,7 +231,7 @@ FLOW(a_change_that_a_server_announces_in_any_session_is_told_once_for_all_of_a_m
     expect_status(c, 200);
     WAIT(k, told > 0);
     assert_int_equal(told, 1);
-    mcp_changes_hush(&k->env);
+    mcp_changes_stop(&k->env);
     mcp_upstream_close(&up);
 }
 

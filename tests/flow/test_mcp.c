@@ -156,7 +156,7 @@ FLOW(a_list_is_cut_to_the_grants_and_its_cursor_stays)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_tool_that_is_not_granted_reaches_nobody)
+FLOW(a_tool_that_is_not_granted_reaches_no_server)
 {
     begin(k);
     char *session = open_session(k);
@@ -212,7 +212,7 @@ FLOW(hanging_up_does_not_cancel)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_lone_call_nobody_waits_for_still_ends_its_session)
+FLOW(a_lone_call_whose_client_left_still_ends_its_session)
 {
     begin(k);
     struct mcp_heard *h = NULL;
@@ -231,7 +231,7 @@ FLOW(a_lone_call_nobody_waits_for_still_ends_its_session)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_session_nobody_waits_for_is_ended_as_it_is_opened)
+FLOW(a_session_whose_client_left_is_ended_as_it_is_opened)
 {
     begin(k);
     mcp_upstream_hangs_on(&up, "initialize");
@@ -621,11 +621,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(a_session_is_opened_with_what_the_client_declared_and_answered_narrowed),
         SCENARIO(a_list_is_cut_to_the_grants_and_its_cursor_stays),
-        SCENARIO(a_tool_that_is_not_granted_reaches_nobody),
+        SCENARIO(a_tool_that_is_not_granted_reaches_no_server),
         SCENARIO(progress_arrives_before_the_answer),
         SCENARIO(hanging_up_does_not_cancel),
-        SCENARIO(a_lone_call_nobody_waits_for_still_ends_its_session),
-        SCENARIO(a_session_nobody_waits_for_is_ended_as_it_is_opened),
+        SCENARIO(a_lone_call_whose_client_left_still_ends_its_session),
+        SCENARIO(a_session_whose_client_left_is_ended_as_it_is_opened),
         SCENARIO(a_slow_client_gets_all_of_a_large_answer),
         SCENARIO(requests_are_counted_and_upkeep_is_not),
         SCENARIO(a_cancellation_names_the_request_as_the_upstream_knows_it),

@@ -1,4 +1,4 @@
-/* mcp_sessions — how many a principal may hold, and what becomes of those nobody uses. */
+/* mcp_sessions — how many a principal may hold, and what becomes of those that are not used. */
 #include <stdio.h>
 
 #include "common/base/clock.h"
@@ -58,7 +58,7 @@ FLOW(one_session_too_many_is_429_and_opens_nothing_upstream)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one)
+FLOW(a_session_that_is_not_used_ends_here_and_upstream_without_a_new_one)
 {
     char session[600];
     struct mcp_heard *h;
@@ -83,7 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(one_session_too_many_is_429_and_opens_nothing_upstream),
-        SCENARIO(a_session_that_nobody_uses_ends_here_and_upstream_without_a_new_one),
+        SCENARIO(a_session_that_is_not_used_ends_here_and_upstream_without_a_new_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

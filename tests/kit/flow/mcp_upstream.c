@@ -1,4 +1,4 @@
-/* mcp_upstream — see the card. */
+/* mcp_upstream — a server over http_server, and its table of rules. */
 #include "tests/kit/flow/mcp_upstream.h"
 
 #include <stdio.h>
