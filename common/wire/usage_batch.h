@@ -3,8 +3,8 @@
  * UsageBatch): compressed together, as one record is much like the next.
  *
  * The plane's side copies records as they lie in the journal, each a packed JournalRecord, and
- * never reads them. The control plane's side unfolds what it is sent, within USAGE_BATCH_MAX, and
- * unpacks what usage_batch_check has counted, which bounds the memory that takes.
+ * never reads them. The control plane's side decompresses what it is sent, within USAGE_BATCH_MAX,
+ * and unpacks what usage_batch_check has counted, which bounds the memory that takes.
  *
  * Owns     its two buffers; what usage_batch_seal lends lies in them until the next call.
  * Fails    ERR_NOMEM; ERR_TOO_BIG: full, or more than a batch may hold; ERR_INVALID: no such batch.

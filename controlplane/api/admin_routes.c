@@ -87,7 +87,7 @@ static const struct route own[] = {
     {"POST", "/enrol", 0, api_enrol_use, "a data plane's certificate for its one-time token",
      "enrolment", ROUTE_PUBLIC | ROUTE_BODY, NULL, NULL, "enrol_dataplane"},
     {"GET", "/admin/v1/sessions", ROLES_READ, api_sessions_list, "sessions, newest first",
-     "session", ROUTE_LIST, "agent,since,until", NULL, "list_sessions"},
+     "session", ROUTE_LIST, "agent,key,team,task,since,until", NULL, "list_sessions"},
     {"GET", "/admin/v1/sessions/{id}", ROLES_READ, api_sessions_get,
      "one session, by its id or by an external id that only one has", "session", 0, NULL, NULL,
      "get_session"},

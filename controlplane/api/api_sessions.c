@@ -15,9 +15,13 @@ enum err api_sessions_list(struct call *c)
     json_t *items = NULL;
     if (trace_query_page(c, &page, tag) != ERR_OK)
         return ERR_OK;
+    const struct session_filter filter = {.agent = call_query(c, "agent"),
+                                          .key = call_query(c, "key"),
+                                          .team = call_query(c, "team"),
+                                          .task = call_query(c, "task")};
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
-        e = store_sessions_page(&tx, &page, call_query(c, "agent"), &items, &next);
+        e = store_sessions_page(&tx, &page, &filter, &items, &next);
     return e == ERR_OK ? trace_query_answer(c, &items, &next) : e;
 }
 

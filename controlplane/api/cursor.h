@@ -13,7 +13,7 @@
 struct slice cursor_format(int64_t at_us, const char *id, char out[static CURSOR_TEXT_MAX]);
 MUST_USE enum err cursor_parse(struct slice text, int64_t *ret_us, char id[static ID_MAX]);
 
-/* What a list was asked for. */
+/* The part of a list that a request names. */
 struct page {
     size_t limit;
     bool goes_on; /* behind at_us and id */

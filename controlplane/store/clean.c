@@ -1,4 +1,4 @@
-/* clean — see the card. UTF-8 as RFC 3629 has it: no surrogates, nothing overlong. */
+/* clean — UTF-8 as RFC 3629 defines it: no surrogates, nothing overlong. */
 #include "controlplane/store/clean.h"
 
 #include "common/base/money.h"

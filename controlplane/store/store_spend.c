@@ -11,7 +11,7 @@
 
 #define HOUR INT64_C(3600000000)
 #define DIMENSION_MAX 128 /* bytes; all of them together must fit an index row */
-#define SPEND_MAX 1000    /* rows of an answer; those that spent least are cut */
+#define SPEND_MAX 1000    /* rows of a result; those that spent least are cut */
 
 /* ---- dimensions and sums ---- */
 
@@ -258,7 +258,7 @@ enum err spend_sheet_put(struct tx *tx, struct spend_sheet *s)
     return e;
 }
 
-/* ---- asking ---- */
+/* ---- reading ---- */
 
 const char *spend_filter_name(size_t i)
 {
@@ -266,32 +266,33 @@ const char *spend_filter_name(size_t i)
 }
 
 /* " and <column> = …" for each filter that is set. spans: a column may be NULL. */
-static void add_filters(struct query *q, const struct spend_question *asked, bool spans)
+static void add_filters(struct query *q, const struct spend_question *question, bool spans)
 {
     for (size_t i = 0; i < DIMENSIONS; i++) {
         const struct dimension *d = &dimensions[i];
-        if (!asked->filters[i].ptr)
+        if (!question->filters[i].ptr)
             continue;
         query_add(q, spans ? " and coalesce(" : " and ");
         query_add(q, d->column);
         query_add(q, spans ? ", '')" : "");
         if (!d->table) {
-            query_value(q, " = ", DB_TEXT(asked->filters[i]), "");
+            query_value(q, " = ", DB_TEXT(question->filters[i]), "");
             continue;
         }
         query_add(q, " in (select id from ");
         query_add(q, d->table);
-        query_value(q, " where id = ", DB_TEXT(asked->filters[i]), "");
+        query_value(q, " where id = ", DB_TEXT(question->filters[i]), "");
         for (const char *const *name = d->names; *name; name++) {
             query_add(q, " or ");
             query_add(q, *name);
-            query_value(q, " = ", DB_TEXT(asked->filters[i]), "");
+            query_value(q, " = ", DB_TEXT(question->filters[i]), "");
         }
         query_add(q, ")");
     }
 }
 
-static void add_hours(struct query *q, const struct spend_question *asked, int64_t from, int64_t to)
+static void add_hours(struct query *q, const struct spend_question *question, int64_t from,
+                      int64_t to)
 {
     query_add(q, "select hour as at");
     for (size_t i = 0; i < DIMENSIONS; i++) {
@@ -302,15 +303,16 @@ static void add_hours(struct query *q, const struct spend_question *asked, int64
         query_add(q, ", ");
         query_add(q, sums[i].column);
     }
-    query_value(q, " from spend_hours where org_id = ", DB_TEXT(asked->org), "");
+    query_value(q, " from spend_hours where org_id = ", DB_TEXT(question->org), "");
     query_value(q, " and hour >= ", DB_TIME(from), "");
     if (to)
         query_value(q, " and hour < ", DB_TIME(to), "");
-    add_filters(q, asked, false);
+    add_filters(q, question, false);
 }
 
 /* A part of an hour, from its spans. */
-static void add_part(struct query *q, const struct spend_question *asked, int64_t from, int64_t to)
+static void add_part(struct query *q, const struct spend_question *question, int64_t from,
+                     int64_t to)
 {
     query_add(q, " union all select date_trunc('hour', started_at, 'UTC')");
     for (size_t i = 0; i < DIMENSIONS; i++) {
@@ -322,26 +324,26 @@ static void add_part(struct query *q, const struct spend_question *asked, int64_
         query_add(q, ", ");
         query_add(q, sums[i].of_span);
     }
-    query_value(q, " from spans where org_id = ", DB_TEXT(asked->org), " and kind = 'call'");
+    query_value(q, " from spans where org_id = ", DB_TEXT(question->org), " and kind = 'call'");
     query_value(q, " and started_at >= ", DB_TIME(from), "");
     query_value(q, " and started_at < ", DB_TIME(to), "");
-    add_filters(q, asked, true);
+    add_filters(q, question, true);
 }
 
 /* "with c as (…)": what the question covers, as rows of spend_hours. */
-static void add_covered(struct query *q, const struct spend_question *asked)
+static void add_covered(struct query *q, const struct spend_question *question)
 {
-    int64_t first = (asked->from + HOUR - 1) / HOUR * HOUR, last = asked->to / HOUR * HOUR;
+    int64_t first = (question->from + HOUR - 1) / HOUR * HOUR, last = question->to / HOUR * HOUR;
     query_add(q, "with c as (");
-    if (asked->to && first > last) { /* inside one hour */
-        add_hours(q, asked, first, first);
-        add_part(q, asked, asked->from, asked->to);
+    if (question->to && first > last) { /* inside one hour */
+        add_hours(q, question, first, first);
+        add_part(q, question, question->from, question->to);
     } else {
-        add_hours(q, asked, first, last);
-        if (asked->from < first)
-            add_part(q, asked, asked->from, first);
-        if (last < asked->to)
-            add_part(q, asked, last, asked->to);
+        add_hours(q, question, first, last);
+        if (question->from < first)
+            add_part(q, question, question->from, first);
+        if (last < question->to)
+            add_part(q, question, last, question->to);
     }
     query_add(q, ")");
 }
@@ -385,12 +387,12 @@ static const struct dimension *dimension_of(const char *name)
     return &dimensions[i];
 }
 
-static void add_grouped(struct query *q, const struct spend_question *asked, size_t group)
+static void add_grouped(struct query *q, const struct spend_question *question, size_t group)
 {
     const struct dimension *d = dimension_of(groups[group].dimension);
-    add_covered(q, asked);
-    if (asked->bucket.ptr)
-        query_value(q, ", g as (select date_trunc(", DB_TEXT(asked->bucket), ", at, 'UTC')");
+    add_covered(q, question);
+    if (question->bucket.ptr)
+        query_value(q, ", g as (select date_trunc(", DB_TEXT(question->bucket), ", at, 'UTC')");
     else
         query_add(q, ", g as (select null::timestamptz");
     query_add(q, " as bucket, ");
@@ -432,24 +434,24 @@ static void add_grouped(struct query *q, const struct spend_question *asked, siz
     " s.tokens_input, s.tokens_cache_read, s.tokens_cache_write, s.tokens_output,"                 \
     " s.tokens_reasoning, s.cost_nano"
 
-static bool has_session_filters(const struct spend_question *asked)
+static bool has_session_filters(const struct spend_question *question)
 {
     bool has = false;
     for (size_t i = 0; i < DIMENSIONS; i++)
-        has = has || asked->filters[i].ptr;
+        has = has || question->filters[i].ptr;
     return has;
 }
 
 /* Sums of sessions that lie within the stretch are their own; of one that crosses a bound, they are
  * those of its spans within. */
-static void add_sessions(struct query *q, const struct spend_question *asked)
+static void add_sessions(struct query *q, const struct spend_question *question)
 {
     query_add(q, ", w as (select s.id, s.external_id, x.* from (select * from sessions where true");
-    add_filters(q, asked, false);
+    add_filters(q, question, false);
     query_value(q, ") s cross join lateral (select " SESSION_SUMS " where s.started_at >= ",
-                DB_TIME(asked->from), "");
-    if (asked->to)
-        query_value(q, " and s.last_at <= ", DB_TIME(asked->to), "");
+                DB_TIME(question->from), "");
+    if (question->to)
+        query_value(q, " and s.last_at <= ", DB_TIME(question->to), "");
     query_add(q, " union all select sum(p.calls)::bigint,"
                  " coalesce(sum(p.calls) filter (where p.status = 'refused'), 0)::bigint,"
                  " null::bigint, coalesce(sum(p.calls) filter"
@@ -461,20 +463,20 @@ static void add_sessions(struct query *q, const struct spend_question *asked)
                  " coalesce(sum(p.tokens_reasoning), 0)::bigint,"
                  " coalesce(sum(p.cost_nano), 0)::bigint"
                  " from spans p where p.session_id = s.id and p.kind = 'call'");
-    query_value(q, " and p.started_at >= ", DB_TIME(asked->from), "");
-    if (asked->to)
-        query_value(q, " and p.started_at < ", DB_TIME(asked->to), "");
-    query_value(q, " and not (s.started_at >= ", DB_TIME(asked->from), "");
-    if (asked->to)
-        query_value(q, " and s.last_at <= ", DB_TIME(asked->to), "");
+    query_value(q, " and p.started_at >= ", DB_TIME(question->from), "");
+    if (question->to)
+        query_value(q, " and p.started_at < ", DB_TIME(question->to), "");
+    query_value(q, " and not (s.started_at >= ", DB_TIME(question->from), "");
+    if (question->to)
+        query_value(q, " and s.last_at <= ", DB_TIME(question->to), "");
     query_add(q, ") having count(*) > 0) x (calls, refusals, errors, unpriced, tokens_input,"
                  " tokens_cache_read, tokens_cache_write, tokens_output, tokens_reasoning,"
                  " cost_nano)");
-    query_value(q, " where s.org_id = ", DB_TEXT(asked->org), "");
-    query_value(q, " and s.last_at >= ", DB_TIME(asked->from), "");
-    query_value(q, " and s.last_day >= (", DB_TIME(asked->from), " at time zone 'UTC')::date");
-    if (asked->to)
-        query_value(q, " and s.started_at < ", DB_TIME(asked->to), "");
+    query_value(q, " where s.org_id = ", DB_TEXT(question->org), "");
+    query_value(q, " and s.last_at >= ", DB_TIME(question->from), "");
+    query_value(q, " and s.last_day >= (", DB_TIME(question->from), " at time zone 'UTC')::date");
+    if (question->to)
+        query_value(q, " and s.started_at < ", DB_TIME(question->to), "");
     query_add(q, ")");
 }
 
@@ -498,14 +500,14 @@ static void add_of_no_session(struct query *q)
     query_add(q, ") rest where ncalls > 0");
 }
 
-static void add_by_session(struct query *q, const struct spend_question *asked)
+static void add_by_session(struct query *q, const struct spend_question *question)
 {
-    bool filtered = has_session_filters(asked);
+    bool filtered = has_session_filters(question);
     if (filtered)
         query_add(q, "with c as (select 1)");
     else
-        add_covered(q, asked);
-    add_sessions(q, asked);
+        add_covered(q, question);
+    add_sessions(q, question);
     query_add(q,
               " select bucket, id, shown, name, calls, refusals, errors, unpriced, tokens_input,"
               " tokens_cache_read, tokens_cache_write, tokens_output, tokens_reasoning, case when"
@@ -519,11 +521,11 @@ static void add_by_session(struct query *q, const struct spend_question *asked)
 }
 
 /* A session keeps whose it is, and not what it used. */
-static bool is_of_sessions(const struct spend_question *asked)
+static bool is_of_sessions(const struct spend_question *question)
 {
-    bool fit = !asked->bucket.ptr;
+    bool fit = !question->bucket.ptr;
     for (size_t i = 0; i < DIMENSIONS; i++)
-        fit = fit && (!asked->filters[i].ptr || dimensions[i].table);
+        fit = fit && (!question->filters[i].ptr || dimensions[i].table);
     return fit;
 }
 
@@ -550,36 +552,36 @@ static json_t *spend_json(struct slice group, const struct db_result *r, size_t 
     return o;
 }
 
-static enum err write_question(struct query *q, const struct spend_question *asked)
+static enum err write_question(struct query *q, const struct spend_question *question)
 {
-    if (slice_eq(asked->group, SLICE("session"))) {
-        if (!is_of_sessions(asked))
+    if (slice_eq(question->group, SLICE("session"))) {
+        if (!is_of_sessions(question))
             return ERR_INVALID;
-        add_by_session(q, asked);
+        add_by_session(q, question);
         return ERR_OK;
     }
     for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
-        if (!slice_eq(asked->group, slice_str(groups[i].name)))
+        if (!slice_eq(question->group, slice_str(groups[i].name)))
             continue;
-        add_grouped(q, asked, i);
+        add_grouped(q, question, i);
         return ERR_OK;
     }
     return ERR_INVALID;
 }
 
-enum err store_spend(struct tx *tx, const struct spend_question *asked, json_t **ret)
+enum err store_spend(struct tx *tx, const struct spend_question *question, json_t **ret)
 {
     DB_AUTO struct db_result *r = NULL;
     QUERY_AUTO struct query q = {0};
     query_init(&q);
-    enum err e = write_question(&q, asked);
+    enum err e = write_question(&q, question);
     if (e == ERR_OK)
         e = query_run(&q, tx, &r);
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();
     for (size_t i = 0; i < db_rows(r); i++)
-        json_array_append_new(items, spend_json(asked->group, r, i));
+        json_array_append_new(items, spend_json(question->group, r, i));
     *ret = items;
     return items ? ERR_OK : ERR_NOMEM;
 }

@@ -3,7 +3,7 @@
  *
  * A batch's calls are added up in memory by hour and by everything that spend is grouped by, and go
  * into spend_hours in one statement of the transaction that takes their spans in: the sums are
- * exact whenever anyone looks. A question is answered from whole hours; where a bound lies inside
+ * exact at every moment. A question is answered from whole hours; where a bound lies inside
  * an hour, that hour's part is read from its spans. Spend by session is answered from the sessions'
  * own sums, and from spans for those sessions alone that cross a bound.
  *
@@ -32,7 +32,7 @@ MUST_USE enum err spend_sheet_add(struct spend_sheet *s, const Gatehouse__Span *
                                   struct slice org);
 MUST_USE enum err spend_sheet_put(struct tx *tx, struct spend_sheet *s);
 
-/* ---- asking ---- */
+/* ---- reading ---- */
 
 #define SPEND_GROUPS "team|key|agent|task|model|provider|server|tool|service|gate|session"
 #define SPEND_BUCKETS "hour|day|month"

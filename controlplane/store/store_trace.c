@@ -1,4 +1,4 @@
-/* store_trace — each answer is one statement and one function from row to object. */
+/* store_trace — one statement for each question, and one function from row to object. */
 #include "controlplane/store/store_trace.h"
 
 #include "common/base/clock.h"
@@ -7,16 +7,6 @@
 #include "controlplane/store/row_json.h"
 
 #define FIND_MAX 20
-
-static struct db_param text_or_null(struct slice s)
-{
-    return s.ptr ? DB_TEXT(s) : DB_NULL;
-}
-
-static struct db_param time_or_null(int64_t us)
-{
-    return us ? DB_TIME(us) : DB_NULL;
-}
 
 /* Rows into an array; one row more than the limit means that there is a next page. */
 static enum err rows_to_page(const struct db_result *r, size_t limit, int at_col, int id_col,
@@ -36,6 +26,31 @@ static enum err rows_to_page(const struct db_result *r, size_t limit, int at_col
     return ERR_OK;
 }
 
+/* What a column of ids is shown as, and by which of the other's columns it is found. */
+static const struct {
+    const char *table, *shown;
+    const char *names[3];
+} referred[] = {
+    [SPAN_REFERS_TEAM] = {"teams", "tm.name", {"name"}},
+    [SPAN_REFERS_AGENT] = {"agents", "a.name", {"name"}},
+    [SPAN_REFERS_KEY] = {"keys", "coalesce(k.public_part, k.name)", {"public_part", "name"}},
+    [SPAN_REFERS_TASK] = {"tasks", "t.name", {"name"}},
+};
+
+/* " in (…)": an id, or what an object of that id is called. */
+static void add_referred(struct query *q, enum span_refers refers, struct slice value)
+{
+    query_add(q, " in (select id from ");
+    query_add(q, referred[refers].table);
+    query_value(q, " where id = ", DB_TEXT(value), "");
+    for (const char *const *name = referred[refers].names; *name; name++) {
+        query_add(q, " or ");
+        query_add(q, *name);
+        query_value(q, " = ", DB_TEXT(value), "");
+    }
+    query_add(q, ")");
+}
+
 /* ---- sessions ---- */
 
 #define SESSION_COLUMNS                                                                            \
@@ -43,8 +58,10 @@ static enum err rows_to_page(const struct db_result *r, size_t limit, int at_col
     " s.calls_tool, s.calls_api, s.tokens_input, s.tokens_cache_read, s.tokens_cache_write,"       \
     " s.tokens_output, s.tokens_reasoning,"                                                        \
     " case when s.unpriced = 0 or s.cost_nano > 0 then s.cost_nano end, s.refusals,"               \
-    " case when s.agent_id is null then coalesce(y.public_part, y.name) end from sessions s"       \
-    " left join agents a on a.id = s.agent_id left join teams t on t.id = s.team_id"               \
+    " case when s.agent_id is null then coalesce(y.public_part, y.name) end from "
+
+#define SESSION_JOINS                                                                              \
+    " s left join agents a on a.id = s.agent_id left join teams t on t.id = s.team_id"             \
     " left join tasks k on k.id = s.task_id left join keys y on y.id = s.key_id"
 
 static json_t *session_json(const struct db_result *r, size_t i)
@@ -71,23 +88,49 @@ static json_t *session_json(const struct db_result *r, size_t i)
     return o;
 }
 
-enum err store_sessions_page(struct tx *tx, const struct trace_page *page, struct slice agent,
-                             json_t **ret, struct trace_next *next)
+static void add_session_filters(struct query *q, const struct session_filter *f)
+{
+    const struct {
+        const char *column;
+        enum span_refers refers;
+        struct slice value;
+    } rows[] = {
+        {"agent_id", SPAN_REFERS_AGENT, f->agent},
+        {"key_id", SPAN_REFERS_KEY, f->key},
+        {"team_id", SPAN_REFERS_TEAM, f->team},
+        {"task_id", SPAN_REFERS_TASK, f->task},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!rows[i].value.ptr)
+            continue;
+        query_add(q, " and ");
+        query_add(q, rows[i].column);
+        add_referred(q, rows[i].refers, rows[i].value);
+    }
+}
+
+enum err store_sessions_page(struct tx *tx, const struct trace_page *page,
+                             const struct session_filter *filter, json_t **ret,
+                             struct trace_next *next)
 {
     DB_AUTO struct db_result *r = NULL;
-    const struct db_param params[] = {
-        time_or_null(page->since),    time_or_null(page->until),
-        text_or_null(agent),          time_or_null(page->after_us),
-        text_or_null(page->after_id), DB_INT((int64_t)page->limit + 1)};
-    enum err e = tx_query(tx,
-                          SESSION_COLUMNS
-                          " where ($1::timestamptz is null or s.started_at >= $1)"
-                          " and ($2::timestamptz is null or s.started_at < $2)"
-                          " and ($3::text is null or s.agent_id in (select id from agents where id "
-                          "= $3 or name = $3))"
-                          " and ($4::timestamptz is null or (s.started_at, s.id) < ($4, $5::text))"
-                          " order by s.started_at desc, s.id desc limit $6",
-                          params, ARRAY_LEN(params), &r);
+    QUERY_AUTO struct query q;
+    query_init(&q);
+    query_value(&q, SESSION_COLUMNS "(select * from sessions where org_id = ", DB_TEXT(page->org),
+                "");
+    if (page->since)
+        query_value(&q, " and started_at >= ", DB_TIME(page->since), "");
+    if (page->until)
+        query_value(&q, " and started_at < ", DB_TIME(page->until), "");
+    if (page->after_us) {
+        query_value(&q, " and started_at <= ", DB_TIME(page->after_us), "");
+        query_value(&q, " and (started_at, id) < (", DB_TIME(page->after_us), ", ");
+        query_value(&q, "", DB_TEXT(page->after_id), "::text)");
+    }
+    add_session_filters(&q, filter);
+    query_value(&q, " order by started_at desc, id desc limit ", DB_INT((int64_t)page->limit + 1),
+                ")" SESSION_JOINS " order by s.started_at desc, s.id desc");
+    enum err e = query_run(&q, tx, &r);
     return e == ERR_OK ? rows_to_page(r, page->limit, 5, 0, session_json, ret, next) : e;
 }
 
@@ -96,7 +139,8 @@ enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t 
     DB_AUTO struct db_result *r = NULL;
     struct trace_next next;
     enum err e = tx_query(tx,
-                          SESSION_COLUMNS " where s.id = $1 or (s.external_id = $1 and not exists"
+                          SESSION_COLUMNS "sessions" SESSION_JOINS
+                                          " where s.id = $1 or (s.external_id = $1 and not exists"
                                           " (select 1 from sessions where id = $1))"
                                           " order by s.started_at desc, s.id limit $2",
                           DB_PARAMS(DB_TEXT(id_or_external), DB_INT(FIND_MAX)), &r);
@@ -104,17 +148,6 @@ enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t 
 }
 
 /* ---- spans ---- */
-
-/* What a column of ids is shown as, and by which of the other's columns it is found. */
-static const struct {
-    const char *table, *shown;
-    const char *names[3];
-} referred[] = {
-    [SPAN_REFERS_TEAM] = {"teams", "tm.name", {"name"}},
-    [SPAN_REFERS_AGENT] = {"agents", "a.name", {"name"}},
-    [SPAN_REFERS_KEY] = {"keys", "coalesce(k.public_part, k.name)", {"public_part", "name"}},
-    [SPAN_REFERS_TASK] = {"tasks", "t.name", {"name"}},
-};
 
 #define SPAN_JOINS                                                                                 \
     " left join agents a on a.id = s.agent_id left join keys k on k.id = s.key_id"                 \
@@ -202,21 +235,12 @@ static void add_match(struct query *q, const struct span_match *m)
     const struct span_attribute *a = m->attribute;
     query_add(q, " and s.");
     query_add(q, a->column);
-    if (a->refers) {
-        query_add(q, " in (select id from ");
-        query_add(q, referred[a->refers].table);
-        query_value(q, " where id = ", DB_TEXT(m->value), "");
-        for (const char *const *name = referred[a->refers].names; *name; name++) {
-            query_add(q, " or ");
-            query_add(q, *name);
-            query_value(q, " = ", DB_TEXT(m->value), "");
-        }
-        query_add(q, ")");
-    } else if (a->absent == SPAN_ABSENT_REQUEST) {
+    if (a->refers)
+        add_referred(q, a->refers, m->value);
+    else if (a->absent == SPAN_ABSENT_REQUEST)
         add_request(q, m->value);
-    } else {
+    else
         query_value(q, " = ", DB_TEXT(m->value), a->type == SPAN_TYPE_SMALL ? "::integer" : "");
-    }
 }
 
 /* The org stands in the statement as well as in the fence: the fence's own condition is no index

@@ -31,9 +31,14 @@ struct trace_next {
     char id[ID_MAX];
 };
 
-/* Newest first. agent: name or id; SLICE_NONE: any. *ret: new array. */
+/* Whose sessions: names or ids; SLICE_NONE: any. */
+struct session_filter {
+    struct slice agent, key, team, task;
+};
+/* Newest first. *ret: new array. */
 MUST_USE enum err store_sessions_page(struct tx *tx, const struct trace_page *page,
-                                      struct slice agent, json_t **ret, struct trace_next *next);
+                                      const struct session_filter *filter, json_t **ret,
+                                      struct trace_next *next);
 /* By id, else by what clients called it. *ret: new array of all that fit, at most 20. */
 MUST_USE enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t **ret);
 

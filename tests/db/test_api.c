@@ -142,6 +142,30 @@ static void an_empty_parameter_is_refused(void **state)
     assert_non_null(strstr(json_string_value(json_object_get(a.json, "detail")), "?team="));
 }
 
+static void spend_is_grouped_filtered_and_divided(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query;
+        unsigned status;
+    } rows[] = {
+        {"group_by=task&bucket=day&team=research&model=m&gate=ai", 200},
+        {"group_by=session&team=research&key=k", 200},
+        {"group_by=session&bucket=day", 400},
+        {"group_by=session&model=m", 400},
+        {"bucket=week", 400},
+        {"group_by=cost", 400},
+        {"from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 400},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char target[160];
+        snprintf(target, sizeof(target), "/admin/v1/spend?%s", rows[i].query);
+        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        if (a.status != rows[i].status)
+            fail_msg("%s: %u", target, a.status);
+    }
+}
+
 static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
 {
     (void)state;
@@ -156,6 +180,9 @@ static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
         {"cost_usd=1", 400},
         {"cost_nano=1", 400},
     };
+    ANSWER_AUTO struct answer sessions =
+        ask(&app, "viewer", "GET", "/admin/v1/sessions?agent=a&key=k&team=t&task=u", NULL);
+    assert_int_equal(sessions.status, 200);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char target[160];
         snprintf(target, sizeof(target), "/admin/v1/spans?%s", rows[i].query);
@@ -712,6 +739,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_role_may_what_its_routes_name_and_nothing_else),
         cmocka_unit_test(a_parameter_that_a_path_does_not_know_is_named),
+        cmocka_unit_test(spend_is_grouped_filtered_and_divided),
         cmocka_unit_test(spans_are_searched_by_attributes_and_by_nothing_else),
         cmocka_unit_test(a_long_name_of_a_parameter_is_named_in_part),
         cmocka_unit_test(an_empty_parameter_is_refused),

@@ -1,6 +1,6 @@
 /*
  * trace — what came in shows up by name: sessions, their spans, spend; and the chores that tidy
- * up behind it.
+ * up afterwards.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/ledger/ledger.h"
 #include "controlplane/chores/jobs.h"
 #include "controlplane/ingest/ingest.h"
-#include "common/ledger/ledger.h"
 #include "controlplane/store/store_spend.h"
 #include "controlplane/store/store_trace.h"
 #include "tests/kit/db/base.h"
@@ -98,6 +98,8 @@ static int fresh(void **state)
 
 /* ---- reading ---- */
 
+static const struct session_filter anyone;
+
 static void begin(struct tx *tx)
 {
     assert_int_equal(tx_begin(base.db, slice_str(base.boot.org_id), tx), ERR_OK);
@@ -152,6 +154,35 @@ static void a_session_is_shown_by_names(void **state)
     assert_int_equal(number_of(s, NULL, "refusals"), 0);
 }
 
+static void sessions_are_found_by_whose_they_are(void **state)
+{
+    (void)state;
+    const struct {
+        struct session_filter filter;
+        size_t found;
+    } rows[] = {
+        {{.agent = SLICE("triage-bot")}, 1},
+        {{.key = SLICE("abcdefghijkl")}, 2},
+        {{.key = SLICE("imported")}, 1},
+        {{.team = SLICE("research")}, 1},
+        {{.key = SLICE("k_1"), .team = SLICE("team_1")}, 1},
+        {{.task = SLICE("nothing")}, 0},
+    };
+    const struct trace_page page = {.org = slice_str(base.boot.org_id), .limit = 10};
+    happen(&(struct traffic){.session = "s_1", .agent = "agent_1", .key = "k_1", .team = "team_1"});
+    happen(&(struct traffic){.session = "s_2", .key = "k_1"});
+    happen(&(struct traffic){.session = "s_3", .key = "k_2"});
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        TX_AUTO struct tx tx = {0};
+        JSON_AUTO json_t *found = NULL;
+        struct trace_next next;
+        begin(&tx);
+        assert_int_equal(store_sessions_page(&tx, &page, &rows[i].filter, &found, &next), ERR_OK);
+        if (json_array_size(found) != rows[i].found)
+            fail_msg("row %zu finds %zu sessions", i, json_array_size(found));
+    }
+}
+
 static void an_external_id_may_mean_several_sessions_and_an_id_only_one(void **state)
 {
     (void)state;
@@ -166,7 +197,7 @@ static void an_external_id_may_mean_several_sessions_and_an_id_only_one(void **s
     assert_int_equal(store_sessions_find(&tx, SLICE("s_1"), &one), ERR_OK);
     assert_int_equal(json_array_size(one), 1);
     assert_string_equal(text(at(one, 0), "external_id"), "demo");
-    assert_int_equal(store_sessions_find(&tx, SLICE("nobody"), &none), ERR_OK);
+    assert_int_equal(store_sessions_find(&tx, SLICE("no-such"), &none), ERR_OK);
     assert_int_equal(json_array_size(none), 0);
 }
 
@@ -176,7 +207,8 @@ static void lists_are_paged_without_losing_or_repeating_anything(void **state)
     TX_AUTO struct tx tx = {0};
     char id[16];
     bool seen[25] = {false};
-    struct trace_page page = {.limit = 7};
+    struct trace_page page = {.org = slice_str(base.boot.org_id), .limit = 7};
+    const struct session_filter mine = {.agent = SLICE("triage-bot")};
     struct trace_next next = {.more = true};
     char after[ID_MAX];
     for (int i = 0; i < 25; i++) {
@@ -188,7 +220,7 @@ static void lists_are_paged_without_losing_or_repeating_anything(void **state)
     size_t pages = 0, items = 0;
     while (next.more) {
         JSON_AUTO json_t *list = NULL;
-        assert_int_equal(store_sessions_page(&tx, &page, SLICE_NONE, &list, &next), ERR_OK);
+        assert_int_equal(store_sessions_page(&tx, &page, &anyone, &list, &next), ERR_OK);
         for (size_t i = 0; i < json_array_size(list); i++, items++) {
             int n = atoi(text(at(list, i), "id") + 2);
             assert_false(seen[n]);
@@ -203,11 +235,11 @@ static void lists_are_paged_without_losing_or_repeating_anything(void **state)
     assert_int_equal(pages, 4);
 
     JSON_AUTO json_t *by_name = NULL, *since = NULL;
-    page = (struct trace_page){.limit = 100};
-    assert_int_equal(store_sessions_page(&tx, &page, SLICE("triage-bot"), &by_name, &next), ERR_OK);
+    page = (struct trace_page){.org = slice_str(base.boot.org_id), .limit = 100};
+    assert_int_equal(store_sessions_page(&tx, &page, &mine, &by_name, &next), ERR_OK);
     assert_int_equal(json_array_size(by_name), 12);
     page.since = start + 8 * SECOND;
-    assert_int_equal(store_sessions_page(&tx, &page, SLICE_NONE, &since, &next), ERR_OK);
+    assert_int_equal(store_sessions_page(&tx, &page, &anyone, &since, &next), ERR_OK);
     assert_int_equal(json_array_size(since), 1);
 }
 
@@ -337,7 +369,7 @@ static enum err spent_by(struct tx *tx, struct slice group, int64_t from, int64_
     return store_spend(tx, &q, ret);
 }
 
-static void spend_adds_up_by_whatever_is_asked(void **state)
+static void spend_adds_up_by_each_group(void **state)
 {
     (void)state;
     static const struct {
@@ -427,8 +459,8 @@ static void what_a_plane_folded_counts_as_the_calls_it_was(void **state)
     assert_int_equal(json_array_size(spans), 3);
     assert_null(json_object_get(at(spans, 0), "calls")); /* one is not worth saying */
     assert_int_equal(number_of(at(spans, 1), NULL, "calls"), 1000000);
-    assert_int_equal(store_sessions_page(&tx, &page, SLICE_NONE, &sessions, &next), ERR_OK);
-    assert_int_equal(json_array_size(sessions), 0); /* whose they were was given up */
+    assert_int_equal(store_sessions_page(&tx, &page, &anyone, &sessions, &next), ERR_OK);
+    assert_int_equal(json_array_size(sessions), 0); /* folding gives up the session */
 }
 
 static void another_org_sees_nothing_of_it(void **state)
@@ -441,7 +473,7 @@ static void another_org_sees_nothing_of_it(void **state)
     const struct span_filter all = {.newest_first = true};
     happen(&(struct traffic){.session = "s_1", .agent = "agent_1", .cost = 5, .input = 1});
     assert_int_equal(tx_begin(base.db, SLICE("org_other"), &tx), ERR_OK);
-    assert_int_equal(store_sessions_page(&tx, &page, SLICE_NONE, &sessions, &next), ERR_OK);
+    assert_int_equal(store_sessions_page(&tx, &page, &anyone, &sessions, &next), ERR_OK);
     assert_int_equal(store_spans_page(&tx, &page, &all, &spans, &next), ERR_OK);
     assert_int_equal(spent_by(&tx, SLICE("team"), 0, clock_wall_us(), &spend), ERR_OK);
     assert_int_equal(json_array_size(sessions) + json_array_size(spans) + json_array_size(spend),
@@ -497,7 +529,7 @@ static int64_t in_suspense(void)
     return database_number(&base, "select suspense_nano from budget_accounts");
 }
 
-static void leases_expire_without_anybody_asking(void **state)
+static void leases_expire_without_a_request(void **state)
 {
     (void)state;
     lease_50(start);
@@ -569,17 +601,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TRACE(a_session_is_shown_by_names),
+        TRACE(sessions_are_found_by_whose_they_are),
         TRACE(an_external_id_may_mean_several_sessions_and_an_id_only_one),
         TRACE(lists_are_paged_without_losing_or_repeating_anything),
         TRACE(spans_leave_out_what_does_not_apply),
         TRACE(spans_are_found_by_what_they_tell),
         TRACE(pages_of_spans_hold_each_once_in_either_order),
         TRACE(a_span_s_org_is_its_planes),
-        TRACE(spend_adds_up_by_whatever_is_asked),
+        TRACE(spend_adds_up_by_each_group),
         TRACE(what_a_plane_folded_counts_as_the_calls_it_was),
         TRACE(another_org_sees_nothing_of_it),
         TRACE(a_session_ends_half_an_hour_after_its_last_span_and_begins_again),
-        TRACE(leases_expire_without_anybody_asking),
+        TRACE(leases_expire_without_a_request),
         TRACE(the_timetable_does_it_every_second_unless_another_control_plane_is_at_it),
         TRACE(tomorrows_partition_is_made_today),
     };
