@@ -1,4 +1,4 @@
-/* buf_shelf — see the card. */
+/* buf_shelf — see the header. */
 #include "common/base/buf_shelf.h"
 
 #include "common/base/mem.h"

@@ -1,4 +1,4 @@
-/* compress — see the card. */
+/* compress — see the header. */
 #include "common/base/compress.h"
 
 #include <limits.h>

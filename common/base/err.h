@@ -27,7 +27,7 @@
     X(DENIED, "not allowed")                                                                       \
     X(PROTOCOL, "the peer broke the protocol")                                                     \
     X(CANCELLED, "cancelled by its owner")                                                         \
-    X(CONFLICT, "changed by somebody else")                                                        \
+    X(CONFLICT, "changed by another writer")                                                       \
     X(DATABASE, "the database refused or is away")
 
 enum err {

@@ -1,5 +1,5 @@
 /*
- * escape — see the card.
+ * escape — see the header.
  */
 #include "common/base/escape.h"
 

@@ -1,5 +1,5 @@
 /*
- * id — names nobody has to choose: a short prefix, an underscore and 22 base62 characters
+ * id — names that are made, not chosen: a short prefix, an underscore and 22 base62 characters
  * of 128 random bits (`k_4fJ…`). Ids never come back: a recreated thing has a new one.
  *
  * Threads  any.

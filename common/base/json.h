@@ -1,5 +1,5 @@
 /*
- * json — the one door to jansson: trees, read strictly and written compactly.
+ * json — trees by jansson, which no other file uses, read strictly and written compactly.
  *
  * Reading refuses duplicate members, depth over LIMIT_JSON_DEPTH, bytes after the end and
  * invalid UTF-8. The getters say what was wrong in words fit for a problem+json.

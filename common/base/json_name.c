@@ -1,5 +1,5 @@
 /*
- * json_name — see the card.
+ * json_name — see the header.
  */
 #include "common/base/json_name.h"
 
@@ -10,7 +10,7 @@
 
 #define SHOWN 64
 
-/* Secret, so that nobody can choose 256 names that all share a hash. */
+/* Secret, so that a sender cannot choose 256 names that all share a hash. */
 static uint64_t seed[2];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 

@@ -17,7 +17,7 @@ struct scan {
     const char *end;
     const char *const *wants;
     struct json_hit *hits;
-    struct json_scan_problem *problem; /* NULL: nobody asks */
+    struct json_scan_problem *problem; /* NULL: not wanted */
     struct json_fault fault;
     int depth_max;
 };
@@ -80,7 +80,7 @@ static void report(struct scan *s)
              s->problem->at);
 }
 
-/* ---- values nobody looks into ---- */
+/* ---- values that are not looked into ---- */
 
 static const char *pass_simple(struct scan *s, const char *p)
 {

@@ -179,7 +179,8 @@ static const char *pass_unicode(const char *p, const char *end, struct json_faul
     int32_t unit = hex4(p + 2, end);
     if (unit < 0)
         return refuse(fault, p, "a \\u escape wants four hex digits");
-    /* Half a pair is good JSON (RFC 8259 section 8.2); who reads the text has json_token_is_clear.
+    /* Half a pair is good JSON (RFC 8259 section 8.2); a reader of the text has
+     * json_token_is_clear.
      */
     return p + (has_low_half(p, end, unit) ? 12 : 6);
 }

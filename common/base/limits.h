@@ -12,32 +12,31 @@
 #define LIMIT_ALLOCATION (1u << 30) /* one piece of heap; more is a broken length, not a need */
 
 /* the memory of a data plane, in percent of its limit */
-#define LIMIT_MEMORY_SHED 85      /* security.md: new work is turned away from here on, */
-#define LIMIT_MEMORY_CALM 80      /* and taken again below */
-#define LIMIT_MEMORY_LOOK_MS 100  /* a burst of the largest bodies needs longer to fill the rest */
+#define LIMIT_MEMORY_SHED 85     /* security.md: new work is turned away from here on, */
+#define LIMIT_MEMORY_CALM 80     /* and taken again below */
+#define LIMIT_MEMORY_LOOK_MS 100 /* a burst of the largest bodies needs longer to fill the rest */
 #define LIMIT_MEMORY_CALM_LOOK_MS 300 /* the same below half of the limit */
-#define LIMIT_MEMORY_TRIM_MS 1000 /* while it is high: freed heap goes back; dear, so seldom */
-#define LIMIT_MEMORY_RETRY_S 2    /* what clients are asked to wait */
+#define LIMIT_MEMORY_TRIM_MS 1000     /* while it is high: freed heap goes back; dear, so seldom */
+#define LIMIT_MEMORY_RETRY_S 2        /* what clients are asked to wait */
 
 /* HTTP/1.1, both sides */
-#define LIMIT_HTTP_HEAD (64 * 1024)   /* long JWTs and many headers fit; a flood does not */
-#define LIMIT_HTTP_HEADERS 128        /* in a head */
-#define LIMIT_HTTP_TARGET (16 * 1024) /* path and query */
-#define LIMIT_HTTP_CHUNK_EXT 256      /* bytes of extensions behind one chunk size */
-#define LIMIT_HTTP_CHUNK_EXTRAS                                                                    \
-    (16 * 1024)                        /* extensions of all chunks: nobody uses them but floods */
-#define LIMIT_HTTP_METHOD 32           /* the longest registered one has 17 letters */
-#define LIMIT_HTTP_TRAILERS (8 * 1024) /* all trailers of a body */
-#define LIMIT_HTTP_PIPELINE 1          /* requests read ahead of the one being answered */
-#define LIMIT_HTTP_REST (320 * 1024)   /* read ahead of a paused reader: one read and a head */
-#define LIMIT_HTTP_COALESCE 4096       /* smaller pieces are gathered: a copy beats a system call */
+#define LIMIT_HTTP_HEAD (64 * 1024)         /* long JWTs and many headers fit; a flood does not */
+#define LIMIT_HTTP_HEADERS 128              /* in a head */
+#define LIMIT_HTTP_TARGET (16 * 1024)       /* path and query */
+#define LIMIT_HTTP_CHUNK_EXT 256            /* bytes of extensions behind one chunk size */
+#define LIMIT_HTTP_CHUNK_EXTRAS (16 * 1024) /* extensions of all chunks: only floods use them */
+#define LIMIT_HTTP_METHOD 32                /* the longest registered one has 17 letters */
+#define LIMIT_HTTP_TRAILERS (8 * 1024)      /* all trailers of a body */
+#define LIMIT_HTTP_PIPELINE 1               /* requests read ahead of the one being answered */
+#define LIMIT_HTTP_REST (320 * 1024)        /* read ahead of a paused reader: one read and a head */
+#define LIMIT_HTTP_COALESCE 4096 /* smaller pieces are gathered: a copy beats a system call */
 #define LIMIT_HTTP_DISCARD                                                                         \
     (64 * 1024)               /* rest of an unwanted body still read to keep a connection */
 #define LIMIT_HTTP_SPARE 1024 /* exchanges and calls kept warm per server or client: 6 KB each */
 #define LIMIT_HTTP_INTERIM 16 /* 1xx before an answer; more is a flood */
 #define LIMIT_HTTP_LINGER_MS 2000 /* silence behind our FIN, before the close; */
 #define LIMIT_HTTP_LINGER_TOTAL_MS                                                                 \
-    30000 /* and all of it, for who still sends (nginx waits as long) */
+    30000 /* and all of it, for a client that still sends (nginx waits as long) */
 
 /* bodies */
 #define LIMIT_AI_BODY (32u * 1024 * 1024)   /* images travel inside the prompt as base64 */
@@ -51,7 +50,7 @@
 #define LIMIT_ADMIN_BODY (1u * 1024 * 1024)  /* an admin document */
 #define LIMIT_SSE_EVENT (1u * 1024 * 1024)   /* one event held while it is read */
 
-#define LIMIT_AI_EVENT (16u * 1024 * 1024)  /* of a model's stream: images travel in deltas */
+#define LIMIT_AI_EVENT (16u * 1024 * 1024) /* of a model's stream: images travel in deltas */
 
 /* buffers on a connection */
 #define LIMIT_STREAM_OUT (256 * 1024) /* unsent bytes before the producer is paused hard */
@@ -140,8 +139,9 @@
 #define LIMIT_CONNECTIONS 20000 /* client connections per worker */
 #define LIMIT_CLIENT_DESCRIPTORS                                                                   \
     75 /* percent that clients may take; the rest is for upstreams and us */
-#define LIMIT_MCP_SESSIONS 100000    /* upstream MCP sessions held by one plane */
-#define LIMIT_MCP_SESSIONS_EACH 2000 /* of one principal: who never ends his fills a fiftieth */
+#define LIMIT_MCP_SESSIONS 100000 /* upstream MCP sessions held by one plane */
+#define LIMIT_MCP_SESSIONS_EACH                                                                    \
+    2000 /* of one principal: one that never ends its own fills a fiftieth */
 
 /* the tool gate */
 #define LIMIT_ALLOWED_HOSTS 64 /* names one plane is reached by; looked through for each call */
@@ -159,17 +159,17 @@
 #define LIMIT_MCP_URI 4096          /* of a subscription, as it stands */
 #define LIMIT_MCP_EVENT_ID 1024     /* the last of an event stream that attaches anew */
 #define LIMIT_MCP_TASKS 16384       /* of all servers, whose makers one plane remembers */
-#define LIMIT_MCP_ORPHANS 256       /* upstream calls read to their end for nobody, per worker */
-#define LIMIT_MCP_OPEN_MS 30000     /* initialize, notifications, DELETE: no work behind them */
-#define LIMIT_MCP_CALL_MS 600000    /* silence of a tool at work: some build and test for minutes */
-#define LIMIT_MCP_TOTAL_MS 3600000  /* a call at all, whatever its server sends meanwhile */
-#define LIMIT_MCP_ATTACH_MS 100     /* before an event stream attaches anew, doubled each time, */
+#define LIMIT_MCP_ORPHANS 256    /* upstream calls read to their end without a client, per worker */
+#define LIMIT_MCP_OPEN_MS 30000  /* initialize, notifications, DELETE: no work behind them */
+#define LIMIT_MCP_CALL_MS 600000 /* silence of a tool at work: some build and test for minutes */
+#define LIMIT_MCP_TOTAL_MS 3600000 /* a call at all, whatever its server sends meanwhile */
+#define LIMIT_MCP_ATTACH_MS 100    /* before an event stream attaches anew, doubled each time, */
 #define LIMIT_MCP_ATTACH_MOST_MS 10000 /* up to this */
-#define LIMIT_MCP_KEEPALIVE_MS 15000  /* proxies and clients end a silent stream at 30 s and up */
-#define LIMIT_MCP_IDLE_MS 14400000    /* a session nobody uses: a long meeting, not a night */
-#define LIMIT_MCP_SESSION_MS 86400000 /* a session at all: no id is good for more than a day */
-#define LIMIT_MCP_SWEEP_MS 250        /* how often a worker looks for sessions that expired, */
-#define LIMIT_MCP_SWEEP 64            /* and how many it then ends: all of a plane in minutes */
+#define LIMIT_MCP_KEEPALIVE_MS 15000   /* proxies and clients end a silent stream at 30 s and up */
+#define LIMIT_MCP_IDLE_MS 14400000     /* an unused session: a long meeting, not a night */
+#define LIMIT_MCP_SESSION_MS 86400000  /* a session at all: no id is good for more than a day */
+#define LIMIT_MCP_SWEEP_MS 250         /* how often a worker looks for sessions that expired, */
+#define LIMIT_MCP_SWEEP 64             /* and how many it then ends: all of a plane in minutes */
 
 /* discovery: what a server says its tools are */
 #define LIMIT_LIST_ORDERS 8   /* listings in one plane's hands at once */

@@ -63,7 +63,7 @@ static enum err set_default(const char *program, const struct option *row, void 
         text = row->type == OPTION_U64 ? NULL : row->type == OPTION_BOOL ? "false" : "";
     if (text)
         return set(program, row, text, settings);
-    /* no default: 0, even below the row's minimum, so the program can tell that nobody set it */
+    /* no default: 0, even below the row's minimum, so the program can tell that it was not set */
     memset((char *)settings + row->offset, 0, sizeof(uint64_t));
     return ERR_OK;
 }

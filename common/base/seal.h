@@ -1,5 +1,5 @@
 /*
- * seal — what only we can open and nobody can change: AES-256-GCM under a key derived
+ * seal — text that only the holder of the key can open or change: AES-256-GCM under a key derived
  * for one purpose, scope and day.
  *
  * Sealed form: 1 byte format, 4 bytes day (UTC days since 1970, big-endian), 12 bytes nonce,

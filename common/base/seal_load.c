@@ -117,7 +117,7 @@ static enum err make_file(const char *path)
     if (fd < 0)
         return from_errno();
     enum err e = write_key(fd) ? ERR_OK : ERR_IO;
-    /* link, not rename: it never replaces a key that somebody else has just made */
+    /* link, not rename: it never replaces a key that another process has just made */
     if (!e && link(temporary, path) != 0)
         e = from_errno();
     if (!e && !sync_folder(path))

@@ -1,5 +1,5 @@
 /*
- * slice — a piece of somebody else's bytes, passed by value.
+ * slice — a piece of bytes that another object owns, passed by value.
  *
  * Owns     nothing; the bytes must outlive it. Not NUL-terminated.
  * Threads  any.

@@ -147,7 +147,7 @@ static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned bits)
     return mask == 0 || ((a[bits / 8] ^ b[bits / 8]) & mask) == 0;
 }
 
-/* "10.0.0.1/8" is a slip of the pen more often than a wish: bits behind the prefix are refused. */
+/* "10.0.0.1/8" is more often a mistake than meant: bits behind the prefix are refused. */
 static bool is_clean(const struct cidr *c)
 {
     uint8_t zero[16] = {0};

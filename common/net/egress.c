@@ -43,7 +43,7 @@ static const uint8_t v6_metadata[][16] = {
 };
 
 /* "This network": no destination, yet the kernel takes it for this very machine. No exception
- * opens it; who means loopback says so. */
+ * opens it; a rule that means loopback names it. */
 static const struct v4_net v4_nowhere = {V4(0, 0, 0, 0), 8};
 
 /* IANA's special-purpose registry (RFC 6890 and its updates) */

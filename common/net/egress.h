@@ -1,5 +1,5 @@
 /*
- * egress — the one door out: which addresses an upstream may resolve to.
+ * egress — the rule of connections that go out: which addresses an upstream may resolve to.
  *
  * Checked at connect time on every resolved address (security.md, What goes out). Private,
  * link-local, loopback, ULA, CGNAT, multicast, unspecified and mapped forms of them are

@@ -1,4 +1,4 @@
-/* host_list — see the card. */
+/* host_list — see the header. */
 #include "common/net/host_list.h"
 
 #include "common/net/address.h"

@@ -58,7 +58,7 @@ struct http1_problem {
  * Leading empty lines before a request are not allowed beyond one CRLF. */
 MUST_USE enum err http1_head(enum http1_kind kind, struct slice bytes, struct http_head *ret,
                              size_t *ret_len, struct http1_problem *problem);
-/* The two halves of it, for those who copy the head to a place of its own in between.
+/* The two halves of it, for a caller that copies the head to a place of its own in between.
  * http1_head_end: how long the head is; *scanned starts at 0 and saves reading bytes twice. A
  * start line that is whole, and every line end, is judged even while the head is not. */
 MUST_USE enum err http1_head_end(enum http1_kind kind, struct slice bytes, size_t *scanned,

@@ -284,7 +284,7 @@ static bool take_head(struct http_call *k, struct slice bytes)
     if (!e && http1_head_parse(HTTP1_ANSWER, buf_slice(&k->head_bytes), &k->head, &problem))
         e = ERR_PROTOCOL;
     bool interim = !e && k->head.status < 200;
-    /* 101 would hand the connection to a protocol that nobody asked for */
+    /* 101 would hand the connection to a protocol that was not requested */
     if (interim && (k->head.status == 101 || ++k->interims > LIMIT_HTTP_INTERIM))
         e = ERR_PROTOCOL;
     if (e)

@@ -189,7 +189,7 @@ static bool discard_body(struct http_conn *c, struct slice *bytes)
     return true;
 }
 
-/* What is left of a body that nobody wants; reading a little is cheaper than a new connection. */
+/* What is left of an unwanted body; reading a little is cheaper than a new connection. */
 static bool is_small_rest(const struct http_exchange *x)
 {
     if (x->expects) /* it may never come: the client still waits for a word */
@@ -322,7 +322,8 @@ static void drop_rest(struct http_conn *c, size_t used)
         buf_fini(&c->rest);
 }
 
-/* Everything that may move goes as far as it can; then nobody calls back until the next event. */
+/* Everything that may move goes as far as it can; then there is no callback until the next event.
+ */
 static void settle(struct http_conn *c, struct slice fresh)
 {
     c->depth++;
@@ -391,7 +392,7 @@ static bool is_reading(struct http_conn *c)
 enum err http_conn_write(struct http_conn *c, const struct slice *parts, size_t n)
 {
     if (c->pace.running && stream_pending(c->stream) == 0)
-        pace_stop(&c->pace); /* it took all of the last ones; when, nobody looked */
+        pace_stop(&c->pace); /* it took all of the last ones, at some time since */
     enum err e = stream_write(c->stream, parts, n);
     if (e)
         return e;
@@ -560,7 +561,7 @@ static void on_data(void *arg, struct slice data)
 }
 
 /* A client that sends no more is gone: nothing tells one that only half closed from one that was
- * killed, and an upstream call that nobody waits for costs money. */
+ * killed, and an upstream call without a client costs money. */
 static void on_eof(void *arg)
 {
     struct http_conn *c = arg;

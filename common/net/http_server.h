@@ -62,7 +62,6 @@ void http_server_free(struct http_server *s);
 /* the request */
 const struct http_head *http_exchange_head(const struct http_exchange *x);
 struct slice http_exchange_peer(const struct http_exchange *x);
-/* the request's raw bytes as received, for nobody but tests */
 void http_exchange_bind(struct http_exchange *x, const struct http_exchange_events *events,
                         void *user); /* MUST be called inside on_request */
 void http_exchange_read(struct http_exchange *x,

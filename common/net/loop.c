@@ -223,7 +223,7 @@ void loop_free(struct loop *l)
     close_handles(l);
     uv_run(&l->uv, UV_RUN_NOWAIT);
     MUST(!has_work(l));
-    MUST(uv_loop_close(&l->uv) == 0); /* somebody left a stream, a listener or a resolver open */
+    MUST(uv_loop_close(&l->uv) == 0); /* a stream, a listener or a resolver was left open */
     pthread_mutex_destroy(&l->mail_lock);
     free_memory(l);
 }

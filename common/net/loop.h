@@ -1,7 +1,7 @@
 /*
  * loop — one thread's turn-taking: timers, a mailbox from other threads, and the end of the turn.
  *
- * libuv underneath; `loop_uv` lends its handle to this storey only.
+ * libuv underneath; `loop_uv` lends its handle to common/net only.
  *
  * Owns     its handles. Everything started on a loop is closed before loop_free.
  * Fails    ERR_NOMEM, ERR_IO. Timers and retirements cannot fail: their tables grow while half of

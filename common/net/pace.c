@@ -1,4 +1,4 @@
-/* pace — see the card. */
+/* pace — see the header. */
 #include "common/net/pace.h"
 
 #include "common/base/limits.h"

@@ -112,7 +112,7 @@ static void on_idle_open(void *arg)
 static void on_idle_data(void *arg, struct slice data)
 {
     struct pool_conn *c = arg;
-    (void)data; /* an answer that nobody asked for: the framing is not what we think it is */
+    (void)data; /* a response without a request: the framing is not what it was taken for */
     pool_drop(&c);
 }
 

@@ -3,7 +3,7 @@
  * (WHATWG HTML, 9.2 Server-sent events).
  *
  * The reader accepts LF, CR and CRLF, a byte order mark at the start, and pieces cut anywhere.
- * An event's raw bytes are kept beside its fields, so an event that nobody changes can be
+ * An event's raw bytes are kept beside its fields, so an event that is not changed can be
  * passed on as it came.
  *
  * Owns     the event being gathered, at most LIMIT_SSE_EVENT bytes, or what sse_reader_limit said.

@@ -97,8 +97,8 @@ enum err stream_new(struct loop *l, const struct stream_events *events, void *ar
 
 /* reading */
 
-/* Nothing unread stands before a hang-up: it is told even to a paused owner, who would otherwise
- * work on for nobody. */
+/* Nothing unread stands before a hang-up: it is told even to a paused owner, which would otherwise
+ * work on without a peer. */
 static void look_for_hangup(struct stream *s)
 {
     char c;
@@ -141,7 +141,7 @@ static void take_bytes(struct stream *s)
             stop_reading(s);
             if (n == 0 && !s->tls)
                 stream_ended(s);
-            else /* TLS: without close_notify somebody may have cut the answer short */
+            else /* TLS: without close_notify the response may have been cut short */
                 stream_fail(s, s->state == STREAM_SHAKING ? ERR_TLS : ERR_CLOSED);
             return;
         }

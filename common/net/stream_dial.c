@@ -83,7 +83,7 @@ static void try_address(struct stream *s, const union sockaddr_any *a)
         start_share(s);
 }
 
-/* The door: each address is asked for at the moment it is dialled, whatever the name said. */
+/* Each address is checked at the moment it is dialled, whatever the name said. */
 void stream_dial_step(struct stream *s)
 {
     struct stream_dial *d = s->dial;

@@ -18,7 +18,7 @@ size_t stream_pending(const struct stream *s)
 }
 
 /* What the peer sent before it went away can still be read, and tells more than our failure:
- * the end of that is the end of the stream. With nobody reading, it ends here. */
+ * the end of that is the end of the stream. Where nothing reads, it ends here. */
 static void give_up_writing(struct stream *s)
 {
     s->broken = true;

@@ -1,5 +1,5 @@
 /*
- * tls — OpenSSL's one door on the network side: contexts for serving and for dialling.
+ * tls — the only use of OpenSSL's TLS in common/net: contexts for serving and for dialling.
  *
  * TLS 1.2 and 1.3. A server context can be reloaded from its files without a restart:
  * connections that stand keep the old certificate. A client context verifies chain and host
@@ -38,7 +38,7 @@ tls_reload(struct tls_context *t); /* reads the files again; old stays on failur
 struct tls_context *tls_hold(struct tls_context *t);
 void tls_drop(struct tls_context *t);
 
-/* One connection's OpenSSL object, for who moves bytes over sockets of his own
+/* One connection's OpenSSL object, for a caller that moves bytes over sockets of its own
  * (common/wire/tunnel). NULL: out of memory. The caller frees it with SSL_free. */
 struct ssl_st;
 struct ssl_st *tls_open(struct tls_context *t);

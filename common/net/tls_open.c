@@ -1,4 +1,4 @@
-/* tls_open — a connection's OpenSSL object for who has sockets of his own. */
+/* tls_open — a connection's OpenSSL object for a caller with sockets of its own. */
 #include "common/net/tls_private.h"
 
 struct ssl_st *tls_open(struct tls_context *t)

@@ -6,8 +6,8 @@
  *
  * Owns     a session: its SSL and the undigested bytes it was told to keep.
  * Fails    ERR_AGAIN: give more bytes; ERR_CLOSED: the peer said it will send no more (only its
- *          close_notify counts, a bare FIN may be somebody cutting an answer short); ERR_TLS.
- * Threads  a session its loop's; a context any.
+ *          close_notify counts, a bare FIN may be an attacker's, who cuts a response short);
+ * ERR_TLS. Threads  a session its loop's; a context any.
  */
 #pragma once
 
@@ -64,4 +64,4 @@ void tls_session_finish(struct tls_session *s, struct buf *out);
 const char *tls_session_why(const struct tls_session *s);
 const char *tls_session_host(const struct tls_session *s); /* "" on servers */
 bool tls_session_is_server(const struct tls_session *s);
-bool tls_session_is_resumed(const struct tls_session *s); /* for tests: nobody else minds */
+bool tls_session_is_resumed(const struct tls_session *s); /* for tests */

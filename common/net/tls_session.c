@@ -1,4 +1,4 @@
-/* tls_session — OpenSSL fed from lent bytes, writing into somebody's buffer.
+/* tls_session — OpenSSL fed from lent bytes, writing into the caller's buffer.
  *
  * BIOs of our own instead of memory BIOs: those copy what comes in and keep the memory of the
  * largest read for as long as the connection lives. */

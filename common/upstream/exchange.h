@@ -75,7 +75,7 @@ struct exchange_spec {
     struct secret *credential;  /* that is in call.headers; NULL: none. Held. */
     const struct log_ctx *log;  /* lent until the close or exchange_disown */
     struct attempt *attempt; /* names and span_id are the gate's; the rest is filled; NULL: none */
-    uint64_t *waited_us;     /* what was waited for upstreams is added to it; NULL: nobody asks */
+    uint64_t *waited_us;     /* what was waited for upstreams is added to it; NULL: not counted */
 };
 
 /* Never calls back before it returns. */

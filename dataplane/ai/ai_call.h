@@ -90,6 +90,8 @@ struct ai_call {
 
     /* ai_stream */
     struct sse_reader sse;
+    struct slice fed;   /* the bytes being read, for as long as they are */
+    struct slice run;   /* in them: events that go on as they came, not written yet */
     struct buf opening; /* bytes of a stream that has not begun for the client */
     struct ai_decoder decoder;
     struct ai_writer writer;

@@ -150,10 +150,32 @@ static bool has_unasked(const struct sse_event *e, const struct ai_glance *g)
     return g->unasked.ptr && e->data.ptr >= from && e->data.ptr < to;
 }
 
+static enum ai_stream_result write_run(struct ai_call *c)
+{
+    struct slice run = c->run;
+    c->run = SLICE_NONE;
+    return write_bytes(c, run);
+}
+
+/* Events that came together leave together, in one piece and without a copy. */
+static enum ai_stream_result write_in_order(struct ai_call *c, struct slice bytes)
+{
+    bool lies_there = bytes.ptr >= c->fed.ptr && bytes.ptr + bytes.len <= c->fed.ptr + c->fed.len;
+    if (lies_there && sse_run_join(&c->run, bytes))
+        return AI_STREAM_ON;
+    enum ai_stream_result r = write_run(c);
+    if (r != AI_STREAM_ON)
+        return r;
+    if (!lies_there)
+        return write_bytes(c, bytes);
+    c->run = bytes;
+    return AI_STREAM_ON;
+}
+
 static enum ai_stream_result forward(struct ai_call *c, struct slice bytes)
 {
     if (c->state != AI_CALL_OPENING)
-        return write_bytes(c, bytes);
+        return write_in_order(c, bytes);
     if (!buf_append(&c->opening, bytes))
         return AI_STREAM_ON;
     enum ai_stream_result r = begin(c); /* more than opens a stream */
@@ -189,7 +211,7 @@ static enum ai_stream_result forward_error(struct ai_call *c, const struct sse_e
     if (d->write_stream_error(
             out, &(struct ai_error){.status = 502, .message = fault.text, .code = fault.code}))
         return AI_STREAM_ON;
-    return write_bytes(c, buf_slice(out));
+    return write_in_order(c, buf_slice(out));
 }
 
 static void note(struct ai_call *c, const struct sse_event *e, const struct ai_glance *g)
@@ -375,7 +397,15 @@ static bool on_sse_event(void *arg, const struct sse_event *e)
 enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
 {
     struct feeding f = {.c = c, .result = AI_STREAM_ON};
+    c->fed = data;
+    c->run = SLICE_NONE;
     enum err e = sse_reader_feed(&c->sse, data, on_sse_event, &f);
+    bool heard =
+        f.result != AI_STREAM_OVER && f.result != AI_STREAM_CLOSED && f.result != AI_STREAM_REFUSED;
+    enum ai_stream_result written = heard ? write_run(c) : AI_STREAM_ON;
+    c->fed = c->run = SLICE_NONE;
+    if (written != AI_STREAM_ON)
+        return written;
     if (!e || e == ERR_CANCELLED)
         return f.result;
     return failed(c, REFUSAL_UPSTREAM, slice_str(err_name(e)),
