@@ -112,7 +112,7 @@ UNIT(every_error_has_a_name_and_a_sentence)
 {
     assert_string_equal(err_name(ERR_OK), "ok");
     assert_string_equal(err_name(ERR_TOO_BIG), "too_big");
-    assert_string_equal(err_text(ERR_CONFLICT), "changed by somebody else");
+    assert_string_equal(err_text(ERR_CONFLICT), "changed by another writer");
     for (int e = ERR_OK; e <= ERR_DATABASE; e++)
         assert_true(strlen(err_name((enum err)e)) > 0 && strlen(err_text((enum err)e)) > 0);
 }
