@@ -255,8 +255,11 @@ static void build_heads(const struct mcp_exchange_spec *spec, struct heads *h,
     if (spec->trace_id)
         add(h, SLICE("traceparent"), trace_header(spec->trace_id, spec->span_id, traceparent));
     add(h, SLICE("via"), spec->via.len ? spec->via : SLICE("1.1 gatehouse"));
-    if (credential)
+    if (credential) { /* it is looked for in what comes back, which is therefore not to be encoded
+                       */
+        add(h, SLICE("accept-encoding"), SLICE("identity"));
         add(h, spec->server->credential_header, secret_reveal(credential));
+    }
 }
 
 static struct slice path_of(const struct url *url, struct buf *buffer)

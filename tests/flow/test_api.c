@@ -240,6 +240,30 @@ FLOW(a_credential_that_comes_back_is_cut_also_across_pieces)
     assert_true(slice_eq(client_header(c, "etag"), SLICE("\"1\"")));
 }
 
+FLOW(a_credential_that_comes_back_escaped_is_cut_too)
+{
+    policy_says(k, &crm);
+    upstream_answers_with(k, 0, 200, "Link: <company%2Dsecret-012345678%39>\r\n",
+                          "{\"a\\n\":\"company\\u002dsecret-0123456789\",\"b\":\"company%2Dsecret-"
+                          "0123456789\"}");
+    struct flow_client *c = client_gets(k, "alice", KEY);
+    expect_status(c, 200);
+    expect_body(
+        c, "{\"a\\n\":\"******************************\",\"b\":\"***************************\"}");
+    assert_null(client_header(c, "link").ptr);
+}
+
+FLOW(an_encoded_response_to_our_credential_is_a_502)
+{
+    policy_says(k, &crm);
+    upstream_answers_with(k, 0, 200, "Content-Encoding: gzip\r\n", "xyz");
+    struct flow_client *c = client_gets(k, "alice", KEY);
+    expect_status(c, 502);
+    expect_body_has(c, "encoded, although plain text was requested");
+    assert_true(
+        slice_eq(upstream_heard(&k->upstreams[0].calls[0], "accept-encoding"), SLICE("identity")));
+}
+
 FLOW(a_chunked_body_passes_and_so_does_one_of_known_length)
 {
     policy_says(k, &crm);
@@ -451,6 +475,8 @@ int main(void)
         SCENARIO(of_an_answer_only_what_is_listed_passes),
         SCENARIO(a_redirect_is_returned_and_never_followed),
         SCENARIO(a_credential_that_comes_back_is_cut_also_across_pieces),
+        SCENARIO(a_credential_that_comes_back_escaped_is_cut_too),
+        SCENARIO(an_encoded_response_to_our_credential_is_a_502),
         SCENARIO(a_chunked_body_passes_and_so_does_one_of_known_length),
         SCENARIO(a_service_that_does_not_read_holds_the_client_and_loses_nothing),
         SCENARIO(a_client_that_does_not_read_holds_the_service_and_loses_nothing),
