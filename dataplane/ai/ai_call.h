@@ -49,6 +49,15 @@ struct ai_failure {
     struct slice detail; /* of the refusal; in the arena */
 };
 
+/* The last event that only said words: most of a stream's events differ from it in those alone. */
+#define AI_LIKENESS_MAX 512
+struct ai_likeness {
+    size_t before, behind; /* bytes around the words; before 0: there is none */
+    struct ai_glance glance;
+    size_t unasked_from_end;    /* glance.unasked lies so far from the event's end; 0: it is none */
+    char text[AI_LIKENESS_MAX]; /* what stands before them, then what stands behind */
+};
+
 struct ai_call {
     struct list link; /* in env->gate_spare */
     struct request *rq;
@@ -90,6 +99,7 @@ struct ai_call {
 
     /* ai_stream */
     struct sse_reader sse;
+    struct ai_likeness likeness;
     struct slice fed;   /* the bytes being read, for as long as they are */
     struct slice run;   /* in them: events that go on as they came, not written yet */
     struct buf opening; /* bytes of a stream that has not begun for the client */

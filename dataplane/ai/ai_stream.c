@@ -24,6 +24,7 @@ void ai_stream_open(struct ai_call *c)
         (struct ai_writer){.choices = c->request.choices, .wants_usage = c->request.wants_usage};
     c->usage = AI_USAGE_NONE;
     c->meter = (struct ai_meter){0};
+    c->likeness.before = 0;
     c->last = SLICE_NONE;
     c->finished = c->failed_in = c->started = false;
     c->decoded = !c->native || response_is_heard(c->rq, &c->sink);
@@ -225,12 +226,69 @@ static void note(struct ai_call *c, const struct sse_event *e, const struct ai_g
         c->provider->identify(e->data, c->rq->arena, &c->writer);
 }
 
+static bool is_plain_text(struct slice s)
+{
+    return !s.len || (!memchr(s.ptr, '"', s.len) && !memchr(s.ptr, '\\', s.len));
+}
+
+/* Keeps what stands around the words, where they are one plain string and there is nothing else to
+ * see in the event. */
+static void remember(struct ai_likeness *l, struct slice data, const struct ai_glance *g)
+{
+    const struct slice name = SLICE("\"content\":\"");
+    l->before = 0;
+    bool dull = !g->ends && !g->has_usage && !g->usage_alone && !g->fails && !g->finishes;
+    ptrdiff_t at = dull && data.len <= AI_LIKENESS_MAX ? slice_search(data, name) : -1;
+    if (at < 0)
+        return;
+    size_t before = (size_t)at + name.len;
+    struct slice rest = slice_from(data, before);
+    ptrdiff_t end = slice_find(rest, '"');
+    if (end < 1 || !is_plain_text(slice_first(rest, (size_t)end)) || g->words != (uint64_t)end)
+        return;
+    const char *last = data.ptr + data.len;
+    if (g->unasked.ptr && g->unasked.ptr < rest.ptr + end)
+        return;
+    l->unasked_from_end = g->unasked.ptr ? (size_t)(last - g->unasked.ptr) : 0;
+    l->before = before;
+    l->behind = rest.len - (size_t)end;
+    memcpy(l->text, data.ptr, before);
+    memcpy(l->text + before, rest.ptr + end, l->behind);
+    l->glance = *g;
+}
+
+/* An event that equals the remembered one but for its words says what that said: the words hold
+ * neither a quote nor a backslash, so they begin and end no member. */
+static bool is_like(const struct ai_likeness *l, struct slice data, struct ai_glance *ret)
+{
+    size_t around = l->before + l->behind;
+    if (!l->before || data.len <= around || memcmp(data.ptr, l->text, l->before) != 0 ||
+        memcmp(data.ptr + data.len - l->behind, l->text + l->before, l->behind) != 0)
+        return false;
+    struct slice words = slice_of(data.ptr + l->before, data.len - around);
+    if (!is_plain_text(words))
+        return false;
+    *ret = l->glance;
+    ret->words = words.len;
+    if (l->unasked_from_end)
+        ret->unasked.ptr = data.ptr + data.len - l->unasked_from_end;
+    return true;
+}
+
+static void glance(struct ai_call *c, struct slice data, struct ai_glance *ret)
+{
+    if (is_like(&c->likeness, data, ret))
+        return;
+    c->provider->glance(data, c->request.wants_usage, ret);
+    remember(&c->likeness, data, ret);
+}
+
 static enum ai_stream_result relay_event(struct ai_call *c, const struct sse_event *e)
 {
     struct ai_glance g = {0};
     enum ai_stream_result r = AI_STREAM_ON;
     if (e->has_data)
-        c->provider->glance(e->data, c->request.wants_usage, &g);
+        glance(c, e->data, &g);
     if (g.ends)
         return see_last(c, e->raw);
     note(c, e, &g);

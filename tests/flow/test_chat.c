@@ -109,9 +109,42 @@ FLOW(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte)
     expect_body(c, all);
 }
 
+/* All at once, so that they are read together: what differs only in its words, and what does not.
+ */
+FLOW(events_that_differ_only_in_their_words_are_told_from_those_that_say_more)
+{
+#define CHUNK(words) "data: {\"choices\":[{\"delta\":{\"content\":\"" words "\"}}]"
+    policy_says(k, &alice);
+    upstream_opens_stream(k, 0);
+    upstream_sends(
+        k, 0,
+        CHUNK("one") ",\"usage\":null}\n\n" CHUNK("second") ",\"usage\":null}\n\n" CHUNK("usage") ",\"usage\":null}\n\n" CHUNK(
+            "\\\"x") ",\"usage\":null}\n\n" CHUNK("error") ",\"usage\":{\"prompt_tokens\":7,"
+                                                           "\"completion_tokens\":3}}\n\n" CHUNK("e"
+                                                                                                 "n"
+                                                                                                 "d") ",\"finish_reason\":\"stop\"}\n\ndata: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
+                                         "{\"model\":\"small\",\"stream\":true,\"messages\":[]}");
+    expect_status(c, 200);
+    expect_body(c,
+                CHUNK("one") "}\n\n" CHUNK("second") "}\n\n" CHUNK("usage") "}\n\n" CHUNK(
+                    "\\\"x") "}\n\n" CHUNK("error") ",\"usage\":{\"prompt_tokens\":7,\"completion_"
+                                                    "tokens\":3}}\n\n" CHUNK(
+                                                        "end") ",\"finish_reason\":\"stop\"}"
+                                                               "\n\ndata: [DONE]\n\n");
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->usage_source, "provider");
+    assert_int_equal(r->span->tokens->output, 3);
+    assert_string_equal(r->span->status, "ok");
+    flow_record_free(r);
+#undef CHUNK
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCENARIO(events_that_differ_only_in_their_words_are_told_from_those_that_say_more),
         SCENARIO(a_plain_call_is_answered_priced_and_recorded),
         SCENARIO(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for),
         SCENARIO(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte),
