@@ -43,9 +43,10 @@ struct lease_client {
     struct control_link links;
     struct timer tick, retry;
     struct list leases;
-    bool ask_scheduled, probing, probe_wanted, away_told;
+    bool ask_scheduled, probing, probe_wanted;
     unsigned tick_count;
-    uint64_t failed_since_us; /* no request has been answered since; 0: the last one was */
+    uint64_t failed_since_us; /* no request has been answered since; 0: none has failed */
+    uint64_t away_since_us;   /* as the log was told; 0: it was not */
     uint64_t probed_us;
     unsigned outage;                    /* the number of the present or next one */
     size_t standing;                    /* accounts that refused a call in it */
@@ -102,11 +103,11 @@ static bool is_away(const struct lease_client *c, uint64_t now_us)
 
 static void note_answered(struct lease_client *c)
 {
-    if (c->away_told)
+    if (c->away_since_us)
         log_info(NULL, "leases_answered_again", "away_ms=%lu budgets_stood=%zu",
-                 (unsigned long)((clock_mono_us() - c->failed_since_us) / 1000), c->standing);
+                 (unsigned long)((clock_mono_us() - c->away_since_us) / 1000), c->standing);
     c->failed_since_us = 0;
-    c->away_told = false;
+    c->away_since_us = 0;
     c->standing = 0;
     c->outage++;
 }
@@ -762,10 +763,11 @@ static void tell(struct lease_client *c, uint64_t now_us)
     LIST_EACH(&c->leases, it)
     leases++;
     bool away = is_away(c, now_us);
-    if (away && !c->away_told && leases + c->standing > 0)
+    if (away && !c->away_since_us && leases + c->standing > 0) {
         log_warn(NULL, "leases_not_answered", "leases=%zu left_nano=%lld", leases,
                  (long long)atomic_load(&c->told_left));
-    c->away_told = c->away_told || (away && leases + c->standing > 0);
+        c->away_since_us = c->failed_since_us;
+    }
     atomic_store(&c->told_since_us, away ? c->failed_since_us : 0);
     atomic_store(&c->told_leases, leases);
     atomic_store(&c->told_standing, c->standing);
@@ -809,7 +811,7 @@ void lease_client_policy(struct lease_client *c)
 void lease_client_on_state(struct lease_client *c, bool connected)
 {
     if (connected) /* what failed before says nothing of this connection */
-        c->failed_since_us = c->failed_since_us ? clock_mono_us() : 0;
+        c->failed_since_us = 0;
     else
         note_failure(c, clock_mono_us());
 }

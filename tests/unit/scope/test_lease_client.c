@@ -332,6 +332,19 @@ static void in_an_outage_a_refusal_comes_at_once(void **state)
     WAIT((lease_client_status(w.planes[0].client, &s), s.standing == 0 && s.away_ms == 0));
 }
 
+static void a_connection_that_was_lost_for_a_moment_is_no_outage_later(void **state)
+{
+    (void)state;
+    ledger_kit_budget(&w.ledger, KEY, 200 * WORST, PERIOD_TOTAL);
+    w.ledger.planes[0].away = true;
+    lease_client_on_state(w.planes[0].client, false);
+    pass_ms(20);
+    w.ledger.planes[0].away = false;
+    lease_client_on_state(w.planes[0].client, true);
+    pass_ms(2100); /* no request is made in that time */
+    assert_int_equal(call(0, WORST, 100), ACCOUNT_OK);
+}
+
 static void a_database_that_is_away_is_noticed_and_found_again(void **state)
 {
     (void)state;
@@ -541,6 +554,7 @@ int main(void)
         RULE(an_outage_refuses_no_call_while_there_is_money),
         RULE(a_budget_that_says_stop_is_not_spent_without_the_control_plane),
         RULE(in_an_outage_a_refusal_comes_at_once),
+        RULE(a_connection_that_was_lost_for_a_moment_is_no_outage_later),
         RULE(a_database_that_is_away_is_noticed_and_found_again),
         RULE(a_lease_server_that_gives_no_reply_is_away),
         RULE(what_is_leased_ahead_is_shared_and_handed_back),
