@@ -28,7 +28,7 @@ static const struct log_ctx main_log = {.component = "main"};
 struct controlplane {
     struct seal *seal;
     struct boot boot;
-    struct sync *sync;
+    struct planes *planes;
     struct timetable *timetable;
     struct mhd_adapter *listener;
     struct app app;
@@ -88,9 +88,9 @@ static enum err open_store(const struct settings *s, struct controlplane *h)
     return e;
 }
 
-static enum err open_sync(const struct settings *s, struct controlplane *h)
+static enum err open_planes(const struct settings *s, struct controlplane *h)
 {
-    const struct sync_config config = {
+    const struct planes_config config = {
         .db = h->app.db,
         .direct_url = s->direct_url,
         .seal = h->seal,
@@ -100,13 +100,13 @@ static enum err open_sync(const struct settings *s, struct controlplane *h)
         .threads = SYNC_THREADS,
     };
     lease_server_reserve_for((uint32_t)s->reserve_s);
-    return sync_open(&config, &h->sync);
+    return planes_open(&config, &h->planes);
 }
 
 static enum err open_chores(const struct settings *s, struct controlplane *h)
 {
     const struct timetable_config config = {
-        .db = h->app.db, .sync = h->sync, .retention = s->retention};
+        .db = h->app.db, .planes = h->planes, .retention = s->retention};
     return timetable_start(&config, &h->timetable);
 }
 
@@ -118,9 +118,9 @@ static enum err open_adapter(const struct settings *s, struct controlplane *h)
     a->seal = h->seal;
     a->key_hmac = h->boot.key_hmac;
     a->token_hmac = h->boot.token_hmac;
-    a->sync = h->sync;
-    a->rollout = sync_rollout(h->sync);
-    a->enrolment = sync_enrolment(h->sync);
+    a->planes = h->planes;
+    a->rollout = planes_rollout(h->planes);
+    a->enrolment = planes_enrolment(h->planes);
     a->timetable = h->timetable;
     a->metrics = api_metrics_new();
     snprintf(a->org_id, sizeof(a->org_id), "%s", h->boot.org_id);
@@ -138,7 +138,7 @@ static enum err open_all(const struct settings *s, struct controlplane *h)
     if (e == ERR_OK)
         e = open_store(s, h);
     if (e == ERR_OK)
-        e = open_sync(s, h);
+        e = open_planes(s, h);
     if (e == ERR_OK)
         e = open_chores(s, h);
     if (e == ERR_OK)
@@ -153,7 +153,7 @@ static void close_all(const struct settings *s, struct controlplane *h)
     h->app.draining = true;
     mhd_adapter_stop(&h->listener, (unsigned)s->drain_ms);
     timetable_stop(&h->timetable);
-    sync_close(&h->sync);
+    planes_close(&h->planes);
     metric_set_free(h->app.metrics);
     secret_drop(h->boot.key_hmac);
     secret_drop(h->boot.token_hmac);

@@ -130,15 +130,15 @@ static void gather_planes(const struct app *a)
 static void gather_channel(const struct app *a)
 {
     struct ingest_counts in;
-    ingest_counts(sync_ingest(a->sync), &in);
+    ingest_counts(planes_ingest(a->planes), &in);
     metric_put(a->metrics, API_METRIC_INGEST_RECORDS, 0, (int64_t)in.records);
     metric_put(a->metrics, API_METRIC_INGEST_BATCHES, 0, (int64_t)in.batches);
     metric_put(a->metrics, API_METRIC_INGEST_TRANSACTIONS, 0, (int64_t)in.transactions);
     metric_put(a->metrics, API_METRIC_INGEST_FAILED, 0, (int64_t)in.failed);
     metric_put(a->metrics, API_METRIC_INGEST_LAG, 0, in.lag_us / 1000);
-    metric_put(a->metrics, API_METRIC_CERTIFICATE_UNTIL, 0, SECONDS(sync_ca_until(a->sync)));
+    metric_put(a->metrics, API_METRIC_CERTIFICATE_UNTIL, 0, SECONDS(planes_ca_until(a->planes)));
     metric_put(a->metrics, API_METRIC_CERTIFICATE_UNTIL, 1,
-               SECONDS(sync_certificate_until(a->sync)));
+               SECONDS(planes_certificate_until(a->planes)));
 }
 
 static void gather_chores(const struct app *a)
@@ -165,7 +165,7 @@ void api_metrics_gather(const struct app *a)
     gather_database(a);
     if (a->rollout)
         gather_planes(a);
-    if (a->sync)
+    if (a->planes)
         gather_channel(a);
     if (a->timetable)
         gather_chores(a);

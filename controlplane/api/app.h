@@ -14,7 +14,7 @@
 
 struct enrolment; /* controlplane/channel/enrolment.h */
 struct rollout;   /* controlplane/policy/rollout.h */
-struct sync;      /* controlplane/channel/planes.h */
+struct planes;    /* controlplane/channel/planes.h */
 struct timetable; /* controlplane/chores/timetable.h */
 
 struct app {
@@ -23,9 +23,9 @@ struct app {
     char org_id[ID_MAX];         /* the default org */
     struct secret *key_hmac;     /* installation key under which virtual keys are digested */
     struct secret *token_hmac;   /* and the one for admin tokens */
-    struct rollout *rollout;     /* NULL as sync */
+    struct rollout *rollout;     /* NULL as planes */
     struct enrolment *enrolment; /* NULL: no plane can be given a token */
-    struct sync *sync;           /* NULL: no channel (tests of the API alone) */
+    struct planes *planes;       /* NULL: no channel (tests of the API alone) */
     struct timetable *timetable; /* NULL: no chores (tests of the API alone) */
     struct metric_set *metrics;  /* rows of api/api_metrics.h */
     _Atomic bool draining;       /* SIGTERM came: /readyz says so */

@@ -1,4 +1,4 @@
-/* channel — one table from the request's body to its answer. */
+/* channel — one table from the body of a request to its handler. */
 #include "controlplane/channel/channel.h"
 
 #include "common/base/clock.h"
@@ -15,33 +15,33 @@
 
 static const struct log_ctx channel_log = {.component = "channel"};
 
-/* One request on its way. */
-struct question {
+/* One request, and where its reply is written. */
+struct exchange {
     const struct channel *c;
     struct rollout_plane plane;
     const Gatehouse__Request *request;
     struct buf *out;
 };
 
-static enum err send_reply(const struct question *q, Gatehouse__Reply *reply)
+static enum err send_reply(const struct exchange *x, Gatehouse__Reply *reply)
 {
     reply->has_number = true;
-    reply->number = q->request->number;
-    return frame_pack(&reply->base, q->out);
+    reply->number = x->request->number;
+    return frame_pack(&reply->base, x->out);
 }
 
-static struct ledger_asker asker_of(const struct question *q)
+static struct ledger_asker asker_of(const struct exchange *x)
 {
-    return (struct ledger_asker){.dataplane = slice_str(q->plane.id),
-                                 .org = slice_str(q->plane.org),
-                                 .epoch = q->request->epoch,
-                                 .number = q->request->number};
+    return (struct ledger_asker){.dataplane = slice_str(x->plane.id),
+                                 .org = slice_str(x->plane.org),
+                                 .epoch = x->request->epoch,
+                                 .number = x->request->number};
 }
 
-static enum err done(const struct question *q)
+static enum err done(const struct exchange *x)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
-    return send_reply(q, &reply);
+    return send_reply(x, &reply);
 }
 
 /* ---- policy ---- */
@@ -64,9 +64,9 @@ static uint32_t agreed_protocol(const Gatehouse__Hello *m)
     return newest < CHANNEL_PROTOCOL_NEWEST ? newest : CHANNEL_PROTOCOL_NEWEST;
 }
 
-static enum err on_hello(const struct question *q)
+static enum err on_hello(const struct exchange *x)
 {
-    const Gatehouse__Hello *m = q->request->hello;
+    const Gatehouse__Hello *m = x->request->hello;
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     Gatehouse__HelloReply body = GATEHOUSE__HELLO_REPLY__INIT;
     char *features[FEATURE_BITS];
@@ -75,134 +75,134 @@ static enum err on_hello(const struct question *q)
     body.protocol = agreed_protocol(m);
     if (body.protocol == 0)
         return ERR_PROTOCOL;
-    image_head(q->c->image, &head);
+    image_head(x->c->image, &head);
     if (head.lineage[0] == '\0')
         return ERR_AGAIN;
-    rollout_hello(q->c->rollout, slice_str(q->plane.id), q->request->epoch, slice_str(m->build),
+    rollout_hello(x->c->rollout, slice_str(x->plane.id), x->request->epoch, slice_str(m->build),
                   features_of(m));
-    if (q->c->publish) /* a plane that moves to another view is told so with a heartbeat */
-        publish_hurry(q->c->publish);
-    rollout_applied(q->c->rollout, slice_str(q->plane.id), slice_str(m->lineage), m->version);
+    if (x->c->publish) /* a plane that moves to another view is told so with a heartbeat */
+        publish_hurry(x->c->publish);
+    rollout_applied(x->c->rollout, slice_str(x->plane.id), slice_str(m->lineage), m->version);
     body.has_protocol = body.has_version = true;
     body.lineage = head.lineage;
     body.version = head.version;
-    body.dataplane_id = (char *)q->plane.id;
-    body.dataplane_name = (char *)q->plane.name;
-    body.pool = (char *)q->plane.pool_name;
+    body.dataplane_id = (char *)x->plane.id;
+    body.dataplane_name = (char *)x->plane.name;
+    body.pool = (char *)x->plane.pool_name;
     body.features = features;
     body.n_features = feature_names(FEATURES_ROWS, features);
     reply.body_case = GATEHOUSE__REPLY__BODY_HELLO;
     reply.hello = &body;
-    return send_reply(q, &reply);
+    return send_reply(x, &reply);
 }
 
 /* The reply's frame by hand: the chunk is packed already. */
-static enum err on_snapshot(const struct question *q)
+static enum err on_snapshot(const struct exchange *x)
 {
-    const Gatehouse__SnapshotRequest *m = q->request->snapshot;
+    const Gatehouse__SnapshotRequest *m = x->request->snapshot;
     char head[FRAME_HEAD_MAX];
     struct view_key view;
     struct buf chunk;
 
     buf_init(&chunk, LIMIT_BUS_MESSAGE);
-    rollout_view(&q->plane, &view);
+    rollout_view(&x->plane, &view);
     enum err e =
-        image_chunk(q->c->image, &view, m->version, m->chunk, (int64_t)clock_mono_us(), &chunk);
+        image_chunk(x->c->image, &view, m->version, m->chunk, (int64_t)clock_mono_us(), &chunk);
     if (e == ERR_OK)
-        e = done(q);
+        e = done(x);
     if (e == ERR_OK)
-        e = buf_append(q->out, slice_of(head, frame_head(FRAME_SNAPSHOT, chunk.len, head)));
+        e = buf_append(x->out, slice_of(head, frame_head(FRAME_SNAPSHOT, chunk.len, head)));
     if (e == ERR_OK)
-        e = buf_append(q->out, buf_slice(&chunk));
+        e = buf_append(x->out, buf_slice(&chunk));
     if (chunk.data)
         secret_wipe(chunk.data, chunk.cap);
     buf_fini(&chunk);
     return e;
 }
 
-static enum err on_applied(const struct question *q)
+static enum err on_applied(const struct exchange *x)
 {
-    const Gatehouse__Applied *m = q->request->applied;
-    rollout_refused(q->c->rollout, slice_str(q->plane.id), m->refused);
-    rollout_applied(q->c->rollout, slice_str(q->plane.id), slice_str(m->lineage), m->version);
-    return done(q);
+    const Gatehouse__Applied *m = x->request->applied;
+    rollout_refused(x->c->rollout, slice_str(x->plane.id), m->refused);
+    rollout_applied(x->c->rollout, slice_str(x->plane.id), slice_str(m->lineage), m->version);
+    return done(x);
 }
 
 /* ---- money and usage ---- */
 
-static enum err on_lease(const struct question *q)
+static enum err on_lease(const struct exchange *x)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
-    struct ledger_asker who = asker_of(q);
+    struct ledger_asker asker = asker_of(x);
     struct lease_reply grants;
-    enum err e = lease_server_ask(q->c->db, &who, q->request->lease, clock_wall_us(), &grants);
+    enum err e = lease_server_ask(x->c->db, &asker, x->request->lease, clock_wall_us(), &grants);
     if (e != ERR_OK)
         return e;
-    for (size_t i = 0; q->c->publish && i < grants.recall_count; i++)
-        publish_recall(q->c->publish, slice_str(grants.recalls[i].dataplane),
+    for (size_t i = 0; x->c->publish && i < grants.recall_count; i++)
+        publish_recall(x->c->publish, slice_str(grants.recalls[i].dataplane),
                        slice_str(grants.recalls[i].account), grants.recalls[i].short_of);
     reply.body_case = GATEHOUSE__REPLY__BODY_LEASE;
     reply.lease = &grants.reply;
-    e = send_reply(q, &reply);
+    e = send_reply(x, &reply);
     lease_server_reply_free(&grants);
     return e;
 }
 
-static enum err on_lease_end(const struct question *q)
+static enum err on_lease_end(const struct exchange *x)
 {
-    struct ledger_asker who = asker_of(q);
-    enum err e = lease_server_end(q->c->db, &who, q->request->lease_end);
-    return e == ERR_OK ? done(q) : e;
+    struct ledger_asker asker = asker_of(x);
+    enum err e = lease_server_end(x->c->db, &asker, x->request->lease_end);
+    return e == ERR_OK ? done(x) : e;
 }
 
-static enum err on_usage(const struct question *q)
+static enum err on_usage(const struct exchange *x)
 {
     Gatehouse__UsageBatch *batch;
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     Gatehouse__UsageAck ack = GATEHOUSE__USAGE_ACK__INIT;
-    struct ledger_asker who = asker_of(q);
+    struct ledger_asker asker = asker_of(x);
 
-    enum err e = usage_batch_open(q->request->usage, &batch);
+    enum err e = usage_batch_open(x->request->usage, &batch);
     if (e != ERR_OK)
         return e;
     ack.has_epoch = ack.has_worker = ack.has_committed = true;
     ack.epoch = batch->epoch;
     ack.worker = batch->worker;
-    e = ingest_take(q->c->ingest, &who, batch, &ack.committed);
+    e = ingest_take(x->c->ingest, &asker, batch, &ack.committed);
     usage_batch_free(batch);
     if (e != ERR_OK)
         return e;
     reply.body_case = GATEHOUSE__REPLY__BODY_USAGE;
     reply.usage = &ack;
-    return send_reply(q, &reply);
+    return send_reply(x, &reply);
 }
 
 /* ---- the rest ---- */
 
-static enum err on_tools(const struct question *q)
+static enum err on_tools(const struct exchange *x)
 {
-    const struct tool_reporter who = {
-        .plane = slice_str(q->plane.id), .org = slice_str(q->plane.org), .now_us = clock_wall_us()};
-    enum err e = tool_report_store(q->c->db, &who, q->request->tools);
-    return e == ERR_OK ? done(q) : e;
+    const struct tool_reporter reporter = {
+        .plane = slice_str(x->plane.id), .org = slice_str(x->plane.org), .now_us = clock_wall_us()};
+    enum err e = tool_report_store(x->c->db, &reporter, x->request->tools);
+    return e == ERR_OK ? done(x) : e;
 }
 
-static enum err on_listing(const struct question *q)
+static enum err on_listing(const struct exchange *x)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     struct listing_reply orders = {0};
-    enum err e = listing_scheduler_ask(q->c->db, q->c->rollout, &q->plane, q->request->listing,
+    enum err e = listing_scheduler_ask(x->c->db, x->c->rollout, &x->plane, x->request->listing,
                                        clock_wall_us(), &orders);
     if (e != ERR_OK)
         return e;
     reply.body_case = GATEHOUSE__REPLY__BODY_LISTING;
     reply.listing = &orders.reply;
-    e = send_reply(q, &reply);
+    e = send_reply(x, &reply);
     listing_reply_free(&orders);
     return e;
 }
 
-static enum err on_renew(const struct question *q)
+static enum err on_renew(const struct exchange *x)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     Gatehouse__RenewReply body = GATEHOUSE__RENEW_REPLY__INIT;
@@ -210,12 +210,12 @@ static enum err on_renew(const struct question *q)
 
     buf_init(&cert, LIMIT_PEM);
     buf_init(&ca, LIMIT_PEM);
-    enum err e = enrolment_renew(q->c->enrolment, q->c->db, slice_str(q->plane.id),
-                                 slice_str(q->request->renew->csr_pem), &cert);
+    enum err e = enrolment_renew(x->c->enrolment, x->c->db, slice_str(x->plane.id),
+                                 slice_str(x->request->renew->csr_pem), &cert);
     if (e == ERR_OK)
         e = buf_append(&cert, slice_of("", 1)); /* texts end with a NUL in a message */
     if (e == ERR_OK)
-        e = buf_append(&ca, enrolment_ca(q->c->enrolment));
+        e = buf_append(&ca, enrolment_ca(x->c->enrolment));
     if (e == ERR_OK)
         e = buf_append(&ca, slice_of("", 1));
     if (e == ERR_OK) {
@@ -223,7 +223,7 @@ static enum err on_renew(const struct question *q)
         body.ca_pem = (char *)buf_slice(&ca).ptr;
         reply.body_case = GATEHOUSE__REPLY__BODY_RENEW;
         reply.renew = &body;
-        e = send_reply(q, &reply);
+        e = send_reply(x, &reply);
     }
     buf_fini(&cert);
     buf_fini(&ca);
@@ -232,8 +232,8 @@ static enum err on_renew(const struct question *q)
 
 static const struct {
     Gatehouse__Request__BodyCase body;
-    enum err (*answer)(const struct question *q);
-} answers[] = {
+    enum err (*handle)(const struct exchange *x);
+} handlers[] = {
     {GATEHOUSE__REQUEST__BODY_HELLO, on_hello},
     {GATEHOUSE__REQUEST__BODY_SNAPSHOT, on_snapshot},
     {GATEHOUSE__REQUEST__BODY_APPLIED, on_applied},
@@ -245,11 +245,11 @@ static const struct {
     {GATEHOUSE__REQUEST__BODY_LISTING, on_listing},
 };
 
-static enum err answer(const struct question *q)
+static enum err handle(const struct exchange *x)
 {
-    for (size_t i = 0; i < ARRAY_LEN(answers); i++)
-        if (answers[i].body == q->request->body_case)
-            return answers[i].answer(q);
+    for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
+        if (handlers[i].body == x->request->body_case)
+            return handlers[i].handle(x);
     return ERR_INVALID;
 }
 
@@ -273,13 +273,13 @@ static const char *word_for(enum err e)
     }
 }
 
-static void refuse(const struct question *q, const char *word)
+static void refuse(const struct exchange *x, const char *word)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
     reply.error = (char *)word;
-    buf_clear(q->out);
-    if (send_reply(q, &reply) != ERR_OK)
-        buf_clear(q->out); /* an empty answer is no Reply, and the plane takes it as an error */
+    buf_clear(x->out);
+    if (send_reply(x, &reply) != ERR_OK)
+        buf_clear(x->out); /* an empty text is no Reply, and the plane takes it as an error */
 }
 
 /* NULL: it is no request, or one that would unpack into more than it may. Of two batches in one
@@ -307,22 +307,22 @@ void channel_handle(const struct channel *c, struct slice plane_id, struct slice
 {
     static const Gatehouse__Request nothing = GATEHOUSE__REQUEST__INIT;
     Gatehouse__Request *m = unpack(request);
-    struct question q = {.c = c, .request = m ? m : &nothing, .out = reply};
+    struct exchange x = {.c = c, .request = m ? m : &nothing, .out = reply};
 
     if (!m) {
-        refuse(&q, "unreadable");
-    } else if (!rollout_find(c->rollout, plane_id, &q.plane) || q.plane.removed) {
-        refuse(&q, "unknown_plane");
+        refuse(&x, "unreadable");
+    } else if (!rollout_find(c->rollout, plane_id, &x.plane) || x.plane.removed) {
+        refuse(&x, "unknown_plane");
     } else {
         rollout_heard(c->rollout, plane_id, clock_wall_us());
-        enum err e = answer(&q);
+        enum err e = handle(&x);
         if (e != ERR_OK) {
             /* The store has said once that the database is away; planes ask a hundred times a
              * second, and would reap it. */
             if (e != ERR_DATABASE)
-                log_warn(&channel_log, "request_failed", "plane=%s body=%d error=%s", q.plane.id,
+                log_warn(&channel_log, "request_failed", "plane=%s body=%d error=%s", x.plane.id,
                          (int)m->body_case, err_name(e));
-            refuse(&q, word_for(e));
+            refuse(&x, word_for(e));
         }
     }
     gatehouse__request__free_unpacked(m, NULL);

@@ -1,7 +1,7 @@
 /*
- * channel — answers what data planes ask: one Request in, one Reply out.
+ * channel — the requests of data planes: one Request in, one Reply out.
  *
- * Who asks is known from the certificate. Every answer is idempotent beyond the hub's memory of
+ * The plane is known from its certificate. Every handler is idempotent beyond the hub's memory of
  * the last ones: a plane that repeats itself to a restarted control plane changes nothing twice.
  * A refusal is a stable word in Reply.error: unreadable, unknown_plane, protocol, invalid,
  * not_ready, database, denied, internal.

@@ -156,7 +156,7 @@ enum err enrolment_create(const struct enrolment *e, struct tx *tx, struct slice
     return failed;
 }
 
-/* Uses the token up. The row's lock makes two who try at once into one who wins. */
+/* Uses the token up. The row's lock lets one of two attempts at the same time succeed. */
 static enum err claim(struct tx *tx, const struct digest *stored, int64_t now, struct enrolled *ret)
 {
     DB_AUTO struct db_result *r = NULL;

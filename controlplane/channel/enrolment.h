@@ -45,7 +45,7 @@ struct enrolled {
 void enrolled_fini(struct enrolled *e);
 MUST_USE enum err enrolment_use(const struct enrolment *e, struct db *db, struct slice token,
                                 struct slice csr_pem, int64_t now, struct enrolled *ret);
-/* Over the channel: who asks is known already. */
+/* Over the channel: the plane is known from its certificate. */
 MUST_USE enum err enrolment_renew(const struct enrolment *e, struct db *db,
                                   struct slice dataplane_id, struct slice csr_pem,
                                   struct buf *certificate);

@@ -1,4 +1,4 @@
-/* sync — wiring; the order is the content. */
+/* planes — what is opened in which order. */
 #include "controlplane/channel/planes.h"
 
 #include <pthread.h>
@@ -13,9 +13,9 @@
 #include "controlplane/channel/channel.h"
 #include "controlplane/policy/follow.h"
 
-static const struct log_ctx sync_log = {.component = "sync"};
+static const struct log_ctx planes_log = {.component = "planes"};
 
-struct sync {
+struct planes {
     struct enrolment *enrolment;
     struct image *image;
     struct rollout *rollout;
@@ -31,26 +31,26 @@ struct sync {
     pthread_mutex_t lock; /* of hub, against the follower that cuts planes */
 };
 
-/* Called by the follower: in its first look there is no hub yet, and nobody to cut. */
+/* Called by the follower: in its first look there is no hub yet, and no plane to cut. */
 static void on_removed(void *arg, struct slice plane_id)
 {
-    struct sync *s = arg;
+    struct planes *s = arg;
     pthread_mutex_lock(&s->lock);
     if (s->hub)
         bus_hub_cut(s->hub, plane_id);
     pthread_mutex_unlock(&s->lock);
-    log_info(&sync_log, "plane_removed", "id=%.*s", SLICE_ARG(plane_id));
+    log_info(&planes_log, "plane_removed", "id=%.*s", SLICE_ARG(plane_id));
 }
 
 static bool admit(void *arg, struct slice plane_id, char channel[static 64])
 {
-    struct sync *s = arg;
+    struct planes *s = arg;
     return rollout_admit(s->rollout, plane_id, channel);
 }
 
 static bool is_removed(void *arg, struct slice plane_id)
 {
-    struct sync *s = arg;
+    struct planes *s = arg;
     struct rollout_plane p;
     return rollout_find(s->rollout, plane_id, &p) && p.removed;
 }
@@ -62,11 +62,11 @@ static bool is_here(void *arg, struct slice plane_id)
 
 static void handle(void *arg, struct slice plane_id, struct slice request, struct buf *reply)
 {
-    struct sync *s = arg;
+    struct planes *s = arg;
     channel_handle(&s->channel, plane_id, request, reply);
 }
 
-static enum err open_policy(struct sync *s, const struct sync_config *c)
+static enum err open_policy(struct planes *s, const struct planes_config *c)
 {
     s->image = image_new();
     s->rollout = rollout_new();
@@ -86,7 +86,7 @@ static enum err open_policy(struct sync *s, const struct sync_config *c)
     return follow_start(&f, &s->follow);
 }
 
-static enum err write_certificate(struct sync *s, int64_t now)
+static enum err write_certificate(struct planes *s, int64_t now)
 {
     enum err e = enrolment_write_server(s->enrolment, s->ca_file, s->cert_file, s->key_file);
     if (e == ERR_OK)
@@ -96,7 +96,7 @@ static enum err write_certificate(struct sync *s, int64_t now)
     return e;
 }
 
-static enum err open_tls(struct sync *s, const struct sync_config *c)
+static enum err open_tls(struct planes *s, const struct planes_config *c)
 {
     snprintf(s->ca_file, sizeof(s->ca_file), "%s/channel-ca.crt", c->state_dir);
     snprintf(s->cert_file, sizeof(s->cert_file), "%s/channel.crt", c->state_dir);
@@ -110,18 +110,18 @@ static enum err open_tls(struct sync *s, const struct sync_config *c)
 }
 
 /* Connections that stand keep the old one. */
-enum err sync_renew_certificate(struct sync *s, int64_t now)
+enum err planes_renew_certificate(struct planes *s, int64_t now)
 {
     if (now < s->renew_at)
         return ERR_OK;
     enum err e = write_certificate(s, now);
     if (e == ERR_OK)
         e = tls_reload(s->tls);
-    log_info(&sync_log, "channel_certificate", "renewed=%s", err_name(e));
+    log_info(&planes_log, "channel_certificate", "renewed=%s", err_name(e));
     return e;
 }
 
-static enum err open_hub(struct sync *s, const struct sync_config *c)
+static enum err open_hub(struct planes *s, const struct planes_config *c)
 {
     const struct bus_hub_config h = {.push_at = c->push_at,
                                      .request_at = c->request_at,
@@ -139,13 +139,13 @@ static enum err open_hub(struct sync *s, const struct sync_config *c)
     s->hub = hub;
     pthread_mutex_unlock(&s->lock);
     rollout_ask_presence(s->rollout, is_here, hub);
-    log_info(&sync_log, "channel_listening", "push_port=%u request_port=%u", bus_hub_push_port(hub),
-             bus_hub_request_port(hub));
+    log_info(&planes_log, "channel_listening", "push_port=%u request_port=%u",
+             bus_hub_push_port(hub), bus_hub_request_port(hub));
     publish_to(s->publish, hub);
     return ERR_OK;
 }
 
-static enum err open_parts(struct sync *s, const struct sync_config *c, const char **part)
+static enum err open_parts(struct planes *s, const struct planes_config *c, const char **part)
 {
     *part = "authority";
     enum err e = enrolment_open(c->db, c->seal, &s->enrolment);
@@ -174,26 +174,26 @@ static enum err open_parts(struct sync *s, const struct sync_config *c, const ch
     return e;
 }
 
-enum err sync_open(const struct sync_config *c, struct sync **ret)
+enum err planes_open(const struct planes_config *c, struct planes **ret)
 {
     const char *part = "";
-    struct sync *s = mem_zalloc(sizeof(*s));
+    struct planes *s = mem_zalloc(sizeof(*s));
     if (!s)
         return ERR_NOMEM;
     pthread_mutex_init(&s->lock, NULL);
     enum err e = open_parts(s, c, &part);
     if (e != ERR_OK) {
-        log_error(&sync_log, "start_failed", "part=%s error=%s", part, err_name(e));
-        sync_close(&s);
+        log_error(&planes_log, "start_failed", "part=%s error=%s", part, err_name(e));
+        planes_close(&s);
         return e;
     }
     *ret = s;
     return ERR_OK;
 }
 
-void sync_close(struct sync **ref)
+void planes_close(struct planes **ref)
 {
-    struct sync *s = *ref;
+    struct planes *s = *ref;
     if (!s)
         return;
     *ref = NULL;
@@ -213,27 +213,27 @@ void sync_close(struct sync **ref)
     mem_free(s);
 }
 
-struct enrolment *sync_enrolment(struct sync *s)
+struct enrolment *planes_enrolment(struct planes *s)
 {
     return s->enrolment;
 }
 
-struct rollout *sync_rollout(struct sync *s)
+struct rollout *planes_rollout(struct planes *s)
 {
     return s->rollout;
 }
 
-struct ingest *sync_ingest(struct sync *s)
+struct ingest *planes_ingest(struct planes *s)
 {
     return s->ingest;
 }
 
-int64_t sync_certificate_until(struct sync *s)
+int64_t planes_certificate_until(struct planes *s)
 {
     return s->certificate_until;
 }
 
-int64_t sync_ca_until(struct sync *s)
+int64_t planes_ca_until(struct planes *s)
 {
     int64_t until = 0;
     return enrol_not_after(enrolment_ca(s->enrolment), &until) == ERR_OK ? until : 0;

@@ -1,11 +1,11 @@
 /*
- * sync — everything between this control plane and its data planes, opened and closed as one.
+ * planes — everything between this control plane and its data planes, opened and closed as one.
  *
- * Order of birth: authority and settings, image (the whole policy is compiled before anybody
+ * Order of birth: authority and settings, image (the whole policy is compiled before any plane
  * may ask), publisher, the channel's hub. Death goes the other way.
  *
  * Owns     its parts and their threads. db, seal and texts of the config are lent for its life.
- * Fails    sync_open: as db.h, ERR_TLS, ERR_IO (ports taken); the log says which part.
+ * Fails    planes_open: as db.h, ERR_TLS, ERR_IO (ports taken); the log says which part.
  * Threads  open and close: main. The rest: any.
  */
 #pragma once
@@ -14,26 +14,26 @@
 #include "controlplane/channel/enrolment.h"
 #include "controlplane/policy/rollout.h"
 
-struct sync;
+struct planes;
 
-struct sync_config {
+struct planes_config {
     struct db *db;
     const char *direct_url; /* LISTEN and long reads; a pooler may stand before the other */
     const struct seal *seal;
     const char *state_dir; /* channel-ca.crt, channel.crt, channel.key are written there */
     union sockaddr_any push_at, request_at;
-    unsigned threads; /* that answer planes; each may hold one connection of db */
+    unsigned threads; /* that handle requests of planes; each may hold one connection of db */
 };
 
-MUST_USE enum err sync_open(const struct sync_config *c, struct sync **ret);
-void sync_close(struct sync **s); /* NULL inside is fine */
+MUST_USE enum err planes_open(const struct planes_config *c, struct planes **ret);
+void planes_close(struct planes **s); /* NULL inside is fine */
 
 /* Issues the channel's server certificate anew once half its life is over. */
-MUST_USE enum err sync_renew_certificate(struct sync *s, int64_t now);
+MUST_USE enum err planes_renew_certificate(struct planes *s, int64_t now);
 
-struct enrolment *sync_enrolment(struct sync *s);
-struct rollout *sync_rollout(struct sync *s);
-struct ingest *sync_ingest(struct sync *s);
+struct enrolment *planes_enrolment(struct planes *s);
+struct rollout *planes_rollout(struct planes *s);
+struct ingest *planes_ingest(struct planes *s);
 /* When the channel's own certificate ends, and its CA's; wall, 0: not known. Any thread. */
-int64_t sync_certificate_until(struct sync *s);
-int64_t sync_ca_until(struct sync *s);
+int64_t planes_certificate_until(struct planes *s);
+int64_t planes_ca_until(struct planes *s);

@@ -76,7 +76,7 @@ enum err job_note_planes(const struct timetable_config *c, int64_t now)
     struct rollout_plane p;
     size_t at = 0;
     (void)now;
-    if (!c->sync || !rollout_take_stirred(sync_rollout(c->sync), &at, &p))
+    if (!c->planes || !rollout_take_changed(planes_rollout(c->planes), &at, &p))
         return ERR_OK;
     enum err e = tx_begin(c->db, TX_EVERY_ORG, &tx);
     do {
@@ -89,13 +89,13 @@ enum err job_note_planes(const struct timetable_config *c, int64_t now)
                                         .heard_at = p.heard_at};
         if (e == ERR_OK)
             e = store_plane_note(&tx, &note);
-    } while (e == ERR_OK && rollout_take_stirred(sync_rollout(c->sync), &at, &p));
+    } while (e == ERR_OK && rollout_take_changed(planes_rollout(c->planes), &at, &p));
     return e == ERR_OK ? tx_commit(&tx) : e;
 }
 
 enum err job_renew_certificate(const struct timetable_config *c, int64_t now)
 {
-    return c->sync ? sync_renew_certificate(c->sync, now) : ERR_OK;
+    return c->planes ? planes_renew_certificate(c->planes, now) : ERR_OK;
 }
 
 enum err job_observe(const struct timetable_config *c, int64_t now)

@@ -29,7 +29,7 @@ struct observed_cell {
 
 struct timetable_config {
     struct db *db;
-    struct sync *sync;
+    struct planes *planes;
     struct retention retention;
     struct observed_cell *observed; /* the timetable's own; NULL: nowhere */
 };

@@ -28,7 +28,7 @@ static const struct field fields[] = {
      .type = FIELD_BOOL,
      .flags = FIELD_WIRE_ALWAYS,
      .default_json = "false",
-     .help = "its answers may carry Set-Cookie"},
+     .help = "its responses may carry Set-Cookie"},
     FIELD_END,
 };
 

@@ -83,7 +83,7 @@ static void refuse_unknown(struct reading *r, const struct field *fields, const 
     {
         if (field_find(fields, name) != NULL)
             continue;
-        /* what an answer shows in a secret's place may be sent back */
+        /* what a response shows in a secret's place may be sent back */
         if (strcmp(name, "secret_set") == 0 && has_secret(fields))
             continue;
         char at[FIELD_POINTER_MAX];

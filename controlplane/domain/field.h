@@ -20,7 +20,7 @@ enum field_type {
     FIELD_TEXT, /* min..max characters; `rule` beyond that */
     FIELD_INT,  /* min..max */
     FIELD_BOOL,
-    FIELD_MONEY,  /* dollars: number or text, nine decimals in answers */
+    FIELD_MONEY,  /* dollars: number or text, nine decimals in responses */
     FIELD_PRICE,  /* dollars per million tokens: number or text */
     FIELD_TIME,   /* RFC 3339 */
     FIELD_WORD,   /* one of `words` */
@@ -98,7 +98,7 @@ struct field {
 #define FIELD_TEXT_MOST 2048
 #define FIELD_DOLLARS_MOST 999999999 /* of money and prices: nine digits before the point */
 #define FIELD_SECRET_MOST 8192       /* service account documents are pasted as secrets */
-#define FIELD_PROBLEMS_MOST 32       /* nobody reads more at once */
+#define FIELD_PROBLEMS_MOST 32       /* of one document; more are not listed */
 
 /* How a reference is turned into an id. */
 struct lookup {
@@ -109,7 +109,7 @@ struct lookup {
     void *arg;
 };
 
-/* One document being read: who asks, what was wrong. */
+/* One document being read: the rights of the caller, and what was wrong. */
 struct reading {
     const struct lookup *lookup;
     bool creating;

@@ -77,7 +77,7 @@ static json_t *read_text(struct reading *r, const struct field *f, const json_t 
     return keep(v);
 }
 
-/* 5.0 is an integer to JSON Schema, and to whoever writes JSON in JavaScript. */
+/* 5.0 is an integer to JSON Schema, and to a writer of JSON in JavaScript. */
 static bool whole_number(const json_t *v, int64_t *ret)
 {
     if (json_is_integer(v)) {

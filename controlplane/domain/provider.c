@@ -8,6 +8,10 @@
 #define CREDENTIALS_MOST 30 /* with as many dropped at once they stay below NOUN_SECRETS_MOST */
 
 static const char *const dialect_words[] = {"openai", "anthropic", NULL};
+static const struct field_word_needs dialect_needs[] = {
+    {"anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)},
+    {NULL, FEATURES_NONE},
+};
 
 static const struct field credential_fields[] = {
     {.name = "id", .type = FIELD_TEXT, .min = 1, .help = "ours; kept while the name stays"},
@@ -52,6 +56,7 @@ static const struct field fields[] = {
      .type = FIELD_WORD,
      .flags = FIELD_REQUIRED,
      .words = dialect_words,
+     .word_needs = dialect_needs,
      .help = "what it speaks"},
     {.name = "base_url",
      .type = FIELD_URL,

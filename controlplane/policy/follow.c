@@ -12,7 +12,7 @@
 #include "controlplane/policy/compile.h"
 
 #define POLL_MS 1000    /* without any notification */
-#define REMOVED_MAX 200 /* planes that are still told so; a rollout has room for more */
+#define REMOVED_MAX 200 /* planes that are still told so; a rollout holds more */
 #define SLICE_MS 200    /* how long a stop may take */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 2000 /* a failover takes seconds; more would add to it */
@@ -63,7 +63,7 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
 }
 
 /* Of the removed ones the latest, as long as their certificates last: those are told that they are
- * removed; whoever is not in the list is not let in anyway. Pools of different orgs may share
+ * removed; a plane outside of the list is not admitted anyway. Pools of different orgs may share
  * a name; planes are told by the pool's id. */
 static enum err look_at_planes(struct follow *f, struct tx *tx)
 {

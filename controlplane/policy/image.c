@@ -1,5 +1,6 @@
 /*
- * image — objects, the entries that know who refers to whom, and the deltas that change them.
+ * image — objects, the entries that know which object refers to which, and the deltas that change
+ * them.
  *
  * Objects are kept as they lie on the wire, tag and length before them: Push.changes and
  * SnapshotReply.objects have the same field number, so one copy serves both.

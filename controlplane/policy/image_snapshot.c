@@ -78,7 +78,7 @@ static bool same_version(const struct frozen *f, const struct image_head *head)
            memcmp(&f->head.digest, &head->digest, sizeof(head->digest)) == 0;
 }
 
-/* the frozen newest version, made where there is none; the one longest unused makes room */
+/* the frozen newest version, made where there is none; the one longest unused gives way */
 static enum err begin(struct image *im, struct view *v, struct frozen **ret)
 {
     struct frozen *oldest = &v->held[0];

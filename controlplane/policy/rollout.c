@@ -64,7 +64,7 @@ static void copy_text(char out[static ROLLOUT_TEXT_MAX], struct slice s)
     out[cut.len] = '\0';
 }
 
-static bool room(struct rollout *r)
+static bool grow(struct rollout *r)
 {
     if (r->count < r->cap)
         return true;
@@ -89,10 +89,10 @@ static enum err get_place(struct rollout *r, struct rollout_plane **ret)
     }
     if (r->count >= LIMIT_DATAPLANES)
         return ERR_TOO_BIG;
-    struct rollout_plane *p = room(r) ? mem_zalloc(sizeof(*p)) : NULL;
+    struct rollout_plane *p = grow(r) ? mem_zalloc(sizeof(*p)) : NULL;
     if (!p)
         return ERR_NOMEM;
-    p->removed = true; /* until it is somebody's */
+    p->removed = true; /* until a plane has the place */
     r->planes[r->count++] = p;
     *ret = p;
     return ERR_OK;
@@ -109,7 +109,7 @@ static enum err add(struct rollout *r, const struct rollout_plane *row)
     e = map_put(r->by_id, slice_str(p->id), p, NULL);
     if (e == ERR_OK) {
         *p = *row;
-        p->stirred = p->moved = false;
+        p->changed = p->moved = false;
     }
     return e;
 }
@@ -129,7 +129,7 @@ enum err rollout_put(struct rollout *r, const struct rollout_plane *row, bool *r
         memcpy(p->pool_name, row->pool_name, sizeof(p->pool_name));
         p->removed = row->removed;
     }
-    pthread_cond_broadcast(&r->moved); /* a removed plane is waited for by nobody */
+    pthread_cond_broadcast(&r->moved); /* ?wait=applied does not wait for a removed plane */
     pthread_mutex_unlock(&r->lock);
     return e;
 }
@@ -198,7 +198,7 @@ void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us)
     struct rollout_plane *p = map_find(r->by_id, id);
     if (p) {
         p->heard_at = wall_us;
-        p->stirred = true;
+        p->changed = true;
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -212,7 +212,7 @@ void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct sl
         p->epoch = epoch;
         copy_text(p->build, build);
         if (p->features != features)
-            p->moved = r->any_moved = p->stirred = true;
+            p->moved = r->any_moved = p->changed = true;
         p->features = features;
     }
     pthread_mutex_unlock(&r->lock);
@@ -258,7 +258,7 @@ void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, u
     if (p) {
         copy_text(p->lineage, lineage);
         p->version = version;
-        p->stirred = true;
+        p->changed = true;
         pthread_cond_broadcast(&r->moved);
     }
     pthread_mutex_unlock(&r->lock);
@@ -325,7 +325,7 @@ static struct timespec deadline_after(unsigned ms)
     return t;
 }
 
-#define GLANCE_MS 100 /* a plane that goes away in the middle wakes nobody */
+#define GLANCE_MS 100 /* a plane that disconnects meanwhile signals nothing */
 
 enum err rollout_wait(struct rollout *r, uint64_t version, unsigned ms, struct buf *behind)
 {
@@ -426,14 +426,14 @@ json_t *rollout_json(struct rollout *r, struct slice org)
     return tree;
 }
 
-bool rollout_take_stirred(struct rollout *r, size_t *at, struct rollout_plane *ret)
+bool rollout_take_changed(struct rollout *r, size_t *at, struct rollout_plane *ret)
 {
     bool found = false;
     pthread_mutex_lock(&r->lock);
     while (*at < r->count && !found) {
         struct rollout_plane *p = r->planes[(*at)++];
-        found = p->stirred && !p->removed;
-        p->stirred = false;
+        found = p->changed && !p->removed;
+        p->changed = false;
         if (found)
             *ret = *p;
     }

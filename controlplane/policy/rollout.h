@@ -1,12 +1,13 @@
 /*
- * rollout — who the data planes are, what each of them applies, and when it was last heard.
+ * rollout — the data planes: pool and features of each, the version it applies, when it was last
+ * heard.
  *
  * Filled from the database by the follower (which planes exist, in which pool), and by the
- * channel (what they say). It answers the tunnel's question whether a plane may come in,
+ * channel (what they say). It decides whether the tunnel admits a plane, and serves
  * `?wait=applied`, and GET /rollout.
  *
  * Whether a plane is connected is asked of the channel (rollout_ask_presence), which sees
- * connections come and go. One that is not connected is waited for by nobody.
+ * connections come and go. ?wait=applied does not wait for one that is not connected.
  *
  * Owns     its rows.
  * Fails    ERR_TOO_BIG above LIMIT_DATAPLANES that are not removed, ERR_NOMEM.
@@ -37,12 +38,12 @@ struct rollout_plane {
     uint64_t epoch;
     int64_t heard_at; /* wall; 0: never */
     uint32_t refused; /* objects that it could not take */
-    bool stirred;     /* changed since rollout_take_stirred */
+    bool changed;     /* changed since rollout_take_changed */
     bool moved;       /* its features changed: it hears the wrong view until it connects anew */
 };
 
 MUST_USE struct rollout *rollout_new(void);
-void rollout_free(struct rollout *r); /* NULL is fine; nobody may be waiting */
+void rollout_free(struct rollout *r); /* NULL is fine; no thread may be in rollout_wait */
 
 /* Name, pool and removal as the database has them; what the plane said is only taken over for a
  * plane not known yet. *ret_cut: it was there and has just been removed. */
@@ -76,7 +77,7 @@ bool rollout_take_moved(struct rollout *r, char id[static ID_MAX]);
 void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, uint64_t version);
 void rollout_refused(struct rollout *r, struct slice id, uint32_t objects);
 
-/* The newest version there is; wakes nobody, planes have to say it first. */
+/* The newest version there is. It wakes no waiter: planes apply it first. */
 void rollout_newest(struct rollout *r, const char *lineage, uint64_t version);
 /* Waits until every connected plane of any pool applies `version`. ERR_OK: all do. ERR_TIMEOUT:
  * behind receives the names of those that do not, comma-separated. */
@@ -87,4 +88,4 @@ void rollout_ask_image(struct rollout *r, struct image *im);
 /* {"version","lineage","dataplanes":[…]} of one org; NULL: out of memory. */
 MUST_USE json_t *rollout_json(struct rollout *r, struct slice org);
 /* The next row that changed since it was last taken; *at starts at 0. */
-bool rollout_take_stirred(struct rollout *r, size_t *at, struct rollout_plane *ret);
+bool rollout_take_changed(struct rollout *r, size_t *at, struct rollout_plane *ret);

@@ -1,5 +1,5 @@
 /*
- * store_secret — values that must never be read by who reads the database: sealed rows.
+ * store_secret — values that a reader of the database must not see: sealed rows.
  *
  * Two shelves: `secrets`, which belong to an object (a provider's credential, an injected
  * header), and `installation`, made once at first start (key_hmac, session_seal, the CA).

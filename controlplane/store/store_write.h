@@ -1,6 +1,6 @@
 /*
  * store_write — a change of the policy: one transaction that carries its version, what changed
- * for data planes, who did it, and the word that wakes the publishers.
+ * for data planes, an audit record, and the notification that wakes the publishers.
  *
  * write_begin takes the policy head's row and with it the turn: writes stand in one line, so
  * versions have no gaps and no two judge names and references at the same time.

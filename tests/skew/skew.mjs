@@ -181,11 +181,11 @@ class Pair {
     return this.create('keys', { name, models: ['*'], ...more });
   }
 
-  async chat(key) {
+  async chat(key, model = 'demo-chat') {
     const answer = await fetch(`${this.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'demo-chat', max_tokens: 20, messages: [{ role: 'user', content: 'Hello' }] }),
+      body: JSON.stringify({ model, max_tokens: 20, messages: [{ role: 'user', content: 'Hello' }] }),
     });
     return { status: answer.status, headers: answer.headers, text: await answer.text() };
   }
@@ -292,6 +292,20 @@ async function withheld(pair) {
     assert.deepEqual((await pair.plane1()).withheld, { objects: 2, features: ['agent.sample'] });
     await pair.change('PATCH', 'agents/careful', { sample: null });
     await serves(pair, own.key);
+  });
+
+  await play(`${pair.name}: a provider that the plane cannot speak with is withheld, and a model goes by the others`, async () => {
+    const base_url = `http://127.0.0.1:${PROVIDER}/v1`;
+    await pair.create('providers', { name: 'other', dialect: 'anthropic', base_url, allow_cidrs: ['127.0.0.0/8'], credentials: [{ name: 'main', secret: 'sk' }] });
+    const price = { input_per_mtok: 1, output_per_mtok: 1 };
+    const other = { provider: 'other', model: 'demo-chat' };
+    await pair.create('models', { name: 'only-other', price, targets: [other], max_output_tokens: 64 });
+    await pair.create('models', { name: 'both', price, targets: [other, { provider: 'demo', model: 'demo-chat' }], max_output_tokens: 64 });
+    const key = await pair.key('of-both');
+    assert.equal((await pair.chat(key.key, 'only-other')).status, 404);
+    assert.equal((await pair.chat(key.key, 'both')).status, 200);
+    assert.deepEqual((await pair.plane1()).withheld, { objects: 2, features: ['provider.anthropic'] });
+    for (const name of ['models/only-other', 'models/both', 'providers/other']) await pair.change('DELETE', name);
   });
 
   await play(`${pair.name}: a provider of another pool is withheld, and its models are unknown`, async () => {

@@ -499,6 +499,19 @@ static void names_hide_nothing_and_turn_nothing_round(void **state)
         assert_null(noun_label_rule(slice_str(right[i])));
 }
 
+static void a_document_names_what_an_older_plane_would_not_understand(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dialect;
+        feature_set needs;
+    } rows[] = {{"openai", FEATURES_NONE}, {"anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        JSON_AUTO json_t *doc = json_pack("{s:s}", "dialect", rows[i].dialect);
+        assert_int_equal(noun_needs(&noun_provider, doc), rows[i].needs);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +532,7 @@ int main(void)
         cmocka_unit_test(rules_accept_what_they_say),
         cmocka_unit_test(merging_follows_the_rfcs_table),
         cmocka_unit_test(every_noun_is_complete),
+        cmocka_unit_test(a_document_names_what_an_older_plane_would_not_understand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
