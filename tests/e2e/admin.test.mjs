@@ -521,8 +521,10 @@ test('a foreign digest is imported once', async () => {
   assertProblem(await call('POST', '/admin/v1/keys', body), 409, 'digest_taken');
 });
 
-test('keys may share a name; then only the id tells them apart', async () => {
+test('two keys that open do not share a name; beside a revoked one only the id tells them apart', async () => {
   const one = await create('keys', { name: named('twins') });
+  assertProblem(await call('POST', '/admin/v1/keys', { name: named('twins') }), 409, 'name_taken');
+  assert.equal((await call('POST', `/admin/v1/keys/${one.id}/revoke`)).status, 200);
   const two = await create('keys', { name: named('twins') });
   assertProblem(await call('GET', `/admin/v1/keys/${named('twins')}`), 409, 'ambiguous_name');
   assert.equal((await call('GET', `/admin/v1/keys/${two.id}`)).json.id, two.id);
