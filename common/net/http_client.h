@@ -49,7 +49,7 @@ struct http_call_events {
     void (*on_state)(void *arg, enum http_call_state state);
 };
 
-#define HTTP_CALL_PIECES 5 /* a body with two places in it that are ours */
+#define HTTP_CALL_PIECES 7 /* a body with three places in it that are ours */
 
 struct http_call_spec {
     struct slice method;

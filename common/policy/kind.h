@@ -81,4 +81,5 @@ struct account *kind_account(struct kind_decoding *d, const Gatehouse__Budget *b
 MUST_USE enum err kind_networks(struct kind_decoding *d, char *const *from, size_t n,
                                 struct cidr **ret);
 struct policy_route *kind_routes(struct kind_decoding *d, Gatehouse__Route *const *from, size_t n);
-uint32_t kind_weight(protobuf_c_boolean has, uint32_t value); /* absent: an equal share */
+struct policy_timeouts kind_timeouts(const Gatehouse__Timeouts *from); /* NULL: the defaults */
+uint32_t kind_weight(protobuf_c_boolean has, uint32_t value);          /* absent: an equal share */

@@ -56,6 +56,8 @@ static enum err decode(struct kind_decoding *d)
         p->price.cache_write = price_from(m->price->has_cache_write, m->price->cache_write);
     }
     p->max_output_tokens = m->max_output_tokens;
+    p->timeouts = kind_timeouts(m->timeouts);
+    p->unpriced_allowed = m->unpriced && strcmp(m->unpriced, "allow") == 0;
     p->created_at_us = m->created_at_us;
     return ERR_OK;
 }

@@ -17,6 +17,16 @@ static void read_credentials(struct kind_decoding *d, const Gatehouse__Provider 
     }
 }
 
+static void read_headers(struct kind_decoding *d, const Gatehouse__Provider *m,
+                         struct policy_provider *p)
+{
+    p->header_count = m->n_headers;
+    p->headers = kind_rows(d, m->n_headers, sizeof(*p->headers));
+    for (size_t i = 0; p->headers && i < m->n_headers; i++)
+        p->headers[i] = (struct policy_header){kind_text(d, m->headers[i]->name),
+                                               kind_text(d, m->headers[i]->value)};
+}
+
 static enum err decode(struct kind_decoding *d)
 {
     const Gatehouse__Provider *m = d->message->provider;
@@ -26,6 +36,10 @@ static enum err decode(struct kind_decoding *d)
     p->dialect = kind_text(d, m->dialect);
     p->base_url = kind_text(d, m->base_url);
     read_credentials(d, m, p);
+    read_headers(d, m, p);
+    p->timeouts = kind_timeouts(m->timeouts);
+    if (m->has_bills_cancelled)
+        p->bills_cancelled = m->bills_cancelled ? POLICY_YES : POLICY_NO;
     p->allowed_count = m->n_allow_cidrs;
     if (kind_networks(d, m->allow_cidrs, m->n_allow_cidrs, &p->allowed) != ERR_OK)
         return ERR_INVALID;

@@ -108,3 +108,13 @@ uint32_t kind_weight(protobuf_c_boolean has, uint32_t value)
 {
     return has ? value : 1;
 }
+
+struct policy_timeouts kind_timeouts(const Gatehouse__Timeouts *from)
+{
+    if (!from)
+        return (struct policy_timeouts){0};
+    return (struct policy_timeouts){.connect_ms = from->connect_ms,
+                                    .first_byte_ms = from->first_byte_ms,
+                                    .between_ms = from->between_ms,
+                                    .total_ms = from->total_ms};
+}

@@ -89,6 +89,16 @@ struct policy_credential {
     uint32_t weight; /* 0: only where all others have none either */
 };
 
+struct policy_timeouts { /* milliseconds; 0: the default */
+    uint32_t connect_ms, first_byte_ms, between_ms, total_ms;
+};
+
+struct policy_header {
+    struct slice name, value;
+};
+
+enum policy_answer { POLICY_UNSAID, POLICY_NO, POLICY_YES };
+
 struct policy_provider {
     struct policy_object o;
     struct slice dialect;
@@ -98,6 +108,10 @@ struct policy_provider {
     size_t allowed_count;
     struct policy_credential *credentials;
     size_t credential_count;
+    struct policy_timeouts timeouts;
+    struct policy_header *headers; /* sent with each request */
+    size_t header_count;
+    enum policy_answer bills_cancelled;
 };
 
 struct policy_target {
@@ -112,7 +126,9 @@ struct policy_model {
     struct policy_target *targets;
     size_t target_count;
     struct price_list price;
-    uint32_t max_output_tokens; /* 0: unknown */
+    uint32_t max_output_tokens;      /* 0: unknown */
+    struct policy_timeouts timeouts; /* before the provider's */
+    bool unpriced_allowed;           /* without a price also where a budget applies */
     int64_t created_at_us;
 };
 

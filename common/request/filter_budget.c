@@ -137,7 +137,7 @@ static enum filter_result on_request(struct request *rq)
         return FILTER_PASS; /* no price: cost unknown, counted as such, never as 0; or free */
     if (e) {
         request_refuse(rq, REFUSAL_UNBOUNDED,
-                       e == ERR_INVALID ? SLICE("it uses tools the provider bills by itself")
+                       e == ERR_INVALID ? slice_str(rq->gate->not_bounded(rq))
                                         : SLICE("it is too large"));
         return FILTER_REFUSE;
     }

@@ -136,6 +136,8 @@ struct gate {
     /* What the budget filter reserves. ERR_NOT_FOUND: no price known, nothing to reserve;
      * ERR_INVALID: cannot be bounded. NULL: this gate's calls are free. */
     enum err (*worst_case)(struct request *rq, money *ret);
+    /* Why worst_case said ERR_INVALID, for the client. NULL, where worst_case never does. */
+    const char *(*not_bounded)(const struct request *rq);
     /* How a budget_reserve_up_to that said ERR_AGAIN ended. ERR_OK: the amount is reserved, unless
      * another request took it first; else there is no more, or the control plane does not answer.
      * May be NULL. */

@@ -52,10 +52,11 @@ enum field_flags {
     /* What becomes of an object on a plane that is not given the object a reference names. Where
      * none of these stands it is withheld as well: withheld means denied, never an absent
      * restriction. */
-    FIELD_NARROWS = 1 << 15,   /* the entry only permitted something: the object stands without */
-    FIELD_ONE_OF = 1 << 16,    /* it stands as long as one of the list's entries does */
-    FIELD_RESTRICTS = 1 << 17, /* the object restricts the one that is named: it stands alone, and
-                                * where it is withheld for a feature, the named one is withheld */
+    FIELD_NARROWS = 1 << 15,    /* the entry only permitted something: the object stands without */
+    FIELD_ONE_OF = 1 << 16,     /* it stands as long as one of the list's entries does */
+    FIELD_WITH_QUERY = 1 << 20, /* a URL that may have a query */
+    FIELD_RESTRICTS = 1 << 17,  /* the object restricts the one that is named: it stands alone, and
+                                 * where it is withheld for a feature, the named one is withheld */
 };
 
 /* A word that not every data plane understands. */

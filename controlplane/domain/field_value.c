@@ -169,7 +169,7 @@ static json_t *read_url(struct reading *r, const struct field *f, const json_t *
 {
     struct url u;
     if (!json_is_string(v) || json_string_length(v) > FIELD_TEXT_MOST ||
-        url_parse(text_of(v), &u) != ERR_OK || u.query.len > 0)
+        url_parse(text_of(v), &u) != ERR_OK || (u.query.len > 0 && !(f->flags & FIELD_WITH_QUERY)))
         return wrong_type(r, f, at);
     union sockaddr_any literal;
     if (address_literal(u.host, u.port, &literal) && egress_is_metadata(&literal)) {

@@ -13,6 +13,8 @@ static const char *const strategy_words[] = {
         NULL,
 };
 
+static const char *const unpriced_words[] = {"refuse", "allow", NULL};
+
 static const struct field target_fields[] = {
     {.name = "provider",
      .type = FIELD_REF,
@@ -34,8 +36,11 @@ static const struct field target_fields[] = {
 };
 
 static const struct field price_fields[] = {
-    {.name = "input_per_mtok", .type = FIELD_PRICE},
-    {.name = "output_per_mtok", .type = FIELD_PRICE},
+    {.name = "input_per_mtok", .type = FIELD_PRICE, .flags = FIELD_REQUIRED},
+    {.name = "output_per_mtok",
+     .type = FIELD_PRICE,
+     .flags = FIELD_REQUIRED,
+     .help = "0 where nothing is written, as by embeddings"},
     {.name = "cache_read_per_mtok", .type = FIELD_PRICE, .help = "absent: as input"},
     {.name = "cache_write_per_mtok", .type = FIELD_PRICE, .help = "absent: as input"},
     FIELD_END,
@@ -57,7 +62,12 @@ static const struct field fields[] = {
     {.name = "price",
      .type = FIELD_OBJECT,
      .fields = price_fields,
-     .help = "absent: what it costs is not known, and no budget holds it"},
+     .help = "absent: what it costs is not known"},
+    {.name = "unpriced",
+     .type = FIELD_WORD,
+     .words = unpriced_words,
+     .help = "without a price, calls under a budget are refused; \"allow\": they pass uncounted"},
+    NOUN_TIMEOUTS("of its calls, before the provider's"),
     {.name = "max_output_tokens",
      .type = FIELD_INT,
      .min = 1,

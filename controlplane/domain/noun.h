@@ -56,6 +56,12 @@ const char *noun_rule_pattern(const char *(*rule)(struct slice text));
     {                                                                                              \
         .name = "description", .type = FIELD_TEXT, .flags = FIELD_LOCAL, .help = "for people"      \
     }
+extern const struct field noun_timeout_fields[];
+/* deadlines of a call, in milliseconds */
+#define NOUN_TIMEOUTS(text)                                                                        \
+    {                                                                                              \
+        .name = "timeouts", .type = FIELD_OBJECT, .fields = noun_timeout_fields, .help = text      \
+    }
 #define NOUN_ALLOW_CIDRS                                                                           \
     {                                                                                              \
         .name = "allow_cidrs", .type = FIELD_CIDR, .flags = FIELD_LIST | FIELD_OWNER_ONLY,         \

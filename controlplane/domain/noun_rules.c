@@ -241,3 +241,25 @@ const struct field noun_credential_fields[] = {
     {.name = "secret", .type = FIELD_SECRET, .help = "the header's whole value"},
     FIELD_END,
 };
+
+#define DAY_MS 86400000
+
+const struct field noun_timeout_fields[] = {
+    {.name = "connect_ms",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 60000,
+     .help = "name, TCP and TLS; absent: 5000"},
+    {.name = "first_byte_ms",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = DAY_MS,
+     .help = "from the request to its response's first byte; absent: 600000"},
+    {.name = "between_ms",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = DAY_MS,
+     .help = "silence inside a response; absent: 120000"},
+    {.name = "total_ms", .type = FIELD_INT, .min = 1, .max = DAY_MS, .help = "absent: 3600000"},
+    FIELD_END,
+};

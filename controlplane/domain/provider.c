@@ -50,6 +50,23 @@ static const struct field credential_fields[] = {
     FIELD_END,
 };
 
+/* Values may be seen by anyone who may read the provider: they are no place for a secret. */
+static const struct field header_fields[] = {
+    {.name = "name",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 64,
+     .rule = noun_header_rule},
+    {.name = "value",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 512,
+     .rule = noun_label_rule},
+    FIELD_END,
+};
+
 static const struct field fields[] = {
     NOUN_DESCRIPTION,
     {.name = "dialect",
@@ -60,8 +77,9 @@ static const struct field fields[] = {
      .help = "what it speaks"},
     {.name = "base_url",
      .type = FIELD_URL,
-     .flags = FIELD_REQUIRED | FIELD_GUARDS_SECRET,
-     .help = "up to and with /v1; another host clears the secrets"},
+     .flags = FIELD_REQUIRED | FIELD_GUARDS_SECRET | FIELD_WITH_QUERY,
+     .help = "up to and with /v1, a query like api-version behind it; another host clears the "
+             "secrets"},
     NOUN_ALLOW_CIDRS,
     NOUN_POOLS,
     NOUN_ENABLED,
@@ -73,6 +91,18 @@ static const struct field fields[] = {
      .most = CREDENTIALS_MOST,
      .default_json = "[]",
      .help = "several may share the load"},
+    NOUN_TIMEOUTS("of its calls; a model's own come first"),
+    {.name = "headers",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_LIST,
+     .fields = header_fields,
+     .most = 8,
+     .help = "sent with each request"},
+    {.name = "bills_cancelled",
+     .type = FIELD_BOOL,
+     .help =
+         "does it bill the prompt of a call that was taken back? absent: as its dialect's owner "
+         "is known to"},
     FIELD_END,
 };
 

@@ -76,6 +76,7 @@ struct ai_call {
     uint64_t unread_output;    /* of `failed`, what is not reserved yet beside what was before */
     struct ai_usage usage;     /* what the provider has reported of this attempt */
     struct ai_meter meter;
+    const char *not_bounded; /* why no worst case is known; NULL: one is, or no price */
 
     /* ai_attempt */
     const struct ai_provider *provider;

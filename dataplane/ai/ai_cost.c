@@ -1,51 +1,70 @@
 /*
  * ai_cost — the worst case, reservations that grow, and bills.
- *
- * A text token is at least one byte, so a body's length bounds its text tokens. What is told by
- * reference (an image's URL, a file's id) costs tokens its bytes do not show, and is bounded by
- * a constant each.
  */
 #include "dataplane/ai/ai_cost.h"
 
-#include "dataplane/ai/dialect/openai_body.h"
+#include "dataplane/ai/ai_model_rules.h"
 
 /* What a call without any ceiling of its own is taken to write at most. Larger than what models
  * write unasked. Where a budget applies, a stream that nears it has as much reserved again, and
  * ends with finish_reason "length" where there is no more money. */
 #define OUTPUT_DEFAULT 16384
+#define OUTPUT_MOST 131072 /* no model that is not known by name writes more in one response */
 
-/* The dearest image known: 36,835 tokens for a full-size one on the model with the largest
- * multiplier (OpenAI's own table for gpt-4o-mini), rounded up. */
-#define REFERENCE_TOKENS 40000
+/* Bounds of what bytes do not show. A file can hold no more than the largest context there is. A
+ * second of speech is ten tokens, at up to sixteen times the price of text, and a kilobyte at the
+ * least (MP3 of 8 kbit/s). */
+#define FILE_TOKENS 1000000
+#define AUDIO_BYTES 4
+
+/* What they are taken for where only an estimate is wanted. */
+#define IMAGE_ESTIMATE 1600
+#define FILE_ESTIMATE 10000
+#define AUDIO_ESTIMATE_BYTES 160
 
 /* ---- before ---- */
 
-static bool stands_at(struct slice text, size_t at, struct slice word)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-    return at <= text.len && text.len - at >= word.len &&
-           memcmp(text.ptr + at, word.ptr, word.len) == 0;
+    return a < b ? a : b;
 }
 
-/* How often "image_url" or "file_id" stands in the text, found by their underscores: rare in
- * prose, and memchr runs at memory speed where a search for a word does not. */
-static uint64_t count_references(struct slice text)
+/* Tokens of images, files and audio, at the dearest of the targets. */
+static uint64_t media_bound(const struct ai_call *c)
 {
-    const char *p = text.ptr, *end = text.ptr + text.len;
-    uint64_t n = 0;
-    while (p < end && (p = memchr(p, '_', (size_t)(end - p)))) {
-        size_t at = (size_t)(p - text.ptr);
-        n += (at >= 5 && stands_at(text, at - 5, SLICE("image_url"))) ||
-             (at >= 4 && stands_at(text, at - 4, SLICE("file_id")));
-        p++;
+    const struct ai_prompt *p = &c->request.prompt;
+    uint64_t most = 0;
+    for (size_t i = 0; p->images + p->images_low && i < c->candidate_count; i++) {
+        struct slice model = c->candidates[i].model;
+        uint64_t tokens = p->images * ai_model_image_tokens(model, false) +
+                          p->images_low * ai_model_image_tokens(model, true);
+        most = tokens > most ? tokens : most;
     }
-    return n;
+    return most + (uint64_t)p->files * FILE_TOKENS + p->audio_bytes / AUDIO_BYTES;
 }
 
-static uint64_t reference_tokens(const struct ai_call *c)
+static uint64_t media_estimate(const struct ai_call *c)
 {
-    if (c->endpoint->kind != AI_CHAT)
-        return 0;
-    return count_references(c->request.hits[OPENAI_MESSAGES].raw) * REFERENCE_TOKENS;
+    const struct ai_prompt *p = &c->request.prompt;
+    return least(media_bound(c), (uint64_t)(p->images + p->images_low) * IMAGE_ESTIMATE +
+                                     (uint64_t)p->files * FILE_ESTIMATE +
+                                     p->audio_bytes / AUDIO_ESTIMATE_BYTES);
+}
+
+static uint64_t prompt_estimate(const struct ai_call *c)
+{
+    return ai_usage_estimate_prompt(c->request.prompt.text) + media_estimate(c);
+}
+
+/* What providers add to a prompt by themselves. */
+static uint64_t hidden_bound(const struct ai_call *c)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < c->candidate_count; i++) {
+        const struct ai_provider *p = ai_provider_named(c->candidates[i].provider->dialect);
+        most = p->hidden_prompt > most ? p->hidden_prompt : most;
+    }
+    return most;
 }
 
 /* Prompts may be billed as cache writes, which can be dearer than plain input. */
@@ -71,23 +90,82 @@ static uint64_t output_ceiling(struct ai_call *c)
     return c->output_step = c->output_reserved = OUTPUT_DEFAULT * c->request.choices;
 }
 
+/* Where a budget applies, the client is refused with this. */
+static enum err not_bounded(struct ai_call *c, const char *why)
+{
+    c->not_bounded = why;
+    return ERR_INVALID;
+}
+
 enum err ai_worst_case(struct request *rq, money *ret)
 {
     struct ai_call *c = rq->gate_state;
     if (!ai_calls_upstream(c->endpoint))
         return ERR_NOT_FOUND;
-    /* A search that the provider runs by itself is billed by the search, without any bound. */
+    struct ai_prompt *p = &c->request.prompt;
+    c->endpoint->dialect->measure(buf_slice(&rq->body), p);
     uint64_t output = output_ceiling(c);
-    if (c->request.hosted_tools)
-        return ERR_INVALID;
+    if (p->unbounded)
+        return not_bounded(c, p->unbounded);
     /* Each failed attempt that was sent is billed its prompt, so each is reserved. The output of
      * one is: few fail without a word, and ai_cost_reserve_unread reserves the next one's then. */
-    uint64_t prompt = (uint64_t)rq->body.len + reference_tokens(c);
+    uint64_t prompt = p->text + media_bound(c) + hidden_bound(c);
     struct token_count most = {.input = prompt * c->candidate_count, .output = output};
     struct price_list prices = dearest(&c->model->price);
     if (prices.output == PRICE_NONE && c->endpoint->kind == AI_EMBEDDINGS)
         prices.output = 0; /* nothing is written */
-    return money_cost(&prices, &most, ret);
+    enum err e = money_cost(&prices, &most, ret);
+    if (e == ERR_NOT_FOUND && !c->model->unpriced_allowed)
+        return not_bounded(c, "the price of the model is not known");
+    return e;
+}
+
+/* What one output token of the call costs; 0: nothing, or it is not known. */
+static money output_price(const struct ai_call *c)
+{
+    const struct token_count thousand = {.output = 1000};
+    money cost = 0;
+    return money_cost(&c->model->price, &thousand, &cost) ? 0 : cost;
+}
+
+/* What is left in the tightest of the budgets, what this call has reserved included. */
+static money money_left(const struct ai_call *c)
+{
+    struct scope_list scopes = {0};
+    money least_left = INT64_MAX, own = budget_reserved(c->rq);
+    principal_scopes(&c->rq->who, &scopes);
+    for (size_t i = 0; i < scopes.count; i++) {
+        struct account_state s;
+        if (!scopes.of[i]->account)
+            continue;
+        account_look(scopes.of[i]->account, &s);
+        money left = money_add(s.limit - s.spent - s.set_aside, own);
+        least_left = left < least_left ? left : least_left;
+    }
+    return least_left > own ? least_left : own;
+}
+
+/* As much as the budget can pay, since a stream is extended as far; and no more than the model can
+ * write, which is refused by its provider. */
+static uint64_t stream_limit(const struct ai_call *c)
+{
+    money each = output_price(c);
+    uint64_t known = ai_model_max_output(c->candidates[c->candidate_next - 1].model);
+    uint64_t most = (known ? known : OUTPUT_MOST) * c->request.choices;
+    if (each > 0) {
+        uint64_t affordable = (uint64_t)(money_left(c) / each) * 1000;
+        most = least(most, affordable > c->output_reserved ? affordable : c->output_reserved);
+    }
+    return most / c->request.choices;
+}
+
+uint64_t ai_cost_output_limit(const struct ai_call *c)
+{
+    if (c->endpoint->kind != AI_CHAT || c->request.output_ceiling || !budget_reserved(c->rq))
+        return 0;
+    if (c->output_bound)
+        return c->model->max_output_tokens;
+    return c->request.stream ? stream_limit(c) : OUTPUT_DEFAULT;
 }
 
 /* ---- meanwhile ---- */
@@ -170,6 +248,27 @@ static struct token_count sum(const struct token_count *a, const struct token_co
     };
 }
 
+/* A provider that reports more output than it was told to write is not believed at the budget's
+ * expense; a prompt may have been longer than its bytes show, as far as the budget goes. What is
+ * spent never exceeds the budget. */
+static void keep_within(struct ai_call *c, const struct price_list *prices, money *cost)
+{
+    char text[MONEY_TEXT_MAX], kept[MONEY_TEXT_MAX];
+    struct token_count tokens = c->rq->record.tokens;
+    money reserved = budget_reserved(c->rq), most = reserved, within;
+    if (!reserved || *cost <= reserved || budget_reserve_up_to(c->rq, *cost) == ERR_OK)
+        return;
+    log_warn(&c->rq->log, "cost_above_reservation", "provider=%.*s cost=%.*s reserved=%.*s",
+             SLICE_ARG(c->rq->record.ai.provider), SLICE_ARG(money_format(*cost, text)),
+             SLICE_ARG(money_format(reserved, kept)));
+    tokens.output = least(tokens.output, output_set_aside(c) + c->failed.output);
+    if (money_cost(prices, &tokens, &within) == ERR_OK && within > reserved) {
+        most = money_left(c);
+        most = within < most ? within : most;
+    }
+    *cost = most;
+}
+
 static void put(struct ai_call *c, const struct token_count *tokens, bool estimated)
 {
     struct call_record *t = &c->rq->record;
@@ -180,6 +279,8 @@ static void put(struct ai_call *c, const struct token_count *tokens, bool estima
     t->has_tokens = true;
     t->usage_source = estimated || c->failed_estimated ? "estimate" : "provider";
     t->cost_known = money_cost(&prices, &t->tokens, &t->cost) == ERR_OK;
+    if (t->cost_known)
+        keep_within(c, &prices, &t->cost);
 }
 
 static void put_attempt(struct ai_call *c, const struct token_count *tokens, bool estimated)
@@ -224,8 +325,7 @@ void ai_cost_reported(struct ai_call *c)
 
 struct token_count ai_cost_so_far(const struct ai_call *c)
 {
-    return (struct token_count){.input = ai_usage_estimate_prompt(c->rq->body.len),
-                                .output = written(c)};
+    return (struct token_count){.input = prompt_estimate(c), .output = written(c)};
 }
 
 void ai_cost_estimated(struct ai_call *c)
@@ -254,8 +354,8 @@ void ai_cost_failed_counted(struct ai_call *c, const struct token_count *tokens)
 /* Prompt tokens are taken at no less than they may be, within the worst case. */
 void ai_cost_unread(struct ai_call *c)
 {
-    struct token_count most = {.input =
-                                   ai_usage_estimate_prompt(c->rq->body.len) + reference_tokens(c),
+    struct token_count most = {.input = ai_usage_estimate_prompt(c->request.prompt.text) +
+                                        media_bound(c),
                                .output = output_set_aside(c)};
     c->unread_output += most.output;
     add_failed(c, &most, true);
@@ -263,11 +363,12 @@ void ai_cost_unread(struct ai_call *c)
 
 void ai_cost_failed(struct ai_call *c)
 {
-    add_failed(c, &(struct token_count){.input = ai_usage_estimate_prompt(c->rq->body.len)}, true);
+    add_failed(c, &(struct token_count){.input = prompt_estimate(c)}, true);
 }
 
 void ai_cost_cancelled(struct ai_call *c)
 {
-    if (c->provider->bills_cancelled)
+    enum policy_answer said = c->candidates[c->candidate_next - 1].provider->bills_cancelled;
+    if (said == POLICY_YES || (said == POLICY_UNSAID && c->provider->bills_cancelled))
         ai_cost_failed(c);
 }

@@ -11,6 +11,10 @@
 /* gate.worst_case. ERR_NOT_FOUND: the model has no price; ERR_INVALID: it cannot be bounded. */
 enum err ai_worst_case(struct request *rq, money *ret);
 
+/* Tokens that the target is told to write at most, where a budget applies and the client named no
+ * ceiling; 0: it is told nothing. */
+uint64_t ai_cost_output_limit(const struct ai_call *c);
+
 /* Has the stream reached what is reserved for it, and may it not go on? It is extended in time
  * where there is money. *waits: more was requested, and the stream should pause until that ends. */
 bool ai_cost_is_used_up(struct ai_call *c, bool *waits);

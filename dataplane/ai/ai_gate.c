@@ -195,6 +195,11 @@ static void on_reserved(struct request *rq, enum err e)
     ai_attempt_on_reserved(rq->gate_state, e);
 }
 
+static const char *not_bounded(const struct request *rq)
+{
+    return ((const struct ai_call *)rq->gate_state)->not_bounded;
+}
+
 static struct slice session_label(struct request *rq, const char **named_by)
 {
     const struct ai_request *r = &((struct ai_call *)rq->gate_state)->request;
@@ -264,5 +269,6 @@ const struct gate ai_gate = {
     .cancel = cancel_work,
     .still_allowed = ai_still_allowed,
     .worst_case = ai_worst_case,
+    .not_bounded = not_bounded,
     .on_reserved = on_reserved,
 };

@@ -14,6 +14,16 @@
 
 #define AI_HITS 16 /* members of a body that a dialect wants to know the place of */
 
+/* How large a prompt is, whatever way its body is spelt. */
+struct ai_prompt {
+    uint64_t text;       /* bytes of all that is text: no less than its tokens */
+    uint32_t images_low; /* images whose detail is "low", */
+    uint32_t images;     /* and the others */
+    uint32_t files;
+    uint64_t audio_bytes;  /* in base64 */
+    const char *unbounded; /* why its cost cannot be bounded; NULL: it can */
+};
+
 struct ai_request {
     struct json_hit hits[AI_HITS]; /* which is which is the dialect's own enum */
     struct slice model;
@@ -22,15 +32,16 @@ struct ai_request {
     uint64_t choices;        /* alternatives that the model shall write */
     uint64_t output_ceiling; /* tokens the client allows for each; 0: it named none */
     struct slice session_id, prompt_cache_key; /* SLICE_NONE: absent */
-    bool hosted_tools; /* the provider works, and bills, on its own account */
+    struct ai_prompt prompt;                   /* measured before anything is reserved */
     const char *param; /* the member that a refusal is about; NULL: the body */
 };
 
 /* What of a body is changed for one target. */
 struct ai_changes {
     struct slice model;
-    uint64_t output_limit; /* put in where the body names none; 0: nothing is put in */
+    uint64_t output_limit;  /* put in where the body names none; 0: nothing is put in */
+    const char *limit_name; /* the member it is put in as */
 };
 
 /* A body in pieces: what is changed is the arena's, all else lies in the client's body. */
-#define AI_REQUEST_PIECES 5
+#define AI_REQUEST_PIECES 7

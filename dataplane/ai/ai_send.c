@@ -21,6 +21,27 @@ static unsigned deadline_ms(const struct http_head *h)
     return (unsigned)seconds * 1000 + STAINLESS_GRACE_MS;
 }
 
+static unsigned first_of(unsigned a, unsigned b)
+{
+    return a ? a : b;
+}
+
+static unsigned sooner(unsigned a, unsigned b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+/* The model's own come before its provider's; the client's binds beside either. */
+static void set_deadlines(const struct ai_call *c, const struct policy_provider *p,
+                          struct http_call_spec *spec)
+{
+    const struct policy_timeouts *m = &c->model->timeouts, *own = &p->timeouts;
+    spec->connect_ms = first_of(m->connect_ms, own->connect_ms);
+    spec->first_byte_ms = first_of(m->first_byte_ms, own->first_byte_ms);
+    spec->gap_ms = first_of(m->between_ms, own->between_ms);
+    spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), deadline_ms(c->rq->head));
+}
+
 static enum err start(struct ai_call *c, const struct candidate *target,
                       const struct ai_outgoing *o, const struct exchange_events *events)
 {
@@ -41,11 +62,24 @@ static enum err start(struct ai_call *c, const struct candidate *target,
                  .path = o->path,
                  .headers = o->headers,
                  .header_count = o->header_count,
-                 .rule = {p->allowed, p->allowed_count},
-                 .total_ms = deadline_ms(c->rq->head)},
+                 .rule = {p->allowed, p->allowed_count}},
     };
+    set_deadlines(c, p, &spec.call);
     memcpy(spec.call.body, o->pieces, sizeof(spec.call.body));
     return exchange_start(&c->rq->env->upstreams, &spec, events, c, &c->exchange);
+}
+
+/* What the policy says of a header comes before what the provider's protocol says. */
+static void add_own(struct ai_outgoing *o, const struct policy_header *h)
+{
+    for (size_t i = 0; i < o->header_count; i++) {
+        if (slice_ieq(o->headers[i].name, h->name)) {
+            o->headers[i].value = h->value;
+            return;
+        }
+    }
+    if (o->header_count < AI_SEND_HEADERS)
+        ai_outgoing_add(o, h->name, h->value);
 }
 
 enum err ai_send(struct ai_call *c, const struct candidate *target,
@@ -59,7 +93,8 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.client_head = c->rq->head;
     o.target = target->provider;
     o.credential = target->credential ? target->credential->secret : NULL;
-    o.changes = (struct ai_changes){.model = target->model};
+    o.changes =
+        (struct ai_changes){.model = target->model, .output_limit = ai_cost_output_limit(c)};
     o.traceparent = trace_header(c->rq->record.trace_id, c->attempt->span_id, trace);
     o.arena = c->rq->arena;
     o.translated = &c->translated;
@@ -68,6 +103,8 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.param = NULL;
     enum err e = c->provider->build(&o);
     ai_outgoing_add(&o, SLICE("via"), forward_via(c->rq->head));
+    for (size_t i = 0; i < o.target->header_count; i++)
+        add_own(&o, &o.target->headers[i]);
     if (!e)
         e = start(c, target, &o, events);
     secret_wipe(o.secret, o.secret_len);

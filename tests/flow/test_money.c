@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/journal/journal_private.h"
 
@@ -188,18 +189,148 @@ FLOW(the_worst_case_is_set_aside_to_the_last_nano_dollar)
 
 FLOW(what_cannot_be_bounded_is_refused_where_a_budget_applies)
 {
+    static const struct {
+        const char *more, *why;
+    } rows[] = {
+        {",\"web_search_options\":{}", "it uses tools the provider bills by itself"},
+        {",\"tools\":[{\"type\":\"web_search\"}]", "it uses tools the provider bills by itself"},
+        {",\"service_tier\":\"priority\"", "the price of its service tier is not known"},
+        {",\"modalities\":[\"text\",\"audio\"]", "its output is not only text"},
+        {",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"hologram\"}]}]",
+         "a part of its messages is of a kind that is not known"},
+        {",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"Type\":\"image_url\"}"
+         "]"
+         "}]",
+         "a member of a message stands twice in it"},
+    };
     struct flow_policy p = budgets(MONEY_DOLLAR, 0);
-    const char *search = "{\"model\":\"small\",\"web_search_options\":{},\"messages\":[]}";
+    char body[512];
     policy_says(k, &p);
-    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, search);
-    expect_status(c, 400);
-    expect_code(c, "unbounded_cost");
-    expect_body_has(c, "it uses tools the provider bills by itself");
-
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bool has = strstr(rows[i].more, "messages") != NULL;
+        snprintf(body, sizeof(body), "{\"model\":\"small\"%s%s}", rows[i].more,
+                 has ? "" : ",\"messages\":[]");
+        struct flow_client *c = client_posts(k, "alice", CHAT, NULL, body);
+        print_message("row %zu\n", i);
+        expect_status(c, 400);
+        expect_code(c, "unbounded_cost");
+        expect_body_has(c, rows[i].why);
+    }
     struct flow_policy free_of_it = budgets(0, 0);
     policy_says(k, &free_of_it);
     upstream_answers(k, 0, 200, ANSWER);
-    expect_status(client_posts(k, "alice", CHAT, NULL, search), 200);
+    snprintf(body, sizeof(body), "{\"model\":\"small\"%s,\"messages\":[]}", rows[0].more);
+    expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
+}
+
+FLOW(an_image_is_counted_once_and_not_by_its_bytes)
+{
+    struct flow_policy p = budgets(MONEY_DOLLAR / 20, 0); /* 50,000 tokens */
+    size_t len = 200 * 1024;
+    char *body = mem_alloc(len + 512);
+    int at =
+        sprintf(body, "{\"model\":\"small\",\"max_tokens\":10,\"messages\":[{\"role\":\"user\","
+                      "\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
+                      "\"data:image/png;base64,");
+    memset(body + at, 'A', len);
+    strcpy(body + at + len, "\"}},{\"type\":\"text\",\"text\":\"the image_url of image_url\"}]}]}");
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
+    mem_free(body);
+}
+
+FLOW(what_is_reserved_goes_upstream_as_the_limit_of_its_output)
+{
+    static const struct {
+        const char *body, *sent;
+        uint32_t model_max;
+    } rows[] = {
+        {"{\"model\":\"small\",\"messages\":[]}",
+         "{\"max_tokens\":16384,\"model\":\"small\",\"messages\":[]}", 0},
+        {"{\"model\":\"small\",\"messages\":[]}",
+         "{\"max_tokens\":77,\"model\":\"small\",\"messages\":[]}", 77},
+        {"{\"model\":\"small\",\"max_tokens\":null,\"messages\":[]}",
+         "{\"model\":\"small\",\"max_tokens\":16384,\"messages\":[]}", 0},
+        {"{\"model\":\"small\",\"max_completion_tokens\":5,\"messages\":[]}",
+         "{\"model\":\"small\",\"max_completion_tokens\":5,\"messages\":[]}", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct flow_policy p = budgets(MONEY_DOLLAR, 0);
+        p.models[0].max_output_tokens = rows[i].model_max;
+        policy_says(k, &p);
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, 200, ANSWER);
+        expect_status(client_posts(k, "alice", CHAT, NULL, rows[i].body), 200);
+        struct slice sent = k->upstreams[0].calls[i].body;
+        if (!slice_eq(sent, slice_str(rows[i].sent)))
+            fail_msg("row %zu: %.*s", i, SLICE_ARG(sent));
+    }
+    struct flow_policy unlimited = budgets(0, 0);
+    policy_says(k, &unlimited);
+    expect_status(client_posts(k, "alice", CHAT, NULL, rows[0].body), 200);
+    assert_true(slice_eq(k->upstreams[0].calls[ARRAY_LEN(rows)].body, slice_str(rows[0].body)));
+}
+
+FLOW(a_streams_limit_is_what_its_budget_can_pay)
+{
+    struct flow_policy p = budgets(MONEY_DOLLAR / 20, 0); /* 25,000 tokens of output */
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, CHUNK);
+    upstream_sends(k, 0, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+    upstream_ends_stream(k, 0);
+    expect_status(client_posts(k, "alice", CHAT, NULL,
+                               "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"),
+                  200);
+    JSON_AUTO json_t *sent = NULL;
+    struct json_problem problem;
+    assert_int_equal(json_read(k->upstreams[0].calls[0].body, &sent, &problem), ERR_OK);
+    json_int_t limit = json_integer_value(json_object_get(sent, "max_tokens"));
+    assert_in_range(limit, 16384, 25000);
+}
+
+FLOW(whatever_a_provider_counts_spent_stays_within_the_budget)
+{
+    static const char *const usages[] = {
+        "{\"prompt_tokens\":10,\"completion_tokens\":1000000}",
+        "{\"prompt_tokens\":1000000,\"completion_tokens\":10}",
+        "{\"prompt_tokens\":100000000,\"completion_tokens\":100000000}",
+    };
+    money limit = MONEY_DOLLAR / 20, spent = 0;
+    struct flow_policy p = budgets(limit, 0);
+    char answer[256];
+    policy_says(k, &p);
+    for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
+        upstream_forget_script(k, 0);
+        snprintf(answer, sizeof(answer),
+                 "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],\"usage\":%s}", usages[i]);
+        upstream_answers(k, 0, 200, answer);
+        struct flow_client *c =
+            client_posts(k, "alice", CHAT, NULL, "{\"model\":\"small\",\"messages\":[]}");
+        WAIT(k, c->whole);
+    }
+    for (Gatehouse__JournalRecord *r; (r = flow_record(k)); flow_record_free(r))
+        if (r->n_charges) {
+            assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
+            spent += r->charges[0]->amount_nano;
+        }
+    assert_in_range(spent, 1, limit);
+}
+
+FLOW(an_unpriced_model_is_refused_under_a_budget_unless_it_says_otherwise)
+{
+    struct flow_policy p = budgets(MONEY_DOLLAR, 0);
+    p.models[0].no_price = true;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 400);
+    expect_code(c, "unbounded_cost");
+    expect_body_has(c, "the price of the model is not known");
+    p.models[0].unpriced_allowed = true;
+    policy_says(k, &p);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
 }
 
 /* What is set aside for the output of a call without a ceiling, and what it costs. */
@@ -397,7 +528,7 @@ FLOW(an_answer_without_a_count_is_billed_the_words_in_it)
 FLOW(without_a_price_the_cost_is_unknown_and_never_zero)
 {
     struct flow_policy p = budgets(MONEY_DOLLAR, 0);
-    p.models[0].no_price = true;
+    p.models[0].no_price = p.models[0].unpriced_allowed = true;
     policy_says(k, &p);
     upstream_answers(k, 0, 200, ANSWER);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -522,6 +653,11 @@ int main(void)
         SCENARIO(a_client_that_goes_while_it_waits_for_a_slice_leaves_nothing_behind),
         SCENARIO(the_worst_case_is_set_aside_to_the_last_nano_dollar),
         SCENARIO(what_cannot_be_bounded_is_refused_where_a_budget_applies),
+        SCENARIO(an_image_is_counted_once_and_not_by_its_bytes),
+        SCENARIO(what_is_reserved_goes_upstream_as_the_limit_of_its_output),
+        SCENARIO(a_streams_limit_is_what_its_budget_can_pay),
+        SCENARIO(whatever_a_provider_counts_spent_stays_within_the_budget),
+        SCENARIO(an_unpriced_model_is_refused_under_a_budget_unless_it_says_otherwise),
         SCENARIO(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost),
         SCENARIO(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either),
         SCENARIO(a_stream_that_is_quicker_than_the_lease_server_waits_for_it),

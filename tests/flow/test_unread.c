@@ -89,7 +89,7 @@ FLOW(images_told_by_reference_are_billed_with_the_prompt)
                                "{\"url\":\"https://x.test/a.png\"}}]}]}"),
                   502);
     Gatehouse__JournalRecord *r = flow_record(k);
-    assert_true(r->span->tokens->input > 36835); /* what one is known to have cost */
+    assert_true(r->span->tokens->input > 16384); /* as much as any model that is not known */
     flow_record_free(r);
 }
 

@@ -45,6 +45,7 @@ struct ai_dialect {
     /* ERR_INVALID with *detail: which member, and what is wrong with it. */
     enum err (*read)(struct slice body, struct arena *a, struct ai_request *ret,
                      struct slice *detail);
+    void (*measure)(struct slice body, struct ai_prompt *ret);
     /* The client's own body with the changes in place: for a provider that speaks this dialect. */
     enum err (*splice)(const struct ai_request *r, struct slice body, const struct ai_changes *c,
                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES]);

@@ -107,7 +107,6 @@ static enum err read_chat(struct reading *d)
     if (!is_absent(&hits[OPENAI_STREAM_OPTIONS]) &&
         hits[OPENAI_STREAM_OPTIONS].type != JSON_SCAN_OBJECT)
         return wrong(d, OPENAI_STREAM_OPTIONS, "an object");
-    d->r->hosted_tools = !is_absent(&hits[OPENAI_WEB_SEARCH]);
     enum err e = read_bool(d, OPENAI_STREAM, &d->r->stream);
     if (!e)
         e = read_bool(d, OPENAI_INCLUDE_USAGE, &d->r->wants_usage);
@@ -185,7 +184,8 @@ static bool is_empty_object(struct slice raw)
     return false;
 }
 
-/* false: the body asks for usage already */
+/* false: the body asks for usage already. Where it must be put in anew, it goes behind the root's
+ * brace. */
 static bool usage_edit(const struct ai_request *r, struct slice body, struct edit *ret)
 {
     const struct json_hit *options = &r->hits[OPENAI_STREAM_OPTIONS];
@@ -238,10 +238,38 @@ static void apply(const struct edit *edits, size_t n, struct slice body, struct 
     *ret = slice_of(from, (size_t)(end - from));
 }
 
+/* The limit in place of a null, or behind the root's brace. */
+static struct edit limit_edit(const struct ai_request *r, struct slice body,
+                              const struct ai_changes *c, struct arena *a)
+{
+    bool new_name = strcmp(c->limit_name, wants[OPENAI_MAX_COMPLETION_TOKENS]) == 0;
+    const struct json_hit *h =
+        &r->hits[new_name ? OPENAI_MAX_COMPLETION_TOKENS : OPENAI_MAX_TOKENS];
+    ptrdiff_t brace = slice_find(body, '{');
+    if (h->type == JSON_SCAN_NULL)
+        return (struct edit){h->raw.ptr, h->raw.len,
+                             arena_printf(a, "%llu", (unsigned long long)c->output_limit)};
+    return (struct edit){
+        body.ptr + brace + 1, 0,
+        arena_printf(a, "\"%s\":%llu,", c->limit_name, (unsigned long long)c->output_limit)};
+}
+
+static void sort(struct edit *edits, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        for (size_t j = i; j > 0 && edits[j].at < edits[j - 1].at; j--) {
+            struct edit later = edits[j - 1];
+            edits[j - 1] = edits[j];
+            edits[j] = later;
+        }
+}
+
+_Static_assert(AI_REQUEST_PIECES >= 2 * 3 + 1, "three edits leave seven pieces");
+
 enum err openai_splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
 {
-    struct edit edits[2];
+    struct edit edits[3];
     size_t n = 0;
     if (!slice_eq(c->model, r->model)) {
         const struct slice raw = r->hits[OPENAI_MODEL].raw;
@@ -251,11 +279,12 @@ enum err openai_splice(const struct ai_request *r, struct slice body, const stru
     }
     if (r->stream && usage_edit(r, body, &edits[n]))
         n++;
-    if (n == 2 && edits[1].at < edits[0].at) {
-        struct edit first = edits[1];
-        edits[1] = edits[0];
-        edits[0] = first;
+    if (c->output_limit && !r->output_ceiling) {
+        edits[n] = limit_edit(r, body, c, a);
+        if (!edits[n++].text.ptr)
+            return ERR_NOMEM;
     }
+    sort(edits, n);
     memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
     apply(edits, n, body, ret);
     return ERR_OK;

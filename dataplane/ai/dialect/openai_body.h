@@ -17,7 +17,6 @@
     X(N, "n")                                                                                      \
     X(SESSION_ID, "metadata.session_id")                                                           \
     X(PROMPT_CACHE_KEY, "prompt_cache_key")                                                        \
-    X(WEB_SEARCH, "web_search_options")                                                            \
     X(MESSAGES, "messages")                                                                        \
     X(INPUT, "input")                                                                              \
     X(TOOLS, "tools")

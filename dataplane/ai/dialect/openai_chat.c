@@ -7,6 +7,7 @@
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
+#include "dataplane/ai/dialect/openai_measure.h"
 
 static struct slice or_else(struct slice raw, struct slice other)
 {
@@ -328,6 +329,7 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
 const struct ai_dialect dialect_openai_chat = {
     .name = "openai_chat",
     .read = openai_read_chat,
+    .measure = openai_measure,
     .splice = openai_splice,
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,

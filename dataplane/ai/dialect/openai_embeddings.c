@@ -3,10 +3,12 @@
  */
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
+#include "dataplane/ai/dialect/openai_measure.h"
 
 const struct ai_dialect dialect_openai_embeddings = {
     .name = "openai_embeddings",
     .read = openai_read_embeddings,
+    .measure = openai_measure,
     .splice = openai_splice,
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,

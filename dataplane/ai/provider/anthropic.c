@@ -346,6 +346,7 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
 
 const struct ai_provider provider_anthropic = {
     .name = {"anthropic", 9},
+    .hidden_prompt = 600, /* its own instructions for tools */
     .bills_cancelled = true,
     .speaks = speaks,
     .serves = serves,

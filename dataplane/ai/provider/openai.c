@@ -34,14 +34,31 @@ static void add_headers(struct ai_outgoing *o)
     }
 }
 
+static bool is_azure(const struct policy_provider *p)
+{
+    return slice_ends(p->url.host, SLICE(".openai.azure.com")) ||
+           slice_ends(p->url.host, SLICE(".cognitiveservices.azure.com"));
+}
+
+/* OpenAI's newer models refuse max_tokens, and many services that speak its protocol know nothing
+ * else. */
+static const char *limit_name(const struct policy_provider *p)
+{
+    bool openai = slice_ends(p->url.host, SLICE("api.openai.com")) || is_azure(p);
+    return openai ? "max_completion_tokens" : "max_tokens";
+}
+
 static enum err build(struct ai_outgoing *o)
 {
+    o->changes.limit_name = limit_name(o->target);
     enum err e = ai_outgoing_path(o, path_of(o->endpoint->kind));
     if (!e)
         e = o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
     if (e)
         return e;
     add_headers(o);
+    if (is_azure(o->target))
+        return ai_outgoing_sign(o, SLICE("api-key"), SLICE(""));
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
 }
 

@@ -41,12 +41,15 @@ enum err ai_outgoing_sign(struct ai_outgoing *o, struct slice name, struct slice
 
 enum err ai_outgoing_path(struct ai_outgoing *o, struct slice rest)
 {
-    struct slice base = o->target->url.path;
-    char *out = arena_alloc(o->arena, base.len + rest.len);
+    struct slice base = o->target->url.path, query = o->target->url.query;
+    size_t len = base.len + rest.len + (query.len ? 1 + query.len : 0);
+    char *out = arena_alloc(o->arena, len);
     if (!out)
         return ERR_NOMEM;
-    slice_put(slice_put(out, base), rest);
-    o->path = slice_of(out, base.len + rest.len);
+    char *to = slice_put(slice_put(out, base), rest);
+    if (query.len)
+        slice_put(slice_put(to, SLICE("?")), query);
+    o->path = slice_of(out, len);
     return ERR_OK;
 }
 

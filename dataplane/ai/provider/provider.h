@@ -50,7 +50,7 @@ void ai_outgoing_add(struct ai_outgoing *o, struct slice name, struct slice valu
 /* Adds the credential behind a scheme ("Bearer ", or nothing). ERR_TOO_BIG: it is longer than any.
  */
 MUST_USE enum err ai_outgoing_sign(struct ai_outgoing *o, struct slice name, struct slice scheme);
-/* The provider's base URL with `rest` behind its path. */
+/* The provider's base URL with `rest` behind its path, and its query behind that. */
 MUST_USE enum err ai_outgoing_path(struct ai_outgoing *o, struct slice rest);
 
 /* What one event of a stream says, found without decoding it. */
@@ -91,6 +91,8 @@ struct ai_decoder {
 
 struct ai_provider {
     struct slice name; /* "dialect" of a provider in the policy */
+    /* Tokens of a prompt that no byte of the request shows, where it defines tools. */
+    unsigned hidden_prompt;
     /* Is it known to bill a request that we took back, at least its prompt? */
     bool bills_cancelled;
     /* Does it serve this path in the client's own dialect, or in its own? */

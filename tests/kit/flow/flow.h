@@ -151,7 +151,8 @@ struct flow_model {
     size_t upstreams[FLOW_UPSTREAMS];
     size_t upstream_count;   /* in order */
     const uint32_t *weights; /* of the upstreams; NULL: "fallback" */
-    bool no_price;
+    bool no_price, unpriced_allowed;
+    uint32_t first_byte_ms;
     uint32_t max_output_tokens;
 };
 struct flow_server { /* an MCP server of the loopback; its id is "mcp_<name>" */
@@ -184,9 +185,13 @@ struct flow_block {
     const char *kind, *id;
 };
 
-struct flow_provider {         /* of the upstream at the same place */
-    const char *dialect;       /* NULL: "openai" */
-    const char *second_secret; /* a second credential; NULL: there is one */
+struct flow_provider {          /* of the upstream at the same place */
+    const char *dialect;        /* NULL: "openai" */
+    const char *second_secret;  /* a second credential; NULL: there is one */
+    const char *query;          /* of its base URL, with its "?"; NULL: none */
+    const char *header, *value; /* sent with each request; NULL: none */
+    uint32_t first_byte_ms, between_ms;
+    bool bills_nothing_cancelled;
 };
 
 struct flow_policy {

@@ -205,9 +205,12 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     Gatehouse__Credential credential = GATEHOUSE__CREDENTIAL__INIT;
     Gatehouse__Credential second = GATEHOUSE__CREDENTIAL__INIT;
     Gatehouse__Credential *credentials[] = {&credential, &second};
-    char name[16], url[64], secret[64], *cidrs[] = {"127.0.0.0/8"};
+    char name[16], url[128], secret[64], *cidrs[] = {"127.0.0.0/8"};
     snprintf(name, sizeof(name), "provider-%zu", i);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u/v1", d->k->upstreams[i].port);
+    Gatehouse__Timeouts timeouts = GATEHOUSE__TIMEOUTS__INIT;
+    Gatehouse__ProviderHeader header = GATEHOUSE__PROVIDER_HEADER__INIT, *headers[] = {&header};
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/v1%s", d->k->upstreams[i].port,
+             f->query ? f->query : "");
     snprintf(secret, sizeof(secret), PROVIDER_SECRET "%zu", i);
     credential.id = "c_1";
     credential.name = "main";
@@ -229,6 +232,15 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     }
     provider.n_credentials = f->second_secret ? 2 : 1;
     provider.credentials = credentials;
+    timeouts.has_first_byte_ms = timeouts.has_between_ms = true;
+    timeouts.first_byte_ms = f->first_byte_ms;
+    timeouts.between_ms = f->between_ms;
+    provider.timeouts = &timeouts;
+    header.name = (char *)(uintptr_t)f->header;
+    header.value = (char *)(uintptr_t)f->value;
+    provider.n_headers = f->header ? 1 : 0;
+    provider.headers = headers;
+    provider.has_bills_cancelled = f->bills_nothing_cancelled;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER;
     o.provider = &provider;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, "p_", name);
@@ -261,6 +273,11 @@ static void add_model(struct building *d, const struct flow_model *f)
     model.price = f->no_price ? NULL : &prices;
     model.has_max_output_tokens = true;
     model.max_output_tokens = f->max_output_tokens;
+    Gatehouse__Timeouts timeouts = GATEHOUSE__TIMEOUTS__INIT;
+    timeouts.has_first_byte_ms = true;
+    timeouts.first_byte_ms = f->first_byte_ms;
+    model.timeouts = &timeouts;
+    model.unpriced = f->unpriced_allowed ? (char *)(uintptr_t) "allow" : NULL;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MODEL;
     o.model = &model;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "m_", f->name);

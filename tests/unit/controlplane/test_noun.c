@@ -227,7 +227,7 @@ static void reading_a_normal_form_again_changes_nothing(void **state)
         {&noun_provider, "{\"dialect\":\"openai\",\"base_url\":\"https://a.example/v1\","
                          "\"credentials\":[{\"name\":\"m\",\"secret\":\"s\"}]}"},
         {&noun_model, "{\"targets\":[{\"provider\":\"demo\",\"model\":\"m\"}],"
-                      "\"price\":{\"input_per_mtok\":0.15}}"},
+                      "\"price\":{\"input_per_mtok\":0.15,\"output_per_mtok\":0.6}}"},
         {&noun_mcp_server, "{\"transport\":\"streamable-http\",\"url\":\"https://a.example\"}"},
         {&noun_api_service, "{\"base_url\":\"https://a.example\",\"credential\":{\"secret\":\"s\"},"
                             "\"routes\":[{\"methods\":[\"GET\"],\"path\":\"/**\"}]}"},
@@ -249,6 +249,34 @@ static void reading_a_normal_form_again_changes_nothing(void **state)
         reading_fini(&r);
         noun_secrets_fini(&s);
     }
+}
+
+static void half_a_price_is_none(void **state)
+{
+    (void)state;
+    assert_wrong(&noun_model,
+                 "{\"targets\":[{\"provider\":\"demo\",\"model\":\"m\"}],\"price\":"
+                 "{\"input_per_mtok\":1}}",
+                 "/price/output_per_mtok");
+    assert_wrong(&noun_model,
+                 "{\"targets\":[{\"provider\":\"demo\",\"model\":\"m\"}],\"price\":"
+                 "{\"output_per_mtok\":1}}",
+                 "/price/input_per_mtok");
+}
+
+static void a_providers_address_may_have_a_query(void **state)
+{
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    (void)state;
+    JSON_AUTO json_t *one = read_as(&r, &noun_provider,
+                                    "{\"dialect\":\"anthropic\",\"base_url\":"
+                                    "\"https://a.example/v1?api-version=1\"}",
+                                    NULL, &s);
+    assert_non_null(one);
+    assert_int_equal(json_array_size(r.problems), 0);
+    reading_fini(&r);
+    noun_secrets_fini(&s);
 }
 
 /* ---- secrets ---- */
@@ -525,6 +553,8 @@ int main(void)
         cmocka_unit_test(a_store_that_is_away_is_no_problem_of_the_document),
         cmocka_unit_test(problems_are_gathered_up_to_a_ceiling),
         cmocka_unit_test(reading_a_normal_form_again_changes_nothing),
+        cmocka_unit_test(half_a_price_is_none),
+        cmocka_unit_test(a_providers_address_may_have_a_query),
         cmocka_unit_test(secrets_leave_the_document_under_their_entrys_id),
         cmocka_unit_test(an_entry_left_out_drops_its_secret_and_a_new_one_needs_its_own),
         cmocka_unit_test(another_host_gets_none_of_the_old_secrets),
