@@ -618,7 +618,7 @@ static struct candidate *next_target(struct ai_call *c)
     return &c->candidates[c->candidate_next++];
 }
 
-/* The request cannot be told this provider. Where no other target could be asked, that is the
+/* The request cannot be told this provider. Where no other target is left, that is the
  * client's to mend. */
 static void note_untold(struct ai_call *c, const struct ai_untold *u)
 {

@@ -140,5 +140,5 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now);
 struct ai_call *ai_call_take(struct request *rq); /* NULL: out of memory */
 void ai_call_give(struct ai_call *c);             /* at the end of the turn */
 
-/* models.c */
-void models_answer(struct ai_call *c);
+/* ai_models.c */
+void ai_models_finish(struct ai_call *c);

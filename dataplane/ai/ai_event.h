@@ -47,7 +47,7 @@ enum ai_finish {
 enum ai_verdict {
     AI_OK,
     AI_RETRY,          /* it failed; another target may not */
-    AI_LIMITED,        /* the same, and the provider asks to wait */
+    AI_LIMITED,        /* the same, and the provider named a wait */
     AI_CREDENTIAL_BAD, /* it does not take this credential, or its account has no money */
     AI_TOO_LONG,       /* the prompt does not fit the model's context */
     AI_CONTENT,        /* the provider's own filter refused the content */

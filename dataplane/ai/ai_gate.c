@@ -168,7 +168,7 @@ static void begin_work(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
     if (!ai_calls_upstream(c->endpoint)) {
-        models_answer(c);
+        ai_models_finish(c);
         return;
     }
     if (request_open_record(rq)) {

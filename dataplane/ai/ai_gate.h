@@ -1,8 +1,5 @@
 /*
- * ai — the AI gate: chat, embeddings and the list of models, in OpenAI's dialect.
- *
- * Bodies are never parsed into trees: one scan finds what gates need, the few bytes that change
- * are spliced, answers are relayed as they come while usage is read.
+ * ai_gate — the AI gate: chat, embeddings and the list of models.
  *
  * Threads  its worker's loop.
  */

@@ -184,7 +184,7 @@ static bool is_empty_object(struct slice raw)
     return false;
 }
 
-/* false: the body asks for usage already. Where it must be put in anew, it goes behind the root's
+/* false: the body requests usage already. Where it must be put in anew, it goes behind the root's
  * brace. */
 static bool usage_edit(const struct ai_request *r, struct slice body, struct edit *ret)
 {

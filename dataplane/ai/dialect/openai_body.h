@@ -32,7 +32,7 @@ MUST_USE enum err openai_read_chat(struct slice body, struct arena *a, struct ai
                                    struct slice *detail);
 MUST_USE enum err openai_read_embeddings(struct slice body, struct arena *a, struct ai_request *ret,
                                          struct slice *detail);
-/* The model's name, usage asked for in streams, and the output limit. */
+/* The model's name, usage requested in streams, and the output limit. */
 MUST_USE enum err openai_splice(const struct ai_request *r, struct slice body,
                                 const struct ai_changes *c, struct arena *a,
                                 struct slice ret[static AI_REQUEST_PIECES]);

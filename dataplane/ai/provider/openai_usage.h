@@ -9,7 +9,7 @@
 #include "common/base/json_scan.h"
 #include "common/base/money.h"
 
-/* Of a whole answer or one stream chunk. */
+/* Of a whole response or one chunk of a stream. */
 struct usage_look {
     bool has_usage;            /* "usage" is an object, and both of its counts can be believed */
     bool has_prompt;           /* the same, or the second is missing, as where nothing is written */
@@ -20,8 +20,8 @@ struct usage_look {
 
 /* ERR_INVALID: not JSON we would read. */
 MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
-/* Of a whole answer. Where its root ends with a usage object, or a few small members behind one, as
- * providers write it, only that end is read: the answer goes on as it is, whatever stands before,
+/* Of a whole response. Where its root ends with a usage object, or a few small members behind one, as
+ * providers write it, only that end is read: the response goes on as it is, whatever stands before,
  * and an error or choices there say nothing that counted tokens do not. Else the same as
  * usage_read. */
 MUST_USE enum err usage_read_response(struct slice json, struct usage_look *ret);

@@ -58,12 +58,12 @@ struct ai_glance {
     bool ends;        /* the last event */
     bool fails;       /* the provider says an error */
     bool finishes;    /* a choice has ended */
-    bool usage_alone; /* nothing but the usage that was asked for */
+    bool usage_alone; /* nothing but the usage that was requested */
     bool opens;       /* nothing of the model's yet: a role, an empty list of choices */
     bool has_usage;
     struct ai_usage usage;
     uint64_t words;       /* bytes of the model's text, escapes and all */
-    struct slice unasked; /* a member that stands there because we asked; .ptr NULL: none */
+    struct slice unasked; /* a member that only the gateway requested; .ptr NULL: none */
 };
 
 /* A whole response of status 200, found without decoding it. */

@@ -1,6 +1,7 @@
 /*
- * chat — see the card. Tokens are counted so that tests can foresee them: a prompt token for every
- * four bytes of the request's messages and tools, a completion token for every piece.
+ * chat — the response is made, then sent whole or in pieces. Tokens are counted so that tests can
+ * foresee them: a prompt token for every four bytes of the request's messages and tools, a
+ * completion token for every piece.
  */
 #include "deploy/demo/demo_provider/chat.h"
 
@@ -27,7 +28,7 @@ static const char *const wants[] = {
     [TOOLS] = "tools",
 };
 
-/* One answer being given. */
+/* One response under way. */
 struct talk {
     struct scenario scenario;
     char model[256]; /* text behind scenario */
@@ -207,7 +208,7 @@ static void answer_whole(struct visit *v)
         cut_soon(v);
         return;
     }
-    ledger_complete(l, entry); /* before: the visit may be over when the answer returns */
+    ledger_complete(l, entry); /* before: the visit may be over when visit_answer returns */
     visit_answer(v, 200, "application/json", buf_slice(&t->out));
 }
 
@@ -348,7 +349,7 @@ static void answer_stream(struct visit *v)
 
 /* ---- the request ---- */
 
-static void answer(struct visit *v)
+static void respond(struct visit *v)
 {
     struct talk *t = v->state;
     uint64_t call = provider_of(v)->calls;
@@ -370,7 +371,7 @@ static void answer(struct visit *v)
 
 static void on_delay_timer(struct timer *timer)
 {
-    answer(CONTAINER_OF(timer, struct visit, timer));
+    respond(CONTAINER_OF(timer, struct visit, timer));
 }
 
 static uint64_t number(const struct json_hit *hit, uint64_t otherwise)
@@ -424,7 +425,7 @@ void chat_handle(struct visit *v)
         return;
     }
     if (t->scenario.delay_ms == 0) {
-        answer(v);
+        respond(v);
         return;
     }
     timer_init(&v->timer, serve_loop(v->serve), on_delay_timer);

@@ -1,4 +1,4 @@
-/* embeddings — see the card. Floats, or base64 of little-endian float32 where it is asked for. */
+/* embeddings — floats, or base64 of little-endian float32 where that is requested. */
 #include "deploy/demo/demo_provider/embeddings.h"
 
 #include <math.h>

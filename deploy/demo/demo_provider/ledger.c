@@ -1,4 +1,4 @@
-/* ledger — see the card. */
+/* ledger — an array that grows. */
 #include "deploy/demo/demo_provider/ledger.h"
 
 #include <stdio.h>

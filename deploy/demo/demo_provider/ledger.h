@@ -19,7 +19,7 @@ struct ledger_entry {
     uint32_t prompt_tokens;
     uint32_t completion_tokens; /* sent so far */
     bool streamed;
-    bool complete; /* the whole answer was handed to the network */
+    bool complete; /* the whole response was handed to the network */
 };
 
 struct ledger;

@@ -1,6 +1,6 @@
 /*
  * demo-provider — a model provider in OpenAI's and Anthropic's dialects, for the demo, tests and
- * benchmarks. It says what it is: every answer is made up, and how it behaves is written in the
+ * benchmarks. It says what it is: every response is made up, and how it behaves is written in the
  * model's name (scenario.h).
  */
 #include "common/base/limits.h"

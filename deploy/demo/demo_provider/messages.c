@@ -14,7 +14,7 @@
 
 #define CUT_MS 20 /* what was written still leaves */
 
-/* One response being given. */
+/* One response under way. */
 struct speech {
     json_t *request;
     struct scenario scenario;
@@ -345,7 +345,7 @@ static void answer_stream(struct visit *v)
 
 /* ---- the request ---- */
 
-static void answer(struct visit *v)
+static void respond(struct visit *v)
 {
     struct speech *s = v->state;
     uint64_t call = provider_of(v)->calls, percent = s->scenario.fail_percent;
@@ -366,7 +366,7 @@ static void answer(struct visit *v)
 
 static void on_delay_timer(struct timer *timer)
 {
-    answer(CONTAINER_OF(timer, struct visit, timer));
+    respond(CONTAINER_OF(timer, struct visit, timer));
 }
 
 static size_t bytes_of(const json_t *part)
@@ -480,7 +480,7 @@ void messages_handle(struct visit *v)
     }
     read_request(s);
     if (s->scenario.delay_ms == 0) {
-        answer(v);
+        respond(v);
         return;
     }
     timer_init(&v->timer, serve_loop(v->serve), on_delay_timer);

@@ -173,7 +173,8 @@ static bool has_block(const json_t *message, const char *type, const char *membe
     return false;
 }
 
-/* Each call of a turn is answered in the next one, before any text; each answer has its call. */
+/* Each tool call of a turn has its result in the next one, before any text; each result has its
+ * call. */
 static bool check_pairs(const json_t *message, const json_t *before, const json_t *after, size_t at,
                         char why[static MESSAGES_WHY])
 {

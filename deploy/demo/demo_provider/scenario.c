@@ -1,4 +1,4 @@
-/* scenario — see the card. */
+/* scenario — the options behind the model's name. */
 #include "deploy/demo/demo_provider/scenario.h"
 
 #include "deploy/demo/serve.h"

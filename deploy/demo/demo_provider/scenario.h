@@ -5,15 +5,15 @@
  * target names the behaviour, and nothing else has to be configured.
  *
  *   delay_ms      before the first byte (0)
- *   chunks        pieces of the answer, one token each (12)
+ *   chunks        pieces of the response, one token each (12)
  *   chunk_ms      between two pieces of a stream (0)
  *   bytes         of one piece (0: a word)
  *   fail_percent  of calls that fail (0), with
  *   fail_status   (500)
  *   cut           the connection is cut behind this piece (0: never)
- *   hang          1: the answer never comes
+ *   hang          1: no response ever comes
  *   usage         0: usage is not reported
- *   echo          1: the answer holds the credential that was sent
+ *   echo          1: the response holds the credential that was sent
  *
  * Threads  any.
  */

@@ -1,4 +1,4 @@
-/* tool_call — see the card. */
+/* tool_call — the tool is named in the last message, or forced. */
 #include "deploy/demo/demo_provider/tool_call.h"
 
 #include "common/base/json.h"

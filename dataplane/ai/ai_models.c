@@ -1,5 +1,5 @@
 /*
- * models — the models this caller may use, as OpenAI lists them (dialects.md 1.3).
+ * ai_models — the models that the principal may use, as OpenAI lists them (dialects.md 1.3).
  */
 #include "common/net/http1.h"
 #include "dataplane/ai/ai_call.h"
@@ -70,7 +70,7 @@ static void finish_listed(struct ai_call *c)
                                                 .body = buf_slice(&c->gathered)});
 }
 
-static void answer_one(struct ai_call *c)
+static void list_one_model(struct ai_call *c)
 {
     struct request *rq = c->rq;
     struct slice name = unescaped(rq->arena, slice_from(rq->path, c->endpoint->path.len));
@@ -87,11 +87,11 @@ static void answer_one(struct ai_call *c)
         finish_listed(c);
 }
 
-void models_answer(struct ai_call *c)
+void ai_models_finish(struct ai_call *c)
 {
     buf_shelf_take(&c->rq->env->shelf, &c->gathered);
     if (c->endpoint->kind == AI_MODEL)
-        answer_one(c);
+        list_one_model(c);
     else if (write_list(c))
         request_finish_as(c->rq, OUTCOME_ERROR);
     else
