@@ -332,8 +332,9 @@ describe('refusals speak the dialect', () => {
     assert.equal(answer.status, 400);
   });
 
-  test('a compressed body is 415, another method 405, another path 404', async () => {
-    assert.equal((await post('x', headersOf({ 'content-encoding': 'gzip' }))).status, 415);
+  test('a body in a coding that is not read is 415, one that is broken 400, another method 405, another path 404', async () => {
+    assert.equal((await post('x', headersOf({ 'content-encoding': 'br' }))).status, 415);
+    assert.equal((await post('x', headersOf({ 'content-encoding': 'gzip' }))).status, 400);
     assert.equal((await fetch(`${house.url}/v1/chat/completions`, { headers: headersOf() })).status, 405);
     assert.equal((await fetch(`${house.url}/v1/nothing`, { headers: headersOf() })).status, 404);
   });
@@ -534,9 +535,9 @@ describe('when things go wrong', () => {
     assert.ok(error instanceof OpenAI.APIError, `${error.constructor.name}: ${error.message}`);
     assert.equal(heard, 5);
     assert.equal(error.code, 'upstream_error');
-    const [call] = await house.trace(trace, `breaks-${run}`);
+    const [call, attempt] = await house.trace(trace, `breaks-${run}`);
     assert.equal(call.status, 'error');
-    assert.equal(call.code, 'closed', 'the span says how');
+    assert.equal(attempt.code, 'closed', 'the span says how');
     assert.ok(call.tokens.output > 0);
   });
 });

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/json.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/provider/provider.h"
 
