@@ -4,6 +4,7 @@
 #include "dataplane/ai/provider/openai_usage.h"
 
 #include "common/base/limits.h"
+#include "dataplane/ai/ai_usage.h"
 
 enum {
     HIT_USAGE,
@@ -12,6 +13,7 @@ enum {
     HIT_CACHED,
     HIT_CACHE_WRITE,
     HIT_REASONING,
+    HIT_TOTAL,
     HIT_CHOICES,
     HIT_ERROR,
     HIT_COUNT
@@ -24,6 +26,7 @@ static const char *const wants[HIT_COUNT] = {
     [HIT_CACHED] = "usage.prompt_tokens_details.cached_tokens",
     [HIT_CACHE_WRITE] = "usage.prompt_tokens_details.cache_write_tokens",
     [HIT_REASONING] = "usage.completion_tokens_details.reasoning_tokens",
+    [HIT_TOTAL] = "usage.total_tokens",
     [HIT_CHOICES] = "choices",
     [HIT_ERROR] = "error",
 };
@@ -73,19 +76,24 @@ static struct usage_look look_at(const struct json_hit hits[HIT_COUNT])
         .has_error =
             hits[HIT_ERROR].type == JSON_SCAN_OBJECT || hits[HIT_ERROR].type == JSON_SCAN_STRING,
     };
-    struct token_count t = {.cache_read = part(&hits[HIT_CACHED]),
-                            .cache_write = part(&hits[HIT_CACHE_WRITE]),
-                            .reasoning = part(&hits[HIT_REASONING])};
-    if (!read_count(&hits[HIT_PROMPT], &t.input))
+    struct ai_usage u = AI_USAGE_NONE;
+    u.cache_read = part(&hits[HIT_CACHED]);
+    u.cache_write = part(&hits[HIT_CACHE_WRITE]);
+    u.reasoning = part(&hits[HIT_REASONING]);
+    if (!read_count(&hits[HIT_PROMPT], &u.prompt))
         return look;
-    look.has_usage = read_count(&hits[HIT_COMPLETION], &t.output);
+    if (!read_count(&hits[HIT_TOTAL], &u.total))
+        u.total = AI_UNSAID;
+    look.has_usage = read_count(&hits[HIT_COMPLETION], &u.output);
+    if (!look.has_usage)
+        u.output = AI_UNSAID;
     look.has_prompt = look.has_usage || is_absent(&hits[HIT_COMPLETION]);
     if (look.has_prompt)
-        look.tokens = t;
+        ai_usage_count(&u, &look.tokens);
     return look;
 }
 
-enum err usage_read(struct slice json, struct usage_look *ret)
+static enum err scan_usage(struct slice json, struct usage_look *ret, struct json_hit *choices)
 {
     struct json_hit hits[HIT_COUNT];
     struct json_scan_problem problem;
@@ -93,7 +101,43 @@ enum err usage_read(struct slice json, struct usage_look *ret)
     if (json_scan(json, wants, HIT_COUNT, hits, &root, &problem) || root != JSON_SCAN_OBJECT)
         return ERR_INVALID;
     *ret = look_at(hits);
+    *choices = hits[HIT_CHOICES];
     return ERR_OK;
+}
+
+/* Where some services put it instead: Moonshot into the first choice, Groq under a name of its own
+ * (dialects.md 1.7). */
+static void look_elsewhere(struct slice json, const struct json_hit *choices,
+                           struct usage_look *ret)
+{
+    static const char *const groq[] = {"x_groq"};
+    struct json_hit inside = {0};
+    struct json_scan_problem problem;
+    enum json_type root;
+    struct usage_look look;
+    struct slice rest = choices->raw;
+    bool found = choices->type == JSON_SCAN_ARRAY && json_scan_item(&rest, &inside) &&
+                 inside.type == JSON_SCAN_OBJECT && !scan_usage(inside.raw, &look, &inside) &&
+                 look.has_prompt;
+    if (!found)
+        found = slice_search(json, SLICE("\"x_groq\"")) >= 0 &&
+                !json_scan(json, groq, 1, &inside, &root, &problem) &&
+                inside.type == JSON_SCAN_OBJECT && !scan_usage(inside.raw, &look, &inside) &&
+                look.has_prompt;
+    if (!found)
+        return;
+    ret->has_usage = look.has_usage;
+    ret->has_prompt = true;
+    ret->tokens = look.tokens;
+}
+
+enum err usage_read(struct slice json, struct usage_look *ret)
+{
+    struct json_hit choices;
+    enum err e = scan_usage(json, ret, &choices);
+    if (!e && !ret->has_prompt && slice_search(json, SLICE("\"prompt_tokens\"")) >= 0)
+        look_elsewhere(json, &choices, ret);
+    return e;
 }
 
 static bool is_space(char c)

@@ -39,6 +39,49 @@ static void openais_counts_become_ours(void **state)
     assert_int_equal(look.tokens.reasoning, 30);
 }
 
+/* What services that speak the protocol mean by it, in the normal form. */
+static void usage_forms_become_one(void **state)
+{
+    static const struct {
+        const char *json;
+        uint64_t input, read, output, reasoning;
+    } rows[] = {
+        /* xAI: the total holds reasoning beside the completion */
+        {"{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":10,\"total_tokens\":140,"
+         "\"completion_tokens_details\":{\"reasoning_tokens\":30}}}",
+         100, 0, 40, 30},
+        /* OpenAI: inside */
+        {"{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":40,\"total_tokens\":140,"
+         "\"completion_tokens_details\":{\"reasoning_tokens\":30}}}",
+         100, 0, 40, 30},
+        /* more reasoning than output cannot be a part of it */
+        {"{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":10,"
+         "\"completion_tokens_details\":{\"reasoning_tokens\":30}}}",
+         100, 0, 40, 30},
+        /* Moonshot */
+        {"{\"choices\":[{\"index\":0,\"delta\":{},\"usage\":{\"prompt_tokens\":7,"
+         "\"completion_tokens\":3}}]}",
+         7, 0, 3, 0},
+        /* Groq */
+        {"{\"choices\":[],\"x_groq\":{\"id\":\"r\",\"usage\":{\"prompt_tokens\":7,"
+         "\"completion_tokens\":3}}}",
+         7, 0, 3, 0},
+        /* no more is read from a cache than there is */
+        {"{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":1,\"prompt_tokens_details\":{"
+         "\"cached_tokens\":50}}}",
+         10, 10, 1, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct usage_look look;
+        assert_int_equal(usage_read(slice_str(rows[i].json), &look), ERR_OK);
+        if (!look.has_usage || look.tokens.input != rows[i].input ||
+            look.tokens.cache_read != rows[i].read || look.tokens.output != rows[i].output ||
+            look.tokens.reasoning != rows[i].reasoning)
+            fail_msg("row %zu", i);
+    }
+}
+
 static void the_extra_chunk_is_told_from_content_with_usage(void **state)
 {
     struct usage_look look;
@@ -319,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openais_counts_become_ours),
+        cmocka_unit_test(usage_forms_become_one),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
         cmocka_unit_test(counts_are_read_also_where_a_language_has_no_integers),
         cmocka_unit_test(what_cannot_be_a_count_is_not_believed),
