@@ -107,23 +107,29 @@ static uint64_t unescaped_length(struct slice raw)
     return n;
 }
 
-/* Past the string; its inside as it stands. */
-static struct slice take_string(struct walk *w)
+/* A string as it stands, without its quotes. */
+struct text {
+    struct slice raw;
+    bool escaped;
+};
+
+static struct text take_string(struct walk *w)
 {
     struct json_fault fault;
-    const char *from = w->p + 1, *to = json_token_string(w->p, w->end, &fault);
+    const char *from = w->p + 1, *stop = json_token_plain(from, w->end);
+    bool escaped = stop >= w->end || *stop != '"';
+    const char *to = escaped ? json_token_string_on(w->p, stop, w->end, &fault) : stop + 1;
     if (!to) { /* not one: the body was read before, so this is never so */
         w->p = w->end;
-        return SLICE("");
+        return (struct text){SLICE(""), false};
     }
     w->p = to;
-    return slice_of(from, (size_t)(to - 1 - from));
+    return (struct text){slice_of(from, (size_t)(to - 1 - from)), escaped};
 }
 
-static uint64_t length_of(struct slice raw)
+static uint64_t length_of(struct text t)
 {
-    bool escaped = raw.len && memchr(raw.ptr, '\\', raw.len);
-    return escaped ? unescaped_length(raw) : raw.len;
+    return t.escaped ? unescaped_length(t.raw) : t.raw.len;
 }
 
 /* Equal numbers are as long as each other. */
@@ -147,14 +153,14 @@ static uint64_t number_length(struct slice raw)
     return (uint64_t)snprintf(text, sizeof(text), "%.0f", value == 0 ? 0.0 : value);
 }
 
-/* A name without escapes, in `room` where it had some; one too long is no name that matters. */
-static struct slice name_of(struct slice raw, char room[static NAME_MAX_BYTES])
+/* A name without escapes, in `memory` where it had some; one too long is no name that matters. */
+static struct slice name_of(struct text t, char memory[static NAME_MAX_BYTES])
 {
-    if (!raw.len || !memchr(raw.ptr, '\\', raw.len))
-        return raw;
-    if (raw.len > NAME_MAX_BYTES)
+    if (!t.escaped)
+        return t.raw;
+    if (t.raw.len > NAME_MAX_BYTES)
         return SLICE("");
-    return slice_of(room, json_token_unescape(raw, room));
+    return slice_of(memory, json_token_unescape(t.raw, memory));
 }
 
 /* ---- places ---- */
@@ -167,8 +173,6 @@ struct object {
 /* Readers differ about a name that stands twice or that is equal but for case. */
 static enum place place_of(struct walk *w, enum place in, struct slice name, struct object *o)
 {
-    if (in == PLACE_OTHER)
-        return PLACE_OTHER;
     for (unsigned i = 0; i < ARRAY_LEN(members); i++) {
         if (members[i].in != in || name.len != members[i].name.len ||
             !slice_ieq(name, members[i].name))
@@ -197,10 +201,10 @@ static enum place place_inside(enum place array)
     }
 }
 
-static void look_at_string(struct walk *w, enum place place, struct slice raw)
+static void look_at_string(struct walk *w, enum place place, struct text t)
 {
-    char room[NAME_MAX_BYTES];
-    struct slice text = place == PLACE_OTHER ? SLICE("") : name_of(raw, room);
+    char memory[NAME_MAX_BYTES];
+    struct slice text = name_of(t, memory);
     switch (place) {
     case PLACE_TYPE:
         w->type =
@@ -261,10 +265,10 @@ static void count_tool(struct walk *w)
 
 static void walk_member(struct walk *w, enum place in, struct object *o, unsigned depth)
 {
-    char room[NAME_MAX_BYTES];
-    struct slice raw = take_string(w);
-    w->prompt->text += length_of(raw) + 3; /* quotes and colon */
-    enum place place = place_of(w, in, name_of(raw, room), o);
+    char memory[NAME_MAX_BYTES];
+    struct text name = take_string(w);
+    w->prompt->text += length_of(name) + 3; /* quotes and colon */
+    enum place place = in == PLACE_OTHER ? in : place_of(w, in, name_of(name, memory), o);
     o->has_image = o->has_image || (in == PLACE_PART && place == PLACE_IMAGE);
     o->has_media = o->has_media || (in == PLACE_PART && place == PLACE_MEDIA);
     skip_space(w);
@@ -334,9 +338,10 @@ static void walk_value(struct walk *w, enum place place, unsigned depth)
         return;
     }
     if (*w->p == '"') {
-        struct slice raw = take_string(w);
-        w->prompt->text += length_of(raw) + 2;
-        look_at_string(w, place, raw);
+        struct text t = take_string(w);
+        w->prompt->text += length_of(t) + 2;
+        if (place != PLACE_OTHER && place != PLACE_CONTENT)
+            look_at_string(w, place, t);
     } else if (*w->p == '{') {
         walk_object(w, place, depth + 1);
     } else if (*w->p == '[') {
