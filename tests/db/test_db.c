@@ -229,7 +229,7 @@ static void a_migration_that_was_rewritten_is_refused_and_a_broken_one_leaves_no
 }
 
 /* of the installation and its planes, which serve every org */
-#define NO_ORG "('installation', 'policy_head', 'schema_migrations', 'ingest_cursor')"
+#define NO_ORG "('installation', 'policy_head', 'schema_migrations', 'ingest_cursor', 'chores')"
 
 static void every_table_with_rows_of_an_org_is_behind_the_fence(void **state)
 {
