@@ -4,7 +4,7 @@
 #include "dataplane/ai/candidates.h"
 
 #include "dataplane/ai/provider/provider.h"
-#include "dataplane/ai/route/route.h"
+#include "dataplane/ai/route/ai_strategy.h"
 
 static const struct policy_credential *pick_credential(const struct policy_provider *p,
                                                        uint32_t (*dice)(void *), void *arg)

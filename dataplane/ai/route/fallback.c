@@ -1,7 +1,7 @@
 /*
  * fallback — the targets in the order in which the model lists them.
  */
-#include "dataplane/ai/route/route.h"
+#include "dataplane/ai/route/ai_strategy.h"
 
 static size_t order(const struct route_view *v, size_t *ret, size_t max)
 {

@@ -3,7 +3,7 @@
  * that failed the others follow by theirs. Those of weight 0 are not drawn: they come last, in the
  * order in which the model lists them.
  */
-#include "dataplane/ai/route/route.h"
+#include "dataplane/ai/route/ai_strategy.h"
 
 static size_t order(const struct route_view *v, size_t *ret, size_t max)
 {

@@ -1,7 +1,7 @@
 /*
  * last_first — a sample strategy: the targets in the reverse of the model's order.
  */
-#include "dataplane/ai/route/route.h"
+#include "dataplane/ai/route/ai_strategy.h"
 
 static size_t order(const struct route_view *v, size_t *ret, size_t max)
 {

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/ai/route/route.h"
+#include "dataplane/ai/route/ai_strategy.h"
 
 static void the_last_target_comes_first(void **state)
 {

@@ -1,7 +1,7 @@
 /*
- * route — the table of strategies.
+ * ai_strategy — the table of strategies.
  */
-#include "dataplane/ai/route/route.h"
+#include "dataplane/ai/route/ai_strategy.h"
 
 static const struct ai_strategy *const strategies[STRATEGY_COUNT] = {
 #define ROUTE_ROW(name, word) [STRATEGY_##name] = &route_##word,

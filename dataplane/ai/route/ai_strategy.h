@@ -1,5 +1,5 @@
 /*
- * route — the order in which the targets of a model are tried; a row for each strategy.
+ * ai_strategy — the order in which the targets of a model are tried; a row for each strategy.
  *
  * A strategy is pure: the same view gives the same order. It sees the eligible targets alone; which
  * those are is decided before (candidates).
