@@ -100,7 +100,7 @@ static void look(void *arg, struct health_look *ret)
     ret->memory_used = p->pressure.used;
     ret->memory_limit = p->pressure.limit;
     ret->shedding = p->pressure.is_high;
-    ret->mcp_sessions = session_directory_size();
+    ret->mcp_sessions = session_directory_remembered();
 }
 
 static size_t sets(void *arg, struct metric_set **out, size_t max)

@@ -361,3 +361,9 @@ size_t session_directory_size(void)
 {
     return atomic_load_explicit(&directory.listed, memory_order_relaxed);
 }
+
+size_t session_directory_remembered(void)
+{
+    return atomic_load_explicit(&directory.listed, memory_order_relaxed) +
+           atomic_load_explicit(&directory.ended, memory_order_relaxed);
+}

@@ -45,4 +45,5 @@ bool session_directory_end(struct client_session *s);
 /* One that was idle for too long and has become a tombstone by that, held for the caller, which
  * ends it upstream. NULL: none. */
 struct client_session *session_directory_expire(uint64_t now_us);
-size_t session_directory_size(void); /* without tombstones */
+size_t session_directory_size(void);       /* without tombstones */
+size_t session_directory_remembered(void); /* with them */

@@ -537,7 +537,8 @@ describe('when things go wrong', () => {
     assert.equal(error.code, 'upstream_error');
     const [call, attempt] = await house.trace(trace, `breaks-${run}`);
     assert.equal(call.status, 'error');
-    assert.equal(attempt.code, 'closed', 'the span says how');
+    assert.equal(call.code, 'upstream_error', 'what the client was told');
+    assert.equal(attempt.code, 'closed', 'how the upstream failed');
     assert.ok(call.tokens.output > 0);
   });
 });

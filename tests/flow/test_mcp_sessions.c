@@ -73,6 +73,7 @@ FLOW(a_session_that_is_not_used_ends_here_and_upstream_without_a_new_one)
     assert_int_equal(session_directory_size(), 1);
     mcp_sweep(&k->env, now + IDLE_US + 1);
     assert_int_equal(session_directory_size(), 0);
+    assert_int_equal(session_directory_remembered(), 1);
     WAIT(k, mcp_upstream_count(&up, "DELETE", &h) == 1 && h->answered);
     assert_string_equal(h->session, "up-1");
     expect_status(client_posts(k, "alice", PATH, session, LIST), 404);
