@@ -7,7 +7,11 @@
 
 #define CREDENTIALS_MOST 30 /* with as many dropped at once they stay below NOUN_SECRETS_MOST */
 
-static const char *const dialect_words[] = {"openai", "anthropic", NULL};
+static const char *const dialect_words[] = {
+    "openai",
+    "anthropic",
+    NULL,
+};
 static const struct field_word_needs dialect_needs[] = {
     {"anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)},
     {NULL, FEATURES_NONE},

@@ -48,6 +48,7 @@ static struct response_sink *on_response(struct request *rq)
 
 const struct filter ai_filter_sample = {
     .name = "sample",
+    .slot = FILTER_OWN,
     .state_size = sizeof(struct sample_state),
     .on_request = on_request,
     .on_response = on_response,
