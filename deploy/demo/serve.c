@@ -1,4 +1,4 @@
-/* serve — see the card. */
+/* serve — the HTTP server of the demo upstreams. */
 #include "deploy/demo/serve.h"
 
 #include <signal.h>
@@ -26,7 +26,7 @@ struct loop *serve_loop(const struct serve *s)
     return s->loop;
 }
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
 void visit_answer(struct visit *v, unsigned status, const char *type, struct slice body)
 {

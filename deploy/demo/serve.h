@@ -1,5 +1,5 @@
 /*
- * serve — what the demo backends have in common: one loop, one server, whole requests in, answers
+ * serve — what the demo upstreams share: one loop, one server, whole requests in, responses
  * out, by hand or by a timer. They are demo and test programs: plain HTTP on one address.
  *
  * Owns     the loop, the server, and every visit until its on_gone.

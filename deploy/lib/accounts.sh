@@ -10,7 +10,7 @@ accounts_objects() {
     fi
 }
 
-# A provider of that name that somebody made has a key of its own, and models of theirs.
+# A provider of that name that this command did not make keeps its own key and models.
 account_openai() {
     object providers openai "{\"name\":\"openai\",\"dialect\":\"openai\",
         \"base_url\":\"https://api.openai.com/v1\",

@@ -1,17 +1,17 @@
-# admin: the script's one door to the control plane's admin API.
+# admin: every call of the control plane's admin API goes through this file.
 
-# admin METHOD PATH [JSON]: sets admin_status and admin_body; fails when nobody answers. Token and
+# admin METHOD PATH [JSON]: sets admin_status and admin_body; fails without a response. Token and
 # body reach curl through a file descriptor, since both can be secrets and arguments are public.
 admin() {
-    local answer
-    answer=$(admin_config "$1" "$2" "${3:-}" |
+    local response
+    response=$(admin_config "$1" "$2" "${3:-}" |
         curl -sS --noproxy '*' --max-time "${admin_seconds:-30}" -K - -w '\n%{http_code}' 2>&1) || {
         admin_status=000
-        admin_body=$answer
+        admin_body=$response
         return 1
     }
-    admin_status=${answer##*$'\n'}
-    admin_body=${answer%$'\n'*}
+    admin_status=${response##*$'\n'}
+    admin_body=${response%$'\n'*}
 }
 
 admin_config() {
@@ -25,14 +25,14 @@ admin_config() {
     fi
 }
 
-# admin_must METHOD PATH [JSON]: a 2xx, or the end with what the control plane said
+# admin_must METHOD PATH [JSON]: any other status than 2xx ends the script with the response's body
 admin_must() {
     if ! admin "$@" || [[ $admin_status != 2* ]]; then
         die $EXIT_START "The control plane refused $1 $2 (status $admin_status): $admin_body"
     fi
 }
 
-# admin_text NAME: the first member of that name in the answer, where it is a plain string
+# admin_text NAME: the first member of that name in the response, where it is a plain string
 admin_text() {
     printf '%s\n' "$admin_body" | awk -v name="\"$1\"" '
         match($0, name " *: *\"[^\"\\\\]*\"") && !found {

@@ -40,7 +40,7 @@ build_progress() {
         printf "%d %d of %d, %s\n", n[1] * 100 / n[2], n[1], n[2], text; fflush() }'
 }
 
-# The first thing that failed is the one to read; what else ran at the same time is noise.
+# Shows the first command that failed; output of commands that ran beside it is left out.
 build_failed() {
     if grep -q '^FAILED: ' "$1"; then
         awk '/^FAILED: / { failed = 1 } failed && /^\[[0-9]+\/[0-9]+\] / { exit } failed' "$1" |
@@ -54,8 +54,8 @@ build_failed() {
 readonly BUILD_PROGRAMS='gatehouse-controlplane gatehouse-dataplane gatehouse-supervisor'
 readonly BUILD_DEMO='demo-provider demo-mcp demo-api'
 
-# Running programs are copies: a rebuild never pulls the file from under a process, and the
-# unprivileged user reaches them even where it does not reach the clone.
+# The programs that run are copies: a rebuild does not replace the file of a running process, and
+# the owner can read them even where it cannot read the clone.
 build_install() {
     local program from
     from=$(build_folder release)/bin

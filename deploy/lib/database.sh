@@ -1,4 +1,4 @@
-# database: which PostgreSQL this installation uses, the private cluster or somebody's own.
+# database: which PostgreSQL this installation uses, its private cluster or one of the caller's.
 #
 # GATEHOUSE_DATABASE_URL names a database of the caller's. Equal to what gatehouse.env says, it
 # means what this installation already has (a script that sources gatehouse.env changes nothing).
@@ -42,7 +42,7 @@ database_start() {
 # program connects, because psql takes a URL only as an argument, and a URL may hold a password.
 database_check() {
     local said
-    said=$(person_run_with "$gh_place/bin/gatehouse-controlplane" --check-database 2>&1 \
+    said=$(owner_run_with "$gh_place/bin/gatehouse-controlplane" --check-database 2>&1 \
         3< <(printf 'GATEHOUSE_MASTER_KEY_FILE=none\0GATEHOUSE_DATABASE_URL=%s\0' "$1")) ||
         {
             said=${said%%$'\n'*}

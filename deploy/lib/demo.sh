@@ -20,7 +20,8 @@ demo_start() {
     done
 }
 
-# The backends are on loopback, which the egress door refuses unless an owner allows it.
+# The demo's upstreams are on loopback, which the egress check refuses unless the administrator
+# allows it.
 readonly DEMO_LOOPBACK='"allow_cidrs":["127.0.0.0/8"]'
 
 readonly DEMO_ROUTES='[{"methods":["GET","POST"],"path":"/customers"},
@@ -51,9 +52,10 @@ demo_objects() {
     demo_key
 }
 
-# The key is shown once, when it is made, and kept for gatehouse.env. Lost here, it is rotated.
+# The control plane shows the key only once, when the key is made. It is kept for gatehouse.env; a
+# key that is lost is rotated.
 demo_key() {
-    gh_key=$(person_read "$gh_place/secrets/demo-agent.key" 2>/dev/null) || true
+    gh_key=$(owner_read "$gh_place/secrets/demo-agent.key" 2>/dev/null) || true
     [ -z "$gh_key" ] || return 0
     admin POST '/admin/v1/keys?wait=applied' '{"name":"demo-agent key","agent":"demo-agent"}' || true
     if [ "$admin_status" = 409 ]; then
@@ -63,7 +65,7 @@ demo_key() {
     gh_key=$(admin_text key)
     [ -n "$gh_key" ] || die $EXIT_START \
         "The control plane made no key for the demo (status $admin_status): $admin_body"
-    printf '%s\n' "$gh_key" | person_write "$gh_place/secrets/demo-agent.key" 600
+    printf '%s\n' "$gh_key" | owner_write "$gh_place/secrets/demo-agent.key" 600
 }
 
 # One command for each gate, all in one session, and the session's spans. Each works as printed.
@@ -82,7 +84,7 @@ One request through each gate, all in the session \`demo\`:
   # API gate
   curl -s $url/api/demo-api/customers/1 -H 'authorization: Bearer $gh_key' -H 'x-gatehouse-session: demo'
 
-  # what all three left behind, a second later
+  # the spans of all three, a second later
   curl -s $gh_admin_url/admin/v1/sessions/demo/spans -H "authorization: Bearer \$(cat $gh_place/secrets/admin.token)"
 
 END

@@ -1,13 +1,14 @@
-# objects: admin objects that `up` keeps as it wants them: made where they are missing, changed where
-# what is wanted has changed, otherwise not touched (each change would be an audit record). What
-# somebody else made under one of these names is theirs. Every write waits until the data planes
-# apply it: what `up` prints at its end works at once.
+# objects: the admin objects that `up` maintains. `up` makes an object that is missing, changes
+# one whose wanted content has changed, and leaves the others alone (each change writes an audit
+# record). It never changes an object that it did not make. Every write waits until the data
+# planes have applied it, so that the commands which `up` prints work at once.
 
-# What was made here, as it was last applied: "KIND NAME ID DIGEST", a line an object. Before it is
-# made it stands there as "KIND NAME - -": an `up` that is ended in between finds its own again.
+# The objects that `up` made, as it last applied them: a line "KIND NAME ID DIGEST" for each. The
+# line is "KIND NAME - -" before the object is made, so that an interrupted `up` recognizes it
+# later.
 objects_file() { printf '%s/run/objects' "$gh_place"; }
 
-objects_read() { person_read "$(objects_file)" 2>/dev/null || true; }
+objects_read() { owner_read "$(objects_file)" 2>/dev/null || true; }
 
 object_field() {
     objects_read | awk -v kind="$1" -v name="$2" -v field="$3" '$1 == kind && $2 == name { print $field }'
@@ -17,10 +18,10 @@ object_remember() {
     {
         objects_read | awk -v kind="$1" -v name="$2" '$1 != kind || $2 != name'
         printf '%s %s %s %s\n' "$1" "$2" "$3" "$4"
-    } | person_write "$(objects_file)" 600
+    } | owner_write "$(objects_file)" 600
 }
 
-# object KIND NAME JSON: NAME is ours to remember it by; where the kind has names, it is its name.
+# object KIND NAME JSON: NAME identifies the object here; where the kind has names, it is its name.
 # Sets object_is_ours to yes or no.
 object() {
     local kind=$1 name=$2 body=$3 id digest
@@ -45,8 +46,9 @@ object() {
     object_remember "$kind" "$name" "$(admin_text id)" "$digest"
 }
 
-# object_find KIND NAME: what to call it by in the API where it is ours, `theirs`, or `missing`. One of
-# ours that somebody deleted is missing, unless they made another of its name.
+# object_find KIND NAME: prints the object's id or name in the API if `up` made it, `theirs` if
+# another caller made it, or `missing`. An object that `up` made and that was deleted since is
+# missing, unless another caller made one of the same name.
 object_find() {
     local kind=$1 name=$2 id
     id=$(object_field "$kind" "$name" 3)

@@ -1,4 +1,4 @@
-# packages: what Debian must provide (deploy/packages.txt), and getting it.
+# packages: finds and installs the Debian packages of deploy/packages.txt.
 
 packages_of() {
     local section
@@ -26,8 +26,8 @@ packages_need() {
     packages_install "$(packages_missing "$@")"
 }
 
-# packages_as_root COMMAND...: for root that will go on as somebody else, whose folders are not its
-# to write logs into
+# packages_as_root COMMAND...: for root that goes on as another user afterwards. The log is not
+# written into a folder of that user
 packages_as_root() {
     local kept=${gh_setup:-}
     gh_setup=$(mktemp -d)
@@ -78,7 +78,8 @@ packages_progress() {
 
 packages_complaint() { grep -h '^E: ' "$1" | tail -n 1 | sed 's/^E: //'; }
 
-# Asks apt what it would do, so that a name it does not know is a sentence and not a half install.
+# Simulates the installation first, so that an unknown name is reported before anything is
+# installed.
 packages_check() {
     local plan=$gh_setup/packages.plan
     # shellcheck disable=SC2086
@@ -90,8 +91,9 @@ packages_check() {
     fi
 }
 
-# Debian's PostgreSQL makes and starts a cluster of its own when it is installed. We bring ours, so
-# a machine that has no PostgreSQL yet is told not to, for the length of this installation.
+# Debian's PostgreSQL creates and starts a cluster when it is installed. Gatehouse has its own
+# cluster, so this is switched off during the installation on a machine that has no PostgreSQL
+# yet.
 packages_without_cluster() {
     [ -e /etc/postgresql-common ] && return 0
     "$@" mkdir -p /etc/postgresql-common/createcluster.d

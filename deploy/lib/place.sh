@@ -3,7 +3,7 @@
 #   $GATEHOUSE_HOME   gatehouse.env, setup/ (logs of packages and builds): the caller's
 #   the place         everything else; the same folder, or /var/lib/gatehouse/HASH where the
 #                     unprivileged user cannot reach it (a clone under a 0700 home)
-#     bin/ migrations/                              the caller's: what runs cannot rewrite itself
+#     bin/ migrations/                              the caller's: a process cannot change its program
 #     run/ log/ secrets/ postgres/ controlplane/ dataplanes/   the unprivileged user's
 
 place_find() {
@@ -13,7 +13,7 @@ place_find() {
     if [ -s "$gh_home/place" ]; then gh_place=$(<"$gh_home/place"); fi
     gh_env=$gh_home/gatehouse.env
     gh_setup=$gh_home/setup
-    person_choose
+    owner_choose
 }
 
 place_begin() {
@@ -24,19 +24,19 @@ place_begin() {
 }
 
 place_make() {
-    if [ "$gh_place" = "$gh_home" ] && ! person_run test -x "$gh_home"; then
+    if [ "$gh_place" = "$gh_home" ] && ! owner_run test -x "$gh_home"; then
         gh_place=/var/lib/gatehouse/$(printf '%s' "$gh_home" | sha256sum | cut -c1-12)
         mkdir -p "$gh_place"
         printf '%s\n' "$gh_place" >"$gh_home/place"
-        note "the user $gh_person cannot reach $gh_home; its files lie in $gh_place"
+        note "the user $gh_owner cannot reach $gh_home; its files lie in $gh_place"
     fi
     mkdir -p "$gh_place/bin" "$gh_place/migrations"
     local folder group
-    group=$(id -gn "$gh_person")
+    group=$(id -gn "$gh_owner")
     for folder in run run/processes log secrets postgres controlplane dataplanes; do
         [ -d "$gh_place/$folder" ] && continue
         if [ "$EUID" -eq 0 ]; then
-            install -d -m 0700 -o "$gh_person" -g "$group" "$gh_place/$folder"
+            install -d -m 0700 -o "$gh_owner" -g "$group" "$gh_place/$folder"
         else
             install -d -m 0700 "$gh_place/$folder"
         fi
@@ -52,5 +52,5 @@ place_lock() {
 
 # secret NAME: the path of a secret of 64 hex digits, made on first use.
 secret_make() {
-    person_has "$gh_place/secrets/$1" || random_hex | person_write "$gh_place/secrets/$1" 600
+    owner_has "$gh_place/secrets/$1" || random_hex | owner_write "$gh_place/secrets/$1" 600
 }

@@ -1,6 +1,6 @@
 # planes: the control plane and the data planes, as entries, and how a data plane is enrolled.
 
-# The caller's variables that go through to the programs
+# The caller's variables that are passed to the programs
 readonly CONTROLPLANE_SETTINGS='GATEHOUSE_DATABASE_DIRECT_URL GATEHOUSE_DATABASE_CONNECTIONS
     GATEHOUSE_LOG_LEVEL GATEHOUSE_RETAIN_SPANS GATEHOUSE_RETAIN_SESSIONS GATEHOUSE_RETAIN_SPEND
     GATEHOUSE_RETAIN_CHANGES GATEHOUSE_OUTAGE_RESERVE_S'
@@ -8,7 +8,7 @@ readonly DATAPLANE_SETTINGS='GATEHOUSE_WORKERS GATEHOUSE_JOURNAL_BYTES GATEHOUSE
     GATEHOUSE_MEMORY_LIMIT GATEHOUSE_ALLOWED_HOSTS GATEHOUSE_ALLOWED_ORIGINS GATEHOUSE_DRAIN_MS GATEHOUSE_LAME_DUCK_MS
     GATEHOUSE_AI_BODY_BYTES'
 
-# The option wins; without it an installation keeps the number it had.
+# The option has priority; without it an installation keeps the number it had.
 planes_choose() {
     if [ -z "$gh_planes" ] && [ -s "$gh_home/plane-count" ]; then
         gh_planes=$(<"$gh_home/plane-count")
@@ -18,7 +18,7 @@ planes_choose() {
 
 planes_remember() { printf '%s\n' "$gh_planes" >"$gh_home/plane-count"; }
 
-# What the caller sets is refused before anything that runs is touched.
+# Invalid settings are refused before any running process is stopped.
 planes_check() {
     # shellcheck disable=SC2086
     {
@@ -33,7 +33,7 @@ planes_check() {
 plane_check() {
     local program=$1 said
     shift
-    said=$(person_run_with "$gh_place/bin/$program" --check 2>&1 \
+    said=$(owner_run_with "$gh_place/bin/$program" --check 2>&1 \
         3< <(passed_on "$@" | sed 's/^env //' | tr '\n' '\0')) ||
         die $EXIT_USAGE "A setting cannot be taken: ${said//$'\n'/ }"
 }
@@ -44,7 +44,7 @@ controlplane_start() {
     controlplane_entry
     processes_apply
     process_wait controlplane 60 answers "$gh_admin_url/readyz"
-    gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || true
+    gh_admin_token=$(owner_read "$gh_place/secrets/admin.token" 2>/dev/null) || true
     [ -n "$gh_admin_token" ] || die $EXIT_START \
         "There is no admin token in $gh_place/secrets/admin.token. It is written once, when a" \
         'database is new; this database belongs to an earlier installation.'
@@ -76,7 +76,7 @@ dataplanes_start() {
     step "Starting $gh_planes data plane$([ "$gh_planes" = 1 ] || printf s)"
     local n
     for ((n = 1; n <= gh_planes; n++)); do
-        person_run mkdir -p -m 0700 "$gh_place/dataplanes/dp-$n"
+        owner_run mkdir -p -m 0700 "$gh_place/dataplanes/dp-$n"
         secret_make "dp-$n.key"
         dataplane_is_known "$n" || dataplane_set_aside "$n"
         dataplane_is_enrolled "$n" || dataplane_enrol "$n"
@@ -104,56 +104,58 @@ dataplane_wait() {
 
 # The name it is enrolled under
 dataplane_name() {
-    person_read "$gh_place/secrets/dp-$1.name" 2>/dev/null || say "dp-$1"
+    owner_read "$gh_place/secrets/dp-$1.name" 2>/dev/null || say "dp-$1"
 }
 
-# Somebody may have deleted it by the admin API; its certificate opens nothing then. One that was
-# never enrolled has no name yet, and nobody to be deleted.
+# A data plane may have been deleted by the admin API; its certificate is refused then. One that was
+# never enrolled has no name yet and cannot have been deleted.
 dataplane_is_known() {
     local name
-    person_has "$gh_place/secrets/dp-$1.name" || return 0
+    owner_has "$gh_place/secrets/dp-$1.name" || return 0
     name=$(dataplane_name "$1")
     object_is_there dataplanes "$name"
 }
 
-# What it wrote stays to be looked at; the next one under this number starts without it.
+# The state of the deleted data plane is kept under another name; the next data plane with this
+# number starts with an empty folder.
 dataplane_set_aside() {
     local state=$gh_place/dataplanes/dp-$1 aside
     aside=$state.removed-$(date +%Y%m%d-%H%M%S)
     note "$(dataplane_name "$1") was removed from the control plane; another takes its place"
-    person_run rm -f "$gh_place/run/processes/40-dp-$1"
+    owner_run rm -f "$gh_place/run/processes/40-dp-$1"
     processes_apply
     process_wait_end "dp-$1"
-    person_run mv "$state" "$aside"
-    person_run mkdir -m 0700 "$state"
-    person_run rm -f "$gh_place/secrets/dp-$1.name" "$gh_place/secrets/dp-$1.token"
+    owner_run mv "$state" "$aside"
+    owner_run mkdir -m 0700 "$state"
+    owner_run rm -f "$gh_place/secrets/dp-$1.name" "$gh_place/secrets/dp-$1.token"
     note "what it left is in $aside"
 }
 
-# It opens nothing a second time; a certificate says that it was used.
+# A token is valid once; where the plane has a certificate, its token was used.
 dataplane_token_drop() {
-    if person_has "$gh_place/dataplanes/dp-$1/plane.crt"; then
-        person_run rm -f "$gh_place/secrets/dp-$1.token"
+    if owner_has "$gh_place/dataplanes/dp-$1/plane.crt"; then
+        owner_run rm -f "$gh_place/secrets/dp-$1.token"
     fi
 }
 
-# It keeps its certificate among its state and renews it while it runs; one that slept past its end
-# is enrolled again. A day's margin, so that it does not end while it starts.
+# A data plane keeps its certificate in its state folder and renews it while it runs. One that was
+# stopped until its certificate expired is enrolled again. The margin of a day prevents that the
+# certificate expires during the start.
 dataplane_is_enrolled() {
     local certificate=$gh_place/dataplanes/dp-$1/plane.crt
-    person_run openssl x509 -noout -checkend 86400 -in "$certificate" >/dev/null 2>&1 && return 0
-    person_run rm -f "$certificate"
+    owner_run openssl x509 -noout -checkend 86400 -in "$certificate" >/dev/null 2>&1 && return 0
+    owner_run rm -f "$certificate"
     return 1
 }
 
-# A name that is taken is, in our own database, an attempt that ended half-way: it gets another
-# token. One that was deleted keeps its name reserved, and in somebody's database it may be another
-# installation's plane: ours takes a name beside it.
+# A name that is taken in the private database belongs to an enrolment that was interrupted: it gets
+# another token. The name of a deleted data plane stays reserved, and in a shared database the name
+# may belong to another installation: then this data plane takes a different name.
 dataplane_enrol() {
     local name=dp-$1 names=$gh_place/secrets/dp-$1.name
     admin_status=''
-    if person_has "$names"; then
-        name=$(person_read "$names")
+    if owner_has "$names"; then
+        name=$(owner_read "$names")
     else
         dataplane_create "$name"
         if [ "$admin_status" = 409 ] && ! dataplane_is_half_way "$name"; then
@@ -164,8 +166,8 @@ dataplane_enrol() {
     if [ "$admin_status" != 201 ]; then
         admin_must POST "/admin/v1/dataplanes/$name/enrolment-token"
     fi
-    printf '%s\n' "$name" | person_write "$names" 600
-    admin_text enrolment_token | person_write "$gh_place/secrets/dp-$1.token" 600
+    printf '%s\n' "$name" | owner_write "$names" 600
+    admin_text enrolment_token | owner_write "$gh_place/secrets/dp-$1.token" 600
 }
 
 dataplane_is_half_way() {
@@ -182,7 +184,7 @@ dataplane_create() {
 
 dataplane_entry() {
     # shellcheck disable=SC2086
-    # 45 seconds: it gives its clients 30 to finish
+    # 45 seconds: the plane gives its clients 30 to finish
     # longer than the plane itself takes: its drain, its lame duck, the last records
     local grace=$(((${GATEHOUSE_DRAIN_MS:-30000} + ${GATEHOUSE_LAME_DUCK_MS:-0}) / 1000 + 15))
     process_write 40 "dp-$1" "$grace" TERM <<END

@@ -1,13 +1,13 @@
-# ports: the one base all ports follow from, and who sits on one of them.
+# ports: the base from which all ports are derived, and which process holds one of them.
 
-# The variable wins; without it an installation keeps the base it had.
+# The variable has priority; without it an installation keeps the base it had.
 ports_choose() {
     gh_base=${GATEHOUSE_PORT_BASE:-}
     if [ -z "$gh_base" ] && [ -s "$gh_home/port-base" ]; then gh_base=$(<"$gh_home/port-base"); fi
     gh_base=${gh_base:-8080}
     if ! [[ $gh_base =~ ^[1-9][0-9]{3,4}$ ]] || [ "$gh_base" -lt 1024 ] ||
         [ $((gh_base + 10 * gh_planes + 4)) -gt 65535 ]; then
-        die $EXIT_USAGE "GATEHOUSE_PORT_BASE must be a number from 1024 up that leaves room for" \
+        die $EXIT_USAGE "GATEHOUSE_PORT_BASE must be a number from 1024 up that leaves space for" \
             "every port below 65536, not '$gh_base'."
     fi
 }
@@ -41,8 +41,9 @@ port_socket() {
         /proc/net/tcp /proc/net/tcp6 2>/dev/null || true # a kernel without IPv6 has one of them
 }
 
-# "PID NAME" of the holder, or nothing where it does not let us look: it is somebody else's and we
-# are not root, or it keeps its memory from everybody, as the planes do.
+# "PID NAME" of the process that holds the socket, or nothing where its descriptors cannot be
+# read: it belongs to another user and the caller is not root, or it is not dumpable, as the
+# planes are.
 port_holder() {
     local link pid
     # find complains of processes that end while it looks
@@ -55,30 +56,30 @@ port_holder() {
 
 # port_need PORT WHAT: free, or held by this installation itself
 port_need() {
-    local inode uid holder who
+    local inode uid holder taken_by
     read -r inode uid < <(port_socket "$1") || return 0
     holder=$(port_holder "$inode")
     if [ -n "$holder" ]; then
         if process_is_ours "${holder%% *}"; then return 0; fi
-        who="${holder#* } (process ${holder%% *})"
+        taken_by="${holder#* } (process ${holder%% *})"
     else
-        if [ "$uid" = "$(id -u "$gh_person" 2>/dev/null)" ] && port_is_configured "$1"; then
+        if [ "$uid" = "$(id -u "$gh_owner" 2>/dev/null)" ] && port_is_configured "$1"; then
             return 0
         fi
-        who="a process of the user $(id -nu "$uid" 2>/dev/null || printf '%s' "$uid")"
+        taken_by="a process of the user $(id -nu "$uid" 2>/dev/null || printf '%s' "$uid")"
     fi
-    die $EXIT_PORT "Port $1 ($2) is taken by $who." \
+    die $EXIT_PORT "Port $1 ($2) is taken by $taken_by." \
         "Stop it, or set GATEHOUSE_PORT_BASE (now $gh_base) to a free range."
 }
 
-# port_is_configured PORT: a process of this installation runs that was told this port
+# port_is_configured PORT: a running process of this installation is configured for this port
 port_is_configured() {
     local name entry
     [ -n "$(supervisor_pid)" ] || return 1
     for name in $(process_names); do
         [ -d "/proc/$(process_field "$name" pid)" ] || continue
         for entry in "$gh_place/run/processes/"??-"$name"; do
-            if person_run grep -qE "(127\.0\.0\.1:|port=)$1\$" "$entry" 2>/dev/null; then
+            if owner_run grep -qE "(127\.0\.0\.1:|port=)$1\$" "$entry" 2>/dev/null; then
                 return 0
             fi
         done

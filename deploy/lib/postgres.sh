@@ -1,5 +1,5 @@
 # postgres: the private cluster. PostgreSQL 15 on loopback, passwords by SCRAM, no Unix socket (its
-# path would be limited to 107 bytes, and TCP serves us all).
+# path would be limited to 107 bytes, and every client can use TCP).
 
 readonly POSTGRES_BIN=/usr/lib/postgresql/15/bin
 
@@ -8,21 +8,21 @@ postgres_folder() { printf '%s/postgres/15' "$gh_place"; }
 postgres_init() {
     local folder
     folder=$(postgres_folder)
-    person_run test -e "$folder/PG_VERSION" && return 0
+    owner_run test -e "$folder/PG_VERSION" && return 0
     step "Creating the private PostgreSQL cluster in $folder"
     secret_make postgres.password
     # beside, then renamed: an interrupted initdb leaves nothing that looks like a cluster
-    person_run rm -rf "$folder.new"
-    person_run "$POSTGRES_BIN/initdb" -D "$folder.new" --username=postgres \
+    owner_run rm -rf "$folder.new"
+    owner_run "$POSTGRES_BIN/initdb" -D "$folder.new" --username=postgres \
         --pwfile="$gh_place/secrets/postgres.password" --auth=scram-sha-256 \
         --encoding=UTF8 --locale=C.UTF-8 >"$gh_setup/initdb.log" 2>&1 || {
         show_end_of "$gh_setup/initdb.log"
         die $EXIT_DATABASE 'initdb failed.'
     }
-    person_run mv "$folder.new" "$folder"
+    owner_run mv "$folder.new" "$folder"
 }
 
-# Every setting that differs from PostgreSQL's own default, here and nowhere else.
+# All settings that differ from PostgreSQL's defaults.
 postgres_settings() {
     cat <<END
 listen_addresses=127.0.0.1
@@ -48,7 +48,7 @@ postgres_lines() {
 postgres_entry() { process_write 10 postgres 60 INT < <(postgres_lines); }
 
 postgres_answers() {
-    person_run "$POSTGRES_BIN/pg_isready" -q -h 127.0.0.1 -p "$(port_of postgres)"
+    owner_run "$POSTGRES_BIN/pg_isready" -q -h 127.0.0.1 -p "$(port_of postgres)"
 }
 
 postgres_start() {
@@ -60,9 +60,9 @@ postgres_start() {
 }
 
 postgres_passwords() {
-    printf 'PGPASSWORD=%s\0' "$(person_read "$gh_place/secrets/postgres.password")"
-    printf 'OWNER_PASSWORD=%s\0' "$(person_read "$gh_place/secrets/owner.password")"
-    printf 'RUN_PASSWORD=%s\0' "$(person_read "$gh_place/secrets/run.password")"
+    printf 'PGPASSWORD=%s\0' "$(owner_read "$gh_place/secrets/postgres.password")"
+    printf 'OWNER_PASSWORD=%s\0' "$(owner_read "$gh_place/secrets/owner.password")"
+    printf 'RUN_PASSWORD=%s\0' "$(owner_read "$gh_place/secrets/run.password")"
 }
 
 # The owner migrates; the run role has no DDL, and the migrations say what it may do with each
@@ -70,7 +70,7 @@ postgres_passwords() {
 postgres_roles() {
     secret_make owner.password
     secret_make run.password
-    person_run_with "$POSTGRES_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 \
+    owner_run_with "$POSTGRES_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 \
         -p "$(port_of postgres)" -U postgres -d postgres -f - <"$gh_root/deploy/lib/roles.sql" \
         >"$gh_setup/roles.log" 2>&1 3< <(postgres_passwords) || {
         show_end_of "$gh_setup/roles.log"
@@ -81,5 +81,5 @@ postgres_roles() {
 # postgres_url ROLE
 postgres_url() {
     printf 'postgresql://gatehouse_%s:%s@127.0.0.1:%s/gatehouse' "$1" \
-        "$(person_read "$gh_place/secrets/$1.password")" "$(port_of postgres)"
+        "$(owner_read "$gh_place/secrets/$1.password")" "$(port_of postgres)"
 }

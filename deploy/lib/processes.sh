@@ -1,15 +1,17 @@
-# processes: what runs, written down as entries for the supervisor (deploy/supervisor/entry.h).
+# processes: the processes of an installation, as entries for the supervisor
+# (deploy/supervisor/entry.h).
 #
 # Ranks: 10 postgres, 20 demo, 30 control plane, 40 data planes. Low starts first, high ends first.
 
 readonly PROCESS_LOG_LINES=20
 
-# A supervisor that is not there yet must not find last time's entries.
+# A supervisor that starts must not find the entries of the previous run.
 processes_begin() {
-    [ -n "$(supervisor_pid)" ] || person_run find "$gh_place/run/processes" -type f -delete
+    [ -n "$(supervisor_pid)" ] || owner_run find "$gh_place/run/processes" -type f -delete
 }
 
-# What a program reads at its start, and must be restarted for: the control plane migrates.
+# Files that a program reads at its start: a change of them restarts it (the control plane
+# migrates).
 process_files() {
     if [ "$1" = controlplane ]; then cat "$gh_place"/migrations/*.sql; fi
 }
@@ -27,11 +29,11 @@ process_write() {
     gh_stamps[$2]=$stamp
     gh_entries+=("$1-$2")
     printf 'stamp %s\nstop %s %s\n%s\n' "$stamp" "$4" "$3" "$lines" |
-        person_write "$gh_place/run/.$1-$2" 600
-    person_run mv -f "$gh_place/run/.$1-$2" "$gh_place/run/processes/$1-$2"
+        owner_write "$gh_place/run/.$1-$2" 600
+    owner_run mv -f "$gh_place/run/.$1-$2" "$gh_place/run/processes/$1-$2"
 }
 
-# passed_on NAME...: settings of the caller's that go through to a program as they are
+# passed_on NAME...: settings of the caller that are passed to a program unchanged
 passed_on() {
     local name
     for name in "$@"; do
@@ -42,12 +44,12 @@ passed_on() {
 # Entries of this installation that this `up` did not write are no longer wanted.
 processes_forget_others() {
     local file name wanted
-    for file in $(person_run ls "$gh_place/run/processes"); do
+    for file in $(owner_run ls "$gh_place/run/processes"); do
         wanted=no
         for name in "${gh_entries[@]}"; do
             if [ "$name" = "$file" ]; then wanted=yes; fi
         done
-        if [ "$wanted" = no ]; then person_run rm -f "$gh_place/run/processes/$file"; fi
+        if [ "$wanted" = no ]; then owner_run rm -f "$gh_place/run/processes/$file"; fi
     done
 }
 
@@ -58,12 +60,13 @@ supervisor_pid() {
     if ! flock -n -s "$file" true 2>/dev/null; then cat "$file"; fi
 }
 
-# supervisor_replace PID STAMP: another program in the same process, whose children go on. One of
-# the first release cannot do that: then it ends, and everything restarts.
+# supervisor_replace PID STAMP: the supervisor executes its new program in the same process, so
+# that its children keep running. A supervisor of the first release cannot do that: it ends, and
+# everything restarts.
 supervisor_replace() {
-    if person_has "$gh_place/run/supervisor.hands-over"; then
+    if owner_has "$gh_place/run/supervisor.hands-over"; then
         note 'the supervisor itself has changed; it is replaced, and what it started goes on'
-        printf '%s\n' "$2" | person_write "$gh_place/run/supervisor.stamp" 600
+        printf '%s\n' "$2" | owner_write "$gh_place/run/supervisor.stamp" 600
         kill -USR2 "$1"
         return
     fi
@@ -72,23 +75,23 @@ supervisor_replace() {
     return 1
 }
 
-# Starts the supervisor, or tells it to look again.
+# Starts the supervisor, or tells it to read its entries again.
 processes_apply() {
     local pid stamp
     pid=$(supervisor_pid)
     stamp=$(sha256sum <"$gh_place/bin/gatehouse-supervisor")
-    if [ -n "$pid" ] && [ "$stamp" != "$(person_read "$gh_place/run/supervisor.stamp")" ]; then
+    if [ -n "$pid" ] && [ "$stamp" != "$(owner_read "$gh_place/run/supervisor.stamp")" ]; then
         supervisor_replace "$pid" "$stamp" || pid=''
     fi
     if [ -n "$pid" ]; then
         kill -HUP "$pid"
         return
     fi
-    person_run rm -f "$gh_place/run/status"
-    printf '%s\n' "$stamp" | person_write "$gh_place/run/supervisor.stamp" 600
-    printf 'yes\n' | person_write "$gh_place/run/supervisor.hands-over" 600
+    owner_run rm -f "$gh_place/run/status"
+    printf '%s\n' "$stamp" | owner_write "$gh_place/run/supervisor.stamp" 600
+    printf 'yes\n' | owner_write "$gh_place/run/supervisor.hands-over" 600
     # shellcheck disable=SC2016
-    person_run env GATEHOUSE_INSTALLATION="$gh_place" setsid --fork sh -c \
+    owner_run env GATEHOUSE_INSTALLATION="$gh_place" setsid --fork sh -c \
         'exec "$1/bin/gatehouse-supervisor" --folder "$1/run" --log-folder "$1/log" \
             </dev/null >>"$1/log/supervisor.log" 2>&1' start "$gh_place" 8>&- 9>&-
 }
@@ -175,8 +178,8 @@ processes_end() {
     processes_sweep
 }
 
-# What a supervisor that was killed outright left behind carries the installation's name in its
-# environment, which the planes show to root only, or is a program of the installation's.
+# Processes that a killed supervisor left running have the installation's name in their environment
+# (that of the planes is readable for root only), or their program is the installation's.
 process_carries_name() {
     local program=''
     grep -qzxF "GATEHOUSE_INSTALLATION=$gh_place" "$1/environ" 2>/dev/null && return 0
@@ -186,7 +189,7 @@ process_carries_name() {
 
 processes_sweep() {
     local pid pids signal
-    for signal in TERM KILL KILL; do # a third look: what was starting while the second one went on
+    for signal in TERM KILL KILL; do # the third round ends processes that started during the second
         pids=''
         for pid in /proc/[0-9]*; do
             if process_carries_name "$pid"; then

@@ -1,11 +1,11 @@
-# say: what the person at the terminal reads, and the codes a script reads.
+# say: the messages on the terminal and the exit codes for scripts.
 
 readonly EXIT_FAILED=1 EXIT_USAGE=2 EXIT_PACKAGE=3 EXIT_PORT=4 EXIT_DATABASE=5 EXIT_BUILD=6 \
     EXIT_START=7
 
 say() { printf '%s\n' "$*"; }
 
-# A new chapter, with the seconds since the command began.
+# step TEXT: a heading, with the seconds since the command began.
 step() { printf '==> [%4ds] %s\n' "$SECONDS" "$*"; }
 
 note() { printf '    %s\n' "$*"; }
@@ -20,7 +20,7 @@ die() {
     exit "$code"
 }
 
-# The end of a log, indented, for the eyes of somebody whose build or start has just failed.
+# The last lines of a log, indented: printed when a build or a start has failed.
 show_end_of() {
     local file=$1 lines=${2:-20}
     [ -r "$file" ] || return 0

@@ -1,6 +1,6 @@
-# status: what runs, how it is, and which policy each data plane applies.
+# status: which processes run, their health, and which policy each data plane applies.
 
-# The port a process answers on, and where it is asked for its health.
+# The port on which a process listens, and the address of its health check.
 status_port() {
     case $1 in
     postgres | controlplane | demo-*) port_of "$1" ;;
@@ -27,7 +27,8 @@ status_ask() {
     fi
 }
 
-# One that the control plane no longer knows may still answer: with a policy that nobody renews.
+# A data plane that the control plane no longer knows may still serve, with a policy that is no
+# longer updated.
 status_plane() {
     local name
     name=$(dataplane_name "$1")
@@ -42,7 +43,7 @@ status_plane() {
 status_line() {
     local name=$1 state health='-' port
     state=$(process_field "$name" state)
-    [ -n "$state" ] || return 0 # it went while we looked
+    [ -n "$state" ] || return 0 # it ended during this command
     port=$(status_port "$name")
     if [ "$state" = running ]; then health=$(status_health "$name" "$port"); fi
     [ "$health" = ok ] || gh_all_well=no
@@ -51,8 +52,8 @@ status_line() {
         "$(date -d "@$(process_field "$name" since)" '+%F %T')"
 }
 
-# What only the control plane knows is left out where it does not answer: one that hangs would
-# hold up the state of all the others.
+# Facts that only the control plane knows are left out where it does not respond, so that a control
+# plane that hangs does not delay the state of the other processes.
 status_find_admin() {
     gh_admin_answers=no
     if [ -n "$gh_admin_token" ] && answers "$gh_admin_url/readyz"; then gh_admin_answers=yes; fi
@@ -87,7 +88,7 @@ status_rollout() {
 status() {
     say "Gatehouse in $gh_home"
     if [ "$gh_place" != "$gh_home" ]; then say "its files lie in $gh_place"; fi
-    say "runs as $gh_person, ports from $gh_base, $gh_database database"
+    say "runs as $gh_owner, ports from $gh_base, $gh_database database"
     if [ -z "$(supervisor_pid)" ]; then
         say 'Nothing runs.'
         exit $EXIT_FAILED
@@ -95,7 +96,7 @@ status() {
     say ''
     printf '%-16s %-8s %-6s %-9s %-16s %-9s %s\n' process pid port state health restarts since
     gh_all_well=yes
-    gh_admin_token=$(person_read "$gh_place/secrets/admin.token" 2>/dev/null) || gh_admin_token=''
+    gh_admin_token=$(owner_read "$gh_place/secrets/admin.token" 2>/dev/null) || gh_admin_token=''
     local name admin_seconds=3
     status_find_admin
     for name in $(process_names); do status_line "$name"; done

@@ -1,9 +1,9 @@
 # test: every test of the repository, stage by stage, ending with one line `N passed, N failed`.
 #
-# Each stage runs on its own: one that fails, does not build or finds nothing to run counts, and the
-# next one begins. Whatever a stage starts carries its mark in its environment, and nothing with
-# that mark outlives the stage. That nothing had to be swept up after a stage, neither a process nor
-# a temporary folder of ours, is a test of its own.
+# Each stage runs on its own: one that fails, does not build or finds nothing to run counts, and
+# the next one begins. Every process that a stage starts carries the stage's mark in its
+# environment, and no process with that mark outlives the stage. A test after each stage checks
+# that the stage left neither a process nor a temporary folder behind.
 #
 # A stage `beside` goes on while the next ones run; one that measures time is `alone`: it begins
 # when nothing else runs any more.
@@ -44,7 +44,7 @@ test_all() {
     if [ "$gh_failed" -gt 0 ] || [ "$gh_passed" -eq 0 ]; then exit $EXIT_FAILED; fi
 }
 
-# The caller's installation is not ours to touch, nor to be configured by.
+# The tests neither touch the caller's installation nor read its settings.
 test_find() {
     unset "${!GATEHOUSE_@}"
     gh_home=$gh_root/build/test
@@ -65,10 +65,10 @@ test_begin() {
     gh_scratch=$(mktemp -d /tmp/gatehouse-test.XXXXXX)
     chmod 0711 "$gh_scratch" # the unprivileged user walks through it
     gh_home=$gh_scratch gh_place=$gh_scratch/none
-    person_choose
+    owner_choose
     GATEHOUSE_TEST_RUN=$gh_scratch
     export GATEHOUSE_TEST_RUN
-    person_make
+    owner_make
 }
 
 # Node and npm may be there from elsewhere; Debian's npm is asked for only where there is none.
@@ -89,9 +89,9 @@ test_end() {
     exit "$code"
 }
 
-# Processes with a mark below FOLDER: ours by inheritance, or started by an `up` inside it.
+# Processes with a mark below FOLDER: children of a stage, or started by an `up` inside the folder.
 test_marked() (
-    unset GATEHOUSE_TEST_RUN # those who look are not looked for
+    unset GATEHOUSE_TEST_RUN # the processes of this search do not find themselves
     { grep -lzE "^(GATEHOUSE_TEST_RUN|GATEHOUSE_INSTALLATION)=$1(/|\$)" /proc/[0-9]*/environ \
         2>/dev/null || true; } | tr -dc '0-9\n' | tr '\n' ' '
 )
@@ -111,7 +111,7 @@ test_sweep() {
     done
 }
 
-# stage_begin NAME WHEN PATTERN FUNCTION WHAT: what it leaves lies in a folder of its own
+# stage_begin NAME WHEN PATTERN FUNCTION WHAT: each stage writes into a folder of its own
 stage_begin() {
     gh_stage_what[$1]=$5
     gh_stage_began[$1]=$SECONDS
@@ -144,7 +144,7 @@ stage_end() {
             "$log" | sort -u | head -n 40 | sed 's/^/    /' || true
         show_end_of "$log" 30
     fi
-    # nobody takes what did not run for what has passed
+    # a skipped test is shown, so that it is not taken for one that passed
     sed -nE 's/.*(\[  SKIPPED \]) ([a-z].*)/    skipped: \2/p; s/^ *ok [0-9]+ - (.*) # SKIP.*/    skipped: \1/p' \
         "$log" | sort -u
     gh_passed=$((gh_passed + passed))
@@ -153,10 +153,10 @@ stage_end() {
     test_sweep "$gh_scratch/$name"
 }
 
-# stage_left NAME: remembers what the stage should have taken with it.
+# stage_left NAME: remembers the processes and folders that the stage left behind.
 stage_left() {
     local pids tries left=
-    for ((tries = 0; tries < 50; tries++)); do # what was told to end may need a moment
+    for ((tries = 0; tries < 50; tries++)); do # a process may need a moment to end
         pids=$(test_marked "$gh_scratch/$1")
         [ -n "$pids" ] || break
         sleep 0.1
@@ -178,7 +178,7 @@ test_left() {
     sed '/./!d; s/^/    /' <<<"$gh_left"
 }
 
-# Those that went on beside others.
+# Waits for the stages that ran beside others.
 stages_end() {
     local name
     for name in "${!gh_stage_pid[@]}"; do
@@ -262,21 +262,21 @@ with_cluster() {
     place_make
     secret_make postgres.password
     local folder=$gh_place/postgres/15
-    person_run "$POSTGRES_BIN/initdb" -D "$folder" --username=postgres --no-sync \
+    owner_run "$POSTGRES_BIN/initdb" -D "$folder" --username=postgres --no-sync \
         --pwfile="$gh_place/secrets/postgres.password" --auth=scram-sha-256 --encoding=UTF8 \
         --locale=C.UTF-8
     # fsync off: this cluster lives for a minute
-    person_run env GATEHOUSE_INSTALLATION="$gh_place" "$POSTGRES_BIN/pg_ctl" -D "$folder" -w -s \
+    owner_run env GATEHOUSE_INSTALLATION="$gh_place" "$POSTGRES_BIN/pg_ctl" -D "$folder" -w -s \
         -l "$gh_place/log/postgres.log" -o "-c port=$(port_of postgres) -c fsync=off \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200" start
-    GATEHOUSE_TEST_DATABASE_URL=postgresql://postgres:$(person_read \
+    GATEHOUSE_TEST_DATABASE_URL=postgresql://postgres:$(owner_read \
         "$gh_place/secrets/postgres.password")@127.0.0.1:$(port_of postgres)/postgres
     export GATEHOUSE_TEST_DATABASE_URL
     "$@"
-    person_run "$POSTGRES_BIN/pg_ctl" -D "$folder" -s -m immediate stop
+    owner_run "$POSTGRES_BIN/pg_ctl" -D "$folder" -s -m immediate stop
 }
 
-# A hundred ports in a row that nobody listens on, below those the kernel hands out and those the
+# A hundred consecutive ports without a listener, below those the kernel hands out and those the
 # unit tests draw. Two runs at once begin to look at different places.
 test_ports() {
     local port tries
@@ -340,18 +340,18 @@ stage_channel() {
     counted "$1" "$(build_folder release)" "$gh_scratch" "$gh_base"
 }
 
-# Each play of chaos is a folder with `run BUILD_DIR SCRATCH PORT_BASE`; these here have a script.
+# Each chaos scenario is a folder with `run BUILD_DIR SCRATCH PORT_BASE`.
 stage_chaos() {
-    local play name
+    local scenario name
     # shellcheck disable=SC2086
     build release $BUILD_PROGRAMS $BUILD_DEMO
     e2e_packages
     # shellcheck disable=SC2086
-    for play in $(dirname $1 | sort -u); do # a pattern
-        name=$(basename "$play")
+    for scenario in $(dirname $1 | sort -u); do # a pattern
+        name=$(basename "$scenario")
         test_ports
         mkdir "$gh_scratch/$name"
-        counted "$play/run" "$(build_folder release)" "$gh_scratch/$name" "$gh_base"
+        counted "$scenario/run" "$(build_folder release)" "$gh_scratch/$name" "$gh_base"
     done
 }
 

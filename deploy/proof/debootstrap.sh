@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# Mounts and processes of its own: whatever happens, both end with this script.
+# The script has its own mount and process namespaces: mounts and processes end with it.
 if [ "${GATEHOUSE_PROOF:-}" != inside ]; then
     exec env GATEHOUSE_PROOF=inside unshare --mount --pid --fork --kill-child -- "$0" "${arguments[@]}"
 fi
@@ -103,13 +103,13 @@ show_up() { inside ./gatehouse up 2>&1 | tee "$folder/up.log"; }
 # The n-th command that `up` printed, as it was printed.
 printed() { grep '^  curl ' "$folder/up.log" | sed -n "$1p"; }
 
-answer_has() {
-    local answer
-    answer=$(inside bash -c "$(printed "$1")")
+response_has() {
+    local response
+    response=$(inside bash -c "$(printed "$1")")
     shift
     local word
     for word in "$@"; do
-        grep -qF "$word" <<<"$answer" || { printf '%.2000s\n' "$answer"; return 1; }
+        grep -qF "$word" <<<"$response" || { printf '%.2000s\n' "$response"; return 1; }
     done
 }
 
@@ -117,10 +117,10 @@ answer_has() {
 spans_show_all_gates() {
     local tries
     for ((tries = 0; tries < 20; tries++)); do
-        if answer_has 4 '"ai"' '"tool"' '"api"' >/dev/null; then return 0; fi
+        if response_has 4 '"ai"' '"tool"' '"api"' >/dev/null; then return 0; fi
         sleep 0.1
     done
-    answer_has 4 '"ai"' '"tool"' '"api"'
+    response_has 4 '"ai"' '"tool"' '"api"'
 }
 
 # Everything in this PID namespace that is not this script's own.
@@ -152,9 +152,9 @@ main() {
     git -c safe.directory='*' clone -q --no-hardlinks "$root" "$debian$clone"
 
     timed './gatehouse up' show_up
-    check 'the AI gate answers' answer_has 1 '"choices"'
-    check 'the tool gate answers' answer_has 2 'Hello'
-    check 'the API gate answers' answer_has 3 '"id"'
+    check 'the AI gate answers' response_has 1 '"choices"'
+    check 'the tool gate answers' response_has 2 'Hello'
+    check 'the API gate answers' response_has 3 '"id"'
     check 'the session shows all three' spans_show_all_gates
     timed './gatehouse up, again' inside ./gatehouse up >"$folder/again.log" 2>&1 ||
         { cat "$folder/again.log"; failed=$((failed + 1)); }

@@ -277,7 +277,7 @@ static void wait_for_orphans(void)
         while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
             continue;
         if (pid < 0)
-            return; /* ECHILD: nobody is left */
+            return; /* ECHILD: no child is left */
         usleep(100000);
     }
     log_warn(NULL, "orphans_left", "seconds=%d", ORPHANS_TRIES / 10);

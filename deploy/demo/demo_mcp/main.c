@@ -1,6 +1,6 @@
 /*
  * demo-mcp — an MCP server with a few tools, over Streamable HTTP (revisions 2025-03-26 to
- * 2025-11-25): sessions, plain JSON answers, and an event stream where a call takes its time.
+ * 2025-11-25): sessions, plain JSON responses, and an event stream where a call takes its time.
  */
 #include <string.h>
 
