@@ -1,6 +1,5 @@
 /*
- * main — the control plane as a table of contents: what is opened, in which order, and closed in
- * the other.
+ * main — opens the parts of the control plane in order, and closes them in reverse.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,8 +19,9 @@
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/store_boot.h"
 
-#define SYNC_THREADS 4    /* each may hold a connection; the API's eight workers have theirs */
-#define DATABASE_TRIES 30 /* a second apart: a database that starts beside us is waited for */
+#define SYNC_THREADS 4 /* each may hold a connection; the API's eight workers have theirs */
+#define DATABASE_TRIES                                                                             \
+    30 /* a second apart: main waits for a database that starts at the same time */
 
 static const struct log_ctx main_log = {.component = "main"};
 

@@ -96,7 +96,7 @@ static enum err on_hello(const struct exchange *x)
     return send_reply(x, &reply);
 }
 
-/* The reply's frame by hand: the chunk is packed already. */
+/* The reply's frame is written here, because the chunk is packed already. */
 static enum err on_snapshot(const struct exchange *x)
 {
     const Gatehouse__SnapshotRequest *m = x->request->snapshot;
@@ -317,8 +317,8 @@ void channel_handle(const struct channel *c, struct slice plane_id, struct slice
         rollout_heard(c->rollout, plane_id, clock_wall_us());
         enum err e = handle(&x);
         if (e != ERR_OK) {
-            /* The store has said once that the database is away; planes ask a hundred times a
-             * second, and would reap it. */
+            /* The store has logged the loss of the database once; planes send a hundred requests a
+             * second, and would repeat it. */
             if (e != ERR_DATABASE)
                 log_warn(&channel_log, "request_failed", "plane=%s body=%d error=%s", x.plane.id,
                          (int)m->body_case, err_name(e));

@@ -105,7 +105,7 @@ static enum err write_file(const char *path, struct slice content)
     int n = snprintf(fresh, sizeof(fresh), "%s.new", path);
     if (n < 0 || (size_t)n >= sizeof(fresh))
         return ERR_TOO_BIG;
-    unlink(fresh); /* a leftover may have other rights */
+    unlink(fresh); /* an old file may have other permissions */
     int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return ERR_IO;

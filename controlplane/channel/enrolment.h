@@ -1,5 +1,5 @@
 /*
- * enrolment — how a data plane gets its name: the control plane's own CA, one-time tokens, and
+ * enrolment — gives a data plane its identity: the control plane's own CA, one-time tokens, and
  * certificates that are renewed over the channel.
  *
  * The CA is made at first start and lies sealed in the database, so that every control plane on

@@ -1,8 +1,8 @@
 /*
  * planes — everything between this control plane and its data planes, opened and closed as one.
  *
- * Order of birth: authority and settings, image (the whole policy is compiled before any plane
- * may ask), publisher, the channel's hub. Death goes the other way.
+ * Order of opening: CA and settings, image (the whole policy is compiled before any plane
+ * may ask), publisher, the channel's hub. Closing is in the reverse order.
  *
  * Owns     its parts and their threads. db, seal and texts of the config are lent for its life.
  * Fails    planes_open: as db.h, ERR_TLS, ERR_IO (ports taken); the log says which part.

@@ -1,4 +1,4 @@
-/* jobs — each is a transaction, or as many as it takes. */
+/* jobs — each job is one transaction or several. */
 #include "controlplane/chores/jobs.h"
 
 #include "common/base/log.h"
@@ -117,7 +117,7 @@ enum err job_observe(const struct timetable_config *c, int64_t now)
     return ERR_OK;
 }
 
-/* ---- what is too old ---- */
+/* ---- retention ---- */
 
 typedef enum err drop_fn(struct tx *tx, int64_t before, size_t *ret);
 

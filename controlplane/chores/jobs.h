@@ -16,11 +16,11 @@ job_fn job_expire_leases;
 job_fn job_forget_leases;
 /* A session is over half an hour after its last span. */
 job_fn job_end_sessions;
-/* Tomorrow's partition exists today, and a week of them. */
+/* Makes the partitions of the next seven days. */
 job_fn job_make_days;
-/* What planes last said is kept, so that a restarted control plane can tell. */
+/* Stores the last report of each plane, so that a restarted control plane has it. */
 job_fn job_note_planes;
-/* What the database holds is looked at for the metrics. */
+/* Reads totals from the database for the metrics. */
 job_fn job_observe;
 /* What is older than the settings keep it: days of spans, ended sessions, hourly sums, changes. */
 job_fn job_drop_spans;
@@ -29,7 +29,7 @@ job_fn job_drop_spend;
 job_fn job_trim_changes;
 /* Budgets' periods that ended long ago. */
 job_fn job_drop_budget_periods;
-/* Cursors of starts of a plane that nothing more can come of. */
+/* Removes cursors of epochs of a plane that can send nothing more. */
 job_fn job_forget_cursors;
 /* Replies that were kept for a repeated POST. */
 job_fn job_forget_replies;

@@ -1,5 +1,5 @@
 /*
- * retention — how long what grows is kept: settings of the control plane, in days; 0: for ever.
+ * retention — how long growing tables keep their rows, in days; 0: for ever.
  */
 #pragma once
 

@@ -18,7 +18,7 @@ static const struct row {
     const char *name;
     job_fn *job;
     unsigned every_s;
-    bool own; /* each control plane's own affair: no lock */
+    bool own; /* every control plane runs it: no lock */
 } rows[] = {
     {"expire_leases", job_expire_leases, 1, false},
     {"note_planes", job_note_planes, 5, true},
@@ -57,7 +57,7 @@ static enum err take_turn(struct tx *turn, const struct row *row, int64_t now)
     enum err e = tx_try_lock(turn, TX_LOCK_TIMETABLE);
     if (e != ERR_OK || row->every_s < NOTED_S)
         return e;
-    /* A tick of slack: two that are due at the same time must not skip every second round. */
+    /* One tick less than the interval: a job that ran a little late must not skip a round. */
     int64_t due = now - (int64_t)row->every_s * 1000000 + TICK_MS * 1000;
     return store_chore_take(turn, slice_str(row->name), due, now);
 }

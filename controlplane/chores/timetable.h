@@ -1,5 +1,5 @@
 /*
- * timetable — what has to be done every so often.
+ * timetable — runs the periodic jobs of the control plane.
  *
  * One table of jobs, each with its interval; one thread runs them in turn. Several control planes
  * on one database run each job once: a round is run under an advisory lock, and a job of a minute
@@ -20,7 +20,7 @@
 
 struct timetable;
 
-/* Where a job leaves what it saw. */
+/* Where the job `observe` stores its result. */
 struct observed_cell {
     pthread_mutex_t lock;
     struct observed seen;
@@ -34,7 +34,7 @@ struct timetable_config {
     struct observed_cell *observed; /* the timetable's own; NULL: nowhere */
 };
 
-/* What became of a job on this control plane; one row for each, in the table's order. */
+/* The last outcome of a job on this control plane; one row for each, in the table's order. */
 struct chore_state {
     const char *name;
     int64_t ran_at; /* wall; 0: not yet. By this control plane, successfully */

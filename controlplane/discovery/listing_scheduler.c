@@ -9,12 +9,12 @@
 #include "controlplane/store/clean.h"
 #include "controlplane/store/store_listing.h"
 
-/* Twice what it takes until the database knows that a plane was heard, and a little. */
+/* Twice the time until a plane's last heartbeat is in the database, and a margin. */
 #define HEARD_US (12 * INT64_C(1000000))
-/* A listing, the report's way and its repeats; a plane that lost it says so long before. */
+/* Time for a listing, its report and repeats. A plane that lost the order says so earlier. */
 #define HOLD_US (3 * (int64_t)LIMIT_LIST_MS * 1000)
 
-static const struct log_ctx lease_client_log = {.component = "discovery"};
+static const struct log_ctx listing_log = {.component = "discovery"};
 
 struct listing_orders {
     struct listing_due due[LIMIT_LIST_ORDERS];
@@ -46,7 +46,7 @@ static bool is_there(struct rollout *r, struct slice id, int64_t heard_us, int64
     return !r || !rollout_find(r, id, &known) || heard_us > known.heard_at;
 }
 
-/* asker: the plane that asks at this moment; SLICE_NONE: none does */
+/* asker: the plane that sends this request; SLICE_NONE: none */
 static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int64_t now_us,
                        struct crowd *ret)
 {
@@ -107,7 +107,7 @@ enum err listing_scheduler_name(struct tx *tx, struct rollout *r, struct slice s
     return e;
 }
 
-/* ---- what it has to do ---- */
+/* ---- orders ---- */
 
 static bool says_it_holds(const Gatehouse__ListingAsk *ask, const char *server)
 {
@@ -161,7 +161,7 @@ static enum err choose(struct tx *tx, const struct choosing *c, const struct lis
         e = store_listing_hold(tx, slice_str(due[i].server), slice_str(c->plane->id),
                                now_us + HOLD_US);
         add_order(o, &due[i]);
-        log_debug(&lease_client_log, "listing_ordered", "server=%s plane=%s", due[i].server,
+        log_debug(&listing_log, "listing_ordered", "server=%s plane=%s", due[i].server,
                   c->plane->id);
     }
     return e;

@@ -1,13 +1,13 @@
 /*
  * listing_scheduler — tells a data plane which servers' tools it has to list now.
  *
- * A plane asks once a second. Every control plane names the same plane for a server
- * (listing_name), from the planes that are there: those connected here, and those that another
- * control plane has heard lately. What is ordered is held for its plane until the report comes
- * in; a plane that says it has not got it, or that went away, holds nothing.
+ * A plane sends a request once a second. Every control plane names the same plane for a server
+ * (listing_name), from the present planes: those connected here, and those from which another
+ * control plane had a heartbeat lately. What is ordered is held for its plane until the report
+ * comes in; a plane that reports the order as lost, or that disconnects, holds nothing.
  *
  * Owns     the orders of one reply, until listing_reply_free.
- * Fails    as tx.h; ERR_NOT_FOUND: no plane is there that could list.
+ * Fails    as tx.h; ERR_NOT_FOUND: no present plane is given the server.
  * Threads  any.
  */
 #pragma once

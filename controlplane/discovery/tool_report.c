@@ -20,7 +20,7 @@ static const struct log_ctx tool_log = {.component = "discovery"};
 /* One report on its way into the tables. */
 struct taking {
     struct tx tx;
-    const struct tool_reporter *who;
+    const struct tool_reporter *reporter;
     const Gatehouse__ToolReport *report;
     struct slice server;
     struct listing_state listing;
@@ -69,7 +69,7 @@ static enum err add_tool(struct taking *t, const Gatehouse__DirectTool *tool, co
                     NULL);
 }
 
-/* What people set (tags) stays; a changed definition is no longer what was approved. */
+/* Tags, which people set, stay; a changed definition loses its approval. */
 static enum err change_tool(struct taking *t, const Gatehouse__DirectTool *tool, struct slice id,
                             const char *digest)
 {
@@ -97,7 +97,7 @@ static enum err take_tool(struct taking *t, const Gatehouse__DirectTool *tool)
     char digest[DIGEST_HEX_MAX];
     if (!tool->name || tool->name[0] == '\0' || tool->digest.len != DIGEST_LEN ||
         !clean_is_plain(slice_str(tool->name)) || strlen(tool->name) > LIMIT_LIST_NAME)
-        return ERR_OK; /* nothing that could be granted by name */
+        return ERR_OK; /* left out: no grant could name it */
     digest_hex(slice_of(tool->digest.data, tool->digest.len), digest);
     enum err e = tx_query(&t->tx,
                           "SELECT id, spec ->> 'digest', spec ? 'absent_since' FROM tools"
@@ -124,13 +124,13 @@ static enum err mark_absent(struct taking *t)
     struct db_param all = array_param(&names);
     if (array_failed(&names))
         return ERR_NOMEM;
-    return tx_query(&t->tx,
-                    "UPDATE tools SET spec = spec || jsonb_build_object('absent_since', $3::text),"
-                    " revision = revision + 1, updated_at = now() WHERE server_id = $1"
-                    " AND deleted_at IS NULL AND NOT spec ? 'absent_since'"
-                    " AND NOT name = ANY ($2::text[])",
-                    DB_PARAMS(DB_TEXT(t->server), all, DB_TEXT(clock_format(t->who->now_us, at))),
-                    NULL);
+    return tx_query(
+        &t->tx,
+        "UPDATE tools SET spec = spec || jsonb_build_object('absent_since', $3::text),"
+        " revision = revision + 1, updated_at = now() WHERE server_id = $1"
+        " AND deleted_at IS NULL AND NOT spec ? 'absent_since'"
+        " AND NOT name = ANY ($2::text[])",
+        DB_PARAMS(DB_TEXT(t->server), all, DB_TEXT(clock_format(t->reporter->now_us, at))), NULL);
 }
 
 /* Spread by a tenth, so that servers listed together do not stay together. */
@@ -145,7 +145,7 @@ static int64_t next_at(const struct taking *t)
             wait *= 2;
         wait = wait < TOOL_REPORT_AGAIN_US ? wait : TOOL_REPORT_AGAIN_US;
     }
-    return t->who->now_us + wait - wait / 20 + (int64_t)(random % (uint32_t)(wait / 10));
+    return t->reporter->now_us + wait - wait / 20 + (int64_t)(random % (uint32_t)(wait / 10));
 }
 
 static enum err end_listing(struct taking *t)
@@ -156,20 +156,20 @@ static enum err end_listing(struct taking *t)
     if (t->report->error)
         e = clean_utf8(&error, slice_str(t->report->error), ERROR_MAX);
     const struct listing_end end = {.server = t->server,
-                                    .plane = t->who->plane,
+                                    .plane = t->reporter->plane,
                                     .error = t->report->error ? buf_slice(&error) : SLICE_NONE,
                                     .revision = t->report->revision,
                                     .ask = t->report->ask,
                                     .tools = (uint32_t)t->report->n_names,
                                     .left_out = t->report->left_out & INT32_MAX,
-                                    .at_us = t->who->now_us,
+                                    .at_us = t->reporter->now_us,
                                     .due_us = next_at(t),
-                                    .pause_us = t->who->now_us + TOOL_REPORT_PAUSE_US};
+                                    .pause_us = t->reporter->now_us + TOOL_REPORT_PAUSE_US};
     if (e == ERR_OK)
         e = store_listing_end(&t->tx, &end);
     if (e == ERR_OK && t->report->error)
         log_warn(&tool_log, "list_failed", "server=%s plane=%.*s why=%.*s", t->listing.name,
-                 SLICE_ARG(t->who->plane), SLICE_ARG(buf_slice(&error)));
+                 SLICE_ARG(t->reporter->plane), SLICE_ARG(buf_slice(&error)));
     buf_fini(&error);
     return e;
 }
@@ -186,15 +186,16 @@ static enum err take_parts(struct taking *t)
     return e;
 }
 
-enum err tool_report_store(struct db *db, const struct tool_reporter *who,
+enum err tool_report_store(struct db *db, const struct tool_reporter *reporter,
                            const Gatehouse__ToolReport *report)
 {
-    struct taking t = {.who = who, .report = report, .server = slice_str(report->server_id)};
+    struct taking t = {
+        .reporter = reporter, .report = report, .server = slice_str(report->server_id)};
     if (!report->server_id || !clean_is_plain(t.server) || report->n_tools > LIMIT_LIST_TOOLS ||
         report->n_names > LIMIT_LIST_TOOLS)
         return ERR_INVALID;
     buf_init(&t.spec, SPEC_MAX);
-    enum err e = tx_begin(db, who->org, &t.tx);
+    enum err e = tx_begin(db, reporter->org, &t.tx);
     if (e == ERR_OK)
         e = store_listing_lock(&t.tx, t.server, &t.listing);
     if (e == ERR_OK && report->revision >= t.listing.revision)

@@ -18,9 +18,10 @@
 
 #define TOOL_REPORT_AGAIN_US (5 * 60 * INT64_C(1000000)) /* decisions.md, Discovery */
 #define TOOL_REPORT_RETRY_US                                                                       \
-    (15 * INT64_C(1000000))                         /* after a failure; doubles up to the above    \
-                                                     */
-#define TOOL_REPORT_PAUSE_US (5 * INT64_C(1000000)) /* however often a server says it changed */
+    (15 * INT64_C(1000000)) /* after a failure; doubles up to the above                            \
+                             */
+#define TOOL_REPORT_PAUSE_US                                                                       \
+    (5 * INT64_C(1000000)) /* the least time between two listings of one server */
 
 /* The plane that reports, and the time. */
 struct tool_reporter {
@@ -28,5 +29,5 @@ struct tool_reporter {
     int64_t now_us;
 };
 
-MUST_USE enum err tool_report_store(struct db *db, const struct tool_reporter *who,
+MUST_USE enum err tool_report_store(struct db *db, const struct tool_reporter *reporter,
                                     const Gatehouse__ToolReport *report);

@@ -1,5 +1,6 @@
 /*
- * dataplane — a plane that may connect: it enrols once with the token its creation shows.
+ * dataplane — a plane that may connect; it enrols once with the token in the response to its
+ * creation.
  */
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"

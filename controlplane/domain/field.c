@@ -1,6 +1,6 @@
 /*
- * field — walks a document by its rows: what is unknown, missing, not theirs to set.
- * Single values are field_value.c's.
+ * field — checks a document against its rows: unknown, missing and read-only members.
+ * field_value.c reads single values.
  */
 #include "controlplane/domain/field.h"
 
@@ -109,7 +109,7 @@ static json_t *read_absent(struct reading *r, const struct field *f, const json_
     return NULL;
 }
 
-/* May this caller bring another value than the stored one? */
+/* Whether this caller may change the stored value. */
 static bool may_change(struct reading *r, const struct field *f, const char *at)
 {
     if ((f->flags & FIELD_READ_ONLY) != 0) {

@@ -1,5 +1,5 @@
 /*
- * key — a virtual key: whose it is, what it may use, what it may cost.
+ * key — a virtual key: its owner, what it may use, and its budget.
  *
  * The key itself is made by api/api_keys and shown once; here lies its digest only.
  */
@@ -81,7 +81,7 @@ static const json_t *agents_team(struct reading *r, const json_t *agent, json_t 
     return e == ERR_OK ? json_object_get(*spec, "team") : NULL;
 }
 
-/* An agent's team pays for its keys: a second team beside it could only contradict. */
+/* The team of an agent pays for its keys, so a key of an agent may name no other team. */
 static void check_owner(struct reading *r, json_t *doc)
 {
     const json_t *agent = json_object_get(doc, "agent");
@@ -94,13 +94,13 @@ static void check_owner(struct reading *r, json_t *doc)
     if (agent == NULL || team == NULL)
         return;
     JSON_AUTO json_t *spec = NULL;
-    const json_t *his = agents_team(r, agent, &spec);
-    if (his != NULL && !json_equal(his, team))
+    const json_t *payer = agents_team(r, agent, &spec);
+    if (payer != NULL && !json_equal(payer, team))
         reading_problem(r, "/team", "is not the agent's team: leave one of them out");
 }
 
-/* A key that never opens anything is a slip of the pen. One that exists may be given a time in the
- * past: it expires at once. */
+/* A new key must not be expired already; that is taken for a mistake. An existing key may be given
+ * a time in the past, and expires at once. */
 static void check_expiry(struct reading *r, const json_t *old, const json_t *doc)
 {
     int64_t at = 0;

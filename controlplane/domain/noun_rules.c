@@ -45,9 +45,9 @@ const char *noun_slug_rule(struct slice text)
     return NULL;
 }
 
-/* Framing and hop-by-hop fields (RFC 9110 section 7.6.1), what says how a message is to be read or
- * answered, and what the gateway tells upstreams: an injected value would contradict them. A name
- * that ends with "-" stands for every name that begins so. */
+/* Framing and hop-by-hop fields (RFC 9110 section 7.6.1), fields that say how a message is read or
+ * responded to, and fields that the gateway sets itself: an injected value would contradict them. A
+ * name that ends with "-" stands for every name that begins so. */
 static const char *const reserved_headers[] = {
     "host",         "connection",   "transfer-encoding",
     "te",           "trailer",      "upgrade",
@@ -186,9 +186,9 @@ const struct field noun_budget_fields[] = {
     {.name = "on_disconnect",
      .type = FIELD_WORD,
      .words = disconnect_words,
-     .help =
-         "absent or \"reserve\": money is leased ahead, so that data planes go on while the control plane "
-         "cannot be reached; \"stop\": they go on for some seconds"},
+     .help = "absent or \"reserve\": money is leased ahead, so that data planes go on while the "
+             "control plane "
+             "cannot be reached; \"stop\": they go on for some seconds"},
     FIELD_END,
 };
 

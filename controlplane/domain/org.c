@@ -1,5 +1,5 @@
 /*
- * org — one default, unseen until there is a second.
+ * org — the owner of all other objects; there is one, "default", until a second is made.
  */
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"

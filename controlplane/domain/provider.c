@@ -1,5 +1,6 @@
 /*
- * provider — where models live: an address, a dialect, and credentials with their own ceilings.
+ * provider — an upstream service for models: URL, dialect, and credentials with limits of their
+ * own.
  */
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
@@ -54,7 +55,7 @@ static const struct field credential_fields[] = {
     FIELD_END,
 };
 
-/* Values may be seen by anyone who may read the provider: they are no place for a secret. */
+/* Every reader of the provider sees the values, so they must not hold a secret. */
 static const struct field header_fields[] = {
     {.name = "name",
      .type = FIELD_TEXT,

@@ -1,5 +1,5 @@
 /*
- * team — who pays: its models are what its agents and keys may use at most.
+ * team — the payer of agents and keys: its models are what its agents and keys may use at most.
  */
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"

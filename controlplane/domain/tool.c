@@ -1,5 +1,6 @@
 /*
- * tool — what a data plane found at a server; people judge it, they do not make it.
+ * tool — a tool that a data plane found at a server; administrators change its state and do not
+ * make it.
  */
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"

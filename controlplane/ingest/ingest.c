@@ -81,7 +81,7 @@ static enum err add_charge(struct charges *c, const Gatehouse__Charge *m, int64_
     return e;
 }
 
-static enum err put_charges(struct tx *tx, const struct ledger_asker *who, struct charges *c)
+static enum err put_charges(struct tx *tx, const struct ledger_asker *asker, struct charges *c)
 {
     struct slice key;
     size_t at = 0, count = 0;
@@ -93,22 +93,22 @@ static enum err put_charges(struct tx *tx, const struct ledger_asker *who, struc
         return ERR_NOMEM;
     while (map_each(c->by_key, &at, &key, &row))
         c->list[count++] = ((struct charge_row *)row)->charge;
-    return lease_server_charge(tx, who, c->list, count);
+    return lease_server_charge(tx, asker, c->list, count);
 }
 
 /* ---- records ---- */
 
 struct intake {
-    const struct ledger_asker *who;
+    const struct ledger_asker *asker;
     struct span_sheet spans;
     struct session_sheet sessions;
     struct spend_sheet spend;
     struct charges charges;
 };
 
-static enum err intake_init(struct intake *in, const struct ledger_asker *who)
+static enum err intake_init(struct intake *in, const struct ledger_asker *asker)
 {
-    *in = (struct intake){.who = who};
+    *in = (struct intake){.asker = asker};
     span_sheet_init(&in->spans);
     in->charges.by_key = map_new();
     enum err e = in->charges.by_key ? session_sheet_init(&in->sessions) : ERR_NOMEM;
@@ -135,17 +135,17 @@ static const char *request_id_of(const Gatehouse__JournalRecord *m, char hex[sta
 static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
 {
     char request_id[DIGEST_HEX_MAX];
-    struct span_context x = {.org = in->who->org,
-                             .dataplane = in->who->dataplane,
+    struct span_context x = {.org = in->asker->org,
+                             .dataplane = in->asker->dataplane,
                              .request_id = request_id_of(m, request_id)};
     int64_t at = m->span ? m->span->started_at_us : 0;
     enum err e = ERR_OK;
 
     if (m->span) {
         span_sheet_add(&in->spans, m->span, &x);
-        e = session_sheet_add(&in->sessions, m->span, in->who->org);
+        e = session_sheet_add(&in->sessions, m->span, in->asker->org);
         if (e == ERR_OK)
-            e = spend_sheet_add(&in->spend, m->span, in->who->org);
+            e = spend_sheet_add(&in->spend, m->span, in->asker->org);
     }
     x.call = m->span;
     for (size_t i = 0; i < m->n_attempts; i++)
@@ -205,7 +205,7 @@ static enum err pass_cursor(struct tx *tx, struct slice plane, const Gatehouse__
 /* ---- batches of one plane, in one transaction ---- */
 
 struct item {
-    const struct ledger_asker *who;
+    const struct ledger_asker *asker;
     const Gatehouse__UsageBatch *batch;
     uint64_t committed;
     enum err error;
@@ -216,7 +216,7 @@ static enum err add_batch(struct tx *tx, struct intake *in, struct item *item)
 {
     const Gatehouse__UsageBatch *b = item->batch;
     uint64_t committed = 0, behind = b->first_sequence + b->n_records;
-    enum err e = pass_cursor(tx, item->who->dataplane, b, &committed);
+    enum err e = pass_cursor(tx, item->asker->dataplane, b, &committed);
     if (e != ERR_OK)
         return e;
     item->committed = committed;
@@ -224,7 +224,7 @@ static enum err add_batch(struct tx *tx, struct intake *in, struct item *item)
     if (b->n_records > 0 && behind <= committed)
         log_warn(&ingest_log, "records_known_already",
                  "plane=%.*s epoch=%llu worker=%u first=%llu count=%zu committed=%llu",
-                 SLICE_ARG(item->who->dataplane), (unsigned long long)b->epoch, b->worker,
+                 SLICE_ARG(item->asker->dataplane), (unsigned long long)b->epoch, b->worker,
                  (unsigned long long)b->first_sequence, b->n_records,
                  (unsigned long long)committed);
     if (b->first_sequence > committed + 1 || behind <= committed + 1)
@@ -243,15 +243,15 @@ static enum err put_intake(struct tx *tx, struct intake *in)
         e = session_sheet_put(tx, &in->sessions);
     if (e == ERR_OK)
         e = spend_sheet_put(tx, &in->spend);
-    return e == ERR_OK ? put_charges(tx, in->who, &in->charges) : e;
+    return e == ERR_OK ? put_charges(tx, in->asker, &in->charges) : e;
 }
 
 static enum err take_once(struct db *db, struct item *const *items, size_t n)
 {
     TX_AUTO struct tx tx = {0};
     struct intake in;
-    const struct ledger_asker *who = items[0]->who;
-    enum err e = intake_init(&in, who);
+    const struct ledger_asker *asker = items[0]->asker;
+    enum err e = intake_init(&in, asker);
     if (e == ERR_OK)
         e = tx_begin(db, TX_EVERY_ORG, &tx);
     for (size_t i = 0; i < n && e == ERR_OK; i++)
@@ -262,7 +262,7 @@ static enum err take_once(struct db *db, struct item *const *items, size_t n)
         e = tx_commit(&tx);
     if (e != ERR_OK)
         log_warn(&ingest_log, "batch_refused", "plane=%.*s error=%s sqlstate=%s why=%s",
-                 SLICE_ARG(who->dataplane), err_name(e), tx.error.sqlstate, tx.error.text);
+                 SLICE_ARG(asker->dataplane), err_name(e), tx.error.sqlstate, tx.error.text);
     intake_fini(&in);
     return e;
 }
@@ -298,10 +298,10 @@ static bool is_fit(const Gatehouse__UsageBatch *b)
            b->first_sequence <= INT64_MAX - b->n_records;
 }
 
-enum err ingest_batch(struct db *db, const struct ledger_asker *who, const Gatehouse__UsageBatch *b,
-                      uint64_t *ret_committed)
+enum err ingest_batch(struct db *db, const struct ledger_asker *asker,
+                      const Gatehouse__UsageBatch *b, uint64_t *ret_committed)
 {
-    struct item item = {.who = who, .batch = b}, *items[] = {&item};
+    struct item item = {.asker = asker, .batch = b}, *items[] = {&item};
     if (!is_fit(b))
         return ERR_INVALID;
     take(db, items, 1);
@@ -356,12 +356,12 @@ void ingest_free(struct ingest *in)
     mem_free(in);
 }
 
-static struct group *find_open(struct ingest *in, const struct ledger_asker *who)
+static struct group *find_open(struct ingest *in, const struct ledger_asker *asker)
 {
     struct list *at;
     for (at = in->open.next; at != &in->open; at = at->next) {
         struct group *g = CONTAINER_OF(at, struct group, link);
-        if (g->n < GATHER_MAX && slice_eq(g->items[0]->who->dataplane, who->dataplane))
+        if (g->n < GATHER_MAX && slice_eq(g->items[0]->asker->dataplane, asker->dataplane))
             return g;
     }
     return NULL;
@@ -438,14 +438,14 @@ void ingest_counts(struct ingest *in, struct ingest_counts *ret)
     pthread_mutex_unlock(&in->lock);
 }
 
-enum err ingest_take(struct ingest *in, const struct ledger_asker *who,
+enum err ingest_take(struct ingest *in, const struct ledger_asker *asker,
                      const Gatehouse__UsageBatch *b, uint64_t *ret_committed)
 {
-    struct item item = {.who = who, .batch = b};
+    struct item item = {.asker = asker, .batch = b};
     if (!is_fit(b))
         return ERR_INVALID;
     pthread_mutex_lock(&in->lock);
-    struct group *g = find_open(in, who);
+    struct group *g = find_open(in, asker);
     if (g)
         follow(in, g, &item);
     else

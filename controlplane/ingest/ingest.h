@@ -24,12 +24,12 @@ struct ingest;
 MUST_USE enum err ingest_new(struct db *db, struct ingest **ret);
 void ingest_free(struct ingest *in); /* NULL is fine; no thread is in it */
 
-/* who: plane and org; its epoch is the batch's own. *ret_committed: highest sequence that is in.
+/* asker: plane and org; its epoch is the batch's own. *ret_committed: highest sequence that is in.
  * Waits a few milliseconds for other batches of the plane. */
-MUST_USE enum err ingest_take(struct ingest *in, const struct ledger_asker *who,
+MUST_USE enum err ingest_take(struct ingest *in, const struct ledger_asker *asker,
                               const Gatehouse__UsageBatch *batch, uint64_t *ret_committed);
 /* The same for one batch alone, at once. */
-MUST_USE enum err ingest_batch(struct db *db, const struct ledger_asker *who,
+MUST_USE enum err ingest_batch(struct db *db, const struct ledger_asker *asker,
                                const Gatehouse__UsageBatch *batch, uint64_t *ret_committed);
 
 struct ingest_counts {

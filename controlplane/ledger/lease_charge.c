@@ -1,4 +1,4 @@
-/* lease_charge — what calls cost, taken from the lease it was reserved in. */
+/* lease_charge — charges the cost of calls to the leases in which they were reserved. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "controlplane/ledger/lease_rows.h"
@@ -9,7 +9,7 @@ static const struct log_ctx charge_log = {.component = "lease_server"};
 /* The charges of one batch. */
 struct charging {
     struct tx *tx;
-    const struct ledger_asker *who;
+    const struct ledger_asker *asker;
     const struct lease_charge *charges;
     size_t count;
     bool *known;      /* it names a lease of this plane and account */
@@ -31,14 +31,14 @@ static const struct ledger_budget *find_budget(const struct ledger_budget *list,
     return NULL;
 }
 
-/* A charge that no lease stands behind belongs to its account in the period in which the call
- * began. A budget that is gone counts in all; what was spent is not gone. */
+/* A charge without a known lease counts for its account in the period in which the call began.
+ * Where the budget was deleted, it counts in the period "in all", because the money was spent. */
 static void add_bare(struct charging *k, size_t i, const struct ledger_budget *budget,
                      struct lease_rows *make)
 {
     struct ledger_budget gone = {.period = PERIOD_TOTAL};
     if (!budget) {
-        struct slice org = slice_first(k->who->org, sizeof(gone.org) - 1);
+        struct slice org = slice_first(k->asker->org, sizeof(gone.org) - 1);
         memcpy(gone.org, org.ptr, org.len);
         budget = &gone;
     }
@@ -57,7 +57,7 @@ static enum err make_bare(struct charging *k, struct lease_rows *make)
             array_text(&accounts, k->charges[i].account);
     if (accounts.count == 0)
         return ERR_OK;
-    enum err e = store_budgets_now(k->tx, k->who->org, &accounts, &budgets, &budget_count);
+    enum err e = store_budgets_now(k->tx, k->asker->org, &accounts, &budgets, &budget_count);
     for (size_t i = 0; i < k->count && e == ERR_OK; i++)
         if (is_bare(k, i))
             add_bare(k, i, find_budget(budgets, budget_count, k->charges[i].account), make);
@@ -115,8 +115,8 @@ static enum err charge_all(struct charging *k)
         array_text(&pair_ids, k->charges[i].lease_id);
         array_text(&pair_accounts, k->charges[i].account);
     }
-    enum err e =
-        store_leases_known(k->tx, k->who->dataplane, &pair_ids, &pair_accounts, k->known, k->count);
+    enum err e = store_leases_known(k->tx, k->asker->dataplane, &pair_ids, &pair_accounts, k->known,
+                                    k->count);
     for (size_t i = 0; i < k->count && e == ERR_OK; i++)
         if (k->known[i])
             array_text(&ids, k->charges[i].lease_id);
@@ -128,13 +128,13 @@ static enum err charge_all(struct charging *k)
     return store_ledger_save(k->tx, &sheet);
 }
 
-enum err lease_server_charge(struct tx *tx, const struct ledger_asker *who,
+enum err lease_server_charge(struct tx *tx, const struct ledger_asker *asker,
                              const struct lease_charge *charges, size_t count)
 {
     if (count == 0)
         return ERR_OK;
     struct charging k = {.tx = tx,
-                         .who = who,
+                         .asker = asker,
                          .charges = charges,
                          .count = count,
                          .known = mem_array(count, sizeof(*k.known)),

@@ -1,4 +1,4 @@
-/* lease_end — leases that end: their plane says so, is silent, or is written off. */
+/* lease_end — ends leases: by a request of their plane, by their expiry, or by a write-off. */
 #include "common/base/limits.h"
 #include "controlplane/ledger/lease_rows.h"
 
@@ -21,7 +21,7 @@ static bool is_finished(const struct ledger_lease *l, const Gatehouse__LeaseEndR
     return false;
 }
 
-static enum err end_all(struct tx *tx, const struct ledger_asker *who,
+static enum err end_all(struct tx *tx, const struct ledger_asker *asker,
                         const Gatehouse__LeaseEndRequest *q)
 {
     ARRAY_AUTO struct array ids = {0};
@@ -32,38 +32,38 @@ static enum err end_all(struct tx *tx, const struct ledger_asker *who,
     for (size_t i = 0; i < q->n_ends; i++)
         array_text(&ids, lease_text(q->ends[i]->lease_id));
     for (size_t i = 0; i < q->n_finished_epochs && e == ERR_OK; i++)
-        if (q->finished_epochs[i] <= INT64_MAX && q->finished_epochs[i] != who->epoch)
-            e = store_leases_of_epoch(tx, who->dataplane, q->finished_epochs[i], INT32_MAX, &ids);
+        if (q->finished_epochs[i] <= INT64_MAX && q->finished_epochs[i] != asker->epoch)
+            e = store_leases_of_epoch(tx, asker->dataplane, q->finished_epochs[i], INT32_MAX, &ids);
     if (e == ERR_OK && ids.count > 0)
         e = take_leases(tx, &ids, &sheet);
     for (size_t i = 0; i < q->n_ends && e == ERR_OK; i++) {
         struct ledger_lease *l = ledger_sheet_lease(&sheet, lease_text(q->ends[i]->lease_id));
-        if (l && slice_eq(slice_str(l->dataplane), who->dataplane))
+        if (l && slice_eq(slice_str(l->dataplane), asker->dataplane))
             ledger_end(l, q->ends[i]->settled_nano);
     }
     for (size_t i = 0; i < sheet.lease_count && e == ERR_OK; i++) {
         struct ledger_lease *l = sheet.leases[i];
-        if (l->epoch != who->epoch && slice_eq(slice_str(l->dataplane), who->dataplane) &&
+        if (l->epoch != asker->epoch && slice_eq(slice_str(l->dataplane), asker->dataplane) &&
             is_finished(l, q))
             ledger_finish(l);
     }
     return e == ERR_OK ? store_ledger_save(tx, &sheet) : e;
 }
 
-enum err lease_server_end(struct db *db, const struct ledger_asker *who,
+enum err lease_server_end(struct db *db, const struct ledger_asker *asker,
                           const Gatehouse__LeaseEndRequest *q)
 {
-    if (!lease_asker_is_fit(who) || q->n_ends > LIMIT_LEASE_ASKS ||
+    if (!lease_asker_is_fit(asker) || q->n_ends > LIMIT_LEASE_ASKS ||
         q->n_finished_epochs > LIMIT_LEASE_ASKS)
         return ERR_INVALID;
     TX_AUTO struct tx tx = {0};
     enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
     if (e == ERR_OK)
-        e = end_all(&tx, who, q);
+        e = end_all(&tx, asker, q);
     return e == ERR_OK ? tx_commit(&tx) : e;
 }
 
-/* ---- silence ---- */
+/* ---- expiry ---- */
 
 enum err lease_server_expire(struct db *db, int64_t now, size_t *ret)
 {

@@ -26,8 +26,8 @@ void lease_rows_add(struct lease_rows *p, struct slice name, int64_t start,
     array_int(&p->limits, budget->limit);
 }
 
-bool lease_asker_is_fit(const struct ledger_asker *who)
+bool lease_asker_is_fit(const struct ledger_asker *asker)
 {
-    return who->epoch <= INT64_MAX && who->number <= INT64_MAX && who->dataplane.len > 0 &&
-           who->dataplane.len < ID_MAX;
+    return asker->epoch <= INT64_MAX && asker->number <= INT64_MAX && asker->dataplane.len > 0 &&
+           asker->dataplane.len < ID_MAX;
 }

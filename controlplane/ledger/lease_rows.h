@@ -30,5 +30,5 @@ static inline struct slice lease_text(const char *text)
     return text ? slice_str(text) : SLICE("");
 }
 
-/* Epoch and number become bigint columns; names have their room. */
-bool lease_asker_is_fit(const struct ledger_asker *who);
+/* Epoch and number become bigint columns; names fit their buffers. */
+bool lease_asker_is_fit(const struct ledger_asker *asker);

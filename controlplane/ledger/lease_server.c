@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 #include "controlplane/ledger/lease_rows.h"
 
-#define HOLDERS_MAX 64 /* planes that are told of one account */
+#define HOLDERS_MAX 64 /* planes that get a recall for one account */
 
 static atomic_uint reserve_s = LEASE_RESERVE_S;
 
@@ -17,7 +17,7 @@ void lease_server_reserve_for(uint32_t seconds)
     atomic_store(&reserve_s, seconds);
 }
 
-/* One ask, and what became of it. */
+/* One item of the request, and its outcome. */
 struct lease_grant {
     Gatehouse__LeaseGrant message;
     struct ledger_ask ask;
@@ -28,7 +28,7 @@ struct lease_grant {
 /* What one request works with. */
 struct asking {
     struct tx *tx;
-    const struct ledger_asker *who;
+    const struct ledger_asker *asker;
     int64_t now;
     struct lease_grant *g;
     size_t count;
@@ -43,7 +43,7 @@ static enum err look_up_budgets(struct asking *k)
     array_init(&accounts);
     for (size_t i = 0; i < k->count; i++)
         array_text(&accounts, k->g[i].ask.account);
-    enum err e = store_budgets_now(k->tx, k->who->org, &accounts, &k->budgets, &k->budget_count);
+    enum err e = store_budgets_now(k->tx, k->asker->org, &accounts, &k->budgets, &k->budget_count);
     if (e != ERR_OK)
         return e;
     struct map *by_account = map_new();
@@ -72,7 +72,7 @@ static enum err read_rows(struct asking *k)
             continue;
         int64_t start = period_start(g->budget->period, k->now);
         lease_rows_add(&accounts, g->ask.account, start, g->budget);
-        ledger_lease_id(k->who, &g->ask, start, id);
+        ledger_lease_id(k->asker, &g->ask, start, id);
         array_text(&ids, slice_str(id));
         if (g->ask.renew.len > 0)
             array_text(&ids, g->ask.renew);
@@ -95,7 +95,8 @@ static enum err decide_all(struct asking *k)
     for (size_t i = 0; i < k->count && e == ERR_OK; i++) {
         struct lease_grant *g = &k->g[i];
         if (g->budget)
-            e = ledger_decide(&k->sheet, k->who, &g->ask, g->budget, k->now, reserve_us, &g->reply);
+            e = ledger_decide(&k->sheet, k->asker, &g->ask, g->budget, k->now, reserve_us,
+                              &g->reply);
         ledger_reply_write(g->budget ? &g->reply : NULL, &g->ask, &g->message);
     }
     return e == ERR_NOT_FOUND ? ERR_DATABASE : e; /* its account was made and locked just now */
@@ -115,7 +116,7 @@ static enum err note_recalls(const struct asking *k, struct lease_reply *ret)
         const struct ledger_account *a = ledger_sheet_account(
             &k->sheet, g->ask.account, period_start(g->budget->period, k->now));
         const char *planes[HOLDERS_MAX];
-        size_t n = ledger_holders(a, k->who, planes, HOLDERS_MAX);
+        size_t n = ledger_holders(a, k->asker, planes, HOLDERS_MAX);
         for (size_t h = 0; h < n && ret->recall_count < k->sheet.lease_count; h++) {
             struct lease_recall *to = &ret->recalls[ret->recall_count++];
             snprintf(to->dataplane, sizeof(to->dataplane), "%s", planes[h]);
@@ -167,16 +168,16 @@ static enum err fill_asks(struct asking *k, const Gatehouse__LeaseRequest *q,
     return ERR_OK;
 }
 
-enum err lease_server_ask(struct db *db, const struct ledger_asker *who,
+enum err lease_server_ask(struct db *db, const struct ledger_asker *asker,
                           const Gatehouse__LeaseRequest *q, int64_t now, struct lease_reply *ret)
 {
     *ret = (struct lease_reply){.reply = GATEHOUSE__LEASE_REPLY__INIT};
-    if (!lease_asker_is_fit(who) || q->n_asks > LIMIT_LEASE_ASKS)
+    if (!lease_asker_is_fit(asker) || q->n_asks > LIMIT_LEASE_ASKS)
         return ERR_INVALID;
     for (size_t i = 0; i < q->n_asks; i++)
         if (!q->asks[i]->account || strlen(q->asks[i]->account) >= LEDGER_ACCOUNT_MAX)
             return ERR_INVALID;
-    struct asking k = {.who = who, .now = now};
+    struct asking k = {.asker = asker, .now = now};
     enum err e = fill_asks(&k, q, ret);
     if (e == ERR_OK)
         e = in_transaction(db, &k, ret);

@@ -44,12 +44,12 @@ struct lease_reply {
     size_t recall_count;
 };
 
-MUST_USE enum err lease_server_ask(struct db *db, const struct ledger_asker *who,
+MUST_USE enum err lease_server_ask(struct db *db, const struct ledger_asker *asker,
                                    const Gatehouse__LeaseRequest *request, int64_t now,
                                    struct lease_reply *ret);
 void lease_server_reply_free(struct lease_reply *r);
 
-MUST_USE enum err lease_server_end(struct db *db, const struct ledger_asker *who,
+MUST_USE enum err lease_server_end(struct db *db, const struct ledger_asker *asker,
                                    const Gatehouse__LeaseEndRequest *request);
 
 /* Charges of one batch, added up by the caller, inside its transaction. */
@@ -59,7 +59,7 @@ struct lease_charge {
     int64_t at;            /* when the call began: the period of a charge without a lease */
     money amount;
 };
-MUST_USE enum err lease_server_charge(struct tx *tx, const struct ledger_asker *who,
+MUST_USE enum err lease_server_charge(struct tx *tx, const struct ledger_asker *asker,
                                       const struct lease_charge *charges, size_t count);
 
 /* Open leases past their time go into suspense; *ret: how many (at most a few hundred a call). */

@@ -562,7 +562,7 @@ enum err build_object(struct builder *b, const struct noun *n, const struct buil
         e = fill(&x, body->shape, row->spec, message);
     if (e != ERR_OK)
         return e;
-    /* a oneof: its quantifier is the case, whose value is the field's number */
+    /* a oneof: its quantifier is the case member, which holds the field's number */
     *(uint32_t *)((char *)m + body->field->quantifier_offset) = body->field->id;
     *(void **)place(m, body->field) = message;
     return ERR_OK;

@@ -177,7 +177,7 @@ static enum err add_deleted(struct image_delta *d, int kind, const char *id, uin
     return image_delta_add(d, &m, NULL);
 }
 
-/* The row as the planes would have it. The message points into the row, the tree and the builder.
+/* The row as planes would receive it. The message points into the row, the tree and the builder.
  */
 static enum err build_one(struct builder *b, const struct noun *n, const struct db_result *r,
                           size_t i, json_t **ret_spec, Gatehouse__PolicyObject *m)
@@ -370,7 +370,8 @@ static const char changed[] =
     "select distinct on (kind, id) kind, id, op = 'put', version from change_log"
     " where version > $1 and version <= $2 order by kind, id, version desc";
 
-/* Versions that planes need not know of leave no row; rows are only ever trimmed from the front. */
+/* Versions that planes need not know of leave no row; rows are trimmed from the oldest version on.
+ */
 static enum err check_reach(struct tx *tx, uint64_t from)
 {
     DB_AUTO struct db_result *r = NULL;

@@ -1,4 +1,4 @@
-/* follow — connect, listen, look, wait; and from the start again whenever the database is lost. */
+/* follow — connects, listens, reads, waits; starts again whenever the database is lost. */
 #include "controlplane/policy/follow.h"
 
 #include <pthread.h>

@@ -4,7 +4,7 @@
  *
  * One follower changes it, a delta at a time; many channel threads read it. An object is kept once,
  * whatever the number of views; each view has a running digest and knows what it is given by one
- * bit per object. A delta costs each view the objects it names and those whose place in the view
+ * bit per object. A delta costs each view the objects it names and those whose presence in the view
  * depends on them, never the whole.
  *
  * An object stands in a view where all of this holds:

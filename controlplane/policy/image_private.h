@@ -56,7 +56,7 @@ struct entry {
 
     /* while a delta is applied */
     struct list queued;           /* to be judged again */
-    struct list touched;          /* among those whose place may have changed */
+    struct list touched;          /* among the entries whose presence in a view may have changed */
     struct image_object *was;     /* the object before, held */
     uint64_t before[IMAGE_WORDS]; /* `given`, before */
     bool is_touched;

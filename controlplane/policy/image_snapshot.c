@@ -36,7 +36,7 @@ static size_t count_given(struct map *entries, unsigned view)
     return count;
 }
 
-/* Chunk borders: as many objects as fit, one at least. first has room for count + 2. */
+/* Chunk borders: as many objects as fit, one at least. first has count + 2 entries. */
 static uint32_t cut(struct image_object *const *objects, size_t count, uint32_t *first)
 {
     uint32_t chunks = 0;

@@ -32,7 +32,7 @@ static bool serves_pool(const struct image_object *o, const char *pool)
     return false;
 }
 
-/* May the view's planes be given the object at all, whatever it refers to? */
+/* Whether the view's planes may be given the object, without regard to what it refers to. */
 static bool is_meant_for(const struct image_object *o, const struct view_key *v)
 {
     return !o->off && (o->org[0] == '\0' || strcmp(o->org, v->org) == 0) && serves_pool(o, v->pool);

@@ -146,7 +146,7 @@ static enum err tell_all(struct publish *p)
         buf_init(&out, LIMIT_BUS_MESSAGE);
         enum err said = push_delta(p, &key, &out);
         if (said != ERR_OK)
-            e = said; /* the others are told all the same */
+            e = said; /* the other views are still published */
         if (out.data)
             secret_wipe(out.data, out.cap);
         buf_fini(&out);

@@ -9,8 +9,8 @@
  * The image changes under the same lock that heartbeats take, so no plane hears of a version
  * before its delta.
  *
- * A plane whose hello named other features than it was admitted with hears another view's pushes:
- * its connection is cut, and it comes back to its own.
+ * A plane whose hello named other features than it was admitted with receives the pushes of another
+ * view: its connection is cut, and it comes back to its own.
  *
  * Owns     its thread.
  * Threads  publish_delta from the follower's.

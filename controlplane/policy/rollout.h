@@ -64,7 +64,7 @@ struct rollout_counts {
 };
 void rollout_counts(struct rollout *r, struct rollout_counts *ret);
 
-/* Who knows which planes are connected; called under the rollout's lock, must not block. */
+/* Tells which planes are connected; called under the rollout's lock, must not block. */
 void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct slice id),
                           void *arg);
 /* Is it connected to this control plane now? */
@@ -72,7 +72,7 @@ bool rollout_is_here(struct rollout *r, struct slice id);
 void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us);
 void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build,
                    feature_set features);
-/* A plane whose features are others than those it was admitted with; each once. */
+/* Reports, once each, a plane whose features differ from those it was admitted with. */
 bool rollout_take_moved(struct rollout *r, char id[static ID_MAX]);
 void rollout_applied(struct rollout *r, struct slice id, struct slice lineage, uint64_t version);
 void rollout_refused(struct rollout *r, struct slice id, uint32_t objects);

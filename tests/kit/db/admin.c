@@ -1,4 +1,4 @@
-/* admin — see the card. */
+/* admin — implements admin.h. */
 #include "tests/kit/db/admin.h"
 
 #include <setjmp.h>

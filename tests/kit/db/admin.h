@@ -1,5 +1,5 @@
 /*
- * admin — the admin API over the test program's database, and tokens for those who ask it.
+ * admin — the admin API over the test program's database, and tokens for its callers.
  *
  * Owns     what admin_open put into the app, until admin_close.
  * Threads  setup and teardown: main.
@@ -11,5 +11,5 @@
 
 void admin_open(struct app *a); /* after base_open */
 void admin_close(struct app *a);
-/* Whoever says "Bearer " and the name has that role. */
+/* A request with "Bearer <name>" has the role of that name. */
 void admin_token(const char *name, enum role role);

@@ -1,4 +1,4 @@
-/* base — see the card. */
+/* base — implements base.h. */
 #include "tests/kit/db/base.h"
 
 struct database base;

@@ -1,4 +1,4 @@
-/* database — see the card. */
+/* database — implements database.h. */
 #include "tests/kit/db/database.h"
 
 #include <stdio.h>
@@ -30,12 +30,12 @@ static void url_with(const char *url, const char *user, const char *name, char *
     size_t host_len = slash   ? (size_t)(slash - host)
                       : query ? (size_t)(query - host)
                               : strlen(host);
-    char who[128] = "";
+    char login[128] = "";
     if (user)
-        snprintf(who, sizeof(who), "%s:test@", user);
+        snprintf(login, sizeof(login), "%s:test@", user);
     else if (at)
-        snprintf(who, sizeof(who), "%.*s@", (int)(at - rest - 3), rest + 3);
-    int n = snprintf(out, cap, "%.*s://%s%.*s/%s%s", (int)(rest - url), url, who, (int)host_len,
+        snprintf(login, sizeof(login), "%.*s@", (int)(at - rest - 3), rest + 3);
+    int n = snprintf(out, cap, "%.*s://%s%.*s/%s%s", (int)(rest - url), url, login, (int)host_len,
                      host, name, query ? query : "");
     must(n > 0 && (size_t)n < cap ? ERR_OK : ERR_TOO_BIG, "URL");
 }

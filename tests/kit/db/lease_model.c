@@ -1,4 +1,4 @@
-/* lease_model — see the card. */
+/* lease_model — implements lease_model.h. */
 #include "tests/kit/db/lease_model.h"
 
 #include <setjmp.h>
@@ -16,9 +16,9 @@ uint64_t next_number = 1;
 struct ledger_asker asker(const char *plane, uint64_t epoch, uint64_t sequence)
 {
     return (struct ledger_asker){.dataplane = slice_str(plane),
-                                .org = slice_str(base.boot.org_id),
-                                .epoch = epoch,
-                                .number = sequence};
+                                 .org = slice_str(base.boot.org_id),
+                                 .epoch = epoch,
+                                 .number = sequence};
 }
 
 static struct grant say(const char *plane, uint64_t epoch, uint64_t sequence,
@@ -26,13 +26,13 @@ static struct grant say(const char *plane, uint64_t epoch, uint64_t sequence,
 {
     Gatehouse__LeaseRequest request = GATEHOUSE__LEASE_REQUEST__INIT;
     Gatehouse__LeaseAsk *asks[] = {one};
-    struct ledger_asker who = asker(plane, epoch, sequence);
+    struct ledger_asker sender = asker(plane, epoch, sequence);
     struct lease_reply reply;
     struct grant g = {0};
 
     request.n_asks = 1;
     request.asks = asks;
-    assert_int_equal(lease_server_ask(base.db, &who, &request, now, &reply), ERR_OK);
+    assert_int_equal(lease_server_ask(base.db, &sender, &request, now, &reply), ERR_OK);
     assert_int_equal(reply.reply.n_grants, 1);
     const Gatehouse__LeaseGrant *m = reply.reply.grants[0];
     if (m->lease_id)
@@ -79,22 +79,22 @@ void end_lease(const char *plane, uint64_t epoch, const char *lease, money settl
 {
     Gatehouse__LeaseEndRequest request = GATEHOUSE__LEASE_END_REQUEST__INIT;
     Gatehouse__LeaseEnd one = GATEHOUSE__LEASE_END__INIT, *ends[] = {&one};
-    struct ledger_asker who = asker(plane, epoch, next_number++);
+    struct ledger_asker sender = asker(plane, epoch, next_number++);
     one.lease_id = (char *)lease;
     one.has_settled_nano = true;
     one.settled_nano = settled;
     request.n_ends = 1;
     request.ends = ends;
-    assert_int_equal(lease_server_end(base.db, &who, &request), ERR_OK);
+    assert_int_equal(lease_server_end(base.db, &sender, &request), ERR_OK);
 }
 
 void finish_epoch(const char *plane, uint64_t epoch, uint64_t finished)
 {
     Gatehouse__LeaseEndRequest request = GATEHOUSE__LEASE_END_REQUEST__INIT;
-    struct ledger_asker who = asker(plane, epoch, next_number++);
+    struct ledger_asker sender = asker(plane, epoch, next_number++);
     request.n_finished_epochs = 1;
     request.finished_epochs = &finished;
-    assert_int_equal(lease_server_end(base.db, &who, &request), ERR_OK);
+    assert_int_equal(lease_server_end(base.db, &sender, &request), ERR_OK);
 }
 
 uint64_t ship_one(const char *plane, uint64_t epoch, uint64_t sequence, const char *account,
@@ -104,7 +104,7 @@ uint64_t ship_one(const char *plane, uint64_t epoch, uint64_t sequence, const ch
     Gatehouse__JournalRecord r = GATEHOUSE__JOURNAL_RECORD__INIT, *records[] = {&r};
     Gatehouse__Charge c = GATEHOUSE__CHARGE__INIT, *charges[] = {&c};
     Gatehouse__Span span = GATEHOUSE__SPAN__INIT;
-    struct ledger_asker who = asker(plane, epoch, 0);
+    struct ledger_asker sender = asker(plane, epoch, 0);
     uint64_t committed = 0;
     c.account = (char *)account;
     c.lease_id = (char *)lease;
@@ -119,7 +119,7 @@ uint64_t ship_one(const char *plane, uint64_t epoch, uint64_t sequence, const ch
     b.first_sequence = sequence;
     b.n_records = 1;
     b.records = records;
-    assert_int_equal(ingest_batch(base.db, &who, &b, &committed), ERR_OK);
+    assert_int_equal(ingest_batch(base.db, &sender, &b, &committed), ERR_OK);
     return committed;
 }
 

@@ -1,6 +1,6 @@
 /*
- * lease_model — what planes say to the lease desk, said by hand, and the books it keeps: one team
- * with a budget, and time that stands still until the test moves it.
+ * lease_model — requests of planes to the lease server, made by the test, and the state of its
+ * ledger: one team with a budget, and time that stands still until the test moves it.
  *
  * Threads  the test's.
  */
@@ -12,7 +12,7 @@
 #define SECOND INT64_C(1000000)
 #define ACCOUNT "team:team_rich"
 
-extern int64_t now;          /* whoever asks does so at this time */
+extern int64_t now;          /* the time of the next request */
 extern uint64_t next_number; /* of the next request */
 
 /* Setups: the database with team_rich and team_other, for base_close; and, for each test, nothing

@@ -70,16 +70,16 @@ static inline int close_listener(void **state)
 }
 
 /* What the library has of its i-th connection; waits for the first of it. */
-static inline struct slice library_hears(size_t i, char *room, size_t cap)
+static inline struct slice library_hears(size_t i, char *out, size_t cap)
 {
     for (int k = 0; k < 500 && inside_count <= i; k++)
         usleep(10000);
     assert_true(inside_count > i);
     struct pollfd p = {.fd = inside[i], .events = POLLIN};
     assert_int_equal(poll(&p, 1, 5000), 1);
-    ssize_t n = recv(inside[i], room, cap, 0);
+    ssize_t n = recv(inside[i], out, cap, 0);
     assert_true(n > 0);
-    return slice_of(room, (size_t)n);
+    return slice_of(out, (size_t)n);
 }
 
 /* As the library does: once a head has come, and not before. */

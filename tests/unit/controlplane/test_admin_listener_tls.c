@@ -1,4 +1,5 @@
-/* front over TLS: what is judged is what was said inside, and who does not shake hands is slow. */
+/* admin_listener over TLS: requests inside TLS are checked, and a client that does not finish its
+ * handshake is cut as a slow one. */
 #define SHARE (PLACES / 4) /* of one source */
 #define OURS "HTTP/1.1 200 OK\r\nX-Content-Type-Options: nosniff\r\n"
 #define PORT_FIRST 27340
@@ -60,7 +61,8 @@ static void what_is_malformed_is_refused_before_the_library_hears_it(void **stat
     buf_init(&in, 65536);
     struct tls_peer *p = dial();
     assert_true(tls_peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"));
-    assert_true(tls_peer_rest(p, &in)); /* it says that this was all: nobody cut it short */
+    assert_true(tls_peer_rest(
+        p, &in)); /* close_notify came: the response was not truncated (RFC 8446 section 6.1) */
     assert_true(slice_search(buf_slice(&in), SLICE("HTTP/1.1 400")) == 0);
     char got[16];
     assert_int_equal(inside_count, 1);

@@ -92,7 +92,7 @@ static void an_address_beyond_loopback_needs_tls_or_the_word_insecure(void **sta
 
 int main(void)
 {
-    /* the environment of whoever runs this must not decide */
+    /* the environment of the test run must not change the result */
     clearenv();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_absent_follows_from_what_is_there),

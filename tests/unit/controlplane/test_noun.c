@@ -479,7 +479,7 @@ static void merging_follows_the_rfcs_table(void **state)
         JSON_AUTO json_t *want = parsed(merges[i].result), *got = noun_merge(target, patch);
         JSON_AUTO json_t *before = parsed(merges[i].target);
         assert_true(json_equal(got, want));
-        assert_true(json_equal(target, before)); /* it is somebody else's */
+        assert_true(json_equal(target, before)); /* the target belongs to the caller: unchanged */
     }
 }
 

@@ -1,5 +1,5 @@
 /*
- * rollout — the register of planes: who may come in, and room for new ones where old ones left.
+ * rollout — the register of planes: which may connect, and reuse of the places of removed planes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
