@@ -11,14 +11,14 @@
 #include "controlplane/api/api_metrics.h"
 #include "controlplane/store/store_token.h"
 
-#define SOURCES 1024 /* more at once and the oldest are forgotten: an attack from everywhere */
+#define SOURCES 1024 /* beyond these the row with the oldest window is reused */
 #define GOOD 64      /* administrators at work at the same time */
 #define WINDOW_US 60000000u
 #define FREE_FAILURES 10
 #define WAIT_FIRST_US 1000000u
 #define WAIT_MOST_US 300000000u
-#define TRUST_US 2000000u   /* a good token is not looked up again */
-#define KNOWN_US 600000000u /* and may pass a waiting source */
+#define TRUST_US 2000000u   /* a good token is not looked up again within this time */
+#define KNOWN_US 600000000u /* and passes within this time although its source waits */
 #define TOKEN_MAX 256
 
 struct source {
@@ -142,7 +142,7 @@ static struct good *good_of(struct admin_auth *a, const struct digest *d)
     return NULL;
 }
 
-/* How long ago was it seen to be good? UINT64_MAX: not lately. */
+/* Microseconds since the token was last found in the database; UINT64_MAX: not in the table. */
 static uint64_t age_of(struct admin_auth *a, const struct digest *d, uint64_t now,
                        struct admin_token *ret)
 {
@@ -246,7 +246,7 @@ enum err admin_auth_check(struct admin_auth *a, struct call *c, struct slice hea
     bool shaped = header.len > 7 && slice_ieq(slice_first(header, 7), SLICE("Bearer ")) &&
                   token.len > 0 && token.len <= TOKEN_MAX;
     if (header.ptr == NULL)
-        return refuse_plainly(c); /* nobody signed in: nothing was guessed */
+        return refuse_plainly(c); /* the request has no token: not counted as a guess */
     if (!shaped)
         return wait > 0 ? refuse_wait(c, wait) : refuse(a, c, now);
     admin_auth_digest(a->key, token, &d);

@@ -1,5 +1,5 @@
 /*
- * call — reading a request's query, gathering an answer, and saying no in RFC 9457's form.
+ * admin_call — reads a request's query, builds its response, and writes problems (RFC 9457).
  */
 #include "controlplane/api/admin_call.h"
 
@@ -13,16 +13,16 @@
 void call_init(struct call *c, const struct app *app)
 {
     *c = (struct call){.app = app, .content_type = "application/json"};
-    buf_init(&c->answer, CALL_ANSWER_MAX);
+    buf_init(&c->response, CALL_RESPONSE_MAX);
 }
 
 void call_fini(struct call *c)
 {
     json_decref(c->body);
     buf_fini(&c->text);
-    if (c->answer.data != NULL)
-        secret_wipe(c->answer.data, c->answer.cap); /* a new key or token was in it, perhaps */
-    buf_fini(&c->answer);
+    if (c->response.data != NULL)
+        secret_wipe(c->response.data, c->response.cap); /* it may hold a new key or token */
+    buf_fini(&c->response);
 }
 
 struct slice call_query(const struct call *c, const char *name)
@@ -47,10 +47,10 @@ enum err call_query_number(struct call *c, const char *name, uint64_t least, uin
     return ERR_OK;
 }
 
-enum err call_answer(struct call *c, unsigned status, json_t **tree)
+enum err call_respond(struct call *c, unsigned status, json_t **tree)
 {
-    buf_clear(&c->answer);
-    enum err e = *tree != NULL ? json_write(*tree, &c->answer) : ERR_NOMEM;
+    buf_clear(&c->response);
+    enum err e = *tree != NULL ? json_write(*tree, &c->response) : ERR_NOMEM;
     json_decref(*tree);
     *tree = NULL;
     if (e == ERR_OK)
@@ -80,7 +80,7 @@ static enum err problem(struct call *c, unsigned status, const char *code, const
     if (tree != NULL && extra != NULL)
         json_object_update(tree, extra);
     json_decref(extra);
-    enum err e = call_answer(c, status, &tree);
+    enum err e = call_respond(c, status, &tree);
     c->content_type = "application/problem+json";
     c->version = 0;
     return e;

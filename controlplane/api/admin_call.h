@@ -1,13 +1,13 @@
 /*
- * call — one admin request on its way through its handler, and the answer it gathers.
+ * admin_call — one admin request while its handler runs, and the response that it builds.
  *
  * The listener has checked the head, the route table the path, admin_auth the caller; the body
- * is a strict JSON tree. A handler reads `call`, fills the answer and returns:
- *   ERR_OK     the answer stands (a refusal is an answer too)
+ * is a strict JSON tree. A handler reads `call`, fills the response and returns:
+ *   ERR_OK     the response is complete (a refusal is a response too)
  *   anything   the listener turns it into a problem: ERR_DATABASE and ERR_TIMEOUT 503,
  *              ERR_NOT_FOUND 404, ERR_AGAIN 409, others 500
  *
- * Owns     the body tree and the answer. Slices are lent for the call.
+ * Owns     the body tree and the response. Slices are lent for the call.
  * Threads  one job thread.
  */
 #pragma once
@@ -17,7 +17,7 @@
 #include "controlplane/api/app.h"
 #include "controlplane/domain/role.h"
 
-/* who is asking, for audit */
+/* the authenticated caller, for audit */
 struct actor {
     char id[ID_MAX]; /* of the admin token */
     char name[80];
@@ -30,7 +30,7 @@ struct actor {
 #define CALL_PARAMS_MAX 3
 #define CALL_QUERY_MAX 40 /* above every route's names: each may come once */
 #define CALL_HEADERS_MAX 12
-#define CALL_ANSWER_MAX (16u * 1024 * 1024) /* a page of large documents is made shorter */
+#define CALL_RESPONSE_MAX (16u * 1024 * 1024) /* a page of large documents is made shorter */
 
 struct call_pair {
     struct slice name;
@@ -66,10 +66,10 @@ struct call {
     struct buf text; /* what the slices above were decoded into */
     bool waits;      /* ?wait=applied */
 
-    /* the answer */
+    /* the response */
     unsigned status;
     const char *content_type;
-    struct buf answer;
+    struct buf response;
     struct call_header headers[CALL_HEADERS_MAX];
     size_t header_count;
     uint64_t version; /* of the policy, for x-gatehouse-version; 0: no write */
@@ -77,17 +77,18 @@ struct call {
 
 /* value of ?name=; SLICE_NONE where absent */
 struct slice call_query(const struct call *c, const char *name);
-/* ?name= as a number within least..most; `otherwise` where absent. ERR_INVALID: the 400 stands. */
+/* ?name= as a number within least..most; `otherwise` where absent. ERR_INVALID: the response is a
+ * 400. */
 MUST_USE enum err call_query_number(struct call *c, const char *name, uint64_t least, uint64_t most,
                                     uint64_t otherwise, uint64_t *ret);
 
-/* Answers with a tree; consumes it (also on failure). */
-MUST_USE enum err call_answer(struct call *c, unsigned status, json_t **tree);
+/* Makes the tree the response body; consumes it (also on failure). */
+MUST_USE enum err call_respond(struct call *c, unsigned status, json_t **tree);
 /* text is copied and cut; only header names from constants */
 void call_header(struct call *c, const char *name, const char *fmt, ...) PRINTF(3, 4);
 
 /* RFC 9457. code: stable snake_case word; detail: a sentence without secrets. Returns ERR_OK, so
- * that a handler ends with `return call_problem(…)`. Replaces what was answered before. */
+ * that a handler ends with `return call_problem(…)`. Replaces a response set before. */
 enum err call_problem(struct call *c, unsigned status, const char *code, const char *fmt, ...)
     PRINTF(4, 5);
 /* The same with members beside the sentence ("errors", "candidates"); consumes extra. */

@@ -15,9 +15,9 @@
 #include "common/net/http1_write.h"
 
 #define HEAD_MARGIN 1024 /* our own lines in a head for the library */
-#define LINGER_MS 5000   /* for the client to read the last answer and close */
-/* what of an unwanted body is read meanwhile: closing on unread bytes would reset the connection
- * before the client has the answer */
+#define LINGER_MS 5000   /* for the client to read the last response and close */
+/* Bytes of an unwanted body that are read while lingering. Closing with unread bytes would reset
+ * the connection (RFC 9112 section 9.6), and the client would lose the response. */
 #define LINGER_MOST (8u * 1024 * 1024)
 
 static const struct log_ctx admin_listener_log = {.component = "admin_listener"};
@@ -36,7 +36,7 @@ void admin_connection_free(struct admin_connection *l)
     buf_fini(&l->in);
     buf_fini(&l->head);
     buf_fini(&l->out);
-    /* a callback of this turn may still stand in it */
+    /* a callback of this loop turn may still use it: freed at the end of the turn */
     loop_retire(loop, on_retired, l);
 }
 
@@ -73,7 +73,7 @@ static void send_refusal(struct admin_connection *l)
     stream_finish(l->client);
 }
 
-/* The library's end is closed, or never was. */
+/* The library's end is closed, or was never opened. */
 void admin_connection_inner_ended(struct admin_connection *l)
 {
     if (l->inner_done)
@@ -96,7 +96,7 @@ void admin_connection_refuse(struct admin_connection *l, unsigned status, const 
     l->refused = true;
     l->status = status;
     l->why = why;
-    stream_close(&l->inner); /* nothing is due from there: one request at a time */
+    stream_close(&l->inner); /* no response is due from it: one request at a time */
     admin_connection_inner_ended(l);
 }
 
@@ -212,7 +212,7 @@ static enum err pass_head(struct admin_connection *l, const struct http_head *he
     return stream_write(l->inner, &all, 1);
 }
 
-/* A head at the front of l->in. ERR_AGAIN: not whole; ERR_CANCELLED: refused. */
+/* Reads a head at the start of l->in. ERR_AGAIN: not whole; ERR_CANCELLED: refused. */
 static enum err take_head(struct admin_connection *l)
 {
     static _Thread_local struct http_head head; /* too large for a stack; one loop, one thread */
@@ -356,9 +356,10 @@ static void on_client_close(void *arg, enum err why)
     admin_connection_cut(arg);
 }
 
-/* ---- birth, and making room ---- */
+/* ---- opening, and evicting ---- */
 
-/* Only now, with TLS done: a handshake that never ends costs the library nothing. */
+/* The pair is made after the TLS handshake, so that a handshake that never ends costs the library
+ * nothing. */
 static void on_client_open(void *arg)
 {
     struct admin_connection *l = arg;
@@ -438,7 +439,7 @@ void admin_connection_evict(struct admin_connection *l)
     if (l->inner == NULL || l->in_response) {
         admin_connection_cut(l);
     } else if (l->phase == ADMIN_HEAD && !l->begun) {
-        l->last = true; /* it asks for nothing: an answer would be one to nothing */
+        l->last = true; /* no request has begun: it gets no response */
         stream_finish(l->inner);
     } else {
         admin_connection_refuse(l, 503, BUSY);

@@ -69,22 +69,22 @@ struct admin_connection {
     struct http1_body response;
     uint64_t given;          /* bytes the client's stream took */
     struct pace reader_pace; /* while it has not read them */
-    bool last;               /* answered before its body was read whole: nothing more is taken */
-    bool refused;            /* no more is read */
-    bool inner_done;         /* the library has closed its end */
-    size_t dropped;          /* bytes since */
-    unsigned status;         /* of the refusal */
+    bool last;       /* the response came before the whole body was read: no more requests */
+    bool refused;    /* no more is read */
+    bool inner_done; /* the library has closed its end */
+    size_t dropped;  /* bytes since */
+    unsigned status; /* of the refusal */
     const char *why;
 };
 
-/* Takes fd, also on failure. doomed: it is told 503, and never served. */
+/* Takes fd, also on failure. doomed: the client gets a 503 and is not served. */
 MUST_USE enum err admin_connection_new(const struct admin_connection_context *context, int fd,
                                        const union sockaddr_any *peer, bool doomed,
                                        struct admin_connection **ret);
-/* It waits for the library alone, which has the whole request. */
+/* Whether the library has the whole request and its response is due. */
 bool admin_connection_is_served(const struct admin_connection *l);
 bool admin_connection_is_leaving(const struct admin_connection *l);
-/* 503, to make room; may free it before it returns (on_gone tells). */
+/* Ends it with a 503 to free its place; may free it before it returns (on_gone tells). */
 void admin_connection_evict(struct admin_connection *l);
 /* Ends both sides at once; on_gone tells, and it is freed. */
 void admin_connection_cut(struct admin_connection *l);

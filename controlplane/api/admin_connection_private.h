@@ -1,8 +1,8 @@
 /*
- * admin_connection_private — what the two halves of a link share: client to library in
- * admin_connection.c, library to client in admin_connection_answer.c.
+ * admin_connection_private — functions shared by the two directions of a connection: client to
+ * library in admin_connection.c, library to client in admin_connection_response.c.
  *
- * Threads  the front's loop.
+ * Threads  the listener's loop.
  */
 #pragma once
 

@@ -16,7 +16,8 @@ static enum err pass_out(struct admin_connection *l, size_t used)
     return e;
 }
 
-/* The word the body waited for; the client hears it only where it asked. */
+/* "100 Continue" from the library: the body may be read. It is passed on only where the client
+ * sent Expect (RFC 9110 section 10.1.1). */
 static enum err let_in(struct admin_connection *l, size_t len)
 {
     enum err e = ERR_OK;
@@ -93,7 +94,7 @@ static enum err take_response_body(struct admin_connection *l)
     return passed != ERR_OK ? passed : ended ? ERR_OK : ERR_AGAIN;
 }
 
-/* True: the connection still stands, and takes requests. */
+/* True: the connection is open and takes requests. */
 static bool give(struct admin_connection *l)
 {
     enum err e = ERR_OK;

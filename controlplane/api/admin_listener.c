@@ -14,8 +14,8 @@
 #include "common/base/mem.h"
 #include "controlplane/api/admin_connection.h"
 
-#define SOURCES_LEAST 4 /* so many it takes to fill all places */
-#define LEAVING 512     /* connections beside those that stand, on their way out */
+#define SOURCES_LEAST 4 /* the fewest sources that can fill all places */
+#define LEAVING 512     /* lingering connections, beside the open ones */
 
 static const struct log_ctx admin_listener_log = {.component = "admin_listener"};
 
@@ -45,7 +45,7 @@ static void on_gone(void *arg, struct admin_connection *l)
     set_count(g, g->count - 1);
 }
 
-/* It has waited for something once more: those before it in the list have for longer. */
+/* It begins to wait: it goes to the end of the list, which is ordered by the start of the wait. */
 static void on_idle(void *arg, struct admin_connection *l)
 {
     struct admin_listener *g = arg;
@@ -64,11 +64,11 @@ static bool is_same_host(const union sockaddr_any *a, const union sockaddr_any *
     return memcmp(&x.in6.sin6_addr, &y.in6.sin6_addr, 8) == 0;
 }
 
-/* Connections are counted in two groups: those that stand, and those on their way out, which were
- * told their last response and linger for the client to read it. */
+/* Connections are counted in two groups: open ones, and lingering ones, whose last response is
+ * written and which wait for the client to read it. */
 struct census {
     size_t standing, standing_of_source, leaving, leaving_of_source;
-    /* evictable: what stands, and is not waiting for the library alone */
+    /* evictable: open, and not waiting for the library */
     struct admin_connection *oldest, *oldest_of_source;
     struct admin_connection *oldest_leaving, *oldest_leaving_of_source;
 };
@@ -115,8 +115,8 @@ static struct census count_links(struct admin_listener *g, const union sockaddr_
     return c;
 }
 
-/* One of those on their way out ends at once where a source, or all of them, have too many: they
- * must not take places from new connections. */
+/* Ends the oldest lingering connection where one source, or all sources, have too many of them:
+ * they must not take places from new connections. */
 static void shorten_leaving(const struct census *c)
 {
     if (c->leaving_of_source >= LEAVING / SOURCES_LEAST)
@@ -125,7 +125,7 @@ static void shorten_leaving(const struct census *c)
         admin_connection_cut(c->oldest_leaving);
 }
 
-/* False: none can go, and the new connection is told 503. */
+/* False: no connection can be evicted, and the new one gets a 503. */
 static bool make_room(struct admin_listener *g, const union sockaddr_any *peer)
 {
     struct census c = count_links(g, peer);
@@ -158,7 +158,7 @@ static void on_accept(void *arg, int fd)
 }
 
 /* Listeners share their port between workers (SO_REUSEPORT), so a second control plane would
- * not be refused: a bind without it tells whether anybody is there. */
+ * not be refused: a bind without it tells whether the port is taken. */
 static enum err check_free(const union sockaddr_any *at)
 {
     int one = 1;
@@ -183,7 +183,7 @@ static enum err open_tls(struct admin_listener *g, const struct admin_listener_c
 static void *run(void *arg)
 {
     struct admin_listener *g = arg;
-    pthread_setname_np(pthread_self(), "admin-front");
+    pthread_setname_np(pthread_self(), "admin-listener");
     loop_run(g->loop);
     return NULL;
 }
@@ -265,10 +265,10 @@ static void stop(void *arg)
     loop_stop(g->loop);
 }
 
-void admin_listener_stop(struct admin_listener **front)
+void admin_listener_stop(struct admin_listener **listener)
 {
-    struct admin_listener *g = *front;
-    *front = NULL;
+    struct admin_listener *g = *listener;
+    *listener = NULL;
     if (g == NULL)
         return;
     if (g->running) {

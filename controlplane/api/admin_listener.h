@@ -6,9 +6,9 @@
  * socket pair (admin_connection). Responses of ours come back untouched.
  *
  * Connections are bounded. One source (an IPv4 address, an IPv6 /64) may hold a quarter of the
- * places; past that, and when all places are taken, the connection makes room that has waited
+ * places; past that, and when all places are taken, the connection is evicted that has waited
  * longest for its client: in a head, before its body is let in, in a body, in an unread response,
- * or between requests. Where no such connection is there, the new one is told 503. Connections
+ * or between requests. Where there is no such connection, the new one gets a 503. Connections
  * that linger for their last response to be read have places of their own, with the same share
  * for a source; past it the oldest of them ends at once.
  *
@@ -39,7 +39,8 @@ MUST_USE enum err admin_listener_start(const struct admin_listener_config *c,
                                        struct admin_listener **ret);
 MUST_USE enum err
 admin_listener_reload(struct admin_listener *g); /* certificate and key, read again */
-/* No new connections; those that stand go on. */
+/* Accepts no new connections; open ones go on. */
 void admin_listener_quiesce(struct admin_listener *g);
 size_t admin_listener_connections(const struct admin_listener *g);
-void admin_listener_stop(struct admin_listener **g); /* cuts what stands; NULL inside is fine */
+void admin_listener_stop(
+    struct admin_listener **g); /* closes open connections; NULL inside is fine */

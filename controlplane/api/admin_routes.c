@@ -1,5 +1,5 @@
 /*
- * routes — the table, and finding a row by method and path.
+ * admin_routes — the table, and the look-up of a row by method and path.
  */
 #include "controlplane/api/admin_routes.h"
 
@@ -50,10 +50,10 @@ static char paths[ROUTES_MAX][PATH_MAX_LEN];
 static enum err get_document(struct call *c)
 {
     json_t *document = openapi_document(table, table_count);
-    return call_answer(c, 200, &document);
+    return call_respond(c, 200, &document);
 }
 
-/* What is not one of the six verbs of a noun. */
+/* Routes other than the six verbs of a noun. */
 static const struct route own[] = {
     {"GET", "/healthz", 0, api_health_live, "the process is alive", "health", ROUTE_PUBLIC, NULL,
      NULL, "get_health"},
@@ -171,8 +171,8 @@ const struct route *routes_all(size_t *ret_count)
     return table;
 }
 
-/* Does the path fit the row's? Then *params (room for CALL_PARAMS_MAX) holds what stood for
- * "{…}", still encoded. */
+/* Whether the path matches the row's. If so, params (CALL_PARAMS_MAX entries) holds the segments
+ * that match "{…}", still encoded. */
 static bool path_fits(const char *pattern, struct slice path, struct slice *params)
 {
     struct slice want = slice_str(pattern), w, p;

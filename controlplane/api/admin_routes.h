@@ -1,8 +1,8 @@
 /*
  * admin_routes — the one table of the admin API.
  *
- * Rows for what this context keeps (teams, keys, …) are derived from the nouns' descriptors;
- * rows of their own stand in routes.c, beside the api_*.h whose handler they name.
+ * Rows for the nouns (teams, keys, …) are derived from their descriptors;
+ * the other rows are in admin_routes.c, beside the api_*.h whose handler they name.
  *
  * Owns     nothing; the table is constant after routes_init.
  * Threads  any.

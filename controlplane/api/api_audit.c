@@ -6,7 +6,7 @@
 #include "controlplane/api/cursor.h"
 #include "controlplane/store/store_audit.h"
 
-static enum err answer_page(struct call *c, json_t *items, size_t limit)
+static enum err respond_with_page(struct call *c, json_t *items, size_t limit)
 {
     json_t *next = json_null();
     size_t found = json_array_size(items);
@@ -18,7 +18,7 @@ static enum err answer_page(struct call *c, json_t *items, size_t limit)
         json_array_remove(items, found - 1);
     }
     json_t *page = json_pack("{s:o,s:o}", "items", items, "next", next);
-    return call_answer(c, 200, &page);
+    return call_respond(c, 200, &page);
 }
 
 enum err api_audit_list(struct call *c)
@@ -31,7 +31,7 @@ enum err api_audit_list(struct call *c)
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
         e = store_audit_page(&tx, page.at_us, page.limit, call_query(c, "object"), &items);
-    return e == ERR_OK ? answer_page(c, items, page.limit) : e;
+    return e == ERR_OK ? respond_with_page(c, items, page.limit) : e;
 }
 
 enum err api_audit_verify(struct call *c)
@@ -47,5 +47,5 @@ enum err api_audit_verify(struct call *c)
     json_t *t = json_pack("{s:b,s:I}", "intact", broken == 0, "records", (json_int_t)count);
     if (broken != 0)
         json_object_set_new(t, "first_broken", json_integer(broken));
-    return call_answer(c, 200, &t);
+    return call_respond(c, 200, &t);
 }

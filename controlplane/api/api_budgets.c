@@ -27,10 +27,10 @@ enum err api_budgets_list(struct call *c)
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
         e = store_budgets(&tx, &page, &filter, &items, &next);
-    return e == ERR_OK ? trace_query_answer(c, &items, &next) : e;
+    return e == ERR_OK ? trace_query_respond(c, &items, &next) : e;
 }
 
-/* One that was deleted has no name any more that could mean it, but its id still does. */
+/* A deleted plane is found by its id only: its name may belong to another one by now. */
 static enum err find_deleted(struct tx *tx, struct slice id, struct object *ret)
 {
     JSON_AUTO json_t *ids = json_pack("[o]", json_from(id)), *names = NULL;
@@ -91,6 +91,6 @@ enum err api_budgets_write_off(struct call *c)
         e = write_commit(&w);
     if (e != ERR_OK)
         return e;
-    json_t *answer = json_incref(t);
-    return call_answer(c, 200, &answer);
+    json_t *response = json_incref(t);
+    return call_respond(c, 200, &response);
 }

@@ -6,4 +6,4 @@
 #include "controlplane/api/change.h"
 
 enum err api_dataplanes_token(struct change *x); /* object_hook */
-enum err api_dataplanes_renew(struct call *c);   /* another token for one that lost its own */
+enum err api_dataplanes_renew(struct call *c);   /* a new token, which voids the earlier one */

@@ -12,14 +12,14 @@
 
 static const struct log_ctx enrol_log = {.component = "enrol"};
 
-static enum err answer(struct call *c, const struct enrolled *e)
+static enum err respond(struct call *c, const struct enrolled *e)
 {
     json_t *t = json_object();
     json_set_text(t, "id", slice_str(e->id));
     json_set_text(t, "name", slice_str(e->name));
     json_set_text(t, "certificate", buf_slice(&e->certificate));
     json_set_text(t, "ca", enrolment_ca(c->app->enrolment));
-    return call_answer(c, 200, &t);
+    return call_respond(c, 200, &t);
 }
 
 /* 422 as every other: which member, and what is wrong with it */
@@ -64,7 +64,7 @@ enum err api_enrol_use(struct call *c)
     enum err e =
         enrolment_use(c->app->enrolment, c->app->db, token, csr, clock_wall_us(), &enrolled);
     if (e == ERR_OK)
-        e = answer(c, &enrolled);
+        e = respond(c, &enrolled);
     else if (e == ERR_DENIED)
         e = refuse_token(c);
     else if (e == ERR_INVALID)

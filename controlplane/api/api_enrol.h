@@ -1,5 +1,5 @@
 /*
- * api_enrol — where a data plane that has nothing but its one-time token gets its certificate.
+ * api_enrol — gives a data plane its certificate for its one-time token.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 /*
- * api_grants — a tool may appear later, so a grant of one that is not there is taken; it opens
- * nothing today, and says so.
+ * api_grants — a tool may appear later, so a grant may name a tool that its server does not
+ * have. It grants nothing until then, and the view has a warning.
  */
 #include "controlplane/api/api_grants.h"
 
-/* Of the grants in $1: place and name of each tool that is not among its server's tools. Nothing
- * is said of a server whose tools were never listed. */
+/* Of the grants in $1: place and name of each tool that is not among its server's tools. A
+ * server whose tools were never listed gives no warnings. */
 static const char missing[] =
     "SELECT g.id, t.place - 1, t.name FROM grants g,"
     " jsonb_array_elements_text(g.spec -> 'tools') WITH ORDINALITY AS t (name, place)"

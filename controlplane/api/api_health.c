@@ -1,5 +1,5 @@
 /*
- * api_health — alive: this thread answered. Ready: not draining, and the database answers.
+ * api_health — alive: a job thread responds. Ready: not draining, and the database responds.
  */
 #include "controlplane/api/api_health.h"
 
@@ -9,7 +9,7 @@
 enum err api_health_live(struct call *c)
 {
     json_t *t = json_pack("{s:s}", "status", "ok");
-    return call_answer(c, 200, &t);
+    return call_respond(c, 200, &t);
 }
 
 enum err api_health_ready(struct call *c)
@@ -27,15 +27,15 @@ enum err api_health_ready(struct call *c)
             status = "database away";
     }
     json_t *t = json_pack("{s:s}", "status", status);
-    return call_answer(c, strcmp(status, "ready") == 0 ? 200 : 503, &t);
+    return call_respond(c, strcmp(status, "ready") == 0 ? 200 : 503, &t);
 }
 
 enum err api_health_metrics(struct call *c)
 {
     struct metric_set *sets[] = {c->app->metrics};
-    buf_clear(&c->answer);
+    buf_clear(&c->response);
     api_metrics_gather(c->app);
     c->status = 200;
     c->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    return metric_render(sets, 1, &c->answer);
+    return metric_render(sets, 1, &c->response);
 }

@@ -1,5 +1,5 @@
 /*
- * api_keys — a key's text exists in one answer and nowhere else: what is stored is its digest.
+ * api_keys — a key's text is in one response and nowhere else: its digest is stored.
  */
 #include "controlplane/api/api_keys.h"
 
@@ -16,7 +16,7 @@ static void set_digest(json_t *spec, const struct digest *d, const char *kind)
     json_object_set_new(spec, "digest_kind", json_string(kind));
 }
 
-/* Makes a fresh key for x->now and puts it into the answer. */
+/* Makes a fresh key for x->now and puts it into the response. */
 static void make_fresh(struct change *x)
 {
     char key[KEYPRINT_KEY_LEN + 1];
@@ -44,7 +44,7 @@ enum err api_keys_make(struct change *x)
     return ERR_OK;
 }
 
-/* One flag of the stored document; nothing happens where it stands so already. */
+/* Sets one flag of the stored document; no version is made where it has that value already. */
 static enum err set_flag(struct call *c, const char *action, const char *flag, bool value)
 {
     CHANGE_AUTO struct change x = {0};
@@ -77,7 +77,7 @@ enum err api_keys_unblock(struct call *c)
     return set_flag(c, "unblock", "blocked", false);
 }
 
-/* The same key object with a new text: who holds the old one is out with this version. */
+/* Gives the key object a new text; data planes refuse the old text from this version on. */
 enum err api_keys_rotate(struct call *c)
 {
     CHANGE_AUTO struct change x = {0};

@@ -1,5 +1,5 @@
 /*
- * api_object — the six verbs, each a short walk over change.h or a read.
+ * api_object — the six verbs, each a read or a few calls of change.h.
  */
 #include "controlplane/api/api_object.h"
 
@@ -46,12 +46,12 @@ enum err api_object_get(struct call *c)
         return e;
     json_t *view = json_incref(json_array_get(views, 0));
     call_header(c, "etag", "\"%llu\"", (unsigned long long)o.revision);
-    return call_answer(c, 200, &view);
+    return call_respond(c, 200, &view);
 }
 
 /* ---- lists ---- */
 
-/* ERR_CANCELLED: it is none of the field's words, and a 400 was answered. */
+/* ERR_CANCELLED: it is none of the field's words, and the response is a 400. */
 static enum err match_word(struct call *c, const struct field *f, struct slice wanted,
                            json_t *match)
 {
@@ -107,8 +107,8 @@ static enum err read_filters(struct call *c, struct tx *tx, struct object_page *
     return ERR_OK;
 }
 
-static enum err answer_page(struct call *c, struct tx *tx, struct object *rows, size_t found,
-                            size_t limit)
+static enum err respond_with_page(struct call *c, struct tx *tx, struct object *rows, size_t found,
+                                  size_t limit)
 {
     char cursor[CURSOR_TEXT_MAX];
     size_t shown = found > limit ? limit : found;
@@ -120,9 +120,9 @@ static enum err answer_page(struct call *c, struct tx *tx, struct object *rows, 
     if (found > limit)
         next = json_from(cursor_format(rows[shown - 1].created_us, rows[shown - 1].id, cursor));
     json_t *page = json_pack("{s:o,s:o}", "items", items, "next", next);
-    e = call_answer(c, 200, &page);
+    e = call_respond(c, 200, &page);
     /* large documents: a shorter page, and the cursor goes on from there */
-    return e == ERR_TOO_BIG && limit > 1 ? answer_page(c, tx, rows, found, limit / 2) : e;
+    return e == ERR_TOO_BIG && limit > 1 ? respond_with_page(c, tx, rows, found, limit / 2) : e;
 }
 
 static enum err list_in(struct call *c, struct tx *tx, struct object_page *page)
@@ -139,7 +139,7 @@ static enum err list_in(struct call *c, struct tx *tx, struct object_page *page)
     if (e == ERR_NOT_FOUND || e == ERR_EXHAUSTED)
         e = ERR_OK;
     if (e == ERR_OK)
-        e = answer_page(c, tx, rows, found, page->limit);
+        e = respond_with_page(c, tx, rows, found, page->limit);
     store_object_page_free(rows, found);
     return e;
 }

@@ -1,5 +1,5 @@
 /*
- * api_rollout — the registry's picture, as it is this moment.
+ * api_rollout — the state of the rollout at this moment, as JSON.
  */
 #include "controlplane/api/api_rollout.h"
 
@@ -10,5 +10,5 @@ enum err api_rollout_get(struct call *c)
     if (!c->app->rollout)
         return call_problem(c, 503, "no_channel", "the channel is not running");
     json_t *t = rollout_json(c->app->rollout, slice_str(c->actor.org_id));
-    return t ? call_answer(c, 200, &t) : ERR_NOMEM;
+    return t ? call_respond(c, 200, &t) : ERR_NOMEM;
 }

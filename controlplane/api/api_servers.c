@@ -1,5 +1,5 @@
 /*
- * api_servers — the listing itself is a data plane's; here it is asked for, and told of.
+ * api_servers — a data plane lists the tools; this file requests a listing and shows its outcome.
  */
 #include "controlplane/api/api_servers.h"
 
@@ -22,7 +22,7 @@ struct refresh {
     char error[ERROR_MAX];
 };
 
-/* ERR_CANCELLED: a problem was answered. */
+/* ERR_CANCELLED: the response is a problem. */
 static enum err ask(struct call *c, struct refresh *r)
 {
     TX_AUTO struct tx tx = {0};
@@ -52,8 +52,8 @@ static enum err look(struct call *c, struct refresh *r)
     TX_AUTO struct tx tx = {0};
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
-        e = store_listing_answer(&tx, slice_str(r->server.id), r->ask, &r->done, r->error,
-                                 sizeof(r->error));
+        e = store_listing_outcome(&tx, slice_str(r->server.id), r->ask, &r->done, r->error,
+                                  sizeof(r->error));
     return e;
 }
 
@@ -69,15 +69,15 @@ static enum err wait_for_it(struct call *c, struct refresh *r)
     return e;
 }
 
-/* 202: somebody has been asked; 200: and this came of it */
-static enum err answer(struct call *c, const struct refresh *r)
+/* 202: the listing is requested and has not ended; 200: it ended, and this is its outcome */
+static enum err respond(struct call *c, const struct refresh *r)
 {
     const char *state = !r->done ? "asked" : r->error[0] ? "failed" : "listed";
     json_t *t = json_pack("{s:s,s:s,s:s,s:s}", "server", r->server.name, "server_id", r->server.id,
                           "dataplane", r->plane.name, "state", state);
     if (r->error[0])
         json_set_text(t, "error", slice_str(r->error));
-    return call_answer(c, r->done ? 200 : 202, &t);
+    return call_respond(c, r->done ? 200 : 202, &t);
 }
 
 enum err api_servers_refresh(struct call *c)
@@ -88,7 +88,7 @@ enum err api_servers_refresh(struct call *c)
     if (e == ERR_OK && wait.ptr)
         e = wait_for_it(c, &r);
     if (e == ERR_OK)
-        e = answer(c, &r);
+        e = respond(c, &r);
     object_fini(&r.server);
     return e == ERR_CANCELLED ? ERR_OK : e;
 }

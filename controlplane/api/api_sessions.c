@@ -22,11 +22,11 @@ enum err api_sessions_list(struct call *c)
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
         e = store_sessions_page(&tx, &page, &filter, &items, &next);
-    return e == ERR_OK ? trace_query_answer(c, &items, &next) : e;
+    return e == ERR_OK ? trace_query_respond(c, &items, &next) : e;
 }
 
 /* What is needed to choose among them. */
-static enum err answer_candidates(struct call *c, const json_t *found)
+static enum err respond_with_candidates(struct call *c, const json_t *found)
 {
     static const char *const members[] = {"id", "agent", "key", "team", "started_at", "status"};
     json_t *list = json_array();
@@ -57,7 +57,7 @@ static enum err find_one(struct call *c, struct tx *tx, json_t **ret)
         return e == ERR_OK ? ERR_CANCELLED : e;
     }
     if (json_array_size(found) > 1) {
-        e = answer_candidates(c, found);
+        e = respond_with_candidates(c, found);
         return e == ERR_OK ? ERR_CANCELLED : e;
     }
     *ret = json_incref(json_array_get(found, 0));
@@ -73,7 +73,7 @@ enum err api_sessions_get(struct call *c)
         e = find_one(c, &tx, &session);
     if (e == ERR_CANCELLED)
         return ERR_OK;
-    return e == ERR_OK ? call_answer(c, 200, &session) : e;
+    return e == ERR_OK ? call_respond(c, 200, &session) : e;
 }
 
 enum err api_sessions_spans(struct call *c)
@@ -96,5 +96,5 @@ enum err api_sessions_spans(struct call *c)
             .matches = {{span_attribute_shown("session"), json_text(session, "id")}}, .count = 1};
         e = store_spans_page(&tx, &page, &filter, &items, &next);
     }
-    return e == ERR_OK ? trace_query_answer(c, &items, &next) : e;
+    return e == ERR_OK ? trace_query_respond(c, &items, &next) : e;
 }

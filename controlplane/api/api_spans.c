@@ -21,5 +21,5 @@ enum err api_spans_list(struct call *c)
     enum err e = tx_begin(c->app->db, slice_str(c->actor.org_id), &tx);
     if (e == ERR_OK)
         e = store_spans_page(&tx, &page, &filter, &items, &next);
-    return e == ERR_OK ? trace_query_answer(c, &items, &next) : e;
+    return e == ERR_OK ? trace_query_respond(c, &items, &next) : e;
 }

@@ -6,7 +6,7 @@
 #include "controlplane/api/trace_query.h"
 #include "controlplane/store/store_spend.h"
 
-static enum err answer(struct call *c, int64_t from, int64_t to, json_t *items)
+static enum err respond(struct call *c, int64_t from, int64_t to, json_t *items)
 {
     char text[CLOCK_TEXT_MAX];
     json_t *t = json_object();
@@ -14,7 +14,7 @@ static enum err answer(struct call *c, int64_t from, int64_t to, json_t *items)
     json_set_text(t, "to", clock_format(to, text));
     json_object_set_new(t, "items", items);
     json_object_set_new(t, "next", json_null());
-    return call_answer(c, 200, &t);
+    return call_respond(c, 200, &t);
 }
 
 static enum err refuse_of_sessions(struct call *c)
@@ -45,5 +45,5 @@ enum err api_spend_get(struct call *c)
         e = store_spend(&tx, &q, &items);
     if (e == ERR_INVALID)
         return refuse_of_sessions(c);
-    return e == ERR_OK ? answer(c, q.from, q.to ? q.to : now, items) : e;
+    return e == ERR_OK ? respond(c, q.from, q.to ? q.to : now, items) : e;
 }

@@ -1,5 +1,5 @@
 /*
- * api_spend — what calls cost, by whom or what.
+ * api_spend — what calls cost, grouped by principal, model or another attribute.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /*
- * change — the story of a write. What is special about a noun comes in between the steps.
+ * change — the steps of a write. A noun's own work (object_hook) runs between them.
  */
 #include "controlplane/api/change.h"
 
@@ -53,20 +53,20 @@ enum err change_result(enum err e)
     return e == ERR_CANCELLED ? ERR_OK : e;
 }
 
-/* The answer stands: what was begun goes back. */
-static enum err answered(struct change *x, enum err e)
+/* The response is final: the transaction is rolled back. */
+static enum err end_with_response(struct change *x, enum err e)
 {
     write_cancel(&x->w);
     return e == ERR_OK ? ERR_CANCELLED : e;
 }
 
-/* The headers that went with a kept answer follow from it. */
+/* The headers of a kept response are derived from its body. */
 static void repeat_headers(struct change *x)
 {
     struct call *c = x->c;
     JSON_AUTO json_t *kept = NULL;
     struct json_problem problem;
-    if (json_read(buf_slice(&c->answer), &kept, &problem) != ERR_OK)
+    if (json_read(buf_slice(&c->response), &kept, &problem) != ERR_OK)
         return;
     int64_t revision = json_integer_value(json_object_get(kept, "revision"));
     call_header(c, "idempotent-replay", "true");
@@ -74,26 +74,26 @@ static void repeat_headers(struct change *x)
     if (c->status == 201)
         call_header(c, "location", "/admin/v1/%s/%.*s", x->n->plural,
                     SLICE_ARG(json_text(kept, "id")));
-    c->version = x->w.version - 1; /* the newest there is, and so one that contains it */
+    c->version = x->w.version - 1; /* the newest version, which contains the write */
 }
 
-static enum err answer_again(struct change *x)
+static enum err respond_again(struct change *x)
 {
     struct call *c = x->c;
     unsigned status = 0;
-    buf_clear(&c->answer);
+    buf_clear(&c->response);
     enum err e =
-        store_idempotency_find(&x->w.tx, c->app->seal, &x->idempotency, &status, &c->answer);
+        store_idempotency_find(&x->w.tx, c->app->seal, &x->idempotency, &status, &c->response);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     if (e == ERR_CONFLICT)
-        return answered(x, call_problem(c, 422, "idempotency_key_reused",
-                                        "this Idempotency-Key came with another request"));
+        return end_with_response(x, call_problem(c, 422, "idempotency_key_reused",
+                                                 "this Idempotency-Key came with another request"));
     if (e != ERR_OK)
         return e;
     c->status = status;
     repeat_headers(x);
-    return answered(x, ERR_OK);
+    return end_with_response(x, ERR_OK);
 }
 
 static void read_idempotency(struct change *x)
@@ -102,7 +102,7 @@ static void read_idempotency(struct change *x)
     if (c->idempotency_key.ptr == NULL || !slice_eq(c->method, SLICE("POST")))
         return;
     const struct slice parts[] = {c->method, c->path, c->body_bytes};
-    x->keeps_answer = true;
+    x->keeps_response = true;
     x->idempotency = (struct idempotency){.org_id = slice_str(c->actor.org_id),
                                           .actor = slice_str(c->actor.id),
                                           .key = c->idempotency_key};
@@ -115,7 +115,7 @@ enum err change_begin(struct change *x)
     if (e != ERR_OK)
         return e;
     read_idempotency(x);
-    return x->keeps_answer ? answer_again(x) : ERR_OK;
+    return x->keeps_response ? respond_again(x) : ERR_OK;
 }
 
 static enum err load(struct change *x)
@@ -123,18 +123,20 @@ static enum err load(struct change *x)
     struct call *c = x->c;
     enum err e = store_object_get(&x->w.tx, x->n, c->params[0], true, &x->old);
     if (e == ERR_NOT_FOUND)
-        return answered(x, call_problem(c, 404, "not_found", "no such %s", x->n->name));
+        return end_with_response(x, call_problem(c, 404, "not_found", "no such %s", x->n->name));
     if (e == ERR_EXHAUSTED)
-        return answered(x, call_problem(c, 409, "ambiguous_name",
-                                        "several %ss have this name: use an id", x->n->name));
+        return end_with_response(x,
+                                 call_problem(c, 409, "ambiguous_name",
+                                              "several %ss have this name: use an id", x->n->name));
     if (e != ERR_OK)
         return e;
     x->has_old = true;
     if (!etag_matches(c->if_match, x->old.revision)) {
         call_header(c, "etag", "\"%llu\"", (unsigned long long)x->old.revision);
-        return answered(x, call_problem(c, 412, "revision_mismatch",
-                                        "it is at revision %llu, not at the one of If-Match",
-                                        (unsigned long long)x->old.revision));
+        return end_with_response(x,
+                                 call_problem(c, 412, "revision_mismatch",
+                                              "it is at revision %llu, not at the one of If-Match",
+                                              (unsigned long long)x->old.revision));
     }
     return object_view(&x->w.tx, x->n, &x->old, &x->before);
 }
@@ -153,7 +155,8 @@ void change_keep(struct change *x)
 
 /* ---- the document ---- */
 
-/* Takes out what is ours; a client may repeat it as it was, and nothing else. */
+/* Removes the members that only the server sets. A client may send them back unchanged; another
+ * value is refused. */
 static json_t *without_ours(struct change *x, const json_t *body)
 {
     json_t *rest = json_object();
@@ -213,11 +216,11 @@ static enum err refuse_document(struct change *x)
 {
     json_t *extra = json_object();
     json_object_set(extra, "errors", x->reading.problems);
-    return answered(x, call_problem_with(x->c, 422, "invalid_document", &extra,
-                                         "the document does not fit: see errors"));
+    return end_with_response(x, call_problem_with(x->c, 422, "invalid_document", &extra,
+                                                  "the document does not fit: see errors"));
 }
 
-/* A script that is run again must not leave two keys of one name that both open. */
+/* A script that runs twice must not leave two active keys of one name. */
 static enum err check_name_live(struct change *x)
 {
     bool taken = false;
@@ -226,9 +229,9 @@ static enum err check_name_live(struct change *x)
     enum err e = store_object_name_live(&x->w.tx, x->n, slice_str(x->now.name), x->old.id, &taken);
     if (e != ERR_OK || !taken)
         return e;
-    return answered(x, call_problem(x->c, 409, "name_taken",
-                                    "another %s has this name: revoke, rotate or delete it first",
-                                    x->n->name));
+    return end_with_response(
+        x, call_problem(x->c, 409, "name_taken",
+                        "another %s has this name: revoke, rotate or delete it first", x->n->name));
 }
 
 static enum err check_name_free(struct change *x)
@@ -242,7 +245,7 @@ static enum err check_name_free(struct change *x)
         store_object_name_taken(&x->w.tx, x->n, slice_str(x->now.name), x->old.id, &living, &taken);
     if (e != ERR_OK || !taken)
         return e;
-    return answered(
+    return end_with_response(
         x, living ? call_problem(x->c, 409, "name_taken", "another %s has this name", x->n->name)
                   : call_problem(x->c, 409, "name_reserved",
                                  "a deleted %s had this name: it is free again after %d days",
@@ -301,23 +304,24 @@ static enum err store_secrets(struct change *x)
     return e;
 }
 
-/* What the schema itself refused; names of constraints are ours. */
+/* The schema refused the row; the names of the constraints are in the migrations. */
 static enum err refused_by_schema(struct change *x, enum err e)
 {
     struct call *c = x->c;
     if (e == ERR_EXISTS && strcmp(x->w.tx.error.constraint, "keys_digest") == 0)
-        return answered(x, call_problem(c, 409, "digest_taken", "a key with this digest exists"));
+        return end_with_response(
+            x, call_problem(c, 409, "digest_taken", "a key with this digest exists"));
     if (e == ERR_EXISTS)
-        return answered(x,
-                        call_problem(c, 409, "name_taken", "another %s has this name", x->n->name));
+        return end_with_response(
+            x, call_problem(c, 409, "name_taken", "another %s has this name", x->n->name));
     if (e == ERR_CONFLICT || e == ERR_INVALID)
-        return answered(x, call_problem(c, 422, "invalid_document",
-                                        "the database refused the document (%s)",
-                                        x->w.tx.error.constraint));
+        return end_with_response(x, call_problem(c, 422, "invalid_document",
+                                                 "the database refused the document (%s)",
+                                                 x->w.tx.error.constraint));
     return e;
 }
 
-/* What no plane could be sent is not accepted: to them it would be deleted. */
+/* An object that cannot be sent to data planes is refused: they would treat it as deleted. */
 static enum err check_size(struct change *x)
 {
     size_t size = 0;
@@ -325,7 +329,7 @@ static enum err check_size(struct change *x)
     if (e == ERR_OK && size <= LIMIT_POLICY_OBJECT)
         return ERR_OK;
     if (e == ERR_INVALID || e == ERR_NOT_FOUND)
-        return ERR_OK; /* an older secret does not open: no matter of size, and it may be mended */
+        return ERR_OK; /* an older secret does not open: that is no error of this write */
     if (e != ERR_OK && e != ERR_TOO_BIG)
         return e;
     reading_problem(&x->reading, "", "is too large for data planes: at most %u bytes, packed",
@@ -377,7 +381,8 @@ static enum err show_computed(struct change *x, json_t *tree)
     return x->show(&x->w.tx, views);
 }
 
-static enum err answer_with(struct change *x, unsigned status, const struct object *o, json_t *view)
+static enum err respond_with(struct change *x, unsigned status, const struct object *o,
+                             json_t *view)
 {
     struct call *c = x->c;
     json_t *tree = json_copy(view);
@@ -391,7 +396,7 @@ static enum err answer_with(struct change *x, unsigned status, const struct obje
     call_header(c, "etag", "\"%llu\"", (unsigned long long)o->revision);
     if (status == 201)
         call_header(c, "location", "/admin/v1/%s/%s", x->n->plural, o->id);
-    return call_answer(c, status, &tree);
+    return call_respond(c, status, &tree);
 }
 
 enum err change_end(struct change *x, const char *action, unsigned status)
@@ -402,10 +407,10 @@ enum err change_end(struct change *x, const char *action, unsigned status)
     if (e == ERR_OK)
         e = write_record(x, action);
     if (e == ERR_OK && x->after != NULL)
-        e = answer_with(x, status, &x->now, x->after);
-    if (e == ERR_OK && x->keeps_answer)
+        e = respond_with(x, status, &x->now, x->after);
+    if (e == ERR_OK && x->keeps_response)
         e = store_idempotency_put(&x->w.tx, x->c->app->seal, &x->idempotency, status,
-                                  buf_slice(&x->c->answer));
+                                  buf_slice(&x->c->response));
     if (e == ERR_OK)
         e = write_commit(&x->w);
     if (e != ERR_OK)
@@ -417,9 +422,9 @@ enum err change_end(struct change *x, const char *action, unsigned status)
 
 enum err change_nothing(struct change *x, unsigned status)
 {
-    enum err e = answer_with(x, status, &x->old, x->before);
+    enum err e = respond_with(x, status, &x->old, x->before);
     if (e == ERR_OK)
-        x->c->version = x->w.version - 1; /* the newest there is: this turn is given back */
+        x->c->version = x->w.version - 1; /* the newest version: this write makes none */
     write_cancel(&x->w);
     return e;
 }

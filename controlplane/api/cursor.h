@@ -20,5 +20,5 @@ struct page {
     int64_t at_us;
     char id[ID_MAX];
 };
-/* ?limit=&cursor=. Any error: the 400 stands in the call already. */
+/* ?limit=&cursor=. Any error: the response is already a 400. */
 MUST_USE enum err cursor_page(struct call *c, struct page *ret);

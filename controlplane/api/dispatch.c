@@ -18,13 +18,13 @@
 
 static const struct log_ctx api_log = {.component = "api"};
 
-/* What a handler or a check returned, as an answer. */
-static void answer_failure(struct call *c, enum err e)
+/* Turns what a handler or a check returned into a response. */
+static void respond_with_failure(struct call *c, enum err e)
 {
     enum err said;
     switch (e) {
     case ERR_OK:
-    case ERR_DENIED: /* answered */
+    case ERR_DENIED: /* the response is set */
         return;
     case ERR_DATABASE:
     case ERR_TIMEOUT:
@@ -33,7 +33,7 @@ static void answer_failure(struct call *c, enum err e)
         said = call_problem(c, 503, "database_away", "the database is away: try again");
         break;
     case ERR_AGAIN:
-        said = call_problem(c, 409, "busy", "somebody else is changing this: try again");
+        said = call_problem(c, 409, "busy", "another request is changing this: try again");
         break;
     case ERR_NOT_FOUND:
         said = call_problem(c, 404, "not_found", "no such thing");
@@ -184,7 +184,7 @@ static enum err read_query(struct call *c, struct slice query)
             return e;
     }
     if ((c->route->flags & ROUTE_WRITE) == 0)
-        return ERR_OK; /* another ?wait= is its handler's */
+        return ERR_OK; /* other values of ?wait= are read by the handler */
     struct slice wait = call_query(c, "wait");
     if (wait.ptr != NULL && !slice_eq(wait, SLICE("applied")))
         return bad_query(c, "?wait= can only be \"applied\"");
@@ -217,7 +217,7 @@ static enum err read_target(struct call *c, struct slice target)
     struct slice query = at < 0 ? SLICE("") : slice_from(target, (size_t)at + 1);
     char *room = NULL;
     c->path = at < 0 ? target : slice_first(target, (size_t)at);
-    /* all at once: slices into it must not move. Decoding never makes text longer. */
+    /* reserved at once: slices into it must not move. Decoding never makes text longer. */
     buf_init(&c->text, target.len + 1);
     enum err e = buf_room(&c->text, target.len + 1, &room);
     if (e == ERR_OK)
@@ -288,7 +288,7 @@ bool dispatch_head(struct call *c, struct admin_auth *auth, const struct dispatc
         e = check_role(c);
     if (e == ERR_OK)
         e = check_media(c, h);
-    answer_failure(c, e);
+    respond_with_failure(c, e);
     return e == ERR_OK;
 }
 
@@ -299,7 +299,7 @@ static bool has_members(const json_t *object)
     return json_object_size(object) > 0;
 }
 
-/* An action takes no members: what it would ignore is refused by name. */
+/* An action takes no members: each member is refused by name, and none is ignored. */
 static enum err refuse_members(struct call *c)
 {
     struct reading r = {0};
@@ -347,9 +347,9 @@ static enum err read_body(struct call *c, struct slice body)
 
 static void note_write(struct call *c)
 {
-    const struct log_ctx who = {.component = "api", .request_id = slice_str(c->request_id)};
+    const struct log_ctx log = {.component = "api", .request_id = slice_str(c->request_id)};
     call_header(c, "x-gatehouse-version", "%llu", (unsigned long long)c->version);
-    log_info(&who, "policy_written", "method=%.*s path=%.*s version=%llu by=%s",
+    log_info(&log, "policy_written", "method=%.*s path=%.*s version=%llu by=%s",
              SLICE_ARG(c->method), SLICE_ARG(c->path), (unsigned long long)c->version, c->actor.id);
 }
 
@@ -358,7 +358,7 @@ void dispatch_body(struct call *c, struct slice body)
     enum err e = read_body(c, body);
     if (e == ERR_OK)
         e = c->route->handle(c);
-    answer_failure(c, e);
+    respond_with_failure(c, e);
     if (c->version > 0)
         note_write(c);
 }

@@ -1,5 +1,5 @@
 /*
- * dispatch — a request between the listener and its handler, in two moments.
+ * dispatch — checks a request and calls its handler, in two steps.
  *
  * At the head: path, method, caller, role, media type, announced length; nothing of the body
  * has been read then. With the body: JSON, the handler, and its failure turned into a problem.
@@ -25,10 +25,10 @@ struct dispatch_head {
     bool has_body;
 };
 
-/* false: answered, the body is not wanted. */
+/* false: the response is set, and the body is not read. */
 bool dispatch_head(struct call *c, struct admin_auth *auth, const struct dispatch_head *h);
 void dispatch_body(struct call *c, struct slice body);
-/* Whether the answer is to be held (a write with ?wait=applied that made a version). */
+/* Whether the response waits for data planes (a write with ?wait=applied that made a version). */
 bool dispatch_holds(const struct call *c);
 /* Waits at most `ms`, then adds x-gatehouse-applied. */
 void dispatch_hold(struct call *c, unsigned ms);

@@ -31,7 +31,7 @@ static bool write_all(int fd, const char *text, size_t len)
     return write(fd, text, len) == (ssize_t)len && write(fd, "\n", 1) == 1 && fsync(fd) == 0;
 }
 
-/* Beside its place and then moved there, so that nobody ever reads half of it. */
+/* Written to a temporary file and renamed, so that a reader never sees a part of it. */
 static enum err write_file(const char *path, const char *text, size_t len)
 {
     char beside[512];

@@ -1,8 +1,8 @@
 /*
- * listener — starts and stops the library and the front before it.
+ * mhd_adapter — starts and stops libmicrohttpd and the listener (admin_listener) before it.
  *
- * On the way out nobody is cut: the front takes nobody new, requests end, their jobs end, the
- * library closes its ends of the pairs, the front passes the last bytes on.
+ * Shutdown cuts no request: the listener accepts no new connections, requests and their jobs
+ * end, the library closes its ends of the socket pairs, the listener passes the last bytes on.
  */
 #include "controlplane/api/mhd_adapter.h"
 
@@ -18,8 +18,8 @@
 #include "controlplane/api/api_metrics.h"
 #include "controlplane/api/mhd_exchange.h"
 
-#define WORKERS 8 /* as many as may usefully talk to the database at once */
-#define WAITERS 4 /* all wait for much the same; the queue behind them is short-lived */
+#define WORKERS 8 /* each may hold a database connection */
+#define WAITERS 4 /* threads of ?wait=applied, which wait at most ADMIN_WAIT_MS */
 #define QUEUE 512 /* one for each connection */
 #define CONNECTIONS 512
 #define PAUSE_US 10000
@@ -32,7 +32,7 @@ static const struct log_ctx door_log = {.component = "listener"};
 struct mhd_adapter {
     struct exchange_context context;
     struct MHD_Daemon *daemon;
-    struct admin_listener *front;
+    struct admin_listener *listener;
 };
 
 /* The route table decodes segments itself: "%2F" must not split a path, "%00" not end it. */
@@ -49,7 +49,7 @@ static enum err start_daemon(struct mhd_adapter *d)
         flags, 0, NULL, NULL, exchange_on_request, &d->context, MHD_OPTION_URI_LOG_CALLBACK,
         exchange_on_target, &d->context, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_end, &d->context,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS * 2 /* those on their way out still count there */,
+        (unsigned)CONNECTIONS * 2 /* lingering ones still count there */,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(LIMIT_KEEPALIVE_MS / 1000),
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
@@ -60,7 +60,7 @@ static void on_connection(void *arg, int fd, const union sockaddr_any *peer)
 {
     struct mhd_adapter *d = arg;
     socklen_t len = peer->sa.sa_family == AF_INET6 ? sizeof(peer->in6) : sizeof(peer->in);
-    /* it closes fd where it refuses, and the front sees the end */
+    /* where it refuses it closes fd, and the listener sees the end */
     if (MHD_add_connection(d->daemon, fd, &peer->sa, len) != MHD_YES)
         log_warn(&door_log, "connection_refused", "limit=%d", CONNECTIONS * 2);
 }
@@ -82,7 +82,7 @@ static enum err start_gate(struct mhd_adapter *d, const struct mhd_adapter_confi
         .arg = d,
     };
     enum err e = address_parse(slice_str(config->listen), &c.at);
-    return e == ERR_OK ? admin_listener_start(&c, &d->front) : e;
+    return e == ERR_OK ? admin_listener_start(&c, &d->listener) : e;
 }
 
 enum err mhd_adapter_start(const struct app *app, const struct mhd_adapter_config *config,
@@ -113,14 +113,14 @@ enum err mhd_adapter_start(const struct app *app, const struct mhd_adapter_confi
 
 enum err mhd_adapter_reload(struct mhd_adapter *d)
 {
-    return admin_listener_reload(d->front);
+    return admin_listener_reload(d->listener);
 }
 
-/* Nobody new; those inside a request may end it. */
+/* No new connections; requests in progress may end. */
 static void drain(struct mhd_adapter *d, unsigned drain_ms)
 {
     uint64_t until = clock_mono_us() + (uint64_t)drain_ms * 1000;
-    admin_listener_quiesce(d->front);
+    admin_listener_quiesce(d->listener);
     while (d->context.open > 0 && clock_mono_us() < until)
         usleep(PAUSE_US);
 }
@@ -129,7 +129,7 @@ static void drain(struct mhd_adapter *d, unsigned drain_ms)
 static void let_go(struct mhd_adapter *d)
 {
     uint64_t until = clock_mono_us() + GOODBYE_US;
-    while (admin_listener_connections(d->front) > 0 && clock_mono_us() < until)
+    while (admin_listener_connections(d->listener) > 0 && clock_mono_us() < until)
         usleep(PAUSE_US);
 }
 
@@ -139,15 +139,15 @@ void mhd_adapter_stop(struct mhd_adapter **listener, unsigned drain_ms)
     *listener = NULL;
     if (d == NULL)
         return;
-    if (d->front != NULL)
+    if (d->listener != NULL)
         drain(d, drain_ms);
     thread_pool_stop(&d->context.work); /* what was suspended is resumed by the end of its job */
     thread_pool_stop(&d->context.wait);
     if (d->daemon != NULL)
         MHD_stop_daemon(d->daemon);
-    if (d->front != NULL)
+    if (d->listener != NULL)
         let_go(d);
-    admin_listener_stop(&d->front);
+    admin_listener_stop(&d->listener);
     admin_auth_free(d->context.auth);
     mem_free(d);
 }

@@ -1,9 +1,10 @@
 /*
- * listener — libmicrohttpd's only listener: connections in, calls through the dispatcher, answers
- * out.
+ * mhd_adapter — runs the admin API on libmicrohttpd: each request passes the dispatcher, and its
+ * response is written by the library.
  *
- * The library's thread never works: a request is suspended while a job thread has it, and a
- * write with ?wait=applied waits on threads of its own, so that those who wait starve nobody.
+ * The library's thread never blocks: a request is suspended while a job thread has it, and a
+ * write with ?wait=applied waits on threads of its own, so that waiting writes do not delay other
+ * requests.
  *
  * Owns     its listener, threads and connections.
  * Fails    ERR_INVALID for an address that does not parse; ERR_EXISTS when the port is taken;
@@ -14,7 +15,7 @@
 
 #include "controlplane/api/admin_call.h"
 
-#define ADMIN_WAIT_MS 5000 /* ?wait=applied says who is behind after that (product.md) */
+#define ADMIN_WAIT_MS 5000 /* after that ?wait=applied names the planes that are behind */
 
 struct mhd_adapter;
 

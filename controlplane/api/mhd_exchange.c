@@ -1,5 +1,5 @@
 /*
- * exchange — the library calls at the head, for each piece of the body, and at its end.
+ * mhd_exchange — the library calls at the head, for each piece of the body, and at its end.
  */
 #include "controlplane/api/mhd_exchange.h"
 
@@ -124,12 +124,12 @@ static void read_head(struct exchange *x, const char *method)
     read_source(x);
 }
 
-/* ---- answering ---- */
+/* ---- the response ---- */
 
-static enum MHD_Result send_answer(struct exchange *x)
+static enum MHD_Result send_response(struct exchange *x)
 {
     struct call *c = &x->call;
-    struct slice body = c->status == 204 ? SLICE("") : buf_slice(&c->answer);
+    struct slice body = c->status == 204 ? SLICE("") : buf_slice(&c->response);
     struct MHD_Response *r = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.ptr,
                                                              MHD_RESPMEM_PERSISTENT);
     if (r == NULL)
@@ -198,11 +198,12 @@ static void run_body(void *arg)
     struct exchange *x = arg;
     dispatch_body(&x->call, buf_slice(&x->body));
     if (dispatch_holds(&x->call)) {
-        /* counted from here: who stands in the queue behind others has been waiting too */
+        /* counted from here: the time in the queue is a part of the wait */
         x->hold_until_us = clock_mono_us() + ADMIN_WAIT_MS * 1000u;
         if (thread_pool_push(x->context->wait, run_wait, x) == ERR_OK)
             return;
-        dispatch_hold(&x->call, 0); /* as many wait as may: say who is behind now */
+        /* the queue is full: respond now, and name the planes that are behind */
+        dispatch_hold(&x->call, 0);
     }
     x->moment = EXCHANGE_DONE;
     MHD_resume_connection(x->m);
@@ -219,18 +220,18 @@ static enum MHD_Result too_large(struct exchange *x)
     return e == ERR_OK ? MHD_YES : MHD_NO;
 }
 
-/* The head was judged: only now the front reads the body, or never. */
+/* The head was checked: from here on the listener reads the body, or the response is a refusal. */
 static enum MHD_Result on_judged(struct exchange *x)
 {
     if (x->wanted && x->announced > LIMIT_ADMIN_BODY && too_large(x) != MHD_YES)
         return MHD_NO;
     if (!x->wanted)
-        return send_answer(x);
+        return send_response(x);
     x->moment = EXCHANGE_BODY;
     return MHD_YES;
 }
 
-/* The front ends a body above the ceiling before it gets here. */
+/* The listener ends a body above the ceiling before it gets here. */
 static enum MHD_Result on_piece(struct exchange *x, const char *data, size_t *size)
 {
     size_t n = *size;
@@ -258,7 +259,7 @@ enum MHD_Result exchange_on_request(UNUSED void *cls, UNUSED struct MHD_Connecti
     case EXCHANGE_BODY:
         return hand_to_job(x, run_body);
     case EXCHANGE_DONE:
-        return send_answer(x);
+        return send_response(x);
     case EXCHANGE_SENT:
         return MHD_YES;
     }

@@ -1,8 +1,8 @@
 /*
- * exchange — one request inside the library: which moment it is in, and what was gathered.
+ * mhd_exchange — one request inside the library: its state, and what was read of it.
  *
- * moments: HEAD → (job) → JUDGED → BODY → (job) → DONE; a refused head is answered at once, and
- * the front does not read its body.
+ * States: HEAD → (job) → JUDGED → BODY → (job) → DONE; a refused head gets its response at
+ * once, and the listener does not read its body.
  *
  * Threads  the library's thread, or the one job it was handed to; never both.
  */

@@ -2,7 +2,7 @@
  * object_hook — what some nouns do beyond storing and showing a document: a row each.
  *
  * before_insert may complete x->now.spec, after_insert has the row; both may add members to
- * x->extra, which the answer shows once. ERR_CANCELLED: a problem was answered. after_delete
+ * x->extra, which the response shows once. ERR_CANCELLED: the response is a problem. after_delete
  * runs in the delete's transaction. show adds computed members to an array of views that are
  * read; what is written is shown and recorded without them.
  */

@@ -1,5 +1,5 @@
 /*
- * object_view — from normal form to answer.
+ * object_view — builds the view of an object from its normal form.
  */
 #include "controlplane/api/object_view.h"
 
@@ -34,7 +34,7 @@ static enum err collect_id(void *arg, const struct field *row, struct slice id)
     return ERR_OK;
 }
 
-/* The name of a referenced object; of one whose name may repeat, its id. */
+/* The name of a referenced object; its id where names of its noun may repeat. */
 static json_t *name_of(const struct field *f, const json_t *id, const json_t *names)
 {
     const json_t *name = json_object_get(names, json_string_value(id));

@@ -1,6 +1,6 @@
 /*
  * object_view — how a stored object looks to an administrator: names for ids, times as text,
- * nothing hidden, and what is not enforced yet said beside it.
+ * no hidden members, and a list of what is not enforced yet.
  *
  * Threads  any, with a transaction of their own.
  */

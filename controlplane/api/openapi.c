@@ -118,15 +118,15 @@ static bool creates(const struct route *r)
     return strcmp(r->method, "POST") == 0 && (r->flags & ROUTE_BODY) != 0 && r->noun != NULL;
 }
 
-static json_t *good_answer(const struct route *r)
+static json_t *good_response(const struct route *r)
 {
-    json_t *answer = json_pack("{s:s}", "description", r->help);
+    json_t *response = json_pack("{s:s}", "description", r->help);
     if (strcmp(r->method, "DELETE") == 0)
-        return answer;
+        return response;
     if ((r->flags & ROUTE_TEXT) != 0) {
-        json_object_set_new(answer, "content",
+        json_object_set_new(response, "content",
                             json_pack("{s:{s:{s:s}}}", "text/plain", "schema", "type", "string"));
-        return answer;
+        return response;
     }
     json_t *schema = r->schema != NULL ? ref_to(r->schema) : json_pack("{s:s}", "type", "object");
     if ((r->flags & ROUTE_LIST) != 0)
@@ -134,26 +134,26 @@ static json_t *good_answer(const struct route *r)
             json_pack("{s:s,s:{s:{s:s,s:o},s:{s:[ss]}},s:[ss],s:b}", "type", "object", "properties",
                       "items", "type", "array", "items", schema, "next", "type", "string", "null",
                       "required", "items", "next", "additionalProperties", 0);
-    json_object_set_new(answer, "content", json_content(schema));
-    return answer;
+    json_object_set_new(response, "content", json_content(schema));
+    return response;
 }
 
-static json_t *problem_answer(void)
+static json_t *problem_response(void)
 {
     return json_pack("{s:s,s:{s:{s:{s:s}}}}", "description", "refused or failed (RFC 9457)",
                      "content", "application/problem+json", "schema", "$ref",
                      "#/components/schemas/problem");
 }
 
-static json_t *answers_of(const struct route *r)
+static json_t *responses_of(const struct route *r)
 {
     const char *good = strcmp(r->method, "DELETE") == 0 ? "204" : creates(r) ? "201" : "200";
-    json_t *answers = json_object();
-    json_object_set_new(answers, good, good_answer(r));
+    json_t *responses = json_object();
+    json_object_set_new(responses, good, good_response(r));
     if ((r->flags & ROUTE_LATER) != 0)
-        json_object_set_new(answers, "202", good_answer(r));
-    json_object_set_new(answers, "default", problem_answer());
-    return answers;
+        json_object_set_new(responses, "202", good_response(r));
+    json_object_set_new(responses, "default", problem_response());
+    return responses;
 }
 
 /* "list_keys", "create_key", "get_mcp_server": unique, as the verb and the noun are. */
@@ -221,7 +221,7 @@ static json_t *operation(const struct route *r)
     struct slice tag = tag_of(r);
     json_t *op = json_pack("{s:o,s:[s#],s:o,s:o,s:o}", "operationId", operation_id(r), "tags",
                            tag.ptr, (int)tag.len, "summary", summary, "parameters",
-                           parameters_of(r), "responses", answers_of(r));
+                           parameters_of(r), "responses", responses_of(r));
     json_t *body = body_schema(r);
     if (body != NULL)
         json_object_set_new(op, "requestBody",

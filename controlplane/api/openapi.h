@@ -1,9 +1,9 @@
 /*
  * openapi — the API's description (OpenAPI 3.1), derived from the route table and the nouns.
  *
- * What a schema allows the server takes, and the reverse, but for what a schema cannot say: whether
- * a reference leads anywhere, rules over several members, reserved names, lengths in bytes
- * (x-gatehouse-max-bytes). tests/openapi holds the two together.
+ * The server accepts what a schema allows, and the reverse. Exceptions are rules that a schema
+ * cannot express: whether a reference exists, rules over several members, reserved names, lengths
+ * in bytes (x-gatehouse-max-bytes). tests/openapi holds the two together.
  *
  * Threads  job threads.
  */

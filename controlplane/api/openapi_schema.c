@@ -197,7 +197,7 @@ static void add_common(const struct noun *n, json_t *schema)
     }
 }
 
-/* What only the answer to its making shows. */
+/* Members that only the response to a creation shows. */
 static void add_once(const struct noun *n, json_t *properties)
 {
     const struct object_hook *hook = object_hook_find(n);

@@ -7,6 +7,6 @@
 
 #include "common/base/buf.h"
 
-/* Appends the decoded text to out and lends it in *ret. out must have room reserved, so that
- * earlier slices stay valid. plus: '+' is a space (queries). */
+/* Appends the decoded text to out and lends it in *ret. The caller has reserved capacity in
+ * out, so that earlier slices stay valid. plus: '+' is a space (queries). */
 MUST_USE enum err percent_decode(struct slice text, bool plus, struct buf *out, struct slice *ret);

@@ -1,7 +1,7 @@
 /*
- * response_shape — what is only read (sessions, spans, spend, audit, …) as rows: each member of an
- * answer with its type. The OpenAPI document's schemas come from them; the tests hold them
- * against real answers (tests/e2e/document.test.mjs).
+ * response_shape — what is only read (sessions, spans, spend, audit, …) as rows: each member of a
+ * response with its type. The OpenAPI document's schemas come from them; the tests hold them
+ * against real responses (tests/e2e/document.test.mjs).
  *
  * Owns     nothing; constant.
  * Threads  any; pure.

@@ -17,7 +17,7 @@ enum route_flags {
     ROUTE_ANY_BODY = 1 << 2, /* a JSON object without members may come */
     ROUTE_WRITE = 1 << 3,    /* ?wait=applied, Idempotency-Key on POST */
     ROUTE_LIST = 1 << 4,     /* ?limit=&cursor= */
-    ROUTE_TEXT = 1 << 5,     /* the answer is plain text */
+    ROUTE_TEXT = 1 << 5,     /* the response is plain text */
     ROUTE_LATER = 1 << 6,    /* 202 where the work is not done yet */
 };
 
@@ -27,7 +27,7 @@ struct route {
     unsigned roles;   /* set of enum role */
     enum err (*handle)(struct call *c);
     const char *help;   /* one line, into OpenAPI */
-    const char *schema; /* of the answer, by name in OpenAPI's components; NULL: object */
+    const char *schema; /* of the response, by name in OpenAPI's components; NULL: object */
     unsigned flags;
     const char *query; /* names beside limit, cursor and wait, comma-separated, each with the
                         * words it takes ("gate=ai|tool"), or with none: any; NULL: none */

@@ -2,7 +2,7 @@
  * thread_pool — a few threads that do straight-line work one piece after another.
  *
  * Owns     its threads and queue. What is pushed runs exactly once.
- * Fails    ERR_EXHAUSTED when the queue is full: the caller says "not now".
+ * Fails    ERR_EXHAUSTED when the queue is full: the caller refuses the request.
  * Threads  push: any.
  */
 #pragma once

@@ -80,12 +80,12 @@ enum err trace_query_spans(struct call *c, struct span_filter *ret)
     return e;
 }
 
-enum err trace_query_answer(struct call *c, json_t **items, const struct trace_next *next)
+enum err trace_query_respond(struct call *c, json_t **items, const struct trace_next *next)
 {
     char cursor[CURSOR_TEXT_MAX];
     json_t *more =
         next->more ? json_from(cursor_format(next->at_us, next->id, cursor)) : json_null();
     json_t *page = json_pack("{s:o,s:o}", "items", *items, "next", more);
     *items = NULL;
-    return call_answer(c, 200, &page);
+    return call_respond(c, 200, &page);
 }

@@ -1,7 +1,7 @@
 /*
  * trace_query — the query members that sessions, spans and spend share, read into a page.
  *
- * Fails    any error: the 400 stands in the call already; the handler returns ERR_OK.
+ * Fails    any error: the response is already a 400; the handler returns ERR_OK.
  */
 #pragma once
 
@@ -16,4 +16,5 @@ MUST_USE enum err trace_query_stretch(struct call *c, const char *from, const ch
 /* What of ?model=&code=…, the searched attributes of common/trace, is there. */
 MUST_USE enum err trace_query_spans(struct call *c, struct span_filter *ret);
 /* {"items":…,"next":…}; consumes items */
-MUST_USE enum err trace_query_answer(struct call *c, json_t **items, const struct trace_next *next);
+MUST_USE enum err trace_query_respond(struct call *c, json_t **items,
+                                      const struct trace_next *next);

@@ -1,5 +1,6 @@
 /*
- * db — the pool: who has a connection, when the next may be tried. Statements are in db_query.c.
+ * db — the pool: idle and taken connections, and the time of the next try to connect. Statements
+ * are in db_query.c.
  */
 #include "controlplane/store/db.h"
 
@@ -83,7 +84,7 @@ static struct timespec deadline_after(unsigned wait_ms)
     return t;
 }
 
-/* With the lock held: waits until there is an idle connection or room for a new one. */
+/* With the lock held: waits until there is an idle connection or a new one may be opened. */
 static enum err wait_for_turn(struct db *d, unsigned wait_ms)
 {
     struct timespec until = deadline_after(wait_ms);
@@ -125,7 +126,7 @@ static void note_attempt(struct db *d, enum err e)
     log_warn(&db_log, "database_away", "retry_ms=%u", (unsigned)(d->backoff_us / 1000));
 }
 
-/* Drops the lock while connecting, so that those who have a connection can give it back. */
+/* Drops the lock while connecting, so that other threads can give their connections back. */
 static enum err make_one(struct db *d, struct db_conn **ret)
 {
     if (d->retry_at_us > clock_mono_us())

@@ -55,7 +55,7 @@ MUST_USE enum err db_check(const char *url, char why[static DB_ERROR_TEXT]);
 void db_conn_close(struct db_conn **conn); /* NULL inside is fine */
 bool db_conn_alive(const struct db_conn *c);
 
-/* who a URL signs in as; "" where it leaves that to the environment */
+/* the role that a URL signs in as; "" where the URL names none (libpq then uses the environment) */
 void db_url_role(const char *url, char *out, size_t cap);
 
 enum db_type { DB_NULL_TYPE, DB_TEXT_TYPE, DB_INT_TYPE, DB_BOOL_TYPE, DB_BYTES_TYPE, DB_TIME_TYPE };

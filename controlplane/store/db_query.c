@@ -75,7 +75,7 @@ static void put_param(struct wire *w, size_t i, const struct db_param *p, char *
     case DB_TEXT_TYPE:
         if (p->bytes.ptr == NULL)
             return;
-        /* NOLINTBEGIN(clang-analyzer-core.*): there is room wherever there is a text */
+        /* NOLINTBEGIN(clang-analyzer-core.*): texts is not NULL where a text is copied */
         if (p->bytes.len > 0)
             memcpy(*text, p->bytes.ptr, p->bytes.len);
         (*text)[p->bytes.len] = '\0';

@@ -1,8 +1,8 @@
 /*
- * query — a statement that is put together: conditions that were asked for, and no others, so that
- * the planner sees which index serves them.
+ * query — builds a statement with the conditions that the request names and no others, so that the
+ * planner can choose an index for them.
  *
- * Only words of the program go into the text; every value is a parameter.
+ * Only string constants go into the text; every value is a parameter.
  *
  * Owns     its text until query_fini. Values are lent until it is run.
  * Fails    the first failure stays in `error`, and query_run returns it.

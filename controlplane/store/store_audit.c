@@ -1,5 +1,5 @@
 /*
- * store_audit — who did what, chained so that a changed or missing record shows.
+ * store_audit — audit records, chained so that a changed or missing record is found.
  */
 #include "controlplane/store/store_audit.h"
 
@@ -122,7 +122,7 @@ enum err write_audit(struct write *w, const struct audit_entry *entry)
     "org_id, seq, at, actor, actor_role, source, action, noun, object_id, object_name, version,"   \
     " before, after, encode(prev, 'hex'), encode(hash, 'hex')"
 
-/* at: room for the time's text, since a row's own form is not what was hashed */
+/* at: a buffer for the time as text, because the hash covers that form and not the row's */
 static void record_of_row(const struct db_result *r, size_t row, struct audit_record *a,
                           char at[static CLOCK_TEXT_MAX])
 {

@@ -6,7 +6,7 @@
 #include "common/base/limits.h"
 
 #define PURPOSE SLICE("idempotency")
-#define ANSWER_MAX (2u * LIMIT_ADMIN_BODY) /* a document and what an answer adds to it */
+#define RESPONSE_MAX (2u * LIMIT_ADMIN_BODY) /* a document and what the response adds to it */
 
 static struct slice request_of(const struct idempotency *i)
 {
@@ -14,7 +14,7 @@ static struct slice request_of(const struct idempotency *i)
 }
 
 enum err store_idempotency_find(struct tx *tx, const struct seal *seal, const struct idempotency *i,
-                                unsigned *ret_status, struct buf *answer)
+                                unsigned *ret_status, struct buf *response)
 {
     DB_AUTO struct db_result *r = NULL;
     enum err e = tx_query(
@@ -32,15 +32,15 @@ enum err store_idempotency_find(struct tx *tx, const struct seal *seal, const st
     struct buf sealed;
     char *room = NULL;
     size_t len = 0;
-    buf_init(&sealed, ANSWER_MAX + SEAL_OVERHEAD);
+    buf_init(&sealed, RESPONSE_MAX + SEAL_OVERHEAD);
     e = db_bytes(r, 0, 2, &sealed);
     if (e == ERR_OK)
-        e = buf_room(answer, sealed.len, &room);
+        e = buf_room(response, sealed.len, &room);
     if (e == ERR_OK)
         e = seal_open(seal, PURPOSE, i->actor, request_of(i), buf_slice(&sealed), (uint8_t *)room,
                       &len);
     if (e == ERR_OK) {
-        buf_commit(answer, len);
+        buf_commit(response, len);
         *ret_status = (unsigned)db_int(r, 0, 1);
     }
     buf_fini(&sealed);
@@ -64,17 +64,17 @@ static enum err insert(struct tx *tx, const struct idempotency *i, unsigned stat
 }
 
 enum err store_idempotency_put(struct tx *tx, const struct seal *seal, const struct idempotency *i,
-                               unsigned status, struct slice answer)
+                               unsigned status, struct slice response)
 {
-    if (answer.len > ANSWER_MAX)
+    if (response.len > RESPONSE_MAX)
         return ERR_TOO_BIG;
     struct buf sealed;
     char *room = NULL;
     size_t len = 0;
-    buf_init(&sealed, ANSWER_MAX + SEAL_OVERHEAD);
-    enum err e = buf_room(&sealed, answer.len + SEAL_OVERHEAD, &room);
+    buf_init(&sealed, RESPONSE_MAX + SEAL_OVERHEAD);
+    enum err e = buf_room(&sealed, response.len + SEAL_OVERHEAD, &room);
     if (e == ERR_OK)
-        e = seal_close(seal, PURPOSE, i->actor, request_of(i), answer, (uint8_t *)room, &len);
+        e = seal_close(seal, PURPOSE, i->actor, request_of(i), response, (uint8_t *)room, &len);
     if (e == ERR_OK) {
         buf_commit(&sealed, len);
         e = insert(tx, i, status, buf_slice(&sealed));

@@ -1,11 +1,11 @@
 /*
- * store_idempotency — answers kept for a day under (actor, Idempotency-Key), in the same
- * transaction as what they answered, so that a repeated POST does nothing twice.
+ * store_idempotency — responses kept for a day under (actor, Idempotency-Key), in the same
+ * transaction as the write, so that a repeated POST does nothing twice.
  *
- * Answers may show a secret once, so they lie sealed.
+ * A response may show a secret once, so it is stored sealed.
  *
  * Fails    as tx.h; find: ERR_NOT_FOUND; ERR_CONFLICT: the key came with another request.
- * Threads  any; under a write's turn, so two equal POSTs cannot pass each other.
+ * Threads  any; under the write lock, so two equal POSTs run one after the other.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct idempotency {
 
 MUST_USE enum err store_idempotency_find(struct tx *tx, const struct seal *seal,
                                          const struct idempotency *i, unsigned *ret_status,
-                                         struct buf *answer);
+                                         struct buf *response);
 MUST_USE enum err store_idempotency_put(struct tx *tx, const struct seal *seal,
                                         const struct idempotency *i, unsigned status,
-                                        struct slice answer);
+                                        struct slice response);

@@ -1,5 +1,5 @@
 /*
- * store_link — who refers to whom, also from inside lists; asked before anything is deleted.
+ * store_link — references between objects, also from inside lists; read before a delete.
  */
 #include "controlplane/store/store_object.h"
 

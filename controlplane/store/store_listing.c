@@ -1,7 +1,7 @@
 /* store_listing — one row a server, made when it is first needed. */
 #include "controlplane/store/store_listing.h"
 
-/* Whose planes are given the server: NULL means those of every pool. */
+/* The pools whose planes are given the server; NULL: every pool. */
 #define POOLS_OF                                                                                   \
     "CASE WHEN jsonb_typeof(s.spec -> 'pools') = 'array' THEN array_to_string("                    \
     "ARRAY(SELECT jsonb_array_elements_text(s.spec -> 'pools')), ',') END"
@@ -132,8 +132,8 @@ enum err store_listing_end(struct tx *tx, const struct listing_end *end)
         NULL);
 }
 
-enum err store_listing_answer(struct tx *tx, struct slice server, uint64_t ask, bool *ret_done,
-                              char *error, size_t cap)
+enum err store_listing_outcome(struct tx *tx, struct slice server, uint64_t ask, bool *ret_done,
+                               char *error, size_t cap)
 {
     DB_AUTO struct db_result *r = NULL;
     enum err e =
@@ -150,7 +150,7 @@ enum err store_listing_answer(struct tx *tx, struct slice server, uint64_t ask, 
     return ERR_OK;
 }
 
-/* Times in the one form that every answer has. */
+/* Times in the form of every API response. */
 #define AT(name, column)                                                                           \
     "'" name "', to_char(l." column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 

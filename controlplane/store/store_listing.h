@@ -1,9 +1,9 @@
 /*
- * store_listing — when a server's tools are to be listed, by whom, and how it last went.
+ * store_listing — when a server's tools are to be listed, by which plane, and the last outcome.
  *
- * A listing is due when its server was never tried at its present revision, when somebody asked
- * and has no answer, or when its time has come. Who is at it holds it for a while, so that it is
- * ordered once; a hold whose plane is gone counts for nothing.
+ * A listing is due when its server was never tried at its present revision, when a
+ * request for one is not served yet, or when its time has come. The plane that has the order holds
+ * it for a while, so that it is ordered once; a hold of an absent plane does not count.
  *
  * Fails    as tx.h; ERR_NOT_FOUND: no such server.
  * Threads  any, with a transaction of their own.
@@ -22,7 +22,8 @@ struct listing_due {
     uint64_t revision, ask;
     char held_by[ID_MAX]; /* "": no plane */
     bool every_pool;
-    char pools[LISTING_POOLS_MAX]; /* ids divided by commas: whose planes have the server */
+    char pools[LISTING_POOLS_MAX]; /* ids divided by commas: pools whose planes are given the server
+                                    */
 };
 
 /* The longest waiting first; held ones among them. */
@@ -57,8 +58,8 @@ struct listing_end {
 };
 MUST_USE enum err store_listing_end(struct tx *tx, const struct listing_end *end);
 
-/* Whether the ask has its answer; error is copied, "" where there is none. */
-MUST_USE enum err store_listing_answer(struct tx *tx, struct slice server, uint64_t ask,
-                                       bool *ret_done, char *error, size_t cap);
+/* Whether the request has its outcome; error is copied, "" where there is none. */
+MUST_USE enum err store_listing_outcome(struct tx *tx, struct slice server, uint64_t ask,
+                                        bool *ret_done, char *error, size_t cap);
 /* {"mcp_…":{"last_listed_at":…}} for an array of ids */
 MUST_USE enum err store_listing_views(struct tx *tx, const json_t *ids, json_t **ret);

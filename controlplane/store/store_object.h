@@ -1,5 +1,5 @@
 /*
- * store_object — rows of any noun: every table has the same face (id, org_id, name, revision,
+ * store_object — rows of any noun: every table has the same columns (id, org_id, name, revision,
  * times, spec), so one set of statements serves them all.
  *
  * Owns     an object's spec; object_fini drops it.
@@ -14,7 +14,7 @@
 #include "controlplane/store/tx.h"
 
 #define OBJECT_NAME_MAX 132
-#define OBJECT_RESERVED_DAYS 30 /* a deleted name inherits nothing and is not taken over */
+#define OBJECT_RESERVED_DAYS 30 /* a deleted name cannot be used again within this time */
 
 struct object {
     char id[ID_MAX];
@@ -58,17 +58,17 @@ MUST_USE enum err store_object_insert(struct tx *tx, const struct noun *n, struc
 /* o: id, name, spec; fills revision and updated_us. */
 MUST_USE enum err store_object_update(struct tx *tx, const struct noun *n, struct object *o);
 MUST_USE enum err store_object_delete(struct tx *tx, const struct noun *n, const char *id);
-/* Does another object that is not revoked have this name (and is not `except`)? */
+/* Whether an object other than `except`, not revoked, has this name. */
 MUST_USE enum err store_object_name_live(struct tx *tx, const struct noun *n, struct slice name,
                                          const char *except, bool *ret);
-/* Does something living, or deleted within the reserve, have this name (and is not `except`)? */
+/* Whether an object other than `except`, live or deleted within the reserve, has this name. */
 MUST_USE enum err store_object_name_taken(struct tx *tx, const struct noun *n, struct slice name,
                                           const char *except, bool *ret_living, bool *ret_taken);
 
 /* {"id":"name",…} for an array of ids; deleted ones included */
 MUST_USE enum err store_object_names(struct tx *tx, const json_t *ids, json_t **ret);
 
-/* Who refers to whom: replaces all links from this object by those of its spec. */
+/* References: replaces all links from this object by those of its spec. */
 MUST_USE enum err store_links_put(struct tx *tx, const struct noun *n, const struct object *o);
 MUST_USE enum err store_links_drop(struct tx *tx, const char *from_id);
 /* *ret: new array of ids that refer to `to_id`, at most 10 */

@@ -16,5 +16,5 @@ struct plane_note {
     int64_t heard_at;
 };
 
-/* Only news is kept: another control plane may have heard it later. */
+/* An older report is ignored: another control plane may have stored a later one. */
 MUST_USE enum err store_plane_note(struct tx *tx, const struct plane_note *note);

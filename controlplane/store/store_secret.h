@@ -1,7 +1,7 @@
 /*
  * store_secret — values that a reader of the database must not see: sealed rows.
  *
- * Two shelves: `secrets`, which belong to an object (a provider's credential, an injected
+ * Two tables: `secrets`, whose rows belong to an object (a provider's credential, an injected
  * header), and `installation`, made once at first start (key_hmac, session_seal, the CA).
  * Sealed with purpose "row-secret", and the row's own name as scope, so that a row copied
  * to another place does not open.

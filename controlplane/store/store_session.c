@@ -26,7 +26,7 @@ enum number {
 
 struct session_row {
     char id[SESSION_ID_MAX];
-    const Gatehouse__Span *first; /* lent: whose session it is, and its label */
+    const Gatehouse__Span *first; /* lent: it gives the owner of the session, and its label */
     struct slice org;
     int64_t started_at, last_at;
     int64_t numbers[NUMBERS];

@@ -1,9 +1,9 @@
 /*
- * store_span — spans on their way into the database: many rows, one statement.
+ * store_span — inserts spans: many rows, one statement.
  *
- * Not COPY: the server refuses COPY into a table under row-level security, and a second,
- * unfenced table for arrivals would write everything twice. One insert from arrays, a column
- * each, has COPY's one round trip and the fence.
+ * Not COPY: the server refuses COPY into a table under row-level security, and a second
+ * table without it would write everything twice. One insert from arrays, a column each, takes
+ * one round trip as COPY does, and row-level security holds.
  *
  * Owns     its columns until span_sheet_fini.
  * Fails    as db.h. What planes report is cleaned (store/clean.h): no row is refused for its data.

@@ -520,7 +520,7 @@ static void add_by_session(struct query *q, const struct spend_question *questio
     query_value(q, ") u" ORDER " limit ", DB_INT(SPEND_MAX), "");
 }
 
-/* A session keeps whose it is, and not what it used. */
+/* A session row has its owner, and not the models it used. */
 static bool is_of_sessions(const struct spend_question *question)
 {
     bool fit = !question->bucket.ptr;

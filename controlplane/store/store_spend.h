@@ -3,8 +3,8 @@
  *
  * A batch's calls are added up in memory by hour and by everything that spend is grouped by, and go
  * into spend_hours in one statement of the transaction that takes their spans in: the sums are
- * exact at every moment. A question is answered from whole hours; where a bound lies inside
- * an hour, that hour's part is read from its spans. Spend by session is answered from the sessions'
+ * exact at every moment. A query reads whole hours; where a bound lies inside
+ * an hour, that hour's part is read from its spans. Spend by session is read from the sessions'
  * own sums, and from spans for those sessions alone that cross a bound.
  *
  * Owns     a sheet's rows until spend_sheet_fini.

@@ -153,7 +153,7 @@ enum err store_sessions_find(struct tx *tx, struct slice id_or_external, json_t 
     " left join agents a on a.id = s.agent_id left join keys k on k.id = s.key_id"                 \
     " left join teams tm on tm.id = s.team_id left join tasks t on t.id = s.task_id"
 
-#define SPAN_CURSOR_COLUMNS 2 /* started_at and id, in front of what is shown */
+#define SPAN_CURSOR_COLUMNS 2 /* started_at and id, before the columns that are shown */
 
 static void set_json(json_t *o, const char *name, const struct db_result *r, size_t row, int col)
 {

@@ -31,7 +31,7 @@ struct trace_next {
     char id[ID_MAX];
 };
 
-/* Whose sessions: names or ids; SLICE_NONE: any. */
+/* Owners of the sessions, by name or id; SLICE_NONE: any. */
 struct session_filter {
     struct slice agent, key, team, task;
 };

@@ -12,7 +12,7 @@
  *
  * Owns     its connection until commit or rollback. TX_AUTO rolls back what was left open.
  * Fails    as db.h; ERR_TIMEOUT when no connection became free. A commit that fails has
- *          ERR_DATABASE, and nobody knows whether it happened: be idempotent.
+ *          ERR_DATABASE, and the outcome is unknown: the caller must be idempotent.
  * Threads  one at a time.
  */
 #pragma once
@@ -20,7 +20,7 @@
 #include "controlplane/store/db.h"
 
 #define TX_EVERY_ORG SLICE("*") /* ids have a prefix and an underscore: no org is called so */
-#define TX_TAKE_MS 5000         /* wait for a free connection; then the answer is 503 */
+#define TX_TAKE_MS 5000         /* wait for a free connection; then the response is a 503 */
 #define TX_STATEMENT_MS 15000   /* no admin statement is meant to run longer */
 #define TX_BEGIN_TRIES 40       /* more than any pool is large: each may lie there dead */
 
@@ -39,7 +39,7 @@ MUST_USE enum err tx_query(struct tx *tx, const char *sql, const struct db_param
                            struct db_result **ret);
 /* held to the end of the transaction; waits */
 MUST_USE enum err tx_lock(struct tx *tx, int64_t advisory);
-/* ERR_AGAIN: somebody else holds it */
+/* ERR_AGAIN: another transaction holds it */
 MUST_USE enum err tx_try_lock(struct tx *tx, int64_t advisory);
 
 #define TX_AUTO __attribute__((cleanup(tx_rollback)))

@@ -26,18 +26,18 @@ static struct admin_auth *auth;
 
 /* ---- asking ---- */
 
-struct answer {
+struct response {
     unsigned status;
     json_t *json;
     char code[64];
     char version[32];
 };
 
-static void answer_fini(struct answer *a)
+static void response_fini(struct response *a)
 {
     json_decref(a->json);
 }
-#define ANSWER_AUTO __attribute__((cleanup(answer_fini)))
+#define RESPONSE_AUTO __attribute__((cleanup(response_fini)))
 
 static const char *header_of(const struct call *c, const char *name)
 {
@@ -47,11 +47,11 @@ static const char *header_of(const struct call *c, const char *name)
     return "";
 }
 
-static struct answer ask(const struct app *a, const char *token, const char *method,
-                         const char *target, const char *body)
+static struct response ask(const struct app *a, const char *token, const char *method,
+                           const char *target, const char *body)
 {
     struct call c;
-    struct answer got = {0};
+    struct response got = {0};
     char bearer[128];
     struct dispatch_head head = {.method = slice_str(method),
                                  .target = slice_str(target),
@@ -65,8 +65,8 @@ static struct answer ask(const struct app *a, const char *token, const char *met
         dispatch_body(&c, body != NULL ? slice_str(body) : SLICE(""));
     struct json_problem problem;
     got.status = c.status;
-    if (c.answer.len > 0)
-        assert_int_equal(json_read(buf_slice(&c.answer), &got.json, &problem), ERR_OK);
+    if (c.response.len > 0)
+        assert_int_equal(json_read(buf_slice(&c.response), &got.json, &problem), ERR_OK);
     snprintf(got.code, sizeof(got.code), "%.*s", SLICE_ARG(json_text(got.json, "code")));
     snprintf(got.version, sizeof(got.version), "%s", header_of(&c, "x-gatehouse-version"));
     call_fini(&c);
@@ -99,7 +99,7 @@ static void a_role_may_what_its_routes_name_and_nothing_else(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rights); i++) {
-        ANSWER_AUTO struct answer a =
+        RESPONSE_AUTO struct response a =
             ask(&app, rights[i].token, rights[i].method, rights[i].target, rights[i].body);
         if (a.status != rights[i].status)
             print_error("%s %s %s\n", rights[i].token, rights[i].method, rights[i].target);
@@ -115,7 +115,7 @@ static void a_parameter_that_a_path_does_not_know_is_named(void **state)
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         char target[96];
         snprintf(target, sizeof(target), "%s?colour=red", paths[i]);
-        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", target, NULL);
         assert_int_equal(a.status, 400);
         if (!strstr(json_string_value(json_object_get(a.json, "detail")), "\"colour\""))
             fail_msg("%s: the parameter is not named", target);
@@ -129,7 +129,7 @@ static void a_long_name_of_a_parameter_is_named_in_part(void **state)
     char target[400] = "/admin/v1/teams?";
     for (size_t i = 0; i < 30; i++)
         strcat(target, i == 0 ? "a" : "%F0%9D%93%A3");
-    ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+    RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", target, NULL);
     assert_int_equal(a.status, 400);
     assert_non_null(strstr(json_string_value(json_object_get(a.json, "detail")), "it takes"));
 }
@@ -137,7 +137,7 @@ static void a_long_name_of_a_parameter_is_named_in_part(void **state)
 static void an_empty_parameter_is_refused(void **state)
 {
     (void)state;
-    ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", "/admin/v1/keys?team=", NULL);
+    RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", "/admin/v1/keys?team=", NULL);
     assert_int_equal(a.status, 400);
     assert_non_null(strstr(json_string_value(json_object_get(a.json, "detail")), "?team="));
 }
@@ -160,7 +160,7 @@ static void spend_is_grouped_filtered_and_divided(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char target[160];
         snprintf(target, sizeof(target), "/admin/v1/spend?%s", rows[i].query);
-        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", target, NULL);
         if (a.status != rows[i].status)
             fail_msg("%s: %u", target, a.status);
     }
@@ -180,13 +180,13 @@ static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
         {"cost_usd=1", 400},
         {"cost_nano=1", 400},
     };
-    ANSWER_AUTO struct answer sessions =
+    RESPONSE_AUTO struct response sessions =
         ask(&app, "viewer", "GET", "/admin/v1/sessions?agent=a&key=k&team=t&task=u", NULL);
     assert_int_equal(sessions.status, 200);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char target[160];
         snprintf(target, sizeof(target), "/admin/v1/spans?%s", rows[i].query);
-        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", target, NULL);
         if (a.status != rows[i].status)
             fail_msg("%s: %u", target, a.status);
     }
@@ -194,7 +194,7 @@ static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
 
 /* ---- documents that mean something else than they seem to ---- */
 
-static struct answer write_as_owner(const char *method, const char *path, const char *body)
+static struct response write_as_owner(const char *method, const char *path, const char *body)
 {
     char target[128];
     snprintf(target, sizeof(target), "/admin/v1/%s", path);
@@ -203,7 +203,7 @@ static struct answer write_as_owner(const char *method, const char *path, const 
 
 static void must(const char *method, const char *path, const char *body, unsigned status)
 {
-    ANSWER_AUTO struct answer a = write_as_owner(method, path, body);
+    RESPONSE_AUTO struct response a = write_as_owner(method, path, body);
     if (a.status != status)
         fail_msg("%s %s %s: %u %s", method, path, body ? body : "", a.status,
                  json_string_value(json_object_get(a.json, "detail")));
@@ -212,7 +212,7 @@ static void must(const char *method, const char *path, const char *body, unsigne
 /* Is there a problem at this pointer? */
 static void must_refuse(const char *method, const char *path, const char *body, const char *pointer)
 {
-    ANSWER_AUTO struct answer a = write_as_owner(method, path, body);
+    RESPONSE_AUTO struct response a = write_as_owner(method, path, body);
     json_t *row;
     size_t i;
     json_array_foreach(json_object_get(a.json, "errors"), i, row)
@@ -255,13 +255,14 @@ static void a_teams_keys_are_those_of_its_agents_too(void **state)
     must("POST", "agents", "{\"name\":\"sorter\",\"team\":\"sorters\"}", 201);
     must("POST", "keys", "{\"name\":\"of the agent\",\"agent\":\"sorter\"}", 201);
     must("POST", "keys", "{\"name\":\"of the team\",\"team\":\"sorters\"}", 201);
-    must("POST", "keys", "{\"name\":\"of nobody\"}", 201);
-    ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", "/admin/v1/keys?team=sorters", NULL);
+    must("POST", "keys", "{\"name\":\"without owner\"}", 201);
+    RESPONSE_AUTO struct response a =
+        ask(&app, "viewer", "GET", "/admin/v1/keys?team=sorters", NULL);
     json_t *items = json_object_get(a.json, "items");
     assert_int_equal(json_array_size(items), 2);
     for (size_t i = 0; i < 2; i++)
         assert_string_not_equal(
-            json_string_value(json_object_get(json_array_get(items, i), "name")), "of nobody");
+            json_string_value(json_object_get(json_array_get(items, i), "name")), "without owner");
 }
 
 static void a_name_that_is_a_pattern_elsewhere_is_none(void **state)
@@ -299,7 +300,7 @@ static void a_grant_of_a_tool_that_is_not_there_says_so(void **state)
     must("POST", "mcp-servers", SERVER("tooled", ""), 201);
     must_refuse("POST", "grants",
                 "{\"team\":\"default\",\"server\":\"tooled\",\"tools\":[\"raw-*\"]}", "/tools/0");
-    ANSWER_AUTO struct answer before = write_as_owner(
+    RESPONSE_AUTO struct response before = write_as_owner(
         "POST", "grants", "{\"team\":\"default\",\"server\":\"tooled\",\"tools\":[\"ecko\"]}");
     assert_int_equal(before.status, 201);
     assert_null(json_object_get(before.json, "warnings")); /* nothing was listed yet */
@@ -307,7 +308,7 @@ static void a_grant_of_a_tool_that_is_not_there_says_so(void **state)
     database_say(&base, "insert into tools (id, org_id, name, spec) select 'tool_echo', org_id,"
                         " 'echo', jsonb_build_object('server', id, 'state', 'approved')"
                         " from mcp_servers where name = 'tooled'");
-    ANSWER_AUTO struct answer after = write_as_owner(
+    RESPONSE_AUTO struct response after = write_as_owner(
         "POST", "grants",
         "{\"team\":\"default\",\"server\":\"tooled\",\"tools\":[\"echo\",\"ecko\"]}");
     assert_int_equal(after.status, 201);
@@ -319,7 +320,7 @@ static void a_grant_of_a_tool_that_is_not_there_says_so(void **state)
     char target[64];
     snprintf(target, sizeof(target), "grants/%s",
              json_string_value(json_object_get(before.json, "id")));
-    ANSWER_AUTO struct answer read = write_as_owner("GET", target, NULL);
+    RESPONSE_AUTO struct response read = write_as_owner("GET", target, NULL);
     assert_int_equal(json_array_size(json_object_get(read.json, "warnings")), 1);
 }
 
@@ -337,7 +338,7 @@ static void a_server_with_grants_is_switched_off_and_on(void **state)
 static void two_entries_of_one_id_are_refused(void **state)
 {
     (void)state;
-    ANSWER_AUTO struct answer made =
+    RESPONSE_AUTO struct response made =
         write_as_owner("POST", "providers",
                        "{\"name\":\"pair\",\"dialect\":\"openai\",\"base_url\":\"https://"
                        "a.example\",\"credentials\":"
@@ -361,21 +362,21 @@ static void two_entries_of_one_id_are_refused(void **state)
 static void only_an_owner_opens_a_private_network(void **state)
 {
     (void)state;
-    ANSWER_AUTO struct answer refused =
+    RESPONSE_AUTO struct response refused =
         ask(&app, "admin", "POST", "/admin/v1/providers",
             "{\"name\":\"p\"," PROVIDER ",\"allow_cidrs\":[\"10.0.0.0/8\"]}");
     assert_int_equal(refused.status, 422);
     const json_t *error = json_array_get(json_object_get(refused.json, "errors"), 0);
     assert_true(slice_eq(json_text(error, "pointer"), SLICE("/allow_cidrs")));
-    ANSWER_AUTO struct answer made =
+    RESPONSE_AUTO struct response made =
         ask(&app, "owner", "POST", "/admin/v1/providers",
             "{\"name\":\"p\"," PROVIDER ",\"allow_cidrs\":[\"10.0.0.0/8\"]}");
     assert_int_equal(made.status, 201);
     /* an admin may change the rest and leave the network as it is */
-    ANSWER_AUTO struct answer kept =
+    RESPONSE_AUTO struct response kept =
         ask(&app, "admin", "PATCH", "/admin/v1/providers/p", "{\"description\":\"d\"}");
     assert_int_equal(kept.status, 200);
-    ANSWER_AUTO struct answer widened =
+    RESPONSE_AUTO struct response widened =
         ask(&app, "admin", "PATCH", "/admin/v1/providers/p", "{\"allow_cidrs\":[\"0.0.0.0/0\"]}");
     assert_int_equal(widened.status, 422);
 }
@@ -457,23 +458,23 @@ static void a_revoked_token_is_out_within_seconds(void **state)
 
 /* ---- the database is away ---- */
 
-static void without_the_database_the_answer_is_503_and_health_goes_on(void **state)
+static void without_the_database_requests_get_503_and_health_still_responds(void **state)
 {
     (void)state;
     struct app lost = app;
-    ANSWER_AUTO struct answer known = ask(&app, "owner", "GET", "/admin/v1/teams", NULL);
+    RESPONSE_AUTO struct response known = ask(&app, "owner", "GET", "/admin/v1/teams", NULL);
     assert_int_equal(known.status, 200);
-    /* port 1 is reserved and nobody listens there */
+    /* port 1 is reserved and has no listener */
     assert_int_equal(db_open("postgresql://nobody@127.0.0.1:1/none", 2, &lost.db), ERR_OK);
-    ANSWER_AUTO struct answer read = ask(&lost, "owner", "GET", "/admin/v1/teams", NULL);
+    RESPONSE_AUTO struct response read = ask(&lost, "owner", "GET", "/admin/v1/teams", NULL);
     assert_int_equal(read.status, 503);
     assert_string_equal(read.code, "database_away");
-    ANSWER_AUTO struct answer write =
+    RESPONSE_AUTO struct response write =
         ask(&lost, "owner", "POST", "/admin/v1/tasks", "{\"name\":\"lost\"}");
     assert_int_equal(write.status, 503);
-    ANSWER_AUTO struct answer alive = ask(&lost, "", "GET", "/healthz", NULL);
+    RESPONSE_AUTO struct response alive = ask(&lost, "", "GET", "/healthz", NULL);
     assert_int_equal(alive.status, 200);
-    ANSWER_AUTO struct answer ready = ask(&lost, "", "GET", "/readyz", NULL);
+    RESPONSE_AUTO struct response ready = ask(&lost, "", "GET", "/readyz", NULL);
     assert_int_equal(ready.status, 503);
     db_close(lost.db);
 }
@@ -482,7 +483,7 @@ static void while_draining_it_is_not_ready(void **state)
 {
     (void)state;
     app.draining = true;
-    ANSWER_AUTO struct answer ready = ask(&app, "", "GET", "/readyz", NULL);
+    RESPONSE_AUTO struct response ready = ask(&app, "", "GET", "/readyz", NULL);
     app.draining = false;
     assert_int_equal(ready.status, 503);
 }
@@ -506,7 +507,7 @@ static void the_first_token_is_written_once_for_its_owner_only_and_works(void **
     assert_non_null(fgets(text, sizeof(text), f));
     fclose(f);
     text[strcspn(text, "\n")] = '\0';
-    ANSWER_AUTO struct answer a = ask(&app, text, "PATCH", "/admin/v1/orgs/default", "{}");
+    RESPONSE_AUTO struct response a = ask(&app, text, "PATCH", "/admin/v1/orgs/default", "{}");
     assert_int_equal(a.status, 200);
     assert_true(database_number(&base, "SELECT count(*) FROM admin_tokens") == 1);
     /* nothing of its text is stored */
@@ -564,7 +565,7 @@ static void what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billin
     static const char target[] = "/admin/v1/dataplanes/dp_lost/write-off";
     lose_a_plane();
     {
-        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", "/admin/v1/budgets", NULL);
+        RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", "/admin/v1/budgets", NULL);
         const json_t *items = json_object_get(a.json, "items"), *b = json_array_get(items, 0);
         const json_t *holder = json_array_get(json_object_get(b, "suspense_of"), 0);
         assert_int_equal(a.status, 200);
@@ -593,7 +594,7 @@ static void what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billin
                  {"billing", 200, "0.500000000"},
                  {"owner", 200, "0.000000000"}};
     for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
-        ANSWER_AUTO struct answer a = ask(&app, tries[i].token, "POST", target, NULL);
+        RESPONSE_AUTO struct response a = ask(&app, tries[i].token, "POST", target, NULL);
         assert_int_equal(a.status, tries[i].status);
         if (tries[i].sum != NULL)
             assert_text(a.json, "written_off_usd", tries[i].sum);
@@ -602,7 +603,7 @@ static void what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billin
     assert_true(database_number(&base, "SELECT suspense_nano FROM budget_accounts") == 0);
     assert_true(database_number(&base, "SELECT count(*) FROM audit WHERE action = 'write-off'"
                                        " AND object_id = 'dp_lost'") == 2);
-    ANSWER_AUTO struct answer none =
+    RESPONSE_AUTO struct response none =
         ask(&app, "owner", "POST", "/admin/v1/dataplanes/dp_other/write-off", NULL);
     assert_int_equal(none.status, 404);
 }
@@ -614,18 +615,19 @@ static void budgets_go_page_by_page_and_by_their_owner(void **state)
     database_say(&base, "INSERT INTO budget_accounts (account, period_start, org_id, limit_nano)"
                         " SELECT account, period_start - interval '1 day', org_id, 7"
                         " FROM budget_accounts");
-    ANSWER_AUTO struct answer first = ask(&app, "viewer", "GET", "/admin/v1/budgets?limit=1", NULL);
+    RESPONSE_AUTO struct response first =
+        ask(&app, "viewer", "GET", "/admin/v1/budgets?limit=1", NULL);
     snprintf(target, sizeof(target), "/admin/v1/budgets?limit=1&cursor=%s",
              json_string_value(json_object_get(first.json, "next")));
-    ANSWER_AUTO struct answer second = ask(&app, "viewer", "GET", target, NULL);
+    RESPONSE_AUTO struct response second = ask(&app, "viewer", "GET", target, NULL);
     const json_t *b = json_array_get(json_object_get(second.json, "items"), 0);
     assert_int_equal(second.status, 200);
     assert_text(b, "limit_usd", "0.000000007");
     assert_true(json_is_null(json_object_get(second.json, "next")));
-    ANSWER_AUTO struct answer ours =
+    RESPONSE_AUTO struct response ours =
         ask(&app, "viewer", "GET", "/admin/v1/budgets?team=default", NULL);
     assert_int_equal(json_array_size(json_object_get(ours.json, "items")), 2);
-    ANSWER_AUTO struct answer theirs =
+    RESPONSE_AUTO struct response theirs =
         ask(&app, "viewer", "GET", "/admin/v1/budgets?key=default", NULL);
     assert_int_equal(json_array_size(json_object_get(theirs.json, "items")), 0);
 }
@@ -653,7 +655,7 @@ static void a_budget_shows_the_limit_it_has_now_before_any_lease(void **state)
                         " WHERE name = 'default'");
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         database_say(&base, steps[i].sql);
-        ANSWER_AUTO struct answer a = ask(&app, "viewer", "GET", target, NULL);
+        RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", target, NULL);
         const json_t *b = json_array_get(json_object_get(a.json, "items"), 0);
         assert_int_equal(a.status, 200);
         assert_text(b, "owner", "agent");
@@ -693,20 +695,22 @@ static void what_no_plane_could_be_sent_is_refused_at_its_write(void **state)
     (void)state;
     char *large = service_with(999, 510, "wide"), *fits = service_with(900, 510, "wide"),
          *grown = service_with(999, 510, NULL);
-    ANSWER_AUTO struct answer refused = ask(&app, "owner", "POST", "/admin/v1/api-services", large);
+    RESPONSE_AUTO struct response refused =
+        ask(&app, "owner", "POST", "/admin/v1/api-services", large);
     assert_int_equal(refused.status, 422);
     assert_string_equal(refused.code, "invalid_document");
     const json_t *error = json_array_get(json_object_get(refused.json, "errors"), 0);
     assert_non_null(strstr(json_string_value(json_object_get(error, "detail")), "524288"));
-    ANSWER_AUTO struct answer gone = ask(&app, "owner", "GET", "/admin/v1/api-services/wide", NULL);
+    RESPONSE_AUTO struct response gone =
+        ask(&app, "owner", "GET", "/admin/v1/api-services/wide", NULL);
     assert_int_equal(gone.status, 404);
 
-    ANSWER_AUTO struct answer made = ask(&app, "owner", "POST", "/admin/v1/api-services", fits);
+    RESPONSE_AUTO struct response made = ask(&app, "owner", "POST", "/admin/v1/api-services", fits);
     assert_int_equal(made.status, 201);
-    ANSWER_AUTO struct answer patched =
+    RESPONSE_AUTO struct response patched =
         ask(&app, "owner", "PATCH", "/admin/v1/api-services/wide", grown);
     assert_int_equal(patched.status, 422);
-    ANSWER_AUTO struct answer stands =
+    RESPONSE_AUTO struct response stands =
         ask(&app, "owner", "GET", "/admin/v1/api-services/wide", NULL);
     assert_int_equal(json_array_size(json_object_get(stands.json, "routes")), 900);
     free(large);
@@ -760,7 +764,7 @@ int main(void)
         cmocka_unit_test(ten_failures_a_minute_are_free_then_each_waits_twice_as_long),
         cmocka_unit_test(who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host),
         cmocka_unit_test(a_revoked_token_is_out_within_seconds),
-        cmocka_unit_test(without_the_database_the_answer_is_503_and_health_goes_on),
+        cmocka_unit_test(without_the_database_requests_get_503_and_health_still_responds),
         cmocka_unit_test(while_draining_it_is_not_ready),
         /* these end every token there was: nothing that asks stands behind them */
         cmocka_unit_test(the_first_token_is_written_once_for_its_owner_only_and_works),

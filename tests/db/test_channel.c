@@ -1,5 +1,5 @@
 /*
- * channel — what a data plane asks and what it is answered, from its one-time token on.
+ * channel — a data plane's requests and the replies to them, from its one-time token on.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -87,8 +87,8 @@ static Gatehouse__Reply *say_bytes(const char *plane, struct slice bytes)
     struct buf out;
     buf_init(&out, LIMIT_BUS_MESSAGE);
     channel_handle(&channel, slice_str(plane), bytes, &out);
-    struct slice answer = buf_slice(&out);
-    Gatehouse__Reply *m = gatehouse__reply__unpack(NULL, answer.len, (const uint8_t *)answer.ptr);
+    struct slice reply = buf_slice(&out);
+    Gatehouse__Reply *m = gatehouse__reply__unpack(NULL, reply.len, (const uint8_t *)reply.ptr);
     assert_non_null(m);
     buf_fini(&out);
     return m;

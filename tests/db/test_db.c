@@ -161,7 +161,7 @@ static void a_transaction_begins_although_every_pooled_connection_died(void **st
     db_close(d);
 }
 
-static void losing_the_connection_inside_a_transaction_is_an_error_not_an_answer(void **state)
+static void losing_the_connection_inside_a_transaction_is_an_error(void **state)
 {
     (void)state;
     struct tx tx = {0};
@@ -179,7 +179,7 @@ static void a_server_that_is_away_is_not_asked_by_every_request(void **state)
     (void)state;
     struct db *d = NULL;
     struct db_conn *c = NULL;
-    /* port 1 is reserved and nobody listens there */
+    /* port 1 is reserved and has no listener */
     assert_int_equal(db_open("postgresql://nobody@127.0.0.1:1/none", 4, &d), ERR_OK);
     assert_int_equal(db_take(d, 100, &c), ERR_DATABASE);
     uint64_t began = clock_mono_us();
@@ -247,11 +247,11 @@ static void every_table_with_rows_of_an_org_is_behind_the_fence(void **state)
     assert_true(without == 0);
 }
 
-static int64_t count_as(struct slice who, const char *sql)
+static int64_t count_as(struct slice org, const char *sql)
 {
     TX_AUTO struct tx tx = {0};
     DB_AUTO struct db_result *r = NULL;
-    assert_int_equal(tx_begin(base.db, who, &tx), ERR_OK);
+    assert_int_equal(tx_begin(base.db, org, &tx), ERR_OK);
     assert_int_equal(tx_query(&tx, sql, DB_NO_PARAMS, &r), ERR_OK);
     return db_int(r, 0, 0);
 }
@@ -310,7 +310,7 @@ int main(void)
         cmocka_unit_test(the_pool_is_bounded_and_a_waiter_is_told),
         cmocka_unit_test(a_connection_given_back_in_a_transaction_is_not_lent_again),
         cmocka_unit_test(a_transaction_begins_although_every_pooled_connection_died),
-        cmocka_unit_test(losing_the_connection_inside_a_transaction_is_an_error_not_an_answer),
+        cmocka_unit_test(losing_the_connection_inside_a_transaction_is_an_error),
         cmocka_unit_test(a_server_that_is_away_is_not_asked_by_every_request),
         cmocka_unit_test(migrating_again_changes_nothing),
         cmocka_unit_test(a_migration_that_was_rewritten_is_refused_and_a_broken_one_leaves_nothing),

@@ -1,6 +1,6 @@
 /*
- * discovery — the control plane's side: who lists a server, when, and what becomes of the tools
- * that were found.
+ * discovery — the control plane's side: which plane lists a server, when, and what becomes of the
+ * tools that were found.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@
 static struct rollout *rollout;
 static int64_t now_us;
 
-/* ---- a house with two planes ---- */
+/* ---- an installation with two planes ---- */
 
 static bool here[2];
 
@@ -118,12 +118,12 @@ struct tool {
 
 static enum err send_report(const char *server, uint64_t ask, Gatehouse__ToolReport *m)
 {
-    const struct tool_reporter who = {
+    const struct tool_reporter reporter = {
         .plane = SLICE("dp_a"), .org = slice_str(base.boot.org_id), .now_us = now_us};
     m->server_id = (char *)server;
     m->revision = m->revision ? m->revision : 1;
     m->ask = ask;
-    return tool_report_store(base.db, &who, m);
+    return tool_report_store(base.db, &reporter, m);
 }
 
 /* tools end with a row without a name; complete: they are all there are */
@@ -305,7 +305,7 @@ static void what_a_server_says_cannot_spoil_a_report(void **state)
     report_error("mcp_odd", 0, "bytes \xff that are no text");
 }
 
-/* ---- who, and when ---- */
+/* ---- which plane lists, and when ---- */
 
 static void a_new_server_is_ordered_once_and_again_in_five_minutes(void **state)
 {
@@ -394,7 +394,7 @@ static void failures_are_tried_again_ever_later_but_within_five_minutes(void **s
     assert_int_equal(database_number(&base, "select failures from tool_listings"), 0);
 }
 
-static void a_person_is_answered_by_a_list_that_began_after_the_question(void **state)
+static void a_refresh_is_served_by_a_listing_that_began_after_it(void **state)
 {
     (void)state;
     uint64_t ask = 0;
@@ -411,13 +411,13 @@ static void a_person_is_answered_by_a_list_that_began_after_the_question(void **
     REPORT("mcp_fresh", 0, {"echo", 1});          /* a late one, begun before */
     assert_int_equal(tx_begin(base.db, slice_str(base.boot.org_id), &tx), ERR_OK);
     assert_int_equal(
-        store_listing_answer(&tx, SLICE("mcp_fresh"), ask, &done, error, sizeof(error)), ERR_OK);
+        store_listing_outcome(&tx, SLICE("mcp_fresh"), ask, &done, error, sizeof(error)), ERR_OK);
     assert_false(done);
     assert_int_equal(tx_commit(&tx), ERR_OK);
     report_error("mcp_fresh", ask, "tools/list: no");
     assert_int_equal(tx_begin(base.db, slice_str(base.boot.org_id), &tx), ERR_OK);
     assert_int_equal(
-        store_listing_answer(&tx, SLICE("mcp_fresh"), ask, &done, error, sizeof(error)), ERR_OK);
+        store_listing_outcome(&tx, SLICE("mcp_fresh"), ask, &done, error, sizeof(error)), ERR_OK);
     assert_true(done);
     assert_string_equal(error, "tools/list: no");
 }
@@ -473,7 +473,7 @@ int main(void)
         TEST(a_plane_that_another_control_plane_heard_is_there),
         TEST(a_changed_server_and_one_that_says_so_are_listed_again),
         TEST(failures_are_tried_again_ever_later_but_within_five_minutes),
-        TEST(a_person_is_answered_by_a_list_that_began_after_the_question),
+        TEST(a_refresh_is_served_by_a_listing_that_began_after_it),
         TEST(a_plane_is_given_no_more_than_it_has_room_for),
     };
     return cmocka_run_group_tests(tests, open_base, close_base);

@@ -31,9 +31,9 @@ static struct sample sample;
 static struct ledger_asker asker(const char *plane, uint64_t epoch)
 {
     return (struct ledger_asker){.dataplane = slice_str(plane),
-                                .org = slice_str(base.boot.org_id),
-                                .epoch = epoch,
-                                .number = 1};
+                                 .org = slice_str(base.boot.org_id),
+                                 .epoch = epoch,
+                                 .number = 1};
 }
 
 static void set_span(size_t i, Gatehouse__Span *s, const char *kind, uint64_t sequence)
@@ -103,9 +103,9 @@ static Gatehouse__UsageBatch *batch_of(uint64_t epoch, uint32_t worker, uint64_t
 
 static uint64_t take(const char *plane, const Gatehouse__UsageBatch *b)
 {
-    struct ledger_asker who = asker(plane, 99);
+    struct ledger_asker sender = asker(plane, 99);
     uint64_t committed = 0;
-    assert_int_equal(ingest_batch(base.db, &who, b, &committed), ERR_OK);
+    assert_int_equal(ingest_batch(base.db, &sender, b, &committed), ERR_OK);
     return committed;
 }
 
@@ -275,9 +275,9 @@ struct sender {
 static void *send_one(void *arg)
 {
     struct sender *s = arg;
-    struct ledger_asker who = asker(s->plane, 99);
+    struct ledger_asker sender = asker(s->plane, 99);
     pthread_barrier_wait(s->start);
-    s->error = ingest_take(s->ingest, &who, &s->batch, &s->committed);
+    s->error = ingest_take(s->ingest, &sender, &s->batch, &s->committed);
     return NULL;
 }
 

@@ -89,7 +89,7 @@ static void step_ask(unsigned plane)
     uint64_t n = next_number++;
     money want = 1 + (money)roll(3000);
     struct grant g = ask_as(p->name, p->epoch, n, ACCOUNT, want, NULL);
-    if (roll(3) == 0) { /* the answer was lost: asked again */
+    if (roll(3) == 0) { /* the reply was lost: the request is repeated */
         struct grant again = ask_as(p->name, p->epoch, n, ACCOUNT, want, NULL);
         assert_string_equal(again.lease, g.lease);
         assert_int_equal(again.granted, g.granted);
@@ -154,13 +154,13 @@ static void ship_some(struct model_plane *p, uint64_t epoch, size_t most)
         list[i] = &records[i];
     }
     Gatehouse__UsageBatch b = GATEHOUSE__USAGE_BATCH__INIT;
-    struct ledger_asker who = asker(p->name, p->epoch, next_number++);
+    struct ledger_asker sender = asker(p->name, p->epoch, next_number++);
     uint64_t committed = 0;
     b.epoch = epoch;
     b.first_sequence = from + 1;
     b.n_records = count;
     b.records = list;
-    assert_int_equal(ingest_batch(base.db, &who, &b, &committed), ERR_OK);
+    assert_int_equal(ingest_batch(base.db, &sender, &b, &committed), ERR_OK);
     assert_true(committed >= rq->committed && committed <= rq->count);
     rq->committed = committed;
 }

@@ -146,7 +146,7 @@ static void only_its_own_plane_renews_ends_or_charges_a_lease(void **state)
     expect_books(30, 700, 0); /* spent, but not from dp_1's share */
 }
 
-static void a_repeated_request_gets_the_same_answer(void **state)
+static void a_repeated_request_gets_the_same_reply(void **state)
 {
     (void)state;
     struct grant first = ask_as("dp_1", 1, 7, ACCOUNT, 400, NULL);
@@ -275,7 +275,7 @@ int main(void)
         RULE(an_overdue_lease_is_noticed_at_the_next_grant),
         RULE(a_late_renewal_takes_the_lease_out_of_suspense),
         RULE(only_its_own_plane_renews_ends_or_charges_a_lease),
-        RULE(a_repeated_request_gets_the_same_answer),
+        RULE(a_repeated_request_gets_the_same_reply),
         RULE(a_request_s_number_brings_no_other_account_s_lease_nor_another_day_s),
         RULE(a_finished_epoch_frees_what_its_plane_never_spent),
         RULE(a_written_off_plane_counts_as_spent_and_its_late_records_do_not_count_twice),

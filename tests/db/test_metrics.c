@@ -34,8 +34,8 @@ static char *page(void)
     struct call c;
     call_init(&c, &app);
     assert_int_equal(api_health_metrics(&c), ERR_OK);
-    assert_true(c.answer.len < sizeof(text));
-    snprintf(text, sizeof(text), "%.*s", SLICE_ARG(buf_slice(&c.answer)));
+    assert_true(c.response.len < sizeof(text));
+    snprintf(text, sizeof(text), "%.*s", SLICE_ARG(buf_slice(&c.response)));
     call_fini(&c);
     return text;
 }

@@ -1,6 +1,6 @@
 /*
- * listener — the admin API against those who come without a token and stay: drips, half heads,
- * large bodies. The library, the front and the database are real.
+ * mhd_adapter — the admin API and clients without a token that hold connections: slow bytes, half
+ * heads, large bodies. The library, the listener and the database are real.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static struct mhd_adapter *listener;
 static uint16_t port;
 static int crowd[CROWD];
 
-/* The status of the answer to `text`; 0: none came. */
+/* The status of the response to `text`; 0: none came. */
 static unsigned ask(int fd, const char *text)
 {
     struct buf in;
@@ -57,7 +57,7 @@ static void come_all(const char *text)
     for (size_t i = 0; i < CROWD; i++) {
         crowd[i] = peer_dial(port);
         if (crowd[i] >= 0)
-            peer_say(crowd[i], text); /* who was sent away does not hear it */
+            peer_say(crowd[i], text); /* an evicted connection does not receive it */
     }
 }
 
@@ -102,7 +102,7 @@ static void a_crowd_that_says_nothing_or_nothing_more_locks_nobody_out(void **st
     go_all();
 }
 
-static void a_refused_head_is_answered_while_its_body_is_still_to_come(void **state)
+static void a_refused_head_gets_its_response_before_its_body_arrives(void **state)
 {
     (void)state;
     static const struct {
@@ -148,7 +148,7 @@ static void a_body_is_read_once_its_head_was_let_in(void **state)
                              "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"nam\r\n7\r\ne\":\"e\"}\r\n"
                              "0\r\n\r\n"),
                      201);
-    /* who asks for the word hears it, and only then the answer */
+    /* a client that sent Expect gets "100 Continue" first, and then the response */
     struct buf in;
     buf_init(&in, 65536);
     assert_true(peer_say(fd, "POST /admin/v1/tasks HTTP/1.1\r\n" AUTHORIZED
@@ -163,8 +163,8 @@ static void a_body_is_read_once_its_head_was_let_in(void **state)
                      201);
 }
 
-/* Spellings that two readers could take for different bodies: each is answered, and at once. */
-static void a_request_is_answered_however_its_framing_is_spelled(void **state)
+/* Framings that two readers could read as different bodies: each gets a response at once. */
+static void every_spelling_of_framing_gets_a_response(void **state)
 {
     (void)state;
 #define ENROL "POST /enrol HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -205,7 +205,7 @@ static void a_crowd_that_comes_and_lingers_locks_nobody_out(void **state)
     go_all();
 }
 
-static void requests_that_come_at_once_are_answered_one_after_the_other(void **state)
+static void pipelined_requests_get_their_responses_in_order(void **state)
 {
     (void)state;
     struct buf in;
@@ -217,13 +217,13 @@ static void requests_that_come_at_once_are_answered_one_after_the_other(void **s
                              "HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
                              "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
     assert_true(peer_rest(fd, &in));
-    size_t answers = 0, good = 0;
+    size_t responses = 0, good = 0;
     for (struct slice s = buf_slice(&in); slice_search(s, SLICE("HTTP/1.1 ")) >= 0;) {
         s = slice_from(s, (size_t)slice_search(s, SLICE("HTTP/1.1 ")) + 9);
-        answers++;
+        responses++;
         good += s.ptr[0] == '2';
     }
-    assert_int_equal(answers, 4);
+    assert_int_equal(responses, 4);
     assert_int_equal(good, 4);
     close(fd);
     buf_fini(&in);
@@ -278,9 +278,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_is_read_once_its_head_was_let_in),
-        cmocka_unit_test(requests_that_come_at_once_are_answered_one_after_the_other),
-        cmocka_unit_test(a_request_is_answered_however_its_framing_is_spelled),
-        cmocka_unit_test(a_refused_head_is_answered_while_its_body_is_still_to_come),
+        cmocka_unit_test(pipelined_requests_get_their_responses_in_order),
+        cmocka_unit_test(every_spelling_of_framing_gets_a_response),
+        cmocka_unit_test(a_refused_head_gets_its_response_before_its_body_arrives),
         cmocka_unit_test(a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling),
         cmocka_unit_test(a_crowd_that_drips_bodies_without_a_token_locks_nobody_out),
         cmocka_unit_test(a_crowd_that_never_ends_its_heads_locks_nobody_out),

@@ -1,6 +1,6 @@
 /*
- * listener over TLS — the admin API as an administrator on another host reaches it: front, library
- * and database are real.
+ * listener over TLS — the admin API as an administrator on another host reaches it: listener,
+ * library and database are real.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@
 #define CROWD 512 /* as many as the listener has places */
 #define PORT_FIRST 27400
 #define AUTHORIZED "Host: a\r\nAuthorization: Bearer owner\r\n"
-#define ANSWER_MAX (4u * 1024 * 1024)
+#define RESPONSE_MAX (4u * 1024 * 1024)
 
 static struct app app;
 static struct mhd_adapter *listener;
@@ -30,7 +30,7 @@ static uint16_t port;
 /* All that comes for `text`, which asks for the connection's end. */
 static void ask(struct buf *in, const char *text)
 {
-    buf_init(in, ANSWER_MAX);
+    buf_init(in, RESPONSE_MAX);
     struct tls_peer *p = tls_peer_dial(port, certs_ca(certs));
     assert_non_null(p);
     assert_true(tls_peer_say(p, text));
@@ -38,7 +38,7 @@ static void ask(struct buf *in, const char *text)
     tls_peer_close(&p);
 }
 
-static size_t answers_of(struct slice s, const char *status_line)
+static size_t responses_of(struct slice s, const char *status_line)
 {
     size_t n = 0;
     struct slice mark = slice_str(status_line);
@@ -57,12 +57,12 @@ static void what_is_written_on_one_connection_is_read_on_it(void **state)
         "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"nam\r\n7\r\ne\":\"q\"}\r\n0\r\n\r\n"
         "GET /admin/v1/tasks/p HTTP/1.1\r\n" AUTHORIZED "\r\n"
         "GET /admin/v1/tasks/q HTTP/1.1\r\n" AUTHORIZED "Connection: close\r\n\r\n");
-    assert_int_equal(answers_of(buf_slice(&in), "HTTP/1.1 201 "), 2);
-    assert_int_equal(answers_of(buf_slice(&in), "HTTP/1.1 200 "), 2);
+    assert_int_equal(responses_of(buf_slice(&in), "HTTP/1.1 201 "), 2);
+    assert_int_equal(responses_of(buf_slice(&in), "HTTP/1.1 200 "), 2);
     buf_fini(&in);
 }
 
-static void a_long_answer_comes_whole(void **state)
+static void a_long_response_arrives_whole(void **state)
 {
     (void)state;
     struct buf in;
@@ -80,7 +80,7 @@ static void a_long_answer_comes_whole(void **state)
     buf_fini(&in);
 }
 
-static void a_refused_head_is_answered_while_its_body_is_still_to_come(void **state)
+static void a_refused_head_gets_its_response_before_its_body_arrives(void **state)
 {
     (void)state;
     struct buf in;
@@ -136,8 +136,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_on_one_connection_is_read_on_it),
-        cmocka_unit_test(a_long_answer_comes_whole),
-        cmocka_unit_test(a_refused_head_is_answered_while_its_body_is_still_to_come),
+        cmocka_unit_test(a_long_response_arrives_whole),
+        cmocka_unit_test(a_refused_head_gets_its_response_before_its_body_arrives),
         cmocka_unit_test(a_crowd_that_never_shakes_hands_locks_nobody_out),
     };
     return cmocka_run_group_tests(tests, open_door, close_door);

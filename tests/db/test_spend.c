@@ -122,10 +122,10 @@ static void random_batch(size_t n)
 
 static void take(void)
 {
-    struct ledger_asker who = {
+    struct ledger_asker sender = {
         .dataplane = SLICE("dp_1"), .org = slice_str(base.boot.org_id), .epoch = 1};
     uint64_t committed;
-    assert_int_equal(ingest_batch(base.db, &who, &calls.batch, &committed), ERR_OK);
+    assert_int_equal(ingest_batch(base.db, &sender, &calls.batch, &committed), ERR_OK);
     sequence = committed;
 }
 
@@ -283,7 +283,7 @@ static void each_row_is_its_own_sum(void **state)
     }
 }
 
-static void whole_hours_are_answered_without_spans(void **state)
+static void whole_hours_are_read_without_spans(void **state)
 {
     (void)state;
     random_traffic(6);
@@ -442,7 +442,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SPEND(every_group_over_every_stretch_equals_the_spans),
         SPEND(each_row_is_its_own_sum),
-        SPEND(whole_hours_are_answered_without_spans),
+        SPEND(whole_hours_are_read_without_spans),
         SPEND(spend_equals_the_ledger),
         SPEND(buckets_divide_the_stretch),
         SPEND(filters_narrow_it_by_id_or_name),

@@ -1,5 +1,5 @@
 /*
- * store — versions without gaps whoever writes, a chain that shows every change, secrets that
+ * store — versions without gaps although many write, a chain that shows every change, secrets that
  * open nowhere but in their own row, first rows that are made once.
  */
 #include <pthread.h>
@@ -184,45 +184,45 @@ static void a_secret_opens_in_its_own_row_and_under_its_own_master_only(void **s
     assert_int_equal(open_secret(base.seal, "prov_a", "cred_a", SLICE("sk-new")), ERR_OK);
 }
 
-/* ---- kept answers ---- */
+/* ---- kept responses ---- */
 
-static enum err find_answer(const struct idempotency *i, struct slice wanted)
+static enum err find_response(const struct idempotency *i, struct slice wanted)
 {
     TX_AUTO struct tx tx = {0};
     unsigned status = 0;
-    struct buf answer;
-    buf_init(&answer, 4096);
+    struct buf response;
+    buf_init(&response, 4096);
     assert_int_equal(tx_begin(base.db, org(), &tx), ERR_OK);
-    enum err e = store_idempotency_find(&tx, base.seal, i, &status, &answer);
+    enum err e = store_idempotency_find(&tx, base.seal, i, &status, &response);
     if (e == ERR_OK) {
         assert_int_equal(status, 201);
-        assert_true(slice_eq(buf_slice(&answer), wanted));
+        assert_true(slice_eq(buf_slice(&response), wanted));
     }
-    buf_fini(&answer);
+    buf_fini(&response);
     return e;
 }
 
-static void a_kept_answer_is_found_again_for_the_same_request_for_a_day(void **state)
+static void a_kept_response_is_found_again_for_the_same_request_for_a_day(void **state)
 {
     (void)state;
-    struct slice answer = SLICE("{\"key\":\"gh-secret\"}");
+    struct slice response = SLICE("{\"key\":\"gh-secret\"}");
     struct idempotency i = {.org_id = org(), .actor = SLICE("tok_a"), .key = SLICE("k1")};
     digest_sha256(SLICE("request"), &i.request);
-    assert_int_equal(find_answer(&i, answer), ERR_NOT_FOUND);
+    assert_int_equal(find_response(&i, response), ERR_NOT_FOUND);
     struct tx tx = {0};
     assert_int_equal(tx_begin(base.db, org(), &tx), ERR_OK);
-    assert_int_equal(store_idempotency_put(&tx, base.seal, &i, 201, answer), ERR_OK);
+    assert_int_equal(store_idempotency_put(&tx, base.seal, &i, 201, response), ERR_OK);
     assert_int_equal(tx_commit(&tx), ERR_OK);
-    assert_int_equal(find_answer(&i, answer), ERR_OK);
+    assert_int_equal(find_response(&i, response), ERR_OK);
     assert_true(database_number(&base, "SELECT count(*) FROM idempotency WHERE"
                                        " position('gh-secret'::bytea in answer) > 0") == 0);
-    struct idempotency somebody = i, something = i;
-    somebody.actor = SLICE("tok_b");
-    digest_sha256(SLICE("another"), &something.request);
-    assert_int_equal(find_answer(&somebody, answer), ERR_NOT_FOUND);
-    assert_int_equal(find_answer(&something, answer), ERR_CONFLICT);
+    struct idempotency of_other_actor = i, of_other_request = i;
+    of_other_actor.actor = SLICE("tok_b");
+    digest_sha256(SLICE("another"), &of_other_request.request);
+    assert_int_equal(find_response(&of_other_actor, response), ERR_NOT_FOUND);
+    assert_int_equal(find_response(&of_other_request, response), ERR_CONFLICT);
     database_say(&base, "UPDATE idempotency SET created_at = now() - interval '25 hours'");
-    assert_int_equal(find_answer(&i, answer), ERR_NOT_FOUND);
+    assert_int_equal(find_response(&i, response), ERR_NOT_FOUND);
 }
 
 /* ---- names ---- */
@@ -289,7 +289,7 @@ int main(void)
         cmocka_unit_test(versions_have_no_gaps_although_many_write_and_some_give_up),
         cmocka_unit_test(every_change_of_a_record_shows),
         cmocka_unit_test(a_secret_opens_in_its_own_row_and_under_its_own_master_only),
-        cmocka_unit_test(a_kept_answer_is_found_again_for_the_same_request_for_a_day),
+        cmocka_unit_test(a_kept_response_is_found_again_for_the_same_request_for_a_day),
         cmocka_unit_test(a_deleted_name_is_reserved_for_thirty_days),
         cmocka_unit_test(a_second_start_makes_nothing_and_finds_the_same_keys),
         cmocka_unit_test(another_master_key_is_noticed_at_the_start),

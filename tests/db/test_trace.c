@@ -41,7 +41,7 @@ static void happen(const struct traffic *t)
     Gatehouse__JournalRecord r = GATEHOUSE__JOURNAL_RECORD__INIT, *records[] = {&r};
     Gatehouse__Span s = GATEHOUSE__SPAN__INIT;
     Gatehouse__Tokens tokens = GATEHOUSE__TOKENS__INIT;
-    struct ledger_asker who = {
+    struct ledger_asker sender = {
         .dataplane = SLICE("dp_1"), .org = slice_str(base.boot.org_id), .epoch = 1};
     char id[20];
     uint64_t committed;
@@ -82,7 +82,7 @@ static void happen(const struct traffic *t)
     b.first_sequence = sequence;
     b.n_records = 1;
     b.records = records;
-    assert_int_equal(ingest_batch(base.db, &who, &b, &committed), ERR_OK);
+    assert_int_equal(ingest_batch(base.db, &sender, &b, &committed), ERR_OK);
     assert_int_equal(committed, sequence);
 }
 
@@ -511,7 +511,7 @@ static void lease_50(int64_t at)
 {
     Gatehouse__LeaseRequest q = GATEHOUSE__LEASE_REQUEST__INIT;
     Gatehouse__LeaseAsk ask = GATEHOUSE__LEASE_ASK__INIT, *asks[] = {&ask};
-    struct ledger_asker who = {
+    struct ledger_asker sender = {
         .dataplane = SLICE("dp_1"), .org = slice_str(base.boot.org_id), .epoch = 1, .number = 1};
     struct lease_reply reply;
     ask.account = (char *)"team:team_1";
@@ -519,7 +519,7 @@ static void lease_50(int64_t at)
     ask.want_nano = 50;
     q.n_asks = 1;
     q.asks = asks;
-    assert_int_equal(lease_server_ask(base.db, &who, &q, at, &reply), ERR_OK);
+    assert_int_equal(lease_server_ask(base.db, &sender, &q, at, &reply), ERR_OK);
     assert_int_equal(reply.reply.grants[0]->granted_nano, 50);
     lease_server_reply_free(&reply);
 }
