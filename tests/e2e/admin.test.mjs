@@ -251,7 +251,7 @@ const wrongTypes = [
   ['models', { name: 'n', targets: [] }, '/targets'],
   ['models', { name: 'n', targets: [{ provider: 'nowhere', model: 'm' }] }, '/targets/0/provider'],
   ['models', { name: 'n', targets: [{ provider: named('prov'), model: 'm' }], price: { input_per_mtok: '0.0000001', output_per_mtok: 1 } }, '/price/input_per_mtok'],
-  ['models', { name: 'n', targets: [{ provider: named('prov'), model: 'm' }], price: {} }, '/price/input_per_mtok'],
+  ['models', { name: 'n', targets: [{ provider: named('prov'), model: 'm' }], price: { output_per_mtok: 1 } }, '/price/input_per_mtok'],
   ['models', { name: 'n', targets: [{ provider: named('prov'), model: 'm' }], price: { input_per_mtok: 1 } }, '/price/output_per_mtok'],
   ['mcp-servers', { name: 'Not-A-Slug', transport: 'streamable-http', url: 'https://x.example' }, '/name'],
   ['mcp-servers', { name: 'n', transport: 'streamable-http' }, '/url'],

@@ -71,8 +71,9 @@ static void look_at_list(const struct mcp_response *a)
     struct buf once, twice;
     buf_init(&once, a->text.len + 64);
     buf_init(&twice, a->text.len + 64);
-    check(mcp_filter_tools(a->tools.raw, may_short, NULL, &once) == ERR_OK, "a cut failed");
-    check(mcp_filter_tools(buf_slice(&once), may_all, NULL, &twice) == ERR_OK, "a cut failed");
+    check(mcp_filter_items(a->tools.raw, "name", may_short, NULL, &once) == ERR_OK, "a cut failed");
+    check(mcp_filter_items(buf_slice(&once), "name", may_all, NULL, &twice) == ERR_OK,
+          "a cut failed");
     check(slice_eq(buf_slice(&once), buf_slice(&twice)), "a list was cut twice");
     buf_fini(&once);
     buf_fini(&twice);
