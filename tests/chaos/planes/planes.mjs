@@ -11,6 +11,7 @@ import { play, plays } from '../../kit/node/plays.mjs';
 
 const [build, home, base] = process.argv.slice(2);
 const RATE = 300; // calls a second: two cores also carry planes, provider, database and this script
+const ENOUGH = 500;
 const PRICE = { input_per_mtok: 1, output_per_mtok: 10 };
 
 const costOf = (entry) => BigInt(entry.prompt_tokens) * 1000n + BigInt(entry.completion_tokens) * 10000n;
@@ -67,7 +68,9 @@ class Traffic {
     );
   }
 
+  // A slow machine takes longer for calls enough to show anything.
   async stop() {
+    await until(() => this.of(200) > ENOUGH, 60, `${ENOUGH} calls answered whole`);
     await this.load.stop();
   }
 
@@ -81,7 +84,6 @@ class Traffic {
       assert.equal(call.status, 503, what);
       assert.equal(JSON.parse(call.body).error.code, 'budget_unavailable', what);
     }
-    assert.ok(this.of(200) > 500, `only ${this.of(200)} calls`);
   }
 
   // Everything is in: each record once, and none of a bill missing.
@@ -288,7 +290,8 @@ async function bootsAlone(house) {
     30,
     'the rest of the budget',
   );
-  for (const url of house.urls) assert.equal(await spend(url), 429);
+  // a plane that is not connected again yet cannot know that all is spent
+  for (const url of house.urls) await until(async () => (await spend(url)) === 429, 20, 'a refusal for good');
   console.log(`      ${alone} of 10 dollars were spent without the control plane, 10 in the end`);
   assert.equal(passed, 10);
   await house.shipped();
