@@ -74,7 +74,6 @@
 #define LIMIT_ARENA_CHUNK (8 * 1024)
 #define LIMIT_ARENA_MAX (4u * 1024 * 1024) /* bodies live in buffers, not here */
 #define LIMIT_ATTEMPTS 8                   /* targets tried for one call */
-#define LIMIT_DETACHED 1024 /* calls of a worker whose clients went; no connection bounds them */
 #define LIMIT_SESSION_LABEL 128 /* security.md */
 #define LIMIT_SEALED_ID 512     /* security.md */
 

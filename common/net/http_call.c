@@ -444,12 +444,6 @@ void http_call_resume(struct http_call *k)
         kick(k);
 }
 
-void http_call_outlast(struct http_call *k)
-{
-    k->ends_us = loop_now_us(k->client->loop) + (uint64_t)LIMIT_CALL_MS * US_PER_MS;
-    watch(k, k->state == HTTP_CALL_BODY ? k->gap_ms : k->first_byte_ms);
-}
-
 /* ---- ends ---- */
 
 static enum http_call_phase phase_of(const struct http_call *k)

@@ -79,8 +79,6 @@ MUST_USE enum err http_call_start(struct http_client *c, const struct http_call_
                                   struct http_call **ret);
 MUST_USE enum err http_call_write(struct http_call *c, struct slice data);
 size_t http_call_pending(const struct http_call *c);
-/* Of a request that is sent: the answer may take as long as any, whatever its total_ms was. */
-void http_call_outlast(struct http_call *c);
 bool http_call_is_sent(const struct http_call *c); /* the request, to its last byte */
 /* Was any byte of the request given to a connection that may have delivered it? */
 bool http_call_has_sent(const struct http_call *c);

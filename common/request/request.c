@@ -295,7 +295,7 @@ void request_on_body_end(struct request *rq)
 
 bool request_can_be_stopped(const struct request *rq)
 {
-    return !rq->detached && (rq->stage == REQUEST_WORK || rq->stage == REQUEST_WAITING);
+    return rq->stage == REQUEST_WORK || rq->stage == REQUEST_WAITING;
 }
 
 void request_stop(struct request *rq)
@@ -397,44 +397,7 @@ void request_finish(struct request *rq, const struct request_end *end)
     list_remove(&rq->link);
     if (--rq->env->request_count == 0 && rq->env->expiry.loop)
         timer_cancel(&rq->env->expiry);
-    rq->env->detached_count -= rq->detached;
     snapshot_drop(rq->policy);
     rq->policy = NULL;
     loop_retire(rq->env->loop, retire, rq);
-}
-
-/* ---- a request whose client has its response, and whose work is still to be paid for ---- */
-
-/* The request goes with its exchange. */
-static enum err keep_request(struct request *rq)
-{
-    struct http_head *head = arena_alloc(rq->arena, sizeof(*head));
-    struct slice method = arena_copy(rq->arena, rq->head->method);
-    struct slice label = arena_copy(rq->arena, rq->session.external_id);
-    if (!head || !method.ptr || !label.ptr)
-        return ERR_NOMEM;
-    *head = (struct http_head){.method = method};
-    rq->head = head;
-    rq->session.external_id = label;
-    rq->query = rq->peer = rq->credential_header = SLICE_NONE;
-    return ERR_OK;
-}
-
-enum err request_detach(struct request *rq)
-{
-    MUST(rq->stage == REQUEST_WORK && !rq->response_status && (rq->client_gone || rq->refusal.id));
-    if (rq->env->detached_count >= LIMIT_DETACHED)
-        return ERR_EXHAUSTED;
-    if (keep_request(rq))
-        return ERR_NOMEM;
-    rq->detached = true;
-    rq->env->detached_count++;
-    if (rq->client_gone) {
-        rq->response.client->sink.ops->end(&rq->response.client->sink);
-    } else {
-        rq->response_status = refusal_row(rq->refusal.id)->status;
-        response_refuse(rq);
-    }
-    rq->response.client = NULL;
-    return ERR_OK;
 }

@@ -51,7 +51,6 @@ struct request_env {
     struct metric_set *metrics;    /* rows of common/request/request_metrics.h; NULL: not counted */
     struct list requests;          /* all under way, for cutting blocked ones */
     size_t request_count;
-    size_t detached_count; /* of them */
     unsigned worker;
     bool draining;
     bool stopping;                             /* what is still under way is being cut */
@@ -127,7 +126,7 @@ struct gate {
     void (*on_body_end)(struct request *rq);
     void (*on_drain)(struct request *rq); /* the client took what was pending; may be NULL */
     /* The client hung up, or the principal was blocked: stop the work at once. request_finish
-     * must follow before it returns, or request_detach. */
+     * must follow before it returns. */
     void (*cancel)(struct request *rq);
     /* Would this request, which is at its work, be let in by `now`? Else it refuses the request
      * (request_refuse) and returns false. The principal and the session were looked at before.
@@ -222,7 +221,6 @@ struct request {
     enum request_outcome end;
     unsigned response_status; /* 0: nothing was sent */
     bool client_gone;
-    bool detached;   /* the client has its response; the work goes on for what it costs */
     bool revoked;    /* cut: its right ended, or the plane ends or was removed */
     bool unrecorded; /* upkeep of a transport, no call: leaves no span */
 
@@ -275,10 +273,6 @@ static inline void request_finish_as(struct request *rq, enum request_outcome ou
 {
     request_finish(rq, &(const struct request_end){.outcome = outcome});
 }
-/* From a gate's cancel: the client, where it is still there, hears its refusal now, and the work
- * goes on without it until request_finish. Of the request only what a record says stays. Fails
- * where there is no memory, or too many go on so; then the request must be finished as ever. */
-MUST_USE enum err request_detach(struct request *rq);
 /* Writes the opened record, once, before the first byte goes upstream. ERR_EXHAUSTED: the journal
  * is full. */
 MUST_USE enum err request_open_record(struct request *rq);

@@ -97,7 +97,7 @@ static void add_cost(struct adding *a, const struct request *rq)
 /* What a web page may read: Fetch Standard, CORS protocol. */
 static void add_cors(struct adding *a, const struct request *rq)
 {
-    if (!rq->env->allowed_origins || rq->detached)
+    if (!rq->env->allowed_origins)
         return;
     struct slice origin = http_head_find(rq->head, SLICE("origin"));
     if (!origin.len || !origin_list_has(rq->env->allowed_origins, origin))

@@ -428,12 +428,6 @@ void exchange_disown(struct exchange *x, const struct log_ctx *log)
 
 /* ---- what the gate asks of it ---- */
 
-void exchange_outlast(struct exchange *x)
-{
-    if (x->call)
-        http_call_outlast(x->call);
-}
-
 enum err exchange_write(struct exchange *x, struct slice data)
 {
     return x->call ? http_call_write(x->call, data) : ERR_CLOSED;

@@ -89,8 +89,6 @@ void exchange_close(struct exchange **x, enum request_outcome end, struct slice 
 /* The call it belongs to has ended, and the exchange goes on for its owner: attempt and waited_us
  * are not touched again; log is used from now on. */
 void exchange_disown(struct exchange *x, const struct log_ctx *log);
-/* Of a request that is sent: the response may take as long as any, whatever total_ms was. */
-void exchange_outlast(struct exchange *x);
 
 /* A streamed request: as http_call_write and http_call_write_end. */
 MUST_USE enum err exchange_write(struct exchange *x, struct slice data);
