@@ -175,7 +175,7 @@ static enum err check(struct settings *s)
     return read_channel(s);
 }
 
-/* An empty variable is how a shell says "none". */
+/* A shell sets a variable to the empty string where it means "not set". */
 static void drop_empty(const char **text)
 {
     if (*text && !**text)

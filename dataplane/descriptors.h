@@ -1,8 +1,8 @@
 /*
  * descriptors — how this process shares out the files it may open.
  *
- * Clients could take them all, and then no call of theirs would find one for its upstream, nor the
- * channel one to be heard by. So clients have LIMIT_CLIENT_DESCRIPTORS percent of them.
+ * Client connections alone could take all of them; then no call could connect to its upstream, and
+ * the channel could not connect either. So clients have LIMIT_CLIENT_DESCRIPTORS percent of them.
  *
  * Threads  main, at start.
  */

@@ -21,7 +21,7 @@
 #include "common/wire/enrol.h"
 
 #define PEM_MAX (64 * 1024) /* a key, a request, a certificate and its CA */
-#define ANSWER_MAX (64 * 1024)
+#define RESPONSE_MAX (64 * 1024)
 #define TRY_MS 10000     /* one exchange */
 #define PAUSE_MIN_MS 250 /* between tries, doubled each time */
 #define PAUSE_MAX_MS 5000
@@ -39,9 +39,9 @@ struct enrolment {
     struct timer again;
     unsigned pause_ms;
     unsigned status;
-    struct cidr everywhere[2]; /* where the operator says the control plane is, it is */
+    struct cidr everywhere[2]; /* any address: the operator names the control plane */
     struct digest ca;          /* as the token says */
-    struct buf key, csr, request, answer;
+    struct buf key, csr, request, response;
 };
 
 static void file_in(const char *dir, const char *name, char out[static PATH_LEN])
@@ -67,12 +67,12 @@ bool enrolment_was_removed(const char *state_dir)
 
 static enum err read_token(const char *path, struct buf *out)
 {
-    char *room;
+    char *space;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ERR_IO;
-    enum err e = buf_room(out, ENROL_TOKEN_MAX + 2, &room);
-    ssize_t n = e ? -1 : read(fd, room, ENROL_TOKEN_MAX + 2);
+    enum err e = buf_room(out, ENROL_TOKEN_MAX + 2, &space);
+    ssize_t n = e ? -1 : read(fd, space, ENROL_TOKEN_MAX + 2);
     close(fd);
     if (n < 0)
         return e ? e : ERR_IO;
@@ -96,7 +96,7 @@ static enum err write_all(int fd, struct slice text)
     return fsync(fd) ? ERR_IO : ERR_OK;
 }
 
-/* Beside, then into place: a crash leaves the old file or the new one. */
+/* Writes a second file and renames it: a crash leaves the old file or the new one. */
 static enum err store(const char *dir, const char *name, struct slice text)
 {
     char path[PATH_LEN], beside[PATH_LEN + 8];
@@ -114,7 +114,7 @@ static enum err store(const char *dir, const char *name, struct slice text)
     return e;
 }
 
-/* The certificate last: its presence says that enrolment is done. */
+/* Stores the certificate last: where it exists, enrolment is complete. */
 static enum err store_all(const char *dir, struct slice key, struct slice ca, struct slice cert)
 {
     if (mkdir(dir, 0700) && errno != EEXIST)
@@ -144,12 +144,12 @@ static void try_later(struct enrolment *e, const char *why)
     e->pause_ms = e->pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : e->pause_ms * 2;
 }
 
-static enum err accept_answer(struct enrolment *e)
+static enum err accept_response(struct enrolment *e)
 {
     struct json_problem problem;
     struct digest ca;
     JSON_AUTO json_t *tree = NULL;
-    enum err err = json_read(buf_slice(&e->answer), &tree, &problem);
+    enum err err = json_read(buf_slice(&e->response), &tree, &problem);
     if (err)
         return err;
     struct slice cert = json_text(tree, "certificate"), ca_pem = json_text(tree, "ca");
@@ -157,7 +157,7 @@ static enum err accept_answer(struct enrolment *e)
         return ERR_INVALID;
     if (!digest_equal(slice_of(ca.bytes, sizeof(ca.bytes)),
                       slice_of(e->ca.bytes, sizeof(e->ca.bytes)))) {
-        log_error(NULL, "enrolment_ca_differs", "the answer's CA is not the one of the token");
+        log_error(NULL, "enrolment_ca_differs", "the response's CA is not the one of the token");
         return ERR_INVALID;
     }
     err = store_all(e->config.state_dir, buf_slice(&e->key), ca_pem, cert);
@@ -171,13 +171,13 @@ static void on_head(void *arg, const struct http_head *head)
 {
     struct enrolment *e = arg;
     e->status = head->status;
-    buf_clear(&e->answer);
+    buf_clear(&e->response);
 }
 
 static void on_body(void *arg, struct slice data)
 {
     struct enrolment *e = arg;
-    if (buf_append(&e->answer, data))
+    if (buf_append(&e->response, data))
         end(e, ERR_INVALID);
 }
 
@@ -185,7 +185,7 @@ static void on_end(void *arg)
 {
     struct enrolment *e = arg;
     if (e->status >= 200 && e->status < 300) {
-        end(e, accept_answer(e));
+        end(e, accept_response(e));
     } else if (e->status == 429 || e->status >= 500) {
         try_later(e, "the control plane is not ready");
     } else {
@@ -281,7 +281,7 @@ static void destroy(void *arg)
     wipe(&e->key);
     wipe(&e->request);
     buf_fini(&e->csr);
-    buf_fini(&e->answer);
+    buf_fini(&e->response);
     mem_free(e);
 }
 
@@ -317,7 +317,7 @@ enum err enrolment_start(const struct enrolment_config *c, struct loop *l,
     buf_init(&e->key, PEM_MAX);
     buf_init(&e->csr, PEM_MAX);
     buf_init(&e->request, 2 * PEM_MAX);
-    buf_init(&e->answer, ANSWER_MAX);
+    buf_init(&e->response, RESPONSE_MAX);
     enum err err = write_request(e);
     if (!err)
         err = open_client(e);

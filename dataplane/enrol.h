@@ -1,13 +1,13 @@
 /*
  * enrol — a plane's first contact: a one-time token becomes a certificate.
  *
- * A key pair is made here and never leaves; the control plane's CA is believed because its digest
- * stands in the token, so the first contact needs no other trust. Tried again, with growing
- * pauses, while the control plane is away; a refusal ends it.
+ * The private key is made here and never sent. The control plane's CA is accepted because the token
+ * holds its digest; the first contact needs no other trust. Enrolment is tried again, with growing
+ * pauses, while the control plane cannot be reached; a refusal ends it.
  *
  * Owns     its client and resolver until it ends.
  * Fails    done with ERR_DENIED where the control plane refused, ERR_INVALID for a token or an
- *          answer that cannot be read or a CA that is not the token's, ERR_IO.
+ *          response that cannot be read or a CA that is not the token's, ERR_IO.
  * Threads  the loop's.
  */
 #pragma once
@@ -29,4 +29,4 @@ bool enrolment_was_removed(
 MUST_USE enum err enrolment_start(const struct enrolment_config *c, struct loop *l,
                                   void (*done)(void *arg, enum err e), void *arg,
                                   struct enrolment **ret);
-void enrolment_cancel(struct enrolment **e); /* silence afterwards; also lets go of an ended one */
+void enrolment_cancel(struct enrolment **e); /* no callback afterwards; also frees an ended one */

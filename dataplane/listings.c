@@ -27,7 +27,8 @@ static void take(void *arg)
     mem_free(m);
 }
 
-/* A main loop that has ended takes nothing: the control plane orders it again, elsewhere. */
+/* A main loop that has ended takes no message: the control plane orders the listing again from
+ * another plane. */
 static void post(const struct message *what)
 {
     struct message *m = mem_alloc(sizeof(*m));
@@ -51,7 +52,7 @@ void listings_order(struct listings *l, struct worker *w, const struct tool_orde
     struct tool_list *list = w ? tool_list_new(order) : NULL;
     if (!list || worker_list_tools(w, &list, on_listed, l) == ERR_OK)
         return;
-    tool_list_fail(list, "the data plane has no room for it now");
+    tool_list_fail(list, "the data plane has no memory for it now");
     on_listed(l, &list);
 }
 

@@ -1,11 +1,11 @@
 /*
- * listings — the way of an order to list a server's tools: from the plane on the main loop to a
- * worker, and the list back.
+ * listings — carries an order to list a server's tools from the plane on the main loop to a worker,
+ * and the list back.
  *
- * One worker lists for the plane: it has the upstream pool and the egress listener, and a listing
- * is some small requests every five minutes.
+ * One worker lists for the plane: it has the upstream pool and the egress rules, and a listing is a
+ * few small requests every five minutes.
  *
- * Owns     what is on its way between the threads.
+ * Owns     the messages between the threads.
  * Threads  order and changed: as they say; all else happens on the main loop.
  */
 #pragma once

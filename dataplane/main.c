@@ -1,7 +1,7 @@
 /*
  * gatehouse-dataplane — the three gates on one listener.
  *
- * This file is the table of contents; the order is the content.
+ * The functions are called in the order in which the process starts.
  */
 #include <signal.h>
 

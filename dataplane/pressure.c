@@ -10,21 +10,21 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define PATH_ROOM 4096
-#define FILE_ROOM 8192 /* a control group's name is at most a path long */
+#define PATH_SIZE 4096
+#define FILE_SIZE 8192 /* a control group's name is at most a path long */
 #define V2_MOUNT "/sys/fs/cgroup"
 #define V1_MOUNT "/sys/fs/cgroup/memory"
 
-static bool read_file(const char *path, char *room, size_t size, struct slice *ret)
+static bool read_file(const char *path, char *space, size_t size, struct slice *ret)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    ssize_t n = read(fd, room, size);
+    ssize_t n = read(fd, space, size);
     close(fd);
     if (n <= 0)
         return false;
-    *ret = slice_of(room, (size_t)n);
+    *ret = slice_of(space, (size_t)n);
     return true;
 }
 
@@ -33,22 +33,22 @@ static bool read_file(const char *path, char *room, size_t size, struct slice *r
 /* "max" is no number, and v1's "no limit" is a huge one */
 static uint64_t read_limit(const char *path)
 {
-    char room[64];
+    char space[64];
     struct slice text;
     uint64_t n;
     struct slice line;
-    if (!read_file(path, room, sizeof(room), &text) || !slice_split(&text, '\n', &line) ||
+    if (!read_file(path, space, sizeof(space), &text) || !slice_split(&text, '\n', &line) ||
         slice_u64(line, &n) || n == 0)
         return UINT64_MAX;
     return n;
 }
 
 /* The group's own limit and those of all above it. A container sees the name its host gave the
- * group, but only its own part of the tree: names that are not there are passed over. */
+ * group, but only its own part of the tree: names that do not exist are skipped. */
 static uint64_t least_upwards(const char *root, const char *mount, const char *file,
                               struct slice group)
 {
-    char path[PATH_ROOM];
+    char path[PATH_SIZE];
     uint64_t least = UINT64_MAX;
     for (;;) {
         while (group.len && group.ptr[group.len - 1] == '/')
@@ -88,13 +88,13 @@ static uint64_t group_limit(const char *root, struct slice line)
 
 uint64_t pressure_limit(const char *root, uint64_t machine, uint64_t asked)
 {
-    char path[PATH_ROOM], room[FILE_ROOM];
+    char path[PATH_SIZE], space[FILE_SIZE];
     struct slice groups, line;
     uint64_t least = machine;
     if (asked && asked < least)
         least = asked;
     snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
-    if (!read_file(path, room, sizeof(room), &groups))
+    if (!read_file(path, space, sizeof(space), &groups))
         return least;
     while (slice_split(&groups, '\n', &line)) {
         uint64_t limit = group_limit(root, line);
@@ -115,13 +115,13 @@ static uint64_t machine_memory(void)
 /* proc(5), statm: size, resident, shared …, in pages; "shared" are those of files */
 enum err pressure_measure(int statm, uint64_t *ret)
 {
-    char room[256];
+    char space[256];
     struct slice text, size, resident, shared;
     uint64_t all, of_files;
-    ssize_t n = pread(statm, room, sizeof(room), 0);
+    ssize_t n = pread(statm, space, sizeof(space), 0);
     if (n <= 0)
         return ERR_IO;
-    text = slice_of(room, (size_t)n);
+    text = slice_of(space, (size_t)n);
     if (!slice_split(&text, ' ', &size) || !slice_split(&text, ' ', &resident) ||
         !slice_split(&text, ' ', &shared) || slice_u64(resident, &all) ||
         slice_u64(shared, &of_files))
@@ -156,7 +156,8 @@ static void tell(const struct pressure *p)
         log_info(NULL, "memory_calm", "used=%" PRIu64 " limit=%" PRIu64, p->used, p->limit);
 }
 
-/* What was freed may still be counted as ours, and without it the pressure would never end. */
+/* Freed memory may still count as resident memory of this process: without the trim the pressure
+ * would never end. */
 static void give_back(struct pressure *p)
 {
     uint64_t now = loop_now_us(p->look.loop);

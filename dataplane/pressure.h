@@ -1,10 +1,10 @@
 /*
- * pressure — how near this process is to the end of its memory, looked at from time to time.
+ * pressure — measures at intervals how near this process is to its memory limit.
  *
- * At LIMIT_MEMORY_SHED percent of the limit the state is high, and new work is turned away; below
- * LIMIT_MEMORY_CALM percent it is over. The gap is there so that one answer's buffers do not make
- * it flap. Counted is what the kernel could only take back by killing: resident pages without
- * those that a file stands behind (the mapped journals).
+ * At LIMIT_MEMORY_SHED percent of the limit the state is high, and new work is refused; below
+ * LIMIT_MEMORY_CALM percent the state is normal again. The two thresholds differ so that the
+ * buffers of one response do not change the state. Resident pages are counted without those of
+ * files (the mapped journals), which the kernel can reclaim.
  *
  * The limit is the least of what was asked for, the control group's (v2 or v1, and those above it)
  * and the machine's memory.
@@ -20,11 +20,11 @@
 
 struct pressure {
     struct timer look;
-    int statm;            /* kept open: without descriptors memory is still to be measured */
+    int statm;            /* kept open: memory is measured also when no descriptor is left */
     uint64_t limit, used; /* bytes */
     atomic_bool is_high;
     uint64_t trimmed_us; /* freed heap was last given back */
-    bool is_blind;       /* nothing could be measured, and that was said */
+    bool is_blind;       /* nothing could be measured, and that was logged */
 };
 
 /* asked: 0: none. Without /proc nothing is measured, and the log says so. */

@@ -80,7 +80,7 @@ static void list(void *arg, const struct tool_order *order)
     listings_order(&p->listings, p->worker_count ? p->workers[0] : NULL, order);
 }
 
-/* By the control plane's own word: not even a process that goes on may serve. */
+/* The control plane has removed this plane: it may not serve even if the process goes on. */
 static void removed(void *arg)
 {
     struct process *p = arg;

@@ -1,6 +1,6 @@
 /*
- * publication — one round of quiescence at a time. What begins to wait during a round waits for
- * the next one: so a thousand waits cost as many messages as one.
+ * publication — one round of quiescence at a time. A wait that begins during a round belongs to the
+ * next round, so that a thousand waits cost as many messages as one.
  */
 #include "dataplane/publication.h"
 
@@ -14,7 +14,7 @@
 
 enum worker_turn {
     TURN_NONE,   /* no round is under way */
-    TURN_TO_ASK, /* it was not reached yet */
+    TURN_TO_ASK, /* it could not be reached yet */
     TURN_ASKED,
 };
 
@@ -98,7 +98,7 @@ static void on_letter(void *arg);
 static void on_turn_ended(void *arg)
 {
     struct publication *p = arg;
-    atomic_fetch_add(&p->refs, 1); /* before the count says that it is over */
+    atomic_fetch_add(&p->refs, 1); /* before the count reaches zero */
     if (atomic_fetch_sub(&p->left, 1) != 1 || loop_post(p->loop, on_letter, p) != ERR_OK)
         drop(p);
 }
@@ -183,7 +183,7 @@ static void on_retry(struct timer *t)
 
 /* ---- from outside ---- */
 
-/* Room for one more is made while half of the table is still free, as in the loop's own tables. */
+/* The table grows while half of it is still free, as the tables of the loop do. */
 static void waits_push(struct waits *w, struct wait one)
 {
     if (w->count >= w->cap / 2) {

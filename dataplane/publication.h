@@ -1,18 +1,17 @@
 /*
- * publication — each worker gets each policy version, and it is known when all of them have it.
+ * publication — gives each policy version to every worker, and reports when all of them have it.
  *
- * A version is told to a worker through its mailbox. Where that is not possible now (the mailbox
- * is full, there is no memory), the newest version is told again every 10 ms until it is; the
- * worker counts as untold for so long, and no wait for quiescence that began meanwhile ends.
- * Nothing that waits is lost: not when the main loop's own mailbox is full, and not when the
- * process is told to stop at once.
+ * A worker receives a version through its mailbox. Where that fails (the mailbox is full, there is
+ * no memory), the newest version is sent again every 10 ms; until it was sent the worker counts as
+ * untold, and no wait for quiescence that began meanwhile ends. No wait is lost, also when the
+ * mailbox of the main loop is full or the process has to stop at once.
  *
  * Quiescence: publication_after_turns calls back when every worker that runs has ended a turn
  * which began after the call and after the newest version was told. A worker that has stopped
  * counts as having ended it.
  *
  * Owns     the newest version; what waits.
- * Fails    ERR_NOMEM at birth; afterwards nothing fails, it is late.
+ * Fails    ERR_NOMEM when it is made; later calls cannot fail, only take longer.
  * Threads  the main loop's.
  */
 #pragma once
@@ -31,7 +30,8 @@ struct publication_ops {
 
 MUST_USE enum err publication_new(struct loop *l, const struct publication_ops *ops, size_t workers,
                                   struct publication **ret);
-/* A worker runs: it is told the newest version, where there is one. At most `workers` of them. */
+/* A worker has started: it is sent the newest version, where there is one. At most `workers` of
+ * them. */
 void publication_add(struct publication *p, void *worker);
 void publication_put(struct publication *p, const struct snapshot *s);
 void publication_after_turns(struct publication *p, void (*fn)(void *arg), void *arg);

@@ -1,7 +1,7 @@
 /*
  * worker — one thread's loop and what lives on it.
  *
- * The main thread speaks to it by its mailbox only; what it tells back are atomics.
+ * The main thread sends messages to its mailbox only, and reads its atomics.
  */
 #include "dataplane/worker.h"
 
@@ -18,7 +18,7 @@
 #include "mcp-gateway/lister.h"
 #include "mcp-gateway/tool_gate.h"
 
-#define LOOK_MS 50       /* how often the counts of connections are told and the journal tended */
+#define LOOK_MS 50       /* interval of publishing the connection counts and of journal upkeep */
 #define IDLE_LOOK_MS 500 /* the same where nothing has happened for IDLE_LOOKS */
 #define IDLE_LOOKS 20
 
@@ -60,7 +60,7 @@ static void look_again(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, look);
     size_t n = client_listener_connections(w->listener);
-    size_t calls = w->env.request_count; /* a drain waits for those too whose client has gone */
+    size_t calls = w->env.request_count; /* a drain also waits for requests whose client has gone */
     atomic_store_explicit(&w->connections, n > calls ? n : calls, memory_order_relaxed);
     metric_put(w->metrics, COUNT_CONNECTIONS, 0, (int64_t)n);
     metric_put(w->metrics, COUNT_UPSTREAM_IDLE, 0,

@@ -17,7 +17,7 @@ struct worker_config {
     struct tls_context *tls;   /* NULL: plain */
     struct journal *journal;
     size_t connections_max;      /* of clients */
-    const atomic_bool *shedding; /* new work is turned away */
+    const atomic_bool *shedding; /* new work is refused */
     const struct host_list *allowed_hosts;
     const struct origin_list *allowed_origins;
     uint64_t ai_body_max; /* bytes; 0: the gate's own */
@@ -37,7 +37,7 @@ MUST_USE enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), voi
 MUST_USE enum err worker_list_tools(struct worker *w, struct tool_list **list,
                                     void (*done)(void *arg, struct tool_list **list), void *arg);
 void worker_lame(struct worker *w);   /* unready, but still taking what comes */
-void worker_remove(struct worker *w); /* everything is cut, and every new connection refused */
+void worker_remove(struct worker *w); /* all connections are cut and new ones refused */
 void worker_drain(struct worker *w);  /* no new connections */
 size_t worker_connections(const struct worker *w); /* as of a moment ago */
 struct metric_set *worker_metrics(struct worker *w);

@@ -232,10 +232,10 @@ static bool write_object(void *arg, const struct object *o)
 static enum err write_base(struct policy_file *f, int fd, const struct snapshot *s)
 {
     struct base_writer w = {.file = f, .fd = fd, .s = s, .e = ERR_OK};
-    char *room;
+    char *space;
     buf_init(&w.chunk, CHUNK_MAX);
     /* A buffer that moves leaves a copy behind: so it has its size from the start. */
-    if (buf_room(&w.chunk, 2 * BASE_CHUNK, &room) != ERR_OK)
+    if (buf_room(&w.chunk, 2 * BASE_CHUNK, &space) != ERR_OK)
         return ERR_NOMEM;
     memcpy(f->head, MAGIC, 8);
     digest_random(f->head + 8, HEAD_LEN - 8);

@@ -69,8 +69,8 @@ void snapshot_build_inherit(struct snapshot_build *b, const struct snapshot *fro
 static struct group *group_copy(const struct group *old, const struct object *without,
                                 struct object *with)
 {
-    size_t room = (old ? old->count : 0) + 1;
-    struct group *g = mem_zalloc(sizeof(*g) + room * sizeof(g->items[0]));
+    size_t capacity = (old ? old->count : 0) + 1;
+    struct group *g = mem_zalloc(sizeof(*g) + capacity * sizeof(g->items[0]));
     if (!g)
         return NULL;
     atomic_init(&g->refs, 1);

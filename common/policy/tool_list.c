@@ -53,14 +53,14 @@ static void print_of(struct slice definition, struct digest *ret)
 
 static bool grow(struct tool_list *l)
 {
-    if (l->count < l->room)
+    if (l->count < l->capacity)
         return true;
-    size_t room = l->room ? 2 * l->room : 32;
-    struct listed_tool *tools = mem_realloc(l->tools, room * sizeof(*tools));
+    size_t capacity = l->capacity ? 2 * l->capacity : 32;
+    struct listed_tool *tools = mem_realloc(l->tools, capacity * sizeof(*tools));
     if (!tools)
         return false;
     l->tools = tools;
-    l->room = room;
+    l->capacity = capacity;
     return true;
 }
 

@@ -37,7 +37,7 @@ struct tool_list {
     struct arena *arena;
     struct map *by_name;
     struct listed_tool *tools;
-    size_t count, room;
+    size_t count, capacity;
     size_t bytes;                /* of the definitions as they came */
     size_t left_out;             /* entries that cannot be granted by name */
     char error[TOOL_LIST_ERROR]; /* "": it is whole */

@@ -2,7 +2,7 @@
  * bus — the channel between the planes: push (PUB/SUB) and request/reply, over NNG through the
  * tunnel.
  *
- * The plane's end delivers pushes and answers on a loop's thread by its mailbox. The hub's end
+ * The plane's end delivers pushes and replies on a loop's thread by its mailbox. The hub's end
  * calls a handler on its own threads with the plane's id, which comes from the certificate.
  * Requests are repeated after a lost connection with the same number; the hub answers a number
  * it has answered before with the same bytes, so a handler runs at most once per (plane, epoch,

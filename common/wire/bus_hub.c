@@ -84,7 +84,7 @@ static void plane_free(struct hub_plane *p)
 {
     for (size_t i = 0; i < ARRAY_LEN(p->contexts); i++)
         bus_context_close(&p->contexts[i]);
-    bus_replies_fini(&p->answers);
+    bus_replies_fini(&p->replies);
     bus_pipes_fini(&p->rep_pipes);
     mem_free(p);
 }
@@ -122,7 +122,7 @@ static struct hub_plane *plane_new(struct bus_hub *h, struct slice id)
         return NULL;
     p->hub = h;
     memcpy(p->id, id.ptr, id.len);
-    bus_replies_init(&p->answers);
+    bus_replies_init(&p->replies);
     bus_pipes_init(&p->rep_pipes, NULL, NULL);
     enum err e = bus_err(open_rep(p));
     for (size_t i = 0; !e && i < ARRAY_LEN(p->contexts); i++)

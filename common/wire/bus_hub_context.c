@@ -1,4 +1,4 @@
-/* bus_hub_context — requests in, each run once, answers out. */
+/* bus_hub_context — runs each request once and sends its reply. */
 #include "common/base/log.h"
 #include "common/wire/bus_hub_private.h"
 
@@ -46,7 +46,7 @@ static nng_msg *write_reply(const struct bus_context *d, enum bus_status status,
 struct decision {
     enum bus_verdict verdict;
     nng_msg *reply;
-    struct bus_context *displaced; /* waited for the same answer over a lost connection */
+    struct bus_context *displaced; /* waited for the same reply over a lost connection */
 };
 
 static void decide(struct bus_context *d, struct decision *ret)
@@ -55,7 +55,7 @@ static void decide(struct bus_context *d, struct decision *ret)
     struct slice content = SLICE_NONE;
     void *displaced = NULL;
     pthread_mutex_lock(&h->lock);
-    if (bus_replies_ask(&d->plane->answers, &d->head, d, &ret->verdict, &content, &displaced))
+    if (bus_replies_ask(&d->plane->replies, &d->head, d, &ret->verdict, &content, &displaced))
         ret->verdict = BUS_STALE;
     if (ret->verdict == BUS_REPEAT)
         ret->reply = write_reply(d, BUS_DONE, content);
@@ -153,13 +153,13 @@ static bool next_job(struct bus_hub *h, struct bus_context **context, struct hub
 
 /* The reply goes to the context that received the request last: its connection is the one that
  * stands. */
-static void answer(struct bus_context *d, struct buf *reply)
+static void send_reply(struct bus_context *d, struct buf *reply)
 {
     struct bus_hub *h = hub_of(d);
     struct slice content = SLICE_NONE;
     pthread_mutex_lock(&h->lock);
     struct bus_context *parked =
-        bus_replies_give(&d->plane->answers, d->head.epoch, d->head.number, reply, &content);
+        bus_replies_give(&d->plane->replies, d->head.epoch, d->head.number, reply, &content);
     nng_msg *msg = write_reply(d, BUS_DONE, content);
     pthread_mutex_unlock(&h->lock);
     bus_context_send(parked ? parked : d, msg);
@@ -172,7 +172,7 @@ static void run_job(struct bus_hub *h, struct bus_context *d)
     struct buf reply;
     buf_init(&reply, LIMIT_BUS_MESSAGE);
     h->config.handle(h->config.arg, slice_str(d->plane->id), d->content, &reply);
-    answer(d, &reply);
+    send_reply(d, &reply);
     buf_fini(&reply);
 }
 

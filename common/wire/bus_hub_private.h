@@ -1,7 +1,7 @@
 /*
  * bus_hub_private — the inside of the control plane's end.
  *
- * bus_hub.c admits planes and publishes, bus_hub_context.c takes requests and answers them.
+ * bus_hub.c admits planes and publishes, bus_hub_context.c runs requests and sends the replies.
  *
  * Threads  all of it lies behind hub.lock, which is never held while NNG is told to close or to
  *          wait, nor while the handler runs.
@@ -50,7 +50,7 @@ struct hub_plane {
     char push_name[TUNNEL_NAME_MAX];
     char request_name[TUNNEL_NAME_MAX];
     struct bus_context contexts[LIMIT_BUS_CONTEXTS];
-    struct bus_replies answers;
+    struct bus_replies replies;
 };
 
 struct pool {

@@ -3,8 +3,8 @@
 
 #include "common/base/mem.h"
 
-struct answer {
-    struct list link; /* life.answers, by number as they came */
+struct kept_reply {
+    struct list link; /* life.replies, by number as they came */
     uint64_t number;
     bool done;
     bool lost;    /* its content was given up */
@@ -12,7 +12,7 @@ struct answer {
     struct buf content;
 };
 
-static void answer_free(struct bus_replies *a, struct answer *it)
+static void kept_reply_free(struct bus_replies *a, struct kept_reply *it)
 {
     a->kept -= it->content.len;
     list_remove(&it->link);
@@ -22,9 +22,9 @@ static void answer_free(struct bus_replies *a, struct answer *it)
 
 static void forget(struct bus_replies *a, struct bus_life *life)
 {
-    LIST_EACH(&life->answers, it)
+    LIST_EACH(&life->replies, it)
     {
-        answer_free(a, LIST_ITEM(it, struct answer, link));
+        kept_reply_free(a, LIST_ITEM(it, struct kept_reply, link));
     }
 }
 
@@ -32,7 +32,7 @@ void bus_replies_init(struct bus_replies *a)
 {
     *a = (struct bus_replies){0};
     for (size_t i = 0; i < ARRAY_LEN(a->lives); i++)
-        list_init(&a->lives[i].answers);
+        list_init(&a->lives[i].replies);
 }
 
 void bus_replies_fini(struct bus_replies *a)
@@ -65,11 +65,11 @@ static struct bus_life *begin_life(struct bus_replies *a, uint64_t epoch)
     return life;
 }
 
-static struct answer *find_answer(const struct bus_life *life, uint64_t number)
+static struct kept_reply *find_reply(const struct bus_life *life, uint64_t number)
 {
-    for (struct list *it = life->answers.prev; it != &life->answers; it = it->prev)
-        if (LIST_ITEM(it, struct answer, link)->number == number)
-            return LIST_ITEM(it, struct answer, link);
+    for (struct list *it = life->replies.prev; it != &life->replies; it = it->prev)
+        if (LIST_ITEM(it, struct kept_reply, link)->number == number)
+            return LIST_ITEM(it, struct kept_reply, link);
     return NULL;
 }
 
@@ -78,15 +78,15 @@ static void raise_floor(struct bus_replies *a, struct bus_life *life, uint64_t f
     if (floor <= life->floor)
         return;
     life->floor = floor;
-    LIST_EACH(&life->answers, link)
+    LIST_EACH(&life->replies, link)
     {
-        struct answer *it = LIST_ITEM(link, struct answer, link);
+        struct kept_reply *it = LIST_ITEM(link, struct kept_reply, link);
         if (it->done && it->number < floor)
-            answer_free(a, it);
+            kept_reply_free(a, it);
     }
 }
 
-static enum bus_verdict asked_again(struct answer *it, void *waiter, struct slice *content,
+static enum bus_verdict asked_again(struct kept_reply *it, void *waiter, struct slice *content,
                                     void **displaced)
 {
     if (!it->done) {
@@ -114,7 +114,7 @@ enum err bus_replies_ask(struct bus_replies *a, const struct bus_request_head *h
     raise_floor(a, life, h->oldest);
     if (h->number < life->floor || h->number - life->floor >= BUS_SPAN)
         return ERR_OK;
-    struct answer *it = find_answer(life, h->number);
+    struct kept_reply *it = find_reply(life, h->number);
     if (it) {
         *ret = asked_again(it, waiter, content, displaced);
         return ERR_OK;
@@ -124,22 +124,22 @@ enum err bus_replies_ask(struct bus_replies *a, const struct bus_request_head *h
         return ERR_NOMEM;
     it->number = h->number;
     buf_init(&it->content, LIMIT_BUS_MESSAGE);
-    list_push(&life->answers, &it->link);
+    list_push(&life->replies, &it->link);
     life->running++;
     *ret = BUS_RUN;
     return ERR_OK;
 }
 
-/* The oldest answers of the life that was silent for longest go first; `last` was just given. */
-static void give_up_old(struct bus_replies *a, const struct answer *last)
+/* The oldest replies of the life that was silent for longest go first; `last` was just given. */
+static void give_up_old(struct bus_replies *a, const struct kept_reply *last)
 {
     while (a->kept > LIMIT_BUS_KEPT) {
-        struct answer *oldest = NULL;
+        struct kept_reply *oldest = NULL;
         uint64_t seen = UINT64_MAX;
         for (size_t i = 0; i < ARRAY_LEN(a->lives); i++)
-            LIST_EACH(&a->lives[i].answers, link)
+            LIST_EACH(&a->lives[i].replies, link)
             {
-                struct answer *it = LIST_ITEM(link, struct answer, link);
+                struct kept_reply *it = LIST_ITEM(link, struct kept_reply, link);
                 if (it == last || it->content.len == 0 || a->lives[i].seen >= seen)
                     continue;
                 oldest = it;
@@ -157,7 +157,7 @@ void *bus_replies_give(struct bus_replies *a, uint64_t epoch, uint64_t number, s
                        struct slice *ret)
 {
     struct bus_life *life = find_life(a, epoch);
-    struct answer *it = life ? find_answer(life, number) : NULL;
+    struct kept_reply *it = life ? find_reply(life, number) : NULL;
     MUST(it && !it->done); /* a life with work under way is never forgotten */
     void *waiter = it->waiter;
     it->waiter = NULL;

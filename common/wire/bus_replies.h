@@ -1,11 +1,11 @@
 /*
- * bus_replies — what the hub has answered to one plane, so that a number is never run twice.
+ * bus_replies — the hub's replies to one plane, kept so that a number is never run twice.
  *
- * A plane may be seen in several lives (epochs): the last LIMIT_BUS_EPOCHS are remembered. Answers
- * go when the plane says it has them; above LIMIT_BUS_KEPT bytes the oldest lose their content and
- * keep their number.
+ * A plane may be seen in several lives (epochs): the last LIMIT_BUS_EPOCHS are kept.
+ * A reply is freed when the plane acknowledges it; above LIMIT_BUS_KEPT bytes the oldest replies
+ * lose their content and keep their number.
  *
- * Owns     the answers' bytes.
+ * Owns     the bytes of the replies.
  * Fails    ERR_NOMEM; the request was not noted, the plane sends it again.
  * Threads  one at a time.
  */
@@ -18,9 +18,9 @@
 struct bus_life {
     uint64_t epoch; /* 0: free */
     uint64_t floor; /* numbers below are answered and forgotten */
-    uint64_t seen;  /* when it last asked, in asks */
-    struct list answers;
-    size_t running; /* asked and not given yet */
+    uint64_t seen;  /* its last request, in asks */
+    struct list replies;
+    size_t running; /* requests without a reply yet */
 };
 
 struct bus_replies {
@@ -30,9 +30,9 @@ struct bus_replies {
 };
 
 enum bus_verdict {
-    BUS_RUN,    /* new: run it, then give the answer */
+    BUS_RUN,    /* new: run it, then give the reply */
     BUS_REPEAT, /* answered before: the same bytes again */
-    BUS_WAIT,   /* being run: the answer goes to this asker now */
+    BUS_WAIT,   /* being run: the reply goes to this context now */
     BUS_LOST,   /* answered before, no longer kept */
     BUS_STALE,  /* its reply is not awaited any more, or its number is out of bounds: no reply */
 };

@@ -2,7 +2,7 @@
  * enrol — the CA and the certificates, by OpenSSL.
  *
  * A plane's certificate can only be a client's and the control plane's only a server's
- * (extended key usage), so neither can scenario the other.
+ * (extended key usage), so neither certificate can be used as the other.
  */
 #include "common/wire/enrol.h"
 

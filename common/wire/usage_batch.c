@@ -32,15 +32,15 @@ void usage_batch_clear(struct usage_batch *b)
 
 enum err usage_batch_add(struct usage_batch *b, struct slice record)
 {
-    char *room;
+    char *space;
     if (b->count == USAGE_BATCH_RECORDS)
         return ERR_TOO_BIG;
-    enum err e = buf_room(&b->records, PROTO_HEAD_MAX + record.len, &room);
+    enum err e = buf_room(&b->records, PROTO_HEAD_MAX + record.len, &space);
     if (e != ERR_OK)
         return e;
-    struct proto_writer w = {.p = room, .end = room + PROTO_HEAD_MAX + record.len};
+    struct proto_writer w = {.p = space, .end = space + PROTO_HEAD_MAX + record.len};
     proto_text(&w, RECORDS_FIELD, record);
-    buf_commit(&b->records, (size_t)(w.p - room));
+    buf_commit(&b->records, (size_t)(w.p - space));
     b->count++;
     return ERR_OK;
 }
@@ -104,10 +104,10 @@ static enum err unpack(struct slice records, Gatehouse__UsageBatch **ret)
 static enum err pack_again(const Gatehouse__UsageBatch *m, struct buf *out)
 {
     size_t len = gatehouse__usage_batch__get_packed_size(m);
-    char *room;
-    enum err e = buf_room(out, len, &room);
+    char *space;
+    enum err e = buf_room(out, len, &space);
     if (e == ERR_OK)
-        buf_commit(out, gatehouse__usage_batch__pack(m, (uint8_t *)room));
+        buf_commit(out, gatehouse__usage_batch__pack(m, (uint8_t *)space));
     return e;
 }
 

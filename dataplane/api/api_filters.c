@@ -60,11 +60,11 @@ static struct slice split_path(struct slice path, struct slice *rest)
 
 static void look_at_grants(struct search *s)
 {
-    const struct principal *who = &s->right->who;
-    if (who->agent)
-        look_at_grants_of(s, who->agent->o.id);
-    if (who->team)
-        look_at_grants_of(s, who->team->o.id);
+    const struct principal *principal = &s->right->who;
+    if (principal->agent)
+        look_at_grants_of(s, principal->agent->o.id);
+    if (principal->team)
+        look_at_grants_of(s, principal->team->o.id);
 }
 
 static bool is_served(const struct api_work *w, const struct policy_service *s, struct slice method)

@@ -4,8 +4,8 @@
 #include "common/request/forward_headers.h"
 #include "dataplane/api/api_gate_private.h"
 
-/* A request for a credential of the next hop, and that is the gateway: a client would take it for
- * its own proxy. */
+/* 407 requests a credential for the next hop. For the service that is the gateway; a client would
+ * take it for its own proxy. */
 #define PROXY_CREDENTIAL_REQUIRED 407
 
 /* 403 is about what was requested; the others are about the credential, which is the gateway's. */
@@ -15,7 +15,7 @@ static bool is_failure(const struct api_work *w, unsigned status)
            (w->service->credential && status == 401);
 }
 
-/* A response of this gate has no place for an error of ours: once begun it is cut. */
+/* An error of the gateway cannot be written into a response that has begun: the response is cut. */
 static void fail_with(struct api_work *w, enum request_outcome end, struct slice code)
 {
     struct request *rq = w->rq;
@@ -76,7 +76,7 @@ static void on_head(void *arg, const struct http_head *head)
                                        head->has_length ? head->length : UINT64_MAX));
 }
 
-/* The end of a response of known length is what makes it whole: it waits for the record. */
+/* The last bytes of a response of known length complete it: they wait for the record. */
 static struct slice keep_last(struct api_work *w, struct slice piece)
 {
     if (!w->has_length)

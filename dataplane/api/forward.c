@@ -1,12 +1,12 @@
 /*
- * forward — the request as the company's service gets it: our head, the same path that was
- * granted, the company's credential, the client's body as it comes.
+ * forward — the request to the company's service: a head made by the gateway, the same path that
+ * was granted, the company's credential, the client's body as it comes.
  */
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
 #include "dataplane/api/api_gate_private.h"
 
-#define OURS 4 /* credential, accept-encoding, traceparent, via */
+#define ADDED 4 /* credential, accept-encoding, traceparent, via */
 
 static struct slice upstream_path(const struct api_work *w)
 {
@@ -20,7 +20,7 @@ static size_t build_headers(struct api_work *w, const struct attempt *at, struct
 {
     const struct policy_service *s = w->service;
     struct forward_in in = {.head = w->rq->head, .injected = s->credential_header};
-    size_t n = forward_request_headers(&in, out, max - OURS);
+    size_t n = forward_request_headers(&in, out, max - ADDED);
     if (s->credential && s->credential_header.len > 0)
         out[n++] = (struct http_header){s->credential_header, secret_reveal(s->credential)};
     if (s->credential) /* the credential is looked for in what comes back */

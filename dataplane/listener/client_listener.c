@@ -51,7 +51,7 @@ static const struct {
 };
 
 /* The gate that a path belongs to. Never NULL. An empty path has no canonical spelling: only the
- * target as it was sent then says which gate answers. */
+ * target as it was sent then decides which gate serves it. */
 static const struct gate *find_gate(struct slice path, struct slice target)
 {
     if (path.len == 0 && slice_starts(target, SLICE("/api/")))
@@ -87,7 +87,7 @@ static void send_health(struct client_listener *d, struct http_adapter *a, struc
     http_adapter_send(a, good ? 200 : 503, &type, 1, good ? SLICE("ok\n") : SLICE("not ready\n"));
 }
 
-/* Private detail is told on the private port only (security.md, Processes). */
+/* Private detail is reported on the private port only (security.md, Processes). */
 static bool is_health(const struct http_head *h, struct slice path)
 {
     return http_head_gets(h) &&
@@ -109,10 +109,11 @@ static bool has_host(const struct http_head *h)
     return http_head_find(h, SLICE("host")).ptr != NULL;
 }
 
-/* The question a browser asks before a page's call, without any credential (Fetch Standard, CORS
- * preflight). false: it is none, or of a page that is not let in: the path's gate answers. */
-static bool answer_preflight(struct client_listener *d, struct http_adapter *a,
-                             const struct http_head *h)
+/* The request that a browser sends before a page's call, without any credential (Fetch Standard,
+ * CORS preflight). false: it is none, or of an origin that is not allowed: the path's gate serves
+ * it. */
+static bool respond_to_preflight(struct client_listener *d, struct http_adapter *a,
+                                 const struct http_head *h)
 {
     struct slice method = http_head_find(h, SLICE("access-control-request-method"));
     struct slice origin = http_head_find(h, SLICE("origin"));
@@ -159,7 +160,7 @@ static void on_request(void *arg, struct http_exchange *x)
     }
     if (!e)
         path = buf_slice(&d->path);
-    if (!has_host(head)) { /* then it is a check, or it would not be here */
+    if (!has_host(head)) { /* a request without Host is a health check here */
         send_health(d, a,
                     slice_eq(head->target, SLICE("/healthz")) ? head->target : SLICE("/readyz"));
         return;
@@ -168,7 +169,7 @@ static void on_request(void *arg, struct http_exchange *x)
         send_health(d, a, path);
         return;
     }
-    if (answer_preflight(d, a, head))
+    if (respond_to_preflight(d, a, head))
         return;
     struct request *rq =
         request_new(d->env, find_gate(path, head->target), &a->client, head, http_exchange_peer(x));

@@ -1,5 +1,5 @@
 /*
- * health — what a plane says about itself, on its own private port.
+ * health — the health and metrics of a plane, on a private port.
  *
  *   /healthz  200 while the main loop turns
  *   /readyz   200 with a policy and not draining, else 503; how it stands, as JSON
@@ -22,7 +22,7 @@ struct metric_set;
 struct health_look {
     struct plane_status plane;
     bool draining;
-    size_t untold;                      /* workers that could not be told the newest policy yet */
+    size_t untold;                      /* workers that do not have the newest policy yet */
     uint64_t memory_used, memory_limit; /* bytes */
     bool shedding;
     size_t mcp_sessions;
@@ -31,7 +31,7 @@ struct health_look {
 struct health_config {
     union sockaddr_any listen;
     void (*look)(void *arg, struct health_look *ret); /* ret is zeroed */
-    /* room for `max` of the workers' metric sets */
+    /* space for `max` of the workers' metric sets */
     size_t (*sets)(void *arg, struct metric_set **sets, size_t max);
     void *arg;
 };

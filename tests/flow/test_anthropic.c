@@ -227,7 +227,7 @@ FLOW(an_overloaded_target_is_followed_by_one_of_another_dialect)
     flow_record_free(r);
 }
 
-FLOW(an_error_as_first_event_falls_back_and_a_later_one_is_told)
+FLOW(an_error_as_first_event_falls_back_and_a_later_one_is_passed_on)
 {
     policy_says(k, &with_fallback);
     starts(k);
@@ -293,7 +293,7 @@ FLOW(what_has_no_counterpart_is_left_out_and_named_or_refused)
     assert_int_equal(k->upstreams[0].call_count, 1);
 }
 
-FLOW(what_one_target_cannot_be_told_another_may)
+FLOW(a_parameter_that_one_target_lacks_may_go_to_another)
 {
     policy_says(k, &with_fallback);
     upstream_answers(k, 1, 200,
@@ -307,7 +307,7 @@ FLOW(what_one_target_cannot_be_told_another_may)
     assert_int_equal(k->upstreams[1].call_count, 1);
 }
 
-FLOW(a_refusal_of_the_provider_is_told_in_the_clients_envelope)
+FLOW(a_refusal_of_the_provider_is_passed_on_in_the_clients_envelope)
 {
     policy_says(k, &alice);
     upstream_answers(k, 0, 400,
@@ -337,11 +337,11 @@ int main(void)
         SCENARIO(parallel_tool_calls_are_counted_from_zero),
         SCENARIO(thinking_is_reasoning_with_what_its_replay_needs),
         SCENARIO(an_overloaded_target_is_followed_by_one_of_another_dialect),
-        SCENARIO(an_error_as_first_event_falls_back_and_a_later_one_is_told),
+        SCENARIO(an_error_as_first_event_falls_back_and_a_later_one_is_passed_on),
         SCENARIO(a_stream_cut_before_its_stop_is_an_error),
         SCENARIO(what_has_no_counterpart_is_left_out_and_named_or_refused),
-        SCENARIO(what_one_target_cannot_be_told_another_may),
-        SCENARIO(a_refusal_of_the_provider_is_told_in_the_clients_envelope),
+        SCENARIO(a_parameter_that_one_target_lacks_may_go_to_another),
+        SCENARIO(a_refusal_of_the_provider_is_passed_on_in_the_clients_envelope),
         SCENARIO(embeddings_are_not_served_by_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

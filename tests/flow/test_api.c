@@ -64,7 +64,7 @@ static void expect_row(struct flow *k, const struct ask_row *r)
     close_client(k, c);
 }
 
-FLOW(method_and_path_decide_and_what_was_granted_is_what_is_asked)
+FLOW(method_and_path_decide_and_the_granted_path_is_forwarded)
 {
     static const struct ask_row rows[] = {
         {"GET", "/api/crm/customers/1", 200, NULL, "GET /v2/customers/1 HTTP/1.1\r\n"},
@@ -91,7 +91,7 @@ FLOW(method_and_path_decide_and_what_was_granted_is_what_is_asked)
         expect_row(k, &rows[i]);
 }
 
-FLOW(what_is_granted_for_another_task_is_unknown)
+FLOW(a_service_granted_for_another_task_is_unknown)
 {
     policy_says(k, &crm);
     struct flow_client *c = client_gets(k, "bob", KEY);
@@ -188,7 +188,7 @@ FLOW(a_header_named_like_the_injected_one_is_dropped)
         slice_eq(upstream_heard(&k->upstreams[0].calls[0], "x-correlation-id"), SLICE("mine")));
 }
 
-FLOW(of_an_answer_only_what_is_listed_passes)
+FLOW(only_listed_headers_of_a_response_pass)
 {
     policy_says(k, &crm);
     upstream_says(k, 0,
@@ -333,7 +333,7 @@ static void expect_record(struct flow *k, const char *status, const char *code)
     flow_record_free(r);
 }
 
-FLOW(an_answer_leaves_one_record_that_names_the_route)
+FLOW(a_response_leaves_one_record_that_names_the_route)
 {
     policy_says(k, &crm);
     upstream_says(k, 0, OK);
@@ -349,7 +349,7 @@ FLOW(an_answer_leaves_one_record_that_names_the_route)
     assert_null(flow_record(k));
 }
 
-FLOW(a_service_gone_before_its_answer_is_a_502_and_an_error_in_the_trace)
+FLOW(a_service_gone_before_its_response_is_a_502_and_an_error_in_the_trace)
 {
     policy_says(k, &crm);
     upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-");
@@ -361,7 +361,7 @@ FLOW(a_service_gone_before_its_answer_is_a_502_and_an_error_in_the_trace)
     expect_record(k, "error", NULL);
 }
 
-FLOW(a_service_gone_in_mid_body_cuts_the_answer_short)
+FLOW(a_service_gone_in_mid_body_cuts_the_response_short)
 {
     policy_says(k, &crm);
     upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it");
@@ -374,7 +374,7 @@ FLOW(a_service_gone_in_mid_body_cuts_the_answer_short)
     expect_record(k, "error", NULL);
 }
 
-FLOW(a_client_gone_in_mid_answer_ends_the_call_at_the_service)
+FLOW(a_client_gone_in_mid_response_ends_the_call_at_the_service)
 {
     policy_says(k, &crm);
     upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it");
@@ -399,7 +399,7 @@ FLOW(a_client_gone_in_mid_upload_ends_the_call_at_the_service)
     assert_int_equal(k->upstreams[0].call_count, 0); /* never whole */
 }
 
-FLOW(an_answer_that_comes_before_the_body_is_whole_is_passed_on)
+FLOW(a_response_that_comes_before_the_body_is_whole_is_passed_on)
 {
     policy_says(k, &crm);
     upstream_says(k, 0, "HTTP/1.1 413 No\r\nContent-Length: 4\r\n\r\nbig!");
@@ -410,7 +410,7 @@ FLOW(an_answer_that_comes_before_the_body_is_whole_is_passed_on)
     expect_body(c, "big!");
 }
 
-FLOW(a_blocked_agent_is_cut_in_mid_answer)
+FLOW(a_blocked_agent_is_cut_in_mid_response)
 {
     struct flow_policy blocked = crm;
     blocked.blocks[0] = (struct flow_block){"agent", "a_triage"};
@@ -467,12 +467,12 @@ FLOW(an_encoded_body_is_415_before_the_service_is_called)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO(method_and_path_decide_and_what_was_granted_is_what_is_asked),
-        SCENARIO(what_is_granted_for_another_task_is_unknown),
+        SCENARIO(method_and_path_decide_and_the_granted_path_is_forwarded),
+        SCENARIO(a_service_granted_for_another_task_is_unknown),
         SCENARIO(a_path_with_two_readings_is_400_unless_service_and_grant_take_it_as_it_stands),
         SCENARIO(the_companys_credential_goes_up_and_nothing_of_the_callers),
         SCENARIO(a_header_named_like_the_injected_one_is_dropped),
-        SCENARIO(of_an_answer_only_what_is_listed_passes),
+        SCENARIO(only_listed_headers_of_a_response_pass),
         SCENARIO(a_redirect_is_returned_and_never_followed),
         SCENARIO(a_credential_that_comes_back_is_cut_also_across_pieces),
         SCENARIO(a_credential_that_comes_back_escaped_is_cut_too),
@@ -480,13 +480,13 @@ int main(void)
         SCENARIO(a_chunked_body_passes_and_so_does_one_of_known_length),
         SCENARIO(a_service_that_does_not_read_holds_the_client_and_loses_nothing),
         SCENARIO(a_client_that_does_not_read_holds_the_service_and_loses_nothing),
-        SCENARIO(an_answer_leaves_one_record_that_names_the_route),
-        SCENARIO(a_service_gone_before_its_answer_is_a_502_and_an_error_in_the_trace),
-        SCENARIO(a_service_gone_in_mid_body_cuts_the_answer_short),
-        SCENARIO(a_client_gone_in_mid_answer_ends_the_call_at_the_service),
+        SCENARIO(a_response_leaves_one_record_that_names_the_route),
+        SCENARIO(a_service_gone_before_its_response_is_a_502_and_an_error_in_the_trace),
+        SCENARIO(a_service_gone_in_mid_body_cuts_the_response_short),
+        SCENARIO(a_client_gone_in_mid_response_ends_the_call_at_the_service),
         SCENARIO(a_client_gone_in_mid_upload_ends_the_call_at_the_service),
-        SCENARIO(an_answer_that_comes_before_the_body_is_whole_is_passed_on),
-        SCENARIO(a_blocked_agent_is_cut_in_mid_answer),
+        SCENARIO(a_response_that_comes_before_the_body_is_whole_is_passed_on),
+        SCENARIO(a_blocked_agent_is_cut_in_mid_response),
         SCENARIO(a_service_that_asks_for_a_proxys_credential_is_a_502),
         SCENARIO(a_wait_beyond_reason_is_not_passed_on),
         SCENARIO(an_encoded_body_is_415_before_the_service_is_called),

@@ -7,7 +7,7 @@
 
 #define CHAT "/v1/chat/completions"
 #define HELLO "{\"model\":\"small\",\"messages\":[]}"
-#define ANSWER "{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}"
+#define RESPONSE "{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}"
 
 static const struct flow_policy alice = {
     .keys = {{.name = "alice", .models = {"small"}}},
@@ -96,7 +96,7 @@ FLOW(bodies_that_are_not_what_the_endpoint_reads_are_named)
 FLOW(null_means_absent)
 {
     policy_says(k, &alice);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, NULL,
                                "{\"model\":\"small\",\"messages\":[],\"stream\":null,\"n\":null,"
                                "\"max_tokens\":null,\"stream_options\":null,\"tools\":null}"),
@@ -133,7 +133,7 @@ FLOW(the_ceiling_of_a_model_call_is_a_setting_that_the_refusal_names)
 {
     policy_says(k, &alice);
     k->env.body_max[GATE_AI] = 40;
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     struct flow_client *c =
         client_posts(k, "alice", CHAT, NULL, "{\"model\":\"small\",\"messages\":[1,2,3,4,5,6]}");
@@ -184,7 +184,7 @@ FLOW(a_body_in_another_coding_is_415_and_so_is_another_type)
 FLOW(hop_by_hop_and_injected_names_have_no_effect_upstream)
 {
     policy_says(k, &alice);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *c = client_posts(
         k, "alice", CHAT,
         "Connection: keep-alive, x-private\r\nX-Private: 1\r\nUpgrade: websocket\r\nTE: "
@@ -211,7 +211,7 @@ FLOW(hop_by_hop_and_injected_names_have_no_effect_upstream)
     assert_true(slice_starts(u->head, SLICE("POST /v1/chat/completions HTTP/1.1\r\n")));
 }
 
-FLOW(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path)
+FLOW(unknown_paths_and_methods_are_refused_in_the_dialect_of_the_path)
 {
     policy_says(k, &alice);
     struct flow_client *c = client_gets(k, "alice", "/v1/nonsense");
@@ -246,7 +246,7 @@ FLOW(a_page_of_an_allowed_origin_may_call_and_no_other)
     assert_int_equal(origin_list_read(SLICE("https://app.example"), &list), ERR_OK);
     k->env.allowed_origins = &list;
     policy_says(k, &alice);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *c = client_asks(k, "OPTIONS", NULL, CHAT,
                                         "Origin: https://app.example\r\n"
                                         "Access-Control-Request-Method: POST\r\n"
@@ -297,7 +297,7 @@ FLOW(a_gzip_body_is_read_and_goes_upstream_plain)
 {
     static const char packed[] = PACKED_HELLO;
     policy_says(k, &alice);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     post_packed(k, "gzip", packed, sizeof(packed) - 1, 200, NULL);
     const struct upstream_call *u = &k->upstreams[0].calls[0];
     assert_null(upstream_heard(u, "content-encoding").ptr);
@@ -379,7 +379,7 @@ FLOW(paths_below_v1_are_read_as_sdks_spell_them)
 FLOW(a_call_that_comes_back_through_the_gateway_ends)
 {
     policy_says(k, &alice);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     const char *four = "Via: 1.1 gatehouse, 1.1 gatehouse\r\nVia: 1.0 x, 1.1 gatehouse, 1.1 "
                        "gatehouse\r\n";
     expect_status(client_posts(k, "alice", CHAT, four, HELLO), 200);
@@ -400,7 +400,7 @@ FLOW(an_escaped_letter_is_the_letter)
     expect_status(client_gets(k, "alice", "/v1/mod%65ls"), 200);
 }
 
-FLOW(health_is_told_without_detail)
+FLOW(health_is_reported_without_detail)
 {
     struct flow_client *c = client_gets(k, NULL, "/readyz");
     expect_status(c, 503);
@@ -414,7 +414,7 @@ FLOW(a_connection_serves_one_request_after_the_other)
 {
     char text[600];
     policy_says(k, &alice);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     snprintf(text, sizeof(text),
              "POST " CHAT " HTTP/1.1\r\nHost: g\r\nx-api-key: %s\r\nContent-Length: %zu\r\n\r\n%s",
              flow_secret(k, "alice"), sizeof(HELLO) - 1, HELLO);
@@ -508,7 +508,7 @@ int main(void)
         SCENARIO(a_chunked_body_over_the_ceiling_is_413_too),
         SCENARIO(a_body_in_another_coding_is_415_and_so_is_another_type),
         SCENARIO(hop_by_hop_and_injected_names_have_no_effect_upstream),
-        SCENARIO(unknown_paths_and_methods_are_told_in_the_dialect_of_the_path),
+        SCENARIO(unknown_paths_and_methods_are_refused_in_the_dialect_of_the_path),
         SCENARIO(paths_that_are_not_canonical_are_400),
         SCENARIO(a_page_of_an_allowed_origin_may_call_and_no_other),
         SCENARIO(a_gzip_body_is_read_and_goes_upstream_plain),
@@ -516,7 +516,7 @@ int main(void)
         SCENARIO(paths_below_v1_are_read_as_sdks_spell_them),
         SCENARIO(a_call_that_comes_back_through_the_gateway_ends),
         SCENARIO(an_escaped_letter_is_the_letter),
-        SCENARIO(health_is_told_without_detail),
+        SCENARIO(health_is_reported_without_detail),
         SCENARIO(a_connection_serves_one_request_after_the_other),
         SCENARIO(a_slow_client_gets_the_whole_stream_and_the_upstream_waits_for_it),
         SCENARIO(one_large_event_behind_a_full_buffer_loses_nothing),

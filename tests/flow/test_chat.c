@@ -5,7 +5,7 @@
 
 #define CHAT "/v1/chat/completions"
 #define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"id\":\"c1\",\"object\":\"chat.completion\",\"model\":\"small-v2\",\"choices\":[{"          \
     "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},"                         \
     "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":500,"    \
@@ -19,12 +19,12 @@ static const struct flow_policy alice = {
 FLOW(a_plain_call_is_answered_priced_and_recorded)
 {
     policy_says(k, &alice);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
 
     expect_status(c, 200);
-    expect_body(c, ANSWER);
+    expect_body(c, RESPONSE);
     assert_true(slice_eq(client_header(c, "x-gatehouse-cost-usd"), SLICE("0.002000000")));
     assert_true(slice_eq(client_header(c, "x-gatehouse-model"), SLICE("small")));
     assert_true(slice_eq(client_header(c, "x-gatehouse-provider"), SLICE("provider-0")));
@@ -111,7 +111,7 @@ FLOW(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte)
 
 /* All at once, so that they are read together: what differs only in its words, and what does not.
  */
-FLOW(events_that_differ_only_in_their_words_are_told_from_those_that_say_more)
+FLOW(events_that_differ_only_in_their_text_are_distinguished_from_those_with_more_members)
 {
 #define CHUNK(words) "data: {\"choices\":[{\"delta\":{\"content\":\"" words "\"}}]"
     policy_says(k, &alice);
@@ -120,9 +120,11 @@ FLOW(events_that_differ_only_in_their_words_are_told_from_those_that_say_more)
         k, 0,
         CHUNK("one") ",\"usage\":null}\n\n" CHUNK("second") ",\"usage\":null}\n\n" CHUNK("usage") ",\"usage\":null}\n\n" CHUNK(
             "\\\"x") ",\"usage\":null}\n\n" CHUNK("error") ",\"usage\":{\"prompt_tokens\":7,"
-                                                           "\"completion_tokens\":3}}\n\n" CHUNK("e"
-                                                                                                 "n"
-                                                                                                 "d") ",\"finish_reason\":\"stop\"}\n\ndata: [DONE]\n\n");
+                                                           "\"completion_tokens\":3}}\n\n" CHUNK(
+                                                               "e"
+                                                               "n"
+                                                               "d") ",\"finish_reason\":\"stop\"}"
+                                                                    "\n\ndata: [DONE]\n\n");
     upstream_ends_stream(k, 0);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
                                          "{\"model\":\"small\",\"stream\":true,\"messages\":[]}");
@@ -144,7 +146,8 @@ FLOW(events_that_differ_only_in_their_words_are_told_from_those_that_say_more)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO(events_that_differ_only_in_their_words_are_told_from_those_that_say_more),
+        SCENARIO(
+            events_that_differ_only_in_their_text_are_distinguished_from_those_with_more_members),
         SCENARIO(a_plain_call_is_answered_priced_and_recorded),
         SCENARIO(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for),
         SCENARIO(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte),

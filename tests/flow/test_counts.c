@@ -46,7 +46,7 @@ FLOW(counts_that_cannot_be_are_not_billed_as_the_providers)
     assert_true(leased(k) < MONEY_DOLLAR); /* no answer locks the purse */
 }
 
-FLOW(an_embeddings_answer_is_billed_by_its_one_count)
+FLOW(an_embeddings_response_is_billed_by_its_one_count)
 {
     policy_says(k, &alice);
     upstream_answers(k, 0, 200, "{\"data\":[],\"usage\":{\"prompt_tokens\":1200.0}}");
@@ -175,7 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(counts_that_cannot_be_are_not_billed_as_the_providers),
-        SCENARIO(an_embeddings_answer_is_billed_by_its_one_count),
+        SCENARIO(an_embeddings_response_is_billed_by_its_one_count),
         SCENARIO(an_estimate_is_never_above_the_ceiling_that_the_client_named),
         SCENARIO(an_estimate_is_never_above_the_models_own_ceiling),
         SCENARIO(what_the_provider_counted_above_the_ceiling_is_billed_as_it_says),

@@ -98,7 +98,7 @@ FLOW(a_list_is_read_page_by_page_in_a_session_of_its_own_that_is_ended)
     end();
 }
 
-FLOW(an_answer_may_be_an_event_stream_with_other_things_before_it)
+FLOW(a_response_may_be_an_event_stream_with_other_messages_before_it)
 {
     begin(k);
     mcp_upstream_on(&up, "tools/list", 200, STREAM,
@@ -126,7 +126,7 @@ FLOW(a_server_without_tools_has_an_empty_list_and_is_not_asked)
     end();
 }
 
-FLOW(whatever_goes_wrong_is_told_with_the_step_it_went_wrong_at)
+FLOW(every_failure_is_reported_with_the_step_that_failed)
 {
     static const struct {
         const char *on;
@@ -181,7 +181,7 @@ FLOW(a_server_that_cannot_be_reached_is_an_error)
     found = NULL;
 }
 
-FLOW(a_listing_that_is_under_way_when_the_worker_ends_says_so)
+FLOW(a_listing_that_is_under_way_when_the_worker_ends_is_reported_as_failed)
 {
     begin(k);
     mcp_upstream_hangs_on(&up, "tools/list");
@@ -210,7 +210,7 @@ static void on_changed(void *arg, struct slice server_id)
     "event: message\ndata: "                                                                       \
     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n"
 
-FLOW(a_change_that_a_server_announces_in_any_session_is_told_once_for_all_of_a_moment)
+FLOW(changes_that_a_server_announces_in_any_session_are_reported_once_per_interval)
 {
     begin(k);
     told = 0;
@@ -239,12 +239,12 @@ int main(void)
 {
     const struct CMUnitTest scenarios[] = {
         SCENARIO(a_list_is_read_page_by_page_in_a_session_of_its_own_that_is_ended),
-        SCENARIO(an_answer_may_be_an_event_stream_with_other_things_before_it),
+        SCENARIO(a_response_may_be_an_event_stream_with_other_messages_before_it),
         SCENARIO(a_server_without_tools_has_an_empty_list_and_is_not_asked),
-        SCENARIO(whatever_goes_wrong_is_told_with_the_step_it_went_wrong_at),
+        SCENARIO(every_failure_is_reported_with_the_step_that_failed),
         SCENARIO(a_server_that_cannot_be_reached_is_an_error),
-        SCENARIO(a_listing_that_is_under_way_when_the_worker_ends_says_so),
-        SCENARIO(a_change_that_a_server_announces_in_any_session_is_told_once_for_all_of_a_moment),
+        SCENARIO(a_listing_that_is_under_way_when_the_worker_ends_is_reported_as_failed),
+        SCENARIO(changes_that_a_server_announces_in_any_session_are_reported_once_per_interval),
     };
     return cmocka_run_group_tests(scenarios, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #define CHAT "/v1/chat/completions"
 #define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
 #define STREAM "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}"
 #define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"one two\"}}]}\n\n"
@@ -30,12 +30,12 @@ FLOW(targets_are_tried_in_their_order_until_one_answers)
     policy_says(k, &three_targets);
     upstream_answers(k, 0, 500, "{\"error\":{\"message\":\"broken\"}}");
     upstream_answers(k, 1, 429, "{\"error\":{\"message\":\"slow down\"}}");
-    upstream_answers(k, 2, 200, ANSWER);
+    upstream_answers(k, 2, 200, RESPONSE);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
 
     expect_status(c, 200);
-    expect_body(c, ANSWER);
+    expect_body(c, RESPONSE);
     assert_int_equal(k->upstreams[0].call_count, 1);
     assert_int_equal(k->upstreams[1].call_count, 1);
     assert_true(slice_eq(client_header(c, "x-gatehouse-attempts"), SLICE("3")));
@@ -56,7 +56,7 @@ FLOW(targets_are_tried_in_their_order_until_one_answers)
 FLOW(only_the_model_name_changes_on_the_way_out)
 {
     policy_says(k, &three_targets);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
                                          "{ \"messages\" : [] ,\"x\":[1.50,{\"model\":\"other\"}], "
@@ -72,7 +72,7 @@ FLOW(a_refused_connection_falls_back_and_costs_nothing)
 {
     policy_says(k, &three_targets);
     listener_close(&k->upstreams[0].listener);
-    upstream_answers(k, 1, 200, ANSWER);
+    upstream_answers(k, 1, 200, RESPONSE);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
 
@@ -84,20 +84,20 @@ FLOW(a_refused_connection_falls_back_and_costs_nothing)
     flow_record_free(r);
 }
 
-FLOW(an_answer_cut_before_the_client_saw_a_byte_falls_back)
+FLOW(a_response_cut_before_the_client_saw_a_byte_falls_back)
 {
     policy_says(k, &three_targets);
     upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"choices\":");
     upstream_cuts(k, 0);
-    upstream_answers(k, 1, 200, ANSWER);
+    upstream_answers(k, 1, 200, RESPONSE);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
 
     expect_status(c, 200);
-    expect_body(c, ANSWER);
+    expect_body(c, RESPONSE);
 }
 
-FLOW(when_all_fail_the_client_hears_what_the_last_one_did)
+FLOW(when_all_fail_the_client_gets_the_failure_of_the_last_one)
 {
     policy_says(k, &three_targets);
     upstream_answers(k, 0, 503, "{}");
@@ -128,7 +128,7 @@ FLOW(the_last_targets_429_and_its_retry_after_are_passed_on)
     assert_null(client_header(c, "x-secret").ptr);
 }
 
-FLOW(one_429_among_failures_is_what_the_client_hears_with_the_soonest_time)
+FLOW(one_429_among_failures_is_what_the_client_gets_with_the_soonest_time)
 {
     policy_says(k, &three_targets);
     upstream_answers_with(k, 0, 429, "Retry-After: 30\r\n", "{}");
@@ -177,14 +177,14 @@ FLOW(a_429s_wait_beyond_reason_is_not_passed_on)
     assert_null(client_header(c, "retry-after-ms").ptr);
 }
 
-FLOW(an_answer_that_is_encoded_unasked_is_the_upstreams_fault)
+FLOW(a_response_encoded_without_request_is_the_upstreams_fault)
 {
     policy_says(k, &three_targets);
     upstream_answers_with(k, 0, 200, "Content-Encoding: gzip\r\n", "\x1f\x8b");
-    upstream_answers_with(k, 1, 200, "Content-Encoding: identity\r\n", ANSWER);
+    upstream_answers_with(k, 1, 200, "Content-Encoding: identity\r\n", RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 200);
-    expect_body(c, ANSWER);
+    expect_body(c, RESPONSE);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->attempts[0]->code, "content_encoding");
     assert_true(r->attempts[0]->tokens->input > 0); /* it has worked */
@@ -208,7 +208,7 @@ FLOW(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere)
     assert_int_equal(k->upstreams[1].call_count, 0);
 }
 
-FLOW(a_refused_credential_of_ours_is_not_told_as_the_clients)
+FLOW(a_refused_upstream_credential_is_not_reported_as_the_clients)
 {
     policy_says(k, &one_target);
     upstream_answers(k, 0, 401, "{\"error\":{\"message\":\"Incorrect API key provided\"}}");
@@ -230,7 +230,7 @@ FLOW(a_redirect_is_not_followed)
     assert_null(client_header(c, "location").ptr);
 }
 
-FLOW(an_upstream_that_breaks_off_in_mid_stream_is_told_in_the_dialect)
+FLOW(an_upstream_that_breaks_off_in_mid_stream_is_reported_in_the_dialect)
 {
     policy_says(k, &three_targets);
     upstream_opens_stream(k, 0);
@@ -277,7 +277,7 @@ FLOW(bad_framing_of_an_upstream_is_a_502)
     expect_status(c, 502);
 }
 
-FLOW(an_error_inside_a_stream_passes_and_the_span_says_so)
+FLOW(an_error_inside_a_stream_passes_and_is_recorded_in_the_span)
 {
     policy_says(k, &one_target);
     upstream_opens_stream(k, 0);
@@ -294,7 +294,7 @@ FLOW(an_error_inside_a_stream_passes_and_the_span_says_so)
     flow_record_free(r);
 }
 
-FLOW(our_credential_in_an_answer_is_cut)
+FLOW(an_upstream_credential_in_a_response_is_cut)
 {
     policy_says(k, &one_target);
     upstream_answers_with(
@@ -311,7 +311,7 @@ FLOW(our_credential_in_an_answer_is_cut)
     expect_body_has(c, "no such key ***");
 }
 
-FLOW(our_credential_in_a_stream_is_cut)
+FLOW(an_upstream_credential_in_a_stream_is_cut)
 {
     policy_says(k, &one_target);
     upstream_opens_stream(k, 0);
@@ -364,7 +364,7 @@ FLOW(a_weighted_model_shares_its_calls_by_weight)
     char request[512];
     policy_says(k, &shares);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
-        upstream_answers(k, i, 200, ANSWER);
+        upstream_answers(k, i, 200, RESPONSE);
     forget(k);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 200);
@@ -381,10 +381,10 @@ FLOW(a_weighted_model_shares_its_calls_by_weight)
     assert_int_equal(answered[1] + answered[2], CALLS);
 }
 
-FLOW(behind_a_failed_first_choice_come_the_others_and_what_weighs_nothing_is_the_last)
+FLOW(after_a_failed_first_choice_the_others_are_tried_and_those_of_weight_0_last)
 {
     policy_says(k, &shares);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     upstream_answers(k, 1, 500, "{}");
     upstream_answers(k, 2, 500, "{}");
 
@@ -401,24 +401,24 @@ int main(void)
         SCENARIO(targets_are_tried_in_their_order_until_one_answers),
         SCENARIO(only_the_model_name_changes_on_the_way_out),
         SCENARIO(a_refused_connection_falls_back_and_costs_nothing),
-        SCENARIO(an_answer_cut_before_the_client_saw_a_byte_falls_back),
-        SCENARIO(when_all_fail_the_client_hears_what_the_last_one_did),
+        SCENARIO(a_response_cut_before_the_client_saw_a_byte_falls_back),
+        SCENARIO(when_all_fail_the_client_gets_the_failure_of_the_last_one),
         SCENARIO(the_last_targets_429_and_its_retry_after_are_passed_on),
-        SCENARIO(one_429_among_failures_is_what_the_client_hears_with_the_soonest_time),
+        SCENARIO(one_429_among_failures_is_what_the_client_gets_with_the_soonest_time),
         SCENARIO(a_503_keeps_the_upstreams_retry_after_and_nonsense_in_it_is_dropped),
         SCENARIO(a_429s_wait_beyond_reason_is_not_passed_on),
-        SCENARIO(an_answer_that_is_encoded_unasked_is_the_upstreams_fault),
+        SCENARIO(a_response_encoded_without_request_is_the_upstreams_fault),
         SCENARIO(a_400_of_the_upstream_is_relayed_and_not_tried_elsewhere),
-        SCENARIO(a_refused_credential_of_ours_is_not_told_as_the_clients),
+        SCENARIO(a_refused_upstream_credential_is_not_reported_as_the_clients),
         SCENARIO(a_redirect_is_not_followed),
-        SCENARIO(an_upstream_that_breaks_off_in_mid_stream_is_told_in_the_dialect),
+        SCENARIO(an_upstream_that_breaks_off_in_mid_stream_is_reported_in_the_dialect),
         SCENARIO(a_stream_that_ends_in_mid_sentence_is_an_error_too),
         SCENARIO(bad_framing_of_an_upstream_is_a_502),
-        SCENARIO(an_error_inside_a_stream_passes_and_the_span_says_so),
-        SCENARIO(our_credential_in_an_answer_is_cut),
-        SCENARIO(our_credential_in_a_stream_is_cut),
+        SCENARIO(an_error_inside_a_stream_passes_and_is_recorded_in_the_span),
+        SCENARIO(an_upstream_credential_in_a_response_is_cut),
+        SCENARIO(an_upstream_credential_in_a_stream_is_cut),
         SCENARIO(a_weighted_model_shares_its_calls_by_weight),
-        SCENARIO(behind_a_failed_first_choice_come_the_others_and_what_weighs_nothing_is_the_last),
+        SCENARIO(after_a_failed_first_choice_the_others_are_tried_and_those_of_weight_0_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

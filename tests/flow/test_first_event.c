@@ -10,7 +10,7 @@
 #define STREAM                                                                                     \
     "{\"model\":\"small\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}" \
     "]}"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}],"                \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define OPENS "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"
@@ -77,7 +77,7 @@ FLOW(a_stream_that_holds_nothing_is_a_failed_attempt)
 FLOW(json_where_a_stream_was_requested_is_a_failed_attempt)
 {
     policy_says(k, &two);
-    upstream_answers_with(k, 0, 200, "Content-Type: application/json\r\n", ANSWER);
+    upstream_answers_with(k, 0, 200, "Content-Type: application/json\r\n", RESPONSE);
     second_streams(k);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
     expect_status(c, 200);
@@ -88,7 +88,7 @@ FLOW(json_where_a_stream_was_requested_is_a_failed_attempt)
     flow_record_free(r);
 }
 
-FLOW(without_another_target_the_client_hears_502)
+FLOW(without_another_target_the_client_gets_502)
 {
     policy_says(k, &one);
     upstream_opens_stream(k, 0);
@@ -119,11 +119,11 @@ FLOW(a_200_that_is_no_response_of_a_model_is_a_failed_attempt)
         upstream_forget_script(k, 1);
         snprintf(type, sizeof(type), "Content-Type: %s\r\n", rows[i].type);
         upstream_answers_with(k, 0, 200, type, rows[i].body);
-        upstream_answers(k, 1, 200, ANSWER);
+        upstream_answers(k, 1, 200, RESPONSE);
         struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
         print_message("row %zu\n", i);
         expect_status(c, 200);
-        expect_body(c, ANSWER);
+        expect_body(c, RESPONSE);
         Gatehouse__JournalRecord *r = flow_record(k);
         assert_string_equal(r->attempts[0]->code, rows[i].code);
         flow_record_free(r);
@@ -266,7 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(a_stream_that_holds_nothing_is_a_failed_attempt),
         SCENARIO(json_where_a_stream_was_requested_is_a_failed_attempt),
-        SCENARIO(without_another_target_the_client_hears_502),
+        SCENARIO(without_another_target_the_client_gets_502),
         SCENARIO(a_200_that_is_no_response_of_a_model_is_a_failed_attempt),
         SCENARIO(a_stream_where_none_was_requested_is_gathered),
         SCENARIO(an_event_of_some_megabytes_passes),

@@ -7,7 +7,7 @@
 #include "common/journal/journal_private.h"
 
 #define CALLS 3500 /* the kit's journal keeps half of them one by one */
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define ANSWER_COST 40000 /* nano-dollars: 20 at 1, 10 at 2 dollars a million */
@@ -83,7 +83,7 @@ FLOW(a_full_journal_refuses_no_call_and_its_sums_are_exact)
     struct flow_client *c = NULL;
     struct sums s = {0};
     policy_says(k, &policy);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     k->upstreams[0].forgets = true;
     for (unsigned n = 0; n < CALLS; n++)
         ask(k, &c, "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[]}", 200);

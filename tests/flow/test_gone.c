@@ -6,7 +6,7 @@
 #define HELLO                                                                                      \
     "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
     "\"content\":\"hello\"}]}"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 
@@ -103,7 +103,7 @@ FLOW(clients_that_give_up_and_come_again_find_their_slot_free)
         assert_true(r->charges[0]->amount_nano <= (money)sizeof(HELLO) * 1000);
 }
 
-FLOW(a_principal_that_is_revoked_hears_it_at_once)
+FLOW(a_principal_that_is_revoked_is_refused_at_once)
 {
     struct flow_policy p = alice;
     policy_says(k, &alice);
@@ -195,7 +195,7 @@ int main(void)
         SCENARIO(a_client_that_goes_in_mid_response_is_billed_its_prompt),
         SCENARIO(a_client_that_goes_while_a_refusal_is_read_is_billed_nothing),
         SCENARIO(clients_that_give_up_and_come_again_find_their_slot_free),
-        SCENARIO(a_principal_that_is_revoked_hears_it_at_once),
+        SCENARIO(a_principal_that_is_revoked_is_refused_at_once),
         SCENARIO(a_plane_that_ends_lets_its_upstreams_go),
         SCENARIO(a_call_under_way_when_its_plane_is_removed_hears_it_and_is_billed_its_prompt),
         SCENARIO(a_call_that_waits_for_money_when_its_plane_is_removed_costs_nothing),

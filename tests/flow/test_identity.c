@@ -6,7 +6,7 @@
 
 #define CHAT "/v1/chat/completions"
 #define HELLO "{\"model\":\"small\",\"messages\":[]}"
-#define ANSWER "{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}"
+#define RESPONSE "{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}"
 #define SMALL                                                                                      \
     {                                                                                              \
         .name = "small", .upstreams = {0}, .upstream_count = 1                                     \
@@ -28,7 +28,7 @@ static const struct flow_policy two_agents = {
 static struct flow_client *ask(struct flow *k, const char *key, const char *headers)
 {
     if (!k->upstreams[0].step_count)
-        upstream_answers(k, 0, 200, ANSWER);
+        upstream_answers(k, 0, 200, RESPONSE);
     return client_posts(k, key, CHAT, headers, HELLO);
 }
 
@@ -73,7 +73,7 @@ FLOW(two_credentials_of_different_principals_are_ambiguous)
     expect_code(c, "ambiguous_credential");
 }
 
-FLOW(a_key_of_ours_that_nobody_knows_makes_another_ambiguous)
+FLOW(an_unknown_gateway_key_makes_another_ambiguous)
 {
     char line[120];
     policy_says(k, &two_agents);
@@ -178,7 +178,7 @@ FLOW(what_is_under_way_when_the_plane_ends_is_drained)
     flow_record_free(r);
 }
 
-FLOW(a_call_that_waits_for_its_upstream_is_told_of_the_block)
+FLOW(a_call_that_waits_for_its_upstream_is_refused_when_blocked)
 {
     struct flow_policy p = two_agents;
     policy_says(k, &two_agents);
@@ -236,7 +236,7 @@ static void expect_named(struct flow *k, const char *headers, const char *json, 
                          const char *external)
 {
     if (!k->upstreams[0].step_count)
-        upstream_answers(k, 0, 200, ANSWER);
+        upstream_answers(k, 0, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, headers, json), 200);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->span->named_by, by);
@@ -264,7 +264,7 @@ FLOW(the_session_is_named_by_the_first_of_the_list)
     expect_named(k, NULL, HELLO, "hour", NULL);
 }
 
-FLOW(a_foreign_label_that_is_none_by_our_rule_stands_as_its_hash)
+FLOW(a_foreign_label_that_is_invalid_here_is_recorded_as_its_hash)
 {
     char line[400];
     policy_says(k, &two_agents);
@@ -344,7 +344,7 @@ static void expect_model(struct flow *k, const char *key, const char *headers, c
 {
     char body[128];
     if (!k->upstreams[0].step_count)
-        upstream_answers(k, 0, 200, ANSWER);
+        upstream_answers(k, 0, 200, RESPONSE);
     snprintf(body, sizeof(body), "{\"model\":\"%s\",\"messages\":[]}", model);
     struct flow_client *c = client_posts(k, key, CHAT, headers, body);
     expect_status(c, status);
@@ -406,7 +406,7 @@ FLOW(models_lists_what_the_caller_may_use_and_nothing_else)
     expect_code(other, "model_not_found");
 }
 
-FLOW(without_policy_the_plane_says_so)
+FLOW(without_policy_the_plane_refuses_with_the_reason)
 {
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 503);
@@ -420,19 +420,19 @@ int main(void)
         SCENARIO(each_credential_header_is_read_and_bearer_ignored),
         SCENARIO(an_unknown_key_is_a_401_in_the_dialect),
         SCENARIO(two_credentials_of_different_principals_are_ambiguous),
-        SCENARIO(a_key_of_ours_that_nobody_knows_makes_another_ambiguous),
+        SCENARIO(an_unknown_gateway_key_makes_another_ambiguous),
         SCENARIO(the_same_key_twice_and_a_placeholder_beside_it_are_fine_and_stay_here),
         SCENARIO(revoked_blocked_and_expired_keys_are_refused),
         SCENARIO(a_block_of_key_agent_or_team_is_a_401),
         SCENARIO(an_agent_this_plane_was_not_given_is_denied),
         SCENARIO(a_stream_of_a_principal_that_is_blocked_ends_with_the_dialects_error),
         SCENARIO(what_is_under_way_when_the_plane_ends_is_drained),
-        SCENARIO(a_call_that_waits_for_its_upstream_is_told_of_the_block),
+        SCENARIO(a_call_that_waits_for_its_upstream_is_refused_when_blocked),
         SCENARIO(the_same_label_of_two_principals_is_two_sessions_and_of_one_is_one),
         SCENARIO(a_session_id_sent_back_is_that_session_for_its_owner_only),
         SCENARIO(an_invalid_label_of_our_own_header_is_a_400),
         SCENARIO(the_session_is_named_by_the_first_of_the_list),
-        SCENARIO(a_foreign_label_that_is_none_by_our_rule_stands_as_its_hash),
+        SCENARIO(a_foreign_label_that_is_invalid_here_is_recorded_as_its_hash),
         SCENARIO(a_traceparent_sets_trace_and_parent_and_goes_on_upstream),
         SCENARIO(a_trace_names_the_session_only_where_the_agent_wants_it),
         SCENARIO(a_blocked_session_is_unknown),
@@ -440,7 +440,7 @@ int main(void)
         SCENARIO(a_keys_list_of_models_binds_it_and_denied_looks_like_unknown),
         SCENARIO(a_key_without_a_list_has_what_its_team_or_a_grant_gives),
         SCENARIO(models_lists_what_the_caller_may_use_and_nothing_else),
-        SCENARIO(without_policy_the_plane_says_so),
+        SCENARIO(without_policy_the_plane_refuses_with_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,7 +171,7 @@ FLOW(a_tool_that_is_not_granted_reaches_no_server)
     mcp_upstream_close(&up);
 }
 
-FLOW(progress_arrives_before_the_answer)
+FLOW(progress_arrives_before_the_response)
 {
     begin(k);
     char *session = open_session(k);
@@ -251,7 +251,7 @@ FLOW(a_session_whose_client_left_is_ended_as_it_is_opened)
 
 #define LARGE (12 * 1024 * 1024) /* more than the sockets of the loopback take */
 
-FLOW(a_slow_client_gets_all_of_a_large_answer)
+FLOW(a_slow_client_gets_all_of_a_large_response)
 {
     begin(k);
     char *session = open_session(k);
@@ -354,7 +354,7 @@ FLOW(a_lost_session_is_opened_again_and_what_was_not_taken_is_sent_again_once)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_lost_session_is_opened_once_for_all_who_wait)
+FLOW(a_lost_session_is_opened_once_for_all_waiting_requests)
 {
     begin(k);
     char *session = open_session(k);
@@ -390,7 +390,7 @@ FLOW(a_lost_session_is_opened_once_for_all_who_wait)
     mcp_upstream_close(&up);
 }
 
-FLOW(all_who_wait_for_an_opening_hear_how_it_failed)
+FLOW(all_requests_that_wait_for_an_opening_get_its_failure)
 {
     begin(k);
     char *session = open_session(k);
@@ -445,7 +445,7 @@ FLOW(a_failing_upstream_is_a_result_a_model_can_read)
     mcp_upstream_close(&up);
 }
 
-FLOW(our_credential_does_not_come_back)
+FLOW(the_servers_credential_does_not_reach_the_client)
 {
     begin(k);
     mcp_upstream_on(&up, "tools/call", 200, JSON,
@@ -507,7 +507,7 @@ FLOW(the_last_event_of_a_call_keeps_its_id)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_blocked_principal_is_cut_from_its_stream_and_told_why)
+FLOW(a_blocked_principal_is_cut_from_its_stream_with_the_reason)
 {
     begin(k);
     char *session = open_session(k);
@@ -527,7 +527,7 @@ FLOW(a_blocked_principal_is_cut_from_its_stream_and_told_why)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_blocked_call_in_mid_stream_is_told_and_the_trace_says_why)
+FLOW(a_blocked_call_in_mid_stream_gets_an_error_and_the_trace_has_the_reason)
 {
     begin(k);
     char *session = open_session(k);
@@ -622,23 +622,23 @@ int main(void)
         SCENARIO(a_session_is_opened_with_what_the_client_declared_and_answered_narrowed),
         SCENARIO(a_list_is_cut_to_the_grants_and_its_cursor_stays),
         SCENARIO(a_tool_that_is_not_granted_reaches_no_server),
-        SCENARIO(progress_arrives_before_the_answer),
+        SCENARIO(progress_arrives_before_the_response),
         SCENARIO(hanging_up_does_not_cancel),
         SCENARIO(a_lone_call_whose_client_left_still_ends_its_session),
         SCENARIO(a_session_whose_client_left_is_ended_as_it_is_opened),
-        SCENARIO(a_slow_client_gets_all_of_a_large_answer),
+        SCENARIO(a_slow_client_gets_all_of_a_large_response),
         SCENARIO(requests_are_counted_and_upkeep_is_not),
         SCENARIO(a_cancellation_names_the_request_as_the_upstream_knows_it),
         SCENARIO(a_lost_session_is_opened_again_and_what_was_not_taken_is_sent_again_once),
-        SCENARIO(a_lost_session_is_opened_once_for_all_who_wait),
-        SCENARIO(all_who_wait_for_an_opening_hear_how_it_failed),
+        SCENARIO(a_lost_session_is_opened_once_for_all_waiting_requests),
+        SCENARIO(all_requests_that_wait_for_an_opening_get_its_failure),
         SCENARIO(an_error_keeps_its_code_message_and_data),
         SCENARIO(a_failing_upstream_is_a_result_a_model_can_read),
-        SCENARIO(our_credential_does_not_come_back),
+        SCENARIO(the_servers_credential_does_not_reach_the_client),
         SCENARIO(a_lost_response_is_resumed_as_often_as_it_is_asked_for),
         SCENARIO(the_last_event_of_a_call_keeps_its_id),
-        SCENARIO(a_blocked_principal_is_cut_from_its_stream_and_told_why),
-        SCENARIO(a_blocked_call_in_mid_stream_is_told_and_the_trace_says_why),
+        SCENARIO(a_blocked_principal_is_cut_from_its_stream_with_the_reason),
+        SCENARIO(a_blocked_call_in_mid_stream_gets_an_error_and_the_trace_has_the_reason),
         SCENARIO(a_lone_call_has_a_session_of_its_own),
         SCENARIO(ending_a_session_ends_the_upstreams_and_it_stays_ended),
         SCENARIO(mcp_alone_is_the_only_server_or_says_which_there_are),

@@ -40,7 +40,7 @@ static void expect_told(struct flow *k, struct flow_client *c)
     flow_record_free(r);
 }
 
-FLOW(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result)
+FLOW(a_server_that_breaks_off_in_mid_stream_becomes_a_failed_result)
 {
     struct mcp_heard *call;
     mcp_upstream_for_alice(k, &up);
@@ -50,7 +50,7 @@ FLOW(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_stream_that_ends_without_the_answer_is_one_too)
+FLOW(a_stream_that_ends_without_the_response_is_a_failed_result_too)
 {
     struct mcp_heard *call;
     mcp_upstream_for_alice(k, &up);
@@ -60,7 +60,7 @@ FLOW(a_stream_that_ends_without_the_answer_is_one_too)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_server_that_asks_to_wait_is_told_in_words)
+FLOW(a_server_that_asks_to_wait_is_reported_in_a_sentence)
 {
     mcp_upstream_for_alice(k, &up);
     mcp_upstream_on(&up, "tools/call", 429, "text/plain", "slow down");
@@ -114,7 +114,7 @@ FLOW(a_server_that_takes_no_session_now_says_so_to_the_client_and_when)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_lone_call_that_gets_no_session_now_is_told_in_words)
+FLOW(a_lone_call_that_gets_no_session_now_is_refused_with_a_sentence)
 {
     static const char *const steps[] = {"initialize", "notifications/initialized"};
     mcp_upstream_for_alice(k, &up);
@@ -147,7 +147,7 @@ FLOW(in_a_session_too_the_server_may_ask_to_wait)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_failure_of_a_server_is_told_as_what_it_is)
+FLOW(a_failure_of_a_server_is_reported_with_its_cause)
 {
     static const struct {
         unsigned status;
@@ -176,7 +176,7 @@ FLOW(a_failure_of_a_server_is_told_as_what_it_is)
 
 #define TOO_LARGE (17 * 1024 * 1024)
 
-FLOW(a_result_that_is_too_large_says_so)
+FLOW(a_result_that_is_too_large_is_reported_as_too_large)
 {
     mcp_upstream_for_alice(k, &up);
     char *body = malloc(TOO_LARGE), *p = body;
@@ -195,14 +195,14 @@ FLOW(a_result_that_is_too_large_says_so)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO(a_server_that_breaks_off_in_mid_stream_is_told_as_a_failed_result),
-        SCENARIO(a_stream_that_ends_without_the_answer_is_one_too),
-        SCENARIO(a_server_that_asks_to_wait_is_told_in_words),
+        SCENARIO(a_server_that_breaks_off_in_mid_stream_becomes_a_failed_result),
+        SCENARIO(a_stream_that_ends_without_the_response_is_a_failed_result_too),
+        SCENARIO(a_server_that_asks_to_wait_is_reported_in_a_sentence),
         SCENARIO(a_server_that_takes_no_session_now_says_so_to_the_client_and_when),
-        SCENARIO(a_lone_call_that_gets_no_session_now_is_told_in_words),
+        SCENARIO(a_lone_call_that_gets_no_session_now_is_refused_with_a_sentence),
         SCENARIO(in_a_session_too_the_server_may_ask_to_wait),
-        SCENARIO(a_failure_of_a_server_is_told_as_what_it_is),
-        SCENARIO(a_result_that_is_too_large_says_so),
+        SCENARIO(a_failure_of_a_server_is_reported_with_its_cause),
+        SCENARIO(a_result_that_is_too_large_is_reported_as_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

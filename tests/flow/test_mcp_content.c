@@ -75,7 +75,7 @@ static void ask_all(struct flow *k, const char *key, const char *session, const 
     }
 }
 
-FLOW(who_is_granted_all_tools_has_the_rest_of_the_server_too)
+FLOW(a_grant_of_all_tools_includes_the_rest_of_the_server)
 {
     begin(k);
     const char *session = open_session(
@@ -221,7 +221,7 @@ FLOW(a_server_that_refuses_a_revision_and_names_others_is_asked_once_more)
 
 #define WRONG(error) "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"error\":" error "}"
 
-FLOW(an_error_that_is_none_by_the_protocol_becomes_ours)
+FLOW(an_invalid_json_rpc_error_is_replaced_by_one_of_the_gateway)
 {
     static const struct {
         const char *said, *told;
@@ -249,7 +249,7 @@ FLOW(an_error_that_is_none_by_the_protocol_becomes_ours)
     mcp_upstream_close(&up);
 }
 
-FLOW(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it)
+FLOW(a_grant_of_some_tools_neither_shows_nor_opens_the_rest)
 {
     begin(k);
     const char *session =
@@ -280,14 +280,14 @@ FLOW(a_grant_on_a_task_counts_on_that_task_only)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO(who_is_granted_all_tools_has_the_rest_of_the_server_too),
+        SCENARIO(a_grant_of_all_tools_includes_the_rest_of_the_server),
         SCENARIO(a_task_is_reached_by_the_principal_that_made_it),
         SCENARIO(a_slash_at_the_end_of_a_path_and_a_list_without_a_session_are_served),
         SCENARIO(an_item_that_cannot_be_read_is_left_out_alone),
         SCENARIO(a_long_session_id_of_an_upstream_is_kept),
         SCENARIO(a_server_that_refuses_a_revision_and_names_others_is_asked_once_more),
-        SCENARIO(an_error_that_is_none_by_the_protocol_becomes_ours),
-        SCENARIO(who_is_granted_some_tools_is_not_told_of_it_and_reaches_none_of_it),
+        SCENARIO(an_invalid_json_rpc_error_is_replaced_by_one_of_the_gateway),
+        SCENARIO(a_grant_of_some_tools_neither_shows_nor_opens_the_rest),
         SCENARIO(a_grant_on_a_task_counts_on_that_task_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

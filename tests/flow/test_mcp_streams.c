@@ -235,7 +235,7 @@ FLOW(a_server_takes_a_question_back_by_the_id_that_the_client_knows)
 
 /* ---- event streams ---- */
 
-FLOW(a_narrow_key_hears_of_its_tools_only)
+FLOW(a_narrow_key_is_notified_of_its_own_tools_only)
 {
     static const char *const keys[] = {"alice", "bob"};
     struct mcp_heard *h;
@@ -255,7 +255,7 @@ FLOW(a_narrow_key_hears_of_its_tools_only)
     mcp_upstream_close(&up);
 }
 
-FLOW(a_changed_grant_is_told_on_the_event_stream_and_a_taken_one_ends_it)
+FLOW(a_changed_grant_is_notified_on_the_event_stream_and_a_removed_one_ends_it)
 {
     begin(k);
     char *session = open_session(k, "alice", HELLO("{}"));
@@ -518,8 +518,8 @@ int main(void)
         SCENARIO(comments_do_not_prolong_a_call),
         SCENARIO(a_question_reaches_a_client_that_declared_it_and_its_response_the_server),
         SCENARIO(a_server_takes_a_question_back_by_the_id_that_the_client_knows),
-        SCENARIO(a_narrow_key_hears_of_its_tools_only),
-        SCENARIO(a_changed_grant_is_told_on_the_event_stream_and_a_taken_one_ends_it),
+        SCENARIO(a_narrow_key_is_notified_of_its_own_tools_only),
+        SCENARIO(a_changed_grant_is_notified_on_the_event_stream_and_a_removed_one_ends_it),
         SCENARIO(delete_ends_what_runs_in_the_session),
         SCENARIO(a_session_has_so_many_event_streams),
         SCENARIO(a_key_of_few_parallel_calls_has_few_event_streams_over_all_its_sessions),

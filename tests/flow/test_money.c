@@ -13,7 +13,7 @@
     "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
     "\"content\":\"hello\"}]}"
 #define STREAM "{\"model\":\"small\",\"stream\":true,\"max_tokens\":100,\"messages\":[]}"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define ANSWER_COST 40000 /* nano-dollars: 20 at 1, 10 at 2 dollars a million */
@@ -40,7 +40,7 @@ FLOW(an_empty_budget_is_refused_before_the_upstream_is_called)
 {
     struct flow_policy p = budgets(EMPTY, 0);
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
 
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
 
@@ -96,7 +96,7 @@ FLOW(both_accounts_are_charged_the_true_cost_from_their_leases)
 {
     struct flow_policy p = budgets(MONEY_DOLLAR, 2 * MONEY_DOLLAR);
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
 
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
 
@@ -117,7 +117,7 @@ FLOW(spending_stops_at_the_limit_however_many_calls_come)
     struct flow_policy p = budgets(WORST + 2 * ANSWER_COST, 0);
     money spent = 0;
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     for (int i = 0; i < 3; i++) /* each gives back what it did not use */
         expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     for (int i = 0; i < 4; i++)
@@ -181,7 +181,7 @@ FLOW(the_worst_case_is_set_aside_to_the_last_nano_dollar)
     struct flow_policy p = budgets(WORST - 1, 0);
     p.keys[1] = (struct flow_key){.name = "bob", .models = {"small"}, .budget = WORST};
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 429);
     expect_status(client_posts(k, "bob", CHAT, NULL, HELLO), 200);
     assert_int_equal(k->upstreams[0].call_count, 1);
@@ -218,7 +218,7 @@ FLOW(what_cannot_be_bounded_is_refused_where_a_budget_applies)
     }
     struct flow_policy free_of_it = budgets(0, 0);
     policy_says(k, &free_of_it);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     snprintf(body, sizeof(body), "{\"model\":\"small\"%s,\"messages\":[]}", rows[0].more);
     expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
 }
@@ -235,7 +235,7 @@ FLOW(an_image_is_counted_once_and_not_by_its_bytes)
     memset(body + at, 'A', len);
     strcpy(body + at + len, "\"}},{\"type\":\"text\",\"text\":\"the image_url of image_url\"}]}]}");
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
     mem_free(body);
 }
@@ -260,7 +260,7 @@ FLOW(what_is_reserved_goes_upstream_as_the_limit_of_its_output)
         p.models[0].max_output_tokens = rows[i].model_max;
         policy_says(k, &p);
         upstream_forget_script(k, 0);
-        upstream_answers(k, 0, 200, ANSWER);
+        upstream_answers(k, 0, 200, RESPONSE);
         expect_status(client_posts(k, "alice", CHAT, NULL, rows[i].body), 200);
         struct slice sent = k->upstreams[0].calls[i].body;
         if (!slice_eq(sent, slice_str(rows[i].sent)))
@@ -318,12 +318,12 @@ FLOW(whatever_a_provider_counts_spent_stays_within_the_budget)
     assert_in_range(spent, 1, limit);
 }
 
-FLOW(an_unpriced_model_is_refused_under_a_budget_unless_it_says_otherwise)
+FLOW(an_unpriced_model_is_refused_under_a_budget_unless_it_is_allowed)
 {
     struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     p.models[0].no_price = true;
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 400);
     expect_code(c, "unbounded_cost");
@@ -509,7 +509,7 @@ FLOW(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind)
     flow_record_free(r);
 }
 
-FLOW(an_answer_without_a_count_is_billed_the_words_in_it)
+FLOW(a_response_without_a_count_is_billed_the_words_in_it)
 {
     struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
@@ -530,7 +530,7 @@ FLOW(without_a_price_the_cost_is_unknown_and_never_zero)
     struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     p.models[0].no_price = p.models[0].unpriced_allowed = true;
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 200);
     assert_null(client_header(c, "x-gatehouse-cost-usd").ptr);
@@ -545,7 +545,7 @@ FLOW(the_minute_is_counted_and_the_429_says_when)
     struct flow_policy p = budgets(0, 0);
     p.keys[0].rpm = 2;
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 200);
     assert_true(slice_eq(client_header(c, "x-ratelimit-limit-requests"), SLICE("2")));
@@ -564,8 +564,8 @@ FLOW(a_lowered_budget_binds_the_next_call_whatever_was_leased_before)
 {
     struct flow_policy p = budgets(MONEY_DOLLAR, 0);
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
+    upstream_answers(k, 0, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     assert_true(flow_taken(k, "key:k_alice") >= WORST); /* a lease that holds another such call */
 
@@ -583,7 +583,7 @@ FLOW(what_is_only_reserved_for_another_call_is_refused_for_a_second)
     struct flow_policy p = budgets(WORST + 1, 0);
     policy_says(k, &p);
     upstream_waits_for_go(k, 0);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *first = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
 
@@ -611,7 +611,7 @@ FLOW(a_raised_limit_of_requests_holds_for_the_next_call)
     struct flow_policy p = budgets(0, 0);
     p.keys[0].rpm = 2;
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     for (int i = 0; i < 2; i++)
         expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 429);
@@ -626,7 +626,7 @@ FLOW(a_slot_is_given_back_however_the_call_ends)
     p.keys[0].parallel = 1;
     policy_says(k, &p);
     upstream_waits_for_go(k, 0);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *first = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
     struct flow_client *second = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -657,7 +657,7 @@ int main(void)
         SCENARIO(what_is_reserved_goes_upstream_as_the_limit_of_its_output),
         SCENARIO(a_streams_limit_is_what_its_budget_can_pay),
         SCENARIO(whatever_a_provider_counts_spent_stays_within_the_budget),
-        SCENARIO(an_unpriced_model_is_refused_under_a_budget_unless_it_says_otherwise),
+        SCENARIO(an_unpriced_model_is_refused_under_a_budget_unless_it_is_allowed),
         SCENARIO(a_stream_that_grew_is_lost_at_no_less_than_it_may_have_cost),
         SCENARIO(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either),
         SCENARIO(a_stream_that_is_quicker_than_the_lease_server_waits_for_it),
@@ -665,7 +665,7 @@ int main(void)
         SCENARIO(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more),
         SCENARIO(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money),
         SCENARIO(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind),
-        SCENARIO(an_answer_without_a_count_is_billed_the_words_in_it),
+        SCENARIO(a_response_without_a_count_is_billed_the_words_in_it),
         SCENARIO(without_a_price_the_cost_is_unknown_and_never_zero),
         SCENARIO(the_minute_is_counted_and_the_429_says_when),
         SCENARIO(a_lowered_budget_binds_the_next_call_whatever_was_leased_before),

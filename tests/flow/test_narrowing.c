@@ -16,7 +16,7 @@
     "\"content\":\"hello\"}]}"
 #define STREAM "{\"model\":\"small\",\"max_tokens\":100,\"stream\":true,\"messages\":[]}"
 #define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define TASK "x-gatehouse-task: night\r\n"
@@ -160,7 +160,7 @@ static void expect_refused(struct flow *k, const struct row *row, const char *wh
     struct flow_client *c = client_posts(k, "alice", CHAT, TASK, HELLO);
     if (row->status == 0) {
         size_t elsewhere = k->upstreams[2].call_count;
-        upstream_answers(k, 2, 200, ANSWER);
+        upstream_answers(k, 2, 200, RESPONSE);
         expect_status(c, 200);
         assert_int_equal(k->upstreams[2].call_count, elsewhere + 1);
     } else {
@@ -180,7 +180,7 @@ static void expect_refused(struct flow *k, const struct row *row, const char *wh
 static void call_once(struct flow *k)
 {
     upstream_forget_script(k, 0);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, TASK, HELLO);
     expect_status(c, 200);
     forget(k, c);

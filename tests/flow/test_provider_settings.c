@@ -4,7 +4,7 @@
 #define CHAT "/v1/chat/completions"
 #define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
 #define STREAM "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 
@@ -23,7 +23,7 @@ FLOW(its_query_and_its_headers_go_with_each_request)
     p.providers[0].header = "x-tenant";
     p.providers[0].value = "gatehouse";
     policy_says(k, &p);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     const struct upstream_call *call = &k->upstreams[0].calls[0];
     assert_true(slice_starts(
@@ -50,7 +50,7 @@ FLOW(a_target_that_does_not_begin_in_time_is_followed_by_the_next)
     p.providers[0].first_byte_ms = 50;
     policy_says(k, &p);
     upstream_hangs(k, 0);
-    upstream_answers(k, 1, 200, ANSWER);
+    upstream_answers(k, 1, 200, RESPONSE);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_string_equal(r->attempts[0]->code, "timeout");
@@ -69,7 +69,7 @@ FLOW(the_models_own_deadline_comes_before_its_providers)
     expect_code(c, "upstream_timeout");
 }
 
-FLOW(a_stream_that_falls_silent_for_too_long_is_told_so)
+FLOW(a_stream_that_is_silent_for_too_long_ends_with_an_error)
 {
     struct flow_policy p = alice(1);
     p.providers[0].between_ms = 60;
@@ -105,7 +105,7 @@ int main(void)
         SCENARIO(its_header_takes_the_place_of_the_protocols),
         SCENARIO(a_target_that_does_not_begin_in_time_is_followed_by_the_next),
         SCENARIO(the_models_own_deadline_comes_before_its_providers),
-        SCENARIO(a_stream_that_falls_silent_for_too_long_is_told_so),
+        SCENARIO(a_stream_that_is_silent_for_too_long_ends_with_an_error),
         SCENARIO(one_that_does_not_bill_what_was_taken_back_costs_nothing_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

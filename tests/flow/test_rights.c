@@ -200,7 +200,7 @@ FLOW(a_call_of_a_service_that_is_not_granted_any_more_is_refused_or_cut)
     WAIT(k, k->upstreams[1].calls[0].cut);
 }
 
-FLOW(a_plane_that_ends_tells_what_it_cuts)
+FLOW(a_plane_that_ends_reports_the_calls_it_cuts)
 {
     policy_says(k, &granted);
     struct flow_client *stream = stream_of(k, "bob", NULL);
@@ -229,7 +229,7 @@ int main(void)
         SCENARIO(what_changes_elsewhere_ends_nothing),
         SCENARIO(a_stream_ends_when_its_key_expires),
         SCENARIO(a_body_that_arrives_after_its_right_ended_is_refused),
-        SCENARIO(a_plane_that_ends_tells_what_it_cuts),
+        SCENARIO(a_plane_that_ends_reports_the_calls_it_cuts),
         SCENARIO(a_call_of_a_service_that_is_not_granted_any_more_is_refused_or_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

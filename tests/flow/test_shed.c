@@ -56,7 +56,7 @@ FLOW(new_work_is_refused_in_the_dialect_of_its_path)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
-FLOW(health_is_answered_all_the_same)
+FLOW(health_checks_are_still_served)
 {
     begin(k, true);
     expect_status(client_gets(k, NULL, "/healthz"), 200);
@@ -112,7 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(new_work_is_refused_in_the_dialect_of_its_path),
-        SCENARIO(health_is_answered_all_the_same),
+        SCENARIO(health_checks_are_still_served),
         SCENARIO(without_descriptors_a_call_is_503_and_served_when_there_are_some_again),
         SCENARIO(what_was_begun_is_ended_and_work_is_taken_again_afterwards),
     };

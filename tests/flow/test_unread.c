@@ -9,7 +9,7 @@
     "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
     "\"content\":\"hello\"}]}"
 #define STREAM "{\"model\":\"small\",\"stream\":true,\"max_tokens\":100,\"messages\":[]}"
-#define ANSWER                                                                                     \
+#define RESPONSE                                                                                   \
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define ALL 100 /* tokens of output that a call above may have */
@@ -71,7 +71,7 @@ FLOW(one_that_breaks_off_in_mid_response_is_taken_to_have_written_all)
     expect_billed(k, ALL);
 }
 
-FLOW(so_is_one_whose_response_is_encoded)
+FLOW(one_whose_response_is_encoded_is_taken_to_have_written_all)
 {
     alice_has(k, MONEY_DOLLAR, 1);
     upstream_answers_with(k, 0, 200, "Content-Encoding: gzip\r\n", "\x1f\x8b");
@@ -79,7 +79,7 @@ FLOW(so_is_one_whose_response_is_encoded)
     expect_billed(k, ALL);
 }
 
-FLOW(images_told_by_reference_are_billed_with_the_prompt)
+FLOW(images_given_by_reference_are_billed_with_the_prompt)
 {
     alice_has(k, MONEY_DOLLAR, 1);
     breaks_off(k);
@@ -158,10 +158,10 @@ FLOW(what_went_unread_is_billed_beside_what_the_next_target_counted)
     alice_has(k, MONEY_DOLLAR, 3);
     breaks_off(k);
     upstream_answers_with(k, 1, 200, "Content-Encoding: gzip\r\n", "\x1f\x8b");
-    upstream_answers(k, 2, 200, ANSWER);
+    upstream_answers(k, 2, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 200);
-    expect_body(c, ANSWER);
+    expect_body(c, RESPONSE);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_int_equal(r->n_attempts, 3);
     assert_string_equal(r->attempts[0]->code, "closed");
@@ -177,12 +177,12 @@ FLOW(what_went_unread_is_billed_beside_what_the_next_target_counted)
     flow_record_free(r);
 }
 
-FLOW(both_are_set_aside_before_the_next_target_is_asked)
+FLOW(both_are_reserved_before_the_next_target_is_called)
 {
     alice_has(k, WORST(2) + ALL_COST, 2);
     breaks_off(k);
     upstream_waits_for_go(k, 1);
-    upstream_answers(k, 1, 200, ANSWER);
+    upstream_answers(k, 1, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[1].call_count == 1);
     assert_int_equal(flow_taken(k, "key:k_alice"), WORST(2) + ALL_COST);
@@ -191,11 +191,11 @@ FLOW(both_are_set_aside_before_the_next_target_is_asked)
     expect_billed(k, ALL + 10);
 }
 
-FLOW(where_a_budget_does_not_hold_both_the_next_target_is_not_asked)
+FLOW(where_a_budget_does_not_cover_both_the_next_target_is_not_called)
 {
     alice_has(k, WORST(2) + ALL_COST - 1, 2);
     breaks_off(k);
-    upstream_answers(k, 1, 200, ANSWER);
+    upstream_answers(k, 1, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 502);
     expect_code(c, "upstream_error");
@@ -209,7 +209,7 @@ static struct flow_client *wait_for_the_lease_server(struct flow *k)
     alice_has(k, MONEY_DOLLAR, 2);
     upstream_waits_for_go(k, 0);
     breaks_off(k);
-    upstream_answers(k, 1, 200, ANSWER);
+    upstream_answers(k, 1, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[0].call_count == 1);
     lease_server_away(k, true);
@@ -222,7 +222,7 @@ static struct flow_client *wait_for_the_lease_server(struct flow *k)
     return c;
 }
 
-FLOW(a_call_waits_for_the_lease_server_before_it_asks_the_next_target)
+FLOW(a_call_waits_for_the_lease_server_before_it_calls_the_next_target)
 {
     struct flow_client *c = wait_for_the_lease_server(k);
     lease_server_away(k, false);
@@ -230,7 +230,7 @@ FLOW(a_call_waits_for_the_lease_server_before_it_asks_the_next_target)
     expect_billed(k, ALL + 10);
 }
 
-FLOW(where_the_lease_server_stays_away_the_client_hears_what_the_upstream_did)
+FLOW(without_the_lease_server_the_client_gets_the_upstreams_failure)
 {
     struct flow_client *c = wait_for_the_lease_server(k);
     expect_status(c, 502);
@@ -255,7 +255,7 @@ FLOW(without_a_budget_a_kill_loses_the_call_at_no_less_than_both)
     alice_has(k, 0, 2);
     breaks_off(k);
     upstream_waits_for_go(k, 1);
-    upstream_answers(k, 1, 200, ANSWER);
+    upstream_answers(k, 1, 200, RESPONSE);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     WAIT(k, k->upstreams[1].call_count == 1);
     assert_int_equal(flow_lost_at(k), WORST(2) + ALL_COST);
@@ -268,7 +268,7 @@ FLOW(without_a_budget_a_kill_loses_the_call_at_no_less_than_both)
 #define ENDLESS "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"
 #define ENDLESS_PROMPT ((money)(sizeof(ENDLESS) - 1) * 1000)
 
-FLOW(a_stream_behind_an_unread_answer_grows_from_what_both_hold)
+FLOW(a_stream_behind_an_unread_response_grows_from_what_both_hold)
 {
     static char chunk[4 * UNASKED + 128]; /* a token is taken for four bytes */
     const char *open = "data: {\"choices\":[{\"delta\":{\"content\":\"";
@@ -293,19 +293,19 @@ int main(void)
         SCENARIO(an_upstream_that_runs_out_of_time_is_billed_its_prompt),
         SCENARIO(one_that_hangs_up_without_a_word_is_billed_its_prompt),
         SCENARIO(one_that_breaks_off_in_mid_response_is_taken_to_have_written_all),
-        SCENARIO(so_is_one_whose_response_is_encoded),
-        SCENARIO(images_told_by_reference_are_billed_with_the_prompt),
+        SCENARIO(one_whose_response_is_encoded_is_taken_to_have_written_all),
+        SCENARIO(images_given_by_reference_are_billed_with_the_prompt),
         SCENARIO(one_that_says_that_it_failed_is_billed_nothing),
         SCENARIO(an_error_that_reports_usage_is_billed_as_it_says),
         SCENARIO(a_refusal_that_breaks_off_costs_no_more_than_a_whole_one),
         SCENARIO(what_went_unread_is_billed_beside_what_the_next_target_counted),
-        SCENARIO(both_are_set_aside_before_the_next_target_is_asked),
-        SCENARIO(where_a_budget_does_not_hold_both_the_next_target_is_not_asked),
-        SCENARIO(a_call_waits_for_the_lease_server_before_it_asks_the_next_target),
-        SCENARIO(where_the_lease_server_stays_away_the_client_hears_what_the_upstream_did),
+        SCENARIO(both_are_reserved_before_the_next_target_is_called),
+        SCENARIO(where_a_budget_does_not_cover_both_the_next_target_is_not_called),
+        SCENARIO(a_call_waits_for_the_lease_server_before_it_calls_the_next_target),
+        SCENARIO(without_the_lease_server_the_client_gets_the_upstreams_failure),
         SCENARIO(a_client_that_goes_meanwhile_is_billed_what_went_unread),
         SCENARIO(without_a_budget_a_kill_loses_the_call_at_no_less_than_both),
-        SCENARIO(a_stream_behind_an_unread_answer_grows_from_what_both_hold),
+        SCENARIO(a_stream_behind_an_unread_response_grows_from_what_both_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include "common/journal/journal_private.h"
 #include "tests/kit/flow/flow.h"
 
-#define ANSWER "{\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
+#define RESPONSE "{\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define WARM_UP 20 /* the pools of client, server and kit have their size by then */
 
 static const struct flow_policy all_filters = {
@@ -83,7 +83,7 @@ static void expect_no_heap(struct flow *k, const char *json)
 FLOW(a_plain_call_through_all_gates_touches_no_heap)
 {
     policy_says(k, &all_filters);
-    upstream_answers(k, 0, 200, ANSWER);
+    upstream_answers(k, 0, 200, RESPONSE);
     expect_no_heap(k, "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[]}");
 }
 

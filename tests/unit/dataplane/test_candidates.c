@@ -185,7 +185,7 @@ static void credentials_are_chosen_by_weight_and_none_is_fine(void **state)
     snapshot_drop(s);
 }
 
-static void a_model_without_targets_has_nobody(void **state)
+static void a_model_without_targets_has_no_candidate(void **state)
 {
     (void)state;
     model(NULL, NULL, 0);
@@ -203,7 +203,7 @@ int main(void)
         CASE(weights_draw_without_putting_back),
         CASE(what_weighs_nothing_comes_last_in_its_order),
         CASE(credentials_are_chosen_by_weight_and_none_is_fine),
-        CASE(a_model_without_targets_has_nobody),
+        CASE(a_model_without_targets_has_no_candidate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

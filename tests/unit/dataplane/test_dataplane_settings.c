@@ -74,7 +74,7 @@ static void half_of_a_pair_is_refused(void **state)
     assert_true(slice_eq(s.channel_host, SLICE("::1")));
 }
 
-static void a_level_nobody_knows_is_refused(void **state)
+static void an_unknown_level_is_refused(void **state)
 {
     struct settings s;
     (void)state;
@@ -90,7 +90,7 @@ int main(void)
         cmocka_unit_test(the_environment_is_read_and_the_command_line_wins),
         cmocka_unit_test(plain_http_beyond_loopback_needs_to_be_asked_for),
         cmocka_unit_test(half_of_a_pair_is_refused),
-        cmocka_unit_test(a_level_nobody_knows_is_refused),
+        cmocka_unit_test(an_unknown_level_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static void whole(struct ai_meter *m, struct slice response)
     m->bytes += openai_words_in_response(response);
 }
 
-static void openais_counts_become_ours(void **state)
+static void openais_counts_are_converted(void **state)
 {
     struct usage_look look;
     (void)state;
@@ -155,7 +155,7 @@ static void what_cannot_be_a_count_is_not_believed(void **state)
     }
 }
 
-static void an_answer_that_writes_nothing_needs_no_second_count(void **state)
+static void a_response_that_writes_nothing_needs_no_second_count(void **state)
 {
     struct usage_look look;
     (void)state;
@@ -199,7 +199,7 @@ static void expect_same_look(struct slice json)
         assert_int_equal(answer.has_error, whole.has_error);
 }
 
-static void an_answer_read_from_behind_says_what_all_of_it_says(void **state)
+static void a_response_read_from_its_end_gives_the_same_result_as_all_of_it(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
@@ -212,7 +212,7 @@ static void an_answer_read_from_behind_says_what_all_of_it_says(void **state)
 }
 
 /* Bytes left out, or turned into others: where the whole is still read, both say the same. */
-static void a_damaged_answer_is_never_read_as_another(void **state)
+static void a_damaged_response_is_never_read_as_another(void **state)
 {
     static const char others[] = "{}[]\":, \\1";
     char copy[512];
@@ -232,7 +232,7 @@ static void a_damaged_answer_is_never_read_as_another(void **state)
     }
 }
 
-static void an_answer_that_is_no_json_has_no_usage(void **state)
+static void a_response_that_is_not_json_has_no_usage(void **state)
 {
     struct usage_look look;
     (void)state;
@@ -321,7 +321,7 @@ static void reasoning_and_arguments_are_words_and_names_are_not(void **state)
     assert_int_equal(m.pieces, 3);
 }
 
-static void a_plain_answer_is_metered_without_its_envelope(void **state)
+static void a_plain_response_is_metered_without_its_envelope(void **state)
 {
     struct ai_meter m = {0};
     (void)state;
@@ -361,20 +361,20 @@ static void escapes_and_broken_texts_do_not_lead_it_astray(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(openais_counts_become_ours),
+        cmocka_unit_test(openais_counts_are_converted),
         cmocka_unit_test(usage_forms_become_one),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
         cmocka_unit_test(counts_are_read_also_where_a_language_has_no_integers),
         cmocka_unit_test(what_cannot_be_a_count_is_not_believed),
-        cmocka_unit_test(an_answer_that_writes_nothing_needs_no_second_count),
-        cmocka_unit_test(an_answer_read_from_behind_says_what_all_of_it_says),
-        cmocka_unit_test(a_damaged_answer_is_never_read_as_another),
-        cmocka_unit_test(an_answer_that_is_no_json_has_no_usage),
+        cmocka_unit_test(a_response_that_writes_nothing_needs_no_second_count),
+        cmocka_unit_test(a_response_read_from_its_end_gives_the_same_result_as_all_of_it),
+        cmocka_unit_test(a_damaged_response_is_never_read_as_another),
+        cmocka_unit_test(a_response_that_is_not_json_has_no_usage),
         cmocka_unit_test(a_null_of_usage_is_found_with_one_comma),
         cmocka_unit_test(an_error_inside_is_seen),
         cmocka_unit_test(a_stream_is_metered_by_the_words_in_it),
         cmocka_unit_test(reasoning_and_arguments_are_words_and_names_are_not),
-        cmocka_unit_test(a_plain_answer_is_metered_without_its_envelope),
+        cmocka_unit_test(a_plain_response_is_metered_without_its_envelope),
         cmocka_unit_test(every_piece_is_one_token_at_least),
         cmocka_unit_test(escapes_and_broken_texts_do_not_lead_it_astray),
     };

@@ -85,7 +85,7 @@ static void one_opens_and_the_others_wait(void **state)
     arena_free(l.arena);
 }
 
-static void all_that_waited_hear_of_a_failure_and_the_next_opens_again(void **state)
+static void all_waiting_requests_get_the_failure_and_the_next_opens_again(void **state)
 {
     (void)state;
     struct client_session *s = fresh();
@@ -426,7 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_opens_and_the_others_wait),
-        cmocka_unit_test(all_that_waited_hear_of_a_failure_and_the_next_opens_again),
+        cmocka_unit_test(all_waiting_requests_get_the_failure_and_the_next_opens_again),
         cmocka_unit_test(what_was_greeted_is_used_and_confirmed_once),
         cmocka_unit_test(losing_an_old_opening_does_not_close_the_new_one),
         cmocka_unit_test(another_revision_of_the_server_may_be_another_host),

@@ -248,7 +248,7 @@ static void an_order_waits_for_its_policy_and_is_carried_out_once(void **state)
     close_office(&o);
 }
 
-static void a_large_list_travels_in_parts_below_the_ceiling_although_answers_are_lost(void **state)
+static void a_large_list_travels_in_parts_below_the_ceiling_although_replies_are_lost(void **state)
 {
     (void)state;
     struct office o = {.give = "mcp_s"};
@@ -314,7 +314,7 @@ static void a_listing_that_never_ends_fails_and_leaves_its_place(void **state)
     close_office(&o);
 }
 
-static void a_list_that_nobody_ordered_is_let_go(void **state)
+static void a_list_without_an_order_is_dropped(void **state)
 {
     (void)state;
     struct office o = {0};
@@ -325,7 +325,7 @@ static void a_list_that_nobody_ordered_is_let_go(void **state)
     close_office(&o);
 }
 
-static void changes_are_told_until_they_were_heard_and_each_once(void **state)
+static void changes_are_reported_until_they_are_acknowledged_and_each_once(void **state)
 {
     (void)state;
     struct office o = {.lose = 1};
@@ -344,11 +344,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_waits_for_its_policy_and_is_carried_out_once),
-        cmocka_unit_test(a_large_list_travels_in_parts_below_the_ceiling_although_answers_are_lost),
+        cmocka_unit_test(a_large_list_travels_in_parts_below_the_ceiling_although_replies_are_lost),
         cmocka_unit_test(an_error_is_reported_and_a_report_that_is_refused_is_let_go),
         cmocka_unit_test(a_listing_that_never_ends_fails_and_leaves_its_place),
-        cmocka_unit_test(a_list_that_nobody_ordered_is_let_go),
-        cmocka_unit_test(changes_are_told_until_they_were_heard_and_each_once),
+        cmocka_unit_test(a_list_without_an_order_is_dropped),
+        cmocka_unit_test(changes_are_reported_until_they_are_acknowledged_and_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,7 +201,7 @@ static size_t files_left(void)
     return n;
 }
 
-static void every_record_arrives_in_order_although_answers_are_lost(void **state)
+static void every_record_arrives_in_order_although_replies_are_lost(void **state)
 {
     (void)state;
     struct office o = {.lose = 2};
@@ -429,7 +429,7 @@ int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
-        IN_DIR(every_record_arrives_in_order_although_answers_are_lost),
+        IN_DIR(every_record_arrives_in_order_although_replies_are_lost),
         IN_DIR(records_that_come_one_by_one_travel_together),
         IN_DIR(an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reported),
         IN_DIR(only_what_is_no_journal_is_set_aside),

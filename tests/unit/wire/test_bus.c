@@ -122,7 +122,7 @@ static void more_requests_than_the_ceiling_are_refused(void **state)
     plane_close(p);
 }
 
-static void a_request_that_nobody_answers_in_time_ends_once(void **state)
+static void a_request_without_a_reply_in_time_ends_once(void **state)
 {
     struct control *c = *state;
     struct plane *p = plane_open(c, "east-1");
@@ -137,7 +137,7 @@ static void a_request_that_nobody_answers_in_time_ends_once(void **state)
     plane_close(p);
 }
 
-static void planes_of_two_pools_hear_only_their_own(void **state)
+static void planes_of_two_pools_receive_only_the_pushes_of_their_own(void **state)
 {
     struct control *c = *state;
     struct plane *e1 = plane_open(c, "east-1");
@@ -173,8 +173,8 @@ int main(void)
         BUS_TEST(five_thousand_small_pushes_arrive_in_order),
         BUS_TEST(fifty_requests_at_once_are_each_answered_once),
         BUS_TEST(more_requests_than_the_ceiling_are_refused),
-        BUS_TEST(a_request_that_nobody_answers_in_time_ends_once),
-        BUS_TEST(planes_of_two_pools_hear_only_their_own),
+        BUS_TEST(a_request_without_a_reply_in_time_ends_once),
+        BUS_TEST(planes_of_two_pools_receive_only_the_pushes_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

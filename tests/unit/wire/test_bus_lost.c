@@ -107,7 +107,7 @@ static void a_plane_that_is_removed_is_cut_and_stays_out(void **state)
     plane_close(q);
 }
 
-static void a_plane_that_is_removed_is_told_once_and_one_that_is_not_let_in_is_not(void **state)
+static void a_removed_plane_is_notified_once_and_one_that_is_not_admitted_is_not(void **state)
 {
     struct control *c = *state;
     struct plane *p = plane_open(c, "east-1");
@@ -146,7 +146,7 @@ static void a_plane_that_is_removed_is_told_once_and_one_that_is_not_let_in_is_n
     plane_close(q);
 }
 
-static void a_plane_that_was_removed_while_it_was_away_is_told_when_it_comes(void **state)
+static void a_plane_that_was_removed_while_it_was_away_is_notified_when_it_connects(void **state)
 {
     struct control *c = *state;
     pthread_mutex_lock(&c->lock);
@@ -158,7 +158,7 @@ static void a_plane_that_was_removed_while_it_was_away_is_told_when_it_comes(voi
     plane_close(p);
 }
 
-static void a_plane_that_moves_to_another_pool_hears_that_one(void **state)
+static void a_plane_that_moves_to_another_pool_receives_the_pushes_of_that_one(void **state)
 {
     struct control *c = *state;
     struct plane *p = plane_open(c, "east-1");
@@ -216,9 +216,9 @@ int main(void)
         BUS_TEST(a_request_over_a_lost_connection_is_run_once_and_answered),
         BUS_TEST(a_hub_that_starts_again_is_found_again),
         BUS_TEST(a_plane_that_is_removed_is_cut_and_stays_out),
-        BUS_TEST(a_plane_that_is_removed_is_told_once_and_one_that_is_not_let_in_is_not),
-        BUS_TEST(a_plane_that_was_removed_while_it_was_away_is_told_when_it_comes),
-        BUS_TEST(a_plane_that_moves_to_another_pool_hears_that_one),
+        BUS_TEST(a_removed_plane_is_notified_once_and_one_that_is_not_admitted_is_not),
+        BUS_TEST(a_plane_that_was_removed_while_it_was_away_is_notified_when_it_connects),
+        BUS_TEST(a_plane_that_moves_to_another_pool_receives_the_pushes_of_that_one),
         BUS_TEST(closing_ends_what_is_under_way),
         BUS_TEST(descriptors_are_given_back),
     };

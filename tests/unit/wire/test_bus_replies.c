@@ -66,7 +66,7 @@ static void a_number_is_run_once_and_then_repeated_byte_by_byte(void **state)
     give(8, 1, SLICE("other"));
 }
 
-static void who_asked_last_gets_the_answer_of_what_is_being_run(void **state)
+static void the_last_context_gets_the_reply_of_a_request_that_is_being_run(void **state)
 {
     (void)state;
     assert_int_equal(ask(7, 1, 1, &desks[0]), BUS_RUN);
@@ -166,7 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ANSWERS_TEST(a_number_is_run_once_and_then_repeated_byte_by_byte),
-        ANSWERS_TEST(who_asked_last_gets_the_answer_of_what_is_being_run),
+        ANSWERS_TEST(the_last_context_gets_the_reply_of_a_request_that_is_being_run),
         ANSWERS_TEST(what_the_plane_has_is_forgotten_and_never_run_again),
         ANSWERS_TEST(numbers_far_ahead_of_the_oldest_are_not_taken),
         ANSWERS_TEST(above_the_ceiling_the_oldest_content_goes_and_its_number_stays),

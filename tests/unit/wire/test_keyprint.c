@@ -83,7 +83,7 @@ static void two_letters_that_changed_places_are_noticed(void **state)
     }
 }
 
-static void other_texts_are_not_ours(void **state)
+static void other_texts_are_not_keys_of_the_gateway(void **state)
 {
     (void)state;
     char key[KEYPRINT_KEY_LEN + 2];
@@ -170,7 +170,7 @@ int main(void)
         cmocka_unit_test(every_letter_is_drawn_equally_often),
         cmocka_unit_test(any_single_wrong_letter_is_noticed),
         cmocka_unit_test(two_letters_that_changed_places_are_noticed),
-        cmocka_unit_test(other_texts_are_not_ours),
+        cmocka_unit_test(other_texts_are_not_keys_of_the_gateway),
         cmocka_unit_test(the_checksum_of_a_known_key_never_changes),
         cmocka_unit_test(the_installation_key_decides_the_digest),
         cmocka_unit_test(each_field_of_a_policy_row_changes_its_digest),

@@ -325,7 +325,7 @@ static void a_control_plane_of_another_ca_is_refused(void **state)
     hang_up(d);
 }
 
-static void nobody_comes_in_without_a_certificate(void **state)
+static void no_plane_is_admitted_without_a_certificate(void **state)
 {
     struct serving *s = *state;
     serve(s, "server");
@@ -396,7 +396,7 @@ static void tls_12_is_refused(void **state)
     assert_int_equal(atomic_load(&s->asked), 0);
 }
 
-static void who_is_not_admitted_stays_out_until_he_is(void **state)
+static void a_plane_that_is_not_admitted_stays_out_until_it_is(void **state)
 {
     struct serving *s = *state;
     atomic_store(&s->refuse, true);
@@ -409,7 +409,7 @@ static void who_is_not_admitted_stays_out_until_he_is(void **state)
     hang_up(d);
 }
 
-static void a_stranger_who_says_nothing_is_shown_out(void **state)
+static void a_silent_connection_is_closed(void **state)
 {
     struct serving *s = *state;
     serve(s, "server");
@@ -571,12 +571,12 @@ int main(void)
         TUNNEL_TEST(a_local_connection_that_waits_is_joined_when_the_way_is_open),
         TUNNEL_TEST(a_plane_of_another_ca_is_refused),
         TUNNEL_TEST(a_control_plane_of_another_ca_is_refused),
-        TUNNEL_TEST(nobody_comes_in_without_a_certificate),
+        TUNNEL_TEST(no_plane_is_admitted_without_a_certificate),
         TUNNEL_TEST(certificates_that_are_not_a_planes_are_refused),
         TUNNEL_TEST(certificates_that_are_not_the_control_planes_are_refused),
         TUNNEL_TEST(tls_12_is_refused),
-        TUNNEL_TEST(who_is_not_admitted_stays_out_until_he_is),
-        TUNNEL_TEST(a_stranger_who_says_nothing_is_shown_out),
+        TUNNEL_TEST(a_plane_that_is_not_admitted_stays_out_until_it_is),
+        TUNNEL_TEST(a_silent_connection_is_closed),
         TUNNEL_TEST(a_plane_that_is_cut_loses_its_connections_and_others_do_not),
         TUNNEL_TEST(a_renewed_certificate_is_used_from_the_next_connection_on),
         TUNNEL_TEST(lost_connections_come_back_and_leave_nothing_behind),
