@@ -14,8 +14,9 @@ static const char *const certificates[] = {"ca", "channel", "dataplane", NULL};
 
 /* The jobs' names are set by api_metrics_new. */
 static struct metric_row rows[API_METRIC_COUNT] = {
-    [API_METRIC_REQUESTS] = {"gatehouse_admin_requests_total", "Admin requests answered.",
-                             METRIC_COUNTER, "status", classes},
+    [API_METRIC_REQUESTS] = {"gatehouse_admin_requests_total",
+                             "Admin requests that got a response.", METRIC_COUNTER, "status",
+                             classes},
     [API_METRIC_SIGN_IN_FAILED] = {"gatehouse_admin_sign_in_failures_total",
                                    "Requests with a missing or unknown token.", METRIC_COUNTER,
                                    NULL, NULL},
@@ -31,7 +32,8 @@ static struct metric_row rows[API_METRIC_COUNT] = {
     [API_METRIC_WAITING] = {"gatehouse_admin_waiting", "Writes held for ?wait=applied.",
                             METRIC_GAUGE, NULL, NULL},
     [API_METRIC_DURATION] = {"gatehouse_admin_request_duration_seconds",
-                             "From the whole request to its answer.", METRIC_HISTOGRAM, NULL, NULL},
+                             "From the whole request to its response.", METRIC_HISTOGRAM, NULL,
+                             NULL},
     [API_METRIC_DATABASE_CONNECTIONS] = {"gatehouse_database_connections",
                                          "Connections of the pool to PostgreSQL.", METRIC_GAUGE,
                                          "state", uses},

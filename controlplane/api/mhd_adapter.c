@@ -27,7 +27,7 @@
 /* head and a margin for the library's own copies of names and values */
 #define CONNECTION_MEMORY (LIMIT_HTTP_HEAD * 2 + 32 * 1024)
 
-static const struct log_ctx door_log = {.component = "listener"};
+static const struct log_ctx adapter_log = {.component = "listener"};
 
 struct mhd_adapter {
     struct exchange_context context;
@@ -62,7 +62,7 @@ static void on_connection(void *arg, int fd, const union sockaddr_any *peer)
     socklen_t len = peer->sa.sa_family == AF_INET6 ? sizeof(peer->in6) : sizeof(peer->in);
     /* where it refuses it closes fd, and the listener sees the end */
     if (MHD_add_connection(d->daemon, fd, &peer->sa, len) != MHD_YES)
-        log_warn(&door_log, "connection_refused", "limit=%d", CONNECTIONS * 2);
+        log_warn(&adapter_log, "connection_refused", "limit=%d", CONNECTIONS * 2);
 }
 
 static void on_count(void *arg, size_t connections)
@@ -106,7 +106,7 @@ enum err mhd_adapter_start(const struct app *app, const struct mhd_adapter_confi
         mhd_adapter_stop(&d, 0);
         return e;
     }
-    log_info(&door_log, "admin_listening", "address=%s", config->listen);
+    log_info(&adapter_log, "admin_listening", "address=%s", config->listen);
     *ret = d;
     return ERR_OK;
 }

@@ -16,7 +16,7 @@ job_fn job_expire_leases;
 job_fn job_forget_leases;
 /* A session is over half an hour after its last span. */
 job_fn job_end_sessions;
-/* Makes the partitions of the next seven days. */
+/* Makes the partitions of today and the next seven days. */
 job_fn job_make_days;
 /* Stores the last report of each plane, so that a restarted control plane has it. */
 job_fn job_note_planes;

@@ -8,7 +8,7 @@
  *
  * Owns     its buffer; array_fini frees it.
  * Fails    once an element could not be added, array_param is a NULL parameter and array_failed
- *          says so: the caller looks once, at the end.
+ *          is true: the caller checks once, at the end.
  * Threads  one at a time.
  */
 #pragma once

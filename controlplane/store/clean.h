@@ -1,5 +1,5 @@
 /*
- * clean — makes what a plane reported fit for a column, whatever it is.
+ * clean — makes any value that a plane reported fit its column.
  *
  * A batch that PostgreSQL refuses would be sent again for ever and hold up everything behind
  * it. So nothing in it may be refused: bytes that are not UTF-8 become U+FFFD, texts are cut,

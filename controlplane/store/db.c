@@ -14,7 +14,7 @@
 #include "controlplane/store/db_conn.h"
 
 #define BACKOFF_FIRST_US 100000u /* a restarted server is back within a few of these */
-#define BACKOFF_LAST_US 1000000u /* one attempt a second costs a server that is away nothing */
+#define BACKOFF_LAST_US 1000000u /* one attempt a second is no load for a server that starts */
 
 static const struct log_ctx db_log = {.component = "db"};
 
@@ -23,7 +23,7 @@ struct db {
     unsigned max;
     pthread_mutex_t lock;
     pthread_cond_t freed;
-    struct db_conn **idle; /* a stack: the warmest connection is used first */
+    struct db_conn **idle; /* a stack: the connection given back last is taken first */
     unsigned idle_count;
     unsigned out; /* taken, or being made */
     uint64_t backoff_us;

@@ -1,15 +1,15 @@
 /*
- * db — PostgreSQL's one listener: a bounded pool of connections, statements with parameters, rows.
+ * db — access to PostgreSQL: a bounded pool of connections, statements with parameters, rows.
  *
  * Only PQexecParams: no named statements and no session state, so that a pooler in
- * transaction mode may stand between. Values never enter the text of a statement. Rows come
+ * transaction mode may be used. Values never enter the text of a statement. Rows come
  * back as text and are read by column number.
  *
  * Owns     its connections and results. A result's slices live until db_result_free.
  * Fails    ERR_DATABASE when the server is away or refuses for no fault of the statement's
  *          data; ERR_EXISTS (unique), ERR_CONFLICT (foreign key), ERR_INVALID (check, type,
  *          range), ERR_AGAIN (serialization, deadlock, lock timeout). What the server said is
- *          in db_conn_error until the next statement. After a loss the pool answers
+ *          in db_conn_error until the next statement. After a loss the pool returns
  *          ERR_DATABASE at once until its backoff (100 ms to 5 s) has passed.
  * Threads  the pool: any. A connection: one at a time.
  */

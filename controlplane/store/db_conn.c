@@ -19,7 +19,7 @@ static void on_notice(UNUSED void *arg, UNUSED const PGresult *res)
 }
 
 /* TimeZone and DateStyle are start-up parameters that poolers track; rows are read as text,
- * so they must be known. The timeouts end a wait on a server that vanished without a word. */
+ * so they must be known. The timeouts end a wait on a server that is lost without notice. */
 static PGconn *connect_to(const char *url)
 {
     static const char *const names[] = {"dbname",

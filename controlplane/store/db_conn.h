@@ -1,5 +1,5 @@
 /*
- * db_conn — one connection and what the server said last. Inside the database listener only.
+ * db_conn — one connection and the last error of the server. Used by db*.c only.
  *
  * Threads  one at a time.
  */

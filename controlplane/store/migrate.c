@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "controlplane/store/tx.h"
 
-#define FILE_MAX (1024 * 1024) /* a migration is read by people */
+#define FILE_MAX (1024 * 1024) /* far above any migration */
 #define PATH_MAX_LEN 512
 
 static const struct log_ctx migrate_log = {.component = "migrate"};

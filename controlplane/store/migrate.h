@@ -3,7 +3,7 @@
  *
  * Runs as the owner role on a direct connection under an advisory lock, one transaction per
  * file; `schema_migrations` keeps name and SHA-256. A file that changed after it was applied
- * is refused: history is appended to, never rewritten. The run role, named by its URL, gets
+ * is refused. The run role, named by its URL, gets
  * only what the migrations grant it (gatehouse_guard).
  *
  * Fails    ERR_NOT_FOUND: no such folder, or no file in it; ERR_CONFLICT: an applied file

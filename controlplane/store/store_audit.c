@@ -195,7 +195,7 @@ enum err store_audit_page(struct tx *tx, int64_t after_seq, size_t limit, struct
     return ERR_OK;
 }
 
-/* Does this row follow from `prev`? Moves *prev and *seq on. */
+/* Whether the row continues the chain after `prev`. Advances *prev and *seq. */
 static bool fits(const struct db_result *r, size_t row, struct digest *prev, int64_t *seq)
 {
     struct audit_record a;

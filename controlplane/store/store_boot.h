@@ -1,6 +1,6 @@
 /*
- * store_boot — what must exist before the first request: policy head, default org, team and
- * pool, the installation's keys. Idempotent, under a lock.
+ * store_boot — makes the rows that must exist before the first request: policy head, default org,
+ * team and pool, the installation's keys. Idempotent, under a lock.
  *
  * Owns     the two secrets it gives; the caller drops them.
  * Fails    as tx.h; ERR_INVALID when the stored keys do not open under this master key.

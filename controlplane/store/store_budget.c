@@ -24,43 +24,41 @@
     " group by l.dataplane_id, d.name) h) end,"                                                    \
     " o.spec #>> '{budget,limit_usd}', o.id is not null and o.deleted_at is null"                  \
     " from budget_accounts b left join lateral (" OWNER(                                           \
-        "keys",                                                                                    \
-        "key") " where b.account ="                                                                \
-               " 'key:' || id union all " OWNER("teams",                                           \
-                                                "team") " where b.account = 'team:' || id union "  \
-                                                        "all " OWNER("agents",                     \
-                                                                     "agent") " where b.account "  \
-                                                                              "= 'agent:' || id) " \
-                                                                              "o on true"          \
-                                                                              " where ($1::text "  \
-                                                                              "is null or "        \
-                                                                              "(o.kind = 'key' "   \
-                                                                              "and (o.id = $1 or " \
-                                                                              "o.name = $1)))"     \
-                                                                              " and ($2::text is " \
-                                                                              "null or (o.kind = " \
-                                                                              "'team' and (o.id "  \
-                                                                              "= $2 or o.name = "  \
-                                                                              "$2)))"              \
-                                                                              " and ($6::text is " \
-                                                                              "null or (o.kind = " \
-                                                                              "'agent' and (o.id " \
-                                                                              "= $6 or o.name = "  \
-                                                                              "$6)))"              \
-                                                                              " and "              \
-                                                                              "($3::timestamptz "  \
-                                                                              "is null"            \
-                                                                              " or "               \
-                                                                              "(b.period_start, "  \
-                                                                              "split_part(b."      \
-                                                                              "account, ':', 2)) " \
-                                                                              "< ($3, $4))"        \
-                                                                              " order by "         \
-                                                                              "b.period_start "    \
-                                                                              "desc, "             \
-                                                                              "split_part(b."      \
-                                                                              "account, ':', 2) "  \
-                                                                              "desc limit $5"
+        "keys", "key") " where b.account ="                                                        \
+                       " 'key:' || id union all " OWNER(                                           \
+                           "teams", "team") " where b.account = 'team:' || id union "              \
+                                            "all " OWNER("agents", "agent") " where b.account "    \
+                                                                            "= 'agent:' || id) "   \
+                                                                            "o on true"            \
+                                                                            " where ($1::text "    \
+                                                                            "is null or "          \
+                                                                            "(o.kind = 'key' "     \
+                                                                            "and (o.id = $1 or "   \
+                                                                            "o.name = $1)))"       \
+                                                                            " and ($2::text is "   \
+                                                                            "null or (o.kind = "   \
+                                                                            "'team' and (o.id "    \
+                                                                            "= $2 or o.name = "    \
+                                                                            "$2)))"                \
+                                                                            " and ($6::text is "   \
+                                                                            "null or (o.kind = "   \
+                                                                            "'agent' and (o.id "   \
+                                                                            "= $6 or o.name = "    \
+                                                                            "$6)))"                \
+                                                                            " and "                \
+                                                                            "($3::timestamptz "    \
+                                                                            "is null"              \
+                                                                            " or "                 \
+                                                                            "(b.period_start, "    \
+                                                                            "split_part(b."        \
+                                                                            "account, ':', 2)) "   \
+                                                                            "< ($3, $4))"          \
+                                                                            " order by "           \
+                                                                            "b.period_start "      \
+                                                                            "desc, "               \
+                                                                            "split_part(b."        \
+                                                                            "account, ':', 2) "    \
+                                                                            "desc limit $5"
 
 static void set_money(json_t *o, const char *name, money m)
 {
@@ -107,8 +105,8 @@ static json_t *holders_json(struct slice text)
     return list;
 }
 
-/* Of a period that is over, the limit that was applied last; of the present one, what the budget
- * says now: null where it was taken away. */
+/* Of a period that is over, the limit that was applied last; of the present one, the budget's
+ * limit now: null where the budget was removed. */
 static void set_limit(json_t *o, const struct db_result *r, size_t row, int64_t now)
 {
     enum period p;

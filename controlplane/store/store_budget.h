@@ -1,6 +1,6 @@
 /*
  * store_budget — the ledger's accounts as an administrator reads them: what of a budget is
- * spent, what data planes hold, and what is held back for planes that fell silent.
+ * spent, what data planes hold, and what is in suspense for silent planes.
  *
  * Fails    as tx.h.
  * Threads  any, with a transaction of their own.

@@ -1,7 +1,7 @@
 /*
- * store_chore — when a chore was run, and the statements that take away what is too old.
+ * store_chore — the times of runs of chores, and the statements that delete old rows.
  *
- * Each statement takes away a bounded number of rows and says how many; the chore repeats it. A
+ * Each statement deletes a bounded number of rows and returns it; the chore repeats it. A
  * row's age is compared with a time of the caller's clock.
  *
  * Owns     nothing.
@@ -15,13 +15,13 @@
 #define STORE_CHORE_ROWS 5000 /* of one statement: some tens of milliseconds */
 
 /* Notes that the chore runs now, in its caller's transaction. ERR_AGAIN: it ran after `due`, or
- * another transaction is at it. */
+ * another transaction runs it. */
 MUST_USE enum err store_chore_take(struct tx *tx, struct slice name, int64_t due, int64_t now);
 
 /* What is in the database, for the metrics. */
 struct observed {
     int64_t leases_open, leases_suspense;
-    int64_t leased_nano, suspense_nano; /* handed out and not settled */
+    int64_t leased_nano, suspense_nano; /* granted and not settled */
     int64_t first_plane_certificate;    /* when the first one of a plane ends; wall, 0: none */
 };
 MUST_USE enum err store_observe(struct tx *tx, struct observed *ret);

@@ -1,5 +1,5 @@
 /*
- * store_idempotency — find and keep; what is older than a day goes when something new comes.
+ * store_idempotency — finds and keeps responses; a put deletes those older than a day.
  */
 #include "controlplane/store/store_idempotency.h"
 

@@ -32,8 +32,8 @@ enum err store_links_drop(struct tx *tx, const char *from_id)
                     DB_PARAMS(DB_TEXT(slice_str(from_id))), NULL);
 }
 
-/* A block closes what it names and does not keep it alive, and a tool goes with its server: their
- * links do not count. */
+/* Links of blocks and tools do not prevent a delete: a block does not keep its object, and a tool
+ * is deleted with its server. */
 enum err store_links_to(struct tx *tx, const char *to_id, json_t **ret)
 {
     DB_AUTO struct db_result *r = NULL;

@@ -250,7 +250,7 @@ enum err store_object_name_taken(struct tx *tx, const struct noun *n, struct sli
 
 #define NAMES_SQL_MAX (8 * 1024)
 
-/* Over every noun that has names; the fence of each table holds here too. */
+/* Reads every noun that has names; row-level security of each table holds here too. */
 static enum err names_sql(struct buf *sql)
 {
     size_t count = 0;

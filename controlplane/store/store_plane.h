@@ -1,5 +1,5 @@
 /*
- * store_plane — what was last heard from a data plane.
+ * store_plane — the last report of a data plane.
  *
  * Fails    as tx.h.
  * Threads  any, with a transaction of their own.

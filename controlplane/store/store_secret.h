@@ -20,7 +20,7 @@ MUST_USE enum err store_secret_put(struct tx *tx, const struct seal *seal, struc
                                    struct slice owner_id, struct slice slot, struct slice plain);
 MUST_USE enum err store_secret_open(struct tx *tx, const struct seal *seal, struct slice owner_id,
                                     struct slice slot, struct buf *plain);
-/* fine when there is none */
+/* not an error when there is none */
 MUST_USE enum err store_secret_drop(struct tx *tx, struct slice owner_id, struct slice slot);
 /* an owner's every slot, when it is deleted */
 MUST_USE enum err store_secret_drop_all(struct tx *tx, struct slice owner_id);

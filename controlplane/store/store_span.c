@@ -50,7 +50,7 @@ static void event_json(struct span_sheet *s, struct buf *out, const Gatehouse__S
         buf_clear(out);
 }
 
-/* Events beyond the ceiling are left out; the span says how many there were by their absence. */
+/* Events beyond the ceiling are left out. */
 static void put_events(struct span_sheet *s, struct array *a, const Gatehouse__Span *span)
 {
     struct buf out;
@@ -103,7 +103,7 @@ _Static_assert(ARRAY_LEN(places) == SPAN_ATTRIBUTE_COUNT, "one place for each at
 static char insert_sql[4096];
 static pthread_once_t sql_once = PTHREAD_ONCE_INIT;
 
-/* Only the table's own words go into this text. */
+/* Only names of the table go into this text. */
 static void write_sql(void)
 {
     struct buf names, values;
@@ -167,7 +167,7 @@ static const char *or_else(const char *text, const char *otherwise)
     return text && text[0] ? text : otherwise;
 }
 
-/* What a span says, or what stands for it. */
+/* The value of a span, or the one used where it has none. */
 static const char *text_of(const struct span_attribute *a, const struct place *p,
                            const Gatehouse__Span *span, const struct span_context *x)
 {

@@ -15,7 +15,7 @@
 
 /* ---- dimensions and sums ---- */
 
-/* The columns that spend is told apart by, and what a question calls them. */
+/* The columns that spend is grouped by, and their names in a query. */
 static const struct dimension {
     const char *column, *name;
     size_t offset;             /* in the message */
@@ -330,7 +330,7 @@ static void add_part(struct query *q, const struct spend_question *question, int
     add_filters(q, question, true);
 }
 
-/* "with c as (…)": what the question covers, as rows of spend_hours. */
+/* "with c as (…)": the calls of the query, as rows of spend_hours. */
 static void add_covered(struct query *q, const struct spend_question *question)
 {
     int64_t first = (question->from + HOUR - 1) / HOUR * HOUR, last = question->to / HOUR * HOUR;
@@ -348,7 +348,7 @@ static void add_covered(struct query *q, const struct spend_question *question)
     query_add(q, ")");
 }
 
-/* What has no price costs not nothing: its cost is not known, is left out, and counted beside. */
+/* A call without a price has no known cost: it is left out of the sum, and counted as unpriced. */
 static void add_sums(struct query *q)
 {
     for (size_t i = 0; i < SUMS; i++) {
@@ -362,7 +362,7 @@ static void add_sums(struct query *q)
 
 #define ORDER " order by bucket desc, cost_nano desc nulls last, calls desc, id, shown"
 
-/* What a group is made of: a dimension, and the calls it makes sense for. */
+/* A group: a dimension, and the calls to which it applies. */
 static const struct {
     const char *name, *dimension, *shown, *where;
 } groups[] = {
@@ -480,7 +480,7 @@ static void add_sessions(struct query *q, const struct spend_question *question)
     query_add(q, ")");
 }
 
-/* Calls of no session: all there were, less those of sessions. */
+/* Calls without a session: all calls, less those of sessions. */
 static void add_of_no_session(struct query *q)
 {
     query_add(q, " union all select * from (select null::timestamptz, null::text, null::text,"

@@ -1,5 +1,5 @@
 /*
- * store_token — the unique index finds by digest; the comparison in constant time is ours.
+ * store_token — finds a token by the index of digests, and compares the digest in constant time.
  */
 #include "controlplane/store/store_token.h"
 

@@ -1,4 +1,4 @@
-/* store_trace — one statement for each question, and one function from row to object. */
+/* store_trace — one statement for each query, and one function from row to object. */
 #include "controlplane/store/store_trace.h"
 
 #include "common/base/clock.h"
@@ -208,7 +208,7 @@ static void add_shown(struct query *q)
     for (size_t i = 0; i < count; i++) {
         if (!rows[i].shown)
             continue;
-        bool is_one = rows[i].absent == SPAN_ABSENT_ONE; /* one is not worth saying */
+        bool is_one = rows[i].absent == SPAN_ABSENT_ONE; /* the default, 1, is left out */
         query_add(q, is_one ? ", nullif(" : ", ");
         query_add(q, rows[i].refers ? referred[rows[i].refers].shown : "s.");
         query_add(q, rows[i].refers ? "" : rows[i].column);
@@ -216,7 +216,7 @@ static void add_shown(struct query *q)
     }
 }
 
-/* The index holds calls alone: attempts are found by when their call was. */
+/* The index holds calls only: attempts are found by the time of their call. */
 static void add_request(struct query *q, struct slice id)
 {
     query_value(q, " = ", DB_TEXT(id), "");
@@ -243,8 +243,8 @@ static void add_match(struct query *q, const struct span_match *m)
         query_value(q, " = ", DB_TEXT(m->value), a->type == SPAN_TYPE_SMALL ? "::integer" : "");
 }
 
-/* The org stands in the statement as well as in the fence: the fence's own condition is no index
- * condition. */
+/* The statement names the org, although row-level security filters by it: the policy's condition
+ * cannot be an index condition. */
 static void add_where(struct query *q, const struct trace_page *page, const struct span_filter *f)
 {
     query_value(q, " where s.org_id = ", DB_TEXT(page->org), "");
@@ -256,7 +256,7 @@ static void add_where(struct query *q, const struct trace_page *page, const stru
         add_match(q, &f->matches[i]);
     if (!page->after_us)
         return;
-    /* The first of the two is an index condition, and says which partitions are read. */
+    /* The first of the two is an index condition, and selects the partitions that are read. */
     query_value(q, f->newest_first ? " and s.started_at <= " : " and s.started_at >= ",
                 DB_TIME(page->after_us), "");
     query_value(q,

@@ -2,7 +2,7 @@
  * store_trace — sessions and spans as the admin API shows them: names instead of ids,
  * money as text with nine decimals, what does not apply left out.
  *
- * Every query runs in its caller's transaction and so behind its org's fence.
+ * Every query runs in its caller's transaction, so row-level security limits it to the org.
  *
  * Owns     nothing; trees are the caller's.
  * Fails    as tx.h; ERR_NOT_FOUND.

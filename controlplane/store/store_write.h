@@ -2,8 +2,8 @@
  * store_write — a change of the policy: one transaction that carries its version, what changed
  * for data planes, an audit record, and the notification that wakes the publishers.
  *
- * write_begin takes the policy head's row and with it the turn: writes stand in one line, so
- * versions have no gaps and no two judge names and references at the same time.
+ * write_begin locks the policy head's row (the write lock): writes run one after the other, so
+ * versions have no gaps, and no two writes check names and references at the same time.
  *
  * Owns     its transaction; WRITE_AUTO rolls back what was not committed.
  * Fails    as tx.h.

@@ -22,8 +22,8 @@ static enum err begin_on(struct db_conn *c, struct slice org_id)
                     DB_PARAMS(DB_TEXT(org_id), DB_TEXT(slice_str(timeout))), NULL);
 }
 
-/* A pooled connection may have died unnoticed (server restarted), and with it all others that
- * lay idle: so as often as it is only the connection, another is tried, at last a new one. */
+/* All idle connections of the pool may be lost without notice (the server was restarted). So, as
+ * long as the failure is a lost connection, the next one is tried, and at last a new one. */
 enum err tx_begin(struct db *db, struct slice org_id, struct tx *ret)
 {
     enum err e = ERR_DATABASE;

@@ -1,5 +1,6 @@
 /*
- * tx — one transaction under one org: the only way the houses talk to the database.
+ * tx — one transaction under one org: every other module of the control plane uses the database
+ * through it.
  *
  * tx_begin takes a connection, begins, and sets `gatehouse.org_id` and a statement timeout
  * for this transaction; row-level security shows rows of that org only. TX_EVERY_ORG is for
@@ -19,10 +20,10 @@
 
 #include "controlplane/store/db.h"
 
-#define TX_EVERY_ORG SLICE("*") /* ids have a prefix and an underscore: no org is called so */
+#define TX_EVERY_ORG SLICE("*") /* no org has this id: ids have a prefix and an underscore */
 #define TX_TAKE_MS 5000         /* wait for a free connection; then the response is a 503 */
 #define TX_STATEMENT_MS 15000   /* no admin statement is meant to run longer */
-#define TX_BEGIN_TRIES 40       /* more than any pool is large: each may lie there dead */
+#define TX_BEGIN_TRIES 40       /* above the size of any pool, whose connections may all be lost */
 
 struct tx {
     struct db *db;
@@ -34,7 +35,7 @@ MUST_USE enum err tx_begin(struct db *db, struct slice org_id, struct tx *ret);
 MUST_USE enum err tx_commit(struct tx *tx);
 void tx_rollback(struct tx *tx); /* fine when nothing is open */
 
-/* as db_query; copies the server's words into tx->error */
+/* as db_query; copies the server's error into tx->error */
 MUST_USE enum err tx_query(struct tx *tx, const char *sql, const struct db_param *params, size_t n,
                            struct db_result **ret);
 /* held to the end of the transaction; waits */
@@ -44,7 +45,7 @@ MUST_USE enum err tx_try_lock(struct tx *tx, int64_t advisory);
 
 #define TX_AUTO __attribute__((cleanup(tx_rollback)))
 
-/* advisory locks, one row each, so that no two jobs share a number by accident */
+/* advisory locks, one row each, so that no two uses share a number */
 enum tx_advisory {
     TX_LOCK_MIGRATE = 0x67617465, /* "gate" */
     TX_LOCK_BOOT,                 /* first org, key, token */

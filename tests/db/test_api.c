@@ -1,6 +1,6 @@
 /*
- * api — what depends on who asks and on when: roles, sign-ins against the clock, a database that
- * is away, the first token. The rest is seen from outside (tests/e2e/admin.test.mjs).
+ * api — behaviour that depends on the caller and on time: roles, sign-ins against the clock, an
+ * unreachable database, the first token. tests/e2e/admin.test.mjs tests the rest from outside.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,7 +95,7 @@ static const struct {
     {"owner", "PATCH", "/admin/v1/orgs/default", "{\"description\":\"x\"}", 200},
 };
 
-static void a_role_may_what_its_routes_name_and_nothing_else(void **state)
+static void a_role_may_use_its_routes_and_no_others(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rights); i++) {
@@ -209,7 +209,7 @@ static void must(const char *method, const char *path, const char *body, unsigne
                  json_string_value(json_object_get(a.json, "detail")));
 }
 
-/* Is there a problem at this pointer? */
+/* Whether the response has a problem at this pointer. */
 static void must_refuse(const char *method, const char *path, const char *body, const char *pointer)
 {
     RESPONSE_AUTO struct response a = write_as_owner(method, path, body);
@@ -223,7 +223,7 @@ static void must_refuse(const char *method, const char *path, const char *body, 
     fail_msg("%s %s %s: %u, no problem at %s", method, path, body, a.status, pointer);
 }
 
-static void what_an_action_would_ignore_is_refused_by_name(void **state)
+static void a_member_that_an_action_does_not_take_is_refused_by_name(void **state)
 {
     (void)state;
     must("POST", "keys", "{\"name\":\"acted upon\"}", 201);
@@ -234,14 +234,14 @@ static void what_an_action_would_ignore_is_refused_by_name(void **state)
     must("POST", "keys/acted%20upon/unblock", NULL, 200);
 }
 
-static void two_keys_that_open_do_not_share_a_name(void **state)
+static void two_active_keys_do_not_share_a_name(void **state)
 {
     (void)state;
     must("POST", "keys", "{\"name\":\"script\"}", 201);
     must("POST", "keys", "{\"name\":\"script\"}", 409);
     must("POST", "keys", "{\"name\":\"other script\"}", 201);
     must("PATCH", "keys/other%20script", "{\"name\":\"script\"}", 409);
-    must("POST", "keys/script/rotate", NULL, 200); /* its own name is no obstacle */
+    must("POST", "keys/script/rotate", NULL, 200); /* a key may keep its own name */
     must("POST", "keys/script/revoke", NULL, 200);
     must("POST", "keys", "{\"name\":\"script\"}", 201);
     must("POST", "keys", "{}", 201); /* a name of its own */
@@ -265,7 +265,7 @@ static void a_teams_keys_are_those_of_its_agents_too(void **state)
             json_string_value(json_object_get(json_array_get(items, i), "name")), "without owner");
 }
 
-static void a_name_that_is_a_pattern_elsewhere_is_none(void **state)
+static void a_model_name_may_not_be_a_pattern(void **state)
 {
     (void)state;
     must("POST", "providers",
@@ -281,7 +281,7 @@ static void a_name_that_is_a_pattern_elsewhere_is_none(void **state)
     "\",\"transport\":\"streamable-http\",\"url\":\"https://a.example/mcp\"" more "}"
 #define WITH_HEADER(header) ",\"credential\":{\"header\":\"" header "\",\"secret\":\"s\"}"
 
-static void an_injected_header_is_none_that_the_gateway_speaks_with(void **state)
+static void an_injected_header_may_not_be_one_that_the_gateway_sets(void **state)
 {
     (void)state;
     static const char *const reserved[] = {
@@ -294,7 +294,7 @@ static void an_injected_header_is_none_that_the_gateway_speaks_with(void **state
     must("POST", "mcp-servers", SERVER("headed", WITH_HEADER("x-accept")), 201);
 }
 
-static void a_grant_of_a_tool_that_is_not_there_says_so(void **state)
+static void a_grant_of_a_missing_tool_has_a_warning(void **state)
 {
     (void)state;
     must("POST", "mcp-servers", SERVER("tooled", ""), 201);
@@ -414,7 +414,8 @@ static void ten_failures_a_minute_are_free_then_each_waits_twice_as_long(void **
         assert_int_equal(sign_in(a, "192.0.2.7", "guess", now, &retry), 429);
         assert_true(retry >= 1 && retry <= 300);
         assert_true(last == 0 || retry == 2 * last || retry == 300);
-        /* inside the wait nothing is looked at, and nothing grows; not even a good token passes */
+        /* while the source waits no token is looked up, good ones included, and the wait does not
+         * grow */
         unsigned inside = 0;
         assert_int_equal(sign_in(a, "192.0.2.7", "owner", now + SECOND / 2, &inside), 429);
         assert_true(inside <= retry);
@@ -422,13 +423,13 @@ static void ten_failures_a_minute_are_free_then_each_waits_twice_as_long(void **
         now += retry * (uint64_t)SECOND;
     }
     assert_int_equal(sign_in(a, "192.0.2.8", "guess", now, &retry), 401);
-    /* a quiet time, and all is as before */
+    /* after a time without failures the count starts anew */
     now += 700 * (uint64_t)SECOND;
     assert_int_equal(sign_in(a, "192.0.2.7", "guess", now, &retry), 401);
     admin_auth_free(a);
 }
 
-static void who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host(void **state)
+static void a_recently_used_token_is_not_locked_out_by_others_on_the_same_host(void **state)
 {
     (void)state;
     struct admin_auth *a = admin_auth_new(base.boot.token_hmac);
@@ -443,7 +444,7 @@ static void who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host(v
     admin_auth_free(a);
 }
 
-static void a_revoked_token_is_out_within_seconds(void **state)
+static void a_revoked_token_is_refused_within_seconds(void **state)
 {
     (void)state;
     struct admin_auth *a = admin_auth_new(base.boot.token_hmac);
@@ -559,7 +560,7 @@ static void assert_text(const json_t *object, const char *name, const char *want
     assert_string_equal(json_string_value(json_object_get(object, name)), wanted);
 }
 
-static void what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only(void **state)
+static void suspense_of_a_lost_plane_is_written_off_by_owners_and_billing_only(void **state)
 {
     (void)state;
     static const char target[] = "/admin/v1/dataplanes/dp_lost/write-off";
@@ -690,7 +691,7 @@ static char *service_with(size_t routes, size_t length, const char *name)
     return json_dumps(doc, JSON_COMPACT);
 }
 
-static void what_no_plane_could_be_sent_is_refused_at_its_write(void **state)
+static void an_object_too_large_for_planes_is_refused_at_its_write(void **state)
 {
     (void)state;
     char *large = service_with(999, 510, "wide"), *fits = service_with(900, 510, "wide"),
@@ -741,32 +742,31 @@ static int close_base(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_role_may_what_its_routes_name_and_nothing_else),
+        cmocka_unit_test(a_role_may_use_its_routes_and_no_others),
         cmocka_unit_test(a_parameter_that_a_path_does_not_know_is_named),
         cmocka_unit_test(spend_is_grouped_filtered_and_divided),
         cmocka_unit_test(spans_are_searched_by_attributes_and_by_nothing_else),
         cmocka_unit_test(a_long_name_of_a_parameter_is_named_in_part),
         cmocka_unit_test(an_empty_parameter_is_refused),
-        cmocka_unit_test(what_an_action_would_ignore_is_refused_by_name),
-        cmocka_unit_test(two_keys_that_open_do_not_share_a_name),
+        cmocka_unit_test(a_member_that_an_action_does_not_take_is_refused_by_name),
+        cmocka_unit_test(two_active_keys_do_not_share_a_name),
         cmocka_unit_test(a_teams_keys_are_those_of_its_agents_too),
-        cmocka_unit_test(a_name_that_is_a_pattern_elsewhere_is_none),
-        cmocka_unit_test(an_injected_header_is_none_that_the_gateway_speaks_with),
-        cmocka_unit_test(a_grant_of_a_tool_that_is_not_there_says_so),
+        cmocka_unit_test(a_model_name_may_not_be_a_pattern),
+        cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
+        cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),
         cmocka_unit_test(a_server_with_grants_is_switched_off_and_on),
         cmocka_unit_test(two_entries_of_one_id_are_refused),
         cmocka_unit_test(only_an_owner_opens_a_private_network),
-        cmocka_unit_test(
-            what_a_lost_plane_holds_is_seen_and_written_off_by_owners_and_billing_only),
+        cmocka_unit_test(suspense_of_a_lost_plane_is_written_off_by_owners_and_billing_only),
         cmocka_unit_test(budgets_go_page_by_page_and_by_their_owner),
         cmocka_unit_test(a_budget_shows_the_limit_it_has_now_before_any_lease),
-        cmocka_unit_test(what_no_plane_could_be_sent_is_refused_at_its_write),
+        cmocka_unit_test(an_object_too_large_for_planes_is_refused_at_its_write),
         cmocka_unit_test(ten_failures_a_minute_are_free_then_each_waits_twice_as_long),
-        cmocka_unit_test(who_was_let_in_lately_is_not_locked_out_by_others_on_the_same_host),
-        cmocka_unit_test(a_revoked_token_is_out_within_seconds),
+        cmocka_unit_test(a_recently_used_token_is_not_locked_out_by_others_on_the_same_host),
+        cmocka_unit_test(a_revoked_token_is_refused_within_seconds),
         cmocka_unit_test(without_the_database_requests_get_503_and_health_still_responds),
         cmocka_unit_test(while_draining_it_is_not_ready),
-        /* these end every token there was: nothing that asks stands behind them */
+        /* these delete all tokens, so they run last */
         cmocka_unit_test(the_first_token_is_written_once_for_its_owner_only_and_works),
         cmocka_unit_test(a_token_file_that_cannot_be_written_leaves_no_token_behind),
     };

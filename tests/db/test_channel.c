@@ -178,7 +178,7 @@ static json_t *rollout_row(const char *name)
     return NULL;
 }
 
-static void both_ends_speak_the_newest_revision_that_both_know(void **state)
+static void hello_agrees_on_the_newest_revision_that_both_know(void **state)
 {
     (void)state;
     Gatehouse__Reply *m = hello("dp_a", 1, 0); /* as the planes of revision 1 do */
@@ -206,7 +206,7 @@ static void both_ends_speak_the_newest_revision_that_both_know(void **state)
     assert_string_equal(json_string_value(json_array_get(json_object_get(row, "features"), 0)),
                         feature_name(0));
 
-    body.protocol = 3; /* a plane that has given up what we speak */
+    body.protocol = 3; /* a plane that no longer knows our revision */
     expect_refused(say("dp_a", &q), "protocol");
     hush(hello("dp_a", 1, 0));
 }
@@ -247,7 +247,7 @@ static Gatehouse__Reply *say_records(size_t batches, size_t records)
     return say_bytes("dp_a", slice_of(bytes, at));
 }
 
-static void what_would_unpack_into_too_much_is_not_unpacked(void **state)
+static void a_message_that_would_unpack_into_too_much_is_not_unpacked(void **state)
 {
     (void)state;
     expect_refused(say_records(1, 2048), "invalid"); /* read, and no batch: it has no numbers */
@@ -390,7 +390,7 @@ static void a_token_works_once_within_ten_minutes_and_for_a_plane_that_is_there(
 
     make_token("dp_new", now, token);
     make_token("dp_new", now, second);
-    assert_int_equal(use(token, buf_slice(&csr), now, &e), ERR_DENIED); /* a newer one stands */
+    assert_int_equal(use(token, buf_slice(&csr), now, &e), ERR_DENIED); /* a newer token is valid */
     enrolled_fini(&e);
     assert_int_equal(use(second, buf_slice(&csr), now + ENROLMENT_TOKEN_US + 1, &e), ERR_DENIED);
     enrolled_fini(&e);
@@ -480,9 +480,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_known_plane_is_told_its_name_and_the_newest_version),
-        cmocka_unit_test(both_ends_speak_the_newest_revision_that_both_know),
+        cmocka_unit_test(hello_agrees_on_the_newest_revision_that_both_know),
         cmocka_unit_test(strangers_garbage_and_other_protocols_are_refused_by_name),
-        cmocka_unit_test(what_would_unpack_into_too_much_is_not_unpacked),
+        cmocka_unit_test(a_message_that_would_unpack_into_too_much_is_not_unpacked),
         cmocka_unit_test(a_snapshot_comes_whole),
         cmocka_unit_test(a_removed_plane_is_unknown_at_once),
         cmocka_unit_test(waiting_ends_when_the_last_connected_plane_applies),

@@ -36,7 +36,7 @@ static void run(job_fn *job, struct retention retention)
 {
     const struct timetable_config config = {.db = base.db, .retention = retention};
     assert_int_equal(job(&config, now), ERR_OK);
-    assert_int_equal(job(&config, now), ERR_OK); /* again: no harm */
+    assert_int_equal(job(&config, now), ERR_OK); /* a second run changes nothing */
 }
 
 static void spans_of_old_days_are_dropped_by_partition(void **state)
@@ -108,7 +108,7 @@ static void more_rows_than_one_statement_takes_are_dropped_all(void **state)
     assert_int_equal(number("select count(*) from sessions"), 0);
 }
 
-static void changes_are_trimmed_from_the_front_and_the_newest_stays(void **state)
+static void changes_are_trimmed_from_the_oldest_and_the_newest_stays(void **state)
 {
     (void)state;
     char sql[300];
@@ -185,7 +185,8 @@ static void replies_of_repeated_posts_are_forgotten(void **state)
     char sql[300];
     snprintf(sql, sizeof(sql),
              "insert into idempotency (org_id, actor, key, request, status, answer, created_at)"
-             " select '%s', 'a', n::text, decode(repeat('00', 32), 'hex'), 201, '', now() - interval '30 minutes' - n *"
+             " select '%s', 'a', n::text, decode(repeat('00', 32), 'hex'), 201, '', now() - "
+             "interval '30 minutes' - n *"
              " interval '1 hour' from generate_series(1, 48) n",
              base.boot.org_id);
     database_say(&base, sql);
@@ -266,7 +267,7 @@ int main(void)
         CHORE(a_session_goes_when_it_has_ended_and_is_old),
         CHORE(hourly_sums_outlive_spans_and_go_in_the_end),
         CHORE(more_rows_than_one_statement_takes_are_dropped_all),
-        CHORE(changes_are_trimmed_from_the_front_and_the_newest_stays),
+        CHORE(changes_are_trimmed_from_the_oldest_and_the_newest_stays),
         CHORE(a_cursor_stays_while_its_plane_may_send_behind_it),
         CHORE(periods_that_ended_long_ago_go_and_budgets_without_one_stay),
         CHORE(replies_of_repeated_posts_are_forgotten),

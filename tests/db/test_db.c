@@ -94,7 +94,7 @@ static void a_failure_says_what_it_is_and_which_constraint(void **state)
     }
 }
 
-static void what_was_not_committed_never_happened(void **state)
+static void an_uncommitted_write_is_not_stored(void **state)
 {
     (void)state;
     {
@@ -174,7 +174,7 @@ static void losing_the_connection_inside_a_transaction_is_an_error(void **state)
     tx_rollback(&tx);
 }
 
-static void a_server_that_is_away_is_not_asked_by_every_request(void **state)
+static void an_unreachable_server_is_not_tried_by_every_request(void **state)
 {
     (void)state;
     struct db *d = NULL;
@@ -231,7 +231,7 @@ static void a_migration_that_was_rewritten_is_refused_and_a_broken_one_leaves_no
 /* of the installation and its planes, which serve every org */
 #define NO_ORG "('installation', 'policy_head', 'schema_migrations', 'ingest_cursor', 'chores')"
 
-static void every_table_with_rows_of_an_org_is_behind_the_fence(void **state)
+static void every_table_with_rows_of_an_org_has_row_level_security(void **state)
 {
     (void)state;
     int64_t open = database_number(
@@ -306,15 +306,15 @@ int main(void)
         cmocka_unit_test(every_type_comes_back_as_it_was),
         cmocka_unit_test(text_with_a_zero_byte_is_refused),
         cmocka_unit_test(a_failure_says_what_it_is_and_which_constraint),
-        cmocka_unit_test(what_was_not_committed_never_happened),
+        cmocka_unit_test(an_uncommitted_write_is_not_stored),
         cmocka_unit_test(the_pool_is_bounded_and_a_waiter_is_told),
         cmocka_unit_test(a_connection_given_back_in_a_transaction_is_not_lent_again),
         cmocka_unit_test(a_transaction_begins_although_every_pooled_connection_died),
         cmocka_unit_test(losing_the_connection_inside_a_transaction_is_an_error),
-        cmocka_unit_test(a_server_that_is_away_is_not_asked_by_every_request),
+        cmocka_unit_test(an_unreachable_server_is_not_tried_by_every_request),
         cmocka_unit_test(migrating_again_changes_nothing),
         cmocka_unit_test(a_migration_that_was_rewritten_is_refused_and_a_broken_one_leaves_nothing),
-        cmocka_unit_test(every_table_with_rows_of_an_org_is_behind_the_fence),
+        cmocka_unit_test(every_table_with_rows_of_an_org_has_row_level_security),
         cmocka_unit_test(an_org_sees_its_own_rows_only),
         cmocka_unit_test(the_run_role_has_no_more_rights_than_it_needs),
     };

@@ -16,7 +16,7 @@
 #include "tests/kit/db/base.h"
 
 #define SECOND INT64_C(1000000)
-#define NOON INT64_C(1795348800000000) /* a day like any other */
+#define NOON INT64_C(1795348800000000) /* of an arbitrary day */
 
 static struct rollout *rollout;
 static int64_t now_us;
@@ -201,7 +201,7 @@ static void the_first_list_is_approved_and_what_comes_later_is_not(void **state)
                      1);
 }
 
-static void a_server_that_wants_each_tool_looked_at_gets_that(void **state)
+static void approve_each_leaves_every_tool_pending(void **state)
 {
     (void)state;
     put_server("mcp_each", ",\"approve\":\"each\"");
@@ -216,7 +216,7 @@ static void the_first_list_may_come_in_parts_and_from_two_planes(void **state)
     report("mcp_parts", 0, (const struct tool[]){{"a", 1}, {NULL, 0}}, false);
     report("mcp_parts", 0, (const struct tool[]){{"b", 1}, {NULL, 0}}, false);
     assert_string_equal(tools_of("mcp_parts"), "a:approved b:approved");
-    assert_string_equal(asks("dp_a"), ""); /* by its hash it is the other's */
+    assert_string_equal(asks("dp_a"), ""); /* the hash gives it to the other plane */
     assert_string_equal(asks("dp_b"), "parts:0");
     REPORT("mcp_parts", 0, {"a", 1}, {"b", 1}, {"c", 1});
     assert_string_equal(tools_of("mcp_parts"), "a:approved b:approved c:approved");
@@ -246,7 +246,7 @@ static void a_tool_that_is_gone_is_marked_and_comes_back_as_it_was(void **state)
     assert_string_equal(tools_of("mcp_gone"), "echo:approved- sum:approved- tag:quarantined-");
 }
 
-static void a_failure_changes_no_tool_and_is_kept_for_those_who_look(void **state)
+static void a_failure_changes_no_tool_and_its_error_is_stored(void **state)
 {
     (void)state;
     put_server("mcp_fails", "");
@@ -280,7 +280,7 @@ static void a_report_by_an_older_revision_or_of_a_deleted_server_is_passed_over(
     assert_string_equal(tools_of("mcp_deleted"), "");
 }
 
-static void what_a_server_says_cannot_spoil_a_report(void **state)
+static void hostile_tool_texts_do_not_break_a_report(void **state)
 {
     (void)state;
     Gatehouse__ToolReport m = GATEHOUSE__TOOL_REPORT__INIT;
@@ -311,7 +311,7 @@ static void a_new_server_is_ordered_once_and_again_in_five_minutes(void **state)
 {
     (void)state;
     put_server("mcp_fresh", "");
-    assert_string_equal(asks("dp_a"), ""); /* by its hash it is the other's */
+    assert_string_equal(asks("dp_a"), ""); /* the hash gives it to the other plane */
     assert_string_equal(asks("dp_b"), "fresh:0");
     after(1);
     const char *const own[] = {"mcp_fresh", NULL};
@@ -329,19 +329,19 @@ static void a_plane_that_lost_its_order_gets_it_again_and_one_that_is_gone_loses
     put_server("mcp_fresh", "");
     assert_string_equal(asks("dp_b"), "fresh:0");
     after(1);
-    assert_string_equal(asks("dp_b"), "fresh:0"); /* it says that it holds nothing */
+    assert_string_equal(asks("dp_b"), "fresh:0"); /* it reports that it has no order */
     after(1);
     assert_string_equal(asks("dp_a"), "");
     here[1] = false;
     assert_string_equal(asks("dp_a"), "fresh:0");
-    here[1] = true; /* back while the other is at it */
+    here[1] = true; /* it returns while the other lists */
     assert_string_equal(asks("dp_b"), "");
     REPORT("mcp_fresh", 0, {"echo", 1});
     after(400);
     assert_string_equal(asks("dp_b"), "fresh:0");
 }
 
-static void a_plane_that_another_control_plane_heard_is_there(void **state)
+static void a_plane_that_another_control_plane_heard_is_present(void **state)
 {
     (void)state;
     char sql[300];
@@ -422,7 +422,7 @@ static void a_refresh_is_served_by_a_listing_that_began_after_it(void **state)
     assert_string_equal(error, "tools/list: no");
 }
 
-static void a_plane_is_given_no_more_than_it_has_room_for(void **state)
+static void a_plane_gets_no_more_orders_than_it_can_take(void **state)
 {
     (void)state;
     char id[32];
@@ -462,19 +462,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_first_list_is_approved_and_what_comes_later_is_not),
-        TEST(a_server_that_wants_each_tool_looked_at_gets_that),
+        TEST(approve_each_leaves_every_tool_pending),
         TEST(the_first_list_may_come_in_parts_and_from_two_planes),
         TEST(a_tool_that_is_gone_is_marked_and_comes_back_as_it_was),
-        TEST(a_failure_changes_no_tool_and_is_kept_for_those_who_look),
+        TEST(a_failure_changes_no_tool_and_its_error_is_stored),
         TEST(a_report_by_an_older_revision_or_of_a_deleted_server_is_passed_over),
-        TEST(what_a_server_says_cannot_spoil_a_report),
+        TEST(hostile_tool_texts_do_not_break_a_report),
         TEST(a_new_server_is_ordered_once_and_again_in_five_minutes),
         TEST(a_plane_that_lost_its_order_gets_it_again_and_one_that_is_gone_loses_it),
-        TEST(a_plane_that_another_control_plane_heard_is_there),
+        TEST(a_plane_that_another_control_plane_heard_is_present),
         TEST(a_changed_server_and_one_that_says_so_are_listed_again),
         TEST(failures_are_tried_again_ever_later_but_within_five_minutes),
         TEST(a_refresh_is_served_by_a_listing_that_began_after_it),
-        TEST(a_plane_is_given_no_more_than_it_has_room_for),
+        TEST(a_plane_gets_no_more_orders_than_it_can_take),
     };
     return cmocka_run_group_tests(tests, open_base, close_base);
 }

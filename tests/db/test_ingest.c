@@ -191,7 +191,7 @@ static void planes_epochs_and_workers_have_journals_of_their_own(void **state)
     assert_int_equal(number("select count(*) from spans where kind = 'call'"), 8);
 }
 
-static void an_empty_batch_asks_how_far_it_is(void **state)
+static void an_empty_batch_gets_the_committed_sequence(void **state)
 {
     (void)state;
     take("dp_1", batch_of(1, 0, 1, 4));
@@ -380,7 +380,7 @@ int main(void)
         cmocka_unit_test_setup(an_overlapping_batch_adds_only_what_is_new, clean),
         cmocka_unit_test_setup(a_batch_behind_a_gap_is_refused_with_what_is_committed, clean),
         cmocka_unit_test_setup(planes_epochs_and_workers_have_journals_of_their_own, clean),
-        cmocka_unit_test_setup(an_empty_batch_asks_how_far_it_is, clean),
+        cmocka_unit_test_setup(an_empty_batch_gets_the_committed_sequence, clean),
         cmocka_unit_test_setup(hostile_values_are_cleaned_and_never_hold_up_the_journal, clean),
         cmocka_unit_test_setup(a_span_of_an_unforeseen_day_lies_in_the_default_partition, clean),
         cmocka_unit_test_setup(refusals_and_gates_are_counted_apart, clean),

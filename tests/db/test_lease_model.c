@@ -1,7 +1,7 @@
 /*
- * lease_server by a model: planes that ask, spend, ship, repeat themselves, fall silent, are killed
- * and come back, in random order. After each step the books must balance, and what planes have
- * spent or may still spend must lie inside the limit.
+ * lease_server by a model: planes request, spend, ship, repeat requests, become silent, are killed
+ * and return, in random order. After each step the ledger must balance, and what planes have
+ * spent or may still spend must be within the limit.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@ struct model_lease {
     uint64_t epoch;
     money left;    /* its plane may still spend */
     money charged; /* on its plane, shipped or not */
-    bool held;     /* its plane has it in hand */
+    bool held;     /* its plane has it */
 };
 
 struct model_charge {
@@ -100,7 +100,7 @@ static void step_ask(unsigned plane)
     *l = (struct model_lease){
         .plane = plane, .epoch = p->epoch, .left = g.granted, .held = roll(10) != 0};
     if (!l->held)
-        l->left = 0; /* the plane never heard of it */
+        l->left = 0; /* the plane never received it */
     snprintf(l->id, sizeof(l->id), "%s", g.lease);
 }
 
@@ -112,7 +112,7 @@ static void step_renew(unsigned plane)
         return;
     struct grant g =
         ask_as(p->name, p->epoch, next_number++, ACCOUNT, roll(2) ? (money)roll(500) : 0, l->id);
-    assert_string_equal(g.lease, l->id); /* held leases are never closed behind a plane's back */
+    assert_string_equal(g.lease, l->id); /* a lease that its plane holds is never closed */
     l->left += g.granted;
 }
 
@@ -296,7 +296,7 @@ static void scenario(unsigned seed)
             free(model.planes[p].journals[e]);
 }
 
-static void whatever_planes_do_the_books_balance_and_the_limit_holds(void **state)
+static void for_random_planes_the_ledger_balances_and_the_limit_holds(void **state)
 {
     (void)state;
     unsigned seed = (unsigned)clock_mono_us();
@@ -309,7 +309,7 @@ static void whatever_planes_do_the_books_balance_and_the_limit_holds(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE(whatever_planes_do_the_books_balance_and_the_limit_holds),
+        RULE(for_random_planes_the_ledger_balances_and_the_limit_holds),
     };
     return cmocka_run_group_tests(tests, open_rich_base, base_close);
 }

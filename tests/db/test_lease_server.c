@@ -23,7 +23,7 @@ static void a_grant_is_cut_to_what_is_left(void **state)
     expect_books(0, 1000, 0);
 }
 
-static void less_than_is_of_use_is_not_taken_from_others(void **state)
+static void a_grant_below_the_requested_least_is_not_made(void **state)
 {
     (void)state;
     struct grant none = ask_least("dp_1", 1, 1600, 1600, NULL);
@@ -37,7 +37,7 @@ static void less_than_is_of_use_is_not_taken_from_others(void **state)
     assert_int_equal(ask("dp_2", 1, 400, NULL).granted, 400);
 }
 
-static void an_account_nobody_configured_is_unknown(void **state)
+static void an_account_without_a_budget_is_unknown(void **state)
 {
     (void)state;
     assert_true(ask_as("dp_1", 1, 1, "team:nobody", 5, NULL).unknown);
@@ -71,7 +71,7 @@ static void charges_move_from_leased_to_spent(void **state)
     expect_books(120, 380, 0);
 }
 
-static void what_exceeds_a_lease_is_spent_all_the_same(void **state)
+static void a_charge_above_its_lease_is_spent(void **state)
 {
     (void)state;
     struct grant g = ask("dp_1", 1, 100, NULL);
@@ -188,7 +188,7 @@ static void a_finished_epoch_frees_what_its_plane_never_spent(void **state)
     struct grant current = ask("dp_1", 2, 100, NULL);
     ship_one("dp_1", 1, 1, ACCOUNT, old.lease, 40);
     expect_books(40, 100, 660);
-    finish_epoch("dp_1", 2, 2); /* the epoch that speaks cannot be finished */
+    finish_epoch("dp_1", 2, 2); /* the epoch of the request cannot be finished */
     expect_books(40, 100, 660);
     finish_epoch("dp_1", 2, 1);
     expect_books(40, 100, 100);
@@ -265,11 +265,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE(a_grant_is_cut_to_what_is_left),
-        RULE(less_than_is_of_use_is_not_taken_from_others),
-        RULE(an_account_nobody_configured_is_unknown),
+        RULE(a_grant_below_the_requested_least_is_not_made),
+        RULE(an_account_without_a_budget_is_unknown),
         RULE(a_grant_tells_what_is_spent_from_what_is_only_set_aside),
         RULE(charges_move_from_leased_to_spent),
-        RULE(what_exceeds_a_lease_is_spent_all_the_same),
+        RULE(a_charge_above_its_lease_is_spent),
         RULE(the_rest_of_a_lease_is_free_only_when_its_records_are_in),
         RULE(an_expired_lease_stays_in_suspense),
         RULE(an_overdue_lease_is_noticed_at_the_next_grant),

@@ -1,4 +1,4 @@
-/* metrics — what the control plane's parts keep shows up in /metrics. */
+/* metrics — counters of the control plane's parts are shown in /metrics. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -75,7 +75,7 @@ static void assert_open_for_others(void)
     assert_int_equal(ask_anew("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
 }
 
-static void a_crowd_that_drips_bodies_without_a_token_locks_nobody_out(void **state)
+static void slow_bodies_without_a_token_do_not_lock_out_other_clients(void **state)
 {
     (void)state;
     come_all("POST /admin/v1/teams HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{");
@@ -83,7 +83,7 @@ static void a_crowd_that_drips_bodies_without_a_token_locks_nobody_out(void **st
     go_all();
 }
 
-static void a_crowd_that_never_ends_its_heads_locks_nobody_out(void **state)
+static void heads_that_never_end_do_not_lock_out_other_clients(void **state)
 {
     (void)state;
     come_all("GET /admin/v1/teams HTTP/1.1\r\nHost:");
@@ -91,7 +91,7 @@ static void a_crowd_that_never_ends_its_heads_locks_nobody_out(void **state)
     go_all();
 }
 
-static void a_crowd_that_says_nothing_or_nothing_more_locks_nobody_out(void **state)
+static void idle_connections_do_not_lock_out_other_clients(void **state)
 {
     (void)state;
     come_all("");
@@ -137,7 +137,7 @@ static void a_refused_head_gets_its_response_before_its_body_arrives(void **stat
     }
 }
 
-static void a_body_is_read_once_its_head_was_let_in(void **state)
+static void a_body_is_read_after_its_head_was_accepted(void **state)
 {
     (void)state;
     int fd = peer_dial(port);
@@ -190,7 +190,7 @@ static void every_spelling_of_framing_gets_a_response(void **state)
 }
 
 /* Each leaves a connection that lingers for its last response to be read. */
-static void a_crowd_that_comes_and_lingers_locks_nobody_out(void **state)
+static void lingering_connections_do_not_lock_out_other_clients(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 4 * CROWD; i++) {
@@ -229,7 +229,7 @@ static void pipelined_requests_get_their_responses_in_order(void **state)
     buf_fini(&in);
 }
 
-static void a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling(void **state)
+static void a_chunked_body_gets_413_as_soon_as_it_passes_the_ceiling(void **state)
 {
     (void)state;
     struct buf in;
@@ -251,7 +251,7 @@ static void a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling(void **sta
     buf_fini(&in);
 }
 
-static int open_door(void **state)
+static int open_listener(void **state)
 {
     char listen_at[32];
     base_open(state);
@@ -267,7 +267,7 @@ static int open_door(void **state)
     return 0;
 }
 
-static int close_door(void **state)
+static int close_listener(void **state)
 {
     mhd_adapter_stop(&listener, 1000);
     admin_close(&app);
@@ -277,15 +277,15 @@ static int close_door(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_body_is_read_once_its_head_was_let_in),
+        cmocka_unit_test(a_body_is_read_after_its_head_was_accepted),
         cmocka_unit_test(pipelined_requests_get_their_responses_in_order),
         cmocka_unit_test(every_spelling_of_framing_gets_a_response),
         cmocka_unit_test(a_refused_head_gets_its_response_before_its_body_arrives),
-        cmocka_unit_test(a_chunked_body_hears_413_as_soon_as_it_passes_the_ceiling),
-        cmocka_unit_test(a_crowd_that_drips_bodies_without_a_token_locks_nobody_out),
-        cmocka_unit_test(a_crowd_that_never_ends_its_heads_locks_nobody_out),
-        cmocka_unit_test(a_crowd_that_comes_and_lingers_locks_nobody_out),
-        cmocka_unit_test(a_crowd_that_says_nothing_or_nothing_more_locks_nobody_out),
+        cmocka_unit_test(a_chunked_body_gets_413_as_soon_as_it_passes_the_ceiling),
+        cmocka_unit_test(slow_bodies_without_a_token_do_not_lock_out_other_clients),
+        cmocka_unit_test(heads_that_never_end_do_not_lock_out_other_clients),
+        cmocka_unit_test(lingering_connections_do_not_lock_out_other_clients),
+        cmocka_unit_test(idle_connections_do_not_lock_out_other_clients),
     };
-    return cmocka_run_group_tests(tests, open_door, close_door);
+    return cmocka_run_group_tests(tests, open_listener, close_listener);
 }

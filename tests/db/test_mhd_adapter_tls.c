@@ -1,5 +1,5 @@
 /*
- * listener over TLS — the admin API as an administrator on another host reaches it: listener,
+ * mhd_adapter over TLS — the admin API as an administrator on another host reaches it: listener,
  * library and database are real.
  */
 #include <setjmp.h>
@@ -90,7 +90,7 @@ static void a_refused_head_gets_its_response_before_its_body_arrives(void **stat
     buf_fini(&in);
 }
 
-static void a_crowd_that_never_shakes_hands_locks_nobody_out(void **state)
+static void unfinished_handshakes_do_not_lock_out_other_clients(void **state)
 {
     (void)state;
     int crowd[CROWD];
@@ -105,7 +105,7 @@ static void a_crowd_that_never_shakes_hands_locks_nobody_out(void **state)
     buf_fini(&in);
 }
 
-static int open_door(void **state)
+static int open_listener(void **state)
 {
     char listen_at[32];
     base_open(state);
@@ -124,7 +124,7 @@ static int open_door(void **state)
     return 0;
 }
 
-static int close_door(void **state)
+static int close_listener(void **state)
 {
     mhd_adapter_stop(&listener, 1000);
     certs_free(certs);
@@ -138,7 +138,7 @@ int main(void)
         cmocka_unit_test(what_is_written_on_one_connection_is_read_on_it),
         cmocka_unit_test(a_long_response_arrives_whole),
         cmocka_unit_test(a_refused_head_gets_its_response_before_its_body_arrives),
-        cmocka_unit_test(a_crowd_that_never_shakes_hands_locks_nobody_out),
+        cmocka_unit_test(unfinished_handshakes_do_not_lock_out_other_clients),
     };
-    return cmocka_run_group_tests(tests, open_door, close_door);
+    return cmocka_run_group_tests(tests, open_listener, close_listener);
 }

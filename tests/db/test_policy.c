@@ -143,7 +143,7 @@ static void add_rows(const Gatehouse__SnapshotReply *m, struct digest *sum)
     }
 }
 
-/* Does the image say what a fresh start would say? */
+/* Whether the image equals the one of a fresh start. */
 static void expect_same_as_fresh(void)
 {
     struct image *fresh = image_new();
@@ -240,7 +240,7 @@ static bool holds_bytes(struct slice all, const char *text)
     return memmem(all.ptr, all.len, text, strlen(text)) != NULL;
 }
 
-/* Does the text stand anywhere in what the view's planes are sent, whole or as a delta? */
+/* Whether the text occurs in what the view's planes are sent, as a snapshot or a delta. */
 static bool reaches_view(const struct view_key *key, const char *text)
 {
     struct buf out;
@@ -318,7 +318,7 @@ static void a_weighted_model_travels_with_its_weights(void **state)
     free_reply(m);
 }
 
-static void what_does_not_open_is_withheld(void **state)
+static void an_object_whose_secret_does_not_open_is_withheld(void **state)
 {
     (void)state;
     uint8_t other[SEAL_MASTER_LEN] = {1};
@@ -344,7 +344,7 @@ static void what_does_not_open_is_withheld(void **state)
     seal_free(wrong);
 }
 
-static void whatever_is_written_the_image_is_the_one_a_fresh_start_builds(void **state)
+static void after_random_writes_the_image_equals_that_of_a_fresh_start(void **state)
 {
     (void)state;
     unsigned seed = (unsigned)clock_mono_us();
@@ -378,7 +378,7 @@ static void a_version_that_concerns_no_plane_is_still_a_delta(void **state)
     assert_memory_equal(&after.digest, &before.digest, sizeof(after.digest));
 }
 
-static void another_lineage_means_everything_anew(void **state)
+static void another_lineage_loads_the_whole_policy(void **state)
 {
     (void)state;
     database_say(&base, "update policy_head set lineage = 'line_other'");
@@ -568,10 +568,10 @@ int main(void)
         POLICY(rows_become_objects_with_their_secrets_opened),
         POLICY(a_secret_reaches_the_pools_that_are_named_and_no_other),
         POLICY(a_weighted_model_travels_with_its_weights),
-        POLICY(what_does_not_open_is_withheld),
-        POLICY(whatever_is_written_the_image_is_the_one_a_fresh_start_builds),
+        POLICY(an_object_whose_secret_does_not_open_is_withheld),
+        POLICY(after_random_writes_the_image_equals_that_of_a_fresh_start),
         POLICY(a_version_that_concerns_no_plane_is_still_a_delta),
-        POLICY(another_lineage_means_everything_anew),
+        POLICY(another_lineage_loads_the_whole_policy),
         POLICY(a_snapshot_stays_one_version_while_others_write),
         POLICY(several_planes_fetch_at_once_and_a_forgotten_version_is_gone),
         POLICY(a_hundred_thousand_keys_compile_in_seconds),

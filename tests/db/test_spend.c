@@ -1,6 +1,5 @@
 /*
- * spend — sums that are kept while calls are taken in equal what spans and ledger say, by whatever
- * they are asked.
+ * spend — the sums that ingest keeps equal those of spans and ledger, for every group and filter.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -381,7 +380,7 @@ static void names_stand_beside_ids(void **state)
     }
 }
 
-static void sessions_are_not_asked_by_what_they_used(void **state)
+static void spend_by_session_refuses_buckets_and_what_sessions_do_not_store(void **state)
 {
     (void)state;
     static const char *const filters[] = {"model", "gate", "tool"};
@@ -447,7 +446,7 @@ int main(void)
         SPEND(buckets_divide_the_stretch),
         SPEND(filters_narrow_it_by_id_or_name),
         SPEND(names_stand_beside_ids),
-        SPEND(sessions_are_not_asked_by_what_they_used),
+        SPEND(spend_by_session_refuses_buckets_and_what_sessions_do_not_store),
         SPEND(long_and_broken_names_are_kept_as_far_as_they_fit),
     };
     return cmocka_run_group_tests_name("spend", tests, open_base, base_close);

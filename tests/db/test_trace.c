@@ -1,6 +1,6 @@
 /*
- * trace — what came in shows up by name: sessions, their spans, spend; and the chores that tidy
- * up afterwards.
+ * trace — sessions, their spans and spend are shown by names; and the chores that end sessions
+ * and leases.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -154,7 +154,7 @@ static void a_session_is_shown_by_names(void **state)
     assert_int_equal(number_of(s, NULL, "refusals"), 0);
 }
 
-static void sessions_are_found_by_whose_they_are(void **state)
+static void sessions_are_found_by_their_owner(void **state)
 {
     (void)state;
     const struct {
@@ -457,7 +457,7 @@ static void what_a_plane_folded_counts_as_the_calls_it_was(void **state)
     assert_string_equal(text(at(rows, 0), "cost_usd"), "0.000000800");
     assert_int_equal(store_spans_page(&tx, &page, &(struct span_filter){0}, &spans, &next), ERR_OK);
     assert_int_equal(json_array_size(spans), 3);
-    assert_null(json_object_get(at(spans, 0), "calls")); /* one is not worth saying */
+    assert_null(json_object_get(at(spans, 0), "calls")); /* the default, 1, is left out */
     assert_int_equal(number_of(at(spans, 1), NULL, "calls"), 1000000);
     assert_int_equal(store_sessions_page(&tx, &page, &anyone, &sessions, &next), ERR_OK);
     assert_int_equal(json_array_size(sessions), 0); /* folding gives up the session */
@@ -538,7 +538,7 @@ static void leases_expire_without_a_request(void **state)
     assert_int_equal(database_number(&base, "select leased_nano from budget_accounts"), 0);
 }
 
-static void the_timetable_does_it_every_second_unless_another_control_plane_is_at_it(void **state)
+static void the_timetable_runs_a_job_every_second_unless_another_control_plane_runs_it(void **state)
 {
     (void)state;
     struct timetable *timetable;
@@ -601,7 +601,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TRACE(a_session_is_shown_by_names),
-        TRACE(sessions_are_found_by_whose_they_are),
+        TRACE(sessions_are_found_by_their_owner),
         TRACE(an_external_id_may_mean_several_sessions_and_an_id_only_one),
         TRACE(lists_are_paged_without_losing_or_repeating_anything),
         TRACE(spans_leave_out_what_does_not_apply),
@@ -613,7 +613,7 @@ int main(void)
         TRACE(another_org_sees_nothing_of_it),
         TRACE(a_session_ends_half_an_hour_after_its_last_span_and_begins_again),
         TRACE(leases_expire_without_a_request),
-        TRACE(the_timetable_does_it_every_second_unless_another_control_plane_is_at_it),
+        TRACE(the_timetable_runs_a_job_every_second_unless_another_control_plane_runs_it),
         TRACE(tomorrows_partition_is_made_today),
     };
     return cmocka_run_group_tests(tests, open_base, base_close);

@@ -3,7 +3,7 @@
  * GATEHOUSE_TEST_DATABASE_URL names (a role that may create databases and roles).
  *
  * Migrated as its owner, used as a run role without any right beyond what migrations grant, so
- * that the fences are tested along. Without the variable the program is skipped (exit 77).
+ * that row-level security is tested too. Without the variable the program is skipped (exit 77).
  *
  * Owns     database, pool, boot secrets and a master key; database_close drops it all.
  * Threads  setup and teardown: main.
@@ -27,6 +27,6 @@ struct database {
 void database_open(struct database *d);
 void database_close(struct database *d);
 
-/* One statement as the owner, past every fence; text of the first column, or "". */
+/* One statement as the owner, without row-level security; text of the first column, or "". */
 void database_say(struct database *d, const char *sql);
 int64_t database_number(struct database *d, const char *sql);

@@ -82,7 +82,7 @@ static inline struct slice library_hears(size_t i, char *out, size_t cap)
     return slice_of(out, (size_t)n);
 }
 
-/* As the library does: once a head has come, and not before. */
+/* Responds as the library does: once a head has come, and not before. */
 static inline void library_lets_in(size_t i)
 {
     char head[512];

@@ -1,4 +1,4 @@
-/* The admin listener with slow clients, too many clients, and a library that the test plays. */
+/* The admin listener with slow clients, too many clients, and a library that the test simulates. */
 #include <stdio.h>
 
 #define PORT_FIRST 27320
@@ -13,7 +13,7 @@ static int open_listener(void **state)
     return 0;
 }
 
-/* Says a byte of `text` now and then until the other side has enough; what it said then. */
+/* Sends `text` byte by byte, with pauses, until the other side responds; returns the response. */
 static unsigned drip_until_refused(int fd, unsigned gap_ms, uint64_t *ret_ms)
 {
     char got[512] = "";
@@ -68,7 +68,7 @@ static void a_body_that_ends_early_is_ended_at_once(void **state)
     buf_fini(&in);
 }
 
-static void a_body_waits_outside_until_its_head_was_let_in(void **state)
+static void a_body_is_not_read_before_its_head_was_accepted(void **state)
 {
     (void)state;
     struct buf in;
@@ -110,7 +110,7 @@ static int dial_and_work(unsigned char host, size_t nth)
 }
 
 /* All of them are served, so that none can be evicted for the next one. */
-static void above_the_ceiling_it_says_503(void **state)
+static void a_connection_above_the_ceiling_gets_503(void **state)
 {
     (void)state;
     int fds[PLACES];
@@ -230,9 +230,9 @@ int main(void)
                                         open_listener, close_listener),
         cmocka_unit_test_setup_teardown(a_body_that_ends_early_is_ended_at_once, open_listener,
                                         close_listener),
-        cmocka_unit_test_setup_teardown(a_body_waits_outside_until_its_head_was_let_in,
+        cmocka_unit_test_setup_teardown(a_body_is_not_read_before_its_head_was_accepted,
                                         open_listener, close_listener),
-        WITH_LISTENER(above_the_ceiling_it_says_503),
+        WITH_LISTENER(a_connection_above_the_ceiling_gets_503),
         WITH_LISTENER(a_source_holds_a_quarter_of_the_places_though_all_are_served),
         WITH_LISTENER(a_library_that_does_not_respond_in_time_is_503),
         WITH_LISTENER(a_response_that_the_library_makes_up_does_not_reach_the_client),

@@ -34,7 +34,7 @@ static struct tls_peer *dial(void)
     return p;
 }
 
-static void a_body_waits_outside_until_its_head_was_let_in(void **state)
+static void a_body_is_not_read_before_its_head_was_accepted(void **state)
 {
     (void)state;
     struct buf in;
@@ -54,7 +54,7 @@ static void a_body_waits_outside_until_its_head_was_let_in(void **state)
     buf_fini(&in);
 }
 
-static void what_is_malformed_is_refused_before_the_library_hears_it(void **state)
+static void a_malformed_request_is_refused_before_the_library_reads_it(void **state)
 {
     (void)state;
     struct buf in;
@@ -89,7 +89,7 @@ static void a_handshake_has_the_heads_deadline(void **state)
     assert_int_equal(inside_count, 0);
 }
 
-static void what_is_said_in_the_clear_is_not_heard(void **state)
+static void a_plain_text_request_on_a_tls_port_gets_no_response(void **state)
 {
     (void)state;
     struct buf in;
@@ -103,7 +103,7 @@ static void what_is_said_in_the_clear_is_not_heard(void **state)
     buf_fini(&in);
 }
 
-static void above_a_source_s_share_it_says_503_inside(void **state)
+static void a_source_above_its_share_gets_503_over_tls(void **state)
 {
     (void)state;
     struct tls_peer *all[SHARE];
@@ -150,11 +150,11 @@ int main(void)
 {
 #define OVER_TLS(name) cmocka_unit_test_setup_teardown(name, open_listener, close_all)
     const struct CMUnitTest tests[] = {
-        OVER_TLS(a_body_waits_outside_until_its_head_was_let_in),
-        OVER_TLS(what_is_malformed_is_refused_before_the_library_hears_it),
+        OVER_TLS(a_body_is_not_read_before_its_head_was_accepted),
+        OVER_TLS(a_malformed_request_is_refused_before_the_library_reads_it),
         OVER_TLS(a_handshake_has_the_heads_deadline),
-        OVER_TLS(what_is_said_in_the_clear_is_not_heard),
-        OVER_TLS(above_a_source_s_share_it_says_503_inside),
+        OVER_TLS(a_plain_text_request_on_a_tls_port_gets_no_response),
+        OVER_TLS(a_source_above_its_share_gets_503_over_tls),
         OVER_TLS(a_renewed_certificate_is_shown_to_the_next_and_the_others_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

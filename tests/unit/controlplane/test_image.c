@@ -15,7 +15,7 @@
 #include "controlplane/policy/image.h"
 #include "proto/channel.pb-c.h"
 
-#define FEATURE_NEW ((feature_set)1 << 40) /* of a build that is to come */
+#define FEATURE_NEW ((feature_set)1 << 40) /* of a later build */
 
 /* ---- a small policy, written as lines ---- */
 
@@ -276,7 +276,7 @@ static void a_restriction_that_a_plane_cannot_know_denies_what_it_restricts(void
     assert_false(is_given(&east, "k_1"));
     assert_true(is_given(&east, "k_2"));
     assert_true(is_given(&newer, "k_1"));
-    /* it turns to the other key, and then goes */
+    /* it changes to the other key, and then is deleted */
     CHANGE({.kind = 12, .id = "guard_1", .needs = FEATURE_NEW, .refs = "5/k_2=restricts"});
     expect_delta(&east, "-k_2 k_1");
     CHANGE({.kind = 12, .id = "guard_1", .deleted = true});
@@ -374,7 +374,7 @@ static void expect_as_fresh(const struct written *all, size_t count, const struc
     image_free(other);
 }
 
-static void whatever_changes_a_view_is_the_one_a_fresh_load_makes(void **state)
+static void after_random_deltas_a_view_equals_a_fresh_load(void **state)
 {
     (void)state;
     static struct written all[64];
@@ -440,7 +440,7 @@ int main(void)
         IMAGE(a_restriction_that_a_plane_cannot_know_denies_what_it_restricts),
         IMAGE(a_delta_carries_what_comes_and_goes_in_that_view),
         IMAGE(principals_come_before_what_refers_to_them),
-        IMAGE(whatever_changes_a_view_is_the_one_a_fresh_load_makes),
+        IMAGE(after_random_deltas_a_view_equals_a_fresh_load),
         IMAGE(more_views_than_there_may_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* listing_name — one plane lists a server, everybody finds the same one, and few servers move. */
+/* listing_name — one plane lists a server, every control plane finds the same one, and few servers
+ * move. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ static const char *named(unsigned server, const struct listing_plane *planes, si
     return p->id;
 }
 
-static void nobody_is_named_where_nobody_is(void **state)
+static void no_plane_is_named_where_there_is_none(void **state)
 {
     (void)state;
     assert_null(listing_name(SLICE("mcp_1"), SLICE_NONE, NULL, 0));
@@ -63,7 +64,7 @@ static void servers_are_spread_and_only_those_of_a_lost_plane_move(void **state)
         assert_in_range(of[i], SERVERS / PLANES / 2, SERVERS / PLANES * 2);
 }
 
-static void one_pool_has_it_and_default_before_all_others(void **state)
+static void one_pool_lists_a_server_and_default_comes_first(void **state)
 {
     (void)state;
     struct listing_plane planes[] = {plane(0, "west"), plane(1, "east"), plane(2, "default")};
@@ -92,10 +93,10 @@ static void only_a_plane_that_is_given_the_server_lists_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_is_named_where_nobody_is),
+        cmocka_unit_test(no_plane_is_named_where_there_is_none),
         cmocka_unit_test(the_order_of_the_planes_does_not_matter),
         cmocka_unit_test(servers_are_spread_and_only_those_of_a_lost_plane_move),
-        cmocka_unit_test(one_pool_has_it_and_default_before_all_others),
+        cmocka_unit_test(one_pool_lists_a_server_and_default_comes_first),
         cmocka_unit_test(only_a_plane_that_is_given_the_server_lists_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

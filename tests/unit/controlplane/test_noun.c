@@ -31,7 +31,7 @@ static const struct {
 };
 
 static int64_t now;   /* wall */
-static enum err lost; /* what every lookup says, when not ERR_OK */
+static enum err lost; /* returned by every lookup, when not ERR_OK */
 
 static enum err find_in_world(void *arg, const char *noun, struct slice name_or_id, char *ret_id,
                               json_t **ret_spec)
@@ -251,7 +251,7 @@ static void reading_a_normal_form_again_changes_nothing(void **state)
     }
 }
 
-static void half_a_price_is_none(void **state)
+static void half_a_price_is_refused(void **state)
 {
     (void)state;
     assert_wrong(&noun_model,
@@ -441,7 +441,7 @@ static const struct {
     {noun_model_rule, "a/*/*", false},
 };
 
-static void rules_accept_what_they_say(void **state)
+static void rules_accept_what_they_document(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
@@ -507,7 +507,7 @@ static void every_noun_is_complete(void **state)
     }
 }
 
-static void names_hide_nothing_and_turn_nothing_round(void **state)
+static void names_with_hiding_or_reordering_characters_are_refused(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
@@ -543,7 +543,7 @@ static void a_document_names_what_an_older_plane_would_not_understand(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_hide_nothing_and_turn_nothing_round),
+        cmocka_unit_test(names_with_hiding_or_reordering_characters_are_refused),
         cmocka_unit_test(a_document_becomes_its_normal_form),
         cmocka_unit_test(an_exponent_is_read_only_where_a_number_was),
         cmocka_unit_test(a_keys_owner_is_its_agent_or_a_team_and_they_must_agree),
@@ -553,13 +553,13 @@ int main(void)
         cmocka_unit_test(a_store_that_is_away_is_no_problem_of_the_document),
         cmocka_unit_test(problems_are_gathered_up_to_a_ceiling),
         cmocka_unit_test(reading_a_normal_form_again_changes_nothing),
-        cmocka_unit_test(half_a_price_is_none),
+        cmocka_unit_test(half_a_price_is_refused),
         cmocka_unit_test(a_providers_address_may_have_a_query),
         cmocka_unit_test(secrets_leave_the_document_under_their_entrys_id),
         cmocka_unit_test(an_entry_left_out_drops_its_secret_and_a_new_one_needs_its_own),
         cmocka_unit_test(another_host_gets_none_of_the_old_secrets),
         cmocka_unit_test(what_counts_as_another_host),
-        cmocka_unit_test(rules_accept_what_they_say),
+        cmocka_unit_test(rules_accept_what_they_document),
         cmocka_unit_test(merging_follows_the_rfcs_table),
         cmocka_unit_test(every_noun_is_complete),
         cmocka_unit_test(a_document_names_what_an_older_plane_would_not_understand),

@@ -19,7 +19,7 @@ static enum err put(struct rollout *r, unsigned n, bool removed, bool *cut)
     return rollout_put(r, &p, cut);
 }
 
-static void only_planes_that_are_known_and_not_removed_come_in(void **state)
+static void only_known_planes_that_are_not_removed_are_admitted(void **state)
 {
     (void)state;
     struct rollout *r = rollout_new();
@@ -96,7 +96,7 @@ static void a_plane_that_names_other_features_moves_to_another_view(void **state
     rollout_free(r);
 }
 
-static void nobody_connected_is_waited_for_by_nobody(void **state)
+static void a_write_does_not_wait_for_planes_that_are_not_connected(void **state)
 {
     (void)state;
     struct rollout *r = rollout_new();
@@ -114,11 +114,11 @@ static void nobody_connected_is_waited_for_by_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_planes_that_are_known_and_not_removed_come_in),
+        cmocka_unit_test(only_known_planes_that_are_not_removed_are_admitted),
         cmocka_unit_test(a_full_register_takes_new_planes_in_the_place_of_removed_ones),
         cmocka_unit_test(each_view_is_told_once),
         cmocka_unit_test(a_plane_that_names_other_features_moves_to_another_view),
-        cmocka_unit_test(nobody_connected_is_waited_for_by_nobody),
+        cmocka_unit_test(a_write_does_not_wait_for_planes_that_are_not_connected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

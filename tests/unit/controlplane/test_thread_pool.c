@@ -65,7 +65,7 @@ static void what_many_threads_push_runs_once_each(void **state)
     expect_each_once(JOBS);
 }
 
-static void a_full_queue_says_not_now_and_what_it_holds_is_done_at_the_end(void **state)
+static void a_full_queue_refuses_and_its_jobs_still_run(void **state)
 {
     (void)state;
     enum { QUEUE = 8, THREADS = 2 };
@@ -90,7 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_many_threads_push_runs_once_each),
-        cmocka_unit_test(a_full_queue_says_not_now_and_what_it_holds_is_done_at_the_end),
+        cmocka_unit_test(a_full_queue_refuses_and_its_jobs_still_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,7 +120,7 @@ static void a_route_is_found_by_method_and_path_or_says_what_is_allowed(void **s
     }
 }
 
-static void what_stood_in_the_braces_is_lent(void **state)
+static void route_parameters_are_lent_from_the_path(void **state)
 {
     (void)state;
     struct call c = {.method = SLICE("POST"), .path = SLICE("/admin/v1/keys/a%20b/revoke")};
@@ -131,7 +131,7 @@ static void what_stood_in_the_braces_is_lent(void **state)
     buf_fini(&allow);
 }
 
-static void no_two_routes_are_the_same_and_each_says_who_may(void **state)
+static void every_route_is_unique_and_names_its_roles(void **state)
 {
     (void)state;
     size_t count = 0;
@@ -177,8 +177,8 @@ int main(void)
         cmocka_unit_test(a_cursor_comes_back_and_nothing_else_is_one),
         cmocka_unit_test(percent_encoding_is_decoded_once_and_strictly),
         cmocka_unit_test(a_route_is_found_by_method_and_path_or_says_what_is_allowed),
-        cmocka_unit_test(what_stood_in_the_braces_is_lent),
-        cmocka_unit_test(no_two_routes_are_the_same_and_each_says_who_may),
+        cmocka_unit_test(route_parameters_are_lent_from_the_path),
+        cmocka_unit_test(every_route_is_unique_and_names_its_roles),
         cmocka_unit_test(the_document_has_every_route),
     };
     return cmocka_run_group_tests(tests, make_table, NULL);
