@@ -22,7 +22,7 @@ struct chunk {
 
 struct guest {
     struct guest *older;
-    void *who;
+    void *object;
     void (*leave)(void *guest);
 };
 
@@ -43,22 +43,22 @@ static size_t round_up(size_t size)
 
 static enum err grow(struct arena *a, size_t size)
 {
-    size_t room = size > a->chunk ? size : a->chunk;
-    if (room > a->max - a->total) {
+    size_t capacity = size > a->chunk ? size : a->chunk;
+    if (capacity > a->max - a->total) {
         /* The last chunk may be a short one: the ceiling is exact, not a multiple. */
         if (size > a->max - a->total)
             return ERR_NOMEM;
-        room = a->max - a->total;
+        capacity = a->max - a->total;
     }
-    struct chunk *c = mem_alloc(sizeof(*c) + room);
+    struct chunk *c = mem_alloc(sizeof(*c) + capacity);
     if (!c)
         return ERR_NOMEM;
-    c->size = room;
+    c->size = capacity;
     c->older = a->newest;
     a->newest = c;
     a->at = 0;
-    a->total += room;
-    ASAN_POISON_MEMORY_REGION(c->data, room);
+    a->total += capacity;
+    ASAN_POISON_MEMORY_REGION(c->data, capacity);
     return ERR_OK;
 }
 
@@ -83,7 +83,7 @@ static void guests_leave(struct arena *a)
     while (a->guests) {
         struct guest *g = a->guests;
         a->guests = g->older;
-        g->leave(g->who);
+        g->leave(g->object);
     }
 }
 
@@ -171,7 +171,7 @@ enum err arena_adopt(struct arena *a, void *guest, void (*leave)(void *guest))
         leave(guest);
         return ERR_NOMEM;
     }
-    *g = (struct guest){.older = a->guests, .who = guest, .leave = leave};
+    *g = (struct guest){.older = a->guests, .object = guest, .leave = leave};
     a->guests = g;
     return ERR_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * arena — the birthplace of everything one request touches.
+ * arena — the memory of everything that belongs to one request.
  *
  * Memory is handed out and never given back singly; all of it goes at once.
  * Guests (a JSON tree, a counted snapshot) are adopted with their destructor and

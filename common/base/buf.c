@@ -1,5 +1,6 @@
 /*
- * buf — one piece of memory with a hole at the front that is closed when room is needed.
+ * buf — one piece of memory; the gap that consumed bytes leave at the front is closed when space is
+ * needed.
  */
 #include "common/base/buf.h"
 
@@ -52,7 +53,7 @@ enum err buf_room(struct buf *b, size_t n, char **ret)
         return ERR_TOO_BIG;
     size_t need = b->len + n;
     if (!b->data || need > b->cap - b->off) {
-        /* Closing a hole smaller than the content would make small eats quadratic. */
+        /* Closing a gap smaller than the content would make many small reads quadratic. */
         bool worth_it = need <= b->cap && (b->off >= b->len || b->cap == b->max);
         if (b->data && worth_it) {
             close_hole(b);

@@ -1,5 +1,5 @@
 /*
- * buf — bytes that grow at the end and are eaten at the front, up to a ceiling.
+ * buf — bytes that are appended at the end and consumed at the front, up to a ceiling.
  *
  * Owns     its memory; the caller owns the struct. A slice of its content is void after the next
  *          call that may grow it, so it cannot be appended to itself.
@@ -12,7 +12,7 @@
 
 struct buf {
     char *data;
-    size_t off; /* first byte not yet eaten */
+    size_t off; /* first byte not yet consumed */
     size_t len; /* bytes from off */
     size_t cap;
     size_t max;
@@ -28,7 +28,7 @@ static inline struct slice buf_slice(const struct buf *b)
 
 MUST_USE enum err buf_append(struct buf *b, struct slice s);
 MUST_USE enum err buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
-/* Room for at least n bytes behind the content; write there, then buf_commit. */
+/* Reserves space for at least n bytes behind the content; write there, then buf_commit. */
 MUST_USE enum err buf_room(struct buf *b, size_t n, char **ret);
 void buf_commit(struct buf *b, size_t n);
 void buf_eat(struct buf *b, size_t n);

@@ -1,4 +1,4 @@
-/* buf_shelf — see the header. */
+/* buf_shelf — a stack of pieces of memory. */
 #include "common/base/buf_shelf.h"
 
 #include "common/base/mem.h"

@@ -1,4 +1,4 @@
-/* compress — see the header. */
+/* compress — two calls of liblz4. */
 #include "common/base/compress.h"
 
 #include <limits.h>
@@ -15,7 +15,7 @@ enum err compress_block(struct slice in, struct buf *out)
         return e;
     int len = LZ4_compress_default(in.ptr, to, (int)in.len, bound);
     if (len <= 0)
-        return ERR_NOMEM; /* with room for the bound, only its own memory can be short */
+        return ERR_NOMEM; /* out holds the bound, so only liblz4's own memory can be short */
     buf_commit(out, (size_t)len);
     return ERR_OK;
 }

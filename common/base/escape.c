@@ -1,5 +1,5 @@
 /*
- * escape — see the header.
+ * escape — copies whole runs of plain characters, escapes the others one by one.
  */
 #include "common/base/escape.h"
 

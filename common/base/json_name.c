@@ -1,5 +1,5 @@
 /*
- * json_name — see the header.
+ * json_name — hashes and compares member names, in both cases of letters.
  */
 #include "common/base/json_name.h"
 
@@ -183,7 +183,7 @@ enum json_likeness json_name_compare(struct slice name, bool ascii, struct slice
     struct slice wanted = slice_first(path, name.len);
     bool same = slice_eq(name, wanted);
     if ((!same && !slice_ieq(name, wanted)) || slice_find(wanted, '.') >= 0)
-        return JSON_NAME_OTHER; /* a dot in a name is no way into an object */
+        return JSON_NAME_OTHER; /* a dot inside a name does not divide a path */
     return same ? JSON_NAME_EQUAL : JSON_NAME_ALIKE;
 }
 

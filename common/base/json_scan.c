@@ -125,15 +125,15 @@ static const char *pass_name(struct scan *s, const char *p, struct member_name *
 struct brackets {
     uint64_t objects; /* bit i: the bracket i levels further out is a brace */
     int level;
-    int room;                               /* how many may still be opened */
+    int left;                               /* how many may still be opened */
     uint64_t outer[DEPTH_MOST / WORD_BITS]; /* full words, of levels further out */
 };
 
-static void brackets_init(struct brackets *b, int room)
+static void brackets_init(struct brackets *b, int left)
 {
     b->objects = 0;
     b->level = 0;
-    b->room = room;
+    b->left = left;
 }
 
 static void brackets_push(struct brackets *b, bool object)
@@ -142,14 +142,14 @@ static void brackets_push(struct brackets *b, bool object)
         b->outer[b->level / WORD_BITS - 1] = b->objects;
     b->objects = b->objects << 1 | object;
     b->level++;
-    b->room--;
+    b->left--;
 }
 
 static void brackets_pop(struct brackets *b)
 {
     b->objects >>= 1;
     b->level--;
-    b->room++;
+    b->left++;
     if (b->level && b->level % WORD_BITS == 0)
         b->objects = b->outer[b->level / WORD_BITS - 1];
 }
@@ -158,7 +158,7 @@ static void brackets_pop(struct brackets *b)
 static const char *enter(struct scan *s, const char *p, struct brackets *b, bool *closed)
 {
     bool object = *p == '{';
-    if (b->room == 0)
+    if (b->left == 0)
         return fail(s, p, "deeper than allowed");
     p = json_token_space(p + 1, s->end);
     *closed = p < s->end && *p == (object ? '}' : ']');
@@ -284,7 +284,7 @@ static bool choose(struct scan *s, const struct shelf *shelf, const struct membe
     *ret = NULL;
     uint32_t left = candidates(shelf, name);
     if (left && m->plain && slice_find(name, '.') >= 0)
-        return true; /* a dot in a name is no way into an object */
+        return true; /* a dot inside a name does not divide a path */
     for (; left; left &= left - 1) {
         int i = __builtin_ctz(left);
         const char *segment = s->wants[i] + shelf->in.prefix;

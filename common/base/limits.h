@@ -27,20 +27,20 @@
 #define LIMIT_HTTP_CHUNK_EXTRAS (16 * 1024) /* extensions of all chunks: only floods use them */
 #define LIMIT_HTTP_METHOD 32                /* the longest registered one has 17 letters */
 #define LIMIT_HTTP_TRAILERS (8 * 1024)      /* all trailers of a body */
-#define LIMIT_HTTP_PIPELINE 1               /* requests read ahead of the one being answered */
+#define LIMIT_HTTP_PIPELINE 1               /* requests read ahead of the one under way */
 #define LIMIT_HTTP_REST (320 * 1024)        /* read ahead of a paused reader: one read and a head */
 #define LIMIT_HTTP_COALESCE 4096 /* smaller pieces are gathered: a copy beats a system call */
 #define LIMIT_HTTP_DISCARD                                                                         \
     (64 * 1024)               /* rest of an unwanted body still read to keep a connection */
 #define LIMIT_HTTP_SPARE 1024 /* exchanges and calls kept warm per server or client: 6 KB each */
-#define LIMIT_HTTP_INTERIM 16 /* 1xx before an answer; more is a flood */
+#define LIMIT_HTTP_INTERIM 16 /* 1xx before a response; more is a flood */
 #define LIMIT_HTTP_LINGER_MS 2000 /* silence behind our FIN, before the close; */
 #define LIMIT_HTTP_LINGER_TOTAL_MS                                                                 \
     30000 /* and all of it, for a client that still sends (nginx waits as long) */
 
 /* bodies */
 #define LIMIT_AI_BODY (32u * 1024 * 1024)   /* images travel inside the prompt as base64 */
-#define LIMIT_AI_ANSWER (64u * 1024 * 1024) /* a plain answer; streams have no total */
+#define LIMIT_AI_ANSWER (64u * 1024 * 1024) /* a plain response; streams have no total */
 #define LIMIT_AI_TOKENS                                                                            \
     100000000 /* one call's; no model reads or writes a tenth: above is a mistake */
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)    /* one JSON-RPC message */
@@ -88,7 +88,7 @@
 #define LIMIT_UPSTREAM_IDLE_MS 30000 /* an idle pooled connection; below common servers' 60 s */
 #define LIMIT_CONNECT_MS 5000
 #define LIMIT_FIRST_BYTE_MS 600000 /* slow models think for minutes */
-#define LIMIT_GAP_MS 120000        /* silence inside an answer */
+#define LIMIT_GAP_MS 120000        /* silence inside a response */
 #define LIMIT_CALL_MS 3600000
 
 /* the channel between the planes (decisions.md) */
@@ -102,18 +102,18 @@
 #define LIMIT_BUS_HEARTBEAT_BUSY_MS 500 /* after a change, how long so */
 #define LIMIT_BUS_HEARTBEAT_IDLE_MS 450 /* then: two are due before a plane counts itself stale */
 #define LIMIT_BUS_STALE_MS 1000 /* without a heartbeat a plane asks, and counts itself stale */
-#define LIMIT_BUS_PENDING 256   /* requests of one plane without an answer yet */
+#define LIMIT_BUS_PENDING 256   /* requests of one plane without a reply yet */
 #define LIMIT_BUS_CONTEXTS 16   /* of those, in the hub's hands at once */
-#define LIMIT_BUS_EPOCHS 4      /* lives of a plane whose answers are kept */
+#define LIMIT_BUS_EPOCHS 4      /* starts of a plane whose replies are kept */
 #define LIMIT_BUS_KEPT                                                                             \
-    (32u * 1024 * 1024)         /* bytes of answers kept for one plane to be repeated              \
+    (32u * 1024 * 1024)         /* bytes of replies kept for one plane to be repeated              \
                                  */
 #define LIMIT_BUS_SEND_MS 10000 /* a reply that cannot be sent for so long is given up */
 #define LIMIT_TUNNEL_PAIRS 4096 /* connections through one end: two a plane */
 /* of those, before their certificate is known; one more ends the oldest */
 #define LIMIT_TUNNEL_STRANGERS 256
 #define LIMIT_TUNNEL_SOURCE 64         /* of those, from one address or IPv6 /64 */
-#define LIMIT_TUNNEL_FIRST_MS 1000     /* until a stranger's first TLS message is whole */
+#define LIMIT_TUNNEL_FIRST_MS 1000     /* until a peer's first TLS message is complete */
 #define LIMIT_TUNNEL_PIECE (64 * 1024) /* bytes in hand each way; four TLS records */
 #define LIMIT_TUNNEL_HANDSHAKE_MS 5000 /* connect and TLS together */
 #define LIMIT_TUNNEL_LINGER_MS 1000    /* last bytes after one side has ended */
@@ -151,7 +151,7 @@
 #define LIMIT_MCP_UPSTREAM_ID 4096  /* an upstream's session id; some seal their state into it */
 #define LIMIT_MCP_UPSTREAMS 64      /* servers of one client session */
 #define LIMIT_MCP_PENDING 256       /* requests of one session that can be named */
-#define LIMIT_MCP_QUESTIONS 64      /* of its servers, that its client has not answered */
+#define LIMIT_MCP_QUESTIONS 64      /* of its servers, to which its client has not responded */
 #define LIMIT_MCP_SUBSCRIPTIONS 64  /* of one session, that are made again when it is lost */
 #define LIMIT_MCP_STREAMS 4         /* event streams (GET) of one session; a client needs one */
 #define LIMIT_MCP_STREAMS_EACH 512  /* of one principal */

@@ -73,7 +73,7 @@ enum err log_level_parse(struct slice text, enum log_level *ret)
     return ERR_INVALID;
 }
 
-/* ---- the line, with room kept for its end ---- */
+/* ---- the line, with space kept for its end ---- */
 
 struct line {
     char data[LIMIT_LOG_LINE];
@@ -122,7 +122,7 @@ static void put_member(struct line *l, struct slice name, struct slice value, bo
         return;
     }
     put_value(l, value);
-    l->data[l->len++] = '"'; /* room for it was kept by put_value */
+    l->data[l->len++] = '"'; /* put_value kept the space for it */
 }
 
 /* ---- the format's keys ---- */
@@ -288,7 +288,7 @@ void log_line(enum log_level level, const struct log_ctx *ctx, const char *event
         write_readable(&line, level, ctx, event, &fields, slice_of(text, kept));
     else
         write_json(&line, level, ctx, event, &fields, slice_of(text, kept));
-    /* Nobody can be told that the log is gone. */
+    /* A failing write to the log cannot be reported anywhere else. */
     ssize_t written UNUSED = write(STDERR_FILENO, line.data, line.len);
     errno = saved;
 }

@@ -1,5 +1,5 @@
 /*
- * log — lines for the person at three in the morning.
+ * log — the log lines of a program.
  *
  *   log_warn(&rq->log, "upstream_slow", "ms=%u provider=%.*s", ms, SLICE_ARG(name));
  *
@@ -17,7 +17,7 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* Who is speaking; NULL: the process. Fields may be empty. */
+/* The component that logs, and its context; NULL: the process. Fields may be empty. */
 struct log_ctx {
     const char *component;
     struct slice request_id;

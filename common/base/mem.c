@@ -1,5 +1,5 @@
 /*
- * mem — malloc behind a counter that tests can make say no.
+ * mem — malloc behind a counter by which tests make an allocation fail.
  *
  * The counters are per thread, so production pays two increments and no shared cache line.
  */

@@ -1,5 +1,5 @@
 /*
- * mem — the one seam every allocation goes through.
+ * mem — the functions that every allocation uses.
  *
  * Tests make the n-th allocation fail (mem_fail_after) and ask how many are
  * alive. Production is malloc with a refusal of silly sizes.

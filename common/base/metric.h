@@ -1,5 +1,5 @@
 /*
- * metric — numbers for the pager: counters, gauges and histograms, one table, Prometheus text out.
+ * metric — counters, gauges and histograms from one table, rendered as Prometheus text.
  *
  * Every metric is a row of the program's table; each worker has its own set of cells and
  * writes them without locks; reading adds the sets up. Labels are few and bounded: at most

@@ -93,7 +93,8 @@ enum err money_parse_price(struct slice text, price *ret)
     return scale(text, PRICE_DECIMALS, ret);
 }
 
-/* By hand: an answer's head says what it cost, and printf would cost more than the head. */
+/* Written by hand: every response has its cost in a header, and printf would take longer than all
+ * other headers. */
 struct slice money_format(money m, char out[static MONEY_TEXT_MAX])
 {
     /* through unsigned: the smallest int64 has no positive twin */

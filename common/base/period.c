@@ -1,5 +1,5 @@
 /*
- * period — see the header. Weeks start on Monday (ISO 8601).
+ * period — begin and end of each window. Weeks start on Monday (ISO 8601).
  */
 #include "common/base/period.h"
 

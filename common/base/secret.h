@@ -2,7 +2,7 @@
  * secret — text that must not be printed: kept out of swap and core dumps, wiped on free.
  *
  * Reading it is a visible act (`secret_reveal`), so a search for that word finds
- * every place where a secret leaves its box.
+ * every place that reads a secret.
  *
  * Owns     a locked copy of the bytes. Where the lock limit is reached it is still wiped.
  * Fails    NULL.

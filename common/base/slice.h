@@ -49,8 +49,8 @@ static inline struct slice slice_first(struct slice s, size_t n)
     return n >= s.len ? s : (struct slice){s.ptr, n};
 }
 
-/* Copies to where there is room; the place behind it. Most of what is written is a name or a
- * number, for which memcpy takes longer to find its way than to copy. */
+/* Copies to `to`, which has enough space; returns the byte behind the copy. Most texts are short,
+ * and for those the call of memcpy takes longer than the copy. */
 static inline char *slice_put(char *to, struct slice s)
 {
     size_t n = s.len;

@@ -47,7 +47,7 @@ static uint32_t own_len(uint32_t key_len)
     return key_len < FOLD_KEY ? key_len : FOLD_KEY;
 }
 
-/* The second entry's room: amounts of both copies, and the rest of the key. */
+/* The key field of a second entry: amounts of both copies, and the rest of the key. */
 static char *more_of(const struct fold *f, const struct fold_entry *e)
 {
     return e->more ? f->entries[e->more - 1].key : NULL;
@@ -142,7 +142,7 @@ static void link_out(struct fold *f, uint32_t i)
     *at = f->next[i];
 }
 
-/* ---- birth ---- */
+/* ---- opening the table ---- */
 
 /* An entry that is in use must be one that we could have written: its texts go into a record. */
 static enum err take_in(struct fold *f, uint32_t i)

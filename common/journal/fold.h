@@ -38,9 +38,9 @@ struct fold_stored {
     int64_t first_us, last_us;
 };
 
-/* What does not fit into one entry, a longer key or amounts beyond four, lies in the key's room of
- * a second one, which stays free by its own sums and belongs to the first as long as that is in
- * use. Files of before 2026 have no second entries: `more` is 0 in them. */
+/* What does not fit into one entry, a longer key or amounts beyond four, lies in the key field of a
+ * second one, which stays free by its own sums and belongs to the first as long as that is in use.
+ * Files of before 2026 have no second entries: `more` is 0 in them. */
 struct fold_entry {
     atomic_uint_fast64_t version;
     uint64_t out_at;                  /* where in the ring it stands as a record, */

@@ -1,9 +1,10 @@
 /*
  * fold_call — one call, or many of one kind, as a key and exact sums; private to the journal.
  *
- * The key says who (org, team, agent, key, task), what (gate, model, provider), how it ended, who
- * counted it, whether its price is known, and the accounts and leases it was paid from. What else
- * a record tells is given up. A call is read from a packed record, and many are packed as one.
+ * The key holds the principal (org, team, agent, key, task), the target (gate, model, provider),
+ * the outcome, the source of the counts, whether the price is known, and the accounts and leases it
+ * was paid from. What else a record holds is given up. A call is read from a packed record, and
+ * many are packed as one.
  *
  * Owns     nothing.
  * Fails    ERR_INVALID: no record of a call, or no key of ours. ERR_TOO_BIG: texts that no key

@@ -2,14 +2,14 @@
  * journal — what happened, kept on disk before the client sees the end of its response, and until
  * the control plane says it is committed.
  *
- * One memory-mapped file per worker, allocated in full. Two records a call: `opened` (who,
- * what, worst case) before the first byte goes upstream, and `closed`, for which a place is sure,
+ * One memory-mapped file per worker, allocated in full. Two records a call: `opened` (principal,
+ * target, worst case) before the first byte goes upstream, and `closed`, for which a place is sure,
  * before the client sees the end. A killed process loses nothing: what is only opened is closed
  * by the next start as `lost` at its worst case.
  *
- * Where the control plane takes nothing for long and room runs short, spans of free calls are
+ * Where the control plane takes nothing for long and space runs short, spans of free calls are
  * dropped and counted; calls that cost money or tokens are folded into exact sums, which become
- * records once there is room again. So a journal that is full refuses no call.
+ * records once there is space again. So a journal that is full refuses no call.
  *
  * Records are a JournalRecord's wire form, packed by the caller.
  *
@@ -27,7 +27,7 @@
 
 struct journal;
 
-struct journal_entry { /* room taken at opening; empty: all zero */
+struct journal_entry { /* space taken at opening; empty: all zero */
     uint8_t call_id[JOURNAL_CALL_ID];
     uint64_t opened_at; /* its slot; 0 and `taken` false where nothing was opened */
     size_t room;        /* promised in the ring; 0: it has seats in the sums */

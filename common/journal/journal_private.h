@@ -17,7 +17,7 @@
  *
  * What was opened always finds a place: it has the right to an entry of the sums (a seat; two where
  * it has many charges) or, where
- * those have all been given away, a promise of room in the ring's last quarter.
+ * those have all been given away, a promise of space in the ring's last quarter.
  */
 #pragma once
 
@@ -56,7 +56,7 @@ struct journal_page {
                                        both, while there is nothing between them */
     atomic_uint_fast64_t sequence;  /* of the last closed record; the first is 1 */
     atomic_uint_fast64_t committed; /* the sequence before tail */
-    atomic_uint_fast64_t dropped;   /* records of free calls that found no room */
+    atomic_uint_fast64_t dropped;   /* records of free calls for which there was no space */
     atomic_uint_fast64_t lost;      /* calls closed as lost by a later start */
     uint32_t fold_count;            /* entries; 0 in files of before there were any */
     atomic_uint_fast32_t folds;     /* of those, in use: for readers, as of the last change */

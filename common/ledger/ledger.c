@@ -153,11 +153,11 @@ void ledger_write_off(struct ledger_lease *l)
 
 /* ---- one LeaseAsk ---- */
 
-void ledger_lease_id(const struct ledger_asker *who, const struct ledger_ask *ask,
+void ledger_lease_id(const struct ledger_asker *asker, const struct ledger_ask *ask,
                      int64_t period_start, char out[static ID_MAX])
 {
-    uint64_t numbers[] = {who->epoch, who->number, ask->position, (uint64_t)period_start};
-    const struct slice parts[] = {SLICE("lease"), who->dataplane,
+    uint64_t numbers[] = {asker->epoch, asker->number, ask->position, (uint64_t)period_start};
+    const struct slice parts[] = {SLICE("lease"), asker->dataplane,
                                   slice_of(numbers, sizeof(numbers)), ask->account};
     struct digest d;
     digest_sha256_parts(parts, ARRAY_LEN(parts), &d);
@@ -165,7 +165,7 @@ void ledger_lease_id(const struct ledger_asker *who, const struct ledger_ask *as
     digest_base62(slice_of(d.bytes, 16), 22, out + 2);
 }
 
-/* Before judging what is free, what is overdue is called so. */
+/* Leases that are overdue expire before the free part is computed. */
 static void expire_overdue(struct ledger_account *a, const struct ledger_lease *but_not,
                            int64_t now)
 {
@@ -177,9 +177,9 @@ static void expire_overdue(struct ledger_account *a, const struct ledger_lease *
     }
 }
 
-static bool is_theirs(const struct ledger_lease *l, const struct ledger_asker *who)
+static bool is_theirs(const struct ledger_lease *l, const struct ledger_asker *asker)
 {
-    return l->epoch == who->epoch && slice_eq(slice_str(l->dataplane), who->dataplane);
+    return l->epoch == asker->epoch && slice_eq(slice_str(l->dataplane), asker->dataplane);
 }
 
 /* An equal part of what is not spent for each lease that is open, this one included. */
@@ -220,46 +220,46 @@ static money short_of(const struct ledger_account *a, const struct ledger_ask *a
     return smaller(missing, elsewhere);
 }
 
-static struct ledger_lease *open_lease(struct ledger_sheet *s, const struct ledger_asker *who,
+static struct ledger_lease *open_lease(struct ledger_sheet *s, const struct ledger_asker *asker,
                                        struct ledger_account *a, struct slice id)
 {
     struct ledger_lease *l = ledger_sheet_add_lease(s, a, id, false);
     if (!l)
         return NULL;
-    struct slice plane = slice_first(who->dataplane, sizeof(l->dataplane) - 1);
+    struct slice plane = slice_first(asker->dataplane, sizeof(l->dataplane) - 1);
     memcpy(l->dataplane, plane.ptr, plane.len);
-    l->epoch = who->epoch;
+    l->epoch = asker->epoch;
     return l;
 }
 
 /* Prolongs the lease, and changes it once for this request. */
-static bool go_on(struct ledger_lease *l, const struct ledger_asker *who,
+static bool go_on(struct ledger_lease *l, const struct ledger_asker *asker,
                   const struct ledger_ask *ask, int64_t until)
 {
     if (!renew(l, until))
         return false;
-    if (l->asked_number == who->number)
+    if (l->asked_number == asker->number)
         return true;
-    l->asked_number = who->number;
+    l->asked_number = asker->number;
     give_back(l, ask->give_back);
     l->asked_granted = slice_for(l->account, l, ask);
     grant(l, l->asked_granted);
     return true;
 }
 
-/* The lease that answers this ask; NULL: none does. ERR_NOMEM. */
-static enum err find_or_open(struct ledger_sheet *s, const struct ledger_asker *who,
+/* Finds or opens the lease for this ask; *ret is NULL where there is none. ERR_NOMEM. */
+static enum err find_or_open(struct ledger_sheet *s, const struct ledger_asker *asker,
                              const struct ledger_ask *ask, struct ledger_account *a, int64_t until,
                              struct ledger_lease **ret)
 {
     struct ledger_lease *own = ask->renew.len > 0 ? ledger_sheet_lease(s, ask->renew) : NULL;
     *ret = own;
-    if (own && own->account == a && is_theirs(own, who) && go_on(own, who, ask, until))
+    if (own && own->account == a && is_theirs(own, asker) && go_on(own, asker, ask, until))
         return ERR_OK;
     char id[ID_MAX];
-    ledger_lease_id(who, ask, a->period_start, id);
+    ledger_lease_id(asker, ask, a->period_start, id);
     own = *ret = ledger_sheet_lease(s, slice_str(id));
-    if (own) { /* this very request was answered before, and the reply was lost */
+    if (own) { /* this request was decided before, and its reply was lost */
         if (own->account != a || !renew(own, until))
             *ret = NULL;
         return ERR_OK;
@@ -267,17 +267,17 @@ static enum err find_or_open(struct ledger_sheet *s, const struct ledger_asker *
     if (ask->want <= 0 || slice_for(a, NULL, ask) == 0)
         return ERR_OK;
     money slice = slice_for(a, NULL, ask);
-    own = *ret = open_lease(s, who, a, slice_str(id));
+    own = *ret = open_lease(s, asker, a, slice_str(id));
     if (!own)
         return ERR_NOMEM;
     own->expires_at = until;
-    own->asked_number = who->number;
+    own->asked_number = asker->number;
     own->asked_granted = slice;
     grant(own, slice);
     return ERR_OK;
 }
 
-enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *who,
+enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *asker,
                        const struct ledger_ask *ask, const struct ledger_budget *budget,
                        int64_t now, int64_t reserve_us, struct ledger_reply *ret)
 {
@@ -298,7 +298,7 @@ enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *who,
     }
     expire_overdue(a, ask->renew.len > 0 ? ledger_sheet_lease(s, ask->renew) : NULL, now);
     struct ledger_lease *own;
-    enum err e = find_or_open(s, who, ask, a, now + ret->valid_us, &own);
+    enum err e = find_or_open(s, asker, ask, a, now + ret->valid_us, &own);
     if (e != ERR_OK)
         return e;
     if (own) {
@@ -314,7 +314,7 @@ enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *who,
     return ERR_OK;
 }
 
-size_t ledger_holders(const struct ledger_account *a, const struct ledger_asker *who,
+size_t ledger_holders(const struct ledger_account *a, const struct ledger_asker *asker,
                       const char **planes, size_t max)
 {
     size_t n = 0;
@@ -322,7 +322,7 @@ size_t ledger_holders(const struct ledger_account *a, const struct ledger_asker 
     {
         const struct ledger_lease *l = LIST_ITEM(it, struct ledger_lease, link);
         if (n < max && l->state == LEDGER_OPEN && !l->ending && ledger_remaining(l) > 0 &&
-            !slice_eq(slice_str(l->dataplane), who->dataplane))
+            !slice_eq(slice_str(l->dataplane), asker->dataplane))
             planes[n++] = l->dataplane;
     }
     return n;

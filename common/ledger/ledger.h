@@ -31,7 +31,7 @@
 #include "common/base/money.h"
 #include "common/base/period.h"
 
-#define LEDGER_ACCOUNT_MAX 80             /* "team:" and an id, with room */
+#define LEDGER_ACCOUNT_MAX 80             /* "team:" and an id, with space to spare */
 #define LEDGER_VALID_US INT64_C(10000000) /* a lease lasts so long unless renewed; */
 /* and so long where its plane may spend it without us: renewing it often is of no use then. */
 #define LEDGER_VALID_RESERVE_US INT64_C(60000000)
@@ -148,19 +148,19 @@ struct ledger_reply {
 
 /* The id that this ask's lease has, or will have: the same request gives the same id, so that a
  * repeated one finds its lease; one for another account or period finds none. */
-void ledger_lease_id(const struct ledger_asker *who, const struct ledger_ask *ask,
+void ledger_lease_id(const struct ledger_asker *asker, const struct ledger_ask *ask,
                      int64_t period_start, char out[static ID_MAX]);
 
 /* Decides one ask. The sheet has the account of (ask, period of now), all of its open leases, and
  * the leases named by `renew` and ledger_lease_id, where there are such rows. reserve_us: how long
  * an outage is to be borne. */
-MUST_USE enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *who,
+MUST_USE enum err ledger_decide(struct ledger_sheet *s, const struct ledger_asker *asker,
                                 const struct ledger_ask *ask, const struct ledger_budget *budget,
                                 int64_t now, int64_t reserve_us, struct ledger_reply *ret);
 
 /* The planes that are to hand back money for an ask that is short: each other one with an open
  * lease that holds some. At most max. */
-size_t ledger_holders(const struct ledger_account *a, const struct ledger_asker *who,
+size_t ledger_holders(const struct ledger_account *a, const struct ledger_asker *asker,
                       const char **planes, size_t max);
 
 /* As the messages of proto/channel.proto: texts are lent. */

@@ -38,7 +38,7 @@ struct ledger_lease *ledger_sheet_lease(const struct ledger_sheet *s, struct sli
     return s->leases_by_id ? map_find(s->leases_by_id, id) : NULL;
 }
 
-/* Room for one more pointer, and the map beside it. */
+/* Makes space for one more pointer, and for its entry in the map. */
 static bool grow(void *list, size_t count, size_t *cap, struct map **by)
 {
     void ***rows = list;

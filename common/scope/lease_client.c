@@ -45,7 +45,7 @@ struct lease_client {
     struct list leases;
     bool ask_scheduled, probing, probe_wanted;
     unsigned tick_count;
-    uint64_t failed_since_us; /* no request has been answered since; 0: none has failed */
+    uint64_t failed_since_us; /* no request has got a reply since; 0: none has failed */
     uint64_t away_since_us;   /* as the log was told; 0: it was not */
     uint64_t probed_us;
     unsigned outage;                    /* the number of the present or next one */
@@ -295,19 +295,20 @@ static money reserve_target(const struct account *a)
     return larger(larger(of_pace, a->used_long), money_add(a->largest, a->largest));
 }
 
-struct wish {
+struct ask_amounts {
     money want;  /* in all */
     money need;  /* of it, for what waits */
     money least; /* less is of no use */
 };
 
 /* What this account should be granted now. false: nothing is to be requested. */
-static bool weigh(struct account *a, const struct lease *l, uint64_t now_us, struct wish *ret)
+static bool amounts_to_request(struct account *a, const struct lease *l, uint64_t now_us,
+                               struct ask_amounts *ret)
 {
     money left = left_of(l), sum = now_us >= a->retry_at_us ? waiting_sum(a) : 0;
     money overdraft = left < 0 ? less(0, left) : 0;
     money soon = use_in(a, SOON_S), reserve = reserve_target(a);
-    *ret = (struct wish){0};
+    *ret = (struct ask_amounts){0};
     if (sum > 0) {
         ret->need = money_add(sum, overdraft);
         ret->least = larger(less(waiting_least(a), left), 1);
@@ -336,7 +337,7 @@ struct asking {
     struct {
         struct account *account; /* held */
         struct lease *renewed;   /* NULL: a new one is requested */
-        struct wish wish;
+        struct ask_amounts amounts;
         money give_back;
     } of[ASKS_MAX];
 };
@@ -365,9 +366,9 @@ static void fill_ask(Gatehouse__LeaseAsk *ask, const struct asking *k, size_t i)
     gatehouse__lease_ask__init(ask);
     ask->account = (char *)(uintptr_t)k->of[i].account->id.ptr; /* a NUL follows it */
     ask->has_want_nano = ask->has_least_nano = ask->has_need_nano = true;
-    ask->want_nano = k->of[i].wish.want;
-    ask->least_nano = k->of[i].wish.least;
-    ask->need_nano = k->of[i].wish.need;
+    ask->want_nano = k->of[i].amounts.want;
+    ask->least_nano = k->of[i].amounts.least;
+    ask->need_nano = k->of[i].amounts.need;
     ask->has_give_back_nano = k->of[i].give_back > 0;
     ask->give_back_nano = k->of[i].give_back;
     ask->renew_lease_id = k->of[i].renewed ? k->of[i].renewed->id : NULL;
@@ -377,7 +378,7 @@ static void collect_one(struct lease_client *c, struct collect *to, struct accou
                         uint64_t now_us)
 {
     struct lease *l = lease_of(a);
-    struct wish wish;
+    struct ask_amounts amounts;
     if (a->asking || (to->asking && to->asking->count == ASKS_MAX))
         return;
     if (l && now_us >= atomic_load(&l->valid_until_us)) {
@@ -386,17 +387,17 @@ static void collect_one(struct lease_client *c, struct collect *to, struct accou
     }
     if (!l)
         a->give_back = 0; /* the lease that ended takes it along */
-    if (!weigh(a, l, now_us, &wish) || !begin_asking(c, to, now_us))
+    if (!amounts_to_request(a, l, now_us, &amounts) || !begin_asking(c, to, now_us))
         return;
     size_t i = to->asking->count++;
     to->asking->of[i].account = account_hold(a);
     to->asking->of[i].renewed = l;
-    to->asking->of[i].wish = wish;
+    to->asking->of[i].amounts = amounts;
     to->asking->of[i].give_back = a->give_back;
     a->give_back = 0;
     a->asking = true;
     a->revoke_reply = false;
-    if (wish.need > 0) {
+    if (amounts.need > 0) {
         LIST_EACH(&a->waiting, it)
         LIST_ITEM(it, struct account_wait_ticket, link)->asked = true;
     }
@@ -575,7 +576,7 @@ static void take_grant(struct asking *k, struct account *a, const Gatehouse__Lea
 static void take_reply(struct asking *k, size_t i, const Gatehouse__LeaseGrant *g)
 {
     struct account *a = k->of[i].account;
-    const struct wish *wish = &k->of[i].wish;
+    const struct ask_amounts *amounts = &k->of[i].amounts;
     uint64_t now_us = clock_mono_us();
     take_grant(k, a, g);
     /* the lease that was to be prolonged is ours no more: a new one is requested first */
@@ -583,10 +584,10 @@ static void take_reply(struct asking *k, size_t i, const Gatehouse__LeaseGrant *
     struct lease *l = lease_of(a);
     if (lost && l && l == k->of[i].renewed)
         lease_close(k->client, l);
-    if (g->granted_nano >= wish->want)
+    if (g->granted_nano >= amounts->want)
         a->reserve_at_us = 0;
     struct hope h = hope_of(lease_of(a), g);
-    bool refused = !lost && !a->revoke_reply && g->granted_nano < wish->need;
+    bool refused = !lost && !a->revoke_reply && g->granted_nano < amounts->need;
     end_waits(a, &h, refused, now_us);
     if (list_empty(&a->waiting)) {
         a->tries = 0;

@@ -45,7 +45,7 @@ bool lease_client_end_all(struct lease_client *c);
 
 /* How it stands, for /readyz and metrics. */
 struct lease_status {
-    uint64_t away_ms; /* since when no request for a lease was answered; 0: they are */
+    uint64_t away_ms; /* since when no request for a lease got a reply; 0: they get one */
     size_t leases;
     money left;      /* in current leases, not reserved */
     size_t standing; /* accounts that refused a call since the control plane went away */

@@ -171,10 +171,10 @@ static void decide(struct ledger_kit_plane *plane, struct pending_reply *p, size
                    const Gatehouse__LeaseAsk *m)
 {
     struct ledger_kit *k = plane->kit;
-    const struct ledger_asker who = {.dataplane = slice_str(plane->name),
-                                     .org = SLICE("org"),
-                                     .epoch = plane->epoch,
-                                     .number = plane->number};
+    const struct ledger_asker asker = {.dataplane = slice_str(plane->name),
+                                       .org = SLICE("org"),
+                                       .epoch = plane->epoch,
+                                       .number = plane->number};
     const struct ledger_ask ask = ledger_ask_read(m, i);
     const struct ledger_budget *b = budget_of(k, ask.account);
     bool known = b && b->limit >= 0;
@@ -182,12 +182,12 @@ static void decide(struct ledger_kit_plane *plane, struct pending_reply *p, size
     k->wanted = ask.want;
     if (known) {
         struct ledger_account *a = account_of(k, ask.account);
-        assert_int_equal(ledger_decide(&k->sheet, &who, &ask, b, ledger_kit_now(k), k->reserve_us,
+        assert_int_equal(ledger_decide(&k->sheet, &asker, &ask, b, ledger_kit_now(k), k->reserve_us,
                                        &p->decided[i]),
                          ERR_OK);
         const char *planes[LEDGER_KIT_PLANES];
         size_t n =
-            p->decided[i].short_of > 0 ? ledger_holders(a, &who, planes, LEDGER_KIT_PLANES) : 0;
+            p->decided[i].short_of > 0 ? ledger_holders(a, &asker, planes, LEDGER_KIT_PLANES) : 0;
         for (size_t h = 0; h < n; h++)
             recall_from(k, planes[h], a, p->decided[i].short_of);
     }
@@ -198,8 +198,8 @@ static void decide(struct ledger_kit_plane *plane, struct pending_reply *p, size
     p->pointers[i] = &p->grants[i];
 }
 
-static void answer_lease(struct ledger_kit_plane *plane, struct pending_reply *p,
-                         const Gatehouse__LeaseRequest *q)
+static void reply_to_lease(struct ledger_kit_plane *plane, struct pending_reply *p,
+                           const Gatehouse__LeaseRequest *q)
 {
     assert_true(q->n_asks <= ASKS_MAX);
     gatehouse__lease_reply__init(&p->lease);
@@ -211,7 +211,7 @@ static void answer_lease(struct ledger_kit_plane *plane, struct pending_reply *p
     p->reply.lease = &p->lease;
 }
 
-static void answer_end(struct ledger_kit_plane *plane, const Gatehouse__LeaseEndRequest *q)
+static void reply_to_end(struct ledger_kit_plane *plane, const Gatehouse__LeaseEndRequest *q)
 {
     for (size_t i = 0; i < q->n_ends; i++) {
         struct ledger_lease *l =
@@ -222,16 +222,16 @@ static void answer_end(struct ledger_kit_plane *plane, const Gatehouse__LeaseEnd
     }
 }
 
-static void answer(struct ledger_kit_plane *plane, struct pending_reply *p,
-                   const Gatehouse__Request *m)
+static void reply_to(struct ledger_kit_plane *plane, struct pending_reply *p,
+                     const Gatehouse__Request *m)
 {
     static char away[] = "database";
     if (plane->kit->database_away)
         p->reply.error = away;
     else if (m->body_case == GATEHOUSE__REQUEST__BODY_LEASE)
-        answer_lease(plane, p, m->lease);
+        reply_to_lease(plane, p, m->lease);
     else if (m->body_case == GATEHOUSE__REQUEST__BODY_LEASE_END)
-        answer_end(plane, m->lease_end);
+        reply_to_end(plane, m->lease_end);
 }
 
 static enum err request(void *arg, void *message,
@@ -250,7 +250,7 @@ static enum err request(void *arg, void *message,
     plane->number++;
     plane->kit->requests++;
     plane->kit->pending++;
-    answer(plane, p, message);
+    reply_to(plane, p, message);
     timer_init(&p->later, plane->kit->loop, on_later);
     if (plane->kit->silent)
         timer_start(&p->later, SILENT_MS);

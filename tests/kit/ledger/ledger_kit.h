@@ -37,10 +37,10 @@ struct ledger_kit {
     struct ledger_kit_plane planes[LEDGER_KIT_PLANES];
     int64_t wall_us;    /* 0: the real time */
     int64_t reserve_us; /* 0: leases may not be spent without it */
-    bool database_away; /* every request is answered by an error */
-    bool silent;        /* none is answered until this is false again */
+    bool database_away; /* every request gets an error as its reply */
+    bool silent;        /* no request gets a reply until this is false again */
     /* what was seen */
-    unsigned pending; /* replies under way */
+    unsigned pending;                        /* replies under way */
     unsigned requests, asks, ends, refusals; /* refusals: needs that nothing was granted for */
     money wanted;                            /* by the last ask */
 };

@@ -44,12 +44,12 @@ static struct ledger_account *account(void)
 
 static struct ledger_reply decide(const char *plane, uint64_t number, struct ledger_ask ask)
 {
-    const struct ledger_asker who = {
+    const struct ledger_asker asker = {
         .dataplane = slice_str(plane), .org = SLICE("org"), .epoch = 1, .number = number};
     struct ledger_reply r;
     ask.account = SLICE(ACCOUNT);
     ask.by_share = true;
-    assert_int_equal(ledger_decide(&sheet, &who, &ask, &budget, now, HOUR, &r), ERR_OK);
+    assert_int_equal(ledger_decide(&sheet, &asker, &ask, &budget, now, HOUR, &r), ERR_OK);
     return r;
 }
 
@@ -89,14 +89,14 @@ static void what_calls_need_is_granted_beyond_the_share(void **state)
 static void the_planes_that_hold_something_are_told_and_no_others(void **state)
 {
     (void)state;
-    const struct ledger_asker who = {.dataplane = SLICE("dp_b")};
+    const struct ledger_asker asker = {.dataplane = SLICE("dp_b")};
     const char *planes[4];
     struct ledger_reply a = ask("dp_a", 900, 900, NULL);
     ask("dp_b", 100, 100, NULL);
-    assert_int_equal(ledger_holders(account(), &who, planes, 4), 1);
+    assert_int_equal(ledger_holders(account(), &asker, planes, 4), 1);
     assert_string_equal(planes[0], "dp_a");
     ledger_charge(ledger_sheet_lease(&sheet, slice_str(a.lease)), 900);
-    assert_int_equal(ledger_holders(account(), &who, planes, 4), 0);
+    assert_int_equal(ledger_holders(account(), &asker, planes, 4), 0);
     assert_int_equal(ask("dp_c", 10, 10, NULL).short_of, 10); /* dp_b may have it */
 }
 
@@ -163,11 +163,11 @@ static void nothing_lasts_longer_than_its_period(void **state)
 static void an_older_plane_is_told_nothing_new_and_granted_what_it_wants(void **state)
 {
     (void)state;
-    const struct ledger_asker who = {
+    const struct ledger_asker asker = {
         .dataplane = SLICE("dp_old"), .org = SLICE("org"), .epoch = 1, .number = 1};
     const struct ledger_ask old = {.account = SLICE(ACCOUNT), .want = 700, .renew = SLICE("")};
     struct ledger_reply r;
-    assert_int_equal(ledger_decide(&sheet, &who, &old, &budget, now, HOUR, &r), ERR_OK);
+    assert_int_equal(ledger_decide(&sheet, &asker, &old, &budget, now, HOUR, &r), ERR_OK);
     assert_int_equal(r.granted, 700);
     assert_int_equal(r.reserve_us, 0);
     assert_int_equal(r.valid_us, LEDGER_VALID_US);
