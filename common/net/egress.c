@@ -21,7 +21,7 @@ struct v6_net {
         G(a), G(b), G(c), G(d), G(0), G(0), G(g), G(h)                                             \
     }
 
-/* Whoever answers here hands out the machine's own credentials. */
+/* Cloud metadata services: what they return contains the machine's own credentials. */
 static const uint32_t v4_metadata[] = {
     V4(169, 254, 169, 254), /* AWS, GCP, Azure, OCI, DigitalOcean, OpenStack */
     V4(169, 254, 170, 2),   /* AWS ECS tasks */

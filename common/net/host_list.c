@@ -1,4 +1,4 @@
-/* host_list — see the header. */
+/* host_list — reads the list of allowed hosts and searches it. */
 #include "common/net/host_list.h"
 
 #include "common/net/address.h"

@@ -29,14 +29,14 @@ struct http_head {
     /* requests */
     struct slice method;
     struct slice target; /* as sent */
-    /* answers */
+    /* responses */
     unsigned status;
     struct slice reason;
     enum http_version version;
     struct http_header headers[LIMIT_HTTP_HEADERS];
     size_t header_count;
-    uint64_t
-        lengths; /* bit i: some name's length is i, modulo 64. Most names asked for are absent */
+    uint64_t lengths; /* bit i: some name's length is i, modulo 64. Most names that are looked up
+                         are absent */
     /* framing, derived */
     bool has_length;
     uint64_t length;
@@ -49,7 +49,7 @@ enum http1_kind { HTTP1_REQUEST, HTTP1_ANSWER };
 
 /* Why a head or chunk was refused; a row each, so that tests and logs name it. */
 struct http1_problem {
-    unsigned status;  /* what a server answers: 400, 414, 417, 431, 501, 505 */
+    unsigned status;  /* status of a server's refusal: 400, 414, 417, 431, 501, 505 */
     const char *text; /* stable sentence, no user data */
 };
 
@@ -97,7 +97,7 @@ struct http1_body {
     size_t extras;   /* bytes of extensions in all chunks so far */
 };
 
-/* request_method matters for answers (HEAD has none; 204, 304, 1xx have none) */
+/* request_method matters for responses (HEAD has none; 204, 304, 1xx have none) */
 void http1_body_init(struct http1_body *b, enum http1_kind kind, const struct http_head *h,
                      struct slice request_method);
 /* Takes framing and content off the front of *bytes; *ret is the next piece of content (lent,

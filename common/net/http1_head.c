@@ -88,7 +88,7 @@ static enum err read_status_line(struct slice line, struct http_head *h,
     const char *p = line.ptr + 9;
     bool digits =
         p[0] >= '1' && p[0] <= '5' && p[1] >= '0' && p[1] <= '9' && p[2] >= '0' && p[2] <= '9';
-    /* A missing reason often takes its space with it; nothing hangs on either. */
+    /* Where the reason is missing, the space before it often is too; nothing depends on either. */
     if (!digits || (line.len > 12 && line.ptr[12] != ' '))
         return http1_refuse(problem, HTTP1_REFUSE_STATUS);
     h->status = (unsigned)((p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0'));
@@ -108,7 +108,7 @@ static enum err read_start_line(enum http1_kind kind, struct slice line, struct 
                                  : read_status_line(line, h, problem);
 }
 
-/* One CRLF before a request is forgiven (RFC 9112 section 2.2): old clients send it after a body.
+/* One CRLF before a request is accepted (RFC 9112 section 2.2): old clients send it after a body.
  */
 static size_t leading(enum http1_kind kind, struct slice bytes)
 {

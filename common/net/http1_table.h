@@ -35,7 +35,7 @@ const char *http1_skip_target(const char *p, const char *end);
 bool http1_is_name(const char *p, size_t len);
 bool http1_is_value(const char *p, size_t len);
 
-/* name, status a server answers, sentence */
+/* name, status of a server's refusal, sentence */
 #define HTTP1_REFUSALS(X)                                                                          \
     X(START, 400, "the first byte starts no message")                                              \
     X(EMPTY_LINE, 400, "empty start line")                                                         \

@@ -1,5 +1,6 @@
 /*
- * Writers: a whole head in one reservation of room, each byte checked on its way.
+ * Writers: the space for a whole head is reserved once, and each byte is checked while it is
+ * copied.
  *
  * What the reader refuses is not written either, so a value that came from elsewhere cannot
  * split a head.
@@ -166,7 +167,7 @@ enum err http1_append_piece(struct buf *out, bool chunked, struct slice data)
     size_t n = http1_piece_parts(chunked, data, line, parts);
     enum err e = buf_room(out, data.len + sizeof line + 2, &room);
     for (size_t i = 0; !e && i < n; i++)
-        e = buf_append(out, parts[i]); /* there is room */
+        e = buf_append(out, parts[i]); /* there is enough space */
     return e;
 }
 

@@ -42,7 +42,7 @@ static void finish(struct http_call *k);             /* the response is whole */
 
 static const struct slice last_chunk = SLICE("0\r\n\r\n");
 
-/* These four say where a message goes and where it ends: never the caller's business. */
+/* These four headers say where a message goes and where it ends, so the caller may not set them. */
 static bool is_ours(struct slice name)
 {
     switch (name.len) {
@@ -73,14 +73,14 @@ static uint64_t length_of(const struct slice pieces[static HTTP_CALL_PIECES])
     return length;
 }
 
-static struct slice framing_line(struct http_call *k, const struct http_call_spec *spec, char *room)
+static struct slice framing_line(struct http_call *k, const struct http_call_spec *spec, char *line)
 {
     if (k->chunked)
         return SLICE("Transfer-Encoding: chunked\r\n");
     uint64_t length = spec->streamed ? spec->body_length : length_of(spec->body);
     if (length == 0 && !expects_body(spec->method))
         return slice_of("", 0);
-    return http1_length_line(length, room);
+    return http1_length_line(length, line);
 }
 
 static bool is_host(struct slice host)
@@ -127,9 +127,9 @@ enum err http_call_compose(struct http_call *k, const struct http_call_spec *spe
         memcpy(k->body, spec->body, sizeof(k->body));
     k->is_head = slice_eq(spec->method, SLICE("HEAD"));
 
-    char room[HTTP1_LENGTH_LINE], port[8];
+    char line[HTTP1_LENGTH_LINE], port[8];
     bool literal6 = slice_find(spec->url.host, ':') >= 0;
-    struct slice framing = framing_line(k, spec, room);
+    struct slice framing = framing_line(k, spec, line);
     const struct slice ready[] = {
         spec->method,
         SLICE(" "),
@@ -184,8 +184,8 @@ static bool is_open(const struct http_call *k)
            stream_is_open(k->conn->stream);
 }
 
-/* Streamed bodies only. A failing write is not the call's end: the answer may be there already,
- * and reading tells. */
+/* Streamed bodies only. A failing write does not end the call: the response may have arrived
+ * already, and the read that follows decides. */
 static void flush(struct http_call *k)
 {
     while (k->streamed && k->out.len && is_open(k)) {
@@ -275,7 +275,7 @@ void http_call_write_end(struct http_call *k)
 
 /* ---- the response, on its way in: heads, the interim ones skipped, and bodies ---- */
 
-/* False: the head of an interim answer, which has gone by; or the call has failed. */
+/* False: it was the head of an interim response, which is skipped, or the call has failed. */
 static bool take_head(struct http_call *k, struct slice bytes)
 {
     struct http1_problem problem;
@@ -348,7 +348,7 @@ static bool read_body(struct http_call *k, struct slice *bytes)
         k->events.on_body(k->arg, piece);
     if (ended && !k->released && k->state == HTTP_CALL_BODY) {
         if (bytes->len)
-            k->eof = true; /* it says more than it was asked: not to be kept */
+            k->eof = true; /* it sent more than the response: the connection is not kept */
         finish(k);
     }
     return true;
@@ -476,7 +476,7 @@ void http_call_fail(struct http_call *k, enum err why)
     k->events.on_error(k->arg, why, phase);
 }
 
-/* Kept only where both sides agree on where the answer ended, and the request with it. */
+/* Kept only where both sides agree on where the response and the request ended. */
 static bool is_reusable(const struct http_call *k)
 {
     return k->head.keep_alive && !k->eof && k->walk.kind != HTTP1_BODY_TO_CLOSE &&
@@ -579,7 +579,7 @@ void http_call_on_timer(struct timer *t)
 
 /* ---- events ---- */
 
-/* Filled again since: there is a next time. */
+/* It was filled again meanwhile, so another event follows. */
 static void tell_drain(struct http_call *k)
 {
     if (!k->wants_drain || http_call_is_dialling(k) || http_call_pending(k) > LIMIT_STREAM_LOW)
@@ -612,7 +612,7 @@ static void on_open(void *arg)
     struct http_call *k = arg;
     move_to(k, HTTP_CALL_SENT);
     if (http_call_send(k) != ERR_OK)
-        kick(k); /* reading tells why */
+        kick(k); /* the read that follows gives the reason */
 }
 
 static void on_data(void *arg, struct slice data)

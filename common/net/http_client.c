@@ -1,4 +1,5 @@
-/* The client: starts calls, keeps ended ones warm, and ends all of them when it goes. */
+/* The client: starts calls, keeps the memory of ended ones for reuse, and ends all of them in
+ * http_client_free. */
 #include "common/net/http_client.h"
 
 #include "common/base/limits.h"
@@ -89,7 +90,7 @@ static struct http_call *take_spare(struct http_client *c)
 
 static void empty(struct buf *b)
 {
-    if (b->cap > LIMIT_HTTP_COALESCE + 1024) /* warm, but not fat */
+    if (b->cap > LIMIT_HTTP_COALESCE + 1024) /* kept for the next call, unless it is large */
         buf_fini(b);
     else
         buf_clear(b);

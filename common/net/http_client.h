@@ -84,9 +84,9 @@ bool http_call_is_sent(const struct http_call *c); /* the request, to its last b
 bool http_call_has_sent(const struct http_call *c);
 enum http_call_state http_call_state(const struct http_call *c);
 void http_call_write_end(struct http_call *c);
-/* Stops reading the answer; of what is read already, only its end may still be told. */
+/* Stops reading the response; of what was read already, only the end may still be reported. */
 void http_call_pause(struct http_call *c);
 void http_call_resume(struct http_call *c);
-/* The connection is closed unless the answer was whole; silence afterwards; leaves NULL.
+/* Closes the connection unless the response was complete; no callback afterwards; leaves NULL.
  * Also the way to let go of an ended call. */
 void http_call_close(struct http_call **c);

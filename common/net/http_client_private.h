@@ -9,7 +9,7 @@
  * A kept connection starts at SENT; where it died unread, the call goes from SENT back to
  * RESOLVING. http_call_move is the one function that changes the state.
  *
- * Owns     its connection until the answer is whole; copies of what the request's head says.
+ * Owns     its connection until the response is complete; copies of what the request's head says.
  * Threads  the loop's.
  */
 #pragma once
@@ -55,10 +55,10 @@ struct http_call {
     bool touched; /* bytes of this request were given to a connection */
     bool reused, retried;
 
-    /* the answer */
-    bool released; /* http_call_close was called: silence */
+    /* the response */
+    bool released; /* http_call_close was called: no callback any more */
     bool paused, stalled, eof;
-    enum err lost; /* how the connection went while the answer's rest was paused */
+    enum err lost; /* how the connection ended while reading the response was paused */
     unsigned interims;
     unsigned depth;
     size_t scanned;

@@ -102,7 +102,7 @@ static bool is_too_big(const struct http_exchange *x)
            (x->body.kind == HTTP1_BODY_LENGTH && x->head.length > x->body_max);
 }
 
-/* The client waits for a word before it sends its body: RFC 9110 section 10.1.1. */
+/* The client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1). */
 static void send_continue(struct http_conn *c)
 {
     const struct slice word = SLICE("HTTP/1.1 100 Continue\r\n\r\n");
@@ -192,7 +192,7 @@ static bool discard_body(struct http_conn *c, struct slice *bytes)
 /* What is left of an unwanted body; reading a little is cheaper than a new connection. */
 static bool is_small_rest(const struct http_exchange *x)
 {
-    if (x->expects) /* it may never come: the client still waits for a word */
+    if (x->expects) /* it may never come: the client still waits for `100 Continue` */
         return false;
     return x->body.kind == HTTP1_BODY_CHUNKED || x->body.left <= LIMIT_HTTP_DISCARD;
 }
@@ -280,7 +280,7 @@ static void advance(struct http_conn *c, struct slice *bytes)
     while (moved) {
         switch (c->state) {
         case CONN_HEAD:
-            /* a slow reader gets no further answers until it has taken most of the last ones */
+            /* a slow reader gets no further responses until it has read most of the earlier ones */
             moved = stream_pending(c->stream) <= LIMIT_STREAM_LOW && open_exchange(c, bytes);
             break;
         case CONN_EXCHANGE:
@@ -478,7 +478,8 @@ void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, en
 
 /* ---- deadlines ---- */
 
-/* True: what is pending says it all. A slow reader has time as long as it reads. */
+/* True: the deadline depends on the pending bytes alone. A slow client has time as long as it
+ * reads. */
 static bool is_about_pending(struct http_conn *c)
 {
     bool pending = stream_pending(c->stream) > 0;
@@ -560,8 +561,8 @@ static void on_data(void *arg, struct slice data)
     settle(c, data);
 }
 
-/* A client that sends no more is gone: nothing tells one that only half closed from one that was
- * killed, and an upstream call without a client costs money. */
+/* A client that has closed its sending side counts as gone: a killed client looks the same, and an
+ * upstream call without a client costs money. */
 static void on_eof(void *arg)
 {
     struct http_conn *c = arg;
@@ -581,7 +582,7 @@ static void on_drain(void *arg)
     struct http_exchange *x = c->x;
     if (c->state != CONN_EXCHANGE || !x || !x->wants_drain)
         return;
-    if (stream_pending(c->stream) > LIMIT_STREAM_LOW) /* filled again: there is a next time */
+    if (stream_pending(c->stream) > LIMIT_STREAM_LOW) /* filled again, so another event follows */
         return;
     x->wants_drain = false;
     c->depth++;

@@ -1,6 +1,6 @@
 /*
- * Answers: what is written in one turn leaves in one system call where it is small; large pieces
- * go straight to the stream with whatever was gathered before them.
+ * Responses: small pieces that are written in one turn are sent by one system call; a large piece
+ * goes to the stream at once, together with what was gathered before it.
  */
 #include "common/base/limits.h"
 #include "common/net/http1_write.h"
@@ -54,12 +54,12 @@ static struct slice connection_line(struct http_exchange *x)
 }
 
 static struct slice framing_line(struct http_exchange *x, unsigned status, uint64_t length,
-                                 char *room)
+                                 char *line)
 {
     if (status == 204 || (status == 304 && length == UINT64_MAX))
         return slice_of("", 0);
     if (length != UINT64_MAX)
-        return http1_length_line(length, room);
+        return http1_length_line(length, line);
     if (x->head.version == HTTP_11) {
         x->chunked = true;
         return SLICE("Transfer-Encoding: chunked\r\n");
@@ -71,10 +71,10 @@ static struct slice framing_line(struct http_exchange *x, unsigned status, uint6
 static enum err write_head(struct http_exchange *x, unsigned status,
                            const struct http_header *headers, size_t n, uint64_t length)
 {
-    char room[HTTP1_LENGTH_LINE], digits[4];
+    char line[HTTP1_LENGTH_LINE], digits[4];
     x->chunked = false;
     x->keep = x->head.keep_alive && !x->conn->server->draining && !x->conn->eof && !leaves_much(x);
-    struct slice framing = framing_line(x, status, length, room);
+    struct slice framing = framing_line(x, status, length, line);
     const struct slice ready[] = {
         SLICE("HTTP/1.1 "), http1_status_digits(status, digits), slice_str(http1_reason(status)),
         SLICE("\r\n"),      http_server_fixed(x->conn->server),  framing,
@@ -151,7 +151,7 @@ size_t http_response_pending(const struct http_exchange *x)
     return is_dead(x) ? 0 : stream_pending(x->conn->stream) + x->out.len;
 }
 
-/* An answer shorter than it promised would make the client wait: it is cut instead. */
+/* A response shorter than its Content-Length would make the client wait: the connection is cut. */
 static bool is_short(const struct http_exchange *x)
 {
     return !x->begun || (!x->bodiless && x->left != UINT64_MAX && x->left > 0);
@@ -185,7 +185,7 @@ enum err http_response(struct http_exchange *x, unsigned status, const struct ht
         return e;
     if (body.len && !x->bodiless) {
         e = send_now(x, body);
-        if (e == ERR_TOO_BIG) /* behind earlier answers that the client has not read yet */
+        if (e == ERR_TOO_BIG) /* behind earlier responses that the client has not read yet */
             e = buf_append(&x->out, body);
         if (e) {
             http_conn_close(x->conn, e);

@@ -1,4 +1,4 @@
-/* The server: its listener, its connections by the dozen thousand, and the lines all answers share.
+/* The server: its listener, its connections, and the header lines that all responses share.
  */
 #include "common/net/http_server.h"
 
@@ -95,10 +95,11 @@ static void on_accept(void *arg, int fd)
 {
     struct http_server *s = arg;
     if (s->conn_count >= s->config.connections_max) {
-        close(fd); /* a polite 503 would cost what is lacking */
+        close(fd); /* a 503 would need the memory of a connection */
         return;
     }
-    /* Where memory is out the descriptor is closed already, and the client sees just that. */
+    /* Without memory http_conn_new has closed the descriptor, and the client sees a closed
+     * connection. */
     if (http_conn_new(s, fd) != ERR_OK)
         return;
 }
@@ -187,7 +188,7 @@ struct http_exchange *http_server_take_spare(struct http_server *s)
     if (!x)
         return NULL;
     list_init(&x->link);
-    /* a whole answer that found no room behind another one waits in `out` */
+    /* a whole response for which the stream had no space waits in `out` */
     buf_init(&x->out, LIMIT_AI_ANSWER + LIMIT_HTTP_HEAD);
     buf_init(&x->head_bytes, LIMIT_HTTP_HEAD);
     return x;
@@ -195,7 +196,7 @@ struct http_exchange *http_server_take_spare(struct http_server *s)
 
 static void empty(struct buf *b)
 {
-    if (b->cap > LIMIT_HTTP_COALESCE + 1024) /* warm, but not fat */
+    if (b->cap > LIMIT_HTTP_COALESCE + 1024) /* kept for the next exchange, unless it is large */
         buf_fini(b);
     else
         buf_clear(b);

@@ -1,13 +1,13 @@
 /*
  * http_server — serves HTTP/1.1 on a loop: connections, keep-alive, deadlines; the caller
- * sees one exchange at a time and is the only one to answer it.
+ * sees one exchange at a time, and only the caller responds to it.
  *
  * The head comes first, alone: the body is not read until the caller says so (before
- * authentication nothing but the head is read). `Expect: 100-continue` is answered when
- * reading starts. Pipelined requests wait, at most LIMIT_HTTP_PIPELINE of them.
- * Malformed input is answered 400 (or the reader's status) and the connection closed;
- * slow heads 408. A caller that answers before it read the body: the connection closes
- * after the answer, unless what is left is small.
+ * authentication nothing but the head is read). The response to `Expect: 100-continue` is sent when
+ * reading starts. Pipelined requests wait, at most LIMIT_HTTP_PIPELINE of them. Malformed input
+ * gets 400 (or the reader's status), a slow head 408, and the connection is closed. Where the
+ * caller responds before it has read the body, the connection is closed after the response, unless
+ * the rest of the body is small.
  *
  * Owns     connections and exchanges.
  * Threads  its loop's.
@@ -29,10 +29,10 @@ struct http_server_events {
 struct http_exchange_events {
     void (*on_body)(void *user, struct slice data); /* a piece; lent */
     void (*on_body_end)(void *user);
-    void (*on_drain)(void *user); /* the answer may be written again; may be NULL */
+    void (*on_drain)(void *user); /* the response may be written again; may be NULL */
     /* The exchange is over: whole (ERR_OK), or the client hung up or broke the framing. Called
-     * exactly once, never from inside a call of this card but http_server_free; x and its head
-     * are gone after it. */
+     * exactly once, never from inside a function of this header except http_server_free; x and its
+     * head are gone after it. */
     void (*on_gone)(void *user, enum err why);
 };
 
@@ -53,7 +53,8 @@ MUST_USE enum err http_server_new(struct loop *l, const struct http_server_confi
                                   struct http_server **ret);
 MUST_USE enum err http_server_listen(struct http_server *s, const union sockaddr_any *at);
 uint16_t http_server_port(const struct http_server *s);
-/* No new connections; idle ones are closed, the others after their answer (Connection: close). */
+/* No new connections; idle ones are closed at once, the others after their response (Connection:
+ * close). */
 void http_server_drain(struct http_server *s);
 size_t http_server_connections(const struct http_server *s);
 /* Aborts what is left: every on_gone comes before it returns. */
@@ -69,7 +70,7 @@ void http_exchange_read(struct http_exchange *x,
 void http_exchange_pause(struct http_exchange *x);
 void http_exchange_resume(struct http_exchange *x);
 
-/* The answer. length: UINT64_MAX = not known (chunked, or to close for HTTP/1.0). Connection,
+/* The response. length: UINT64_MAX = not known (chunked, or to close for HTTP/1.0). Connection,
  * Content-Length, Transfer-Encoding and Date are the server's; do not pass them. */
 MUST_USE enum err http_response_begin(struct http_exchange *x, unsigned status,
                                       const struct http_header *headers, size_t n, uint64_t length);

@@ -6,7 +6,7 @@
  * asks for it (`http_conn_kick`).
  *
  * Owns     a connection its stream and the bytes read ahead; an exchange its head and the part
- *          of the answer that is gathered until the end of the turn.
+ *          of the response that is gathered until the end of the turn.
  * Threads  the loop's.
  */
 #pragma once
@@ -19,7 +19,7 @@
 enum http_conn_state {
     CONN_HEAD,     /* between requests, or inside a head */
     CONN_EXCHANGE, /* a request is with the caller */
-    CONN_DISCARD,  /* answered; the small rest of its body is read away */
+    CONN_DISCARD,  /* the response is sent; the small rest of the request's body is read */
     CONN_LINGER,   /* our FIN is sent: the client reads on, then closes */
     CONN_CLOSED,   /* the stream is gone; the turn's end tells and frees */
 };
@@ -37,7 +37,7 @@ struct http_exchange {
     bool expects;     /* 100-continue, not sent yet */
     struct pace pace; /* of the body, while it is waited for */
 
-    /* the answer */
+    /* the response */
     bool begun, ended;
     bool keep;     /* the connection lives on after it */
     bool bodiless; /* HEAD, 204, 304: what is written goes nowhere */
@@ -91,7 +91,7 @@ struct http_server {
 };
 
 /* http_server.c */
-struct slice http_server_fixed(struct http_server *s); /* lines that open every answer */
+struct slice http_server_fixed(struct http_server *s); /* header lines of every response */
 struct http_exchange *http_server_take_spare(struct http_server *s);
 void http_server_give_spare(struct http_server *s, struct http_exchange *x);
 void http_server_forget(struct http_server *s, struct http_conn *c);
@@ -104,7 +104,8 @@ void http_conn_finish(struct http_conn *c); /* FIN, then CONN_LINGER */
 /* To the stream; from then on the client must read on. */
 MUST_USE enum err http_conn_write(struct http_conn *c, const struct slice *parts, size_t n);
 void http_conn_idle(struct http_conn *c); /* between two requests */
-/* Answers a problem in the caller's stead and closes; cuts where an answer has begun. */
+/* Sends the refusal for a problem without the caller and closes; cuts the connection where a
+ * response has begun. */
 void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why);
 
 /* Its exchange is over: tells the caller, and takes it back. */

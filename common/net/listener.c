@@ -1,4 +1,4 @@
-/* listener — accepts in small helpings and hands the bare descriptor over.
+/* listener — accepts a bounded number of connections per wake-up and hands their descriptors over.
  *
  * libuv 1.44 has no REUSEPORT, and its own accept wants a handle first: the socket is ours. */
 #include <errno.h>
@@ -14,7 +14,8 @@
 #define BACKLOG 4096
 /* One wake-up accepts at most this many, so that a flood does not starve open connections. */
 #define HELPING 64
-/* Out of descriptors: nothing but time brings some back, and the poll would spin. */
+/* Out of descriptors: some become free only when others are closed, and the poll would spin until
+ * then. */
 #define REST_MS 50
 
 struct listener {

@@ -10,14 +10,14 @@
 
 /* A queue starts with this many places; a worker at rest never grows it. */
 #define CALLS_FIRST 256u
-/* Rounds of retirements in one turn before the sockets get their chance again. */
+/* Rounds of retirements in one turn before the sockets are polled again. */
 #define ROUNDS_PER_TURN 8
 /* Closing handles takes one libuv turn, their retirements another; ten times that is a bug. */
 #define ROUNDS_TO_CLOSE 32
 /* 64 KiB of content in records of 16 KiB, a handshake's certificates, alerts: never near it. */
 #define CIPHER_MAX (512u * 1024)
 
-/* Room for one more. ERR_NOMEM only when it is full and cannot grow. */
+/* Makes space for one more. ERR_NOMEM only when it is full and cannot grow. */
 static enum err calls_reserve(struct loop_calls *c)
 {
     if (c->count < c->cap / 2)
@@ -158,8 +158,8 @@ static enum err reserve_memory(struct loop *l)
     return ERR_OK;
 }
 
-/* A write to a connection that is gone is an error to look at, not a reason to die; libuv and
- * OpenSSL write without MSG_NOSIGNAL. Who has set a handler of his own keeps it. */
+/* A write to a closed connection must return an error and must not end the process, but libuv and
+ * OpenSSL write without MSG_NOSIGNAL. A handler that the program has set is kept. */
 static void ignore_sigpipe(void)
 {
     struct sigaction now;
@@ -271,7 +271,7 @@ enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
         e = l->mail.count < LIMIT_LOOP_MAIL ? calls_reserve(&l->mail) : ERR_EXHAUSTED;
     if (!e) {
         calls_push(&l->mail, fn, arg);
-        if (l->mail.count == 1) /* one wake-up for all that is in the box */
+        if (l->mail.count == 1) /* one wake-up for all that is in the mailbox */
             uv_async_send(&l->async);
     }
     pthread_mutex_unlock(&l->mail_lock);

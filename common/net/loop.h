@@ -1,5 +1,6 @@
 /*
- * loop — one thread's turn-taking: timers, a mailbox from other threads, and the end of the turn.
+ * loop — the event loop of one thread: timers, a mailbox for other threads, and tasks at the end of
+ * a turn.
  *
  * libuv underneath; `loop_uv` lends its handle to common/net only.
  *
@@ -57,5 +58,5 @@ struct timer {
 
 void timer_init(struct timer *t, struct loop *l, void (*fire)(struct timer *t));
 void timer_start(struct timer *t, uint64_t after_ms); /* starts again where it runs */
-void timer_cancel(struct timer *t); /* silence afterwards; harmless when not running */
+void timer_cancel(struct timer *t); /* no callback afterwards; harmless when not running */
 bool timer_is_running(const struct timer *t);

@@ -81,7 +81,7 @@ struct loop {
     struct loop_scratch *scratch;
 };
 
-/* Room for one more. ERR_NOMEM only when it is full and cannot grow. */
+/* Makes space for one more. ERR_NOMEM only when it is full and cannot grow. */
 MUST_USE enum err loop_heap_reserve(struct loop_heap *h);
 
 MUST_USE enum err loop_timers_init(struct loop *l);

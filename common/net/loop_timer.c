@@ -67,7 +67,8 @@ static void heap_remove(struct loop_heap *h, size_t slot)
 
 static void on_alarm(uv_timer_t *h);
 
-/* An alarm that rings too early only looks and is set again: cheaper than moving it each time. */
+/* A libuv timer that fires too early only looks at the heap and is set again: cheaper than moving
+ * it each time. */
 static void set_alarm(struct loop *l, uint64_t at_us)
 {
     if (at_us >= l->alarm_us)

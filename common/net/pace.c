@@ -1,4 +1,4 @@
-/* pace — see the header. */
+/* pace — one window of time after the other, each compared with LIMIT_PACE. */
 #include "common/net/pace.h"
 
 #include "common/base/limits.h"

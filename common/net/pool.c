@@ -102,7 +102,7 @@ void pool_drop(struct pool_conn **at)
     mem_free(c);
 }
 
-/* ---- what an idle connection does: nothing, or its last ---- */
+/* ---- events of an idle connection: each one closes it ---- */
 
 static void on_idle_open(void *arg)
 {

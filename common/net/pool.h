@@ -2,8 +2,8 @@
  * pool — upstream connections between two calls, last in first out.
  *
  * Keyed by host, port and TLS context; the egress rule is asked again at each reuse, with the
- * address the connection stands to, so a rule that was withdrawn holds at once. An idle
- * connection that closes, ends or speaks is dropped; so is one that was idle for
+ * address the connection stands to, so a rule that was withdrawn holds at once. An idle connection
+ * that closes, ends or sends anything is dropped; so is one that was idle for
  * LIMIT_UPSTREAM_IDLE_MS, and the oldest beyond LIMIT_POOL_IDLE of one endpoint.
  *
  * Owns     idle connections; one that is taken is the taker's until it is given or dropped.

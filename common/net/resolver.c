@@ -1,4 +1,5 @@
-/* resolver — c-ares on the loop's polls; one flight per name, answers at the end of a turn. */
+/* resolver — c-ares on the loop's polls; one query per name at a time, callbacks at the end of a
+ * turn. */
 #include "common/net/resolver.h"
 
 #include <ares.h>
@@ -9,13 +10,14 @@
 #include "common/net/loop_private.h"
 #include "common/net/resolver_private.h"
 
-/* A server that is silent for two seconds will not speak; one repetition, and the next server. */
+/* A name server that sent nothing for two seconds will not reply: one repetition, then the next
+ * server. */
 #define QUERY_MS 2000
 #define QUERY_TRIES 2
 #define US_PER_S 1000000u
 #define TTL_MIN_S 1
 #define TTL_MAX_S 3600
-/* An old answer that had to serve once more is not questioned again for this long. */
+/* An expired answer that was used again, since a query failed, is not refreshed for this long. */
 #define STALE_S 5
 
 struct resolver {
@@ -58,7 +60,7 @@ static void init_ares(void)
 
 static void set_tick(struct resolver *r)
 {
-    struct timeval room, *t = ares_timeout(r->channel, NULL, &room);
+    struct timeval storage, *t = ares_timeout(r->channel, NULL, &storage);
     if (t)
         timer_start(&r->tick, (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_usec / 1000 + 1);
     else
@@ -79,7 +81,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
     struct resolver *r = w->resolver;
     ares_socket_t fd = w->fd;
     if (status < 0)
-        events = UV_READABLE | UV_WRITABLE; /* let c-ares meet the error itself */
+        events = UV_READABLE | UV_WRITABLE; /* c-ares finds the error itself */
     ares_process_fd(r->channel, events & UV_READABLE ? fd : ARES_SOCKET_BAD,
                     events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
     set_tick(r);
@@ -176,7 +178,7 @@ static void settle(struct resolver *r, struct resolver_query *q, enum err result
     loop_soon(r->loop, &r->task);
 }
 
-/* flights */
+/* queries under way */
 
 static int ttl_of(const struct ares_addrinfo *info)
 {

@@ -3,7 +3,7 @@
  *
  * Answers are kept for their TTL (1 s to 1 h) and, when a later look-up fails, for as long as
  * it takes (stale-if-error). Literal addresses and "localhost" are answered without a query.
- * One flight per name: later askers wait for the first.
+ * One query per name is under way at a time: later look-ups of the name wait for it.
  *
  * Owns     its cache and channel; one per loop.
  * Fails    ERR_DNS to the callback.
@@ -31,4 +31,4 @@ MUST_USE enum err resolver_start(struct resolver *r, struct slice host, uint16_t
                                  void (*done)(void *arg, enum err e,
                                               const struct resolver_answer *answer),
                                  void *arg, struct resolver_query **ret);
-void resolver_cancel(struct resolver_query **q); /* silence afterwards; leaves NULL */
+void resolver_cancel(struct resolver_query **q); /* no callback afterwards; leaves NULL */

@@ -1,6 +1,6 @@
 /*
- * resolver_private — names a loop remembers, apart from how they are asked for; and whom a test
- * asks.
+ * resolver_private — the names that a loop remembers, without the queries themselves; and the name
+ * servers that a test sets.
  *
  * Owns     names; each its waiting queries' links, not the queries.
  * Threads  the loop's.
@@ -13,7 +13,7 @@
 
 struct resolver_name {
     struct list link;              /* oldest use first */
-    struct list waits;             /* queries, while a flight is out */
+    struct list waits;             /* queries, while a look-up is under way */
     struct resolver_answer answer; /* count 0: never answered */
     uint64_t fresh_until_us;
     bool in_flight;
@@ -27,10 +27,10 @@ struct resolver_cache {
 };
 
 MUST_USE enum err resolver_cache_init(struct resolver_cache *c);
-void resolver_cache_fini(struct resolver_cache *c); /* nothing may be in flight */
-/* Finds or makes; a name that waits for nothing makes room where the table is full. */
+void resolver_cache_fini(struct resolver_cache *c); /* no look-up may be under way */
+/* Finds or makes the name; in a full table a name without a look-up under way is removed. */
 MUST_USE enum err resolver_cache_get(struct resolver_cache *c, struct slice host,
                                      struct resolver_name **ret);
 
-/* resolver.c; for tests: asks these instead of the system's, "127.0.0.1:5353,[::1]:53" */
+/* resolver.c; for tests: queries these instead of the system's, "127.0.0.1:5353,[::1]:53" */
 MUST_USE enum err resolver_use_servers(struct resolver *r, const char *servers);

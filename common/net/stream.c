@@ -1,4 +1,5 @@
-/* stream — its life: born by accept or dial, read, paused, failed once, freed when all is quiet. */
+/* stream — the states of a stream: made by accept or dial, read, paused, failed once, freed when
+ * its handle is closed and its owner has let it go. */
 #include "common/net/stream.h"
 
 #include <errno.h>
@@ -156,8 +157,8 @@ static void take_bytes(struct stream *s)
 }
 
 /* libuv only tells that there is something: it is given no memory, and says ENOBUFS before it would
- * read. Its own read(2) goes the long way round by the file system, as its writev does; and pausing
- * costs nothing until bytes come. */
+ * read. Its own read(2) is slower than recv, since it passes the kernel's file layer, as its writev
+ * does; and pausing costs nothing until bytes come. */
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
 {
     (void)h;

@@ -6,7 +6,7 @@
  * and stops feeding above LIMIT_STREAM_HIGH until on_drain.
  *
  * Owns     socket, TLS state, unsent bytes.
- * Fails    on_close(err) exactly once, unless the owner closed first; then silence.
+ * Fails    on_close(err) exactly once, unless the owner closed first; no callback afterwards.
  * Threads  its loop's.
  */
 #pragma once
@@ -61,7 +61,7 @@ void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 /* Sends what is pending, then says no more will come (TLS close_notify, FIN). */
 void stream_finish(struct stream *s);
-/* At once; unsent bytes are lost. Silence afterwards; leaves NULL. */
+/* At once; unsent bytes are lost. No callback afterwards; leaves NULL. */
 void stream_close(struct stream **s);
 bool stream_is_open(const struct stream *s);      /* connected and not failed */
 struct slice stream_peer(const struct stream *s); /* "127.0.0.1:4711", "" before open */

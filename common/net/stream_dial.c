@@ -1,4 +1,5 @@
-/* stream_dial — name, permission, TCP: the addresses in turn, each with its share of the time. */
+/* stream_dial — resolves the name, checks each address, and connects: one address after the other,
+ * each with its share of the time. */
 #include <string.h>
 
 #include "common/base/limits.h"
@@ -32,7 +33,7 @@ static uint64_t left_ms(const struct stream *s)
     return end > now ? (end - now) / 1000 + 1 : 1;
 }
 
-/* A black hole first in the list must not eat the time of the addresses behind it. */
+/* An address that never replies must not use up the time of the addresses after it. */
 static void start_share(struct stream *s)
 {
     size_t others = s->dial->answer.count - s->dial->next;

@@ -9,7 +9,7 @@
 /* Plain bytes turned into records before they are handed to the kernel. */
 #define STEP (4u * LOOP_RECORD_MAX)
 
-/* What the machine wants said goes out, an alert after a failure too. */
+/* Sends what the TLS session has to send; after a failure that is its alert. */
 static enum err send_cipher(struct stream *s)
 {
     struct buf *out = &s->loop->scratch->cipher;
@@ -21,7 +21,8 @@ static enum err send_cipher(struct stream *s)
     return e;
 }
 
-/* Clients that break off or speak gibberish are daily bread; an upstream that does is news. */
+/* Failed handshakes of clients are common, so they are logged at level debug; that of an upstream
+ * is a warning. */
 static void fail_handshake(struct stream *s)
 {
     struct log_ctx ctx = {.component = "tls"};
@@ -38,7 +39,7 @@ void stream_tls_shake(struct stream *s)
 {
     enum err e = tls_session_handshake(s->tls, &s->loop->scratch->cipher);
     if (send_cipher(s) && e == ERR_OK)
-        return; /* reading tells how it ended */
+        return; /* the read that follows says how it ended */
     if (e == ERR_OK)
         stream_opened(s);
     else if (e != ERR_AGAIN)

@@ -30,7 +30,7 @@ static void give_up_writing(struct stream *s)
 static void on_shutdown(uv_shutdown_t *req, int status)
 {
     struct stream *s = req->data;
-    (void)status; /* it was gone already: reading tells */
+    (void)status; /* it was gone already: the read that follows says why */
     if (s->state == STREAM_DEAD)
         return;
     s->fin_sent = true;
@@ -87,7 +87,7 @@ static void start_flying(struct stream *s)
     }
 }
 
-/* Bytes the kernel has already taken cannot be taken back: without room for the rest the stream
+/* Bytes the kernel has already taken cannot be taken back: without memory for the rest the stream
  * is lost. */
 static enum err keep_rest(struct stream *s, const struct slice *parts, size_t n, size_t skip)
 {
@@ -108,8 +108,8 @@ static enum err keep_rest(struct stream *s, const struct slice *parts, size_t n,
     return s->broken ? ERR_CLOSED : ERR_OK;
 }
 
-/* Not by uv_try_write: writev goes the long way round by the file system, and a piece alone needs
- * no list. Nothing of this stream's waits in libuv now. */
+/* Not by uv_try_write: its writev is slower, since it passes the kernel's file layer, and a single
+ * piece needs no list. Nothing of this stream's waits in libuv now. */
 static ssize_t try_send(struct stream *s, struct msghdr *m)
 {
     uv_os_fd_t fd;

@@ -1,4 +1,5 @@
-/* tls — contexts: what is offered, whom we believe, and how a new certificate slips in. */
+/* tls — contexts: the versions and ciphers offered, the trusted roots, and the reload of
+ * certificates. */
 #include "common/net/tls.h"
 
 #include <openssl/err.h>
@@ -203,7 +204,7 @@ enum err tls_reload(struct tls_context *t)
     pthread_mutex_lock(&t->lock);
     SSL_CTX *old = t->ctx;
     t->ctx = fresh;
-    tls_cache_clear(&t->cache); /* the new roots may not believe whom the old ones did */
+    tls_cache_clear(&t->cache); /* a peer that the old roots verified may fail under the new ones */
     pthread_mutex_unlock(&t->lock);
     SSL_CTX_free(old);
     return ERR_OK;

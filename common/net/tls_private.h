@@ -6,7 +6,7 @@
  *
  * Owns     a session: its SSL and the undigested bytes it was told to keep.
  * Fails    ERR_AGAIN: give more bytes; ERR_CLOSED: the peer said it will send no more (only its
- *          close_notify counts, a bare FIN may be an attacker's, who cuts a response short);
+ *          close_notify counts, since an attacker can send a bare FIN to cut a response short);
  * ERR_TLS. Threads  a session its loop's; a context any.
  */
 #pragma once
@@ -46,7 +46,7 @@ struct tls_context {
 /* OpenSSL's callback of client contexts */
 int tls_on_new_session(SSL *ssl, SSL_SESSION *session);
 
-/* host: whom a client dials; ignored by servers */
+/* host: the name that a client dials; ignored by servers */
 MUST_USE enum err tls_session_new(struct tls_context *t, struct slice host,
                                   struct tls_session **ret);
 void tls_session_free(struct tls_session *s);
@@ -55,7 +55,7 @@ bool tls_session_has_input(const struct tls_session *s);
 /* The lent bytes go away: what was not used yet is copied. ERR_NOMEM. */
 MUST_USE enum err tls_session_keep(struct tls_session *s);
 MUST_USE enum err tls_session_handshake(struct tls_session *s, struct buf *out);
-/* room >= a record, so that nothing stays inside */
+/* room: at least a record, so that no decrypted byte stays inside */
 MUST_USE enum err tls_session_read(struct tls_session *s, char *to, size_t room, size_t *ret,
                                    struct buf *out);
 MUST_USE enum err tls_session_write(struct tls_session *s, struct slice plain, struct buf *out);

@@ -76,7 +76,7 @@ static void make_bio_method(void)
 
 /* a client's expectations */
 
-/* OpenSSL hands over one reference when we answer 1. */
+/* OpenSSL hands over one reference when this callback returns 1. */
 int tls_on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_session *s = SSL_get_app_data(ssl);
@@ -84,7 +84,7 @@ int tls_on_new_session(SSL *ssl, SSL_SESSION *session)
         return 0;
     struct tls_context *t = s->context;
     pthread_mutex_lock(&t->lock);
-    /* a connection from before a reload must not bring its old belief back */
+    /* a session that was verified against the roots before a reload must not be resumed after it */
     bool current = SSL_get_SSL_CTX(ssl) == t->ctx;
     if (current)
         tls_cache_put(&t->cache, slice_str(s->host), session);
@@ -214,7 +214,7 @@ static const char *describe(struct tls_session *s)
     return text ? text : "connection broken";
 }
 
-/* Turns OpenSSL's answer into ours; a failure is for good. */
+/* Turns OpenSSL's result into an enum err; a failure is final. */
 static enum err outcome(struct tls_session *s, int result)
 {
     s->out = NULL;

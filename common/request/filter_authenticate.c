@@ -1,6 +1,6 @@
 /*
- * filter_authenticate — the principal, from every credential header; what they name must be one.
- * And the task, which only a principal may assume (filter_task).
+ * filter_authenticate — finds the principal from every credential header; all of them must name the
+ * same one. filter_task finds the task, which only a principal may assume.
  *
  * A value that is neither a key of ours nor known is dropped: clients send placeholders beside
  * the real key. A value that has the shape of our keys and is unknown is not dropped, because
@@ -95,28 +95,29 @@ static bool is_valid(const struct policy_key *key)
 static bool fill_principal(const struct snapshot *policy, const struct policy_key *key,
                            struct principal *ret)
 {
-    struct principal who = {.key = key};
+    struct principal principal = {.key = key};
     struct slice team_id = key->team_id;
     if (key->agent_id.len) {
-        who.agent = snapshot_agent(policy, key->agent_id);
-        if (!who.agent)
+        principal.agent = snapshot_agent(policy, key->agent_id);
+        if (!principal.agent)
             return false;
-        team_id = who.agent->team_id;
+        team_id = principal.agent->team_id;
     }
     if (team_id.len) {
-        who.team = snapshot_team(policy, team_id);
-        if (!who.team)
+        principal.team = snapshot_team(policy, team_id);
+        if (!principal.team)
             return false;
     }
-    *ret = who;
+    *ret = principal;
     return true;
 }
 
-static bool is_blocked(const struct snapshot *policy, const struct principal *who)
+static bool is_blocked(const struct snapshot *policy, const struct principal *principal)
 {
-    return snapshot_is_blocked(policy, SLICE("key"), who->key->o.id) ||
-           (who->agent && snapshot_is_blocked(policy, SLICE("agent"), who->agent->o.id)) ||
-           (who->team && snapshot_is_blocked(policy, SLICE("team"), who->team->o.id));
+    return snapshot_is_blocked(policy, SLICE("key"), principal->key->o.id) ||
+           (principal->agent &&
+            snapshot_is_blocked(policy, SLICE("agent"), principal->agent->o.id)) ||
+           (principal->team && snapshot_is_blocked(policy, SLICE("team"), principal->team->o.id));
 }
 
 static bool has_same_secret(const struct policy_key *a, const struct policy_key *b)
@@ -151,14 +152,14 @@ static enum filter_result on_request(struct request *rq)
         return refuse(rq, REFUSAL_AMBIGUOUS_CREDENTIAL);
     if (!f.key)
         return refuse(rq, f.any ? REFUSAL_BAD_CREDENTIAL : REFUSAL_NO_CREDENTIAL);
-    struct principal who;
-    if (!is_valid(f.key) || !fill_principal(rq->policy, f.key, &who)) {
-        rq->who.key = f.key; /* the record names whose key was refused */
+    struct principal principal;
+    if (!is_valid(f.key) || !fill_principal(rq->policy, f.key, &principal)) {
+        rq->who.key = f.key; /* the record names the key that was refused */
         return refuse(rq, REFUSAL_BAD_CREDENTIAL);
     }
-    rq->who = who;
+    rq->who = principal;
     rq->credential_header = f.header;
-    if (is_blocked(rq->policy, &who))
+    if (is_blocked(rq->policy, &principal))
         return refuse(rq, REFUSAL_BAD_CREDENTIAL);
     request_watch_expiry(rq);
     return FILTER_PASS;
@@ -166,12 +167,12 @@ static enum filter_result on_request(struct request *rq)
 
 const struct filter filter_authenticate = {.name = "authn", .on_request = on_request};
 
-void principal_scopes(const struct principal *who, struct scope_list *ret)
+void principal_scopes(const struct principal *principal, struct scope_list *ret)
 {
     const struct scope *const scopes[] = {
-        who->key ? &who->key->scope : NULL,
-        who->agent ? &who->agent->scope : NULL,
-        who->team ? &who->team->scope : NULL,
+        principal->key ? &principal->key->scope : NULL,
+        principal->agent ? &principal->agent->scope : NULL,
+        principal->team ? &principal->team->scope : NULL,
     };
     ret->count = 0;
     for (size_t i = 0; i < ARRAY_LEN(scopes); i++)
@@ -188,11 +189,12 @@ static bool lists(const struct name_list *l, struct slice id)
     return false;
 }
 
-bool principal_may_assume(const struct principal *who, struct slice task_id)
+bool principal_may_assume(const struct principal *principal, struct slice task_id)
 {
-    if (who->key->tasks.set)
-        return lists(&who->key->tasks, task_id);
-    return who->agent && who->agent->tasks.set && lists(&who->agent->tasks, task_id);
+    if (principal->key->tasks.set)
+        return lists(&principal->key->tasks, task_id);
+    return principal->agent && principal->agent->tasks.set &&
+           lists(&principal->agent->tasks, task_id);
 }
 
 static enum filter_result on_task(struct request *rq)

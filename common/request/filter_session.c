@@ -1,9 +1,9 @@
 /*
- * filter_session — which conversation is this part of?
+ * filter_session — finds the session (conversation) that a call belongs to.
  *
- * The client's word is a label inside its principal: the id is derived from both, so the same
- * word sent by two agents is two sessions (decisions.md, Session). Labels group; they decide
- * nothing.
+ * What the client sends is a label inside its principal: the id is derived from both, so the same
+ * label sent by two agents names two sessions (decisions.md, Session). No access decision depends
+ * on a label.
  *
  * The id's last six characters are a keyed check over owner and the rest. That is how an id
  * that is sent back as a label is known to be its sender's, without any memory of it.

@@ -192,12 +192,12 @@ static void put_charges(struct proto_writer *w, const struct request *rq)
 /* The worker's scratch: a record is packed, kept, and forgotten within one call. */
 static enum err begin(struct request *rq, struct proto_writer *w)
 {
-    char *room;
+    char *start;
     buf_clear(&rq->env->scratch);
-    enum err e = buf_room(&rq->env->scratch, RECORD_ROOM, &room);
+    enum err e = buf_room(&rq->env->scratch, RECORD_ROOM, &start);
     if (e)
         return e;
-    *w = (struct proto_writer){.p = room, .end = room + RECORD_ROOM};
+    *w = (struct proto_writer){.p = start, .end = start + RECORD_ROOM};
     proto_text(w, RECORD_CALL_ID, slice_of(rq->call_id, sizeof(rq->call_id)));
     return ERR_OK;
 }

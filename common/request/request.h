@@ -87,7 +87,7 @@ struct principal {
 };
 
 /* The scopes that a principal's calls fall under. */
-void principal_scopes(const struct principal *who, struct scope_list *ret);
+void principal_scopes(const struct principal *principal, struct scope_list *ret);
 
 /* What gives a request its right: a policy, the principal in it, and the task. */
 struct request_right {
@@ -97,7 +97,7 @@ struct request_right {
 };
 
 /* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
-bool principal_may_assume(const struct principal *who, struct slice task_id);
+bool principal_may_assume(const struct principal *principal, struct slice task_id);
 
 /* One of the three gates, and its dialect. */
 struct gate {
@@ -138,7 +138,7 @@ struct gate {
     /* Why worst_case said ERR_INVALID, for the client. NULL, where worst_case never does. */
     const char *(*not_bounded)(const struct request *rq);
     /* How a budget_reserve_up_to that said ERR_AGAIN ended. ERR_OK: the amount is reserved, unless
-     * another request took it first; else there is no more, or the control plane does not answer.
+     * another request took it first; else there is no more, or the control plane is away.
      * May be NULL. */
     void (*on_reserved)(struct request *rq, enum err e);
 };
@@ -263,9 +263,9 @@ struct request_end {
  * The one end of every request: the filters finish in reverse, the record is written, the client
  * gets the end of its response, the request is retired.
  *
- * A request that was refused (request_refuse) and whose response was not begun is answered with the
- * refusal; where it was begun and `body` is empty, with the dialect's in-band error. Where nothing
- * was said at all it is an internal error.
+ * A request that was refused (request_refuse) and whose response was not begun gets the refusal;
+ * where it was begun and `body` is empty, the client gets the dialect's in-band error. Where
+ * nothing was said at all it is an internal error.
  */
 void request_finish(struct request *rq, const struct request_end *end);
 /* Without a last word of its own. */

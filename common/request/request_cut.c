@@ -125,10 +125,12 @@ static bool has(const struct changes *c, struct slice name)
 
 static bool is_named(const struct changes *c, const struct request *rq)
 {
-    const struct principal *who = &rq->who;
+    const struct principal *principal = &rq->who;
     const struct call_record *r = &rq->record;
-    return c->many || has(c, who->key->o.id) || (who->agent && has(c, who->agent->o.id)) ||
-           (who->team && has(c, who->team->o.id)) || (rq->task && has(c, rq->task->o.id)) ||
+    return c->many || has(c, principal->key->o.id) ||
+           (principal->agent && has(c, principal->agent->o.id)) ||
+           (principal->team && has(c, principal->team->o.id)) ||
+           (rq->task && has(c, rq->task->o.id)) ||
            (rq->session.known && has(c, slice_of(rq->session.id, SESSION_ID_LEN))) ||
            has(c, r->ai.model) || has(c, r->ai.provider) || has(c, r->tool.server) ||
            has(c, r->api.service);

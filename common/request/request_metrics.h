@@ -23,7 +23,7 @@ struct request_env;
     X(ATTEMPTS, "gatehouse_upstream_attempts_total", "Tries at an upstream, by how they ended.",   \
       METRIC_COUNTER, "status", metric_ends)                                                       \
     X(ECHOES, "gatehouse_credential_echoes_total",                                                 \
-      "Answers in which an upstream sent our credential back; it was cut out.", METRIC_COUNTER,    \
+      "Responses in which an upstream sent our credential back; it was cut out.", METRIC_COUNTER,  \
       NULL, NULL)                                                                                  \
     X(COST_UNKNOWN, "gatehouse_cost_unknown_total", "Calls with tokens and no price.",             \
       METRIC_COUNTER, NULL, NULL)                                                                  \
@@ -33,7 +33,7 @@ struct request_env;
       "Failures of upstreams that left no log line, as one was written within the second.",        \
       METRIC_COUNTER, NULL, NULL)                                                                  \
     X(TOKENS_IN, "gatehouse_tokens_input_total", "Prompt tokens.", METRIC_COUNTER, NULL, NULL)     \
-    X(TOKENS_OUT, "gatehouse_tokens_output_total", "Answer tokens.", METRIC_COUNTER, NULL, NULL)   \
+    X(TOKENS_OUT, "gatehouse_tokens_output_total", "Tokens of responses.", METRIC_COUNTER, NULL, NULL)   \
     X(OVERHEAD, "gatehouse_overhead_seconds", "Time a call spent in the gateway itself.",          \
       METRIC_HISTOGRAM, NULL, NULL)                                                                \
     X(DURATION, "gatehouse_call_seconds", "Whole calls.", METRIC_HISTOGRAM, NULL, NULL)            \
@@ -83,7 +83,7 @@ struct request_env;
     X(LEASES_LEFT, "gatehouse_leases_left_nanodollars",                                            \
       "What may still be reserved in them without the control plane.", METRIC_GAUGE, NULL, NULL)   \
     X(LEASES_AWAY, "gatehouse_leases_unanswered_seconds",                                          \
-      "Since when no request for a lease was answered; 0: they are.", METRIC_GAUGE, NULL, NULL)    \
+      "Since when no request for a lease got a reply; 0: they get one.", METRIC_GAUGE, NULL, NULL) \
     X(BUDGETS_STANDING, "gatehouse_budgets_standing_still",                                        \
       "Budgets that refused a call since then, for want of the control plane.", METRIC_GAUGE,      \
       NULL, NULL)

@@ -67,9 +67,9 @@ static struct request *request_of(struct response_sink *tail)
 }
 
 static size_t join_headers(struct request *rq, const struct response_head *h,
-                           struct http_header *all, size_t max, struct header_room *room)
+                           struct http_header *all, size_t max, struct header_texts *texts)
 {
-    size_t count = headers_common(rq, all, REQUEST_HEADERS, room);
+    size_t count = headers_common(rq, all, REQUEST_HEADERS, texts);
     for (size_t i = 0; i < h->header_count && count < max; i++)
         all[count++] = h->headers[i];
     return count;
@@ -80,12 +80,12 @@ static size_t join_headers(struct request *rq, const struct response_head *h,
 static enum sink_result send_head(struct request *rq, const struct response_head *h)
 {
     struct http_header all[HEADERS_MAX] UNINITIALIZED;
-    struct header_room room UNINITIALIZED;
+    struct header_texts texts UNINITIALIZED;
     struct response_sink *to = &rq->response.client->sink;
     const struct response_head joined = {.status = h->status,
                                          .headers = all,
                                          .header_count =
-                                             join_headers(rq, h, all, HEADERS_MAX, &room),
+                                             join_headers(rq, h, all, HEADERS_MAX, &texts),
                                          .length = h->length};
     enum sink_result r = to->ops->head(to, &joined);
     if (r == SINK_OK || r == SINK_FULL)
@@ -96,12 +96,12 @@ static enum sink_result send_head(struct request *rq, const struct response_head
 static void send_whole(struct request *rq, const struct response_head *h, struct slice body)
 {
     struct http_header all[HEADERS_MAX] UNINITIALIZED;
-    struct header_room room UNINITIALIZED;
+    struct header_texts texts UNINITIALIZED;
     struct client *c = rq->response.client;
     const struct response_head joined = {.status = h->status,
                                          .headers = all,
                                          .header_count =
-                                             join_headers(rq, h, all, HEADERS_MAX, &room),
+                                             join_headers(rq, h, all, HEADERS_MAX, &texts),
                                          .length = body.len};
     c->ops->whole(c, &joined, body);
 }
@@ -273,7 +273,7 @@ static unsigned refusal_status(const struct request *rq)
 
 struct refusal_head {
     struct http_header headers[REQUEST_HEADERS];
-    struct header_room room;
+    struct header_texts texts;
     struct response_head head;
 };
 
@@ -285,8 +285,8 @@ static struct slice make_refusal(struct request *rq, struct refusal_head *ret)
     buf_clear(out);
     if (rq->gate->refusal_body(rq, out, &type))
         buf_clear(out); /* the status still says it */
-    ret->room.used = 0;
-    size_t n = headers_refusal(rq, ret->headers, REQUEST_HEADERS - 1, &ret->room);
+    ret->texts.used = 0;
+    size_t n = headers_refusal(rq, ret->headers, REQUEST_HEADERS - 1, &ret->texts);
     ret->headers[n++] = (struct http_header){SLICE("content-type"), slice_str(type)};
     ret->head = (struct response_head){refusal_status(rq), ret->headers, n, buf_slice(out).len};
     return buf_slice(out);

@@ -15,7 +15,7 @@
  *
  * Back-pressure: a result of SINK_FULL asks the source to write no more until `drain`, which goes
  * from the client towards the gate. A sink that holds data back returns SINK_OK; one that returns
- * SINK_FULL on its own calls sink_drained when there is room again.
+ * SINK_FULL on its own calls sink_drained when it can take data again.
  *
  * Owns     nothing; a sink lies in its filter's state, and is not called after its on_finish.
  * Threads  the request's loop.
@@ -96,7 +96,7 @@ enum sink_result response_begin(struct request *rq, unsigned status,
                                 const struct http_header *headers, size_t n, uint64_t length);
 enum sink_result response_write(struct request *rq, struct slice data);
 enum sink_result response_event(struct request *rq, const struct ai_event *e);
-/* The last write was answered SINK_FULL and no drain came since. */
+/* The last write returned SINK_FULL and no drain came since. */
 bool response_is_full(const struct request *rq);
 /* Some filter's sink lies above this one (NULL: above the tail), and hears what is written. */
 bool response_is_heard(const struct request *rq, const struct response_sink *own);

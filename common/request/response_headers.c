@@ -1,6 +1,6 @@
 /*
- * response_headers — the headers that every response has (product.md, Answer headers), and what a
- * refusal says about trying again.
+ * response_headers — the headers that every response has (product.md, Answer headers), and the
+ * headers of a refusal that say when to try again.
  *
  * Written by hand: these run for each request, and printf would cost more than the gates.
  */
@@ -13,7 +13,7 @@
 struct adding {
     struct http_header *out;
     size_t max, n;
-    struct header_room *room;
+    struct header_texts *texts;
 };
 
 static void add(struct adding *a, struct slice name, struct slice value)
@@ -22,13 +22,13 @@ static void add(struct adding *a, struct slice name, struct slice value)
         a->out[a->n++] = (struct http_header){name, value};
 }
 
-static struct slice keep(struct header_room *room, const char *text, size_t len)
+static struct slice keep(struct header_texts *texts, const char *text, size_t len)
 {
-    if (len > sizeof(room->text) - room->used)
+    if (len > sizeof(texts->text) - texts->used)
         return SLICE_NONE;
-    char *at = room->text + room->used;
+    char *at = texts->text + texts->used;
     memcpy(at, text, len);
-    room->used += len;
+    texts->used += len;
     return slice_of(at, len);
 }
 
@@ -43,15 +43,15 @@ static size_t write_u64(char *end, uint64_t n)
     return len;
 }
 
-static struct slice number(struct header_room *room, uint64_t n)
+static struct slice number(struct header_texts *texts, uint64_t n)
 {
     char text[U64_MAX_LEN];
     size_t len = write_u64(text + sizeof(text), n);
-    return keep(room, text + sizeof(text) - len, len);
+    return keep(texts, text + sizeof(text) - len, len);
 }
 
 /* OpenAI's form: "6ms", "12s", "1m30s" (dialects.md 1.9) */
-static struct slice span_of_time(struct header_room *room, uint64_t us)
+static struct slice span_of_time(struct header_texts *texts, uint64_t us)
 {
     char text[3 * U64_MAX_LEN];
     char *p = text + sizeof(text);
@@ -69,7 +69,7 @@ static struct slice span_of_time(struct header_room *room, uint64_t us)
             p -= write_u64(p, s / 60);
         }
     }
-    return keep(room, p, (size_t)(text + sizeof(text) - p));
+    return keep(texts, p, (size_t)(text + sizeof(text) - p));
 }
 
 static void add_rates(struct adding *a, struct request *rq, uint64_t now_us)
@@ -79,9 +79,9 @@ static void add_rates(struct adding *a, struct request *rq, uint64_t now_us)
         return;
     struct meter_state s;
     meter_look(key->scope.meter, key->scope.limits.rpm, now_us, &s);
-    add(a, SLICE("x-ratelimit-limit-requests"), number(a->room, s.limit));
-    add(a, SLICE("x-ratelimit-remaining-requests"), number(a->room, s.remaining));
-    add(a, SLICE("x-ratelimit-reset-requests"), span_of_time(a->room, s.reset_us));
+    add(a, SLICE("x-ratelimit-limit-requests"), number(a->texts, s.limit));
+    add(a, SLICE("x-ratelimit-remaining-requests"), number(a->texts, s.remaining));
+    add(a, SLICE("x-ratelimit-reset-requests"), span_of_time(a->texts, s.reset_us));
 }
 
 static void add_cost(struct adding *a, const struct request *rq)
@@ -91,7 +91,7 @@ static void add_cost(struct adding *a, const struct request *rq)
     if (!rq->ended_us || !rq->record.has_tokens || !rq->record.cost_known)
         return;
     struct slice cost = money_format(rq->record.cost, text);
-    add(a, SLICE("x-gatehouse-cost-usd"), keep(a->room, cost.ptr, cost.len));
+    add(a, SLICE("x-gatehouse-cost-usd"), keep(a->texts, cost.ptr, cost.len));
 }
 
 /* What a web page may read: Fetch Standard, CORS protocol. */
@@ -108,11 +108,11 @@ static void add_cors(struct adding *a, const struct request *rq)
 }
 
 size_t headers_common(struct request *rq, struct http_header *out, size_t max,
-                      struct header_room *room)
+                      struct header_texts *texts)
 {
-    struct adding a = {.out = out, .max = max, .room = room};
+    struct adding a = {.out = out, .max = max, .texts = texts};
     const struct call_record *t = &rq->record;
-    room->used = 0;
+    texts->used = 0;
 
     struct slice id = slice_of(rq->request_id, sizeof(rq->request_id) - 1);
     add(&a, SLICE("x-gatehouse-request-id"), id);
@@ -123,11 +123,11 @@ size_t headers_common(struct request *rq, struct http_header *out, size_t max,
     add(&a, SLICE("x-gatehouse-model"), t->ai.model);
     add(&a, SLICE("x-gatehouse-provider"), t->ai.provider);
     if (t->attempt_count)
-        add(&a, SLICE("x-gatehouse-attempts"), number(room, t->attempt_count));
+        add(&a, SLICE("x-gatehouse-attempts"), number(texts, t->attempt_count));
     if (t->ai.cache)
         add(&a, SLICE("x-gatehouse-cache"), slice_str(t->ai.cache));
     add_cost(&a, rq);
-    add(&a, SLICE("x-gatehouse-overhead-us"), number(room, request_overhead_us(rq)));
+    add(&a, SLICE("x-gatehouse-overhead-us"), number(texts, request_overhead_us(rq)));
     add_rates(&a, rq, rq->started_us + request_took_us(rq));
     add_cors(&a, rq);
     return a.n;
@@ -135,13 +135,13 @@ size_t headers_common(struct request *rq, struct http_header *out, size_t max,
 
 /* retry-after-ms beside it, because that is what the SDKs look at first (dialects.md 1.8) */
 size_t headers_refusal(struct request *rq, struct http_header *out, size_t max,
-                       struct header_room *room)
+                       struct header_texts *texts)
 {
-    struct adding a = {.out = out, .max = max, .room = room};
+    struct adding a = {.out = out, .max = max, .texts = texts};
     unsigned after = rq->refusal.retry_after_s;
     if (after) {
-        add(&a, SLICE("retry-after"), number(room, after));
-        add(&a, SLICE("retry-after-ms"), number(room, (uint64_t)after * 1000));
+        add(&a, SLICE("retry-after"), number(texts, after));
+        add(&a, SLICE("retry-after-ms"), number(texts, (uint64_t)after * 1000));
     }
     if (rq->refusal.no_retry)
         add(&a, SLICE("x-should-retry"), SLICE("false"));

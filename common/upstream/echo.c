@@ -1,5 +1,5 @@
 /*
- * echo — see the header.
+ * echo — searches a text, or a body in pieces, for a credential in all of its spellings.
  *
  * An encoded byte begins with `\` or `%`. Where a text holds neither, only the literal form can be
  * there, and one memmem decides; this is the usual case and the reason for the two ways.

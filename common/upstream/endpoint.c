@@ -1,5 +1,5 @@
-/* endpoint — see the header. Averages are integers: they are read, compared and printed, and no
- * decision hangs on their last digit. */
+/* endpoint — the table, admission, and the reports of attempts. Averages are integers: no decision
+ * depends on their last digit. */
 #include "common/upstream/endpoint.h"
 
 #include "common/base/limits.h"
@@ -180,7 +180,7 @@ void endpoint_begin(struct endpoint *e, uint64_t now_us)
 /* ---- reports ---- */
 
 /* Decays towards a smaller value by the time that passed, and takes a larger one at once: an
- * endpoint that becomes slow is believed immediately (the "peak" of peak EWMA). */
+ * endpoint that becomes slow counts as slow immediately (the "peak" of peak EWMA). */
 void endpoint_latency(struct endpoint *e, uint64_t took_us, uint64_t now_us)
 {
     uint64_t passed = now_us - e->measured_us;

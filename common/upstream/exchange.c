@@ -1,5 +1,5 @@
-/* exchange — see the header. Callbacks of the gate may close the exchange: `closed` is looked at
- * after each, and the memory goes at the end of the turn. */
+/* exchange — the states of one attempt. Callbacks of the gate may close the exchange: `closed` is
+ * looked at after each, and the memory goes at the end of the turn. */
 #include "common/upstream/exchange.h"
 
 #include "common/base/clock.h"
@@ -327,7 +327,7 @@ static void give_spare(void *arg)
         free_exchange(x);
         return;
     }
-    if (x->echo.held.cap + x->echo.piece.cap > ECHO_LOOKED_AT) /* warm, but not fat */
+    if (x->echo.held.cap + x->echo.piece.cap > ECHO_LOOKED_AT) /* kept unless large */
         echo_fini(&x->echo);
     u->spare_count++;
     list_push_first(&u->spare, &x->link);

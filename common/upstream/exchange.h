@@ -82,7 +82,7 @@ struct exchange_spec {
 MUST_USE enum err exchange_start(struct upstreams *u, const struct exchange_spec *spec,
                                  const struct exchange_events *events, void *arg,
                                  struct exchange **ret);
-/* Ends the attempt in its record and lets go of everything, at once; silence afterwards; leaves
+/* Ends the attempt in its record and lets go of everything, at once; no callback afterwards; leaves
  * NULL. One that was still under way becomes CANCELLED. NULL is fine. */
 void exchange_close(struct exchange **x, enum request_outcome end, struct slice code);
 

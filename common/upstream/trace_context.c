@@ -1,4 +1,4 @@
-/* trace_context — see the header. */
+/* trace_context — reads and writes the traceparent header. */
 #include "common/upstream/trace_context.h"
 
 #include "common/base/digest.h"

@@ -1,4 +1,4 @@
-/* upstream_log — see the header. */
+/* upstream_log — writes the lines of failed upstreams, at most one a second. */
 #include "common/upstream/upstream_log.h"
 
 #include <inttypes.h>
