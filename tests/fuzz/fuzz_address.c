@@ -4,7 +4,7 @@
  * An accepted URL, written again from its parts, is read into the same parts; its host names
  * what libc would connect to, or is a name no libc reads as a number; nothing of it could move
  * an authority or a path for another reader. An accepted address reads back as it was printed;
- * a network holds its own base; the door out judges mapped and plain forms alike.
+ * a network holds its own base; the egress rule gives mapped and plain forms the same result.
  */
 #include <arpa/inet.h>
 #include <stdio.h>

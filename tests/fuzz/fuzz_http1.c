@@ -6,7 +6,7 @@
  * classes below, each with its reason; anything else aborts. And whatever way the bytes are cut,
  * our reader must come to the same result as with all of them at once.
  *
- * Input: one byte (bit 0: an answer instead of a request), then the message.
+ * Input: one byte (bit 0: a response instead of a request), then the message.
  */
 #include <http_parser.h>
 #include <stdio.h>

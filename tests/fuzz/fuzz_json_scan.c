@@ -5,10 +5,10 @@
  * same type and value in both. The differences that are meant, each checked by its cause:
  *
  *   only the scanner accepts
- *     - a doubled member in an object no gate reads: refusing it needs memory for every name
- *       of every object, and nobody decides by it
- *     - a number beyond int64 or double: the grammar has no range, and a number nobody reads
- *       travels on as it stands
+ *     - a doubled member in an object no gate reads: refusing it needs memory for every name of
+ * every object, and no decision depends on it
+ *     - a number beyond int64 or double: the grammar has no range, and a number that no gate reads
+ * is passed on as it stands
  *     - U+0000 in a member name of such an object: jansson keeps names as C strings
  *     - half of a surrogate pair, outside of the names that a gate reads
  *   only jansson accepts

@@ -2,7 +2,7 @@
  * fuzz_mcp_message — messages of both sides: what is read lies inside the text, and what is
  * changed is changed there and nowhere else.
  *
- * The first byte says whose message it is. A client's that was accepted reads the same with
+ * The first byte says which side sent the message. A client's that was accepted reads the same with
  * another id in place of its own. An upstream's keeps, after the edits, everything but the id and
  * the tools; a list that is cut holds only what may be seen, and cutting it again changes nothing.
  */
@@ -95,8 +95,8 @@ static void look_at_answer(struct slice text)
     }
     struct mcp_edit edits[] = {{a.id.raw, SLICE("77")}};
     check(mcp_edit(text, edits, 1, &out) == ERR_OK, "an edit failed");
-    check(mcp_response_read(buf_slice(&out), &again) == ERR_OK, "an edit broke an answer");
-    check(again.kind == a.kind, "an edit changed an answer");
+    check(mcp_response_read(buf_slice(&out), &again) == ERR_OK, "an edit broke a response");
+    check(again.kind == a.kind, "an edit changed a response");
     bool response = a.kind == MCP_RESPONSE_RESULT || a.kind == MCP_RESPONSE_ERROR;
     check(mcp_response_is_to(&again, 77) == (response && a.id.raw.ptr), "the id is not ours");
     check(slice_eq(again.result.raw, a.result.raw) || lies_in(a.id.raw, a.result.raw),

@@ -2,7 +2,7 @@
  * fuzz_path — an accepted path has one spelling, and that spelling says what the client said.
  *
  * Canonical again it is unchanged; decoded, segment by segment, it is what the target decodes
- * to; and nothing in it could be a separator, a parent or a parameter to anybody downstream.
+ * to; and no byte of it could be a separator, a parent or a parameter for a later reader.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* client_scenario — see the card. */
+/* client_scenario — the calls of the client, and the thread of the upstream. */
 #include "tests/kit/net/client_scenario.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /*
- * client_scenario — our client, and the upstream it calls: a raw socket on a thread that says what
- * the test says, word by word.
+ * client_scenario — our client, and the upstream it calls: a raw socket on a thread that sends
+ * exactly the bytes that the test gives.
  *
  *   static void greeting_scenario(void *arg)            the upstream's side, on the thread
  *   {
@@ -60,12 +60,12 @@ bool ask_body_is(const struct ask *a, const char *text);
 
 void world_open(struct world *w);
 void world_close(struct world *w);
-/* A world in which the script scenarios the upstream; its argument is the world. */
+/* A world in which the script is the upstream; its argument is the world. */
 void scenario_upstream(void (*script)(void *arg));
 bool idle_becomes(struct world *w, int want);
 
 /* Reads one request's head (and what came with it) from the upstream's side. */
 bool hear_request(int fd, struct buf *in);
-/* One call that is answered by `text`, after which the upstream closes where asked to. *fd: the
+/* One call whose response is `text`, after which the upstream closes where asked to. *fd: the
  * connection, -1 for a new one. */
 bool served(struct ask *a, int *fd, struct buf *in, const char *text, bool then_close);

@@ -1,4 +1,4 @@
-/* server_scenario — see the card. */
+/* server_scenario — the handlers of the server, and the raw clients. */
 #include "tests/kit/net/server_scenario.h"
 
 #include <setjmp.h>

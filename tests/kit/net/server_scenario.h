@@ -2,10 +2,10 @@
  * server_scenario — our server, and clients that are raw sockets on a thread of their own; what the
  * server's caller saw is counted beside it.
  *
- *   /hello  /empty       an answer, with and without a body
+ *   /hello  /empty       a response, with and without a body
  *   /echo  /stream       the request's body, when it is whole and as it comes
  *   /big/N  /short /cut  N bytes, fewer than announced, none at all
- *   /hold                no answer until the test gives one
+ *   /hold                no response until the test gives one
  *
  * Owns     a serving its loop and server; a client its connection.
  * Fails    as raw_peer.h: on the thread false or an EXPECT, which the end of the scenario tells
@@ -48,7 +48,7 @@ struct client {
 void client_open(struct client *c, const struct serving *w);
 void client_close(struct client *c);
 bool client_ask(struct client *c, const char *request);
-bool client_hear(struct client *c); /* one whole answer, into c->a */
+bool client_hear(struct client *c); /* one whole response, into c->a */
 bool client_body_is(const struct client *c, const char *text);
 bool client_head_has(const struct client *c, const char *text);
 bool client_closed(struct client *c); /* by the server, with nothing left to read */

@@ -1,4 +1,4 @@
-/* tls_pair — see the card. */
+/* tls_pair — makes and closes the authority, the server and the client's context. */
 #include "tests/kit/net/tls_pair.h"
 
 #include "common/net/stream_private.h"

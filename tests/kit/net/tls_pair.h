@@ -1,6 +1,6 @@
 /*
- * tls_pair — a stage whose streams are over TLS: an authority, a server that says everything back,
- * and a client's context that believes in the authority.
+ * tls_pair — a stage whose streams are over TLS: an authority, a server that sends everything back,
+ * and a client's context that trusts the authority.
  *
  * Owns     all of it, from tls_pair_open (or tls_pair_serve) to tls_pair_close.
  * Fails    by cmocka's assertions.
@@ -16,7 +16,7 @@ struct tls_pair {
     struct certs *certs;
     struct stage stage;
     struct end servers[8];
-    struct tls_context *client; /* believes in certs */
+    struct tls_context *client; /* trusts certs */
 };
 
 void tls_pair_open(struct tls_pair *r);
@@ -32,5 +32,5 @@ void tls_pair_ping(struct tls_pair *r,
 void tls_pair_meet(struct tls_pair *r, struct end *client,
                    const char *host); /* dials, opens, pings */
 void tls_pair_refuses(struct tls_pair *r,
-                      const char *host); /* the server is not believed under it */
+                      const char *host); /* the server's certificate is not valid for it */
 bool end_is_resumed(const struct end *e);

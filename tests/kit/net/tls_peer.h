@@ -11,7 +11,7 @@
 
 struct tls_peer;
 
-/* Dials 127.0.0.1 and shakes hands, believing in that authority alone. NULL: no handshake. */
+/* Dials 127.0.0.1 and shakes hands, trusting that authority alone. NULL: no handshake. */
 struct tls_peer *tls_peer_dial(uint16_t port, const char *ca_file);
 bool tls_peer_say(struct tls_peer *p, const char *text);
 /* Reads until `mark` has come (true) or the connection ends (false); keeps it all in out. */

@@ -508,7 +508,7 @@ static bool tree_reads(struct slice text)
     return e == ERR_OK;
 }
 
-/* Nobody wants a member here, and generated names are all different, so the two may differ only
+/* No member is wanted here, and generated names are all different, so the two may differ only
  * in numbers out of the tree's range, which the generator does not make. */
 UNIT(the_scanner_and_the_tree_reader_agree_on_whole_documents)
 {
@@ -534,8 +534,8 @@ UNIT(the_scanner_and_the_tree_reader_agree_on_damaged_documents)
         damage(&w);
         struct slice text = slice_of(w.text, w.len);
         bool scanned = scan(text) == ERR_OK;
-        /* Doubled names in objects nobody reads are the tree's refusal alone; those of the root
-         * are refused by both. */
+        /* Doubled names in objects that are not read are the tree's refusal alone; those of the
+         * root are refused by both. */
         json_t *tree = NULL;
         struct json_problem why = {""};
         bool reads = json_read(text, &tree, &why) == ERR_OK;

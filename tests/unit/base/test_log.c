@@ -195,13 +195,13 @@ UNIT(on_a_terminal_the_line_is_for_people_and_cannot_steer_it)
     real_stderr = dup(STDERR_FILENO);
     assert_true(dup2(slave, STDERR_FILENO) >= 0);
     log_setup("unit", LOG_INFO);
-    log_warn(&ctx, "slow", "ms=%d who=%s", 5, "\x1b[2J\xC2\x9Bx");
+    log_warn(&ctx, "slow", "ms=%d peer=%s", 5, "\x1b[2J\xC2\x9Bx");
     assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
     close(real_stderr);
     ssize_t len = read(master, text, sizeof(text) - 1);
     assert_true(len > 0);
     text[len] = '\0';
-    assert_non_null(strstr(text, " WARN  unit/pool slow ms=5 who=\\u001b[2J\\u009bx "
+    assert_non_null(strstr(text, " WARN  unit/pool slow ms=5 peer=\\u001b[2J\\u009bx "
                                  "request_id=req_1\r\n"));
     close(master);
     close(slave);

@@ -186,7 +186,7 @@ static inline void ship_all(struct journal *rq, struct sums *s)
     assert_int_equal(fold_in_use(rq->fold), 0);
 }
 
-/* Until not even the shortest record finds room below three quarters. */
+/* Until not even the shortest record fits below three quarters. */
 static inline void fill_with_free_calls(struct journal *rq, struct sums *s)
 {
     for (; atomic_load(&rq->page->dropped) == 0; s->calls++)

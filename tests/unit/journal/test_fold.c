@@ -122,8 +122,8 @@ static void where_entries_run_short_the_minute_is_given_up_first(void **state)
     journal_remove(rq);
 }
 
-/* Every call has a key of its own: entries end, then the promises of the last quarter, and who was
- * let in before that still finds a place. */
+/* Every call has a key of its own: entries end, then the promises of the last quarter; a call that
+ * was opened before that still finds a place. */
 static void only_more_kinds_of_calls_than_entries_are_refused(void **state)
 {
     (void)state;

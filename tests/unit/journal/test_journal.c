@@ -296,7 +296,7 @@ static void an_empty_ring_is_used_from_its_front_again(void **state)
     struct made m;
     struct journal_entry entry = {0};
     assert_int_equal(kit_close_call(rq, make(&m, 2001, 1000, 0), &entry), ERR_OK);
-    assert_true(journal_next(rq, &stale, &sequence, &record)); /* whoever looked before */
+    assert_true(journal_next(rq, &stale, &sequence, &record)); /* a reader that looked before */
     assert_int_equal(sequence, 2001);
     assert_int_equal(call_of(record, NULL), 2001);
     assert_ptr_equal(record.ptr, front);

@@ -1,4 +1,5 @@
-/* The one listener out: each special network by its edges, and everything that carries an IPv4. */
+/* The rule of outgoing connections: each special network by its edges, and every form that carries
+ * an IPv4 address. */
 #include "tests/unit/base/unit.h"
 
 #include <stdio.h>

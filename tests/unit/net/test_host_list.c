@@ -1,4 +1,4 @@
-/* host_list — what an operator may write, and whom it lets through. */
+/* host_list — what an operator may write, and which hosts pass. */
 #include "common/net/host_list.h"
 
 #include <setjmp.h>

@@ -191,7 +191,7 @@ static const struct row requests[] = {
      ROW("PUT / HTTP/1.1\r\n" H "Expect: 100-continue\r\nExpect: 100-continue\r\n\r\n"), 417},
 };
 
-static const struct row answers[] = {
+static const struct row responses[] = {
     {"plain", ROW("HTTP/1.1 200 OK\r\n\r\n"), 0},
     {"no reason", ROW("HTTP/1.1 200 \r\n\r\n"), 0},
     {"no reason and no space", ROW("HTTP/1.1 200\r\n\r\n"), 0},
@@ -247,11 +247,11 @@ static void each_shape_has_its_verdict(void **state)
             wrong++;
         }
     }
-    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        unsigned got = verdict(HTTP1_ANSWER, &answers[i]);
-        if (got != answers[i].status) {
-            print_error("answer \"%s\": %u instead of %u\n", answers[i].name, got,
-                        answers[i].status);
+    for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
+        unsigned got = verdict(HTTP1_ANSWER, &responses[i]);
+        if (got != responses[i].status) {
+            print_error("response \"%s\": %u instead of %u\n", responses[i].name, got,
+                        responses[i].status);
             wrong++;
         }
     }
@@ -466,7 +466,7 @@ static void each_byte_is_written_only_where_it_may_stand(void **state)
             struct http_header as_name = {slice_of(text, len), SLICE("1")};
             struct http_header as_value = {SLICE("X"), slice_of(text, len)};
             struct buf out;
-            buf_init(&out, 128); /* little room: what looks beyond it is seen */
+            buf_init(&out, 128); /* little space: a read beyond it is seen */
             assert_int_equal(kit_write_status(&out, 200, &as_name, 1) == ERR_OK, token);
             buf_clear(&out);
             assert_int_equal(kit_write_status(&out, 200, &as_value, 1) == ERR_OK, value);

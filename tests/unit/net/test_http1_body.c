@@ -172,7 +172,7 @@ static void floods_of_extensions_and_trailers_end(void **state)
     buf_fini(&in);
 }
 
-static enum http1_body_kind answer_body(const char *text, struct slice method)
+static enum http1_body_kind response_body(const char *text, struct slice method)
 {
     struct http_head h;
     struct http1_problem problem;
@@ -187,20 +187,20 @@ static void an_answers_body_ends_as_its_head_says(void **state)
 {
     (void)state;
     const struct slice get = SLICE("GET");
-    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\n\r\n", get), HTTP1_BODY_TO_CLOSE);
-    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", get),
+    assert_int_equal(response_body("HTTP/1.1 200 OK\r\n\r\n", get), HTTP1_BODY_TO_CLOSE);
+    assert_int_equal(response_body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", get),
                      HTTP1_BODY_LENGTH);
-    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", get),
+    assert_int_equal(response_body("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", get),
                      HTTP1_BODY_NONE);
-    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", get),
+    assert_int_equal(response_body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", get),
                      HTTP1_BODY_CHUNKED);
-    assert_int_equal(answer_body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", SLICE("HEAD")),
+    assert_int_equal(response_body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", SLICE("HEAD")),
                      HTTP1_BODY_NONE);
-    assert_int_equal(answer_body("HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n", get),
+    assert_int_equal(response_body("HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n", get),
                      HTTP1_BODY_NONE);
-    assert_int_equal(answer_body("HTTP/1.1 304 No\r\nContent-Length: 3\r\n\r\n", get),
+    assert_int_equal(response_body("HTTP/1.1 304 No\r\nContent-Length: 3\r\n\r\n", get),
                      HTTP1_BODY_NONE);
-    assert_int_equal(answer_body("HTTP/1.1 100 Go\r\n\r\n", get), HTTP1_BODY_NONE);
+    assert_int_equal(response_body("HTTP/1.1 100 Go\r\n\r\n", get), HTTP1_BODY_NONE);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /*
- * The client against upstreams that are played word by word: what it sends, what it makes of the
- * answer, and that each call has one end.
+ * The client against upstreams whose bytes the test gives: what the client sends, how it reads the
+ * response, and that each call has one end.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,9 +61,9 @@ static void requests_go_out_in_our_framing_over_one_kept_connection(void **state
     scenario_upstream(wire_scenario);
 }
 
-/* What the answer's framing makes of the call and of the connection. */
+/* How the framing of a response ends the call, and whether the connection is kept. */
 static const struct {
-    const char *name, *method, *answer;
+    const char *name, *method, *response;
     bool close_after;
     const char *body; /* NULL: an error */
     enum err why;
@@ -85,7 +85,7 @@ static const struct {
     {"HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n", false, "", ERR_OK, 0, true},
     {"204", "GET", "HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n", false, "", ERR_OK, 0, true},
     {"304", "GET", "HTTP/1.1 304 No\r\nContent-Length: 3\r\n\r\n", false, "", ERR_OK, 0, true},
-    {"interim answers", "GET",
+    {"interim responses", "GET",
      "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 103 Hint\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n"
      "Content-Length: 1\r\n\r\na",
      false, "a", ERR_OK, 0, true},
@@ -94,7 +94,7 @@ static const struct {
      true},
     {"garbage behind", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nabc", false, "a", ERR_OK,
      0, false},
-    {"a second answer behind", "GET",
+    {"a second response behind", "GET",
      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb",
      false, "a", ERR_OK, 0, false},
     {"length cut", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", true, NULL, ERR_CLOSED,
@@ -130,7 +130,7 @@ static void framings_scenario(void *arg)
         struct ask a;
         int fd = -1;
         ask_init(&a, w, slice_str(framings[i].method));
-        bool fine = served(&a, &fd, &in, framings[i].answer, framings[i].close_after) &&
+        bool fine = served(&a, &fd, &in, framings[i].response, framings[i].close_after) &&
                     a.ends == 1 && a.why == framings[i].why &&
                     (!a.why || a.phase == framings[i].phase) &&
                     (!framings[i].body || ask_body_is(&a, framings[i].body)) &&
@@ -184,31 +184,32 @@ static void a_flood_of_interim_answers_ends(void **state)
 static void cuts_scenario(void *arg)
 {
     struct world *w = arg;
-    struct buf in, answer;
+    struct buf in, response;
     unsigned seed = 7;
     int fd = -1;
     buf_init(&in, 1 << 20);
-    buf_init(&answer, 1 << 20);
+    buf_init(&response, 1 << 20);
     for (int round = 0; round < 60; round++) {
         struct ask a;
         size_t total = 0;
-        buf_clear(&answer);
-        EXPECT(w, !buf_append(&answer,
+        buf_clear(&response);
+        EXPECT(w, !buf_append(&response,
                               SLICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")));
         for (int i = 0; i < 12; i++) {
             unsigned n = (unsigned)rand_r(&seed) % 2000 + 1;
-            EXPECT(w, !buf_printf(&answer, "%X\r\n%0*d\r\n", n, (int)n, 7));
+            EXPECT(w, !buf_printf(&response, "%X\r\n%0*d\r\n", n, (int)n, 7));
             total += n;
         }
-        EXPECT(w, !buf_append(&answer, SLICE("0\r\n\r\n")));
+        EXPECT(w, !buf_append(&response, SLICE("0\r\n\r\n")));
         ask_init(&a, w, SLICE("GET"));
         ask_start(&a);
         if (fd < 0)
             fd = peer_accept(w->listener);
         EXPECT(w, hear_request(fd, &in));
         if (round == 0)
-            EXPECT(w, peer_drip(fd, slice_first(buf_slice(&answer), 200)));
-        for (struct slice left = slice_from(buf_slice(&answer), round == 0 ? 200 : 0); left.len;) {
+            EXPECT(w, peer_drip(fd, slice_first(buf_slice(&response), 200)));
+        for (struct slice left = slice_from(buf_slice(&response), round == 0 ? 200 : 0);
+             left.len;) {
             size_t n = (unsigned)rand_r(&seed) % 3000 + 1;
             EXPECT(w, peer_send(fd, slice_first(left, n)));
             left = slice_from(left, n);
@@ -217,7 +218,7 @@ static void cuts_scenario(void *arg)
         ask_fini(&a);
     }
     close(fd);
-    buf_fini(&answer);
+    buf_fini(&response);
     buf_fini(&in);
 }
 

@@ -78,7 +78,7 @@ static void stale_scenario(void *arg)
     EXPECT(w, a.why == ERR_CLOSED && a.phase == HTTP_PHASE_FIRST_BYTE);
     ask_fini(&a);
 
-    /* a part of an answer was there: not stale but broken */
+    /* a part of a response had come: the connection was not stale, the response is broken */
     struct ask first;
     fd = -1;
     ask_init(&first, w, SLICE("GET"));
@@ -87,8 +87,8 @@ static void stale_scenario(void *arg)
     ask_init(&a, w, SLICE("GET"));
     EXPECT(w, served(&a, &fd, &in, "HTTP/1.1 2", true) && a.why == ERR_CLOSED);
     ask_fini(&a);
-    struct pollfd nobody = {.fd = w->listener, .events = POLLIN};
-    EXPECT(w, poll(&nobody, 1, 50) == 0);
+    struct pollfd listener = {.fd = w->listener, .events = POLLIN};
+    EXPECT(w, poll(&listener, 1, 50) == 0);
     buf_fini(&in);
 }
 

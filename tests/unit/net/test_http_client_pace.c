@@ -1,5 +1,5 @@
 /*
- * The client when one side is slow: deadlines, pauses, and bodies that wait for who reads them.
+ * The client when one side is slow: deadlines, pauses, and bodies that wait for their reader.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +51,7 @@ static void deadlines_scenario(void *arg)
     ask_fini(&a);
     close(fd);
 
-    /* nobody listens */
+    /* no program listens there */
     ask_init(&a, w, SLICE("GET"));
     uint16_t unused = 0;
     int gone = peer_listen(&unused);
@@ -112,7 +112,7 @@ static void backpressure_scenario(void *arg)
         else
             usleep(1000), idle++;
     }
-    EXPECT(w, sent < total && a.got == 0); /* the upstream is held: nobody reads */
+    EXPECT(w, sent < total && a.got == 0); /* the upstream is held: it reads nothing */
     EXPECT(w, loop_post(w->loop, resume_now, &a) == ERR_OK);
     while (sent < total) {
         size_t want = total - sent < sizeof block ? total - sent : sizeof block;

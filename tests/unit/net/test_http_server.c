@@ -52,7 +52,7 @@ static void head_scenario(void *arg)
     client_close(&c);
 }
 
-static void answers_without_a_body_do_not_disturb_the_next(void **state)
+static void responses_without_a_body_do_not_disturb_the_next(void **state)
 {
     (void)state;
     scenario_clients(head_scenario);
@@ -314,7 +314,7 @@ static void early_scenario(void *arg)
            client_ask(&c, "POST /hello HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
     EXPECT(w, client_hear(&c) && client_ask(&c, "3\r\nabc\r\n0\r\n\r\n" GET("/empty")));
     EXPECT(w, client_hear(&c) && c.a.status == 204);
-    /* a large one is not: the answer comes whole although the client still sends */
+    /* a large one is not: the response comes whole although the client still sends */
     EXPECT(w, client_ask(&c, "POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n"));
     EXPECT(w, peer_send(c.fd, slice_of(block, 65000)));
     usleep(50000);
@@ -358,7 +358,7 @@ static void ten_thousand_requests_leave_nothing_behind(void **state)
 }
 
 /* Each allocation on the loop's thread fails once: the client may see an error or a closed
- * connection, never a wrong answer, and nothing leaks (ASan watches). */
+ * connection, never a wrong response, and nothing leaks (ASan watches). */
 static atomic_size_t fail_at;
 
 static void fail_now(void *arg)
@@ -398,7 +398,7 @@ static void each_failing_allocation_is_survived(void **state)
         atomic_store(&fail_at, n);
         peer_run(w.loop, failing_scenario, &w);
         mem_fail_after(0);
-        w.requests = w.gone; /* a request without a job hears of no end */
+        w.requests = w.gone; /* a request that was not taken gets no on_gone */
         serving_close(&w);
     }
 }
@@ -407,7 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kept_connection_serves_request_after_request),
-        cmocka_unit_test(answers_without_a_body_do_not_disturb_the_next),
+        cmocka_unit_test(responses_without_a_body_do_not_disturb_the_next),
         cmocka_unit_test(old_clients_and_those_who_want_to_close_are_obeyed),
         cmocka_unit_test(a_request_that_drips_byte_by_byte_is_served),
         cmocka_unit_test(chunked_bodies_in_random_cuts_come_back_whole),

@@ -23,7 +23,7 @@ static void slow_head_scenario(void *arg)
     client_open(&c, w); /* says nothing at all */
     EXPECT(w, client_closed(&c));
     client_close(&c);
-    client_open(&c, w); /* idle after an answer */
+    client_open(&c, w); /* idle after a response */
     EXPECT(w, client_ask(&c, GET("/hello")) && client_hear(&c) && client_closed(&c));
     client_close(&c);
     EXPECT(w, w->requests == 1);
@@ -71,7 +71,7 @@ static void gone_scenario(void *arg)
     client_close(&c);
     await_count(&w->gone, 2);
     EXPECT(w, w->gone == 2 && w->last_why == ERR_CLOSED && w->body_ends == 0);
-    /* by a reset, in mid-answer */
+    /* by a reset, in the middle of a response */
     client_open(&c, w);
     EXPECT(w, client_ask(&c, GET("/big/100000000")));
     EXPECT(w, peer_until(c.fd, &c.in, "\r\n\r\n"));
@@ -183,7 +183,7 @@ static void drain_now(void *arg)
     http_server_drain(w->server);
 }
 
-static void answer_held(void *arg)
+static void respond_to_held(void *arg)
 {
     struct serving *w = arg;
     if (w->held)
@@ -202,7 +202,7 @@ static void drain_scenario(void *arg)
     EXPECT(w, loop_post(w->loop, drain_now, w) == ERR_OK);
     EXPECT(w, client_closed(&idle));
     EXPECT(w, peer_dial(w->port) < 0);
-    EXPECT(w, loop_post(w->loop, answer_held, w) == ERR_OK);
+    EXPECT(w, loop_post(w->loop, respond_to_held, w) == ERR_OK);
     EXPECT(w, client_hear(&busy) && client_body_is(&busy, "at last"));
     EXPECT(w, client_head_has(&busy, "Connection: close\r\n") && client_closed(&busy));
     client_close(&idle);

@@ -340,7 +340,7 @@ UNIT(one_failing_allocation_is_survived_by_timers_and_retirements)
     for (int i = 0; i < 4000; i++) {
         mem_fail_after(1);
         loop_retire(l, count_up, &ran);
-        if (mem_failed()) { /* it wished to grow; the next wish is granted */
+        if (mem_failed()) { /* it tried to grow; the next allocation succeeds */
             mem_fail_after(0);
             loop_retire(l, count_up, &ran);
             ran--;

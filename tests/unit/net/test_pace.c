@@ -46,7 +46,7 @@ static void a_count_that_steps_back_is_too_little(void **state)
     assert_false(pace_is_kept(&p, WINDOW_US, WINDOW_MS, 900));
 }
 
-/* ---- a server: /echo, /pause (reads its body late), /pour (never stops answering) ---- */
+/* ---- a server: /echo, /pause (reads its body late), /pour (its response never ends) ---- */
 
 struct world {
     struct loop *loop;
@@ -84,7 +84,7 @@ static void on_gone(void *user, enum err why)
     atomic_fetch_add(&w->gone, 1);
 }
 
-/* Much, until the client has no more room; then as little as a keep-alive, again and again. */
+/* Much, until the client's buffers are full; then as little as a keep-alive, again and again. */
 static void on_timer(struct timer *t)
 {
     static char block[65536];
@@ -153,7 +153,7 @@ static void hear_status(struct world *w, int fd)
     buf_fini(&a.body);
 }
 
-/* n bytes a piece, a pause behind each; ends early where an answer has come */
+/* n bytes a piece, a pause behind each; ends early where a response has come */
 static void send_slowly(struct world *w, int fd, size_t total, size_t piece, unsigned pause_ms)
 {
     static const char text[1024];

@@ -1,4 +1,5 @@
-/* The resolver against a name server of the test's own: TTL, one flight, stale if error. */
+/* The resolver against a name server of the test's own: TTL, one query at a time, stale if error.
+ */
 #include "tests/unit/base/unit.h"
 
 #include <arpa/inet.h>
@@ -224,7 +225,7 @@ UNIT(an_old_answer_serves_when_the_server_fails)
     WAIT(&s, a.told);
     expect_address(&a, 0, "192.0.2.1:443");
     unsigned asked = dns.asked;
-    ask(&s, &a, "b.example.test"); /* and is not questioned with every call */
+    ask(&s, &a, "b.example.test"); /* and is not queried again with every call */
     WAIT(&s, a.told);
     expect_address(&a, 0, "192.0.2.1:443");
     assert_int_equal(dns.asked, asked);

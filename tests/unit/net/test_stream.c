@@ -377,18 +377,18 @@ UNIT(a_stream_may_close_another_that_has_events_waiting_in_the_same_turn)
 
 UNIT(another_owner_gets_the_later_events)
 {
-    struct end server, client, heir;
+    struct end server, client, next;
     struct stage s;
     stage_open(&s, &server, 1);
     dial_and_meet(&s, &client);
-    end_init(&heir, &s);
-    stream_adopt(client.stream, &end_events, &heir);
-    heir.stream = client.stream;
+    end_init(&next, &s);
+    stream_adopt(client.stream, &end_events, &next);
+    next.stream = client.stream;
     client.stream = NULL;
-    assert_int_equal(end_say(&server, "to the heir"), ERR_OK);
-    WAIT(&s, heir.got.len == 11);
+    assert_int_equal(end_say(&server, "to the next"), ERR_OK);
+    WAIT(&s, next.got.len == 11);
     assert_int_equal(client.count[ON_DATA], 0);
-    end_fini(&heir);
+    end_fini(&next);
     end_fini(&client);
     stage_close(&s);
 }

@@ -19,7 +19,7 @@ static void expect_end(struct stage *s, struct end *e, enum err why)
     end_fini(e);
 }
 
-/* a port that nobody listens on: bound, so that nobody else takes it */
+/* a port without a listener: bound, so that no other program takes it */
 static uint16_t closed_port(int *fd)
 {
     union sockaddr_any a = {
@@ -106,7 +106,7 @@ UNIT(a_denied_address_is_passed_over_for_the_next)
     }
     end_init(&e, &s);
     assert_int_equal(dial_with(&e, "localhost", &rule), ERR_OK);
-    listener_close(&l); /* nobody is there any more, but it is ::1 that refuses, not the listener */
+    listener_close(&l); /* the listener is closed, but it is ::1 that refuses */
     expect_end(&s, &e, ERR_CONNECT);
     stage_close(&s);
 }

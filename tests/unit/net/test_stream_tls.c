@@ -219,8 +219,8 @@ UNIT(gibberish_instead_of_a_handshake_is_refused)
     tls_pair_close(&r);
 }
 
-/* The n-th allocation of ours fails somewhere between accept and the first answer: each run ends
- * with an answer or with a failure told, and leaves nothing behind. */
+/* The n-th allocation of ours fails between accept and the first response: each run ends with a
+ * response or with a reported failure, and leaks nothing. */
 UNIT(whichever_allocation_fails_a_connection_ends_in_order)
 {
     struct tls_pair r;

@@ -1,4 +1,5 @@
-/* Streams over TLS: who is believed, what is resumed, and certificates that change meanwhile. */
+/* Streams over TLS: which peers are trusted, what is resumed, and certificates that change
+ * meanwhile. */
 #include "tests/unit/base/unit.h"
 
 #include <pthread.h>
@@ -218,7 +219,7 @@ UNIT(a_file_that_is_not_there_is_called_that_and_one_that_is_something_else_is_n
     certs_free(c);
 }
 
-/* workers share contexts, and the main thread reloads them under their feet */
+/* workers share contexts, which the main thread reloads while they are in use */
 
 #define WORKERS 3
 #define ROUNDS 40

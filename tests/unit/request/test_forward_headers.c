@@ -1,4 +1,4 @@
-/* passage — what goes through each way; everything else stays. */
+/* forward_headers — which headers pass in each direction; all others are dropped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -21,7 +21,7 @@ static struct {
     bool denied;
 } t;
 
-/* ---- a client that hears nothing, a gate that counts ---- */
+/* ---- a client that drops what it gets, a gate that counts ---- */
 
 static enum sink_result say_head(struct response_sink *s UNUSED,
                                  const struct response_head *h UNUSED)

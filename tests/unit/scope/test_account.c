@@ -16,14 +16,14 @@ struct lease_server {
     struct registry *registry;
     struct lease_client *client;
     struct account *account;
-    enum account_result answers[8];
-    size_t answer_count;
+    enum account_result results[8];
+    size_t result_count;
     size_t expected;
 };
 
 static void open_lease_server(struct lease_server *b, int64_t limit)
 {
-    *b = (struct lease_server){.answer_count = 0};
+    *b = (struct lease_server){.result_count = 0};
     assert_int_equal(loop_new(&b->loop), ERR_OK);
     ledger_kit_open(&b->ledger, b->loop);
     ledger_kit_budget(&b->ledger, KEY, limit, PERIOD_TOTAL);
@@ -56,8 +56,8 @@ struct asker {
 static void on_answer(struct account_wait *w, enum account_result e)
 {
     struct lease_server *b = CONTAINER_OF(w, struct asker, wait)->lease_server;
-    b->answers[b->answer_count++] = e;
-    if (b->answer_count == b->expected)
+    b->results[b->result_count++] = e;
+    if (b->result_count == b->expected)
         loop_stop(b->loop);
 }
 
@@ -80,7 +80,7 @@ static void a_slice_comes_when_it_is_wanted_and_is_spent_from(void **state)
     b.expected = 1;
     want(&b, &a, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ACCOUNT_OK);
+    assert_int_equal(b.results[0], ACCOUNT_OK);
     assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_OK);
     assert_true(slice_starts(reservation_lease_id(&r), SLICE("l_")));
     account_settle(&r, 100);
@@ -141,8 +141,8 @@ static void what_does_not_fit_the_limit_is_exhausted_and_smaller_ones_still_fit(
     want(&b, &large, 300);
     want(&b, &small, 250);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ACCOUNT_EXHAUSTED);
-    assert_int_equal(b.answers[1], ACCOUNT_OK);
+    assert_int_equal(b.results[0], ACCOUNT_EXHAUSTED);
+    assert_int_equal(b.results[1], ACCOUNT_OK);
     assert_int_equal(account_reserve(b.account, 300, clock_mono_us(), &r), ACCOUNT_EXHAUSTED);
     assert_int_equal(account_reserve(b.account, 250, clock_mono_us(), &r), ACCOUNT_OK);
     account_look(b.account, &s);
@@ -160,7 +160,7 @@ static void what_can_never_fit_takes_nothing_from_others(void **state)
     b.expected = 1;
     want(&b, &large, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ACCOUNT_EXHAUSTED);
+    assert_int_equal(b.results[0], ACCOUNT_EXHAUSTED);
     assert_int_equal(taken(&b), 0); /* another plane may have all of it */
     close_lease_server(&b);
 }
@@ -171,7 +171,7 @@ static void nor_does_it_beside_one_that_fits(void **state)
     struct lease_server b;
     struct asker large, small;
     open_lease_server(&b, 250);
-    atomic_store(&b.account->limit, 250); /* as an earlier answer said */
+    atomic_store(&b.account->limit, 250); /* as an earlier reply said */
     b.expected = 2;
     want(&b, &large, 300);
     want(&b, &small, 20);
@@ -191,8 +191,8 @@ static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **sta
     want(&b, &two, 400);
     loop_run(b.loop);
     assert_int_equal(b.ledger.asks, 1);
-    assert_int_equal(b.answers[0], ACCOUNT_OK);
-    assert_int_equal(b.answers[1], ACCOUNT_OK);
+    assert_int_equal(b.results[0], ACCOUNT_OK);
+    assert_int_equal(b.results[1], ACCOUNT_OK);
     assert_int_equal(taken(&b), 700);
     close_lease_server(&b);
 }
@@ -276,7 +276,7 @@ static void a_control_plane_that_comes_back_soon_is_not_missed(void **state)
     timer_start(&w.timer, 700);
     want(&b, &w.asker, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ACCOUNT_OK);
+    assert_int_equal(b.results[0], ACCOUNT_OK);
     close_lease_server(&b);
 }
 
@@ -290,7 +290,7 @@ static void a_control_plane_that_is_away_is_said_to_be(void **state)
     b.expected = 1;
     want(&b, &a, 300);
     loop_run(b.loop);
-    assert_int_equal(b.answers[0], ACCOUNT_AWAY);
+    assert_int_equal(b.results[0], ACCOUNT_AWAY);
     close_lease_server(&b);
 }
 
@@ -305,7 +305,7 @@ static void a_cancelled_wait_is_silent(void **state)
     want(&b, &stays, 300);
     account_want_cancel(&gone.wait);
     loop_run(b.loop);
-    assert_int_equal(b.answer_count, 1);
+    assert_int_equal(b.result_count, 1);
     close_lease_server(&b);
 }
 

@@ -71,7 +71,7 @@ static int tear_down(void **state)
     w.ledger.silent = false;
     for (size_t i = 0; i < LEDGER_KIT_PLANES; i++)
         w.ledger.planes[i].away = true;
-    for (int i = 0; i < 20; i++) /* what was requested before is answered */
+    for (int i = 0; i < 20; i++) /* the replies to what was requested before */
         turn();
     for (size_t i = 0; i < LEDGER_KIT_PLANES && w.planes[i].client; i++) {
         account_drop(w.planes[i].account);

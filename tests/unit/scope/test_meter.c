@@ -59,8 +59,9 @@ static void one_request_a_minute_is_one(void **state)
     meter_drop(m);
 }
 
-/* Every one counts, whatever the limit: a burst of each size leaves that much less, and who took
- * the whole minute waits, also where the threads' clocks are not quite at the same instant. */
+/* Every one counts, whatever the limit: a burst of each size leaves that much less, and a caller
+ * that took the whole minute waits, also where the threads' clocks are not quite at the same
+ * instant. */
 static void every_limit_that_can_be_set_is_one(void **state)
 {
     (void)state;
@@ -111,7 +112,7 @@ static void no_more_inside_than_allowed(void **state)
     assert_int_equal(meter_enter(m, 2), ERR_EXHAUSTED);
     meter_leave(m);
     assert_int_equal(meter_enter(m, 2), ERR_OK);
-    assert_int_equal(meter_enter(m, 2), ERR_EXHAUSTED); /* who was refused did not stay inside */
+    assert_int_equal(meter_enter(m, 2), ERR_EXHAUSTED); /* a refused request holds no slot */
     assert_int_equal(meter_enter(m, 3), ERR_OK);
     meter_leave(m);
     meter_leave(m);

@@ -129,8 +129,8 @@ static void probe_fini(struct probe *p)
     buf_fini(&p->body);
 }
 
-/* One exchange that is answered by text on a new connection; *fd stays open. */
-static bool answered(struct probe *p, const char *text, int *fd)
+/* One exchange whose response is `text`, on a new connection; *fd stays open. */
+static bool responded(struct probe *p, const char *text, int *fd)
 {
     struct buf in;
     buf_init(&in, 1 << 16);
@@ -170,7 +170,7 @@ static void whole_script(void *arg)
     int fd;
     probe_init(&p, w, NULL);
     EXPECT(w,
-           answered(&p, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: 7\r\n\r\nok", &fd));
+           responded(&p, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: 7\r\n\r\nok", &fd));
     EXPECT(w, p.state == EXCHANGE_DONE && p.has_sent && p.status == 200 && p.retry_after_s == 7);
     EXPECT(w, slice_eq(buf_slice(&p.body), SLICE("ok")));
     EXPECT(w, p.attempt.http_status == 200 && p.attempt.end == OUTCOME_OK);
@@ -196,7 +196,7 @@ static void stale_script(void *arg)
     int fd;
     buf_init(&in, 1 << 16);
     probe_init(&p, w, NULL);
-    EXPECT(w, answered(&p, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", &fd));
+    EXPECT(w, responded(&p, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", &fd));
     probe_start(&p);
     EXPECT(w, hear_request(fd, &in));
     close(fd);
@@ -262,10 +262,10 @@ static void echo_script(void *arg)
     struct secret *credential = secret_new(SLICE(SECRET));
     int fd;
     probe_init(&p, w, credential);
-    EXPECT(w, answered(&p,
-                       "HTTP/1.1 200 OK\r\nContent-Length: 29\r\nX-You-Sent: s3cr3t-t0ken%2Fvalue"
-                       "\r\n\r\n{\"you\":\"s3cr3t-t0ken\\/value\"}",
-                       &fd));
+    EXPECT(w, responded(&p,
+                        "HTTP/1.1 200 OK\r\nContent-Length: 29\r\nX-You-Sent: s3cr3t-t0ken%2Fvalue"
+                        "\r\n\r\n{\"you\":\"s3cr3t-t0ken\\/value\"}",
+                        &fd));
     EXPECT(w, !p.header_passes &&
                   slice_eq(buf_slice(&p.body), SLICE("{\"you\":\"*******************\"}")));
     EXPECT(w, echoes == 2);
@@ -273,14 +273,14 @@ static void echo_script(void *arg)
     /* what cannot be looked through does not pass */
     static const char encoded[] =
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Encoding: gzip\r\n\r\nxyz";
-    EXPECT(w, answered(&p, encoded, &fd));
+    EXPECT(w, responded(&p, encoded, &fd));
     EXPECT(w, p.state == EXCHANGE_FAILED && slice_eq(p.failure.code, SLICE("content_encoding")));
     EXPECT(w, p.attempt.http_status == 200);
     close(fd);
     /* without a credential there is nothing to look for */
     p.spec.credential = NULL;
     buf_clear(&p.body);
-    EXPECT(w, answered(&p, encoded, &fd) && slice_eq(buf_slice(&p.body), SLICE("xyz")));
+    EXPECT(w, responded(&p, encoded, &fd) && slice_eq(buf_slice(&p.body), SLICE("xyz")));
     close(fd);
     probe_fini(&p);
     secret_drop(credential);
@@ -301,7 +301,7 @@ static void cancel_script(void *arg)
     buf_init(&in, 1 << 16);
     probe_init(&p, w, NULL);
     p.close_at_head = true;
-    EXPECT(w, answered(&p, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", &fd));
+    EXPECT(w, responded(&p, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", &fd));
     EXPECT(w, p.state == EXCHANGE_BODY && p.attempt.end == OUTCOME_CANCELLED);
     EXPECT(w, slice_eq(p.attempt.code, SLICE("client_gone")) && p.attempt.http_status == 200);
     EXPECT(w, peer_rest(fd, &in)); /* its connection is closed */
