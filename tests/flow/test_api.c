@@ -209,7 +209,8 @@ FLOW(only_listed_headers_of_a_response_pass)
     upstream_says(k, 1, "HTTP/1.1 200 OK\r\nSet-Cookie: sid=1\r\nContent-Length: 2\r\n\r\nok");
     c = client_gets(k, "alice", "/api/jar/x");
     expect_status(c, 200);
-    assert_true(slice_eq(client_header(c, "set-cookie"), SLICE("sid=1"))); /* it says so */
+    assert_true(
+        slice_eq(client_header(c, "set-cookie"), SLICE("sid=1"))); /* the service lists it */
 }
 
 FLOW(a_redirect_is_returned_and_never_followed)
@@ -290,7 +291,7 @@ FLOW(a_service_that_does_not_read_holds_the_client_and_loses_nothing)
     client_uploads(c, UPLOAD);
     for (int i = 0; i < 100; i++)
         flow_turn(k);
-    assert_true(c->upload > 0); /* held up, not gathered */
+    assert_true(c->upload > 0); /* the client waits; nothing is buffered */
     assert_false(c->has_head);
     upstream_reads_on(k, 0);
     expect_status(c, 200);
@@ -370,7 +371,7 @@ FLOW(a_service_gone_in_mid_body_cuts_the_response_short)
     struct flow_client *c = client_gets(k, "alice", KEY);
     WAIT(k, c->closed);
     assert_int_equal(c->head.status, 200);
-    assert_false(c->whole); /* nobody takes it for all of it */
+    assert_false(c->whole); /* the client sees that it is incomplete */
     expect_record(k, "error", NULL);
 }
 

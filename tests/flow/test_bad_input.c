@@ -1,4 +1,4 @@
-/* bad input — what clients send by mistake or on purpose, and what they hear. */
+/* bad input — invalid requests, sent by mistake or on purpose, and their refusals. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -449,7 +449,7 @@ FLOW(a_slow_client_gets_the_whole_stream_and_the_upstream_waits_for_it)
     WAIT(k, k->upstreams[0].call_count == 1);
     for (int i = 0; i < 50; i++)
         flow_turn(k);
-    assert_int_equal(k->env.request_count, 1); /* held up, not gathered */
+    assert_int_equal(k->env.request_count, 1); /* the upstream waits; nothing is buffered */
     client_reads_on(c);
 
     expect_status(c, 200);

@@ -1,4 +1,4 @@
-/* counts — the tokens of a call as its record says them: the provider's own, or our estimate. */
+/* counts — the tokens of a call in its record: the provider's own, or the gateway's estimate. */
 #include "tests/kit/flow/flow.h"
 
 #include <stdio.h>
@@ -43,7 +43,7 @@ FLOW(counts_that_cannot_be_are_not_billed_as_the_providers)
     expect_estimated(k, "\"prompt_tokens\":20,\"completion_tokens\":-5");
     expect_estimated(k, "\"prompt_tokens\":20.5,\"completion_tokens\":5");
     expect_estimated(k, "\"prompt_tokens\":20,\"completion_tokens\":9223372036854775808");
-    assert_true(leased(k) < MONEY_DOLLAR); /* no answer locks the purse */
+    assert_true(leased(k) < MONEY_DOLLAR); /* a false count does not block the budget */
 }
 
 FLOW(an_embeddings_response_is_billed_by_its_one_count)
@@ -60,7 +60,7 @@ FLOW(an_embeddings_response_is_billed_by_its_one_count)
     flow_record_free(r);
 }
 
-/* a plain answer, or a chunk, of so many bytes of text that nobody counted */
+/* a plain response, or a chunk, of so many bytes of text without a count */
 static void long_text(char *json, size_t cap, const char *open, size_t bytes, const char *close)
 {
     int at = snprintf(json, cap, "%s", open);

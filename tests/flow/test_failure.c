@@ -38,13 +38,14 @@ struct scene {
     void (*set)(struct flow *k);
     const char *path, *body;
     unsigned status;
-    const char *says; /* in the answer's body, when nothing fails */
+    const char *says; /* in the response's body, when nothing fails */
     bool session;     /* inside a session of the tool gate */
 };
 
 static void set_plain(struct flow *k)
 {
-    for (size_t i = 0; i < 2; i++) /* who fails at the first is served by the second */
+    for (size_t i = 0; i < 2;
+         i++) /* a call that fails at the first upstream is served by the second */
         upstream_answers(k, i, 200, "{\"id\":\"whole\",\"choices\":[]," USAGE "}");
 }
 
@@ -153,7 +154,7 @@ static bool says_no(struct slice body)
            slice_search(body, SLICE("\"isError\":true")) >= 0;
 }
 
-/* Whole and good, a refusal that blames nobody else, or cut; nothing that looks whole and is not.
+/* Complete and correct, a refusal with the true cause, or cut; never cut and yet complete in form.
  */
 static void expect_ended(struct flow *k, const struct scene *s, struct flow_client *c)
 {
@@ -174,7 +175,7 @@ static bool run(const struct scene *s, size_t n)
     struct flow *k = flow_open();
     struct flow_client *c = begin(k, s);
     for (int i = 0; i < 3; i++)
-        flow_turn(k); /* the connection stands: what fails is the call */
+        flow_turn(k); /* the connection is open: only the call fails */
     ask(k, s, c);
     mem_fail_after(n);
     expect_ended(k, s, c);
@@ -194,7 +195,7 @@ static void expect_survived(const struct scene *s)
     size_t n = 1;
     while (run(s, n))
         assert_true(++n < RUNS_MAX);
-    assert_true(n > 1); /* a call that allocates nothing shows nothing */
+    assert_true(n > 1); /* a call without allocations would test nothing */
     print_message("             %zu allocations failed\n", n - 1);
 }
 

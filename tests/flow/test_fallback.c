@@ -46,7 +46,7 @@ FLOW(targets_are_tried_in_their_order_until_one_answers)
     assert_string_equal(r->attempts[0]->code, "status_500");
     assert_string_equal(r->attempts[1]->code, "status_429");
     assert_string_equal(r->attempts[2]->status, "ok");
-    assert_null(r->attempts[0]->tokens); /* who says that it failed bills nothing */
+    assert_null(r->attempts[0]->tokens); /* an upstream that reports its failure bills nothing */
     assert_null(r->attempts[1]->tokens);
     assert_int_equal(r->span->tokens->input, 10);
     assert_string_equal(r->span->usage_source, "provider");

@@ -87,7 +87,7 @@ FLOW(a_full_journal_refuses_no_call_and_its_sums_are_exact)
     k->upstreams[0].forgets = true;
     for (unsigned n = 0; n < CALLS; n++)
         ask(k, &c, "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[]}", 200);
-    for (unsigned n = 0; n < 20; n++) /* refusals cost nothing: their spans are what goes */
+    for (unsigned n = 0; n < 20; n++) /* refusals cost nothing: their spans are dropped */
         ask(k, &c, "{\"model\":\"unknown\",\"messages\":[]}", 404);
     WAIT(k, k->env.request_count == 0);
 

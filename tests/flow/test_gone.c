@@ -145,7 +145,7 @@ FLOW(a_call_under_way_when_its_plane_is_removed_hears_it_and_is_billed_its_promp
     assert_int_equal(remove_plane(k), 1);
     expect_status(c, 503);
     expect_code(c, "dataplane_removed");
-    assert_int_equal(remove_plane(k), 0); /* it is told once */
+    assert_int_equal(remove_plane(k), 0); /* it is notified once */
     WAIT(k, k->upstreams[0].calls[0].cut);
     WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);

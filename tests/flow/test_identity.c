@@ -272,7 +272,7 @@ FLOW(a_foreign_label_that_is_invalid_here_is_recorded_as_its_hash)
                  "sha256:108e27a126dd539f2faf0e4f6b8df7d7");
     snprintf(line, sizeof(line), "helicone-session-id: %0300d\r\n", 7);
     expect_named(k, line, HELLO, "helicone-session-id", "sha256:b8091716730038f34bb96087f092b940");
-    expect_named(k, "x-session-id:\r\n", HELLO, "hour", NULL); /* empty: it says nothing */
+    expect_named(k, "x-session-id:\r\n", HELLO, "hour", NULL); /* empty: as if absent */
     expect_named(k, NULL,
                  "{\"model\":\"small\",\"metadata\":{\"session_id\":\"a/b\"},\"messages\":[]}",
                  "metadata.session_id", "sha256:c14cddc033f64b9dea80ea675cf280a0");

@@ -62,7 +62,7 @@ static struct flow_client *ask(struct flow *k, const char *key, const char *verb
     return client_says(k, head);
 }
 
-/* A call that reached the upstream, which does not answer yet. */
+/* A call that reached the upstream, which does not respond yet. */
 static struct flow_client *call_under_way(struct flow *k, const char *session, struct mcp_heard **h)
 {
     mcp_upstream_hangs_on(&up, "tools/call");
@@ -71,7 +71,7 @@ static struct flow_client *call_under_way(struct flow *k, const char *session, s
     return c;
 }
 
-/* of an answer in HTTP 200, once it is whole */
+/* of a response in HTTP 200, once it is whole */
 static void expect_whole(struct flow_client *c, const char *text)
 {
     expect_status(c, 200);
@@ -177,7 +177,7 @@ FLOW(progress_arrives_before_the_response)
     char *session = open_session(k);
     struct mcp_heard *h = NULL;
     struct flow_client *c = call_under_way(k, session, &h);
-    assert_string_equal(h->id, "2"); /* ours, not the client's */
+    assert_string_equal(h->id, "2"); /* the gateway's, not the client's */
     mcp_upstream_begins(h);
     mcp_upstream_tells(h, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n");
     WAIT(k, slice_search(buf_slice(&c->body), SLICE("notifications/progress")) > 0);

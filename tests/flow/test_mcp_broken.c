@@ -12,7 +12,7 @@
 
 static struct mcp_upstream up;
 
-/* A lone call whose answer has begun as a stream. */
+/* A lone call whose response has begun as a stream. */
 static struct flow_client *listen_to_call(struct flow *k, struct mcp_heard **call)
 {
     mcp_upstream_hangs_on(&up, "tools/call");
@@ -24,7 +24,7 @@ static struct flow_client *listen_to_call(struct flow *k, struct mcp_heard **cal
     return c;
 }
 
-/* The client's last event is a result that a model can read, and the trace says what happened. */
+/* The client's last event is a result that a model can read, and the trace has the cause. */
 static void expect_told(struct flow *k, struct flow_client *c)
 {
     expect_status(c, 200);

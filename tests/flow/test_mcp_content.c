@@ -53,7 +53,7 @@ static const char *open_session(struct flow *k, const char *key, const char *cap
 }
 
 /* Every method on one connection, answered one after the other. */
-static void ask_all(struct flow *k, const char *key, const char *session, const char *answer)
+static void ask_all(struct flow *k, const char *key, const char *session, const char *response)
 {
     char json[256], request[2048];
     struct flow_client *c = NULL;
@@ -71,7 +71,7 @@ static void ask_all(struct flow *k, const char *key, const char *session, const 
             c = client_says(k, request);
         }
         expect_status(c, 200);
-        expect_body_has(c, answer);
+        expect_body_has(c, response);
     }
 }
 

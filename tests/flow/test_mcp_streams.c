@@ -135,18 +135,18 @@ FLOW(a_cancelled_call_ends_its_stream_and_frees_its_slot)
 
 FLOW(a_lone_call_answers_what_its_server_asks_at_once)
 {
-    struct mcp_heard *h, *answer;
+    struct mcp_heard *h, *response;
     begin(k);
     struct flow_client *c = call(k, "alice", NULL, &h);
     mcp_upstream_begins(h);
     mcp_upstream_tells(h, "data: {\"jsonrpc\":\"2.0\",\"id\":\"p1\",\"method\":\"ping\"}\n\n");
-    WAIT(k, mcp_upstream_count(&up, "response", &answer) == 1);
-    assert_true(has(&answer->body, "\"id\":\"p1\",\"result\":{}"));
+    WAIT(k, mcp_upstream_count(&up, "response", &response) == 1);
+    assert_true(has(&response->body, "\"id\":\"p1\",\"result\":{}"));
     mcp_upstream_tells(
         h, "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"elicitation/create\"}\n\n");
-    WAIT(k, mcp_upstream_count(&up, "response", &answer) == 2);
-    assert_true(has(&answer->body, "\"id\":7,\"error\":{\"code\":-32601"));
-    assert_string_equal(answer->session, "up-1");
+    WAIT(k, mcp_upstream_count(&up, "response", &response) == 2);
+    assert_true(has(&response->body, "\"id\":7,\"error\":{\"code\":-32601"));
+    assert_string_equal(response->session, "up-1");
     mcp_upstream_tells(h, "data: {\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{}}\n\n");
     mcp_upstream_ends(h);
     expect_part(c, "\"id\":\"c\",\"result\":{}");
@@ -175,7 +175,7 @@ FLOW(comments_do_not_prolong_a_call)
 
 FLOW(a_question_reaches_a_client_that_declared_it_and_its_response_the_server)
 {
-    struct mcp_heard *h, *answer;
+    struct mcp_heard *h, *response;
     char id[700], json[1000];
     begin(k);
     char *session = open_session(k, "alice", HELLO("{\"elicitation\":{}}"));
@@ -199,17 +199,17 @@ FLOW(a_question_reaches_a_client_that_declared_it_and_its_response_the_server)
                   400);
     assert_int_equal(mcp_upstream_count(&up, "response", NULL), 0);
     expect_status(client_posts(k, "alice", PATH, mine, json), 202);
-    assert_int_equal(mcp_upstream_count(&up, "response", &answer), 1);
-    assert_true(has(&answer->body, "\"id\":0,\"result\":{\"action\":\"accept\"}"));
-    assert_string_equal(answer->session, "up-1");
+    assert_int_equal(mcp_upstream_count(&up, "response", &response), 1);
+    assert_true(has(&response->body, "\"id\":0,\"result\":{\"action\":\"accept\"}"));
+    assert_string_equal(response->session, "up-1");
 
     mcp_upstream_tells(h, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"elicitation/create\","
                           "\"params\":{\"mode\":\"url\"}}\n\n");
-    WAIT(k, mcp_upstream_count(&up, "response", &answer) == 2);
-    assert_true(has(&answer->body, "\"id\":1,\"error\":{\"code\":-32602")); /* undeclared mode */
+    WAIT(k, mcp_upstream_count(&up, "response", &response) == 2);
+    assert_true(has(&response->body, "\"id\":1,\"error\":{\"code\":-32602")); /* undeclared mode */
     mcp_upstream_tells(h, "data: {\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"roots/list\"}\n\n");
-    WAIT(k, mcp_upstream_count(&up, "response", &answer) == 3);
-    assert_true(has(&answer->body, "\"id\":2,\"error\":{\"code\":-32601"));
+    WAIT(k, mcp_upstream_count(&up, "response", &response) == 3);
+    assert_true(has(&response->body, "\"id\":2,\"error\":{\"code\":-32601"));
     assert_false(has(&c->body, "roots/list"));
     mcp_upstream_close(&up);
 }
@@ -263,7 +263,7 @@ FLOW(a_changed_grant_is_notified_on_the_event_stream_and_a_removed_one_ends_it)
     WAIT(k, c->has_head);
     assert_int_equal(c->head.status, 200);
     struct flow_policy p = policy();
-    p.teams[0].models[0] = "m"; /* nothing of hers */
+    p.teams[0].models[0] = "m"; /* no model of alice */
     policy_says(k, &p);
     p.grants[0].tools[1] = "other";
     policy_says(k, &p);
@@ -476,7 +476,7 @@ FLOW(a_session_of_another_plane_goes_on_here_in_its_upstream_session)
     struct mcp_heard *h;
     begin(k);
     foreign_id(k, "theirs", session, sizeof(session));
-    expect_status(client_posts(k, "bob", PATH, session, LIST), 404); /* not his */
+    expect_status(client_posts(k, "bob", PATH, session, LIST), 404); /* not that of bob */
     expect_part(client_posts(k, "alice", PATH, session, LIST), "\"result\":{}");
     assert_int_equal(mcp_upstream_count(&up, "initialize", NULL), 0);
     mcp_upstream_count(&up, "tools/list", &h);

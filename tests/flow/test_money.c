@@ -20,7 +20,7 @@
 #define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"one two\"}}],\"usage\":null}\n\n"
 /* 100 tokens of output at 2 dollars a million, and a token for each byte of the prompt at 1 */
 #define WORST ((money)(100 * 2000 + (sizeof(HELLO) - 1) * 1000))
-#define EMPTY ((money)-1) /* the kit's word for a budget of nothing */
+#define EMPTY ((money)-1) /* the kit's value for an empty budget */
 #define SMALL                                                                                      \
     {                                                                                              \
         .name = "small", .upstreams = {0}, .upstream_count = 1                                     \
@@ -299,13 +299,13 @@ FLOW(whatever_a_provider_counts_spent_stays_within_the_budget)
     };
     money limit = MONEY_DOLLAR / 20, spent = 0;
     struct flow_policy p = budgets(limit, 0);
-    char answer[256];
+    char response[256];
     policy_says(k, &p);
     for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
         upstream_forget_script(k, 0);
-        snprintf(answer, sizeof(answer),
+        snprintf(response, sizeof(response),
                  "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],\"usage\":%s}", usages[i]);
-        upstream_answers(k, 0, 200, answer);
+        upstream_answers(k, 0, 200, response);
         struct flow_client *c =
             client_posts(k, "alice", CHAT, NULL, "{\"model\":\"small\",\"messages\":[]}");
         WAIT(k, c->whole);

@@ -20,7 +20,7 @@
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define TASK "x-gatehouse-task: night\r\n"
-#define EMPTY ((money)-1) /* the kit's word for a budget of nothing */
+#define EMPTY ((money)-1) /* the kit's value for an empty budget */
 #define CALLS 3           /* before the change */
 
 static const struct flow_policy wide = {

@@ -45,7 +45,7 @@ static void expect_billed(struct flow *k, uint64_t output)
     assert_null(flow_record(k));
 }
 
-/* The first upstream does, in mid-answer. */
+/* The first upstream does, in the middle of its response. */
 static void breaks_off(struct flow *k)
 {
     upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"choices\":");

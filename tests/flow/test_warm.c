@@ -48,7 +48,7 @@ static void ask_again(struct flow *k, struct flow_client *c, const char *text)
     ship(k);
 }
 
-/* A slice is leased for the first call's worst case, which leaves room for many small ones:
+/* A slice is leased for the first call's worst case, which is enough for many small ones:
  * waiting for a slice is a request's one use of the heap. */
 static struct flow_client *lease_a_large_slice(struct flow *k, bool stream)
 {

@@ -1,6 +1,6 @@
 /*
- * flow — one whole data plane worker in a test: listener, gates and gates on a loop, between
- * clients that speak raw bytes and upstreams that scenario a script.
+ * flow — one whole data plane worker in a test: listener, filters and gates on a loop, between
+ * clients that send raw bytes and upstreams that follow a script.
  *
  * A policy is built from the objects the control plane would send; budgets are leased by the
  * real lease client from a lease server in memory with the real rules; records go to a real
@@ -49,7 +49,7 @@ struct upstream_call {
     struct buf unchunked;
     struct slice head, body;
     bool cut;  /* the gateway closed the connection before the script ended */
-    bool done; /* the script was played to its end */
+    bool done; /* the script has ended */
 };
 
 struct upstream {
@@ -64,7 +64,7 @@ struct upstream {
     bool go;      /* STEP_WAIT_GO may go on */
     bool forgets; /* one place for all calls, whose memory is kept */
     bool deaf;    /* takes no byte of a request behind the first */
-    bool hasty;   /* scenarios once a request's head has come */
+    bool hasty;   /* follows the script once a request's head has come */
 };
 
 void upstream_forget_script(struct flow *k, size_t i);
@@ -75,7 +75,7 @@ void upstream_hangs(struct flow *k, size_t i);
 void upstream_waits_for_go(struct flow *k, size_t i);
 void upstream_goes(struct flow *k, size_t i);
 void upstream_reads_on(struct flow *k, size_t i); /* no longer deaf */
-/* whole answers */
+/* whole responses */
 void upstream_answers(struct flow *k, size_t i, unsigned status, const char *json);
 void upstream_answers_with(struct flow *k, size_t i, unsigned status, const char *headers,
                            const char *body);
@@ -93,9 +93,9 @@ struct flow_client {
     struct stream *stream;
     struct buf got;
     bool open, closed;
-    bool asked_head; /* by HEAD: the answer has no body */
+    bool asked_head; /* by HEAD: the response has no body */
     size_t upload;   /* bytes that are still to be sent */
-    /* the first answer in got, once its head is whole */
+    /* the first response in got, once its head is whole */
     struct http_head head;
     struct buf head_bytes; /* a copy: got moves when it grows */
     bool has_head;
@@ -105,7 +105,7 @@ struct flow_client {
     bool whole;
 };
 
-/* Sends raw bytes on a fresh connection of the next client; answers stay with it. */
+/* Sends raw bytes on a fresh connection of the next client; responses are kept there. */
 struct flow_client *client_sends(struct flow *k, const char *bytes, size_t len);
 struct flow_client *client_says(struct flow *k, const char *bytes);
 /* POST path with a JSON body; key NULL: none; headers: further lines, each with CRLF, or NULL */
@@ -117,7 +117,7 @@ struct flow_client *client_asks(struct flow *k, const char *method, const char *
 /* sends so many bytes behind what was said, as fast as they are taken */
 void client_uploads(struct flow_client *c, size_t len);
 void client_adds(struct flow_client *c, const char *bytes); /* on the same connection */
-void client_begins_anew(struct flow_client *c);             /* forgets the answer, keeps memory */
+void client_begins_anew(struct flow_client *c); /* drops the response, keeps the memory */
 void client_hangs_up(struct flow_client *c);
 void client_stops_reading(struct flow_client *c);
 void client_reads_on(struct flow_client *c);
@@ -287,7 +287,7 @@ money flow_lost_at(const struct flow *k);
 
 #define SCENARIO(name) cmocka_unit_test(name)
 
-void expect_status(struct flow_client *c, unsigned status); /* waits for the whole answer */
+void expect_status(struct flow_client *c, unsigned status); /* waits for the whole response */
 void expect_code(struct flow_client *c, const char *code);  /* error.code of the body */
 void expect_body(struct flow_client *c, const char *text);
 void expect_body_has(struct flow_client *c, const char *text);

@@ -73,7 +73,7 @@ static void on_drain(void *arg)
     while (c->upload > 0) {
         struct slice part = slice_first(slice_of(piece, sizeof(piece)), c->upload);
         if (stream_write(c->stream, &part, 1) != ERR_OK)
-            return; /* no room, or closed, which on_close tells */
+            return; /* the connection takes no more, or is closed: on_close follows */
         c->upload -= part.len;
     }
 }
@@ -219,7 +219,7 @@ void expect_status(struct flow_client *c, unsigned status)
 {
     WAIT(c->flow, c->whole || c->closed);
     if (!c->has_head)
-        fail_msg("no answer came, expected %u", status);
+        fail_msg("no response came, expected %u", status);
     if (c->head.status != status)
         fail_msg("status %u, expected %u: %.*s", c->head.status, status,
                  SLICE_ARG(buf_slice(&c->body)));

@@ -1,5 +1,5 @@
 /*
- * flow_upstream — a server that reads one request, scenarios its script, and remembers.
+ * flow_upstream — a server that reads one request, follows its script, and keeps what it received.
  */
 #include <stdio.h>
 
@@ -13,17 +13,17 @@ struct conn {
     struct upstream *up;
     struct stream *stream;
     struct timer timer;
-    struct upstream_call *call; /* being read or played */
+    struct upstream_call *call; /* being read, or its script is followed */
     size_t step;
     bool playing;
 };
 
-static void scenario(struct conn *c);
+static void follow_script(struct conn *c);
 
 static void on_rest(struct timer *t)
 {
     SPARED;
-    scenario(CONTAINER_OF(t, struct conn, timer));
+    follow_script(CONTAINER_OF(t, struct conn, timer));
 }
 
 static void forget(void *arg)
@@ -89,7 +89,7 @@ static bool read_whole(struct upstream_call *call, bool head_only)
     return true;
 }
 
-/* false: there is no room; the drain goes on with it */
+/* false: the connection takes no more; its drain goes on */
 static bool say(struct conn *c, const struct step *s)
 {
     struct slice part = slice_of(s->text, s->len);
@@ -100,7 +100,7 @@ static bool say(struct conn *c, const struct step *s)
     return true;
 }
 
-static void scenario(struct conn *c)
+static void follow_script(struct conn *c)
 {
     struct upstream *u = c->up;
     while (c->step < u->step_count) {
@@ -141,7 +141,7 @@ static void on_data(void *arg, struct slice data)
         return;
     c->up->call_count++;
     c->playing = true;
-    scenario(c);
+    follow_script(c);
 }
 
 static void on_close(void *arg, enum err why UNUSED)
@@ -167,7 +167,7 @@ static void on_drain(void *arg)
     SPARED;
     struct conn *c = arg;
     if (c->playing && !timer_is_running(&c->timer))
-        scenario(c);
+        follow_script(c);
 }
 
 static const struct stream_events events = {.on_open = on_open,
@@ -268,7 +268,7 @@ void upstream_goes(struct flow *k, size_t i)
     {
         struct conn *c = LIST_ITEM(it, struct conn, link);
         if (c->playing)
-            scenario(c);
+            follow_script(c);
     }
 }
 

@@ -15,9 +15,9 @@
     "\"serverInfo\":{\"name\":\"fake\",\"version\":\"1\"},\"instructions\":\"be kind\"}}"
 #define NOTHING "{\"jsonrpc\":\"2.0\",\"id\":$ID,\"result\":{}}"
 
-static void copy_header(const struct http_head *h, const char *name, char *out, size_t room)
+static void copy_header(const struct http_head *h, const char *name, char *out, size_t size)
 {
-    snprintf(out, room, "%.*s", SLICE_ARG(http_head_find(h, slice_str(name))));
+    snprintf(out, size, "%.*s", SLICE_ARG(http_head_find(h, slice_str(name))));
 }
 
 /* `$ID` filled in */
@@ -33,7 +33,7 @@ static void fill(struct buf *out, const char *body, const char *id)
     assert_int_equal(buf_append(out, rest), ERR_OK);
 }
 
-static void answer(struct mcp_heard *h, const struct mcp_rule *r)
+static void respond(struct mcp_heard *h, const struct mcp_rule *r)
 {
     struct http_header headers[3];
     char session[32];
@@ -89,13 +89,13 @@ static void read_message(struct mcp_heard *h)
     snprintf(h->id, sizeof(h->id), "%.*s", SLICE_ARG(hit[0].raw));
 }
 
-static void scenario(struct mcp_heard *h)
+static void follow_script(struct mcp_heard *h)
 {
     if (h->body.len)
         read_message(h);
     const struct mcp_rule r = rule_for(h->home, h->what);
     if (!r.hangs)
-        answer(h, &r);
+        respond(h, &r);
 }
 
 static void on_body(void *user, struct slice data)
@@ -108,7 +108,7 @@ static void on_body(void *user, struct slice data)
 static void on_body_end(void *user)
 {
     SPARED;
-    scenario(user);
+    follow_script(user);
 }
 
 static void on_gone(void *user, enum err why UNUSED)
@@ -143,7 +143,7 @@ static void on_request(void *arg, struct http_exchange *x)
     if (head->has_length && head->length > 0)
         http_exchange_read(x, BODY_MAX);
     else
-        scenario(h);
+        follow_script(h);
 }
 
 static const struct http_server_events server_events = {.on_request = on_request};

@@ -1,5 +1,5 @@
 /*
- * mcp_upstream — an MCP server in a test: answers by a table of rules, and remembers.
+ * mcp_upstream — an MCP server in a test: responds by a table of rules, and keeps its requests.
  *
  * A rule is for a JSON-RPC method, for "response", or for an HTTP method without a message ("GET",
  * "DELETE"); the one that was added last wins. Without a rule: initialize opens session "up-<n>"
@@ -59,9 +59,9 @@ void mcp_upstream_on(struct mcp_upstream *u, const char *on, unsigned status, co
 void mcp_upstream_once(struct mcp_upstream *u, const char *on, unsigned status, const char *type,
                        const char *body);
 void mcp_upstream_hangs_on(struct mcp_upstream *u, const char *on);
-/* how often it was asked this; *last (may be NULL) is the last time */
+/* how many such requests it got; *last (may be NULL) is the last time */
 size_t mcp_upstream_count(const struct mcp_upstream *u, const char *what, struct mcp_heard **last);
-/* into an answer that hangs: opens an event stream, adds to it, ends it */
+/* into a response that is still open: opens an event stream, adds to it, ends it */
 void mcp_upstream_begins(struct mcp_heard *h);
 void mcp_upstream_tells(struct mcp_heard *h, const char *events);
 void mcp_upstream_ends(struct mcp_heard *h);

@@ -196,7 +196,7 @@ static void on_done(void *arg, enum err e, struct slice reply)
         MUST(buf_append(&p->last_answer, reply) == ERR_OK);
     pthread_mutex_unlock(&p->lock);
     atomic_store(&p->last_error, e);
-    atomic_fetch_add(e ? &p->failures : &p->answers, 1);
+    atomic_fetch_add(e ? &p->failures : &p->replies, 1);
     atomic_store(&a->over, true);
 }
 

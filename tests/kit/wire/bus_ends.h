@@ -47,7 +47,7 @@ struct plane {
     pthread_mutex_t lock;
     atomic_bool up;
     atomic_uint ups, removals;
-    atomic_uint pushes, answers, failures;
+    atomic_uint pushes, replies, failures;
     atomic_size_t push_bytes;
     atomic_bool disorder;
     atomic_int last_error;

@@ -1,4 +1,4 @@
-/* candidates — who may serve a model, in the order they are tried. */
+/* candidates — the targets that may serve a model, in the order they are tried. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* settings — what a data plane may be told, and what it refuses to be told. */
+/* settings — the valid settings of a data plane, and the invalid ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 /* A worker whose mailbox can be full, and whose turns end when the test says so. */
 struct fake_worker {
     bool full, stopped;
-    uint64_t version; /* as last told */
+    uint64_t version; /* the last one received */
     unsigned tellings;
     void (*ended)(void *arg);
     void *arg;
@@ -181,7 +181,7 @@ static void all_stop(struct fixture *f, int scene)
     if (scene == 0) {
         publish(f, 1);
         publication_after_turns(f->publication, on_quiet, f);
-        f->workers[0].stopped = true; /* what it was told is not run any more */
+        f->workers[0].stopped = true; /* its messages are not handled any more */
     }
     if (scene == 2) {
         for (size_t i = 1; i < WORKERS; i++)
@@ -243,7 +243,7 @@ static void main_mailbox_is_full(struct fixture *f, int scene)
         while (loop_post(f->loop, nothing, &letters) == ERR_OK)
             ;
         for (size_t i = 0; i < WORKERS; i++)
-            end_turn(&f->workers[i]); /* the last one's letter finds no room */
+            end_turn(&f->workers[i]); /* the last one's letter does not fit the mailbox */
     }
     if (f->done || scene > 100)
         loop_stop(f->loop);

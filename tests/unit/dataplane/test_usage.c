@@ -102,15 +102,15 @@ static void the_extra_chunk_is_told_from_content_with_usage(void **state)
 static void expect_counts(const char *in, const char *out, uint64_t input, uint64_t output)
 {
     char json[256];
-    struct usage_look look, answer;
+    struct usage_look look, response;
     snprintf(json, sizeof(json),
              "{\"choices\":[],\"usage\":{\"prompt_tokens\":%s,\"completion_tokens\":%s}}", in, out);
     assert_int_equal(usage_read(slice_str(json), &look), ERR_OK);
-    assert_int_equal(usage_read_response(slice_str(json), &answer), ERR_OK);
-    assert_true(look.has_usage && look.has_prompt && answer.has_usage);
+    assert_int_equal(usage_read_response(slice_str(json), &response), ERR_OK);
+    assert_true(look.has_usage && look.has_prompt && response.has_usage);
     assert_int_equal(look.tokens.input, input);
     assert_int_equal(look.tokens.output, output);
-    assert_memory_equal(&answer.tokens, &look.tokens, sizeof(look.tokens));
+    assert_memory_equal(&response.tokens, &look.tokens, sizeof(look.tokens));
 }
 
 static void counts_are_read_also_where_a_language_has_no_integers(void **state)
@@ -149,7 +149,7 @@ static void what_cannot_be_a_count_is_not_believed(void **state)
             struct slice s = slice_str(json);
             assert_int_equal(whole ? usage_read_response(s, &look) : usage_read(s, &look), ERR_OK);
             assert_false(look.has_usage || look.has_prompt);
-            assert_true(look.only_usage); /* still not for who did not ask */
+            assert_true(look.only_usage); /* still not for a client that did not request it */
             assert_int_equal(look.tokens.input + look.tokens.output, 0);
         }
     }
@@ -166,7 +166,7 @@ static void a_response_that_writes_nothing_needs_no_second_count(void **state)
     assert_false(look.has_prompt || look.has_usage);
 }
 
-static const char *const answers[] = {
+static const char *const responses[] = {
     "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],\"usage\":{\"prompt_tokens\":7,"
     "\"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_tokens\":3},"
     "\"completion_tokens_details\":{\"reasoning_tokens\":1}}}",
@@ -187,23 +187,23 @@ static const char *const answers[] = {
 
 static void expect_same_look(struct slice json)
 {
-    struct usage_look whole = {0}, answer = {0};
+    struct usage_look whole = {0}, response = {0};
     enum err e = usage_read(json, &whole);
     if (e) /* what is broken before the usage may be read all the same */
         return;
-    assert_int_equal(usage_read_response(json, &answer), ERR_OK);
-    assert_int_equal(answer.has_usage, whole.has_usage);
-    assert_int_equal(answer.has_prompt, whole.has_prompt);
-    assert_memory_equal(&answer.tokens, &whole.tokens, sizeof(whole.tokens));
+    assert_int_equal(usage_read_response(json, &response), ERR_OK);
+    assert_int_equal(response.has_usage, whole.has_usage);
+    assert_int_equal(response.has_prompt, whole.has_prompt);
+    assert_memory_equal(&response.tokens, &whole.tokens, sizeof(whole.tokens));
     if (!whole.has_prompt)
-        assert_int_equal(answer.has_error, whole.has_error);
+        assert_int_equal(response.has_error, whole.has_error);
 }
 
 static void a_response_read_from_its_end_gives_the_same_result_as_all_of_it(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        struct slice json = slice_str(answers[i]);
+    for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
+        struct slice json = slice_str(responses[i]);
         struct usage_look look;
         expect_same_look(json);
         assert_int_equal(usage_read(json, &look), ERR_OK); /* so that each was compared */
@@ -217,13 +217,13 @@ static void a_damaged_response_is_never_read_as_another(void **state)
     static const char others[] = "{}[]\":, \\1";
     char copy[512];
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        size_t len = strlen(answers[i]);
+    for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
+        size_t len = strlen(responses[i]);
         for (size_t at = 0; at < len; at++) {
-            memcpy(copy, answers[i], at);
-            memcpy(copy + at, answers[i] + at + 1, len - at - 1);
+            memcpy(copy, responses[i], at);
+            memcpy(copy + at, responses[i] + at + 1, len - at - 1);
             expect_same_look(slice_of(copy, len - 1));
-            memcpy(copy, answers[i], len);
+            memcpy(copy, responses[i], len);
             for (size_t c = 0; c < sizeof(others) - 1; c++) {
                 copy[at] = others[c];
                 expect_same_look(slice_of(copy, len));

@@ -41,20 +41,20 @@ static struct mcp_session_id example(void)
     return t;
 }
 
-static struct slice seal_example(const struct seal *s, char *room)
+static struct slice seal_example(const struct seal *s, char *space)
 {
     struct mcp_session_id t = example();
     struct slice text;
-    assert_int_equal(mcp_session_id_seal(s, &alice, &t, room, &text), ERR_OK);
+    assert_int_equal(mcp_session_id_seal(s, &alice, &t, space, &text), ERR_OK);
     return text;
 }
 
 static void it_says_what_was_sealed(void **state)
 {
     (void)state;
-    char room[LIMIT_SEALED_ID + 1];
+    char space[LIMIT_SEALED_ID + 1];
     struct seal *s = fresh_seal('m');
-    struct slice text = seal_example(s, room);
+    struct slice text = seal_example(s, space);
     struct mcp_session_id want = example(), got;
     for (size_t i = 0; i < text.len; i++)
         assert_true(text.ptr[i] >= 0x21 && text.ptr[i] <= 0x7e);
@@ -78,9 +78,9 @@ static void it_says_what_was_sealed(void **state)
 static void it_opens_for_no_other_principal_and_on_no_other_path(void **state)
 {
     (void)state;
-    char room[LIMIT_SEALED_ID + 1];
+    char space[LIMIT_SEALED_ID + 1];
     struct seal *s = fresh_seal('m'), *other = fresh_seal('n');
-    struct slice text = seal_example(s, room);
+    struct slice text = seal_example(s, space);
     struct mcp_session_id got;
     struct mcp_bearer bob[4] = {alice, alice, alice, alice};
     bob[0].org_id = SLICE("gro");
@@ -98,15 +98,15 @@ static void it_opens_for_no_other_principal_and_on_no_other_path(void **state)
 static void a_changed_character_anywhere_makes_it_unknown(void **state)
 {
     (void)state;
-    char room[LIMIT_SEALED_ID + 1];
+    char space[LIMIT_SEALED_ID + 1];
     struct seal *s = fresh_seal('m');
-    struct slice text = seal_example(s, room);
+    struct slice text = seal_example(s, space);
     struct mcp_session_id got;
     for (size_t i = 0; i < text.len; i++) {
-        char kept = room[i];
-        room[i] = kept == 'A' ? 'B' : 'A';
+        char kept = space[i];
+        space[i] = kept == 'A' ? 'B' : 'A';
         assert_int_equal(mcp_session_id_open(s, &alice, text, NOW, &got), ERR_INVALID);
-        room[i] = kept;
+        space[i] = kept;
     }
     for (size_t n = 0; n < text.len; n++)
         assert_int_equal(mcp_session_id_open(s, &alice, slice_first(text, n), NOW, &got),
@@ -117,7 +117,7 @@ static void a_changed_character_anywhere_makes_it_unknown(void **state)
 static void what_is_optional_is_left_out_where_it_does_not_fit(void **state)
 {
     (void)state;
-    char room[LIMIT_SEALED_ID + 1], id[MCP_POLICY_ID + 1], large[2000];
+    char space[LIMIT_SEALED_ID + 1], id[MCP_POLICY_ID + 1], large[2000];
     struct seal *s = fresh_seal('m');
     struct mcp_session_id t = example(), got;
     struct slice text;
@@ -125,19 +125,19 @@ static void what_is_optional_is_left_out_where_it_does_not_fit(void **state)
     memset(large, 'u', sizeof(large));
     t.server_id = t.task_id = slice_of(id, 29); /* a prefix of six, an underscore and 22 */
     t.upstream_id = t.capabilities = slice_of(large, sizeof(large));
-    assert_int_equal(mcp_session_id_seal(s, &alice, &t, room, &text), ERR_OK);
+    assert_int_equal(mcp_session_id_seal(s, &alice, &t, space, &text), ERR_OK);
     assert_true(text.len <= LIMIT_SEALED_ID);
     assert_int_equal(mcp_session_id_open(s, &alice, text, NOW, &got), ERR_OK);
     assert_int_equal(got.upstream_revision, MCP_NO_UPSTREAM);
     assert_int_equal(got.upstream_id.len + got.capabilities.len, 0);
     assert_true(slice_eq(got.client_info, t.client_info));
     t.task_id = slice_of(id, sizeof(id));
-    assert_int_equal(mcp_session_id_seal(s, &alice, &t, room, &text), ERR_TOO_BIG);
+    assert_int_equal(mcp_session_id_seal(s, &alice, &t, space, &text), ERR_TOO_BIG);
     for (size_t n = 0; n < 300; n++) { /* every length of what is optional fits, or is left out */
         t = example();
         t.upstream_id = slice_of(large, n);
         t.client_info = slice_of(large, 300 - n);
-        assert_int_equal(mcp_session_id_seal(s, &alice, &t, room, &text), ERR_OK);
+        assert_int_equal(mcp_session_id_seal(s, &alice, &t, space, &text), ERR_OK);
         assert_true(text.len <= LIMIT_SEALED_ID);
         assert_int_equal(mcp_session_id_open(s, &alice, text, NOW, &got), ERR_OK);
     }

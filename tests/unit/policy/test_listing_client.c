@@ -1,4 +1,4 @@
-/* discovery — the plane's side: what it asks, what it carries out, and how its report travels. */
+/* discovery — the plane's side: its requests, the orders it carries out, and its reports. */
 #include "tests/unit/policy/policy_kit.h"
 
 #include "common/base/limits.h"
@@ -10,10 +10,10 @@ struct office {
     struct loop *loop;
     struct listing_client *discovery;
     struct registry *registry;
-    const char *give; /* a server to be listed, in every answer; NULL: none */
+    const char *give; /* a server to be listed, in every reply; NULL: none */
     const char *say;  /* Reply.error to a report; NULL: all is well */
     unsigned refused;
-    unsigned lose;     /* answers that do not come back */
+    unsigned lose;     /* replies that do not come back */
     unsigned asks;     /* questions that came */
     char holding[256]; /* in the last question */
     char changed[256];
@@ -31,7 +31,7 @@ struct office {
     unsigned looks;
 };
 
-struct answer {
+struct reply {
     struct office *office;
     void (*done)(void *arg, enum err e, const void *reply);
     void *arg;
@@ -40,7 +40,7 @@ struct answer {
 
 static void deliver(void *arg)
 {
-    struct answer *a = arg;
+    struct reply *a = arg;
     Gatehouse__Reply r = GATEHOUSE__REPLY__INIT;
     Gatehouse__ListingReply l = GATEHOUSE__LISTING_REPLY__INIT;
     Gatehouse__ListingOrder o = GATEHOUSE__LISTING_ORDER__INIT, *list[] = {&o};
@@ -84,7 +84,7 @@ static void take(struct office *o, const Gatehouse__Request *m)
     assert_int_equal(m->body_case, GATEHOUSE__REQUEST__BODY_TOOLS);
     assert_int_equal(m->tools->ask, 5);
     assert_int_equal(m->tools->revision,
-                     o->list_ms ? 2 : 3); /* the one nobody listed: as ordered */
+                     o->list_ms ? 2 : 3); /* the one that was not listed: as ordered */
     o->parts++;
     o->tools += (unsigned)m->tools->n_tools;
     o->complete = m->tools->complete;
@@ -100,19 +100,19 @@ static enum err office_request(void *arg, void *message,
     struct office *o = arg;
     size_t len = gatehouse__request__get_packed_size(message);
     uint8_t *wire = mem_alloc(len);
-    struct answer *a = mem_zalloc(sizeof(*a));
+    struct reply *a = mem_zalloc(sizeof(*a));
     gatehouse__request__pack(message, wire);
     Gatehouse__Request *m = gatehouse__request__unpack(NULL, len, wire);
     assert_non_null(m);
     o->largest = len > o->largest ? (unsigned)len : o->largest;
-    *a = (struct answer){.office = o, .done = done, .arg = done_arg, .lost = o->lose > 0};
+    *a = (struct reply){.office = o, .done = done, .arg = done_arg, .lost = o->lose > 0};
     a->asked = m->body_case == GATEHOUSE__REQUEST__BODY_LISTING;
     o->lose -= o->lose > 0;
     if (!a->lost && (a->asked || !o->say))
         take(o, m);
     gatehouse__request__free_unpacked(m, NULL);
     mem_free(wire);
-    enum err e = loop_post(o->loop, deliver, a); /* a loop that stands takes nothing */
+    enum err e = loop_post(o->loop, deliver, a); /* a stopped loop takes no message */
     if (e != ERR_OK)
         mem_free(a);
     return e;

@@ -107,7 +107,7 @@ static void push(struct hub *h, uint64_t from, uint64_t to)
     policy_sync_on_push(h->sync, pack_push(h, from, to));
 }
 
-struct answer {
+struct reply {
     struct hub *hub;
     void (*done)(void *arg, enum err e, const void *reply);
     void *arg;
@@ -115,7 +115,7 @@ struct answer {
     uint64_t version;
 };
 
-static void fill_snapshot(struct answer *a, Gatehouse__SnapshotReply *s)
+static void fill_snapshot(struct reply *a, Gatehouse__SnapshotReply *s)
 {
     SPARED;
     static struct object_message m[64];
@@ -135,7 +135,7 @@ static void fill_snapshot(struct answer *a, Gatehouse__SnapshotReply *s)
     s->digest = (ProtobufCBinaryData){DIGEST_LEN, digest};
 }
 
-static void answer_snapshot(struct answer *a, Gatehouse__Reply *r)
+static void reply_snapshot(struct reply *a, Gatehouse__Reply *r)
 {
     Gatehouse__SnapshotReply s;
     fill_snapshot(a, &s);
@@ -146,10 +146,10 @@ static void answer_snapshot(struct answer *a, Gatehouse__Reply *r)
 
 static void deliver(void *arg)
 {
-    struct answer *a = arg;
+    struct reply *a = arg;
     Gatehouse__Reply r = GATEHOUSE__REPLY__INIT;
     if (a->body == GATEHOUSE__REQUEST__BODY_SNAPSHOT) {
-        answer_snapshot(a, &r);
+        reply_snapshot(a, &r);
     } else {
         Gatehouse__HelloReply hello = GATEHOUSE__HELLO_REPLY__INIT;
         hello.lineage = a->hub->lineage;
@@ -172,8 +172,8 @@ static enum err hub_request(void *arg, void *message,
     Gatehouse__Request *m = message;
     if (h->away)
         return ERR_CLOSED;
-    struct answer *a = mem_zalloc(sizeof(*a));
-    *a = (struct answer){
+    struct reply *a = mem_zalloc(sizeof(*a));
+    *a = (struct reply){
         .hub = h, .done = done, .arg = done_arg, .body = (int)m->body_case, .version = h->version};
     if (m->body_case == GATEHOUSE__REQUEST__BODY_SNAPSHOT)
         h->snapshots++;
@@ -190,7 +190,7 @@ static enum err hub_request(void *arg, void *message,
     }
     enum err e = loop_post(h->loop, deliver, a);
     if (e != ERR_OK)
-        mem_free(a); /* the loop ends: what was asked is not answered any more */
+        mem_free(a); /* the loop ends: open requests get no reply any more */
     return e;
 }
 
@@ -276,7 +276,7 @@ static bool connect_then_two_deltas(struct hub *h, int scene)
         h->version = 6;
         push(h, 4, 6);
         push(h, 6, 6);
-        push(h, 4, 6); /* told twice */
+        push(h, 4, 6); /* sent twice */
     }
     return scene < 10;
 }

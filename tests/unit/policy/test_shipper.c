@@ -29,14 +29,14 @@ static int remove_dir(void **state)
     return system(command);
 }
 
-/* A control plane that keeps what it is sent, and may lose answers. */
+/* A control plane that keeps what it is sent, and may lose replies. */
 struct office {
     struct loop *loop;
     struct shipper *shipper;
     struct timer watch;
     uint64_t committed[8]; /* by worker */
     uint64_t epochs[8];
-    unsigned batches, lose; /* lose: answers that do not come back */
+    unsigned batches, lose; /* lose: replies that do not arrive */
     uint64_t finished;
     bool wait_for_finished;
     bool out_of_order;
@@ -213,7 +213,7 @@ static void every_record_arrives_in_order_although_replies_are_lost(void **state
     assert_false(o.out_of_order);
     assert_int_equal(o.committed[0], 3000);
     assert_int_equal(o.committed[1], 10);
-    assert_true(o.batches >= 5); /* two and one, and two again whose answers were lost */
+    assert_true(o.batches >= 5); /* two and one, and two again whose replies were lost */
     close_office(&o);
     assert_int_equal(files_left(), 0);
 }

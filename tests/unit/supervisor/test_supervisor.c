@@ -222,7 +222,7 @@ UNIT(a_malformed_entry_is_refused)
         "arg\n",                           /* a word without a value */
         "argument /bin/x\n",               /* an unknown word */
         "arg /bin/x\nenv NOVALUE\n",       /* no '=' */
-        "arg /bin/x\nstop HUP 3\n",        /* not one of ours */
+        "arg /bin/x\nstop HUP 3\n",        /* not an accepted signal */
         "arg /bin/x\nstop TERM 3600000\n", /* beyond the ceiling */
         "arg /bin/x\nstop TERM 3 4\n",     /* too much */
     };

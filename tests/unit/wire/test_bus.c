@@ -96,7 +96,7 @@ static void fifty_requests_at_once_are_each_answered_once(void **state)
         ask_start(&asks[i], p, SLICE("x"), 10000);
     for (size_t i = 0; i < ARRAY_LEN(asks); i++)
         assert_true(kit_until(ask_is_over, &asks[i], WAIT_MS));
-    assert_int_equal(atomic_load(&p->answers), 50);
+    assert_int_equal(atomic_load(&p->replies), 50);
     assert_int_equal(atomic_load(&p->failures), 0);
     assert_int_equal(atomic_load(&c->ran), 50);
     plane_close(p);
@@ -116,8 +116,8 @@ static void more_requests_than_the_ceiling_are_refused(void **state)
         assert_true(kit_until(ask_is_over, &asks[i], WAIT_MS));
         refused += asks[i].refused == ERR_EXHAUSTED;
     }
-    assert_int_equal(atomic_load(&p->answers) + refused, LIMIT_BUS_PENDING + 10);
-    assert_int_equal(atomic_load(&c->ran), atomic_load(&p->answers));
+    assert_int_equal(atomic_load(&p->replies) + refused, LIMIT_BUS_PENDING + 10);
+    assert_int_equal(atomic_load(&c->ran), atomic_load(&p->replies));
     mem_free(asks);
     plane_close(p);
 }
@@ -131,9 +131,9 @@ static void a_request_without_a_reply_in_time_ends_once(void **state)
     atomic_store(&c->slow_ms, 0);
     assert_int_equal(ask(p, SLICE("yz"), 5000), ERR_OK);
     assert_true(slice_eq(buf_slice(&p->last_answer), SLICE("zy")));
-    usleep(400 * 1000); /* the late answer comes and nobody is told */
+    usleep(400 * 1000); /* the late reply has arrived; no callback may follow */
     assert_int_equal(atomic_load(&p->failures), 1);
-    assert_int_equal(atomic_load(&p->answers), 1);
+    assert_int_equal(atomic_load(&p->replies), 1);
     plane_close(p);
 }
 

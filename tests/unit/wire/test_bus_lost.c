@@ -28,7 +28,7 @@ static void a_lost_connection_comes_back_and_says_so(void **state)
     plane_close(p);
 }
 
-/* Breaks every connection at that port, as a network does: neither end is told before. */
+/* Breaks every connection at that port, as a network does: without a notice to either end. */
 static unsigned break_connections(uint16_t port)
 {
     unsigned broken = 0;
@@ -51,7 +51,7 @@ static void a_request_over_a_lost_connection_is_run_once_and_answered(void **sta
     for (unsigned round = 1; round <= 10; round++) {
         struct ask a;
         char wanted[16];
-        atomic_store(&c->slow_ms, 10 * round); /* lost while it runs, and while the answer goes */
+        atomic_store(&c->slow_ms, 10 * round); /* lost while it runs, and while the reply is sent */
         ask_start(&a, p, SLICE("count"), 20000);
         assert_true(reaches(&c->ran, round));
         usleep(40 * 1000);
@@ -75,7 +75,7 @@ static void a_hub_that_starts_again_is_found_again(void **state)
         bus_hub_close(&c->hub);
         assert_true(kit_until(is_down, p, WAIT_MS));
         struct ask a;
-        ask_start(&a, p, SLICE("12"), 20000); /* while nobody is there */
+        ask_start(&a, p, SLICE("12"), 20000); /* while no hub is there */
         usleep(100 * 1000);
         control_start(c, push, request);
         assert_true(kit_until(ask_is_over, &a, 20000));

@@ -1,4 +1,5 @@
-/* The tunnel without NNG: who comes in, what is carried, and what an end leaves behind. */
+/* The tunnel without NNG: which planes are admitted, what is carried, and the state after an end.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -167,7 +168,7 @@ static void expect_end(int fd)
     assert_true(recv(fd, &byte, 1, 0) <= 0);
 }
 
-/* Nobody came in, and the dialling end knows that it is out. */
+/* No plane was admitted, and the dialling end knows that it was refused. */
 static void expect_refused(struct serving *s, struct dialling *d, bool asked)
 {
     usleep(SOON_MS * 1000);
@@ -304,7 +305,7 @@ static void a_local_connection_that_waits_is_joined_when_the_way_is_open(void **
     hang_up(d);
 }
 
-/* ---- who comes in ---- */
+/* ---- admission ---- */
 
 static void a_plane_of_another_ca_is_refused(void **state)
 {
@@ -341,8 +342,8 @@ static void certificates_that_are_not_a_planes_are_refused(void **state)
     const struct kit_odd odds[] = {
         {.common_name = "dp-1", .purpose = "clientAuth", .days = -1},  /* it is over */
         {.common_name = "dp-1", .purpose = "serverAuth", .days = 30},  /* for another use */
-        {.common_name = NULL, .purpose = "clientAuth", .days = 30},    /* nobody's */
-        {.common_name = "dp 1;", .purpose = "clientAuth", .days = 30}, /* no name of ours */
+        {.common_name = NULL, .purpose = "clientAuth", .days = 30},    /* no name */
+        {.common_name = "dp 1;", .purpose = "clientAuth", .days = 30}, /* no plane's name */
     };
     for (size_t i = 0; i < ARRAY_LEN(odds); i++) {
         kit_issue_odd(&s->kit, "odd", &odds[i]);

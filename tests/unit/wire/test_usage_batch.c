@@ -12,7 +12,7 @@
 
 #define RECORD_MAX 512
 
-static struct slice a_record(int i, uint8_t room[static RECORD_MAX])
+static struct slice a_record(int i, uint8_t space[static RECORD_MAX])
 {
     Gatehouse__JournalRecord m = GATEHOUSE__JOURNAL_RECORD__INIT;
     Gatehouse__Span span = GATEHOUSE__SPAN__INIT;
@@ -22,7 +22,7 @@ static struct slice a_record(int i, uint8_t room[static RECORD_MAX])
     span.model = (char *)"a model's name, the same each time";
     m.span = &span;
     MUST(gatehouse__journal_record__get_packed_size(&m) <= RECORD_MAX);
-    return slice_of(room, gatehouse__journal_record__pack(&m, room));
+    return slice_of(space, gatehouse__journal_record__pack(&m, space));
 }
 
 static Gatehouse__UsageBatch a_head(void)
@@ -39,12 +39,12 @@ static void records_travel_together_and_arrive_in_order(void **state)
 {
     (void)state;
     struct usage_batch b;
-    uint8_t room[RECORD_MAX];
+    uint8_t space[RECORD_MAX];
     usage_batch_init(&b);
     for (int round = 0; round < 2; round++) { /* the same batch serves again */
         usage_batch_clear(&b);
         for (int i = 0; i < 1000; i++)
-            assert_int_equal(usage_batch_add(&b, a_record(i, room)), ERR_OK);
+            assert_int_equal(usage_batch_add(&b, a_record(i, space)), ERR_OK);
         Gatehouse__UsageBatch m = a_head(), *opened;
         assert_int_equal(usage_batch_seal(&b, &m), ERR_OK);
         assert_true(m.packed.len < b.records.len / 3);
