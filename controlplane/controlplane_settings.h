@@ -1,5 +1,5 @@
 /*
- * settings — what the control plane is told at start: one table for flags, environment and help.
+ * settings — the settings of the control plane: one table for flags, environment and help.
  *
  * Owns     nothing; texts point into argv or the environment.
  * Fails    ERR_INVALID after one sentence on stderr that names the option.

@@ -295,7 +295,7 @@ static void watch(struct admin_connection *l)
     }
 }
 
-void admin_connection_judge(struct admin_connection *l)
+void admin_connection_process(struct admin_connection *l)
 {
     enum err e = ERR_OK;
     while (e == ERR_OK && l->in.len > 0 && !l->last)
@@ -332,7 +332,7 @@ static void on_client_data(void *arg, struct slice data)
     else if (e != ERR_OK)
         admin_connection_cut(l);
     else
-        admin_connection_judge(l);
+        admin_connection_process(l);
 }
 
 static void on_client_eof(void *arg)
@@ -340,7 +340,7 @@ static void on_client_eof(void *arg)
     struct admin_connection *l = arg;
     l->eof = true;
     if (l->inner != NULL && !l->refused && !l->inner_done)
-        admin_connection_judge(l);
+        admin_connection_process(l);
 }
 
 static void on_client_drain(void *arg)
@@ -394,7 +394,7 @@ static const struct stream_events client_events = {
 #define BUSY "too many connections at once: try again"
 
 enum err admin_connection_new(const struct admin_connection_context *context, int fd,
-                              const union sockaddr_any *peer, bool doomed,
+                              const union sockaddr_any *peer, bool rejected,
                               struct admin_connection **ret)
 {
     struct admin_connection *l = mem_zalloc(sizeof(*l));
@@ -404,7 +404,7 @@ enum err admin_connection_new(const struct admin_connection_context *context, in
     }
     l->context = context;
     l->peer = *peer;
-    l->refused = doomed;
+    l->refused = rejected;
     l->status = 503;
     l->why = BUSY;
     list_init(&l->node);

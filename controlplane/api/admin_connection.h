@@ -6,7 +6,7 @@
  * head from its parsed fields, the body in framing of our own. Two readers never see the same
  * bytes, so they cannot read them differently (RFC 9112 section 11.2).
  *
- * One request at a time. Its head goes to the library alone, with an Expect of ours where a body
+ * One request at a time. Its head goes to the library alone, with an Expect of its own where a body
  * follows. Only when the library says "100 Continue", which means that the caller is known and
  * the head is in order, is the body read; where the library responds at once, the body is never
  * read and the connection ends.
@@ -77,9 +77,9 @@ struct admin_connection {
     const char *why;
 };
 
-/* Takes fd, also on failure. doomed: the client gets a 503 and is not served. */
+/* Takes fd, also on failure. rejected: the client gets a 503 and is not served. */
 MUST_USE enum err admin_connection_new(const struct admin_connection_context *context, int fd,
-                                       const union sockaddr_any *peer, bool doomed,
+                                       const union sockaddr_any *peer, bool rejected,
                                        struct admin_connection **ret);
 /* Whether the library has the whole request and its response is due. */
 bool admin_connection_is_served(const struct admin_connection *l);

@@ -13,6 +13,7 @@ extern const struct stream_events admin_connection_inner_events;
 /* Closes the library's side and tells the client; `why` is a constant. */
 void admin_connection_refuse(struct admin_connection *l, unsigned status, const char *why);
 void admin_connection_inner_ended(struct admin_connection *l); /* the library's end is closed */
-void admin_connection_judge(struct admin_connection *l);       /* what came goes as far as it may */
+void admin_connection_process(
+    struct admin_connection *l); /* passes on received bytes as far as the phase allows */
 void admin_connection_throttle(struct admin_connection *l);
 bool admin_connection_reads(struct admin_connection *l); /* false: too slowly, or not at all */

@@ -1,6 +1,6 @@
 /*
- * admin_connection_response — from the library to the client: responses of ours are passed on as
- * they are, and read along to know where each ends and whether the body may come.
+ * admin_connection_response — from the library to the client: responses of the API are passed on
+ * unchanged, and read along to know where each ends and whether the body may come.
  */
 #include "common/base/log.h"
 #include "controlplane/api/admin_connection_private.h"
@@ -18,7 +18,7 @@ static enum err pass_out(struct admin_connection *l, size_t used)
 
 /* "100 Continue" from the library: the body may be read. It is passed on only where the client
  * sent Expect (RFC 9110 section 10.1.1). */
-static enum err let_in(struct admin_connection *l, size_t len)
+static enum err accept_body(struct admin_connection *l, size_t len)
 {
     enum err e = ERR_OK;
     if (l->expects)
@@ -31,8 +31,8 @@ static enum err let_in(struct admin_connection *l, size_t len)
 }
 
 /* A response that the library makes up itself repeats parts of the request, in HTML, and must not
- * reach a client. Ours have this header, all of them (mhd_exchange.c). */
-static bool is_of_ours(const struct http_head *head)
+ * reach a client. Every response of the API has this header (mhd_exchange.c). */
+static bool is_own_response(const struct http_head *head)
 {
     return http_head_find(head, SLICE("x-content-type-options")).ptr != NULL;
 }
@@ -47,8 +47,8 @@ static enum err take_response_head(struct admin_connection *l)
     if (e != ERR_OK)
         return e;
     if (head.status < 200)
-        return let_in(l, len);
-    if (!is_of_ours(&head)) {
+        return accept_body(l, len);
+    if (!is_own_response(&head)) {
         log_warn(&connection_log, "library_responded", "status=%u", head.status);
         admin_connection_refuse(l, head.status < 500 ? 400 : 500, "the request could not be read");
         return ERR_CANCELLED;
@@ -121,7 +121,7 @@ static void on_inner_data(void *arg, struct slice data)
     if (buf_append(&l->out, data) != ERR_OK)
         admin_connection_cut(l);
     else if (give(l))
-        admin_connection_judge(l);
+        admin_connection_process(l);
 }
 
 static void on_inner_eof(void *arg)

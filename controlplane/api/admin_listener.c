@@ -14,8 +14,8 @@
 #include "common/base/mem.h"
 #include "controlplane/api/admin_connection.h"
 
-#define SOURCES_LEAST 4 /* the fewest sources that can fill all places */
-#define LEAVING 512     /* lingering connections, beside the open ones */
+#define SOURCES_LEAST 4   /* the fewest sources that can fill all places */
+#define LINGERING_MAX 512 /* lingering connections, beside the open ones */
 
 static const struct log_ctx admin_listener_log = {.component = "admin_listener"};
 
@@ -66,11 +66,11 @@ static bool is_same_host(const union sockaddr_any *a, const union sockaddr_any *
 
 /* Connections are counted in two groups: open ones, and lingering ones, whose last response is
  * written and which wait for the client to read it. */
-struct census {
-    size_t standing, standing_of_source, leaving, leaving_of_source;
+struct connection_counts {
+    size_t open, open_of_source, lingering, lingering_of_source;
     /* evictable: open, and not waiting for the library */
     struct admin_connection *oldest, *oldest_of_source;
-    struct admin_connection *oldest_leaving, *oldest_leaving_of_source;
+    struct admin_connection *oldest_lingering, *oldest_lingering_of_source;
 };
 
 static void note_oldest(struct admin_connection **oldest, struct admin_connection *l)
@@ -79,20 +79,20 @@ static void note_oldest(struct admin_connection **oldest, struct admin_connectio
         *oldest = l;
 }
 
-static void count_leaving(struct census *c, struct admin_connection *l, bool of_source)
+static void count_lingering(struct connection_counts *c, struct admin_connection *l, bool of_source)
 {
-    c->leaving++;
-    note_oldest(&c->oldest_leaving, l);
+    c->lingering++;
+    note_oldest(&c->oldest_lingering, l);
     if (!of_source)
         return;
-    c->leaving_of_source++;
-    note_oldest(&c->oldest_leaving_of_source, l);
+    c->lingering_of_source++;
+    note_oldest(&c->oldest_lingering_of_source, l);
 }
 
-static void count_standing(struct census *c, struct admin_connection *l, bool of_source)
+static void count_open(struct connection_counts *c, struct admin_connection *l, bool of_source)
 {
-    c->standing++;
-    c->standing_of_source += of_source;
+    c->open++;
+    c->open_of_source += of_source;
     if (admin_connection_is_served(l))
         return;
     note_oldest(&c->oldest, l);
@@ -100,44 +100,45 @@ static void count_standing(struct census *c, struct admin_connection *l, bool of
         note_oldest(&c->oldest_of_source, l);
 }
 
-static struct census count_links(struct admin_listener *g, const union sockaddr_any *peer)
+static struct connection_counts count_links(struct admin_listener *g,
+                                            const union sockaddr_any *peer)
 {
-    struct census c = {0};
+    struct connection_counts c = {0};
     LIST_EACH(&g->links, it)
     {
         struct admin_connection *l = CONTAINER_OF(it, struct admin_connection, node);
         bool of_source = is_same_host(&l->peer, peer);
         if (admin_connection_is_leaving(l))
-            count_leaving(&c, l, of_source);
+            count_lingering(&c, l, of_source);
         else
-            count_standing(&c, l, of_source);
+            count_open(&c, l, of_source);
     }
     return c;
 }
 
 /* Ends the oldest lingering connection where one source, or all sources, have too many of them:
  * they must not take places from new connections. */
-static void shorten_leaving(const struct census *c)
+static void limit_lingering(const struct connection_counts *c)
 {
-    if (c->leaving_of_source >= LEAVING / SOURCES_LEAST)
-        admin_connection_cut(c->oldest_leaving_of_source);
-    else if (c->leaving >= LEAVING)
-        admin_connection_cut(c->oldest_leaving);
+    if (c->lingering_of_source >= LINGERING_MAX / SOURCES_LEAST)
+        admin_connection_cut(c->oldest_lingering_of_source);
+    else if (c->lingering >= LINGERING_MAX)
+        admin_connection_cut(c->oldest_lingering);
 }
 
 /* False: no connection can be evicted, and the new one gets a 503. */
-static bool make_room(struct admin_listener *g, const union sockaddr_any *peer)
+static bool evict_for(struct admin_listener *g, const union sockaddr_any *peer)
 {
-    struct census c = count_links(g, peer);
+    struct connection_counts c = count_links(g, peer);
     size_t share = g->max > SOURCES_LEAST ? g->max / SOURCES_LEAST : 1;
-    bool share_is_full = c.standing_of_source >= share;
-    struct admin_connection *goes = share_is_full          ? c.oldest_of_source
-                                    : c.standing >= g->max ? c.oldest
-                                                           : NULL;
-    shorten_leaving(&c);
-    if (goes != NULL)
-        admin_connection_evict(goes);
-    return goes != NULL || (!share_is_full && c.standing < g->max);
+    bool share_is_full = c.open_of_source >= share;
+    struct admin_connection *evicted = share_is_full      ? c.oldest_of_source
+                                       : c.open >= g->max ? c.oldest
+                                                          : NULL;
+    limit_lingering(&c);
+    if (evicted != NULL)
+        admin_connection_evict(evicted);
+    return evicted != NULL || (!share_is_full && c.open < g->max);
 }
 
 static void on_accept(void *arg, int fd)
@@ -150,8 +151,8 @@ static void on_accept(void *arg, int fd)
         close(fd);
         return;
     }
-    bool doomed = !make_room(g, &peer);
-    if (admin_connection_new(&g->context, fd, &peer, doomed, &l) != ERR_OK)
+    bool rejected = !evict_for(g, &peer);
+    if (admin_connection_new(&g->context, fd, &peer, rejected, &l) != ERR_OK)
         return;
     list_push(&g->links, &l->node);
     set_count(g, g->count + 1);

@@ -3,7 +3,7 @@
  *
  * The library reads HTTP loosely (Content-Length beside chunked, two Hosts …). Here each request
  * passes common/net/http1 first, and the library gets what that read, written anew, through a
- * socket pair (admin_connection). Responses of ours come back untouched.
+ * socket pair (admin_connection). Responses of the API come back unchanged.
  *
  * Connections are bounded. One source (an IPv4 address, an IPv6 /64) may hold a quarter of the
  * places; past that, and when all places are taken, the connection is evicted that has waited

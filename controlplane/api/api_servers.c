@@ -57,7 +57,7 @@ static enum err look(struct call *c, struct refresh *r)
     return e;
 }
 
-static enum err wait_for_it(struct call *c, struct refresh *r)
+static enum err wait_for_listing(struct call *c, struct refresh *r)
 {
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
     uint64_t until_us = clock_mono_us() + WAIT_MS * 1000u;
@@ -86,7 +86,7 @@ enum err api_servers_refresh(struct call *c)
     struct slice wait = call_query(c, "wait");
     enum err e = ask(c, &r);
     if (e == ERR_OK && wait.ptr)
-        e = wait_for_it(c, &r);
+        e = wait_for_listing(c, &r);
     if (e == ERR_OK)
         e = respond(c, &r);
     object_fini(&r.server);

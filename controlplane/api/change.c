@@ -157,14 +157,14 @@ void change_keep(struct change *x)
 
 /* Removes the members that only the server sets. A client may send them back unchanged; another
  * value is refused. */
-static json_t *without_ours(struct change *x, const json_t *body)
+static json_t *without_server_members(struct change *x, const json_t *body)
 {
     json_t *rest = json_object();
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)body, name, value)
     {
-        if (!object_view_is_ours(x->n, name)) {
+        if (!object_view_is_server_member(x->n, name)) {
             if (strcmp(name, "name") != 0)
                 json_object_set(rest, name, value);
             continue;
@@ -256,7 +256,7 @@ static void judge(struct change *x, const json_t *body)
 {
     struct reading *r = &x->reading;
     const json_t *old = x->has_old ? x->old.spec : NULL;
-    JSON_AUTO json_t *rest = without_ours(x, body);
+    JSON_AUTO json_t *rest = without_server_members(x, body);
     r->creating = !x->has_old;
     read_name(x, body);
     x->now.spec = field_read(r, x->n->fields, rest, old, "");

@@ -1,5 +1,5 @@
 /*
- * cursor — where a list goes on: the place of the last object shown, opaque to clients.
+ * cursor — the position after the last object shown in a list, opaque to clients.
  */
 #pragma once
 

@@ -112,7 +112,7 @@ static enum err add_known(struct buf *list, struct slice name)
     return buf_printf(list, "%s?%.*s=", list->len > 0 ? ", " : "", SLICE_ARG(name));
 }
 
-/* Every name that the route takes, as is_known judges them. */
+/* Every name that the route takes, as is_known checks them. */
 static enum err list_known(const struct route *r, struct buf *list)
 {
     struct slice rest = slice_str(r->query), one, words;

@@ -19,7 +19,7 @@ static const struct log_ctx api_log = {.component = "api"};
 struct exchange {
     struct exchange_context *context;
     struct MHD_Connection *m;
-    enum exchange_moment moment;
+    enum exchange_state state;
     char *target;
     struct dispatch_head head;
     bool wanted;        /* the head was let in */
@@ -144,7 +144,7 @@ static enum MHD_Result send_response(struct exchange *x)
         MHD_add_response_header(r, c->headers[i].name, c->headers[i].value);
     metric_add(c->app->metrics, API_METRIC_REQUESTS, api_metrics_class(c->status), 1);
     metric_observe_us(c->app->metrics, API_METRIC_DURATION, clock_mono_us() - x->began_us);
-    x->moment = EXCHANGE_SENT;
+    x->state = EXCHANGE_SENT;
     enum MHD_Result queued = MHD_queue_response(x->m, c->status, r);
     MHD_destroy_response(r);
     return queued;
@@ -155,7 +155,7 @@ static enum MHD_Result refuse_busy(struct exchange *x)
     call_header(&x->call, "retry-after", "1");
     if (call_problem(&x->call, 503, "busy", "too many requests at once: try again") != ERR_OK)
         return MHD_NO;
-    x->moment = EXCHANGE_DONE;
+    x->state = EXCHANGE_DONE;
     x->wanted = false;
     return MHD_YES;
 }
@@ -165,7 +165,7 @@ static enum MHD_Result hand_to_job(struct exchange *x, void (*run)(void *arg))
     MHD_suspend_connection(x->m);
     if (thread_pool_push(x->context->work, run, x) == ERR_OK)
         return MHD_YES;
-    /* resumed, the library asks again in the same moment */
+    /* resumed, the library calls again in the same state */
     enum MHD_Result r = refuse_busy(x);
     MHD_resume_connection(x->m);
     return r;
@@ -177,7 +177,7 @@ static void run_head(void *arg)
 {
     struct exchange *x = arg;
     x->wanted = dispatch_head(&x->call, x->context->auth, &x->head);
-    x->moment = EXCHANGE_JUDGED;
+    x->state = EXCHANGE_CHECKED;
     MHD_resume_connection(x->m);
 }
 
@@ -189,7 +189,7 @@ static void run_wait(void *arg)
     dispatch_hold(&x->call,
                   now < x->hold_until_us ? (unsigned)((x->hold_until_us - now) / 1000) : 0);
     metric_add(x->call.app->metrics, API_METRIC_WAITING, 0, -1);
-    x->moment = EXCHANGE_DONE;
+    x->state = EXCHANGE_DONE;
     MHD_resume_connection(x->m);
 }
 
@@ -205,7 +205,7 @@ static void run_body(void *arg)
         /* the queue is full: respond now, and name the planes that are behind */
         dispatch_hold(&x->call, 0);
     }
-    x->moment = EXCHANGE_DONE;
+    x->state = EXCHANGE_DONE;
     MHD_resume_connection(x->m);
 }
 
@@ -221,13 +221,13 @@ static enum MHD_Result too_large(struct exchange *x)
 }
 
 /* The head was checked: from here on the listener reads the body, or the response is a refusal. */
-static enum MHD_Result on_judged(struct exchange *x)
+static enum MHD_Result on_checked(struct exchange *x)
 {
     if (x->wanted && x->announced > LIMIT_ADMIN_BODY && too_large(x) != MHD_YES)
         return MHD_NO;
     if (!x->wanted)
         return send_response(x);
-    x->moment = EXCHANGE_BODY;
+    x->state = EXCHANGE_BODY;
     return MHD_YES;
 }
 
@@ -236,8 +236,8 @@ static enum MHD_Result on_piece(struct exchange *x, const char *data, size_t *si
 {
     size_t n = *size;
     *size = 0;
-    return x->moment == EXCHANGE_BODY && buf_append(&x->body, slice_of(data, n)) == ERR_OK ? MHD_YES
-                                                                                           : MHD_NO;
+    return x->state == EXCHANGE_BODY && buf_append(&x->body, slice_of(data, n)) == ERR_OK ? MHD_YES
+                                                                                          : MHD_NO;
 }
 
 enum MHD_Result exchange_on_request(UNUSED void *cls, UNUSED struct MHD_Connection *m,
@@ -250,12 +250,12 @@ enum MHD_Result exchange_on_request(UNUSED void *cls, UNUSED struct MHD_Connecti
         return MHD_NO;
     if (*size > 0)
         return on_piece(x, data, size);
-    switch (x->moment) {
+    switch (x->state) {
     case EXCHANGE_HEAD:
         read_head(x, method);
         return hand_to_job(x, run_head);
-    case EXCHANGE_JUDGED:
-        return on_judged(x);
+    case EXCHANGE_CHECKED:
+        return on_checked(x);
     case EXCHANGE_BODY:
         return hand_to_job(x, run_body);
     case EXCHANGE_DONE:

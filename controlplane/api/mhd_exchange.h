@@ -1,7 +1,7 @@
 /*
  * mhd_exchange — one request inside the library: its state, and what was read of it.
  *
- * States: HEAD → (job) → JUDGED → BODY → (job) → DONE; a refused head gets its response at
+ * States: HEAD → (job) → CHECKED → BODY → (job) → DONE; a refused head gets its response at
  * once, and the listener does not read its body.
  *
  * Threads  the library's thread, or the one job it was handed to; never both.
@@ -13,9 +13,9 @@
 #include "controlplane/api/dispatch.h"
 #include "controlplane/api/thread_pool.h"
 
-enum exchange_moment {
+enum exchange_state {
     EXCHANGE_HEAD,
-    EXCHANGE_JUDGED,
+    EXCHANGE_CHECKED,
     EXCHANGE_BODY,
     EXCHANGE_DONE,
     EXCHANGE_SENT,

@@ -11,7 +11,7 @@
 static const char *const our_members[] = {"id", "created_at", "updated_at", "revision",
                                           "not_enforced"};
 
-bool object_view_is_ours(const struct noun *n, const char *member)
+bool object_view_is_server_member(const struct noun *n, const char *member)
 {
     for (size_t i = 0; i < ARRAY_LEN(our_members); i++)
         if (strcmp(member, our_members[i]) == 0)

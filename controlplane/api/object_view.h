@@ -13,5 +13,5 @@ MUST_USE enum err object_views(struct tx *tx, const struct noun *n, const struct
                                size_t count, json_t **ret);
 MUST_USE enum err object_view(struct tx *tx, const struct noun *n, const struct object *o,
                               json_t **ret);
-/* Members that only we set ("id", "revision", "agent_id" …): */
-bool object_view_is_ours(const struct noun *n, const char *member);
+/* Whether only the server sets the member ("id", "revision", "agent_id" …). */
+bool object_view_is_server_member(const struct noun *n, const char *member);

@@ -26,7 +26,7 @@ static json_t *text_schema(const struct field *f)
     return s;
 }
 
-/* Numbers and strings alike; a keyword holds for the type it speaks of. */
+/* Numbers and strings alike; a keyword applies to its type only. */
 static json_t *dollars_schema(const char *pattern, const char *help)
 {
     return json_pack("{s:[ss],s:i,s:i,s:s,s:s}", "type", "number", "string", "minimum", 0,

@@ -80,7 +80,7 @@ static enum err on_hello(const struct exchange *x)
         return ERR_AGAIN;
     rollout_hello(x->c->rollout, slice_str(x->plane.id), x->request->epoch, slice_str(m->build),
                   features_of(m));
-    if (x->c->publish) /* a plane that moves to another view is told so with a heartbeat */
+    if (x->c->publish) /* publish cuts a plane whose view changed */
         publish_hurry(x->c->publish);
     rollout_applied(x->c->rollout, slice_str(x->plane.id), slice_str(m->lineage), m->version);
     body.has_protocol = body.has_version = true;

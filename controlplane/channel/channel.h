@@ -22,7 +22,7 @@ struct channel {
     struct image *image;
     struct rollout *rollout;
     struct enrolment *enrolment;
-    struct publish *publish; /* NULL: no plane is told of recalls (tests) */
+    struct publish *publish; /* NULL: recalls are not sent (tests) */
     struct ingest *ingest;
 };
 

@@ -8,7 +8,7 @@
  *
  * Owns     the opened CA; its key in locked memory, wiped on close.
  * Fails    as db.h and enrol.h; ERR_DENIED for a token that is unknown, used, too old, or
- *          whose plane was removed: which of them is never told.
+ *          whose plane was removed: the reason is not sent.
  * Threads  any, once open.
  */
 #pragma once

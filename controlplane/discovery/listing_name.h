@@ -4,7 +4,7 @@
  * Pools may lie in different networks, so it stays within one: "default" as long as a plane of it
  * is present and is given the server, else the first by name. Within the pool the plane with the
  * highest hash of (server, plane) has it: every control plane finds the same, the servers are
- * spread, and when a plane comes or goes only the servers move that are or were its own.
+ * spread, and when a plane connects or disconnects only its own servers move.
  *
  * Threads  any; pure.
  */

@@ -25,7 +25,7 @@ struct listing_orders {
 
 /* ---- the planes that are connected ---- */
 
-struct crowd {
+struct present_planes {
     struct listing_plane *planes;
     size_t count;
 };
@@ -36,7 +36,7 @@ static void copy_text(char *to, size_t cap, struct slice s)
 }
 
 /* Connected here; or known to have been heard by another control plane after us. */
-static bool is_there(struct rollout *r, struct slice id, int64_t heard_us, int64_t now_us)
+static bool is_present(struct rollout *r, struct slice id, int64_t heard_us, int64_t now_us)
 {
     struct rollout_plane known;
     if (r && rollout_is_here(r, id))
@@ -48,7 +48,7 @@ static bool is_there(struct rollout *r, struct slice id, int64_t heard_us, int64
 
 /* asker: the plane that sends this request; SLICE_NONE: none */
 static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int64_t now_us,
-                       struct crowd *ret)
+                       struct present_planes *ret)
 {
     DB_AUTO struct db_result *rows = NULL;
     enum err e = tx_query(tx,
@@ -65,7 +65,7 @@ static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++) {
         struct slice id = db_text(rows, i, 0);
-        if (!slice_eq(id, asker) && !is_there(r, id, db_time(rows, i, 3), now_us))
+        if (!slice_eq(id, asker) && !is_present(r, id, db_time(rows, i, 3), now_us))
             continue;
         struct listing_plane *p = &ret->planes[ret->count++];
         copy_text(p->id, sizeof(p->id), id);
@@ -76,7 +76,7 @@ static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int
     return ERR_OK;
 }
 
-static bool is_among(const struct crowd *c, const char *id)
+static bool is_among(const struct present_planes *c, const char *id)
 {
     for (size_t i = 0; i < c->count; i++)
         if (strcmp(c->planes[i].id, id) == 0)
@@ -92,18 +92,18 @@ static struct slice pools_of(const struct listing_due *due)
 enum err listing_scheduler_name(struct tx *tx, struct rollout *r, struct slice server,
                                 int64_t now_us, struct listing_plane *ret)
 {
-    struct crowd crowd = {0};
+    struct present_planes present = {0};
     struct listing_due given = {0};
-    enum err e = gather(tx, r, SLICE_NONE, now_us, &crowd);
+    enum err e = gather(tx, r, SLICE_NONE, now_us, &present);
     if (e == ERR_OK)
         e = store_listing_pools(tx, server, &given);
     const struct listing_plane *p =
-        e == ERR_OK ? listing_name(server, pools_of(&given), crowd.planes, crowd.count) : NULL;
+        e == ERR_OK ? listing_name(server, pools_of(&given), present.planes, present.count) : NULL;
     if (p)
         *ret = *p;
     else if (e == ERR_OK)
         e = ERR_NOT_FOUND;
-    mem_free(crowd.planes);
+    mem_free(present.planes);
     return e;
 }
 
@@ -120,7 +120,7 @@ static bool says_it_holds(const Gatehouse__ListingAsk *ask, const char *server)
 struct choosing {
     const struct rollout_plane *plane;
     const Gatehouse__ListingAsk *ask;
-    struct crowd crowd;
+    struct present_planes present;
 };
 
 static bool is_its_turn(const struct choosing *c, const struct listing_due *due)
@@ -128,10 +128,10 @@ static bool is_its_turn(const struct choosing *c, const struct listing_due *due)
     bool own = strcmp(due->held_by, c->plane->id) == 0;
     if (says_it_holds(c->ask, due->server))
         return false;
-    if (due->held_by[0] && !own && is_among(&c->crowd, due->held_by))
+    if (due->held_by[0] && !own && is_among(&c->present, due->held_by))
         return false;
     const struct listing_plane *named =
-        listing_name(slice_str(due->server), pools_of(due), c->crowd.planes, c->crowd.count);
+        listing_name(slice_str(due->server), pools_of(due), c->present.planes, c->present.count);
     return named && strcmp(named->id, c->plane->id) == 0;
 }
 
@@ -173,7 +173,7 @@ static enum err note_changed(struct tx *tx, const Gatehouse__ListingAsk *ask)
     for (size_t i = 0; i < ask->n_changed && i < LIMIT_LIST_CHANGED && e == ERR_OK; i++) {
         uint64_t number;
         struct slice id = slice_str(ask->changed[i]);
-        if (!clean_is_plain(id)) /* no id of ours */
+        if (!clean_is_plain(id)) /* not an id of a Gatehouse object */
             continue;
         e = store_listing_ask(tx, id, false, &number);
         if (e == ERR_NOT_FOUND)
@@ -189,10 +189,10 @@ static enum err give_orders(struct tx *tx, struct rollout *r, struct choosing *c
     struct listing_due *due = mem_array(LIMIT_LIST_DUE, sizeof(*due));
     enum err e = due ? store_listings_due(tx, now_us, LIMIT_LIST_DUE, due, &count) : ERR_NOMEM;
     if (e == ERR_OK && count > 0)
-        e = gather(tx, r, slice_str(c->plane->id), now_us, &c->crowd);
+        e = gather(tx, r, slice_str(c->plane->id), now_us, &c->present);
     if (e == ERR_OK && count > 0)
         e = choose(tx, c, due, count, now_us, o);
-    mem_free(c->crowd.planes);
+    mem_free(c->present.planes);
     mem_free(due);
     return e;
 }

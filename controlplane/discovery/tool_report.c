@@ -18,7 +18,7 @@
 static const struct log_ctx tool_log = {.component = "discovery"};
 
 /* One report on its way into the tables. */
-struct taking {
+struct report_intake {
     struct tx tx;
     const struct tool_reporter *reporter;
     const Gatehouse__ToolReport *report;
@@ -39,8 +39,8 @@ static json_t *definition_of(const Gatehouse__DirectTool *tool)
     return tree;
 }
 
-static enum err spec_of(struct taking *t, const Gatehouse__DirectTool *tool, const char *state,
-                        const char *digest)
+static enum err spec_of(struct report_intake *t, const Gatehouse__DirectTool *tool,
+                        const char *state, const char *digest)
 {
     JSON_AUTO json_t *spec = json_object();
     JSON_AUTO json_t *definition = definition_of(tool);
@@ -56,7 +56,8 @@ static enum err spec_of(struct taking *t, const Gatehouse__DirectTool *tool, con
     return json_write(spec, &t->spec);
 }
 
-static enum err add_tool(struct taking *t, const Gatehouse__DirectTool *tool, const char *digest)
+static enum err add_tool(struct report_intake *t, const Gatehouse__DirectTool *tool,
+                         const char *digest)
 {
     char id[ID_MAX];
     bool approved = !t->listing.listed && !t->listing.each;
@@ -70,8 +71,8 @@ static enum err add_tool(struct taking *t, const Gatehouse__DirectTool *tool, co
 }
 
 /* Tags, which people set, stay; a changed definition loses its approval. */
-static enum err change_tool(struct taking *t, const Gatehouse__DirectTool *tool, struct slice id,
-                            const char *digest)
+static enum err change_tool(struct report_intake *t, const Gatehouse__DirectTool *tool,
+                            struct slice id, const char *digest)
 {
     enum err e = spec_of(t, tool, "quarantined", digest);
     if (e != ERR_OK)
@@ -83,7 +84,7 @@ static enum err change_tool(struct taking *t, const Gatehouse__DirectTool *tool,
                     DB_PARAMS(DB_TEXT(id), DB_TEXT(buf_slice(&t->spec))), NULL);
 }
 
-static enum err find_again(struct taking *t, struct slice id)
+static enum err find_again(struct report_intake *t, struct slice id)
 {
     return tx_query(&t->tx,
                     "UPDATE tools SET spec = spec - 'absent_since', revision = revision + 1,"
@@ -91,7 +92,7 @@ static enum err find_again(struct taking *t, struct slice id)
                     DB_PARAMS(DB_TEXT(id)), NULL);
 }
 
-static enum err take_tool(struct taking *t, const Gatehouse__DirectTool *tool)
+static enum err take_tool(struct report_intake *t, const Gatehouse__DirectTool *tool)
 {
     DB_AUTO struct db_result *r = NULL;
     char digest[DIGEST_HEX_MAX];
@@ -114,7 +115,7 @@ static enum err take_tool(struct taking *t, const Gatehouse__DirectTool *tool)
 
 /* ---- the list as a whole ---- */
 
-static enum err mark_absent(struct taking *t)
+static enum err mark_absent(struct report_intake *t)
 {
     char at[CLOCK_TEXT_MAX];
     ARRAY_AUTO struct array names = {0};
@@ -134,7 +135,7 @@ static enum err mark_absent(struct taking *t)
 }
 
 /* Spread by a tenth, so that servers listed together do not stay together. */
-static int64_t next_at(const struct taking *t)
+static int64_t next_at(const struct report_intake *t)
 {
     int64_t wait = TOOL_REPORT_AGAIN_US;
     uint32_t random;
@@ -148,7 +149,7 @@ static int64_t next_at(const struct taking *t)
     return t->reporter->now_us + wait - wait / 20 + (int64_t)(random % (uint32_t)(wait / 10));
 }
 
-static enum err end_listing(struct taking *t)
+static enum err end_listing(struct report_intake *t)
 {
     struct buf error;
     buf_init(&error, 4 * ERROR_MAX);
@@ -174,7 +175,7 @@ static enum err end_listing(struct taking *t)
     return e;
 }
 
-static enum err take_parts(struct taking *t)
+static enum err take_parts(struct report_intake *t)
 {
     enum err e = ERR_OK;
     for (size_t i = 0; i < t->report->n_tools && e == ERR_OK; i++)
@@ -189,7 +190,7 @@ static enum err take_parts(struct taking *t)
 enum err tool_report_store(struct db *db, const struct tool_reporter *reporter,
                            const Gatehouse__ToolReport *report)
 {
-    struct taking t = {
+    struct report_intake t = {
         .reporter = reporter, .report = report, .server = slice_str(report->server_id)};
     if (!report->server_id || !clean_is_plain(t.server) || report->n_tools > LIMIT_LIST_TOOLS ||
         report->n_names > LIMIT_LIST_TOOLS)

@@ -8,7 +8,7 @@
  * may be of another host.
  *
  * Owns     nothing.
- * Fails    as tx.h; ERR_INVALID: a report that no plane of ours writes.
+ * Fails    as tx.h; ERR_INVALID: a report that no Gatehouse plane writes.
  * Threads  any; reports of one server are taken one at a time.
  */
 #pragma once

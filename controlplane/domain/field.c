@@ -134,7 +134,7 @@ static json_t *read_member(struct reading *r, const struct field *f, const json_
         return read_absent(r, f, old, at);
     if (old != NULL && json_equal(given, old))
         return json_incref((json_t *)(uintptr_t)old);
-    /* "the same" may be written otherwise (a number for money): judge the normal form */
+    /* "the same" may be written otherwise (a number for money): compare the normal forms */
     size_t problems = json_array_size(r->problems);
     json_t *value = field_read_value(r, f, given, old, at);
     if (json_array_size(r->problems) > problems || value == NULL)

@@ -7,8 +7,7 @@
  * written out. Reading a normal form gives the same again.
  *
  * Owns     nothing; tables are constant.
- * Threads  any; pure. What only the store knows (does this agent exist?) goes through struct
- * lookup.
+ * Threads  any; pure. References are looked up in the store through struct lookup.
  */
 #pragma once
 
@@ -29,13 +28,13 @@ enum field_type {
     FIELD_SECRET, /* text that is sealed and never shown; `secret_set` stands for it */
     FIELD_REF,    /* name or id of a `ref` */
     FIELD_OBJECT, /* of `fields` */
-    FIELD_JSON,   /* anything; written by us only */
+    FIELD_JSON,   /* anything; written by the server only */
 };
 
 enum field_flags {
     FIELD_REQUIRED = 1 << 0,
     FIELD_LIST = 1 << 1,          /* an array of the type; least..most entries, no value twice */
-    FIELD_READ_ONLY = 1 << 2,     /* ours; a client may only repeat it */
+    FIELD_READ_ONLY = 1 << 2,     /* set by the server; a client may only repeat it */
     FIELD_ON_CREATE = 1 << 3,     /* may be given by POST, then stays */
     FIELD_OWNER_ONLY = 1 << 4,    /* only the owner role may set or change it */
     FIELD_NOT_ENFORCED = 1 << 5,  /* stored, shown, and named in not_enforced */
@@ -44,16 +43,16 @@ enum field_flags {
     FIELD_HIDDEN = 1 << 8,        /* stored, never shown: digests */
     FIELD_COMPUTED = 1 << 9,      /* shown, never stored; what is sent of it has no effect */
     FIELD_FILTER = 1 << 10,       /* a word that lists may be filtered by */
-    FIELD_LOCAL = 1 << 11,        /* stays in the control plane: data planes are told nothing */
+    FIELD_LOCAL = 1 << 11,        /* stays in the control plane: not sent to data planes */
     FIELD_WIRE_ALWAYS = 1 << 12,  /* to planes also where it is absent: false, or 0 */
     FIELD_POOLS = 1 << 13,        /* the pools whose planes are given the object; absent: all */
     FIELD_SWITCH = 1 << 14,       /* a bool: false withholds the object from every plane */
 
-    /* What becomes of an object on a plane that is not given the object a reference names. Where
-     * none of these stands it is withheld as well: withheld means denied, never an absent
+    /* The effect on an object whose referenced object is not given to a plane. Without one of these
+     * flags it is withheld as well: withheld means denied, never an absent
      * restriction. */
-    FIELD_NARROWS = 1 << 15,    /* the entry only permitted something: the object stands without */
-    FIELD_ONE_OF = 1 << 16,     /* it stands as long as one of the list's entries does */
+    FIELD_NARROWS = 1 << 15,    /* the entry only permits: the object is given without it */
+    FIELD_ONE_OF = 1 << 16,     /* the object is given as long as one of the list's entries is */
     FIELD_WITH_QUERY = 1 << 20, /* a URL that may have a query */
     FIELD_RESTRICTS = 1 << 17,  /* the object restricts the one that is named: it stands alone, and
                                  * where it is withheld for a feature, the named one is withheld */
@@ -117,7 +116,7 @@ struct reading {
     bool is_owner;
     int64_t now_us;   /* wall */
     json_t *problems; /* array of {"pointer","detail"}; made when first needed */
-    enum err failed;  /* the lookup itself failed: the document was not judged */
+    enum err failed;  /* the lookup itself failed: the document was not checked */
 };
 
 /* Adds a problem at the JSON pointer; cut at FIELD_PROBLEMS_MOST. */
@@ -125,7 +124,7 @@ void reading_problem(struct reading *r, const char *pointer, const char *fmt, ..
 void reading_fini(struct reading *r);
 
 /* Reads `body` (an object) by the rows into a new normal form. Problems are gathered, so that
- * all are told at once; NULL only when out of memory. `old`, the stored form, may be NULL. */
+ * all are returned at once; NULL only when out of memory. `old`, the stored form, may be NULL. */
 json_t *field_read(struct reading *r, const struct field *fields, const json_t *body,
                    const json_t *old, const char *pointer);
 

@@ -92,7 +92,7 @@ extern const struct field noun_credential_fields[];
 /* A sealed value that a write brings. */
 struct noun_secret {
     char slot[40];
-    bool drop;          /* the stored one goes */
+    bool drop;          /* the stored one is deleted */
     struct slice value; /* points into the tree's string; wiped by noun_secrets_fini */
     json_t *holder;     /* keeps the string alive */
 };

@@ -319,7 +319,7 @@ struct group {
     struct item *items[GATHER_MAX];
     size_t n, records;
     bool done;
-    size_t waiting; /* threads that still look at it */
+    size_t waiting; /* threads that still use it */
 };
 
 struct ingest {

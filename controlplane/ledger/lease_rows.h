@@ -1,6 +1,6 @@
 /*
- * lease_rows — what the lease server's three files share: asking (lease_server.c), ending and
- * lapsing (lease_end.c), charging (lease_charge.c).
+ * lease_rows — what the lease server's three files share: granting (lease_server.c), ending
+ * and expiring (lease_end.c), charging (lease_charge.c).
  *
  * Threads  one at a time.
  */
@@ -9,7 +9,7 @@
 #include "controlplane/ledger/lease_server.h"
 #include "controlplane/store/store_lease.h"
 
-#define LEASE_BATCH 500 /* lapsed at once: locks are held for milliseconds */
+#define LEASE_BATCH 500 /* expired at once: locks are held for milliseconds */
 
 /* Accounts as the store wants them: names, period starts, orgs and limits side by side. */
 struct lease_rows {

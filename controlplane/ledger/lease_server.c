@@ -26,7 +26,7 @@ struct lease_grant {
 };
 
 /* What one request works with. */
-struct asking {
+struct ask_batch {
     struct tx *tx;
     const struct ledger_asker *asker;
     int64_t now;
@@ -37,7 +37,7 @@ struct asking {
     struct ledger_sheet sheet;
 };
 
-static enum err look_up_budgets(struct asking *k)
+static enum err look_up_budgets(struct ask_batch *k)
 {
     ARRAY_AUTO struct array accounts = {0};
     array_init(&accounts);
@@ -59,7 +59,7 @@ static enum err look_up_budgets(struct asking *k)
 
 /* Accounts are made and locked; then the leases that this request renews, those that it may have
  * made before, and all open ones beside them are read. */
-static enum err read_rows(struct asking *k)
+static enum err read_rows(struct ask_batch *k)
 {
     ROWS_AUTO struct lease_rows accounts = {0};
     ARRAY_AUTO struct array ids = {0};
@@ -88,7 +88,7 @@ static enum err read_rows(struct asking *k)
                : e;
 }
 
-static enum err decide_all(struct asking *k)
+static enum err decide_all(struct ask_batch *k)
 {
     int64_t reserve_us = (int64_t)atomic_load(&reserve_s) * 1000000;
     enum err e = ERR_OK;
@@ -104,7 +104,7 @@ static enum err decide_all(struct asking *k)
 
 /* ---- recalls ---- */
 
-static enum err note_recalls(const struct asking *k, struct lease_reply *ret)
+static enum err note_recalls(const struct ask_batch *k, struct lease_reply *ret)
 {
     ret->recalls = mem_array(k->sheet.lease_count + 1, sizeof(*ret->recalls));
     if (!ret->recalls)
@@ -129,7 +129,7 @@ static enum err note_recalls(const struct asking *k, struct lease_reply *ret)
 
 /* ---- the request ---- */
 
-static enum err ask_all(struct asking *k, struct lease_reply *ret)
+static enum err ask_all(struct ask_batch *k, struct lease_reply *ret)
 {
     enum err e = look_up_budgets(k);
     if (e == ERR_OK)
@@ -141,7 +141,7 @@ static enum err ask_all(struct asking *k, struct lease_reply *ret)
     return e == ERR_OK ? note_recalls(k, ret) : e;
 }
 
-static enum err in_transaction(struct db *db, struct asking *k, struct lease_reply *ret)
+static enum err in_transaction(struct db *db, struct ask_batch *k, struct lease_reply *ret)
 {
     TX_AUTO struct tx tx = {0};
     enum err e = tx_begin(db, TX_EVERY_ORG, &tx);
@@ -151,7 +151,7 @@ static enum err in_transaction(struct db *db, struct asking *k, struct lease_rep
     return e == ERR_OK ? tx_commit(&tx) : e;
 }
 
-static enum err fill_asks(struct asking *k, const Gatehouse__LeaseRequest *q,
+static enum err fill_asks(struct ask_batch *k, const Gatehouse__LeaseRequest *q,
                           struct lease_reply *ret)
 {
     ret->rows = k->g = mem_array(q->n_asks + 1, sizeof(*k->g));
@@ -177,7 +177,7 @@ enum err lease_server_ask(struct db *db, const struct ledger_asker *asker,
     for (size_t i = 0; i < q->n_asks; i++)
         if (!q->asks[i]->account || strlen(q->asks[i]->account) >= LEDGER_ACCOUNT_MAX)
             return ERR_INVALID;
-    struct asking k = {.asker = asker, .now = now};
+    struct ask_batch k = {.asker = asker, .now = now};
     enum err e = fill_asks(&k, q, ret);
     if (e == ERR_OK)
         e = in_transaction(db, &k, ret);

@@ -6,14 +6,14 @@
  * is repeated gets the same reply: a new lease's id is derived from (plane, epoch, number,
  * position, account, period), and a renewed one remembers the number.
  *
- * Time decides only when a lease is looked upon as lost, never that money is free again; so clocks
- * that differ cost a detour through suspense and nothing else.
+ * Time moves an expired lease into suspense only, and never frees its money. So a difference
+ * between clocks can put a lease into suspense for a while, and cannot cause overspending.
  *
  * Where an ask is short of money that other planes hold in leases, the reply names those planes:
- * they are to be told (Push.recalls), and the plane that asked tries again.
+ * they get a recall (Push.recalls), and the requesting plane tries again.
  *
  * Owns     nothing.
- * Fails    as tx.h; ERR_INVALID for a request that no honest plane sends. Nothing happened then.
+ * Fails    as tx.h; ERR_INVALID for a request that no correct plane sends; nothing was changed.
  * Threads  any.
  */
 #pragma once
@@ -23,7 +23,7 @@
 #include "controlplane/store/tx.h"
 #include "proto/channel.pb-c.h"
 
-#define LEASE_RESERVE_S 3600 /* how long an outage is to be borne, unless the settings say so */
+#define LEASE_RESERVE_S 3600 /* the outage that a reserve covers by default */
 
 /* From here on: how long the leases of budgets with on_disconnect "reserve" may be spent without
  * the control plane; 0: never. */
@@ -64,6 +64,6 @@ MUST_USE enum err lease_server_charge(struct tx *tx, const struct ledger_asker *
 
 /* Open leases past their time go into suspense; *ret: how many (at most a few hundred a call). */
 MUST_USE enum err lease_server_expire(struct db *db, int64_t now, size_t *ret);
-/* A plane that will never come back: its suspense becomes spent, of the leases that the
+/* Writes a plane off: its suspense becomes spent, of the leases that the
  * transaction may see. *ret: how much. */
 MUST_USE enum err lease_server_write_off(struct tx *tx, struct slice dataplane, money *ret);

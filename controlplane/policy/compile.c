@@ -290,7 +290,7 @@ enum err compile_measure(struct tx *tx, const struct seal *seal, const struct no
     ARRAY_AUTO struct array ids = {0};
     struct compiler c;
     *ret = 0;
-    if (n->kind == 0) /* planes are told nothing of it */
+    if (n->kind == 0) /* it is not sent to planes */
         return ERR_OK;
     array_init(&ids);
     array_text(&ids, id);
@@ -408,7 +408,7 @@ enum err compile_since(struct tx *tx, const struct seal *seal, const char *linea
         e = add_changed(&c, kinds.rows[i], log, ret);
     if (e == ERR_OK && names_settings(log))
         e = add_settings(&c, ret);
-    /* A version that changed nothing for planes still has to be told as a delta, and one
+    /* A version that changed nothing for planes still has to be sent as a delta, and one
      * without objects means "too large, fetch": an object they have is sent along. */
     if (e == ERR_OK && ret->objects.count == 0)
         e = add_settings(&c, ret);

@@ -12,7 +12,7 @@
 #include "controlplane/policy/compile.h"
 
 #define POLL_MS 1000    /* without any notification */
-#define REMOVED_MAX 200 /* planes that are still told so; a rollout holds more */
+#define REMOVED_MAX 200 /* removed planes that still get the refusal; a rollout holds more */
 #define SLICE_MS 200    /* how long a stop may take */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 2000 /* a failover takes seconds; more would add to it */
@@ -55,15 +55,15 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
     enum err e = rollout_put(f->config.rollout, &row, &cut);
     if (e == ERR_OK && cut)
         f->config.on_removed(f->config.arg, slice_str(row.id));
-    if (e == ERR_TOO_BIG) { /* it may not come in; those that are here must still be told */
+    if (e == ERR_TOO_BIG) { /* it is not admitted; connected planes must still get the policy */
         log_error(&follow_log, "too_many_planes", "refused=%s", row.name);
         e = ERR_OK;
     }
     return e;
 }
 
-/* Of the removed ones the latest, as long as their certificates last: those are told that they are
- * removed; a plane outside of the list is not admitted anyway. Pools of different orgs may share
+/* Of the removed ones the latest, as long as their certificates last: they get the refusal
+ * "removed"; a plane outside of the list is not admitted anyway. Pools of different orgs may share
  * a name; planes are told by the pool's id. */
 static enum err look_at_planes(struct follow *f, struct tx *tx)
 {

@@ -189,7 +189,7 @@ static void drop_links(struct entry *e)
     e->link_count = 0;
 }
 
-/* What the object restricts is judged again with it: before its links change, and after. */
+/* What the object restricts is checked again with it: before its links change, and after. */
 static void queue_restricted(struct catalogue *c, struct entry *e)
 {
     for (size_t i = 0; i < e->link_count; i++)

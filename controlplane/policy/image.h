@@ -7,13 +7,14 @@
  * bit per object. A delta costs each view the objects it names and those whose presence in the view
  * depends on them, never the whole.
  *
- * An object stands in a view where all of this holds:
+ * An object is in a view where all of this holds:
  *   its organisation is the view's, it is not switched off, and it names no pools or the view's;
  *   the view has the features that it needs;
- *   each object it refers to stands there too, as far as the field's row asks for that
+ *   each object it refers to is in the view too, as far as the field's row asks for that
  *   (FIELD_NARROWS, FIELD_ONE_OF and FIELD_RESTRICTS of domain/field.h say otherwise);
  *   no object that restricts it is withheld for a feature.
- * So what is withheld takes with it what would be wider without it: withheld means denied.
+ * So an object that would permit more without a withheld one is withheld too: withheld means
+ * denied.
  *
  * A snapshot is frozen when its first chunk is fetched, so that later chunks belong to the same
  * version whatever is written meanwhile; planes that begin at the same version share it.
@@ -44,9 +45,9 @@ struct image_head {
 
 /* What an object is given for, beside its bytes. */
 enum image_effect {
-    IMAGE_NEEDS,     /* it does not stand without the other */
-    IMAGE_ONE_OF,    /* it stands with any of those it refers to in this way */
-    IMAGE_NARROWS,   /* it stands without the other, and permits less */
+    IMAGE_NEEDS,     /* it is withheld without the other */
+    IMAGE_ONE_OF,    /* it is given with any of those it refers to in this way */
+    IMAGE_NARROWS,   /* it is given without the other, and permits less */
     IMAGE_RESTRICTS, /* it restricts the other */
 };
 
@@ -73,7 +74,7 @@ struct image_objects {
     size_t count, cap;
 };
 
-/* What lies between two versions. Objects that are gone are among them, marked deleted. */
+/* The difference between two versions. Objects that are gone are among them, marked deleted. */
 struct image_delta {
     char lineage[IMAGE_LINEAGE_MAX];
     uint64_t from, to;
@@ -83,7 +84,7 @@ struct image_delta {
 
 MUST_USE struct image *image_new(void);
 void image_free(struct image *im); /* NULL is fine */
-/* Of all objects, whichever view they stand in. */
+/* Of all objects of every view. */
 void image_head(struct image *im, struct image_head *ret);
 
 void image_delta_fini(struct image_delta *d);

@@ -1,8 +1,9 @@
 /*
  * image_private — the inside of an image, which three files share: image.c keeps objects and
- * applies deltas, image_view.c decides what stands in which view, image_snapshot.c hands it out.
+ * applies deltas, image_view.c decides which objects are in which view, image_snapshot.c serves
+ * snapshots.
  *
- * Threads  everything of struct image lies behind its lock.
+ * Threads  every member of struct image is guarded by its lock.
  */
 #pragma once
 
@@ -17,7 +18,7 @@
 #define IMAGE_KINDS 64 /* above every ObjectKind */
 #define IMAGE_KEY_MAX (ID_MAX + 4)
 #define IMAGE_WORDS (LIMIT_POLICY_VIEWS / 64)
-#define IMAGE_VIEW_UNUSED_US (60 * INT64_C(1000000)) /* then a view is given up */
+#define IMAGE_VIEW_UNUSED_US (60 * INT64_C(1000000)) /* then the view is freed */
 
 struct image_object {
     atomic_uint holders;
@@ -52,10 +53,10 @@ struct entry {
     struct link *links;
     size_t link_count;
     struct list used_by, restricted_by; /* links of others to this one */
-    uint64_t given[IMAGE_WORDS];        /* bit n: it stands in view n */
+    uint64_t given[IMAGE_WORDS];        /* bit n: it is in view n */
 
     /* while a delta is applied */
-    struct list queued;           /* to be judged again */
+    struct list queued;           /* to be checked again */
     struct list touched;          /* among the entries whose presence in a view may have changed */
     struct image_object *was;     /* the object before, held */
     uint64_t before[IMAGE_WORDS]; /* `given`, before */
@@ -110,11 +111,11 @@ static inline bool entry_given(const struct entry *e, unsigned view)
 
 /* ---- image_view.c; all locked ---- */
 
-/* Puts e among those to be judged again. */
+/* Queues e to be checked again. */
 void entry_queue(struct catalogue *c, struct entry *e);
 /* Remembers what e was, before its object or its place changes. */
 void entry_touch(struct catalogue *c, struct entry *e);
-/* Judges what is queued, and what follows from it, for the views first..last - 1. */
+/* Checks the queued entries, and those that follow from them, for the views first..last - 1. */
 void catalogue_settle(struct catalogue *c, struct view *const *views, unsigned first,
                       unsigned last);
 /* The view of that key, made where there is none. */

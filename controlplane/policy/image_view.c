@@ -1,4 +1,4 @@
-/* image_view — which object stands in which view, and what the last version changed there. */
+/* image_view — which object is in which view, and what the last version changed there. */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/wire/policy_digest.h"

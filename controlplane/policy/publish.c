@@ -29,7 +29,7 @@ struct publish {
     struct image *image;
     struct rollout *rollout;
     pthread_mutex_t lock; /* image changes and pushes, in one order */
-    pthread_cond_t woken; /* by stop, or by something that is told quickly */
+    pthread_cond_t woken; /* by stop, or by news for a quick heartbeat */
     struct bus_hub *hub;
     bool away; /* the database cannot be reached */
     bool stop;
@@ -39,7 +39,7 @@ struct publish {
     struct recall recalls[RECALLS_MAX]; /* since the last heartbeat */
 };
 
-/* Locked. A view that cannot be told now is told by the next heartbeat. */
+/* Locked. Where a send fails, the next heartbeat carries the version. */
 static void tell_view(struct publish *p, const struct view_key *key, struct slice message)
 {
     char channel[VIEW_CHANNEL_MAX];
@@ -117,7 +117,7 @@ static void heartbeat(struct publish *p)
     cut_moved(p);
 }
 
-/* A delta above the ceiling, or of a load of the whole, is told by its version alone. */
+/* A delta above the ceiling, or of a load of the whole, is sent as its version alone. */
 static enum err push_delta(struct publish *p, const struct view_key *key, struct buf *out)
 {
     struct image_head head;
@@ -221,7 +221,7 @@ void publish_away(struct publish *p, bool away)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Locked. Sleeps until the next heartbeat is due; something that is told quickly brings it forward,
+/* Locked. Sleeps until the next heartbeat is due; news for a quick heartbeat brings it forward,
  * and an earlier wake-up changes nothing. */
 static void wait_for_next(struct publish *p, uint64_t last_us)
 {

@@ -1,13 +1,13 @@
 /*
- * rollout — the data planes: pool and features of each, the version it applies, when it was last
- * heard.
+ * rollout — the data planes: pool and features of each, the version it applies, the time of its
+ * last message.
  *
  * Filled from the database by the follower (which planes exist, in which pool), and by the
- * channel (what they say). It decides whether the tunnel admits a plane, and serves
+ * channel (what they report). It decides whether the tunnel admits a plane, and serves
  * `?wait=applied`, and GET /rollout.
  *
- * Whether a plane is connected is asked of the channel (rollout_ask_presence), which sees
- * connections come and go. ?wait=applied does not wait for one that is not connected.
+ * The channel knows whether a plane is connected (rollout_ask_presence). ?wait=applied does not
+ * wait for one that is not connected.
  *
  * Owns     its rows.
  * Fails    ERR_TOO_BIG above LIMIT_DATAPLANES that are not removed, ERR_NOMEM.
@@ -30,7 +30,7 @@ struct rollout_plane {
     char pool[ID_MAX]; /* its id: orgs may use the same name */
     char pool_name[ROLLOUT_TEXT_MAX];
     bool removed;
-    /* what it said */
+    /* what it reported */
     feature_set features; /* in its last hello */
     char lineage[ROLLOUT_TEXT_MAX];
     char build[ROLLOUT_TEXT_MAX];
@@ -39,16 +39,16 @@ struct rollout_plane {
     int64_t heard_at; /* wall; 0: never */
     uint32_t refused; /* objects that it could not take */
     bool changed;     /* changed since rollout_take_changed */
-    bool moved;       /* its features changed: it hears the wrong view until it connects anew */
+    bool moved;       /* its features changed: it receives the old view until it reconnects */
 };
 
 MUST_USE struct rollout *rollout_new(void);
 void rollout_free(struct rollout *r); /* NULL is fine; no thread may be in rollout_wait */
 
-/* Name, pool and removal as the database has them; what the plane said is only taken over for a
- * plane not known yet. *ret_cut: it was there and has just been removed. */
+/* Name, pool and removal as the database has them; what the plane reported is used only for a
+ * plane not known yet. *ret_cut: it was known and has just been removed. */
 MUST_USE enum err rollout_put(struct rollout *r, const struct rollout_plane *row, bool *ret_cut);
-/* Known and not removed? Then channel is the PUB socket of its view. */
+/* Whether it is known and not removed. If so, channel is the PUB socket of its view. */
 bool rollout_admit(struct rollout *r, struct slice id, char channel[static VIEW_CHANNEL_MAX]);
 void rollout_view(const struct rollout_plane *p, struct view_key *ret);
 /* A copy; false: unknown. */
@@ -67,7 +67,7 @@ void rollout_counts(struct rollout *r, struct rollout_counts *ret);
 /* Tells which planes are connected; called under the rollout's lock, must not block. */
 void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct slice id),
                           void *arg);
-/* Is it connected to this control plane now? */
+/* Whether it is connected to this control plane now. */
 bool rollout_is_here(struct rollout *r, struct slice id);
 void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us);
 void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build,

@@ -1,6 +1,6 @@
 /*
- * view — which part of the policy a data plane is given: what its pool serves, and of that what
- * the plane's features let it understand. Planes of one view share a digest, snapshots and a PUB
+ * view — which part of the policy a data plane is given: the objects that its pool serves, less
+ * those that need a feature it lacks. Planes of one view share a digest, snapshots and a PUB
  * socket.
  *
  * Threads  any; pure.

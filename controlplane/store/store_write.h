@@ -22,7 +22,7 @@ struct write {
 };
 
 MUST_USE enum err write_begin(struct db *db, struct slice org_id, struct write *ret);
-/* kind: ObjectKind; 0 is not told to planes and does nothing */
+/* kind: ObjectKind; 0 is not sent to planes, and nothing is done */
 MUST_USE enum err write_change(struct write *w, int kind, struct slice id, bool deleted);
 
 /* A record of the chain; before and after may be NULL and hold no secret. */
