@@ -1,6 +1,6 @@
 /*
- * buf_shelf — memory that buffers left behind, for those that need some next: the last that came is
- * the first to go, as it is the one the processor's caches still know.
+ * buf_shelf — memory that buffers no longer need, for those that need some next: last in, first
+ * out, since the newest piece is most likely still in the processor's caches.
  *
  * With many requests under way, a buffer that each keeps for itself comes back to it cold.
  *

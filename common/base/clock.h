@@ -1,5 +1,6 @@
 /*
- * clock — two clocks, never mixed: one that only goes forward, one that people read.
+ * clock — two clocks that are never mixed: a monotonic one for durations, and the wall clock for
+ * records.
  *
  * Tests pass times in; code that must be tested against the clock takes `now` as
  * a parameter instead of calling these.

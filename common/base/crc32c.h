@@ -1,6 +1,6 @@
 /*
- * crc32c — Castagnoli's checksum (RFC 3720, 12.1): tells a torn record from a whole one. No guard
- * against enemies.
+ * crc32c — Castagnoli's checksum (RFC 3720, 12.1): tells a torn record from a whole one. It does
+ * not protect against deliberate changes.
  *
  * This polynomial because processors compute it, eight bytes at a time; the journal takes one
  * over each record.

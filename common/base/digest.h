@@ -1,5 +1,5 @@
 /*
- * digest — hashes, random bytes, comparison in constant time, and the texts bytes travel as.
+ * digest — hashes, random bytes, comparison in constant time, and the encodings of bytes as text.
  *
  * OpenSSL underneath. Random comes from the kernel and never fails (a failure is a bug).
  *

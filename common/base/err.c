@@ -1,5 +1,5 @@
 /*
- * err — the table's two texts, and the way out for bugs.
+ * err — the two texts of each row, and the end of the process on a bug.
  */
 #include "common/base/err.h"
 

@@ -1,5 +1,5 @@
 /*
- * err — the ways a call can fail, and the two words every file needs.
+ * err — the errors of a call, and the macros that every file needs.
  *
  * A returned `enum err` is an expected failure the caller must look at; a bug
  * ends the process through MUST(). Outputs named `ret` are written only on ERR_OK.
@@ -56,7 +56,7 @@ const char *err_text(enum err e);
 
 _Noreturn void err_bug(const char *file, int line, const char *what);
 
-/* How a bug is told before the process stops; until it is set, as a line on stderr. The log sets
- * it, since it lies above this file. */
+/* How a bug is reported before the process stops; until it is set, as a line on stderr. The log
+ * sets it, since it lies above this file. */
 typedef void err_teller(const char *file, int line, const char *what);
 void err_on_bug(err_teller *tell);

@@ -4,7 +4,7 @@
 #pragma once
 
 #define LIMIT_JSON_DEPTH_RESPONSE 512 /* of upstreams, which are only relayed; a multiple of 64 */
-#define LIMIT_JSON_DEPTH 64           /* security.md; deeper bodies are attacks, not requests */
+#define LIMIT_JSON_DEPTH 64           /* security.md; deeper bodies are attacks */
 /* In an object a gate reads: each name is compared with the ones before it. */
 #define LIMIT_JSON_MEMBERS 256 /* the widest documented request has about 40 */
 #define LIMIT_JSON_NAME 1024   /* bytes of a member name as it stands */
@@ -74,8 +74,8 @@
 #define LIMIT_ARENA_CHUNK (8 * 1024)
 #define LIMIT_ARENA_MAX (4u * 1024 * 1024) /* bodies live in buffers, not here */
 #define LIMIT_ATTEMPTS 8                   /* targets tried for one call */
-#define LIMIT_SESSION_LABEL 128 /* security.md */
-#define LIMIT_SEALED_ID 512     /* security.md */
+#define LIMIT_SESSION_LABEL 128            /* security.md */
+#define LIMIT_SEALED_ID 512                /* security.md */
 
 /* a log line; a pipe takes up to 4 KiB unbroken, a file any length */
 #define LIMIT_LOG_LINE (8 * 1024)
@@ -93,7 +93,7 @@
 
 /* the channel between the planes (decisions.md) */
 #define LIMIT_BUS_MESSAGE (4u * 1024 * 1024)
-#define LIMIT_BUS_DELTA (1u * 1024 * 1024) /* above, only the new version is told */
+#define LIMIT_BUS_DELTA (1u * 1024 * 1024) /* above, only the new version is announced */
 #define LIMIT_BUS_CHUNK (1u * 1024 * 1024) /* of a snapshot */
 #define LIMIT_BUS_QUEUE 8192               /* messages buffered at either end */
 /* A lost delta is noticed with the next heartbeat. Heartbeats follow each change quickly, and when
@@ -129,7 +129,7 @@
     30000 /* a credential that is refused seldom comes back sooner                                 \
            */
 #define LIMIT_ENDPOINT_WAIT_MS                                                                     \
-    60000                         /* the longest wait that is believed; a day would be a mistake */
+    60000                         /* the longest wait that is accepted; a day would be a mistake */
 #define LIMIT_EXCHANGE_SPARE 1024 /* ended exchanges kept warm per worker */
 
 /* connections */
@@ -165,10 +165,11 @@
 #define LIMIT_MCP_ATTACH_MS 100    /* before an event stream attaches anew, doubled each time, */
 #define LIMIT_MCP_ATTACH_MOST_MS 10000 /* up to this */
 #define LIMIT_MCP_KEEPALIVE_MS 15000   /* proxies and clients end a silent stream at 30 s and up */
-#define LIMIT_MCP_IDLE_MS 14400000     /* an unused session: a long meeting, not a night */
-#define LIMIT_MCP_SESSION_MS 86400000  /* a session at all: no id is good for more than a day */
-#define LIMIT_MCP_SWEEP_MS 250         /* how often a worker looks for sessions that expired, */
-#define LIMIT_MCP_SWEEP 64             /* and how many it then ends: all of a plane in minutes */
+#define LIMIT_MCP_IDLE_MS                                                                          \
+    14400000 /* an unused session: longer than a meeting, shorter than a night */
+#define LIMIT_MCP_SESSION_MS 86400000 /* a session at all: no id is good for more than a day */
+#define LIMIT_MCP_SWEEP_MS 250        /* how often a worker looks for sessions that expired, */
+#define LIMIT_MCP_SWEEP 64            /* and how many it then ends: all of a plane in minutes */
 
 /* discovery: what a server says its tools are */
 #define LIMIT_LIST_ORDERS 8   /* listings in one plane's hands at once */
@@ -185,7 +186,7 @@
 #define LIMIT_LIST_CHANGED                                                                         \
     64 /* servers that changed between two questions; the rest at its time                         \
         */
-#define LIMIT_LIST_GATHER_MS 200 /* what changes together is told together */
+#define LIMIT_LIST_GATHER_MS 200 /* what changes together is reported together */
 #define LIMIT_LIST_DUE 256       /* servers looked at for one question of a plane */
 
 /* control plane: policy and ingest */

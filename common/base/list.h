@@ -1,5 +1,5 @@
 /*
- * list — a doubly linked ring whose links live inside the things it holds.
+ * list — a doubly linked ring whose links are members of the items it holds.
  *
  * Owns     nothing.
  * Threads  one at a time.

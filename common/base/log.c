@@ -48,7 +48,7 @@ static void tell_bug(const char *file, int line, const char *what)
     log_error(NULL, "bug", "file=%s line=%d what=%s", file, line, what);
 }
 
-/* before main, so that no bug is told without the log's form */
+/* before main, so that every bug is reported in the log's form */
 __attribute__((constructor)) static void hear_of_bugs(void)
 {
     err_on_bug(tell_bug);

@@ -2,7 +2,7 @@
  * mem — the functions that every allocation uses.
  *
  * Tests make the n-th allocation fail (mem_fail_after) and ask how many are
- * alive. Production is malloc with a refusal of silly sizes.
+ * alive. In production it is malloc, which refuses sizes beyond LIMIT_ALLOCATION.
  *
  * Fails    NULL; callers turn it into ERR_NOMEM.
  * Threads  any; the failing counter is per thread.

@@ -1,5 +1,5 @@
 /*
- * money — decimal text in and out, and the one multiplication that matters.
+ * money — decimal text in and out, and the cost of a call.
  */
 #include "common/base/money.h"
 

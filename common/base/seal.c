@@ -139,7 +139,7 @@ enum err seal_open(const struct seal *s, struct slice purpose, struct slice scop
     bool ok = run(OPEN, key, in + NONCE_AT, &about, slice_of(in + TEXT_AT, len), out, tag);
     secret_wipe(key, sizeof(key));
     if (!ok) {
-        /* GCM decrypts before it knows: what was not ours must not be looked at */
+        /* GCM decrypts before it checks the tag: what fails must not be used */
         secret_wipe(out, len);
         return ERR_INVALID;
     }

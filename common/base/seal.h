@@ -8,7 +8,7 @@
  *
  * Owns     the master key, in locked memory.
  * Fails    ERR_INVALID for anything that was not sealed by us for this purpose, scope and
- *          associated data: why is never told apart.
+ *          associated data: the reasons are never told apart.
  * Threads  any; immutable once made.
  */
 #pragma once

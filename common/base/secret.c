@@ -1,6 +1,6 @@
 /*
  * secret — each lives on pages of its own, because locking and leaving out of dumps work on
- * whole pages, and a neighbour on the page would be unlocked with it.
+ * whole pages, and other data on the page would be unlocked with it.
  */
 #include "common/base/secret.h"
 

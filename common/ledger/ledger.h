@@ -5,7 +5,7 @@
  * may spend it), suspense (a plane may have spent it and has not said), free. At most the free part
  * is leased out, and a leased part becomes free again only when its plane has handed it back, or
  * when every charge to its lease is known to have come in. Hence two planes never hold the same
- * cent, whichever of them dies, and when.
+ * cent, whichever of them is killed, and when.
  *
  *   grant        free     -> leased
  *   give back    leased   -> free           (its plane has taken it out of the lease)

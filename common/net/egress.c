@@ -1,4 +1,5 @@
-/* egress — three tables: never, not without an owner's word, and what carries an IPv4 inside. */
+/* egress — three tables: networks that are never allowed, networks that need an owner's rule, and
+ * IPv6 forms that hold an IPv4 address. */
 #include "common/net/egress.h"
 
 #include <arpa/inet.h>

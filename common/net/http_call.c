@@ -638,7 +638,7 @@ static void on_close(void *arg, enum err why)
         lost(k, why ? why : ERR_CLOSED);
         return;
     }
-    k->eof = true; /* told when the rest is read; it may be whole */
+    k->eof = true; /* reported when the rest is read; it may be whole */
     k->lost = why ? why : ERR_CLOSED;
 }
 

@@ -164,7 +164,7 @@ static enum err connect_call(struct http_call *k, const struct http_call_spec *s
     k->state = HTTP_CALL_SENT;
     stream_adopt(k->conn->stream, &http_call_stream_events, k);
     enum err e = http_call_send(k);
-    if (e == ERR_CLOSED) { /* dead already, and nothing was sent */
+    if (e == ERR_CLOSED) { /* closed already, and nothing was sent */
         pool_drop(&k->conn);
         k->reused = false;
         k->state = HTTP_CALL_RESOLVING;

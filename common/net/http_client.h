@@ -2,7 +2,7 @@
  * http_client — calls upstreams over HTTP/1.1 from a loop, through a pool of kept connections.
  *
  * One client per worker: its pool is keyed by scheme, host, port and egress rule. A kept
- * connection that dies before the first byte of a response is replaced by a fresh one, once, and
+ * connection that breaks before the first byte of a response is replaced by a fresh one, once, and
  * the request is sent again there, whatever its method, as curl does: a server closes a connection
  * that was idle for as long as it keeps one, and a request that crosses this close was not read. A
  * streamed body of which a part was sent cannot be repeated. Redirects are returned, never

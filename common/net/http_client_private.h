@@ -36,7 +36,7 @@ struct http_call {
     struct http_call_events events;
     void *arg;
     enum http_call_state state;
-    enum err failing; /* to be told at the end of the turn */
+    enum err failing; /* to be reported at the end of the turn */
     struct loop_task soon;
     struct timer timer;
     uint64_t ends_us;

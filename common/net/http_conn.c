@@ -547,7 +547,7 @@ static void on_timer(struct timer *t)
 
 static void on_open(void *arg)
 {
-    (void)arg; /* the client speaks first */
+    (void)arg; /* the client sends first */
 }
 
 static void on_data(void *arg, struct slice data)

@@ -156,8 +156,8 @@ void http_server_forget(struct http_server *s, struct http_conn *c)
         free_server(s);
 }
 
-/* Connections free themselves at the end of the turn; the exchanges hear of it now, while what
- * they belong to still stands. */
+/* Connections free themselves at the end of the turn; their exchanges are ended now, while the
+ * objects they belong to still exist. */
 void http_server_free(struct http_server *s)
 {
     if (!s)

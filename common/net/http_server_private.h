@@ -21,7 +21,7 @@ enum http_conn_state {
     CONN_EXCHANGE, /* a request is with the caller */
     CONN_DISCARD,  /* the response is sent; the small rest of the request's body is read */
     CONN_LINGER,   /* our FIN is sent: the client reads on, then closes */
-    CONN_CLOSED,   /* the stream is gone; the turn's end tells and frees */
+    CONN_CLOSED,   /* the stream is gone; the end of the turn reports it and frees */
 };
 
 struct http_exchange {
@@ -108,7 +108,7 @@ void http_conn_idle(struct http_conn *c); /* between two requests */
  * response has begun. */
 void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, enum err why);
 
-/* Its exchange is over: tells the caller, and takes it back. */
+/* Its exchange is over: calls on_gone, and takes it back. */
 void http_exchange_gone(struct http_conn *c, enum err why);
 
 /* http_response.c */

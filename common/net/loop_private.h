@@ -66,7 +66,7 @@ struct loop {
 
     struct loop_now *now; /* apart, so that asking a const loop may look at the clock once */
     struct loop_heap heap;
-    uint64_t alarm_us; /* when the alarm rings; UINT64_MAX: it is off */
+    uint64_t alarm_us; /* when the libuv timer fires; UINT64_MAX: it is not set */
 
     struct loop_calls retired;
     struct loop_calls retired_running;

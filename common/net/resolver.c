@@ -26,7 +26,7 @@ struct resolver {
     struct resolver_cache cache;
     struct timer tick;
     struct list watches;
-    struct list ready; /* queries with a result, told by the task */
+    struct list ready; /* queries with a result; the task calls them back */
     struct loop_task task;
     bool freeing;
 };

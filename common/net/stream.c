@@ -98,7 +98,7 @@ enum err stream_new(struct loop *l, const struct stream_events *events, void *ar
 
 /* reading */
 
-/* Nothing unread stands before a hang-up: it is told even to a paused owner, which would otherwise
+/* Nothing unread precedes the hang-up: it is reported even to a paused owner, which would otherwise
  * work on without a peer. */
 static void look_for_hangup(struct stream *s)
 {
@@ -137,7 +137,7 @@ static void take_bytes(struct stream *s)
     for (int i = 0; i < READS_PER_TURN && s->reading && !is_held(s); i++) {
         ssize_t n = recv(fd, to, LOOP_READ_MAX, 0);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return; /* libuv tells again when there is something */
+            return; /* libuv calls again when there is something */
         if (n <= 0) {
             stop_reading(s);
             if (n == 0 && !s->tls)

@@ -56,7 +56,7 @@ void stream_adopt(struct stream *s, const struct stream_events *events, void *ar
  * ERR_NOMEM, and the stream is lost. */
 MUST_USE enum err stream_write(struct stream *s, const struct slice *parts, size_t n);
 size_t stream_pending(const struct stream *s);
-/* A paused stream takes no bytes, but still tells of a hang-up that nothing unread precedes. */
+/* A paused stream takes no bytes, but still reports a hang-up that nothing unread precedes. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 /* Sends what is pending, then says no more will come (TLS close_notify, FIN). */

@@ -37,7 +37,7 @@ struct stream {
     struct buf flying;     /* given to libuv, must not move */
     struct buf waiting;    /* behind it */
     enum stream_state state;
-    enum err why;    /* a failure to be told at the end of the turn */
+    enum err why;    /* a failure to be reported at the end of the turn */
     bool has_handle; /* tcp is initialised and not yet closed */
     bool owner_gone;
     bool announce; /* on_open is due */
@@ -54,7 +54,7 @@ struct stream {
 /* stream.c */
 MUST_USE enum err stream_new(struct loop *l, const struct stream_events *events, void *arg,
                              struct stream **ret);
-void stream_fail(struct stream *s, enum err why);      /* from callbacks: tells now */
+void stream_fail(struct stream *s, enum err why);      /* from callbacks: reports at once */
 void stream_fail_soon(struct stream *s, enum err why); /* from the owner's calls */
 void stream_on_handle_closed(uv_handle_t *h);
 /* the socket is connected: peer is known, TLS shakes hands, or it opens */
@@ -76,4 +76,4 @@ void stream_tls_finish(struct stream *s);
 /* stream_dial.c */
 void stream_dial_step(struct stream *s);   /* the task's: begin, or the next address */
 void stream_dial_cancel(struct stream *s); /* frees s->dial */
-void stream_dial_late(struct stream *s);   /* the deadline rang while connecting */
+void stream_dial_late(struct stream *s);   /* the deadline passed while connecting */

@@ -151,5 +151,5 @@ enum err stream_tls_write(struct stream *s, const struct slice *parts, size_t n)
 void stream_tls_finish(struct stream *s)
 {
     tls_session_finish(s->tls, &s->loop->scratch->cipher);
-    send_cipher(s); /* where it breaks, reading tells, or the end of the turn */
+    send_cipher(s); /* a failure is reported by the next read, or at the end of the turn */
 }

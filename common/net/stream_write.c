@@ -17,7 +17,7 @@ size_t stream_pending(const struct stream *s)
     return inside + s->waiting.len;
 }
 
-/* What the peer sent before it went away can still be read, and tells more than our failure:
+/* What the peer sent before it went away can still be read, and says more than our failure:
  * the end of that is the end of the stream. Where nothing reads, it ends here. */
 static void give_up_writing(struct stream *s)
 {

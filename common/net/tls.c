@@ -110,7 +110,7 @@ static enum err set_up_client(struct tls_context *t, SSL_CTX *ctx)
 
 static enum err build(struct tls_context *t, SSL_CTX **ret)
 {
-    ERR_clear_error(); /* an older one would be told as the reason of a failure here */
+    ERR_clear_error(); /* an older one would be reported as the reason of a failure here */
     SSL_CTX *ctx = SSL_CTX_new(t->server ? TLS_server_method() : TLS_client_method());
     if (!ctx)
         return ERR_NOMEM;

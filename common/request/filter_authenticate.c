@@ -45,8 +45,8 @@ static struct slice without_bearer(struct slice value)
 }
 
 /* Imported keys may have any shape, ours included, and are stored by their plain digest. A key
- * of ours is found by its length and digest alone: the checksum tells nothing the digest does
- * not, and costs as much. */
+ * of ours is found by its length and digest alone: the checksum adds nothing to the digest, and
+ * costs as much. */
 static const struct policy_key *look_up(const struct snapshot *policy, struct slice value)
 {
     struct digest d;

@@ -1,9 +1,9 @@
 /*
  * filter_budget — reserves the worst case in the accounts of all scopes, or in none.
  *
- * Where the lease of an account does not hold the amount, the lease client is told to get a larger
- * one, and the request waits holding nothing: two requests that each held one account and waited
- * for the other's would starve each other.
+ * Where the lease of an account does not hold the amount, the filter requests a larger one from the
+ * lease client, and the request waits holding nothing: two requests that each held one account and
+ * waited for the other's would starve each other.
  */
 #include "common/request/filter_budget.h"
 

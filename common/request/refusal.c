@@ -1,5 +1,5 @@
 /*
- * refusal — the table made rows, and a row made a sentence.
+ * refusal — the rows of the table, and the sentence of a refusal.
  */
 #include "common/request/refusal.h"
 

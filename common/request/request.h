@@ -281,7 +281,7 @@ MUST_USE enum err request_open_record(struct request *rq);
 #define REQUEST_HEADERS 40
 
 /* Cut all that is under way, as the plane was removed from its control plane, or ends: a client
- * hears it as a refusal, or as its dialect's in-band error. They return how many. */
+ * gets a refusal, or its dialect's in-band error. They return how many. */
 size_t request_cut_removed(struct request_env *env);
 size_t request_cut_drained(struct request_env *env);
 /* The right under which the request was let in. */

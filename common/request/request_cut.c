@@ -3,7 +3,7 @@
  * expiry of its key, by the removal of the plane.
  *
  * A version is compared with the one before it, and only requests that name something which changed
- * are looked at again. A client whose response was begun hears the dialect's in-band error.
+ * are looked at again. A client whose response was begun gets the dialect's in-band error.
  */
 #include "common/base/clock.h"
 #include "common/request/request_metrics.h"
@@ -257,7 +257,7 @@ static size_t cut_all(struct request_env *env, enum refusal_id why)
     {
         struct request *rq = LIST_ITEM(it, struct request, link);
         if (rq->revoked || rq->client_gone || !request_can_be_stopped(rq))
-            continue; /* its client has heard, or is gone */
+            continue; /* its client has got the refusal, or is gone */
         rq->revoked = true;
         request_refuse(rq, why, SLICE_NONE);
         rq->refusal.retry_after_s = why == REFUSAL_DRAINED ? 1 : 0;

@@ -98,7 +98,7 @@ enum sink_result response_write(struct request *rq, struct slice data);
 enum sink_result response_event(struct request *rq, const struct ai_event *e);
 /* The last write returned SINK_FULL and no drain came since. */
 bool response_is_full(const struct request *rq);
-/* Some filter's sink lies above this one (NULL: above the tail), and hears what is written. */
+/* Some filter's sink lies above this one (NULL: above the tail), and gets what is written. */
 bool response_is_heard(const struct request *rq, const struct response_sink *own);
 
 /* The client's body: read, pause, go on. */

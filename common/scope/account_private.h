@@ -46,7 +46,7 @@ struct account {
     atomic_uint refs;
     _Atomic(struct lease *) current;
     atomic_int_fast64_t limit, spent, set_aside, period_end_us;
-    /* What the control plane last refused, and until when (monotonic) it is believed. */
+    /* What the control plane last refused, and until when (monotonic) that holds. */
     atomic_uint_fast64_t refused_until_us;
     atomic_int_fast64_t refused_amount; /* for this much or more, */
     atomic_int refused_as;              /* with this enum account_result */

@@ -16,7 +16,7 @@
 #define SECOND UINT64_C(1000000)
 
 #define ASKS_MAX 64       /* accounts in one request */
-#define REFUSED_US 200000 /* how long a refusal is believed without asking again */
+#define REFUSED_US 200000 /* how long a refusal holds without a new request */
 #define MARGIN_PERCENT 10 /* of a lease's validity: clocks and scheduling */
 #define IDLE_US (5 * SECOND)
 #define SOON_S 5        /* seconds of recent use that a lease should hold */
@@ -244,7 +244,7 @@ static money waiting_least(const struct account *a)
 }
 
 /* Of all that wait. One that costs more than the whole budget has left would take what others can
- * use, for nothing: it is left out, unless it is alone and must be told so. */
+ * use, for nothing: it is left out, unless it is alone: then the control plane refuses it. */
 static money waiting_sum(const struct account *a)
 {
     money limit = atomic_load(&a->limit), sum = 0;
@@ -418,7 +418,7 @@ static void asking_cancel(struct asking *k)
     mem_free(k);
 }
 
-/* Logged once a minute, with how many there were: a control plane that speaks otherwise does so
+/* Logged once a minute, with how many there were: a control plane of another version sends them
  * each time. */
 static void tell_unreadable(struct lease_client *c, uint64_t now_us)
 {

@@ -34,7 +34,7 @@ MUST_USE enum err lease_client_new(struct loop *l, struct registry *r,
                                    const struct control_link *links, struct lease_client **ret);
 void lease_client_free(struct lease_client *c);
 /* A policy version was taken: the leases of narrowed budgets are closed before this returns, and
- * nothing that was refused of a changed one is believed any more. */
+ * earlier refusals of changed budgets no longer hold. */
 void lease_client_policy(struct lease_client *c);
 /* The channel to the control plane was opened or lost. */
 void lease_client_on_state(struct lease_client *c, bool connected);

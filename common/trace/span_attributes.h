@@ -40,7 +40,7 @@ enum span_absent {
     SPAN_ABSENT_KIND,    /* "attempt" below a call, else "unknown" */
     SPAN_ABSENT_PARENT,  /* an attempt's: its call's id */
     SPAN_ABSENT_REQUEST, /* what the record's call_id spells */
-    SPAN_ABSENT_ORG,     /* always the plane's: what the message says is not believed */
+    SPAN_ABSENT_ORG,     /* always the plane's: what the message says is ignored */
     SPAN_ABSENT_PLANE,   /* always the plane's id: the message has no such field */
     SPAN_ABSENT_ZERO,
     SPAN_ABSENT_ONE,

@@ -248,7 +248,7 @@ void endpoint_end(struct endpoint *e, const struct endpoint_limits *limits,
     case ENDPOINT_UNKNOWN:
         break;
     }
-    /* A probe that told nothing: the next request is the probe. */
+    /* A probe without a result: the next request is the probe. */
     if (e->breaker == BREAKER_PROBING)
         open_breaker(e, &(struct endpoint_limits){.open_ms = 1}, now_us);
 }

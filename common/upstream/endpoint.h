@@ -37,7 +37,8 @@ struct endpoint_key {
     struct slice region;     /* may be empty */
     const struct url *url;   /* its host, port and scheme are a part of the key */
     uint64_t revision;       /* of the target in the policy, no part of the key: a new one may have
-                                another       secret or another limit, so waits and the breaker are forgotten */
+                                another       secret or another limit, so waits and the breaker are
+                                forgotten */
 };
 
 /* Ceilings of one worker's share; 0: none. */
@@ -51,7 +52,7 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
 
 /* How an attempt went, as far as the endpoint is concerned. */
 enum endpoint_verdict {
-    ENDPOINT_UNKNOWN, /* ended by us before it could be told */
+    ENDPOINT_UNKNOWN, /* ended by the gateway before there was a result */
     ENDPOINT_OK,      /* it responded, whatever it said of the request itself */
     ENDPOINT_FAILED,  /* no response, a broken one, or 5xx */
     ENDPOINT_LIMITED, /* 429: the credential or the target is at its limit */
@@ -75,7 +76,7 @@ void endpoint_table_fini(struct endpoint_table *t); /* none is held any more */
 MUST_USE enum err endpoint_hold(struct endpoint_table *t, const struct endpoint_key *key,
                                 struct endpoint **ret);
 void endpoint_drop(struct endpoint_table *t, struct endpoint **e); /* leaves NULL */
-/* NULL: not used yet, so nothing speaks against it. Lent until the next hold or drop. */
+/* NULL: not used yet, so a request may be sent. Lent until the next hold or drop. */
 const struct endpoint *endpoint_find(const struct endpoint_table *t,
                                      const struct endpoint_key *key);
 

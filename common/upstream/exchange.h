@@ -6,7 +6,7 @@
  *        ▲                      │        from each: FAILED, CANCELLED
  *        └──── sent again ──────┘
  *
- * The gate says what to send, and hears on_head, on_body…, then on_end or on_fail. Whatever
+ * The gate says what to send, and gets on_head, on_body…, then on_end or on_fail. Whatever
  * happens, it closes the exchange exactly once, with the outcome as the trace shall keep it:
  *
  *   exchange_start(&env->upstreams, &spec, &events, w, &w->exchange)

@@ -44,6 +44,6 @@ void upstream_log_echo(struct upstream_log *l, const struct log_ctx *log, struct
 /* 401, 403, 407: the upstream does not take the gateway's credential */
 bool upstream_refused_us(unsigned status);
 
-/* What a client is told of a way to fail: the error's own sentence, but a refusal to connect names
- * the rule that an administrator can change. */
+/* The sentence for a client about a way to fail: the error's own sentence, but a refusal to connect
+ * names the rule that an administrator can change. */
 struct slice upstream_why(enum err why);

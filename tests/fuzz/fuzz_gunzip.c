@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&b, CEILING);
     enum err first = run(in, in.len, &a, &whole_a);
     enum err second = run(in, data[0] < in.len ? data[0] : in.len, &b, &whole_b);
-    /* What is both broken and too much may be told as either. */
+    /* What is both broken and too much may be reported as either. */
     if ((first == ERR_OK) != (second == ERR_OK) || a.len > CEILING || b.len > CEILING)
         abort();
     if (!first && (whole_a != whole_b || !slice_eq(buf_slice(&a), buf_slice(&b))))

@@ -73,7 +73,8 @@ static void make_sound(void)
     must(sound != NULL, "memory");
     memcpy(sound, rq->page, sound_len);
     journal_unmap(rq);
-    log_setup("fuzz", (enum log_level)(LOG_ERROR + 1)); /* what is refused is told, and often is */
+    log_setup("fuzz", (enum log_level)(
+                          LOG_ERROR + 1)); /* refused files would be logged, and most are refused */
 }
 
 /* The part, and the place in it, which is mostly near its begin. */

@@ -25,7 +25,7 @@ struct ledger_kit_plane {
     char name[8];
     uint64_t epoch;
     uint64_t number;
-    struct lease_client *client; /* told of recalls; NULL: not */
+    struct lease_client *client; /* gets the recalls; NULL: it gets none */
     bool away;                   /* the channel is cut */
 };
 

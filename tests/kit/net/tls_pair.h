@@ -28,7 +28,7 @@ void tls_pair_echoes(struct end *e); /* what every end does that the server acce
 
 void tls_pair_dial(struct tls_pair *r, struct end *client, const char *host);
 void tls_pair_ping(struct tls_pair *r,
-                   struct end *client); /* says four bytes and hears them again */
+                   struct end *client); /* sends four bytes and gets them back */
 void tls_pair_meet(struct tls_pair *r, struct end *client,
                    const char *host); /* dials, opens, pings */
 void tls_pair_refuses(struct tls_pair *r,

@@ -1,11 +1,11 @@
-/* buf: grows at the end, is eaten at the front, never passes its ceiling. */
+/* buf: grows at the end, is consumed at the front, never passes its ceiling. */
 #include "common/base/buf.h"
 
 #include <stdlib.h>
 
 #include "tests/unit/base/unit.h"
 
-UNIT(what_is_appended_is_there_and_what_is_eaten_is_gone)
+UNIT(what_is_appended_is_there_and_what_is_consumed_is_gone)
 {
     struct buf b;
     buf_init(&b, 1000);
@@ -44,7 +44,7 @@ UNIT(the_ceiling_is_exact_and_a_refusal_changes_nothing)
     buf_fini(&b);
 }
 
-UNIT(room_is_written_and_then_committed)
+UNIT(reserved_space_is_written_and_then_committed)
 {
     struct buf b;
     buf_init(&b, 100000);
@@ -82,7 +82,7 @@ UNIT(a_stream_through_a_small_buffer_keeps_its_order)
     buf_fini(&b);
 }
 
-UNIT(small_eats_do_not_move_the_whole_content_each_time)
+UNIT(small_reads_do_not_move_the_whole_content_each_time)
 {
     /* 4 MB through a buffer that always holds 100 KB: were each turn a move, 20 GB would be */
     struct buf b;
@@ -163,11 +163,11 @@ UNIT(every_allocation_may_fail)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_appended_is_there_and_what_is_eaten_is_gone),
+        cmocka_unit_test(what_is_appended_is_there_and_what_is_consumed_is_gone),
         cmocka_unit_test(the_ceiling_is_exact_and_a_refusal_changes_nothing),
-        cmocka_unit_test(room_is_written_and_then_committed),
+        cmocka_unit_test(reserved_space_is_written_and_then_committed),
         cmocka_unit_test(a_stream_through_a_small_buffer_keeps_its_order),
-        cmocka_unit_test(small_eats_do_not_move_the_whole_content_each_time),
+        cmocka_unit_test(small_reads_do_not_move_the_whole_content_each_time),
         cmocka_unit_test(json_strings_are_escaped_and_always_valid),
         cmocka_unit_test(a_json_string_that_does_not_fit_leaves_nothing_behind),
         cmocka_unit_test(every_allocation_may_fail),

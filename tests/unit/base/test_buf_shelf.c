@@ -17,7 +17,7 @@ static const char *filled(struct buf *b, size_t len)
     return b->data;
 }
 
-static void the_last_that_came_is_the_first_to_go(void **state)
+static void the_last_piece_kept_is_the_first_one_taken(void **state)
 {
     (void)state;
     struct buf_shelf s = {0};
@@ -82,7 +82,7 @@ static void no_buffer_gets_more_than_its_ceiling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_that_came_is_the_first_to_go),
+        cmocka_unit_test(the_last_piece_kept_is_the_first_one_taken),
         cmocka_unit_test(large_ones_and_those_that_find_no_place_are_freed),
         cmocka_unit_test(no_buffer_gets_more_than_its_ceiling),
     };

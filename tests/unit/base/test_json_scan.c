@@ -241,7 +241,7 @@ UNIT(names_that_only_begin_alike_are_different)
     expect_text(hits[MODEL].raw, "1");
 }
 
-UNIT(a_dot_in_a_name_is_no_way_into_an_object)
+UNIT(a_dot_inside_a_name_does_not_divide_a_path)
 {
     assert_int_equal(scan_text("{\"stream_options.include_usage\":true,\"model.x\":1}"), ERR_OK);
     assert_int_equal(hits[INCLUDE_USAGE].type, JSON_SCAN_ABSENT);
@@ -304,7 +304,7 @@ UNIT(an_escape_at_any_place_spells_the_same_name)
         }
 }
 
-UNIT(objects_no_gate_reads_may_say_things_twice)
+UNIT(objects_that_no_gate_reads_may_hold_a_name_twice)
 {
     assert_int_equal(scan_text("{\"messages\":[{\"a\":1,\"a\":2}],\"metadata\":{\"Model\":1,"
                                "\"model\":2,\"model\":3}}"),
@@ -576,11 +576,11 @@ int main(void)
         cmocka_unit_test(an_escaped_name_is_the_name_it_spells),
         cmocka_unit_test(two_readings_of_one_body_are_refused_by_name),
         cmocka_unit_test(names_that_only_begin_alike_are_different),
-        cmocka_unit_test(a_dot_in_a_name_is_no_way_into_an_object),
+        cmocka_unit_test(a_dot_inside_a_name_does_not_divide_a_path),
         cmocka_unit_test(only_letters_have_a_case),
         cmocka_unit_test(names_are_compared_whole_whatever_their_length),
         cmocka_unit_test(an_escape_at_any_place_spells_the_same_name),
-        cmocka_unit_test(objects_no_gate_reads_may_say_things_twice),
+        cmocka_unit_test(objects_that_no_gate_reads_may_hold_a_name_twice),
         cmocka_unit_test(a_long_name_is_cut_in_the_sentence_between_characters),
         cmocka_unit_test(a_gated_object_has_a_ceiling_of_members),
         cmocka_unit_test(a_gated_object_has_a_ceiling_of_name_length),

@@ -50,7 +50,7 @@ static json_t *one_line(void)
     return tree;
 }
 
-UNIT(a_line_says_who_when_and_what)
+UNIT(a_line_names_its_component_time_and_event)
 {
     struct log_ctx ctx = {"pool", SLICE("req_1"), SLICE("s_2")};
     int64_t ts;
@@ -72,7 +72,7 @@ UNIT(a_line_says_who_when_and_what)
     assert_int_equal(json_object_size(line), 10);
 }
 
-UNIT(without_a_context_only_the_process_speaks)
+UNIT(without_a_context_a_line_names_only_the_process)
 {
     start_catching();
     log_info(NULL, "started", "");
@@ -155,7 +155,7 @@ UNIT(every_length_around_the_ceiling_is_a_valid_line)
     }
 }
 
-UNIT(quieter_levels_are_not_written)
+UNIT(levels_below_the_chosen_one_are_not_written)
 {
     start_catching();
     log_debug(NULL, "detail", "x=%d", 1);
@@ -210,15 +210,15 @@ UNIT(on_a_terminal_the_line_is_for_people_and_cannot_steer_it)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_says_who_when_and_what),
-        cmocka_unit_test(without_a_context_only_the_process_speaks),
+        cmocka_unit_test(a_line_names_its_component_time_and_event),
+        cmocka_unit_test(without_a_context_a_line_names_only_the_process),
         cmocka_unit_test(a_value_cannot_forge_a_member),
         cmocka_unit_test(values_run_to_the_next_key_of_the_format),
         cmocka_unit_test(words_before_the_first_key_are_text),
         cmocka_unit_test(any_bytes_make_one_valid_line),
         cmocka_unit_test(a_line_ends_at_its_ceiling_and_says_so),
         cmocka_unit_test(every_length_around_the_ceiling_is_a_valid_line),
-        cmocka_unit_test(quieter_levels_are_not_written),
+        cmocka_unit_test(levels_below_the_chosen_one_are_not_written),
         cmocka_unit_test(errno_is_left_alone),
         cmocka_unit_test(levels_have_names),
         cmocka_unit_test(on_a_terminal_the_line_is_for_people_and_cannot_steer_it),

@@ -60,7 +60,7 @@ static int forget_environment(void **state UNUSED)
     return 0;
 }
 
-UNIT(defaults_hold_where_nobody_says_otherwise)
+UNIT(defaults_hold_where_nothing_else_is_set)
 {
     char *argv[] = {"unit"};
     assert_int_equal(read_options(1, argv), ERR_OK);
@@ -133,7 +133,7 @@ UNIT(help_shows_every_row_with_its_default_and_variable)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(defaults_hold_where_nobody_says_otherwise, forget_environment),
+        cmocka_unit_test_setup(defaults_hold_where_nothing_else_is_set, forget_environment),
         cmocka_unit_test_setup(the_environment_wins_over_defaults_and_the_command_line_over_both,
                                forget_environment),
         cmocka_unit_test_setup(a_complaint_names_the_option, forget_environment),

@@ -1,4 +1,5 @@
-/* secret, seal and id: what is kept from others, and what only we can open. */
+/* secret, seal and id: what is kept from other processes, and what only the holder of the key can
+ * open. */
 #include "common/base/secret.h"
 
 #include <pthread.h>
@@ -173,7 +174,7 @@ UNIT(purpose_scope_data_and_master_are_all_part_of_the_seal)
     assert_int_equal(seal_open(s, SLICE("mcp-sessiono"), SLICE("rg_1"), aad, in, opened, &out),
                      ERR_INVALID);
     assert_int_equal(seal_open(other, purpose, scope, aad, in, opened, &out), ERR_INVALID);
-    assert_memory_equal(opened, "\0\0\0\0", 4); /* not even a glimpse */
+    assert_memory_equal(opened, "\0\0\0\0", 4); /* nothing of the text is left */
     seal_free(s);
     seal_free(other);
 }

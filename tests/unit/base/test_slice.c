@@ -140,7 +140,7 @@ UNIT(memory_is_counted_and_can_be_made_to_fail)
     assert_int_equal(mem_alive(), before);
 }
 
-UNIT(silly_sizes_are_refused)
+UNIT(sizes_beyond_reason_are_refused)
 {
     volatile size_t huge = SIZE_MAX; /* hidden from the compiler, which warns about it */
     assert_null(mem_alloc(huge));
@@ -183,7 +183,7 @@ int main(void)
         cmocka_unit_test(numbers_are_digits_in_range),
         cmocka_unit_test(every_error_has_a_name_and_a_sentence),
         cmocka_unit_test(memory_is_counted_and_can_be_made_to_fail),
-        cmocka_unit_test(silly_sizes_are_refused),
+        cmocka_unit_test(sizes_beyond_reason_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -204,7 +204,8 @@ static void killed_while_sums_become_a_record_they_count_once(void **state)
 
 #define SEQUENCES 60000
 
-/* What each sequence told, so that one that is read twice counts once, as at the control plane. */
+/* The record of each sequence number, so that one that is read twice counts once, as at the control
+ * plane. */
 struct told {
     uint64_t calls[SEQUENCES], lost[SEQUENCES];
     int64_t cost[SEQUENCES];

@@ -271,7 +271,7 @@ static void numbers_go_on_after_everything_was_committed(void **state)
     journal_remove(rq);
 }
 
-/* A child writes as fast as it can and is killed at a random moment; every call it told us of by
+/* A child writes as fast as it can and is killed at a random moment; every call that it reported by
  * a pipe, after closing it, is there once, and every other one is there once, lost or closed. */
 static void an_empty_ring_is_used_from_its_front_again(void **state)
 {

@@ -173,7 +173,7 @@ static enum err ask(const struct egress_rule *rule, const char *text)
     return egress_check(rule, &a);
 }
 
-UNIT(only_public_addresses_pass_without_a_word)
+UNIT(only_public_addresses_pass_without_a_rule)
 {
     const struct egress_rule nothing = {0};
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -214,7 +214,7 @@ UNIT(an_allowed_network_opens_itself_and_its_mapped_form_only)
 }
 
 /* Each mapped form must share the fate of what it maps, over all of IPv4 in steps. */
-UNIT(a_mapped_address_has_the_fate_of_the_mapped_one)
+UNIT(a_mapped_address_is_judged_like_the_one_it_maps)
 {
     for (uint32_t i = 0; i < 1u << 16; i++) {
         uint32_t v4 = htonl(i << 16 | (i * 40503u & 0xffff));
@@ -235,10 +235,10 @@ UNIT(what_is_no_ip_address_goes_nowhere)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_public_addresses_pass_without_a_word),
+        cmocka_unit_test(only_public_addresses_pass_without_a_rule),
         cmocka_unit_test(an_owner_may_allow_everything_but_metadata_and_this_network),
         cmocka_unit_test(an_allowed_network_opens_itself_and_its_mapped_form_only),
-        cmocka_unit_test(a_mapped_address_has_the_fate_of_the_mapped_one),
+        cmocka_unit_test(a_mapped_address_is_judged_like_the_one_it_maps),
         cmocka_unit_test(what_is_no_ip_address_goes_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

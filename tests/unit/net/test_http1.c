@@ -259,7 +259,7 @@ static void each_shape_has_its_verdict(void **state)
 }
 
 /* Byte by byte the verdict is the same, and never a refusal of what will be accepted. */
-static void a_head_that_drips_gets_the_same_verdict(void **state)
+static void a_head_that_comes_byte_by_byte_gets_the_same_verdict(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
@@ -479,7 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_shape_has_its_verdict),
-        cmocka_unit_test(a_head_that_drips_gets_the_same_verdict),
+        cmocka_unit_test(a_head_that_comes_byte_by_byte_gets_the_same_verdict),
         cmocka_unit_test(a_head_is_read_into_its_parts),
         cmocka_unit_test(connections_are_kept_by_the_rules_of_each_version),
         cmocka_unit_test(a_flood_of_headers_is_431),

@@ -183,7 +183,7 @@ static enum http1_body_kind response_body(const char *text, struct slice method)
     return b.kind;
 }
 
-static void an_answers_body_ends_as_its_head_says(void **state)
+static void the_body_of_a_response_ends_as_its_head_says(void **state)
 {
     (void)state;
     const struct slice get = SLICE("GET");
@@ -209,7 +209,7 @@ int main(void)
         cmocka_unit_test(each_chunked_body_has_its_verdict_in_any_cut),
         cmocka_unit_test(what_follows_a_body_is_left_alone),
         cmocka_unit_test(floods_of_extensions_and_trailers_end),
-        cmocka_unit_test(an_answers_body_ends_as_its_head_says),
+        cmocka_unit_test(the_body_of_a_response_ends_as_its_head_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

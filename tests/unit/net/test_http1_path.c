@@ -141,7 +141,7 @@ static void a_path_that_is_taken_as_it_stands_still_has_no_dots(void **state)
     assert_true(slice_eq(query, SLICE("c=/../")));
 }
 
-static void a_path_that_finds_no_room_leaves_nothing_behind(void **state)
+static void a_path_that_does_not_fit_leaves_nothing_behind(void **state)
 {
     (void)state;
     struct buf out;
@@ -163,7 +163,7 @@ int main(void)
         cmocka_unit_test(each_path_has_one_spelling_or_none),
         cmocka_unit_test(a_canonical_path_is_its_own_canonical_form),
         cmocka_unit_test(a_path_that_is_taken_as_it_stands_still_has_no_dots),
-        cmocka_unit_test(a_path_that_finds_no_room_leaves_nothing_behind),
+        cmocka_unit_test(a_path_that_does_not_fit_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

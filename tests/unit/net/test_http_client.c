@@ -175,7 +175,7 @@ static void interim_flood_scenario(void *arg)
     buf_fini(&in);
 }
 
-static void a_flood_of_interim_answers_ends(void **state)
+static void a_flood_of_interim_responses_ends(void **state)
 {
     (void)state;
     scenario_upstream(interim_flood_scenario);
@@ -222,7 +222,7 @@ static void cuts_scenario(void *arg)
     buf_fini(&in);
 }
 
-static void chunked_answers_in_random_cuts_come_whole(void **state)
+static void chunked_responses_in_random_cuts_come_whole(void **state)
 {
     (void)state;
     scenario_upstream(cuts_scenario);
@@ -292,7 +292,7 @@ static void close_scenario(void *arg)
                          false));
         EXPECT(w, a.ends == 1 && a.status == 200 && idle_becomes(w, 0));
         buf_clear(&in);
-        EXPECT(w, peer_rest(fd, &in)); /* the upstream is told at once */
+        EXPECT(w, peer_rest(fd, &in)); /* the upstream notices at once */
         close(fd);
         ask_fini(&a);
     }
@@ -377,8 +377,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_go_out_in_our_framing_over_one_kept_connection),
         cmocka_unit_test(each_framing_ends_as_it_must),
-        cmocka_unit_test(a_flood_of_interim_answers_ends),
-        cmocka_unit_test(chunked_answers_in_random_cuts_come_whole),
+        cmocka_unit_test(a_flood_of_interim_responses_ends),
+        cmocka_unit_test(chunked_responses_in_random_cuts_come_whole),
         cmocka_unit_test(what_may_not_be_sent_is_not_started),
         cmocka_unit_test(a_call_may_be_closed_inside_its_own_events),
         cmocka_unit_test(freeing_the_client_ends_what_runs),

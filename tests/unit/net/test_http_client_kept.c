@@ -141,7 +141,7 @@ static void idle_scenario(void *arg)
     buf_fini(&in);
 }
 
-static void an_idle_connection_that_speaks_is_dropped_and_rules_hold_at_reuse(void **state)
+static void an_idle_connection_that_sends_is_dropped_and_rules_hold_at_reuse(void **state)
 {
     (void)state;
     scenario_upstream(idle_scenario);
@@ -291,7 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_died_unread_on_a_kept_connection_is_sent_again_once),
-        cmocka_unit_test(an_idle_connection_that_speaks_is_dropped_and_rules_hold_at_reuse),
+        cmocka_unit_test(an_idle_connection_that_sends_is_dropped_and_rules_hold_at_reuse),
         cmocka_unit_test(a_warm_pair_of_server_and_client_allocates_nothing),
         cmocka_unit_test(the_same_pair_over_tls_keeps_its_connection_too),
     };

@@ -125,7 +125,7 @@ static void backpressure_scenario(void *arg)
     buf_fini(&in);
 }
 
-static void a_paused_answer_holds_the_upstream(void **state)
+static void a_paused_response_holds_the_upstream(void **state)
 {
     (void)state;
     scenario_upstream(backpressure_scenario);
@@ -154,7 +154,7 @@ static void paused_end_scenario(void *arg)
     buf_fini(&in);
 }
 
-static void an_end_that_came_during_a_pause_is_told_after_it(void **state)
+static void an_end_that_came_during_a_pause_is_reported_after_it(void **state)
 {
     (void)state;
     scenario_upstream(paused_end_scenario);
@@ -233,7 +233,7 @@ static void early_scenario(void *arg)
     buf_fini(&in);
 }
 
-static void an_answer_before_the_request_is_out_ends_the_call(void **state)
+static void a_response_before_the_request_is_sent_ends_the_call(void **state)
 {
     (void)state;
     scenario_upstream(early_scenario);
@@ -273,10 +273,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_phase_has_its_deadline),
-        cmocka_unit_test(a_paused_answer_holds_the_upstream),
-        cmocka_unit_test(an_end_that_came_during_a_pause_is_told_after_it),
+        cmocka_unit_test(a_paused_response_holds_the_upstream),
+        cmocka_unit_test(an_end_that_came_during_a_pause_is_reported_after_it),
         cmocka_unit_test(a_streamed_body_waits_for_a_slow_upstream),
-        cmocka_unit_test(an_answer_before_the_request_is_out_ends_the_call),
+        cmocka_unit_test(a_response_before_the_request_is_sent_ends_the_call),
         cmocka_unit_test(a_body_is_neither_longer_nor_shorter_than_announced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

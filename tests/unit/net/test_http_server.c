@@ -1,5 +1,6 @@
 /*
- * The server against clients that are wrong, early, many or odd: what each of their requests gets.
+ * The server against clients that send malformed, early, many or unusual requests: what each
+ * request gets.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,7 +84,7 @@ static void http10_scenario(void *arg)
     client_close(&c);
 }
 
-static void old_clients_and_those_who_want_to_close_are_obeyed(void **state)
+static void old_clients_and_requests_to_close_are_obeyed(void **state)
 {
     (void)state;
     scenario_clients(http10_scenario);
@@ -173,7 +174,7 @@ static void pipeline_scenario(void *arg)
     EXPECT(w, w->requests == 100);
 }
 
-static void fifty_pipelined_requests_are_answered_in_order(void **state)
+static void fifty_pipelined_requests_get_their_responses_in_order(void **state)
 {
     (void)state;
     scenario_clients(pipeline_scenario);
@@ -293,7 +294,7 @@ static void continue_scenario(void *arg)
     client_close(&c);
 }
 
-static void a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted(void **state)
+static void a_client_that_expects_100_gets_it_when_the_body_is_read(void **state)
 {
     (void)state;
     scenario_clients(continue_scenario);
@@ -326,7 +327,7 @@ static void early_scenario(void *arg)
     EXPECT(w, w->body_bytes == 0);
 }
 
-static void an_answer_before_the_body_keeps_the_connection_only_where_little_is_left(void **state)
+static void a_response_before_the_body_keeps_the_connection_only_where_little_is_left(void **state)
 {
     (void)state;
     scenario_clients(early_scenario);
@@ -408,15 +409,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kept_connection_serves_request_after_request),
         cmocka_unit_test(responses_without_a_body_do_not_disturb_the_next),
-        cmocka_unit_test(old_clients_and_those_who_want_to_close_are_obeyed),
+        cmocka_unit_test(old_clients_and_requests_to_close_are_obeyed),
         cmocka_unit_test(a_request_that_drips_byte_by_byte_is_served),
         cmocka_unit_test(chunked_bodies_in_random_cuts_come_back_whole),
-        cmocka_unit_test(fifty_pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(fifty_pipelined_requests_get_their_responses_in_order),
         cmocka_unit_test(a_client_that_asks_much_and_reads_nothing_gets_no_more),
         cmocka_unit_test(what_cannot_be_served_is_refused_and_closed),
         cmocka_unit_test(garbage_after_a_body_is_a_bad_request_of_its_own),
-        cmocka_unit_test(a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted),
-        cmocka_unit_test(an_answer_before_the_body_keeps_the_connection_only_where_little_is_left),
+        cmocka_unit_test(a_client_that_expects_100_gets_it_when_the_body_is_read),
+        cmocka_unit_test(a_response_before_the_body_keeps_the_connection_only_where_little_is_left),
         cmocka_unit_test(ten_thousand_requests_leave_nothing_behind),
         cmocka_unit_test(each_failing_allocation_is_survived),
     };

@@ -82,7 +82,7 @@ static void gone_scenario(void *arg)
     EXPECT(w, w->gone == 3 && w->gone_ok == 0);
 }
 
-static void a_client_that_hangs_up_is_told_of(void **state)
+static void a_client_that_hangs_up_is_reported(void **state)
 {
     (void)state;
     scenario_clients(gone_scenario);
@@ -103,7 +103,7 @@ static void talker_scenario(void *arg)
     client_close(&c);
 }
 
-static void a_client_that_goes_on_sending_hears_why_it_was_refused(void **state)
+static void a_client_that_goes_on_sending_gets_its_refusal(void **state)
 {
     (void)state;
     scenario_clients(talker_scenario);
@@ -124,7 +124,7 @@ static void cut_scenario(void *arg)
     EXPECT(w, w->gone == 2 && w->gone_ok == 0);
 }
 
-static void an_answer_that_cannot_be_finished_is_cut(void **state)
+static void a_response_that_cannot_be_finished_is_cut(void **state)
 {
     (void)state;
     scenario_clients(cut_scenario);
@@ -154,7 +154,7 @@ static void slow_reader_scenario(void *arg)
     EXPECT(w, w->gone_ok == 1);
 }
 
-static void a_huge_answer_to_a_slow_reader_needs_little_memory(void **state)
+static void a_huge_response_to_a_slow_reader_needs_little_memory(void **state)
 {
     (void)state;
     scenario_clients(slow_reader_scenario);
@@ -171,7 +171,7 @@ static void stuck_reader_scenario(void *arg)
     client_close(&c);
 }
 
-static void a_client_that_reads_nothing_is_let_go(void **state)
+static void a_client_that_reads_nothing_is_closed(void **state)
 {
     (void)state;
     scenario_hasty_clients(stuck_reader_scenario);
@@ -261,11 +261,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slow_heads_are_408_and_idle_connections_end),
         cmocka_unit_test(a_body_that_stops_coming_is_408),
-        cmocka_unit_test(a_client_that_hangs_up_is_told_of),
-        cmocka_unit_test(a_client_that_goes_on_sending_hears_why_it_was_refused),
-        cmocka_unit_test(an_answer_that_cannot_be_finished_is_cut),
-        cmocka_unit_test(a_huge_answer_to_a_slow_reader_needs_little_memory),
-        cmocka_unit_test(a_client_that_reads_nothing_is_let_go),
+        cmocka_unit_test(a_client_that_hangs_up_is_reported),
+        cmocka_unit_test(a_client_that_goes_on_sending_gets_its_refusal),
+        cmocka_unit_test(a_response_that_cannot_be_finished_is_cut),
+        cmocka_unit_test(a_huge_response_to_a_slow_reader_needs_little_memory),
+        cmocka_unit_test(a_client_that_reads_nothing_is_closed),
         cmocka_unit_test(draining_closes_the_idle_and_lets_the_others_finish),
         cmocka_unit_test(freeing_the_server_ends_what_runs),
         cmocka_unit_test(connections_beyond_the_ceiling_are_closed),

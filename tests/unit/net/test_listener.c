@@ -1,4 +1,5 @@
-/* Listening: shared ports, what an accepted descriptor is like, and a process without any left. */
+/* Listening: shared ports, the flags of an accepted descriptor, and a process without free
+ * descriptors. */
 #include "tests/unit/base/unit.h"
 
 #include <fcntl.h>

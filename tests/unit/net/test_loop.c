@@ -107,7 +107,7 @@ static void run_for(struct loop *l, uint64_t ms)
     loop_run(l);
 }
 
-UNIT(a_cancelled_timer_is_silent_even_when_it_was_due_in_the_same_turn)
+UNIT(a_cancelled_timer_does_not_fire_even_when_due_in_the_same_turn)
 {
     struct loop *l = new_loop();
     struct clock_hand first, second;
@@ -320,7 +320,7 @@ static enum err post_one(struct loop *l, int *ran)
     return loop_post(l, count_up, ran);
 }
 
-UNIT(mail_that_finds_no_memory_stays_with_its_sender)
+UNIT(a_post_that_finds_no_memory_stays_with_its_sender)
 {
     struct loop *l = new_loop();
     int ran = 0;
@@ -355,7 +355,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_thousand_timers_fire_in_the_order_of_their_deadlines),
-        cmocka_unit_test(a_cancelled_timer_is_silent_even_when_it_was_due_in_the_same_turn),
+        cmocka_unit_test(a_cancelled_timer_does_not_fire_even_when_due_in_the_same_turn),
         cmocka_unit_test(a_timer_started_again_counts_from_then),
         cmocka_unit_test(a_timer_that_starts_itself_with_zero_does_not_hold_the_turn),
         cmocka_unit_test(before_the_loop_runs_its_clock_does_not_stand_still),
@@ -366,7 +366,7 @@ int main(void)
         cmocka_unit_test(a_task_runs_once_however_often_it_is_asked_for_and_not_when_cancelled),
         cmocka_unit_test(a_task_that_asks_for_itself_for_ever_does_not_starve_the_timers),
         cmocka_unit_test(a_loop_that_cannot_be_had_leaves_nothing_behind),
-        cmocka_unit_test(mail_that_finds_no_memory_stays_with_its_sender),
+        cmocka_unit_test(a_post_that_finds_no_memory_stays_with_its_sender),
         cmocka_unit_test(one_failing_allocation_is_survived_by_timers_and_retirements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

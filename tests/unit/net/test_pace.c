@@ -217,7 +217,7 @@ static void pause_script(void *arg)
     close(fd);
 }
 
-static void a_body_that_nobody_reads_has_all_the_time(void **state)
+static void a_body_that_is_not_read_has_no_deadline(void **state)
 {
     struct world w;
     (void)state;
@@ -237,7 +237,7 @@ static void deaf_script(void *arg)
     close(fd);
 }
 
-static void a_client_that_never_reads_is_let_go_though_keep_alives_are_written(void **state)
+static void a_client_that_never_reads_is_closed_though_keep_alives_are_written(void **state)
 {
     struct world w;
     (void)state;
@@ -254,8 +254,8 @@ int main(void)
         cmocka_unit_test(a_count_that_steps_back_is_too_little),
         cmocka_unit_test(a_body_that_drips_for_ever_is_408),
         cmocka_unit_test(a_body_that_is_slow_but_steady_is_served),
-        cmocka_unit_test(a_body_that_nobody_reads_has_all_the_time),
-        cmocka_unit_test(a_client_that_never_reads_is_let_go_though_keep_alives_are_written),
+        cmocka_unit_test(a_body_that_is_not_read_has_no_deadline),
+        cmocka_unit_test(a_client_that_never_reads_is_closed_though_keep_alives_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,7 +166,7 @@ UNIT(literals_and_localhost_need_no_server)
     stage_close(&s);
 }
 
-UNIT(askers_of_one_name_share_a_flight_and_later_ones_its_answer)
+UNIT(look_ups_of_one_name_share_a_query_and_later_ones_its_answer)
 {
     struct stage s;
     struct server dns;
@@ -186,7 +186,7 @@ UNIT(askers_of_one_name_share_a_flight_and_later_ones_its_answer)
     stage_close(&s);
 }
 
-UNIT(an_answer_is_asked_for_again_after_its_ttl)
+UNIT(a_name_is_queried_again_after_its_ttl)
 {
     struct stage s;
     struct server dns;
@@ -252,7 +252,7 @@ UNIT(a_name_that_never_had_an_answer_fails)
     stage_close(&s);
 }
 
-UNIT(a_cancelled_question_is_silent_and_the_others_are_answered)
+UNIT(a_cancelled_look_up_has_no_callback_and_the_others_have_theirs)
 {
     struct stage s;
     struct server dns;
@@ -275,7 +275,7 @@ UNIT(a_cancelled_question_is_silent_and_the_others_are_answered)
     stage_close(&s);
 }
 
-UNIT(a_freed_resolver_tells_its_askers)
+UNIT(a_freed_resolver_ends_its_look_ups)
 {
     struct stage s;
     struct server dns;
@@ -296,7 +296,7 @@ UNIT(a_freed_resolver_tells_its_askers)
     stage_close(&s);
 }
 
-UNIT(a_silent_server_is_given_up_without_holding_the_loop)
+UNIT(a_server_without_a_reply_is_given_up_without_holding_the_loop)
 {
     struct stage s;
     struct server dns;
@@ -334,13 +334,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_and_localhost_need_no_server),
-        cmocka_unit_test(askers_of_one_name_share_a_flight_and_later_ones_its_answer),
-        cmocka_unit_test(an_answer_is_asked_for_again_after_its_ttl),
+        cmocka_unit_test(look_ups_of_one_name_share_a_query_and_later_ones_its_answer),
+        cmocka_unit_test(a_name_is_queried_again_after_its_ttl),
         cmocka_unit_test(an_old_answer_serves_when_the_server_fails),
         cmocka_unit_test(a_name_that_never_had_an_answer_fails),
-        cmocka_unit_test(a_cancelled_question_is_silent_and_the_others_are_answered),
-        cmocka_unit_test(a_freed_resolver_tells_its_askers),
-        cmocka_unit_test(a_silent_server_is_given_up_without_holding_the_loop),
+        cmocka_unit_test(a_cancelled_look_up_has_no_callback_and_the_others_have_theirs),
+        cmocka_unit_test(a_freed_resolver_ends_its_look_ups),
+        cmocka_unit_test(a_server_without_a_reply_is_given_up_without_holding_the_loop),
         cmocka_unit_test(what_is_no_name_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

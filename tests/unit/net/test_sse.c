@@ -74,7 +74,7 @@ static const struct {
     {SLICE("data: [DONE]\n\n"), "||[DONE];", 0},
 };
 
-static void events_are_heard_alike_in_any_cut(void **state)
+static void events_are_the_same_in_any_cut(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -104,7 +104,7 @@ static void events_are_heard_alike_in_any_cut(void **state)
     }
 }
 
-static void a_listener_who_has_enough_is_not_called_again(void **state)
+static void a_callback_that_stops_is_not_called_again(void **state)
 {
     (void)state;
     struct sse_reader r;
@@ -144,7 +144,7 @@ static void an_event_beyond_its_ceiling_is_refused_in_one_piece_and_in_many(void
     }
 }
 
-static void each_failing_allocation_is_told(void **state)
+static void each_failing_allocation_is_reported(void **state)
 {
     (void)state;
     bool failed = true;
@@ -252,11 +252,11 @@ static void events_that_arrive_together_leave_as_one_piece(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(events_are_heard_alike_in_any_cut),
+        cmocka_unit_test(events_are_the_same_in_any_cut),
         cmocka_unit_test(events_that_arrive_together_leave_as_one_piece),
-        cmocka_unit_test(a_listener_who_has_enough_is_not_called_again),
+        cmocka_unit_test(a_callback_that_stops_is_not_called_again),
         cmocka_unit_test(an_event_beyond_its_ceiling_is_refused_in_one_piece_and_in_many),
-        cmocka_unit_test(each_failing_allocation_is_told),
+        cmocka_unit_test(each_failing_allocation_is_reported),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(names_with_line_ends_are_not_written),
     };

@@ -1,4 +1,5 @@
-/* Streams over plain TCP: both ways, slowly, broken off, and closed at every possible moment. */
+/* Streams over plain TCP: in both directions, slow, broken off, and closed at every possible
+ * moment. */
 #include "tests/unit/base/unit.h"
 
 #include <stdlib.h>
@@ -202,7 +203,7 @@ UNIT(a_paused_stream_takes_nothing_and_goes_on_where_it_was)
     stage_close(&s);
 }
 
-UNIT(a_paused_stream_still_hears_the_other_end_leave)
+UNIT(a_paused_stream_still_reports_that_its_peer_left)
 {
     struct end server, client;
     struct stage s;
@@ -237,7 +238,7 @@ UNIT(each_side_may_finish_before_the_other)
     stage_close(&s);
 }
 
-UNIT(a_reset_is_told_once)
+UNIT(a_reset_is_reported_once)
 {
     struct end server, client;
     struct stage s;
@@ -259,7 +260,7 @@ UNIT(a_reset_is_told_once)
     stage_close(&s);
 }
 
-UNIT(an_answer_that_came_before_the_reset_is_still_read)
+UNIT(bytes_that_came_before_the_reset_are_still_read)
 {
     struct end server, client;
     struct stage s;
@@ -400,7 +401,7 @@ static void on_gone(void *arg, enum err why)
     *(enum err *)arg = why;
 }
 
-UNIT(who_does_not_listen_for_the_end_is_closed_by_it)
+UNIT(an_owner_without_on_end_is_closed_by_the_end)
 {
     struct end server, client;
     struct stage s;
@@ -511,14 +512,14 @@ int main(void)
             above_its_ceiling_a_write_is_refused_whole_and_the_writer_is_told_when_to_go_on),
         cmocka_unit_test(one_large_piece_is_taken_on_an_empty_stream),
         cmocka_unit_test(a_paused_stream_takes_nothing_and_goes_on_where_it_was),
-        cmocka_unit_test(a_paused_stream_still_hears_the_other_end_leave),
+        cmocka_unit_test(a_paused_stream_still_reports_that_its_peer_left),
         cmocka_unit_test(each_side_may_finish_before_the_other),
-        cmocka_unit_test(a_reset_is_told_once),
-        cmocka_unit_test(an_answer_that_came_before_the_reset_is_still_read),
+        cmocka_unit_test(a_reset_is_reported_once),
+        cmocka_unit_test(bytes_that_came_before_the_reset_are_still_read),
         cmocka_unit_test(a_stream_may_be_closed_inside_each_of_its_events),
         cmocka_unit_test(a_stream_may_close_another_that_has_events_waiting_in_the_same_turn),
         cmocka_unit_test(another_owner_gets_the_later_events),
-        cmocka_unit_test(who_does_not_listen_for_the_end_is_closed_by_it),
+        cmocka_unit_test(an_owner_without_on_end_is_closed_by_the_end),
         cmocka_unit_test(a_thousand_connections_leave_no_descriptor_and_no_memory),
         cmocka_unit_test(an_accept_that_finds_no_memory_closes_its_descriptor),
         cmocka_unit_test(without_memory_for_the_rest_a_stream_is_lost_and_says_so),

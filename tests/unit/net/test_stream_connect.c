@@ -31,7 +31,7 @@ static uint16_t closed_port(int *fd)
     return address_port(&a);
 }
 
-UNIT(a_port_that_nobody_listens_on_is_refused)
+UNIT(a_port_without_a_listener_is_refused)
 {
     struct stage s;
     struct end e;
@@ -154,7 +154,7 @@ static uint16_t black_hole(int *fd, int *clog, size_t n)
     return address_port(&a);
 }
 
-UNIT(who_does_not_answer_in_time_is_given_up)
+UNIT(a_server_that_does_not_reply_in_time_is_given_up)
 {
     struct stage s;
     struct end e;
@@ -210,7 +210,7 @@ static void turn_and_close(struct stage *s, struct end *e, int turns)
     end_fini(e);
 }
 
-UNIT(an_owner_may_give_up_at_any_step_and_hears_nothing_more)
+UNIT(an_owner_may_give_up_at_any_step_and_gets_no_callback_after_it)
 {
     size_t fds = ends_open_fds();
     ptrdiff_t alive = mem_alive();
@@ -297,14 +297,14 @@ UNIT(a_name_without_a_resolver_is_no_target)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_port_that_nobody_listens_on_is_refused),
+        cmocka_unit_test(a_port_without_a_listener_is_refused),
         cmocka_unit_test(an_inner_address_is_denied_by_number_and_by_name),
         cmocka_unit_test(metadata_is_denied_whatever_the_rule_allows),
         cmocka_unit_test(a_denied_address_is_passed_over_for_the_next),
         cmocka_unit_test(the_next_address_is_tried_when_the_first_refuses),
-        cmocka_unit_test(who_does_not_answer_in_time_is_given_up),
+        cmocka_unit_test(a_server_that_does_not_reply_in_time_is_given_up),
         cmocka_unit_test(a_server_that_takes_the_connection_but_never_shakes_hands_is_given_up_too),
-        cmocka_unit_test(an_owner_may_give_up_at_any_step_and_hears_nothing_more),
+        cmocka_unit_test(an_owner_may_give_up_at_any_step_and_gets_no_callback_after_it),
         cmocka_unit_test(an_owner_may_close_inside_of_a_failed_dials_end),
         cmocka_unit_test(a_dial_that_finds_no_memory_says_so_and_leaves_nothing),
         cmocka_unit_test(a_name_without_a_resolver_is_no_target),

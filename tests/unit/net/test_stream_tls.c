@@ -203,7 +203,7 @@ UNIT(a_tls_stream_may_be_closed_inside_each_of_its_events)
     }
 }
 
-UNIT(gibberish_instead_of_a_handshake_is_refused)
+UNIT(other_bytes_instead_of_a_handshake_are_refused)
 {
     struct tls_pair r;
     struct end client;
@@ -278,7 +278,7 @@ int main(void)
         cmocka_unit_test(a_finished_stream_ends_in_order_on_both_sides),
         cmocka_unit_test(an_end_without_close_notify_is_a_broken_one),
         cmocka_unit_test(a_tls_stream_may_be_closed_inside_each_of_its_events),
-        cmocka_unit_test(gibberish_instead_of_a_handshake_is_refused),
+        cmocka_unit_test(other_bytes_instead_of_a_handshake_are_refused),
         cmocka_unit_test(whichever_allocation_fails_a_connection_ends_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

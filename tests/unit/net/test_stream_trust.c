@@ -22,7 +22,7 @@ UNIT(another_host_name_is_refused)
     tls_pair_close(&r);
 }
 
-UNIT(a_common_name_alone_is_nobody)
+UNIT(a_common_name_alone_identifies_no_server)
 {
     struct tls_pair r = {.certs = certs_new()};
     const struct certs_order order = {.name = "localhost", .san = "DNS:elsewhere.test"};
@@ -276,7 +276,7 @@ int main(void)
     log_setup("test", LOG_ERROR + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_host_name_is_refused),
-        cmocka_unit_test(a_common_name_alone_is_nobody),
+        cmocka_unit_test(a_common_name_alone_identifies_no_server),
         cmocka_unit_test(an_expired_certificate_is_refused),
         cmocka_unit_test(another_authority_is_refused_and_so_is_a_client_certificate_that_serves),
         cmocka_unit_test(where_client_certificates_are_asked_for_only_the_right_ones_come_in),

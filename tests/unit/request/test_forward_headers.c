@@ -97,7 +97,7 @@ static void a_wait_passes_within_a_day_or_as_a_date(void **state)
     }
 }
 
-static void each_passing_of_a_gateway_of_ours_is_counted_and_told(void **state)
+static void each_passing_of_a_gateway_of_ours_is_counted_and_sent_on(void **state)
 {
     static const struct {
         const char *via[2];
@@ -133,7 +133,7 @@ int main(void)
         cmocka_unit_test(listed_headers_go_and_nothing_else),
         cmocka_unit_test(what_connection_names_is_for_this_hop),
         cmocka_unit_test(a_header_that_is_injected_is_never_the_clients),
-        cmocka_unit_test(each_passing_of_a_gateway_of_ours_is_counted_and_told),
+        cmocka_unit_test(each_passing_of_a_gateway_of_ours_is_counted_and_sent_on),
         cmocka_unit_test(a_wait_passes_within_a_day_or_as_a_date),
         cmocka_unit_test(cookies_come_back_only_where_the_service_says_so),
     };

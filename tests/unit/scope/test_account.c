@@ -180,7 +180,7 @@ static void nor_does_it_beside_one_that_fits(void **state)
     close_lease_server(&b);
 }
 
-static void two_who_ask_at_once_share_one_request_and_both_get_theirs(void **state)
+static void two_waits_at_once_share_one_request_and_both_are_granted(void **state)
 {
     (void)state;
     struct lease_server b;
@@ -280,7 +280,7 @@ static void a_control_plane_that_comes_back_soon_is_not_missed(void **state)
     close_lease_server(&b);
 }
 
-static void a_control_plane_that_is_away_is_said_to_be(void **state)
+static void a_control_plane_that_is_away_is_reported_away(void **state)
 {
     (void)state;
     struct lease_server b;
@@ -294,7 +294,7 @@ static void a_control_plane_that_is_away_is_said_to_be(void **state)
     close_lease_server(&b);
 }
 
-static void a_cancelled_wait_is_silent(void **state)
+static void a_cancelled_wait_has_no_callback(void **state)
 {
     (void)state;
     struct lease_server b;
@@ -372,7 +372,7 @@ static void stop_loop(struct timer *t)
     loop_stop(CONTAINER_OF(t, struct watch, timer)->lease_server->loop);
 }
 
-static void a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing(void **state)
+static void a_cost_beyond_reason_does_not_turn_into_a_request_for_nothing(void **state)
 {
     (void)state;
     struct lease_server b;
@@ -402,12 +402,12 @@ int main(void)
         cmocka_unit_test(a_burst_asks_for_more_each_time_and_never_for_most_of_what_is_left),
         cmocka_unit_test(what_can_never_fit_takes_nothing_from_others),
         cmocka_unit_test(nor_does_it_beside_one_that_fits),
-        cmocka_unit_test(two_who_ask_at_once_share_one_request_and_both_get_theirs),
-        cmocka_unit_test(a_control_plane_that_is_away_is_said_to_be),
+        cmocka_unit_test(two_waits_at_once_share_one_request_and_both_are_granted),
+        cmocka_unit_test(a_control_plane_that_is_away_is_reported_away),
         cmocka_unit_test(a_control_plane_that_comes_back_soon_is_not_missed),
-        cmocka_unit_test(a_cancelled_wait_is_silent),
+        cmocka_unit_test(a_cancelled_wait_has_no_callback),
         cmocka_unit_test(a_lease_ends_when_nothing_is_reserved_with_what_was_settled),
-        cmocka_unit_test(a_cost_beyond_reason_does_not_turn_into_a_wish_for_nothing),
+        cmocka_unit_test(a_cost_beyond_reason_does_not_turn_into_a_request_for_nothing),
         cmocka_unit_test(a_lease_that_ran_out_of_time_is_not_spent_from),
     };
     return cmocka_run_group_tests_name("account", tests, NULL, NULL);

@@ -222,7 +222,7 @@ static void a_new_period_forgets_that_there_was_nothing_left(void **state)
     WAIT(c.done);
     assert_int_equal(c.result, ACCOUNT_EXHAUSTED);
     w.ledger.wall_us = start + HOUR_US;
-    pass_ms(210); /* what was refused is not believed for longer */
+    pass_ms(210); /* a refusal does not hold for longer */
     begin(&c, 0, WORST);
     WAIT(c.done);
     assert_int_equal(c.result, ACCOUNT_OK);

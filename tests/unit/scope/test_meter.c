@@ -103,7 +103,7 @@ static void no_limit_always_passes_and_is_still_counted(void **state)
     meter_drop(m);
 }
 
-static void no_more_inside_than_allowed(void **state)
+static void no_more_calls_at_once_than_allowed(void **state)
 {
     (void)state;
     struct meter *m = meter_new();
@@ -129,7 +129,7 @@ int main(void)
         cmocka_unit_test(one_request_a_minute_is_one),
         cmocka_unit_test(every_limit_that_can_be_set_is_one),
         cmocka_unit_test(no_limit_always_passes_and_is_still_counted),
-        cmocka_unit_test(no_more_inside_than_allowed),
+        cmocka_unit_test(no_more_calls_at_once_than_allowed),
     };
     return cmocka_run_group_tests_name("meter", tests, NULL, NULL);
 }

@@ -120,7 +120,7 @@ static void the_breaker_opens_lets_one_try_and_closes_on_success(void **state)
     assert_int_equal(endpoint_admits(e, &l, 2 * S), ERR_AGAIN);
     endpoint_end(e, &l, ENDPOINT_FAILED, 0, 2 * S);
     assert_int_equal(endpoint_admits(e, &l, 2 * S), ERR_AGAIN);
-    /* a probe that told nothing is followed by another */
+    /* a probe without a result is followed by another */
     attempt(e, &l, ENDPOINT_UNKNOWN, 3 * S);
     assert_int_equal(endpoint_admits(e, &l, 3 * S + 1000), ERR_OK);
     attempt(e, &l, ENDPOINT_OK, 3 * S + 1000);

@@ -13,7 +13,7 @@
 
 static const struct log_ctx log_of_test = {.component = "test"};
 
-/* One exchange, and what was heard of it. */
+/* One exchange, and the callbacks that came. */
 struct probe {
     struct world *w;
     struct upstreams *u;
