@@ -310,7 +310,9 @@ function beginAnew(house, name, token) {
 
 // A container without a volume: the same plane comes back with nothing but a new certificate.
 async function stateForgotten(house) {
-  const key = await house.virtualKey({ team: named('chaos'), budget: { limit_usd: 1000, period: 'total' } });
+  // What a lost disk had leased stays in suspense until it is written off: that of a few seconds, by `stop`.
+  const budget = { limit_usd: 1000, period: 'total', on_disconnect: 'stop' };
+  const key = await house.virtualKey({ team: named('chaos'), budget });
   const since = new Date(Date.now() - 1000).toISOString();
   const [url] = house.urls;
   const state = `${house.place}/dataplanes/dp-1`;
