@@ -13,7 +13,7 @@
 
 #define POLL_MS 1000    /* without any notification */
 #define REMOVED_MAX 200 /* removed planes that still get the refusal; a rollout holds more */
-#define SLICE_MS 200    /* how long a stop may take */
+#define SLICE_MS 500    /* how long a stop may take */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 2000 /* a failover takes seconds; more would add to it */
 
