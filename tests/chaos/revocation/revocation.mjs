@@ -73,8 +73,8 @@ async function revocations(house) {
   for (let i = 0; i < REVOCATIONS; i += 20)
     keys.push(
       ...(await Promise.all(
-        Array.from({ length: 20 }, async () => {
-          const made = await house.admin('POST', 'keys', { name: 'to be revoked', team: named('revoked') });
+        Array.from({ length: 20 }, async (_, n) => {
+          const made = await house.admin('POST', 'keys', { name: `to be revoked ${i + n}`, team: named('revoked') });
           assert.equal(made.status, 201, made.text);
           return made.json;
         }),
