@@ -14,7 +14,7 @@
 #define CHANCE_BITS 31             /* with 32 bits of seconds: within a bigint, until 2156 */
 #define SECONDS_MAX UINT32_MAX
 
-/* 0: none that can be believed */
+/* 0: there is no valid one */
 static uint64_t last_epoch(const char *path)
 {
     char text[32];
@@ -29,8 +29,8 @@ static uint64_t last_epoch(const char *path)
     return last;
 }
 
-/* One that no earlier start had, whatever this disk has forgotten: the clock, and for a clock that
- * stands still or was turned back, chance. */
+/* An epoch that no earlier start had, even if the state directory was lost: the clock, and random
+ * bits for a clock that was set back. */
 static uint64_t fresh_epoch(void)
 {
     uint64_t chance;

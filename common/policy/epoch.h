@@ -1,9 +1,9 @@
 /*
- * epoch — the number of this start: what tells two lives of one plane apart.
+ * epoch — the number of this start: it distinguishes two starts of one plane.
  *
- * What the control plane has taken and lent, it knows by it. So none comes twice, not even for a
- * plane that was enrolled again with an empty state directory: it counts on from the last start's
- * and from the clock, whichever is further, with chance in its lower bits.
+ * The control plane records by epoch what it has taken and leased, so no epoch may be used twice,
+ * also not by a plane that was enrolled again with an empty state directory. The epoch is above
+ * that of the last start and not below the clock, with random lower bits.
  *
  * Threads  main, at start.
  */

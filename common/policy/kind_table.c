@@ -21,7 +21,7 @@ const struct policy_kind *policy_kind_find(int kind)
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if ((int)kinds[i]->kind != kind)
             continue;
-        MUST(kind > 0 && kind < SNAPSHOT_KINDS); /* a row without tables is a mistake of ours */
+        MUST(kind > 0 && kind < SNAPSHOT_KINDS); /* a row without tables is a bug */
         return kinds[i];
     }
     return NULL;

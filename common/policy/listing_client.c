@@ -1,4 +1,4 @@
-/* listing_client — one request a second, and at most LIMIT_LIST_ORDERS servers in hand. */
+/* listing_client — one request a second, and at most LIMIT_LIST_ORDERS orders. */
 #include "common/policy/listing_client.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "proto/channel.pb-c.h"
 
 #define ASK_MS 1000
-#define ASK_REFUSED_MS 60000 /* a control plane that does not know the question */
+#define ASK_REFUSED_MS 60000 /* a control plane that does not know the request */
 #define POLICY_US 30000000u  /* an order whose server does not come: it was deleted again */
 #define LIST_MS                                                                                    \
     (LIMIT_LIST_MS + 10000) /* it ends itself before; what began it may have been lost */
@@ -42,7 +42,7 @@ struct listing_client {
     const struct snapshot *policy; /* NULL: none yet */
     struct errand errands[LIMIT_LIST_ORDERS];
     char changed[LIMIT_LIST_CHANGED][ID_MAX];
-    size_t changed_count, changed_told; /* told: in the question under way */
+    size_t changed_count, changed_told; /* told: in the request under way */
     struct timer ask;
     bool asking;
 };
@@ -224,7 +224,7 @@ void listing_client_changed(struct listing_client *d, struct slice server_id)
     snprintf(d->changed[d->changed_count++], ID_MAX, "%.*s", SLICE_ARG(server_id));
 }
 
-/* ---- the question ---- */
+/* ---- the request ---- */
 
 static void forget_told(struct listing_client *d)
 {

@@ -1,12 +1,11 @@
 /*
- * discovery — what this plane lists for the control plane: which servers' tools, and what it
- * found.
+ * listing_client — lists the tools of MCP servers for the control plane, and reports them.
  *
- * It asks once a second what it has to list; that question also says which servers announced a
- * change and what is in its hands already, so that nothing depends on an earlier one: a lost
- * order is given again, to this plane or to another. An order waits until the policy here knows
- * its server, is carried out elsewhere (events.list), and reported in parts below the channel's
- * ceiling until the control plane has taken the last.
+ * Once a second it requests orders. The request also names the servers that announced a change and
+ * the orders that this plane has already, so that no request depends on an earlier one: a lost
+ * order is given again, to this plane or to another. An order waits until the plane's policy has
+ * its server. events.list carries it out; the result is reported in parts below the channel's
+ * ceiling until the control plane has taken the last part.
  *
  * Owns     its orders and the lists that are being reported.
  * Threads  the main thread's.

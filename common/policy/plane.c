@@ -48,7 +48,7 @@ struct plane {
     void *drained_arg;
 };
 
-/* ---- requests: numbered, packed, answered as messages ---- */
+/* ---- requests: numbered, packed, each with a reply message ---- */
 
 struct pending_request {
     void (*done)(void *arg, enum err e, const void *reply);
@@ -127,7 +127,7 @@ static void on_state(void *arg, bool up)
         shipper_hurry(p->shipper);
 }
 
-/* It opens nothing any more. The next start finds none, and has to be enrolled. */
+/* The certificate is not accepted any more. The next start finds none, and has to be enrolled. */
 static void set_certificate_aside(const struct plane *p)
 {
     char from[512], to[512];
@@ -310,7 +310,7 @@ void plane_tools_changed(struct plane *p, struct slice server_id)
 
 /* ---- draining ---- */
 
-/* Nothing that is said to the control plane now is taken. */
+/* The control plane takes no message now. */
 static bool is_unreachable(const struct plane *p)
 {
     struct policy_sync_status s;

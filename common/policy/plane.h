@@ -1,11 +1,11 @@
 /*
  * plane — this data plane's side of the channel: the policy it applies, the leases it holds, the
- * journals it ships. What the main thread runs, as one thing.
+ * journals it ships. All of it runs on the main thread.
  *
- * The last good policy lies sealed on disk and is applied at start; the control plane may be
- * away for as long as it likes.
+ * The last good policy is kept sealed on disk and applied at start; no duration of a control plane
+ * outage stops the plane.
  *
- * Owns     bus, registry, lease lease_client, shipper, current snapshot.
+ * Owns     bus, registry, lease client, shipper, current snapshot.
  * Threads  main loop's; `publish` is called there and hands the snapshot to workers by their
  * mailboxes.
  */
@@ -37,8 +37,8 @@ struct plane_events {
     void (*after_turns)(void *arg, void (*fn)(void *fn_arg), void *fn_arg);
     /* List the tools of a server, and end by plane_listed. NULL: this plane lists none. */
     void (*list)(void *arg, const struct tool_order *order);
-    /* The control plane has said that this plane was removed: nothing it does is recorded, and no
-     * word reaches it any more. Once; its certificate was set aside. */
+    /* The control plane has said that this plane was removed: nothing it does is recorded, and the
+     * control plane sends it nothing more. Called once; its certificate was set aside. */
     void (*removed)(void *arg);
     void *arg;
 };
@@ -48,16 +48,16 @@ struct plane_status {
     bool has_policy;
     bool connected;
     bool stale;   /* no heartbeat for LIMIT_BUS_STALE_MS */
-    bool removed; /* from the control plane, which said so */
+    bool removed; /* the control plane has reported it */
     uint64_t version;
-    uint64_t newest;          /* as last told */
+    uint64_t newest;          /* as last pushed */
     uint64_t acknowledged;    /* the newest that every worker had when it was acknowledged */
     uint64_t refused_objects; /* of the policy; this build does not understand them */
     uint64_t policy_age_us;   /* since the control plane was last known to have no newer one */
     bool policy_marked;       /* a copy of an older policy would be noticed at the next start */
     bool database_away;       /* the control plane says that it cannot reach its database */
     uint64_t journal_waiting; /* records not yet committed */
-    uint64_t journal_dropped; /* free calls whose records found no room */
+    uint64_t journal_dropped; /* free calls whose records did not fit */
     uint64_t journal_folded;  /* calls that left no record of their own, but sums */
     uint64_t lost_calls;      /* closed as lost after a kill */
     struct lease_status leases;
@@ -72,5 +72,5 @@ void plane_status(const struct plane *p, struct plane_status *ret); /* main loop
  * cannot ship: it keeps its journals. */
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);
 void plane_listed(struct plane *p, struct tool_list **list);       /* consumes */
-void plane_tools_changed(struct plane *p, struct slice server_id); /* a server said so */
+void plane_tools_changed(struct plane *p, struct slice server_id); /* reported by a server */
 void plane_close(struct plane **p);

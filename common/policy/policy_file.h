@@ -9,10 +9,10 @@
  * Beside the key, outside the folder, lies a mark: the newest version that was applied, sealed. A
  * file that holds an older one, as a copy put back would, is not loaded; nor is any where the mark
  * cannot be opened. Where there is no mark (a first start, an older build, a place that cannot be
- * written) the file is believed, and policy_file_has_mark says so.
+ * written) the file is accepted, and policy_file_has_mark says so.
  *
- * Owns     the open file. Where it cannot be written (a full disk), it is removed: none is better
- *          than an old one.
+ * Owns     the open file. Where it cannot be written (a full disk), it is removed: an old policy
+ *          must not be applied at the next start.
  * Fails    ERR_NOT_FOUND: no usable base (first start, other key, torn base).
  * Threads  the main thread's.
  */

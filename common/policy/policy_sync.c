@@ -1,4 +1,5 @@
-/* policy_sync — judges pushes, takes versions, fetches a whole policy where a delta was missed. */
+/* policy_sync — checks pushes, applies versions, fetches a whole policy where a delta was missed.
+ */
 #include "common/policy/policy_sync.h"
 
 #include <string.h>
@@ -364,7 +365,7 @@ static void on_retry(struct timer *t)
 
 /* ---- pushes ---- */
 
-/* Is what we apply what they say is newest? */
+/* Is the applied version the newest of the control plane? */
 static bool agrees(const struct policy_sync *s, const Gatehouse__Push *p)
 {
     return is_of(s, p->lineage) && s->current->version == p->to && p->digest.len == DIGEST_LEN &&
@@ -475,7 +476,7 @@ static void say_hello(struct policy_sync *s)
 void policy_sync_on_state(struct policy_sync *s, bool up)
 {
     s->connected = up;
-    s->database_away = false; /* until it is said again */
+    s->database_away = false; /* until a push reports it again */
     if (up) {
         s->heard_us = clock_mono_us();
         say_hello(s);

@@ -1,11 +1,12 @@
 /*
- * policy_sync — keeps this plane's policy the control plane's: deltas as they are pushed, a
- * snapshot where one was missed.
+ * policy_sync — keeps this plane's policy equal to that of the control plane: by pushed deltas, and
+ * by a snapshot where a delta was missed.
  *
  * Each push names the versions it leads from and to; heartbeats carry the newest version and a
- * digest of the whole policy. A gap or another digest is mended by a snapshot on the request
- * leg; pushes that arrive meanwhile wait and are applied above it. A policy of the same lineage
- * is never replaced by an older one. What is applied is acknowledged after every worker has it.
+ * digest of the whole policy. After a gap or a different digest the plane requests a
+ * snapshot; pushes that arrive meanwhile wait and are applied above it. A policy of the same
+ * lineage is never replaced by an older one. What is applied is acknowledged after every worker has
+ * it.
  *
  * Owns     the current snapshot, and what is being fetched.
  * Threads  the main thread's.

@@ -26,7 +26,7 @@ struct parcel { /* one journal and what is under way of it */
     struct journal *journal;
     bool earlier; /* of an earlier start: removed once empty */
     bool flying;
-    bool refused;     /* the last batch; said once */
+    bool refused;     /* the last batch; logged once */
     uint64_t sent_to; /* ring position behind the batch under way */
 };
 
@@ -59,8 +59,8 @@ static void tell_refused(struct parcel *p, bool refused, const char *why)
     p->refused = refused;
 }
 
-/* What waits is as much as a batch is meant to hold, or room in the ring is short, or no more will
- * come that could be waited for. */
+/* true: the waiting records fill a batch, or space in the ring is short, or no more records will
+ * come. */
 static bool is_pressing(const struct parcel *p)
 {
     const struct journal_page *page = p->journal->page;
@@ -332,7 +332,7 @@ void shipper_counts(const struct shipper *s, struct shipper_counts *ret)
             continue;
         ret->waiting += journal_waiting(rq);
         if (s->parcels[i].earlier)
-            continue; /* what an earlier start counted, it has told */
+            continue; /* the earlier start has reported what it counted */
         ret->dropped += atomic_load(&rq->page->dropped);
         ret->folded += atomic_load(&rq->page->folded);
     }

@@ -1,7 +1,7 @@
 /*
- * shipper — carries journals to the control plane, in order, until it says what is committed.
+ * shipper — sends journals to the control plane, in order, until it acknowledges them as committed.
  *
- * A journal's records are sent every 150 ms, or at once where they fill a batch, where room in the
+ * A journal's records are sent every 150 ms, or at once where they fill a batch, where space in the
  * ring is short, and while the plane drains. One batch per journal is under way. Journals of
  * earlier starts are replayed first and removed once all is committed; then their epochs are
  * reported as finished, and the control plane frees what their leases held back.

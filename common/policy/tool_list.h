@@ -47,5 +47,5 @@ MUST_USE struct tool_list *tool_list_new(const struct tool_order *order);
 void tool_list_free(struct tool_list *l); /* NULL is fine */
 /* definition: the raw object, valid JSON */
 MUST_USE enum err tool_list_add(struct tool_list *l, struct slice name, struct slice definition);
-/* Forgets the tools; the first error stands. */
+/* Drops the tools; the first error is kept. */
 void tool_list_fail(struct tool_list *l, const char *fmt, ...) PRINTF(2, 3);

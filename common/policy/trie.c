@@ -7,8 +7,9 @@
 #include "common/base/mem.h"
 
 #define BITS 5u
-#define DEPTH_MAX 12u /* 60 of 64 bits; the hash is seeded, so no sender can steer keys this deep  \
-                       */
+#define DEPTH_MAX                                                                                  \
+    12u /* 60 of 64 bits; the hash is seeded, so no sender can steer keys this deep                \
+         */
 
 struct trie_node {
     atomic_uint refs;
@@ -106,7 +107,7 @@ void *trie_find(const struct trie *t, const struct trie_ops *ops, struct slice k
     return NULL;
 }
 
-/* A copy of n with room for one slot more or less, holding all its children. */
+/* A copy of n with space for one slot more or less, holding all its children. */
 static struct trie_node *node_copy(const struct trie_node *n, unsigned slots,
                                    const struct trie_ops *ops)
 {
@@ -217,7 +218,8 @@ static enum err make_ours(struct trie_node **at, const struct trie_ops *ops)
     return ERR_OK;
 }
 
-/* Makes *at our own, then puts. A failure leaves the same content, perhaps copied. */
+/* Makes *at a node of this trie alone, then puts. A failure leaves the same content, perhaps
+ * copied. */
 static enum err put_at(struct trie_node **at, struct put *p, unsigned depth)
 {
     if (make_ours(at, p->ops) != ERR_OK)

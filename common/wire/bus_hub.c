@@ -1,5 +1,5 @@
 /*
- * bus_hub — the control plane's end: planes come and go, pools are told things.
+ * bus_hub — the control plane's end: admits planes and publishes to pools.
  *
  * Each plane has a REP socket of its own, so a plane that does not read its replies delays no
  * other, and a PUB listener of its own on its pool's socket. The sender of a message is known from
@@ -161,7 +161,7 @@ static void plane_retire(struct hub_plane *p)
     list_remove(&p->link);
 }
 
-/* Closing waits for the tunnel, whose thread asks us here: a thread of ours does it. Locked. */
+/* Closing waits for the tunnel, whose thread calls this: another thread does it. Locked. */
 static void plane_leave(struct bus_hub *h, struct hub_plane *p)
 {
     plane_retire(p);
@@ -366,7 +366,7 @@ static void stop_threads(struct bus_hub *h)
     mem_free(h->threads);
 }
 
-/* No thread is left but ours and NNG's. */
+/* Only this thread and those of NNG are left. */
 static void close_planes(struct bus_hub *h)
 {
     struct list *link;

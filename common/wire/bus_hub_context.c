@@ -21,7 +21,7 @@ void bus_context_listen(struct bus_context *d)
     nng_ctx_recv(d->ctx, d->aio);
 }
 
-/* Without memory for the reply nothing is said: the plane asks again. */
+/* Without memory no reply is sent: the plane sends the request again. */
 static void bus_context_send(struct bus_context *d, nng_msg *reply)
 {
     if (!reply) {

@@ -1,6 +1,6 @@
 /*
- * bus_note — tells the loop which of NNG's operations have ended: a list of them, and one message
- * in the loop's mailbox.
+ * bus_note — reports to the loop which of NNG's operations have ended: a list of them, and one
+ * message in the loop's mailbox.
  */
 #include "common/base/mem.h"
 #include "common/wire/bus_plane_private.h"

@@ -73,7 +73,7 @@ static void tell(struct bus_pipes *p)
         p->on_change(p->arg);
 }
 
-/* ADD_PRE, not ADD_POST: that it came is told before its first message can. */
+/* ADD_PRE, not ADD_POST: the new connection is reported before its first message. */
 static void on_come(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct bus_pipes *p = arg;

@@ -62,7 +62,7 @@ static void read_state(struct bus_plane *b, struct bus_note *n)
         tell_state(b, true);
 }
 
-/* Each of the two connections may say it; the plane is told once. */
+/* Each of the two connections may report it; the callback runs once. */
 static void on_removed(void *arg)
 {
     struct bus_plane *b = arg;
@@ -111,7 +111,7 @@ static enum err open_push(struct bus_plane *b, const char *url)
     return open_socket(0, b->sub, url);
 }
 
-/* NNG's own repeating is off: a lost connection is told to us, and we decide. */
+/* NNG's own repeating is off: this file repeats a request after a lost connection. */
 static enum err open_request(struct bus_plane *b, const char *url)
 {
     int rv = nng_req0_open(&b->req);

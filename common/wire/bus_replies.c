@@ -1,4 +1,5 @@
-/* bus_replies — lists, newest last; they are short, since planes say what they have received. */
+/* bus_replies — lists, newest last; they are short, since planes acknowledge what they have
+ * received. */
 #include "common/wire/bus_replies.h"
 
 #include "common/base/mem.h"
@@ -158,7 +159,7 @@ void *bus_replies_give(struct bus_replies *a, uint64_t epoch, uint64_t number, s
 {
     struct bus_life *life = find_life(a, epoch);
     struct kept_reply *it = life ? find_reply(life, number) : NULL;
-    MUST(it && !it->done); /* a life with work under way is never forgotten */
+    MUST(it && !it->done); /* a life with a running request is never dropped */
     void *waiter = it->waiter;
     it->waiter = NULL;
     it->done = true;

@@ -1,5 +1,5 @@
 /*
- * bus_request — one request under way: sent until it was answered, told once.
+ * bus_request — one request under way: sent until its reply comes, ended once.
  */
 #include "common/base/mem.h"
 #include "common/wire/bus_plane_private.h"
@@ -18,7 +18,7 @@ struct bus_request {
     nng_msg *msg; /* as it is sent each time */
     uint64_t number;
     struct timer timer;
-    bool over; /* its owner was told; the operation has not ended yet */
+    bool over; /* done was called; the operation has not ended yet */
     void (*done)(void *arg, enum err e, struct slice reply);
     void *arg;
 };

@@ -16,10 +16,10 @@
 #include "common/base/mem.h"
 
 #define CA_DAYS 3650     /* as long as an installation may go without being rebuilt */
-#define SKEW_SECONDS 300 /* a clock may be five minutes behind ours */
+#define SKEW_SECONDS 300 /* a plane's clock may be five minutes late */
 #define DAY_SECONDS (24L * 60 * 60)
 #define SERIAL_LEN 16       /* 127 random bits; RFC 5280 4.1.2.2 allows 20 bytes */
-#define PEM_MAX (64 * 1024) /* our certificates take some 800 bytes, a chain never 64 KiB */
+#define PEM_MAX (64 * 1024) /* a certificate takes some 800 bytes, a chain never 64 KiB */
 #define PLANE_ID_MAX 64     /* RFC 5280's bound of a common name */
 #define SERVER_NAME "control-plane"
 #define CA_NAME "gatehouse-ca"

@@ -4,7 +4,7 @@
  *
  * `gh-` + 12 of [a-z0-9] (public part) + `-` + 43 random of [A-Za-z0-9] + 6 checksum characters
  * over all before them. Stored is HMAC-SHA256(installation key, whole key); imported keys may be
- * plain SHA-256 of theirs.
+ * plain SHA-256 of the key.
  *
  * Threads  any.
  */
@@ -18,7 +18,7 @@
 
 void keyprint_make(char out[static KEYPRINT_KEY_LEN + 1]);
 bool keyprint_is_ours(struct slice text);            /* shape and checksum */
-struct slice keyprint_public_part(struct slice key); /* MUST be ours */
+struct slice keyprint_public_part(struct slice key); /* MUST be a key of Gatehouse */
 void keyprint_hmac(struct slice installation_key, struct slice key, struct digest *ret);
 void keyprint_hmac_by(const struct digest_hmac_key *installation_key, struct slice key,
                       struct digest *ret);

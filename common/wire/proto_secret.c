@@ -1,4 +1,5 @@
-/* proto_secret — the usable size is more than was asked for, and all of it is ours to wipe. */
+/* proto_secret — the usable size of a block may exceed the requested size, and all of it is wiped.
+ */
 #include "common/wire/proto_secret.h"
 
 #include <malloc.h>

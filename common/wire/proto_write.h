@@ -1,5 +1,5 @@
 /*
- * proto_write — protobuf's wire form, written field by field into room the caller has.
+ * proto_write — protobuf's wire form, written field by field into a buffer of the caller.
  *
  * A record is written for every call; protobuf-c would walk all fields of the message twice, which
  * costs more than all gates together. What is written here is read with protobuf-c on the other
@@ -28,7 +28,7 @@ static inline bool proto_has_room(struct proto_writer *w, size_t n)
 #define PROTO_VARINT_MAX 10
 #define PROTO_HEAD_MAX (2 * PROTO_VARINT_MAX) /* a tag, and a number or a length */
 
-/* for which there is room */
+/* for which there is space */
 static inline char *proto_put_varint(char *p, uint64_t n)
 {
     for (; n >= 0x80; n >>= 7)

@@ -1,15 +1,15 @@
 /*
  * tunnel — carries the NNG messages of one host to another through mutual TLS 1.3.
  *
- * Why it exists: NNG's own TLS wedges when a peer is killed with messages in flight, and tells
- * no peer's name (ARCHITECTURE.md, the channel). NNG therefore speaks only over local
+ * Why it exists: NNG's own TLS hangs when a peer is killed while messages are being sent, and does
+ * not report the peer's name (ARCHITECTURE.md, the channel). NNG therefore speaks only over local
  * abstract sockets; the tunnel copies bytes between those and one TLS connection each.
  *
  * The dialling end (data plane) checks that the certificate names `control-plane`. The serving end
- * (control plane) requires a client certificate of our CA, takes the plane's id from its subject
+ * (control plane) requires a client certificate of its CA, takes the plane's id from its subject
  * CN, asks `admit`, and connects to the local NNG listener whose name `local_name` gave for it. A
- * plane that `removed` knows is told so and dials no more; any other refusal looks to the
- * plane like an outage, and it comes back.
+ * plane that `removed` knows is notified and dials no more; any other refusal looks to the
+ * plane like an outage, and it dials again.
  *
  * Owns     its thread, sockets and TLS contexts. A dead peer costs no descriptor: both ends of a
  *          pair go together.
@@ -31,7 +31,7 @@ struct tunnel;
 struct tunnel_serve_config {
     union sockaddr_any at;
     struct tls_context *tls; /* client certificates required, TLS 1.3 only; held */
-    /* May this plane come in? local receives the name of the abstract NNG socket to join it to.
+    /* Is this plane admitted? local receives the name of the abstract NNG socket to join it to.
      * Called on the tunnel's thread; must not block. */
     bool (*admit)(void *arg, struct slice plane_id, char local[static TUNNEL_NAME_MAX]);
     /* Was a plane that is not admitted removed for good? As admit; NULL: no plane is. */
@@ -42,7 +42,7 @@ struct tunnel_serve_config {
 struct tunnel_dial_config {
     struct slice host; /* of the control plane; copied */
     uint16_t port;
-    struct tls_context *tls; /* client certificate, our CA; held */
+    struct tls_context *tls; /* client certificate, the control plane's CA; held */
     struct slice local;      /* abstract name this end listens on for the local NNG dialler */
     void (*on_state)(void *arg, bool up); /* tunnel's thread; may be NULL */
     void (*on_removed)(void *arg);        /* the same; it is not dialled again */

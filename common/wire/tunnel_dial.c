@@ -18,7 +18,8 @@
 #define BACKOFF_LAST_MS 1000u
 #define BACKOFF_STEPS 5u /* 50 ms doubled so often passes a second */
 
-/* Half of it is chance: planes that lost the same control plane do not come back in step. */
+/* Half of the pause is random, so that planes which lost the same control plane do not dial at
+ * once. */
 static uint64_t backoff_us(unsigned failures)
 {
     unsigned ms = BACKOFF_FIRST_MS << (failures < BACKOFF_STEPS ? failures : BACKOFF_STEPS);

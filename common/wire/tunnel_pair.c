@@ -66,7 +66,7 @@ static void close_remote(struct pair *p)
 {
     if (p->state == PAIR_JOINED) {
         ERR_clear_error();
-        SSL_shutdown(p->ssl); /* the peer learns that it was no accident, if there is room */
+        SSL_shutdown(p->ssl); /* tells the peer that the end was intended, if it can be written */
     }
     close(p->remote);
     p->remote = -1;
@@ -98,7 +98,7 @@ void pair_end(struct pair *p)
 #define QUIET_MS 10       /* silent for so long, nothing is half sent */
 #define LOUD_US 300000ull /* a publisher may never be silent: then without */
 #define CLOSE_MS                                                                                   \
-    5000 /* to read the end: until a handler has finished and there is room to read                \
+    5000 /* to read the end: until a handler has finished and there is space to read               \
           */
 
 /* false: NNG has closed */
@@ -209,14 +209,14 @@ static void taken(struct flow *f, size_t n)
 
 #define LOCAL_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
-/* A local socket tells of room each time its reader has read: only where one waits for it, or every
- * message would wake this thread twice. */
+/* A local socket reports that it can be written each time its reader has read: only where one waits
+ * for it, or every message would wake this thread twice. */
 static void ask_for_room(struct pair *p, bool ask)
 {
     struct epoll_event ev = {.events = LOCAL_EVENTS | (ask ? EPOLLOUT : 0), .data.ptr = p};
-    if (p->asks_for_room == ask)
+    if (p->asks_for_space == ask)
         return;
-    p->asks_for_room = ask;
+    p->asks_for_space = ask;
     if (epoll_ctl(p->tunnel->epoll, EPOLL_CTL_MOD, p->local, &ev) != 0)
         pair_close(p, "out of memory");
 }
@@ -233,7 +233,7 @@ static bool write_local(struct pair *p, bool *moved)
         pair_close(p, NULL);
         return false;
     }
-    ask_for_room(p, n < 0 || (p->asks_for_room && f->len > 0));
+    ask_for_room(p, n < 0 || (p->asks_for_space && f->len > 0));
     return p->state == PAIR_JOINED;
 }
 

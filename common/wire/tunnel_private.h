@@ -18,7 +18,8 @@
 #include "common/wire/tunnel.h"
 
 /* The serving end sends this one byte once a plane is admitted. TLS 1.3 lets a client finish its
- * handshake before its certificate was looked at, so only this says that it is in. */
+ * handshake before its certificate was looked at, so only this byte tells the client that it is
+ * admitted. */
 #define TUNNEL_GREETING 0x01
 #define TUNNEL_REMOVED                                                                             \
     0x02 /* instead of it, and the last byte: the plane was removed                                \
@@ -29,14 +30,14 @@ struct flow {
     char *data; /* LIMIT_TUNNEL_PIECE */
     size_t at;
     size_t len;
-    bool ended; /* its source will give no more */
+    bool ended; /* its source has ended */
 };
 
 enum pair_state {
     PAIR_CONNECTING, /* dialling: TCP */
     PAIR_HANDSHAKE,
-    PAIR_GREETING, /* dialling: may I come in? */
-    PAIR_WAITING,  /* dialling: in, and no local connection yet */
+    PAIR_GREETING, /* dialling: waits for admission */
+    PAIR_WAITING,  /* dialling: admitted, no local connection yet */
     PAIR_JOINED,
     PAIR_LEAVING, /* the remote side is closed, the local one is being told (tunnel_pair.c) */
     PAIR_DEAD,    /* closed; freed after this round of events */
@@ -56,10 +57,10 @@ struct pair {
     SSL *ssl;
     uint64_t deadline_us;
     uint64_t left_us;
-    bool asks_for_room; /* a write to the local side waits for its reader */
-    bool said_end;      /* leaving: the local side has been told */
-    struct flow in;     /* remote to local */
-    struct flow out;    /* local to remote */
+    bool asks_for_space; /* a write to the local side waits for its reader */
+    bool said_end;       /* leaving: the local side has been told */
+    struct flow in;      /* remote to local */
+    struct flow out;     /* local to remote */
     char plane[TUNNEL_PLANE_MAX + 1];
 };
 

@@ -173,7 +173,8 @@ static int connect_local(const char *name)
     return -1;
 }
 
-/* One byte: there is room for it behind a handshake, and a plane that misses it dials again. */
+/* One byte: it fits the socket's buffer after a handshake, and a plane that misses it dials again.
+ */
 static void turn_away(struct pair *p)
 {
     struct tunnel *t = p->tunnel;
