@@ -122,3 +122,14 @@ bool slice_take_char(struct slice *rest, const char *choice)
     *rest = slice_from(*rest, 1);
     return true;
 }
+
+size_t slice_write_u64(char *end, uint64_t n)
+{
+    size_t len = 0;
+    do {
+        *--end = (char)('0' + n % 10);
+        n /= 10;
+        len++;
+    } while (n);
+    return len;
+}

@@ -86,6 +86,9 @@ struct slice slice_trim(struct slice s); /* spaces and tabs at both ends */
 bool slice_split(struct slice *rest, char sep, struct slice *ret);
 /* digits only, no sign; ERR_INVALID on anything else or overflow */
 MUST_USE enum err slice_u64(struct slice s, uint64_t *ret);
+#define SLICE_U64_MAX 20 /* digits of the largest number */
+/* Writes the digits of n in front of `end`; returns how many. */
+size_t slice_write_u64(char *end, uint64_t n);
 MUST_USE enum err slice_i64(struct slice s, int64_t *ret); /* one leading '-' allowed */
 /* Takes one byte off the front where it is one of choice. */
 bool slice_take_char(struct slice *rest, const char *choice);

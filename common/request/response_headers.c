@@ -8,8 +8,6 @@
 #include "common/request/request_private.h"
 #include "common/scope/meter.h"
 
-#define U64_MAX_LEN 20
-
 struct adding {
     struct http_header *out;
     size_t max, n;
@@ -32,41 +30,30 @@ static struct slice keep(struct header_texts *texts, const char *text, size_t le
     return slice_of(at, len);
 }
 
-static size_t write_u64(char *end, uint64_t n)
-{
-    size_t len = 0;
-    do {
-        *--end = (char)('0' + n % 10);
-        n /= 10;
-        len++;
-    } while (n);
-    return len;
-}
-
 static struct slice number(struct header_texts *texts, uint64_t n)
 {
-    char text[U64_MAX_LEN];
-    size_t len = write_u64(text + sizeof(text), n);
+    char text[SLICE_U64_MAX];
+    size_t len = slice_write_u64(text + sizeof(text), n);
     return keep(texts, text + sizeof(text) - len, len);
 }
 
 /* OpenAI's form: "6ms", "12s", "1m30s" (dialects.md 1.9) */
 static struct slice span_of_time(struct header_texts *texts, uint64_t us)
 {
-    char text[3 * U64_MAX_LEN];
+    char text[3 * SLICE_U64_MAX];
     char *p = text + sizeof(text);
     uint64_t ms = (us + 999) / 1000;
     if (ms < 1000) {
         *--p = 's';
         *--p = 'm';
-        p -= write_u64(p, ms);
+        p -= slice_write_u64(p, ms);
     } else {
         uint64_t s = (ms + 999) / 1000;
         *--p = 's';
-        p -= write_u64(p, s % 60);
+        p -= slice_write_u64(p, s % 60);
         if (s >= 60) {
             *--p = 'm';
-            p -= write_u64(p, s / 60);
+            p -= slice_write_u64(p, s / 60);
         }
     }
     return keep(texts, p, (size_t)(text + sizeof(text) - p));

@@ -238,6 +238,28 @@ static void apply(const struct edit *edits, size_t n, struct slice body, struct 
     *ret = slice_of(from, (size_t)(end - from));
 }
 
+/* "max_tokens":N, in the arena; without a name, only the number. Written by hand, since this is
+ * done for each call under a budget. */
+static struct slice limit_text(const char *name, uint64_t limit, struct arena *a)
+{
+    size_t len = name ? strlen(name) : 0, most = len + SLICE_U64_MAX + 4;
+    char *text = arena_alloc(a, most);
+    if (!text)
+        return SLICE_NONE;
+    char *end = text + most, *p = end;
+    if (name)
+        *--p = ',';
+    p -= slice_write_u64(p, limit);
+    if (name) {
+        *--p = ':';
+        *--p = '"';
+        p -= len;
+        memcpy(p, name, len);
+        *--p = '"';
+    }
+    return slice_of(p, (size_t)(end - p));
+}
+
 /* The limit in place of a null, or behind the root's brace. */
 static struct edit limit_edit(const struct ai_request *r, struct slice body,
                               const struct ai_changes *c, struct arena *a)
@@ -247,11 +269,8 @@ static struct edit limit_edit(const struct ai_request *r, struct slice body,
         &r->hits[new_name ? OPENAI_MAX_COMPLETION_TOKENS : OPENAI_MAX_TOKENS];
     ptrdiff_t brace = slice_find(body, '{');
     if (h->type == JSON_SCAN_NULL)
-        return (struct edit){h->raw.ptr, h->raw.len,
-                             arena_printf(a, "%llu", (unsigned long long)c->output_limit)};
-    return (struct edit){
-        body.ptr + brace + 1, 0,
-        arena_printf(a, "\"%s\":%llu,", c->limit_name, (unsigned long long)c->output_limit)};
+        return (struct edit){h->raw.ptr, h->raw.len, limit_text(NULL, c->output_limit, a)};
+    return (struct edit){body.ptr + brace + 1, 0, limit_text(c->limit_name, c->output_limit, a)};
 }
 
 static void sort(struct edit *edits, size_t n)
