@@ -109,7 +109,7 @@ FLOW(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte)
     expect_body(c, all);
 }
 
-/* All at once, so that they are read together: what differs only in its words, and what does not.
+/* Sent at once, so that they are read together: events that differ only in their text, and others.
  */
 FLOW(events_that_differ_only_in_their_text_are_distinguished_from_those_with_more_members)
 {

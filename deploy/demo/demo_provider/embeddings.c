@@ -50,29 +50,29 @@ static json_t *encode(const float *vector, size_t n, bool base64)
 }
 
 /* Strings, or arrays of token numbers: their text is what is embedded. */
-static struct slice text_of(const json_t *input, struct buf *room)
+static struct slice text_of(const json_t *input, struct buf *space)
 {
-    buf_clear(room);
+    buf_clear(space);
     if (json_is_string(input))
         return slice_of(json_string_value(input), json_string_length(input));
-    return json_write(input, room) == ERR_OK ? buf_slice(room) : SLICE_NONE;
+    return json_write(input, space) == ERR_OK ? buf_slice(space) : SLICE_NONE;
 }
 
 static json_t *embed_all(const json_t *inputs, size_t n, bool base64, size_t *tokens)
 {
     json_t *data = json_array();
-    struct buf room;
+    struct buf space;
     float vector[DIMENSIONS_MAX];
-    buf_init(&room, 1024 * 1024);
+    buf_init(&space, 1024 * 1024);
     for (size_t i = 0; i < json_array_size(inputs); i++) {
-        struct slice text = text_of(json_array_get(inputs, i), &room);
+        struct slice text = text_of(json_array_get(inputs, i), &space);
         vector_of(text, vector, n);
         *tokens += (text.len + 3) / 4;
         json_array_append_new(data,
                               json_pack("{s:s,s:I,s:o}", "object", "embedding", "index",
                                         (json_int_t)i, "embedding", encode(vector, n, base64)));
     }
-    buf_fini(&room);
+    buf_fini(&space);
     return data;
 }
 

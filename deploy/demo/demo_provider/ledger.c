@@ -7,7 +7,7 @@
 
 struct ledger {
     struct ledger_entry *entries;
-    size_t count, room, calls;
+    size_t count, capacity, calls;
 };
 
 struct ledger *ledger_new(void)
@@ -29,23 +29,23 @@ void ledger_clear(struct ledger *l)
 
 static bool grow(struct ledger *l)
 {
-    if (l->count < l->room)
+    if (l->count < l->capacity)
         return true;
-    size_t room = l->room ? l->room * 2 : 1024;
-    if (room > LEDGER_MAX)
-        room = LEDGER_MAX;
+    size_t capacity = l->capacity ? l->capacity * 2 : 1024;
+    if (capacity > LEDGER_MAX)
+        capacity = LEDGER_MAX;
     struct ledger_entry *grown =
-        l->count < room ? mem_realloc(l->entries, room * sizeof(*grown)) : NULL;
+        l->count < capacity ? mem_realloc(l->entries, capacity * sizeof(*grown)) : NULL;
     if (!grown)
         return false;
     l->entries = grown;
-    l->room = room;
+    l->capacity = capacity;
     return true;
 }
 
-static void keep(char *to, size_t room, struct slice s)
+static void keep(char *to, size_t capacity, struct slice s)
 {
-    snprintf(to, room, "%.*s", SLICE_ARG(slice_first(s, room - 1)));
+    snprintf(to, capacity, "%.*s", SLICE_ARG(slice_first(s, capacity - 1)));
 }
 
 size_t ledger_open(struct ledger *l, struct slice traceparent, struct slice model,
