@@ -28,8 +28,8 @@ static unsigned ask(const char *method, const char *target, const char *body, js
     if (dispatch_head(&c, auth, &head))
         dispatch_body(&c, body != NULL ? slice_str(body) : SLICE(""));
     *ret = NULL;
-    if (c.answer.len > 0)
-        assert_int_equal(json_read(buf_slice(&c.answer), ret, &problem), ERR_OK);
+    if (c.response.len > 0)
+        assert_int_equal(json_read(buf_slice(&c.response), ret, &problem), ERR_OK);
     unsigned status = c.status;
     call_fini(&c);
     return status;
