@@ -3,17 +3,17 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
-import { House, named, nano, newTrace, run, traceparent, until } from '../kit/node/house.mjs';
+import { Gateway, named, nano, newTrace, run, traceparent, until } from '../kit/node/gateway.mjs';
 import { exchange, request } from '../kit/node/raw.mjs';
 import { sayCompletion, upstream } from '../kit/node/upstream.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 const hello = [{ role: 'user', content: 'Hello' }];
 let agent, otherAgent, key, otherKey, client, scripted;
 let script = sayCompletion; // what the scripted upstream does with (seen, res)
 
 const clientOf = (apiKey, headers = {}) =>
-  new OpenAI({ apiKey, baseURL: `${house.url}/v1`, maxRetries: 0, defaultHeaders: headers });
+  new OpenAI({ apiKey, baseURL: `${gateway.url}/v1`, maxRetries: 0, defaultHeaders: headers });
 
 async function refused(promise, Class, status, code) {
   const error = await promise.then(
@@ -28,24 +28,24 @@ async function refused(promise, Class, status, code) {
 
 const headersOf = (more = {}) => ({ authorization: `Bearer ${key.key}`, 'content-type': 'application/json', ...more });
 const post = (body, headers = headersOf(), path = '/v1/chat/completions') =>
-  fetch(house.url + path, { method: 'POST', headers, body: typeof body === 'string' ? body : JSON.stringify(body) });
+  fetch(gateway.url + path, { method: 'POST', headers, body: typeof body === 'string' ? body : JSON.stringify(body) });
 
 before(async () => {
-  scripted = await upstream(house.port(0), (one, res) => script(res, one));
-  await house.provider();
-  await house.provider('scripted', `${scripted.url}/v1`, `sk-scripted-${run}`);
-  await house.model('chat');
-  await house.model('embed', '', { targets: [{ provider: named('prov'), model: 'demo-embedding' }] });
-  await house.model('scripted', '', { targets: [{ provider: named('scripted'), model: 'inner-name' }] });
-  await house.create('teams', { name: named('ai-team') });
-  await house.create('grants', {
+  scripted = await upstream(gateway.port(0), (one, res) => script(res, one));
+  await gateway.provider();
+  await gateway.provider('scripted', `${scripted.url}/v1`, `sk-scripted-${run}`);
+  await gateway.model('chat');
+  await gateway.model('embed', '', { targets: [{ provider: named('prov'), model: 'demo-embedding' }] });
+  await gateway.model('scripted', '', { targets: [{ provider: named('scripted'), model: 'inner-name' }] });
+  await gateway.create('teams', { name: named('ai-team') });
+  await gateway.create('grants', {
     team: named('ai-team'),
     models: ['chat', 'embed', 'scripted', 'falls', 'fails', 'long', 'breaks', 'claude', 'claude-down'].map(named),
   });
-  agent = await house.create('agents', { name: named('ai-agent'), team: named('ai-team') });
-  otherAgent = await house.create('agents', { name: named('ai-other'), team: named('ai-team') });
-  key = await house.virtualKey({ agent: agent.name, models: undefined });
-  otherKey = await house.virtualKey({ agent: otherAgent.name, models: undefined });
+  agent = await gateway.create('agents', { name: named('ai-agent'), team: named('ai-team') });
+  otherAgent = await gateway.create('agents', { name: named('ai-other'), team: named('ai-team') });
+  key = await gateway.virtualKey({ agent: agent.name, models: undefined });
+  otherKey = await gateway.virtualKey({ agent: otherAgent.name, models: undefined });
   client = clientOf(key.key);
 });
 
@@ -84,8 +84,8 @@ describe('chat', () => {
     }
     assert.match(text, /^The demo provider answers/);
     assert.equal(last, 'stop');
-    const [call] = await house.trace(trace, `nousage-${run}`);
-    const [billed] = await house.ledgerOf(trace);
+    const [call] = await gateway.trace(trace, `nousage-${run}`);
+    const [billed] = await gateway.ledgerOf(trace);
     assert.equal(call.usage_source, 'provider');
     assert.equal(call.tokens.input, billed.prompt_tokens);
     assert.equal(call.tokens.output, billed.completion_tokens);
@@ -142,16 +142,16 @@ describe('a provider that speaks Anthropic', () => {
   };
 
   before(async () => {
-    await house.create('providers', {
+    await gateway.create('providers', {
       name: named('claude'),
       dialect: 'anthropic',
-      base_url: `${house.providerUrl}/v1`,
+      base_url: `${gateway.providerUrl}/v1`,
       allow_cidrs: ['127.0.0.0/8'],
       credentials: [{ name: 'main', secret: `sk-ant-${run}` }],
     });
-    const target = (play = '') => ({ provider: named('claude'), model: `claude-sonnet-4-6${play}` });
-    await house.model('claude', '', { targets: [target()] });
-    await house.model('claude-down', '', {
+    const target = (scenario = '') => ({ provider: named('claude'), model: `claude-sonnet-4-6${scenario}` });
+    await gateway.model('claude', '', { targets: [target()] });
+    await gateway.model('claude-down', '', {
       targets: [target('?fail_percent=100&fail_status=529'), { provider: named('prov'), model: 'demo-chat?chunks=3' }],
     });
   });
@@ -274,7 +274,7 @@ describe('refusals speak the dialect', () => {
   });
 
   test('too many requests are a RateLimitError that says when to come again', async () => {
-    const slow = await house.virtualKey({ agent: agent.name, models: undefined, limits: { rpm: 1 } });
+    const slow = await gateway.virtualKey({ agent: agent.name, models: undefined, limits: { rpm: 1 } });
     const it = clientOf(slow.key);
     const ask = () => it.chat.completions.create({ model: named('chat'), messages: hello });
     const { response } = await ask().withResponse();
@@ -294,7 +294,7 @@ describe('refusals speak the dialect', () => {
   });
 
   test('a body above 32 MiB is 413, before it is sent', async () => {
-    const answer = await exchange(house.url, [
+    const answer = await exchange(gateway.url, [
       request('POST', '/v1/chat/completions', headersOf({ 'content-length': 33 * 1024 * 1024 })),
     ]);
     assert.equal(answer.status, 413);
@@ -306,7 +306,7 @@ describe('refusals speak the dialect', () => {
     const chunk = Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), Buffer.alloc(size, 32), Buffer.from('\r\n')]);
     const pieces = [request('POST', '/v1/chat/completions', headersOf({ 'transfer-encoding': 'chunked' }))];
     for (let i = 0; i < 34; i++) pieces.push(chunk);
-    assert.equal((await exchange(house.url, pieces, { pauseMs: 1 })).status, 413);
+    assert.equal((await exchange(gateway.url, pieces, { pauseMs: 1 })).status, 413);
   });
 
   test('a member that stands twice, also in disguise, is a 400 that names it', async () => {
@@ -328,21 +328,21 @@ describe('refusals speak the dialect', () => {
     const cut = `{"model":"${named('chat')}","messages":[`;
     const latin = Buffer.from(`{"model":"${named('chat')}","messages":[{"role":"user","content":"\xff"}]}`, 'latin1');
     for (const body of [deep, cut]) assert.equal((await post(body)).status, 400);
-    const answer = await fetch(`${house.url}/v1/chat/completions`, { method: 'POST', headers: headersOf(), body: latin });
+    const answer = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: headersOf(), body: latin });
     assert.equal(answer.status, 400);
   });
 
   test('a body in a coding that is not read is 415, one that is broken 400, another method 405, another path 404', async () => {
     assert.equal((await post('x', headersOf({ 'content-encoding': 'br' }))).status, 415);
     assert.equal((await post('x', headersOf({ 'content-encoding': 'gzip' }))).status, 400);
-    assert.equal((await fetch(`${house.url}/v1/chat/completions`, { headers: headersOf() })).status, 405);
-    assert.equal((await fetch(`${house.url}/v1/nothing`, { headers: headersOf() })).status, 404);
+    assert.equal((await fetch(`${gateway.url}/v1/chat/completions`, { headers: headersOf() })).status, 405);
+    assert.equal((await fetch(`${gateway.url}/v1/nothing`, { headers: headersOf() })).status, 404);
   });
 
   test('a head that drips in for ten seconds is 408', async () => {
     const head = request('POST', '/v1/chat/completions', headersOf()).slice(0, -2);
     const started = performance.now();
-    const answer = await exchange(house.url, [head, ...Array.from({ length: 60 }, (_, i) => `x-${i}: y\r\n`)], { pauseMs: 300, seconds: 20 });
+    const answer = await exchange(gateway.url, [head, ...Array.from({ length: 60 }, (_, i) => `x-${i}: y\r\n`)], { pauseMs: 300, seconds: 20 });
     assert.equal(answer.status, 408);
     const took = performance.now() - started;
     assert.ok(took > 8000 && took < 15000, `${took} ms`);
@@ -374,7 +374,7 @@ describe('what reaches the upstream', () => {
 
   test('no header that speaks of the hop, of the caller or of somebody else', async () => {
     const body = JSON.stringify({ model: named('scripted'), messages: hello });
-    const answer = await exchange(house.url, [
+    const answer = await exchange(gateway.url, [
       request(
         'POST',
         '/v1/chat/completions',
@@ -441,16 +441,16 @@ describe('what reaches the upstream', () => {
 
 describe('a weighted model', () => {
   test('shares its calls by weight: absent is one, nothing is only for when all others fail', async () => {
-    await house.provider('heavy');
-    await house.provider('light');
-    await house.provider('spare');
+    await gateway.provider('heavy');
+    await gateway.provider('light');
+    await gateway.provider('spare');
     const target = (provider, more = {}) => ({ provider: named(provider), model: 'demo-chat', ...more });
-    const made = await house.model('shared', '', {
+    const made = await gateway.model('shared', '', {
       strategy: 'weighted',
       targets: [target('spare', { weight: 0 }), target('heavy', { weight: 3 }), target('light')],
     });
     assert.equal('not_enforced' in made, false);
-    const one = await house.virtualKey({ models: [named('shared')] });
+    const one = await gateway.virtualKey({ models: [named('shared')] });
     const calls = { heavy: 0, light: 0, spare: 0 };
     for (let i = 0; i < 120; i++) {
       const answer = await post({ model: named('shared'), messages: hello }, headersOf({ authorization: `Bearer ${one.key}` }));
@@ -465,7 +465,7 @@ describe('a weighted model', () => {
 
 describe('when things go wrong', () => {
   test('the second target answers when the first one fails', async () => {
-    await house.model('falls', '', {
+    await gateway.model('falls', '', {
       targets: [
         { provider: named('prov'), model: 'demo-chat?fail_percent=100&fail_status=503' },
         { provider: named('prov'), model: 'demo-chat?chunks=3' },
@@ -480,7 +480,7 @@ describe('when things go wrong', () => {
       .withResponse();
     assert.equal(data.usage.completion_tokens, 3);
     assert.equal(response.headers.get('x-gatehouse-attempts'), '2');
-    const [call, ...attempts] = await house.trace(trace, `falls-${run}`);
+    const [call, ...attempts] = await gateway.trace(trace, `falls-${run}`);
     assert.equal(call.status, 'ok');
     assert.equal(call.attempts, 2);
     assert.deepEqual(attempts.map((a) => a.status).sort(), ['error', 'ok']);
@@ -488,12 +488,12 @@ describe('when things go wrong', () => {
   });
 
   test('when every target fails the caller hears the upstream error', async () => {
-    await house.model('fails', '?fail_percent=100&fail_status=500');
+    await gateway.model('fails', '?fail_percent=100&fail_status=500');
     await refused(client.chat.completions.create({ model: named('fails'), messages: hello }), OpenAI.InternalServerError, 502);
   });
 
   test('a client that leaves in mid-stream cancels the upstream and is billed what was used', async () => {
-    await house.model('long', '?chunks=500&chunk_ms=20');
+    await gateway.model('long', '?chunks=500&chunk_ms=20');
     const trace = newTrace();
     const stream = await client.chat.completions.create(
       { model: named('long'), messages: hello, stream: true },
@@ -505,11 +505,11 @@ describe('when things go wrong', () => {
       if (++heard === 10) break; // leaving the loop aborts
     }
     stream.controller.abort();
-    const [call] = await house.trace(trace, `leaves-${run}`);
+    const [call] = await gateway.trace(trace, `leaves-${run}`);
     assert.equal(call.status, 'cancelled');
-    const [before] = await house.ledgerOf(trace);
+    const [before] = await gateway.ledgerOf(trace);
     await sleep(300);
-    const [billed] = await house.ledgerOf(trace);
+    const [billed] = await gateway.ledgerOf(trace);
     assert.equal(billed.complete, false);
     assert.equal(billed.completion_tokens, before.completion_tokens, 'the provider still talks');
     assert.ok(billed.completion_tokens < 100, `${billed.completion_tokens} pieces were sent`);
@@ -519,7 +519,7 @@ describe('when things go wrong', () => {
   });
 
   test('an upstream that breaks in mid-stream is told in the dialect', async () => {
-    await house.model('breaks', '?chunks=50&cut=5&chunk_ms=1');
+    await gateway.model('breaks', '?chunks=50&cut=5&chunk_ms=1');
     const trace = newTrace();
     const stream = await client.chat.completions.create(
       { model: named('breaks'), messages: hello, stream: true },
@@ -535,7 +535,7 @@ describe('when things go wrong', () => {
     assert.ok(error instanceof OpenAI.APIError, `${error.constructor.name}: ${error.message}`);
     assert.equal(heard, 5);
     assert.equal(error.code, 'upstream_error');
-    const [call, attempt] = await house.trace(trace, `breaks-${run}`);
+    const [call, attempt] = await gateway.trace(trace, `breaks-${run}`);
     assert.equal(call.status, 'error');
     assert.equal(call.code, 'upstream_error', 'what the client was told');
     assert.equal(attempt.code, 'closed', 'how the upstream failed');
@@ -559,7 +559,7 @@ describe('sessions', () => {
     );
     assert.notEqual(stolen.headers.get('x-gatehouse-session'), mine, 'an id of somebody else is only a word');
     await until(
-      async () => (await house.admin('GET', `sessions/${label}`)).status === 409,
+      async () => (await gateway.admin('GET', `sessions/${label}`)).status === 409,
       10,
       'a label that two have is a 409',
     );

@@ -4,22 +4,22 @@ import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { House, named, newTrace, run, traceparent } from '../kit/node/house.mjs';
+import { Gateway, named, newTrace, run, traceparent } from '../kit/node/gateway.mjs';
 import { exchange, request } from '../kit/node/raw.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 const service = named('crm').slice(0, 31);
 let agent, key, stranger;
 
 before(async () => {
-  await house.create('teams', { name: named('api-team') });
-  agent = await house.create('agents', { name: named('api-agent'), team: named('api-team') });
-  const other = await house.create('agents', { name: named('api-other'), team: named('api-team') });
-  key = await house.virtualKey({ agent: agent.name });
-  stranger = await house.virtualKey({ agent: other.name });
-  await house.create('api-services', {
+  await gateway.create('teams', { name: named('api-team') });
+  agent = await gateway.create('agents', { name: named('api-agent'), team: named('api-team') });
+  const other = await gateway.create('agents', { name: named('api-other'), team: named('api-team') });
+  key = await gateway.virtualKey({ agent: agent.name });
+  stranger = await gateway.virtualKey({ agent: other.name });
+  await gateway.create('api-services', {
     name: service,
-    base_url: house.demoApiUrl,
+    base_url: gateway.demoApiUrl,
     credential: { header: 'authorization', secret: 'Bearer demo-api-secret' },
     routes: [
       { methods: ['GET', 'POST'], path: '/customers' },
@@ -30,7 +30,7 @@ before(async () => {
     ],
     allow_cidrs: ['127.0.0.0/8'],
   });
-  await house.create('grants', {
+  await gateway.create('grants', {
     agent: agent.name,
     service,
     routes: [
@@ -44,7 +44,7 @@ before(async () => {
 });
 
 const call = (path, more = {}, credential = key) =>
-  fetch(`${house.url}/api/${service}${path}`, {
+  fetch(`${gateway.url}/api/${service}${path}`, {
     redirect: 'manual',
     ...more,
     headers: { authorization: `Bearer ${credential.key}`, ...more.headers },
@@ -87,18 +87,18 @@ describe('grants', () => {
 
   test('a service that is not granted and one that does not exist answer alike', async () => {
     const denied = await refused(await call('/customers/1', {}, stranger), 404, 'service_not_found');
-    const answer = await fetch(`${house.url}/api/no-such-one/customers/1`, { headers: { authorization: `Bearer ${key.key}` } });
+    const answer = await fetch(`${gateway.url}/api/no-such-one/customers/1`, { headers: { authorization: `Bearer ${key.key}` } });
     const unknown = await refused(answer, 404, 'service_not_found');
     assert.equal(denied.detail.replace(service, 'X'), unknown.detail.replace('no-such-one', 'X'));
   });
 
   test('a path that names no service is nothing', async () => {
-    const answer = await fetch(`${house.url}/api/`, { headers: { authorization: `Bearer ${key.key}` } });
+    const answer = await fetch(`${gateway.url}/api/`, { headers: { authorization: `Bearer ${key.key}` } });
     await refused(answer, 404, 'not_found');
   });
 
   test('without a credential, or with an unknown one, nothing passes', async () => {
-    await refused(await fetch(`${house.url}/api/${service}/echo`), 401, 'missing_credential');
+    await refused(await fetch(`${gateway.url}/api/${service}/echo`), 401, 'missing_credential');
     await refused(await call('/echo', { headers: { authorization: 'Bearer demo-api-secret' } }), 401, 'invalid_api_key');
   });
 });
@@ -107,7 +107,7 @@ describe('what reaches the service', () => {
   test('the company credential, never the one of the caller', async () => {
     for (const header of ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key', 'x-litellm-api-key', 'x-bf-vk']) {
       const value = header === 'authorization' ? `Bearer ${key.key}` : key.key;
-      const answer = await fetch(`${house.url}/api/${service}/echo`, { headers: { [header]: value, cookie: 'sid=1' } });
+      const answer = await fetch(`${gateway.url}/api/${service}/echo`, { headers: { [header]: value, cookie: 'sid=1' } });
       const { headers } = await answer.json();
       // the demo echoes what it was sent; the gate cuts the injected credential out of the answer
       assert.ok(!JSON.stringify(headers).includes(key.key), `${header} reached the service`);
@@ -123,7 +123,7 @@ describe('what reaches the service', () => {
   });
 
   test('no header of the hop, and none with an injected name', async () => {
-    const answer = await exchange(house.url, [
+    const answer = await exchange(gateway.url, [
       request('GET', `/api/${service}/echo`, {
         'x-api-key': key.key,
         authorization: 'Bearer sneaked-in',
@@ -175,7 +175,7 @@ describe('paths that two readers might read differently are 400', () => {
   };
   for (const [name, tail] of Object.entries(hostile))
     test(name, async () => {
-      const answer = await exchange(house.url, [
+      const answer = await exchange(gateway.url, [
         request('GET', `/api/${service}/${tail}`, { authorization: `Bearer ${key.key}` }),
       ]);
       assert.equal(answer.status, 400, `${answer.status} ${answer.body}`);
@@ -183,7 +183,7 @@ describe('paths that two readers might read differently are 400', () => {
 
   test('also where the path names the service', async () => {
     for (const target of [`/api//${service}/echo`, `/api/./${service}/echo`, `/x/../api/${service}/echo`, `/api%2f${service}/echo`]) {
-      const answer = await exchange(house.url, [request('GET', target, { authorization: `Bearer ${key.key}` })]);
+      const answer = await exchange(gateway.url, [request('GET', target, { authorization: `Bearer ${key.key}` })]);
       assert.equal(answer.status, 400, target);
     }
   });
@@ -195,7 +195,7 @@ describe('bodies stream', () => {
     const pieces = 320;
     const sum = createHash('sha256');
     const answer = await new Promise((resolve, reject) => {
-      const req = httpRequest(`${house.url}/api/${service}/upload`, {
+      const req = httpRequest(`${gateway.url}/api/${service}/upload`, {
         method: 'POST',
         headers: { authorization: `Bearer ${key.key}`, 'content-type': 'application/octet-stream' }, // chunked
       });
@@ -220,10 +220,10 @@ describe('bodies stream', () => {
 
   test('50 MB down to a slow reader are not held in the data plane', { timeout: 60000 }, async () => {
     const bytes = 50 * 1000 * 1000;
-    const before = house.resident('dp-1');
+    const before = gateway.resident('dp-1');
     let most = before;
     const got = await new Promise((resolve, reject) => {
-      httpRequest(`${house.url}/api/${service}/download?bytes=${bytes}`, { headers: { authorization: `Bearer ${key.key}` } }, async (res) => {
+      httpRequest(`${gateway.url}/api/${service}/download?bytes=${bytes}`, { headers: { authorization: `Bearer ${key.key}` } }, async (res) => {
         try {
           let sum = 0;
           let pauses = 0;
@@ -232,7 +232,7 @@ describe('bodies stream', () => {
             if (sum > pauses * 1_000_000 && pauses < 40) {
               pauses++;
               await sleep(50); // two seconds in all, in which the service could have sent it many times
-              most = Math.max(most, house.resident('dp-1'));
+              most = Math.max(most, gateway.resident('dp-1'));
             }
           }
           resolve({ status: res.statusCode, sum });
@@ -255,14 +255,14 @@ test('a call leaves a span with its route, and a refused one its reason', async 
   const not = newTrace();
   await call('/customers/2', { headers: { traceparent: traceparent(passed), 'x-gatehouse-session': session } });
   await call('/customers', { method: 'POST', headers: { traceparent: traceparent(not), 'x-gatehouse-session': session } });
-  const [span] = await house.trace(passed, session);
+  const [span] = await gateway.trace(passed, session);
   assert.equal(span.gate, 'api');
   assert.equal(span.service, service);
   assert.equal(span.method, 'GET');
   assert.equal(span.path, '/customers/2');
   assert.equal(span.status, 'ok');
   assert.equal(span.http_status, 200);
-  const [refusal] = await house.trace(not, session);
+  const [refusal] = await gateway.trace(not, session);
   assert.equal(refusal.status, 'refused');
   assert.equal(refusal.code, 'route_not_allowed');
   assert.equal(refusal.http_status, 403);

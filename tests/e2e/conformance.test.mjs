@@ -6,13 +6,13 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { relayWithCredential, serveConformance } from '../kit/node/conformance.mjs';
-import { House, named } from '../kit/node/house.mjs';
+import { Gateway, named } from '../kit/node/gateway.mjs';
 
 const REVISION = '2025-11-25';
-const house = new House();
+const gateway = new Gateway();
 const server = named('conform').slice(0, 31);
-const direct = `http://localhost:${house.port(34)}/mcp`;
-const gate = `http://localhost:${house.port(35)}/mcp`;
+const direct = `http://localhost:${gateway.port(34)}/mcp`;
+const gate = `http://localhost:${gateway.port(35)}/mcp`;
 const suite = new URL('node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url).pathname;
 
 let upstream, relay, folder, results;
@@ -35,18 +35,18 @@ async function runSuite(url, out) {
 
 before(async () => {
   folder = await mkdtemp(`${tmpdir()}/gatehouse-conformance-`);
-  upstream = await serveConformance(house.port(34));
-  await house.create('teams', { name: named('conform-team') });
-  const agent = await house.create('agents', { name: named('conform-agent'), team: named('conform-team') });
-  await house.create('mcp-servers', {
+  upstream = await serveConformance(gateway.port(34));
+  await gateway.create('teams', { name: named('conform-team') });
+  const agent = await gateway.create('agents', { name: named('conform-agent'), team: named('conform-team') });
+  await gateway.create('mcp-servers', {
     name: server,
     transport: 'streamable-http',
-    url: `http://127.0.0.1:${house.port(34)}/mcp`,
+    url: `http://127.0.0.1:${gateway.port(34)}/mcp`,
     allow_cidrs: ['127.0.0.0/8'],
   });
-  await house.create('grants', { agent: agent.name, server, tools: ['*'] });
-  const { key } = await house.virtualKey({ agent: agent.name });
-  relay = await relayWithCredential(house.port(35), `${house.url}/mcp/${server}`, key);
+  await gateway.create('grants', { agent: agent.name, server, tools: ['*'] });
+  const { key } = await gateway.virtualKey({ agent: agent.name });
+  relay = await relayWithCredential(gateway.port(35), `${gateway.url}/mcp/${server}`, key);
   results = { direct: await runSuite(direct, `${folder}/direct`), gate: await runSuite(gate, `${folder}/gate`) };
 });
 

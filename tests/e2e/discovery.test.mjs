@@ -6,9 +6,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { House, named, until } from '../kit/node/house.mjs';
+import { Gateway, named, until } from '../kit/node/gateway.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 const SECRET = `upstream-${named('secret')}`;
 const FOUND = 10; // seconds until a list is there; it takes one
 
@@ -76,7 +76,7 @@ const shifty = new Shifty();
 const name = named('shifty').slice(0, 31);
 
 const register = (server, url, more = {}) =>
-  house.create('mcp-servers', {
+  gateway.create('mcp-servers', {
     name: server,
     transport: 'streamable-http',
     url,
@@ -85,7 +85,7 @@ const register = (server, url, more = {}) =>
     ...more,
   });
 
-const refresh = (server, wait = '?wait=listed') => house.admin('POST', `mcp-servers/${server}/refresh${wait}`);
+const refresh = (server, wait = '?wait=listed') => gateway.admin('POST', `mcp-servers/${server}/refresh${wait}`);
 
 async function listed(server) {
   const answer = await refresh(server);
@@ -95,11 +95,11 @@ async function listed(server) {
 
 // {"echo":"approved","sum":"pending-"}: "-" behind those that are gone
 async function states(server) {
-  const tools = await house.all(`tools?server=${server}`);
+  const tools = await gateway.all(`tools?server=${server}`);
   return Object.fromEntries(tools.map((t) => [t.name, t.state + (t.absent_since ? '-' : '')]).sort());
 }
 
-const found = (server, n) => until(async () => (await house.all(`tools?server=${server}`)).length === n, FOUND, `${n} tools of ${server}`);
+const found = (server, n) => until(async () => (await gateway.all(`tools?server=${server}`)).length === n, FOUND, `${n} tools of ${server}`);
 
 before(async () => {
   await shifty.start();
@@ -111,7 +111,7 @@ after(() => shifty.stop());
 // ---- ----
 
 test('the tools of the demo are there after up, all of them approved', async () => {
-  const tools = await house.all('tools?server=demo-tools');
+  const tools = await gateway.all('tools?server=demo-tools');
   assert.deepEqual(
     [...new Set(tools.map((t) => t.state))],
     ['approved'],
@@ -124,7 +124,7 @@ test('a new server is listed at once, with its credential, and says so', async (
   await found(name, 2);
   assert.deepEqual(await states(name), { echo: 'approved', sum: 'approved' });
   assert.equal(shifty.secret, SECRET);
-  const { discovery } = await house.get(`mcp-servers/${name}`);
+  const { discovery } = await gateway.get(`mcp-servers/${name}`);
   assert.equal(discovery.tools, 2);
   assert.equal(discovery.last_error, undefined);
   assert.match(discovery.dataplane, /^dp-/);
@@ -133,7 +133,7 @@ test('a new server is listed at once, with its credential, and says so', async (
 
 test('the official test server is found whole', async () => {
   const program = new URL('node_modules/@modelcontextprotocol/server-everything/dist/index.js', import.meta.url).pathname;
-  const port = house.port(33);
+  const port = gateway.port(33);
   const server = named('real').slice(0, 31);
   const direct = `http://127.0.0.1:${port}/mcp`;
   const child = spawn(process.execPath, [program, 'streamableHttp'], { env: { PATH: process.env.PATH, PORT: String(port) }, stdio: 'ignore' });
@@ -146,7 +146,7 @@ test('the official test server is found whole', async () => {
     await client.close();
     await found(server, tools.length);
     assert.deepEqual(await states(server), Object.fromEntries(tools.map((t) => [t.name, 'pending']).sort()));
-    const [one] = await house.all(`tools?server=${server}&name=${tools[0].name}`);
+    const [one] = await gateway.all(`tools?server=${server}&name=${tools[0].name}`);
     assert.deepEqual(one.definition.inputSchema, tools[0].inputSchema);
   } finally {
     child.kill('SIGKILL');
@@ -162,40 +162,40 @@ test('what appears waits, what changes is quarantined, what is gone is marked', 
   shifty.tools = [plain('echo'), plain('zoom'), plain('sum')];
   await listed(name);
   assert.deepEqual(await states(name), { echo: 'quarantined', sum: 'approved', zoom: 'pending' });
-  const pending = await house.all(`tools?server=${name}&state=pending`);
+  const pending = await gateway.all(`tools?server=${name}&state=pending`);
   assert.deepEqual(pending.map((t) => t.name), ['zoom']);
-  const mistyped = await house.admin('GET', 'tools?state=good');
+  const mistyped = await gateway.admin('GET', 'tools?state=good');
   assert.equal(mistyped.status, 400);
   assert.match(mistyped.json.detail, /pending, approved, quarantined/);
 });
 
 test('people judge a tool, and that is on record; what the server says stays the server’s', async () => {
   await found(name, 3);
-  const [echo] = await house.all(`tools?server=${name}&name=echo`);
-  const answer = await house.admin('PATCH', `tools/${echo.id}`, { state: 'approved', tags: ['safe'] });
+  const [echo] = await gateway.all(`tools?server=${name}&name=echo`);
+  const answer = await gateway.admin('PATCH', `tools/${echo.id}`, { state: 'approved', tags: ['safe'] });
   assert.equal(answer.status, 200, answer.text);
   assert.equal(answer.json.state, 'approved');
-  const { items } = await house.get(`audit?object=${echo.id}`);
+  const { items } = await gateway.get(`audit?object=${echo.id}`);
   assert.equal(items.at(-1).action, 'patch');
   assert.equal(items.at(-1).before.state, 'quarantined');
   assert.equal(items.at(-1).after.state, 'approved');
   await listed(name);
   assert.equal((await states(name)).echo, 'approved');
   for (const body of [{ name: 'other' }, { description: 'kind' }, { digest: 'x' }, { server: 'demo-tools' }, { definition: { name: 'x' } }, { state: 'good' }]) {
-    const refused = await house.admin('PATCH', `tools/${echo.id}`, body);
+    const refused = await gateway.admin('PATCH', `tools/${echo.id}`, body);
     assert.equal(refused.status, 422, JSON.stringify(body));
     assert.equal(refused.json.errors[0].pointer, `/${Object.keys(body)[0]}`);
   }
 });
 
 test('an announced change is seen in whatever session it comes', async () => {
-  const team = await house.create('teams', { name: named('disc-team') });
-  const agent = await house.create('agents', { name: named('disc-agent'), team: team.name });
-  await house.create('grants', { agent: agent.name, server: name, tools: ['*'] });
-  const key = await house.virtualKey({ agent: agent.name });
+  const team = await gateway.create('teams', { name: named('disc-team') });
+  const agent = await gateway.create('agents', { name: named('disc-agent'), team: team.name });
+  await gateway.create('grants', { agent: agent.name, server: name, tools: ['*'] });
+  const key = await gateway.virtualKey({ agent: agent.name });
   const client = new Client({ name: 'e2e', version: '1' });
   await client.connect(
-    new StreamableHTTPClientTransport(new URL(`${house.url}/mcp/${name}`), { requestInit: { headers: { authorization: `Bearer ${key.key}` } } }),
+    new StreamableHTTPClientTransport(new URL(`${gateway.url}/mcp/${name}`), { requestInit: { headers: { authorization: `Bearer ${key.key}` } } }),
   );
   await until(() => shifty.streams.size > 0, 5, 'the stream');
   shifty.tools.push(plain('announced'));
@@ -211,19 +211,19 @@ test('a server without tools says why', async () => {
   assert.equal(answer.status, 200, answer.text);
   assert.equal(answer.json.state, 'failed');
   assert.equal(answer.json.error, 'initialize: it answered with status 401');
-  const { discovery } = await house.get(`mcp-servers/${name}`);
+  const { discovery } = await gateway.get(`mcp-servers/${name}`);
   assert.equal(discovery.last_error, answer.json.error);
   assert.ok(!JSON.stringify(discovery).includes(SECRET));
   assert.ok(Object.keys(await states(name)).length > 0);
   const closed = named('closed').slice(0, 31);
   await register(closed, 'http://127.0.0.1:1/mcp', { allow_cidrs: [] });
-  await until(async () => (await house.get(`mcp-servers/${closed}`)).discovery?.last_error, FOUND, 'the refusal');
-  assert.match((await house.get(`mcp-servers/${closed}`)).discovery.last_error, /^initialize: .*allow_cidrs/);
+  await until(async () => (await gateway.get(`mcp-servers/${closed}`)).discovery?.last_error, FOUND, 'the refusal');
+  assert.match((await gateway.get(`mcp-servers/${closed}`)).discovery.last_error, /^initialize: .*allow_cidrs/);
 });
 
 test('what was read may be sent back, and asking is answered at once', async () => {
-  const server = await house.get(`mcp-servers/${name}`);
-  const same = await house.admin('PUT', `mcp-servers/${name}`, server);
+  const server = await gateway.get(`mcp-servers/${name}`);
+  const same = await gateway.admin('PUT', `mcp-servers/${name}`, server);
   assert.equal(same.status, 200, same.text);
   assert.equal(same.json.revision, server.revision);
   const asked = await refresh(name, '');
@@ -233,14 +233,14 @@ test('what was read may be sent back, and asking is answered at once', async () 
   assert.equal((await refresh(named('nobody'))).status, 404);
 });
 
-describe('a plane that dies', { skip: house.urls.length < 2 }, () => {
+describe('a plane that dies', { skip: gateway.urls.length < 2 }, () => {
   test('another lists in its place', async () => {
     await listed(name);
-    const { dataplane } = (await house.get(`mcp-servers/${name}`)).discovery;
-    const pid = house.kill(dataplane);
+    const { dataplane } = (await gateway.get(`mcp-servers/${name}`)).discovery;
+    const pid = gateway.kill(dataplane);
     try {
       await until(
-        async () => !(await house.get('rollout')).dataplanes.find((p) => p.name === dataplane).connected,
+        async () => !(await gateway.get('rollout')).dataplanes.find((p) => p.name === dataplane).connected,
         10,
         `${dataplane} gone`,
       );
@@ -248,18 +248,18 @@ describe('a plane that dies', { skip: house.urls.length < 2 }, () => {
       assert.equal(asked.status, 202);
       assert.notEqual(asked.json.dataplane, dataplane);
     } finally {
-      await house.back(dataplane, pid);
+      await gateway.back(dataplane, pid);
     }
     await listed(name);
   });
 });
 
 test('a deleted server takes its tools with it', async () => {
-  const used = await house.admin('DELETE', `mcp-servers/${name}`);
+  const used = await gateway.admin('DELETE', `mcp-servers/${name}`);
   assert.equal(used.status, 409, used.text); // by the grant, and not by a tool that an administrator judged
   assert.equal(used.json.referenced_by.length, 1);
-  assert.equal((await house.admin('DELETE', `grants/${used.json.referenced_by[0]}`)).status, 204);
-  assert.equal((await house.admin('DELETE', `mcp-servers/${name}`)).status, 204);
-  const names = (await house.all('tools')).map((t) => t.server);
+  assert.equal((await gateway.admin('DELETE', `grants/${used.json.referenced_by[0]}`)).status, 204);
+  assert.equal((await gateway.admin('DELETE', `mcp-servers/${name}`)).status, 204);
+  const names = (await gateway.all('tools')).map((t) => t.server);
   assert.ok(!names.includes(name));
 });

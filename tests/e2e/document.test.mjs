@@ -2,15 +2,15 @@
 // gates, and what a POST shows once.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { House, named, run, until } from '../kit/node/house.mjs';
+import { Gateway, named, run, until } from '../kit/node/gateway.mjs';
 import { assertFits } from '../kit/node/schema.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 const label = `document-${run}`;
 let document, made;
 
 const post = (path, body, more = {}) =>
-  fetch(`${house.url}${path}`, {
+  fetch(`${gateway.url}${path}`, {
     method: 'POST',
     headers: {
       authorization: `Bearer ${made.key.key}`,
@@ -24,25 +24,25 @@ const post = (path, body, more = {}) =>
 
 // One of each kind, with all that it may have.
 before(async () => {
-  document = await house.get('openapi.json');
-  await house.provider();
-  await house.model('told', '', { price: { input_per_mtok: 2, output_per_mtok: 10 } });
-  await house.create('teams', { name: named('told-team'), budget: { limit_usd: 5, period: 'day' } });
-  await house.create('tasks', { name: named('told-task') });
-  const agent = await house.create('agents', { name: named('told-agent'), team: named('told-team'), tasks: [named('told-task')] });
-  await house.create('users', { name: named('told-user'), email: 'a@example.org', team: named('told-team') });
-  await house.create('grants', { agent: agent.name, models: [named('told')] });
-  await house.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
-  await house.create('grants', { agent: agent.name, service: 'demo-api', routes: [{ methods: ['GET'], path: '/customers/*' }] });
-  await house.create('blocks', { session: 's_of_nobody', reason: 'a document needs one' });
-  const key = await house.virtualKey({ agent: agent.name, models: undefined, budget: { limit_usd: 5 }, limits: { rpm: 60 }, tasks: [named('told-task')], expires_at: '2099-01-01T00:00:00Z' });
+  document = await gateway.get('openapi.json');
+  await gateway.provider();
+  await gateway.model('told', '', { price: { input_per_mtok: 2, output_per_mtok: 10 } });
+  await gateway.create('teams', { name: named('told-team'), budget: { limit_usd: 5, period: 'day' } });
+  await gateway.create('tasks', { name: named('told-task') });
+  const agent = await gateway.create('agents', { name: named('told-agent'), team: named('told-team'), tasks: [named('told-task')] });
+  await gateway.create('users', { name: named('told-user'), email: 'a@example.org', team: named('told-team') });
+  await gateway.create('grants', { agent: agent.name, models: [named('told')] });
+  await gateway.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
+  await gateway.create('grants', { agent: agent.name, service: 'demo-api', routes: [{ methods: ['GET'], path: '/customers/*' }] });
+  await gateway.create('blocks', { session: 's_of_nobody', reason: 'a document needs one' });
+  const key = await gateway.virtualKey({ agent: agent.name, models: undefined, budget: { limit_usd: 5 }, limits: { rpm: 60 }, tasks: [named('told-task')], expires_at: '2099-01-01T00:00:00Z' });
   made = { agent, key };
   await post('/v1/chat/completions', { model: named('told'), messages: [{ role: 'user', content: 'Hello' }] }, { 'x-gatehouse-task': named('told-task') });
   await post('/v1/chat/completions', { model: 'nobody-knows-it', messages: [] });
   await post('/mcp/demo-tools', { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'echo', arguments: { message: 'Hi' } } });
-  await fetch(`${house.url}/api/demo-api/customers/1`, { headers: { authorization: `Bearer ${key.key}`, 'x-gatehouse-session': label } });
+  await fetch(`${gateway.url}/api/demo-api/customers/1`, { headers: { authorization: `Bearer ${key.key}`, 'x-gatehouse-session': label } });
   await until(
-    async () => ((await house.admin('GET', `sessions/${label}/spans`)).json?.items ?? []).filter((s) => s.kind === 'call').length >= 4,
+    async () => ((await gateway.admin('GET', `sessions/${label}/spans`)).json?.items ?? []).filter((s) => s.kind === 'call').length >= 4,
     10,
     'four calls in the session',
   );
@@ -51,7 +51,7 @@ before(async () => {
 const schemaOf = (path, method, status) => document.paths[path][method].responses[status].content['application/json'].schema;
 
 async function assertAnswer(path, real, query = '') {
-  const answer = await house.admin('GET', `${real}${query}`);
+  const answer = await gateway.admin('GET', `${real}${query}`);
   assert.equal(answer.status, 200, answer.text);
   assertFits(document, schemaOf(path, 'get', '200'), answer.json, `GET ${real}${query} `);
   return answer.json;
@@ -66,7 +66,7 @@ test('every answer to a GET is what the document says, and no schema is empty', 
     const plural = path.split('/')[3];
     let real = path.replace('/admin/v1/', '');
     if (path.includes('{id}')) {
-      const first = plural === 'sessions' ? label : (await house.get(`${plural}?limit=1`)).items[0]?.id;
+      const first = plural === 'sessions' ? label : (await gateway.get(`${plural}?limit=1`)).items[0]?.id;
       if (first === undefined) continue;
       real = real.replace('{id}', first);
     }
@@ -94,7 +94,7 @@ test('a parameter with words takes these and no others', async () => {
       if (!parameter.schema.enum) continue;
       const real = path.replace('/admin/v1/', '');
       for (const word of parameter.schema.enum) await assertAnswer(path, real, `?${parameter.name}=${word}`);
-      const refused = await house.admin('GET', `${real}?${parameter.name}=bogus`);
+      const refused = await gateway.admin('GET', `${real}?${parameter.name}=bogus`);
       assert.equal(refused.status, 400, refused.text);
       for (const word of parameter.schema.enum) assert.ok(refused.json.detail.includes(word), refused.text);
     }
@@ -104,14 +104,14 @@ test('a parameter with words takes these and no others', async () => {
 test('what is shown once is in the document', async () => {
   assertFits(document, schemaOf('/admin/v1/keys', 'post', '201'), made.key, 'POST keys ');
   assert.match(made.key.key, /^gh-/);
-  const plane = await house.create('dataplanes', { name: `doc-${run}` });
+  const plane = await gateway.create('dataplanes', { name: `doc-${run}` });
   assertFits(document, schemaOf('/admin/v1/dataplanes', 'post', '201'), plane, 'POST dataplanes ');
   assert.match(plane.enrolment_token, /^ghe-/);
-  assert.equal((await house.admin('DELETE', `dataplanes/${plane.id}`)).status, 204);
+  assert.equal((await gateway.admin('DELETE', `dataplanes/${plane.id}`)).status, 204);
 });
 
 test('a problem is what the document says', async () => {
-  const refused = await house.admin('POST', 'teams', { name: 5, whatever: 1 });
+  const refused = await gateway.admin('POST', 'teams', { name: 5, whatever: 1 });
   assert.equal(refused.status, 422);
   const schema = document.paths['/admin/v1/teams'].post.responses.default.content['application/problem+json'].schema;
   assertFits(document, schema, refused.json, 'POST teams ');

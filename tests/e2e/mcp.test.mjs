@@ -11,14 +11,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { House, named, newTrace, run, traceparent, until } from '../kit/node/house.mjs';
+import { Gateway, named, newTrace, run, traceparent, until } from '../kit/node/gateway.mjs';
 import { exchange } from '../kit/node/raw.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 const server = named('every').slice(0, 31);
-const port = house.port(31);
+const port = gateway.port(31);
 const direct = `http://127.0.0.1:${port}/mcp`;
-const gate = `${house.url}/mcp/${server}`;
+const gate = `${gateway.url}/mcp/${server}`;
 const granted = ['echo', 'get-sum', 'get-structured-content', 'get-tiny-image', 'trigger-long-running-operation'];
 const VERSIONS = ['2025-03-26', '2025-06-18', '2025-11-25'];
 
@@ -51,24 +51,24 @@ async function stopServer() {
 
 before(async () => {
   everything = await startServer();
-  await house.create('tasks', { name: named('triage') });
-  await house.create('teams', { name: named('tool-team') });
-  agent = await house.create('agents', { name: named('tool-agent'), team: named('tool-team') });
-  const more = await house.create('agents', { name: named('tool-all'), team: named('tool-team') });
-  const other = await house.create('agents', { name: named('tool-other'), team: named('tool-team') });
-  await house.create('mcp-servers', {
+  await gateway.create('tasks', { name: named('triage') });
+  await gateway.create('teams', { name: named('tool-team') });
+  agent = await gateway.create('agents', { name: named('tool-agent'), team: named('tool-team') });
+  const more = await gateway.create('agents', { name: named('tool-all'), team: named('tool-team') });
+  const other = await gateway.create('agents', { name: named('tool-other'), team: named('tool-team') });
+  await gateway.create('mcp-servers', {
     name: server,
     transport: 'streamable-http',
     url: direct,
     allow_cidrs: ['127.0.0.0/8'],
   });
-  await house.create('grants', { agent: agent.name, server, tools: granted });
-  await house.create('grants', { agent: agent.name, task: named('triage'), server, tools: ['get-env'] });
-  await house.create('grants', { agent: more.name, server, tools: ['*'] });
-  await house.create('grants', { agent: other.name, server: 'demo-tools', tools: ['echo', 'headers'] });
-  key = await house.virtualKey({ agent: agent.name, tasks: [named('triage')] });
-  all = await house.virtualKey({ agent: more.name });
-  stranger = await house.virtualKey({ agent: other.name });
+  await gateway.create('grants', { agent: agent.name, server, tools: granted });
+  await gateway.create('grants', { agent: agent.name, task: named('triage'), server, tools: ['get-env'] });
+  await gateway.create('grants', { agent: more.name, server, tools: ['*'] });
+  await gateway.create('grants', { agent: other.name, server: 'demo-tools', tools: ['echo', 'headers'] });
+  key = await gateway.virtualKey({ agent: agent.name, tasks: [named('triage')] });
+  all = await gateway.virtualKey({ agent: more.name });
+  stranger = await gateway.virtualKey({ agent: other.name });
 });
 
 after(() => everything?.kill('SIGKILL'));
@@ -306,11 +306,11 @@ describe('a session', () => {
     const session = await openRaw();
     const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' };
     const headers = { 'mcp-session-id': session };
-    const other = await house.virtualKey({ agent: agent.name });
+    const other = await gateway.virtualKey({ agent: agent.name });
     const words = new Set();
     const turns = [
       [gate, other, headers],
-      [`${house.url}/mcp/demo-tools`, stranger, headers],
+      [`${gateway.url}/mcp/demo-tools`, stranger, headers],
       [gate, key, { 'mcp-session-id': `${session.slice(0, -2)}AA` }],
       [gate, key, { 'mcp-session-id': 'nonsense' }],
     ];
@@ -323,8 +323,8 @@ describe('a session', () => {
     assert.equal((await post(list, { headers })).status, 200);
   });
 
-  test('goes on at every plane behind a balancer', { skip: house.urls.length < 2 && 'one plane' }, async () => {
-    const through = (n) => `${house.urls[n % house.urls.length]}/mcp/${server}`;
+  test('goes on at every plane behind a balancer', { skip: gateway.urls.length < 2 && 'one plane' }, async () => {
+    const through = (n) => `${gateway.urls[n % gateway.urls.length]}/mcp/${server}`;
     const session = await openRaw();
     const headers = { 'mcp-session-id': session };
     for (let n = 0; n < 6; n++) {
@@ -334,7 +334,7 @@ describe('a session', () => {
       assert.equal(message.id, `n${n}`);
       assert.match(message.result.content[0].text, new RegExp(` ${n + 1}\\.`));
     }
-    const other = await house.virtualKey({ agent: agent.name });
+    const other = await gateway.virtualKey({ agent: agent.name });
     const foreign = await post(call(1, 'echo', { message: 'm' }), { url: through(1), credential: other, headers });
     assert.equal(foreign.status, 404);
   });
@@ -343,7 +343,7 @@ describe('a session', () => {
     let n = 0;
     const balanced = (url, init) => {
       const at = new URL(url);
-      at.port = new URL(house.urls[n++ % house.urls.length]).port;
+      at.port = new URL(gateway.urls[n++ % gateway.urls.length]).port;
       return fetch(at, init);
     };
     const client = new Client({ name: 'balanced', version: '1' }, { capabilities: { sampling: {} } });
@@ -372,7 +372,7 @@ describe('a session', () => {
   });
 
   test('lives on when a limit refuses a call in it', async () => {
-    const narrow = await house.virtualKey({ agent: agent.name, limits: { rpm: 6 } });
+    const narrow = await gateway.virtualKey({ agent: agent.name, limits: { rpm: 6 } });
     const { client } = await connect({ credential: narrow });
     let refused;
     for (let i = 0; i < 12 && !refused; i++)
@@ -387,7 +387,7 @@ describe('a session', () => {
   });
 
   test('ends a call that its client cancels, and frees its slot', async () => {
-    const narrow = await house.virtualKey({ agent: agent.name, limits: { parallel: 1 } });
+    const narrow = await gateway.virtualKey({ agent: agent.name, limits: { parallel: 1 } });
     const { client } = await connect({ credential: narrow });
     const stop = new AbortController();
     const slow = client.callTool(
@@ -407,9 +407,9 @@ describe('a session', () => {
   });
 
   test('hears of a grant that changes', async () => {
-    const changing = await house.create('agents', { name: named('tool-changing'), team: named('tool-team') });
-    const grant = await house.create('grants', { agent: changing.name, server, tools: ['echo'] });
-    const credential = await house.virtualKey({ agent: changing.name });
+    const changing = await gateway.create('agents', { name: named('tool-changing'), team: named('tool-team') });
+    const grant = await gateway.create('grants', { agent: changing.name, server, tools: ['echo'] });
+    const credential = await gateway.virtualKey({ agent: changing.name });
     const heard = [];
     const { client } = await connect({
       credential,
@@ -417,7 +417,7 @@ describe('a session', () => {
     });
     await sleep(300); // its event stream is open
     const before = heard.length;
-    await house.create('grants', { agent: changing.name, server, tools: ['get-sum'] });
+    await gateway.create('grants', { agent: changing.name, server, tools: ['get-sum'] });
     await until(() => heard.length > before, 5, 'the notification');
     assert.deepEqual((await client.listTools()).tools.map((t) => t.name).sort(), ['echo', 'get-sum']);
     assert.ok(grant.id);
@@ -547,13 +547,13 @@ describe('one call', () => {
   });
 
   test('on /mcp reaches the only server that is granted', async () => {
-    const answer = await post(call(1, 'echo', { message: 'm' }), { url: `${house.url}/mcp` });
+    const answer = await post(call(1, 'echo', { message: 'm' }), { url: `${gateway.url}/mcp` });
     assert.match(await response(answer), /Echo: m/);
   });
 
   test('takes none of its own headers along', async () => {
     const answer = await post(call(1, 'headers'), {
-      url: `${house.url}/mcp/demo-tools`,
+      url: `${gateway.url}/mcp/demo-tools`,
       credential: stranger,
       headers: { cookie: 'a=b', 'x-user': 'root', 'x-gatehouse-session': 'kept', 'x-forwarded-for': '10.0.0.1' },
     });
@@ -568,7 +568,7 @@ describe('one call', () => {
       const trace = newTrace();
       const answer = await post(body, { headers: { traceparent: traceparent(trace), 'x-gatehouse-session': `mcp-${run}`, ...more } });
       await answer.text();
-      return (await house.trace(trace, answer.headers.get('x-gatehouse-session')))[0];
+      return (await gateway.trace(trace, answer.headers.get('x-gatehouse-session')))[0];
     };
     const ok = await seen(call(1, 'echo', { message: 'm' }));
     assert.equal(ok.gate, 'tool');
@@ -595,7 +595,7 @@ describe('one call', () => {
     assert.notEqual(moved.headers.get('x-gatehouse-session'), id);
     await Promise.all([later.text(), moved.text()]);
     await until(
-      async () => (await house.admin('GET', `sessions/sealed-${run}/spans`)).json?.items?.length > 0,
+      async () => (await gateway.admin('GET', `sessions/sealed-${run}/spans`)).json?.items?.length > 0,
       10,
       'the session',
     );
@@ -638,7 +638,7 @@ describe('what is wrong', () => {
 
   test('a body above the ceiling is 413', async () => {
     const { host } = new URL(gate);
-    const answer = await exchange(house.url, [
+    const answer = await exchange(gateway.url, [
       `POST /mcp/${server} HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${key.key}\r\n` +
         `content-type: application/json\r\ncontent-length: ${5 * 1024 * 1024}\r\n\r\n`,
     ]);
@@ -648,7 +648,7 @@ describe('what is wrong', () => {
 
   test('a name that leads here from elsewhere is 403', async () => {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
-    const answer = await exchange(house.url, [
+    const answer = await exchange(gateway.url, [
       `POST /mcp/${server} HTTP/1.1\r\nhost: rebound.example\r\nauthorization: Bearer ${key.key}\r\n` +
         `content-type: application/json\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     ]);
@@ -658,7 +658,7 @@ describe('what is wrong', () => {
 
   test('a server without a grant is unknown, whether it is there or not', async () => {
     for (const name of [server, 'no-such-server']) {
-      const answer = await post(hello(), { url: `${house.url}/mcp/${name}`, credential: stranger });
+      const answer = await post(hello(), { url: `${gateway.url}/mcp/${name}`, credential: stranger });
       assert.equal(answer.status, 404);
       assert.equal((await answer.json()).error.data.code, 'server_not_found');
     }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { House, named } from '../kit/node/house.mjs';
+import { Gateway, named } from '../kit/node/gateway.mjs';
 
 const python = process.env.GATEHOUSE_PYTHON ?? 'python3';
 const program = new URL('../kit/python/mcp_session.py', import.meta.url).pathname;
@@ -20,18 +20,18 @@ function hasClient() {
 }
 
 const skip = !hasClient() && 'PyPI mcp is not there';
-const house = new House();
+const gateway = new Gateway();
 let key;
 
 before(async () => {
-  await house.create('teams', { name: named('python-team') });
-  const agent = await house.create('agents', { name: named('python-agent'), team: named('python-team') });
-  await house.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
-  key = await house.virtualKey({ agent: agent.name, limits: { rpm: 8 } });
+  await gateway.create('teams', { name: named('python-team') });
+  const agent = await gateway.create('agents', { name: named('python-agent'), team: named('python-team') });
+  await gateway.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
+  key = await gateway.virtualKey({ agent: agent.name, limits: { rpm: 8 } });
 });
 
 test('a session of the Python client lives on when a limit refuses a call', { skip }, async () => {
-  const { stdout } = await promisify(execFile)(python, [program, `${house.url}/mcp/demo-tools`, key.key], {
+  const { stdout } = await promisify(execFile)(python, [program, `${gateway.url}/mcp/demo-tools`, key.key], {
     timeout: 60_000,
   });
   const steps = stdout.trim().split('\n').map((line) => JSON.parse(line));

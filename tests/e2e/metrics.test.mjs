@@ -1,13 +1,13 @@
 // What a data plane's metrics say of what it holds open, seen from outside.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { House, named, until } from '../kit/node/house.mjs';
+import { Gateway, named, until } from '../kit/node/gateway.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 let key;
 
 const post = (path, body, more = {}) =>
-  fetch(`${house.url}${path}`, {
+  fetch(`${gateway.url}${path}`, {
     method: 'POST',
     headers: {
       authorization: `Bearer ${key.key}`,
@@ -26,33 +26,33 @@ const hello = {
 };
 
 before(async () => {
-  await house.provider();
-  await house.model('counted');
-  await house.create('teams', { name: named('count-team') });
-  const agent = await house.create('agents', { name: named('count-agent'), team: named('count-team') });
-  await house.create('grants', { agent: agent.name, models: [named('counted')] });
-  await house.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
-  key = await house.virtualKey({ agent: agent.name, models: undefined });
+  await gateway.provider();
+  await gateway.model('counted');
+  await gateway.create('teams', { name: named('count-team') });
+  const agent = await gateway.create('agents', { name: named('count-agent'), team: named('count-team') });
+  await gateway.create('grants', { agent: agent.name, models: [named('counted')] });
+  await gateway.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
+  key = await gateway.virtualKey({ agent: agent.name, models: undefined });
 });
 
 test('a connection to an upstream that is kept after a call is counted as idle', async () => {
   const answer = await post('/v1/chat/completions', { model: named('counted'), messages: [{ role: 'user', content: 'Hello' }] });
   assert.equal(answer.status, 200, await answer.text());
-  await until(async () => (await house.metric(0, 'gatehouse_upstream_idle_connections')) >= 1, 5, 'an idle connection');
+  await until(async () => (await gateway.metric(0, 'gatehouse_upstream_idle_connections')) >= 1, 5, 'an idle connection');
 });
 
 test('every MCP session that was opened is counted, also once it has ended', async () => {
-  const earlier = await house.metric(0, 'gatehouse_mcp_sessions');
+  const earlier = await gateway.metric(0, 'gatehouse_mcp_sessions');
   const opened = [];
   for (let i = 0; i < 3; i++) {
     const answer = await post('/mcp/demo-tools', hello);
     assert.equal(answer.status, 200, await answer.text());
     opened.push(answer.headers.get('mcp-session-id'));
   }
-  const ended = await fetch(`${house.url}/mcp/demo-tools`, {
+  const ended = await fetch(`${gateway.url}/mcp/demo-tools`, {
     method: 'DELETE',
     headers: { authorization: `Bearer ${key.key}`, 'mcp-session-id': opened[0] },
   });
   assert.ok(ended.ok, `DELETE: ${ended.status}`);
-  assert.equal(await house.metric(0, 'gatehouse_mcp_sessions'), earlier + 3);
+  assert.equal(await gateway.metric(0, 'gatehouse_mcp_sessions'), earlier + 3);
 });

@@ -2,22 +2,22 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import OpenAI from 'openai';
-import { House, named, nano, newTrace, run, traceparent, until } from '../kit/node/house.mjs';
+import { Gateway, named, nano, newTrace, run, traceparent, until } from '../kit/node/gateway.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 const hello = [{ role: 'user', content: 'Hello' }];
 
 // Input is free and a token of output costs a dollar, so that a call's price is what the test says.
 const DOLLAR = { input_per_mtok: 0, output_per_mtok: 1_000_000 };
 
 before(async () => {
-  await house.provider();
-  await house.model('dollar', '?chunks=1', { price: DOLLAR, max_output_tokens: 1 });
+  await gateway.provider();
+  await gateway.model('dollar', '?chunks=1', { price: DOLLAR, max_output_tokens: 1 });
   // set aside: four; spent: one
-  await house.model('cautious', '?chunks=1&delay_ms=5', { price: DOLLAR, max_output_tokens: 4 });
-  await house.model('mixed', '?chunks=7', { price: { input_per_mtok: 3, output_per_mtok: 15 } });
-  await house.model('mute', '?chunks=5&usage=0', { price: { input_per_mtok: 3, output_per_mtok: 15 } });
-  await house.model('vectors', '', {
+  await gateway.model('cautious', '?chunks=1&delay_ms=5', { price: DOLLAR, max_output_tokens: 4 });
+  await gateway.model('mixed', '?chunks=7', { price: { input_per_mtok: 3, output_per_mtok: 15 } });
+  await gateway.model('mute', '?chunks=5&usage=0', { price: { input_per_mtok: 3, output_per_mtok: 15 } });
+  await gateway.model('vectors', '', {
     targets: [{ provider: named('prov'), model: 'demo-embedding' }],
     price: { input_per_mtok: 1, output_per_mtok: 0 },
   });
@@ -26,15 +26,15 @@ before(async () => {
 // A key of its own team, either of which may have a budget.
 async function payer({ team = {}, key = {} }) {
   const name = `payer-${newTrace().slice(0, 8)}`;
-  await house.create('teams', { name, ...team });
-  await house.create('grants', { team: name, models: ['*'] });
-  const made = await house.virtualKey({ team: name, ...key });
+  await gateway.create('teams', { name, ...team });
+  await gateway.create('grants', { team: name, models: ['*'] });
+  const made = await gateway.virtualKey({ team: name, ...key });
   return { ...made, team: name };
 }
 
 const budget = (usd) => ({ budget: { limit_usd: usd, period: 'total' } });
 
-async function buy(payer, { url = house.url, model = 'dollar', trace = newTrace(), body = {} } = {}) {
+async function buy(payer, { url = gateway.url, model = 'dollar', trace = newTrace(), body = {} } = {}) {
   const answer = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     headers: {
@@ -53,15 +53,15 @@ const code = (answer) => JSON.parse(answer.text).error.code;
 
 // What the control plane says that a key has spent, once everything is in.
 async function spent(payer) {
-  await house.shipped();
-  const row = (await house.get('spend?group_by=key')).items.find((r) => r.key === payer.public_part);
+  await gateway.shipped();
+  const row = (await gateway.get('spend?group_by=key')).items.find((r) => r.key === payer.public_part);
   return row ? nano(row.cost_usd) : 0n;
 }
 
 // What the provider would bill for those calls, at a dollar a token.
 async function billed(answers) {
   const ours = new Set(answers.map((a) => a.trace));
-  return (await house.ledger()).filter((e) => ours.has(e.trace)).reduce((sum, e) => sum + BigInt(e.completion_tokens), 0n);
+  return (await gateway.ledger()).filter((e) => ours.has(e.trace)).reduce((sum, e) => sum + BigInt(e.completion_tokens), 0n);
 }
 
 describe('a budget that fits seven calls lets exactly seven pass', () => {
@@ -92,7 +92,7 @@ test('the official client does not try again when the money is gone', async () =
   let requests = 0;
   const client = new OpenAI({
     apiKey: it.key,
-    baseURL: `${house.url}/v1`,
+    baseURL: `${gateway.url}/v1`,
     maxRetries: 3,
     fetch: (...args) => {
       requests++;
@@ -109,7 +109,7 @@ test('the official client does not try again when the money is gone', async () =
 test('a raised budget opens again, within the same period', async () => {
   const it = await payer({ key: budget(2) });
   for (const status of [200, 200, 429]) assert.equal((await buy(it)).status, status);
-  const patched = await house.admin('PATCH', `keys/${it.id}?wait=applied`, budget(3));
+  const patched = await gateway.admin('PATCH', `keys/${it.id}?wait=applied`, budget(3));
   assert.equal(patched.status, 200, patched.text);
   await until(async () => (await buy(it)).status === 200, 5, 'the third dollar');
   assert.equal((await buy(it)).status, 429);
@@ -141,12 +141,12 @@ describe('fifty at once never overspend', () => {
   });
 });
 
-test('two data planes at once never overspend, and all of it can be spent', { skip: house.urls.length < 2 && 'one plane' }, async () => {
+test('two data planes at once never overspend, and all of it can be spent', { skip: gateway.urls.length < 2 && 'one plane' }, async () => {
   const it = await payer({ key: budget(30), team: budget(40) });
   const answers = [];
   for (let round = 0; round < 4; round++)
     answers.push(
-      ...(await Promise.all(Array.from({ length: 40 }, (_, i) => buy(it, { url: house.urls[i % house.urls.length] })))),
+      ...(await Promise.all(Array.from({ length: 40 }, (_, i) => buy(it, { url: gateway.urls[i % gateway.urls.length] })))),
     );
   const passed = () => answers.filter((a) => a.status === 200).length;
   assert.ok(passed() <= 30, `${passed()} passed`);
@@ -154,13 +154,13 @@ test('two data planes at once never overspend, and all of it can be spent', { sk
   // what one plane holds and does not use is another's after a while
   await until(
     async () => {
-      if (passed() < 30) answers.push(await buy(it, { url: house.urls[answers.length % house.urls.length] }));
+      if (passed() < 30) answers.push(await buy(it, { url: gateway.urls[answers.length % gateway.urls.length] }));
       return passed() === 30;
     },
     30,
     'the last dollars',
   );
-  for (const url of house.urls) assert.equal((await buy(it, { url })).status, 429);
+  for (const url of gateway.urls) assert.equal((await buy(it, { url })).status, 429);
   assert.equal(await spent(it), nano(30));
   assert.equal(await billed(answers), 30n);
 });
@@ -188,13 +188,13 @@ test('both ledgers are equal to the token', async () => {
   for (let round = 0; round < 6; round++)
     answers.push(
       ...(await Promise.all(
-        Array.from({ length: 28 }, (_, i) => buy(it, { url: house.urls[i % house.urls.length], ...kinds[i % kinds.length]() })),
+        Array.from({ length: 28 }, (_, i) => buy(it, { url: gateway.urls[i % gateway.urls.length], ...kinds[i % kinds.length]() })),
       )),
     );
   const embed = await Promise.all(
     Array.from({ length: 20 }, async (_, i) => {
       const trace = newTrace();
-      const answer = await fetch(`${house.urls[i % house.urls.length]}/v1/embeddings`, {
+      const answer = await fetch(`${gateway.urls[i % gateway.urls.length]}/v1/embeddings`, {
         method: 'POST',
         headers: { authorization: `Bearer ${it.key}`, 'content-type': 'application/json', traceparent: traceparent(trace), 'x-gatehouse-session': `money-${it.public_part}` },
         body: JSON.stringify({ model: named('vectors'), input: ['y'.repeat(i + 1), 'z'] }),
@@ -205,9 +205,9 @@ test('both ledgers are equal to the token', async () => {
   );
   const traces = new Set([...answers, ...embed].map((a) => a.trace));
   for (const a of [...answers, ...embed]) assert.equal(a.status, 200, a.text);
-  await house.shipped();
-  const calls = (await house.all(`spans?session=${await sessionOf(it)}`)).filter((s) => s.kind === 'call');
-  const entries = (await house.ledger()).filter((e) => traces.has(e.trace));
+  await gateway.shipped();
+  const calls = (await gateway.all(`spans?session=${await sessionOf(it)}`)).filter((s) => s.kind === 'call');
+  const entries = (await gateway.ledger()).filter((e) => traces.has(e.trace));
   assert.equal(entries.length, traces.size);
   assert.equal(calls.length, traces.size);
   const byTrace = new Map(entries.map((e) => [e.trace, e]));
@@ -226,13 +226,13 @@ test('both ledgers are equal to the token', async () => {
     cost += own;
   }
   assert.equal(await spent(it), cost);
-  const session = await house.get(`sessions/${await sessionOf(it)}`);
+  const session = await gateway.get(`sessions/${await sessionOf(it)}`);
   assert.equal(nano(session.cost_usd), cost);
   assert.equal(session.tokens.output, entries.reduce((n, e) => n + e.completion_tokens, 0));
 });
 
 async function sessionOf(payer) {
-  return (await house.get(`sessions/money-${payer.public_part}`)).id;
+  return (await gateway.get(`sessions/money-${payer.public_part}`)).id;
 }
 
 test('where the provider reports nothing the estimate is never below what it sent', async () => {
@@ -241,8 +241,8 @@ test('where the provider reports nothing the estimate is never below what it sen
   const streamed = await buy(it, { model: 'mute', body: { stream: true } });
   for (const answer of [plain, streamed]) {
     assert.equal(answer.status, 200, answer.text);
-    const [call] = await house.trace(answer.trace, `money-${it.public_part}`);
-    const [entry] = await house.ledgerOf(answer.trace);
+    const [call] = await gateway.trace(answer.trace, `money-${it.public_part}`);
+    const [entry] = await gateway.ledgerOf(answer.trace);
     assert.notEqual(call.usage_source, 'provider');
     assert.ok(call.tokens.output >= entry.completion_tokens, `${call.tokens.output} of ${entry.completion_tokens}`);
     assert.ok(call.tokens.input >= entry.prompt_tokens, `${call.tokens.input} of ${entry.prompt_tokens}`);

@@ -1,9 +1,9 @@
 // One session over the three gates, and what the admin API tells of it.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { House, named, nano, run, until } from '../kit/node/house.mjs';
+import { Gateway, named, nano, run, until } from '../kit/node/gateway.mjs';
 
-const house = new House();
+const gateway = new Gateway();
 const label = `day-${run}`;
 let agent, key;
 
@@ -15,32 +15,32 @@ const headers = (more = {}) => ({
 });
 
 const chat = (more) =>
-  fetch(`${house.url}/v1/chat/completions`, {
+  fetch(`${gateway.url}/v1/chat/completions`, {
     method: 'POST',
     headers: headers(more),
     body: JSON.stringify({ model: named('daily'), messages: [{ role: 'user', content: 'Hello' }] }),
   });
 
 const tool = (more) =>
-  fetch(`${house.url}/mcp/demo-tools`, {
+  fetch(`${gateway.url}/mcp/demo-tools`, {
     method: 'POST',
     headers: headers({ accept: 'application/json, text/event-stream', ...more }),
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'echo', arguments: { message: 'Hi' } } }),
   });
 
-const api = (more) => fetch(`${house.url}/api/demo-api/customers/1`, { headers: headers(more) });
+const api = (more) => fetch(`${gateway.url}/api/demo-api/customers/1`, { headers: headers(more) });
 
 let ids;
 
 before(async () => {
-  await house.provider();
-  await house.model('daily', '', { price: { input_per_mtok: 2, output_per_mtok: 10 } });
-  await house.create('teams', { name: named('day-team') });
-  agent = await house.create('agents', { name: named('day-agent'), team: named('day-team') });
-  await house.create('grants', { team: named('day-team'), models: [named('daily')] });
-  await house.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
-  await house.create('grants', { agent: agent.name, service: 'demo-api', routes: [{ methods: ['GET'], path: '/customers/*' }] });
-  key = await house.virtualKey({ agent: agent.name, models: undefined });
+  await gateway.provider();
+  await gateway.model('daily', '', { price: { input_per_mtok: 2, output_per_mtok: 10 } });
+  await gateway.create('teams', { name: named('day-team') });
+  agent = await gateway.create('agents', { name: named('day-agent'), team: named('day-team') });
+  await gateway.create('grants', { team: named('day-team'), models: [named('daily')] });
+  await gateway.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
+  await gateway.create('grants', { agent: agent.name, service: 'demo-api', routes: [{ methods: ['GET'], path: '/customers/*' }] });
+  key = await gateway.virtualKey({ agent: agent.name, models: undefined });
   const answers = [await chat(), await tool(), await api()];
   ids = answers.map((a) => a.headers.get('x-gatehouse-session'));
   for (const answer of answers) {
@@ -52,7 +52,7 @@ before(async () => {
 const spansOf = (id) =>
   until(
     async () => {
-      const answer = await house.admin('GET', `sessions/${id}/spans`);
+      const answer = await gateway.admin('GET', `sessions/${id}/spans`);
       const calls = (answer.json?.items ?? []).filter((s) => s.kind === 'call');
       return calls.length >= 3 && answer.json;
     },
@@ -107,7 +107,7 @@ describe('the three gates', () => {
 describe('sessions', () => {
   test('add up', async () => {
     await spansOf(label);
-    const session = await house.get(`sessions/${label}`);
+    const session = await gateway.get(`sessions/${label}`);
     assert.equal(session.id, ids[0]);
     assert.equal(session.external_id, label);
     assert.equal(session.agent, agent.name);
@@ -121,35 +121,35 @@ describe('sessions', () => {
   });
 
   test('count what was refused', async () => {
-    const refused = await fetch(`${house.url}/api/demo-api/customers/1`, { method: 'DELETE', headers: headers({ 'x-gatehouse-session': `no-${run}` }) });
+    const refused = await fetch(`${gateway.url}/api/demo-api/customers/1`, { method: 'DELETE', headers: headers({ 'x-gatehouse-session': `no-${run}` }) });
     assert.equal(refused.status, 403);
-    const session = await until(async () => (await house.admin('GET', `sessions/no-${run}`)).json?.id && house.get(`sessions/no-${run}`), 10, 'the session');
+    const session = await until(async () => (await gateway.admin('GET', `sessions/no-${run}`)).json?.id && gateway.get(`sessions/no-${run}`), 10, 'the session');
     assert.equal(session.refusals, 1);
   });
 
   test('are listed by agent and by time', async () => {
     await spansOf(label);
-    const mine = await house.get(`sessions?agent=${agent.name}`);
+    const mine = await gateway.get(`sessions?agent=${agent.name}`);
     assert.ok(mine.items.some((s) => s.id === ids[0]));
     assert.ok(mine.items.every((s) => s.agent === agent.name));
-    assert.deepEqual((await house.get(`sessions?agent=${agent.name}&since=2100-01-01T00:00:00Z`)).items, []);
-    assert.deepEqual((await house.get(`sessions?agent=${agent.name}&until=2000-01-01T00:00:00Z`)).items, []);
-    assert.equal((await house.admin('GET', 'sessions?since=yesterday')).status, 400);
-    assert.equal((await house.admin('GET', 'sessions/no-such-session')).status, 404);
+    assert.deepEqual((await gateway.get(`sessions?agent=${agent.name}&since=2100-01-01T00:00:00Z`)).items, []);
+    assert.deepEqual((await gateway.get(`sessions?agent=${agent.name}&until=2000-01-01T00:00:00Z`)).items, []);
+    assert.equal((await gateway.admin('GET', 'sessions?since=yesterday')).status, 400);
+    assert.equal((await gateway.admin('GET', 'sessions/no-such-session')).status, 404);
   });
 
   test('that two principals call alike are told apart by who they are', async () => {
     const same = `same-${run}`;
-    const keys = [await house.virtualKey(), await house.virtualKey()];
+    const keys = [await gateway.virtualKey(), await gateway.virtualKey()];
     for (const one of keys) {
-      const answer = await fetch(`${house.url}/v1/models`, {
+      const answer = await fetch(`${gateway.url}/v1/models`, {
         headers: { authorization: `Bearer ${one.key}`, 'x-gatehouse-session': same },
       });
       assert.equal(answer.status, 200);
     }
     const refused = await until(
       async () => {
-        const answer = await house.admin('GET', `sessions/${same}`);
+        const answer = await gateway.admin('GET', `sessions/${same}`);
         return answer.status === 409 && answer.json;
       },
       10,
@@ -158,21 +158,21 @@ describe('sessions', () => {
     assert.equal(refused.code, 'ambiguous_session');
     assert.deepEqual(refused.candidates.map((c) => c.key).sort(), keys.map((k) => k.public_part).sort());
     for (const { id, key: owner } of refused.candidates) {
-      const session = await house.get(`sessions/${id}`);
+      const session = await gateway.get(`sessions/${id}`);
       assert.equal(session.external_id, same);
       assert.equal(session.key, owner);
     }
-    assert.equal((await house.admin('GET', `sessions/${same}/spans`)).status, 409);
+    assert.equal((await gateway.admin('GET', `sessions/${same}/spans`)).status, 409);
   });
 
   test('come in pages that hold each of them once', async () => {
     for (let i = 0; i < 5; i++) assert.equal((await chat({ 'x-gatehouse-session': `page-${i}-${run}` })).status, 200);
-    const mine = () => house.get(`sessions?agent=${agent.name}&limit=100`).then((page) => page.items.map((s) => s.id));
+    const mine = () => gateway.get(`sessions?agent=${agent.name}&limit=100`).then((page) => page.items.map((s) => s.id));
     const whole = await until(async () => { const ids = await mine(); return ids.length >= 6 && ids; }, 10, 'six sessions');
     const seen = [];
     let cursor = '';
     do {
-      const page = await house.get(`sessions?agent=${agent.name}&limit=2${cursor}`);
+      const page = await gateway.get(`sessions?agent=${agent.name}&limit=2${cursor}`);
       assert.ok(page.items.length <= 2);
       seen.push(...page.items.map((s) => s.id));
       cursor = page.next && `&cursor=${encodeURIComponent(page.next)}`;
@@ -184,10 +184,10 @@ describe('sessions', () => {
 
 describe('spend', () => {
   const row = async (by, name) =>
-    until(async () => (await house.get(`spend?group_by=${by}`)).items.find((r) => r[by] === name), 10, `spend by ${by}`);
+    until(async () => (await gateway.get(`spend?group_by=${by}`)).items.find((r) => r[by] === name), 10, `spend by ${by}`);
 
   test('is the same sum from every side', async () => {
-    await house.shipped();
+    await gateway.shipped();
     const mine = await row('key', key.public_part);
     const sides = [await row('agent', agent.name), await row('team', named('day-team')), await row('model', named('daily'))];
     assert.ok(nano(mine.cost_usd) >= 138_000n);
@@ -195,13 +195,13 @@ describe('spend', () => {
       assert.equal(side.cost_usd, mine.cost_usd);
       assert.equal(side.tokens.input, mine.tokens.input);
     }
-    const session = (await house.get(`spend?group_by=session`)).items.find((r) => r.id === ids[0] || r.session === ids[0]);
+    const session = (await gateway.get(`spend?group_by=session`)).items.find((r) => r.id === ids[0] || r.session === ids[0]);
     assert.equal(session.cost_usd, '0.000138000');
   });
 
   test('knows its groups and its bounds', async () => {
-    assert.equal((await house.admin('GET', 'spend?group_by=weather')).status, 400);
-    const none = await house.get('spend?group_by=key&from=2000-01-01T00:00:00Z&to=2000-01-02T00:00:00Z');
+    assert.equal((await gateway.admin('GET', 'spend?group_by=weather')).status, 400);
+    const none = await gateway.get('spend?group_by=key&from=2000-01-01T00:00:00Z&to=2000-01-02T00:00:00Z');
     assert.deepEqual(none.items, []);
   });
 });

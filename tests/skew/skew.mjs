@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
-import { answers, nano, postgresEnvironment, root, until } from '../kit/node/house.mjs';
-import { play, plays } from '../kit/node/plays.mjs';
+import { answers, nano, postgresEnvironment, root, until } from '../kit/node/gateway.mjs';
+import { scenario, scenarios } from '../kit/node/scenarios.mjs';
 
 const [build, scratch, base] = [process.argv[2], process.argv[3], Number(process.argv[4])];
 const server = process.env.GATEHOUSE_TEST_DATABASE_URL;
@@ -208,7 +208,7 @@ async function refuses(pair, key) {
 // ---- what holds for both pairs ----
 
 async function common(pair) {
-  await play(`${pair.name}: calls are served, under a budget as well, and recorded with their cost`, async () => {
+  await scenario(`${pair.name}: calls are served, under a budget as well, and recorded with their cost`, async () => {
     const plain = await pair.key('plain');
     const budgeted = await pair.key('budgeted', { agent: 'bot', budget: { limit_usd: 5, period: 'day' }, limits: { rpm: 600, parallel: 4 } });
     for (const k of [plain, budgeted]) for (let i = 0; i < 3; i++) await serves(pair, k.key);
@@ -223,7 +223,7 @@ async function common(pair) {
     );
   });
 
-  await play(`${pair.name}: a revoked key is refused within ${WITHIN_MS} ms`, async () => {
+  await scenario(`${pair.name}: a revoked key is refused within ${WITHIN_MS} ms`, async () => {
     const took = [];
     for (let i = 0; i < 10; i++) {
       const key = await pair.key(`revoked-${i}`);
@@ -238,7 +238,7 @@ async function common(pair) {
     assert.ok(Math.max(...took) <= WITHIN_MS, `${took.map((ms) => ms.toFixed(0))}`);
   });
 
-  await play(`${pair.name}: the data plane goes on with what it kept on disk`, async () => {
+  await scenario(`${pair.name}: the data plane goes on with what it kept on disk`, async () => {
     const key = await pair.key('kept');
     await end(pair.process);
     pair.process = start(`${pair.plane.bin}/gatehouse-dataplane`, `${pair.name}-dataplane`, {
@@ -261,7 +261,7 @@ async function common(pair) {
 // ---- what only an older data plane shows ----
 
 async function withheld(pair) {
-  await play(`${pair.name}: an unknown kind is withheld, and the key it restricts is denied`, async () => {
+  await scenario(`${pair.name}: an unknown kind is withheld, and the key it restricts is denied`, async () => {
     const warded = await pair.key('warded');
     const free = await pair.key('free');
     await serves(pair, warded.key);
@@ -281,7 +281,7 @@ async function withheld(pair) {
     assert.equal((await pair.plane1()).withheld, undefined);
   });
 
-  await play(`${pair.name}: an object that needs an unknown feature is withheld with what depends on it`, async () => {
+  await scenario(`${pair.name}: an object that needs an unknown feature is withheld with what depends on it`, async () => {
     await pair.create('agents', { name: 'careful', team: 'research' });
     const own = await pair.key('of-careful', { agent: 'careful' });
     const other = await pair.key('of-bot');
@@ -294,7 +294,7 @@ async function withheld(pair) {
     await serves(pair, own.key);
   });
 
-  await play(`${pair.name}: a provider that the plane cannot speak with is withheld, and a model goes by the others`, async () => {
+  await scenario(`${pair.name}: a provider that the plane cannot speak with is withheld, and a model goes by the others`, async () => {
     const base_url = `http://127.0.0.1:${PROVIDER}/v1`;
     await pair.create('providers', { name: 'other', dialect: 'anthropic', base_url, allow_cidrs: ['127.0.0.0/8'], credentials: [{ name: 'main', secret: 'sk' }] });
     const price = { input_per_mtok: 1, output_per_mtok: 1 };
@@ -308,7 +308,7 @@ async function withheld(pair) {
     for (const name of ['models/only-other', 'models/both', 'providers/other']) await pair.change('DELETE', name);
   });
 
-  await play(`${pair.name}: a provider of another pool is withheld, and its models are unknown`, async () => {
+  await scenario(`${pair.name}: a provider of another pool is withheld, and its models are unknown`, async () => {
     await pair.create('pools', { name: 'elsewhere' });
     const key = await pair.key('of-here');
     await pair.change('PATCH', 'providers/demo', { pools: ['elsewhere'] });
@@ -333,4 +333,4 @@ async function main() {
   }
 }
 
-plays(main);
+scenarios(main);

@@ -2,10 +2,10 @@
 // and once somebody does, spend is the provider's bill to the nano-dollar and the token.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { named, nano, newTrace, traceparent, until } from '../../kit/node/house.mjs';
+import { named, nano, newTrace, traceparent, until } from '../../kit/node/gateway.mjs';
 import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
 import { Load, chatRequest } from '../../kit/node/load.mjs';
-import { play, plays } from '../../kit/node/plays.mjs';
+import { scenario, scenarios } from '../../kit/node/scenarios.mjs';
 
 const [build, home, base] = process.argv.slice(2);
 const RATE = 250; // calls a second
@@ -15,30 +15,30 @@ const MAX_OUTPUT = 20;
 const costOf = (entry) => BigInt(entry.prompt_tokens) * 1000n + BigInt(entry.completion_tokens) * 10000n;
 const sum = (list, of) => list.reduce((n, x) => n + of(x), 0n);
 
-async function furnish(house) {
-  await house.provider();
+async function furnish(gateway) {
+  await gateway.provider();
   for (const [name, behaviour] of [['plain', '?chunks=8'], ['streamed', '?chunks=15&chunk_ms=2']])
-    await house.model(name, behaviour, { price: { input_per_mtok: 1, output_per_mtok: 10 }, max_output_tokens: MAX_OUTPUT });
-  await house.create('teams', { name: named('full') });
-  await house.create('grants', { team: named('full'), models: ['*'] });
+    await gateway.model(name, behaviour, { price: { input_per_mtok: 1, output_per_mtok: 10 }, max_output_tokens: MAX_OUTPUT });
+  await gateway.create('teams', { name: named('full') });
+  await gateway.create('grants', { team: named('full'), models: ['*'] });
 }
 
 // Calls of one key to both models, and what came of them.
 class Traffic {
-  static async begin(house, more = {}) {
-    const key = await house.virtualKey({ team: named('full'), ...more });
-    return new Traffic(house, key);
+  static async begin(gateway, more = {}) {
+    const key = await gateway.virtualKey({ team: named('full'), ...more });
+    return new Traffic(gateway, key);
   }
 
-  constructor(house, key) {
-    this.house = house;
+  constructor(gateway, key) {
+    this.gateway = gateway;
     this.key = key;
     this.since = new Date(Date.now() - 1000).toISOString();
     this.calls = [];
     const body = (model, more) => JSON.stringify({ model: named(model), ...more, messages: [{ role: 'user', content: 'Hello' }] });
     const bodies = [body('plain'), body('streamed', { stream: true, stream_options: { include_usage: true } })];
     this.load = new Load({
-      urls: house.urls,
+      urls: gateway.urls,
       connections: 20,
       rate: RATE,
       make: () => {
@@ -59,12 +59,12 @@ class Traffic {
 
   // What the provider would bill for it, and what was recorded of it.
   async both() {
-    const { house } = this;
-    await house.shipped(60);
+    const { gateway } = this;
+    await gateway.shipped(60);
     const traces = new Set(this.calls.map((call) => call.trace));
-    const ledger = (await house.ledger()).filter((entry) => traces.has(entry.trace));
-    const spans = (await house.all(`spans?since=${this.since}&gate=ai`)).filter((s) => s.kind === 'call' && s.key === this.key.public_part);
-    const row = (await house.get('spend?group_by=key')).items.find((r) => r.key === this.key.public_part);
+    const ledger = (await gateway.ledger()).filter((entry) => traces.has(entry.trace));
+    const spans = (await gateway.all(`spans?since=${this.since}&gate=ai`)).filter((s) => s.kind === 'call' && s.key === this.key.public_part);
+    const row = (await gateway.get('spend?group_by=key')).items.find((r) => r.key === this.key.public_part);
     return { ledger, spans, row };
   }
 }
@@ -87,9 +87,9 @@ function sameAsBilled({ ledger, spans, row }) {
 }
 
 // The leases come home: what they held is spent or free, and nothing is in suspense.
-async function leasesSettled(house, key, cost) {
+async function leasesSettled(gateway, key, cost) {
   const text = () =>
-    house.psql(
+    gateway.psql(
       `begin; set local gatehouse.org_id = '*';
        select sum(spent_nano), sum(leased_nano), sum(suspense_nano) from budget_accounts where account = 'key:${key.id}';
        select count(*) from leases where account = 'key:${key.id}' and state <> 'closed'; commit;`,
@@ -98,18 +98,18 @@ async function leasesSettled(house, key, cost) {
 }
 
 // Nothing comes in while this holds the cursors' table; leases are given as ever.
-async function withIngestStopped(house, seconds, work) {
-  const stopped = house.psql(`begin; lock table ingest_cursor in access exclusive mode; select pg_sleep(${seconds}); commit;`);
+async function withIngestStopped(gateway, seconds, work) {
+  const stopped = gateway.psql(`begin; lock table ingest_cursor in access exclusive mode; select pg_sleep(${seconds}); commit;`);
   await sleep(300);
   await work();
   await stopped;
 }
 
-async function farBeyond(house) {
-  const traffic = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
-  await withIngestStopped(house, 13, async () => {
+async function farBeyond(gateway) {
+  const traffic = await Traffic.begin(gateway, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
+  await withIngestStopped(gateway, 13, async () => {
     await sleep(12000);
-    assert.ok((await house.metric(0, 'gatehouse_journal_folded_total')) > traffic.calls.length - 3 * RING_HOLDS);
+    assert.ok((await gateway.metric(0, 'gatehouse_journal_folded_total')) > traffic.calls.length - 3 * RING_HOLDS);
     await traffic.load.stop();
   });
   assert.deepEqual(traffic.refusals(), []);
@@ -119,19 +119,19 @@ async function farBeyond(house) {
   assert.ok(sum(folded(both.spans), callsOf) > BigInt(traffic.calls.length - 3 * RING_HOLDS));
   assert.equal(both.ledger.length, traffic.calls.length);
   sameAsBilled(both);
-  await leasesSettled(house, traffic.key, nano(both.row.cost_usd));
-  assert.equal(await house.metric(0, 'gatehouse_unrecorded_total'), 0);
-  assert.equal(await house.metric(0, 'gatehouse_journal_dropped_total'), 0);
+  await leasesSettled(gateway, traffic.key, nano(both.row.cost_usd));
+  assert.equal(await gateway.metric(0, 'gatehouse_unrecorded_total'), 0);
+  assert.equal(await gateway.metric(0, 'gatehouse_journal_dropped_total'), 0);
 }
 
-async function controlPlaneAway(house) {
-  const free = await Traffic.begin(house);
-  const budgeted = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
+async function controlPlaneAway(gateway) {
+  const free = await Traffic.begin(gateway);
+  const budgeted = await Traffic.begin(gateway, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
   await sleep(3000); // leases are as large as recent use
-  await hold(house, 30, 'controlplane');
+  await hold(gateway, 30, 'controlplane');
   await sleep(12000);
-  await release(house, 30, 'controlplane');
-  await until(async () => (await house.admin('GET', 'teams?limit=1').catch(() => null))?.status === 200, 60, 'the admin API');
+  await release(gateway, 30, 'controlplane');
+  await until(async () => (await gateway.admin('GET', 'teams?limit=1').catch(() => null))?.status === 200, 60, 'the admin API');
   await sleep(1000);
   await free.load.stop();
   await budgeted.load.stop();
@@ -147,19 +147,19 @@ async function controlPlaneAway(house) {
     both.row.calls -= both.row.refusals;
     both.spans = both.spans.filter((s) => s.status !== 'refused');
     sameAsBilled(both);
-    if (traffic === budgeted) await leasesSettled(house, traffic.key, nano(both.row.cost_usd));
+    if (traffic === budgeted) await leasesSettled(gateway, traffic.key, nano(both.row.cost_usd));
   }
-  assert.equal(await house.metric(0, 'gatehouse_unrecorded_total'), 0);
+  assert.equal(await gateway.metric(0, 'gatehouse_unrecorded_total'), 0);
 }
 
-async function killedInTheMiddle(house) {
-  const traffic = await Traffic.begin(house, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
-  await withIngestStopped(house, 14, async () => {
+async function killedInTheMiddle(gateway) {
+  const traffic = await Traffic.begin(gateway, { budget: { limit_usd: 500, period: 'total', on_disconnect: 'stop' } });
+  await withIngestStopped(gateway, 14, async () => {
     for (let i = 0; i < 3; i++) {
       await sleep(3000);
-      const pid = house.kill('dp-1');
-      await house.back('dp-1', pid);
-      await house.ready(house.url);
+      const pid = gateway.kill('dp-1');
+      await gateway.back('dp-1', pid);
+      await gateway.ready(gateway.url);
     }
     await sleep(1500);
     await traffic.load.stop();
@@ -178,7 +178,7 @@ async function killedInTheMiddle(house) {
   // broken off by the kill, or before the plane that is back has a lease
   for (const said of traffic.refusals()) assert.match(said, /^0 |^503 .*"budget_unavailable"/);
   assert.ok(sum(folded(spans), callsOf) > BigInt(RING_HOLDS));
-  assert.ok(lost > 0n, 'no call was under way when the plane was killed: the play shows nothing');
+  assert.ok(lost > 0n, 'no call was under way when the plane was killed: the scenario shows nothing');
   assert.equal(sum(spans, callsOf), BigInt(row.calls));
   assert.equal(counted((s) => !isLost(s) && !isBilled(s) && s.status !== 'refused'), 0n);
   // who was answered whole is not lost, and what was billed is counted once: as billed, or lost
@@ -193,14 +193,14 @@ async function killedInTheMiddle(house) {
   }
   assert.ok(cost(isLost) >= lost * worst, 'lost below the worst of its answer');
   assert.ok(cost(isBilled) + cost(isLost) >= sum(ledger, costOf), 'less than the bill');
-  await leasesSettled(house, traffic.key, nano(row.cost_usd));
+  await leasesSettled(gateway, traffic.key, nano(row.cost_usd));
 }
 
-plays(() =>
-  withInstallation({ home, base: Number(base), build }, 1, async (house) => {
-    await furnish(house);
-    await play('nobody takes usage in: budgets are served far beyond the ring, and spend is the bill', () => farBeyond(house));
-    await play('the control plane is away: nobody is refused for the journal, and spend is the bill', () => controlPlaneAway(house));
-    await play('a plane is killed while its journal is full: every call is counted once', () => killedInTheMiddle(house));
+scenarios(() =>
+  withInstallation({ home, base: Number(base), build }, 1, async (gateway) => {
+    await furnish(gateway);
+    await scenario('nobody takes usage in: budgets are served far beyond the ring, and spend is the bill', () => farBeyond(gateway));
+    await scenario('the control plane is away: nobody is refused for the journal, and spend is the bill', () => controlPlaneAway(gateway));
+    await scenario('a plane is killed while its journal is full: every call is counted once', () => killedInTheMiddle(gateway));
   }),
 );

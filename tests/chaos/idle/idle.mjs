@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
-import { named, until } from '../../kit/node/house.mjs';
-import { play, plays } from '../../kit/node/plays.mjs';
+import { named, until } from '../../kit/node/gateway.mjs';
+import { scenario, scenarios } from '../../kit/node/scenarios.mjs';
 
 const SETTLE_MS = 8000; // the enrolment, the first listings and the first leases are over
 const SECONDS = 10;
@@ -23,8 +23,8 @@ function switches(pid) {
   return threads;
 }
 
-async function wakes(house, name) {
-  const { pid } = house.process(name);
+async function wakes(gateway, name) {
+  const { pid } = gateway.process(name);
   const before = switches(pid);
   await sleep(SECONDS * 1000);
   const after = switches(pid);
@@ -42,14 +42,14 @@ async function wakes(house, name) {
 }
 
 // What could not be shipped stays in its journal: an outage does not hold up the end of a plane.
-async function endsInAnOutage(house) {
-  await house.provider();
-  await house.model('outage', '?chunks=2');
-  await house.create('teams', { name: named('outage') });
-  await house.create('grants', { team: named('outage'), models: [named('outage')] });
-  const { key } = await house.virtualKey({ team: named('outage'), budget: { limit_usd: 5, period: 'day' } });
+async function endsInAnOutage(gateway) {
+  await gateway.provider();
+  await gateway.model('outage', '?chunks=2');
+  await gateway.create('teams', { name: named('outage') });
+  await gateway.create('grants', { team: named('outage'), models: [named('outage')] });
+  const { key } = await gateway.virtualKey({ team: named('outage'), budget: { limit_usd: 5, period: 'day' } });
   const call = async () => {
-    const response = await fetch(`${house.urls[0]}/v1/chat/completions`, {
+    const response = await fetch(`${gateway.urls[0]}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
       body: JSON.stringify({ model: named('outage'), max_tokens: 10, messages: [{ role: 'user', content: 'Hello' }] }),
@@ -58,26 +58,26 @@ async function endsInAnOutage(house) {
     return response.status === 200;
   };
   await until(call, 20, 'a call that takes a lease');
-  await hold(house, 30, 'controlplane');
+  await hold(gateway, 30, 'controlplane');
   await sleep(1500); // the plane knows that it is alone
-  const pid = house.kill('dp-1', 'SIGTERM');
+  const pid = gateway.kill('dp-1', 'SIGTERM');
   const began = performance.now();
   await until(() => !existsSync(`/proc/${pid}`), END_S, 'the end of dp-1');
   console.log(`      dp-1 ended ${((performance.now() - began) / 1000).toFixed(1)} s after SIGTERM`);
-  await release(house, 30, 'controlplane');
+  await release(gateway, 30, 'controlplane');
 }
 
 const [build, home, base] = process.argv.slice(2);
-plays(() =>
-  withInstallation({ home, base: Number(base), build }, 1, async (house) => {
+scenarios(() =>
+  withInstallation({ home, base: Number(base), build }, 1, async (gateway) => {
     await sleep(SETTLE_MS);
-    const [plane, control] = await Promise.all([wakes(house, 'dp-1'), wakes(house, 'controlplane')]);
-    await play(`an idle data plane wakes less than ${WAKES} times a second`, async () =>
+    const [plane, control] = await Promise.all([wakes(gateway, 'dp-1'), wakes(gateway, 'controlplane')]);
+    await scenario(`an idle data plane wakes less than ${WAKES} times a second`, async () =>
       assert.ok(plane < WAKES, `${plane.toFixed(1)} a second`),
     );
-    await play(`an idle control plane wakes less than ${WAKES} times a second`, async () =>
+    await scenario(`an idle control plane wakes less than ${WAKES} times a second`, async () =>
       assert.ok(control < WAKES, `${control.toFixed(1)} a second`),
     );
-    await play('a data plane ends soon while the control plane is away', () => endsInAnOutage(house));
+    await scenario('a data plane ends soon while the control plane is away', () => endsInAnOutage(gateway));
   }),
 );

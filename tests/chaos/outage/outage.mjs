@@ -2,10 +2,10 @@
 // budget that has money; afterwards each budget's spend is what the provider would bill.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { named, nano, newTrace, traceparent, until } from '../../kit/node/house.mjs';
+import { named, nano, newTrace, traceparent, until } from '../../kit/node/gateway.mjs';
 import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
 import { Load, chatRequest } from '../../kit/node/load.mjs';
-import { play, plays } from '../../kit/node/plays.mjs';
+import { scenario, scenarios } from '../../kit/node/scenarios.mjs';
 
 const [build, home, base] = process.argv.slice(2);
 const SECONDS = Number(process.env.OUTAGE_SECONDS ?? 30);
@@ -26,23 +26,23 @@ function limits() {
 }
 const SMALL_USD = 0.05;
 
-async function furnish(house) {
-  await house.provider();
-  await house.model('plain', '?chunks=8', { price: PRICE, max_output_tokens: MAX_OUTPUT });
-  await house.create('teams', { name: named('outage') });
-  await house.create('grants', { team: named('outage'), models: ['*'] });
+async function furnish(gateway) {
+  await gateway.provider();
+  await gateway.model('plain', '?chunks=8', { price: PRICE, max_output_tokens: MAX_OUTPUT });
+  await gateway.create('teams', { name: named('outage') });
+  await gateway.create('grants', { team: named('outage'), models: ['*'] });
   const keys = [];
   for (const limit of limits())
-    keys.push({ ...(await house.virtualKey({ team: named('outage'), budget: { limit_usd: limit, period: 'total' } })), limit });
+    keys.push({ ...(await gateway.virtualKey({ team: named('outage'), budget: { limit_usd: limit, period: 'total' } })), limit });
   return keys;
 }
 
-function traffic(house, keys) {
+function traffic(gateway, keys) {
   const body = JSON.stringify({ model: named('plain'), messages: [{ role: 'user', content: 'Hello' }] });
   const calls = [];
   let next = 0;
   const load = new Load({
-    urls: house.urls,
+    urls: gateway.urls,
     connections: 20,
     rate: RATE,
     make: () => {
@@ -55,26 +55,26 @@ function traffic(house, keys) {
   return { load, calls };
 }
 
-async function awayTogether(house) {
-  await hold(house, 30, 'controlplane');
-  await hold(house, 10, 'postgres');
+async function awayTogether(gateway) {
+  await hold(gateway, 30, 'controlplane');
+  await hold(gateway, 10, 'postgres');
 }
 
-async function backTogether(house) {
-  await release(house, 10, 'postgres');
-  await release(house, 30, 'controlplane');
-  await until(async () => (await house.admin('GET', 'teams?limit=1').catch(() => null))?.status === 200, 90, 'the admin API');
+async function backTogether(gateway) {
+  await release(gateway, 10, 'postgres');
+  await release(gateway, 30, 'controlplane');
+  await until(async () => (await gateway.admin('GET', 'teams?limit=1').catch(() => null))?.status === 200, 90, 'the admin API');
 }
 
-const standing = async (house) => {
-  const port = Number(new URL(house.url).port) + 4;
+const standing = async (gateway) => {
+  const port = Number(new URL(gateway.url).port) + 4;
   return (await (await fetch(`http://127.0.0.1:${port}/readyz`)).json()).leases;
 };
 
 // spent, leased, in suspense and limit of every key, in nano-dollars
-async function accounts(house, keys) {
+async function accounts(gateway, keys) {
   const ids = keys.map((k) => `'key:${k.id}'`).join(',');
-  const text = await house.psql(
+  const text = await gateway.psql(
     `begin; set local gatehouse.org_id = '*';
      select account, spent_nano, leased_nano, suspense_nano, limit_nano from budget_accounts where account in (${ids}); commit;`,
   );
@@ -86,27 +86,27 @@ async function accounts(house, keys) {
   );
 }
 
-async function outage(house, keys) {
-  const { load, calls } = traffic(house, keys);
+async function outage(gateway, keys) {
+  const { load, calls } = traffic(gateway, keys);
   await sleep(WARM_SECONDS * 1000);
-  await awayTogether(house);
+  await awayTogether(gateway);
   const from = calls.length;
   const began = performance.now();
   await sleep(Math.min(5000, SECONDS * 500));
-  const state = await standing(house);
+  const state = await standing(gateway);
   assert.ok(state.unanswered_ms > 1000 && state.count > 0, JSON.stringify(state));
   await sleep(Math.max(0, SECONDS * 1000 - (performance.now() - began)));
   const to = calls.length;
-  await backTogether(house);
+  await backTogether(gateway);
   await sleep(1500);
   await load.stop();
-  await house.shipped(120);
+  await gateway.shipped(120);
 
   const during = calls.slice(from, to);
   const bad = calls.filter((c) => c.status !== 200);
   const large = bad.filter((c) => c.key.limit !== SMALL_USD);
   assert.deepEqual(large.map((c) => `${c.status} ${c.body}`), [], 'a call was refused although its budget has money');
-  const entries = new Map((await house.ledger()).map((e) => [e.trace, e]));
+  const entries = new Map((await gateway.ledger()).map((e) => [e.trace, e]));
   const billed = new Map(keys.map((k) => [k.id, 0n]));
   for (const call of calls) {
     const entry = entries.get(call.trace);
@@ -116,7 +116,7 @@ async function outage(house, keys) {
   let rows = new Map();
   await until(
     async () => {
-      rows = await accounts(house, keys);
+      rows = await accounts(gateway, keys);
       return keys.every((k) => rows.get(k.id)?.[0] === billed.get(k.id));
     },
     60,
@@ -137,7 +137,7 @@ async function outage(house, keys) {
   const left = Number(nano(SMALL_USD) - billed.get(small.id));
   const refused = bad.filter((c) => c.key === small);
   // each plane may be left with less than one call's worst case
-  if (refused.length > 0) assert.ok(left < house.urls.length * worst, `refused with ${left} nano-dollars left`);
+  if (refused.length > 0) assert.ok(left < gateway.urls.length * worst, `refused with ${left} nano-dollars left`);
   const slowest = Math.max(...refused.map((c) => c.took), 0);
   console.log(
     `      ${SECONDS} s away: ${during.length} calls in that time, ${calls.length} in all, ${keys.length} budgets; refused with money left: 0; ` +
@@ -146,9 +146,9 @@ async function outage(house, keys) {
   );
 }
 
-plays(() =>
-  withInstallation({ home, base: Number(base), build }, 2, async (house) => {
-    const keys = await furnish(house);
-    await play('control plane and PostgreSQL away: no budget with money refuses, and spend is the bill', () => outage(house, keys));
+scenarios(() =>
+  withInstallation({ home, base: Number(base), build }, 2, async (gateway) => {
+    const keys = await furnish(gateway);
+    await scenario('control plane and PostgreSQL away: no budget with money refuses, and spend is the bill', () => outage(gateway, keys));
   }),
 );

@@ -5,10 +5,10 @@ import { rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker, isMainThread, workerData } from 'node:worker_threads';
-import { named, until } from '../../kit/node/house.mjs';
+import { named, until } from '../../kit/node/gateway.mjs';
 import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
 import { Load, chatRequest, percentile } from '../../kit/node/load.mjs';
-import { play, plays } from '../../kit/node/plays.mjs';
+import { scenario, scenarios } from '../../kit/node/scenarios.mjs';
 
 const PLANES = 3;
 const REVOCATIONS = 200;
@@ -63,28 +63,28 @@ async function watch(url, key) {
   }
 }
 
-async function revocations(house) {
-  await house.provider();
-  await house.model('busy', '?chunks=2');
-  await house.create('teams', { name: named('revoked') });
-  await house.create('grants', { team: named('revoked'), models: [named('busy')] });
-  const busy = await house.virtualKey({ team: named('revoked') });
+async function revocations(gateway) {
+  await gateway.provider();
+  await gateway.model('busy', '?chunks=2');
+  await gateway.create('teams', { name: named('revoked') });
+  await gateway.create('grants', { team: named('revoked'), models: [named('busy')] });
+  const busy = await gateway.virtualKey({ team: named('revoked') });
   const keys = [];
   for (let i = 0; i < REVOCATIONS; i += 20)
     keys.push(
       ...(await Promise.all(
         Array.from({ length: 20 }, async (_, n) => {
-          const made = await house.admin('POST', 'keys', { name: `to be revoked ${i + n}`, team: named('revoked') });
+          const made = await gateway.admin('POST', 'keys', { name: `to be revoked ${i + n}`, team: named('revoked') });
           assert.equal(made.status, 201, made.text);
           return made.json;
         }),
       )),
     );
-  await house.virtualKey({ team: named('revoked') }); // waits until all of them are everywhere
+  await gateway.virtualKey({ team: named('revoked') }); // waits until all of them are everywhere
   const counts = new SharedArrayBuffer(4 * 600);
   const shared = new Int32Array(counts);
   const load = new Worker(new URL(import.meta.url), {
-    workerData: { urls: house.urls, key: busy.key, model: named('busy'), counts },
+    workerData: { urls: gateway.urls, key: busy.key, model: named('busy'), counts },
     argv: process.argv.slice(2),
   });
   const times = [];
@@ -93,9 +93,9 @@ async function revocations(house) {
     const before = shared[200];
     const began = performance.now();
     for (const key of keys) {
-      for (const url of house.urls) assert.equal((await ask(url, key.key)).status, 200);
-      const watching = house.urls.map((url) => watch(url, key.key));
-      const answer = await house.admin('POST', `keys/${key.id}/revoke`);
+      for (const url of gateway.urls) assert.equal((await ask(url, key.key)).status, 200);
+      const watching = gateway.urls.map((url) => watch(url, key.key));
+      const answer = await gateway.admin('POST', `keys/${key.id}/revoke`);
       const revoked = performance.now();
       assert.equal(answer.status, 200, answer.text);
       // before the answer: the plane was quicker than the one who asked for it
@@ -121,10 +121,10 @@ async function revocations(house) {
 // 100,000 keys take minutes through the API, each with its transaction and audit record. Here they
 // go in as the API leaves them, in one statement: rows and links like those of a key it has just
 // made, a change in the log for each, one new version. Only their audit records are missing.
-async function insertKeys(house, template) {
+async function insertKeys(gateway, template) {
   // the run role may make no table, not even a temporary one: the ids are told anew each time
   const made = `(select 'k_' || substr(md5('id' || n || '${template.id}'), 1, 22) as id, n from generate_series(1, ${KEYS}) n)`;
-  await house.psql(`
+  await gateway.psql(`
     begin;
     set local gatehouse.org_id = '*';
     update policy_head set version = version + 1, updated_at = clock_timestamp();
@@ -139,17 +139,17 @@ async function insertKeys(house, template) {
       select h.version, c.kind, m.id, 'put', c.org_id
       from ${made} m, policy_head h, (select kind, org_id from change_log where id = '${template.id}' limit 1) c;
     commit;`);
-  const row = await house.psql(
+  const row = await gateway.psql(
     `begin; set local gatehouse.org_id = '*';
      select count(*), (select version from policy_head) from keys where deleted_at is null; commit;`,
   );
   return row.split('|').map(Number);
 }
 
-async function manyKeys(house) {
-  await house.create('teams', { name: named('many') });
-  await house.create('grants', { team: named('many'), models: [named('busy')] });
-  const who = await house.create('agents', { name: named('many-agent'), team: named('many') });
+async function manyKeys(gateway) {
+  await gateway.create('teams', { name: named('many') });
+  await gateway.create('grants', { team: named('many'), models: [named('busy')] });
+  const who = await gateway.create('agents', { name: named('many-agent'), team: named('many') });
   const like = {
     agent: who.name,
     models: [named('busy')],
@@ -157,29 +157,29 @@ async function manyKeys(house) {
     limits: { rpm: 60, parallel: 4 },
     expires_at: '2100-01-01T00:00:00Z',
   };
-  const template = await house.virtualKey(like);
-  const [count, version] = await insertKeys(house, template);
+  const template = await gateway.virtualKey(like);
+  const [count, version] = await insertKeys(gateway, template);
   const began = performance.now();
   assert.ok(count > KEYS);
   await until(
-    async () => (await house.get('rollout')).dataplanes.every((plane) => plane.version >= version),
+    async () => (await gateway.get('rollout')).dataplanes.every((plane) => plane.version >= version),
     60,
     'the keys on the planes that run',
   );
   console.log(`      ${count} keys; the planes that ran had them ${((performance.now() - began) / 1000).toFixed(1)} s after the commit`);
-  const last = await house.virtualKey(like);
+  const last = await gateway.virtualKey(like);
 
-  const fresh = house.urls.at(-1);
+  const fresh = gateway.urls.at(-1);
   const name = `dp-${PLANES}`;
   const start = async (what) => {
-    await hold(house, 40, name);
-    if (what === 'without a policy') rmSync(`${house.place}/dataplanes/${name}/policy.sealed`);
-    await release(house, 40, name);
+    await hold(gateway, 40, name);
+    if (what === 'without a policy') rmSync(`${gateway.place}/dataplanes/${name}/policy.sealed`);
+    await release(gateway, 40, name);
     const started = performance.now();
     await until(async () => (await ask(fresh, last.key).catch(() => null))?.status === 200, 30, `${name}, started ${what}`);
     const ready = performance.now() - started;
     await sleep(1000);
-    const resident = house.resident(name);
+    const resident = gateway.resident(name);
     console.log(`      a plane started ${what}: serves the last of them after ${ready.toFixed(0)} ms, ${(resident / 1e6).toFixed(0)} MB resident`);
     assert.ok(ready <= READY_MS, `${ready.toFixed(0)} ms`);
     assert.ok(resident < RESIDENT, `${(resident / 1e6).toFixed(0)} MB`);
@@ -187,15 +187,15 @@ async function manyKeys(house) {
   await start('without a policy');
   await start('with its last policy');
   assert.equal((await ask(fresh, `gh-${randomBytes(6).toString('hex')}-${'A'.repeat(49)}`)).status, 401);
-  for (let i = 0; i < PLANES; i++) console.log(`      dp-${i + 1}: ${(house.resident(`dp-${i + 1}`) / 1e6).toFixed(0)} MB`);
+  for (let i = 0; i < PLANES; i++) console.log(`      dp-${i + 1}: ${(gateway.resident(`dp-${i + 1}`) / 1e6).toFixed(0)} MB`);
 }
 
 if (isMainThread) {
   const [build, home, base] = process.argv.slice(2);
-  plays(() =>
-    withInstallation({ home, base: Number(base), build }, PLANES, async (house) => {
-      await play(`a revoked key is refused on ${PLANES} planes within ${WITHIN_MS} ms (p99)`, () => revocations(house));
-      await play(`${KEYS} keys: a plane is ready within ${READY_MS} ms, below ${RESIDENT / 1e6} MB`, () => manyKeys(house));
+  scenarios(() =>
+    withInstallation({ home, base: Number(base), build }, PLANES, async (gateway) => {
+      await scenario(`a revoked key is refused on ${PLANES} planes within ${WITHIN_MS} ms (p99)`, () => revocations(gateway));
+      await scenario(`${KEYS} keys: a plane is ready within ${READY_MS} ms, below ${RESIDENT / 1e6} MB`, () => manyKeys(gateway));
     }),
   );
 } else {

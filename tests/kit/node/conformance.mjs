@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { randomUUID } from 'node:crypto';
 import { createServer, request as forward } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { root } from './house.mjs';
+import { root } from './gateway.mjs';
 
 const fromE2e = createRequire(`${root}/tests/e2e/package.json`);
 const sdk = (path) => fromE2e(`@modelcontextprotocol/sdk/${path}`);

@@ -1,7 +1,7 @@
 // An installation of the test's own: raised by ./gatehouse up, and ended whatever happens.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
-import { House, root, until } from './house.mjs';
+import { Gateway, root, until } from './gateway.mjs';
 
 function gatehouse(place, args) {
   const env = { ...process.env, GATEHOUSE_HOME: place.home, GATEHOUSE_PORT_BASE: String(place.base) };
@@ -18,7 +18,7 @@ function gatehouse(place, args) {
   });
 }
 
-// place: {home, base, build}. Runs `work(house)` between up and down.
+// place: {home, base, build}. Runs `work(gateway)` between up and down.
 export async function withInstallation(place, planes, work) {
   let ending = null;
   const down = () => (ending ??= gatehouse(place, ['down']));
@@ -26,7 +26,7 @@ export async function withInstallation(place, planes, work) {
     process.once(signal, () => down().finally(() => process.exit(1)));
   try {
     await gatehouse(place, ['up', '--dataplanes', String(planes)]);
-    return await work(House.at(place.home));
+    return await work(Gateway.at(place.home));
   } finally {
     await down();
   }
@@ -34,21 +34,21 @@ export async function withInstallation(place, planes, work) {
 
 // ---- processes that stay away for a while ----
 
-const entry = (house, rank, name) => `${house.place}/run/processes/${rank}-${name}`;
-const supervisor = (house) => Number(readFileSync(`${house.place}/run/supervisor.pid`, 'utf8'));
+const entry = (gateway, rank, name) => `${gateway.place}/run/processes/${rank}-${name}`;
+const supervisor = (gateway) => Number(readFileSync(`${gateway.place}/run/supervisor.pid`, 'utf8'));
 
 // Killed outright, and not started again before `release`.
-export async function hold(house, rank, name) {
-  renameSync(entry(house, rank, name), `${house.place}/run/.held-${rank}-${name}`);
-  house.kill(name, 'SIGKILL');
-  process.kill(supervisor(house), 'SIGHUP');
-  await until(() => !house.processes().some((p) => p.name === name && p.state === 'running'), 20, `${name} away`);
+export async function hold(gateway, rank, name) {
+  renameSync(entry(gateway, rank, name), `${gateway.place}/run/.held-${rank}-${name}`);
+  gateway.kill(name, 'SIGKILL');
+  process.kill(supervisor(gateway), 'SIGHUP');
+  await until(() => !gateway.processes().some((p) => p.name === name && p.state === 'running'), 20, `${name} away`);
 }
 
-export async function release(house, rank, name) {
-  const held = `${house.place}/run/.held-${rank}-${name}`;
+export async function release(gateway, rank, name) {
+  const held = `${gateway.place}/run/.held-${rank}-${name}`;
   if (!existsSync(held)) return;
-  renameSync(held, entry(house, rank, name));
-  process.kill(supervisor(house), 'SIGHUP');
-  await until(() => house.processes().some((p) => p.name === name && p.state === 'running'), 20, `${name} back`);
+  renameSync(held, entry(gateway, rank, name));
+  process.kill(supervisor(gateway), 'SIGHUP');
+  await until(() => gateway.processes().some((p) => p.name === name && p.state === 'running'), 20, `${name} back`);
 }

@@ -1,8 +1,8 @@
-// Plays of a script that is no test runner's: each says how it went, the last line counts them.
+// Scenarios of a script that is no test runner's: each says how it went, the last line counts them.
 let passed = 0;
 let failed = 0;
 
-export async function play(name, act) {
+export async function scenario(name, act) {
   const began = performance.now();
   try {
     await act();
@@ -15,7 +15,7 @@ export async function play(name, act) {
 }
 
 // The way out of the whole script.
-export function plays(main) {
+export function scenarios(main) {
   main().then(
     () => verdict(),
     (e) => {

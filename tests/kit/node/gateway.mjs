@@ -45,7 +45,7 @@ function readEnvironment(file) {
   return env;
 }
 
-export class House {
+export class Gateway {
   constructor(env = process.env) {
     for (const name of ['GATEHOUSE_URL', 'GATEHOUSE_ADMIN_URL', 'GATEHOUSE_ADMIN_TOKEN', 'GATEHOUSE_KEY'])
       assert.ok(env[name], `${name} must be set: the tests run against an installation`);
@@ -62,7 +62,7 @@ export class House {
   }
 
   static at(home) {
-    return new House({ ...readEnvironment(`${home}/gatehouse.env`), GATEHOUSE_HOME: home });
+    return new Gateway({ ...readEnvironment(`${home}/gatehouse.env`), GATEHOUSE_HOME: home });
   }
 
   // Ports behind those of the planes, for upstreams of the tests' own.
@@ -118,7 +118,7 @@ export class House {
     return items;
   }
 
-  // The demo's model provider under a name of this run. Models name how it behaves (play.h).
+  // The demo's model provider under a name of this run. Models name how it behaves (scenario.h).
   async provider(name = 'prov', baseUrl = `${this.providerUrl}/v1`, secret = `sk-upstream-${run}`) {
     return this.create('providers', {
       name: named(name),
@@ -129,10 +129,10 @@ export class House {
     });
   }
 
-  async model(name, play = '', more = {}) {
+  async model(name, scenario = '', more = {}) {
     return this.create('models', {
       name: named(name),
-      targets: [{ provider: named('prov'), model: `demo-chat${play}` }],
+      targets: [{ provider: named('prov'), model: `demo-chat${scenario}` }],
       price: { input_per_mtok: 0.15, output_per_mtok: 0.6 },
       max_output_tokens: 4096,
       ...more,
