@@ -49,35 +49,35 @@ static struct journal_page page_for(const struct journal_config *c)
     };
 }
 
-static enum err map_file(struct journal *rq, int fd, const struct layout *l, bool fresh)
+static enum err map_file(struct journal *j, int fd, const struct layout *l, bool fresh)
 {
     void *map = mmap(NULL, layout_len(l), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return ERR_IO;
-    rq->map_len = layout_len(l);
-    rq->page = map;
-    rq->slots = (void *)((char *)map + JOURNAL_PAGE);
-    rq->ring = (char *)rq->slots + l->slots;
-    return fold_new((void *)(rq->ring + l->ring), (uint32_t)(l->folds / sizeof(struct fold_entry)),
-                    fresh, &rq->fold);
+    j->map_len = layout_len(l);
+    j->page = map;
+    j->slots = (void *)((char *)map + JOURNAL_PAGE);
+    j->ring = (char *)j->slots + l->slots;
+    return fold_new((void *)(j->ring + l->ring), (uint32_t)(l->folds / sizeof(struct fold_entry)),
+                    fresh, &j->fold);
 }
 
-static enum err fill_free_slots(struct journal *rq, uint32_t count)
+static enum err fill_free_slots(struct journal *j, uint32_t count)
 {
-    rq->free_slots = mem_array(count, sizeof(*rq->free_slots));
-    if (!rq->free_slots)
+    j->free_slots = mem_array(count, sizeof(*j->free_slots));
+    if (!j->free_slots)
         return ERR_NOMEM;
     for (uint32_t i = count; i-- > 0;) /* the first slots are used first */
-        rq->free_slots[rq->free_count++] = i;
+        j->free_slots[j->free_count++] = i;
     return ERR_OK;
 }
 
 static struct journal *journal_new(void)
 {
-    struct journal *rq = mem_alloc(sizeof(*rq));
-    if (rq)
-        memset(rq, 0, offsetof(struct journal, scratch));
-    return rq;
+    struct journal *j = mem_alloc(sizeof(*j));
+    if (j)
+        memset(j, 0, offsetof(struct journal, scratch));
+    return j;
 }
 
 /* A full disk is found now, not in mid-call. */
@@ -90,34 +90,34 @@ static enum err allocate(int fd, size_t len)
 
 enum err journal_create(const struct journal_config *c, struct journal **ret)
 {
-    struct journal *rq = journal_new();
-    if (!rq)
+    struct journal *j = journal_new();
+    if (!j)
         return ERR_NOMEM;
     const struct journal_page page = page_for(c);
     const struct layout l = layout_of(&page);
-    snprintf(rq->path, sizeof(rq->path), "%s/journal-%016lx-%u", c->dir, (unsigned long)c->epoch,
+    snprintf(j->path, sizeof(j->path), "%s/journal-%016lx-%u", c->dir, (unsigned long)c->epoch,
              c->worker);
-    int fd = open(rq->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = open(j->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     enum err e = fd >= 0 ? allocate(fd, layout_len(&l)) : ERR_IO;
     if (e == ERR_OK)
-        e = map_file(rq, fd, &l, true);
+        e = map_file(j, fd, &l, true);
     if (e == ERR_OK)
-        e = fill_free_slots(rq, page.slot_count);
+        e = fill_free_slots(j, page.slot_count);
     if (e != ERR_OK)
         goto undo;
-    memcpy((char *)rq->page + sizeof(page.magic), (const char *)&page + sizeof(page.magic),
+    memcpy((char *)j->page + sizeof(page.magic), (const char *)&page + sizeof(page.magic),
            sizeof(page) - sizeof(page.magic));
-    rq->page->magic = page.magic; /* last: a file without it is ignored */
+    j->page->magic = page.magic; /* last: a file without it is ignored */
     close(fd);
-    *ret = rq;
+    *ret = j;
     return ERR_OK;
 undo:
-    log_error(NULL, "journal_create_failed", "path=%s errno=%s", rq->path, strerror(errno));
+    log_error(NULL, "journal_create_failed", "path=%s errno=%s", j->path, strerror(errno));
     if (fd >= 0) {
         close(fd);
-        unlink(rq->path);
+        unlink(j->path);
     }
-    journal_unmap(rq);
+    journal_unmap(j);
     return e;
 }
 
@@ -137,10 +137,10 @@ static bool is_sane(const struct journal_page *p, size_t file_len)
 
 enum err journal_map(const char *path, struct journal **ret)
 {
-    struct journal *rq = journal_new();
-    if (!rq)
+    struct journal *j = journal_new();
+    if (!j)
         return ERR_NOMEM;
-    snprintf(rq->path, sizeof(rq->path), "%s", path);
+    snprintf(j->path, sizeof(j->path), "%s", path);
     struct journal_page page;
     enum err e = ERR_IO;
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -152,31 +152,31 @@ enum err journal_map(const char *path, struct journal **ret)
     }
     if (e == ERR_OK) {
         const struct layout l = layout_of(&page);
-        e = map_file(rq, fd, &l, false);
+        e = map_file(j, fd, &l, false);
     }
     if (fd >= 0)
         close(fd);
     if (e != ERR_OK) {
-        journal_unmap(rq);
+        journal_unmap(j);
         return e;
     }
-    *ret = rq;
+    *ret = j;
     return ERR_OK;
 }
 
-void journal_unmap(struct journal *rq)
+void journal_unmap(struct journal *j)
 {
-    if (!rq)
+    if (!j)
         return;
-    fold_free(rq->fold);
-    if (rq->page)
-        munmap(rq->page, rq->map_len);
-    mem_free(rq->free_slots);
-    mem_free(rq);
+    fold_free(j->fold);
+    if (j->page)
+        munmap(j->page, j->map_len);
+    mem_free(j->free_slots);
+    mem_free(j);
 }
 
-void journal_remove(struct journal *rq)
+void journal_remove(struct journal *j)
 {
-    unlink(rq->path);
-    journal_unmap(rq);
+    unlink(j->path);
+    journal_unmap(j);
 }

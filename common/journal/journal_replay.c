@@ -12,54 +12,54 @@
 #include "proto/usage.pb-c.h"
 
 /* The ring as it stands must be readable up to head; a torn file is refused as a whole. */
-static enum err check_ring(const struct journal *rq)
+static enum err check_ring(const struct journal *j)
 {
-    uint64_t at = atomic_load(&rq->page->tail), head = atomic_load(&rq->page->head);
+    uint64_t at = atomic_load(&j->page->tail), head = atomic_load(&j->page->head);
     uint64_t before = 0;
     while (at < head) {
-        size_t offset = (size_t)(at % rq->page->ring_size);
-        size_t to_end = (size_t)rq->page->ring_size - offset;
+        size_t offset = (size_t)(at % j->page->ring_size);
+        size_t to_end = (size_t)j->page->ring_size - offset;
         struct journal_head h = {0};
-        memcpy(&h, rq->ring + offset, to_end < sizeof(h) ? to_end : sizeof(h));
+        memcpy(&h, j->ring + offset, to_end < sizeof(h) ? to_end : sizeof(h));
         if (h.len == 0) {
             at += to_end;
             continue;
         }
         if (h.len > JOURNAL_RECORD_MAX || journal_footprint(h.len) > to_end ||
             (before != 0 && h.sequence != before + 1) ||
-            crc32c(slice_of(rq->ring + offset + sizeof(h), h.len)) != h.crc)
+            crc32c(slice_of(j->ring + offset + sizeof(h), h.len)) != h.crc)
             return ERR_INVALID;
         before = h.sequence;
         at += journal_footprint(h.len);
     }
     if (before == 0 && at == head) /* killed on its way back to the ring's front: a pad alone */
-        atomic_store(&rq->page->tail, head);
+        atomic_store(&j->page->tail, head);
     /* it may have been killed between publishing a record and counting it */
-    atomic_store(&rq->page->sequence, before != 0 ? before : atomic_load(&rq->page->committed));
+    atomic_store(&j->page->sequence, before != 0 ? before : atomic_load(&j->page->committed));
     return at == head ? ERR_OK : ERR_INVALID;
 }
 
 /* ---- what was half done ---- */
 
-static bool is_kept(const struct journal *rq, const struct journal_slot *slot)
+static bool is_kept(const struct journal *j, const struct journal_slot *slot)
 {
     const struct fold_place place = {.index = slot->folding_in, .version = slot->closing_at};
     switch (atomic_load(&slot->state)) {
     case SLOT_CLOSING:
-        return slot->closing_at < atomic_load(&rq->page->head);
+        return slot->closing_at < atomic_load(&j->page->head);
     case SLOT_FOLDING:
-        return fold_is_committed(rq->fold, &place);
+        return fold_is_committed(j->fold, &place);
     default:
         return false;
     }
 }
 
-static void settle_slots(struct journal *rq)
+static void settle_slots(struct journal *j)
 {
-    for (uint32_t i = 0; i < rq->page->slot_count; i++) {
-        struct journal_slot *slot = &rq->slots[i];
+    for (uint32_t i = 0; i < j->page->slot_count; i++) {
+        struct journal_slot *slot = &j->slots[i];
         if (atomic_load(&slot->state) != SLOT_FREE)
-            atomic_store(&slot->state, is_kept(rq, slot) ? SLOT_FREE : SLOT_OPEN);
+            atomic_store(&slot->state, is_kept(j, slot) ? SLOT_FREE : SLOT_OPEN);
     }
 }
 
@@ -83,7 +83,7 @@ static void charge_worst(Gatehouse__JournalRecord *m, money raised)
 }
 
 /* The opened record as a closed one; texts are lent, and given back before it is freed. */
-static enum err keep_as_lost(struct journal *rq, struct journal_slot *slot,
+static enum err keep_as_lost(struct journal *j, struct journal_slot *slot,
                              Gatehouse__JournalRecord *m)
 {
     static char lost[] = "lost", error[] = "error", killed[] = "plane_killed";
@@ -99,8 +99,7 @@ static enum err keep_as_lost(struct journal *rq, struct journal_slot *slot,
     enum err e = ERR_INVALID;
     if (gatehouse__journal_record__get_packed_size(m) <= sizeof(packed)) {
         size_t len = gatehouse__journal_record__pack(m, packed);
-        e = journal_keep(rq, slice_of(packed, len), slot, rq->page->ring_size,
-                         fold_spare(rq->fold));
+        e = journal_keep(j, slice_of(packed, len), slot, j->page->ring_size, fold_spare(j->fold));
     }
     span->usage_source = source;
     span->status = status;
@@ -109,49 +108,49 @@ static enum err keep_as_lost(struct journal *rq, struct journal_slot *slot,
 }
 
 /* The record of a slot, put together in `out` where a second slot has its rest. */
-static enum err slot_record(const struct journal *rq, const struct journal_slot *slot,
+static enum err slot_record(const struct journal *j, const struct journal_slot *slot,
                             char out[static JOURNAL_OPENED_MAX], struct slice *ret)
 {
     if (slot->len <= JOURNAL_SLOT_RECORD) {
         *ret = slice_of(slot->record, slot->len);
         return ERR_OK;
     }
-    if (slot->len > JOURNAL_OPENED_MAX || slot->more == 0 || slot->more > rq->page->slot_count)
+    if (slot->len > JOURNAL_OPENED_MAX || slot->more == 0 || slot->more > j->page->slot_count)
         return ERR_INVALID;
     memcpy(out, slot->record, JOURNAL_SLOT_RECORD);
-    memcpy(out + JOURNAL_SLOT_RECORD, rq->slots[slot->more - 1].record,
+    memcpy(out + JOURNAL_SLOT_RECORD, j->slots[slot->more - 1].record,
            slot->len - JOURNAL_SLOT_RECORD);
     *ret = slice_of(out, slot->len);
     return ERR_OK;
 }
 
 /* Its response was never accounted: it counts at its worst case and stays visible. */
-static enum err close_as_lost(struct journal *rq, struct journal_slot *slot)
+static enum err close_as_lost(struct journal *j, struct journal_slot *slot)
 {
     char whole[JOURNAL_OPENED_MAX];
     struct slice record;
-    enum err e = slot_record(rq, slot, whole, &record);
+    enum err e = slot_record(j, slot, whole, &record);
     if (e != ERR_OK)
         return e;
     Gatehouse__JournalRecord *m =
         gatehouse__journal_record__unpack(NULL, record.len, (const uint8_t *)record.ptr);
-    e = m && m->span ? keep_as_lost(rq, slot, m) : ERR_INVALID;
+    e = m && m->span ? keep_as_lost(j, slot, m) : ERR_INVALID;
     gatehouse__journal_record__free_unpacked(m, NULL);
     return e;
 }
 
-static enum err close_open_slots(struct journal *rq)
+static enum err close_open_slots(struct journal *j)
 {
-    for (uint32_t i = 0; i < rq->page->slot_count; i++) {
-        struct journal_slot *slot = &rq->slots[i];
+    for (uint32_t i = 0; i < j->page->slot_count; i++) {
+        struct journal_slot *slot = &j->slots[i];
         if (atomic_load(&slot->state) == SLOT_FREE)
             continue;
-        atomic_fetch_add(&rq->page->lost, 1);
-        enum err e = close_as_lost(rq, slot);
+        atomic_fetch_add(&j->page->lost, 1);
+        enum err e = close_as_lost(j, slot);
         if (e == ERR_EXHAUSTED)
             return e;
         if (e != ERR_OK) { /* unreadable: nothing can be said of it but that it was there */
-            log_error(NULL, "journal_slot_unreadable", "path=%s slot=%u", rq->path, i);
+            log_error(NULL, "journal_slot_unreadable", "path=%s slot=%u", j->path, i);
             atomic_store(&slot->state, SLOT_FREE);
         }
     }
@@ -160,21 +159,21 @@ static enum err close_open_slots(struct journal *rq)
 
 enum err journal_replay(const char *path, struct journal **ret)
 {
-    struct journal *rq;
-    enum err e = journal_map(path, &rq);
+    struct journal *j;
+    enum err e = journal_map(path, &j);
     if (e != ERR_OK)
         return e;
-    e = check_ring(rq);
+    e = check_ring(j);
     if (e == ERR_OK) {
-        settle_slots(rq);
-        fold_settle(rq->fold, atomic_load(&rq->page->head));
-        e = close_open_slots(rq);
+        settle_slots(j);
+        fold_settle(j->fold, atomic_load(&j->page->head));
+        e = close_open_slots(j);
     }
     if (e != ERR_OK) {
-        journal_unmap(rq);
+        journal_unmap(j);
         return e;
     }
-    atomic_store(&rq->page->folds, fold_in_use(rq->fold));
-    *ret = rq;
+    atomic_store(&j->page->folds, fold_in_use(j->fold));
+    *ret = j;
     return ERR_OK;
 }

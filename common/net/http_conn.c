@@ -213,7 +213,7 @@ void http_exchange_gone(struct http_conn *c, enum err why)
     http_server_give_spare(c->server, x);
 }
 
-static void chttp_exchange_gone(struct http_conn *c)
+static void conn_exchange_gone(struct http_conn *c)
 {
     struct http_exchange *x = c->x;
     struct http_server *s = c->server;
@@ -286,7 +286,7 @@ static void advance(struct http_conn *c, struct slice *bytes)
         case CONN_EXCHANGE:
             http_response_flush(c->x);
             if (c->state == CONN_EXCHANGE && http_response_is_out(c->x))
-                chttp_exchange_gone(c);
+                conn_exchange_gone(c);
             else if (c->state == CONN_EXCHANGE)
                 moved = pump_body(c, bytes);
             break;

@@ -164,7 +164,7 @@ static void publish(void *arg, const struct snapshot *s)
         listing_client_policy(p->discovery, s);
 }
 
-/* ---- birth ---- */
+/* ---- start ---- */
 
 /* Beside the key, which lies outside of the state folder; planes that share a key have each their
  * own. */
@@ -202,7 +202,7 @@ static enum err open_tls(struct plane *p, const struct plane_config *c)
     return tls_client_new(&t, &p->tls);
 }
 
-static enum err open_rooms(struct plane *p, const struct plane_config *c)
+static enum err open_parts(struct plane *p, const struct plane_config *c)
 {
     struct control_link links = {
         .request = request, .is_connected = is_connected, .after_turns = after_turns, .arg = p};
@@ -255,7 +255,7 @@ enum err plane_open(const struct plane_config *c, const struct plane_events *eve
     if (e == ERR_OK)
         e = open_tls(p, c);
     if (e == ERR_OK)
-        e = open_rooms(p, c);
+        e = open_parts(p, c);
     if (e == ERR_OK) {
         policy_sync_load(p->sync);
         e = open_bus(p, c);

@@ -226,8 +226,8 @@ static enum err add_earlier(struct shipper *s, const char *dir, const char *name
 {
     char path[512];
     snprintf(path, sizeof(path), "%s/%s", dir, name);
-    struct journal *rq;
-    enum err e = journal_replay(path, &rq);
+    struct journal *j;
+    enum err e = journal_replay(path, &j);
     if (e == ERR_INVALID || e == ERR_EXHAUSTED) { /* and will be so the next time */
         set_aside(path);
         return ERR_OK;
@@ -236,10 +236,10 @@ static enum err add_earlier(struct shipper *s, const char *dir, const char *name
         log_error(NULL, "journal_not_opened", "path=%s error=%s", path, err_name(e));
         return e;
     }
-    uint64_t lost = atomic_load(&rq->page->lost);
+    uint64_t lost = atomic_load(&j->page->lost);
     s->lost += lost;
     log_info(NULL, "journal_replayed", "path=%s lost_calls=%lu", path, (unsigned long)lost);
-    s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = rq, .earlier = true};
+    s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = j, .earlier = true};
     return ERR_OK;
 }
 
@@ -248,11 +248,11 @@ static enum err open_own(struct shipper *s, const struct shipper_config *c)
     for (unsigned i = 0; i < c->workers; i++) {
         struct journal_config own = {
             .dir = c->dir, .epoch = c->epoch, .worker = i, .bytes = c->journal_bytes};
-        struct journal *rq;
-        enum err e = journal_create(&own, &rq);
+        struct journal *j;
+        enum err e = journal_create(&own, &j);
         if (e != ERR_OK)
             return e;
-        s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = rq};
+        s->parcels[s->parcel_count++] = (struct parcel){.shipper = s, .journal = j};
     }
     return ERR_OK;
 }
@@ -297,11 +297,11 @@ void shipper_free(struct shipper *s)
         return;
     timer_cancel(&s->tick);
     for (size_t i = 0; s->parcels && i < s->parcel_count; i++) {
-        struct journal *rq = s->parcels[i].journal;
-        if (rq && journal_is_empty(rq) && rq->seats == 0 && rq->taken == 0)
-            journal_remove(rq);
+        struct journal *j = s->parcels[i].journal;
+        if (j && journal_is_empty(j) && j->seats == 0 && j->taken == 0)
+            journal_remove(j);
         else
-            journal_unmap(rq);
+            journal_unmap(j);
     }
     usage_batch_fini(&s->batch);
     mem_free(s->parcels);
@@ -327,13 +327,13 @@ void shipper_counts(const struct shipper *s, struct shipper_counts *ret)
 {
     *ret = (struct shipper_counts){.lost = s->lost};
     for (size_t i = 0; i < s->parcel_count; i++) {
-        const struct journal *rq = s->parcels[i].journal;
-        if (!rq)
+        const struct journal *j = s->parcels[i].journal;
+        if (!j)
             continue;
-        ret->waiting += journal_waiting(rq);
+        ret->waiting += journal_waiting(j);
         if (s->parcels[i].earlier)
             continue; /* the earlier start has reported what it counted */
-        ret->dropped += atomic_load(&rq->page->dropped);
-        ret->folded += atomic_load(&rq->page->folded);
+        ret->dropped += atomic_load(&j->page->dropped);
+        ret->folded += atomic_load(&j->page->folded);
     }
 }

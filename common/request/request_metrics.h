@@ -1,5 +1,5 @@
 /*
- * metrics — what a data plane counts: the rows, and the names to count by.
+ * request_metrics — what a data plane counts: the rows, and the names to count by.
  *
  * Threads  any; constant.
  */

@@ -3,7 +3,7 @@
  *
  * A row names the attribute's field in proto/usage.proto, its type, the column that keeps it, its
  * member in the admin API, its name in OTLP, and how it folds. The journal's coding
- * (common/request/record.c), the key of folded calls (common/policy/fold_call.c), the insert and
+ * (common/request/record.c), the key of folded calls (common/journal/fold_call.c), the insert and
  * the JSON (controlplane/store), the OpenAPI schema (controlplane/api/response_shape.c) and
  * docs/span-attributes.md follow from it. README.md in this directory says what an attribute takes.
  *
@@ -47,7 +47,7 @@ enum span_absent {
     SPAN_ABSENT_PRICE, /* NULL unless cost_known */
 };
 
-/* What a sum of calls keeps of it (common/policy/fold_call.h). */
+/* What a sum of calls keeps of it (common/journal/fold_call.h). */
 enum span_fold {
     SPAN_FOLD_DROPPED,
     SPAN_FOLD_KEYED,  /* calls are summed up apart where it differs */

@@ -71,7 +71,7 @@ static void on_count(void *arg, size_t connections)
     metric_put(d->context.app->metrics, API_METRIC_CONNECTIONS, 0, (int64_t)connections);
 }
 
-static enum err start_gate(struct mhd_adapter *d, const struct mhd_adapter_config *config)
+static enum err start_listener(struct mhd_adapter *d, const struct mhd_adapter_config *config)
 {
     struct admin_listener_config c = {
         .cert_file = config->cert_file,
@@ -101,7 +101,7 @@ enum err mhd_adapter_start(const struct app *app, const struct mhd_adapter_confi
     if (e == ERR_OK)
         e = start_daemon(d);
     if (e == ERR_OK)
-        e = start_gate(d, config);
+        e = start_listener(d, config);
     if (e != ERR_OK) {
         mhd_adapter_stop(&d, 0);
         return e;
