@@ -264,11 +264,29 @@ static bool is_connected(void *arg)
     return !((struct ledger_kit_plane *)arg)->away;
 }
 
+struct later_call {
+    struct ledger_kit *kit;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void call_later(void *arg)
+{
+    struct later_call c = *(struct later_call *)arg;
+    mem_free(arg);
+    c.kit->pending--;
+    c.fn(c.arg);
+}
+
 static void after_turns(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
     SPARED;
-    struct ledger_kit_plane *plane = arg;
-    assert_int_equal(loop_post(plane->kit->loop, fn, fn_arg), ERR_OK);
+    struct ledger_kit *kit = ((struct ledger_kit_plane *)arg)->kit;
+    struct later_call *c = mem_zalloc(sizeof(*c));
+    assert_non_null(c);
+    *c = (struct later_call){.kit = kit, .fn = fn, .arg = fn_arg};
+    kit->pending++;
+    assert_int_equal(loop_post(kit->loop, call_later, c), ERR_OK);
 }
 
 struct control_link ledger_kit_link(struct ledger_kit *k, size_t plane)

@@ -40,7 +40,7 @@ struct ledger_kit {
     bool database_away; /* every request gets an error as its reply */
     bool silent;        /* no request gets a reply until this is false again */
     /* what was seen */
-    unsigned pending;                        /* replies under way */
+    unsigned pending;                        /* replies, and calls after turns, under way */
     unsigned requests, asks, ends, refusals; /* refusals: needs that nothing was granted for */
     money wanted;                            /* by the last ask */
 };
