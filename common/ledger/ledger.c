@@ -131,7 +131,7 @@ void ledger_end(struct ledger_lease *l, money final)
     if (l->state == LEDGER_CLOSED)
         return;
     l->ending = true;
-    l->final = at_least_zero(final);
+    l->final = larger(l->final, at_least_zero(final)); /* a second end takes nothing back */
     touch(l);
     close_if_complete(l);
 }

@@ -23,7 +23,8 @@ struct account_home {
 
 /* A part of a budget that this plane may spend. Workers touch the atomics; the rest is the main
  * thread's. It is freed once it is no account's current one, every worker has ended a turn since,
- * nothing is reserved in it, and the control plane knows what was settled. */
+ * no request under way prolongs it, nothing is reserved in it, and the control plane knows what was
+ * settled. */
 struct lease {
     atomic_int_fast64_t remaining; /* may still be reserved; negative after an overdraft */
     atomic_int_fast64_t settled;
@@ -34,9 +35,11 @@ struct lease {
     struct account *account; /* held */
     char id[LEASE_ID_MAX];
     money granted;          /* in all, without what was handed back */
+    money give_back;        /* taken out of it already, to be handed back by the next request */
     uint64_t renew_at_us;   /* when it is to be prolonged */
     int64_t seen_remaining; /* at the last tick, */
     uint64_t used_us;       /* and when it was last seen to change */
+    bool renewing;          /* a request under way prolongs it */
     bool closing;           /* it is its account's current one no more */
     bool quiescent;         /* and no worker can still be looking at it */
     bool reported;          /* its end was sent */
@@ -71,7 +74,6 @@ struct account {
     bool revoke_reply;   /* what that request is granted must not be used */
     uint64_t retry_at_us;
     unsigned tries;         /* requests in a row that left a ticket waiting */
-    money give_back;        /* taken from the lease already, to be handed back */
     uint64_t reserve_us;    /* how long its lease may be spent without the control plane; 0: stop */
     uint64_t reserve_at_us; /* do not lease ahead before */
     money used_before, used_per_s;

@@ -186,7 +186,8 @@ static void lease_look_after(struct lease_client *c, struct lease *l, uint64_t n
     int64_t remaining = atomic_load(&l->remaining);
     int64_t outstanding = atomic_load(&l->outstanding);
     if (l->closing) {
-        if (l->quiescent && outstanding == 0 && !l->reported && c->links.is_connected(c->links.arg))
+        if (l->quiescent && outstanding == 0 && !l->renewing && !l->reported &&
+            c->links.is_connected(c->links.arg))
             lease_report(c, l);
         return;
     }
@@ -317,7 +318,8 @@ static bool amounts_to_request(struct account *a, const struct lease *l, uint64_
     bool low = l && left < soon / 2;
     bool ahead = a->reserve_us > 0 && l && now_us >= a->reserve_at_us && left < reserve / 2;
     bool due = l && now_us >= l->renew_at_us;
-    if (ret->need == 0 && !low && !ahead && !due && a->give_back == 0)
+    bool back = l && l->give_back > 0;
+    if (ret->need == 0 && !low && !ahead && !due && !back)
         return false;
     if (low || ret->need > 0)
         ret->want = larger(ret->want, smaller(less(soon, left), share_of(a)));
@@ -385,16 +387,17 @@ static void collect_one(struct lease_client *c, struct collect *to, struct accou
         lease_close(c, l);
         l = NULL;
     }
-    if (!l)
-        a->give_back = 0; /* the lease that ended takes it along */
     if (!amounts_to_request(a, l, now_us, &amounts) || !begin_asking(c, to, now_us))
         return;
     size_t i = to->asking->count++;
     to->asking->of[i].account = account_hold(a);
     to->asking->of[i].renewed = l;
     to->asking->of[i].amounts = amounts;
-    to->asking->of[i].give_back = a->give_back;
-    a->give_back = 0;
+    if (l) { /* a lease that has ended takes along what was to be handed back of it */
+        to->asking->of[i].give_back = l->give_back;
+        l->give_back = 0;
+        l->renewing = true;
+    }
     a->asking = true;
     a->revoke_reply = false;
     if (amounts.need > 0) {
@@ -412,7 +415,10 @@ static void asking_cancel(struct asking *k)
         struct account *a = k->of[i].account;
         a->asking = false;
         a->needed_us = 0; /* what is requested next grows from what waits */
-        a->give_back = k->of[i].give_back;
+        if (k->of[i].renewed) {
+            k->of[i].renewed->give_back = k->of[i].give_back;
+            k->of[i].renewed->renewing = false;
+        }
         account_drop(a);
     }
     mem_free(k);
@@ -544,14 +550,19 @@ static struct lease *lease_new(struct lease_client *c, struct account *a, const 
     return l;
 }
 
-static void take_grant(struct asking *k, struct account *a, const Gatehouse__LeaseGrant *g)
+/* The lease that the request prolonged is the account's current one, or was closed since; there is
+ * no other. Closed, it takes the grant all the same and stays closed: a second lease of that id
+ * would still be spent after the first one's end had freed all of it. */
+static void take_grant(struct asking *k, size_t i, const Gatehouse__LeaseGrant *g)
 {
+    struct account *a = k->of[i].account;
+    struct lease *renewed = k->of[i].renewed;
     atomic_store(&a->limit, g->limit_nano);
     atomic_store(&a->spent, g->spent_nano - g->set_aside_nano);
     atomic_store(&a->set_aside, g->set_aside_nano);
     atomic_store(&a->period_end_us, g->period_end_us);
     a->reserve_us = (uint64_t)g->reserve_ms * 1000;
-    struct lease *l = lease_of(a);
+    struct lease *l = renewed;
     if (l && g->lease_id && strcmp(l->id, g->lease_id) != 0) {
         lease_close(k->client, l);
         l = NULL;
@@ -578,12 +589,13 @@ static void take_reply(struct asking *k, size_t i, const Gatehouse__LeaseGrant *
     struct account *a = k->of[i].account;
     const struct ask_amounts *amounts = &k->of[i].amounts;
     uint64_t now_us = clock_mono_us();
-    take_grant(k, a, g);
+    struct lease *renewed = k->of[i].renewed;
+    bool none = !g->unknown && (!g->lease_id || !g->lease_id[0]);
     /* the lease that was to be prolonged is ours no more: a new one is requested first */
-    bool lost = k->of[i].renewed && !g->unknown && (!g->lease_id || !g->lease_id[0]);
-    struct lease *l = lease_of(a);
-    if (lost && l && l == k->of[i].renewed)
-        lease_close(k->client, l);
+    bool lost = renewed && (renewed->closing || none);
+    take_grant(k, i, g);
+    if (lost)
+        lease_close(k->client, renewed);
     if (g->granted_nano >= amounts->want)
         a->reserve_at_us = 0;
     struct hope h = hope_of(lease_of(a), g);
@@ -619,6 +631,8 @@ static void on_grants(void *arg, enum err e, const void *reply)
     for (size_t i = 0; i < k->count; i++) {
         struct account *a = k->of[i].account;
         a->asking = false;
+        if (k->of[i].renewed)
+            k->of[i].renewed->renewing = false;
         if (answered)
             take_reply(k, i, m->lease->grants[i]);
         account_drop(a);
@@ -826,7 +840,7 @@ void lease_client_recall(struct lease_client *c, struct slice account, money sho
     if (back <= 0 || !lease_take(l, back))
         return; /* what is not idle now is not handed back */
     l->granted -= back;
-    a->give_back = money_add(a->give_back, back);
+    l->give_back = money_add(l->give_back, back);
     a->reserve_at_us = clock_mono_us() + AHEAD_US;
     activate(c, a);
     ask_soon(c);
@@ -835,12 +849,15 @@ void lease_client_recall(struct lease_client *c, struct slice account, money sho
 bool lease_client_end_all(struct lease_client *c)
 {
     uint64_t now_us = clock_mono_us();
+    bool asking = false;
     LIST_EACH(&c->leases, it)
     {
         lease_close(c, LIST_ITEM(it, struct lease, link));
         lease_look_after(c, LIST_ITEM(it, struct lease, link), now_us);
     }
-    return list_empty(&c->leases);
+    EACH_ACTIVE(c, a)
+    asking = asking || a->asking; /* the reply may open one */
+    return list_empty(&c->leases) && !asking;
 }
 
 void lease_client_status(const struct lease_client *c, struct lease_status *ret)

@@ -40,7 +40,8 @@ void lease_client_policy(struct lease_client *c);
 void lease_client_on_state(struct lease_client *c, bool connected);
 /* Another plane needs `short_of` of this account. */
 void lease_client_recall(struct lease_client *c, struct slice account, money short_of);
-/* Ends every lease that nothing is reserved in; false while some are left. */
+/* Ends every lease that nothing is reserved in; false while some are left, or a request for one is
+ * under way. */
 bool lease_client_end_all(struct lease_client *c);
 
 /* How it stands, for /readyz and metrics. */

@@ -124,6 +124,19 @@ static void what_is_handed_back_twice_is_freed_once(void **state)
     assert_int_equal(ledger_free(account()), 1000);
 }
 
+static void a_second_end_with_a_smaller_sum_frees_nothing(void **state)
+{
+    (void)state;
+    struct ledger_reply a = ask("dp_a", 800, 800, NULL);
+    struct ledger_lease *l = ledger_sheet_lease(&sheet, slice_str(a.lease));
+    ledger_end(l, 300);
+    ledger_end(l, 0);
+    assert_int_equal(account()->leased, 800);
+    ledger_charge(l, 300);
+    assert_int_equal(account()->leased, 0);
+    assert_int_equal(ledger_free(account()), 700);
+}
+
 static void another_plane_hands_nothing_back(void **state)
 {
     (void)state;
@@ -183,6 +196,7 @@ int main(void)
         RULE(the_planes_that_hold_something_are_told_and_no_others),
         RULE(nothing_is_recalled_where_the_rest_is_spent),
         RULE(what_is_handed_back_twice_is_freed_once),
+        RULE(a_second_end_with_a_smaller_sum_frees_nothing),
         RULE(another_plane_hands_nothing_back),
         RULE(a_lease_in_suspense_is_revived_by_its_plane_and_counts_meanwhile),
         RULE(nothing_lasts_longer_than_its_period),

@@ -271,6 +271,109 @@ static void a_reservation_moves_to_the_lease_that_replaced_its_own(void **state)
     WAIT(w.ledger.ends == 1); /* nothing is reserved in the old one any more */
 }
 
+/* ---- a lease is replaced or closed while a request that prolongs it is under way ---- */
+
+static struct ledger_lease *row_of(const struct call *c)
+{
+    struct ledger_lease *l =
+        ledger_sheet_lease(&w.ledger.sheet, reservation_lease_id(&c->reservation));
+    assert_non_null(l);
+    return l;
+}
+
+/* A call that the current lease does not hold: the request is decided, its reply is under way. */
+static void begin_and_hold_the_reply(struct call *c, money amount)
+{
+    unsigned before = w.ledger.asks;
+    w.ledger.silent = true;
+    begin(c, 0, amount);
+    WAIT(w.ledger.asks > before);
+}
+
+static void let_the_reply_come(const struct call *c)
+{
+    w.ledger.silent = false;
+    WAIT(c->done);
+    assert_int_equal(c->result, ACCOUNT_OK);
+}
+
+static void what_was_recalled_of_a_lease_is_not_handed_back_of_its_successor(void **state)
+{
+    (void)state;
+    struct call c;
+    w.ledger.wall_us = period_start(PERIOD_HOUR, clock_wall_us());
+    ledger_kit_budget(&w.ledger, KEY, 100 * WORST, PERIOD_HOUR);
+    assert_int_equal(call(0, WORST, 10), ACCOUNT_OK);
+    w.ledger.wall_us += HOUR_US;
+    begin_and_hold_the_reply(&c, 2 * WORST); /* the lease of the new period */
+    lease_client_recall(w.planes[0].client, SLICE(KEY), 500);
+    let_the_reply_come(&c);
+    pass_ms(600); /* more than two ticks */
+    assert_true(ledger_remaining(row_of(&c)) >= 2 * WORST);
+    account_settle(&c.reservation, 0);
+}
+
+static void close_while_it_is_prolonged(void (*close)(void))
+{
+    struct call first, second;
+    ledger_kit_budget(&w.ledger, KEY, 100 * WORST, PERIOD_TOTAL);
+    registry_configure(w.planes[0].registry, w.planes[0].account, 100 * WORST, SLICE("total"));
+    lease_client_policy(w.planes[0].client);
+    begin(&first, 0, WORST);
+    WAIT(first.done);
+    struct ledger_lease *closed = row_of(&first);
+    begin_and_hold_the_reply(&second, 5 * WORST);
+    account_settle(&first.reservation, WORST); /* and its record is not shipped yet */
+    close();
+    let_the_reply_come(&second);
+    assert_ptr_not_equal(row_of(&second), closed);
+    WAIT(w.ledger.ends >= 1);
+    pass_ms(600);
+    assert_int_equal(w.ledger.ends, 1);
+    assert_true(ledger_remaining(closed) >= WORST);
+    ledger_kit_charge(&w.ledger, 0, SLICE(KEY), slice_str(closed->id), WORST);
+    assert_int_equal(closed->state, LEDGER_CLOSED);
+    assert_true(ledger_remaining(row_of(&second)) >= 5 * WORST);
+    account_settle(&second.reservation, 0);
+}
+
+static void end_all(void)
+{
+    assert_false(lease_client_end_all(w.planes[0].client));
+}
+
+static void narrow(void)
+{
+    ledger_kit_budget(&w.ledger, KEY, 50 * WORST, PERIOD_TOTAL);
+    registry_configure(w.planes[0].registry, w.planes[0].account, 50 * WORST, SLICE("total"));
+    lease_client_policy(w.planes[0].client);
+}
+
+static void a_lease_that_was_ended_while_it_was_prolonged_is_used_no_more(void **state)
+{
+    (void)state;
+    close_while_it_is_prolonged(end_all);
+}
+
+static void nor_is_one_of_a_budget_that_was_narrowed_meanwhile(void **state)
+{
+    (void)state;
+    close_while_it_is_prolonged(narrow);
+}
+
+static void while_a_lease_is_under_way_not_every_lease_has_ended(void **state)
+{
+    (void)state;
+    struct call c;
+    ledger_kit_budget(&w.ledger, KEY, 100 * WORST, PERIOD_TOTAL);
+    begin_and_hold_the_reply(&c, WORST);
+    assert_false(lease_client_end_all(w.planes[0].client));
+    let_the_reply_come(&c);
+    account_settle(&c.reservation, 0);
+    WAIT(lease_client_end_all(w.planes[0].client));
+    assert_int_equal(ledger_kit_account(&w.ledger, KEY)->leased, 0);
+}
+
 /* ---- M12: an outage ---- */
 
 static void an_outage_refuses_no_call_while_there_is_money(void **state)
@@ -551,6 +654,10 @@ int main(void)
         RULE(a_new_period_forgets_that_there_was_nothing_left),
         RULE(after_a_call_that_cost_more_than_was_reserved_the_next_one_passes),
         RULE(a_reservation_moves_to_the_lease_that_replaced_its_own),
+        RULE(what_was_recalled_of_a_lease_is_not_handed_back_of_its_successor),
+        RULE(a_lease_that_was_ended_while_it_was_prolonged_is_used_no_more),
+        RULE(nor_is_one_of_a_budget_that_was_narrowed_meanwhile),
+        RULE(while_a_lease_is_under_way_not_every_lease_has_ended),
         RULE(an_outage_refuses_no_call_while_there_is_money),
         RULE(a_budget_that_says_stop_is_not_spent_without_the_control_plane),
         RULE(in_an_outage_a_refusal_comes_at_once),
