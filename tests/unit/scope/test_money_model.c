@@ -27,7 +27,7 @@
 #define LIMIT ((money)100000)
 #define CALLS 64
 #define JOURNAL 200000
-#define STEPS 800000
+#define STEPS 500000
 #define HOUR_US INT64_C(3600000000)
 #define MODEL_WALL_S 1790000000 /* what the wall clock says when the model's time begins */
 
