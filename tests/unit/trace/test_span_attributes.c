@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +13,9 @@
 #include "common/base/buf.h"
 #include "common/trace/span_attributes.h"
 #include "proto/usage.pb-c.h"
+#include "tests/kit/page.h"
 
 #define PAGE "docs/span-attributes.md"
-#define PAGE_MAX (64 * 1024)
 
 /* ---- the message ---- */
 
@@ -144,30 +143,7 @@ static void write_page(struct buf *out)
 static void the_page_is_the_table(void **state)
 {
     (void)state;
-    struct buf page;
-    static char found[PAGE_MAX];
-    FILE *f = fopen(PAGE, "r");
-    assert_non_null(f);
-    size_t len = fread(found, 1, sizeof(found), f);
-    fclose(f);
-    buf_init(&page, PAGE_MAX);
-    write_page(&page);
-    if (!slice_eq(buf_slice(&page), slice_of(found, len)))
-        fail_msg("%s is not what the table says: run this test with --write", PAGE);
-    buf_fini(&page);
-}
-
-static int write_file(void)
-{
-    struct buf page;
-    FILE *f = fopen(PAGE, "w");
-    if (!f)
-        return 1;
-    buf_init(&page, PAGE_MAX);
-    write_page(&page);
-    bool ok = fwrite(buf_slice(&page).ptr, 1, page.len, f) == page.len;
-    buf_fini(&page);
-    return fclose(f) == 0 && ok ? 0 : 1;
+    page_is(PAGE, write_page);
 }
 
 int main(int argc, char **argv)
@@ -179,6 +155,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_page_is_the_table),
     };
     if (argc > 1 && strcmp(argv[1], "--write") == 0)
-        return write_file();
+        return page_write(PAGE, write_page);
     return cmocka_run_group_tests_name("span_attributes", tests, NULL, NULL);
 }
