@@ -364,12 +364,21 @@ e2e_packages() (
     printf '%s\n' "$stamp" >node_modules/.gatehouse
 )
 
+# The official Python client of MCP, in an environment of the stage's own.
+e2e_python() {
+    python3 -m venv "$gh_scratch/python"
+    "$gh_scratch/python/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+        -r "$gh_root/tests/e2e/requirements.txt"
+}
+
 stage_e2e() {
     e2e_packages
+    e2e_python
     cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
     test_ports
     export GATEHOUSE_HOME=$gh_scratch/home GATEHOUSE_PORT_BASE=$gh_base
     "$gh_root/gatehouse" up --dataplanes 3 || exit
+    export GATEHOUSE_PYTHON=$gh_scratch/python/bin/python
     set -a
     # shellcheck disable=SC1091
     . "$GATEHOUSE_HOME/gatehouse.env"
