@@ -2,7 +2,7 @@
  * idle — holds N kept connections that have been used once and then stay silent: agents that wait.
  *
  *   idle ADDRESS PORT N           prints "holding N" when all stand, and stays until it is killed
- *   idle ADDRESS PORT N stream    each has a stream of BENCH_MODEL open, which nobody reads on
+ *   idle ADDRESS PORT N stream    each has a stream of BENCH_MODEL open and reads no more of it
  */
 #include <arpa/inet.h>
 #include <stdio.h>
