@@ -9,15 +9,12 @@
  *
  * Notifications about what a key is not granted (resources, prompts) are not for its client.
  */
-#include "common/base/digest.h"
 #include "mcp-gateway/changes.h"
+#include "mcp-gateway/question_id.h"
 #include "mcp-gateway/tool_private.h"
 
 #define METHOD_NOT_FOUND (-32601)
 #define INVALID_PARAMS (-32602)
-#define QUESTION_MAX 4096 /* id and upstream session id, sealed */
-
-static const struct slice purpose = {"mcp-question", 12};
 
 static bool is_method(const struct mcp_response *a, const char *name)
 {
@@ -89,25 +86,21 @@ static bool is_mode_declared(const struct tool_work *w, const struct mcp_respons
 
 /* ---- the id that the client sees ---- */
 
-static struct slice aad_of(const struct tool_work *w)
+static struct question_place place_of(const struct tool_work *w)
 {
-    return slice_of(w->session->sid, sizeof(w->session->sid));
+    return (struct question_place){w->rq->who.key->o.org_id,
+                                   slice_of(w->session->sid, sizeof(w->session->sid))};
 }
 
 /* A JSON string; SLICE_NONE: no memory, or the ids are too long. */
 static struct slice seal_question(struct tool_work *w, struct slice original)
 {
     const struct seal *seal = mcp_worker_seal(w->worker, w->rq->policy);
-    struct slice upstream = w->waiter.ref.upstream_id;
-    struct slice plain =
-        arena_printf(w->rq->arena, "%.*s %.*s", SLICE_ARG(original), SLICE_ARG(upstream));
-    uint8_t sealed[QUESTION_MAX + SEAL_OVERHEAD];
-    char text[(sizeof(sealed) + 2) / 3 * 4 + 1];
-    size_t len;
-    if (!seal || !plain.ptr || plain.len > QUESTION_MAX ||
-        seal_close(seal, purpose, w->rq->who.key->o.org_id, aad_of(w), plain, sealed, &len))
+    const struct question_place at = place_of(w);
+    char text[QUESTION_ID_TEXT];
+    struct slice id;
+    if (!seal || question_id_seal(seal, &at, original, w->waiter.ref.upstream_id, text, &id))
         return SLICE_NONE;
-    struct slice id = slice_of(text, digest_base64url(slice_of(sealed, len), text));
     return arena_printf(w->rq->arena, "\"%.*s\"", SLICE_ARG(id));
 }
 
@@ -115,25 +108,12 @@ static bool open_question(struct tool_work *w, struct slice id, struct slice *or
                           struct slice *upstream_id)
 {
     const struct seal *seal = mcp_worker_seal(w->worker, w->rq->policy);
-    uint8_t sealed[QUESTION_MAX + SEAL_OVERHEAD];
-    size_t sealed_len, len;
-    if (!seal || id.len < 2 || id.ptr[0] != '"' ||
-        digest_unbase64url(slice_of(id.ptr + 1, id.len - 2), sealed, sizeof(sealed), &sealed_len) ||
-        sealed_len < SEAL_OVERHEAD)
+    const struct question_place at = place_of(w);
+    if (!seal || id.len < 2 || id.ptr[0] != '"')
         return false;
-    char *plain = arena_alloc(w->rq->arena, sealed_len);
-    if (!plain || seal_open(seal, purpose, w->rq->who.key->o.org_id, aad_of(w),
-                            slice_of(sealed, sealed_len), (uint8_t *)plain, &len))
-        return false;
-    /* an upstream's session id has no space; the id before it may have some */
-    size_t at = len;
-    while (at > 0 && plain[at - 1] != ' ')
-        at--;
-    if (at == 0)
-        return false;
-    *original = slice_of(plain, at - 1);
-    *upstream_id = slice_of(plain + at, len - at);
-    return true;
+    char *plain = arena_alloc(w->rq->arena, QUESTION_ID_PLAIN);
+    return plain && !question_id_open(seal, &at, slice_of(id.ptr + 1, id.len - 2), plain, original,
+                                      upstream_id);
 }
 
 bool tool_question_of(struct tool_work *w, struct slice id, struct slice *original,
