@@ -99,11 +99,19 @@ struct request_right {
 /* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
 bool principal_may_assume(const struct principal *principal, struct slice task_id);
 
+/* What a dialect calls some of the headers that responses have. */
+struct header_names {
+    const char *id;                        /* of the request; NULL: it has no name of its own */
+    const char *limit, *remaining, *reset; /* of the requests a minute */
+    bool reset_is_time;                    /* RFC 3339; else a span of time in OpenAI's form */
+};
+
 /* One of the three gates, and its dialect. */
 struct gate {
     const char *name; /* "ai", "tool", "api": the span's gate; NULL: not recorded */
     enum gate_slot slot;
-    const char *id_header; /* the dialect's own name for the request id; NULL: none */
+    /* NULL, or returns NULL: OpenAI's names of the rate, and none of the id */
+    const struct header_names *(*header_names)(const struct request *rq);
     const struct filter *const *filters;
     uint64_t body_max;
     /* All filters have passed: do the work. Ends by request_finish, sooner or later. */

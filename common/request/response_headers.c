@@ -4,6 +4,7 @@
  *
  * Written by hand: these run for each request, and printf would cost more than the gates.
  */
+#include "common/base/clock.h"
 #include "common/net/origin_list.h"
 #include "common/request/request_private.h"
 #include "common/scope/meter.h"
@@ -59,16 +60,28 @@ static struct slice span_of_time(struct header_texts *texts, uint64_t us)
     return keep(texts, p, (size_t)(text + sizeof(text) - p));
 }
 
-static void add_rates(struct adding *a, struct request *rq, uint64_t now_us)
+/* Anthropic's form: a moment, to the second */
+static struct slice moment(struct header_texts *texts, int64_t wall_us)
+{
+    char text[CLOCK_TEXT_MAX], *end = text + sizeof("2026-11-22T17:29:15") - 1;
+    clock_format(wall_us + 999999, text);
+    *end++ = 'Z';
+    return keep(texts, text, (size_t)(end - text));
+}
+
+static void add_rates(struct adding *a, struct request *rq, const struct header_names *names,
+                      uint64_t took_us)
 {
     const struct policy_key *key = rq->who.key;
     if (!key || !rq->session.known || key->scope.limits.rpm == 0)
         return;
     struct meter_state s;
-    meter_look(key->scope.meter, key->scope.limits.rpm, now_us, &s);
-    add(a, SLICE("x-ratelimit-limit-requests"), number(a->texts, s.limit));
-    add(a, SLICE("x-ratelimit-remaining-requests"), number(a->texts, s.remaining));
-    add(a, SLICE("x-ratelimit-reset-requests"), span_of_time(a->texts, s.reset_us));
+    meter_look(key->scope.meter, key->scope.limits.rpm, rq->started_us + took_us, &s);
+    add(a, slice_str(names->limit), number(a->texts, s.limit));
+    add(a, slice_str(names->remaining), number(a->texts, s.remaining));
+    add(a, slice_str(names->reset),
+        names->reset_is_time ? moment(a->texts, rq->started_at_us + (int64_t)(took_us + s.reset_us))
+                             : span_of_time(a->texts, s.reset_us));
 }
 
 static void add_cost(struct adding *a, const struct request *rq)
@@ -94,17 +107,27 @@ static void add_cors(struct adding *a, const struct request *rq)
     add(a, SLICE("vary"), SLICE("origin"));
 }
 
+static const struct header_names *names_of(const struct request *rq)
+{
+    static const struct header_names usual = {.limit = "x-ratelimit-limit-requests",
+                                              .remaining = "x-ratelimit-remaining-requests",
+                                              .reset = "x-ratelimit-reset-requests"};
+    const struct header_names *own = rq->gate->header_names ? rq->gate->header_names(rq) : NULL;
+    return own ? own : &usual;
+}
+
 size_t headers_common(struct request *rq, struct http_header *out, size_t max,
                       struct header_texts *texts)
 {
     struct adding a = {.out = out, .max = max, .texts = texts};
     const struct call_record *t = &rq->record;
+    const struct header_names *names = names_of(rq);
     texts->used = 0;
 
     struct slice id = slice_of(rq->request_id, sizeof(rq->request_id) - 1);
     add(&a, SLICE("x-gatehouse-request-id"), id);
-    if (rq->gate->id_header)
-        add(&a, slice_str(rq->gate->id_header), id);
+    if (names->id)
+        add(&a, slice_str(names->id), id);
     if (rq->session.known)
         add(&a, SLICE("x-gatehouse-session"), slice_of(rq->session.id, SESSION_ID_LEN));
     add(&a, SLICE("x-gatehouse-model"), t->ai.model);
@@ -115,7 +138,7 @@ size_t headers_common(struct request *rq, struct http_header *out, size_t max,
         add(&a, SLICE("x-gatehouse-cache"), slice_str(t->ai.cache));
     add_cost(&a, rq);
     add(&a, SLICE("x-gatehouse-overhead-us"), number(texts, request_overhead_us(rq)));
-    add_rates(&a, rq, rq->started_us + request_took_us(rq));
+    add_rates(&a, rq, names, request_took_us(rq));
     add_cors(&a, rq);
     return a.n;
 }

@@ -254,10 +254,20 @@ static size_t refusal_headers(struct request *rq, struct http_header *out, size_
     return 1;
 }
 
+static const struct header_names *header_names(const struct request *rq)
+{
+    static const struct header_names usual = {.id = "x-request-id",
+                                              .limit = "x-ratelimit-limit-requests",
+                                              .remaining = "x-ratelimit-remaining-requests",
+                                              .reset = "x-ratelimit-reset-requests"};
+    const struct header_names *own = dialect_of(rq)->header_names;
+    return own ? own : &usual;
+}
+
 const struct gate ai_gate = {
     .name = "ai",
     .slot = GATE_AI,
-    .id_header = "x-request-id",
+    .header_names = header_names,
     .filters = filters,
     .body_max = LIMIT_AI_BODY,
     .work = begin_work,

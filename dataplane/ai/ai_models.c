@@ -1,24 +1,34 @@
 /*
- * ai_models — the models that the principal may use, as OpenAI lists them (dialects.md 1.3).
+ * ai_models — the models that the principal may use, as the client's dialect lists them.
  */
 #include "common/net/http1.h"
 #include "dataplane/ai/ai_call.h"
+#include "dataplane/ai/ai_model_rules.h"
 
 struct listing {
     struct ai_call *c;
     enum err e;
-    size_t count;
+    struct slice first, last; /* names */
 };
 
-static enum err write_model(struct buf *out, const struct policy_model *m)
+/* What every target can write, where the policy does not say it. 0: one of them is not known. */
+static uint64_t max_output(const struct policy_model *m)
 {
-    enum err e = buf_append(out, SLICE("{\"id\":"));
-    if (!e)
-        e = buf_json_string(out, m->o.name);
-    if (!e)
-        e = buf_printf(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"gatehouse\"}",
-                       (long long)(m->created_at_us / 1000000));
-    return e;
+    uint64_t least = m->max_output_tokens;
+    for (size_t i = 0; !m->max_output_tokens && i < m->target_count; i++) {
+        uint64_t own = ai_model_max_output(m->targets[i].model);
+        if (!own)
+            return 0;
+        least = least && least < own ? least : own;
+    }
+    return least;
+}
+
+static enum err write_model(struct ai_call *c, const struct policy_model *m)
+{
+    const struct ai_model_card card = {
+        .name = m->o.name, .created_at_us = m->created_at_us, .max_output = max_output(m)};
+    return c->endpoint->dialect->write_model(&c->gathered, &card);
 }
 
 static bool list_one(void *arg, const struct policy_model *m)
@@ -26,21 +36,24 @@ static bool list_one(void *arg, const struct policy_model *m)
     struct listing *l = arg;
     if (!ai_may_use(l->c->rq, m->o.name))
         return true;
-    if (l->count++)
+    if (l->last.ptr)
         l->e = buf_append(&l->c->gathered, SLICE(","));
     if (!l->e)
-        l->e = write_model(&l->c->gathered, m);
+        l->e = write_model(l->c, m);
+    l->first = l->last.ptr ? l->first : m->o.name;
+    l->last = m->o.name;
     return l->e == ERR_OK;
 }
 
 static enum err write_list(struct ai_call *c)
 {
+    const struct ai_dialect *d = c->endpoint->dialect;
     struct listing l = {.c = c};
-    enum err e = buf_append(&c->gathered, SLICE("{\"object\":\"list\",\"data\":["));
+    enum err e = buf_append(&c->gathered, d->models_begin);
     if (e)
         return e;
     snapshot_each_model(c->rq->policy, c->rq->who.key->o.org_id, list_one, &l);
-    return l.e ? l.e : buf_append(&c->gathered, SLICE("]}"));
+    return l.e ? l.e : d->write_models_end(&c->gathered, l.first, l.last);
 }
 
 /* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
@@ -81,7 +94,7 @@ static void list_one_model(struct ai_call *c)
         request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
-    if (write_model(&c->gathered, m))
+    if (write_model(c, m))
         request_finish_as(rq, OUTCOME_ERROR);
     else
         finish_listed(c);

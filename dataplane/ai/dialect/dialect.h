@@ -40,6 +40,15 @@ struct ai_writer {
 /* A whole response, gathered from events. */
 struct ai_assembly;
 
+/* A model as a list shows it. */
+struct ai_model_card {
+    struct slice name;
+    int64_t created_at_us;
+    uint64_t context, max_output; /* tokens; 0: not known */
+};
+
+struct header_names;
+
 struct ai_dialect {
     const char *name;
     /* ERR_INVALID with *detail: which member, and what is wrong with it. */
@@ -61,6 +70,12 @@ struct ai_dialect {
     enum err (*write_whole)(const struct ai_assembly *a, struct buf *out);
     /* Is the body this dialect's error envelope? */
     bool (*is_error)(struct slice body);
+    const struct header_names *header_names; /* of its responses; NULL: OpenAI's */
+    /* of lists of models: what stands before the first, one of them (commas are the caller's), and
+     * what stands behind the last; first and last are empty where there is none */
+    struct slice models_begin;
+    enum err (*write_model)(struct buf *out, const struct ai_model_card *m);
+    enum err (*write_models_end)(struct buf *out, struct slice first, struct slice last);
     struct slice keep_alive; /* says nothing */
     struct slice stream_end; /* what follows the last event; empty: nothing */
 };
