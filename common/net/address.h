@@ -30,6 +30,10 @@ struct url {
 
 /* http and https only; no user information, no fragment; ERR_INVALID otherwise */
 MUST_USE enum err url_parse(struct slice text, struct url *ret);
+/* The text with the region wherever "{region}" stands; of the region "global" the hyphen behind it
+ * goes too, as Google's hosts have it. The text itself where there is none of it; SLICE_NONE where
+ * the room is too small. */
+struct slice url_in_region(struct slice text, struct slice region, char *room, size_t size);
 /* "127.0.0.1:8080", "[::1]:8080"; literal addresses only */
 MUST_USE enum err address_parse(struct slice text, union sockaddr_any *ret);
 struct slice address_format(const union sockaddr_any *a, char out[static ADDRESS_TEXT_MAX]);

@@ -113,6 +113,30 @@ static enum err read_path(struct slice s, struct url *u)
     return ERR_OK;
 }
 
+struct slice url_in_region(struct slice text, struct slice region, char *room, size_t size)
+{
+    const struct slice mark = SLICE("{region}");
+    struct slice rest = text;
+    ptrdiff_t at;
+    size_t n = 0;
+    if (slice_search(text, mark) < 0)
+        return text;
+    bool global = slice_eq(region, SLICE("global"));
+    while ((at = slice_search(rest, mark)) >= 0) {
+        struct slice before = slice_first(rest, (size_t)at);
+        rest = slice_from(rest, (size_t)at + mark.len);
+        bool hyphen = slice_starts(rest, SLICE("-"));
+        struct slice said = global && hyphen ? SLICE("") : region;
+        rest = slice_from(rest, global && hyphen);
+        if (n + before.len + said.len > size)
+            return SLICE_NONE;
+        n = (size_t)(slice_put(slice_put(room + n, before), said) - room);
+    }
+    if (n + rest.len > size)
+        return SLICE_NONE;
+    return slice_of(room, (size_t)(slice_put(room + n, rest) - room));
+}
+
 enum err url_parse(struct slice text, struct url *ret)
 {
     struct url u = {.tls = slice_ieq(slice_first(text, 8), SLICE("https://"))};

@@ -1,5 +1,43 @@
 /* kind_provider — a model provider: its address and its credentials. */
+#include "common/base/service_words.h"
 #include "common/policy/kind.h"
+
+#define URL_MAX (64 * 1024)
+
+/* The region of a credential is a part of its host's name, so it is a label and nothing else. */
+static bool is_label(struct slice region)
+{
+    for (size_t i = 0; i < region.len; i++) {
+        char c = region.ptr[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+            return false;
+    }
+    return region.len > 0;
+}
+
+/* Addresses of the provider: one, or one for each credential's region. */
+static enum err read_addresses(struct kind_decoding *d, struct policy_provider *p)
+{
+    p->regional = slice_search(p->base_url, SLICE(SERVICE_REGION)) >= 0;
+    enum err e = p->regional ? ERR_OK : url_parse(p->base_url, &p->url);
+    for (size_t i = 0; i < p->credential_count && !e; i++) {
+        struct policy_credential *c = &p->credentials[i];
+        c->url = p->url;
+        if (!p->regional)
+            continue;
+        if (!is_label(c->region))
+            return ERR_INVALID;
+        /* as if there were nothing but "{region}" */
+        size_t size = p->base_url.len * (1 + c->region.len / strlen(SERVICE_REGION) + 1);
+        char *room = size <= URL_MAX ? arena_alloc(d->arena, size) : NULL;
+        if (!room)
+            return size <= URL_MAX ? ERR_NOMEM : ERR_INVALID;
+        e = url_parse(url_in_region(p->base_url, c->region, room, size), &c->url);
+        if (i == 0)
+            p->url = c->url;
+    }
+    return e;
+}
 
 static void read_credentials(struct kind_decoding *d, const Gatehouse__Provider *m,
                              struct policy_provider *p)
@@ -13,6 +51,8 @@ static void read_credentials(struct kind_decoding *d, const Gatehouse__Provider 
                                        .name = kind_text(d, c->name),
                                        .region = kind_text(d, c->region),
                                        .secret = kind_secret(d, &c->secret),
+                                       .access_key_id = kind_text(d, c->access_key_id),
+                                       .session_token = kind_secret(d, &c->session_token),
                                        .weight = kind_weight(c->has_weight, c->weight)};
     }
 }
@@ -34,6 +74,8 @@ static enum err decode(struct kind_decoding *d)
     if (!p)
         return ERR_NOMEM;
     p->dialect = kind_text(d, m->dialect);
+    p->quirks = kind_text(d, m->quirks);
+    p->api_version = kind_text(d, m->api_version);
     p->base_url = kind_text(d, m->base_url);
     read_credentials(d, m, p);
     read_headers(d, m, p);
@@ -43,7 +85,7 @@ static enum err decode(struct kind_decoding *d)
     p->allowed_count = m->n_allow_cidrs;
     if (kind_networks(d, m->allow_cidrs, m->n_allow_cidrs, &p->allowed) != ERR_OK)
         return ERR_INVALID;
-    return url_parse(p->base_url, &p->url);
+    return d->short_of_memory ? ERR_NOMEM : read_addresses(d, p);
 }
 
 const struct policy_kind kind_provider = {

@@ -86,7 +86,10 @@ struct policy_key {
 struct policy_credential {
     struct slice id, name, region;
     struct secret *secret;
-    uint32_t weight; /* 0: only where all others have none either */
+    struct slice access_key_id;   /* of AWS: requests are signed; empty: the secret is a key */
+    struct secret *session_token; /* of temporary credentials; NULL: none */
+    struct url url;               /* the provider's, in this credential's region */
+    uint32_t weight;              /* 0: only where all others have none either */
 };
 
 struct policy_timeouts { /* milliseconds; 0: the default */
@@ -102,8 +105,11 @@ enum policy_answer { POLICY_UNSAID, POLICY_NO, POLICY_YES };
 struct policy_provider {
     struct policy_object o;
     struct slice dialect;
-    struct slice base_url; /* text behind url */
-    struct url url;
+    struct slice quirks;      /* which service that speaks OpenAI's protocol; empty: none */
+    struct slice api_version; /* of Azure; empty: none */
+    struct slice base_url;    /* as it was given: "{region}" may stand in it */
+    bool regional;            /* it does: only credentials have a url */
+    struct url url;           /* of base_url; where it is regional, of the first credential's */
     struct cidr *allowed;
     size_t allowed_count;
     struct policy_credential *credentials;

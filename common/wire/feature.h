@@ -26,7 +26,16 @@
 #define FEATURE_TABLE(ROW)                                                                         \
     ROW(PROVIDER_ANTHROPIC, "provider.anthropic") /* a provider that speaks Anthropic's messages   \
                                                    */                                              \
-    ROW(BUDGET_AGENT, "budget.agent")             /* an agent with a budget */
+    ROW(BUDGET_AGENT, "budget.agent")             /* an agent with a budget */                     \
+    /* a provider that speaks … */                                                               \
+    ROW(PROVIDER_AZURE, "provider.azure")                                                          \
+    ROW(PROVIDER_GEMINI, "provider.gemini")                                                        \
+    ROW(PROVIDER_VERTEX, "provider.vertex")                                                        \
+    ROW(PROVIDER_BEDROCK, "provider.bedrock")                                                      \
+    ROW(PROVIDER_MISTRAL, "provider.mistral")                                                      \
+    ROW(PROVIDER_COHERE, "provider.cohere")                                                        \
+    ROW(PROVIDER_OLLAMA, "provider.ollama")                                                        \
+    ROW(PROVIDER_QUIRKS, "provider.quirks") /* OpenAI's protocol with a service's differences */
 
 enum feature {
 #define FEATURE_ROW(name, text) FEATURE_##name,

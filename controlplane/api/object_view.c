@@ -72,9 +72,13 @@ static json_t *view_fields(const struct field *fields, const json_t *doc, const 
         json_object_set_new(shown, f->name,
                             is_list ? view_list(f, v, names) : view_value(f, v, names));
     }
-    const json_t *set = json_object_get(doc, "secret_set");
-    if (set != NULL)
-        json_object_set(shown, "secret_set", (json_t *)(uintptr_t)set);
+    for (const struct field *f = fields; f->name != NULL; f++) {
+        char name[FIELD_SET_NAME_MAX];
+        json_t *set =
+            f->type == FIELD_SECRET ? json_object_get(doc, field_set_name(f, name)) : NULL;
+        if (set != NULL)
+            json_object_set(shown, name, set);
+    }
     return shown;
 }
 

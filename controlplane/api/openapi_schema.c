@@ -137,8 +137,9 @@ static json_t *object_schema(const struct field *fields, enum reading_as as)
     json_t *properties = json_object(), *required = json_array();
     for (const struct field *f = fields; f->name != NULL; f++) {
         json_object_set_new(properties, f->name, field_schema(f, as));
+        char set[FIELD_SET_NAME_MAX];
         if (f->type == FIELD_SECRET)
-            json_object_set_new(properties, "secret_set",
+            json_object_set_new(properties, field_set_name(f, set),
                                 json_pack("{s:s,s:b}", "type", "boolean", "readOnly", 1));
         if ((f->flags & FIELD_REQUIRED) != 0 && as == AS_WHOLE)
             json_array_append_new(required, json_string(f->name));

@@ -66,10 +66,18 @@ void field_pointer(const char *base, const char *name, char out[static FIELD_POI
     out[at] = '\0';
 }
 
-static bool has_secret(const struct field *fields)
+const char *field_set_name(const struct field *secret, char out[static FIELD_SET_NAME_MAX])
 {
+    snprintf(out, FIELD_SET_NAME_MAX, "%s_set", secret->name);
+    return out;
+}
+
+/* What a response shows in a secret's place may be sent back. */
+static bool stands_for_secret(const struct field *fields, const char *name)
+{
+    char set[FIELD_SET_NAME_MAX];
     for (const struct field *f = fields; f->name != NULL; f++)
-        if (f->type == FIELD_SECRET)
+        if (f->type == FIELD_SECRET && strcmp(name, field_set_name(f, set)) == 0)
             return true;
     return false;
 }
@@ -83,8 +91,7 @@ static void refuse_unknown(struct reading *r, const struct field *fields, const 
     {
         if (field_find(fields, name) != NULL)
             continue;
-        /* what a response shows in a secret's place may be sent back */
-        if (strcmp(name, "secret_set") == 0 && has_secret(fields))
+        if (stands_for_secret(fields, name))
             continue;
         char at[FIELD_POINTER_MAX];
         field_pointer(pointer, name, at);

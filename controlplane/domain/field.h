@@ -25,7 +25,7 @@ enum field_type {
     FIELD_WORD,   /* one of `words` */
     FIELD_URL,    /* http or https, no credentials in it */
     FIELD_CIDR,   /* a network: 127.0.0.0/8 */
-    FIELD_SECRET, /* text that is sealed and never shown; `secret_set` stands for it */
+    FIELD_SECRET, /* text that is sealed and never shown; `<name>_set` stands for it */
     FIELD_REF,    /* name or id of a `ref` */
     FIELD_OBJECT, /* of `fields` */
     FIELD_JSON,   /* anything; written by the server only */
@@ -51,11 +51,13 @@ enum field_flags {
     /* The effect on an object whose referenced object is not given to a plane. Without one of these
      * flags it is withheld as well: withheld means denied, never an absent
      * restriction. */
-    FIELD_NARROWS = 1 << 15,    /* the entry only permits: the object is given without it */
-    FIELD_ONE_OF = 1 << 16,     /* the object is given as long as one of the list's entries is */
-    FIELD_WITH_QUERY = 1 << 20, /* a URL that may have a query */
-    FIELD_RESTRICTS = 1 << 17,  /* the object restricts the one that is named: it stands alone, and
-                                 * where it is withheld for a feature, the named one is withheld */
+    FIELD_NARROWS = 1 << 15,     /* the entry only permits: the object is given without it */
+    FIELD_ONE_OF = 1 << 16,      /* the object is given as long as one of the list's entries is */
+    FIELD_WITH_QUERY = 1 << 20,  /* a URL that may have a query */
+    FIELD_OPTIONAL = 1 << 18,    /* a secret that an entry may lack */
+    FIELD_WITH_REGION = 1 << 19, /* a URL whose host may contain "{region}" */
+    FIELD_RESTRICTS = 1 << 17,   /* the object restricts the one that is named: it stands alone, and
+                                  * where it is withheld for a feature, the named one is withheld */
 };
 
 /* A word that not every data plane understands. */
@@ -77,6 +79,8 @@ struct field {
     const char *ref;     /* a noun's name */
     const char *through; /* a filter by this reference also finds objects that have none, and whose
                           * reference of this name leads to one with the same: an agent's team */
+    const char *beside;  /* of a secret that may be left out: the member it belongs to; where that
+                          * one changes and no new secret comes, the old secret is dropped */
     const char *default_json;   /* NULL: absent stays absent */
     const struct field *fields; /* of an object; ends with a row without name */
     const char *id_prefix;      /* with FIELD_IDENTITY */
@@ -97,7 +101,7 @@ struct field {
 #define FIELD_LIST_MOST 1000
 #define FIELD_TEXT_MOST 2048
 #define FIELD_DOLLARS_MOST 999999999 /* of money and prices: nine digits before the point */
-#define FIELD_SECRET_MOST 8192       /* service account documents are pasted as secrets */
+#define FIELD_SECRET_MOST 16384      /* service account documents are pasted as secrets */
 #define FIELD_PROBLEMS_MOST 32       /* of one document; more are not listed */
 
 /* How a reference is turned into an id. */
@@ -127,6 +131,10 @@ void reading_fini(struct reading *r);
  * all are returned at once; NULL only when out of memory. `old`, the stored form, may be NULL. */
 json_t *field_read(struct reading *r, const struct field *fields, const json_t *body,
                    const json_t *old, const char *pointer);
+
+/* "secret_set": the member that stands for a secret. */
+#define FIELD_SET_NAME_MAX 48
+const char *field_set_name(const struct field *secret, char out[static FIELD_SET_NAME_MAX]);
 
 /* Lists may be filtered by it: scalar references, and words that say so. */
 bool field_filters(const struct field *f);

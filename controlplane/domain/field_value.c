@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/base/money.h"
+#include "common/base/secret.h"
 #include "common/net/egress.h"
 
 static struct slice text_of(const json_t *v)
@@ -168,8 +169,13 @@ static json_t *read_word(struct reading *r, const struct field *f, const json_t 
 static json_t *read_url(struct reading *r, const struct field *f, const json_t *v, const char *at)
 {
     struct url u;
-    if (!json_is_string(v) || json_string_length(v) > FIELD_TEXT_MOST ||
-        url_parse(text_of(v), &u) != ERR_OK || (u.query.len > 0 && !(f->flags & FIELD_WITH_QUERY)))
+    char somewhere[FIELD_TEXT_MOST];
+    if (!json_is_string(v) || json_string_length(v) > FIELD_TEXT_MOST)
+        return wrong_type(r, f, at);
+    struct slice text = text_of(v);
+    if ((f->flags & FIELD_WITH_REGION) != 0)
+        text = url_in_region(text, SLICE("region"), somewhere, sizeof(somewhere));
+    if (url_parse(text, &u) != ERR_OK || (u.query.len > 0 && !(f->flags & FIELD_WITH_QUERY)))
         return wrong_type(r, f, at);
     union sockaddr_any literal;
     if (address_literal(u.host, u.port, &literal) && egress_is_metadata(&literal)) {
@@ -187,6 +193,22 @@ static json_t *read_cidr(struct reading *r, const struct field *f, const json_t 
     return keep(v);
 }
 
+/* A document of a service account, in its compact form: it may have come with line breaks. */
+static json_t *read_secret_document(struct slice text)
+{
+    JSON_AUTO json_t *tree = NULL;
+    json_t *kept = NULL;
+    struct json_problem problem;
+    struct buf compact;
+    buf_init(&compact, FIELD_SECRET_MOST);
+    if (json_read(text, &tree, &problem) == ERR_OK && json_write(tree, &compact) == ERR_OK)
+        kept = json_from(buf_slice(&compact));
+    if (compact.data != NULL)
+        secret_wipe(compact.data, compact.cap);
+    buf_fini(&compact);
+    return kept;
+}
+
 /* Goes into a header or a request as it is: no byte that could end one. */
 static json_t *read_secret(struct reading *r, const struct field *f, const json_t *v,
                            const char *at)
@@ -198,6 +220,9 @@ static json_t *read_secret(struct reading *r, const struct field *f, const json_
         reading_problem(r, at, "must have 1 to %d bytes", FIELD_SECRET_MOST);
         return NULL;
     }
+    json_t *document = s.ptr[0] == '{' ? read_secret_document(s) : NULL;
+    if (document != NULL)
+        return document;
     for (size_t i = 0; i < s.len; i++) {
         if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f) {
             reading_problem(r, at, "must not contain control characters");

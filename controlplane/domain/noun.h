@@ -89,21 +89,27 @@ extern const struct field noun_limits_fields[];
 extern const struct field noun_route_fields[];
 extern const struct field noun_credential_fields[];
 
+/* Where the secret of an object lies: under the slot of the object, another than its first one
+ * (`secret`) with its name behind that. */
+#define NOUN_SLOT_MAX 64
+const char *noun_slot(const char *of_object, const struct field *secret,
+                      char out[static NOUN_SLOT_MAX]);
+
 /* A sealed value that a write brings. */
 struct noun_secret {
-    char slot[40];
+    char slot[NOUN_SLOT_MAX];
     bool drop;          /* the stored one is deleted */
     struct slice value; /* points into the tree's string; wiped by noun_secrets_fini */
     json_t *holder;     /* keeps the string alive */
 };
-#define NOUN_SECRETS_MOST 64
+#define NOUN_SECRETS_MOST 128
 struct noun_secrets {
     struct noun_secret rows[NOUN_SECRETS_MOST];
     size_t count;
 };
 
 /* Gives entries with FIELD_IDENTITY their ids, moves secrets out of doc into *ret, sets
- * `secret_set`, and clears what a changed host must not get. A missing secret is a problem. */
+ * `<name>_set`, and clears what a changed host must not get. A missing secret is a problem. */
 void noun_settle(struct reading *r, const struct noun *n, const json_t *old, json_t *doc,
                  struct noun_secrets *ret);
 void noun_secrets_fini(struct noun_secrets *s);

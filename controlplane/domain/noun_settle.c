@@ -21,11 +21,25 @@ static struct slice text_of(const json_t *v)
     return slice_of(json_string_value(v), json_string_length(v));
 }
 
-static bool same_place(const json_t *a, const json_t *b)
+/* With "{region}" in it a host is all the hosts that a region gives. */
+static bool place_of(const struct field *f, const json_t *text, char *room, struct url *ret)
+{
+    if (!json_is_string(text))
+        return false;
+    bool regional = (f->flags & FIELD_WITH_REGION) != 0;
+    return url_parse(
+               regional ? url_in_region(text_of(text), SLICE("x--region--x"), room, FIELD_TEXT_MOST)
+                        : text_of(text),
+               ret) == ERR_OK;
+}
+
+static bool same_place(const struct field *f, const json_t *a, const json_t *b)
 {
     struct url x, y;
-    if (!json_is_string(a) || !json_is_string(b) || url_parse(text_of(a), &x) != ERR_OK ||
-        url_parse(text_of(b), &y) != ERR_OK)
+    char room[2][FIELD_TEXT_MOST];
+    if (a == NULL && b == NULL)
+        return true;
+    if (!place_of(f, a, room[0], &x) || !place_of(f, b, room[1], &y))
         return false;
     return x.tls == y.tls && x.port == y.port && slice_ieq(x.host, y.host);
 }
@@ -36,40 +50,78 @@ static bool host_moved(const struct noun *n, const json_t *old, const json_t *do
         return false;
     for (const struct field *f = n->fields; f->name != NULL; f++)
         if ((f->flags & FIELD_GUARDS_SECRET) != 0 &&
-            !same_place(json_object_get(old, f->name), json_object_get(doc, f->name)))
+            !same_place(f, json_object_get(old, f->name), json_object_get(doc, f->name)))
             return true;
     return false;
 }
 
-static struct noun_secret *add_row(struct settling *s, struct slice slot)
+const char *noun_slot(const char *of_object, const struct field *secret,
+                      char out[static NOUN_SLOT_MAX])
+{
+    bool first = strcmp(secret->name, "secret") == 0;
+    snprintf(out, NOUN_SLOT_MAX, "%s%s%s", of_object, first ? "" : ".", first ? "" : secret->name);
+    return out;
+}
+
+static struct noun_secret *add_row(struct settling *s, const char *of_object,
+                                   const struct field *secret)
 {
     MUST(s->out->count < NOUN_SECRETS_MOST);
     struct noun_secret *row = &s->out->rows[s->out->count++];
     *row = (struct noun_secret){0};
-    snprintf(row->slot, sizeof(row->slot), "%.*s", SLICE_ARG(slot));
+    noun_slot(of_object, secret, row->slot);
     return row;
 }
 
-/* Takes `secret` out of one object; old is the object it was, or NULL. */
-static void settle_secret(struct settling *s, json_t *object, const json_t *old, struct slice slot,
-                          const char *pointer)
+/* Is the member that a secret belongs to another one now? */
+static bool is_orphaned(const struct field *secret, const json_t *object, const json_t *old)
 {
-    json_t *given = json_object_get(object, "secret");
-    bool was_set = json_is_true(json_object_get(old, "secret_set"));
-    bool is_set = given != NULL || (was_set && !s->moved);
+    const json_t *was = json_object_get(old, secret->beside != NULL ? secret->beside : "");
+    const json_t *is = json_object_get(object, secret->beside != NULL ? secret->beside : "");
+    return was != is && (was == NULL || is == NULL || !json_equal(was, is));
+}
+
+/* Takes a secret out of one object; old is the object it was, or NULL. */
+static void settle_secret(struct settling *s, const struct field *f, json_t *object,
+                          const json_t *old, const char *slot, const char *pointer)
+{
+    char set[FIELD_SET_NAME_MAX];
+    json_t *given = json_object_get(object, f->name);
+    bool was_set = json_is_true(json_object_get(old, field_set_name(f, set)));
+    bool goes = was_set && (s->moved || is_orphaned(f, object, old));
+    bool is_set = given != NULL || (was_set && !goes);
     if (given != NULL) {
-        struct noun_secret *row = add_row(s, slot);
+        struct noun_secret *row = add_row(s, slot, f);
         row->holder = json_incref(given);
         row->value = text_of(given);
-        json_object_del(object, "secret");
-    } else if (was_set && s->moved) {
-        add_row(s, slot)->drop = true;
-    } else if (old == NULL) {
+        json_object_del(object, f->name);
+    } else if (goes) {
+        add_row(s, slot, f)->drop = true;
+    } else if (old == NULL && (f->flags & FIELD_OPTIONAL) == 0) {
         char at[FIELD_POINTER_MAX];
-        field_pointer(pointer, "secret", at);
+        field_pointer(pointer, f->name, at);
         reading_problem(s->r, at, "is required");
     }
-    json_object_set_new(object, "secret_set", json_boolean(is_set));
+    if (is_set || (f->flags & FIELD_OPTIONAL) == 0)
+        json_object_set_new(object, set, json_boolean(is_set));
+}
+
+static void settle_secrets(struct settling *s, const struct field *of, json_t *object,
+                           const json_t *old, const char *slot, const char *pointer)
+{
+    for (const struct field *f = of->fields; f->name != NULL; f++)
+        if (f->type == FIELD_SECRET)
+            settle_secret(s, f, object, old, slot, pointer);
+}
+
+static void drop_secrets(struct settling *s, const struct field *of, const json_t *old,
+                         const char *slot)
+{
+    char set[FIELD_SET_NAME_MAX];
+    for (const struct field *f = of->fields; f->name != NULL; f++)
+        if (f->type == FIELD_SECRET && ((f->flags & FIELD_OPTIONAL) == 0 ||
+                                        json_is_true(json_object_get(old, field_set_name(f, set)))))
+            add_row(s, slot, f)->drop = true;
 }
 
 static const json_t *entry_by(const json_t *list, const char *member, const json_t *value)
@@ -121,12 +173,12 @@ static void settle_list(struct settling *s, const struct field *f, const json_t 
             continue;
         }
         const json_t *old = settle_identity(s, f, entry, old_list, at);
-        settle_secret(s, entry, old, text_of(json_object_get(entry, "id")), at);
+        settle_secrets(s, f, entry, old, json_string_value(json_object_get(entry, "id")), at);
     }
     for (size_t i = 0; i < json_array_size(old_list); i++) {
-        const json_t *id = json_object_get(json_array_get(old_list, i), "id");
+        const json_t *gone = json_array_get(old_list, i), *id = json_object_get(gone, "id");
         if (entry_by(list, "id", id) == NULL)
-            add_row(s, text_of(id))->drop = true;
+            drop_secrets(s, f, gone, json_string_value(id));
     }
 }
 
@@ -135,9 +187,9 @@ static void settle_object(struct settling *s, const struct field *f, const json_
     char at[FIELD_POINTER_MAX];
     field_pointer("", f->name, at);
     if (doc != NULL)
-        settle_secret(s, doc, old, slice_str(f->name), at);
+        settle_secrets(s, f, doc, old, f->name, at);
     else if (old != NULL)
-        add_row(s, slice_str(f->name))->drop = true;
+        drop_secrets(s, f, old, f->name);
 }
 
 void noun_settle(struct reading *r, const struct noun *n, const json_t *old, json_t *doc,

@@ -2,21 +2,50 @@
  * provider — an upstream service for models: URL, dialect, and credentials with limits of their
  * own.
  */
+#include <ctype.h>
+#include <stdio.h>
+
+#include "common/base/service_words.h"
+#include "controlplane/domain/field_value.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
 #include "proto/policy.pb-c.h"
 
 #define CREDENTIALS_MOST 30 /* with as many dropped at once they stay below NOUN_SECRETS_MOST */
 
-static const char *const dialect_words[] = {
-    "openai",
-    "anthropic",
-    NULL,
-};
+#define WORD(word, address) word,
+static const char *const dialect_words[] = {SERVICE_DIALECT_TABLE(WORD) NULL};
+static const char *const quirks_words[] = {SERVICE_QUIRKS_TABLE(WORD) NULL};
+#undef WORD
+
 static const struct field_word_needs dialect_needs[] = {
     {"anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)},
+    {"azure", FEATURE_BIT(FEATURE_PROVIDER_AZURE)},
+    {"gemini", FEATURE_BIT(FEATURE_PROVIDER_GEMINI)},
+    {"vertex", FEATURE_BIT(FEATURE_PROVIDER_VERTEX)},
+    {"bedrock", FEATURE_BIT(FEATURE_PROVIDER_BEDROCK)},
+    {"mistral", FEATURE_BIT(FEATURE_PROVIDER_MISTRAL)},
+    {"cohere", FEATURE_BIT(FEATURE_PROVIDER_COHERE)},
+    {"ollama", FEATURE_BIT(FEATURE_PROVIDER_OLLAMA)},
     {NULL, FEATURES_NONE},
 };
+
+/* https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html */
+static const char *access_key_rule(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.ptr[i]) && text.ptr[i] != '_')
+            return "must have letters, digits and \"_\" only";
+    return NULL;
+}
+
+static const char *version_rule(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.ptr[i]) && text.ptr[i] != '-' && text.ptr[i] != '.')
+            return "must have letters, digits, \"-\" and \".\" only";
+    return NULL;
+}
 
 static const struct field credential_fields[] = {
     {.name = "id", .type = FIELD_TEXT, .min = 1, .help = "ours; kept while the name stays"},
@@ -26,7 +55,22 @@ static const struct field credential_fields[] = {
      .min = 1,
      .max = 128,
      .rule = noun_label_rule},
-    {.name = "secret", .type = FIELD_SECRET, .help = "the provider's key; never shown"},
+    {.name = "secret",
+     .type = FIELD_SECRET,
+     .help = "the provider's key; of Vertex the service account's JSON document, kept in its "
+             "compact form; beside access_key_id the secret access key; never shown"},
+    {.name = "access_key_id",
+     .type = FIELD_TEXT,
+     .min = 16,
+     .max = 128,
+     .rule = access_key_rule,
+     .pattern = "^[A-Za-z0-9_]+$",
+     .help = "of Bedrock: requests are signed; absent: `secret` is a bearer key"},
+    {.name = "session_token",
+     .type = FIELD_SECRET,
+     .flags = FIELD_OPTIONAL,
+     .beside = "access_key_id",
+     .help = "of Bedrock, with temporary credentials; dropped with its access key"},
     {.name = "rpm",
      .type = FIELD_INT,
      .flags = FIELD_NOT_ENFORCED,
@@ -47,11 +91,10 @@ static const struct field credential_fields[] = {
      .help = "its share of the calls; 0: none, as long as another has one"},
     {.name = "region",
      .type = FIELD_TEXT,
-     .flags = FIELD_NOT_ENFORCED,
      .min = 1,
      .max = 64,
      .rule = noun_label_rule,
-     .help = "where it is served"},
+     .help = "where it is served; of Bedrock and Vertex it stands in the host's name"},
     FIELD_END,
 };
 
@@ -82,9 +125,22 @@ static const struct field fields[] = {
      .help = "what it speaks"},
     {.name = "base_url",
      .type = FIELD_URL,
-     .flags = FIELD_REQUIRED | FIELD_GUARDS_SECRET | FIELD_WITH_QUERY,
-     .help = "up to and with /v1, a query like api-version behind it; another host clears the "
-             "secrets"},
+     .flags = FIELD_GUARDS_SECRET | FIELD_WITH_QUERY | FIELD_WITH_REGION,
+     .help = "what the vendor's own SDK would be given: with /v1 for OpenAI and Mistral, the "
+             "origin for most others; \"{region}\" stands for the credential's; absent: the "
+             "vendor's own, where it has one; another host clears the secrets"},
+    {.name = "quirks",
+     .type = FIELD_WORD,
+     .words = quirks_words,
+     .needs = FEATURE_BIT(FEATURE_PROVIDER_QUIRKS),
+     .help = "of openai: which service it is, where it differs from OpenAI"},
+    {.name = "api_version",
+     .type = FIELD_TEXT,
+     .min = 1,
+     .max = 64,
+     .rule = version_rule,
+     .pattern = "^[A-Za-z0-9.\\x2d]+$",
+     .help = "of azure; absent: the API that has no versions"},
     NOUN_ALLOW_CIDRS,
     NOUN_POOLS,
     NOUN_ENABLED,
@@ -111,6 +167,91 @@ static const struct field fields[] = {
     FIELD_END,
 };
 
+/* ---- rules over several members ---- */
+
+#define WORD(word, address) {word, address},
+static const struct {
+    const char *word, *address;
+} dialect_addresses[] = {SERVICE_DIALECT_TABLE(WORD)},
+  quirks_addresses[] = {SERVICE_QUIRKS_TABLE(WORD)};
+#undef WORD
+
+/* The vendor's own address; NULL: there is none. */
+static const char *own_address(const json_t *doc)
+{
+    struct slice dialect = json_text(doc, "dialect"), quirks = json_text(doc, "quirks");
+    for (size_t i = 0; i < ARRAY_LEN(quirks_addresses); i++)
+        if (slice_eq(quirks, slice_str(quirks_addresses[i].word)))
+            return quirks_addresses[i].address;
+    for (size_t i = 0; i < ARRAY_LEN(dialect_addresses); i++)
+        if (slice_eq(dialect, slice_str(dialect_addresses[i].word)))
+            return dialect_addresses[i].address;
+    return NULL;
+}
+
+/* The vendor's own address is written out. It follows the vendor, as long as it is the vendor's. */
+static void settle_address(struct reading *r, const json_t *old, json_t *doc)
+{
+    const char *was = old != NULL ? own_address(old) : NULL, *is = own_address(doc);
+    bool own_before = was != NULL && slice_eq(json_text(doc, "base_url"), slice_str(was)) &&
+                      slice_eq(json_text(old, "base_url"), slice_str(was));
+    if (json_object_get(doc, "base_url") != NULL && !own_before)
+        return;
+    if (is != NULL)
+        json_object_set_new(doc, "base_url", json_string(is));
+    else
+        reading_problem(r, "/base_url", "is required: there is none that all customers share");
+}
+
+static bool is_host_label(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!islower((unsigned char)s.ptr[i]) && !isdigit((unsigned char)s.ptr[i]) &&
+            (s.ptr[i] != '-' || i == 0 || i == s.len - 1))
+            return false;
+    return s.len > 0;
+}
+
+static void check_credential(struct reading *r, const json_t *doc, const json_t *c, size_t i)
+{
+    char at[FIELD_POINTER_MAX];
+    struct slice dialect = json_text(doc, "dialect");
+    bool bedrock = slice_eq(dialect, SLICE("bedrock"));
+    bool regional = slice_search(json_text(doc, "base_url"), slice_str(SERVICE_REGION)) >= 0;
+    bool has_key_id = json_object_get(c, "access_key_id") != NULL;
+    if (has_key_id && !bedrock) {
+        snprintf(at, sizeof(at), "/credentials/%zu/access_key_id", i);
+        reading_problem(r, at, "only goes with the dialect bedrock");
+    }
+    if (json_object_get(c, "session_token") != NULL && !has_key_id) {
+        snprintf(at, sizeof(at), "/credentials/%zu/session_token", i);
+        reading_problem(r, at, "only goes with an access_key_id");
+    }
+    snprintf(at, sizeof(at), "/credentials/%zu/region", i);
+    struct slice region = json_text(c, "region");
+    if ((regional || has_key_id) && !is_host_label(region))
+        reading_problem(r, at, "is required, as \"eu-west-1\": it names the host that is called");
+}
+
+static void check(struct reading *r, const json_t *old, json_t *doc)
+{
+    if (json_array_size(r->problems) > 0)
+        return;
+    struct slice dialect = json_text(doc, "dialect");
+    settle_address(r, old, doc);
+    if (json_object_get(doc, "quirks") != NULL && !slice_eq(dialect, SLICE("openai")))
+        reading_problem(r, "/quirks", "only goes with the dialect openai");
+    if (json_object_get(doc, "api_version") != NULL && !slice_eq(dialect, SLICE("azure")))
+        reading_problem(r, "/api_version", "only goes with the dialect azure");
+    /* the data planes of the first stage do not know it */
+    if (slice_search(json_text(doc, "base_url"), slice_str(SERVICE_REGION)) >= 0 &&
+        !slice_eq(dialect, SLICE("bedrock")) && !slice_eq(dialect, SLICE("vertex")))
+        reading_problem(r, "/base_url", "\"{region}\" only goes with bedrock and vertex");
+    const json_t *credentials = json_object_get(doc, "credentials");
+    for (size_t i = 0; i < json_array_size(credentials); i++)
+        check_credential(r, doc, json_array_get(credentials, i), i);
+}
+
 const struct noun noun_provider = {
     .name = "provider",
     .plural = "providers",
@@ -119,5 +260,6 @@ const struct noun noun_provider = {
     .kind = GATEHOUSE__OBJECT_KIND__KIND_PROVIDER,
     .write_roles = ROLES_WRITE,
     .fields = fields,
+    .check = check,
     .help = "where models live",
 };

@@ -14,7 +14,7 @@
 #include "common/base/secret.h"
 #include "controlplane/domain/nouns.h"
 
-#define SECRET_MAX (16 * 1024) /* twice what the API takes as a secret */
+#define SECRET_MAX (2 * FIELD_SECRET_MOST)
 #define WIRE_NAME_MAX 64
 #define SHAPES_MAX 128
 #define BINDINGS_MAX 1024
@@ -339,13 +339,15 @@ static enum err put_hex(struct building *x, void *message, field_descriptor *to,
 }
 
 /* A secret that was cleared (its host changed) is absent, not an error. */
-static enum err put_secret(struct building *x, void *message, field_descriptor *to)
+static enum err put_secret(struct building *x, const struct field *row, void *message,
+                           field_descriptor *to)
 {
     struct buf plain;
+    char slot[NOUN_SLOT_MAX];
     if (!x->slot || to->type != PROTOBUF_C_TYPE_BYTES)
         return ERR_INVALID;
     buf_init(&plain, SECRET_MAX);
-    enum err e = x->b->open(x->b->arg, x->row->id, x->slot, &plain);
+    enum err e = x->b->open(x->b->arg, x->row->id, noun_slot(x->slot, row, slot), &plain);
     if (e == ERR_OK)
         e = builder_keep(x->b, buf_slice(&plain), place(message, to));
     if (e == ERR_OK)
@@ -493,8 +495,12 @@ static enum err put_row(struct building *x, const struct binding *b, const json_
                         void *message)
 {
     const json_t *v = json_object_get(doc, b->row->name);
+    char set[FIELD_SET_NAME_MAX];
+    if (b->row->type == FIELD_SECRET && (b->row->flags & FIELD_OPTIONAL) != 0 &&
+        !json_is_true(json_object_get(doc, field_set_name(b->row, set))))
+        return ERR_OK;
     if (b->row->type == FIELD_SECRET)
-        return put_secret(x, message, b->to);
+        return put_secret(x, b->row, message, b->to);
     if (v == NULL || json_is_null(v))
         return put_absent(b, message);
     if ((b->row->flags & FIELD_LIST) != 0)

@@ -28,7 +28,7 @@
 #include "controlplane/domain/noun.h"
 #include "proto/policy.pb-c.h"
 
-#define BUILDER_SECRETS 64 /* above the credentials of one provider */
+#define BUILDER_SECRETS 128 /* above the credentials of one provider */
 
 struct builder {
     /* Appends the opened secret; ERR_NOT_FOUND: there is none, and the field stays absent. */

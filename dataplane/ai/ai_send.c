@@ -58,7 +58,7 @@ static enum err start(struct ai_call *c, const struct candidate *target,
         .attempt = c->attempt,
         .waited_us = &c->rq->record.upstream_us,
         .call = {.method = SLICE("POST"),
-                 .url = p->url,
+                 .url = credential ? credential->url : p->url,
                  .path = o->path,
                  .headers = o->headers,
                  .header_count = o->header_count,
@@ -92,6 +92,8 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.body = buf_slice(&c->rq->body);
     o.client_head = c->rq->head;
     o.target = target->provider;
+    o.account = target->credential;
+    o.url = target->credential ? &target->credential->url : &target->provider->url;
     o.credential = target->credential ? target->credential->secret : NULL;
     o.changes =
         (struct ai_changes){.model = target->model, .output_limit = ai_cost_output_limit(c)};

@@ -24,7 +24,9 @@ static const struct policy_provider *provider_of(const struct candidates_query *
 {
     const struct policy_provider *p = snapshot_provider(q->policy, t->provider_id);
     const struct ai_provider *speaks = p ? ai_provider_named(p->dialect) : NULL;
-    return speaks && speaks->serves(q->endpoint) ? p : NULL;
+    /* an address with "{region}" in it is none without a credential that says which */
+    bool has_address = p && (!p->regional || p->credential_count > 0);
+    return speaks && has_address && speaks->serves(q->endpoint) ? p : NULL;
 }
 
 static size_t list_eligible(const struct candidates_query *q,

@@ -308,6 +308,20 @@ async function withheld(pair) {
     for (const name of ['models/only-other', 'models/both', 'providers/other']) await pair.change('DELETE', name);
   });
 
+  await scenario(`${pair.name}: no dialect that the plane does not know reaches it, nor a service's quirks`, async () => {
+    const credentials = [{ name: 'main', secret: 'sk', region: 'eu-west-1' }];
+    const price = { input_per_mtok: 1, output_per_mtok: 1 };
+    const dialects = ['azure', 'bedrock', 'cohere', 'gemini', 'mistral', 'ollama', 'vertex'];
+    const key = await pair.key('of-others');
+    for (const [name, more] of [...dialects.map((d) => [d, { dialect: d }]), ['quirks', { dialect: 'openai', quirks: 'groq' }]]) {
+      await pair.create('providers', { name, base_url: `http://127.0.0.1:${PROVIDER}/v1`, allow_cidrs: ['127.0.0.0/8'], credentials, ...more });
+      await pair.create('models', { name, price, targets: [{ provider: name, model: 'demo-chat' }], max_output_tokens: 64 });
+      assert.equal((await pair.chat(key.key, name)).status, 404, name);
+      assert.deepEqual((await pair.plane1()).withheld, { objects: 2, features: [`provider.${name}`] });
+      for (const path of [`models/${name}`, `providers/${name}`]) await pair.change('DELETE', path);
+    }
+  });
+
   await scenario(`${pair.name}: a provider of another pool is withheld, and its models are unknown`, async () => {
     await pair.create('pools', { name: 'elsewhere' });
     const key = await pair.key('of-here');

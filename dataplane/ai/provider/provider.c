@@ -41,7 +41,7 @@ enum err ai_outgoing_sign(struct ai_outgoing *o, struct slice name, struct slice
 
 enum err ai_outgoing_path(struct ai_outgoing *o, struct slice rest)
 {
-    struct slice base = o->target->url.path, query = o->target->url.query;
+    struct slice base = o->url->path, query = o->url->query;
     size_t len = base.len + rest.len + (query.len ? 1 + query.len : 0);
     char *out = arena_alloc(o->arena, len);
     if (!out)

@@ -28,7 +28,9 @@ struct ai_outgoing {
     struct slice body; /* the client's */
     const struct http_head *client_head;
     const struct policy_provider *target;
-    const struct secret *credential; /* NULL: the provider wants none */
+    const struct policy_credential *account; /* NULL: the provider wants none */
+    const struct url *url;                   /* of the target, in the account's region */
+    const struct secret *credential;         /* the account's; NULL: the provider wants none */
     struct ai_changes changes;
     struct slice traceparent;
     struct arena *arena;

@@ -185,10 +185,14 @@ struct flow_block {
     const char *kind, *id;
 };
 
-struct flow_provider {          /* of the upstream at the same place */
-    const char *dialect;        /* NULL: "openai" */
-    const char *second_secret;  /* a second credential; NULL: there is one */
-    const char *query;          /* of its base URL, with its "?"; NULL: none */
+struct flow_provider {         /* of the upstream at the same place */
+    const char *dialect;       /* NULL: "openai" */
+    const char *second_secret; /* a second credential; NULL: there is one */
+    const char *path;          /* of its base URL; NULL: "/v1"; "" for the origin alone */
+    const char *query;         /* of its base URL, with its "?"; NULL: none */
+    const char *quirks, *api_version;
+    const char *secret; /* of its credential; NULL: PROVIDER_SECRET and its number */
+    const char *access_key_id, *session_token, *region;
     const char *header, *value; /* sent with each request; NULL: none */
     uint32_t first_byte_ms, between_ms;
     bool bills_nothing_cancelled;

@@ -205,13 +205,23 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     Gatehouse__Credential credential = GATEHOUSE__CREDENTIAL__INIT;
     Gatehouse__Credential second = GATEHOUSE__CREDENTIAL__INIT;
     Gatehouse__Credential *credentials[] = {&credential, &second};
-    char name[16], url[128], secret[64], *cidrs[] = {"127.0.0.0/8"};
+    char name[16], url[128], secret[4096], *cidrs[] = {"127.0.0.0/8"};
     snprintf(name, sizeof(name), "provider-%zu", i);
     Gatehouse__Timeouts timeouts = GATEHOUSE__TIMEOUTS__INIT;
     Gatehouse__ProviderHeader header = GATEHOUSE__PROVIDER_HEADER__INIT, *headers[] = {&header};
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u/v1%s", d->k->upstreams[i].port,
-             f->query ? f->query : "");
-    snprintf(secret, sizeof(secret), PROVIDER_SECRET "%zu", i);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u%s%s", d->k->upstreams[i].port,
+             f->path ? f->path : "/v1", f->query ? f->query : "");
+    if (f->secret)
+        snprintf(secret, sizeof(secret), "%s", f->secret);
+    else
+        snprintf(secret, sizeof(secret), PROVIDER_SECRET "%zu", i);
+    credential.region = (char *)(uintptr_t)f->region;
+    credential.access_key_id = (char *)(uintptr_t)f->access_key_id;
+    if (f->session_token) {
+        credential.has_session_token = true;
+        credential.session_token =
+            (ProtobufCBinaryData){strlen(f->session_token), (uint8_t *)(uintptr_t)f->session_token};
+    }
     credential.id = "c_1";
     credential.name = "main";
     credential.has_secret = true;
@@ -220,6 +230,8 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     provider.name = name;
     provider.dialect = (char *)(uintptr_t)(f->dialect ? f->dialect : "openai");
     provider.base_url = url;
+    provider.quirks = (char *)(uintptr_t)f->quirks;
+    provider.api_version = (char *)(uintptr_t)f->api_version;
     provider.n_allow_cidrs = 1;
     provider.allow_cidrs = cidrs;
     if (f->second_secret) { /* drawn only where the first is refused */

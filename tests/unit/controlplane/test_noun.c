@@ -296,7 +296,7 @@ static json_t *stored_provider(struct noun_secrets *s)
     return doc;
 }
 
-static const json_t *credential(const json_t *doc, size_t i)
+static const json_t *credential_of(const json_t *doc, size_t i)
 {
     return json_array_get(json_object_get(doc, "credentials"), i);
 }
@@ -308,10 +308,10 @@ static void secrets_leave_the_document_under_their_entrys_id(void **state)
     JSON_AUTO json_t *doc = stored_provider(&s);
     assert_int_equal(s.count, 2);
     for (size_t i = 0; i < 2; i++) {
-        assert_null(json_object_get(credential(doc, i), "secret"));
-        assert_true(json_is_true(json_object_get(credential(doc, i), "secret_set")));
+        assert_null(json_object_get(credential_of(doc, i), "secret"));
+        assert_true(json_is_true(json_object_get(credential_of(doc, i), "secret_set")));
         assert_string_equal(s.rows[i].slot,
-                            json_string_value(json_object_get(credential(doc, i), "id")));
+                            json_string_value(json_object_get(credential_of(doc, i), "id")));
         assert_true(slice_eq(s.rows[i].value, i == 0 ? SLICE("1") : SLICE("2")));
     }
     noun_secrets_fini(&s);
@@ -329,7 +329,7 @@ static void an_entry_left_out_drops_its_secret_and_a_new_one_needs_its_own(void 
     assert_int_equal(s.count, 1);
     assert_true(s.rows[0].drop);
     assert_string_equal(s.rows[0].slot,
-                        json_string_value(json_object_get(credential(old, 0), "id")));
+                        json_string_value(json_object_get(credential_of(old, 0), "id")));
     reading_fini(&r);
     noun_secrets_fini(&s);
     JSON_AUTO json_t *wrong = read_as(
@@ -355,10 +355,151 @@ static void another_host_gets_none_of_the_old_secrets(void **state)
     assert_int_equal(s.count, 2);
     assert_false(s.rows[0].drop);
     assert_true(s.rows[1].drop);
-    assert_true(json_is_false(json_object_get(credential(doc, 1), "secret_set")));
+    assert_true(json_is_false(json_object_get(credential_of(doc, 1), "secret_set")));
     reading_fini(&r);
     noun_secrets_fini(&s);
     noun_secrets_fini(&first);
+}
+
+/* ---- providers ---- */
+
+static void a_providers_address_is_its_vendors_where_none_is_given(void **state)
+{
+    static const struct {
+        const char *members, *address;
+    } rows[] = {
+        {"\"dialect\":\"openai\"", "https://api.openai.com/v1"},
+        {"\"dialect\":\"anthropic\"", "https://api.anthropic.com"},
+        {"\"dialect\":\"gemini\"", "https://generativelanguage.googleapis.com"},
+        {"\"dialect\":\"bedrock\"", "https://bedrock-runtime.{region}.amazonaws.com"},
+        {"\"dialect\":\"mistral\"", "https://api.mistral.ai/v1"},
+        {"\"dialect\":\"openai\",\"quirks\":\"groq\"", "https://api.groq.com/openai/v1"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[256], want[256];
+        snprintf(text, sizeof(text), "{%s}", rows[i].members);
+        snprintf(want, sizeof(want), "{%s,\"base_url\":\"%s\",\"credentials\":[]}", rows[i].members,
+                 rows[i].address);
+        assert_reads(&noun_provider, text, want);
+    }
+    assert_wrong(&noun_provider, "{\"dialect\":\"azure\"}", "/base_url");
+    assert_wrong(&noun_provider, "{\"dialect\":\"openai\",\"quirks\":\"vllm\"}", "/base_url");
+}
+
+static void a_vendors_own_address_follows_the_vendor_and_clears_secrets(void **state)
+{
+    (void)state;
+    static const char credential[] = "\"credentials\":[{\"name\":\"m\"}]";
+    char text[256];
+    struct reading r;
+    struct noun_secrets first = {.count = 0}, s = {.count = 0};
+    JSON_AUTO json_t *old =
+        read_as(&r, &noun_provider,
+                "{\"dialect\":\"openai\",\"credentials\":[{\"name\":\"m\",\"secret\":\"s\"}]}",
+                NULL, &first);
+    reading_fini(&r);
+    snprintf(text, sizeof(text),
+             "{\"dialect\":\"mistral\",\"base_url\":\"https://api.openai.com/v1\",%s}", credential);
+    JSON_AUTO json_t *doc = read_as(&r, &noun_provider, text, old, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_true(slice_eq(json_text(doc, "base_url"), SLICE("https://api.mistral.ai/v1")));
+    assert_true(json_is_false(json_object_get(credential_of(doc, 0), "secret_set")));
+    reading_fini(&r);
+    noun_secrets_fini(&first);
+    noun_secrets_fini(&s);
+}
+
+static void members_that_only_some_providers_have_are_refused_elsewhere(void **state)
+{
+    static const struct {
+        const char *text, *pointer;
+    } rows[] = {
+        {"\"dialect\":\"anthropic\",\"quirks\":\"groq\"", "/quirks"},
+        {"\"dialect\":\"openai\",\"api_version\":\"2024-10-21\"", "/api_version"},
+        {"\"dialect\":\"openai\",\"base_url\":\"https://{region}.a.example\"", "/base_url"},
+        {"\"dialect\":\"bedrock\",\"credentials\":[{\"name\":\"m\",\"secret\":\"s\"}]",
+         "/credentials/0/region"},
+        {"\"dialect\":\"bedrock\",\"credentials\":[{\"name\":\"m\",\"secret\":\"s\","
+         "\"region\":\"evil.example/\"}]",
+         "/credentials/0/region"},
+        {"\"dialect\":\"bedrock\",\"credentials\":[{\"name\":\"m\",\"secret\":\"s\","
+         "\"region\":\"eu-west-1\",\"session_token\":\"t\"}]",
+         "/credentials/0/session_token"},
+        {"\"dialect\":\"openai\",\"credentials\":[{\"name\":\"m\",\"secret\":\"s\","
+         "\"region\":\"eu\",\"access_key_id\":\"AKIDEXAMPLE123456\"}]",
+         "/credentials/0/access_key_id"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), "{%s}", rows[i].text);
+        assert_wrong(&noun_provider, text, rows[i].pointer);
+    }
+}
+
+#define BEDROCK(more)                                                                              \
+    "{\"dialect\":\"bedrock\",\"credentials\":[{\"name\":\"m\",\"region\":\"eu-west-1\"," more "}" \
+                                                                                               "]" \
+                                                                                               "}"
+
+static void a_session_token_goes_with_its_access_key(void **state)
+{
+    (void)state;
+    struct reading r;
+    struct noun_secrets first = {.count = 0}, s = {.count = 0};
+    JSON_AUTO json_t *old =
+        read_as(&r, &noun_provider,
+                BEDROCK("\"access_key_id\":\"AKIDEXAMPLE000001\",\"secret\":\"s\","
+                        "\"session_token\":\"t\""),
+                NULL, &first);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_int_equal(first.count, 2);
+    assert_true(slice_ends(slice_str(first.rows[1].slot), SLICE(".session_token")));
+    assert_null(json_object_get(credential_of(old, 0), "session_token"));
+    assert_true(json_is_true(json_object_get(credential_of(old, 0), "session_token_set")));
+    reading_fini(&r);
+
+    JSON_AUTO json_t *same =
+        read_as(&r, &noun_provider, BEDROCK("\"access_key_id\":\"AKIDEXAMPLE000001\""), old, &s);
+    assert_int_equal(s.count, 0);
+    assert_true(json_is_true(json_object_get(credential_of(same, 0), "session_token_set")));
+    reading_fini(&r);
+
+    JSON_AUTO json_t *other =
+        read_as(&r, &noun_provider,
+                BEDROCK("\"access_key_id\":\"AKIDEXAMPLE000002\",\"secret\":\"n\""), old, &s);
+    assert_int_equal(s.count, 2);
+    assert_false(s.rows[0].drop);
+    assert_true(s.rows[1].drop);
+    assert_null(json_object_get(credential_of(other, 0), "session_token_set"));
+    reading_fini(&r);
+    noun_secrets_fini(&s);
+
+    JSON_AUTO json_t *gone =
+        read_as(&r, &noun_provider, "{\"dialect\":\"bedrock\",\"credentials\":[]}", old, &s);
+    assert_int_equal(s.count, 2);
+    assert_true(s.rows[0].drop && s.rows[1].drop);
+    reading_fini(&r);
+    noun_secrets_fini(&s);
+    noun_secrets_fini(&first);
+}
+
+static void a_document_as_secret_is_kept_in_its_compact_form(void **state)
+{
+    (void)state;
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    JSON_AUTO json_t *doc =
+        read_as(&r, &noun_provider,
+                "{\"dialect\":\"vertex\",\"credentials\":[{\"name\":\"m\",\"region\":\"global\","
+                "\"secret\":\"{\\n  \\\"type\\\": \\\"service_account\\\"\\n}\"}]}",
+                NULL, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_int_equal(s.count, 1);
+    assert_true(slice_eq(s.rows[0].value, SLICE("{\"type\":\"service_account\"}")));
+    reading_fini(&r);
+    noun_secrets_fini(&s);
 }
 
 /* old host, new one, do they differ for a secret? */
@@ -559,6 +700,11 @@ int main(void)
         cmocka_unit_test(an_entry_left_out_drops_its_secret_and_a_new_one_needs_its_own),
         cmocka_unit_test(another_host_gets_none_of_the_old_secrets),
         cmocka_unit_test(what_counts_as_another_host),
+        cmocka_unit_test(a_providers_address_is_its_vendors_where_none_is_given),
+        cmocka_unit_test(a_vendors_own_address_follows_the_vendor_and_clears_secrets),
+        cmocka_unit_test(members_that_only_some_providers_have_are_refused_elsewhere),
+        cmocka_unit_test(a_session_token_goes_with_its_access_key),
+        cmocka_unit_test(a_document_as_secret_is_kept_in_its_compact_form),
         cmocka_unit_test(rules_accept_what_they_document),
         cmocka_unit_test(merging_follows_the_rfcs_table),
         cmocka_unit_test(every_noun_is_complete),

@@ -23,6 +23,8 @@ static void apply(Gatehouse__PolicyObject *o, Gatehouse__ObjectKind kind, char *
     assert_int_equal(snapshot_build_apply(build, o), ERR_OK);
 }
 
+static char *base_url = "http://127.0.0.1:9/v1";
+
 static void provider(char *name, char *dialect, size_t credentials)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
@@ -32,6 +34,7 @@ static void provider(char *name, char *dialect, size_t credentials)
     for (size_t i = 0; i < credentials; i++) {
         c[i].id = i ? "second" : "first";
         c[i].name = c[i].id;
+        c[i].region = "eu-west-1";
         c[i].has_secret = c[i].has_weight = true;
         c[i].secret = (ProtobufCBinaryData){8, (uint8_t *)"sk-12345"};
         c[i].weight = i ? 3 : 1;
@@ -39,7 +42,7 @@ static void provider(char *name, char *dialect, size_t credentials)
     p.org_id = "org";
     p.name = name;
     p.dialect = dialect;
-    p.base_url = "http://127.0.0.1:9/v1";
+    p.base_url = base_url;
     p.n_credentials = credentials;
     p.credentials = pointers;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER;
@@ -114,16 +117,37 @@ static void expect_order(const struct snapshot *s, size_t max, const char *expec
 
 static void fallback_keeps_the_order_and_passes_over_what_this_plane_cannot_use(void **state)
 {
-    char *names[] = {"b", "missing", "gemini", "a", "c"};
+    char *names[] = {"b", "missing", "unspoken", "nowhere", "a", "c"};
     (void)state;
     provider("a", "openai", 1);
     provider("b", "openai", 1);
     provider("c", "openai", 0);
-    provider("gemini", "gemini", 1);
+    provider("unspoken", "no-such-dialect", 1);
+    base_url = "http://{region}.example/v1"; /* of a credential's region, and there is none */
+    provider("nowhere", "openai", 0);
+    base_url = "http://127.0.0.1:9/v1";
     model(names, NULL, ARRAY_LEN(names));
     struct snapshot *s = snapshot_build_end(&build, SLICE("l"), 1);
     expect_order(s, 8, "b a c ");
     expect_order(s, 2, "b a ");
+    snapshot_drop(s);
+}
+
+static void a_credentials_region_stands_in_the_address(void **state)
+{
+    struct candidate list[1];
+    char *names[] = {"regional"};
+    (void)state;
+    base_url = "https://x.{region}.example/v1";
+    provider("regional", "openai", 1);
+    base_url = "http://127.0.0.1:9/v1";
+    model(names, NULL, 1);
+    struct snapshot *s = snapshot_build_end(&build, SLICE("l"), 1);
+    const struct policy_model *m = snapshot_model_named(s, SLICE("org"), SLICE("m"));
+    const struct candidates_query q = {.policy = s, .model = m, .endpoint = &chat, .dice = dice};
+    assert_int_equal(candidates_list(&q, list, 1), 1);
+    assert_true(slice_eq(list[0].credential->url.host, SLICE("x.eu-west-1.example")));
+    assert_true(slice_eq(list[0].credential->url.path, SLICE("/v1")));
     snapshot_drop(s);
 }
 
@@ -200,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(fallback_keeps_the_order_and_passes_over_what_this_plane_cannot_use),
+        CASE(a_credentials_region_stands_in_the_address),
         CASE(weights_draw_without_putting_back),
         CASE(what_weighs_nothing_comes_last_in_its_order),
         CASE(credentials_are_chosen_by_weight_and_none_is_fine),

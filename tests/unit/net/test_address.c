@@ -205,12 +205,33 @@ UNIT(a_network_with_bits_behind_its_prefix_or_a_wrong_prefix_is_refused)
             fail_msg("accepted: %s", texts[i]);
 }
 
+static void a_region_takes_its_place_in_an_address(void **state)
+{
+    static const struct {
+        struct slice text, region, want;
+    } rows[] = {
+        {SLICE("https://a.{region}.example"), SLICE("eu-1"), SLICE("https://a.eu-1.example")},
+        {SLICE("https://{region}-a.example/{region}"), SLICE("x"), SLICE("https://x-a.example/x")},
+        {SLICE("https://{region}-a.example"), SLICE("global"), SLICE("https://a.example")},
+        {SLICE("https://a.example"), SLICE("eu"), SLICE("https://a.example")},
+    };
+    char room[64];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (!slice_eq(url_in_region(rows[i].text, rows[i].region, room, sizeof(room)),
+                      rows[i].want))
+            fail_msg("row %zu", i);
+    for (size_t size = 0; size < rows[0].want.len; size++)
+        assert_null(url_in_region(rows[0].text, rows[0].region, room, size).ptr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_url_is_read_into_its_parts),
         cmocka_unit_test(a_url_that_two_readers_may_understand_differently_is_refused),
         cmocka_unit_test(hosts_and_labels_have_their_lengths),
+        cmocka_unit_test(a_region_takes_its_place_in_an_address),
         cmocka_unit_test(an_address_reads_back_as_it_was_written),
         cmocka_unit_test(an_address_without_port_or_with_a_name_is_refused),
         cmocka_unit_test(a_network_holds_its_addresses_and_no_others),
