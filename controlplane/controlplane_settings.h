@@ -25,6 +25,7 @@ struct settings {
     const char *state_dir;
     const char *token_file;
     const char *migrations_dir;
+    const char *catalogue_file;
     const char *log_level_text;
     uint64_t drain_ms;
     struct retention retention;

@@ -18,6 +18,7 @@
 #include "controlplane/ledger/lease_server.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/store_boot.h"
+#include "controlplane/store/store_catalogue.h"
 
 #define SYNC_THREADS 4 /* each may hold a connection; the API's eight workers have theirs */
 #define DATABASE_TRIES                                                                             \
@@ -75,6 +76,16 @@ static enum err open_boot(const struct settings *s, struct controlplane *h)
     return e;
 }
 
+/* Without it everything works but prices that nobody wrote: a file that is not there stops no
+ * start, one that is wrong does. */
+static enum err load_catalogue(const struct settings *s, struct controlplane *h)
+{
+    if (s->catalogue_file[0] == '\0')
+        return ERR_OK;
+    enum err e = store_catalogue_load(h->app.db, h->boot.org_id, s->catalogue_file);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static enum err open_store(const struct settings *s, struct controlplane *h)
 {
     enum err e = migrate_when_there(s);
@@ -82,6 +93,8 @@ static enum err open_store(const struct settings *s, struct controlplane *h)
         e = db_open(s->database_url, (unsigned)s->database_connections, &h->app.db);
     if (e == ERR_OK)
         e = open_boot(s, h);
+    if (e == ERR_OK)
+        e = load_catalogue(s, h);
     if (e == ERR_OK)
         e = first_token_make(h->app.db, slice_str(h->boot.org_id), h->boot.token_hmac,
                              s->token_file);

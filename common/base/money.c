@@ -132,29 +132,70 @@ static wide add_wide(wide a, wide b)
     return __builtin_add_overflow(a, b, &sum) ? ~(wide)0 : sum;
 }
 
-static wide part(uint64_t tokens, price p, price otherwise)
+static price known(price p, price otherwise)
 {
-    return (wide)tokens * (wide)(p >= 0 ? p : otherwise);
+    return p >= 0 ? p : otherwise;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
+static wide part(uint64_t tokens, price p)
 {
-    return a > b ? a - b : 0;
+    return (wide)tokens * (wide)p;
+}
+
+/* Takes up to `tokens` out of what is left: parts beyond the whole are no refund. */
+static uint64_t take(uint64_t *left, uint64_t tokens)
+{
+    uint64_t taken = tokens < *left ? tokens : *left;
+    *left -= taken;
+    return taken;
+}
+
+/* A part is never counted below what was reported of it. */
+static wide input_cost(const struct price_list *p, const struct token_count *t)
+{
+    price write = known(p->cache_write, p->input);
+    uint64_t plain = t->input, short_write = t->cache_write;
+    wide sum = part(t->cache_write_long, known(p->cache_write_long, write));
+    take(&short_write, t->cache_write_long);
+    sum = add_wide(sum, part(short_write, write));
+    sum = add_wide(sum, part(t->cache_read, known(p->cache_read, p->input)));
+    take(&plain, t->cache_write > t->cache_write_long ? t->cache_write : t->cache_write_long);
+    take(&plain, t->cache_read);
+    uint64_t audio = take(&plain, t->audio_input);
+    sum = add_wide(sum, part(audio, known(p->audio_input, p->input)));
+    return add_wide(sum, part(plain, p->input));
+}
+
+static wide output_cost(const struct price_list *p, const struct token_count *t)
+{
+    uint64_t plain = t->output;
+    uint64_t audio = take(&plain, t->audio_output), image = take(&plain, t->image_output);
+    wide sum = part(audio, known(p->audio_output, p->output));
+    sum = add_wide(sum, part(image, known(p->image_output, p->output)));
+    return add_wide(sum, part(plain, p->output));
 }
 
 enum err money_cost(const struct price_list *prices, const struct token_count *tokens, money *ret)
 {
     if (prices->input < 0 || prices->output < 0)
         return ERR_NOT_FOUND;
-    /* A provider that counts more cached tokens than tokens pays for the cached ones only. */
-    uint64_t plain = less(less(tokens->input, tokens->cache_read), tokens->cache_write);
-    wide sum = part(plain, prices->input, 0);
-    sum = add_wide(sum, part(tokens->cache_read, prices->cache_read, prices->input));
-    sum = add_wide(sum, part(tokens->cache_write, prices->cache_write, prices->input));
-    sum = add_wide(sum, part(tokens->output, prices->output, 0));
+    wide sum = add_wide(input_cost(prices, tokens), output_cost(prices, tokens));
     wide nano = add_wide(sum, PICO_PER_NANO / 2) / PICO_PER_NANO;
     *ret = nano > INT64_MAX ? INT64_MAX : (money)nano;
     return ERR_OK;
+}
+
+const struct price_list *price_for(const struct price_sheet *s, uint64_t input)
+{
+    size_t n = s->tier_count;
+    while (n > 0 && input <= s->tiers[n - 1].above)
+        n--;
+    return n ? &s->tiers[n - 1].prices : &s->base;
+}
+
+enum err money_cost_of(const struct price_sheet *s, const struct token_count *tokens, money *ret)
+{
+    return money_cost(price_for(s, tokens->input), tokens, ret);
 }
 
 money money_add(money a, money b)

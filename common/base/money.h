@@ -24,17 +24,46 @@ typedef int64_t price; /* pico-dollars per token; PRICE_NONE: not known */
 struct price_list {
     price input;
     price output;
-    price cache_read;  /* PRICE_NONE: as input */
-    price cache_write; /* PRICE_NONE: as input */
+    price cache_read;       /* PRICE_NONE: as input */
+    price cache_write;      /* PRICE_NONE: as input */
+    price cache_write_long; /* for an hour; PRICE_NONE: as cache_write */
+    price audio_input;      /* PRICE_NONE: as input */
+    price audio_output;     /* PRICE_NONE: as output */
+    price image_output;     /* PRICE_NONE: as output */
 };
 
-/* decisions.md: input holds all prompt tokens, cached ones included; output holds reasoning */
+#define PRICE_LIST_NONE                                                                            \
+    ((struct price_list){PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE,   \
+                         PRICE_NONE, PRICE_NONE})
+
+/* Other prices for calls whose whole prompt is longer: providers price all of such a call by them,
+ * not only what is beyond. */
+struct price_tier {
+    uint64_t above; /* tokens of input, cached ones included */
+    struct price_list prices;
+};
+
+#define PRICE_TIERS_MOST 4
+
+/* What a model costs. Tiers rise. */
+struct price_sheet {
+    struct price_list base;
+    struct price_tier tiers[PRICE_TIERS_MOST];
+    size_t tier_count;
+};
+
+/* decisions.md: input holds all prompt tokens, cached ones and audio included; output holds
+ * reasoning, audio and images */
 struct token_count {
     uint64_t input;
     uint64_t cache_read;
-    uint64_t cache_write;
+    uint64_t cache_write; /* long ones included */
     uint64_t output;
     uint64_t reasoning;
+    uint64_t cache_write_long;
+    uint64_t audio_input;
+    uint64_t audio_output;
+    uint64_t image_output;
 };
 
 /* "0.15" or "1e-3" is read, the latter only where a JSON number was; nine decimals at most */
@@ -47,4 +76,9 @@ struct slice money_format_price(price p, char out[static MONEY_TEXT_MAX]); /* sh
 /* ERR_NOT_FOUND where input or output price is missing; saturates, never wraps */
 MUST_USE enum err money_cost(const struct price_list *prices, const struct token_count *tokens,
                              money *ret);
+/* The prices for a call of so many tokens of input. */
+const struct price_list *price_for(const struct price_sheet *s, uint64_t input);
+/* As money_cost, by the tier that the call's input falls in. */
+MUST_USE enum err money_cost_of(const struct price_sheet *s, const struct token_count *tokens,
+                                money *ret);
 money money_add(money a, money b); /* saturating */

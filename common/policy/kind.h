@@ -57,6 +57,7 @@ feature_set policy_kind_features(void);
     ROW(key)         /* digest, owner, models, tasks, budget, limits, expiry */                    \
     ROW(provider)    /* address, credentials */                                                    \
     ROW(model)       /* targets, prices */                                                         \
+    ROW(catalogue)   /* what a vendor's models cost */                                             \
     ROW(mcp_server)  /* address, credential */                                                     \
     ROW(api_service) /* address, credential, routes */                                             \
     ROW(grant)       /* agent or team to server, service or models */                              \
@@ -81,5 +82,7 @@ struct account *kind_account(struct kind_decoding *d, const Gatehouse__Budget *b
 MUST_USE enum err kind_networks(struct kind_decoding *d, char *const *from, size_t n,
                                 struct cidr **ret);
 struct policy_route *kind_routes(struct kind_decoding *d, Gatehouse__Route *const *from, size_t n);
+/* NULL: no price is known. */
+MUST_USE enum err kind_price(const Gatehouse__Price *from, struct price_sheet *ret);
 struct policy_timeouts kind_timeouts(const Gatehouse__Timeouts *from); /* NULL: the defaults */
 uint32_t kind_weight(protobuf_c_boolean has, uint32_t value);          /* absent: an equal share */

@@ -1,11 +1,6 @@
 /* kind_model — a model: where its calls go, and what they cost. */
 #include "common/policy/kind.h"
 
-static price price_from(protobuf_c_boolean has, int64_t value)
-{
-    return has ? value : PRICE_NONE;
-}
-
 static void read_targets(struct kind_decoding *d, const Gatehouse__Model *m, struct policy_model *p)
 {
     p->target_count = m->n_targets;
@@ -48,18 +43,11 @@ static enum err decode(struct kind_decoding *d)
     if (e)
         return e;
     read_targets(d, m, p);
-    p->price = (struct price_list){PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE};
-    if (m->price) {
-        p->price.input = price_from(m->price->has_input, m->price->input);
-        p->price.output = price_from(m->price->has_output, m->price->output);
-        p->price.cache_read = price_from(m->price->has_cache_read, m->price->cache_read);
-        p->price.cache_write = price_from(m->price->has_cache_write, m->price->cache_write);
-    }
     p->max_output_tokens = m->max_output_tokens;
     p->timeouts = kind_timeouts(m->timeouts);
     p->unpriced_allowed = m->unpriced && strcmp(m->unpriced, "allow") == 0;
     p->created_at_us = m->created_at_us;
-    return ERR_OK;
+    return kind_price(m->price, &p->price);
 }
 
 const struct policy_kind kind_model = {

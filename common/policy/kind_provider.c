@@ -67,6 +67,17 @@ static void read_headers(struct kind_decoding *d, const Gatehouse__Provider *m,
                                                kind_text(d, m->headers[i]->value)};
 }
 
+/* Whose prices it has: those of the service whose quirks it has, else of the dialect's owner. A
+ * name that no catalogue has is none. */
+static struct slice catalogue_of(const struct policy_provider *p)
+{
+    if (p->quirks.len)
+        return p->quirks;
+    if (slice_eq(p->dialect, SLICE("vertex")))
+        return SLICE("gemini");
+    return slice_eq(p->dialect, SLICE("ollama")) ? SLICE("") : p->dialect;
+}
+
 static enum err decode(struct kind_decoding *d)
 {
     const Gatehouse__Provider *m = d->message->provider;
@@ -76,6 +87,7 @@ static enum err decode(struct kind_decoding *d)
     p->dialect = kind_text(d, m->dialect);
     p->quirks = kind_text(d, m->quirks);
     p->api_version = kind_text(d, m->api_version);
+    p->catalogue = catalogue_of(p);
     p->base_url = kind_text(d, m->base_url);
     read_credentials(d, m, p);
     read_headers(d, m, p);

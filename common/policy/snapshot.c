@@ -158,6 +158,12 @@ const struct policy_model *snapshot_model_named(const struct snapshot *s, struct
     return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_MODEL, org, name);
 }
 
+const struct policy_catalogue *snapshot_catalogue_named(const struct snapshot *s, struct slice org,
+                                                        struct slice name)
+{
+    return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_CATALOGUE, org, name);
+}
+
 const struct policy_server *snapshot_server_named(const struct snapshot *s, struct slice org,
                                                   struct slice name)
 {

@@ -118,6 +118,7 @@ struct policy_provider {
     struct policy_header *headers; /* sent with each request */
     size_t header_count;
     enum policy_answer bills_cancelled;
+    struct slice catalogue; /* the name of the one that says what its models cost; empty: none */
 };
 
 struct policy_target {
@@ -131,11 +132,24 @@ struct policy_model {
     enum strategy strategy;
     struct policy_target *targets;
     size_t target_count;
-    struct price_list price;
+    struct price_sheet price;        /* its own; base.input PRICE_NONE: see the catalogue */
     uint32_t max_output_tokens;      /* 0: unknown */
     struct policy_timeouts timeouts; /* before the provider's */
     bool unpriced_allowed;           /* without a price also where a budget applies */
     int64_t created_at_us;
+};
+
+struct policy_catalogue_model {
+    struct slice *patterns;
+    size_t pattern_count;
+    uint64_t context_tokens; /* 0: not known */
+    struct price_sheet price;
+};
+
+struct policy_catalogue {
+    struct policy_object o;
+    struct policy_catalogue_model *models;
+    size_t model_count;
 };
 
 struct policy_server {
@@ -204,6 +218,8 @@ const struct policy_task *snapshot_task_named(const struct snapshot *s, struct s
                                               struct slice name);
 const struct policy_model *snapshot_model_named(const struct snapshot *s, struct slice org,
                                                 struct slice name);
+const struct policy_catalogue *snapshot_catalogue_named(const struct snapshot *s, struct slice org,
+                                                        struct slice name);
 const struct policy_server *snapshot_server_named(const struct snapshot *s, struct slice org,
                                                   struct slice name);
 const struct policy_service *snapshot_service_named(const struct snapshot *s, struct slice org,
@@ -241,3 +257,9 @@ bool name_list_allows(const struct name_list *l, struct slice name);
  * stands as it was sent (http1_path_opaque); only opaque routes take it. */
 bool policy_route_allows(const struct policy_route *routes, size_t n, struct slice method,
                          struct slice path, bool opaque);
+
+/* "*" any text, "#" a digit, " & " both sides, "!" in front of one: not. Letters of either case. */
+bool policy_pattern_fits(struct slice pattern, struct slice name);
+/* The first of the catalogue's models that fits the name; NULL: none does. */
+const struct policy_catalogue_model *policy_catalogue_find(const struct policy_catalogue *c,
+                                                           struct slice name);

@@ -35,7 +35,8 @@
     ROW(PROVIDER_MISTRAL, "provider.mistral")                                                      \
     ROW(PROVIDER_COHERE, "provider.cohere")                                                        \
     ROW(PROVIDER_OLLAMA, "provider.ollama")                                                        \
-    ROW(PROVIDER_QUIRKS, "provider.quirks") /* OpenAI's protocol with a service's differences */
+    ROW(PROVIDER_QUIRKS, "provider.quirks") /* OpenAI's protocol with a service's differences */   \
+    ROW(PRICES, "prices")                   /* prices of media, and of longer prompts */
 
 enum feature {
 #define FEATURE_ROW(name, text) FEATURE_##name,

@@ -35,17 +35,6 @@ static const struct field target_fields[] = {
     FIELD_END,
 };
 
-static const struct field price_fields[] = {
-    {.name = "input_per_mtok", .type = FIELD_PRICE, .flags = FIELD_REQUIRED},
-    {.name = "output_per_mtok",
-     .type = FIELD_PRICE,
-     .flags = FIELD_REQUIRED,
-     .help = "0 where nothing is written, as by embeddings"},
-    {.name = "cache_read_per_mtok", .type = FIELD_PRICE, .help = "absent: as input"},
-    {.name = "cache_write_per_mtok", .type = FIELD_PRICE, .help = "absent: as input"},
-    FIELD_END,
-};
-
 static const struct field fields[] = {
     NOUN_DESCRIPTION,
     {.name = "strategy",
@@ -61,8 +50,8 @@ static const struct field fields[] = {
      .most = 64},
     {.name = "price",
      .type = FIELD_OBJECT,
-     .fields = price_fields,
-     .help = "absent: what it costs is not known"},
+     .fields = noun_price_fields,
+     .help = "absent: what the catalogue of its target's vendor says"},
     {.name = "unpriced",
      .type = FIELD_WORD,
      .words = unpriced_words,
@@ -82,6 +71,12 @@ static const struct field fields[] = {
     FIELD_END,
 };
 
+static void check(struct reading *r, const json_t *old, json_t *doc)
+{
+    (void)old;
+    noun_price_check(r, json_object_get(doc, "price"), "/price");
+}
+
 const struct noun noun_model = {
     .name = "model",
     .plural = "models",
@@ -91,5 +86,6 @@ const struct noun noun_model = {
     .write_roles = ROLES_WRITE | ROLE_BILLING,
     .name_rule = noun_model_name_rule,
     .fields = fields,
+    .check = check,
     .help = "a public name and the targets behind it",
 };

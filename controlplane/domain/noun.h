@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "common/base/money.h"
 #include "controlplane/domain/field.h"
 
 enum noun_flags {
@@ -88,6 +89,9 @@ extern const struct field noun_budget_fields[];
 extern const struct field noun_limits_fields[];
 extern const struct field noun_route_fields[];
 extern const struct field noun_credential_fields[];
+extern const struct field noun_price_fields[];
+/* Its tiers rise. */
+void noun_price_check(struct reading *r, const json_t *prices, const char *pointer);
 
 /* Where the secret of an object lies: under the slot of the object, another than its first one
  * (`secret`) with its name behind that. */

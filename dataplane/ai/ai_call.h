@@ -71,7 +71,10 @@ struct ai_call {
     uint64_t output_step;      /* tokens reserved for the output of a call without a ceiling */
     uint64_t output_reserved;  /* tokens a stream may write before it is ended; 0: any */
     uint64_t output_bound;     /* tokens reserved where there is a ceiling */
+    struct price_list dearest; /* of the candidates, for a prompt as long as this one may be */
     struct token_count failed; /* what attempts that failed have cost */
+    money failed_cost;         /* the same in money, each at its target's price */
+    bool failed_unpriced;      /* one of them had a target whose price is not known */
     bool failed_estimated;     /* not all of it was counted by a provider */
     uint64_t unread_output;    /* of `failed`, what is not reserved yet beside what was before */
     struct ai_usage usage;     /* what the provider has reported of this attempt */

@@ -67,15 +67,64 @@ static uint64_t hidden_bound(const struct ai_call *c)
     return most;
 }
 
-/* Prompts may be billed as cache writes, which can be dearer than plain input. */
-static struct price_list dearest(const struct price_list *p)
+static price dearer(price a, price b)
 {
-    struct price_list d = *p;
-    if (d.input != PRICE_NONE && d.cache_write > d.input)
-        d.input = d.cache_write;
-    if (d.input != PRICE_NONE && d.cache_read > d.input)
-        d.input = d.cache_read;
-    return d;
+    return a > b ? a : b;
+}
+
+/* Prompts may be billed as cache writes, which can be dearer than plain input. */
+static void raise_to(struct price_list *to, const struct price_list *p, const struct ai_call *c)
+{
+    price input = dearer(p->input, dearer(p->cache_write, p->cache_read));
+    if (c->request.prompt.audio_bytes)
+        input = dearer(input, p->audio_input);
+    to->input = dearer(to->input, input);
+    to->output = dearer(to->output, dearer(p->output, dearer(p->audio_output, p->image_output)));
+}
+
+/* Embeddings write nothing, and have no price for it. */
+static bool is_priced(const struct ai_call *c, const struct price_list *p)
+{
+    return p->input >= 0 && (p->output >= 0 || c->endpoint->kind == AI_EMBEDDINGS);
+}
+
+/* The dearest prices of a target for a prompt that may be so long. */
+static enum err price_at_most(const struct ai_call *c, const struct price_sheet *s, uint64_t prompt,
+                              struct price_list *ret)
+{
+    *ret = PRICE_LIST_NONE;
+    if (!s || !is_priced(c, &s->base))
+        return ERR_NOT_FOUND;
+    raise_to(ret, &s->base, c);
+    for (size_t i = 0; i < s->tier_count && s->tiers[i].above < prompt; i++)
+        raise_to(ret, &s->tiers[i].prices, c);
+    if (ret->output == PRICE_NONE)
+        ret->output = 0;
+    return ERR_OK;
+}
+
+/* Each failed attempt that was sent is billed its prompt, so each is reserved. The output of one
+ * is: few fail without a word, and ai_cost_reserve_unread reserves the next one's then. */
+static enum err price_candidates(struct ai_call *c, uint64_t prompt, uint64_t output, money *ret)
+{
+    const struct token_count in = {.input = prompt}, out = {.output = output};
+    money sum = 0, each;
+    enum err e = ERR_OK;
+    c->dearest = PRICE_LIST_NONE;
+    for (size_t i = 0; !e && i < c->candidate_count; i++) {
+        struct price_list p;
+        e = price_at_most(c, c->candidates[i].price, prompt, &p);
+        if (!e)
+            e = money_cost(&p, &in, &each);
+        if (e)
+            break;
+        sum = money_add(sum, each);
+        raise_to(&c->dearest, &p, c);
+    }
+    if (!e)
+        e = money_cost(&c->dearest, &out, &each);
+    *ret = money_add(sum, each);
+    return e;
 }
 
 static uint64_t output_ceiling(struct ai_call *c)
@@ -107,14 +156,8 @@ enum err ai_worst_case(struct request *rq, money *ret)
     uint64_t output = output_ceiling(c);
     if (p->unbounded)
         return not_bounded(c, p->unbounded);
-    /* Each failed attempt that was sent is billed its prompt, so each is reserved. The output of
-     * one is: few fail without a word, and ai_cost_reserve_unread reserves the next one's then. */
     uint64_t prompt = p->text + media_bound(c) + hidden_bound(c);
-    struct token_count most = {.input = prompt * c->candidate_count, .output = output};
-    struct price_list prices = dearest(&c->model->price);
-    if (prices.output == PRICE_NONE && c->endpoint->kind == AI_EMBEDDINGS)
-        prices.output = 0; /* nothing is written */
-    enum err e = money_cost(&prices, &most, ret);
+    enum err e = price_candidates(c, prompt, output, ret);
     if (e == ERR_NOT_FOUND && !c->model->unpriced_allowed)
         return not_bounded(c, "the price of the model is not known");
     return e;
@@ -125,7 +168,7 @@ static money output_price(const struct ai_call *c)
 {
     const struct token_count thousand = {.output = 1000};
     money cost = 0;
-    return money_cost(&c->model->price, &thousand, &cost) ? 0 : cost;
+    return money_cost(&c->dearest, &thousand, &cost) ? 0 : cost;
 }
 
 /* What is left in the tightest of the budgets, what this call has reserved included. */
@@ -182,7 +225,7 @@ static enum err extend_output(struct ai_call *c)
     struct token_count beyond = {.output = c->output_reserved};
     money more, worst = 0;
     budget_worst_case(c->rq, &worst);
-    enum err e = money_cost(&c->model->price, &beyond, &more);
+    enum err e = money_cost(&c->dearest, &beyond, &more);
     if (!e)
         e = budget_reserve_up_to(c->rq, money_add(worst, more));
     if (!e)
@@ -225,7 +268,7 @@ enum err ai_cost_reserve_unread(struct ai_call *c)
     money more, worst;
     if (!unread.output || !budget_worst_case(c->rq, &worst))
         return ERR_OK;
-    enum err e = money_cost(&c->model->price, &unread, &more);
+    enum err e = money_cost(&c->dearest, &unread, &more);
     if (!e)
         e = budget_reserve_up_to(c->rq, money_add(worst, more));
     if (e)
@@ -243,44 +286,63 @@ static struct token_count sum(const struct token_count *a, const struct token_co
         .input = a->input + b->input,
         .cache_read = a->cache_read + b->cache_read,
         .cache_write = a->cache_write + b->cache_write,
+        .cache_write_long = a->cache_write_long + b->cache_write_long,
+        .audio_input = a->audio_input + b->audio_input,
         .output = a->output + b->output,
         .reasoning = a->reasoning + b->reasoning,
+        .audio_output = a->audio_output + b->audio_output,
+        .image_output = a->image_output + b->image_output,
     };
+}
+
+/* What the tokens cost at the target that is being tried. */
+static enum err cost_here(const struct ai_call *c, const struct token_count *tokens, money *ret)
+{
+    const struct price_sheet *s = c->candidates[c->candidate_next - 1].price;
+    if (!s || !is_priced(c, &s->base))
+        return ERR_NOT_FOUND;
+    struct price_list p = *price_for(s, tokens->input);
+    if (p.output == PRICE_NONE)
+        p.output = 0;
+    return money_cost(&p, tokens, ret);
 }
 
 /* A provider that reports more output than it was told to write is not believed at the budget's
  * expense; a prompt may have been longer than its bytes show, as far as the budget goes. What is
  * spent never exceeds the budget. */
-static void keep_within(struct ai_call *c, const struct price_list *prices, money *cost)
+static void keep_within(struct ai_call *c, const struct token_count *tokens, money *cost)
 {
     char text[MONEY_TEXT_MAX], kept[MONEY_TEXT_MAX];
-    struct token_count tokens = c->rq->record.tokens;
+    struct token_count believed = *tokens;
     money reserved = budget_reserved(c->rq), most = reserved, within;
     if (!reserved || *cost <= reserved || budget_reserve_up_to(c->rq, *cost) == ERR_OK)
         return;
     log_warn(&c->rq->log, "cost_above_reservation", "provider=%.*s cost=%.*s reserved=%.*s",
              SLICE_ARG(c->rq->record.ai.provider), SLICE_ARG(money_format(*cost, text)),
              SLICE_ARG(money_format(reserved, kept)));
-    tokens.output = least(tokens.output, output_set_aside(c) + c->failed.output);
-    if (money_cost(prices, &tokens, &within) == ERR_OK && within > reserved) {
-        most = money_left(c);
-        most = within < most ? within : most;
+    believed.output = least(believed.output, output_set_aside(c));
+    if (cost_here(c, &believed, &within) == ERR_OK) {
+        within = money_add(within, c->failed_cost);
+        if (within > reserved) {
+            most = money_left(c);
+            most = within < most ? within : most;
+        }
     }
     *cost = most;
 }
 
+/* What the attempt took, and what those before it did. */
 static void put(struct ai_call *c, const struct token_count *tokens, bool estimated)
 {
     struct call_record *t = &c->rq->record;
-    struct price_list prices = c->model->price;
-    if (prices.output == PRICE_NONE && c->endpoint->kind == AI_EMBEDDINGS)
-        prices.output = 0;
     t->tokens = sum(tokens, &c->failed);
     t->has_tokens = true;
     t->usage_source = estimated || c->failed_estimated ? "estimate" : "provider";
-    t->cost_known = money_cost(&prices, &t->tokens, &t->cost) == ERR_OK;
-    if (t->cost_known)
-        keep_within(c, &prices, &t->cost);
+    t->cost_known = cost_here(c, tokens, &t->cost) == ERR_OK && !c->failed_unpriced;
+    if (!t->cost_known)
+        return;
+    t->cost = money_add(t->cost, c->failed_cost);
+    keep_within(c, tokens, &t->cost);
 }
 
 static void put_attempt(struct ai_call *c, const struct token_count *tokens, bool estimated)
@@ -339,10 +401,13 @@ void ai_cost_estimated(struct ai_call *c)
 
 static void add_failed(struct ai_call *c, const struct token_count *tokens, bool estimated)
 {
+    money cost = 0;
     if (c->attempt)
         c->attempt->tokens = *tokens;
     c->failed = sum(&c->failed, tokens);
     c->failed_estimated = c->failed_estimated || estimated;
+    c->failed_unpriced = cost_here(c, tokens, &cost) != ERR_OK || c->failed_unpriced;
+    c->failed_cost = money_add(c->failed_cost, cost);
     put(c, &(struct token_count){0}, false);
 }
 

@@ -42,6 +42,18 @@ static size_t list_eligible(const struct candidates_query *q,
     return n;
 }
 
+static const struct price_sheet *price_of(const struct candidates_query *q,
+                                          const struct route_choice *c)
+{
+    if (q->model->price.base.input != PRICE_NONE)
+        return &q->model->price;
+    const struct policy_catalogue *catalogue =
+        snapshot_catalogue_named(q->policy, q->model->o.org_id, c->provider->catalogue);
+    const struct policy_catalogue_model *m =
+        catalogue ? policy_catalogue_find(catalogue, c->target->model) : NULL;
+    return m ? &m->price : NULL;
+}
+
 size_t candidates_list(const struct candidates_query *q, struct candidate *ret, size_t max)
 {
     struct route_choice choices[ROUTE_TARGETS_MAX];
@@ -52,7 +64,7 @@ size_t candidates_list(const struct candidates_query *q, struct candidate *ret, 
     for (size_t i = 0; i < n; i++) {
         const struct route_choice *c = &choices[order[i]];
         ret[i] = (struct candidate){c->provider, pick_credential(c->provider, q->dice, q->arg),
-                                    c->target->model};
+                                    c->target->model, price_of(q, c)};
     }
     return n;
 }

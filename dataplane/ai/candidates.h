@@ -3,7 +3,8 @@
  *
  * Pure: the same model, policy and dice give the same list. A target whose provider is missing
  * here, speaks a protocol that this data plane does not know or does not serve the path is left
- * out; the model's strategy (route/) orders the rest.
+ * out; the model's strategy (route/) orders the rest. What a target costs is the model's own price,
+ * else what the catalogue of the provider's vendor says of the target's model.
  *
  * Threads  any.
  */
@@ -16,6 +17,7 @@ struct candidate {
     const struct policy_provider *provider;
     const struct policy_credential *credential; /* NULL: the provider wants none */
     struct slice model;
+    const struct price_sheet *price; /* NULL: not known */
 };
 
 struct candidates_query {

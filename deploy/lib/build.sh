@@ -73,4 +73,6 @@ build_install() {
         rm -rf "$gh_place/migrations"
         mv "$gh_place/migrations.new" "$gh_place/migrations"
     fi
+    local catalogue=$gh_root/controlplane/catalogue/catalogue.json
+    cmp -s "$catalogue" "$gh_place/catalogue.json" || install -m 0644 "$catalogue" "$gh_place/catalogue.json"
 }

@@ -3,7 +3,7 @@
 #   $GATEHOUSE_HOME   gatehouse.env, setup/ (logs of packages and builds): the caller's
 #   the place         everything else; the same folder, or /var/lib/gatehouse/HASH where the
 #                     unprivileged user cannot reach it (a clone under a 0700 home)
-#     bin/ migrations/                              the caller's: a process cannot change its program
+#     bin/ migrations/ catalogue.json               the caller's: a process cannot change its program
 #     run/ log/ secrets/ postgres/ controlplane/ dataplanes/   the unprivileged user's
 
 place_find() {

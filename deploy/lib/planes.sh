@@ -67,6 +67,7 @@ env GATEHOUSE_MASTER_KEY_FILE=$gh_place/secrets/master.key
 env GATEHOUSE_ADMIN_TOKEN_FILE=$gh_place/secrets/admin.token
 env GATEHOUSE_STATE_DIR=$gh_place/controlplane
 env GATEHOUSE_MIGRATIONS_DIR=$gh_place/migrations
+env GATEHOUSE_CATALOGUE_FILE=$gh_place/catalogue.json
 $(passed_on $CONTROLPLANE_SETTINGS)
 arg $gh_place/bin/gatehouse-controlplane
 END

@@ -13,7 +13,7 @@ processes_begin() {
 # Files that a program reads at its start: a change of them restarts it (the control plane
 # migrates).
 process_files() {
-    if [ "$1" = controlplane ]; then cat "$gh_place"/migrations/*.sql; fi
+    if [ "$1" = controlplane ]; then cat "$gh_place"/migrations/*.sql "$gh_place/catalogue.json"; fi
 }
 
 # process_write RANK NAME GRACE SIGNAL < "env …" and "arg …" lines

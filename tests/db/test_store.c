@@ -14,6 +14,7 @@
 #include "common/base/id.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/store/store_audit.h"
+#include "controlplane/store/store_catalogue.h"
 #include "controlplane/store/store_idempotency.h"
 #include "controlplane/store/store_object.h"
 #include "controlplane/store/store_secret.h"
@@ -23,6 +24,59 @@
 static struct slice org(void)
 {
     return slice_str(base.boot.org_id);
+}
+
+/* ---- the catalogue of prices ---- */
+
+#define CATALOGUE_FILE "controlplane/catalogue/catalogue.json"
+
+static uint64_t head(void);
+
+static json_t *stored_catalogue(const char *name)
+{
+    TX_AUTO struct tx tx = {0};
+    struct object o = {0};
+    assert_int_equal(tx_begin(base.db, org(), &tx), ERR_OK);
+    assert_int_equal(store_object_get(&tx, &noun_catalogue, slice_str(name), false, &o), ERR_OK);
+    return o.spec;
+}
+
+static void catalogue_says(const char *name, const char *source)
+{
+    char sql[256];
+    snprintf(sql, sizeof(sql),
+             "update catalogues set spec = jsonb_build_object('source', '%s', 'models',"
+             " jsonb_build_array()) where name = '%s'",
+             source, name);
+    database_say(&base, sql);
+}
+
+static bool has_models(const char *name)
+{
+    JSON_AUTO json_t *spec = stored_catalogue(name);
+    return json_array_size(json_object_get(spec, "models")) > 0;
+}
+
+/* The file is read as the admin API reads a document: each row is a valid one. */
+static void the_built_in_catalogues_are_kept_up_to_date_and_others_left_alone(void **state)
+{
+    (void)state;
+    const char *file = CATALOGUE_FILE;
+    assert_int_equal(store_catalogue_load(base.db, base.boot.org_id, file), ERR_OK);
+    assert_true(has_models("openai") && has_models("anthropic") && has_models("gemini"));
+    uint64_t version = head();
+    assert_int_equal(store_catalogue_load(base.db, base.boot.org_id, file), ERR_OK);
+    assert_int_equal(head(), version);
+
+    catalogue_says("openai", "built-in 2020-01-01 (older)");
+    catalogue_says("anthropic", "our own contract");
+    catalogue_says("gemini", "built-in 9999-01-01 (newer)");
+    assert_int_equal(store_catalogue_load(base.db, base.boot.org_id, file), ERR_OK);
+    assert_true(has_models("openai"));
+    assert_false(has_models("anthropic"));
+    assert_false(has_models("gemini"));
+    assert_int_equal(head(), version + 1);
+    assert_int_equal(store_catalogue_load(base.db, base.boot.org_id, "/nowhere"), ERR_NOT_FOUND);
 }
 
 /* ---- versions ---- */
@@ -291,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_secret_opens_in_its_own_row_and_under_its_own_master_only),
         cmocka_unit_test(a_kept_response_is_found_again_for_the_same_request_for_a_day),
         cmocka_unit_test(a_deleted_name_is_reserved_for_thirty_days),
+        cmocka_unit_test(the_built_in_catalogues_are_kept_up_to_date_and_others_left_alone),
         cmocka_unit_test(a_second_start_makes_nothing_and_finds_the_same_keys),
         cmocka_unit_test(another_master_key_is_noticed_at_the_start),
     };

@@ -147,13 +147,19 @@ struct flow_agent {
 };
 struct flow_model {
     const char *name;
-    const char *target_model; /* NULL: the name */
+    const char *target_model;         /* NULL: the name */
+    const char *const *target_models; /* of each upstream; NULL: target_model */
     size_t upstreams[FLOW_UPSTREAMS];
     size_t upstream_count;   /* in order */
     const uint32_t *weights; /* of the upstreams; NULL: "fallback" */
     bool no_price, unpriced_allowed;
     uint32_t first_byte_ms;
     uint32_t max_output_tokens;
+};
+struct flow_price { /* a model of the catalogue "openai", in dollars per million tokens */
+    const char *pattern;
+    unsigned input, output;
+    unsigned above, input_above; /* another price above so many tokens of input; 0: none */
 };
 struct flow_server { /* an MCP server of the loopback; its id is "mcp_<name>" */
     const char *name;
@@ -204,6 +210,7 @@ struct flow_policy {
     struct flow_team teams[2];
     struct flow_agent agents[3];
     struct flow_model models[4];
+    struct flow_price prices[4];
     struct flow_server servers[3];
     struct flow_service services[2];
     struct flow_grant grants[4];

@@ -258,6 +258,55 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, "p_", name);
 }
 
+static const char *target_name(const struct flow_model *f, size_t i)
+{
+    if (f->target_models)
+        return f->target_models[i];
+    return f->target_model ? f->target_model : f->name;
+}
+
+#define FLOW_PRICES 4
+
+static void add_catalogue(struct building *d, const struct flow_price *prices)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Catalogue catalogue = GATEHOUSE__CATALOGUE__INIT;
+    Gatehouse__CatalogueModel rows[FLOW_PRICES], *pointers[FLOW_PRICES];
+    Gatehouse__Price of[FLOW_PRICES];
+    Gatehouse__PriceTier tiers[FLOW_PRICES], *above[FLOW_PRICES];
+    char *patterns[FLOW_PRICES], name[] = "openai", org[] = "org";
+    size_t n = 0;
+    for (; n < FLOW_PRICES && prices[n].pattern; n++) {
+        const struct flow_price *f = &prices[n];
+        gatehouse__catalogue_model__init(&rows[n]);
+        gatehouse__price__init(&of[n]);
+        gatehouse__price_tier__init(&tiers[n]);
+        of[n].has_input = of[n].has_output = tiers[n].has_input = tiers[n].has_output = true;
+        of[n].input = f->input * 1000000ll;
+        of[n].output = tiers[n].output = f->output * 1000000ll;
+        tiers[n].has_tokens = true;
+        tiers[n].tokens = f->above;
+        tiers[n].input = f->input_above * 1000000ll;
+        above[n] = &tiers[n];
+        of[n].n_above = f->above > 0;
+        of[n].above = &above[n];
+        patterns[n] = (char *)(uintptr_t)f->pattern;
+        rows[n].n_match = 1;
+        rows[n].match = &patterns[n];
+        rows[n].price = &of[n];
+        pointers[n] = &rows[n];
+    }
+    if (!n)
+        return;
+    catalogue.org_id = org;
+    catalogue.name = name;
+    catalogue.n_models = n;
+    catalogue.models = pointers;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_CATALOGUE;
+    o.catalogue = &catalogue;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_CATALOGUE, "cat_", name);
+}
+
 static void add_model(struct building *d, const struct flow_model *f)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
@@ -269,7 +318,7 @@ static void add_model(struct building *d, const struct flow_model *f)
         gatehouse__target__init(&targets[i]);
         snprintf(providers[i], ID_ROOM, "p_provider-%zu", f->upstreams[i]);
         targets[i].provider_id = providers[i];
-        targets[i].model = (char *)(uintptr_t)(f->target_model ? f->target_model : f->name);
+        targets[i].model = (char *)(uintptr_t)target_name(f, i);
         targets[i].has_weight = f->weights != NULL;
         targets[i].weight = f->weights ? f->weights[i] : 0;
         pointers[i] = &targets[i];
@@ -435,6 +484,7 @@ static void add_all(struct building *d, const struct flow_policy *p)
         add_key(d, &p->keys[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->models) && p->models[i].name; i++)
         add_model(d, &p->models[i]);
+    add_catalogue(d, p->prices);
     for (size_t i = 0; i < ARRAY_LEN(p->servers) && p->servers[i].name; i++)
         add_server(d, &p->servers[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->services) && p->services[i].name; i++)

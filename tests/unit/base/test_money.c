@@ -108,7 +108,8 @@ static money cost(struct price_list prices, struct token_count tokens)
     return got;
 }
 
-static const struct price_list plain = {150000, 600000, PRICE_NONE, PRICE_NONE};
+static const struct price_list plain = {150000,     600000,     PRICE_NONE, PRICE_NONE,
+                                        PRICE_NONE, PRICE_NONE, PRICE_NONE, PRICE_NONE};
 
 UNIT(a_call_costs_its_tokens_times_their_prices)
 {
@@ -123,8 +124,11 @@ UNIT(a_call_costs_its_tokens_times_their_prices)
 UNIT(cached_tokens_cost_their_own_price_where_they_have_one)
 {
     struct token_count tokens = {.input = 1000, .cache_read = 600, .cache_write = 100};
-    struct price_list prices = {
-        .input = 1000000, .output = 0, .cache_read = 100000, .cache_write = 1250000};
+    struct price_list prices = PRICE_LIST_NONE;
+    prices.input = 1000000;
+    prices.output = 0;
+    prices.cache_read = 100000;
+    prices.cache_write = 1250000;
     /* 300 x 1.0 + 600 x 0.1 + 100 x 1.25 = 485 micro-dollars */
     assert_int_equal(cost(prices, tokens), 485000);
     prices.cache_read = prices.cache_write = PRICE_NONE;
@@ -139,9 +143,52 @@ UNIT(more_cached_than_all_tokens_is_not_a_refund)
     assert_int_equal(cost(plain, odd), 150000);
 }
 
+UNIT(parts_of_a_prompt_and_a_response_cost_their_own_prices)
+{
+    const struct token_count tokens = {.input = 1000,
+                                       .cache_read = 100,
+                                       .cache_write = 300,
+                                       .cache_write_long = 200,
+                                       .audio_input = 50,
+                                       .output = 400,
+                                       .audio_output = 100,
+                                       .image_output = 200};
+    struct price_list prices = {.input = 1000,
+                                .output = 10000,
+                                .cache_read = 100,
+                                .cache_write = 1250,
+                                .cache_write_long = 2000,
+                                .audio_input = 32000,
+                                .audio_output = 64000,
+                                .image_output = 40000};
+    /* 550 x 1 + 100 x 0.1 + 100 x 1.25 + 200 x 2 + 50 x 32, 100 x 10 + 100 x 64 + 200 x 40 */
+    assert_int_equal(cost(prices, tokens), 550 + 10 + 125 + 400 + 1600 + 1000 + 6400 + 8000);
+    prices.cache_write_long = prices.audio_input = prices.audio_output = prices.image_output =
+        PRICE_NONE;
+    assert_int_equal(cost(prices, tokens), 600 + 10 + 125 + 250 + 4000);
+}
+
+UNIT(a_longer_prompt_moves_all_of_the_call_to_another_tier)
+{
+    struct price_sheet s = {.base = PRICE_LIST_NONE, .tier_count = 1};
+    struct token_count tokens = {.input = 271999, .output = 100};
+    money got;
+    s.base.input = 2500000;
+    s.base.output = 15000000;
+    s.tiers[0] = (struct price_tier){.above = 271999, .prices = PRICE_LIST_NONE};
+    s.tiers[0].prices.input = 5000000;
+    s.tiers[0].prices.output = 22500000;
+    assert_int_equal(money_cost_of(&s, &tokens, &got), ERR_OK);
+    assert_int_equal(got, 271999 * 2500 + 100 * 15000);
+    tokens.input++;
+    assert_int_equal(money_cost_of(&s, &tokens, &got), ERR_OK);
+    assert_int_equal(got, 272000 * 5000l + 100 * 22500);
+}
+
 UNIT(the_sum_is_rounded_half_up_once)
 {
-    struct price_list pico = {1, 1, PRICE_NONE, PRICE_NONE};
+    struct price_list pico = PRICE_LIST_NONE;
+    pico.input = pico.output = 1;
     assert_int_equal(cost(pico, (struct token_count){.input = 499}), 0);
     assert_int_equal(cost(pico, (struct token_count){.input = 500}), 1);
     assert_int_equal(cost(pico, (struct token_count){.input = 1499}), 1);
@@ -154,7 +201,8 @@ UNIT(without_a_price_there_is_no_cost)
 {
     money got = 5;
     struct token_count tokens = {.input = 1, .output = 1};
-    struct price_list no_input = {PRICE_NONE, 1, 1, 1}, no_output = {1, PRICE_NONE, 1, 1};
+    struct price_list no_input = PRICE_LIST_NONE, no_output = PRICE_LIST_NONE;
+    no_input.output = no_output.input = 1;
     assert_int_equal(money_cost(&no_input, &tokens, &got), ERR_NOT_FOUND);
     assert_int_equal(money_cost(&no_output, &tokens, &got), ERR_NOT_FOUND);
     assert_int_equal(got, 5);
@@ -162,11 +210,17 @@ UNIT(without_a_price_there_is_no_cost)
 
 UNIT(huge_counts_saturate_and_never_wrap)
 {
-    struct price_list dear = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
-    struct token_count many = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, 0};
+    struct price_list dear = PRICE_LIST_NONE;
+    dear.input = dear.output = dear.cache_read = dear.cache_write = INT64_MAX;
+    struct token_count many = {.input = UINT64_MAX,
+                               .cache_read = UINT64_MAX,
+                               .cache_write = UINT64_MAX,
+                               .output = UINT64_MAX};
     assert_int_equal(cost(dear, many), INT64_MAX);
     /* the largest that still fits, and one token more */
-    struct price_list dollar = {1000, 0, PRICE_NONE, PRICE_NONE};
+    struct price_list dollar = PRICE_LIST_NONE;
+    dollar.input = 1000;
+    dollar.output = 0;
     assert_int_equal(cost(dollar, (struct token_count){.input = INT64_MAX}), INT64_MAX);
     assert_int_equal(cost(dollar, (struct token_count){.input = INT64_MAX - 1}), INT64_MAX - 1);
     assert_int_equal(cost(dollar, (struct token_count){.input = UINT64_MAX}), INT64_MAX);
@@ -190,6 +244,8 @@ int main(void)
         cmocka_unit_test(a_call_costs_its_tokens_times_their_prices),
         cmocka_unit_test(cached_tokens_cost_their_own_price_where_they_have_one),
         cmocka_unit_test(more_cached_than_all_tokens_is_not_a_refund),
+        cmocka_unit_test(parts_of_a_prompt_and_a_response_cost_their_own_prices),
+        cmocka_unit_test(a_longer_prompt_moves_all_of_the_call_to_another_tier),
         cmocka_unit_test(the_sum_is_rounded_half_up_once),
         cmocka_unit_test(without_a_price_there_is_no_cost),
         cmocka_unit_test(huge_counts_saturate_and_never_wrap),

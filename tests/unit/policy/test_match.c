@@ -28,6 +28,40 @@ static void lists_allow_exact_names_prefixes_and_everything(void **state)
     assert_false(name_list_allows(&absent, SLICE("gpt")));
 }
 
+static void patterns_of_a_catalogue_match_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *name;
+        bool fits;
+    } rows[] = {
+        {"gpt-4o", "gpt-4o", true},
+        {"gpt-4o", "GPT-4O", true},
+        {"gpt-4o", "gpt-4o-mini", false},
+        {"gpt-4o*", "gpt-4o-mini", true},
+        {"*claude*", "anthropic.claude-v2", true},
+        {"*claude*", "claude", true},
+        {"*-latest", "m-latest", true},
+        {"*-latest", "m-latest-1", false},
+        {"gpt-####-##-##", "gpt-2026-01-31", true},
+        {"gpt-####-##-##", "gpt-2026-01-3x", false},
+        {"gpt-####-##-##", "gpt-2026-01-311", false},
+        {"a*b*c", "aXbbYbc", true},
+        {"a*b*c", "aXbbYb", false},
+        {"*", "", true},
+        {"", "", true},
+        {"", "a", false},
+        {"gemini* & !*-tts*", "gemini-2.5-pro", true},
+        {"gemini* & !*-tts*", "gemini-2.5-pro-tts", false},
+        {"!a & !b", "c", true},
+        {"!a & !b", "b", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (policy_pattern_fits(slice_str(rows[i].pattern), slice_str(rows[i].name)) !=
+            rows[i].fits)
+            fail_msg("%s against %s", rows[i].name, rows[i].pattern);
+}
+
 static void routes_match_whole_segments(void **state)
 {
     (void)state;
@@ -87,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_allow_exact_names_prefixes_and_everything),
+        cmocka_unit_test(patterns_of_a_catalogue_match_names),
         cmocka_unit_test(routes_match_whole_segments),
         cmocka_unit_test(head_follows_get_and_other_methods_do_not),
         cmocka_unit_test(a_path_without_one_spelling_needs_a_route_that_says_so),

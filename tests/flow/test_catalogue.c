@@ -1,0 +1,121 @@
+/* catalogue — a model without a price of its own costs what its target's vendor asks. */
+#include "tests/kit/flow/flow.h"
+
+#include "common/journal/journal_private.h"
+
+#define CHAT "/v1/chat/completions"
+#define HELLO                                                                                      \
+    "{\"model\":\"small\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","                    \
+    "\"content\":\"hello\"}]}"
+#define RESPONSE(prompt)                                                                           \
+    "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
+    "\"usage\":{\"prompt_tokens\":" prompt ",\"completion_tokens\":10}}"
+
+static const char *const two_names[] = {"dear-2026-01-01", "cheap"};
+
+static struct flow_policy catalogue(money budget)
+{
+    return (struct flow_policy){
+        .keys = {{.name = "alice", .models = {"small"}, .budget = budget}},
+        .models = {{.name = "small",
+                    .target_models = two_names,
+                    .upstreams = {0, 1},
+                    .upstream_count = 2,
+                    .no_price = true}},
+        .prices = {{.pattern = "dear-####-##-##", .input = 10, .output = 20},
+                   {.pattern = "cheap*", .input = 1, .output = 2, .above = 30, .input_above = 4}},
+    };
+}
+
+static money cost_of(struct flow *k)
+{
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_true(r->span->cost_known);
+    money cost = r->span->cost_nano;
+    flow_record_free(r);
+    return cost;
+}
+
+FLOW(a_target_costs_what_its_vendor_asks)
+{
+    struct flow_policy p = catalogue(0);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, RESPONSE("20"));
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    assert_int_equal(cost_of(k), 20 * 10000 + 10 * 20000);
+}
+
+FLOW(the_target_that_responds_in_anothers_place_costs_its_own_price)
+{
+    struct flow_policy p = catalogue(0);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 500, "{}");
+    upstream_answers(k, 1, 200, RESPONSE("20"));
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    assert_int_equal(cost_of(k), 20 * 1000 + 10 * 2000);
+}
+
+FLOW(an_attempt_that_failed_and_reports_usage_costs_its_own_targets_price)
+{
+    struct flow_policy p = catalogue(MONEY_DOLLAR);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 500,
+                     "{\"error\":{\"message\":\"late\"},"
+                     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":0}}");
+    upstream_answers(k, 1, 200, RESPONSE("20"));
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    assert_int_equal(cost_of(k), 20 * 10000 + 20 * 1000 + 10 * 2000);
+}
+
+FLOW(a_longer_prompt_costs_the_price_of_its_tier)
+{
+    struct flow_policy p = catalogue(MONEY_DOLLAR);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 500, "{}");
+    upstream_answers(k, 1, 200, RESPONSE("31"));
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    assert_int_equal(cost_of(k), 31 * 4000 + 10 * 2000);
+}
+
+/* The prompt may be billed by both targets, at the tier that its bytes may reach; the output by
+ * one, at the dearest. */
+FLOW(the_worst_case_is_reserved_at_each_targets_own_price)
+{
+    const money worst = (money)(sizeof(HELLO) - 1) * (10000 + 4000) + 100 * 20000;
+    struct flow_policy p = catalogue(worst);
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, RESPONSE("20"));
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 200);
+
+    p = catalogue(worst - 1 + 20 * 10000 + 10 * 20000);
+    policy_says(k, &p);
+    c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 429);
+    expect_code(c, "budget_exceeded");
+}
+
+FLOW(a_model_that_no_catalogue_knows_is_refused_under_a_budget)
+{
+    struct flow_policy p = catalogue(MONEY_DOLLAR);
+    p.prices[1].pattern = "cheaper*";
+    policy_says(k, &p);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 400);
+    expect_code(c, "unbounded_cost");
+    expect_body_has(c, "the price of the model is not known");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(a_target_costs_what_its_vendor_asks),
+        SCENARIO(the_target_that_responds_in_anothers_place_costs_its_own_price),
+        SCENARIO(an_attempt_that_failed_and_reports_usage_costs_its_own_targets_price),
+        SCENARIO(a_longer_prompt_costs_the_price_of_its_tier),
+        SCENARIO(the_worst_case_is_reserved_at_each_targets_own_price),
+        SCENARIO(a_model_that_no_catalogue_knows_is_refused_under_a_budget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
