@@ -153,6 +153,21 @@ static enum err append_escaped(struct buf *b, struct slice s)
     return ERR_OK;
 }
 
+enum err buf_json_string_more(struct buf *b, struct slice s)
+{
+    size_t before = b->len;
+    MUST(before && b->data[b->off + before - 1] == '"');
+    b->len--;
+    enum err e = append_escaped(b, s);
+    if (!e)
+        e = buf_append(b, SLICE("\""));
+    if (!e)
+        return ERR_OK;
+    b->len = before;
+    b->data[b->off + before - 1] = '"';
+    return e;
+}
+
 enum err buf_json_string(struct buf *b, struct slice s)
 {
     size_t before = b->len;

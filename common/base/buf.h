@@ -35,3 +35,5 @@ void buf_eat(struct buf *b, size_t n);
 void buf_clear(struct buf *b); /* keeps the memory */
 /* Appends s as a JSON string with its quotes (RFC 8259 section 7). */
 MUST_USE enum err buf_json_string(struct buf *b, struct slice s);
+/* Appends s to the JSON string that the content ends with. */
+MUST_USE enum err buf_json_string_more(struct buf *b, struct slice s);

@@ -1,5 +1,5 @@
 /*
- * ai_assembly — events appended to the texts they belong to.
+ * ai_assembly — events appended to the blocks they belong to.
  */
 #include "dataplane/ai/ai_assembly.h"
 
@@ -11,27 +11,31 @@ struct ai_assembly *ai_assembly_new(void)
     struct ai_assembly *a = mem_zalloc(sizeof(*a));
     if (!a)
         return NULL;
-    struct buf *own[] = {&a->id, &a->model};
-    for (size_t i = 0; i < ARRAY_LEN(own); i++)
-        buf_init(own[i], LIMIT_AI_ANSWER);
-    for (size_t i = 0; i < AI_ASSEMBLY_CHOICES; i++) {
-        struct ai_choice *c = &a->choices[i];
-        struct buf *texts[] = {&c->text, &c->reasoning, &c->refusal, &c->signature, &c->redacted};
-        for (size_t j = 0; j < ARRAY_LEN(texts); j++)
-            buf_init(texts[j], LIMIT_AI_ANSWER);
-    }
+    buf_init(&a->id, LIMIT_AI_ANSWER);
+    buf_init(&a->model, LIMIT_AI_ANSWER);
+    for (size_t i = 0; i < AI_ASSEMBLY_CHOICES; i++)
+        buf_init(&a->choices[i].stop, LIMIT_AI_ANSWER);
     a->usage = AI_USAGE_NONE;
     return a;
 }
 
-static void free_tools(struct ai_choice *c)
+#define BLOCK_TEXTS 5
+
+static void texts_of(struct ai_block *b, struct buf *ret[static BLOCK_TEXTS])
 {
-    for (size_t i = 0; i < c->tool_count; i++) {
-        buf_fini(&c->tools[i].id);
-        buf_fini(&c->tools[i].name);
-        buf_fini(&c->tools[i].arguments);
+    struct buf *all[BLOCK_TEXTS] = {&b->text, &b->id, &b->name, &b->signature, &b->redacted};
+    memcpy(ret, all, sizeof(all));
+}
+
+static void free_blocks(struct ai_choice *c)
+{
+    struct buf *texts[BLOCK_TEXTS];
+    for (size_t i = 0; i < c->block_count; i++) {
+        texts_of(&c->blocks[i], texts);
+        for (size_t j = 0; j < BLOCK_TEXTS; j++)
+            buf_fini(texts[j]);
     }
-    mem_free(c->tools);
+    mem_free(c->blocks);
 }
 
 void ai_assembly_free(struct ai_assembly *a)
@@ -41,60 +45,89 @@ void ai_assembly_free(struct ai_assembly *a)
     buf_fini(&a->id);
     buf_fini(&a->model);
     for (size_t i = 0; i < AI_ASSEMBLY_CHOICES; i++) {
-        struct ai_choice *c = &a->choices[i];
-        buf_fini(&c->text);
-        buf_fini(&c->reasoning);
-        buf_fini(&c->refusal);
-        buf_fini(&c->signature);
-        buf_fini(&c->redacted);
-        free_tools(c);
+        buf_fini(&a->choices[i].stop);
+        free_blocks(&a->choices[i]);
     }
     mem_free(a);
 }
 
 static enum err add(struct ai_assembly *a, struct buf *to, struct slice text)
 {
+    if (!text.len)
+        return ERR_OK;
     a->bytes += text.len;
     return a->bytes > LIMIT_AI_ANSWER ? ERR_TOO_BIG : buf_append(to, text);
 }
 
-static struct ai_tool *find_tool(struct ai_choice *c, unsigned block)
+/* ---- blocks ---- */
+
+static struct ai_block *find(const struct ai_choice *c, enum ai_event_kind kind, unsigned block)
 {
-    for (size_t i = c->tool_count; i > 0; i--)
-        if (c->tools[i - 1].block == block)
-            return &c->tools[i - 1];
+    for (size_t i = c->block_count; i > 0; i--)
+        if (c->blocks[i - 1].block == block && c->blocks[i - 1].kind == kind)
+            return &c->blocks[i - 1];
     return NULL;
+}
+
+static bool make_room(struct ai_choice *c)
+{
+    if (c->block_count < c->block_cap)
+        return true;
+    size_t cap = c->block_cap ? 2 * c->block_cap : 4;
+    struct ai_block *more = mem_zalloc(cap * sizeof(*more));
+    if (!more)
+        return false;
+    if (c->block_count)
+        memcpy(more, c->blocks, c->block_count * sizeof(*more));
+    mem_free(c->blocks);
+    c->blocks = more;
+    c->block_cap = cap;
+    return true;
+}
+
+static enum err begin(struct ai_choice *c, const struct ai_event *e, struct ai_block **ret)
+{
+    struct buf *texts[BLOCK_TEXTS];
+    if (c->block_count >= AI_ASSEMBLY_BLOCKS)
+        return ERR_PROTOCOL;
+    if (!make_room(c))
+        return ERR_NOMEM;
+    struct ai_block *b = &c->blocks[c->block_count++];
+    b->kind = e->kind;
+    b->block = e->block;
+    texts_of(b, texts);
+    for (size_t i = 0; i < BLOCK_TEXTS; i++)
+        buf_init(texts[i], LIMIT_AI_ANSWER);
+    *ret = b;
+    return ERR_OK;
+}
+
+static enum err add_words(struct ai_assembly *a, struct ai_choice *c, const struct ai_event *e)
+{
+    struct ai_block *b = find(c, e->kind, e->block);
+    enum err err = b ? ERR_OK : begin(c, e, &b);
+    if (!err)
+        err = add(a, &b->text, e->text);
+    if (!err)
+        err = add(a, &b->signature, e->signature);
+    return err || e->kind != AI_REASONING ? err : add(a, &b->redacted, e->id);
 }
 
 static enum err begin_tool(struct ai_assembly *a, struct ai_choice *c, const struct ai_event *e)
 {
-    if (c->tool_count >= AI_ASSEMBLY_TOOLS)
-        return ERR_PROTOCOL;
-    if (!c->tools)
-        c->tools = mem_zalloc(AI_ASSEMBLY_TOOLS * sizeof(*c->tools));
-    if (!c->tools)
-        return ERR_NOMEM;
-    struct ai_tool *t = &c->tools[c->tool_count++];
-    t->block = e->block;
-    buf_init(&t->id, LIMIT_AI_ANSWER);
-    buf_init(&t->name, LIMIT_AI_ANSWER);
-    buf_init(&t->arguments, LIMIT_AI_ANSWER);
-    enum err err = add(a, &t->id, e->id);
-    return err ? err : add(a, &t->name, e->name);
+    struct ai_block *b;
+    enum err err = begin(c, e, &b);
+    if (!err)
+        err = add(a, &b->id, e->id);
+    if (!err)
+        err = add(a, &b->name, e->name);
+    return err ? err : add(a, &b->signature, e->signature);
 }
 
 static enum err add_arguments(struct ai_assembly *a, struct ai_choice *c, const struct ai_event *e)
 {
-    struct ai_tool *t = find_tool(c, e->block);
-    return t ? add(a, &t->arguments, e->text) : ERR_PROTOCOL;
-}
-
-static enum err add_reasoning(struct ai_assembly *a, struct ai_choice *c, const struct ai_event *e)
-{
-    if (e->name.len)
-        return add(a, &c->redacted, e->id);
-    enum err err = add(a, &c->reasoning, e->text);
-    return err ? err : add(a, &c->signature, e->id);
+    struct ai_block *b = find(c, AI_TOOL_START, e->block);
+    return b ? add(a, &b->text, e->text) : ERR_PROTOCOL;
 }
 
 static enum err add_start(struct ai_assembly *a, const struct ai_event *e)
@@ -116,11 +149,9 @@ enum err ai_assembly_add(void *assembly, const struct ai_event *e)
     case AI_START:
         return add_start(a, e);
     case AI_TEXT:
-        return add(a, &c->text, e->text);
     case AI_REASONING:
-        return add_reasoning(a, c, e);
     case AI_REFUSAL:
-        return add(a, &c->refusal, e->text);
+        return add_words(a, c, e);
     case AI_TOOL_START:
         return begin_tool(a, c, e);
     case AI_TOOL_ARGUMENTS:
@@ -130,7 +161,7 @@ enum err ai_assembly_add(void *assembly, const struct ai_event *e)
         return ERR_OK;
     case AI_FINISH:
         c->finish = e->finish;
-        return ERR_OK;
+        return add(a, &c->stop, e->text);
     case AI_ERROR:
         a->failed = true;
         return ERR_PROTOCOL;
@@ -156,4 +187,13 @@ bool ai_assembly_is_whole(const struct ai_assembly *a)
         any = any || a->choices[i].seen;
     }
     return any;
+}
+
+const struct ai_block *ai_choice_next(const struct ai_choice *c, enum ai_event_kind kind,
+                                      size_t *at)
+{
+    while (*at < c->block_count)
+        if (c->blocks[(*at)++].kind == kind)
+            return &c->blocks[*at - 1];
+    return NULL;
 }

@@ -1,9 +1,12 @@
 /*
  * ai_assembly — a whole response, gathered from a provider's events for a dialect to write.
  *
+ * A choice is a list of blocks, in the order in which they were begun. Blocks of the same kind may
+ * follow each other, where the provider told them apart by their numbers.
+ *
  * Owns     the texts it gathers: together at most LIMIT_AI_ANSWER.
  * Fails    ERR_NOMEM; ERR_TOO_BIG; ERR_PROTOCOL: an event of the provider's error, or one that
- *          names a choice or a tool call beyond the ceilings below.
+ *          names a choice or a block beyond the ceilings below.
  * Threads  one at a time.
  */
 #pragma once
@@ -12,21 +15,23 @@
 #include "dataplane/ai/ai_event.h"
 
 #define AI_ASSEMBLY_CHOICES 16
-#define AI_ASSEMBLY_TOOLS 128 /* of one choice */
+#define AI_ASSEMBLY_BLOCKS 1024 /* of one choice */
 
-struct ai_tool {
-    unsigned block;
-    struct buf id, name, arguments;
+struct ai_block {
+    enum ai_event_kind kind; /* AI_TEXT, AI_REASONING, AI_REFUSAL or AI_TOOL_START */
+    unsigned block;          /* the provider's number of it */
+    struct buf text;         /* its words; of a tool call the arguments, which may be empty */
+    struct buf id, name;     /* of a tool call */
+    struct buf signature;
+    struct buf redacted; /* reasoning that only its provider can read, in place of words */
 };
 
 struct ai_choice {
     bool seen;
-    struct buf text, reasoning, refusal;
-    struct buf signature; /* of the reasoning, by which its provider knows it again */
-    struct buf redacted;  /* reasoning that only its provider can read */
-    struct ai_tool *tools;
-    size_t tool_count;
+    struct ai_block *blocks;
+    size_t block_count, block_cap;
     enum ai_finish finish;
+    struct buf stop; /* the stop sequence that it ended at; may be empty */
 };
 
 struct ai_assembly {
@@ -43,3 +48,7 @@ void ai_assembly_free(struct ai_assembly *a);                       /* NULL is f
 enum err ai_assembly_add(void *assembly, const struct ai_event *e); /* an ai_event_fn */
 /* Every choice that was begun has its end. */
 bool ai_assembly_is_whole(const struct ai_assembly *a);
+
+/* The next block of a kind at or behind *at, which then is the one behind it; NULL: none. */
+const struct ai_block *ai_choice_next(const struct ai_choice *c, enum ai_event_kind kind,
+                                      size_t *at);

@@ -121,7 +121,8 @@ static size_t passing_headers(const struct ai_call *c, bool own_body, struct htt
         if (!own_body || !slice_eq(c->pass[i].name, SLICE("content-type")))
             out[n++] = c->pass[i];
     if (own_body)
-        out[n++] = (struct http_header){SLICE("content-type"), SLICE("application/json")};
+        out[n++] =
+            (struct http_header){SLICE("content-type"), ai_content_type(c->endpoint->dialect)};
     if (c->notice.len)
         out[n++] = (struct http_header){SLICE("x-gatehouse-notice"), c->notice};
     return n;
@@ -235,11 +236,40 @@ static void finish_whole(struct ai_call *c, bool own_body, struct slice body)
     finish_with(c, OUTCOME_OK, own_body, body);
 }
 
+static enum err look_at_event(void *arg, const struct ai_event *e)
+{
+    struct ai_call *c = arg;
+    if (e->kind == AI_USAGE)
+        ai_usage_merge(&c->usage, &e->usage);
+    if (e->kind >= AI_TEXT && e->kind <= AI_REFUSAL)
+        ai_meter_add(&c->meter, e->text.len);
+    c->failed_in = c->failed_in || e->kind == AI_ERROR;
+    c->finished = c->finished || e->kind == AI_FINISH;
+    return ERR_OK;
+}
+
+/* What glances find at once is put together from the events. */
+static void read_observed(struct ai_call *c, struct slice body, struct ai_whole *ret)
+{
+    *ret = (struct ai_whole){0};
+    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
+    c->usage = AI_USAGE_NONE;
+    c->meter = (struct ai_meter){0};
+    c->failed_in = c->finished = false;
+    enum err e = c->provider->decode_whole(&c->decoder, body, look_at_event, c);
+    ret->fails = c->failed_in;
+    ret->is_whole = !e && !c->failed_in && c->finished;
+    ret->counted = ai_usage_count(&c->usage, &ret->tokens);
+}
+
 static void take_native(struct ai_call *c)
 {
     struct ai_whole whole;
     struct slice body = buf_slice(&c->gathered);
-    c->provider->read_whole(body, c->endpoint->kind, &whole);
+    if (c->provider->read_whole)
+        c->provider->read_whole(body, c->endpoint->kind, &whole);
+    else
+        read_observed(c, body, &whole);
     if (whole.fails) {
         fail_by_body(c);
     } else if (!whole.is_whole) {
@@ -460,11 +490,15 @@ static void note_request_id(struct ai_call *c, const struct http_head *head)
     }
 }
 
-static bool is_event_stream(const struct http_head *head)
+static bool is_event_stream(enum ai_framing framing, const struct http_head *head)
 {
+    static const struct slice kinds[] = {
+        [AI_FRAMES_SSE] = {"text/event-stream", 17},
+        [AI_FRAMES_AWS] = {"application/vnd.amazon.eventstream", 34},
+        [AI_FRAMES_LINES] = {"application/x-ndjson", 20},
+    };
     struct slice type = http_head_find(head, SLICE("content-type"));
-    struct slice kind = SLICE("text/event-stream");
-    return slice_ieq(slice_first(type, kind.len), kind);
+    return slice_ieq(slice_first(type, kinds[framing].len), kinds[framing]);
 }
 
 static void note_wait(struct ai_call *c)
@@ -508,7 +542,7 @@ static void on_head(void *arg, const struct http_head *head)
         return;
     }
     gather_headers(c, head);
-    c->gathers_events = verdict == AI_OK && is_event_stream(head);
+    c->gathers_events = verdict == AI_OK && is_event_stream(c->provider->framing, head);
     if (c->gathers_events && c->request.stream)
         ai_stream_open(c);
     else
@@ -600,6 +634,7 @@ static void note_attempt(struct ai_call *c, const struct candidate *target)
         c->rq->started_at_us + (int64_t)(clock_mono_us() - c->rq->started_us);
     c->provider = ai_provider_named(target->provider->dialect);
     c->native = c->provider->speaks(c->endpoint);
+    c->observed = c->native && !c->provider->glance;
     c->status = 0;
     c->usage = AI_USAGE_NONE;
     c->notice = SLICE_NONE;

@@ -64,6 +64,7 @@ struct ai_call {
     enum ai_call_state state;
     const struct ai_endpoint *endpoint;
     struct ai_request request;
+    const struct ai_chat *chat; /* the body in the normal form; NULL until it is needed */
     const struct policy_model *model;
     size_t candidate_count, candidate_next;
 
@@ -88,8 +89,9 @@ struct ai_call {
     uint64_t
         credentials_bad; /* a bit for each credential of the candidate that was tried in vain */
     unsigned status;
-    bool native;            /* the provider speaks the client's dialect */
-    bool limited;           /* one of the targets said 429 */
+    bool native;   /* the provider speaks the client's dialect */
+    bool observed; /* and its bytes are decoded, to be accounted for, and go on as they came */
+    bool limited;  /* one of the targets said 429 */
     unsigned retry_after_s; /* the soonest that a target named; 0: none did */
     uint64_t gather_max;
     bool gathers_events;   /* an event stream came where a plain response was requested */
@@ -112,6 +114,7 @@ struct ai_call {
     struct response_sink sink; /* events become the dialect's bytes here */
     struct slice last;         /* the last event: it follows the record */
     bool decoded;              /* events are decoded, and written anew */
+    struct ai_assembly *whole; /* of a stream whose dialect keeps_whole */
     bool finished;             /* a choice has ended */
     bool failed_in;            /* the provider said an error inside the stream */
     bool started;              /* its first event came, of which nothing is the model's yet */
@@ -139,6 +142,10 @@ extern const struct filter ai_filter_endpoint, ai_filter_request, ai_filter_gran
     ai_filter_candidates;
 bool ai_may_use(const struct request *rq, struct slice model_name);
 bool ai_still_allowed(struct request *rq, const struct request_right *now);
+
+/* Reads the body into c->chat, unless it has been; one that is no conversation stays NULL.
+ * ERR_INVALID: c->request.param and *why say what is wrong with it. */
+MUST_USE enum err ai_call_parse(struct ai_call *c, struct slice *why);
 
 struct ai_call *ai_call_take(struct request *rq); /* NULL: out of memory */
 void ai_call_give(struct ai_call *c);             /* at the end of the turn */

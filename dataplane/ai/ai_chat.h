@@ -128,11 +128,11 @@ struct ai_chat {
     size_t turn_count;
     struct ai_function *functions, *last_function;
     enum ai_choosing choosing;
-    struct slice chosen;         /* AI_CHOOSE_ONE */
-    struct ai_word *allowed;     /* the functions that may be called now; NULL: all */
-    bool one_call_at_a_time;     /* no parallel calls */
-    uint64_t output_limit;       /* tokens; 0: none was named */
-    uint64_t choices;            /* 1 at least */
+    struct slice chosen;     /* AI_CHOOSE_ONE */
+    struct ai_word *allowed; /* the functions that may be called now; NULL: all */
+    bool one_call_at_a_time; /* no parallel calls */
+    uint64_t output_limit;   /* tokens; 0: none was named */
+    uint64_t choices;        /* 1 at least */
     struct ai_number temperature, top_p, top_k, presence_penalty, frequency_penalty, seed;
     struct ai_word *stops, *last_stop;
     enum ai_effort effort;
@@ -147,22 +147,34 @@ struct ai_chat {
     enum ai_tier tier;
     bool stream;
     struct ai_other *others, *last_other;
+    uint64_t other_bytes;  /* of members that have no place above, as JSON (ai_chat_json_bytes) */
+    const char *unbounded; /* why what it costs cannot be bounded; NULL: it can */
     /* ERR_INVALID of parse, and what a refusal is about */
     const char *param;
     struct slice why;
 };
 
-/* Additions at the end. NULL: no memory; `chat->arena` has it. */
+/* Additions at the end. NULL: no memory in `chat->arena`. */
 struct ai_turn *ai_chat_add_turn(struct ai_chat *c, enum ai_role role);
 struct ai_part *ai_chat_add_part(struct ai_chat *c, struct ai_part_list *to, enum ai_part_kind k);
 struct ai_function *ai_chat_add_function(struct ai_chat *c, struct slice name);
 MUST_USE enum err ai_chat_add_stop(struct ai_chat *c, struct slice text);
+/* `value` is counted in other_bytes; NULL: it is no member of the body's own. */
 MUST_USE enum err ai_chat_add_other(struct ai_chat *c, const char *name, bool binds,
-                                    struct slice why);
+                                    struct slice why, const json_t *value);
 MUST_USE enum err ai_chat_allow(struct ai_chat *c, struct slice function);
 bool ai_chat_allows(const struct ai_chat *c, struct slice function);
 /* Sets param and why, and returns ERR_INVALID. */
 enum err ai_chat_wrong(struct ai_chat *c, const char *param, struct slice why);
+
+/* Turns of one side that follow each other, those of AI_SYSTEM left out: false at the end. `r` is
+ * zeroed before the first. Of the turns from first to before end, those of its role are its own. */
+struct ai_run {
+    enum ai_role role;
+    const struct ai_turn *first, *end;
+    bool begun;
+};
+bool ai_chat_next_run(const struct ai_chat *c, struct ai_run *r);
 
 /* The function that a result's call was of: by the result's name, or by its id in earlier turns.
  * .ptr NULL: none. */
@@ -171,7 +183,16 @@ struct slice ai_chat_function_of(const struct ai_chat *c, const struct ai_part *
 /* "data:image/png;base64,…" → its type and data; false: it is none. */
 bool ai_read_data_url(struct slice url, struct slice *type, struct slice *data);
 
-/* How large the prompt is: the same for equal prompts, whichever dialect said it. */
+/* How large the prompt is: the same for equal prompts, whichever dialect said it. Beside the bytes
+ * of its texts, each thing counts for what providers write around it. */
+#define AI_MEASURE_CHAT 32 /* a prompt */
+#define AI_MEASURE_PART 16 /* a part of a turn, or a turn that has none */
+#define AI_MEASURE_TOOL 32 /* a function, a call of one, or its result, beside its part */
 void ai_chat_measure(const struct ai_chat *c, struct ai_prompt *ret);
+
+/* Bytes of a value as JSON, however it was spelt: white space and escapes count nothing, equal
+ * numbers count the same. */
+uint64_t ai_chat_json_bytes(const json_t *v);
+uint64_t ai_chat_number_bytes(double v); /* of one that is not a short integer */
 
 void ai_chat_fini(struct ai_chat *c); /* all zero is fine */

@@ -152,7 +152,10 @@ enum err ai_worst_case(struct request *rq, money *ret)
     if (!ai_calls_upstream(c->endpoint))
         return ERR_NOT_FOUND;
     struct ai_prompt *p = &c->request.prompt;
-    c->endpoint->dialect->measure(buf_slice(&rq->body), p);
+    if (c->endpoint->dialect->measure)
+        c->endpoint->dialect->measure(buf_slice(&rq->body), p);
+    else if (c->chat)
+        ai_chat_measure(c->chat, p);
     uint64_t output = output_ceiling(c);
     if (p->unbounded)
         return not_bounded(c, p->unbounded);
@@ -369,7 +372,8 @@ static uint64_t written(const struct ai_call *c)
 /* What some protocols report at the beginning of a stream is not all of it. */
 static bool reports_too_little(const struct ai_call *c, const struct token_count *tokens)
 {
-    return c->decoded && ai_call_streams(c) && !c->finished && tokens->output < written(c);
+    return (c->decoded || c->observed) && ai_call_streams(c) && !c->finished &&
+           tokens->output < written(c);
 }
 
 void ai_cost_reported(struct ai_call *c)
@@ -393,7 +397,7 @@ struct token_count ai_cost_so_far(const struct ai_call *c)
 void ai_cost_estimated(struct ai_call *c)
 {
     bool plain = c->state == AI_CALL_GATHERING && c->native && c->endpoint->kind == AI_CHAT;
-    if (plain && !c->gathers_events)
+    if (plain && !c->gathers_events && c->provider->words)
         c->meter = (struct ai_meter){.bytes = c->provider->words(buf_slice(&c->gathered))};
     struct token_count tokens = ai_cost_so_far(c);
     put_attempt(c, &tokens, true);

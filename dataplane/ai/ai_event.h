@@ -6,6 +6,9 @@
  * call. `raw` is what the event came in: where client and provider speak one dialect and nothing
  * changed the event, it goes out instead of being written anew.
  *
+ * `block` tells the blocks of a choice apart: one number for all events of a block, in no order. A
+ * block is of one kind.
+ *
  * A response is START, then for each block TEXT, REASONING, REFUSAL … or TOOL_START,
  * TOOL_ARGUMENTS, TOOL_END, with USAGE wherever the provider reports some of it, then one FINISH
  * for each choice, and END. ERROR ends it at any place.
@@ -17,10 +20,10 @@
 #include "dataplane/ai/ai_usage.h"
 
 enum ai_event_kind {
-    AI_START,          /* id, name: the model's */
-    AI_TEXT,           /* text */
-    AI_REASONING,      /* text; or id: the provider's signature of the block */
-    AI_TOOL_START,     /* id, name */
+    AI_START,      /* id, name: the model's */
+    AI_TEXT,       /* text */
+    AI_REASONING,  /* text, signature: either, or both; or id: what only its provider can read */
+    AI_TOOL_START, /* id, name; signature where the provider has one */
     AI_TOOL_ARGUMENTS, /* text: a piece of JSON */
     AI_TOOL_END,
     AI_REFUSAL,  /* text */
@@ -28,7 +31,7 @@ enum ai_event_kind {
     AI_MEDIA,    /* not written by any dialect yet */
     AI_BLOCK_END,
     AI_USAGE,  /* usage: what this report says */
-    AI_FINISH, /* finish */
+    AI_FINISH, /* finish; text: the stop sequence that it ended at, if the provider said one */
     AI_ERROR,  /* text: a sentence; name: the provider's word for it; failure */
     AI_END,
     AI_OTHER, /* a comment, a ping: nothing of the response */
@@ -58,6 +61,7 @@ struct ai_event {
     enum ai_event_kind kind;
     unsigned choice, block;
     struct slice text, id, name;
+    struct slice signature; /* by which its provider knows a block again; opaque */
     enum ai_finish finish;
     enum ai_verdict verdict;
     struct ai_usage usage;

@@ -16,7 +16,7 @@ static enum filter_result refuse(struct request *rq, enum refusal_id id, struct 
 static enum filter_result on_endpoint(struct request *rq)
 {
     bool allowed = false;
-    const struct ai_endpoint *e = ai_endpoint_find(rq->head->method, rq->path, &allowed);
+    const struct ai_endpoint *e = ai_endpoint_find(rq->head, rq->path, &allowed);
     if (!rq->path.len)
         return refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
     if (!e)
@@ -50,6 +50,54 @@ static bool is_json_type(const struct http_head *h)
     return !type.len || slice_search(type, SLICE("json")) >= 0;
 }
 
+static struct ai_incoming incoming_of(const struct ai_call *c)
+{
+    const struct request *rq = c->rq;
+    return (struct ai_incoming){.body = buf_slice(&rq->body),
+                                .path = rq->path,
+                                .query = rq->query,
+                                .head = rq->head,
+                                .endpoint = c->endpoint,
+                                .arena = rq->arena};
+}
+
+static void drop_chat(void *chat)
+{
+    ai_chat_fini(chat);
+}
+
+enum err ai_call_parse(struct ai_call *c, struct slice *why)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    struct ai_incoming in = incoming_of(c);
+    if (c->chat || !d->parse)
+        return ERR_OK;
+    struct ai_chat *chat = arena_zalloc(in.arena, sizeof(*chat));
+    if (!chat)
+        return ERR_NOMEM;
+    chat->arena = in.arena;
+    chat->choices = 1;
+    enum err e = arena_adopt(in.arena, chat, drop_chat);
+    if (!e)
+        e = d->parse(&in, chat);
+    if (!e)
+        c->chat = chat;
+    if (e == ERR_INVALID) {
+        c->request.param = chat->param;
+        *why = chat->why.len ? chat->why : SLICE("the body cannot be read");
+    }
+    return e;
+}
+
+/* Where the dialect cannot measure the bytes, what was parsed of them is measured. */
+static enum err read_body(struct ai_call *c, struct slice *why)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    struct ai_incoming in = incoming_of(c);
+    enum err e = d->read(&in, &c->request, why);
+    return e || d->measure ? e : ai_call_parse(c, why);
+}
+
 static enum filter_result on_request(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
@@ -58,7 +106,7 @@ static enum filter_result on_request(struct request *rq)
         return FILTER_PASS;
     if (!is_json_type(rq->head))
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Type must be application/json"));
-    enum err e = c->endpoint->dialect->read(buf_slice(&rq->body), rq->arena, &c->request, &detail);
+    enum err e = read_body(c, &detail);
     if (e == ERR_NOMEM)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (e)

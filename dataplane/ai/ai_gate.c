@@ -4,6 +4,7 @@
 #include "dataplane/ai/ai_gate.h"
 
 #include "common/base/mem.h"
+#include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_stream.h"
@@ -128,6 +129,9 @@ static void give_back(void *arg)
 
 void ai_call_give(struct ai_call *c)
 {
+    ai_assembly_free(c->whole);
+    c->whole = NULL;
+    c->writer.whole = NULL;
     timer_cancel(&c->patience);
     timer_cancel(&c->beat);
     exchange_close(&c->exchange, OUTCOME_CANCELLED, SLICE_NONE);
@@ -234,7 +238,7 @@ static struct ai_error error_of(const struct request *rq)
 static enum err refusal_body(struct request *rq, struct buf *out, const char **content_type)
 {
     struct ai_error e = error_of(rq);
-    *content_type = "application/json";
+    *content_type = ai_content_type(dialect_of(rq)).ptr;
     return dialect_of(rq)->write_error(out, &e);
 }
 
@@ -247,7 +251,7 @@ static enum err stream_error(struct request *rq, struct buf *out)
 static size_t refusal_headers(struct request *rq, struct http_header *out, size_t max)
 {
     bool allowed;
-    const struct ai_endpoint *e = ai_endpoint_find(rq->head->method, rq->path, &allowed);
+    const struct ai_endpoint *e = ai_endpoint_find(rq->head, rq->path, &allowed);
     if (rq->refusal.id != REFUSAL_METHOD || !e || !max)
         return 0;
     out[0] = (struct http_header){SLICE("allow"), e->method};

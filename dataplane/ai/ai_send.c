@@ -87,7 +87,15 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
 {
     char trace[TRACE_HEADER_LEN + 1];
     struct ai_outgoing o UNINITIALIZED;
+    if (!c->native) {
+        enum err unread = ai_call_parse(c, &untold->why);
+        if (unread) {
+            untold->param = c->request.param;
+            return unread;
+        }
+    }
     o.endpoint = c->endpoint;
+    o.chat = c->native ? NULL : c->chat;
     o.request = &c->request;
     o.body = buf_slice(&c->rq->body);
     o.client_head = c->rq->head;

@@ -5,12 +5,21 @@
 
 #include <time.h>
 
+#include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_cost.h"
 
 #define LINGER_MS 100 /* the upstream's own end follows the last event at once, or never */
 #define BEAT_MS 15000
 
 unsigned ai_stream_beat_ms = BEAT_MS;
+
+/* Without memory for it the stream fails at its first event. */
+static void keep_whole(struct ai_call *c)
+{
+    ai_assembly_free(c->whole);
+    c->whole = ai_assembly_new();
+    c->writer.whole = c->whole;
+}
 
 void ai_stream_open(struct ai_call *c)
 {
@@ -28,6 +37,8 @@ void ai_stream_open(struct ai_call *c)
     c->last = SLICE_NONE;
     c->finished = c->failed_in = c->started = false;
     c->decoded = !c->native || response_is_heard(c->rq, &c->sink);
+    if (c->decoded && c->endpoint->dialect->keeps_whole)
+        keep_whole(c);
     ai_call_move(c, AI_CALL_OPENING);
     timer_start(&c->beat, ai_stream_beat_ms);
 }
@@ -75,7 +86,11 @@ static enum ai_stream_result begin(struct ai_call *c)
     struct http_header headers[ARRAY_LEN(c->pass) + 3];
     size_t n = 0;
     for (size_t i = 0; i < c->pass_count; i++)
-        headers[n++] = c->pass[i];
+        if (c->native || !slice_eq(c->pass[i].name, SLICE("content-type")))
+            headers[n++] = c->pass[i];
+    if (!c->native)
+        headers[n++] =
+            (struct http_header){SLICE("content-type"), ai_stream_type(c->endpoint->dialect)};
     headers[n++] = (struct http_header){SLICE("cache-control"), SLICE("no-cache")};
     if (c->notice.len)
         headers[n++] = (struct http_header){SLICE("x-gatehouse-notice"), c->notice};
@@ -222,7 +237,7 @@ static void note(struct ai_call *c, const struct sse_event *e, const struct ai_g
         ai_usage_merge(&c->usage, &g->usage);
     c->finished = c->finished || g->finishes;
     ai_meter_add(&c->meter, g->words);
-    if (ai_cost_is_limited(c))
+    if (!c->observed && ai_cost_is_limited(c))
         c->provider->identify(e->data, c->rq->arena, &c->writer);
 }
 
@@ -283,11 +298,91 @@ static void glance(struct ai_call *c, struct slice data, struct ai_glance *ret)
     remember(&c->likeness, data, ret);
 }
 
+/* ---- observed: decoded to be accounted for ---- */
+
+static struct slice json_quoted(struct ai_call *c, struct slice text)
+{
+    struct buf *out = &c->rq->env->scratch;
+    buf_clear(out);
+    if (buf_json_string(out, text))
+        return SLICE_NONE;
+    return arena_copy(c->rq->arena, buf_slice(out));
+}
+
+static void note_start(struct ai_call *c, const struct ai_event *e)
+{
+    c->started = true;
+    c->writer.id = json_quoted(c, e->id);
+    c->writer.model = json_quoted(c, e->name);
+    c->writer.created = arena_printf(c->rq->arena, "%lld", (long long)time(NULL));
+}
+
+struct observation {
+    struct ai_call *c;
+    struct ai_glance g;
+    bool says; /* something of the model's */
+};
+
+static enum err observe_event(void *arg, const struct ai_event *e)
+{
+    struct observation *o = arg;
+    struct ai_call *c = o->c;
+    switch (e->kind) {
+    case AI_START:
+        note_start(c, e);
+        break;
+    case AI_USAGE:
+        o->g.has_usage = true;
+        ai_usage_merge(&o->g.usage, &e->usage);
+        break;
+    case AI_ERROR:
+        o->g.fails = true;
+        break;
+    case AI_END:
+        o->g.ends = true;
+        break;
+    case AI_OTHER:
+    case AI_BLOCK_END:
+        break;
+    case AI_FINISH:
+        o->g.finishes = true;
+        o->says = true;
+        break;
+    case AI_TEXT:
+    case AI_REASONING:
+    case AI_REFUSAL:
+    case AI_TOOL_START:
+    case AI_TOOL_ARGUMENTS:
+    case AI_TOOL_END:
+    case AI_CITATION:
+    case AI_MEDIA:
+        o->g.words += e->text.len;
+        o->says = true;
+        break;
+    }
+    if (c->endpoint->dialect->note_event)
+        c->endpoint->dialect->note_event(&c->writer, e);
+    return ERR_OK;
+}
+
+/* What a glance would have found. */
+static enum err observe(struct ai_call *c, const struct sse_event *e, struct ai_glance *ret)
+{
+    struct observation o = {.c = c, .g = {.usage = AI_USAGE_NONE}};
+    enum err err = c->provider->decode(&c->decoder, e, observe_event, &o);
+    o.g.opens = !o.says && !o.g.fails && !o.g.ends;
+    *ret = o.g;
+    return err;
+}
+
 static enum ai_stream_result relay_event(struct ai_call *c, const struct sse_event *e)
 {
     struct ai_glance g = {0};
     enum ai_stream_result r = AI_STREAM_ON;
-    if (e->has_data)
+    if (c->observed && observe(c, e, &g))
+        return failed(c, REFUSAL_UPSTREAM, SLICE("unreadable"),
+                      SLICE("its stream could not be read"));
+    if (!c->observed && e->has_data)
         glance(c, e->data, &g);
     if (g.ends)
         return see_last(c, e->raw);
@@ -316,23 +411,6 @@ struct feeding {
     enum ai_stream_result result;
     struct slice raw; /* of an event that stands alone in what the provider sent */
 };
-
-static struct slice json_quoted(struct ai_call *c, struct slice text)
-{
-    struct buf *out = &c->rq->env->scratch;
-    buf_clear(out);
-    if (buf_json_string(out, text))
-        return SLICE_NONE;
-    return arena_copy(c->rq->arena, buf_slice(out));
-}
-
-static void note_start(struct ai_call *c, const struct ai_event *e)
-{
-    c->started = true;
-    c->writer.id = json_quoted(c, e->id);
-    c->writer.model = json_quoted(c, e->name);
-    c->writer.created = arena_printf(c->rq->arena, "%lld", (long long)time(NULL));
-}
 
 static void note_usage(struct ai_call *c, const struct ai_usage *u)
 {
@@ -404,12 +482,26 @@ static enum ai_stream_result take_event(struct ai_call *c, const struct ai_event
     return pass_event(c, e);
 }
 
+/* What the dialect needs at the stream's end is gathered beside it. The provider's own error is no
+ * part of it, and is told as an event. */
+static enum ai_stream_result keep_event(struct ai_call *c, const struct ai_event *e)
+{
+    if (!c->endpoint->dialect->keeps_whole || e->kind == AI_ERROR)
+        return AI_STREAM_ON;
+    enum err err = c->whole ? ai_assembly_add(c->whole, e) : ERR_NOMEM;
+    return err ? failed(c, REFUSAL_UPSTREAM, slice_str(err_name(err)),
+                        SLICE("its stream is larger than allowed here"))
+               : AI_STREAM_ON;
+}
+
 static enum err on_model_event(void *arg, const struct ai_event *e)
 {
     struct feeding *f = arg;
     struct ai_event with_raw = *e;
     with_raw.raw = f->raw;
-    f->result = f->c->state == AI_CALL_LINGERING ? AI_STREAM_ON : take_event(f->c, &with_raw);
+    f->result = keep_event(f->c, e);
+    if (f->result == AI_STREAM_ON && f->c->state != AI_CALL_LINGERING)
+        f->result = take_event(f->c, &with_raw);
     return f->result == AI_STREAM_ON ? ERR_OK : ERR_CANCELLED;
 }
 

@@ -45,7 +45,8 @@ static void try_dialect(const struct ai_dialect *d, struct slice body)
     struct ai_request r = {0};
     struct slice detail = SLICE_NONE;
     must(a != NULL, "arena");
-    enum err e = d->read(body, a, &r, &detail);
+    const struct ai_incoming in = {.body = body, .arena = a};
+    enum err e = d->read(&in, &r, &detail);
     if (e == ERR_OK) {
         must(is_json(body), "an accepted body is no JSON");
         splice(d, &r, body, a);

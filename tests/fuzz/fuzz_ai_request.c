@@ -29,7 +29,8 @@ static void splice(const struct ai_request *r, struct slice body, struct arena *
     must(!openai_splice(r, body, &changes, a, pieces), "spliced");
     for (size_t i = 0; i < AI_REQUEST_PIECES; i++)
         must(!buf_append(&out, pieces[i]), "room");
-    must(!openai_read_chat(buf_slice(&out), a, &again, &detail), "what was spliced is read again");
+    const struct ai_incoming in = {.body = buf_slice(&out), .arena = a};
+    must(!openai_read_chat(&in, &again, &detail), "what was spliced is read again");
     must(slice_eq(again.model, changes.model), "the model is the target's");
     must(!again.stream || again.wants_usage, "a stream is asked for its usage");
     must(again.output_ceiling == r->output_ceiling, "the ceiling stays");
@@ -59,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice body = slice_of(data, size), detail;
     struct arena *a = arena_new(4096, 1 << 22);
     struct ai_request r = {0};
-    if (!openai_read_chat(body, a, &r, &detail)) {
+    const struct ai_incoming in = {.body = body, .arena = a};
+    if (!openai_read_chat(&in, &r, &detail)) {
         splice(&r, body, a);
         translate(body, a);
     }

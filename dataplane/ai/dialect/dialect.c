@@ -8,40 +8,75 @@
         literal, sizeof(literal) - 1                                                               \
     }
 
+#define ANY .suffix = TEXT(""), .fits = NULL
+
+/* The rows of one path stand together, those with `fits` first. */
 static const struct ai_endpoint endpoints[] = {
-    {AI_CHAT, TEXT("POST"), TEXT("/v1/chat/completions"), false, TEXT("chat"),
-     &dialect_openai_chat},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/chat/completions"), false, TEXT("chat"), &dialect_openai_chat,
+     ANY},
     {AI_EMBEDDINGS, TEXT("POST"), TEXT("/v1/embeddings"), false, TEXT("embeddings"),
-     &dialect_openai_embeddings},
-    {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_openai_models},
-    {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_openai_models},
+     &dialect_openai_embeddings, ANY},
+    {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_openai_models,
+     ANY},
+    {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_openai_models, ANY},
 };
 
 static bool matches(const struct ai_endpoint *e, struct slice path)
 {
-    if (e->prefix)
-        return path.len > e->path.len && slice_starts(path, e->path);
-    return slice_eq(path, e->path);
+    if (!e->prefix)
+        return slice_eq(path, e->path);
+    return path.len > e->path.len + e->suffix.len && slice_starts(path, e->path) &&
+           slice_ends(path, e->suffix);
 }
 
-const struct ai_endpoint *ai_endpoint_find(struct slice method, struct slice path, bool *allowed)
+static bool serves(const struct ai_endpoint *e, struct slice method)
 {
+    return slice_eq(method, e->method) ||
+           (slice_eq(method, SLICE("HEAD")) && slice_eq(e->method, SLICE("GET")));
+}
+
+/* A path may be served by different methods in different rows. */
+const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct slice path,
+                                           bool *allowed)
+{
+    const struct ai_endpoint *found = NULL;
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
-        if (!matches(&endpoints[i], path))
+        const struct ai_endpoint *e = &endpoints[i];
+        if (!matches(e, path) || (e->fits && !e->fits(h)))
             continue;
-        *allowed = slice_eq(method, endpoints[i].method) ||
-                   (slice_eq(method, SLICE("HEAD")) && slice_eq(endpoints[i].method, SLICE("GET")));
-        return &endpoints[i];
+        *allowed = serves(e, h->method);
+        if (*allowed)
+            return e;
+        found = found ? found : e;
     }
-    return NULL;
+    return found;
+}
+
+struct slice ai_incoming_name(const struct ai_incoming *in)
+{
+    const struct ai_endpoint *e = in->endpoint;
+    if (!e->prefix || in->path.len < e->path.len + e->suffix.len)
+        return SLICE_NONE;
+    struct slice raw = slice_from(in->path, e->path.len);
+    raw = slice_first(raw, raw.len - e->suffix.len);
+    char *out = arena_alloc(in->arena, raw.len);
+    size_t n = 0;
+    for (size_t i = 0; out && i < raw.len; i++) {
+        int high = i + 2 < raw.len && raw.ptr[i] == '%' ? slice_hex_digit(raw.ptr[i + 1]) : -1;
+        int low = high >= 0 ? slice_hex_digit(raw.ptr[i + 2]) : -1;
+        out[n++] = low >= 0 ? (char)(high * 16 + low) : raw.ptr[i];
+        if (low >= 0)
+            i += 2;
+    }
+    return out ? slice_of(out, n) : SLICE_NONE;
 }
 
 struct slice ai_endpoint_list(struct arena *a)
 {
     struct slice list = SLICE("");
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++)
-        list = arena_printf(a, "%.*s%s%.*s %.*s%s", SLICE_ARG(list), i ? ", " : "",
+        list = arena_printf(a, "%.*s%s%.*s %.*s%s%.*s", SLICE_ARG(list), i ? ", " : "",
                             SLICE_ARG(endpoints[i].method), SLICE_ARG(endpoints[i].path),
-                            endpoints[i].prefix ? "{model}" : "");
+                            endpoints[i].prefix ? "{model}" : "", SLICE_ARG(endpoints[i].suffix));
     return list;
 }

@@ -9,6 +9,8 @@
 #pragma once
 
 #include "common/base/buf.h"
+#include "common/net/http1.h"
+#include "dataplane/ai/ai_chat.h"
 #include "dataplane/ai/ai_event.h"
 #include "dataplane/ai/ai_request.h"
 
@@ -24,8 +26,10 @@ struct ai_error {
 
 #define AI_WRITER_TOOLS 64 /* calls in one stream; more are no conversation */
 
+struct ai_assembly;
+
 /* The state of one stream that is written from events, or ended in its provider's place. Zeroed
- * before the first event. */
+ * before the first event. A dialect uses what it needs; nothing in it is freed. */
 struct ai_writer {
     struct slice id, model;            /* as JSON strings with their quotes; lent */
     struct slice created;              /* as a JSON number; lent */
@@ -35,10 +39,30 @@ struct ai_writer {
     uint32_t tool_at[AI_WRITER_TOOLS]; /* choice and block of each */
     bool wants_usage;
     struct token_count usage; /* for the end, where the client wants it */
+    /* for dialects whose streams are made of blocks */
+    struct {
+        unsigned next_index;     /* of the next block */
+        bool is_open;            /* a block was begun and not ended: */
+        enum ai_event_kind open; /* its kind, */
+        unsigned open_block;     /* and of which block of the provider's it is */
+        uint64_t sequence;       /* events written */
+        enum ai_finish finish;   /* said, and not written yet */
+    } blocks;
+    const struct ai_assembly *whole; /* all there is so far; NULL unless the dialect keeps_whole */
 };
 
-/* A whole response, gathered from events. */
-struct ai_assembly;
+/* What a client sent, to be read. */
+struct ai_endpoint;
+struct ai_incoming {
+    struct slice body;
+    struct slice path, query; /* canonical, without the '?' */
+    const struct http_head *head;
+    const struct ai_endpoint *endpoint;
+    struct arena *arena;
+};
+/* What stands for the name in the path, unescaped; .ptr NULL: no memory, or the endpoint has none.
+ */
+struct slice ai_incoming_name(const struct ai_incoming *in);
 
 /* A model as a list shows it. */
 struct ai_model_card {
@@ -52,8 +76,12 @@ struct header_names;
 struct ai_dialect {
     const char *name;
     /* ERR_INVALID with *detail: which member, and what is wrong with it. */
-    enum err (*read)(struct slice body, struct arena *a, struct ai_request *ret,
-                     struct slice *detail);
+    enum err (*read)(const struct ai_incoming *in, struct ai_request *ret, struct slice *detail);
+    /* The whole body in the normal form; called once, after read, where the call needs it. `ret` is
+     * zeroed but for its arena. ERR_INVALID through ai_chat_wrong. NULL: what is no conversation.
+     */
+    enum err (*parse)(const struct ai_incoming *in, struct ai_chat *ret);
+    /* NULL: by ai_chat_measure, from what parse read. */
     void (*measure)(struct slice body, struct ai_prompt *ret);
     /* The client's own body with the changes in place: for a provider that speaks this dialect. */
     enum err (*splice)(const struct ai_request *r, struct slice body, const struct ai_changes *c,
@@ -67,6 +95,8 @@ struct ai_dialect {
     /* One event of a stream as this dialect's bytes; may be none. END writes the end of the stream.
      */
     enum err (*write_event)(struct ai_writer *w, const struct ai_event *e, struct buf *out);
+    /* The same event went out as it came: what write_length_stop must know of it. NULL: nothing. */
+    void (*note_event)(struct ai_writer *w, const struct ai_event *e);
     enum err (*write_whole)(const struct ai_assembly *a, struct buf *out);
     /* Is the body this dialect's error envelope? */
     bool (*is_error)(struct slice body);
@@ -78,6 +108,12 @@ struct ai_dialect {
     enum err (*write_models_end)(struct buf *out, struct slice first, struct slice last);
     struct slice keep_alive; /* says nothing */
     struct slice stream_end; /* what follows the last event; empty: nothing */
+    /* literals; empty: "application/json", "text/event-stream" */
+    struct slice content_type, stream_type;
+    /* How members of ai_chat are called here, where it is not by OpenAI's name: pairs of OpenAI's
+     * and this one, ended by NULL. For notices and refusals of providers, who know OpenAI's. */
+    const char *const (*names)[2];
+    bool keeps_whole; /* needs all of a stream's text at its end: ai_writer.whole */
 };
 
 struct ai_endpoint {
@@ -87,15 +123,38 @@ struct ai_endpoint {
     bool prefix;       /* what follows the path is a name */
     struct slice name; /* of the span */
     const struct ai_dialect *dialect;
+    struct slice suffix; /* with prefix: what follows the name, ":generateContent"; may be empty */
+    /* Of several rows with one path the first that fits is it. NULL: any request fits. */
+    bool (*fits)(const struct http_head *h);
 };
 
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models;
 
+static inline struct slice ai_content_type(const struct ai_dialect *d)
+{
+    return d->content_type.len ? d->content_type : SLICE("application/json");
+}
+
+/* The dialect's own name of a member that a provider knows by OpenAI's. */
+static inline const char *ai_own_name(const struct ai_dialect *d, const char *name)
+{
+    for (size_t i = 0; name && d->names && d->names[i][0]; i++)
+        if (strcmp(d->names[i][0], name) == 0)
+            return d->names[i][1];
+    return name;
+}
+
+static inline struct slice ai_stream_type(const struct ai_dialect *d)
+{
+    return d->stream_type.len ? d->stream_type : SLICE("text/event-stream");
+}
+
 /* "POST /v1/chat/completions, …", for a refusal */
 struct slice ai_endpoint_list(struct arena *a);
 /* NULL: no such path. *allowed: does it serve this method? HEAD is served where GET is. */
-const struct ai_endpoint *ai_endpoint_find(struct slice method, struct slice path, bool *allowed);
+const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct slice path,
+                                           bool *allowed);
 
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)
 {

@@ -150,20 +150,20 @@ static enum err read_body(struct slice body, struct reading *d,
     return e ? e : read_labels(d);
 }
 
-enum err openai_read_chat(struct slice body, struct arena *a, struct ai_request *ret,
+enum err openai_read_chat(const struct ai_incoming *in, struct ai_request *ret,
                           struct slice *detail)
 {
-    struct reading d = {.r = ret, .arena = a};
-    enum err e = read_body(body, &d, read_chat);
+    struct reading d = {.r = ret, .arena = in->arena};
+    enum err e = read_body(in->body, &d, read_chat);
     *detail = d.detail;
     return e;
 }
 
-enum err openai_read_embeddings(struct slice body, struct arena *a, struct ai_request *ret,
+enum err openai_read_embeddings(const struct ai_incoming *in, struct ai_request *ret,
                                 struct slice *detail)
 {
-    struct reading d = {.r = ret, .arena = a};
-    enum err e = read_body(body, &d, read_embeddings);
+    struct reading d = {.r = ret, .arena = in->arena};
+    enum err e = read_body(in->body, &d, read_embeddings);
     *detail = d.detail;
     return e;
 }

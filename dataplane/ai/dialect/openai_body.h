@@ -28,9 +28,9 @@ enum openai_want {
 #undef OPENAI_WANT_ENUM
 };
 
-MUST_USE enum err openai_read_chat(struct slice body, struct arena *a, struct ai_request *ret,
+MUST_USE enum err openai_read_chat(const struct ai_incoming *in, struct ai_request *ret,
                                    struct slice *detail);
-MUST_USE enum err openai_read_embeddings(struct slice body, struct arena *a, struct ai_request *ret,
+MUST_USE enum err openai_read_embeddings(const struct ai_incoming *in, struct ai_request *ret,
                                          struct slice *detail);
 /* The model's name, usage requested in streams, and the output limit. */
 MUST_USE enum err openai_splice(const struct ai_request *r, struct slice body,

@@ -8,6 +8,7 @@
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
 #include "dataplane/ai/dialect/openai_measure.h"
+#include "dataplane/ai/dialect/openai_parse.h"
 
 static struct slice or_else(struct slice raw, struct slice other)
 {
@@ -125,16 +126,18 @@ static enum err write_start(const struct ai_writer *w, struct buf *out)
 static enum err write_reasoning(const struct ai_writer *w, const struct ai_event *e,
                                 struct buf *out)
 {
-    if (e->name.len)
+    enum err err = ERR_OK;
+    if (e->id.len)
         return write_text(w, e,
                           "\"thinking_blocks\":[{\"type\":\"redacted_thinking\",\"data\":", e->id,
                           "}]", out);
-    if (e->id.len)
-        return write_text(
-            w, e,
-            "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":", e->id,
-            "}]", out);
-    return write_text(w, e, "\"reasoning_content\":", e->text, "", out);
+    if (e->text.len)
+        err = write_text(w, e, "\"reasoning_content\":", e->text, "", out);
+    if (err || !e->signature.len)
+        return err;
+    return write_text(
+        w, e, "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":",
+        e->signature, "}]", out);
 }
 
 static uint32_t tool_key(const struct ai_event *e)
@@ -239,57 +242,102 @@ static enum err put_text(struct buf *out, const char *open, const struct buf *te
     return e ? e : buf_json_string(out, buf_slice(text));
 }
 
-static enum err put_tool(const struct ai_tool *t, bool first, struct buf *out)
+static enum err put_tool(const struct ai_block *t, bool first, struct buf *out)
 {
     enum err e = put_text(out, first ? "{\"id\":" : ",{\"id\":", &t->id);
     if (!e)
         e = put_text(out, ",\"type\":\"function\",\"function\":{\"name\":", &t->name);
     if (!e)
-        e = put_text(out, ",\"arguments\":", &t->arguments);
+        e = put_text(out, ",\"arguments\":", &t->text);
     return e ? e : buf_append(out, SLICE("}}"));
 }
 
+static enum err put_tools(const struct ai_choice *c, struct buf *out)
+{
+    const struct ai_block *t;
+    size_t at = 0, n = 0;
+    enum err e = ERR_OK;
+    while (!e && (t = ai_choice_next(c, AI_TOOL_START, &at))) {
+        if (n == 0)
+            e = buf_append(out, SLICE(",\"tool_calls\":["));
+        if (!e)
+            e = put_tool(t, n++ == 0, out);
+    }
+    return e || !n ? e : buf_append(out, SLICE("]"));
+}
+
+/* The blocks of one kind as one string. *any: there is one. */
+static enum err put_joined(const struct ai_choice *c, enum ai_event_kind kind, const char *open,
+                           struct buf *out, bool *any)
+{
+    const struct ai_block *b;
+    size_t at = 0;
+    enum err e = ERR_OK;
+    *any = false;
+    while (!e && (b = ai_choice_next(c, kind, &at))) {
+        if (!b->text.len)
+            continue;
+        e = buf_append(out, *any ? SLICE("") : slice_str(open));
+        if (!e)
+            e = *any ? buf_json_string_more(out, buf_slice(&b->text))
+                     : buf_json_string(out, buf_slice(&b->text));
+        *any = true;
+    }
+    return e;
+}
+
+static enum err put_sealed(const struct ai_block *b, struct buf *out)
+{
+    enum err e;
+    if (b->redacted.len)
+        e = put_text(out, "{\"type\":\"redacted_thinking\",\"data\":", &b->redacted);
+    else
+        e = put_text(out, "{\"type\":\"thinking\",\"thinking\":", &b->text);
+    if (!e && !b->redacted.len)
+        e = put_text(out, ",\"signature\":", &b->signature);
+    return e ? e : buf_append(out, SLICE("}"));
+}
+
+/* Reasoning for readers, and beside it the blocks as their provider wants them back. */
 static enum err put_thinking(const struct ai_choice *c, struct buf *out)
 {
-    enum err e = ERR_OK;
-    if (c->reasoning.len)
-        e = put_text(out, ",\"reasoning_content\":", &c->reasoning);
-    if (e || (!c->signature.len && !c->redacted.len))
-        return e;
-    e = buf_append(out, SLICE(",\"thinking_blocks\":["));
-    if (!e && c->signature.len) {
-        e = put_text(out, "{\"type\":\"thinking\",\"thinking\":", &c->reasoning);
+    const struct ai_block *b;
+    size_t at = 0, n = 0;
+    bool any;
+    enum err e = put_joined(c, AI_REASONING, ",\"reasoning_content\":", out, &any);
+    while (!e && (b = ai_choice_next(c, AI_REASONING, &at))) {
+        if (!b->signature.len && !b->redacted.len)
+            continue;
+        e = buf_append(out, n++ ? SLICE(",") : SLICE(",\"thinking_blocks\":["));
         if (!e)
-            e = put_text(out, ",\"signature\":", &c->signature);
-        if (!e)
-            e = buf_append(out, c->redacted.len ? SLICE("},") : SLICE("}"));
+            e = put_sealed(b, out);
     }
-    if (!e && c->redacted.len) {
-        e = put_text(out, "{\"type\":\"redacted_thinking\",\"data\":", &c->redacted);
-        if (!e)
-            e = buf_append(out, SLICE("}"));
-    }
-    return e ? e : buf_append(out, SLICE("]"));
+    return e || !n ? e : buf_append(out, SLICE("]"));
+}
+
+static bool has(const struct ai_choice *c, enum ai_event_kind kind)
+{
+    size_t at = 0;
+    return ai_choice_next(c, kind, &at) != NULL;
 }
 
 static enum err put_message(const struct ai_choice *c, struct buf *out)
 {
+    bool any;
     enum err e = buf_append(out, SLICE("\"message\":{\"role\":\"assistant\",\"content\":"));
-    if (!e && !c->text.len && (c->tool_count || c->refusal.len))
-        e = buf_append(out, SLICE("null"));
-    else if (!e)
-        e = buf_json_string(out, buf_slice(&c->text));
     if (!e)
-        e = c->refusal.len ? put_text(out, ",\"refusal\":", &c->refusal)
-                           : buf_append(out, SLICE(",\"refusal\":null"));
+        e = put_joined(c, AI_TEXT, "", out, &any);
+    if (!e && !any)
+        e = buf_append(out,
+                       has(c, AI_TOOL_START) || has(c, AI_REFUSAL) ? SLICE("null") : SLICE("\"\""));
+    if (!e)
+        e = put_joined(c, AI_REFUSAL, ",\"refusal\":", out, &any);
+    if (!e && !any)
+        e = buf_append(out, SLICE(",\"refusal\":null"));
     if (!e)
         e = put_thinking(c, out);
-    if (!e && c->tool_count)
-        e = buf_append(out, SLICE(",\"tool_calls\":["));
-    for (size_t i = 0; !e && i < c->tool_count; i++)
-        e = put_tool(&c->tools[i], i == 0, out);
-    if (!e && c->tool_count)
-        e = buf_append(out, SLICE("]"));
+    if (!e)
+        e = put_tools(c, out);
     return e ? e : buf_append(out, SLICE("}"));
 }
 
@@ -329,6 +377,7 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
 const struct ai_dialect dialect_openai_chat = {
     .name = "openai_chat",
     .read = openai_read_chat,
+    .parse = openai_parse_chat,
     .measure = openai_measure,
     .splice = openai_splice,
     .write_error = openai_write_error,

@@ -221,12 +221,11 @@ static enum err begin_block(const struct emitting *m, const json_t *block)
     if (slice_eq(type, SLICE("thinking"))) {
         enum err e = emit_text(m, AI_REASONING, json_text(block, "thinking"));
         struct slice seal = json_text(block, "signature");
-        return e || !seal.len ? e : emit(m, (struct ai_event){.kind = AI_REASONING, .id = seal});
+        return e || !seal.len ? e
+                              : emit(m, (struct ai_event){.kind = AI_REASONING, .signature = seal});
     }
     if (slice_eq(type, SLICE("redacted_thinking")))
-        return emit(m, (struct ai_event){.kind = AI_REASONING,
-                                         .name = SLICE("redacted"),
-                                         .id = json_text(block, "data")});
+        return emit(m, (struct ai_event){.kind = AI_REASONING, .id = json_text(block, "data")});
     if (!slice_eq(type, SLICE("tool_use")))
         return emit(m, (struct ai_event){.kind = AI_OTHER}); /* a tool that the provider runs */
     m->d->in_tool = true;
@@ -245,8 +244,8 @@ static enum err add_to_block(const struct emitting *m, const json_t *delta)
     if (slice_eq(type, SLICE("thinking_delta")))
         return emit_text(m, AI_REASONING, json_text(delta, "thinking"));
     if (slice_eq(type, SLICE("signature_delta")))
-        return emit(m,
-                    (struct ai_event){.kind = AI_REASONING, .id = json_text(delta, "signature")});
+        return emit(
+            m, (struct ai_event){.kind = AI_REASONING, .signature = json_text(delta, "signature")});
     if (!slice_eq(type, SLICE("input_json_delta")) || !m->d->in_tool)
         return emit(m, (struct ai_event){.kind = AI_OTHER});
     struct slice piece = json_text(delta, "partial_json");

@@ -10,6 +10,11 @@ static const struct slice telling[] = {{"openai-beta", 11}};
 
 static bool speaks(const struct ai_endpoint *e)
 {
+    return e->dialect == &dialect_openai_chat || e->dialect == &dialect_openai_embeddings;
+}
+
+static bool serves(const struct ai_endpoint *e)
+{
     return e->kind == AI_CHAT || e->kind == AI_EMBEDDINGS;
 }
 
@@ -51,6 +56,8 @@ static const char *limit_name(const struct policy_provider *p)
 static enum err build(struct ai_outgoing *o)
 {
     o->changes.limit_name = limit_name(o->target);
+    if (!speaks(o->endpoint))
+        return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
     enum err e = ai_outgoing_path(o, path_of(o->endpoint->kind));
     if (!e)
         e = o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
@@ -393,7 +400,7 @@ const struct ai_provider provider_openai = {
     .name = {"openai", 6},
     .bills_cancelled = true,
     .speaks = speaks,
-    .serves = speaks,
+    .serves = serves,
     .build = build,
     .read_error = read_error,
     .read_whole = read_whole,

@@ -53,6 +53,72 @@ enum err ai_outgoing_path(struct ai_outgoing *o, struct slice rest)
     return ERR_OK;
 }
 
+/* ---- what cannot be told ---- */
+
+#define NOTICE_MAX 512
+
+static bool is_named(struct slice notice, struct slice name)
+{
+    struct slice one;
+    while (slice_split(&notice, ',', &one))
+        if (slice_eq(slice_trim(one), name))
+            return true;
+    return false;
+}
+
+static bool is_plain(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] < ' ' || (unsigned char)name.ptr[i] > '~')
+            return false;
+    return name.len > 0;
+}
+
+void ai_outgoing_leave_out(struct ai_outgoing *o, const char *common)
+{
+    struct slice name = slice_first(slice_str(ai_own_name(o->endpoint->dialect, common)), 64);
+    if (!is_plain(name) || is_named(o->notice, name) || o->notice.len + name.len + 2 > NOTICE_MAX)
+        return;
+    char *text = o->notice.len ? (char *)(uintptr_t)o->notice.ptr : NULL;
+    if (!text && !(text = arena_alloc(o->arena, NOTICE_MAX)))
+        return;
+    char *to = text + o->notice.len;
+    if (o->notice.len)
+        to = slice_put(to, SLICE(", "));
+    to = slice_put(to, name);
+    o->notice = slice_of(text, (size_t)(to - text));
+}
+
+enum err ai_outgoing_refuse(struct ai_outgoing *o, const char *param, struct slice why)
+{
+    if (!o->why.len) {
+        o->param = ai_own_name(o->endpoint->dialect, param);
+        o->why = why;
+    }
+    return ERR_INVALID;
+}
+
+enum err ai_outgoing_take_others(struct ai_outgoing *o)
+{
+    enum err e = ERR_OK;
+    for (const struct ai_other *it = o->chat->others; it; it = it->next) {
+        if (it->binds)
+            e = ai_outgoing_refuse(o, it->name, it->why.len ? it->why : slice_str(it->name));
+        else
+            ai_outgoing_leave_out(o, it->name);
+    }
+    return e;
+}
+
+enum err ai_outgoing_write(struct ai_outgoing *o, const json_t *tree)
+{
+    buf_clear(o->translated);
+    memset(o->pieces, 0, sizeof(o->pieces));
+    enum err e = json_write(tree, o->translated);
+    o->pieces[0] = buf_slice(o->translated);
+    return e;
+}
+
 /* ---- what a provider says went wrong ---- */
 
 #define FAULT_TEXT_MAX 400 /* bytes of another's sentence that a client is told */

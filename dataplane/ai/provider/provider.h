@@ -25,7 +25,9 @@ struct ai_outgoing {
     /* what is given */
     const struct ai_endpoint *endpoint;
     const struct ai_request *request;
-    struct slice body; /* the client's */
+    const struct ai_chat *chat; /* the client's body in the normal form; NULL where the provider
+                                 * speaks the client's dialect, or it is no conversation */
+    struct slice body;          /* the client's */
     const struct http_head *client_head;
     const struct policy_provider *target;
     const struct policy_credential *account; /* NULL: the provider wants none */
@@ -54,6 +56,17 @@ void ai_outgoing_add(struct ai_outgoing *o, struct slice name, struct slice valu
 MUST_USE enum err ai_outgoing_sign(struct ai_outgoing *o, struct slice name, struct slice scheme);
 /* The provider's base URL with `rest` behind its path, and its query behind that. */
 MUST_USE enum err ai_outgoing_path(struct ai_outgoing *o, struct slice rest);
+
+/* The target does not get this member, which is given by OpenAI's name, or as the client spelt it:
+ * it is named in the notice, once. */
+void ai_outgoing_leave_out(struct ai_outgoing *o, const char *name);
+/* The request cannot be told this provider: the first member that is so is named to the client.
+ * ERR_INVALID, for the caller to return. */
+enum err ai_outgoing_refuse(struct ai_outgoing *o, const char *param, struct slice why);
+/* What of the body has no place in the normal form is left out, or refused where it binds. */
+MUST_USE enum err ai_outgoing_take_others(struct ai_outgoing *o);
+/* `tree` as the body. */
+MUST_USE enum err ai_outgoing_write(struct ai_outgoing *o, const json_t *tree);
 
 /* What one event of a stream says, found without decoding it. */
 struct ai_glance {
@@ -91,6 +104,14 @@ struct ai_decoder {
     uint64_t tools_open;         /* a bit for each tool call of the first choice */
 };
 
+/* What a stream is cut into events by. Whichever it is, decode gets an sse_event with the payload
+ * as `data` and the event's type as `event`. */
+enum ai_framing {
+    AI_FRAMES_SSE,   /* text/event-stream */
+    AI_FRAMES_AWS,   /* application/vnd.amazon.eventstream */
+    AI_FRAMES_LINES, /* JSON values, one a line */
+};
+
 struct ai_provider {
     struct slice name; /* "dialect" of a provider in the policy */
     /* Tokens of a prompt that no byte of the request shows, where it defines tools. */
@@ -105,7 +126,10 @@ struct ai_provider {
     /* By its status alone, and by the body as far as it came. */
     void (*read_error)(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret);
 
-    /* A response in the client's own dialect, looked at without being decoded. */
+    enum ai_framing framing;
+
+    /* A response in the client's own dialect, looked at without being decoded. NULL: it is decoded
+     * to be accounted for, and its bytes go on as they came. */
     void (*read_whole)(struct slice body, enum ai_kind kind, struct ai_whole *ret);
     void (*glance)(struct slice data, bool wants_usage, struct ai_glance *ret);
     /* What the writer needs to go on with a stream that the provider began. */

@@ -13,11 +13,12 @@ static void expect_spliced(const char *body, const char *model, const char *expe
     struct arena *a = arena_new(4096, 65536);
     struct ai_request r = {0};
     struct slice detail = SLICE_NONE, in = slice_str(body);
+    const struct ai_incoming incoming = {.body = in, .arena = a};
     struct slice pieces[AI_REQUEST_PIECES];
     struct ai_changes c = {.model = slice_str(model)};
     struct buf out;
     buf_init(&out, 65536);
-    assert_int_equal(openai_read_chat(in, a, &r, &detail), ERR_OK);
+    assert_int_equal(openai_read_chat(&incoming, &r, &detail), ERR_OK);
     assert_int_equal(openai_splice(&r, in, &c, a, pieces), ERR_OK);
     for (size_t i = 0; i < AI_REQUEST_PIECES; i++)
         assert_int_equal(buf_append(&out, pieces[i]), ERR_OK);
@@ -86,14 +87,14 @@ static void ceilings_and_wishes_are_read(void **state)
     struct arena *a = arena_new(4096, 65536);
     struct ai_request r = {0};
     struct slice detail;
+    const struct ai_incoming in = {
+        .body = SLICE("{\"model\":\"gp\\u0074\",\"messages\":[],\"n\":3,\"max_tokens\":5,"
+                      "\"max_completion_tokens\":7,\"stream\":true,"
+                      "\"stream_options\":{\"include_usage\":true},"
+                      "\"metadata\":{\"session_id\":\"s\"},\"prompt_cache_key\":\"k\"}"),
+        .arena = a};
     (void)state;
-    assert_int_equal(
-        openai_read_chat(SLICE("{\"model\":\"gp\\u0074\",\"messages\":[],\"n\":3,\"max_tokens\":5,"
-                               "\"max_completion_tokens\":7,\"stream\":true,"
-                               "\"stream_options\":{\"include_usage\":true},"
-                               "\"metadata\":{\"session_id\":\"s\"},\"prompt_cache_key\":\"k\"}"),
-                         a, &r, &detail),
-        ERR_OK);
+    assert_int_equal(openai_read_chat(&in, &r, &detail), ERR_OK);
     assert_true(slice_eq(r.model, SLICE("gpt")));
     assert_int_equal(r.choices, 3);
     assert_int_equal(r.output_ceiling, 7);

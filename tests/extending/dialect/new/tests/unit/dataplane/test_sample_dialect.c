@@ -10,14 +10,16 @@
 static void its_path_leads_to_it(void **state)
 {
     struct arena *a = arena_new(4096, 65536);
+    const struct http_head head = {.method = SLICE("POST")};
+    struct ai_incoming in = {.body = SLICE("{\"model\":\"m\"}"), .arena = a};
     struct ai_request r = {0};
     struct slice detail;
     bool allowed;
     (void)state;
-    const struct ai_endpoint *e = ai_endpoint_find(SLICE("POST"), SLICE("/v1/sample"), &allowed);
+    const struct ai_endpoint *e = ai_endpoint_find(&head, SLICE("/v1/sample"), &allowed);
     assert_non_null(e);
     assert_true(allowed);
-    assert_int_equal(e->dialect->read(SLICE("{\"model\":\"m\"}"), a, &r, &detail), ERR_OK);
+    assert_int_equal(e->dialect->read(&in, &r, &detail), ERR_OK);
     assert_true(slice_eq(r.model, SLICE("m")));
     arena_free(a);
 }
