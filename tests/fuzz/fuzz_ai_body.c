@@ -39,6 +39,20 @@ static void splice(const struct ai_dialect *d, const struct ai_request *r, struc
     buf_fini(&all);
 }
 
+/* What is read can be told in the normal form, or is refused with a reason; it is measured either
+ * way the body was spelt. */
+static void parse(const struct ai_dialect *d, const struct ai_incoming *in)
+{
+    struct ai_chat chat = {.arena = in->arena, .choices = 1};
+    struct ai_prompt prompt = {0};
+    enum err e = d->parse(in, &chat);
+    must(e != ERR_INVALID || chat.why.len > 0, "not in the normal form, without a reason");
+    if (!e)
+        ai_chat_measure(&chat, &prompt);
+    must(e || prompt.text >= AI_MEASURE_CHAT, "a prompt is measured");
+    ai_chat_fini(&chat);
+}
+
 static void try_dialect(const struct ai_dialect *d, struct slice body)
 {
     struct arena *a = arena_new(8192, 4u << 20);
@@ -50,6 +64,8 @@ static void try_dialect(const struct ai_dialect *d, struct slice body)
     if (e == ERR_OK) {
         must(is_json(body), "an accepted body is no JSON");
         splice(d, &r, body, a);
+        if (d->parse)
+            parse(d, &in);
     }
     must(e != ERR_INVALID || detail.len > 0, "a refusal without its reason");
     arena_free(a);
@@ -57,8 +73,9 @@ static void try_dialect(const struct ai_dialect *d, struct slice body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct ai_dialect *const all[] = {&dialect_openai_chat,
-                                                   &dialect_openai_embeddings};
+    static const struct ai_dialect *const all[] = {&dialect_openai_chat, &dialect_openai_embeddings,
+                                                   &dialect_anthropic_messages,
+                                                   &dialect_anthropic_count};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         try_dialect(all[i], slice_of(data, size));
     return 0;

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct hearing {
     const struct ai_provider *provider;
     struct ai_decoder decoder;
-    struct ai_writer writer;
+    struct ai_writer writer, blocks;
     struct ai_assembly *assembly;
     struct buf chunks;
     bool ended;
@@ -34,6 +34,8 @@ static enum err hear(void *arg, const struct ai_event *e)
     struct hearing *h = arg;
     h->ended = h->ended || e->kind == AI_END;
     enum err err = dialect_openai_chat.write_event(&h->writer, e, &h->chunks);
+    if (!err)
+        err = dialect_anthropic_messages.write_event(&h->blocks, e, &h->chunks);
     if (!err)
         err = ai_assembly_add(h->assembly, e);
     return err == ERR_PROTOCOL ? ERR_CANCELLED : err;
@@ -75,7 +77,10 @@ static void feed(struct slice bytes, bool (*fn)(void *, const struct sse_event *
 static void try_provider(const struct ai_provider *p, struct slice bytes)
 {
     struct arena *a = arena_new(4096, 1 << 22);
-    struct hearing h = {.provider = p, .decoder = {.arena = a}, .writer = {.choices = 2}};
+    struct hearing h = {.provider = p,
+                        .decoder = {.arena = a},
+                        .writer = {.choices = 2},
+                        .blocks = {.choices = 1, .arena = a}};
     struct ai_fault fault;
     struct buf whole;
     h.assembly = ai_assembly_new();
