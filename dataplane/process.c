@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/net/tls.h"
 #include "common/policy/plane.h"
+#include "dataplane/ai/tokens/tokens.h"
 #include "dataplane/descriptors.h"
 #include "dataplane/enrol.h"
 #include "dataplane/listener/health.h"
@@ -316,6 +317,7 @@ int process_free(struct process **ret)
     health_close(&p->health);
     publication_free(p->publication);
     tls_drop(p->tls);
+    tokens_close();
     mem_free(p->workers);
     mem_free(p);
     return code;
@@ -331,7 +333,9 @@ enum err process_start(const struct settings *s, struct loop *l, struct process 
     p->listings = (struct listings){.loop = l, .plane = &p->plane};
     timer_init(&p->drain, l, drain_on);
     pressure_open(&p->pressure, l, s->memory_limit);
-    enum err e = publication_new(l, &publication_ops, s->workers, &p->publication);
+    enum err e = tokens_open();
+    if (!e)
+        e = publication_new(l, &publication_ops, s->workers, &p->publication);
     if (!e)
         e = open_tls(p);
     if (!e)
