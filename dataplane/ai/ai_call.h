@@ -77,6 +77,7 @@ struct ai_call {
     money failed_cost;         /* the same in money, each at its target's price */
     bool failed_unpriced;      /* one of them had a target whose price is not known */
     bool failed_estimated;     /* not all of it was counted by a provider */
+    uint64_t prompt_tokens;    /* of its text, by our own count; 0: not counted yet */
     uint64_t unread_output;    /* of `failed`, what is not reserved yet beside what was before */
     struct ai_usage usage;     /* what the provider has reported of this attempt */
     struct ai_meter meter;

@@ -4,6 +4,8 @@
 #include "dataplane/ai/ai_cost.h"
 
 #include "dataplane/ai/ai_model_rules.h"
+#include "dataplane/ai/tokens/chat_tokens.h"
+#include "dataplane/ai/tokens/tokens.h"
 
 /* What a call without any ceiling of its own is taken to write at most. Larger than what models
  * write unasked. Where a budget applies, a stream that nears it has as much reserved again, and
@@ -55,9 +57,28 @@ static uint64_t media_estimate(const struct ai_call *c)
                                      p->audio_bytes / AUDIO_ESTIMATE_BYTES);
 }
 
-static uint64_t prompt_estimate(const struct ai_call *c)
+/* By the model's tokenizer as far as it is known; never more than was reserved, a token for each
+ * byte. The body is parsed for it, which few calls need: most providers count. */
+static uint64_t text_estimate(struct ai_call *c)
 {
-    return ai_usage_estimate_prompt(c->request.prompt.text) + media_estimate(c);
+    struct slice why;
+    const char *param = c->request.param;
+    uint64_t bytes = c->request.prompt.text;
+    if (c->prompt_tokens)
+        return c->prompt_tokens;
+    if (!tokens_are_open() || !c->candidate_next)
+        return ai_usage_estimate_prompt(bytes);
+    enum err e = ai_call_parse(c, &why);
+    c->request.param = param; /* this is no refusal */
+    if (e || !c->chat)
+        return ai_usage_estimate_prompt(bytes);
+    uint64_t n = tokens_of_model(c->candidates[c->candidate_next - 1].model, chat_tokens(c->chat));
+    return c->prompt_tokens = least(n, bytes);
+}
+
+static uint64_t prompt_estimate(struct ai_call *c)
+{
+    return text_estimate(c) + media_estimate(c);
 }
 
 /* What providers add to a prompt by themselves. */
@@ -406,7 +427,7 @@ void ai_cost_reported(struct ai_call *c)
     put_attempt(c, &tokens, estimated);
 }
 
-struct token_count ai_cost_so_far(const struct ai_call *c)
+struct token_count ai_cost_so_far(struct ai_call *c)
 {
     return (struct token_count){.input = prompt_estimate(c), .output = written(c)};
 }

@@ -41,4 +41,4 @@ void ai_cost_unread(struct ai_call *c);
 void ai_cost_cancelled(struct ai_call *c);
 
 /* What the stream has cost so far by our own count. */
-struct token_count ai_cost_so_far(const struct ai_call *c);
+struct token_count ai_cost_so_far(struct ai_call *c);

@@ -129,6 +129,11 @@ void tokens_close(void)
     memset(&table, 0, sizeof(table));
 }
 
+bool tokens_are_open(void)
+{
+    return table.cutter;
+}
+
 /* The neighbours that rank lowest together become one, until none rank. start[n] is the end. */
 static size_t merge(const char *p, size_t len)
 {

@@ -21,6 +21,7 @@
 MUST_USE enum err tokens_open(void);
 void tokens_close(void); /* for tests that look for leaks */
 
+bool tokens_are_open(void);
 uint64_t tokens_count(struct slice text);
 
 /* Tokens that the model's own tokenizer makes of text that has `count` by o200k. */

@@ -1,0 +1,63 @@
+/* estimates — a prompt that its provider does not count has the tokens that its text has. */
+#include "tests/kit/flow/flow.h"
+
+#include "dataplane/ai/tokens/tokens.h"
+
+#define CHAT "/v1/chat/completions"
+#define FOX "The quick brown fox jumps over the lazy dog." /* ten tokens by o200k */
+#define BODY                                                                                       \
+    "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"" FOX                        \
+    "\"}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"hello\"}}]}"
+#define FRAME (3 + 3 + 8 + 1) /* around the response, the message, the tool; the tool's name */
+#define UNCOUNTED "{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}"
+
+static const struct flow_policy two_families = {
+    .keys = {{.name = "alice", .models = {"*"}}},
+    .models = {{.name = "gpt-4o", .upstreams = {0}, .upstream_count = 1},
+               {.name = "claude-opus-5-5", .upstreams = {1}, .upstream_count = 1}},
+};
+
+static void expect_prompt(struct flow *k, const char *model, size_t upstream, uint64_t tokens)
+{
+    char body[512];
+    policy_says(k, &two_families);
+    upstream_answers(k, upstream, 200, UNCOUNTED);
+    snprintf(body, sizeof(body), BODY, model);
+    expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_int_equal(r->span->tokens->input, tokens);
+    flow_record_free(r);
+}
+
+FLOW(an_uncounted_prompt_is_counted_by_its_text_and_tools)
+{
+    expect_prompt(k, "gpt-4o", 0, 10 + FRAME);
+}
+
+FLOW(and_by_the_family_of_the_target_that_served_it)
+{
+    expect_prompt(k, "claude-opus-5-5", 1, ((10 + FRAME) * 145 + 99) / 100);
+}
+
+static int open_tables(void **state)
+{
+    (void)state;
+    return tokens_open();
+}
+
+static int close_tables(void **state)
+{
+    (void)state;
+    tokens_close();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(an_uncounted_prompt_is_counted_by_its_text_and_tools),
+        SCENARIO(and_by_the_family_of_the_target_that_served_it),
+    };
+    return cmocka_run_group_tests(tests, open_tables, close_tables);
+}
