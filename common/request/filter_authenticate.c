@@ -1,6 +1,7 @@
 /*
- * filter_authenticate — finds the principal from every credential header; all of them must name the
- * same one. filter_task finds the task, which only a principal may assume.
+ * filter_authenticate — finds the principal from every credential header, and from the query where
+ * the gate's dialect has a place there; all of them must name the same one. filter_task finds the
+ * task, which only a principal may assume.
  *
  * A value that is neither a key of ours nor known is dropped: clients send placeholders beside
  * the real key. A value that has the shape of our keys and is unknown is not dropped, because
@@ -63,9 +64,9 @@ static const struct policy_key *look_up(const struct snapshot *policy, struct sl
     return key && key->digest_is_sha256 ? key : NULL;
 }
 
-static void consider(struct request *rq, const struct http_header *h, struct findings *f)
+static void consider(struct request *rq, struct slice name, struct slice sent, struct findings *f)
 {
-    struct slice value = without_bearer(h->value);
+    struct slice value = without_bearer(sent);
     if (!value.len)
         return;
     f->any = true;
@@ -79,7 +80,7 @@ static void consider(struct request *rq, const struct http_header *h, struct fin
     f->ambiguous = f->ambiguous || f->stranger || (f->key && f->key != key);
     if (!f->key) {
         f->key = key;
-        f->header = h->name;
+        f->header = name;
     }
 }
 
@@ -147,7 +148,9 @@ static enum filter_result on_request(struct request *rq)
     struct findings f = {0};
     for (size_t i = 0; i < rq->head->header_count; i++)
         if (is_credential(rq->head->headers[i].name))
-            consider(rq, &rq->head->headers[i], &f);
+            consider(rq, rq->head->headers[i].name, rq->head->headers[i].value, &f);
+    if (rq->gate->query_credential)
+        consider(rq, SLICE("?"), rq->gate->query_credential(rq), &f);
     if (f.ambiguous)
         return refuse(rq, REFUSAL_AMBIGUOUS_CREDENTIAL);
     if (!f.key)

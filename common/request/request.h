@@ -114,6 +114,9 @@ struct gate {
     const struct header_names *(*header_names)(const struct request *rq);
     const struct filter *const *filters;
     uint64_t body_max;
+    /* A credential in the query, for clients that send it there; empty: none. It is never logged,
+     * recorded or sent on. NULL: this gate takes none. */
+    struct slice (*query_credential)(const struct request *rq);
     /* All filters have passed: do the work. Ends by request_finish, sooner or later. */
     void (*work)(struct request *rq);
     /* A refusal in the dialect of the path: status and headers are the request's; the gate appends

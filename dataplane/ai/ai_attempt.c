@@ -15,7 +15,6 @@
 #define ERROR_BODY_MS 2000         /* for its rest: a status alone says enough to go on */
 
 static void try_next(struct ai_call *c);
-static void finish_estimated(struct ai_call *c);
 
 static void close_exchange(struct ai_call *c, enum request_outcome end, struct slice code)
 {
@@ -35,10 +34,6 @@ static void finish(struct ai_call *c, const struct request_end *end)
 
 static void give_up(struct ai_call *c)
 {
-    if (c->endpoint->kind == AI_COUNT) {
-        finish_estimated(c);
-        return;
-    }
     request_refuse(c->rq, c->limited ? REFUSAL_UPSTREAM_BUSY : c->failure.refusal,
                    c->failure.detail);
     c->rq->refusal.retry_after_s = c->retry_after_s;
@@ -161,7 +156,6 @@ static void finish_refused(struct ai_call *c, const struct ai_fault *f)
                            : arena_printf(c->rq->arena, "The upstream answered with status %u.",
                                           c->status),
             .code = f->verdict == AI_TOO_LONG ? SLICE("context_length_exceeded") : f->code,
-            .request_id = ai_call_id(c),
         };
         buf_clear(out);
         body = d->write_error(out, &e) ? SLICE_NONE : arena_copy(c->rq->arena, buf_slice(out));
@@ -189,6 +183,12 @@ static bool is_another_credentials(enum ai_verdict v)
     return v == AI_CREDENTIAL_BAD || v == AI_LIMITED;
 }
 
+static void note_wait(struct ai_call *c, unsigned after)
+{
+    if (after && (!c->retry_after_s || after < c->retry_after_s))
+        c->retry_after_s = after;
+}
+
 /* The body of a status other than 200 has come, or as much of it as was waited for. */
 static void take_error(struct ai_call *c)
 {
@@ -198,6 +198,7 @@ static void take_error(struct ai_call *c)
     if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
         ai_cost_failed_counted(c, &tokens);
     c->limited = c->limited || f.verdict == AI_LIMITED;
+    note_wait(c, f.retry_after_s);
     if (f.verdict == AI_CREDENTIAL_BAD && c->exchange)
         exchange_judge(c->exchange, ENDPOINT_REFUSED);
     if (is_another_credentials(f.verdict))
@@ -219,11 +220,14 @@ static void fail_no_response(struct ai_call *c, struct slice code, struct slice 
     fail(c, REFUSAL_UPSTREAM, code, detail);
 }
 
-/* 200, and an error inside (dialects.md 2.10, 26): it costs nothing, as any error. */
+/* 200, and an error inside (dialects.md 2.10, 26): it costs nothing, unless it reports usage. */
 static void fail_by_body(struct ai_call *c)
 {
     struct ai_fault f;
+    struct token_count tokens;
     c->provider->read_error(500, buf_slice(&c->gathered), c->rq->arena, &f);
+    if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
+        ai_cost_failed_counted(c, &tokens);
     c->limited = c->limited || f.verdict == AI_LIMITED;
     fail_no_response(c, SLICE("error_in_answer"),
                      f.text.len ? f.text : SLICE("it answered with an error"));
@@ -335,35 +339,11 @@ static void take_foreign(struct ai_call *c)
     ai_assembly_free(a);
 }
 
-/* No target counts the prompt, so this gate does. */
-static void finish_estimated(struct ai_call *c)
-{
-    struct buf *out = &c->rq->env->scratch;
-    buf_clear(out);
-    enum err e = c->endpoint->dialect->write_count(ai_cost_count_estimate(c), out);
-    c->status = 200;
-    c->pass_count = 0;
-    c->notice = SLICE("the count is an estimate");
-    finish_with(c, e ? OUTCOME_ERROR : OUTCOME_OK, true, arena_copy(c->rq->arena, buf_slice(out)));
-}
-
-/* How many tokens the prompt has, as the target says. */
-static void take_count(struct ai_call *c)
-{
-    uint64_t tokens;
-    if (c->provider->read_count(buf_slice(&c->gathered), &tokens))
-        fail_no_response(c, SLICE("no_response"), SLICE("its response is no count of tokens"));
-    else
-        finish_whole(c, false, buf_slice(&c->gathered));
-}
-
 static void take_whole(struct ai_call *c)
 {
     timer_cancel(&c->patience);
     if (c->status != 200)
         take_error(c);
-    else if (c->endpoint->kind == AI_COUNT)
-        take_count(c);
     else if (c->native && !c->gathers_events)
         take_native(c);
     else
@@ -531,13 +511,6 @@ static bool is_event_stream(enum ai_framing framing, const struct http_head *hea
     return slice_ieq(slice_first(type, kinds[framing].len), kinds[framing]);
 }
 
-static void note_wait(struct ai_call *c)
-{
-    unsigned after = exchange_retry_after_s(c->exchange);
-    if (after && (!c->retry_after_s || after < c->retry_after_s))
-        c->retry_after_s = after;
-}
-
 static bool is_encoded(const struct http_head *head)
 {
     struct slice coding = http_head_find(head, SLICE("content-encoding"));
@@ -561,7 +534,7 @@ static void on_head(void *arg, const struct http_head *head)
     note_request_id(c, head);
     enum ai_verdict verdict = ai_verdict_of_status(c->status);
     if (verdict != AI_OK && verdict != AI_FATAL) {
-        note_wait(c);
+        note_wait(c, exchange_retry_after_s(c->exchange));
         exchange_log_status(c->exchange);
     }
     if (is_encoded(head)) { /* what cannot be read can neither be billed nor looked through */

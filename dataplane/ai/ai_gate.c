@@ -208,17 +208,19 @@ static struct slice session_label(struct request *rq, const char **named_by)
 {
     const struct ai_request *r = &((struct ai_call *)rq->gate_state)->request;
     if (r->session_id.ptr) {
-        *named_by = r->session_named_by ? r->session_named_by : "metadata.session_id";
+        *named_by = "metadata.session_id";
         return r->session_id;
     }
     *named_by = "prompt_cache_key";
     return r->prompt_cache_key;
 }
 
-/* A path that nothing is served at is spoken to as OpenAI's are. */
+/* A path that nothing is served at is spoken to as OpenAI's are, but for those of Google alone. */
 static const struct ai_dialect *dialect_of(const struct request *rq)
 {
     const struct ai_call *c = rq->gate_state;
+    if (!c && slice_starts(rq->path, SLICE("/v1beta")))
+        return &dialect_gemini_models;
     return c ? c->endpoint->dialect : &dialect_openai_models;
 }
 
@@ -232,7 +234,6 @@ static struct ai_error error_of(const struct request *rq)
         .message = refusal_sentence(&rq->refusal, rq->arena),
         .code = slice_str(row->code),
         .param = slice_str(c ? c->request.param : NULL),
-        .request_id = slice_of(rq->request_id, sizeof(rq->request_id) - 1),
     };
 }
 
@@ -269,11 +270,23 @@ static const struct header_names *header_names(const struct request *rq)
     return own ? own : &usual;
 }
 
+/* Members of a query are escaped; a key of ours holds nothing that would be. */
+static struct slice query_credential(const struct request *rq)
+{
+    const struct ai_call *c = rq->gate_state;
+    struct slice name = c->endpoint->dialect->query_key, one, rest = rq->query;
+    while (name.len && slice_split(&rest, '&', &one))
+        if (one.len > name.len && slice_starts(one, name) && one.ptr[name.len] == '=')
+            return ai_unescape(rq->arena, slice_from(one, name.len + 1));
+    return SLICE_NONE;
+}
+
 const struct gate ai_gate = {
     .name = "ai",
     .slot = GATE_AI,
     .header_names = header_names,
     .filters = filters,
+    .query_credential = query_credential,
     .body_max = LIMIT_AI_BODY,
     .work = begin_work,
     .refusal_body = refusal_body,

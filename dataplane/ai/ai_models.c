@@ -56,23 +56,6 @@ static enum err write_list(struct ai_call *c)
     return l.e ? l.e : d->write_models_end(&c->gathered, l.first, l.last);
 }
 
-/* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
-static struct slice unescaped(struct arena *a, struct slice s)
-{
-    char *out = arena_alloc(a, s.len);
-    size_t n = 0;
-    if (!out)
-        return SLICE_NONE;
-    for (size_t i = 0; i < s.len; i++) {
-        int high = i + 2 < s.len && s.ptr[i] == '%' ? slice_hex_digit(s.ptr[i + 1]) : -1;
-        int low = high >= 0 ? slice_hex_digit(s.ptr[i + 2]) : -1;
-        out[n++] = low >= 0 ? (char)(high * 16 + low) : s.ptr[i];
-        if (low >= 0)
-            i += 2;
-    }
-    return slice_of(out, n);
-}
-
 static void finish_listed(struct ai_call *c)
 {
     const struct http_header type = {SLICE("content-type"), SLICE("application/json")};
@@ -86,7 +69,8 @@ static void finish_listed(struct ai_call *c)
 static void list_one_model(struct ai_call *c)
 {
     struct request *rq = c->rq;
-    struct slice name = unescaped(rq->arena, slice_from(rq->path, c->endpoint->path.len));
+    /* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
+    struct slice name = ai_unescape(rq->arena, slice_from(rq->path, c->endpoint->path.len));
     const struct policy_model *m = snapshot_model_named(rq->policy, rq->who.key->o.org_id, name);
     if (!m || !ai_may_use(rq, m->o.name)) {
         c->request.param = "model";

@@ -29,9 +29,8 @@ void ai_stream_open(struct ai_call *c)
     r->started = r->after_cr = r->line_begun = false;
     buf_clear(&c->opening);
     c->decoder = (struct ai_decoder){.arena = c->rq->arena};
-    c->writer = (struct ai_writer){.choices = c->request.choices,
-                                   .wants_usage = c->request.wants_usage,
-                                   .arena = c->rq->arena};
+    c->writer =
+        (struct ai_writer){.choices = c->request.choices, .wants_usage = c->request.wants_usage};
     c->usage = AI_USAGE_NONE;
     c->meter = (struct ai_meter){0};
     c->likeness.before = 0;
@@ -225,10 +224,8 @@ static enum ai_stream_result forward_error(struct ai_call *c, const struct sse_e
         return forward_event(c, e, g);
     c->provider->read_error(500, e->data, c->rq->arena, &fault);
     buf_clear(out);
-    if (d->write_stream_error(out, &(struct ai_error){.status = 502,
-                                                      .message = fault.text,
-                                                      .code = fault.code,
-                                                      .request_id = ai_call_id(c)}))
+    if (d->write_stream_error(
+            out, &(struct ai_error){.status = 502, .message = fault.text, .code = fault.code}))
         return AI_STREAM_ON;
     return write_in_order(c, buf_slice(out));
 }
@@ -565,11 +562,11 @@ enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
                   SLICE("an event of its stream is larger than allowed here"));
 }
 
-/* OpenAI's protocol counts at the end; others at the beginning too. */
+/* OpenAI's protocol counts at the end. */
 static bool says_usage(const struct ai_call *c)
 {
     struct token_count tokens;
-    return c->native && !c->observed && ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL;
+    return c->native && ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL;
 }
 
 enum ai_stream_result ai_stream_ended(struct ai_call *c)

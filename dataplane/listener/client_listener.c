@@ -46,6 +46,7 @@ static const struct {
     const struct gate *gate;
 } routes[] = {
     {{"/v1/", 4}, &ai_gate},
+    {{"/v1beta/", 8}, &ai_gate},
     {{"/api/", 5}, &api_gate},
     {{"/mcp", 4}, &tool_gate}, /* with and without a server's name */
 };
@@ -58,9 +59,10 @@ static const struct gate *find_gate(struct slice path, struct slice target)
         return &api_gate; /* one of its routes may take the path as it stands */
     while (path.len == 0 && slice_starts(target, SLICE("//")))
         target = slice_from(target, 1);
-    if (path.len == 0 && slice_starts(target, SLICE("/v1/")))
+    if (path.len == 0 &&
+        (slice_starts(target, SLICE("/v1/")) || slice_starts(target, SLICE("/v1beta/"))))
         return &ai_gate; /* refused, in its dialect */
-    if (slice_eq(path, SLICE("/v1")))
+    if (slice_eq(path, SLICE("/v1")) || slice_eq(path, SLICE("/v1beta")))
         return &ai_gate;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         if (slice_starts(path, routes[i].prefix))
@@ -154,6 +156,8 @@ static void on_request(void *arg, struct http_exchange *x)
     enum err e = http1_path(head->target, &d->path, &query);
     if (e && e != ERR_NOMEM)
         e = http1_path_loose(head->target, SLICE("/v1/"), &d->loose, &d->path, &query);
+    if (e && e != ERR_NOMEM)
+        e = http1_path_loose(head->target, SLICE("/v1beta/"), &d->loose, &d->path, &query);
     if (e == ERR_NOMEM) {
         refuse_without_memory(a);
         return;

@@ -14,8 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct hearing {
     const struct ai_provider *provider;
+    const struct ai_dialect *dialect;
     struct ai_decoder decoder;
-    struct ai_writer writer, blocks;
+    struct ai_writer writer;
     struct ai_assembly *assembly;
     struct buf chunks;
     bool ended;
@@ -33,10 +34,10 @@ static enum err hear(void *arg, const struct ai_event *e)
 {
     struct hearing *h = arg;
     h->ended = h->ended || e->kind == AI_END;
-    enum err err = dialect_openai_chat.write_event(&h->writer, e, &h->chunks);
+    enum err err = e->kind == AI_ERROR ? ERR_OK : ai_assembly_add(h->assembly, e);
     if (!err)
-        err = dialect_anthropic_messages.write_event(&h->blocks, e, &h->chunks);
-    if (!err)
+        err = h->dialect->write_event(&h->writer, e, &h->chunks);
+    if (!err && e->kind == AI_ERROR)
         err = ai_assembly_add(h->assembly, e);
     return err == ERR_PROTOCOL ? ERR_CANCELLED : err;
 }
@@ -74,22 +75,21 @@ static void feed(struct slice bytes, bool (*fn)(void *, const struct sse_event *
     sse_reader_fini(&r);
 }
 
-static void try_provider(const struct ai_provider *p, struct slice bytes)
+static void try_both(const struct ai_provider *p, const struct ai_dialect *d, struct slice bytes)
 {
     struct arena *a = arena_new(4096, 1 << 22);
-    struct hearing h = {.provider = p,
-                        .decoder = {.arena = a},
-                        .writer = {.choices = 2},
-                        .blocks = {.choices = 1, .arena = a}};
+    struct hearing h = {
+        .provider = p, .dialect = d, .decoder = {.arena = a}, .writer = {.choices = 2}};
     struct ai_fault fault;
     struct buf whole;
     h.assembly = ai_assembly_new();
     must(h.assembly, "memory");
+    h.writer.whole = h.assembly;
     buf_init(&h.chunks, 1 << 24);
     buf_init(&whole, 1 << 24);
     feed(bytes, decode, &h);
     feed(buf_slice(&h.chunks), is_json, NULL);
-    if (ai_assembly_is_whole(h.assembly) && !dialect_openai_chat.write_whole(h.assembly, &whole)) {
+    if (ai_assembly_is_whole(h.assembly) && !d->write_whole(h.assembly, &whole)) {
         JSON_AUTO json_t *tree = NULL;
         struct json_problem problem;
         must(!json_read(buf_slice(&whole), &tree, &problem), "what was gathered is JSON");
@@ -107,7 +107,11 @@ static void try_provider(const struct ai_provider *p, struct slice bytes)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    try_provider(&provider_openai, slice_of(data, size));
-    try_provider(&provider_anthropic, slice_of(data, size));
+    static const struct ai_provider *const providers[] = {&provider_openai, &provider_anthropic,
+                                                          &provider_gemini};
+    static const struct ai_dialect *const dialects[] = {&dialect_openai_chat, &dialect_gemini};
+    for (size_t i = 0; i < ARRAY_LEN(providers); i++)
+        for (size_t j = 0; j < ARRAY_LEN(dialects); j++)
+            try_both(providers[i], dialects[j], slice_of(data, size));
     return 0;
 }

@@ -10,10 +10,28 @@
 
 #define ANY .suffix = TEXT(""), .fits = NULL
 
-/* Anthropic's API wants its version said in each request (dialects.md 0, 4). */
-static bool says_anthropics_version(const struct http_head *h)
+/* "?alt=sse" among the members of the query: a stream of events, and not one array. */
+static bool wants_events(const struct http_head *h)
 {
-    return http_head_find(h, SLICE("anthropic-version")).len > 0;
+    struct slice one, rest = slice_from(h->target, (size_t)(slice_find(h->target, '?') + 1));
+    if (rest.len == h->target.len)
+        return false;
+    while (slice_split(&rest, '&', &one))
+        if (slice_eq(one, SLICE("alt=sse")) || slice_eq(one, SLICE("$alt=sse")))
+            return true;
+    return false;
+}
+
+/* Clients of Google's APIs, on a path that others have too. */
+static bool is_googles(const struct http_head *h)
+{
+    struct slice one, rest = slice_from(h->target, (size_t)(slice_find(h->target, '?') + 1));
+    if (http_head_find(h, SLICE("x-goog-api-key")).len)
+        return true;
+    while (rest.len < h->target.len && slice_split(&rest, '&', &one))
+        if (slice_starts(one, SLICE("key=")))
+            return true;
+    return false;
 }
 
 /* The rows of one path stand together, those with `fits` first. */
@@ -22,16 +40,28 @@ static const struct ai_endpoint endpoints[] = {
      ANY},
     {AI_EMBEDDINGS, TEXT("POST"), TEXT("/v1/embeddings"), false, TEXT("embeddings"),
      &dialect_openai_embeddings, ANY},
-    {AI_CHAT, TEXT("POST"), TEXT("/v1/messages"), false, TEXT("messages"),
-     &dialect_anthropic_messages, ANY},
-    {AI_COUNT, TEXT("POST"), TEXT("/v1/messages/count_tokens"), false, TEXT("count_tokens"),
-     &dialect_anthropic_count, ANY},
-    {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_anthropic_models,
-     .suffix = TEXT(""), .fits = says_anthropics_version},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1beta/models/"), true, TEXT("generate_content"),
+     &dialect_gemini, TEXT(":generateContent"), NULL},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/models/"), true, TEXT("generate_content"), &dialect_gemini,
+     TEXT(":generateContent"), NULL},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1beta/models/"), true, TEXT("generate_content"),
+     &dialect_gemini, TEXT(":streamGenerateContent"), wants_events},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/models/"), true, TEXT("generate_content"), &dialect_gemini,
+     TEXT(":streamGenerateContent"), wants_events},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1beta/models/"), true, TEXT("generate_content"),
+     &dialect_gemini_array, TEXT(":streamGenerateContent"), NULL},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/models/"), true, TEXT("generate_content"),
+     &dialect_gemini_array, TEXT(":streamGenerateContent"), NULL},
+    {AI_MODELS, TEXT("GET"), TEXT("/v1beta/models"), false, TEXT("models"), &dialect_gemini_models,
+     ANY},
+    {AI_MODEL, TEXT("GET"), TEXT("/v1beta/models/"), true, TEXT("model"), &dialect_gemini_models,
+     ANY},
+    {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_gemini_models,
+     TEXT(""), is_googles},
+    {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_gemini_models,
+     TEXT(""), is_googles},
     {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_openai_models,
      ANY},
-    {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_anthropic_models,
-     .suffix = TEXT(""), .fits = says_anthropics_version},
     {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_openai_models, ANY},
 };
 
@@ -66,23 +96,27 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
     return found;
 }
 
+struct slice ai_unescape(struct arena *a, struct slice s)
+{
+    char *out = arena_alloc(a, s.len);
+    size_t n = 0;
+    for (size_t i = 0; out && i < s.len; i++) {
+        int high = i + 2 < s.len && s.ptr[i] == '%' ? slice_hex_digit(s.ptr[i + 1]) : -1;
+        int low = high >= 0 ? slice_hex_digit(s.ptr[i + 2]) : -1;
+        out[n++] = low >= 0 ? (char)(high * 16 + low) : s.ptr[i];
+        if (low >= 0)
+            i += 2;
+    }
+    return out ? slice_of(out, n) : SLICE_NONE;
+}
+
 struct slice ai_incoming_name(const struct ai_incoming *in)
 {
     const struct ai_endpoint *e = in->endpoint;
     if (!e->prefix || in->path.len < e->path.len + e->suffix.len)
         return SLICE_NONE;
     struct slice raw = slice_from(in->path, e->path.len);
-    raw = slice_first(raw, raw.len - e->suffix.len);
-    char *out = arena_alloc(in->arena, raw.len);
-    size_t n = 0;
-    for (size_t i = 0; out && i < raw.len; i++) {
-        int high = i + 2 < raw.len && raw.ptr[i] == '%' ? slice_hex_digit(raw.ptr[i + 1]) : -1;
-        int low = high >= 0 ? slice_hex_digit(raw.ptr[i + 2]) : -1;
-        out[n++] = low >= 0 ? (char)(high * 16 + low) : raw.ptr[i];
-        if (low >= 0)
-            i += 2;
-    }
-    return out ? slice_of(out, n) : SLICE_NONE;
+    return ai_unescape(in->arena, slice_first(raw, raw.len - e->suffix.len));
 }
 
 struct slice ai_endpoint_list(struct arena *a)

@@ -10,6 +10,7 @@
 static const struct ai_provider *const providers[] = {
     &provider_openai,
     &provider_anthropic,
+    &provider_gemini,
 };
 
 const struct ai_provider *ai_provider_named(struct slice name)

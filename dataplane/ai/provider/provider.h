@@ -93,7 +93,17 @@ struct ai_whole {
 struct ai_fault {
     enum ai_verdict verdict;
     struct slice text, code;
-    struct ai_usage usage; /* an error that cost something says so */
+    struct ai_usage usage;  /* an error that cost something says so */
+    unsigned retry_after_s; /* named in the body; 0: none was */
+};
+
+#define AI_DECODER_CHOICES 16
+
+/* One choice of a protocol whose parts have no numbers. */
+struct ai_decoder_parts {
+    unsigned block;
+    unsigned char kind; /* of the part that is open; 0: none */
+    bool said, called, ended;
 };
 
 /* What a provider remembers of the response it decodes. Zeroed before the first event. */
@@ -102,6 +112,11 @@ struct ai_decoder {
     unsigned block;
     bool in_tool, has_arguments; /* a tool call is open, and was given some */
     uint64_t tools_open;         /* a bit for each tool call of the first choice */
+    /* Gemini */
+    struct ai_decoder_parts parts[AI_DECODER_CHOICES];
+    bool begun;
+    uint64_t seed;                         /* of the ids that a provider does not give */
+    uint64_t spoken, thought, tool_prompt; /* tokens, as reported last */
 };
 
 /* What a stream is cut into events by. Whichever it is, decode gets an sse_event with the payload
@@ -131,8 +146,6 @@ struct ai_provider {
     /* A response in the client's own dialect, looked at without being decoded. NULL: it is decoded
      * to be accounted for, and its bytes go on as they came. */
     void (*read_whole)(struct slice body, enum ai_kind kind, struct ai_whole *ret);
-    /* The response to AI_COUNT, where it serves that. ERR_PROTOCOL: it is none. */
-    enum err (*read_count)(struct slice body, uint64_t *ret);
     void (*glance)(struct slice data, bool wants_usage, struct ai_glance *ret);
     /* What the writer needs to go on with a stream that the provider began. */
     void (*identify)(struct slice data, struct arena *a, struct ai_writer *w);
@@ -152,7 +165,7 @@ struct slice ai_fault_clean(struct slice text, struct arena *a);
 /* What a status means where the body says nothing else. */
 enum ai_verdict ai_verdict_of_status(unsigned status);
 
-extern const struct ai_provider provider_openai, provider_anthropic;
+extern const struct ai_provider provider_openai, provider_anthropic, provider_gemini;
 
 /* NULL: this data plane does not know it */
 const struct ai_provider *ai_provider_named(struct slice name);
