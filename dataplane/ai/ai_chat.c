@@ -116,15 +116,25 @@ void ai_chat_fini(struct ai_chat *c)
 
 /* ---- looks ---- */
 
+static bool is_left_out(const struct ai_run *r, const struct ai_turn *t)
+{
+    if (t->role == AI_SYSTEM || !r->is_told)
+        return t->role == AI_SYSTEM;
+    for (const struct ai_part *p = t->parts.first; p; p = p->next)
+        if (r->is_told(p))
+            return false;
+    return true;
+}
+
 bool ai_chat_next_run(const struct ai_chat *c, struct ai_run *r)
 {
     const struct ai_turn *t = r->begun ? r->end : c->first;
     r->begun = true;
-    while (t && t->role == AI_SYSTEM)
+    while (t && is_left_out(r, t))
         t = t->next;
     r->first = t;
     r->role = t ? t->role : AI_USER;
-    while (t && (t->role == AI_SYSTEM || t->role == r->role))
+    while (t && (t->role == r->role || is_left_out(r, t)))
         t = t->next;
     r->end = t;
     return r->first != NULL;

@@ -168,11 +168,14 @@ bool ai_chat_allows(const struct ai_chat *c, struct slice function);
 enum err ai_chat_wrong(struct ai_chat *c, const char *param, struct slice why);
 
 /* Turns of one side that follow each other, those of AI_SYSTEM left out: false at the end. `r` is
- * zeroed before the first. Of the turns from first to before end, those of its role are its own. */
+ * zeroed before the first, but for is_told: turns that have no part which a provider tells are left
+ * out too, and those on either side of them are one run. Of the turns from first to before end,
+ * those of its role are its own. */
 struct ai_run {
     enum ai_role role;
     const struct ai_turn *first, *end;
     bool begun;
+    bool (*is_told)(const struct ai_part *p); /* NULL: every turn is */
 };
 bool ai_chat_next_run(const struct ai_chat *c, struct ai_run *r);
 

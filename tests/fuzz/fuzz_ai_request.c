@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "dataplane/ai/dialect/openai_body.h"
+#include "dataplane/ai/dialect/openai_parse.h"
 #include "dataplane/ai/provider/anthropic_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -37,22 +38,37 @@ static void splice(const struct ai_request *r, struct slice body, struct arena *
     buf_fini(&out);
 }
 
-static void translate(struct slice body, struct arena *a)
+static const struct ai_endpoint endpoint = {.kind = AI_CHAT, .dialect = &dialect_openai_chat};
+
+static void translate_for(const char *model, const struct ai_chat *chat, struct arena *a)
+{
+    struct buf out;
+    JSON_AUTO json_t *tree = NULL;
+    struct json_problem problem;
+    buf_init(&out, 1 << 24);
+    struct ai_outgoing o = {.endpoint = &endpoint,
+                            .chat = chat,
+                            .changes = {.model = slice_str(model)},
+                            .arena = a,
+                            .translated = &out};
+    enum err e = anthropic_write_body(&o, &(struct anthropic_wrapping){0});
+    must(e != ERR_INVALID || (o.why.len && o.param), "a refusal says why");
+    if (!e) {
+        must(!json_read(buf_slice(&out), &tree, &problem), "what goes upstream is JSON");
+        must(json_is_integer(json_object_get(tree, "max_tokens")), "max_tokens is there");
+    }
+    buf_fini(&out);
+}
+
+static void translate(const struct ai_incoming *in)
 {
     static const char *const models[] = {"claude-sonnet-4-5", "claude-opus-5-5", "other"};
-    JSON_AUTO json_t *chat = NULL;
-    struct json_problem problem;
-    if (json_read(body, &chat, &problem))
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(models); i++) {
-        const struct anthropic_order o = {.chat = chat, .model = slice_str(models[i]), .arena = a};
-        struct anthropic_result r = {0};
-        enum err e = anthropic_translate(&o, &r);
-        must(e || json_is_integer(json_object_get(r.body, "max_tokens")), "max_tokens is there");
-        must(e != ERR_INVALID || (r.why.len && r.param), "a refusal says why");
-        if (!e)
-            json_decref(r.body);
-    }
+    struct ai_chat chat = {.arena = in->arena};
+    enum err e = openai_parse_chat(in, &chat);
+    must(e != ERR_INVALID || chat.why.len, "a refusal says why");
+    for (size_t i = 0; !e && i < ARRAY_LEN(models); i++)
+        translate_for(models[i], &chat, in->arena);
+    ai_chat_fini(&chat);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -63,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct ai_incoming in = {.body = body, .arena = a};
     if (!openai_read_chat(&in, &r, &detail)) {
         splice(&r, body, a);
-        translate(body, a);
+        translate(&in);
     }
     arena_free(a);
     return 0;

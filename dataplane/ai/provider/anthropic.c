@@ -34,34 +34,6 @@ static void add_headers(struct ai_outgoing *o)
     ai_outgoing_add(o, SLICE("anthropic-version"), SLICE(VERSION));
 }
 
-static enum err translate(struct ai_outgoing *o)
-{
-    JSON_AUTO json_t *chat = NULL;
-    JSON_AUTO json_t *body = NULL;
-    struct json_problem problem;
-    struct anthropic_result result = {0};
-    enum err e = json_read(o->body, &chat, &problem);
-    if (e) {
-        o->why = e == ERR_INVALID ? arena_copy(o->arena, slice_str(problem.text)) : SLICE_NONE;
-        return e;
-    }
-    const struct anthropic_order order = {.chat = chat,
-                                          .model = o->changes.model,
-                                          .output_limit = o->changes.output_limit,
-                                          .arena = o->arena};
-    e = anthropic_translate(&order, &result);
-    body = result.body;
-    o->param = result.param;
-    o->why = result.why;
-    o->notice = result.notice;
-    buf_clear(o->translated);
-    if (!e)
-        e = json_write(body, o->translated);
-    memset(o->pieces, 0, sizeof(o->pieces));
-    o->pieces[0] = buf_slice(o->translated);
-    return e;
-}
-
 static enum err build(struct ai_outgoing *o)
 {
     struct slice base = o->target->url.path;
@@ -70,7 +42,7 @@ static enum err build(struct ai_outgoing *o)
                                      : bare            ? SLICE("v1/messages")
                                                        : SLICE("/messages"));
     if (!e)
-        e = translate(o);
+        e = anthropic_write_body(o, &(struct anthropic_wrapping){0});
     if (e)
         return e;
     add_headers(o);

@@ -1,30 +1,47 @@
 /*
- * anthropic_request — an OpenAI chat request as Anthropic's Messages API takes it (dialects.md 2).
+ * anthropic_request — a conversation as Anthropic's Messages API takes it (dialects.md 2).
  *
  * What the API has no word for and what may be left out is left out and named; what may not is
- * refused with the member that it is about.
+ * refused with the member that it is about. Other services that run Claude take the same body
+ * without the model's name, or with a version in its place (anthropic_wrapping).
+ *
+ * anthropic_content writes the system prompt and the turns; the rest is anthropic_request's.
  *
  * Threads  any; pure.
  */
 #pragma once
 
-#include "common/base/arena.h"
-#include "common/base/json.h"
+#include "common/base/json_out.h"
+#include "dataplane/ai/provider/anthropic_models.h"
+#include "dataplane/ai/provider/provider.h"
 
-struct anthropic_order {
-    const json_t *chat;    /* the client's body */
-    struct slice model;    /* the target's name for it */
-    uint64_t output_limit; /* where the client names none; 0: the model's own maximum */
-    struct arena *arena;
+/* How the service wants the body that is not Anthropic's own. */
+struct anthropic_wrapping {
+    bool no_model;        /* the model stands in the path */
+    bool no_stream;       /* and so does whether it streams */
+    struct slice version; /* "anthropic_version"; empty: it is a header */
 };
 
-struct anthropic_result {
-    json_t *body;        /* the caller's to drop */
-    struct slice notice; /* members left out, "seed, user"; empty: none */
-    const char *param;   /* ERR_INVALID: the member that cannot be told, and why */
-    struct slice why;
+/* Writes the body into o->translated and o->pieces. ERR_INVALID: ai_outgoing_refuse; ERR_NOMEM;
+ * ERR_TOO_BIG. */
+MUST_USE enum err anthropic_write_body(struct ai_outgoing *o, const struct anthropic_wrapping *w);
+
+/* ---- what the two files share ---- */
+
+struct anthropic_writing {
+    struct ai_outgoing *o;
+    const struct ai_chat *chat;
+    const struct claude_model *rules;
+    struct json_out j;
+    unsigned breakpoints; /* cache marks written */
+    bool refused;
 };
 
-/* ERR_INVALID, ERR_NOMEM */
-MUST_USE enum err anthropic_translate(const struct anthropic_order *o,
-                                      struct anthropic_result *ret);
+void anthropic_refuse(struct anthropic_writing *w, const char *param, struct slice why);
+void anthropic_mark(struct anthropic_writing *w, enum ai_cache_mark mark);
+/* "system"; with what the format adds to it, or nothing. */
+void anthropic_write_system(struct anthropic_writing *w, struct slice more);
+/* "messages" */
+void anthropic_write_messages(struct anthropic_writing *w);
+/* Has the history calls of tools in a turn without signed reasoning? */
+bool anthropic_calls_unsigned(const struct ai_chat *chat);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "dataplane/ai/dialect/openai_parse.h"
 #include "dataplane/ai/provider/anthropic_request.h"
 
 #define USER "{\"role\":\"user\",\"content\":\"hello\"}"
@@ -20,12 +21,47 @@ static json_t *read_json(const char *text)
     return tree;
 }
 
-static enum err translate(const char *model, const char *chat, struct arena *a,
+struct anthropic_result {
+    json_t *body;
+    const char *param;
+    struct slice notice, why;
+};
+
+static void drop_chat(void *chat)
+{
+    ai_chat_fini(chat);
+}
+
+/* A body of OpenAI's chat as the provider is sent it. */
+static enum err translate(const char *model, const char *text, struct arena *a,
                           struct anthropic_result *ret)
 {
-    JSON_AUTO json_t *tree = read_json(chat);
-    const struct anthropic_order o = {.chat = tree, .model = slice_str(model), .arena = a};
-    return anthropic_translate(&o, ret);
+    static struct ai_outgoing o;
+    static struct buf body;
+    static const struct ai_endpoint endpoint = {.kind = AI_CHAT, .dialect = &dialect_openai_chat};
+    struct ai_chat *chat = arena_zalloc(a, sizeof(*chat));
+    assert_int_equal(arena_adopt(a, chat, drop_chat), ERR_OK);
+    chat->arena = a;
+    const struct ai_incoming in = {.body = slice_str(text), .arena = a};
+    struct json_problem problem;
+    buf_init(&body, 1 << 20);
+    o = (struct ai_outgoing){.endpoint = &endpoint,
+                             .chat = chat,
+                             .changes = {.model = slice_str(model)},
+                             .arena = a,
+                             .translated = &body};
+    *ret = (struct anthropic_result){0};
+    enum err e = openai_parse_chat(&in, chat);
+    ret->param = chat->param;
+    ret->why = chat->why;
+    if (!e) {
+        e = anthropic_write_body(&o, &(struct anthropic_wrapping){0});
+        *ret = (struct anthropic_result){.param = o.param, .why = o.why, .notice = o.notice};
+    }
+    if (!e && json_read(buf_slice(&body), &ret->body, &problem))
+        fail_msg("%s\n%.*s", problem.text, SLICE_ARG(buf_slice(&body)));
+    buf_fini(&body);
+    return e;
 }
 
 /* One member of the translated body; "" where it is absent. */
@@ -54,7 +90,7 @@ static void members_have_their_counterparts(void **state)
         {"claude-sonnet-4-5", "", "max_tokens", "64000"},
         {"unheard-of", "", "max_tokens", "4096"},
         {"claude-sonnet-4-5", ",\"max_tokens\":5,\"max_completion_tokens\":7", "max_tokens", "7"},
-        {"claude-sonnet-4-5", ",\"temperature\":1.5", "temperature", "1.0"},
+        {"claude-sonnet-4-5", ",\"temperature\":1.5", "temperature", "1"},
         {"claude-sonnet-4-5", ",\"temperature\":0.5,\"top_p\":0.5", "top_p", ""},
         {"claude-opus-4-7", ",\"temperature\":1", "temperature", ""},
         {"claude-sonnet-4-5", ",\"stop\":\"x\"", "stop_sequences", "[\"x\"]"},
