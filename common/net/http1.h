@@ -106,6 +106,12 @@ void http1_body_init(struct http1_body *b, enum http1_kind kind, const struct ht
 MUST_USE enum err http1_body_next(struct http1_body *b, struct slice *bytes, struct slice *ret,
                                   bool *ended, struct http1_problem *problem);
 
+/* After http1_body_next has given a piece: the chunks that follow it in *bytes are taken off too,
+ * and moved up behind it, so that all of them are one piece. What a read brought is passed on once,
+ * however finely its sender framed it. The bytes are overwritten; framing other than the usual is
+ * left to http1_body_next. */
+void http1_body_join(struct http1_body *b, struct slice *bytes, struct slice *piece);
+
 /* A client's path made canonical once: unreserved characters decoded, the rest kept with upper
  * case hex, what is neither reserved nor unreserved encoded; encoded slash, backslash, NUL,
  * control, overlong UTF-8, dot or empty segments and ';' are ERR_INVALID (security.md, Paths). One

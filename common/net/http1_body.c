@@ -39,7 +39,9 @@ void http1_body_init(struct http1_body *b, enum http1_kind kind, const struct ht
     }
 }
 
-/* how many digits a size may have is kept in overhead while the size is read */
+#define CHUNK_DIGITS 8 /* of a size: 4 GiB */
+
+/* how many digits a size has so far is kept in overhead while the size is read */
 static enum err step_size(struct http1_body *b, char c, struct http1_problem *problem)
 {
     int digit = slice_hex_digit(c);
@@ -49,7 +51,7 @@ static enum err step_size(struct http1_body *b, char c, struct http1_problem *pr
             b->overhead = 0;
             b->state = SIZE;
         }
-        if (++b->overhead > 8)
+        if (++b->overhead > CHUNK_DIGITS)
             return http1_refuse(problem, HTTP1_REFUSE_CHUNK_SIZE);
         b->left = b->left << 4 | (uint64_t)digit;
         return ERR_OK;
@@ -150,6 +152,43 @@ static enum err next_chunked(struct http1_body *b, struct slice *bytes, struct s
     if (b->left == 0)
         b->state = DATA_CR;
     return ERR_OK;
+}
+
+/* How long the usual framing between two chunks is, "\r\n1f\r\n"; 0: it is cut, or not the usual,
+ * or that of the last chunk. */
+static size_t framing_between(struct slice bytes, uint64_t *ret_size)
+{
+    const struct slice line = SLICE("\r\n");
+    const size_t most = line.len + CHUNK_DIGITS + line.len;
+    struct slice s = slice_first(bytes, most);
+    size_t at = line.len;
+    uint64_t size = 0;
+    if (!slice_starts(s, line))
+        return 0;
+    for (; at < s.len && slice_hex_digit(s.ptr[at]) >= 0; at++)
+        size = size << 4 | (uint64_t)slice_hex_digit(s.ptr[at]);
+    if (size == 0 || !slice_starts(slice_from(s, at), line))
+        return 0;
+    *ret_size = size;
+    return at + line.len;
+}
+
+void http1_body_join(struct http1_body *b, struct slice *bytes, struct slice *piece)
+{
+    char *end = (char *)piece->ptr + piece->len;
+    uint64_t size;
+    size_t skip;
+    while (b->kind == HTTP1_BODY_CHUNKED && b->state == DATA_CR &&
+           (skip = framing_between(*bytes, &size)) > 0) {
+        *bytes = slice_from(*bytes, skip);
+        struct slice more = take(bytes, size);
+        if (more.len)
+            memmove(end, more.ptr, more.len);
+        end += more.len;
+        b->left = size - more.len;
+        b->state = b->left ? DATA : DATA_CR;
+    }
+    piece->len = (size_t)(end - piece->ptr);
 }
 
 enum err http1_body_next(struct http1_body *b, struct slice *bytes, struct slice *ret, bool *ended,

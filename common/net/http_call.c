@@ -344,8 +344,10 @@ static bool read_body(struct http_call *k, struct slice *bytes)
         http_call_fail(k, ERR_PROTOCOL);
         return true;
     }
-    if (piece.len)
+    if (piece.len) {
+        http1_body_join(&k->walk, bytes, &piece);
         k->events.on_body(k->arg, piece);
+    }
     if (ended && !k->released && k->state == HTTP_CALL_BODY) {
         if (bytes->len)
             k->eof = true; /* it sent more than the response: the connection is not kept */

@@ -24,7 +24,8 @@ struct stream_events {
      * owner must not close the stream inside. */
     void (*on_resolved)(void *arg);
     void (*on_open)(void *arg); /* connected, TLS done; dialled streams and TLS servers */
-    void (*on_data)(void *arg, struct slice data); /* lent for the call; owner may close inside */
+    /* Lent for the call, and the owner's to overwrite; it may close the stream inside. */
+    void (*on_data)(void *arg, struct slice data);
     void (*on_eof)(void *arg);   /* the peer will send no more; may be NULL: closes */
     void (*on_drain)(void *arg); /* pending fell to LIMIT_STREAM_LOW; may be NULL */
     /* It is gone; stream_close still frees it. ERR_OK: both sides had finished. */

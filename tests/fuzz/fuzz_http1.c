@@ -4,7 +4,7 @@
  * Where both accept they must have read the same: method, target, headers, body, and where the
  * message ends. Where one refuses and the other does not, the difference must be one of the
  * classes below, each with its reason; anything else aborts. And whatever way the bytes are cut,
- * our reader must come to the same result as with all of them at once.
+ * and with chunks joined, our reader must come to the same result as with all of them at once.
  *
  * Input: one byte (bit 0: a response instead of a request), then the message.
  */
@@ -72,7 +72,9 @@ static enum err read_head(enum http1_kind kind, struct slice bytes, uint32_t *se
     return e ? e : http1_head_parse(kind, slice_first(bytes, v->head_len), &v->head, &v->problem);
 }
 
-static enum err read_body(enum http1_kind kind, struct slice bytes, uint32_t *seed, struct view *v)
+/* joins: the bytes may be overwritten */
+static enum err read_body(enum http1_kind kind, struct slice bytes, uint32_t *seed, bool joins,
+                          struct view *v)
 {
     struct http1_body b;
     bool ended = false;
@@ -86,6 +88,8 @@ static enum err read_body(enum http1_kind kind, struct slice bytes, uint32_t *se
             enum err e = http1_body_next(&b, &piece, &content, &ended, &v->problem);
             if (e == ERR_INVALID)
                 return e;
+            if (joins && content.len)
+                http1_body_join(&b, &piece, &content);
             add_content(v, content);
             if (e == ERR_AGAIN)
                 break;
@@ -99,7 +103,8 @@ static enum err read_body(enum http1_kind kind, struct slice bytes, uint32_t *se
     return ERR_OK;
 }
 
-static void read_ours(enum http1_kind kind, struct slice bytes, uint32_t seed, struct view *v)
+static void read_ours(enum http1_kind kind, struct slice bytes, uint32_t seed, bool joins,
+                      struct view *v)
 {
     v->content_len = 0;
     v->to_close = v->trailers = false;
@@ -107,7 +112,7 @@ static void read_ours(enum http1_kind kind, struct slice bytes, uint32_t seed, s
     v->verdict = e == ERR_OK ? HEAD_ONLY : e == ERR_AGAIN ? WANTS_MORE : REFUSED;
     if (e)
         return;
-    e = read_body(kind, bytes, &seed, v);
+    e = read_body(kind, bytes, &seed, joins, v);
     if (e == ERR_INVALID)
         v->verdict = REFUSED;
     else if (e == ERR_OK)
@@ -634,6 +639,21 @@ static void write_again(const struct view *ours, struct slice bytes)
     buf_fini(&out);
 }
 
+/* Chunks that are joined have the same content, however the bytes are cut. */
+static void compare_joined(enum http1_kind kind, const struct view *ours, struct slice bytes,
+                           uint32_t seed)
+{
+    static struct view joined;
+    char *copy = malloc(bytes.len);
+    if (!copy)
+        abort();
+    memcpy(copy, bytes.ptr, bytes.len);
+    joined.head_len = 0;
+    read_ours(kind, slice_of(copy, bytes.len), seed, true, &joined);
+    compare_cuts(ours, &joined, bytes);
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct view ours, cut, theirs;
@@ -645,10 +665,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < size; i++)
         seed = seed * 31 + data[i];
     ours.head_len = cut.head_len = 0;
-    read_ours(kind, bytes, 0, &ours);
-    read_ours(kind, bytes, seed | 1, &cut);
+    read_ours(kind, bytes, 0, false, &ours);
+    read_ours(kind, bytes, seed | 1, false, &cut);
     read_oracle(kind, bytes, &theirs);
     compare_cuts(&ours, &cut, bytes);
+    compare_joined(kind, &ours, bytes, 0);
+    compare_joined(kind, &ours, bytes, seed | 1);
     compare(kind, &ours, &theirs, bytes);
     if (kind == HTTP1_REQUEST && (ours.verdict == HEAD_ONLY || ours.verdict == WHOLE))
         write_again(&ours, bytes);

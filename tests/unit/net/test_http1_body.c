@@ -60,9 +60,10 @@ static const struct body_row chunked[] = {
     {"empty trailer name", ROW("0\r\n: b\r\n\r\n"), NULL, false},
 };
 
-/* Walks bytes in pieces of at most `cut`; content goes to out. */
-static enum err walk(struct http1_body *b, struct slice bytes, size_t cut, struct buf *out,
-                     struct slice *rest)
+/* Walks bytes in pieces of at most `cut`; content goes to out. joins: of bytes that may be
+ * overwritten, chunks that follow each other in one piece. */
+static enum err walk_how(struct http1_body *b, struct slice bytes, size_t cut, bool joins,
+                         struct buf *out, struct slice *rest)
 {
     struct http1_problem problem = {0};
     bool ended = false;
@@ -70,6 +71,8 @@ static enum err walk(struct http1_body *b, struct slice bytes, size_t cut, struc
         struct slice piece = slice_first(bytes, cut), content;
         size_t given = piece.len;
         enum err e = http1_body_next(b, &piece, &content, &ended, &problem);
+        if (!e && joins && content.len)
+            http1_body_join(b, &piece, &content);
         bytes = slice_from(bytes, given - piece.len);
         if (e == ERR_AGAIN && bytes.len)
             continue;
@@ -82,6 +85,12 @@ static enum err walk(struct http1_body *b, struct slice bytes, size_t cut, struc
     }
     *rest = bytes;
     return ERR_OK;
+}
+
+static enum err walk(struct http1_body *b, struct slice bytes, size_t cut, struct buf *out,
+                     struct slice *rest)
+{
+    return walk_how(b, bytes, cut, false, out, rest);
 }
 
 static void init_chunked(struct http1_body *b)
@@ -112,6 +121,54 @@ static void each_chunked_body_has_its_verdict_in_any_cut(void **state)
             buf_fini(&out);
         }
     }
+}
+
+static void joined_chunks_have_the_same_verdict_in_any_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(chunked); i++) {
+        const struct body_row *r = &chunked[i];
+        for (size_t cut = 1; cut <= r->len; cut++) {
+            char copy[1024];
+            struct http1_body b;
+            struct buf out;
+            struct slice rest = SLICE_NONE;
+            assert_true(r->len <= sizeof(copy));
+            memcpy(copy, r->bytes, r->len);
+            buf_init(&out, 4096);
+            init_chunked(&b);
+            enum err e = walk_how(&b, slice_of(copy, r->len), cut, true, &out, &rest);
+            enum err want = !r->content ? ERR_INVALID : r->unfinished ? ERR_AGAIN : ERR_OK;
+            if (e != want)
+                fail_msg("\"%s\" cut at %zu: %s", r->name, cut, err_name(e));
+            if (r->content && !slice_eq(buf_slice(&out), slice_str(r->content)))
+                fail_msg("\"%s\" cut at %zu: other content", r->name, cut);
+            buf_fini(&out);
+        }
+    }
+}
+
+static void chunks_of_one_read_become_one_piece(void **state)
+{
+    (void)state;
+    char bytes[] = "5\r\nhello\r\n1\r\n,\r\n0006\r\n world\r\na\r\n!";
+    struct slice left = slice_of(bytes, sizeof(bytes) - 1), piece;
+    struct http1_problem problem;
+    struct http1_body b;
+    bool ended;
+    init_chunked(&b);
+    assert_int_equal(http1_body_next(&b, &left, &piece, &ended, &problem), ERR_OK);
+    http1_body_join(&b, &left, &piece);
+    assert_true(slice_eq(piece, SLICE("hello, world!")));
+    assert_int_equal(left.len, 0);
+
+    char behind[] = "123456789\r\n0\r\n\r\n";
+    left = slice_of(behind, sizeof(behind) - 1);
+    assert_int_equal(http1_body_next(&b, &left, &piece, &ended, &problem), ERR_OK);
+    http1_body_join(&b, &left, &piece);
+    assert_true(slice_eq(piece, SLICE("123456789"))); /* the rest of the cut one */
+    assert_int_equal(http1_body_next(&b, &left, &piece, &ended, &problem), ERR_OK);
+    assert_true(ended);
 }
 
 static void what_follows_a_body_is_left_alone(void **state)
@@ -207,6 +264,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_chunked_body_has_its_verdict_in_any_cut),
+        cmocka_unit_test(joined_chunks_have_the_same_verdict_in_any_cut),
+        cmocka_unit_test(chunks_of_one_read_become_one_piece),
         cmocka_unit_test(what_follows_a_body_is_left_alone),
         cmocka_unit_test(floods_of_extensions_and_trailers_end),
         cmocka_unit_test(the_body_of_a_response_ends_as_its_head_says),
