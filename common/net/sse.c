@@ -1,6 +1,9 @@
 /*
  * Events are found in the bytes as they come; only an event that is cut is copied, to be
  * joined with its rest. An event with a single data line is lent without a copy, too.
+ *
+ * There are two ways through an event: read_whole takes one that lies in the bytes with LF behind
+ * its lines, as nearly all do, in one pass; read_cut remembers how far it came, and knows CR.
  */
 #include "common/net/sse.h"
 #include "common/base/limits.h"
@@ -24,9 +27,21 @@ void sse_reader_fini(struct sse_reader *r)
     buf_fini(&r->data);
 }
 
+void sse_reader_reset(struct sse_reader *r)
+{
+    buf_clear(&r->raw);
+    buf_clear(&r->data);
+    r->started = r->after_cr = r->line_begun = r->lent = false;
+}
+
 struct slice sse_reader_rest(const struct sse_reader *r)
 {
-    return buf_slice(&r->raw);
+    return r->lent ? slice_of("", 0) : buf_slice(&r->raw);
+}
+
+bool sse_reader_is_between(const struct sse_reader *r)
+{
+    return (r->lent || r->raw.len == 0) && !r->after_cr;
 }
 
 /* how many bytes stand before the next CR or LF */
@@ -106,60 +121,117 @@ static enum err add_data(struct sse_reader *r, struct sse_event *e, struct slice
     return err;
 }
 
+static enum err read_line(struct sse_reader *r, struct sse_event *e, struct slice line)
+{
+    ptrdiff_t colon = slice_find(line, ':');
+    if (colon == 0)
+        return ERR_OK; /* a comment */
+    struct slice name = colon < 0 ? line : slice_first(line, (size_t)colon);
+    struct slice value = field_value(line, colon);
+    if (slice_eq(name, SLICE("data")))
+        return add_data(r, e, value);
+    if (slice_eq(name, SLICE("event")))
+        e->event = value;
+    else if (slice_eq(name, SLICE("id")) && slice_find(value, '\0') < 0)
+        e->id = value;
+    return ERR_OK;
+}
+
+static struct sse_event no_fields(void)
+{
+    const struct slice none = slice_of("", 0);
+    return (struct sse_event){.raw = none, .event = none, .data = none, .id = none};
+}
+
 static enum err read_fields(struct sse_reader *r, struct slice raw, struct sse_event *e)
 {
-    *e = (struct sse_event){
-        .raw = raw, .event = slice_of("", 0), .data = slice_of("", 0), .id = slice_of("", 0)};
+    *e = no_fields();
+    e->raw = raw;
     if (!r->started && slice_starts(raw, SLICE("\xEF\xBB\xBF")))
         raw = slice_from(raw, 3);
     r->started = true;
     while (raw.len) {
         struct slice line = take_line(&raw);
-        ptrdiff_t colon = slice_find(line, ':');
-        if (line.len == 0 || colon == 0)
-            continue;
-        struct slice name = colon < 0 ? line : slice_first(line, (size_t)colon);
-        struct slice value = field_value(line, colon);
-        enum err err = ERR_OK;
-        if (slice_eq(name, SLICE("data")))
-            err = add_data(r, e, value);
-        else if (slice_eq(name, SLICE("event")))
-            e->event = value;
-        else if (slice_eq(name, SLICE("id")) && slice_find(value, '\0') < 0)
-            e->id = value;
+        enum err err = line.len ? read_line(r, e, line) : ERR_OK;
         if (err)
             return err;
     }
     return ERR_OK;
 }
 
-static enum err give(struct sse_reader *r, struct slice raw,
-                     bool (*fn)(void *arg, const struct sse_event *e), void *arg)
+/* The usual event: all of it lies in bytes, and its lines end with LF. Its fields are read while
+ * its end is looked for. ERR_AGAIN: it is another one, of which nothing was taken. */
+static enum err read_whole(struct sse_reader *r, struct slice bytes, struct sse_event *e)
 {
-    struct sse_event e;
-    if (raw.len > r->max)
-        return ERR_TOO_BIG;
-    enum err err = read_fields(r, raw, &e);
-    if (err)
-        return err;
-    return fn(arg, &e) ? ERR_OK : ERR_CANCELLED;
+    struct slice rest = bytes;
+    if (!sse_reader_is_between(r) || !r->started)
+        return ERR_AGAIN;
+    *e = no_fields();
+    for (;;) {
+        const char *lf = rest.len ? memchr(rest.ptr, '\n', rest.len) : NULL;
+        size_t n = lf ? (size_t)(lf - rest.ptr) : 0;
+        if (!lf || (n && memchr(rest.ptr, '\r', n)))
+            return ERR_AGAIN;
+        struct slice line = slice_first(rest, n);
+        rest = slice_from(rest, n + 1);
+        if (n == 0)
+            break;
+        enum err err = read_line(r, e, line);
+        if (err)
+            return err;
+    }
+    e->raw = slice_first(bytes, bytes.len - rest.len);
+    return e->raw.len > r->max ? ERR_TOO_BIG : ERR_OK;
+}
+
+static enum err read_cut(struct sse_reader *r, struct slice *bytes, struct sse_event *e)
+{
+    size_t len;
+    if (!find_end(r, *bytes, &len)) {
+        enum err err = bytes->len ? buf_append(&r->raw, *bytes) : ERR_OK;
+        *bytes = slice_from(*bytes, bytes->len);
+        return err ? err : ERR_AGAIN;
+    }
+    struct slice raw = slice_first(*bytes, len);
+    *bytes = slice_from(*bytes, len);
+    if (r->raw.len) {
+        enum err err = buf_append(&r->raw, raw);
+        if (err)
+            return err;
+        raw = buf_slice(&r->raw);
+        r->lent = true;
+    }
+    return raw.len > r->max ? ERR_TOO_BIG : read_fields(r, raw, e);
+}
+
+static void take_back(struct sse_reader *r)
+{
+    if (!r->lent)
+        return;
+    buf_clear(&r->raw);
+    r->lent = false;
+}
+
+enum err sse_reader_next(struct sse_reader *r, struct slice *bytes, struct sse_event *ret)
+{
+    take_back(r);
+    enum err e = read_whole(r, *bytes, ret);
+    if (e == ERR_AGAIN)
+        return read_cut(r, bytes, ret);
+    if (!e)
+        *bytes = slice_from(*bytes, ret->raw.len);
+    return e;
 }
 
 enum err sse_reader_feed(struct sse_reader *r, struct slice bytes,
                          bool (*fn)(void *arg, const struct sse_event *e), void *arg)
 {
-    size_t len;
-    while (find_end(r, bytes, &len)) {
-        struct slice piece = slice_first(bytes, len);
-        enum err e = r->raw.len ? buf_append(&r->raw, piece) : ERR_OK;
-        if (!e)
-            e = give(r, r->raw.len ? buf_slice(&r->raw) : piece, fn, arg);
-        if (e)
-            return e;
-        buf_clear(&r->raw);
-        bytes = slice_from(bytes, len);
-    }
-    return bytes.len ? buf_append(&r->raw, bytes) : ERR_OK;
+    struct sse_event event;
+    enum err e;
+    while (!(e = sse_reader_next(r, &bytes, &event)))
+        if (!fn(arg, &event))
+            return ERR_CANCELLED;
+    return e == ERR_AGAIN ? ERR_OK : e;
 }
 
 static bool is_one_line(struct slice s)

@@ -28,35 +28,41 @@ struct sse_reader {
     bool started;    /* the byte order mark was looked for */
     bool after_cr;   /* the last byte was a CR: an LF that follows belongs to it */
     bool line_begun; /* the line that is being read is not empty */
+    bool lent;       /* raw holds the event that was given last */
     size_t max;
 };
 
 void sse_reader_init(struct sse_reader *r);
 void sse_reader_fini(struct sse_reader *r);
+void sse_reader_reset(struct sse_reader *r); /* for another stream; keeps its memory */
 /* Another ceiling of one event, before the first byte. */
 void sse_reader_limit(struct sse_reader *r, size_t max);
-/* Gives every whole event to fn; what is left is kept. Blocks without fields (comments, blank
- * lines) are given too, so that all raw bytes together are what came in. fn false: stops and
- * returns ERR_CANCELLED without touching r again (fn may have finished it). */
+/* Takes the next event off *bytes; it is good until the next call. ERR_AGAIN: no whole event is
+ * left, and all bytes are taken. Blocks without fields (comments, blank lines) are given too, so
+ * that all raw bytes together are what came in. */
+MUST_USE enum err sse_reader_next(struct sse_reader *r, struct slice *bytes, struct sse_event *ret);
+/* Gives each event to fn. fn false: stops and returns ERR_CANCELLED without touching r again (fn
+ * may have finished it). */
 MUST_USE enum err sse_reader_feed(struct sse_reader *r, struct slice bytes,
                                   bool (*fn)(void *arg, const struct sse_event *e), void *arg);
 /* bytes of an unfinished event */
 struct slice sse_reader_rest(const struct sse_reader *r);
+/* The next byte begins an event: one that the caller takes off the bytes by itself, up to its end,
+ * need not be shown to the reader. */
+bool sse_reader_is_between(const struct sse_reader *r);
 
-/* Events that follow each other and go on as they came leave in one piece: raw is joined to run
- * where it lies directly behind it, which needs no copy. False: it does not, so run is to be
- * written first. What an sse_reader lent is good until the next event that was cut by a read; so a
- * run is written at the end of each feed, and at once where raw does not lie in the bytes being
- * fed. */
-static inline bool sse_run_join(struct slice *run, struct slice raw)
+/* Events that go on as they came leave in one piece: raw, which lies behind run in bytes that may
+ * be overwritten, is moved up to its end. */
+static inline void sse_run_join(struct slice *run, struct slice raw)
 {
-    if (run->len == 0)
+    char *end = (char *)run->ptr + run->len;
+    if (run->len == 0) {
         *run = raw;
-    else if (run->ptr + run->len == raw.ptr)
-        run->len += raw.len;
-    else
-        return false;
-    return true;
+        return;
+    }
+    if (end != raw.ptr)
+        memmove(end, raw.ptr, raw.len);
+    run->len += raw.len;
 }
 
 /* Appends one event; event and id may be empty, and are ERR_INVALID with a line end in them.

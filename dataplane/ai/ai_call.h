@@ -25,6 +25,7 @@
 #include "common/request/filter_budget.h"
 #include "common/request/request.h"
 #include "common/upstream/exchange.h"
+#include "dataplane/ai/ai_likeness.h"
 #include "dataplane/ai/candidates.h"
 #include "dataplane/ai/dialect/dialect.h"
 #include "dataplane/ai/provider/provider.h"
@@ -47,15 +48,6 @@ struct ai_failure {
     enum refusal_id refusal;
     struct slice code;   /* of the attempt in the trace */
     struct slice detail; /* of the refusal; in the arena */
-};
-
-/* The last event that only said words: most of a stream's events differ from it in those alone. */
-#define AI_LIKENESS_MAX 512
-struct ai_likeness {
-    size_t before, behind; /* bytes around the words; before 0: there is none */
-    struct ai_glance glance;
-    size_t unasked_from_end;    /* glance.unasked lies so far from the event's end; 0: it is none */
-    char text[AI_LIKENESS_MAX]; /* what stands before them, then what stands behind */
 };
 
 struct ai_call {
@@ -107,8 +99,8 @@ struct ai_call {
     /* ai_stream */
     struct sse_reader sse;
     struct ai_likeness likeness;
-    struct slice fed;   /* the bytes being read, for as long as they are */
-    struct slice run;   /* in them: events that go on as they came, not written yet */
+    struct slice fed;   /* the bytes being read, for as long as they are; they may be overwritten */
+    struct slice run;   /* in them: what goes on as it came, moved together, not written yet */
     struct buf opening; /* bytes of a stream that has not begun for the client */
     struct ai_decoder decoder;
     struct ai_writer writer;

@@ -23,10 +23,7 @@ static void keep_whole(struct ai_call *c)
 
 void ai_stream_open(struct ai_call *c)
 {
-    struct sse_reader *r = &c->sse;
-    buf_clear(&r->raw);
-    buf_clear(&r->data);
-    r->started = r->after_cr = r->line_begun = false;
+    sse_reader_reset(&c->sse);
     buf_clear(&c->opening);
     c->decoder = (struct ai_decoder){.arena = c->rq->arena};
     c->writer =
@@ -173,19 +170,20 @@ static enum ai_stream_result write_run(struct ai_call *c)
     return write_bytes(c, run);
 }
 
-/* Events that came together leave together, in one piece and without a copy. */
+static bool is_being_fed(const struct ai_call *c, struct slice bytes)
+{
+    return bytes.ptr >= c->fed.ptr && bytes.ptr + bytes.len <= c->fed.ptr + c->fed.len;
+}
+
+/* What came together leaves together, in one piece. */
 static enum ai_stream_result write_in_order(struct ai_call *c, struct slice bytes)
 {
-    bool lies_there = bytes.ptr >= c->fed.ptr && bytes.ptr + bytes.len <= c->fed.ptr + c->fed.len;
-    if (lies_there && sse_run_join(&c->run, bytes))
+    if (is_being_fed(c, bytes)) {
+        sse_run_join(&c->run, bytes);
         return AI_STREAM_ON;
+    }
     enum ai_stream_result r = write_run(c);
-    if (r != AI_STREAM_ON)
-        return r;
-    if (!lies_there)
-        return write_bytes(c, bytes);
-    c->run = bytes;
-    return AI_STREAM_ON;
+    return r == AI_STREAM_ON ? write_bytes(c, bytes) : r;
 }
 
 static enum ai_stream_result forward(struct ai_call *c, struct slice bytes)
@@ -198,18 +196,25 @@ static enum ai_stream_result forward(struct ai_call *c, struct slice bytes)
     return r == AI_STREAM_ON ? write_bytes(c, bytes) : r;
 }
 
+static void cut_out(struct slice raw, struct slice part, struct slice *front, struct slice *rest)
+{
+    size_t at = (size_t)(part.ptr - raw.ptr);
+    *front = slice_first(raw, at);
+    *rest = slice_from(raw, at + part.len);
+}
+
 static enum ai_stream_result forward_event(struct ai_call *c, const struct sse_event *e,
                                            const struct ai_glance *g)
 {
     if (!has_unasked(e, g))
         return forward(c, e->raw);
-    size_t at = (size_t)(g->unasked.ptr - e->raw.ptr);
-    struct slice front = slice_first(e->raw, at), rest = slice_from(e->raw, at + g->unasked.len);
     struct buf *out = &c->rq->env->scratch;
+    struct slice front, rest;
+    cut_out(e->raw, g->unasked, &front, &rest);
     buf_clear(out);
-    if (!buf_append(out, front) && !buf_append(out, rest))
+    if (!is_being_fed(c, e->raw) && !buf_append(out, front) && !buf_append(out, rest))
         return forward(c, buf_slice(out));
-    enum ai_stream_result r = forward(c, front); /* larger than the scratch */
+    enum ai_stream_result r = forward(c, front); /* moves no byte of the rest */
     return r == AI_STREAM_ON ? forward(c, rest) : r;
 }
 
@@ -241,61 +246,10 @@ static void note(struct ai_call *c, const struct sse_event *e, const struct ai_g
         c->provider->identify(e->data, c->rq->arena, &c->writer);
 }
 
-static bool is_plain_text(struct slice s)
+static void glance(struct ai_call *c, const struct sse_event *e, struct ai_glance *ret)
 {
-    return !s.len || (!memchr(s.ptr, '"', s.len) && !memchr(s.ptr, '\\', s.len));
-}
-
-/* Keeps what stands around the words, where they are one plain string and there is nothing else to
- * see in the event. */
-static void remember(struct ai_likeness *l, struct slice data, const struct ai_glance *g)
-{
-    const struct slice name = SLICE("\"content\":\"");
-    l->before = 0;
-    bool dull = !g->ends && !g->has_usage && !g->usage_alone && !g->fails && !g->finishes;
-    ptrdiff_t at = dull && data.len <= AI_LIKENESS_MAX ? slice_search(data, name) : -1;
-    if (at < 0)
-        return;
-    size_t before = (size_t)at + name.len;
-    struct slice rest = slice_from(data, before);
-    ptrdiff_t end = slice_find(rest, '"');
-    if (end < 1 || !is_plain_text(slice_first(rest, (size_t)end)) || g->words != (uint64_t)end)
-        return;
-    const char *last = data.ptr + data.len;
-    if (g->unasked.ptr && g->unasked.ptr < rest.ptr + end)
-        return;
-    l->unasked_from_end = g->unasked.ptr ? (size_t)(last - g->unasked.ptr) : 0;
-    l->before = before;
-    l->behind = rest.len - (size_t)end;
-    memcpy(l->text, data.ptr, before);
-    memcpy(l->text + before, rest.ptr + end, l->behind);
-    l->glance = *g;
-}
-
-/* An event that equals the remembered one but for its words says what that said: the words hold
- * neither a quote nor a backslash, so they begin and end no member. */
-static bool is_like(const struct ai_likeness *l, struct slice data, struct ai_glance *ret)
-{
-    size_t around = l->before + l->behind;
-    if (!l->before || data.len <= around || memcmp(data.ptr, l->text, l->before) != 0 ||
-        memcmp(data.ptr + data.len - l->behind, l->text + l->before, l->behind) != 0)
-        return false;
-    struct slice words = slice_of(data.ptr + l->before, data.len - around);
-    if (!is_plain_text(words))
-        return false;
-    *ret = l->glance;
-    ret->words = words.len;
-    if (l->unasked_from_end)
-        ret->unasked.ptr = data.ptr + data.len - l->unasked_from_end;
-    return true;
-}
-
-static void glance(struct ai_call *c, struct slice data, struct ai_glance *ret)
-{
-    if (is_like(&c->likeness, data, ret))
-        return;
-    c->provider->glance(data, c->request.wants_usage, ret);
-    remember(&c->likeness, data, ret);
+    c->provider->glance(e->data, c->request.wants_usage, ret);
+    ai_likeness_remember(&c->likeness, e, ret);
 }
 
 /* ---- observed: decoded to be accounted for ---- */
@@ -383,7 +337,7 @@ static enum ai_stream_result relay_event(struct ai_call *c, const struct sse_eve
         return failed(c, REFUSAL_UPSTREAM, SLICE("unreadable"),
                       SLICE("its stream could not be read"));
     if (!c->observed && e->has_data)
-        glance(c, e->data, &g);
+        glance(c, e, &g);
     if (g.ends)
         return see_last(c, e->raw);
     note(c, e, &g);
@@ -402,6 +356,30 @@ static enum ai_stream_result relay_event(struct ai_call *c, const struct sse_eve
     c->failed_in = c->failed_in || g.fails;
     r = g.fails ? forward_error(c, e, &g) : forward_event(c, e, &g);
     return r == AI_STREAM_ON && c->state != AI_CALL_OPENING ? look_at_money(c) : r;
+}
+
+/* An event of which only the words are new, and no one else wants to see it. */
+static struct ai_alike next_alike(const struct ai_call *c, struct slice bytes)
+{
+    bool running = c->state == AI_CALL_STREAMING || c->state == AI_CALL_STARVED;
+    bool unidentified = !c->writer.id.ptr && ai_cost_is_limited(c);
+    if (c->decoded || c->observed || !running || unidentified || !sse_reader_is_between(&c->sse))
+        return (struct ai_alike){0};
+    return ai_likeness_match(&c->likeness, bytes);
+}
+
+static enum ai_stream_result relay_alike(struct ai_call *c, struct slice raw,
+                                         const struct ai_alike *a)
+{
+    struct slice front = raw, rest = SLICE_NONE;
+    c->events++;
+    ai_meter_add(&c->meter, a->words);
+    if (a->unasked.len)
+        cut_out(raw, a->unasked, &front, &rest);
+    enum ai_stream_result r = write_in_order(c, front);
+    if (r == AI_STREAM_ON && rest.len)
+        r = write_in_order(c, rest);
+    return r == AI_STREAM_ON ? look_at_money(c) : r;
 }
 
 /* ---- decoded ---- */
@@ -534,30 +512,45 @@ static enum ai_stream_result decode_event(struct ai_call *c, const struct sse_ev
 
 /* ---- from the upstream ---- */
 
-static bool on_sse_event(void *arg, const struct sse_event *e)
+static enum ai_stream_result take_sse_event(struct ai_call *c, const struct sse_event *e)
 {
-    struct feeding *f = arg;
-    struct ai_call *c = f->c;
     if (c->state == AI_CALL_LINGERING)
-        return true; /* nothing belongs behind the last event */
-    f->result = c->decoded ? decode_event(c, e) : relay_event(c, e);
-    return f->result == AI_STREAM_ON;
+        return AI_STREAM_ON; /* nothing belongs behind the last event */
+    return c->decoded ? decode_event(c, e) : relay_event(c, e);
+}
+
+static enum ai_stream_result feed_all(struct ai_call *c, struct slice bytes, enum err *e)
+{
+    enum ai_stream_result r = AI_STREAM_ON;
+    struct sse_event event;
+    while (r == AI_STREAM_ON) {
+        struct ai_alike a = next_alike(c, bytes);
+        if (a.len) {
+            r = relay_alike(c, slice_first(bytes, a.len), &a);
+            bytes = slice_from(bytes, a.len);
+            continue;
+        }
+        *e = sse_reader_next(&c->sse, &bytes, &event);
+        if (*e)
+            break;
+        r = take_sse_event(c, &event);
+    }
+    return r;
 }
 
 enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
 {
-    struct feeding f = {.c = c, .result = AI_STREAM_ON};
+    enum err e = ERR_OK;
     c->fed = data;
     c->run = SLICE_NONE;
-    enum err e = sse_reader_feed(&c->sse, data, on_sse_event, &f);
-    bool heard =
-        f.result != AI_STREAM_OVER && f.result != AI_STREAM_CLOSED && f.result != AI_STREAM_REFUSED;
+    enum ai_stream_result r = feed_all(c, data, &e);
+    bool heard = r != AI_STREAM_OVER && r != AI_STREAM_CLOSED && r != AI_STREAM_REFUSED;
     enum ai_stream_result written = heard ? write_run(c) : AI_STREAM_ON;
     c->fed = c->run = SLICE_NONE;
     if (written != AI_STREAM_ON)
         return written;
-    if (!e || e == ERR_CANCELLED)
-        return f.result;
+    if (r != AI_STREAM_ON || e == ERR_AGAIN)
+        return r;
     return failed(c, REFUSAL_UPSTREAM, slice_str(err_name(e)),
                   SLICE("an event of its stream is larger than allowed here"));
 }

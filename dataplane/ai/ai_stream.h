@@ -31,6 +31,7 @@ enum ai_stream_result {
 
 /* The head of a 200 came. */
 void ai_stream_open(struct ai_call *c);
+/* data may be overwritten */
 MUST_USE enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data);
 /* The upstream's stream has ended. COMPLETE, FAILED or BROKEN, or what the client's end says. */
 MUST_USE enum ai_stream_result ai_stream_ended(struct ai_call *c);

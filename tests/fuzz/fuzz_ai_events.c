@@ -1,13 +1,14 @@
 /*
  * fuzz_ai_events — what providers stream is decoded, or refused as broken; what was decoded is
- * written as chunks that are JSON; a glance sees an end where the decoder does; and what was
- * gathered is written as one JSON body.
+ * written as chunks that are JSON; a glance sees an end where the decoder does, and in events that
+ * are alike but for their words the same; and what was gathered is written as one JSON body.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/json.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/ai_likeness.h"
 #include "dataplane/ai/provider/provider.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,6 +19,7 @@ struct hearing {
     struct ai_decoder decoder;
     struct ai_writer writer;
     struct ai_assembly *assembly;
+    struct ai_likeness likeness;
     struct buf chunks;
     bool ended;
 };
@@ -42,6 +44,27 @@ static enum err hear(void *arg, const struct ai_event *e)
     return err == ERR_PROTOCOL ? ERR_CANCELLED : err;
 }
 
+static bool is_object(struct slice data)
+{
+    JSON_AUTO json_t *tree = NULL;
+    struct json_problem problem;
+    return !json_read(data, &tree, &problem) && json_is_object(tree);
+}
+
+/* An event that is like one before it says what the provider would see in it. */
+static void compare_alike(struct hearing *h, const struct sse_event *e, const struct ai_glance *g)
+{
+    struct ai_alike a = ai_likeness_match(&h->likeness, e->raw);
+    must(!a.len || a.len == e->raw.len, "an event ends where it ends");
+    if (a.len && is_object(e->data)) {
+        must(a.words == g->words, "as many words");
+        must(slice_eq(a.unasked, g->unasked) && a.unasked.ptr == g->unasked.ptr, "nothing unasked");
+        must(!g->ends && !g->fails && !g->finishes && !g->opens && !g->has_usage && !g->usage_alone,
+             "words and nothing else");
+    }
+    ai_likeness_remember(&h->likeness, e, g);
+}
+
 static bool decode(void *arg, const struct sse_event *e)
 {
     struct hearing *h = arg;
@@ -51,6 +74,8 @@ static bool decode(void *arg, const struct sse_event *e)
     if (h->provider->glance && e->has_data) {
         h->provider->glance(e->data, true, &g);
         must(err || g.ends == h->ended, "both see the end");
+        h->provider->glance(e->data, false, &g);
+        compare_alike(h, e, &g);
     }
     return !err;
 }

@@ -195,6 +195,18 @@ static bool only_opens(struct slice data)
     return true;
 }
 
+/* Most chunks say all of their words in one string. */
+static struct slice place_of(uint64_t words, struct slice data)
+{
+    const struct slice name = SLICE("\"content\":\"");
+    ptrdiff_t at = words ? slice_search(data, name) : -1;
+    if (at < 0)
+        return SLICE_NONE;
+    struct slice text = slice_from(data, (size_t)at + name.len);
+    return text.len > words && text.ptr[words] == '"' ? slice_first(text, (size_t)words)
+                                                      : SLICE_NONE;
+}
+
 static void glance(struct slice data, bool wants_usage, struct ai_glance *ret)
 {
     struct usage_look look = {0};
@@ -211,6 +223,7 @@ static void glance(struct slice data, bool wants_usage, struct ai_glance *ret)
     ret->fails = says_error(data);
     ret->finishes = names_a_reason(data);
     ret->words = openai_words_in_chunk(data);
+    ret->text = place_of(ret->words, data);
     ret->opens =
         !ret->words && !ret->finishes && !ret->fails && !ret->has_usage && only_opens(data);
     if (!wants_usage && slice_search(data, SLICE("\"usage\"")) >= 0 &&

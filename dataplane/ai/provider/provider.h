@@ -78,6 +78,7 @@ struct ai_glance {
     bool has_usage;
     struct ai_usage usage;
     uint64_t words;       /* bytes of the model's text, escapes and all */
+    struct slice text;    /* where all of them stand; .ptr NULL: in several places, or not known */
     struct slice unasked; /* a member that only the gateway requested; .ptr NULL: none */
 };
 

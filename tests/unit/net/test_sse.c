@@ -216,36 +216,49 @@ static void names_with_line_ends_are_not_written(void **state)
     buf_fini(&out);
 }
 
-struct joined {
-    struct slice run;
-    size_t runs;
-};
-
-static bool join_event(void *arg, const struct sse_event *e)
-{
-    struct joined *j = arg;
-    if (!sse_run_join(&j->run, e->raw)) {
-        j->runs++;
-        j->run = e->raw;
-    }
-    return true;
-}
-
 static void events_that_arrive_together_leave_as_one_piece(void **state)
 {
     (void)state;
-    const struct slice bytes = SLICE("data: a\n\n: ping\n\ndata: b\n\ndata: c\n\n");
-    struct joined j = {.runs = 1};
+    char bytes[] = "data: a\n\n: ping\n\ndata: b\n\ndata: c\n\n";
+    const struct slice all = slice_of(bytes, sizeof(bytes) - 1);
+    struct slice rest = all, run = SLICE_NONE;
+    struct sse_event e;
     struct sse_reader r;
     sse_reader_init(&r);
-    assert_int_equal(sse_reader_feed(&r, bytes, join_event, &j), ERR_OK);
-    assert_int_equal(j.runs, 1);
-    assert_ptr_equal(j.run.ptr, bytes.ptr);
-    assert_int_equal(j.run.len, bytes.len);
-    /* one that was left out in between, as usage that was not asked for, begins another run */
-    j = (struct joined){.run = slice_first(bytes, 9)};
-    assert_false(sse_run_join(&j.run, slice_from(bytes, 18)));
-    assert_int_equal(j.run.len, 9);
+    while (!sse_reader_next(&r, &rest, &e))
+        sse_run_join(&run, e.raw);
+    assert_ptr_equal(run.ptr, all.ptr);
+    assert_int_equal(run.len, all.len);
+
+    /* one is left out, as usage that was not asked for: what follows moves up */
+    run = SLICE_NONE;
+    for (rest = all; !sse_reader_next(&r, &rest, &e);)
+        if (e.has_data && !slice_eq(e.data, SLICE("b")))
+            sse_run_join(&run, e.raw);
+    assert_true(slice_eq(run, SLICE("data: a\n\ndata: c\n\n")));
+    sse_reader_fini(&r);
+}
+
+/* What a caller takes off the bytes by itself, between two events, is not missed. */
+static void between_events_the_reader_holds_nothing(void **state)
+{
+    (void)state;
+    struct sse_event e;
+    struct sse_reader r;
+    struct slice bytes = SLICE("data: a\n\ndata: b\n\nda"), more = SLICE("ta: c\r\n\r");
+    sse_reader_init(&r);
+    assert_true(sse_reader_is_between(&r));
+    assert_int_equal(sse_reader_next(&r, &bytes, &e), ERR_OK);
+    assert_true(sse_reader_is_between(&r));
+    bytes = slice_from(bytes, 9); /* "data: b" */
+    assert_int_equal(sse_reader_next(&r, &bytes, &e), ERR_AGAIN);
+    assert_false(sse_reader_is_between(&r)); /* inside one */
+    assert_int_equal(sse_reader_next(&r, &more, &e), ERR_OK);
+    assert_true(slice_eq(e.data, SLICE("c")));
+    assert_int_equal(sse_reader_rest(&r).len, 0);
+    assert_false(sse_reader_is_between(&r)); /* an LF that follows belongs to this one */
+    more = SLICE("\n");
+    assert_int_equal(sse_reader_next(&r, &more, &e), ERR_AGAIN);
     sse_reader_fini(&r);
 }
 
@@ -254,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_the_same_in_any_cut),
         cmocka_unit_test(events_that_arrive_together_leave_as_one_piece),
+        cmocka_unit_test(between_events_the_reader_holds_nothing),
         cmocka_unit_test(a_callback_that_stops_is_not_called_again),
         cmocka_unit_test(an_event_beyond_its_ceiling_is_refused_in_one_piece_and_in_many),
         cmocka_unit_test(each_failing_allocation_is_reported),
