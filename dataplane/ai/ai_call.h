@@ -102,6 +102,7 @@ struct ai_call {
     struct slice fed;   /* the bytes being read, for as long as they are; they may be overwritten */
     struct slice run;   /* in them: what goes on as it came, moved together, not written yet */
     struct buf opening; /* bytes of a stream that has not begun for the client */
+    struct buf unread;  /* STARVED: what came behind the event that money is awaited for */
     struct ai_decoder decoder;
     struct ai_writer writer;
     struct response_sink sink; /* events become the dialect's bytes here */

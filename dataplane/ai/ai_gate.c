@@ -31,7 +31,7 @@ static const struct filter *const filters[] = {
 
 /* ---- the call, kept warm ---- */
 
-#define KEPT 4 /* buffers that are in use for most of a call; `gathered` is not */
+#define KEPT 5 /* buffers that are in use for most of a call; `gathered` is not */
 
 static void kept_of(struct ai_call *c, struct buf *ret[static KEPT])
 {
@@ -39,6 +39,7 @@ static void kept_of(struct ai_call *c, struct buf *ret[static KEPT])
     ret[1] = &c->sse.data;
     ret[2] = &c->opening;
     ret[3] = &c->translated;
+    ret[4] = &c->unread;
 }
 
 static struct ai_call *create(void)
@@ -49,6 +50,7 @@ static struct ai_call *create(void)
     buf_init(&c->gathered, LIMIT_AI_ANSWER);
     buf_init(&c->opening, OPENING_MAX);
     buf_init(&c->translated, 2 * LIMIT_AI_BODY);
+    buf_init(&c->unread, 2 * LIMIT_HTTP_REST); /* a piece, and what was under way */
     sse_reader_init(&c->sse);
     sse_reader_limit(&c->sse, LIMIT_AI_EVENT);
     return c;
@@ -77,11 +79,13 @@ static void on_beat(struct timer *t)
 static void clear(struct ai_call *c)
 {
     struct buf gathered = c->gathered, opening = c->opening, translated = c->translated;
+    struct buf unread = c->unread;
     struct sse_reader sse = c->sse;
     memset(c, 0, offsetof(struct ai_call, candidates));
     c->gathered = gathered;
     c->opening = opening;
     c->translated = translated;
+    c->unread = unread;
     c->sse = sse;
 }
 

@@ -25,6 +25,7 @@ void ai_stream_open(struct ai_call *c)
 {
     sse_reader_reset(&c->sse);
     buf_clear(&c->opening);
+    buf_clear(&c->unread);
     c->decoder = (struct ai_decoder){.arena = c->rq->arena};
     c->writer =
         (struct ai_writer){.choices = c->request.choices, .wants_usage = c->request.wants_usage};
@@ -145,11 +146,6 @@ static enum ai_stream_result look_at_money(struct ai_call *c)
         exchange_hold(c->exchange, EXCHANGE_HOLD_MONEY);
     }
     return used_up && !waits ? AI_STREAM_USED_UP : AI_STREAM_ON;
-}
-
-enum ai_stream_result ai_stream_on_money(struct ai_call *c)
-{
-    return look_at_money(c);
 }
 
 /* ---- as it came ---- */
@@ -519,18 +515,21 @@ static enum ai_stream_result take_sse_event(struct ai_call *c, const struct sse_
     return c->decoded ? decode_event(c, e) : relay_event(c, e);
 }
 
-static enum ai_stream_result feed_all(struct ai_call *c, struct slice bytes, enum err *e)
+/* Behind an event that money is awaited for, nothing is read: *bytes is what is left then.
+ * to_the_end: all of it is, since nothing more will come. */
+static enum ai_stream_result feed_all(struct ai_call *c, struct slice *bytes, bool to_the_end,
+                                      enum err *e)
 {
     enum ai_stream_result r = AI_STREAM_ON;
     struct sse_event event;
-    while (r == AI_STREAM_ON) {
-        struct ai_alike a = next_alike(c, bytes);
+    while (r == AI_STREAM_ON && (c->state != AI_CALL_STARVED || to_the_end)) {
+        struct ai_alike a = next_alike(c, *bytes);
         if (a.len) {
-            r = relay_alike(c, slice_first(bytes, a.len), &a);
-            bytes = slice_from(bytes, a.len);
+            r = relay_alike(c, slice_first(*bytes, a.len), &a);
+            *bytes = slice_from(*bytes, a.len);
             continue;
         }
-        *e = sse_reader_next(&c->sse, &bytes, &event);
+        *e = sse_reader_next(&c->sse, bytes, &event);
         if (*e)
             break;
         r = take_sse_event(c, &event);
@@ -538,12 +537,12 @@ static enum ai_stream_result feed_all(struct ai_call *c, struct slice bytes, enu
     return r;
 }
 
-enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
+static enum ai_stream_result feed(struct ai_call *c, struct slice data, bool to_the_end)
 {
     enum err e = ERR_OK;
     c->fed = data;
     c->run = SLICE_NONE;
-    enum ai_stream_result r = feed_all(c, data, &e);
+    enum ai_stream_result r = feed_all(c, &data, to_the_end, &e);
     bool heard = r != AI_STREAM_OVER && r != AI_STREAM_CLOSED && r != AI_STREAM_REFUSED;
     enum ai_stream_result written = heard ? write_run(c) : AI_STREAM_ON;
     c->fed = c->run = SLICE_NONE;
@@ -551,8 +550,37 @@ enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
         return written;
     if (r != AI_STREAM_ON || e == ERR_AGAIN)
         return r;
+    if (!e)
+        e = buf_append(&c->unread, data);
+    if (!e)
+        return AI_STREAM_ON;
     return failed(c, REFUSAL_UPSTREAM, slice_str(err_name(e)),
                   SLICE("an event of its stream is larger than allowed here"));
+}
+
+static enum ai_stream_result feed_unread(struct ai_call *c, bool to_the_end)
+{
+    struct buf data = c->unread;
+    buf_init(&c->unread, data.max);
+    enum ai_stream_result r = feed(c, buf_slice(&data), to_the_end);
+    buf_fini(&data);
+    return r;
+}
+
+enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data)
+{
+    if (c->unread.len == 0)
+        return feed(c, data, false);
+    enum err e = buf_append(&c->unread, data); /* it was under way when the upstream was held */
+    return e ? failed(c, REFUSAL_UPSTREAM, slice_str(err_name(e)),
+                      SLICE("too much of its stream came while it was held"))
+             : AI_STREAM_ON;
+}
+
+enum ai_stream_result ai_stream_on_money(struct ai_call *c)
+{
+    enum ai_stream_result r = look_at_money(c);
+    return r == AI_STREAM_ON && c->state == AI_CALL_STREAMING ? feed_unread(c, false) : r;
 }
 
 /* OpenAI's protocol counts at the end. */
@@ -564,9 +592,9 @@ static bool says_usage(const struct ai_call *c)
 
 enum ai_stream_result ai_stream_ended(struct ai_call *c)
 {
-    enum ai_stream_result r = AI_STREAM_ON;
-    if (sse_reader_rest(&c->sse).len && c->state != AI_CALL_LINGERING)
-        r = ai_stream_feed(c, SLICE("\n\n")); /* its last event had no end */
+    enum ai_stream_result r = feed_unread(c, true);
+    if (r == AI_STREAM_ON && sse_reader_rest(&c->sse).len && c->state != AI_CALL_LINGERING)
+        r = feed(c, SLICE("\n\n"), true); /* its last event had no end */
     if (r != AI_STREAM_ON || c->state == AI_CALL_LINGERING)
         return r == AI_STREAM_ON ? AI_STREAM_COMPLETE : r;
     if (c->state == AI_CALL_OPENING)
