@@ -43,7 +43,7 @@ struct lease_client {
     struct control_link links;
     struct timer tick, retry;
     struct list leases;
-    bool ask_scheduled, probing, probe_wanted;
+    bool ask_scheduled, probing;
     unsigned tick_count;
     uint64_t failed_since_us; /* no request has got a reply since; 0: none has failed */
     uint64_t away_since_us;   /* as the log was told; 0: it was not */
@@ -659,7 +659,6 @@ static void on_posted(void *arg)
     activate(p.client, a);
     if (is_away(p.client, p.ticket->since_us)) {
         stand_still(p.client, a);
-        p.client->probe_wanted = true;
         account_ticket_end(p.ticket, ACCOUNT_AWAY);
         return;
     }
@@ -756,11 +755,12 @@ static void on_probed(void *arg, enum err e, const void *reply)
         note_answered(c);
 }
 
-/* Tickets end at once while the control plane is away, so a request of its own finds out when it
- * is back. */
+/* From a failed request until the next reply. Tickets end at once while the control plane is away,
+ * and where none waits nothing is requested: without a request of its own, the first call after an
+ * outage, or long after one failure, would be refused. */
 static void probe(struct lease_client *c, uint64_t now_us)
 {
-    if (!c->probe_wanted || c->probing || now_us - c->probed_us < PROBE_US ||
+    if (c->failed_since_us == 0 || c->probing || now_us - c->probed_us < PROBE_US ||
         !c->links.is_connected(c->links.arg))
         return;
     Gatehouse__LeaseRequest body = GATEHOUSE__LEASE_REQUEST__INIT;
@@ -768,7 +768,6 @@ static void probe(struct lease_client *c, uint64_t now_us)
     m.body_case = GATEHOUSE__REQUEST__BODY_LEASE;
     m.lease = &body;
     c->probed_us = now_us;
-    c->probe_wanted = false;
     c->probing = c->links.request(c->links.arg, &m, on_probed, c) == ERR_OK;
 }
 

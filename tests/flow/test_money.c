@@ -411,6 +411,81 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
     flow_record_free(r);
 }
 
+/* ---- several choices ---- */
+
+#define THREE                                                                                      \
+    "{\"model\":\"small\",\"max_tokens\":100,\"n\":3,\"messages\":[{\"role\":\"user\","            \
+    "\"content\":\"hello\"}]}"
+#define THREE_WORST ((money)(3 * 100 * 2000 + (sizeof(THREE) - 1) * 1000))
+#define ENDLESS_THREE "{\"model\":\"small\",\"stream\":true,\"n\":3,\"messages\":[]}"
+#define ENDLESS_THREE_WORST (3 * UNASKED_COST + (money)(sizeof(ENDLESS_THREE) - 1) * 1000)
+
+FLOW(a_call_for_several_choices_sets_aside_and_pays_the_output_of_each)
+{
+    struct flow_policy p = budgets(THREE_WORST - 1, 0);
+    p.keys[1] = (struct flow_key){.name = "bob", .models = {"small"}, .budget = THREE_WORST};
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200,
+                     "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"}},"
+                     "{\"index\":1,\"message\":{\"content\":\"b\"}},"
+                     "{\"index\":2,\"message\":{\"content\":\"c\"}}],"
+                     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":270}}");
+    expect_status(client_posts(k, "alice", CHAT, NULL, THREE), 429);
+    expect_status(client_posts(k, "bob", CHAT, NULL, THREE), 200);
+    assert_int_equal(k->upstreams[0].call_count, 1);
+    flow_record_free(flow_record(k));
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->span->tokens->output, 270);
+    assert_int_equal(r->span->cost_nano, 20 * 1000 + 270 * 2000);
+    assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
+    flow_record_free(r);
+}
+
+FLOW(without_a_ceiling_each_of_several_choices_is_told_its_share_of_what_is_set_aside)
+{
+    static const char body[] = "{\"model\":\"small\",\"n\":3,\"messages\":[]}";
+    struct flow_policy p = budgets(3 * UNASKED_COST + (money)(sizeof(body) - 1) * 1000, 0);
+    p.keys[1] = p.keys[0];
+    p.keys[1].name = "bob";
+    p.keys[1].budget--;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, RESPONSE);
+    expect_status(client_posts(k, "bob", CHAT, NULL, body), 429);
+    expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
+    assert_true(
+        slice_eq(k->upstreams[0].calls[0].body,
+                 SLICE("{\"max_tokens\":16384,\"model\":\"small\",\"n\":3,\"messages\":[]}")));
+}
+
+/* Three times what one choice would be set aside, so it comes to its end where three would. */
+FLOW(a_stream_of_several_choices_ends_each_that_is_still_open_with_length)
+{
+    struct flow_policy p = budgets(ENDLESS_THREE_WORST + 3 * UNASKED_COST - 1, 0);
+    policy_says(k, &p);
+    upstream_opens_stream(k, 0);
+    upstream_writes(k, 3 * UNASKED - 100);
+    upstream_sends(
+        k, 0, "data: {\"choices\":[{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+    upstream_waits_for_go(k, 0);
+    upstream_writes(k, 100);
+    upstream_hangs(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, ENDLESS_THREE);
+    WAIT(k, k->ledger.refusals > 0); /* it was asked for */
+    upstream_goes(k, 0);
+
+    expect_status(c, 200);
+    expect_body_has(c, "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"},"
+                       "{\"index\":2,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"
+                       "data: [DONE]\n\n");
+    WAIT(k, k->upstreams[0].calls[0].cut);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "ok");
+    assert_int_equal(r->span->tokens->output, 3 * UNASKED);
+    assert_int_equal(r->charges[0]->amount_nano, r->span->cost_nano);
+    flow_record_free(r);
+}
+
 /* A model quicker than the lease server: its tokens come before the money does. */
 static struct flow_client *stream_short_of_money(struct flow *k)
 {
@@ -662,6 +737,9 @@ int main(void)
         SCENARIO(without_a_budget_a_stream_that_grew_is_lost_at_no_less_either),
         SCENARIO(a_stream_that_is_quicker_than_the_lease_server_waits_for_it),
         SCENARIO(a_stream_that_waits_for_a_lease_server_that_stays_away_ends_with_length),
+        SCENARIO(a_call_for_several_choices_sets_aside_and_pays_the_output_of_each),
+        SCENARIO(without_a_ceiling_each_of_several_choices_is_told_its_share_of_what_is_set_aside),
+        SCENARIO(a_stream_of_several_choices_ends_each_that_is_still_open_with_length),
         SCENARIO(a_stream_that_reaches_what_was_set_aside_ends_with_length_when_there_is_no_more),
         SCENARIO(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money),
         SCENARIO(a_client_that_goes_while_its_stream_waits_for_more_leaves_nothing_behind),

@@ -467,6 +467,42 @@ static void a_database_that_is_away_is_noticed_and_found_again(void **state)
     assert_int_equal(call(0, WORST, 100), ACCOUNT_OK);
 }
 
+static void a_request_that_failed_once_refuses_no_call_later(void **state)
+{
+    (void)state;
+    struct lease_status s;
+    w.ledger.reserve_us = HOUR_US;
+    ledger_kit_budget(&w.ledger, KEY, 200 * WORST, PERIOD_TOTAL);
+    assert_int_equal(call(0, WORST, 100), ACCOUNT_OK);
+    WAIT(w.ledger.pending == 0 && !w.planes[0].account->asking);
+    unsigned before = w.ledger.requests;
+    w.ledger.database_away = true;
+    struct lease *l = lease_of(w.planes[0].account);
+    money most = atomic_load(&l->remaining);
+    assert_int_equal(call(0, most, most), ACCOUNT_OK); /* more is leased ahead of the next call */
+    WAIT(w.ledger.requests > before && w.ledger.pending == 0);
+    w.ledger.database_away = false; /* nothing waits, so that nothing more is requested */
+    pass_ms(2100);
+    assert_int_equal(call(0, WORST, 100), ACCOUNT_OK);
+    lease_client_status(w.planes[0].client, &s);
+    assert_int_equal(s.standing, 0);
+}
+
+static void after_an_outage_the_first_call_is_not_refused(void **state)
+{
+    (void)state;
+    struct call c;
+    struct lease_status s;
+    ledger_kit_budget(&w.ledger, KEY, 200 * WORST, PERIOD_TOTAL);
+    w.ledger.database_away = true;
+    begin(&c, 0, WORST);
+    WAIT(c.done);
+    assert_int_equal(c.result, ACCOUNT_AWAY);
+    w.ledger.database_away = false; /* no call is made until this plane has noticed */
+    WAIT((lease_client_status(w.planes[0].client, &s), s.away_ms == 0));
+    assert_int_equal(call(0, WORST, 100), ACCOUNT_OK);
+}
+
 static void a_lease_server_that_gives_no_reply_is_away(void **state)
 {
     (void)state;
@@ -663,6 +699,8 @@ int main(void)
         RULE(in_an_outage_a_refusal_comes_at_once),
         RULE(a_connection_that_was_lost_for_a_moment_is_no_outage_later),
         RULE(a_database_that_is_away_is_noticed_and_found_again),
+        RULE(a_request_that_failed_once_refuses_no_call_later),
+        RULE(after_an_outage_the_first_call_is_not_refused),
         RULE(a_lease_server_that_gives_no_reply_is_away),
         RULE(what_is_leased_ahead_is_shared_and_handed_back),
         RULE(a_lowered_budget_ends_the_lease_before_the_version_is_acknowledged),
