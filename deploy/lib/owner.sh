@@ -1,4 +1,4 @@
-# owner: the unprivileged user that owns an installation; every process of Gatehouse runs as it.
+# owner: the unprivileged user that owns an installation.
 #
 # A caller that is not root is the owner. With sudo in a clone that the caller owns, root installs
 # the packages and the caller is the owner. Otherwise the owner is the system user `gatehouse`,
@@ -54,10 +54,13 @@ owner_make() {
 
 # owner_run COMMAND...: as that user, with a bare environment: no API key and no proxy of the
 # caller reaches the process.
-owner_run() {
-    local bare=(env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/nonexistent)
+owner_run() { user_run "$gh_owner" "$@"; }
+
+user_run() {
+    local user=$1 bare=(env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/nonexistent)
+    shift
     if [ "$EUID" -eq 0 ]; then
-        setpriv --reuid="$(id -u "$gh_owner")" --regid="$(id -g "$gh_owner")" --init-groups \
+        setpriv --reuid="$(id -u "$user")" --regid="$(id -g "$user")" --init-groups \
             --inh-caps=-all --no-new-privs "${bare[@]}" "$@"
     else
         "${bare[@]}" "$@"
@@ -76,10 +79,12 @@ owner_run_with() {
 
 # owner_write FILE MODE <TEXT: the file is written completely or not at all. The owner writes it, so
 # that a symbolic link in one of its folders cannot make root write to another file.
-owner_write() {
+owner_write() { user_write "$gh_owner" "$@"; }
+
+user_write() {
     # shellcheck disable=SC2016
-    owner_run sh -c 'umask 077 && cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"' \
-        write "$1" "$2"
+    user_run "$1" sh -c 'umask 077 && cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"' \
+        write "$2" "$3"
 }
 
 owner_read() { owner_run cat "$1"; }

@@ -77,8 +77,8 @@ dataplanes_start() {
     step "Starting $gh_planes data plane$([ "$gh_planes" = 1 ] || printf s)"
     local n
     for ((n = 1; n <= gh_planes; n++)); do
-        owner_run mkdir -p -m 0700 "$gh_place/dataplanes/dp-$n"
-        secret_make "dp-$n.key"
+        plane_run mkdir -p -m 0700 "$gh_place/dataplanes/dp-$n"
+        plane_secret_make "dp-$n.key"
         dataplane_is_known "$n" || dataplane_set_aside "$n"
         dataplane_is_enrolled "$n" || dataplane_enrol "$n"
         dataplane_entry "$n"
@@ -105,14 +105,14 @@ dataplane_wait() {
 
 # The name it is enrolled under
 dataplane_name() {
-    owner_read "$gh_place/secrets/dp-$1.name" 2>/dev/null || say "dp-$1"
+    plane_read "$(plane_secret "dp-$1.name")" 2>/dev/null || say "dp-$1"
 }
 
 # A data plane may have been deleted by the admin API; its certificate is refused then. One that was
 # never enrolled has no name yet and cannot have been deleted.
 dataplane_is_known() {
     local name
-    owner_has "$gh_place/secrets/dp-$1.name" || return 0
+    plane_has "$(plane_secret "dp-$1.name")" || return 0
     name=$(dataplane_name "$1")
     object_is_there dataplanes "$name"
 }
@@ -126,16 +126,16 @@ dataplane_set_aside() {
     owner_run rm -f "$gh_place/run/processes/40-dp-$1"
     processes_apply
     process_wait_end "dp-$1"
-    owner_run mv "$state" "$aside"
-    owner_run mkdir -m 0700 "$state"
-    owner_run rm -f "$gh_place/secrets/dp-$1.name" "$gh_place/secrets/dp-$1.token"
+    plane_run mv "$state" "$aside"
+    plane_run mkdir -m 0700 "$state"
+    plane_run rm -f "$(plane_secret "dp-$1.name")" "$(plane_secret "dp-$1.token")"
     note "what it left is in $aside"
 }
 
 # A token is valid once; where the plane has a certificate, its token was used.
 dataplane_token_drop() {
-    if owner_has "$gh_place/dataplanes/dp-$1/plane.crt"; then
-        owner_run rm -f "$gh_place/secrets/dp-$1.token"
+    if plane_has "$gh_place/dataplanes/dp-$1/plane.crt"; then
+        plane_run rm -f "$(plane_secret "dp-$1.token")"
     fi
 }
 
@@ -144,8 +144,8 @@ dataplane_token_drop() {
 # certificate expires during the start.
 dataplane_is_enrolled() {
     local certificate=$gh_place/dataplanes/dp-$1/plane.crt
-    owner_run openssl x509 -noout -checkend 86400 -in "$certificate" >/dev/null 2>&1 && return 0
-    owner_run rm -f "$certificate"
+    plane_run openssl x509 -noout -checkend 86400 -in "$certificate" >/dev/null 2>&1 && return 0
+    plane_run rm -f "$certificate"
     return 1
 }
 
@@ -153,10 +153,11 @@ dataplane_is_enrolled() {
 # another token. The name of a deleted data plane stays reserved, and in a shared database the name
 # may belong to another installation: then this data plane takes a different name.
 dataplane_enrol() {
-    local name=dp-$1 names=$gh_place/secrets/dp-$1.name
+    local name=dp-$1 names
+    names=$(plane_secret "dp-$1.name")
     admin_status=''
-    if owner_has "$names"; then
-        name=$(owner_read "$names")
+    if plane_has "$names"; then
+        name=$(plane_read "$names")
     else
         dataplane_create "$name"
         if [ "$admin_status" = 409 ] && ! dataplane_is_half_way "$name"; then
@@ -167,8 +168,8 @@ dataplane_enrol() {
     if [ "$admin_status" != 201 ]; then
         admin_must POST "/admin/v1/dataplanes/$name/enrolment-token"
     fi
-    printf '%s\n' "$name" | owner_write "$names" 600
-    admin_text enrolment_token | owner_write "$gh_place/secrets/dp-$1.token" 600
+    printf '%s\n' "$name" | plane_write "$names" 600
+    admin_text enrolment_token | plane_write "$(plane_secret "dp-$1.token")" 600
 }
 
 dataplane_is_half_way() {
@@ -195,9 +196,9 @@ env GATEHOUSE_METRICS_LISTEN=127.0.0.1:$(port_of metrics "$1")
 env GATEHOUSE_CHANNEL_PUSH=127.0.0.1:$(port_of push)
 env GATEHOUSE_CHANNEL_REQUEST=127.0.0.1:$(port_of request)
 env GATEHOUSE_ADMIN_URL=$gh_admin_url
-env GATEHOUSE_ENROLMENT_TOKEN_FILE=$gh_place/secrets/dp-$1.token
+env GATEHOUSE_ENROLMENT_TOKEN_FILE=$(plane_secret "dp-$1.token")
 env GATEHOUSE_STATE_DIR=$gh_place/dataplanes/dp-$1
-env GATEHOUSE_STATE_KEY_FILE=$gh_place/secrets/dp-$1.key
+env GATEHOUSE_STATE_KEY_FILE=$(plane_secret "dp-$1.key")
 $(passed_on $DATAPLANE_SETTINGS)
 arg $gh_place/bin/gatehouse-dataplane
 END

@@ -63,7 +63,7 @@ port_need() {
         if process_is_ours "${holder%% *}"; then return 0; fi
         taken_by="${holder#* } (process ${holder%% *})"
     else
-        if [ "$uid" = "$(id -u "$gh_owner" 2>/dev/null)" ] && port_is_configured "$1"; then
+        if is_one_of_the_users "$uid" && port_is_configured "$1"; then
             return 0
         fi
         taken_by="a process of the user $(id -nu "$uid" 2>/dev/null || printf '%s' "$uid")"

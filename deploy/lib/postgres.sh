@@ -8,18 +8,22 @@ postgres_folder() { printf '%s/postgres/15' "$gh_place"; }
 postgres_init() {
     local folder
     folder=$(postgres_folder)
-    owner_run test -e "$folder/PG_VERSION" && return 0
+    user_run "$gh_user_db" test -e "$folder/PG_VERSION" && return 0
     step "Creating the private PostgreSQL cluster in $folder"
     secret_make postgres.password
     # beside, then renamed: an interrupted initdb leaves nothing that looks like a cluster
-    owner_run rm -rf "$folder.new"
-    owner_run "$POSTGRES_BIN/initdb" -D "$folder.new" --username=postgres \
-        --pwfile="$gh_place/secrets/postgres.password" --auth=scram-sha-256 \
-        --encoding=UTF8 --locale=C.UTF-8 >"$gh_setup/initdb.log" 2>&1 || {
+    user_run "$gh_user_db" rm -rf "$folder.new"
+    # initdb may not read the owner's file, nor open a pipe of another user: it gets a copy
+    owner_read "$gh_place/secrets/postgres.password" | user_write "$gh_user_db" "$folder.password" 600
+    user_run "$gh_user_db" "$POSTGRES_BIN/initdb" -D "$folder.new" --username=postgres \
+        --pwfile="$folder.password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 \
+        >"$gh_setup/initdb.log" 2>&1 || {
+        user_run "$gh_user_db" rm -f "$folder.password"
         show_end_of "$gh_setup/initdb.log"
         die $EXIT_DATABASE 'initdb failed.'
     }
-    owner_run mv "$folder.new" "$folder"
+    user_run "$gh_user_db" rm -f "$folder.password"
+    user_run "$gh_user_db" mv "$folder.new" "$folder"
 }
 
 # All settings that differ from PostgreSQL's defaults.

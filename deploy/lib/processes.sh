@@ -23,6 +23,7 @@ process_write() {
     local lines program stamp
     lines=$(cat)
     lines+=$'\n'"env GATEHOUSE_INSTALLATION=$gh_place"
+    if [ "$(user_of "$2")" != "$gh_owner" ]; then lines+=$'\n'$(user_line "$2"); fi
     program=$(sed -n 's/^arg //p' <<<"$lines" | head -n 1)
     stamp=$({ printf '%s\n%s\n%s\n' "$lines" "$3" "$4"; cat "$program"; process_files "$2"; } |
         sha256sum | cut -c1-32)
@@ -90,10 +91,12 @@ processes_apply() {
     owner_run rm -f "$gh_place/run/status"
     printf '%s\n' "$stamp" | owner_write "$gh_place/run/supervisor.stamp" 600
     printf 'yes\n' | owner_write "$gh_place/run/supervisor.hands-over" 600
+    local as=owner_run
+    if users_are_separate; then as=users_rights; fi
     # shellcheck disable=SC2016
-    owner_run env GATEHOUSE_INSTALLATION="$gh_place" setsid --fork sh -c \
-        'exec "$1/bin/gatehouse-supervisor" --folder "$1/run" --log-folder "$1/log" \
-            </dev/null >>"$1/log/supervisor.log" 2>&1' start "$gh_place" 8>&- 9>&-
+    $as env GATEHOUSE_INSTALLATION="$gh_place" setsid --fork sh -c \
+        'exec "$1/bin/gatehouse-supervisor" --folder "$1/run" --log-folder "$1/log" --users "$2" \
+            </dev/null >>"$1/log/supervisor.log" 2>&1' start "$gh_place" "$(users_list)" 8>&- 9>&-
 }
 
 # process_field NAME FIELD: pid state restarts since stamp

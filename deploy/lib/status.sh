@@ -88,7 +88,9 @@ status_rollout() {
 status() {
     say "Gatehouse in $gh_home"
     if [ "$gh_place" != "$gh_home" ]; then say "its files lie in $gh_place"; fi
-    say "runs as $gh_owner, ports from $gh_base, $gh_database database"
+    local users=$gh_owner
+    if users_are_separate; then users+=", $gh_user_db, $gh_user_plane and $gh_user_demo"; fi
+    say "runs as $users, ports from $gh_base, $gh_database database"
     if [ -z "$(supervisor_pid)" ]; then
         say 'Nothing runs.'
         exit $EXIT_FAILED

@@ -259,6 +259,7 @@ with_cluster() {
     gh_home=$gh_place
     test_ports
     mkdir -p "$gh_place"
+    users_choose
     place_make
     secret_make postgres.password
     local folder=$gh_place/postgres/15

@@ -72,6 +72,20 @@ static bool read_stop(struct entry *e, const char *value)
     return true;
 }
 
+/* "997 995" */
+static bool read_user(struct entry *e, const char *value)
+{
+    struct slice rest = slice_str(value), uid;
+    uint64_t u, g;
+    slice_split(&rest, ' ', &uid);
+    if (slice_u64(uid, &u) != ERR_OK || slice_u64(rest, &g) != ERR_OK || u == 0 || g == 0 ||
+        u >= UINT32_MAX || g >= UINT32_MAX)
+        return false;
+    e->uid = (unsigned)u;
+    e->gid = (unsigned)g;
+    return true;
+}
+
 static bool read_line(struct entry *e, struct words *args, struct words *vars, char *line)
 {
     char *value = strchr(line, ' ');
@@ -84,6 +98,8 @@ static bool read_line(struct entry *e, struct words *args, struct words *vars, c
         return strchr(value, '=') && keep(vars, value);
     if (strcmp(line, "stop") == 0)
         return read_stop(e, value);
+    if (strcmp(line, "user") == 0)
+        return read_user(e, value);
     if (strcmp(line, "stamp") == 0) {
         e->stamp = value;
         return true;

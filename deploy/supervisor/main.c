@@ -24,6 +24,7 @@
 struct settings {
     const char *folder;
     const char *log_folder;
+    const char *users;
 };
 
 static const struct option options[] = {
@@ -31,6 +32,8 @@ static const struct option options[] = {
      offsetof(struct settings, folder), 0, 0},
     {"log-folder", NULL, OPTION_TEXT, NULL, "", "where NAME.log of each process goes",
      offsetof(struct settings, log_folder), 0, 0},
+    {"users", NULL, OPTION_TEXT, NULL, "ids", "of the users that entries may name, with commas",
+     offsetof(struct settings, users), 0, 0},
 };
 
 /* The lock says that a supervisor lives; its text says which. -1: another one has it. */
@@ -104,6 +107,7 @@ int main(int argc, char **argv)
 
     struct supervisor s;
     enum err err = supervisor_init(&s, set.folder, set.log_folder);
+    s.users = set.users;
     if (err == ERR_OK && is_handed)
         handover_take(&s);
     if (err == ERR_OK)

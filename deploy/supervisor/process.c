@@ -5,10 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,10 +96,30 @@ bool is_process_alive(const struct process *p)
 }
 
 /* Only async-signal-safe calls from here to exec. */
+
+/* Another user's process gets that user and group, and nothing else of the supervisor's. None gets
+ * its capabilities, which are there to do this. */
+static bool give_up_rights(const struct entry *e)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    gid_t gid = e->gid;
+    if (e->uid && (setgroups(1, &gid) != 0 || setresgid(gid, gid, gid) != 0 ||
+                   setresuid(e->uid, e->uid, e->uid) != 0))
+        return false;
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    /* root (a test) would have them again with the next program, and the kernel, to which that is a
+     * gain of rights, would forget the signal that is asked for below */
+    return geteuid() == 0 || syscall(SYS_capset, &head, none) == 0;
+}
+
 static _Noreturn void become(const struct process *p, pid_t parent)
 {
     setpgid(0, 0);
-    /* the supervisor killed outright must not leave its children behind */
+    if (!give_up_rights(p->entry))
+        _exit(126);
+    /* The supervisor killed outright must not leave its children behind. The kernel forgets this
+     * when a process changes its user: it comes after that. */
     prctl(PR_SET_PDEATHSIG, p->entry->stop_signal);
     if (getppid() != parent)
         _exit(1);

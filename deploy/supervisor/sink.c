@@ -2,7 +2,7 @@
  * sink — moves a process's output from its pipe into its log file; it reads no line of it.
  */
 #define SINK_PIECE (64 * 1024) /* the pipe's own capacity: one read empties it */
-#define SINK_TURN 16           /* pieces a turn, so that one busy process does not delay the others */
+#define SINK_TURN 16 /* pieces a turn, so that one busy process does not delay the others */
 
 #include "deploy/supervisor/sink.h"
 

@@ -116,6 +116,31 @@ static void reconcile_old(struct supervisor *s, struct list *wanted, uint64_t no
     }
 }
 
+/* The folder of entries belongs to the supervisor's own user, whose other processes could write
+ * any user into one. */
+static bool may_run_as(const struct supervisor *s, const struct entry *e)
+{
+    struct slice rest = s->users ? slice_str(s->users) : SLICE_NONE, one;
+    uint64_t uid;
+    if (e->uid == 0)
+        return true;
+    while (slice_split(&rest, ',', &one))
+        if (slice_u64(one, &uid) == ERR_OK && uid == e->uid)
+            return true;
+    log_error(NULL, "entry_of_a_foreign_user", "name=%s uid=%u", e->name, e->uid);
+    return false;
+}
+
+static void refuse_foreign(const struct supervisor *s, struct list *wanted)
+{
+    LIST_EACH(wanted, it)
+    {
+        struct entry *e = LIST_ITEM(it, struct entry, link);
+        if (!may_run_as(s, e))
+            entry_free(e);
+    }
+}
+
 static void reconcile(struct supervisor *s, uint64_t now)
 {
     char path[4096];
@@ -124,6 +149,7 @@ static void reconcile(struct supervisor *s, uint64_t now)
     list_init(&wanted);
     enum err err = entry_read_all(path, &wanted);
     if (err == ERR_OK) {
+        refuse_foreign(s, &wanted);
         reconcile_old(s, &wanted, now);
         LIST_EACH(&wanted, it)
         {

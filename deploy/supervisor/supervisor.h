@@ -24,7 +24,8 @@ struct supervisor {
     struct list processes; /* by rank, low first */
     const char *folder;
     const char *log_folder;
-    int signals; /* signalfd */
+    const char *users; /* ids that entries may name, with commas; NULL: none */
+    int signals;       /* signalfd */
     bool is_ending;
     bool is_handing_over;
     uint64_t told; /* what the status file says, as one number */

@@ -2,7 +2,7 @@
 // has exactly one record; its figures are the provider's own, or it is `lost` at no less; and what a
 // client was answered whole is never among the lost.
 import assert from 'node:assert/strict';
-import { chownSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { named, nano, newTrace, traceparent, until } from '../../kit/node/gateway.mjs';
 import { hold, release, withInstallation } from '../../kit/node/installation.mjs';
@@ -301,7 +301,9 @@ async function bootsAlone(gateway) {
 
 // An empty state directory and a token, of the same owner.
 function beginAnew(gateway, name, token) {
-  const [state, tokenFile] = [`${gateway.place}/dataplanes/${name}`, `${gateway.place}/secrets/${name}.token`];
+  const own = `${gateway.place}/secrets/dataplanes`; // where the data planes have a user of their own
+  const state = `${gateway.place}/dataplanes/${name}`;
+  const tokenFile = `${existsSync(own) ? own : `${gateway.place}/secrets`}/${name}.token`;
   const { uid, gid } = statSync(`${gateway.place}/dataplanes`);
   mkdirSync(state, { mode: 0o700 });
   writeFileSync(tokenFile, token, { mode: 0o600 });

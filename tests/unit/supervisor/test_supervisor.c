@@ -29,6 +29,7 @@ struct scenario {
     char folder[SCRATCH_MAX];
     char run[SCRATCH_MAX + 8];
     pid_t supervisor;
+    const char *users;
 };
 
 static void write_file(const char *path, const char *text)
@@ -99,7 +100,10 @@ static void supervisor_starts(struct scenario *p)
         return;
     log_setup("supervisor", LOG_ERROR);
     struct supervisor s;
-    if (supervisor_init(&s, p->run, p->folder) != ERR_OK || supervisor_run(&s) != ERR_OK)
+    if (supervisor_init(&s, p->run, p->folder) != ERR_OK)
+        _exit(1);
+    s.users = p->users;
+    if (supervisor_run(&s) != ERR_OK)
         _exit(1);
     supervisor_fini(&s);
     _exit(0);
@@ -397,6 +401,50 @@ UNIT(a_log_past_its_size_begins_anew_and_one_old_file_stays)
 
 #define SCENARIO(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
+/* As root only: no other user may become one. */
+UNIT(a_process_runs_as_the_user_of_its_entry_and_as_no_other)
+{
+    struct scenario *p = *state;
+    char path[256], text[512];
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(scratch_state.root, 0711), 0);
+    assert_int_equal(chmod(p->folder, 0777), 0);
+    snprintf(path, sizeof(path), "%s/processes/10-other", p->run);
+    snprintf(text, sizeof(text),
+             "stamp 1\nstop TERM 5\nuser 65534 65533\nenv HERE=%s\narg /bin/sh\narg -c\n"
+             "arg id -u >$HERE/told; id -g >>$HERE/told; id -G >>$HERE/told; grep Cap.*f "
+             "/proc/self/status >>$HERE/told; " SLEEPER "\n",
+             p->folder);
+    write_file(path, text);
+    snprintf(path, sizeof(path), "%s/processes/20-foreign", p->run);
+    write_file(path, "stamp 1\nuser 12345 12345\narg /bin/sleep\narg 1000\n");
+    snprintf(path, sizeof(path), "%s/processes/30-root", p->run);
+    write_file(path, "stamp 1\nuser 0 0\narg /bin/sleep\narg 1000\n");
+    p->users = "7,65534";
+    supervisor_starts(p);
+    int pid = becomes(p, "other", "running", 0);
+    char seen[64] = "";
+    snprintf(path, sizeof(path), "%s/told", p->folder);
+    for (int ms = 0; ms < PATIENCE_MS && strlen(seen) < 18; ms += 10) {
+        usleep(10000);
+        FILE *in = fopen(path, "re");
+        if (!in)
+            continue;
+        seen[fread(seen, 1, sizeof(seen) - 1, in)] = '\0';
+        fclose(in);
+    }
+    assert_true(slice_starts(slice_str(seen), SLICE("65534\n65533\n65533\n")));
+    int none;
+    char what[16];
+    unsigned restarts;
+    assert_false(status_of(p, "foreign", &none, what, &restarts));
+    assert_false(status_of(p, "root", &none, what, &restarts));
+    supervisor_is_told(p, SIGTERM); /* it can end what is another user's */
+    supervisor_ends(p);
+    assert_int_equal(kill(pid, 0), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +458,7 @@ int main(void)
         SCENARIO(the_highest_rank_ends_first_and_the_next_waits_for_it),
         SCENARIO(one_that_ignores_the_signal_is_killed_after_its_grace),
         SCENARIO(a_supervisor_killed_outright_takes_its_children_along),
+        SCENARIO(a_process_runs_as_the_user_of_its_entry_and_as_no_other),
         SCENARIO(what_a_process_prints_is_in_its_log),
         SCENARIO(a_log_past_its_size_begins_anew_and_one_old_file_stays),
     };
