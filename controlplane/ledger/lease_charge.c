@@ -13,13 +13,14 @@ struct charging {
     const struct lease_charge *charges;
     size_t count;
     bool *known;      /* it names a lease of this plane and account */
+    bool *foreign;    /* the account is another organisation's */
     int64_t *periods; /* else: the account's period in which it counts */
 };
 
 static bool is_bare(const struct charging *k, size_t i)
 {
     const struct slice account = k->charges[i].account;
-    return !k->known[i] && account.len > 0 && account.len < LEDGER_ACCOUNT_MAX;
+    return !k->known[i] && !k->foreign[i] && account.len > 0 && account.len < LEDGER_ACCOUNT_MAX;
 }
 
 static const struct ledger_budget *find_budget(const struct ledger_budget *list, size_t count,
@@ -29,6 +30,29 @@ static const struct ledger_budget *find_budget(const struct ledger_budget *list,
         if (slice_eq(slice_str(list[i].account), account))
             return &list[i];
     return NULL;
+}
+
+/* An account is another organisation's where its budget is; what a plane says of such a one is not
+ * booked. Budgets of any organisation are looked at only where the plane's own has none. */
+static enum err forget_foreign(struct charging *k, const struct ledger_budget *own,
+                               size_t own_count)
+{
+    ARRAY_AUTO struct array accounts = {0};
+    struct ledger_budget *any = NULL;
+    size_t any_count = 0;
+    array_init(&accounts);
+    for (size_t i = 0; i < k->count; i++)
+        if (is_bare(k, i) && !find_budget(own, own_count, k->charges[i].account))
+            array_text(&accounts, k->charges[i].account);
+    if (accounts.count == 0)
+        return ERR_OK;
+    enum err e = store_budgets_now(k->tx, SLICE_NONE, &accounts, &any, &any_count);
+    for (size_t i = 0; i < k->count && e == ERR_OK; i++) {
+        const struct ledger_budget *b = find_budget(any, any_count, k->charges[i].account);
+        k->foreign[i] = is_bare(k, i) && b && !slice_eq(slice_str(b->org), k->asker->org);
+    }
+    mem_free(any);
+    return e;
 }
 
 /* A charge without a known lease counts for its account in the period in which the call began.
@@ -58,6 +82,8 @@ static enum err make_bare(struct charging *k, struct lease_rows *make)
     if (accounts.count == 0)
         return ERR_OK;
     enum err e = store_budgets_now(k->tx, k->asker->org, &accounts, &budgets, &budget_count);
+    if (e == ERR_OK)
+        e = forget_foreign(k, budgets, budget_count);
     for (size_t i = 0; i < k->count && e == ERR_OK; i++)
         if (is_bare(k, i))
             add_bare(k, i, find_budget(budgets, budget_count, k->charges[i].account), make);
@@ -92,7 +118,9 @@ static void apply(const struct charging *k, const struct ledger_sheet *sheet)
         const struct lease_charge *c = &k->charges[i];
         struct ledger_lease *l = k->known[i] ? ledger_sheet_lease(sheet, c->lease_id) : NULL;
         struct ledger_account *a =
-            l ? NULL : ledger_sheet_account(sheet, c->account, k->periods[i]);
+            l ? l->account : ledger_sheet_account(sheet, c->account, k->periods[i]);
+        if (a && !slice_eq(slice_str(a->org), k->asker->org)) /* its budget may be deleted */
+            a = NULL, l = NULL;
         if (l)
             ledger_charge(l, c->amount);
         else if (a)
@@ -138,9 +166,11 @@ enum err lease_server_charge(struct tx *tx, const struct ledger_asker *asker,
                          .charges = charges,
                          .count = count,
                          .known = mem_array(count, sizeof(*k.known)),
+                         .foreign = mem_array(count, sizeof(*k.foreign)),
                          .periods = mem_array(count, sizeof(*k.periods))};
-    enum err e = k.known && k.periods ? charge_all(&k) : ERR_NOMEM;
+    enum err e = k.known && k.foreign && k.periods ? charge_all(&k) : ERR_NOMEM;
     mem_free(k.known);
+    mem_free(k.foreign);
     mem_free(k.periods);
     return e;
 }

@@ -146,6 +146,21 @@ static void only_its_own_plane_renews_ends_or_charges_a_lease(void **state)
     expect_books(30, 700, 0); /* spent, but not from dp_1's share */
 }
 
+static void a_plane_of_another_organisation_has_no_part_in_a_budget(void **state)
+{
+    (void)state;
+    struct grant g = ask("dp_1", 1, 600, NULL);
+    planes_org = "org_other";
+    assert_true(ask("dp_2", 1, 100, NULL).unknown);
+    assert_true(ask("dp_2", 1, 100, g.lease).unknown);
+    end_lease("dp_2", 1, g.lease, 0);
+    finish_epoch("dp_2", 2, 1);
+    ship_one("dp_2", 1, 1, ACCOUNT, g.lease, 30);
+    ship_one("dp_2", 1, 2, ACCOUNT, "", 40);
+    planes_org = NULL;
+    expect_books(0, 600, 0);
+}
+
 static void a_repeated_request_gets_the_same_reply(void **state)
 {
     (void)state;
@@ -275,6 +290,7 @@ int main(void)
         RULE(an_overdue_lease_is_noticed_at_the_next_grant),
         RULE(a_late_renewal_takes_the_lease_out_of_suspense),
         RULE(only_its_own_plane_renews_ends_or_charges_a_lease),
+        RULE(a_plane_of_another_organisation_has_no_part_in_a_budget),
         RULE(a_repeated_request_gets_the_same_reply),
         RULE(a_request_s_number_brings_no_other_account_s_lease_nor_another_day_s),
         RULE(a_finished_epoch_frees_what_its_plane_never_spent),

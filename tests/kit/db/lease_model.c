@@ -12,11 +12,12 @@
 
 int64_t now;
 uint64_t next_number = 1;
+const char *planes_org;
 
 struct ledger_asker asker(const char *plane, uint64_t epoch, uint64_t sequence)
 {
     return (struct ledger_asker){.dataplane = slice_str(plane),
-                                 .org = slice_str(base.boot.org_id),
+                                 .org = slice_str(planes_org ? planes_org : base.boot.org_id),
                                  .epoch = epoch,
                                  .number = sequence};
 }

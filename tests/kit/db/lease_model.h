@@ -12,8 +12,9 @@
 #define SECOND INT64_C(1000000)
 #define ACCOUNT "team:team_rich"
 
-extern int64_t now;          /* the time of the next request */
-extern uint64_t next_number; /* of the next request */
+extern int64_t now;            /* the time of the next request */
+extern uint64_t next_number;   /* of the next request */
+extern const char *planes_org; /* of the plane that asks; NULL: the one that the budgets are of */
 
 /* Setups: the database with team_rich and team_other, for base_close; and, for each test, nothing
  * asked, nothing spent, a limit of 1000 in all. */
