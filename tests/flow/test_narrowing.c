@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "tests/kit/flow/flow.h"
+#include "tests/kit/flow/mcp_upstream.h"
 
 #define CHAT "/v1/chat/completions"
 #define HELLO                                                                                      \
@@ -280,6 +280,140 @@ static void a_call_of_a_service_is_cut_by_what_would_not_let_it_in(void **state)
     }
 }
 
+/* ---- the same of a tool server ---- */
+
+#define MCP "/mcp/tools"
+#define INITIALIZE                                                                                 \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"h\",\"method\":\"initialize\",\"params\":{"                     \
+    "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},"                                      \
+    "\"clientInfo\":{\"name\":\"c\",\"version\":\"1\"}}}"
+#define INITIALIZED "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"
+#define ECHO                                                                                       \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"method\":\"tools/call\",\"params\":{\"name\":\"echo\"}}"
+
+static struct mcp_upstream tools;
+
+static struct flow_policy wide_with_tools(void)
+{
+    struct flow_policy p = wide;
+    p.servers[0] = (struct flow_server){.name = "tools", .port = tools.port};
+    p.grants[2] =
+        (struct flow_grant){.agent = "one", .task = "night", .server = "tools", .tools = {"echo"}};
+    return p;
+}
+
+static void remove_tool_grant(struct flow_policy *p)
+{
+    p->grants[2] = (struct flow_grant){0};
+}
+static void grant_another_tool(struct flow_policy *p)
+{
+    p->grants[2].tools[0] = "other";
+}
+static void grant_on_another_task(struct flow_policy *p)
+{
+    p->tasks[1] = "day";
+    p->grants[2].task = "day";
+}
+static void remove_server(struct flow_policy *p)
+{
+    p->servers[0].name = "others";
+}
+static void move_server(struct flow_policy *p)
+{
+    p->servers[0].port = 9; /* refused by the system */
+}
+static void give_the_agent_another_team(struct flow_policy *p)
+{
+    p->agents[0].team = "other";
+    p->grants[2].agent = NULL;
+    p->grants[2].team = "team";
+}
+
+static const struct tool_row {
+    const char *name;
+    void (*change)(struct flow_policy *p);
+    const char *code; /* of the next call */
+    enum what_goes_on stream;
+} of_tools[] = {
+    {"revoke the key", revoke_key, "invalid_api_key", CUT},
+    {"block the key", block_key, "invalid_api_key", CUT},
+    {"block the agent", block_agent, "invalid_api_key", CUT},
+    {"block the team", block_team, "invalid_api_key", CUT},
+    {"let the key expire", expire, "invalid_api_key", CUT},
+    {"remove the agent", remove_agent, "invalid_api_key", CUT},
+    {"take the task away", take_task, "task_not_allowed", CUT},
+    {"remove the grant", remove_tool_grant, "server_not_found", CUT},
+    {"grant it on another task", grant_on_another_task, "server_not_found", CUT},
+    {"grant another tool", grant_another_tool, "Unknown tool", GOES_ON},
+    {"remove the server", remove_server, "server_not_found", CUT},
+    {"move the server", move_server, "", CUT},
+    {"give the agent another team", give_the_agent_another_team, "server_not_found", CUT},
+};
+
+static char *open_session(struct flow *k)
+{
+    static char headers[900];
+    struct flow_client *c = client_posts(k, "alice", MCP, TASK, INITIALIZE);
+    expect_status(c, 200);
+    snprintf(headers, sizeof(headers), TASK "Mcp-Session-Id: %.*s\r\n",
+             SLICE_ARG(client_header(c, "mcp-session-id")));
+    expect_status(client_posts(k, "alice", MCP, headers, INITIALIZED), 202);
+    return headers;
+}
+
+static void expect_tool_refused(struct flow *k, const struct tool_row *row, const char *session)
+{
+    size_t before = mcp_upstream_count(&tools, "tools/call", NULL);
+    struct flow_client *c = client_posts(k, "alice", MCP, session, ECHO);
+    WAIT(k, c->whole || c->closed);
+    if (!c->has_head || slice_search(buf_slice(&c->body), slice_str(row->code)) < 0 ||
+        (c->head.status == 200 && slice_search(buf_slice(&c->body), SLICE("rror\":")) < 0))
+        fail_msg("%s: %u %.*s", row->name, c->head.status, SLICE_ARG(buf_slice(&c->body)));
+    if (mcp_upstream_count(&tools, "tools/call", NULL) != before)
+        fail_msg("%s: the server was called", row->name);
+}
+
+static void try_tool_row(struct flow *k, const struct tool_row *row)
+{
+    char headers[1000];
+    struct mcp_heard *h;
+    mcp_upstream_open(k, &tools);
+    struct flow_policy p = wide_with_tools();
+    policy_says(k, &p);
+    char *session = open_session(k);
+    snprintf(headers, sizeof(headers), "%sAccept: text/event-stream\r\n", session);
+    struct flow_client *stream = client_asks(k, "GET", "alice", MCP, headers);
+    WAIT(k, stream->has_head);
+    mcp_upstream_hangs_on(&tools, "tools/call");
+    struct flow_client *c = client_posts(k, "alice", MCP, session, ECHO);
+    WAIT(k, mcp_upstream_count(&tools, "tools/call", &h) == 1);
+    row->change(&p);
+    uint64_t began = flow_now_ms();
+    policy_says(k, &p);
+    while (!(c->whole && h->cut && (stream->whole || row->stream == GOES_ON)) &&
+           flow_now_ms() < began + FLOW_WAIT_MS)
+        flow_turn(k);
+    if (!c->whole || !h->cut)
+        fail_msg("%s: a call goes on", row->name);
+    if (stream->whole != (row->stream == CUT))
+        fail_msg("%s: of the event stream", row->name);
+    if (stream->whole && slice_search(buf_slice(&stream->body), SLICE("event: error")) < 0)
+        fail_msg("%s: the event stream ended without a word", row->name);
+    expect_tool_refused(k, row, session);
+    mcp_upstream_close(&tools);
+}
+
+static void no_tool_is_called_that_the_new_version_would_not_admit(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(of_tools); i++) {
+        struct flow *k = flow_open();
+        try_tool_row(k, &of_tools[i]);
+        flow_close(k);
+    }
+}
+
 static void what_did_not_change_for_it_ends_nothing(void **state)
 {
     (void)state;
@@ -304,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_admitted_that_the_new_version_would_not_admit),
         cmocka_unit_test(a_call_of_a_service_is_cut_by_what_would_not_let_it_in),
+        cmocka_unit_test(no_tool_is_called_that_the_new_version_would_not_admit),
         cmocka_unit_test(what_did_not_change_for_it_ends_nothing),
     };
     return cmocka_run_group_tests_name("narrowing", tests, NULL, NULL);
