@@ -132,7 +132,7 @@ static void on_request(void *arg, struct http_exchange *x)
     route(rq, http_exchange_head(x)->target);
 }
 
-void serving_open(struct serving *w, bool hasty)
+static void serving_open_with(struct serving *w, bool hasty, struct tls_context *tls)
 {
     static const struct http_server_events events = {.on_request = on_request};
     const struct http_server_config config = {.body_max = 1 << 20,
@@ -140,6 +140,7 @@ void serving_open(struct serving *w, bool hasty)
                                               .body_gap_ms = hasty ? 1000 : 20000,
                                               .keepalive_ms = hasty ? 600 : 20000,
                                               .connections_max = 64,
+                                              .tls = tls,
                                               .name = SLICE("test")};
     *w = (struct serving){0};
     union sockaddr_any at = {.in = peer_loopback(0)};
@@ -147,6 +148,11 @@ void serving_open(struct serving *w, bool hasty)
     assert_int_equal(http_server_new(w->loop, &config, &events, w, &w->server), ERR_OK);
     assert_int_equal(http_server_listen(w->server, &at), ERR_OK);
     w->port = http_server_port(w->server);
+}
+
+void serving_open(struct serving *w, bool hasty)
+{
+    serving_open_with(w, hasty, NULL);
 }
 
 void serving_close(struct serving *w)
@@ -170,6 +176,14 @@ void scenario_hasty_clients(void (*script)(void *arg))
 {
     struct serving w;
     serving_open(&w, true);
+    peer_run(w.loop, script, &w);
+    serving_close(&w);
+}
+
+void scenario_hasty_tls_clients(void (*script)(void *arg), struct tls_context *tls)
+{
+    struct serving w;
+    serving_open_with(&w, true, tls);
     peer_run(w.loop, script, &w);
     serving_close(&w);
 }

@@ -37,6 +37,8 @@ void serving_close(struct serving *w);
 /* The script's argument is the serving. */
 void scenario_clients(void (*script)(void *arg));
 void scenario_hasty_clients(void (*script)(void *arg));
+/* the same over TLS; the script dials and says what it wants */
+void scenario_hasty_tls_clients(void (*script)(void *arg), struct tls_context *tls);
 void await_count(const atomic_uint *what, unsigned n); /* or two seconds */
 
 struct client {

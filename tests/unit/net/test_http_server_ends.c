@@ -5,11 +5,15 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
+#include "common/net/tls.h"
+#include "tests/kit/net/certs.h"
 #include "tests/kit/net/server_scenario.h"
 
 static void slow_head_scenario(void *arg)
@@ -33,6 +37,40 @@ static void slow_heads_are_408_and_idle_connections_end(void **state)
 {
     (void)state;
     scenario_hasty_clients(slow_head_scenario);
+}
+
+/* Nothing, the begin of a ClientHello, and one that never ends: each within the head's time. */
+static void handshake_scenario(void *arg)
+{
+    static const char hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, (char)0xfc, 3, 3};
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_closed(&c));
+    client_close(&c);
+    client_open(&c, w);
+    EXPECT(w, send(c.fd, hello, sizeof(hello), MSG_NOSIGNAL) == sizeof(hello) && client_closed(&c));
+    client_close(&c);
+    client_open(&c, w);
+    for (size_t i = 0;
+         i < 100 && send(c.fd, i < sizeof(hello) ? &hello[i] : "x", 1, MSG_NOSIGNAL) == 1; i++)
+        usleep(20000);
+    EXPECT(w, client_closed(&c));
+    client_close(&c);
+    EXPECT(w, w->requests == 0);
+}
+
+static void a_handshake_that_does_not_end_is_closed(void **state)
+{
+    (void)state;
+    struct certs *certs = certs_new();
+    struct certs_files files = certs_server(certs);
+    const struct tls_server_config config = {.cert_file = files.cert, .key_file = files.key};
+    struct tls_context *tls;
+    assert_int_equal(tls_server_new(&config, &tls), ERR_OK);
+    scenario_hasty_tls_clients(handshake_scenario, tls);
+    tls_drop(tls);
+    certs_free(certs);
 }
 
 static void slow_body_scenario(void *arg)
@@ -260,6 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slow_heads_are_408_and_idle_connections_end),
+        cmocka_unit_test(a_handshake_that_does_not_end_is_closed),
         cmocka_unit_test(a_body_that_stops_coming_is_408),
         cmocka_unit_test(a_client_that_hangs_up_is_reported),
         cmocka_unit_test(a_client_that_goes_on_sending_gets_its_refusal),
