@@ -15,6 +15,7 @@
 #define ERROR_BODY_MS 2000         /* for its rest: a status alone says enough to go on */
 
 static void try_next(struct ai_call *c);
+static void finish_estimated(struct ai_call *c);
 
 static void close_exchange(struct ai_call *c, enum request_outcome end, struct slice code)
 {
@@ -34,6 +35,10 @@ static void finish(struct ai_call *c, const struct request_end *end)
 
 static void give_up(struct ai_call *c)
 {
+    if (c->endpoint->kind == AI_COUNT) {
+        finish_estimated(c);
+        return;
+    }
     request_refuse(c->rq, c->limited ? REFUSAL_UPSTREAM_BUSY : c->failure.refusal,
                    c->failure.detail);
     c->rq->refusal.retry_after_s = c->retry_after_s;
@@ -156,6 +161,7 @@ static void finish_refused(struct ai_call *c, const struct ai_fault *f)
                            : arena_printf(c->rq->arena, "The upstream answered with status %u.",
                                           c->status),
             .code = f->verdict == AI_TOO_LONG ? SLICE("context_length_exceeded") : f->code,
+            .request_id = ai_call_id(c),
         };
         buf_clear(out);
         body = d->write_error(out, &e) ? SLICE_NONE : arena_copy(c->rq->arena, buf_slice(out));
@@ -339,11 +345,35 @@ static void take_foreign(struct ai_call *c)
     ai_assembly_free(a);
 }
 
+/* No target counts the prompt, so this gate does. */
+static void finish_estimated(struct ai_call *c)
+{
+    struct buf *out = &c->rq->env->scratch;
+    buf_clear(out);
+    enum err e = c->endpoint->dialect->write_count(ai_cost_count_estimate(c), out);
+    c->status = 200;
+    c->pass_count = 0;
+    c->notice = SLICE("the count is an estimate");
+    finish_with(c, e ? OUTCOME_ERROR : OUTCOME_OK, true, arena_copy(c->rq->arena, buf_slice(out)));
+}
+
+/* How many tokens the prompt has, as the target says. */
+static void take_count(struct ai_call *c)
+{
+    uint64_t tokens;
+    if (c->provider->read_count(buf_slice(&c->gathered), &tokens))
+        fail_no_response(c, SLICE("no_response"), SLICE("its response is no count of tokens"));
+    else
+        finish_whole(c, false, buf_slice(&c->gathered));
+}
+
 static void take_whole(struct ai_call *c)
 {
     timer_cancel(&c->patience);
     if (c->status != 200)
         take_error(c);
+    else if (c->endpoint->kind == AI_COUNT)
+        take_count(c);
     else if (c->native && !c->gathers_events)
         take_native(c);
     else

@@ -126,6 +126,12 @@ static inline bool ai_call_streams(const struct ai_call *c)
     return c->state >= AI_CALL_STREAMING && c->state <= AI_CALL_LINGERING;
 }
 
+/* Of the request, as dialects say it in errors. */
+static inline struct slice ai_call_id(const struct ai_call *c)
+{
+    return slice_of(c->rq->request_id, sizeof(c->rq->request_id) - 1);
+}
+
 static inline bool ai_call_is_over(const struct ai_call *c)
 {
     return c->rq->stage != REQUEST_WORK;

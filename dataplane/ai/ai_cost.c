@@ -24,6 +24,10 @@
 #define FILE_ESTIMATE 10000
 #define AUDIO_ESTIMATE_BYTES 160
 
+/* A token of a prompt that is only to be counted, and not paid: between prose and JSON (dialects.md
+ * 4). */
+#define COUNT_BYTES 3
+
 /* ---- before ---- */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -167,16 +171,27 @@ static enum err not_bounded(struct ai_call *c, const char *why)
     return ERR_INVALID;
 }
 
+static void measure(struct ai_call *c)
+{
+    if (c->endpoint->dialect->measure)
+        c->endpoint->dialect->measure(buf_slice(&c->rq->body), &c->request.prompt);
+    else if (c->chat)
+        ai_chat_measure(c->chat, &c->request.prompt);
+}
+
+uint64_t ai_cost_count_estimate(struct ai_call *c)
+{
+    measure(c);
+    return c->request.prompt.text / COUNT_BYTES + 1 + media_estimate(c);
+}
+
 enum err ai_worst_case(struct request *rq, money *ret)
 {
     struct ai_call *c = rq->gate_state;
-    if (!ai_calls_upstream(c->endpoint))
+    if (!ai_calls_upstream(c->endpoint) || c->endpoint->kind == AI_COUNT)
         return ERR_NOT_FOUND;
     struct ai_prompt *p = &c->request.prompt;
-    if (c->endpoint->dialect->measure)
-        c->endpoint->dialect->measure(buf_slice(&rq->body), p);
-    else if (c->chat)
-        ai_chat_measure(c->chat, p);
+    measure(c);
     uint64_t output = output_ceiling(c);
     if (p->unbounded)
         return not_bounded(c, p->unbounded);
@@ -359,6 +374,8 @@ static void keep_within(struct ai_call *c, const struct token_count *tokens, mon
 static void put(struct ai_call *c, const struct token_count *tokens, bool estimated)
 {
     struct call_record *t = &c->rq->record;
+    if (c->endpoint->kind == AI_COUNT) /* free */
+        return;
     t->tokens = sum(tokens, &c->failed);
     t->has_tokens = true;
     t->usage_source = estimated || c->failed_estimated ? "estimate" : "provider";

@@ -11,6 +11,9 @@
 /* gate.worst_case. ERR_NOT_FOUND: the model has no price; ERR_INVALID: it cannot be bounded. */
 enum err ai_worst_case(struct request *rq, money *ret);
 
+/* Tokens of the prompt where no target counts them, for AI_COUNT. */
+uint64_t ai_cost_count_estimate(struct ai_call *c);
+
 /* Tokens that the target is told to write at most, where a budget applies and the client named no
  * ceiling; 0: it is told nothing. */
 uint64_t ai_cost_output_limit(const struct ai_call *c);

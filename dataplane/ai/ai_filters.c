@@ -259,7 +259,7 @@ static enum filter_result on_candidates(struct request *rq)
     const struct candidates_query q = {
         .policy = rq->policy, .model = c->model, .endpoint = c->endpoint, .dice = roll};
     c->candidate_count = candidates_list(&q, c->candidates, LIMIT_ATTEMPTS);
-    if (!c->candidate_count)
+    if (!c->candidate_count && c->endpoint->kind != AI_COUNT)
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));
     return FILTER_PASS;
 }

@@ -212,7 +212,7 @@ static struct slice session_label(struct request *rq, const char **named_by)
 {
     const struct ai_request *r = &((struct ai_call *)rq->gate_state)->request;
     if (r->session_id.ptr) {
-        *named_by = "metadata.session_id";
+        *named_by = r->session_named_by ? r->session_named_by : "metadata.session_id";
         return r->session_id;
     }
     *named_by = "prompt_cache_key";
@@ -238,6 +238,7 @@ static struct ai_error error_of(const struct request *rq)
         .message = refusal_sentence(&rq->refusal, rq->arena),
         .code = slice_str(row->code),
         .param = slice_str(c ? c->request.param : NULL),
+        .request_id = slice_of(rq->request_id, sizeof(rq->request_id) - 1),
     };
 }
 

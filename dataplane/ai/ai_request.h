@@ -32,8 +32,9 @@ struct ai_request {
     uint64_t choices;        /* alternatives that the model shall write */
     uint64_t output_ceiling; /* tokens the client allows for each; 0: it named none */
     struct slice session_id, prompt_cache_key; /* SLICE_NONE: absent */
-    struct ai_prompt prompt;                   /* measured before anything is reserved */
-    const char *param; /* the member that a refusal is about; NULL: the body */
+    const char *session_named_by; /* the member that session_id stands in; NULL: OpenAI's */
+    struct ai_prompt prompt;      /* measured before anything is reserved */
+    const char *param;            /* the member that a refusal is about; NULL: the body */
 };
 
 /* What of a body is changed for one target. */

@@ -27,8 +27,9 @@ void ai_stream_open(struct ai_call *c)
     buf_clear(&c->opening);
     buf_clear(&c->unread);
     c->decoder = (struct ai_decoder){.arena = c->rq->arena};
-    c->writer =
-        (struct ai_writer){.choices = c->request.choices, .wants_usage = c->request.wants_usage};
+    c->writer = (struct ai_writer){.choices = c->request.choices,
+                                   .wants_usage = c->request.wants_usage,
+                                   .arena = c->rq->arena};
     c->usage = AI_USAGE_NONE;
     c->meter = (struct ai_meter){0};
     c->likeness.before = 0;
@@ -225,8 +226,10 @@ static enum ai_stream_result forward_error(struct ai_call *c, const struct sse_e
         return forward_event(c, e, g);
     c->provider->read_error(500, e->data, c->rq->arena, &fault);
     buf_clear(out);
-    if (d->write_stream_error(
-            out, &(struct ai_error){.status = 502, .message = fault.text, .code = fault.code}))
+    if (d->write_stream_error(out, &(struct ai_error){.status = 502,
+                                                      .message = fault.text,
+                                                      .code = fault.code,
+                                                      .request_id = ai_call_id(c)}))
         return AI_STREAM_ON;
     return write_in_order(c, buf_slice(out));
 }
@@ -583,11 +586,11 @@ enum ai_stream_result ai_stream_on_money(struct ai_call *c)
     return r == AI_STREAM_ON && c->state == AI_CALL_STREAMING ? feed_unread(c, false) : r;
 }
 
-/* OpenAI's protocol counts at the end. */
+/* OpenAI's protocol counts at the end; others at the beginning too. */
 static bool says_usage(const struct ai_call *c)
 {
     struct token_count tokens;
-    return c->native && ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL;
+    return c->native && !c->observed && ai_usage_count(&c->usage, &tokens) == AI_COUNTED_ALL;
 }
 
 enum ai_stream_result ai_stream_ended(struct ai_call *c)

@@ -44,11 +44,17 @@ static void splice(const struct ai_dialect *d, const struct ai_request *r, struc
 static const struct ai_endpoint endpoint = {
     .path = {"/v1beta/models/", 15}, .prefix = true, .suffix = {":generateContent", 16}};
 
+/* What is read can be told in the normal form, or is refused with a reason; it is measured either
+ * way the body was spelt. */
 static void parse(const struct ai_dialect *d, const struct ai_incoming *in)
 {
-    struct ai_chat chat = {.arena = in->arena};
-    enum err e = d->parse ? d->parse(in, &chat) : ERR_OK;
-    must(e != ERR_INVALID || chat.why.len > 0, "a refusal without its reason");
+    struct ai_chat chat = {.arena = in->arena, .choices = 1};
+    struct ai_prompt prompt = {0};
+    enum err e = d->parse(in, &chat);
+    must(e != ERR_INVALID || chat.why.len > 0, "not in the normal form, without a reason");
+    if (!e)
+        ai_chat_measure(&chat, &prompt);
+    must(e || prompt.text >= AI_MEASURE_CHAT, "a prompt is measured");
     ai_chat_fini(&chat);
 }
 
@@ -66,7 +72,8 @@ static void try_dialect(const struct ai_dialect *d, struct slice body)
     if (e == ERR_OK) {
         must(is_json(body), "an accepted body is no JSON");
         splice(d, &r, body, a);
-        parse(d, &in);
+        if (d->parse)
+            parse(d, &in);
     }
     must(e != ERR_INVALID || detail.len > 0, "a refusal without its reason");
     arena_free(a);
@@ -75,7 +82,8 @@ static void try_dialect(const struct ai_dialect *d, struct slice body)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ai_dialect *const all[] = {&dialect_openai_chat, &dialect_openai_embeddings,
-                                                   &dialect_gemini};
+                                                   &dialect_anthropic_messages,
+                                                   &dialect_anthropic_count, &dialect_gemini};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         try_dialect(all[i], slice_of(data, size));
     return 0;

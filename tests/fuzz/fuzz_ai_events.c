@@ -104,7 +104,7 @@ static void try_both(const struct ai_provider *p, const struct ai_dialect *d, st
 {
     struct arena *a = arena_new(4096, 1 << 22);
     struct hearing h = {
-        .provider = p, .dialect = d, .decoder = {.arena = a}, .writer = {.choices = 2}};
+        .provider = p, .dialect = d, .decoder = {.arena = a}, .writer = {.choices = 2, .arena = a}};
     struct ai_fault fault;
     struct buf whole;
     h.assembly = ai_assembly_new();
@@ -134,7 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ai_provider *const providers[] = {&provider_openai, &provider_anthropic,
                                                           &provider_gemini};
-    static const struct ai_dialect *const dialects[] = {&dialect_openai_chat, &dialect_gemini};
+    static const struct ai_dialect *const dialects[] = {
+        &dialect_openai_chat, &dialect_anthropic_messages, &dialect_gemini};
     for (size_t i = 0; i < ARRAY_LEN(providers); i++)
         for (size_t j = 0; j < ARRAY_LEN(dialects); j++)
             try_both(providers[i], dialects[j], slice_of(data, size));

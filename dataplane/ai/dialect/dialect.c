@@ -34,6 +34,12 @@ static bool is_googles(const struct http_head *h)
     return false;
 }
 
+/* Anthropic's API wants its version said in each request (dialects.md 0, 4). */
+static bool says_anthropics_version(const struct http_head *h)
+{
+    return http_head_find(h, SLICE("anthropic-version")).len > 0;
+}
+
 /* The rows of one path stand together, those with `fits` first. */
 static const struct ai_endpoint endpoints[] = {
     {AI_CHAT, TEXT("POST"), TEXT("/v1/chat/completions"), false, TEXT("chat"), &dialect_openai_chat,
@@ -60,8 +66,16 @@ static const struct ai_endpoint endpoints[] = {
      TEXT(""), is_googles},
     {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_gemini_models,
      TEXT(""), is_googles},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/messages"), false, TEXT("messages"),
+     &dialect_anthropic_messages, ANY},
+    {AI_COUNT, TEXT("POST"), TEXT("/v1/messages/count_tokens"), false, TEXT("count_tokens"),
+     &dialect_anthropic_count, ANY},
+    {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_anthropic_models,
+     .suffix = TEXT(""), .fits = says_anthropics_version},
     {AI_MODELS, TEXT("GET"), TEXT("/v1/models"), false, TEXT("models"), &dialect_openai_models,
      ANY},
+    {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_anthropic_models,
+     .suffix = TEXT(""), .fits = says_anthropics_version},
     {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_openai_models, ANY},
 };
 

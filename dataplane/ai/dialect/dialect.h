@@ -14,19 +14,28 @@
 #include "dataplane/ai/ai_event.h"
 #include "dataplane/ai/ai_request.h"
 
-enum ai_kind { AI_CHAT, AI_EMBEDDINGS, AI_MODELS, AI_MODEL };
+enum ai_kind {
+    AI_CHAT,
+    AI_COUNT, /* how many tokens a prompt of AI_CHAT has: free, and estimated where no target says
+               */
+    AI_EMBEDDINGS,
+    AI_MODELS,
+    AI_MODEL,
+};
 
 /* An error as a client is told it. */
 struct ai_error {
     unsigned status;   /* SDKs choose their class by it */
     struct slice type; /* empty: what the dialect says for this status */
     struct slice message, code;
-    struct slice param; /* empty: none */
+    struct slice param;      /* empty: none */
+    struct slice request_id; /* for dialects that say it in the body; may be empty */
 };
 
 #define AI_WRITER_TOOLS 64 /* calls in one stream; more are no conversation */
 
 struct ai_assembly;
+struct ai_held;
 
 /* The state of one stream that is written from events, or ended in its provider's place. Zeroed
  * before the first event. A dialect uses what it needs; nothing in it is freed. */
@@ -48,7 +57,17 @@ struct ai_writer {
         uint64_t sequence;       /* events written */
         enum ai_finish finish;   /* said, and not written yet */
     } blocks;
-    enum ai_finish finish_of[16];    /* of each choice, where several are held back */
+    enum ai_finish finish_of[16]; /* of each choice, where several are held back */
+    /* for dialects in which blocks must not be interleaved */
+    struct {
+        unsigned depth;
+        bool in_string, escaped;
+        bool is_whole; /* the arguments of the open call are a whole JSON value */
+    } call;
+    struct ai_held *held; /* what waits for the open block's end */
+    bool refused, has_calls;
+    struct slice stop_sequence;
+    struct arena *arena;             /* the call's */
     const struct ai_assembly *whole; /* all there is so far; NULL unless the dialect keeps_whole */
 };
 
@@ -101,6 +120,7 @@ struct ai_dialect {
     /* The same event went out as it came: what write_length_stop must know of it. NULL: nothing. */
     void (*note_event)(struct ai_writer *w, const struct ai_event *e);
     enum err (*write_whole)(const struct ai_assembly *a, struct buf *out);
+    enum err (*write_count)(uint64_t tokens, struct buf *out); /* of AI_COUNT */
     /* Is the body this dialect's error envelope? */
     bool (*is_error)(struct slice body);
     const struct header_names *header_names; /* of its responses; NULL: OpenAI's */
@@ -132,6 +152,8 @@ struct ai_endpoint {
     bool (*fits)(const struct http_head *h);
 };
 
+extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messages,
+    dialect_anthropic_models;
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models, dialect_gemini, dialect_gemini_array, dialect_gemini_models;
 
@@ -162,5 +184,5 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
 
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)
 {
-    return e->kind == AI_CHAT || e->kind == AI_EMBEDDINGS;
+    return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS;
 }

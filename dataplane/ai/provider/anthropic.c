@@ -4,24 +4,49 @@
  * The version sent is 2023-06-01: under the later one any sampling parameter is a 400.
  */
 #include "common/base/json.h"
+#include "common/base/json_scan.h"
 #include "dataplane/ai/provider/anthropic_request.h"
 #include "dataplane/ai/provider/provider.h"
 
 #define VERSION "2023-06-01"
 
-/* No client of this gate speaks it yet. */
 static bool speaks(const struct ai_endpoint *e)
 {
-    (void)e;
-    return false;
+    return e->dialect == &dialect_anthropic_messages || e->dialect == &dialect_anthropic_count;
 }
 
 static bool serves(const struct ai_endpoint *e)
 {
-    return e->kind == AI_CHAT;
+    return e->kind == AI_CHAT || e->dialect == &dialect_anthropic_count;
 }
 
 /* ---- the request ---- */
+
+/* All of the client's in one list, as its SDKs send it; SLICE_NONE: none. */
+static struct slice betas_of(const struct ai_outgoing *o)
+{
+    const struct http_head *h = o->client_head;
+    struct slice all = SLICE_NONE;
+    for (size_t i = 0; i < h->header_count; i++) {
+        struct slice one = h->headers[i].value;
+        if (!one.len || !slice_ieq(h->headers[i].name, SLICE("anthropic-beta")))
+            continue;
+        all = all.len ? arena_printf(o->arena, "%.*s,%.*s", SLICE_ARG(all), SLICE_ARG(one)) : one;
+    }
+    return all;
+}
+
+/* A client that speaks this API says which version of it, and what it tries out. */
+static void add_version(struct ai_outgoing *o)
+{
+    bool native = speaks(o->endpoint);
+    struct slice version = SLICE_NONE, betas = native ? betas_of(o) : SLICE_NONE;
+    if (native)
+        version = http_head_find(o->client_head, SLICE("anthropic-version"));
+    ai_outgoing_add(o, SLICE("anthropic-version"), version.len ? version : SLICE(VERSION));
+    if (betas.len)
+        ai_outgoing_add(o, SLICE("anthropic-beta"), betas);
+}
 
 static void add_headers(struct ai_outgoing *o)
 {
@@ -31,17 +56,27 @@ static void add_headers(struct ai_outgoing *o)
     ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
     ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
     ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
-    ai_outgoing_add(o, SLICE("anthropic-version"), SLICE(VERSION));
+    add_version(o);
+}
+
+static enum err set_path(struct ai_outgoing *o)
+{
+    struct slice base = o->target->url.path, rest = SLICE("/v1/messages/count_tokens");
+    if (o->endpoint->kind != AI_COUNT)
+        rest = SLICE("/v1/messages");
+    if (slice_eq(base, SLICE("/")))
+        rest = slice_from(rest, 1);
+    else if (base.len)
+        rest = slice_from(rest, 3); /* "…/v1" */
+    return ai_outgoing_path(o, rest);
 }
 
 static enum err build(struct ai_outgoing *o)
 {
-    struct slice base = o->target->url.path;
-    bool bare = !base.len || slice_eq(base, SLICE("/"));
-    enum err e = ai_outgoing_path(o, bare && !base.len ? SLICE("/v1/messages")
-                                     : bare            ? SLICE("v1/messages")
-                                                       : SLICE("/messages"));
-    if (!e)
+    enum err e = set_path(o);
+    if (!e && speaks(o->endpoint))
+        e = o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
+    else if (!e)
         e = anthropic_write_body(o, &(struct anthropic_wrapping){0});
     if (e)
         return e;
@@ -315,6 +350,17 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
     return e ? e : emit(&m, (struct ai_event){.kind = AI_END});
 }
 
+static enum err read_count(struct slice body, uint64_t *ret)
+{
+    static const char *const wants[] = {"input_tokens"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan_response(body, wants, 1, &hit, &root, &problem) || json_scan_u64(&hit, ret))
+        return ERR_PROTOCOL;
+    return ERR_OK;
+}
+
 const struct ai_provider provider_anthropic = {
     .name = {"anthropic", 9},
     .hidden_prompt = 600, /* its own instructions for tools */
@@ -323,6 +369,7 @@ const struct ai_provider provider_anthropic = {
     .serves = serves,
     .build = build,
     .read_error = read_error,
+    .read_count = read_count,
     .decode = decode,
     .decode_whole = decode_whole,
 };

@@ -147,6 +147,8 @@ struct ai_provider {
     /* A response in the client's own dialect, looked at without being decoded. NULL: it is decoded
      * to be accounted for, and its bytes go on as they came. */
     void (*read_whole)(struct slice body, enum ai_kind kind, struct ai_whole *ret);
+    /* The response to AI_COUNT, where it serves that. ERR_PROTOCOL: it is none. */
+    enum err (*read_count)(struct slice body, uint64_t *ret);
     void (*glance)(struct slice data, bool wants_usage, struct ai_glance *ret);
     /* What the writer needs to go on with a stream that the provider began. */
     void (*identify)(struct slice data, struct arena *a, struct ai_writer *w);

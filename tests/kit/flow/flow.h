@@ -299,6 +299,6 @@ money flow_lost_at(const struct flow *k);
 #define SCENARIO(name) cmocka_unit_test(name)
 
 void expect_status(struct flow_client *c, unsigned status); /* waits for the whole response */
-void expect_code(struct flow_client *c, const char *code);  /* error.code of the body */
+void expect_code(struct flow_client *c, const char *code);  /* error.code of the body, or what stands for it */
 void expect_body(struct flow_client *c, const char *text);
 void expect_body_has(struct flow_client *c, const char *text);

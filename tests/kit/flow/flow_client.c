@@ -234,6 +234,8 @@ void expect_code(struct flow_client *c, const char *code)
         fail_msg("no JSON: %.*s", SLICE_ARG(buf_slice(&c->body)));
     json_t *error = json_object_get(tree, "error");
     struct slice got = json_text(error ? error : tree, "code");
+    if (!got.ptr) /* Anthropic's place for it */
+        got = json_text(json_object_get(error, "details"), "error_code");
     if (!slice_eq(got, slice_str(code)))
         fail_msg("code %.*s, expected %s", SLICE_ARG(got), code);
 }

@@ -1,0 +1,201 @@
+/*
+ * anthropic_body — one scan for the members that the gate reads, and the splice.
+ */
+#include "dataplane/ai/dialect/anthropic_body.h"
+
+#include "common/base/escape.h"
+#include "common/base/limits.h"
+
+#define MODEL_NAME_MAX 256 /* no provider's names are longer */
+
+static const char *const wants[] = {
+#define ANTHROPIC_WANT_PATH(name, path) path,
+    ANTHROPIC_BODY_WANTS(ANTHROPIC_WANT_PATH)
+#undef ANTHROPIC_WANT_PATH
+};
+
+_Static_assert(ANTHROPIC_WANTS <= AI_HITS, "each wanted member has its place");
+
+static bool is_absent(const struct json_hit *h)
+{
+    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
+}
+
+struct reading {
+    struct ai_request *r;
+    struct arena *arena;
+    struct slice detail;
+};
+
+static enum err wrong(struct reading *d, enum anthropic_want w, const char *what)
+{
+    d->r->param = wants[w];
+    d->detail = arena_printf(d->arena, "%s: %s", wants[w], what);
+    return ERR_INVALID;
+}
+
+static enum err read_text(struct reading *d, enum anthropic_want w, struct slice *ret)
+{
+    const struct json_hit *h = &d->r->hits[w];
+    if (is_absent(h))
+        return ERR_OK;
+    if (h->type != JSON_SCAN_STRING)
+        return wrong(d, w, "must be a string");
+    char *out = arena_alloc(d->arena, h->raw.len);
+    if (!out)
+        return ERR_NOMEM;
+    if (json_scan_text(h, out, h->raw.len, ret))
+        return wrong(d, w, "must be a string without a NUL or half of a surrogate pair");
+    return ERR_OK;
+}
+
+static enum err read_model(struct reading *d)
+{
+    enum err e = read_text(d, ANTHROPIC_MODEL, &d->r->model);
+    if (e)
+        return e;
+    if (!d->r->model.len || d->r->model.len > MODEL_NAME_MAX)
+        return wrong(d, ANTHROPIC_MODEL, "must be the name of a model");
+    return ERR_OK;
+}
+
+static enum err read_stream(struct reading *d)
+{
+    const struct json_hit *h = &d->r->hits[ANTHROPIC_STREAM];
+    if (is_absent(h))
+        return ERR_OK;
+    if (h->type != JSON_SCAN_TRUE && h->type != JSON_SCAN_FALSE)
+        return wrong(d, ANTHROPIC_STREAM, "must be true or false");
+    d->r->stream = h->type == JSON_SCAN_TRUE;
+    return ERR_OK;
+}
+
+/* 0 only warms the cache. It is a ceiling too, and 0 in ai_request says that none was named. */
+static enum err read_ceiling(struct reading *d)
+{
+    const struct json_hit *h = &d->r->hits[ANTHROPIC_MAX_TOKENS];
+    uint64_t n;
+    if (is_absent(h))
+        return wrong(d, ANTHROPIC_MAX_TOKENS, "must be given");
+    if (json_scan_u64(h, &n) || n > LIMIT_AI_TOKENS)
+        return wrong(d, ANTHROPIC_MAX_TOKENS, "must be an integer in range");
+    d->r->output_ceiling = n ? n : 1;
+    return ERR_OK;
+}
+
+static enum err read_lists(struct reading *d)
+{
+    const struct json_hit *hits = d->r->hits;
+    if (hits[ANTHROPIC_MESSAGES].type != JSON_SCAN_ARRAY)
+        return wrong(d, ANTHROPIC_MESSAGES, "must be an array");
+    if (!is_absent(&hits[ANTHROPIC_TOOLS]) && hits[ANTHROPIC_TOOLS].type != JSON_SCAN_ARRAY)
+        return wrong(d, ANTHROPIC_TOOLS, "must be an array");
+    return ERR_OK;
+}
+
+struct slice anthropic_session_of(struct slice user_id, struct arena *a)
+{
+    static const char *const named[] = {"session_id"};
+    const struct slice before = SLICE("_session_");
+    struct json_scan_problem problem;
+    struct json_hit hit;
+    enum json_type root;
+    struct slice text;
+    ptrdiff_t at = slice_search(user_id, before);
+    if (!slice_starts(user_id, SLICE("{")))
+        return at < 0 ? SLICE_NONE : slice_from(user_id, (size_t)at + before.len);
+    if (json_scan(user_id, named, 1, &hit, &root, &problem) || hit.type != JSON_SCAN_STRING)
+        return SLICE_NONE;
+    char *out = arena_alloc(a, hit.raw.len);
+    return out && !json_scan_text(&hit, out, hit.raw.len, &text) && text.len ? text : SLICE_NONE;
+}
+
+static enum err read_session(struct reading *d)
+{
+    struct slice user = SLICE_NONE;
+    enum err e = read_text(d, ANTHROPIC_USER_ID, &user);
+    if (e || !user.len)
+        return e;
+    d->r->session_id = anthropic_session_of(user, d->arena);
+    d->r->session_named_by = wants[ANTHROPIC_USER_ID];
+    return ERR_OK;
+}
+
+static enum err read_body(const struct ai_incoming *in, struct reading *d)
+{
+    struct json_scan_problem problem;
+    enum json_type root;
+    d->r->choices = 1;
+    d->r->wants_usage = true; /* every stream of this dialect says it */
+    enum err e = json_scan(in->body, wants, ANTHROPIC_WANTS, d->r->hits, &root, &problem);
+    if (e) {
+        d->detail = arena_copy(d->arena, slice_str(problem.text));
+        return e;
+    }
+    if (root != JSON_SCAN_OBJECT) {
+        d->detail = SLICE("it must be an object");
+        return ERR_INVALID;
+    }
+    e = read_model(d);
+    if (!e)
+        e = read_lists(d);
+    return e ? e : read_session(d);
+}
+
+enum err anthropic_read_messages(const struct ai_incoming *in, struct ai_request *ret,
+                                 struct slice *detail)
+{
+    struct reading d = {.r = ret, .arena = in->arena};
+    enum err e = read_body(in, &d);
+    if (!e)
+        e = read_stream(&d);
+    if (!e)
+        e = read_ceiling(&d);
+    *detail = d.detail;
+    return e;
+}
+
+enum err anthropic_read_count(const struct ai_incoming *in, struct ai_request *ret,
+                              struct slice *detail)
+{
+    struct reading d = {.r = ret, .arena = in->arena};
+    enum err e = read_body(in, &d);
+    *detail = d.detail;
+    return e;
+}
+
+/* ---- the splice ---- */
+
+/* As a JSON string; .ptr NULL: no memory. */
+static struct slice quoted(struct arena *a, struct slice text)
+{
+    char *out = arena_alloc(a, text.len * ESCAPE_MAX + 2), *to = out;
+    if (!out)
+        return SLICE_NONE;
+    *to++ = '"';
+    while (text.len) {
+        size_t plain = escape_plain(text);
+        memcpy(to, text.ptr, plain);
+        to += plain;
+        text = slice_from(text, plain);
+        if (text.len)
+            to += escape_json(&text, to);
+    }
+    *to++ = '"';
+    return slice_of(out, (size_t)(to - out));
+}
+
+enum err anthropic_splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
+                          struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
+{
+    const struct slice raw = r->hits[ANTHROPIC_MODEL].raw;
+    memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
+    ret[0] = body;
+    if (slice_eq(c->model, r->model))
+        return ERR_OK;
+    size_t before = (size_t)(raw.ptr - body.ptr);
+    ret[0] = slice_first(body, before);
+    ret[1] = quoted(a, c->model);
+    ret[2] = slice_from(body, before + raw.len);
+    return ret[1].ptr ? ERR_OK : ERR_NOMEM;
+}

@@ -1,0 +1,587 @@
+/*
+ * anthropic_messages — Anthropic's Messages API, as clients speak it (dialects.md 1.4).
+ *
+ * The blocks of a stream follow each other: one is begun, filled and ended before the next, each
+ * with the next index. Providers of other dialects say the pieces of parallel calls in any order
+ * and do not say where a call ends, so a call is taken to be whole once its arguments are a whole
+ * JSON value; what comes for another block until then is held back (in the request's arena), and
+ * nothing of it is lost. A block is begun with its first piece, and the message with the first
+ * block.
+ */
+#include "common/base/digest.h"
+#include "common/base/json_out.h"
+#include "common/request/request.h"
+#include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/dialect/anthropic_body.h"
+#include "dataplane/ai/dialect/anthropic_error.h"
+
+/* An event that waits for the end of the open block. */
+struct ai_held {
+    struct ai_held *next;
+    struct ai_event event;
+};
+
+/* ---- events of the stream ---- */
+
+static void begin_event(const char *type, struct json_out *o)
+{
+    o->e = buf_printf(o->to, "event: %s\ndata: ", type);
+    o->comma = false;
+    json_out_begin(o, NULL, '{');
+    json_out_text(o, "type", slice_str(type));
+}
+
+static enum err end_event(struct json_out *o)
+{
+    json_out_end(o, '}');
+    return o->e ? o->e : buf_append(o->to, SLICE("\n\n"));
+}
+
+/* The three parts of the prompt apart, as this API counts. The 1-hour part of what was written to a
+ * cache is not known of other providers. */
+static void put_usage(struct json_out *o, const struct token_count *t)
+{
+    json_out_begin(o, "usage", '{');
+    json_out_u64(o, "input_tokens", t->input - t->cache_read - t->cache_write);
+    json_out_u64(o, "cache_creation_input_tokens", t->cache_write);
+    json_out_u64(o, "cache_read_input_tokens", t->cache_read);
+    json_out_u64(o, "output_tokens", t->output);
+    if (t->reasoning) {
+        json_out_begin(o, "output_tokens_details", '{');
+        json_out_u64(o, "thinking_tokens", t->reasoning);
+        json_out_end(o, '}');
+    }
+    json_out_end(o, '}');
+}
+
+/* The provider's id, or one of our own: two messages never have the same. */
+static void put_id(struct json_out *o, struct slice id)
+{
+    unsigned char random[12];
+    char text[sizeof("msg_") + 2 * sizeof(random)] = "msg_";
+    if (id.len) {
+        json_out_text(o, "id", id);
+        return;
+    }
+    digest_random(random, sizeof(random));
+    digest_hex(slice_of(random, sizeof(random)), text + 4);
+    json_out_text(o, "id", slice_str(text));
+}
+
+static void put_head(struct json_out *o)
+{
+    json_out_text(o, "type", SLICE("message"));
+    json_out_text(o, "role", SLICE("assistant"));
+}
+
+static enum err begin_message(struct ai_writer *w, struct buf *out)
+{
+    struct json_out o = {.to = out};
+    if (w->blocks.sequence++)
+        return ERR_OK;
+    begin_event("message_start", &o);
+    json_out_begin(&o, "message", '{');
+    if (w->id.len > 2)
+        json_out_raw(&o, "id", w->id);
+    else
+        put_id(&o, SLICE_NONE);
+    put_head(&o);
+    json_out_raw(&o, "model", w->model.len ? w->model : SLICE("\"\""));
+    json_out_raw(&o, "content", SLICE("[]"));
+    json_out_raw(&o, "stop_reason", SLICE("null"));
+    json_out_raw(&o, "stop_sequence", SLICE("null"));
+    put_usage(&o, &w->usage);
+    json_out_end(&o, '}');
+    return end_event(&o);
+}
+
+/* ---- blocks ---- */
+
+/* Is the value whole that a call's arguments are? Counts brackets outside of strings. */
+static void walk_arguments(struct ai_writer *w, struct slice piece)
+{
+    for (size_t i = 0; i < piece.len; i++) {
+        char ch = piece.ptr[i];
+        if (w->call.escaped)
+            w->call.escaped = false;
+        else if (w->call.in_string)
+            w->call.escaped = ch == '\\', w->call.in_string = ch != '"';
+        else if (ch == '"')
+            w->call.in_string = true;
+        else if (ch == '{' || ch == '[')
+            w->call.is_whole = false, w->call.depth++;
+        else if ((ch == '}' || ch == ']') && w->call.depth)
+            w->call.is_whole = --w->call.depth == 0;
+    }
+}
+
+static bool may_end(const struct ai_writer *w)
+{
+    return !w->blocks.is_open || w->blocks.open != AI_TOOL_START || w->call.is_whole;
+}
+
+/* What kind of block an event belongs to. A refusal is text here. */
+static enum ai_event_kind block_kind(const struct ai_event *e)
+{
+    switch (e->kind) {
+    case AI_REASONING:
+        return AI_REASONING;
+    case AI_TOOL_START:
+    case AI_TOOL_ARGUMENTS:
+    case AI_TOOL_END:
+        return AI_TOOL_START;
+    default:
+        return AI_TEXT;
+    }
+}
+
+static bool is_same_block(enum ai_event_kind kind, unsigned block, const struct ai_event *e)
+{
+    return kind == block_kind(e) && block == e->block && e->kind != AI_TOOL_START;
+}
+
+static bool is_of_open(const struct ai_writer *w, const struct ai_event *e)
+{
+    return w->blocks.is_open && is_same_block(w->blocks.open, w->blocks.open_block, e);
+}
+
+static enum err end_block(struct ai_writer *w, struct buf *out)
+{
+    struct json_out o = {.to = out};
+    if (!w->blocks.is_open)
+        return ERR_OK;
+    w->blocks.is_open = false;
+    begin_event("content_block_stop", &o);
+    json_out_u64(&o, "index", w->blocks.next_index++);
+    return end_event(&o);
+}
+
+static void put_block(struct json_out *o, const struct ai_event *e)
+{
+    switch (block_kind(e)) {
+    case AI_TOOL_START:
+        json_out_text(o, "type", SLICE("tool_use"));
+        json_out_text(o, "id", e->id);
+        json_out_text(o, "name", e->name);
+        json_out_raw(o, "input", SLICE("{}"));
+        break;
+    case AI_REASONING:
+        json_out_text(o, "type", e->id.len ? SLICE("redacted_thinking") : SLICE("thinking"));
+        json_out_text(o, e->id.len ? "data" : "thinking", e->id);
+        if (!e->id.len)
+            json_out_text(o, "signature", SLICE(""));
+        break;
+    default:
+        json_out_text(o, "type", SLICE("text"));
+        json_out_text(o, "text", SLICE(""));
+        break;
+    }
+}
+
+static void note_begun(struct ai_writer *w, const struct ai_event *e)
+{
+    w->blocks.is_open = true;
+    w->blocks.open = block_kind(e);
+    w->blocks.open_block = e->block;
+    memset(&w->call, 0, sizeof(w->call));
+    w->has_calls = w->has_calls || w->blocks.open == AI_TOOL_START;
+}
+
+static enum err begin_block(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    struct json_out o = {.to = out};
+    note_begun(w, e);
+    begin_event("content_block_start", &o);
+    json_out_u64(&o, "index", w->blocks.next_index);
+    json_out_begin(&o, "content_block", '{');
+    put_block(&o, e);
+    json_out_end(&o, '}');
+    return end_event(&o);
+}
+
+static enum err write_delta(const struct ai_writer *w, const char *type, const char *member,
+                            struct slice text, struct buf *out)
+{
+    struct json_out o = {.to = out};
+    if (!text.len)
+        return ERR_OK;
+    begin_event("content_block_delta", &o);
+    json_out_u64(&o, "index", w->blocks.next_index);
+    json_out_begin(&o, "delta", '{');
+    json_out_text(&o, "type", slice_str(type));
+    json_out_text(&o, member, text);
+    json_out_end(&o, '}');
+    return end_event(&o);
+}
+
+/* An event of the block that is open. */
+static enum err fill(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    enum err err;
+    switch (e->kind) {
+    case AI_TEXT:
+    case AI_REFUSAL:
+        w->refused = w->refused || e->kind == AI_REFUSAL;
+        return write_delta(w, "text_delta", "text", e->text, out);
+    case AI_REASONING:
+        err = write_delta(w, "thinking_delta", "thinking", e->text, out);
+        if (!err)
+            err = write_delta(w, "signature_delta", "signature", e->signature, out);
+        return err || !e->id.len ? err : end_block(w, out);
+    case AI_TOOL_ARGUMENTS:
+        walk_arguments(w, e->text);
+        return write_delta(w, "input_json_delta", "partial_json", e->text, out);
+    case AI_TOOL_END:
+        return end_block(w, out);
+    default:
+        return ERR_OK;
+    }
+}
+
+static enum err begin_and_fill(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    /* Blanks behind the arguments of a call that has ended say nothing. */
+    if (e->kind == AI_TOOL_ARGUMENTS)
+        return slice_trim(e->text).len ? ERR_PROTOCOL : ERR_OK;
+    if (e->kind == AI_TOOL_END)
+        return ERR_OK;
+    if (e->kind != AI_TOOL_START && !e->text.len && !e->id.len && !e->signature.len)
+        return ERR_OK;
+    enum err err = end_block(w, out);
+    if (!err)
+        err = begin_block(w, e, out);
+    return err ? err : fill(w, e, out);
+}
+
+static enum err hold(struct ai_writer *w, const struct ai_event *e)
+{
+    struct ai_held *h = w->arena ? arena_alloc(w->arena, sizeof(*h)) : NULL;
+    if (!h)
+        return ERR_NOMEM;
+    *h = (struct ai_held){.event = *e};
+    struct slice *texts[] = {&h->event.text, &h->event.id, &h->event.name, &h->event.signature};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        if (!texts[i]->len)
+            continue;
+        *texts[i] = arena_copy(w->arena, *texts[i]);
+        if (!texts[i]->ptr)
+            return ERR_NOMEM;
+    }
+    struct ai_held **end = &w->held;
+    while (*end)
+        end = &(*end)->next;
+    *end = h;
+    return ERR_OK;
+}
+
+/* The block that has waited longest, with all that is there of it. */
+static enum err release_block(struct ai_writer *w, struct buf *out)
+{
+    struct ai_held *first = w->held, *rest = NULL, **end = &rest;
+    enum ai_event_kind kind = block_kind(&first->event);
+    unsigned block = first->event.block;
+    enum err err = begin_and_fill(w, &first->event, out);
+    for (struct ai_held *h = first->next, *next; h; h = next) {
+        next = h->next;
+        if (w->blocks.is_open && is_same_block(kind, block, &h->event)) {
+            err = err ? err : fill(w, &h->event, out);
+        } else {
+            *end = h;
+            end = &h->next;
+            h->next = NULL;
+        }
+    }
+    w->held = rest;
+    return err;
+}
+
+static enum err release(struct ai_writer *w, struct buf *out)
+{
+    enum err err = ERR_OK;
+    while (!err && w->held && may_end(w))
+        err = release_block(w, out);
+    return err;
+}
+
+/* All that is held, whether the block before it is whole or not. */
+static enum err release_all(struct ai_writer *w, struct buf *out)
+{
+    enum err err = ERR_OK;
+    while (!err && w->held)
+        err = release_block(w, out);
+    return err ? err : end_block(w, out);
+}
+
+static enum err place(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    enum err err = begin_message(w, out);
+    if (err)
+        return err;
+    if (!is_of_open(w, e))
+        return w->held || !may_end(w) ? hold(w, e) : begin_and_fill(w, e, out);
+    err = fill(w, e, out);
+    return err ? err : release(w, out);
+}
+
+static enum err on_block_end(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    bool of_open = w->blocks.is_open && w->blocks.open_block == e->block;
+    enum err err = of_open && may_end(w) ? end_block(w, out) : ERR_OK;
+    return err ? err : release(w, out);
+}
+
+/* ---- the end ---- */
+
+static const char *stop_reason(enum ai_finish f, bool refused, bool has_calls, bool has_stop)
+{
+    switch (f) {
+    case AI_FINISH_LENGTH:
+        return "max_tokens";
+    case AI_FINISH_TOOLS:
+        return "tool_use";
+    case AI_FINISH_FILTER:
+        return "refusal";
+    case AI_FINISH_STOP:
+    case AI_FINISH_NONE:
+        break;
+    }
+    if (refused)
+        return "refusal";
+    if (has_calls) /* some providers say "stop" of a turn that calls tools */
+        return "tool_use";
+    return has_stop ? "stop_sequence" : "end_turn";
+}
+
+static void put_stop(struct json_out *o, const char *reason, struct slice sequence)
+{
+    json_out_text(o, "stop_reason", slice_str(reason));
+    if (sequence.len && strcmp(reason, "stop_sequence") == 0)
+        json_out_text(o, "stop_sequence", sequence);
+    else
+        json_out_raw(o, "stop_sequence", SLICE("null"));
+}
+
+static enum err write_delta_and_stop(const char *reason, struct slice sequence,
+                                     const struct token_count *t, struct buf *out)
+{
+    struct json_out o = {.to = out};
+    begin_event("message_delta", &o);
+    json_out_begin(&o, "delta", '{');
+    put_stop(&o, reason, sequence);
+    json_out_end(&o, '}');
+    put_usage(&o, t);
+    enum err err = end_event(&o);
+    if (err)
+        return err;
+    begin_event("message_stop", &o);
+    return end_event(&o);
+}
+
+static enum err write_end(struct ai_writer *w, struct buf *out)
+{
+    enum err err = begin_message(w, out);
+    if (!err)
+        err = release_all(w, out);
+    const char *reason =
+        stop_reason(w->blocks.finish, w->refused, w->has_calls, w->stop_sequence.len > 0);
+    return err ? err : write_delta_and_stop(reason, w->stop_sequence, &w->usage, out);
+}
+
+static enum err note_finish(struct ai_writer *w, const struct ai_event *e)
+{
+    w->blocks.finish = e->finish;
+    w->stop_sequence = e->text.len && w->arena ? arena_copy(w->arena, e->text) : SLICE_NONE;
+    return ERR_OK;
+}
+
+static enum err write_length_stop(const struct ai_writer *w, const struct token_count *so_far,
+                                  struct buf *out)
+{
+    struct ai_writer last = *w;
+    last.usage = *so_far;
+    enum err err = begin_message(&last, out);
+    if (!err)
+        err = release_all(&last, out);
+    return err ? err : write_delta_and_stop("max_tokens", SLICE_NONE, so_far, out);
+}
+
+static enum err write_event(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    if (e->raw.ptr)
+        return buf_append(out, e->raw);
+    if (e->choice) /* this dialect has one */
+        return ERR_OK;
+    switch (e->kind) {
+    case AI_START:
+        return begin_message(w, out);
+    case AI_TEXT:
+    case AI_REFUSAL:
+    case AI_REASONING:
+    case AI_TOOL_START:
+    case AI_TOOL_ARGUMENTS:
+    case AI_TOOL_END:
+        return place(w, e, out);
+    case AI_BLOCK_END:
+        return on_block_end(w, e, out);
+    case AI_FINISH:
+        return note_finish(w, e);
+    case AI_END:
+        return write_end(w, out);
+    case AI_ERROR:
+        return anthropic_write_stream_error(
+            out, &(struct ai_error){.status = 502, .message = e->text, .code = e->name});
+    case AI_CITATION:
+    case AI_MEDIA:
+    case AI_USAGE:
+    case AI_OTHER:
+        break;
+    }
+    return ERR_OK;
+}
+
+/* What the provider itself wrote: blocks in their order. */
+static void note_event(struct ai_writer *w, const struct ai_event *e)
+{
+    switch (e->kind) {
+    case AI_START:
+        w->blocks.sequence++;
+        break;
+    case AI_TEXT:
+    case AI_REFUSAL:
+    case AI_REASONING:
+    case AI_TOOL_START:
+    case AI_TOOL_ARGUMENTS:
+        w->blocks.is_open = true;
+        w->blocks.next_index = e->block;
+        break;
+    case AI_TOOL_END:
+    case AI_BLOCK_END:
+        w->blocks.is_open = false;
+        w->blocks.next_index = e->block + 1;
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- a whole response ---- */
+
+/* The arguments must be an object here; what a model wrote instead is kept under a name. */
+static void put_input(struct json_out *o, struct slice text)
+{
+    struct json_problem problem;
+    JSON_AUTO json_t *tree = NULL;
+    if (!slice_trim(text).len) {
+        json_out_raw(o, "input", SLICE("{}"));
+        return;
+    }
+    if (!json_read(text, &tree, &problem) && json_is_object(tree)) {
+        json_out_raw(o, "input", text);
+        return;
+    }
+    json_out_begin(o, "input", '{');
+    json_out_text(o, "unparsed", text);
+    json_out_end(o, '}');
+}
+
+static void put_whole_block(struct json_out *o, const struct ai_block *b)
+{
+    if (b->kind != AI_TOOL_START && b->kind != AI_REASONING && !b->text.len)
+        return; /* this API has no empty texts */
+    json_out_begin(o, NULL, '{');
+    if (b->kind == AI_TOOL_START) {
+        json_out_text(o, "type", SLICE("tool_use"));
+        json_out_text(o, "id", buf_slice(&b->id));
+        json_out_text(o, "name", buf_slice(&b->name));
+        put_input(o, buf_slice(&b->text));
+    } else if (b->kind == AI_REASONING && b->redacted.len) {
+        json_out_text(o, "type", SLICE("redacted_thinking"));
+        json_out_text(o, "data", buf_slice(&b->redacted));
+    } else if (b->kind == AI_REASONING) {
+        json_out_text(o, "type", SLICE("thinking"));
+        json_out_text(o, "thinking", buf_slice(&b->text));
+        json_out_text(o, "signature", buf_slice(&b->signature));
+    } else {
+        json_out_text(o, "type", SLICE("text"));
+        json_out_text(o, "text", buf_slice(&b->text));
+    }
+    json_out_end(o, '}');
+}
+
+static enum err write_whole(const struct ai_assembly *a, struct buf *out)
+{
+    const struct ai_choice *c = &a->choices[0];
+    struct json_out o = {.to = out};
+    struct token_count tokens = {0};
+    bool refused = false, has_calls = false;
+    ai_usage_count(&a->usage, &tokens);
+    json_out_begin(&o, NULL, '{');
+    put_id(&o, buf_slice(&a->id));
+    put_head(&o);
+    json_out_text(&o, "model", buf_slice(&a->model));
+    json_out_begin(&o, "content", '[');
+    for (size_t i = 0; i < c->block_count; i++) {
+        put_whole_block(&o, &c->blocks[i]);
+        refused = refused || c->blocks[i].kind == AI_REFUSAL;
+        has_calls = has_calls || c->blocks[i].kind == AI_TOOL_START;
+    }
+    json_out_end(&o, ']');
+    put_stop(&o, stop_reason(c->finish, refused, has_calls, c->stop.len > 0), buf_slice(&c->stop));
+    put_usage(&o, &tokens);
+    json_out_end(&o, '}');
+    return o.e;
+}
+
+/* As this API calls what others call by OpenAI's names. */
+static const char *const names[][2] = {{"max_completion_tokens", "max_tokens"},
+                                       {"stop", "stop_sequences"},
+                                       {"response_format", "output_config.format"},
+                                       {"reasoning_effort", "thinking"},
+                                       {"parallel_tool_calls", "tool_choice"},
+                                       {"user", "metadata.user_id"},
+                                       {NULL, NULL}};
+
+static const struct header_names headers = {
+    .id = "request-id",
+    .limit = "anthropic-ratelimit-requests-limit",
+    .remaining = "anthropic-ratelimit-requests-remaining",
+    .reset = "anthropic-ratelimit-requests-reset",
+    .reset_is_time = true,
+};
+
+const struct ai_dialect dialect_anthropic_messages = {
+    .name = "anthropic_messages",
+    .read = anthropic_read_messages,
+    .parse = anthropic_parse,
+    .splice = anthropic_splice,
+    .write_error = anthropic_write_error,
+    .write_stream_error = anthropic_write_stream_error,
+    .write_length_stop = write_length_stop,
+    .write_event = write_event,
+    .note_event = note_event,
+    .write_whole = write_whole,
+    .is_error = anthropic_is_error,
+    .header_names = &headers,
+    .names = names,
+    .keep_alive = {"event: ping\ndata: {\"type\":\"ping\"}\n\n", 35},
+};
+
+/* ---- count_tokens: the same body, and a number ---- */
+
+static enum err write_count(uint64_t tokens, struct buf *out)
+{
+    return buf_printf(out, "{\"input_tokens\":%llu}", (unsigned long long)tokens);
+}
+
+const struct ai_dialect dialect_anthropic_count = {
+    .name = "anthropic_count",
+    .read = anthropic_read_count,
+    .parse = anthropic_parse,
+    .splice = anthropic_splice,
+    .write_error = anthropic_write_error,
+    .write_stream_error = anthropic_write_stream_error,
+    .write_count = write_count,
+    .is_error = anthropic_is_error,
+    .header_names = &headers,
+    .names = names,
+};
