@@ -47,6 +47,7 @@ static enum err decode(struct kind_decoding *d)
     p->timeouts = kind_timeouts(m->timeouts);
     p->unpriced_allowed = m->unpriced && strcmp(m->unpriced, "allow") == 0;
     p->created_at_us = m->created_at_us;
+    p->wildcard = slice_eq(p->o.name, SLICE("*")) || slice_ends(p->o.name, SLICE("/*"));
     return kind_price(m->price, &p->price);
 }
 

@@ -164,6 +164,49 @@ const struct policy_catalogue *snapshot_catalogue_named(const struct snapshot *s
     return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_CATALOGUE, org, name);
 }
 
+#define WILD_NAME_MAX 256 /* of a model; longer ones are no vendor's */
+
+/* What a wildcard may stand for: it goes upstream, and into spans. */
+static bool is_wild_name(struct slice name)
+{
+    if (name.len == 0 || name.len > WILD_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] <= ' ' || (unsigned char)name.ptr[i] >= 0x7f ||
+            name.ptr[i] == '*')
+            return false;
+    return true;
+}
+
+static const struct policy_model *model_of_prefix(const struct snapshot *s, struct slice org,
+                                                  struct slice name, size_t prefix)
+{
+    char pattern[WILD_NAME_MAX + 1];
+    *slice_put(pattern, slice_first(name, prefix)) = '*';
+    return snapshot_model_named(s, org, slice_of(pattern, prefix + 1));
+}
+
+const struct policy_model *snapshot_model_for(const struct snapshot *s, struct slice org,
+                                              struct slice name, struct slice *rest)
+{
+    const struct policy_model *m = snapshot_model_named(s, org, name);
+    *rest = SLICE_NONE;
+    if (m && !m->wildcard)
+        return m;
+    if (!is_wild_name(name))
+        return NULL;
+    size_t prefix = name.len - 1; /* something is left for the star */
+    for (m = NULL; !m; prefix--) {
+        if (prefix == 0 || name.ptr[prefix - 1] == '/')
+            m = model_of_prefix(s, org, name, prefix);
+        if (m)
+            *rest = slice_from(name, prefix);
+        if (prefix == 0)
+            break;
+    }
+    return m;
+}
+
 const struct policy_server *snapshot_server_named(const struct snapshot *s, struct slice org,
                                                   struct slice name)
 {

@@ -123,8 +123,8 @@ struct policy_provider {
 
 struct policy_target {
     struct slice provider_id;
-    struct slice model;
-    uint32_t weight; /* 0: after all others */
+    struct slice model; /* of a wildcard model: a star in it is what the name's star stands for */
+    uint32_t weight;    /* 0: after all others */
 };
 
 struct policy_model {
@@ -137,6 +137,7 @@ struct policy_model {
     struct policy_timeouts timeouts; /* before the provider's */
     bool unpriced_allowed;           /* without a price also where a budget applies */
     int64_t created_at_us;
+    bool wildcard; /* its name is "*", or ends with a star behind a slash */
 };
 
 struct policy_catalogue_model {
@@ -224,6 +225,11 @@ const struct policy_server *snapshot_server_named(const struct snapshot *s, stru
                                                   struct slice name);
 const struct policy_service *snapshot_service_named(const struct snapshot *s, struct slice org,
                                                     struct slice name);
+/* The model that a client's name leads to: the one of this name, else that of the longest prefix
+ * ("a/b/" and a star, then "a/" and a star), else the one named "*". *rest: what the star stands
+ * for, SLICE_NONE of an exact name. */
+const struct policy_model *snapshot_model_for(const struct snapshot *s, struct slice org,
+                                              struct slice name, struct slice *rest);
 /* Visits every model of an organisation, in order of name. fn false: stops. */
 void snapshot_each_model(const struct snapshot *s, struct slice org,
                          bool (*fn)(void *arg, const struct policy_model *m), void *arg);

@@ -181,7 +181,8 @@ struct call_record {
     struct slice name;  /* "chat", "tools/call echo", "GET /customers/1" */
     struct {
         struct slice model, provider;
-        const char *cache; /* NULL, "bypass", … */
+        const char *cache;      /* NULL, "bypass", … */
+        struct slice model_row; /* the policy's name for it: a pattern, of a wildcard model */
     } ai;
     struct {
         struct slice server, name;

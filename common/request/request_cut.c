@@ -132,7 +132,7 @@ static bool is_named(const struct changes *c, const struct request *rq)
            (principal->team && has(c, principal->team->o.id)) ||
            (rq->task && has(c, rq->task->o.id)) ||
            (rq->session.known && has(c, slice_of(rq->session.id, SESSION_ID_LEN))) ||
-           has(c, r->ai.model) || has(c, r->ai.provider) || has(c, r->tool.server) ||
+           has(c, r->ai.model_row) || has(c, r->ai.provider) || has(c, r->tool.server) ||
            has(c, r->api.service);
 }
 

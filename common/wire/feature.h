@@ -35,6 +35,7 @@
     ROW(PROVIDER_MISTRAL, "provider.mistral")                                                      \
     ROW(PROVIDER_COHERE, "provider.cohere")                                                        \
     ROW(PROVIDER_OLLAMA, "provider.ollama")                                                        \
+    ROW(MODEL_WILDCARD, "model.wildcard")   /* a model whose name is a pattern */                  \
     ROW(PROVIDER_QUIRKS, "provider.quirks") /* OpenAI's protocol with a service's differences */   \
     ROW(PRICES, "prices")                   /* prices of media, and of longer prompts */
 

@@ -259,6 +259,7 @@ static void judge(struct change *x, const json_t *body)
     JSON_AUTO json_t *rest = without_server_members(x, body);
     r->creating = !x->has_old;
     read_name(x, body);
+    r->name = slice_str(x->now.name);
     x->now.spec = field_read(r, x->n->fields, rest, old, "");
     if (x->now.spec == NULL)
         r->failed = ERR_NOMEM;

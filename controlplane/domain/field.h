@@ -116,6 +116,7 @@ struct lookup {
 /* One document being read: the rights of the caller, and what was wrong. */
 struct reading {
     const struct lookup *lookup;
+    struct slice name; /* of the object; empty: it has none */
     bool creating;
     bool is_owner;
     int64_t now_us;   /* wall */

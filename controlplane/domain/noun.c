@@ -89,9 +89,10 @@ static feature_set fields_need(const struct field *fields, const json_t *doc)
     return needs;
 }
 
-feature_set noun_needs(const struct noun *n, const json_t *doc)
+feature_set noun_needs(const struct noun *n, struct slice name, const json_t *doc)
 {
-    return feature_of_kind(n->kind) | fields_need(n->fields, doc);
+    feature_set by_name = n->name_needs != NULL ? n->name_needs(name) : FEATURES_NONE;
+    return feature_of_kind(n->kind) | by_name | fields_need(n->fields, doc);
 }
 
 static void add_not_enforced(json_t *list, const struct field *fields, const json_t *doc,

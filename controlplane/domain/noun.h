@@ -28,8 +28,9 @@ struct noun {
     const char *id_prefix; /* "mcp" */
     int kind;              /* ObjectKind; 0: data planes need not know */
     unsigned flags;
-    unsigned write_roles;                        /* set of enum role */
-    const char *(*name_rule)(struct slice text); /* NULL: noun_label_rule */
+    unsigned write_roles;                         /* set of enum role */
+    const char *(*name_rule)(struct slice text);  /* NULL: noun_label_rule */
+    feature_set (*name_needs)(struct slice name); /* NULL: no name needs a feature */
     const char *always; /* the row of this name exists, unrenamed, for ever */
     const struct field *fields;
     /* Rules over several fields; may complete doc. old is NULL on create. */
@@ -45,8 +46,7 @@ const char *
 noun_header_rule(struct slice text); /* an RFC 9110 token that is no hop-by-hop or framing field */
 const char *noun_path_rule(struct slice text); /* a route's path: "/customers/" and a star or two */
 const char *noun_model_rule(struct slice text); /* exact name, "prefix/" and a star, or a star */
-const char *noun_model_name_rule(struct slice text); /* a label without stars: it is no pattern */
-const char *noun_tool_rule(struct slice text);       /* a tool's exact name, or a star */
+const char *noun_tool_rule(struct slice text);  /* a tool's exact name, or a star */
 
 /* A rule above as a regular expression of ECMA-262: what it takes and nothing else, but for names
  * that are reserved, and lengths in bytes. NULL: none is known. */
@@ -126,8 +126,8 @@ enum err noun_each_ref(const struct noun *n, const json_t *doc,
                        enum err (*visit)(void *arg, const struct field *row, struct slice id),
                        void *arg);
 
-/* Features that a plane must have to be given this document. */
-feature_set noun_needs(const struct noun *n, const json_t *doc);
+/* Features that a plane must have to be given this document under this name. */
+feature_set noun_needs(const struct noun *n, struct slice name, const json_t *doc);
 
 /* RFC 7396: a new tree, target with patch applied */
 json_t *noun_merge(const json_t *target, const json_t *patch);

@@ -128,13 +128,6 @@ const char *noun_model_rule(struct slice text)
     return NULL;
 }
 
-const char *noun_model_name_rule(struct slice text)
-{
-    if (slice_find(text, '*') >= 0)
-        return "must not contain \"*\": it stands for any name where models are listed";
-    return noun_label_rule(text);
-}
-
 const char *noun_tool_rule(struct slice text)
 {
     if (slice_find(text, '*') >= 0 && text.len != 1)
@@ -158,7 +151,6 @@ static const struct {
     {noun_header_rule, "^[A-Za-z0-9!#$%&'*+.^_`|~\\x2d]{1,64}$"},
     {noun_path_rule, "^/(" SEGMENT "(/" SEGMENT ")*(/\\*\\*)?|\\*\\*)?$"},
     {noun_model_rule, "^(\\*|" LABEL("*") "|[^ " HIDDEN "*][^" HIDDEN "*]*/\\*)$"},
-    {noun_model_name_rule, "^" LABEL("*") "$"},
     {noun_tool_rule, "^(\\*|" LABEL("*") ")$"},
 };
 

@@ -144,11 +144,11 @@ static enum err add_ref(void *arg, const struct field *row, struct slice id)
     return ERR_OK;
 }
 
-static enum err read_traits(const struct noun *n, const char *org, const json_t *spec,
-                            struct traits *x)
+static enum err read_traits(const struct noun *n, const char *org, const char *name,
+                            const json_t *spec, struct traits *x)
 {
     x->t.org = org;
-    x->t.needs = noun_needs(n, spec);
+    x->t.needs = noun_needs(n, slice_str(name), spec);
     for (const struct field *f = n->fields; f->name != NULL; f++) {
         const json_t *v = json_object_get(spec, f->name);
         if ((f->flags & FIELD_POOLS) != 0 && json_is_array(v))
@@ -207,7 +207,7 @@ static enum err add_row(struct compiler *c, const struct noun *n, const struct d
     char *needs[FEATURE_BITS];
     enum err e = build_one(&c->builder, n, r, i, &spec, &m);
     if (e == ERR_OK)
-        e = read_traits(n, db_cstr(r, i, 1), spec, &x);
+        e = read_traits(n, db_cstr(r, i, 1), db_cstr(r, i, 2), spec, &x);
     m.features = needs;
     m.n_features = feature_names(x.t.needs, needs);
     if (e == ERR_OK)

@@ -58,6 +58,7 @@ struct ai_call {
     struct ai_request request;
     const struct ai_chat *chat; /* the body in the normal form; NULL until it is needed */
     const struct policy_model *model;
+    struct slice wild; /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
     size_t candidate_count, candidate_next;
 
     /* ai_cost */

@@ -190,7 +190,8 @@ static bool is_target(const struct candidate *t, const struct policy_model *m,
     if (!p || !slice_eq(p->base_url, t->provider->base_url))
         return false;
     for (size_t i = 0; i < m->target_count; i++)
-        if (slice_eq(m->targets[i].provider_id, p->o.id) && slice_eq(m->targets[i].model, t->model))
+        if (slice_eq(m->targets[i].provider_id, p->o.id) &&
+            slice_eq(m->targets[i].model, t->written))
             return true;
     return false;
 }
@@ -215,10 +216,10 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now)
         return true;
     const struct policy_model *m =
         snapshot_model_named(now->policy, now->who.key->o.org_id, c->model->o.name);
-    if (m && right_allows(now, m->o.name) && keep_targets(c, m, now->policy))
+    if (m && right_allows(now, c->request.model) && keep_targets(c, m, now->policy))
         return true;
     c->request.param = "model";
-    request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->model->o.name);
+    request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.model);
     return false;
 }
 
@@ -228,13 +229,15 @@ static enum filter_result on_grant(struct request *rq)
     if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
     struct slice name = c->request.model;
-    const struct policy_model *m = snapshot_model_named(rq->policy, rq->who.key->o.org_id, name);
-    if (!m || !ai_may_use(rq, m->o.name)) {
+    const struct policy_model *m =
+        snapshot_model_for(rq->policy, rq->who.key->o.org_id, name, &c->wild);
+    if (!m || !ai_may_use(rq, name)) {
         c->request.param = "model";
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
     }
     c->model = m;
-    rq->record.ai.model = m->o.name;
+    rq->record.ai.model = m->wildcard ? name : m->o.name;
+    rq->record.ai.model_row = m->o.name;
     rq->record.ai.cache = "bypass"; /* there is no cache yet */
     return FILTER_PASS;
 }
@@ -256,8 +259,12 @@ static enum filter_result on_candidates(struct request *rq)
     struct ai_call *c = rq->gate_state;
     if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
-    const struct candidates_query q = {
-        .policy = rq->policy, .model = c->model, .endpoint = c->endpoint, .dice = roll};
+    const struct candidates_query q = {.policy = rq->policy,
+                                       .model = c->model,
+                                       .rest = c->wild,
+                                       .arena = rq->arena,
+                                       .endpoint = c->endpoint,
+                                       .dice = roll};
     c->candidate_count = candidates_list(&q, c->candidates, LIMIT_ATTEMPTS);
     if (!c->candidate_count && c->endpoint->kind != AI_COUNT)
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));

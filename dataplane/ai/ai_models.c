@@ -12,11 +12,12 @@ struct listing {
 };
 
 /* What every target can write, where the policy does not say it. 0: one of them is not known. */
-static uint64_t max_output(const struct policy_model *m)
+static uint64_t max_output(const struct policy_model *m, struct slice name)
 {
     uint64_t least = m->max_output_tokens;
     for (size_t i = 0; !m->max_output_tokens && i < m->target_count; i++) {
-        uint64_t own = ai_model_max_output(m->targets[i].model);
+        bool starred = m->wildcard && slice_find(m->targets[i].model, '*') >= 0;
+        uint64_t own = ai_model_max_output(starred ? name : m->targets[i].model);
         if (!own)
             return 0;
         least = least && least < own ? least : own;
@@ -24,22 +25,22 @@ static uint64_t max_output(const struct policy_model *m)
     return least;
 }
 
-static enum err write_model(struct ai_call *c, const struct policy_model *m)
+static enum err write_model(struct ai_call *c, const struct policy_model *m, struct slice name)
 {
     const struct ai_model_card card = {
-        .name = m->o.name, .created_at_us = m->created_at_us, .max_output = max_output(m)};
+        .name = name, .created_at_us = m->created_at_us, .max_output = max_output(m, name)};
     return c->endpoint->dialect->write_model(&c->gathered, &card);
 }
 
 static bool list_one(void *arg, const struct policy_model *m)
 {
     struct listing *l = arg;
-    if (!ai_may_use(l->c->rq, m->o.name))
+    if (m->wildcard || !ai_may_use(l->c->rq, m->o.name)) /* a pattern is no model to ask for */
         return true;
     if (l->last.ptr)
         l->e = buf_append(&l->c->gathered, SLICE(","));
     if (!l->e)
-        l->e = write_model(l->c, m);
+        l->e = write_model(l->c, m, m->o.name);
     l->first = l->last.ptr ? l->first : m->o.name;
     l->last = m->o.name;
     return l->e == ERR_OK;
@@ -71,14 +72,15 @@ static void list_one_model(struct ai_call *c)
     struct request *rq = c->rq;
     /* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
     struct slice name = ai_unescape(rq->arena, slice_from(rq->path, c->endpoint->path.len));
-    const struct policy_model *m = snapshot_model_named(rq->policy, rq->who.key->o.org_id, name);
-    if (!m || !ai_may_use(rq, m->o.name)) {
+    const struct policy_model *m =
+        snapshot_model_for(rq->policy, rq->who.key->o.org_id, name, &c->wild);
+    if (!m || !ai_may_use(rq, name)) {
         c->request.param = "model";
         request_refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
         request_finish_as(rq, OUTCOME_REFUSED);
         return;
     }
-    if (write_model(c, m))
+    if (write_model(c, m, name))
         request_finish_as(rq, OUTCOME_ERROR);
     else
         finish_listed(c);

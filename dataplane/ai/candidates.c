@@ -43,15 +43,28 @@ static size_t list_eligible(const struct candidates_query *q,
 }
 
 static const struct price_sheet *price_of(const struct candidates_query *q,
-                                          const struct route_choice *c)
+                                          const struct route_choice *c, struct slice name)
 {
     if (q->model->price.base.input != PRICE_NONE)
         return &q->model->price;
     const struct policy_catalogue *catalogue =
         snapshot_catalogue_named(q->policy, q->model->o.org_id, c->provider->catalogue);
     const struct policy_catalogue_model *m =
-        catalogue ? policy_catalogue_find(catalogue, c->target->model) : NULL;
+        catalogue ? policy_catalogue_find(catalogue, name) : NULL;
     return m ? &m->price : NULL;
+}
+
+/* The target's name for the model. SLICE_NONE: no memory. */
+static struct slice name_at(const struct candidates_query *q, const struct policy_target *t)
+{
+    ptrdiff_t star = q->rest.ptr ? slice_find(t->model, '*') : -1;
+    if (star < 0)
+        return t->model;
+    if (t->model.len == 1)
+        return q->rest;
+    struct slice behind = slice_from(t->model, (size_t)star + 1);
+    return arena_printf(q->arena, "%.*s%.*s%.*s", (int)star, t->model.ptr, SLICE_ARG(q->rest),
+                        SLICE_ARG(behind));
 }
 
 size_t candidates_list(const struct candidates_query *q, struct candidate *ret, size_t max)
@@ -61,10 +74,14 @@ size_t candidates_list(const struct candidates_query *q, struct candidate *ret, 
     const struct route_view view = {choices, list_eligible(q, choices), q->dice, q->arg};
     size_t most = max < ROUTE_TARGETS_MAX ? max : ROUTE_TARGETS_MAX;
     size_t n = route_strategy(q->model->strategy)->order(&view, order, most);
+    size_t found = 0;
     for (size_t i = 0; i < n; i++) {
         const struct route_choice *c = &choices[order[i]];
-        ret[i] = (struct candidate){c->provider, pick_credential(c->provider, q->dice, q->arg),
-                                    c->target->model, price_of(q, c)};
+        struct slice name = name_at(q, c->target);
+        if (name.ptr)
+            ret[found++] =
+                (struct candidate){c->provider, pick_credential(c->provider, q->dice, q->arg), name,
+                                   c->target->model, price_of(q, c, name)};
     }
-    return n;
+    return found;
 }

@@ -3,8 +3,9 @@
  *
  * Pure: the same model, policy and dice give the same list. A target whose provider is missing
  * here, speaks a protocol that this data plane does not know or does not serve the path is left
- * out; the model's strategy (route/) orders the rest. What a target costs is the model's own price,
- * else what the catalogue of the provider's vendor says of the target's model.
+ * out, and a target whose name cannot be put together; the model's strategy (route/) orders the
+ * rest. What a target costs is the model's own price, else what the catalogue of the provider's
+ * vendor says of the target's model.
  *
  * Threads  any.
  */
@@ -16,13 +17,16 @@
 struct candidate {
     const struct policy_provider *provider;
     const struct policy_credential *credential; /* NULL: the provider wants none */
-    struct slice model;
+    struct slice model;                         /* what the provider calls it */
+    struct slice written; /* the same as the policy has it: with a star in a wildcard model */
     const struct price_sheet *price; /* NULL: not known */
 };
 
 struct candidates_query {
     const struct snapshot *policy;
     const struct policy_model *model;
+    struct slice rest;   /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
+    struct arena *arena; /* for names that are put together */
     const struct ai_endpoint *endpoint; /* the path that they must serve */
     /* random numbers for the strategy and for the choice among credentials */
     uint32_t (*dice)(void *arg);

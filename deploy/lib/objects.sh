@@ -57,14 +57,14 @@ object_find() {
     elif ! object_is_there "$kind" "$name"; then
         printf missing
     elif [ "$id" = - ]; then
-        printf '%s' "$name"
+        printf '%s' "${name//\//%2F}"
     else
         printf theirs
     fi
 }
 
 object_is_there() {
-    admin GET "/admin/v1/$1/$2" || true
+    admin GET "/admin/v1/$1/${2//\//%2F}" || true
     case $admin_status in
     200) return 0 ;;
     404) return 1 ;;

@@ -91,6 +91,32 @@ static void assert_reads(const struct noun *n, const char *text, const char *nor
     reading_fini(&r);
 }
 
+/* Of an object of this name. */
+static void assert_wrong_as(const char *name, const struct noun *n, const char *text,
+                            const char *pointer)
+{
+    struct reading r = {.lookup = &lookup, .name = slice_str(name), .creating = true};
+    JSON_AUTO json_t *body = parsed(text);
+    JSON_AUTO json_t *doc = field_read(&r, n->fields, body, NULL, "");
+    n->check(&r, NULL, doc);
+    assert_int_equal(json_array_size(r.problems), pointer != NULL);
+    if (pointer != NULL)
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(r.problems, 0), "pointer")), pointer);
+    reading_fini(&r);
+}
+
+static void a_star_in_a_target_needs_one_in_the_name(void **state)
+{
+    static const char star[] = "{\"targets\":[{\"provider\":\"demo\",\"model\":\"*\"}]}";
+    static const char two[] = "{\"targets\":[{\"provider\":\"demo\",\"model\":\"a*b*\"}]}";
+    (void)state;
+    assert_wrong_as("small", &noun_model, star, "/targets/0/model");
+    assert_wrong_as("x/*", &noun_model, two, "/targets/0/model");
+    assert_wrong_as("x/*", &noun_model, star, NULL);
+    assert_wrong_as("*", &noun_model, star, NULL);
+}
+
 static void assert_wrong(const struct noun *n, const char *text, const char *pointer)
 {
     struct reading r;
@@ -440,8 +466,8 @@ static void members_that_only_some_providers_have_are_refused_elsewhere(void **s
 
 #define BEDROCK(more)                                                                              \
     "{\"dialect\":\"bedrock\",\"credentials\":[{\"name\":\"m\",\"region\":\"eu-west-1\"," more "}" \
-                                                                                               "]" \
-                                                                                               "}"
+    "]"                                                                                            \
+    "}"
 
 static void a_session_token_goes_with_its_access_key(void **state)
 {
@@ -672,12 +698,22 @@ static void a_document_names_what_an_older_plane_would_not_understand(void **sta
 {
     (void)state;
     static const struct {
-        const char *dialect;
+        const struct noun *noun;
+        const char *name, *member, *value;
         feature_set needs;
-    } rows[] = {{"openai", FEATURES_NONE}, {"anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)}};
+    } rows[] = {
+        {&noun_provider, "p", "dialect", "openai", FEATURES_NONE},
+        {&noun_provider, "p", "dialect", "anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)},
+        {&noun_provider, "p", "dialect", "bedrock", FEATURE_BIT(FEATURE_PROVIDER_BEDROCK)},
+        {&noun_provider, "p", "quirks", "groq", FEATURE_BIT(FEATURE_PROVIDER_QUIRKS)},
+        {&noun_model, "gpt-4o", "strategy", "fallback", FEATURES_NONE},
+        {&noun_model, "openai/*", "strategy", "fallback", FEATURE_BIT(FEATURE_MODEL_WILDCARD)},
+        {&noun_model, "*", "strategy", "fallback", FEATURE_BIT(FEATURE_MODEL_WILDCARD)},
+    };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        JSON_AUTO json_t *doc = json_pack("{s:s}", "dialect", rows[i].dialect);
-        assert_int_equal(noun_needs(&noun_provider, doc), rows[i].needs);
+        JSON_AUTO json_t *doc = json_pack("{s:s}", rows[i].member, rows[i].value);
+        if (noun_needs(rows[i].noun, slice_str(rows[i].name), doc) != rows[i].needs)
+            fail_msg("row %zu", i);
     }
 }
 
@@ -686,6 +722,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_with_hiding_or_reordering_characters_are_refused),
         cmocka_unit_test(a_document_becomes_its_normal_form),
+        cmocka_unit_test(a_star_in_a_target_needs_one_in_the_name),
         cmocka_unit_test(an_exponent_is_read_only_where_a_number_was),
         cmocka_unit_test(a_keys_owner_is_its_agent_or_a_team_and_they_must_agree),
         cmocka_unit_test(a_key_is_not_made_expired_but_may_be_ended_by_its_time),

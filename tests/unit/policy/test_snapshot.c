@@ -497,9 +497,57 @@ static void a_change_without_kind_or_id_is_an_error(void **state)
     registry_free(r);
 }
 
+static void a_name_leads_to_its_own_model_then_to_the_longest_pattern(void **state)
+{
+    static const struct {
+        const char *name, *model, *rest;
+    } rows[] = {
+        {"gpt", "gpt", NULL},
+        {"openai/gpt", "openai/*", "gpt"},
+        {"openai/own", "openai/own", NULL},
+        {"openai/ft/x", "openai/ft/*", "x"},
+        {"openai/fu/x", "openai/*", "fu/x"},
+        {"openai/", "*", "openai/"},
+        {"openai", "*", "openai"},
+        {"/x", "*", "/x"},
+        {"other/gpt", "*", "other/gpt"},
+        {"openai/*", NULL, NULL},
+        {"*", NULL, NULL},
+        {"a b", NULL, NULL},
+        {"a\x7f", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    static const char *const names[] = {"gpt", "openai/*", "openai/own", "openai/ft/*", "*"};
+    char long_name[258];
+    struct slice rest;
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot_build *b;
+    assert_int_equal(snapshot_build_begin(NULL, r, &b), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        kit_model(b, names[i], names[i], 1);
+    struct snapshot *s = snapshot_build_end(&b, SLICE("l"), 1);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct policy_model *m =
+            snapshot_model_for(s, SLICE("org"), slice_str(rows[i].name), &rest);
+        if ((m == NULL) != (rows[i].model == NULL) ||
+            (m && !slice_eq(m->o.name, slice_str(rows[i].model))) ||
+            (rest.ptr == NULL) != (rows[i].rest == NULL) ||
+            (rest.ptr && !slice_eq(rest, slice_str(rows[i].rest))))
+            fail_msg("%s", rows[i].name);
+    }
+    memset(long_name, 'x', sizeof(long_name));
+    assert_non_null(snapshot_model_for(s, SLICE("org"), slice_of(long_name, 256), &rest));
+    assert_null(snapshot_model_for(s, SLICE("org"), slice_of(long_name, 257), &rest));
+    assert_null(snapshot_model_for(s, SLICE("elsewhere"), SLICE("openai/gpt"), &rest));
+    snapshot_drop(s);
+    registry_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_leads_to_its_own_model_then_to_the_longest_pattern),
         cmocka_unit_test(the_difference_of_two_versions_is_what_changed_between_them),
         cmocka_unit_test(keys_are_found_by_digest_and_by_id),
         cmocka_unit_test(a_new_revision_keeps_meter_and_account_and_the_old_version_is_untouched),

@@ -154,7 +154,7 @@ static int set_up(void **state)
         t.rq[i] = request_new(&t.env, &gate, &t.client[i], &heads[i], SLICE("peer"));
         request_start(t.rq[i]);
     }
-    t.rq[2]->record.ai.model = SLICE("large");
+    t.rq[2]->record.ai.model_row = SLICE("large");
     return t.env.request_count == REQUESTS ? 0 : -1;
 }
 
