@@ -12,7 +12,7 @@
 #pragma once
 
 #include "common/base/buf.h"
-#include "dataplane/ai/ai_event.h"
+#include "dataplane/ai/dialect/dialect.h"
 
 #define AI_ASSEMBLY_CHOICES 16
 #define AI_ASSEMBLY_BLOCKS 1024 /* of one choice */
@@ -35,6 +35,7 @@ struct ai_choice {
 };
 
 struct ai_assembly {
+    struct ai_context to; /* set by whoever has it written */
     struct buf id, model;
     struct ai_choice choices[AI_ASSEMBLY_CHOICES];
     struct ai_usage usage;

@@ -54,7 +54,7 @@ static const struct candidate *current(const struct ai_call *c)
 static const struct policy_credential *other_credential(const struct ai_call *c)
 {
     const struct policy_provider *p = current(c)->provider;
-    for (size_t i = 0; c->credentials_bad && i < p->credential_count && i < 64; i++)
+    for (size_t i = 0; !c->stays && c->credentials_bad && i < p->credential_count && i < 64; i++)
         if (!(c->credentials_bad >> i & 1))
             return &p->credentials[i];
     return NULL;
@@ -278,6 +278,19 @@ static void read_observed(struct ai_call *c, struct slice body, struct ai_whole 
     ret->counted = ai_usage_count(&c->usage, &ret->tokens);
 }
 
+/* As it came, but for the marks of what the provider keeps. */
+static void finish_marked(struct ai_call *c, struct slice body)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    const struct ai_context to = ai_call_context(c);
+    struct buf *out = &c->translated; /* the request is on its way */
+    buf_clear(out);
+    if (!d->mark_whole || d->mark_whole(&to, body, out))
+        finish_whole(c, false, body);
+    else
+        finish_whole(c, false, buf_slice(out));
+}
+
 static void take_native(struct ai_call *c)
 {
     struct ai_whole whole;
@@ -302,7 +315,7 @@ static void take_native(struct ai_call *c)
             ai_cost_counted(c, &whole.tokens);
         else
             ai_cost_estimated(c);
-        finish_whole(c, false, body);
+        finish_marked(c, body);
     }
 }
 
@@ -320,6 +333,7 @@ static void finish_assembled(struct ai_call *c, struct ai_assembly *a)
     struct buf *out = &c->gathered; /* all of it was read */
     c->usage = a->usage;
     c->meter = (struct ai_meter){.bytes = a->bytes};
+    a->to = ai_call_context(c);
     buf_clear(out);
     if (c->request.stream || c->endpoint->dialect->write_whole(a, out)) {
         fail_by_form(c, SLICE("no_stream"), SLICE("it answered a stream's request without one"));
@@ -665,7 +679,7 @@ static void note_attempt(struct ai_call *c, const struct candidate *target)
     /* by the call's own clock: a step of the wall clock in between does not show */
     c->attempt->started_at_us =
         c->rq->started_at_us + (int64_t)(clock_mono_us() - c->rq->started_us);
-    c->provider = ai_provider_named(target->provider->dialect);
+    c->provider = ai_provider_for(target->provider, c->endpoint);
     c->native = c->provider->speaks(c->endpoint);
     c->observed = c->native && !c->provider->glance;
     c->status = 0;

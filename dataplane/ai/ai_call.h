@@ -56,7 +56,9 @@ struct ai_call {
     enum ai_call_state state;
     const struct ai_endpoint *endpoint;
     struct ai_request request;
-    const struct ai_chat *chat; /* the body in the normal form; NULL until it is needed */
+    struct ai_chat *chat;    /* the body in the normal form; NULL until it is needed */
+    struct ai_marker marker; /* of dialects that mark what is kept */
+    bool stays;              /* one credential alone may serve it */
     const struct policy_model *model;
     struct slice wild; /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
     size_t candidate_count, candidate_next;
@@ -147,6 +149,9 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now);
 /* Reads the body into c->chat, unless it has been; one that is no conversation stays NULL.
  * ERR_INVALID: c->request.param and *why say what is wrong with it. */
 MUST_USE enum err ai_call_parse(struct ai_call *c, struct slice *why);
+
+/* Whom the response of the target under way is written for. */
+struct ai_context ai_call_context(struct ai_call *c);
 
 struct ai_call *ai_call_take(struct request *rq); /* NULL: out of memory */
 void ai_call_give(struct ai_call *c);             /* at the end of the turn */

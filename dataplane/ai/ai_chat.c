@@ -114,6 +114,18 @@ void ai_chat_fini(struct ai_chat *c)
     c->root = NULL;
 }
 
+void ai_chat_show_made(struct ai_chat *c, struct slice account)
+{
+    for (struct ai_turn *t = c->first; t; t = t->next)
+        for (struct ai_part *p = t->parts.first; p; p = p->next) {
+            if (!p->maker.len)
+                continue;
+            bool own = slice_eq(p->maker, account);
+            p->signature = own ? p->made_signature : SLICE_NONE;
+            p->redacted = own ? p->made_redacted : SLICE_NONE;
+        }
+}
+
 /* ---- looks ---- */
 
 static bool is_left_out(const struct ai_run *r, const struct ai_turn *t)

@@ -46,6 +46,9 @@ struct ai_part {
     struct slice id, name;
     struct slice signature; /* by which its provider knows it again; opaque */
     struct slice redacted;  /* reasoning that only its provider can read; opaque */
+    /* Where the account that made these is known, they are kept here, and stand above only while
+     * the request is told that account (ai_chat_show_made). */
+    struct slice maker, made_signature, made_redacted;
     /* media: one of data, url and file_id is there */
     struct slice media_type; /* "image/png"; absent where only its provider knows */
     struct slice data;       /* in base64 */
@@ -197,5 +200,8 @@ void ai_chat_measure(const struct ai_chat *c, struct ai_prompt *ret);
  * numbers count the same. */
 uint64_t ai_chat_json_bytes(const json_t *v);
 uint64_t ai_chat_number_bytes(double v); /* of one that is not a short integer */
+
+/* Signatures that an account made are for it alone. */
+void ai_chat_show_made(struct ai_chat *c, struct slice account);
 
 void ai_chat_fini(struct ai_chat *c); /* all zero is fine */

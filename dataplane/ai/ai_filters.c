@@ -58,7 +58,8 @@ static struct ai_incoming incoming_of(const struct ai_call *c)
                                 .query = rq->query,
                                 .head = rq->head,
                                 .endpoint = c->endpoint,
-                                .arena = rq->arena};
+                                .arena = rq->arena,
+                                .marker = c->endpoint->dialect->mark_event ? &c->marker : NULL};
 }
 
 static void drop_chat(void *chat)
@@ -89,10 +90,18 @@ enum err ai_call_parse(struct ai_call *c, struct slice *why)
     return e;
 }
 
+/* Whom a stored thing belongs to. */
+static struct slice owner_of(const struct request *rq)
+{
+    return rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;
+}
+
 /* Where the dialect cannot measure the bytes, what was parsed of them is measured. */
 static enum err read_body(struct ai_call *c, struct slice *why)
 {
     const struct ai_dialect *d = c->endpoint->dialect;
+    if (d->mark_event)
+        ai_marker_init(&c->marker, c->rq->policy, owner_of(c->rq));
     struct ai_incoming in = incoming_of(c);
     enum err e = d->read(&in, &c->request, why);
     return e || d->measure ? e : ai_call_parse(c, why);
@@ -254,6 +263,18 @@ static uint32_t roll(void *arg)
     return n;
 }
 
+/* What the body names is known to one account alone, or best. */
+static void stay(struct ai_call *c)
+{
+    const struct ai_request *r = &c->request;
+    if (r->stays.text[0] && candidates_stay(c->candidates, c->candidate_count, &r->stays)) {
+        c->candidate_count = 1;
+        c->stays = true;
+    } else if (r->prefers.text[0]) {
+        candidates_stay(c->candidates, c->candidate_count, &r->prefers);
+    }
+}
+
 static enum filter_result on_candidates(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
@@ -268,6 +289,7 @@ static enum filter_result on_candidates(struct request *rq)
     c->candidate_count = candidates_list(&q, c->candidates, LIMIT_ATTEMPTS);
     if (!c->candidate_count && c->endpoint->kind != AI_COUNT)
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));
+    stay(c);
     return FILTER_PASS;
 }
 

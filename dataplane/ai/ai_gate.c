@@ -170,6 +170,17 @@ void ai_call_move(struct ai_call *c, enum ai_call_state to)
     c->state = to;
 }
 
+struct ai_context ai_call_context(struct ai_call *c)
+{
+    struct ai_context to = {.request = &c->request, .stored = c->native && c->request.kept};
+    const struct candidate *t = c->candidate_next ? &c->candidates[c->candidate_next - 1] : NULL;
+    if (!t || !c->endpoint->dialect->mark_event)
+        return to;
+    to.marker = &c->marker;
+    ai_account_of(t->provider->o.id, t->credential ? t->credential->id : SLICE_NONE, &to.account);
+    return to;
+}
+
 /* ---- the gate ---- */
 
 static void begin_work(struct request *rq)
@@ -252,6 +263,7 @@ static enum err refusal_body(struct request *rq, struct buf *out, const char **c
 static enum err stream_error(struct request *rq, struct buf *out)
 {
     struct ai_error e = error_of(rq);
+    e.in_stream = rq->gate_state ? &((struct ai_call *)rq->gate_state)->writer : NULL;
     return dialect_of(rq)->write_stream_error(out, &e);
 }
 

@@ -11,8 +11,9 @@
 
 #include "common/base/arena.h"
 #include "common/base/json_scan.h"
+#include "dataplane/ai/ai_mark.h"
 
-#define AI_HITS 16 /* members of a body that a dialect wants to know the place of */
+#define AI_HITS 24 /* members of a body that a dialect wants to know the place of */
 
 /* How large a prompt is, whatever way its body is spelt. */
 struct ai_prompt {
@@ -34,7 +35,12 @@ struct ai_request {
     struct slice session_id, prompt_cache_key; /* SLICE_NONE: absent */
     const char *session_named_by; /* the member that session_id stands in; NULL: OpenAI's */
     struct ai_prompt prompt;      /* measured before anything is reserved */
-    const char *param;            /* the member that a refusal is about; NULL: the body */
+    /* Accounts that the body's stored ids and encrypted contents name (ai_mark.h). */
+    struct ai_account stays;   /* no other has what it names; empty: any target may serve it */
+    struct ai_account prefers; /* others would be told less */
+    bool kept;             /* its response may be asked for later, where its provider keeps any */
+    const char *unbounded; /* beside what is measured, why its cost cannot be bounded */
+    const char *param;     /* the member that a refusal is about; NULL: the body */
 };
 
 /* What of a body is changed for one target. */

@@ -82,6 +82,15 @@ static void add_own(struct ai_outgoing *o, const struct policy_header *h)
         ai_outgoing_add(o, h->name, h->value);
 }
 
+/* What an account made goes to it alone. */
+static void tell_account(struct ai_call *c, const struct candidate *target, struct ai_outgoing *o)
+{
+    ai_account_of(target->provider->o.id, target->credential ? target->credential->id : SLICE_NONE,
+                  &o->maker);
+    if (o->chat)
+        ai_chat_show_made(c->chat, slice_of(o->maker.text, AI_ACCOUNT_LEN));
+}
+
 enum err ai_send(struct ai_call *c, const struct candidate *target,
                  const struct exchange_events *events, struct ai_untold *untold)
 {
@@ -97,6 +106,9 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.endpoint = c->endpoint;
     o.chat = c->native ? NULL : c->chat;
     o.request = &c->request;
+    o.marker = &c->marker;
+    if (c->endpoint->dialect->mark_event)
+        tell_account(c, target, &o);
     o.body = buf_slice(&c->rq->body);
     o.client_head = c->rq->head;
     o.target = target->provider;

@@ -30,6 +30,7 @@ void ai_stream_open(struct ai_call *c)
     c->writer = (struct ai_writer){.choices = c->request.choices,
                                    .wants_usage = c->request.wants_usage,
                                    .arena = c->rq->arena};
+    c->writer.to = ai_call_context(c);
     c->usage = AI_USAGE_NONE;
     c->meter = (struct ai_meter){0};
     c->likeness.before = 0;
@@ -200,9 +201,23 @@ static void cut_out(struct slice raw, struct slice part, struct slice *front, st
     *rest = slice_from(raw, at + part.len);
 }
 
+/* With marks behind what its provider keeps; .ptr NULL: it goes on as it came. */
+static struct slice marked(struct ai_call *c, struct slice raw)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    struct buf *out = &c->rq->env->scratch;
+    if (!c->observed || !d->mark_event)
+        return SLICE_NONE;
+    buf_clear(out);
+    return d->mark_event(&c->writer.to, raw, out) ? SLICE_NONE : buf_slice(out);
+}
+
 static enum ai_stream_result forward_event(struct ai_call *c, const struct sse_event *e,
                                            const struct ai_glance *g)
 {
+    struct slice with_marks = marked(c, e->raw);
+    if (with_marks.ptr && !slice_eq(with_marks, e->raw))
+        return forward(c, with_marks);
     if (!has_unasked(e, g))
         return forward(c, e->raw);
     struct buf *out = &c->rq->env->scratch;
@@ -273,13 +288,15 @@ static void note_start(struct ai_call *c, const struct ai_event *e)
 struct observation {
     struct ai_call *c;
     struct ai_glance g;
-    bool says; /* something of the model's */
+    bool says;    /* something of the model's */
+    size_t count; /* of events */
 };
 
 static enum err observe_event(void *arg, const struct ai_event *e)
 {
     struct observation *o = arg;
     struct ai_call *c = o->c;
+    o->count++;
     switch (e->kind) {
     case AI_START:
         note_start(c, e);
@@ -323,6 +340,7 @@ static enum err observe(struct ai_call *c, const struct sse_event *e, struct ai_
 {
     struct observation o = {.c = c, .g = {.usage = AI_USAGE_NONE}};
     enum err err = c->provider->decode(&c->decoder, e, observe_event, &o);
+    o.g.usage_alone = o.g.has_usage && !o.g.ends && o.count == 1;
     o.g.opens = !o.says && !o.g.fails && !o.g.ends;
     *ret = o.g;
     return err;
@@ -337,8 +355,12 @@ static enum ai_stream_result relay_event(struct ai_call *c, const struct sse_eve
                       SLICE("its stream could not be read"));
     if (!c->observed && e->has_data)
         glance(c, e, &g);
-    if (g.ends)
-        return see_last(c, e->raw);
+    if (g.ends) {
+        struct slice last = marked(c, e->raw);
+        if (c->observed)
+            note(c, e, &g);
+        return see_last(c, last.ptr ? last : e->raw);
+    }
     note(c, e, &g);
     if (g.usage_alone && !c->request.wants_usage)
         return AI_STREAM_ON;

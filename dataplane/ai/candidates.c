@@ -23,10 +23,42 @@ static const struct policy_provider *provider_of(const struct candidates_query *
                                                  const struct policy_target *t)
 {
     const struct policy_provider *p = snapshot_provider(q->policy, t->provider_id);
-    const struct ai_provider *speaks = p ? ai_provider_named(p->dialect) : NULL;
+    const struct ai_provider *speaks = p ? ai_provider_for(p, q->endpoint) : NULL;
     /* an address with "{region}" in it is none without a credential that says which */
     bool has_address = p && (!p->regional || p->credential_count > 0);
     return speaks && has_address && speaks->serves(q->endpoint) ? p : NULL;
+}
+
+/* The credential by which the provider knows us as this account; *none: without any it does. */
+static const struct policy_credential *credential_of(const struct policy_provider *p,
+                                                     const struct ai_account *account, bool *none)
+{
+    struct ai_account own;
+    *none = false;
+    for (size_t i = 0; i < p->credential_count; i++) {
+        ai_account_of(p->o.id, p->credentials[i].id, &own);
+        if (ai_account_eq(&own, account))
+            return &p->credentials[i];
+    }
+    ai_account_of(p->o.id, SLICE_NONE, &own);
+    *none = !p->credential_count && ai_account_eq(&own, account);
+    return NULL;
+}
+
+bool candidates_stay(struct candidate *list, size_t count, const struct ai_account *account)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool none;
+        const struct policy_credential *c = credential_of(list[i].provider, account, &none);
+        if (!c && !none)
+            continue;
+        list[i].credential = c;
+        struct candidate found = list[i];
+        memmove(list + 1, list, i * sizeof(*list));
+        list[0] = found;
+        return true;
+    }
+    return false;
 }
 
 static size_t list_eligible(const struct candidates_query *q,

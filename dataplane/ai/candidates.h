@@ -12,6 +12,7 @@
 #pragma once
 
 #include "common/policy/snapshot.h"
+#include "dataplane/ai/ai_mark.h"
 #include "dataplane/ai/dialect/dialect.h"
 
 struct candidate {
@@ -32,5 +33,9 @@ struct candidates_query {
     uint32_t (*dice)(void *arg);
     void *arg;
 };
+
+/* Moves the candidate of an account to the front, with the account's credential. false: there is
+ * none. */
+bool candidates_stay(struct candidate *list, size_t count, const struct ai_account *account);
 
 size_t candidates_list(const struct candidates_query *q, struct candidate *ret, size_t max);

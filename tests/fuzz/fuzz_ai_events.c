@@ -132,8 +132,9 @@ static void try_both(const struct ai_provider *p, const struct ai_dialect *d, st
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct ai_provider *const providers[] = {&provider_openai, &provider_anthropic,
-                                                          &provider_gemini};
+    static const struct ai_provider *const providers[] = {
+        &provider_openai, &provider_anthropic, &provider_gemini, &provider_openai_responses,
+        &provider_openai_completions};
     static const struct ai_dialect *const dialects[] = {
         &dialect_openai_chat, &dialect_anthropic_messages, &dialect_gemini};
     for (size_t i = 0; i < ARRAY_LEN(providers); i++)

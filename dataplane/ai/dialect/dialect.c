@@ -44,8 +44,12 @@ static bool says_anthropics_version(const struct http_head *h)
 static const struct ai_endpoint endpoints[] = {
     {AI_CHAT, TEXT("POST"), TEXT("/v1/chat/completions"), false, TEXT("chat"), &dialect_openai_chat,
      ANY},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/completions"), false, TEXT("completions"),
+     &dialect_openai_completions, ANY},
     {AI_EMBEDDINGS, TEXT("POST"), TEXT("/v1/embeddings"), false, TEXT("embeddings"),
      &dialect_openai_embeddings, ANY},
+    {AI_CHAT, TEXT("POST"), TEXT("/v1/responses"), false, TEXT("responses"),
+     &dialect_openai_responses, ANY},
     {AI_CHAT, TEXT("POST"), TEXT("/v1beta/models/"), true, TEXT("generate_content"),
      &dialect_gemini, TEXT(":generateContent"), NULL},
     {AI_CHAT, TEXT("POST"), TEXT("/v1/models/"), true, TEXT("generate_content"), &dialect_gemini,

@@ -12,6 +12,7 @@
 #include "common/net/http1.h"
 #include "dataplane/ai/ai_chat.h"
 #include "dataplane/ai/ai_event.h"
+#include "dataplane/ai/ai_mark.h"
 #include "dataplane/ai/ai_request.h"
 
 enum ai_kind {
@@ -28,8 +29,17 @@ struct ai_error {
     unsigned status;   /* SDKs choose their class by it */
     struct slice type; /* empty: what the dialect says for this status */
     struct slice message, code;
-    struct slice param;      /* empty: none */
-    struct slice request_id; /* for dialects that say it in the body; may be empty */
+    struct slice param;                /* empty: none */
+    struct slice request_id;           /* for dialects that say it in the body; may be empty */
+    const struct ai_writer *in_stream; /* that it breaks off; NULL: it is a whole response */
+};
+
+/* Whom a response is written for. */
+struct ai_context {
+    const struct ai_request *request; /* NULL in tests alone */
+    const struct ai_marker *marker;   /* NULL: nothing is marked */
+    struct ai_account account;        /* that made it */
+    bool stored;                      /* what it holds is kept by its provider */
 };
 
 #define AI_WRITER_TOOLS 64 /* calls in one stream; more are no conversation */
@@ -56,6 +66,7 @@ struct ai_writer {
         unsigned open_block;     /* and of which block of the provider's it is */
         uint64_t sequence;       /* events written */
         enum ai_finish finish;   /* said, and not written yet */
+        bool has_part;           /* something of the open block was written */
     } blocks;
     enum ai_finish finish_of[16]; /* of each choice, where several are held back */
     /* for dialects in which blocks must not be interleaved */
@@ -67,7 +78,8 @@ struct ai_writer {
     struct ai_held *held; /* what waits for the open block's end */
     bool refused, has_calls;
     struct slice stop_sequence;
-    struct arena *arena;             /* the call's */
+    struct arena *arena; /* the call's */
+    struct ai_context to;
     const struct ai_assembly *whole; /* all there is so far; NULL unless the dialect keeps_whole */
 };
 
@@ -79,6 +91,7 @@ struct ai_incoming {
     const struct http_head *head;
     const struct ai_endpoint *endpoint;
     struct arena *arena;
+    const struct ai_marker *marker; /* of the principal; may be NULL */
 };
 /* Without its percent escapes; .ptr NULL: no memory. */
 struct slice ai_unescape(struct arena *a, struct slice s);
@@ -121,6 +134,10 @@ struct ai_dialect {
     void (*note_event)(struct ai_writer *w, const struct ai_event *e);
     enum err (*write_whole)(const struct ai_assembly *a, struct buf *out);
     enum err (*write_count)(uint64_t tokens, struct buf *out); /* of AI_COUNT */
+    /* What came as it is, an event or a whole response, with marks behind what its provider keeps.
+     * NULL: it goes on as it came. */
+    enum err (*mark_event)(const struct ai_context *to, struct slice raw, struct buf *out);
+    enum err (*mark_whole)(const struct ai_context *to, struct slice body, struct buf *out);
     /* Is the body this dialect's error envelope? */
     bool (*is_error)(struct slice body);
     const struct header_names *header_names; /* of its responses; NULL: OpenAI's */
@@ -156,6 +173,7 @@ extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messag
     dialect_anthropic_models;
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models, dialect_gemini, dialect_gemini_array, dialect_gemini_models;
+extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions;
 
 static inline struct slice ai_content_type(const struct ai_dialect *d)
 {

@@ -20,10 +20,10 @@ static struct slice type_of(unsigned status)
     }
 }
 
-enum err openai_write_error(struct buf *out, const struct ai_error *e)
+enum err openai_write_error_object(struct buf *out, const struct ai_error *e)
 {
     struct slice type = e->type.len ? e->type : type_of(e->status);
-    enum err err = buf_append(out, SLICE("{\"error\":{\"message\":"));
+    enum err err = buf_append(out, SLICE("{\"message\":"));
     if (!err)
         err = buf_json_string(out, e->message);
     if (!err)
@@ -38,7 +38,15 @@ enum err openai_write_error(struct buf *out, const struct ai_error *e)
         err = buf_append(out, SLICE(",\"code\":"));
     if (!err)
         err = e->code.len ? buf_json_string(out, e->code) : buf_append(out, SLICE("null"));
-    return err ? err : buf_append(out, SLICE("}}"));
+    return err ? err : buf_append(out, SLICE("}"));
+}
+
+enum err openai_write_error(struct buf *out, const struct ai_error *e)
+{
+    enum err err = buf_append(out, SLICE("{\"error\":"));
+    if (!err)
+        err = openai_write_error_object(out, e);
+    return err ? err : buf_append(out, SLICE("}"));
 }
 
 enum err openai_write_stream_error(struct buf *out, const struct ai_error *e)

@@ -7,6 +7,8 @@
 
 #include "dataplane/ai/dialect/dialect.h"
 
+/* What stands behind "error". */
+MUST_USE enum err openai_write_error_object(struct buf *out, const struct ai_error *e);
 MUST_USE enum err openai_write_error(struct buf *out, const struct ai_error *e);
 MUST_USE enum err openai_write_stream_error(struct buf *out, const struct ai_error *e);
 /* {"error": {"message": "…"}}, as OpenAI's SDKs read it. */

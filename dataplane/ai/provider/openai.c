@@ -2,6 +2,7 @@
  * openai — OpenAI, and the many services that speak its protocol.
  */
 #include "common/base/json.h"
+#include "dataplane/ai/provider/openai_send.h"
 #include "dataplane/ai/provider/openai_usage.h"
 #include "dataplane/ai/provider/provider.h"
 
@@ -53,20 +54,28 @@ static const char *limit_name(const struct policy_provider *p)
     return openai ? "max_completion_tokens" : "max_tokens";
 }
 
+enum err openai_path(struct ai_outgoing *o, struct slice rest)
+{
+    return ai_outgoing_path(o, rest);
+}
+
+enum err openai_sign(struct ai_outgoing *o)
+{
+    add_headers(o);
+    if (is_azure(o->target))
+        return ai_outgoing_sign(o, SLICE("api-key"), SLICE(""));
+    return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     o->changes.limit_name = limit_name(o->target);
     if (!speaks(o->endpoint))
         return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
-    enum err e = ai_outgoing_path(o, path_of(o->endpoint->kind));
+    enum err e = openai_path(o, path_of(o->endpoint->kind));
     if (!e)
         e = o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
-    if (e)
-        return e;
-    add_headers(o);
-    if (is_azure(o->target))
-        return ai_outgoing_sign(o, SLICE("api-key"), SLICE(""));
-    return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
+    return e ? e : openai_sign(o);
 }
 
 static struct ai_usage usage_of(const struct usage_look *look)
@@ -119,7 +128,7 @@ static enum ai_verdict verdict_of(unsigned status, struct slice code)
     return ai_verdict_of_status(status);
 }
 
-static void read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
+void openai_read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
 {
     static const char *const wants[] = {"error.code"};
     struct json_hit hit;
@@ -365,7 +374,7 @@ static enum err emit_choices(struct emitting *m, const json_t *tree, const char 
 static enum err emit_error(const struct emitting *m, struct slice data, struct arena *a)
 {
     struct ai_fault fault;
-    read_error(500, data, a, &fault);
+    openai_read_error(500, data, a, &fault);
     return emit(
         m, (struct ai_event){
                .kind = AI_ERROR, .text = fault.text, .name = fault.code, .verdict = fault.verdict});
@@ -415,7 +424,7 @@ const struct ai_provider provider_openai = {
     .speaks = speaks,
     .serves = serves,
     .build = build,
-    .read_error = read_error,
+    .read_error = openai_read_error,
     .read_whole = read_whole,
     .glance = glance,
     .identify = identify,

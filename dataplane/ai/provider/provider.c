@@ -21,6 +21,22 @@ const struct ai_provider *ai_provider_named(struct slice name)
     return NULL;
 }
 
+/* Beside its conversations, which all that speak as OpenAI does have. */
+static const struct ai_provider *const openai_protocols[] = {&provider_openai_responses,
+                                                             &provider_openai_completions};
+
+const struct ai_provider *ai_provider_for(const struct policy_provider *p,
+                                          const struct ai_endpoint *e)
+{
+    const struct ai_provider *named = ai_provider_named(p->dialect);
+    if (named != &provider_openai)
+        return named;
+    for (size_t i = 0; i < ARRAY_LEN(openai_protocols); i++)
+        if (openai_protocols[i]->speaks(e))
+            return openai_protocols[i];
+    return named;
+}
+
 void ai_outgoing_add(struct ai_outgoing *o, struct slice name, struct slice value)
 {
     MUST(o->header_count < AI_SEND_HEADERS);

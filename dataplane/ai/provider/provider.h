@@ -34,6 +34,8 @@ struct ai_outgoing {
     const struct url *url;                   /* of the target, in the account's region */
     const struct secret *credential;         /* the account's; NULL: the provider wants none */
     struct ai_changes changes;
+    const struct ai_marker *marker; /* of the principal; may be NULL */
+    struct ai_account maker;        /* what the target makes, is known by it */
     struct slice traceparent;
     struct arena *arena;
     struct buf *translated; /* memory for a body that is written anew */
@@ -169,6 +171,11 @@ struct slice ai_fault_clean(struct slice text, struct arena *a);
 enum ai_verdict ai_verdict_of_status(unsigned status);
 
 extern const struct ai_provider provider_openai, provider_anthropic, provider_gemini;
+extern const struct ai_provider provider_openai_responses, provider_openai_completions;
 
+/* The protocol in which a provider of the policy is told calls of this path. NULL: this data plane
+ * does not know its dialect. */
+const struct ai_provider *ai_provider_for(const struct policy_provider *p,
+                                          const struct ai_endpoint *e);
 /* NULL: this data plane does not know it */
 const struct ai_provider *ai_provider_named(struct slice name);
