@@ -4,12 +4,14 @@
 #include "common/base/metric.h"
 
 #include "common/base/mem.h"
+#include "common/base/metric_pairs.h"
 
 struct metric_set {
     const struct metric_row *rows;
     size_t count;
     size_t *first; /* of each row; first[count] is the number of cells */
     _Atomic int64_t *cells;
+    struct metric_pairs *pairs;
 };
 
 /* a histogram: its buckets, +Inf, and the sum in microseconds */
@@ -27,6 +29,8 @@ static size_t value_count(const struct metric_row *row)
 
 static size_t cell_count(const struct metric_row *row)
 {
+    if (row->kind == METRIC_PAIRS)
+        return 0;
     return row->kind == METRIC_HISTOGRAM ? HISTOGRAM_CELLS : value_count(row);
 }
 
@@ -34,22 +38,26 @@ struct metric_set *metric_set_new(const struct metric_row *rows, size_t count)
 {
     struct metric_set *s = mem_zalloc(sizeof(*s));
     size_t *first = mem_array(count + 1, sizeof(*first));
-    size_t cells = 0;
+    size_t cells = 0, pairs = 0;
     for (size_t i = 0; first && i < count; i++) {
         MUST(rows[i].kind != METRIC_HISTOGRAM || !rows[i].label);
+        pairs += rows[i].kind == METRIC_PAIRS;
         first[i] = cells;
         cells += cell_count(&rows[i]);
     }
     /* zeroed memory is a valid atomic zero on every machine we build for */
     _Atomic int64_t *memory = mem_array(cells, sizeof(*memory));
-    if (!s || !first || !memory) {
+    struct metric_pairs *of_two = metric_pairs_new(pairs);
+    if (!s || !first || !memory || !of_two) {
+        metric_pairs_free(of_two);
         mem_free(s);
         mem_free(first);
         mem_free(memory);
         return NULL;
     }
     first[count] = cells;
-    *s = (struct metric_set){.rows = rows, .count = count, .first = first, .cells = memory};
+    *s = (struct metric_set){
+        .rows = rows, .count = count, .first = first, .cells = memory, .pairs = of_two};
     return s;
 }
 
@@ -57,6 +65,7 @@ void metric_set_free(struct metric_set *s)
 {
     if (!s)
         return;
+    metric_pairs_free(s->pairs);
     mem_free(s->first);
     mem_free(s->cells);
     mem_free(s);
@@ -94,6 +103,22 @@ void metric_observe_us(struct metric_set *s, size_t row, uint64_t us)
     metric_add(s, row, HISTOGRAM_SUM, us > INT64_MAX ? INT64_MAX : (int64_t)us);
 }
 
+/* Its place among the rows of pairs. */
+static size_t pair_row(const struct metric_set *s, size_t row)
+{
+    size_t n = 0;
+    MUST(row < s->count && s->rows[row].kind == METRIC_PAIRS);
+    for (size_t i = 0; i < row; i++)
+        n += s->rows[i].kind == METRIC_PAIRS;
+    return n;
+}
+
+void metric_observe_pair_us(struct metric_set *s, size_t row, struct slice first,
+                            struct slice second, uint64_t us)
+{
+    metric_pairs_observe_us(s->pairs, pair_row(s, row), first, second, us);
+}
+
 /* ---- the exposition text ---- */
 
 static int64_t sum(struct metric_set *const *sets, size_t n, size_t row, size_t index)
@@ -121,7 +146,7 @@ static enum err put_escaped(struct buf *out, const char *text, bool quote)
 
 static enum err put_head(struct buf *out, const struct metric_row *row)
 {
-    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    static const char *const kinds[] = {"counter", "gauge", "histogram", "histogram"};
     enum err e = buf_printf(out, "# HELP %s ", row->name);
     if (!e)
         e = put_escaped(out, row->help, false);
@@ -183,6 +208,30 @@ static enum err put_values(struct buf *out, struct metric_set *const *sets, size
     return e;
 }
 
+static enum err put_pairs(struct buf *out, struct metric_set *const *sets, size_t n, size_t row)
+{
+    struct metric_pairs *pairs[METRIC_SETS_MAX];
+    const struct metric_row *r = &sets[0]->rows[row];
+    MUST(n <= METRIC_SETS_MAX);
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = sets[i]->pairs;
+    return metric_pairs_render(pairs, n, pair_row(sets[0], row), r->name, r->values, out);
+}
+
+static enum err put_row(struct buf *out, struct metric_set *const *sets, size_t n, size_t row)
+{
+    switch (sets[0]->rows[row].kind) {
+    case METRIC_HISTOGRAM:
+        return put_histogram(out, sets, n, row);
+    case METRIC_PAIRS:
+        return put_pairs(out, sets, n, row);
+    case METRIC_COUNTER:
+    case METRIC_GAUGE:
+        break;
+    }
+    return put_values(out, sets, n, row);
+}
+
 enum err metric_render(struct metric_set *const *sets, size_t n, struct buf *out)
 {
     size_t before = out->len;
@@ -191,8 +240,7 @@ enum err metric_render(struct metric_set *const *sets, size_t n, struct buf *out
     for (size_t row = 0; row < sets[0]->count && !e; row++) {
         e = put_head(out, &sets[0]->rows[row]);
         if (!e)
-            e = sets[0]->rows[row].kind == METRIC_HISTOGRAM ? put_histogram(out, sets, n, row)
-                                                            : put_values(out, sets, n, row);
+            e = put_row(out, sets, n, row);
     }
     if (e)
         out->len = before;

@@ -338,6 +338,17 @@ uint64_t request_overhead_us(const struct request *rq)
     return took > rq->record.upstream_us ? took - rq->record.upstream_us : 0;
 }
 
+/* A provider's, by itself and the model as it knows it. */
+static void count_attempt(struct request_env *env, const struct attempt *a)
+{
+    count_add(env, COUNT_ATTEMPTS, a->end, 1);
+    if (!a->provider.len)
+        return;
+    count_observe_pair(env, COUNT_ATTEMPT_TIME, a->provider, a->model, a->duration_us);
+    if (a->http_status)
+        count_observe_pair(env, COUNT_FIRST_BYTE, a->provider, a->model, a->head_us);
+}
+
 static void count(struct request *rq)
 {
     const struct call_record *t = &rq->record;
@@ -352,7 +363,7 @@ static void count(struct request *rq)
     count_observe(env, COUNT_DURATION, request_took_us(rq));
     count_observe(env, COUNT_OVERHEAD, request_overhead_us(rq));
     for (size_t i = 0; i < t->attempt_count; i++)
-        count_add(env, COUNT_ATTEMPTS, t->attempts[i].end, 1);
+        count_attempt(env, &t->attempts[i]);
     if (t->has_tokens) {
         count_add(env, COUNT_TOKENS_IN, 0, (int64_t)t->tokens.input);
         count_add(env, COUNT_TOKENS_OUT, 0, (int64_t)t->tokens.output);

@@ -14,6 +14,8 @@ static const char *const metric_codes[] = {
 #undef CODE
         NULL};
 
+static const char *const metric_pair[] = {"provider", "model", NULL};
+
 const struct metric_row request_metrics[COUNT_COUNT] = {
 #define METRIC_ROW(row, text, words, sort, which, list)                                            \
     {.name = text, .help = words, .kind = sort, .label = which, .values = list},
@@ -31,4 +33,11 @@ void count_observe(struct request_env *env, enum request_metric row, uint64_t us
 {
     if (env->metrics)
         metric_observe_us(env->metrics, row, us);
+}
+
+void count_observe_pair(struct request_env *env, enum request_metric row, struct slice provider,
+                        struct slice model, uint64_t us)
+{
+    if (env->metrics)
+        metric_observe_pair_us(env->metrics, row, provider, model, us);
 }

@@ -33,10 +33,15 @@ struct request_env;
       "Failures of upstreams that left no log line, as one was written within the second.",        \
       METRIC_COUNTER, NULL, NULL)                                                                  \
     X(TOKENS_IN, "gatehouse_tokens_input_total", "Prompt tokens.", METRIC_COUNTER, NULL, NULL)     \
-    X(TOKENS_OUT, "gatehouse_tokens_output_total", "Tokens of responses.", METRIC_COUNTER, NULL, NULL)   \
+    X(TOKENS_OUT, "gatehouse_tokens_output_total", "Tokens of responses.", METRIC_COUNTER, NULL,   \
+      NULL)                                                                                        \
     X(OVERHEAD, "gatehouse_overhead_seconds", "Time a call spent in the gateway itself.",          \
       METRIC_HISTOGRAM, NULL, NULL)                                                                \
     X(DURATION, "gatehouse_call_seconds", "Whole calls.", METRIC_HISTOGRAM, NULL, NULL)            \
+    X(ATTEMPT_TIME, "gatehouse_attempt_seconds",                                                   \
+      "Tries at a provider that ended, by provider and model.", METRIC_PAIRS, NULL, metric_pair)   \
+    X(FIRST_BYTE, "gatehouse_first_byte_seconds",                                                  \
+      "From the request to the head of the provider's response.", METRIC_PAIRS, NULL, metric_pair) \
     X(CONNECTIONS, "gatehouse_connections", "Open client connections.", METRIC_GAUGE, NULL, NULL)  \
     X(UPSTREAM_IDLE, "gatehouse_upstream_idle_connections",                                        \
       "Connections to upstreams that are kept and that no call uses.", METRIC_GAUGE, NULL, NULL)   \
@@ -99,3 +104,5 @@ extern const struct metric_row request_metrics[COUNT_COUNT];
 /* A no-op where the env counts nothing. */
 void count_add(struct request_env *env, enum request_metric row, size_t value, int64_t delta);
 void count_observe(struct request_env *env, enum request_metric row, uint64_t us);
+void count_observe_pair(struct request_env *env, enum request_metric row, struct slice provider,
+                        struct slice model, uint64_t us);

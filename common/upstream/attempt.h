@@ -19,6 +19,7 @@ struct attempt {
     char span_id[17];
     int64_t started_at_us;
     uint64_t duration_us;
+    uint64_t head_us;     /* from the request to the head of the response; 0: no head came */
     unsigned http_status; /* 0: no head came */
     enum request_outcome end;
     struct slice code;

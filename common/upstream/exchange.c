@@ -215,8 +215,10 @@ static void on_head(void *arg, const struct http_head *head)
     uint64_t now = count_waiting(x);
     x->status = head->status;
     x->retry_after_s = http_retry_after(head);
-    if (x->attempt)
+    if (x->attempt) {
         x->attempt->http_status = head->status;
+        x->attempt->head_us = now - x->sent_us;
+    }
     endpoint_latency(x->endpoint, now - x->sent_us, now);
     x->verdict = verdict_by_status(x);
     if (x->credential && is_encoded(head)) {

@@ -11,9 +11,9 @@
 #include "common/request/request_metrics.h"
 
 #define US_PER_S 1000000u
-#define SETS_MAX 1025          /* workers, and the process's own */
-#define BODY_MAX (1024 * 1024) /* the metrics of one table are some 20 KiB */
-#define CONNECTIONS_MAX 64     /* probes and scrapers */
+#define SETS_MAX METRIC_SETS_MAX /* workers, and the process's own */
+#define BODY_MAX (1024 * 1024)   /* 300 KiB at most; usually some 20 */
+#define CONNECTIONS_MAX 64       /* probes and scrapers */
 
 struct health {
     struct health_config config;

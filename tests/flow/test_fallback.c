@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/journal/journal_private.h"
+#include "common/request/request_metrics.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -51,6 +52,51 @@ FLOW(targets_are_tried_in_their_order_until_one_answers)
     assert_int_equal(r->span->tokens->input, 10);
     assert_string_equal(r->span->usage_source, "provider");
     flow_record_free(r);
+}
+
+static void expect_metric(const struct buf *text, const char *line)
+{
+    if (slice_search(buf_slice(text), slice_str(line)) < 0)
+        fail_msg("no %s in %.*s", line, SLICE_ARG(buf_slice(text)));
+}
+
+FLOW(each_attempt_is_timed_by_its_provider_and_model)
+{
+    struct buf text;
+    policy_says(k, &three_targets);
+    k->env.metrics = metric_set_new(request_metrics, COUNT_COUNT);
+    assert_non_null(k->env.metrics);
+    listener_close(&k->upstreams[0].listener);
+    upstream_answers(k, 1, 503, "{\"error\":{\"message\":\"broken\"}}");
+    upstream_answers(k, 2, 200, RESPONSE);
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    buf_init(&text, 1 << 20);
+    assert_int_equal(metric_render(&k->env.metrics, 1, &text), ERR_OK);
+#define OF(n) "{provider=\"provider-" n "\",model=\"small-\\\"2024\\\"\"} 1\n"
+    expect_metric(&text, "gatehouse_attempt_seconds_count" OF("0"));
+    expect_metric(&text, "gatehouse_attempt_seconds_count" OF("1"));
+    expect_metric(&text, "gatehouse_attempt_seconds_count" OF("2"));
+    expect_metric(&text, "gatehouse_first_byte_seconds_count" OF("1"));
+    expect_metric(&text, "gatehouse_first_byte_seconds_count" OF("2"));
+    assert_true(slice_search(buf_slice(&text), SLICE("first_byte_seconds_count" OF("0"))) < 0);
+    buf_fini(&text);
+    metric_set_free(k->env.metrics);
+    k->env.metrics = NULL;
+}
+
+FLOW(a_success_other_than_200_is_none_of_a_model)
+{
+    static const unsigned statuses[] = {201, 202, 203, 204, 206};
+    policy_says(k, &three_targets);
+    upstream_answers(k, 1, 200, RESPONSE);
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, statuses[i], statuses[i] == 204 ? "" : RESPONSE);
+        struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+        expect_status(c, 200);
+        if (!slice_eq(client_header(c, "x-gatehouse-provider"), SLICE("provider-1")))
+            fail_msg("%u was taken for a response", statuses[i]);
+    }
 }
 
 FLOW(only_the_model_name_changes_on_the_way_out)
@@ -399,6 +445,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(targets_are_tried_in_their_order_until_one_answers),
+        SCENARIO(each_attempt_is_timed_by_its_provider_and_model),
+        SCENARIO(a_success_other_than_200_is_none_of_a_model),
         SCENARIO(only_the_model_name_changes_on_the_way_out),
         SCENARIO(a_refused_connection_falls_back_and_costs_nothing),
         SCENARIO(a_response_cut_before_the_client_saw_a_byte_falls_back),

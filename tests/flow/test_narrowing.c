@@ -93,6 +93,10 @@ static void move_model(struct flow_policy *p)
 {
     p->models[0].upstreams[0] = 2;
 }
+static void take_price(struct flow_policy *p)
+{
+    p->models[0].no_price = true;
+}
 static void empty_budget(struct flow_policy *p)
 {
     p->keys[0].budget = EMPTY;
@@ -137,6 +141,7 @@ static const struct row {
     {"take the task away", take_task, 403, "task_not_allowed", CUT},
     {"remove the model", remove_model, 404, "model_not_found", CUT},
     {"move the model to another provider", move_model, 0, NULL, CUT},
+    {"take the price away", take_price, 400, "unbounded_cost", GOES_ON},
     {"empty the budget", empty_budget, 429, "budget_exceeded", GOES_ON},
     {"lower the budget", lower_budget, 429, "budget_exceeded", GOES_ON},
     {"empty the team's budget", empty_team_budget, 429, "budget_exceeded", GOES_ON},

@@ -534,6 +534,52 @@ static void silence_is_noticed_and_asked_about(void **state)
     close_hub(&h);
 }
 
+static void heartbeat(struct hub *h, bool database_away)
+{
+    Gatehouse__Push p = GATEHOUSE__PUSH__INIT;
+    uint8_t packed[256];
+    p.lineage = h->lineage;
+    p.has_from = p.has_to = true;
+    p.from = p.to = h->version;
+    p.has_database_away = true;
+    p.database_away = database_away;
+    policy_sync_on_push(h->sync, slice_of(packed, gatehouse__push__pack(&p, packed)));
+}
+
+static bool database_away(struct hub *h, int scene)
+{
+    struct policy_sync_status s;
+    if (scene == 0)
+        policy_sync_on_state(h->sync, true);
+    if (scene == 5)
+        heartbeat(h, true);
+    policy_sync_status(h->sync, &s);
+    if (scene == 4)
+        assert_false(s.database_away);
+    if (scene == 6) {
+        assert_true(s.database_away);
+        heartbeat(h, false);
+    }
+    if (scene == 7) {
+        assert_false(s.database_away);
+        heartbeat(h, true);
+    }
+    if (scene == 8)
+        policy_sync_on_state(h->sync, false); /* what it said holds for that connection only */
+    if (scene == 9)
+        assert_false(s.database_away);
+    return scene < 10;
+}
+
+static void a_heartbeat_says_whether_the_database_can_be_reached(void **state)
+{
+    (void)state;
+    struct hub h;
+    open_hub(&h, 3);
+    run(&h, database_away);
+    close_hub(&h);
+}
+
 static bool rubbish(struct hub *h, int scene)
 {
     if (scene == 0)
@@ -610,6 +656,7 @@ int main(void)
         cmocka_unit_test(an_older_policy_of_the_same_lineage_is_never_taken),
         cmocka_unit_test(a_new_lineage_is_fetched_whole),
         cmocka_unit_test(silence_is_noticed_and_asked_about),
+        cmocka_unit_test(a_heartbeat_says_whether_the_database_can_be_reached),
         cmocka_unit_test(rubbish_on_the_channel_changes_nothing),
         cmocka_unit_test(each_allocation_may_fail_and_the_plane_still_catches_up),
     };
