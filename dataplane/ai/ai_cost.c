@@ -24,10 +24,6 @@
 #define FILE_ESTIMATE 10000
 #define AUDIO_ESTIMATE_BYTES 160
 
-/* A token of a prompt that is only to be counted, and not paid: between prose and JSON (dialects.md
- * 4). */
-#define COUNT_BYTES 3
-
 /* ---- before ---- */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -49,12 +45,15 @@ static uint64_t media_bound(const struct ai_call *c)
     return most + (uint64_t)p->files * FILE_TOKENS + p->audio_bytes / AUDIO_BYTES;
 }
 
+static uint64_t media_tokens(const struct ai_prompt *p)
+{
+    return (uint64_t)(p->images + p->images_low) * IMAGE_ESTIMATE +
+           (uint64_t)p->files * FILE_ESTIMATE + p->audio_bytes / AUDIO_ESTIMATE_BYTES;
+}
+
 static uint64_t media_estimate(const struct ai_call *c)
 {
-    const struct ai_prompt *p = &c->request.prompt;
-    return least(media_bound(c), (uint64_t)(p->images + p->images_low) * IMAGE_ESTIMATE +
-                                     (uint64_t)p->files * FILE_ESTIMATE +
-                                     p->audio_bytes / AUDIO_ESTIMATE_BYTES);
+    return least(media_bound(c), media_tokens(&c->request.prompt));
 }
 
 /* By the model's tokenizer as far as it is known; never more than was reserved, a token for each
@@ -179,10 +178,14 @@ static void measure(struct ai_call *c)
         ai_chat_measure(c->chat, &c->request.prompt);
 }
 
+/* By the tokenizer of the model's first target. */
 uint64_t ai_cost_count_estimate(struct ai_call *c)
 {
+    struct slice target = c->model->target_count ? c->model->targets[0].model : c->model->o.name;
     measure(c);
-    return c->request.prompt.text / COUNT_BYTES + 1 + media_estimate(c);
+    if (!tokens_are_open() || !c->chat)
+        return ai_usage_estimate_prompt(c->request.prompt.text) + media_tokens(&c->request.prompt);
+    return tokens_of_model(target, chat_tokens(c->chat)) + media_tokens(&c->request.prompt);
 }
 
 enum err ai_worst_case(struct request *rq, money *ret)

@@ -40,6 +40,19 @@ FLOW(and_by_the_family_of_the_target_that_served_it)
     expect_prompt(k, "claude-opus-5-5", 1, ((10 + FRAME) * 145 + 99) / 100);
 }
 
+/* Neither target speaks Anthropic's dialect, so none is asked. */
+FLOW(tokens_are_counted_where_no_target_counts_them)
+{
+    policy_says(k, &two_families);
+    struct flow_client *c = client_posts(
+        k, "alice", "/v1/messages/count_tokens", NULL,
+        "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"" FOX "\"}],"
+        "\"tools\":[{\"name\":\"hello\"}]}");
+    expect_status(c, 200);
+    expect_body(c, "{\"input_tokens\":25}");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 static int open_tables(void **state)
 {
     (void)state;
@@ -57,6 +70,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(an_uncounted_prompt_is_counted_by_its_text_and_tools),
+        SCENARIO(tokens_are_counted_where_no_target_counts_them),
         SCENARIO(and_by_the_family_of_the_target_that_served_it),
     };
     return cmocka_run_group_tests(tests, open_tables, close_tables);
