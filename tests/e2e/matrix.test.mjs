@@ -31,7 +31,7 @@ before(async () => {
       ...u.provider(mock.url),
     });
     await Promise.all(
-      scenarios.map((s) => gateway.model(`mx-${u.name}-${s}`, '', { targets: [{ provider: named(`mx-${u.name}`), model: s }] })),
+      scenarios.map((s) => gateway.model(`mx-${u.name}-${s}`, '', { targets: [{ provider: named(`mx-${u.name}`), model: `${u.model}-${s}` }] })),
     );
   }
   key = await gateway.virtualKey({ models: upstreams.flatMap((u) => scenarios.map((s) => modelOf(u, s))) });

@@ -1,8 +1,8 @@
 // What the clients and upstreams of the matrix share: the conversation of each scenario, as both ends
 // must see it whatever dialects lie between them.
 //
-// The target's model is named after the scenario, so that a mock of a provider knows what to say. A mock
-// speaks its dialect as the provider does and refuses what the provider would refuse.
+// The target's model ends in the name of the scenario ("claude-sonnet-4-6-tools"), so that a mock of a provider
+// knows what to say. A mock speaks its dialect as the provider does and refuses what the provider would refuse.
 import { readdirSync } from 'node:fs';
 
 // Each with its letter in the table.
@@ -53,6 +53,8 @@ const calls = [
   { id: 'call_1', name: weather.name, arguments: ['{"city":', '"Paris"}'] },
   { id: 'call_2', name: weather.name, arguments: ['{"city":"Os', 'lo"}'] },
 ];
+
+export const scenarioOf = (model) => model.split('-').at(-1);
 
 // What a provider says in a scenario, once it was given so many results of tools.
 export function plan(scenario, results) {

@@ -119,6 +119,7 @@ void client_uploads(struct flow_client *c, size_t len);
 void client_adds(struct flow_client *c, const char *bytes); /* on the same connection */
 void client_begins_anew(struct flow_client *c); /* drops the response, keeps the memory */
 void client_hangs_up(struct flow_client *c);
+void client_is_forgotten(struct flow_client *c); /* the last one: its place is free again */
 void client_stops_reading(struct flow_client *c);
 void client_reads_on(struct flow_client *c);
 struct slice client_header(const struct flow_client *c, const char *name);
@@ -299,6 +300,7 @@ money flow_lost_at(const struct flow *k);
 #define SCENARIO(name) cmocka_unit_test(name)
 
 void expect_status(struct flow_client *c, unsigned status); /* waits for the whole response */
-void expect_code(struct flow_client *c, const char *code);  /* error.code of the body, or what stands for it */
+void expect_code(struct flow_client *c,
+                 const char *code); /* error.code of the body, or what stands for it */
 void expect_body(struct flow_client *c, const char *text);
 void expect_body_has(struct flow_client *c, const char *text);

@@ -197,6 +197,13 @@ void client_hangs_up(struct flow_client *c)
     stream_close(&c->stream);
 }
 
+void client_is_forgotten(struct flow_client *c)
+{
+    assert_ptr_equal(c, &c->flow->clients[c->flow->client_count - 1]);
+    c->flow->client_count--;
+    flow_client_close(c);
+}
+
 void client_stops_reading(struct flow_client *c)
 {
     stream_pause(c->stream);

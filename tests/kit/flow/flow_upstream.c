@@ -46,6 +46,7 @@ static void begin_call(struct conn *c)
     if (u->forgets && u->call_count) {
         c->call = &u->calls[0];
         buf_clear(&c->call->bytes);
+        c->call->cut = c->call->done = false;
         u->call_count = 0;
         return;
     }

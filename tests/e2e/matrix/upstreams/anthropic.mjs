@@ -1,5 +1,5 @@
 // Anthropic's Messages API, as strict as the real one where translations go wrong.
-import { demand, demandScenario, only, plan, Refused, said, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'model', 'max_tokens', 'messages', 'system', 'stop_sequences', 'stream', 'tools', 'tool_choice', 'thinking',
@@ -148,9 +148,10 @@ function answer(one, res) {
     if (one.url.startsWith('/v1/messages/count_tokens')) return sendJson(res, 200, { input_tokens: 2095 });
     demand(one.url.startsWith('/v1/messages'), `no such path: ${one.url}`);
     const found = shows(body);
-    const p = plan(body.model, found.results);
+    const scenario = scenarioOf(body.model);
+    const p = plan(scenario, found.results);
     if (p.status) return fail(res, p.status, 'rate_limit_error', said.limited, { 'retry-after': '7', 'request-id': 'req_mock' });
-    demandScenario(body.model, found);
+    demandScenario(scenario, found);
     if (body.stream) return stream(res, body, p);
     if (p.breaks) return fail(res, 529, 'overloaded_error', said.overloaded);
     sendJson(res, 200, message(body, { content: content(p), stop_reason: reasons[p.finish], usage: counts(usage.output) }));
@@ -160,4 +161,6 @@ function answer(one, res) {
   }
 }
 
-export default [{ name: 'anthropic', answer, provider: (url) => ({ dialect: 'anthropic', base_url: url }) }];
+export default [
+  { name: 'anthropic', answer, model: 'claude-sonnet-4-6', provider: (url) => ({ dialect: 'anthropic', base_url: url }) },
+];

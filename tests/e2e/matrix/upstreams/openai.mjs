@@ -1,5 +1,5 @@
 // OpenAI's chat completions, as strict as the real one where translations go wrong.
-import { demand, demandScenario, only, plan, Refused, said, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'model', 'messages', 'frequency_penalty', 'logit_bias', 'logprobs', 'max_completion_tokens', 'max_tokens', 'metadata', 'n',
@@ -157,9 +157,10 @@ function answer(one, res) {
     demand(one.url === '/v1/chat/completions', `no such path: ${one.url}`);
     check(body, one.headers);
     const found = shows(body);
-    const p = plan(body.model, found.results);
+    const scenario = scenarioOf(body.model);
+    const p = plan(scenario, found.results);
     if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
-    demandScenario(body.model, found);
+    demandScenario(scenario, found);
     if (body.stream) return stream(res, body, p);
     if (p.breaks) return fail(res, 503, 'server_error', 'overloaded', said.overloaded);
     sendJson(res, 200, whole(body, p));
@@ -169,4 +170,6 @@ function answer(one, res) {
   }
 }
 
-export default [{ name: 'openai', answer, provider: (url) => ({ dialect: 'openai', base_url: `${url}/v1` }) }];
+export default [
+  { name: 'openai', answer, model: 'gpt-5', provider: (url) => ({ dialect: 'openai', base_url: `${url}/v1` }) },
+];
