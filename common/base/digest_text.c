@@ -4,6 +4,8 @@
 #include "common/base/digest.h"
 
 #include <endian.h>
+#include <limits.h>
+#include <openssl/evp.h>
 
 static const char hex_digits[] = "0123456789abcdef";
 static const char base64_digits[] =
@@ -84,6 +86,13 @@ static int base64_value(char c)
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
     return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+size_t digest_base64(struct slice in, char *out)
+{
+    MUST(in.len < INT_MAX);
+    return (size_t)EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)in.ptr,
+                                   (int)in.len);
 }
 
 enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *ret_len)

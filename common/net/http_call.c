@@ -507,6 +507,7 @@ enum err http_call_dial(struct http_call *k)
         .port = k->url.port,
         .tls = k->tls,
         .rule = &k->rule,
+        .proxy = k->proxy,
         .connect_ms = k->connect_ms,
     };
     k->reused = false;
@@ -527,7 +528,7 @@ static enum err retry(struct http_call *k)
     struct pool_conn *fresh;
     struct url url = k->url;
     url.host = pool_conn_host(k->conn);
-    enum err e = pool_conn_new(k->client->pool, &url, k->tls, &fresh);
+    enum err e = pool_conn_new(k->client->pool, &url, k->tls, k->proxy ? k->proxy->id : 0, &fresh);
     if (e)
         return e;
     pool_drop(&k->conn);

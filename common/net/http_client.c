@@ -127,6 +127,7 @@ static void reset(struct http_call *k, const struct http_call_spec *spec,
     k->url = spec->url;
     k->url.host = k->url.path = k->url.query = SLICE_NONE; /* lent: not ours to keep */
     k->rule = spec->rule;
+    k->proxy = spec->proxy;
     k->connect_ms = or_default(spec->connect_ms, LIMIT_CONNECT_MS);
     k->first_byte_ms = or_default(spec->first_byte_ms, LIMIT_FIRST_BYTE_MS);
     k->gap_ms = or_default(spec->gap_ms, LIMIT_GAP_MS);
@@ -149,15 +150,20 @@ static enum err pick_tls(struct http_call *k, const struct http_call_spec *spec)
     return ERR_OK;
 }
 
+static uint64_t proxy_id(const struct http_call *k)
+{
+    return k->proxy ? k->proxy->id : 0;
+}
+
 static enum err connect_fresh(struct http_call *k, const struct http_call_spec *spec)
 {
-    enum err e = pool_conn_new(k->client->pool, &spec->url, k->tls, &k->conn);
+    enum err e = pool_conn_new(k->client->pool, &spec->url, k->tls, proxy_id(k), &k->conn);
     return e ? e : http_call_dial(k);
 }
 
 static enum err connect_call(struct http_call *k, const struct http_call_spec *spec)
 {
-    k->conn = pool_take(k->client->pool, &spec->url, k->tls, &k->rule);
+    k->conn = pool_take(k->client->pool, &spec->url, k->tls, proxy_id(k), &k->rule);
     if (!k->conn)
         return connect_fresh(k, spec);
     k->reused = true;

@@ -1,7 +1,7 @@
 /*
  * http_client — calls upstreams over HTTP/1.1 from a loop, through a pool of kept connections.
  *
- * One client per worker: its pool is keyed by scheme, host, port and egress rule. A kept
+ * One client per worker: its pool is keyed by scheme, host, port, proxy and egress rule. A kept
  * connection that breaks before the first byte of a response is replaced by a fresh one, once, and
  * the request is sent again there, whatever its method, as curl does: a server closes a connection
  * that was idle for as long as it keeps one, and a request that crosses this close was not read. A
@@ -64,6 +64,7 @@ struct http_call_spec {
     uint64_t body_length;                /* streamed: UINT64_MAX = chunked */
     struct egress_rule rule;             /* its array must outlive the call */
     struct tls_context *tls;             /* for https; NULL: the client's default */
+    const struct stream_proxy *proxy;    /* NULL: none; must outlive the call */
     unsigned connect_ms, first_byte_ms, gap_ms, total_ms; /* 0: the defaults of limits.h */
 };
 

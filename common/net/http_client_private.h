@@ -46,6 +46,7 @@ struct http_call {
     struct url url;          /* only tls and port; the host is the connection's */
     struct tls_context *tls; /* held */
     struct egress_rule rule;
+    const struct stream_proxy *proxy; /* lent */
     struct buf out; /* the head; streamed: and what is gathered for the turn's end */
     struct slice body[HTTP_CALL_PIECES]; /* lent */
     uint64_t left;                       /* streamed: of a known length */

@@ -7,7 +7,8 @@
 #include "common/base/mem.h"
 
 #define HOST_MAX 255 /* RFC 1035: no name is longer */
-#define KEY_MAX (sizeof(struct tls_context *) + sizeof(uint16_t) + HOST_MAX)
+#define KEY_HEAD (sizeof(struct tls_context *) + sizeof(uint64_t) + sizeof(uint16_t))
+#define KEY_MAX (KEY_HEAD + HOST_MAX)
 #define SWEEP_MS 1000 /* an idle connection may live this much longer than it should */
 
 struct pool_endpoint {
@@ -17,7 +18,7 @@ struct pool_endpoint {
     size_t conn_count;       /* idle and taken; without any it goes */
     struct tls_context *tls; /* held: its address is part of the key */
     size_t key_len;
-    char key[KEY_MAX]; /* TLS context, port, host in small letters */
+    char key[KEY_MAX]; /* TLS context, proxy, port, host in small letters */
 };
 
 struct pool {
@@ -29,12 +30,13 @@ struct pool {
     struct timer sweep;
 };
 
-static size_t make_key(const struct url *url, const struct tls_context *tls,
+static size_t make_key(const struct url *url, const struct tls_context *tls, uint64_t proxy,
                        char out[static KEY_MAX])
 {
-    size_t at = sizeof tls + sizeof url->port;
+    size_t at = KEY_HEAD;
     memcpy(out, &tls, sizeof tls);
-    memcpy(out + sizeof tls, &url->port, sizeof url->port);
+    memcpy(out + sizeof tls, &proxy, sizeof proxy);
+    memcpy(out + sizeof tls + sizeof proxy, &url->port, sizeof url->port);
     for (size_t i = 0; i < url->host.len; i++) {
         char c = url->host.ptr[i];
         out[at++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
@@ -192,12 +194,12 @@ static bool is_allowed(const struct pool_conn *c, const struct egress_rule *rule
 }
 
 struct pool_conn *pool_take(struct pool *p, const struct url *url, const struct tls_context *tls,
-                            const struct egress_rule *rule)
+                            uint64_t proxy, const struct egress_rule *rule)
 {
     char key[KEY_MAX];
     if (url->host.len > HOST_MAX)
         return NULL;
-    struct pool_endpoint *e = find_endpoint(p, slice_of(key, make_key(url, tls, key)));
+    struct pool_endpoint *e = find_endpoint(p, slice_of(key, make_key(url, tls, proxy, key)));
     if (!e)
         return NULL;
     LIST_EACH(&e->idle, it)
@@ -212,12 +214,12 @@ struct pool_conn *pool_take(struct pool *p, const struct url *url, const struct 
 }
 
 enum err pool_conn_new(struct pool *p, const struct url *url, struct tls_context *tls,
-                       struct pool_conn **ret)
+                       uint64_t proxy, struct pool_conn **ret)
 {
     char key[KEY_MAX];
     if (url->host.len == 0 || url->host.len > HOST_MAX)
         return ERR_INVALID;
-    struct slice k = slice_of(key, make_key(url, tls, key));
+    struct slice k = slice_of(key, make_key(url, tls, proxy, key));
     struct pool_endpoint *e = find_endpoint(p, k);
     struct pool_conn *c = mem_zalloc(sizeof *c);
     if (!c || (!e && new_endpoint(p, k, tls, &e) != ERR_OK)) {
@@ -234,8 +236,7 @@ enum err pool_conn_new(struct pool *p, const struct url *url, struct tls_context
 
 struct slice pool_conn_host(const struct pool_conn *c)
 {
-    const size_t before = sizeof(struct tls_context *) + sizeof(uint16_t);
-    return slice_from(slice_of(c->endpoint->key, c->endpoint->key_len), before);
+    return slice_from(slice_of(c->endpoint->key, c->endpoint->key_len), KEY_HEAD);
 }
 
 void pool_give(struct pool_conn **at)

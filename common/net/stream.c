@@ -14,6 +14,7 @@ static void free_memory(void *arg)
 {
     struct stream *s = arg;
     tls_session_free(s->tls);
+    stream_tunnel_free(s);
     buf_fini(&s->flying);
     buf_fini(&s->waiting);
     mem_free(s);
@@ -140,14 +141,18 @@ static void take_bytes(struct stream *s)
             return; /* libuv calls again when there is something */
         if (n <= 0) {
             stop_reading(s);
-            if (n == 0 && !s->tls)
+            if (s->state == STREAM_TUNNELLING)
+                stream_fail(s, ERR_CONNECT);
+            else if (n == 0 && !s->tls)
                 stream_ended(s);
             else /* TLS: without close_notify the response may have been cut short */
                 stream_fail(s, s->state == STREAM_SHAKING ? ERR_TLS : ERR_CLOSED);
             return;
         }
         struct slice data = slice_of(to, (size_t)n);
-        if (s->tls)
+        if (s->state == STREAM_TUNNELLING)
+            stream_tunnel_input(s, data);
+        else if (s->tls)
             stream_tls_input(s, data);
         else
             s->events->on_data(s->arg, data);
@@ -245,6 +250,17 @@ static void learn_peer(struct stream *s)
 void stream_connected(struct stream *s)
 {
     learn_peer(s);
+    if (s->tunnel) {
+        s->state = STREAM_TUNNELLING;
+        stream_read_on(s);
+        stream_tunnel_ask(s);
+    } else {
+        stream_reached(s);
+    }
+}
+
+void stream_reached(struct stream *s)
+{
     if (!s->tls) {
         stream_opened(s);
         return;

@@ -36,13 +36,24 @@ struct stream_events {
 MUST_USE enum err stream_accept(struct loop *l, int fd, struct tls_context *tls,
                                 const struct stream_events *events, void *arg, struct stream **ret);
 
+/* An HTTP proxy that is told to CONNECT (RFC 9110, section 9.3.6): the bytes behind its 200 are the
+ * target's. */
+struct stream_proxy {
+    struct slice host; /* for resolving; copied. The egress rule is about its addresses. */
+    uint16_t port;
+    struct slice
+        authorization; /* of Proxy-Authorization; empty: none; copied, and wiped after use */
+    uint64_t id;       /* equal for equal proxies and credentials, for no others; not 0 */
+};
+
 struct stream_target {
     struct resolver *resolver;
     struct slice host; /* for resolving, SNI and the certificate check; copied */
     uint16_t port;
-    struct tls_context *tls;        /* NULL: plain */
-    const struct egress_rule *rule; /* copied; NULL: no exceptions */
-    unsigned connect_ms;            /* name, TCP and TLS together */
+    struct tls_context *tls;          /* NULL: plain */
+    const struct egress_rule *rule;   /* copied; NULL: no exceptions */
+    const struct stream_proxy *proxy; /* NULL: none */
+    unsigned connect_ms;              /* name, TCP and TLS together */
 };
 
 /* Tries the resolved addresses in turn. Never calls back before it returns. */

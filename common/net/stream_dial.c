@@ -138,17 +138,28 @@ static enum err new_dial(struct stream *s, const struct stream_target *t)
     return ERR_OK;
 }
 
+/* What the proxy resolves is its own to allow; an address that we name is checked here. */
+static enum err check_behind_proxy(const struct stream_target *t)
+{
+    union sockaddr_any a;
+    if (!address_literal(t->host, t->port, &a))
+        return ERR_OK;
+    return egress_check(t->rule, &a);
+}
+
 static enum err find_addresses(struct stream *s, const struct stream_target *t)
 {
     struct stream_dial *d = s->dial;
-    if (address_literal(t->host, t->port, &d->answer.addresses[0])) {
+    struct slice host = t->proxy ? t->proxy->host : t->host;
+    uint16_t port = t->proxy ? t->proxy->port : t->port;
+    if (address_literal(host, port, &d->answer.addresses[0])) {
         d->answer.count = 1;
         loop_soon(s->loop, &s->task);
         return ERR_OK;
     }
     if (!t->resolver)
         return ERR_INVALID;
-    return resolver_start(t->resolver, t->host, t->port, on_resolved, s, &d->query);
+    return resolver_start(t->resolver, host, port, on_resolved, s, &d->query);
 }
 
 enum err stream_connect(struct loop *l, const struct stream_target *t,
@@ -159,7 +170,11 @@ enum err stream_connect(struct loop *l, const struct stream_target *t,
     if (e)
         return e;
     uint64_t ms = t->connect_ms ? t->connect_ms : LIMIT_CONNECT_MS;
-    e = new_dial(s, t);
+    e = t->proxy ? check_behind_proxy(t) : ERR_OK;
+    if (!e)
+        e = new_dial(s, t);
+    if (!e && t->proxy)
+        e = stream_tunnel_new(s, t);
     if (!e && t->tls)
         e = tls_session_new(t->tls, t->host, &s->tls);
     if (!e)

@@ -1,7 +1,9 @@
 /*
  * stream_private — the inside of a stream, shared by stream.c and its stream_*.c.
  *
- *   DIALING ─▶ SHAKING ─▶ OPEN ─▶ DEAD      shut (stream.c) is the only way into DEAD
+ *   DIALING ─▶ (TUNNELLING) ─▶ (SHAKING) ─▶ OPEN ─▶ DEAD
+ *
+ * TUNNELLING: a proxy was told to connect. SHAKING: TLS. shut (stream.c) is the only way into DEAD.
  *
  * Events are called from libuv's callbacks or from the stream's task, never from inside a call
  * of the owner. After each event the stream may be DEAD: look before touching it again. The
@@ -18,9 +20,10 @@
 #include "common/net/stream.h"
 #include "common/net/tls_private.h"
 
-enum stream_state { STREAM_DIALING, STREAM_SHAKING, STREAM_OPEN, STREAM_DEAD };
+enum stream_state { STREAM_DIALING, STREAM_TUNNELLING, STREAM_SHAKING, STREAM_OPEN, STREAM_DEAD };
 
-struct stream_dial; /* stream_dial.c: only while connecting */
+struct stream_dial;   /* stream_dial.c: only while connecting */
+struct stream_tunnel; /* stream_tunnel.c: only while a proxy connects us */
 
 struct stream {
     uv_tcp_t tcp;
@@ -32,6 +35,7 @@ struct stream {
     void *arg;
     struct tls_session *tls; /* NULL: plain */
     struct stream_dial *dial;
+    struct stream_tunnel *tunnel;
     struct loop_task task;
     struct timer deadline; /* until it is open */
     struct buf flying;     /* given to libuv, must not move */
@@ -59,6 +63,7 @@ void stream_fail_soon(struct stream *s, enum err why); /* from the owner's calls
 void stream_on_handle_closed(uv_handle_t *h);
 /* the socket is connected: peer is known, TLS shakes hands, or it opens */
 void stream_connected(struct stream *s);
+void stream_reached(struct stream *s); /* the target, whatever lies between */
 void stream_opened(struct stream *s);
 void stream_read_on(struct stream *s);
 void stream_ended(struct stream *s); /* the peer's last byte was delivered */
@@ -72,6 +77,12 @@ void stream_tls_input(struct stream *s, struct slice cipher);
 void stream_tls_deliver(struct stream *s);
 MUST_USE enum err stream_tls_write(struct stream *s, const struct slice *parts, size_t n);
 void stream_tls_finish(struct stream *s);
+
+/* stream_tunnel.c */
+MUST_USE enum err stream_tunnel_new(struct stream *s, const struct stream_target *t);
+void stream_tunnel_ask(struct stream *s); /* the proxy is connected */
+void stream_tunnel_input(struct stream *s, struct slice data);
+void stream_tunnel_free(struct stream *s);
 
 /* stream_dial.c */
 void stream_dial_step(struct stream *s);   /* the task's: begin, or the next address */

@@ -2,7 +2,9 @@
  * certificates. */
 #include "common/net/tls.h"
 
+#include <limits.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -97,29 +99,43 @@ static enum err set_up_server(struct tls_context *t, SSL_CTX *ctx)
     return ERR_OK;
 }
 
-static enum err set_up_client(struct tls_context *t, SSL_CTX *ctx)
+static void set_up_dialling(SSL_CTX *ctx)
 {
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_alpn_protos(ctx, alpn_h1, sizeof(alpn_h1) - 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, tls_on_new_session);
+}
+
+static enum err set_up_client(struct tls_context *t, SSL_CTX *ctx)
+{
+    set_up_dialling(ctx);
     int ok = t->ca_file ? SSL_CTX_load_verify_file(ctx, t->ca_file)
                         : SSL_CTX_set_default_verify_paths(ctx);
     return ok == 1 ? ERR_OK : complain("CA", t->ca_file);
 }
 
-static enum err build(struct tls_context *t, SSL_CTX **ret)
+/* What every context has. NULL: out of memory. */
+static SSL_CTX *begin(const struct tls_context *t)
 {
     ERR_clear_error(); /* an older one would be reported as the reason of a failure here */
     SSL_CTX *ctx = SSL_CTX_new(t->server ? TLS_server_method() : TLS_client_method());
     if (!ctx)
-        return ERR_NOMEM;
+        return NULL;
     SSL_CTX_set_min_proto_version(ctx, t->only_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_cipher_list(ctx, CIPHERS_12);
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     /* idle connections give their record buffers back: 30 KB each */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_default_passwd_cb(ctx, refuse_passphrase);
+    return ctx;
+}
+
+static enum err build(struct tls_context *t, SSL_CTX **ret)
+{
+    SSL_CTX *ctx = begin(t);
+    if (!ctx)
+        return ERR_NOMEM;
     enum err e = load_identity(t, ctx);
     if (!e)
         e = t->server ? set_up_server(t, ctx) : set_up_client(t, ctx);
@@ -148,18 +164,26 @@ static void free_context(struct tls_context *t)
     mem_free(t);
 }
 
-static enum err new_context(const struct tls_context *from, struct tls_context **ret)
+static struct tls_context *bare_context(const struct tls_context *from)
 {
     struct tls_context *t = mem_zalloc(sizeof(*t));
     if (!t)
-        return ERR_NOMEM;
+        return NULL;
     t->server = from->server;
     t->only_13 = from->only_13;
     t->offer_h2 = from->offer_h2;
     atomic_init(&t->refs, 1);
     tls_cache_init(&t->cache);
     pthread_mutex_init(&t->lock, NULL);
+    return t;
+}
+
+static enum err new_context(const struct tls_context *from, struct tls_context **ret)
+{
+    struct tls_context *t = bare_context(from);
     enum err e = ERR_NOMEM;
+    if (!t)
+        return e;
     if (copy_name(from->cert_file, &t->cert_file) && copy_name(from->key_file, &t->key_file) &&
         copy_name(from->ca_file, &t->ca_file))
         e = build(t, &t->ctx);
@@ -193,6 +217,95 @@ enum err tls_client_new(const struct tls_client_config *c, struct tls_context **
                                      .key_file = (char *)c->key_file,
                                      .ca_file = (char *)c->ca_file};
     return new_context(&from, ret);
+}
+
+/* ---- from texts ---- */
+
+static BIO *open_text(struct slice pem)
+{
+    return BIO_new_mem_buf(pem.ptr, pem.len > INT_MAX ? INT_MAX : (int)pem.len);
+}
+
+/* Each certificate of the text is given to fn, which keeps a count of its own. */
+static const char *each_certificate(SSL_CTX *ctx, struct slice pem,
+                                    bool (*fn)(SSL_CTX *ctx, X509 *one, size_t i))
+{
+    BIO *in = open_text(pem);
+    size_t n = 0;
+    bool ok = in != NULL;
+    X509 *one;
+    while (ok && (one = PEM_read_bio_X509(in, NULL, refuse_passphrase, NULL))) {
+        ok = fn(ctx, one, n++);
+        X509_free(one);
+    }
+    /* the end of the text is told as "no start line" */
+    unsigned long last = ERR_peek_last_error();
+    ok = ok && n > 0 && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    ERR_clear_error();
+    BIO_free(in);
+    return ok ? NULL : "must be certificates in PEM";
+}
+
+static bool trust(SSL_CTX *ctx, X509 *one, size_t i)
+{
+    (void)i;
+    return X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), one) == 1;
+}
+
+static bool present(SSL_CTX *ctx, X509 *one, size_t i)
+{
+    return i == 0 ? SSL_CTX_use_certificate(ctx, one) == 1 : SSL_CTX_add1_chain_cert(ctx, one) == 1;
+}
+
+static const char *use_key(SSL_CTX *ctx, struct slice pem)
+{
+    BIO *in = open_text(pem);
+    EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, refuse_passphrase, NULL) : NULL;
+    BIO_free(in);
+    bool read = key != NULL;
+    bool fits =
+        read && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return fits   ? NULL
+           : read ? "is not the key of the certificate"
+                  : "must be a private key in PEM";
+}
+
+static const char *use_texts(SSL_CTX *ctx, const struct tls_client_pem *p)
+{
+    const char *wrong = NULL;
+    if (p->ca.len)
+        wrong = each_certificate(ctx, p->ca, trust);
+    else if (SSL_CTX_set_default_verify_paths(ctx) != 1)
+        wrong = "the system's roots cannot be read";
+    if (!wrong && p->cert.len)
+        wrong = each_certificate(ctx, p->cert, present);
+    if (!wrong && p->key.len)
+        wrong = p->cert.len ? use_key(ctx, p->key) : "a key without a certificate";
+    return wrong;
+}
+
+enum err tls_client_from_pem(const struct tls_client_pem *p, struct tls_context **ret,
+                             const char **why)
+{
+    const struct tls_context from = {.server = false};
+    struct tls_context *t = bare_context(&from);
+    *why = NULL;
+    if (!t)
+        return ERR_NOMEM;
+    t->ctx = begin(t);
+    if (t->ctx) {
+        set_up_dialling(t->ctx);
+        *why = use_texts(t->ctx, p);
+    }
+    if (!t->ctx || *why) {
+        enum err e = t->ctx ? ERR_INVALID : ERR_NOMEM;
+        free_context(t);
+        return e;
+    }
+    *ret = t;
+    return ERR_OK;
 }
 
 enum err tls_reload(struct tls_context *t)

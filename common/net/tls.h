@@ -7,7 +7,7 @@
  *
  * Owns     SSL_CTX, counted by its connections.
  * Fails    ERR_TLS with one log line that says which file or why; never secret material.
- * Threads  a context may be shared by threads; reload from any.
+ * Threads  a context may be shared by threads; reload from any; not one that was made from texts.
  */
 #pragma once
 
@@ -31,8 +31,17 @@ struct tls_client_config {
     bool only_13;
 };
 
+/* The same from texts in PEM, which are not kept. Empty: as absent. */
+struct tls_client_pem {
+    struct slice ca; /* one certificate or several; these are trusted instead of the system's */
+    struct slice cert, key;
+};
+
 MUST_USE enum err tls_server_new(const struct tls_server_config *c, struct tls_context **ret);
 MUST_USE enum err tls_client_new(const struct tls_client_config *c, struct tls_context **ret);
+/* ERR_INVALID: what is wrong with the texts is in *why, a stable sentence. */
+MUST_USE enum err tls_client_from_pem(const struct tls_client_pem *p, struct tls_context **ret,
+                                      const char **why);
 MUST_USE enum err
 tls_reload(struct tls_context *t); /* reads the files again; old stays on failure */
 struct tls_context *tls_hold(struct tls_context *t);

@@ -1,5 +1,7 @@
 /* kind_provider — a model provider: its address and its credentials. */
+#include "common/base/digest.h"
 #include "common/base/service_words.h"
+#include "common/net/tls.h"
 #include "common/policy/kind.h"
 
 #define URL_MAX (64 * 1024)
@@ -67,6 +69,92 @@ static void read_headers(struct kind_decoding *d, const Gatehouse__Provider *m,
                                                kind_text(d, m->headers[i]->value)};
 }
 
+/* ---- the way to it: its own TLS, a proxy ---- */
+
+static void drop_tls(void *guest)
+{
+    tls_drop(guest);
+}
+
+static struct slice revealed(const struct secret *s)
+{
+    return s ? secret_reveal(s) : SLICE_NONE;
+}
+
+static enum err read_tls(struct kind_decoding *d, const Gatehouse__ProviderTls *m,
+                         struct policy_provider *p)
+{
+    const char *why;
+    if (!m)
+        return ERR_OK;
+    const struct secret *key = kind_secret(d, &m->secret);
+    const struct tls_client_pem pem = {.ca = slice_str(m->ca ? m->ca : ""),
+                                       .cert = slice_str(m->certificate ? m->certificate : ""),
+                                       .key = revealed(key)};
+    enum err e = d->short_of_memory ? ERR_NOMEM : tls_client_from_pem(&pem, &p->tls, &why);
+    if (!e && arena_adopt(d->arena, p->tls, drop_tls) != ERR_OK)
+        e = ERR_NOMEM;
+    return e;
+}
+
+static void wipe_text(void *guest)
+{
+    secret_wipe(guest, strlen(guest));
+}
+
+/* "Basic …" (RFC 7617), in memory that is wiped with the object. */
+static enum err basic_authorization(struct kind_decoding *d, const Gatehouse__ProviderProxy *m,
+                                    struct slice *ret)
+{
+    const char *name = m->username ? m->username : "";
+    struct slice password = revealed(kind_secret(d, &m->secret));
+    size_t len = strlen(name) + 1 + password.len;
+    char *plain = arena_alloc(d->arena, len + 1), *out = NULL;
+    if (plain && !d->short_of_memory)
+        out = arena_zalloc(d->arena, 6 + (len + 2) / 3 * 4 + 1);
+    if (!out)
+        return ERR_NOMEM;
+    slice_put(slice_put(slice_put(plain, slice_str(name)), SLICE(":")), password);
+    memcpy(out, "Basic ", 6);
+    digest_base64(slice_of(plain, len), out + 6);
+    secret_wipe(plain, len);
+    *ret = slice_str(out);
+    return arena_adopt(d->arena, out, wipe_text);
+}
+
+/* The first bytes of a digest over what tells one proxy from another. */
+static uint64_t proxy_id(const struct stream_proxy *x)
+{
+    const struct slice parts[] = {x->host, slice_of((const char *)&x->port, sizeof(x->port)),
+                                  x->authorization};
+    struct digest sum;
+    uint64_t id;
+    digest_sha256_parts(parts, ARRAY_LEN(parts), &sum);
+    memcpy(&id, sum.bytes, sizeof(id));
+    return id ? id : 1;
+}
+
+static enum err read_proxy(struct kind_decoding *d, const Gatehouse__ProviderProxy *m,
+                           struct policy_provider *p)
+{
+    struct url url;
+    if (!m)
+        return ERR_OK;
+    struct stream_proxy *x = kind_rows(d, 1, sizeof(*x));
+    struct slice text = kind_text(d, m->url);
+    if (d->short_of_memory)
+        return ERR_NOMEM;
+    if (url_parse(text, &url) != ERR_OK || url.tls)
+        return ERR_INVALID;
+    x->host = url.host;
+    x->port = url.port;
+    enum err e =
+        m->username || m->secret.len ? basic_authorization(d, m, &x->authorization) : ERR_OK;
+    x->id = proxy_id(x);
+    p->proxy = x;
+    return e;
+}
+
 /* Whose prices it has: those of the service whose quirks it has, else of the dialect's owner. A
  * name that no catalogue has is none. */
 static struct slice catalogue_of(const struct policy_provider *p)
@@ -97,7 +185,10 @@ static enum err decode(struct kind_decoding *d)
     p->allowed_count = m->n_allow_cidrs;
     if (kind_networks(d, m->allow_cidrs, m->n_allow_cidrs, &p->allowed) != ERR_OK)
         return ERR_INVALID;
-    return d->short_of_memory ? ERR_NOMEM : read_addresses(d, p);
+    enum err e = d->short_of_memory ? ERR_NOMEM : read_addresses(d, p);
+    if (!e)
+        e = read_tls(d, m->tls, p);
+    return e ? e : read_proxy(d, m->proxy, p);
 }
 
 const struct policy_kind kind_provider = {

@@ -18,6 +18,7 @@
 #include "common/base/slice.h"
 #include "common/base/strategy.h"
 #include "common/net/address.h"
+#include "common/net/stream.h"
 #include "common/scope/scope.h"
 
 struct snapshot;
@@ -118,6 +119,8 @@ struct policy_provider {
     struct policy_header *headers; /* sent with each request */
     size_t header_count;
     enum policy_answer bills_cancelled;
+    struct tls_context *tls;          /* NULL: the plane's own */
+    const struct stream_proxy *proxy; /* NULL: none */
     struct slice catalogue; /* the name of the one that says what its models cost; empty: none */
 };
 

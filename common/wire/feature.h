@@ -37,6 +37,7 @@
     ROW(PROVIDER_OLLAMA, "provider.ollama")                                                        \
     ROW(MODEL_WILDCARD, "model.wildcard")   /* a model whose name is a pattern */                  \
     ROW(PROVIDER_QUIRKS, "provider.quirks") /* OpenAI's protocol with a service's differences */   \
+    ROW(PROVIDER_ROUTE, "provider.route")   /* a provider's own CA, certificate or proxy */        \
     ROW(PRICES, "prices")                   /* prices of media, and of longer prompts */
 
 enum feature {

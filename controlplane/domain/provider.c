@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/base/service_words.h"
+#include "common/net/tls.h"
 #include "controlplane/domain/field_value.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
@@ -115,6 +116,54 @@ static const struct field header_fields[] = {
     FIELD_END,
 };
 
+static const char *certificates_rule(struct slice text)
+{
+    const struct tls_client_pem pem = {.ca = text};
+    struct tls_context *t = NULL;
+    const char *why = NULL;
+    if (tls_client_from_pem(&pem, &t, &why) == ERR_INVALID)
+        return why;
+    tls_drop(t);
+    return NULL;
+}
+
+#define PEM_MOST 65536
+
+static const struct field tls_fields[] = {
+    {.name = "ca",
+     .type = FIELD_TEXT,
+     .min = 1,
+     .max = PEM_MOST,
+     .rule = certificates_rule,
+     .help = "certificates in PEM that are trusted instead of the system's"},
+    {.name = "certificate",
+     .type = FIELD_TEXT,
+     .min = 1,
+     .max = PEM_MOST,
+     .rule = certificates_rule,
+     .help = "ours, in PEM, with its chain, where the provider wants one"},
+    {.name = "secret",
+     .type = FIELD_SECRET,
+     .flags = FIELD_OPTIONAL,
+     .beside = "certificate",
+     .help = "the certificate's private key in PEM; never shown"},
+    FIELD_END,
+};
+
+static const struct field proxy_fields[] = {
+    {.name = "url",
+     .type = FIELD_URL,
+     .flags = FIELD_REQUIRED,
+     .help = "http://host:port; it is told to CONNECT; allow_cidrs are about its address"},
+    {.name = "username", .type = FIELD_TEXT, .min = 1, .max = 128, .rule = noun_label_rule},
+    {.name = "secret",
+     .type = FIELD_SECRET,
+     .flags = FIELD_OPTIONAL,
+     .beside = "url",
+     .help = "the password; never shown; dropped with another url"},
+    FIELD_END,
+};
+
 static const struct field fields[] = {
     NOUN_DESCRIPTION,
     {.name = "dialect",
@@ -159,6 +208,16 @@ static const struct field fields[] = {
      .fields = header_fields,
      .most = 8,
      .help = "sent with each request"},
+    {.name = "tls",
+     .type = FIELD_OBJECT,
+     .fields = tls_fields,
+     .needs = FEATURE_BIT(FEATURE_PROVIDER_ROUTE),
+     .help = "whom to trust, and who we are; absent: the system's roots, and nobody"},
+    {.name = "proxy",
+     .type = FIELD_OBJECT,
+     .fields = proxy_fields,
+     .needs = FEATURE_BIT(FEATURE_PROVIDER_ROUTE),
+     .help = "an HTTP proxy between the data plane and the provider"},
     {.name = "bills_cancelled",
      .type = FIELD_BOOL,
      .help =
@@ -233,6 +292,23 @@ static void check_credential(struct reading *r, const json_t *doc, const json_t 
         reading_problem(r, at, "is required, as \"eu-west-1\": it names the host that is called");
 }
 
+static void check_route(struct reading *r, const json_t *doc)
+{
+    const json_t *tls = json_object_get(doc, "tls"), *proxy = json_object_get(doc, "proxy");
+    struct slice key = json_text(tls, "secret"), certificate = json_text(tls, "certificate");
+    struct tls_context *t = NULL;
+    const char *why = NULL;
+    if (key.len && tls_client_from_pem(&(struct tls_client_pem){.cert = certificate, .key = key},
+                                       &t, &why) == ERR_INVALID)
+        reading_problem(r, "/tls/secret", "%s", why);
+    tls_drop(t);
+    if (slice_starts(json_text(proxy, "url"), SLICE("https:")))
+        reading_problem(r, "/proxy/url",
+                        "must begin with http: what goes through it is TLS itself");
+    if (slice_find(json_text(proxy, "username"), ':') >= 0)
+        reading_problem(r, "/proxy/username", "must not contain \":\" (RFC 7617)");
+}
+
 static void check(struct reading *r, const json_t *old, json_t *doc)
 {
     if (json_array_size(r->problems) > 0)
@@ -247,6 +323,7 @@ static void check(struct reading *r, const json_t *old, json_t *doc)
     if (slice_search(json_text(doc, "base_url"), slice_str(SERVICE_REGION)) >= 0 &&
         !slice_eq(dialect, SLICE("bedrock")) && !slice_eq(dialect, SLICE("vertex")))
         reading_problem(r, "/base_url", "\"{region}\" only goes with bedrock and vertex");
+    check_route(r, doc);
     const json_t *credentials = json_object_get(doc, "credentials");
     for (size_t i = 0; i < json_array_size(credentials); i++)
         check_credential(r, doc, json_array_get(credentials, i), i);

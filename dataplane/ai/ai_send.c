@@ -62,7 +62,9 @@ static enum err start(struct ai_call *c, const struct candidate *target,
                  .path = o->path,
                  .headers = o->headers,
                  .header_count = o->header_count,
-                 .rule = {p->allowed, p->allowed_count}},
+                 .rule = {p->allowed, p->allowed_count},
+                 .tls = p->tls,
+                 .proxy = p->proxy},
     };
     set_deadlines(c, p, &spec.call);
     memcpy(spec.call.body, o->pieces, sizeof(spec.call.body));

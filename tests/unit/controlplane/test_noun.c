@@ -455,6 +455,11 @@ static void members_that_only_some_providers_have_are_refused_elsewhere(void **s
         {"\"dialect\":\"openai\",\"credentials\":[{\"name\":\"m\",\"secret\":\"s\","
          "\"region\":\"eu\",\"access_key_id\":\"AKIDEXAMPLE123456\"}]",
          "/credentials/0/access_key_id"},
+        {"\"dialect\":\"openai\",\"tls\":{\"ca\":\"no certificate\"}", "/tls/ca"},
+        {"\"dialect\":\"openai\",\"tls\":{\"secret\":\"no key\"}", "/tls/secret"},
+        {"\"dialect\":\"openai\",\"proxy\":{\"url\":\"https://p.example\"}", "/proxy/url"},
+        {"\"dialect\":\"openai\",\"proxy\":{\"url\":\"http://p.example\",\"username\":\"a:b\"}",
+         "/proxy/username"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -271,6 +271,71 @@ UNIT(threads_share_contexts_while_another_reloads_them)
     tls_pair_close(&r);
 }
 
+/* ---- contexts from texts ---- */
+
+static struct slice file_text(const char *path, char *out, size_t cap)
+{
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t n = fread(out, 1, cap, f);
+    fclose(f);
+    return slice_of(out, n);
+}
+
+UNIT(a_context_from_texts_trusts_its_authority_and_shows_its_certificate)
+{
+    struct tls_pair r = {.certs = certs_new()};
+    const struct certs_order order = {.name = "plane", .client = true};
+    struct certs_files server = certs_server(r.certs), own = certs_issue(r.certs, &order);
+    char ca[8192], cert[8192], key[8192];
+    struct tls_client_pem pem = {.ca = file_text(certs_ca(r.certs), ca, sizeof(ca)),
+                                 .cert = file_text(own.cert, cert, sizeof(cert)),
+                                 .key = file_text(own.key, key, sizeof(key))};
+    const char *why;
+    tls_pair_serve(&r, &server, certs_ca(r.certs)); /* it wants a certificate of its clients */
+    assert_int_equal(tls_client_from_pem(&pem, &r.client, &why), ERR_OK);
+    struct end client;
+    tls_pair_meet(&r, &client, "localhost");
+    end_fini(&client);
+    tls_pair_close(&r);
+
+    r = (struct tls_pair){.certs = certs_new()}; /* of another authority */
+    server = certs_server(r.certs);
+    tls_pair_serve(&r, &server, NULL);
+    assert_int_equal(tls_client_from_pem(&pem, &r.client, &why), ERR_OK);
+    tls_pair_refuses(&r, "localhost");
+    tls_pair_close(&r);
+}
+
+UNIT(texts_that_are_no_certificates_or_do_not_fit_are_refused)
+{
+    struct certs *c = certs_new();
+    const struct certs_order orders[] = {{.name = "one", .client = true},
+                                         {.name = "two", .client = true}};
+    struct certs_files one = certs_issue(c, &orders[0]), two = certs_issue(c, &orders[1]);
+    char ca[8192], cert[8192], key[8192], cut[64];
+    struct slice authority = file_text(certs_ca(c), ca, sizeof(ca));
+    struct slice own = file_text(one.cert, cert, sizeof(cert));
+    struct slice others = file_text(two.key, key, sizeof(key));
+    const struct tls_client_pem rows[] = {
+        {.ca = SLICE("no certificate")},
+        {.ca = slice_first(authority, authority.len / 2)},
+        {.ca = others},
+        {.ca = authority, .cert = own, .key = others},
+        {.ca = authority, .cert = own, .key = SLICE("no key")},
+        {.ca = authority, .key = others},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct tls_context *t = NULL;
+        const char *why = NULL;
+        enum err e = tls_client_from_pem(&rows[i], &t, &why);
+        snprintf(cut, sizeof(cut), "row %zu", i);
+        if (e != ERR_INVALID || !why || t)
+            fail_msg("%s was taken", cut);
+    }
+    certs_free(c);
+}
+
 int main(void)
 {
     log_setup("test", LOG_ERROR + 1);
@@ -287,6 +352,8 @@ int main(void)
         cmocka_unit_test(
             a_file_that_is_not_there_is_called_that_and_one_that_is_something_else_is_not),
         cmocka_unit_test(threads_share_contexts_while_another_reloads_them),
+        cmocka_unit_test(a_context_from_texts_trusts_its_authority_and_shows_its_certificate),
+        cmocka_unit_test(texts_that_are_no_certificates_or_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
