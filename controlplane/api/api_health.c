@@ -1,10 +1,14 @@
 /*
- * api_health — alive: a job thread responds. Ready: not draining, and the database responds.
+ * api_health — alive: the thread of these requests responds. Ready: not draining, and the database
+ * responds. What watches learns within a second whether the database is away or its connections are
+ * all in use.
  */
 #include "controlplane/api/api_health.h"
 
 #include "controlplane/api/api_metrics.h"
 #include "controlplane/store/store_write.h"
+
+#define TAKE_MS 500 /* for a connection */
 
 enum err api_health_live(struct call *c)
 {
@@ -20,11 +24,11 @@ enum err api_health_ready(struct call *c)
         status = "draining";
     } else {
         TX_AUTO struct tx tx = {0};
-        enum err e = tx_begin(c->app->db, slice_str(c->app->org_id), &tx);
+        enum err e = tx_begin_within(c->app->db, slice_str(c->app->org_id), TAKE_MS, &tx);
         if (e == ERR_OK)
             e = store_policy_head(&tx, &version, NULL);
         if (e != ERR_OK)
-            status = "database away";
+            status = e == ERR_TIMEOUT ? "database busy" : "database away";
     }
     json_t *t = json_pack("{s:s}", "status", status);
     return call_respond(c, strcmp(status, "ready") == 0 ? 200 : 503, &t);

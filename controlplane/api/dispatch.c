@@ -26,8 +26,11 @@ static void respond_with_failure(struct call *c, enum err e)
     case ERR_OK:
     case ERR_DENIED: /* the response is set */
         return;
+    case ERR_TIMEOUT: /* no connection of the pool came free in time */
+        call_header(c, "retry-after", "1");
+        said = call_problem(c, 503, "busy", "other requests keep the database busy: try again");
+        break;
     case ERR_DATABASE:
-    case ERR_TIMEOUT:
     case ERR_EXHAUSTED:
         call_header(c, "retry-after", "1");
         said = call_problem(c, 503, "database_away", "the database is away: try again");
@@ -202,7 +205,9 @@ static enum err find_route(struct call *c)
         call_header(c, "allow", "%.*s", SLICE_ARG(buf_slice(&allow)));
         e = call_problem(c, 405, "method_not_allowed", "this path has other methods: see Allow");
     } else if (c->route == NULL) {
-        e = call_problem(c, 404, "no_such_path", "there is nothing at this path");
+        e = call_problem(
+            c, 404, "no_such_path",
+            "no resource has this path; GET /admin/v1/openapi.json lists all that there are");
     }
     buf_fini(&allow);
     if (c->route == NULL)

@@ -18,9 +18,10 @@
 #include "controlplane/api/api_metrics.h"
 #include "controlplane/api/mhd_exchange.h"
 
-#define WORKERS 8 /* each may hold a database connection */
-#define WAITERS 4 /* threads of ?wait=applied, which wait at most ADMIN_WAIT_MS */
-#define QUEUE 512 /* one for each connection */
+#define WORKERS 8  /* each may hold a database connection */
+#define WAITERS 4  /* threads of ?wait=applied, which wait at most ADMIN_WAIT_MS */
+#define WATCHERS 1 /* health and metrics: what watches is not to wait for what is slow */
+#define QUEUE 512  /* one for each connection */
 #define CONNECTIONS 512
 #define PAUSE_US 10000
 #define GOODBYE_US 500000
@@ -99,6 +100,8 @@ enum err mhd_adapter_start(const struct app *app, const struct mhd_adapter_confi
     if (e == ERR_OK)
         e = thread_pool_start("admin-wait", WAITERS, QUEUE, &d->context.wait);
     if (e == ERR_OK)
+        e = thread_pool_start("admin-health", WATCHERS, QUEUE, &d->context.health);
+    if (e == ERR_OK)
         e = start_daemon(d);
     if (e == ERR_OK)
         e = start_listener(d, config);
@@ -143,6 +146,7 @@ void mhd_adapter_stop(struct mhd_adapter **listener, unsigned drain_ms)
         drain(d, drain_ms);
     thread_pool_stop(&d->context.work); /* what was suspended is resumed by the end of its job */
     thread_pool_stop(&d->context.wait);
+    thread_pool_stop(&d->context.health);
     if (d->daemon != NULL)
         MHD_stop_daemon(d->daemon);
     if (d->listener != NULL)

@@ -160,10 +160,19 @@ static enum MHD_Result refuse_busy(struct exchange *x)
     return MHD_YES;
 }
 
+static struct thread_pool *pool_of(const struct exchange *x)
+{
+    static const struct slice watched[] = {{"/healthz", 8}, {"/readyz", 7}, {"/metrics", 8}};
+    for (size_t i = 0; i < ARRAY_LEN(watched); i++)
+        if (slice_eq(slice_str(x->target), watched[i]))
+            return x->context->health;
+    return x->context->work;
+}
+
 static enum MHD_Result hand_to_job(struct exchange *x, void (*run)(void *arg))
 {
     MHD_suspend_connection(x->m);
-    if (thread_pool_push(x->context->work, run, x) == ERR_OK)
+    if (thread_pool_push(pool_of(x), run, x) == ERR_OK)
         return MHD_YES;
     /* resumed, the library calls again in the same state */
     enum MHD_Result r = refuse_busy(x);

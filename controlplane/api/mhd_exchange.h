@@ -26,7 +26,8 @@ struct exchange_context {
     struct admin_auth *auth;
     struct thread_pool *work;
     struct thread_pool *wait;
-    _Atomic size_t open; /* exchanges that have not ended */
+    struct thread_pool *health; /* of /healthz, /readyz and /metrics */
+    _Atomic size_t open;        /* exchanges that have not ended */
 };
 
 struct exchange;

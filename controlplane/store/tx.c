@@ -26,10 +26,15 @@ static enum err begin_on(struct db_conn *c, struct slice org_id)
  * long as the failure is a lost connection, the next one is tried, and at last a new one. */
 enum err tx_begin(struct db *db, struct slice org_id, struct tx *ret)
 {
+    return tx_begin_within(db, org_id, TX_TAKE_MS, ret);
+}
+
+enum err tx_begin_within(struct db *db, struct slice org_id, unsigned wait_ms, struct tx *ret)
+{
     enum err e = ERR_DATABASE;
     for (int tries = 0; tries < TX_BEGIN_TRIES; tries++) {
         struct db_conn *c = NULL;
-        e = db_take(db, TX_TAKE_MS, &c);
+        e = db_take(db, wait_ms, &c);
         if (e != ERR_OK)
             return e;
         e = begin_on(c, org_id);

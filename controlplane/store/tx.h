@@ -32,6 +32,9 @@ struct tx {
 };
 
 MUST_USE enum err tx_begin(struct db *db, struct slice org_id, struct tx *ret);
+/* The same, which waits so long for a free connection: ERR_TIMEOUT then. */
+MUST_USE enum err tx_begin_within(struct db *db, struct slice org_id, unsigned wait_ms,
+                                  struct tx *ret);
 MUST_USE enum err tx_commit(struct tx *tx);
 void tx_rollback(struct tx *tx); /* fine when nothing is open */
 

@@ -429,6 +429,28 @@ static void ten_failures_a_minute_are_free_then_each_waits_twice_as_long(void **
     admin_auth_free(a);
 }
 
+static void an_ipv6_site_waits_as_one_and_its_neighbours_do_not(void **state)
+{
+    (void)state;
+    struct admin_auth *a = admin_auth_new(base.boot.token_hmac);
+    uint64_t now = 1000 * (uint64_t)SECOND;
+    unsigned retry = 0;
+    char source[64];
+    for (int i = 0; i < 10; i++) {
+        snprintf(source, sizeof(source), "2001:db8:1:2:%x::%x", 0xa000 + i, i);
+        assert_int_equal(sign_in(a, source, "guess", now, &retry), 401);
+    }
+    assert_int_equal(sign_in(a, "2001:db8:1:2:ffff::1", "guess", now, &retry), 429);
+    assert_int_equal(sign_in(a, "2001:db8:1:3::1", "guess", now, &retry), 401);
+    for (int i = 0; i < 12; i++) { /* an IPv4 address is one, however it is written */
+        snprintf(source, sizeof(source), "%s192.0.2.9", i % 2 ? "::ffff:" : "");
+        (void)sign_in(a, source, "guess", now, &retry);
+    }
+    assert_int_equal(sign_in(a, "192.0.2.9", "guess", now, &retry), 429);
+    assert_int_equal(sign_in(a, "::ffff:192.0.2.10", "guess", now, &retry), 401);
+    admin_auth_free(a);
+}
+
 static void a_recently_used_token_is_not_locked_out_by_others_on_the_same_host(void **state)
 {
     (void)state;
@@ -762,6 +784,7 @@ int main(void)
         cmocka_unit_test(a_budget_shows_the_limit_it_has_now_before_any_lease),
         cmocka_unit_test(an_object_too_large_for_planes_is_refused_at_its_write),
         cmocka_unit_test(ten_failures_a_minute_are_free_then_each_waits_twice_as_long),
+        cmocka_unit_test(an_ipv6_site_waits_as_one_and_its_neighbours_do_not),
         cmocka_unit_test(a_recently_used_token_is_not_locked_out_by_others_on_the_same_host),
         cmocka_unit_test(a_revoked_token_is_refused_within_seconds),
         cmocka_unit_test(without_the_database_requests_get_503_and_health_still_responds),

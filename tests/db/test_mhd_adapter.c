@@ -102,6 +102,48 @@ static void idle_connections_do_not_lock_out_other_clients(void **state)
     go_all();
 }
 
+/* Whatever takes the database's connections: 8 requests are at work then, and others wait. */
+static void busy_requests_do_not_keep_health_waiting(void **state)
+{
+    (void)state;
+    struct db_conn *taken[200] = {NULL};
+    struct db_counts counts;
+    int waiting[24];
+    size_t n = 0;
+    db_counts(app.db, &counts);
+    assert_in_range(counts.max, 1, ARRAY_LEN(taken));
+    while (n < counts.max)
+        assert_int_equal(db_take(app.db, 5000, &taken[n++]), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
+        waiting[i] = peer_dial(port);
+        assert_true(
+            peer_say(waiting[i], "GET /admin/v1/teams?limit=1 HTTP/1.1\r\n" AUTHORIZED "\r\n"));
+    }
+    usleep(200000);
+    uint64_t began = clock_mono_us();
+    assert_int_equal(ask_anew("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+    assert_int_equal(ask_anew("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+    assert_int_equal(ask_anew("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"), 503);
+    assert_in_range(clock_mono_us() - began, 0,
+                    4000000); /* before those that wait give up, after 5 s */
+    struct buf in;
+    struct peer_answer a = {0};
+    buf_init(&in, 65536);
+    buf_init(&a.head, 65536);
+    buf_init(&a.body, 65536);
+    assert_true(peer_answer(waiting[0], &in, SLICE("GET"), &a));
+    assert_int_equal(a.status, 503);
+    assert_true(slice_search(buf_slice(&a.body), SLICE("busy")) >= 0);
+    buf_fini(&in);
+    buf_fini(&a.head);
+    buf_fini(&a.body);
+    while (n > 0)
+        db_give(app.db, &taken[--n]);
+    for (size_t i = 0; i < ARRAY_LEN(waiting); i++)
+        close(waiting[i]);
+    assert_open_for_others();
+}
+
 static void a_refused_head_gets_its_response_before_its_body_arrives(void **state)
 {
     (void)state;
@@ -280,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_body_is_read_after_its_head_was_accepted),
         cmocka_unit_test(pipelined_requests_get_their_responses_in_order),
         cmocka_unit_test(every_spelling_of_framing_gets_a_response),
+        cmocka_unit_test(busy_requests_do_not_keep_health_waiting),
         cmocka_unit_test(a_refused_head_gets_its_response_before_its_body_arrives),
         cmocka_unit_test(a_chunked_body_gets_413_as_soon_as_it_passes_the_ceiling),
         cmocka_unit_test(slow_bodies_without_a_token_do_not_lock_out_other_clients),
