@@ -20,9 +20,10 @@ struct json_names {
 };
 
 void json_names_init(struct json_names *n, const char *start);
-/* raw: as it stands in the body; name: the same, read by json_name_read. Readers that fold case
- * take "a" and "A" for one member, so both are compared folded. */
-MUST_USE enum err json_names_add(struct json_names *n, struct slice raw, struct slice name);
+/* raw: as it stands in the body; name: the same, read by json_name_read; ascii: the name is known
+ * to be. Readers that fold case take "a" and "A" for one member, so both are compared folded. */
+MUST_USE enum err json_names_add(struct json_names *n, struct slice raw, struct slice name,
+                                 bool ascii);
 
 /* the unescaped name: raw itself where nothing is escaped, else written to out */
 struct slice json_name_read(struct slice raw, char out[static LIMIT_JSON_NAME]);

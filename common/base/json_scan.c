@@ -321,7 +321,7 @@ static bool meet_name(struct scan *s, struct json_names *names, const struct she
     struct slice name = m->plain ? raw : json_name_read(raw, text);
     if (!choose(s, shelf, m, name, below, ret))
         return false;
-    enum err e = json_names_add(names, raw, name);
+    enum err e = json_names_add(names, raw, name, m->plain);
     if (e == ERR_EXISTS || e == ERR_CONFLICT)
         fail_double(s, raw, e == ERR_CONFLICT);
     else if (e)
