@@ -8,6 +8,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/mem.h"
+#include "common/base/sip.h"
 
 #define FIRST_SLOTS 16
 
@@ -35,55 +36,11 @@ static void sow(void)
     digest_random(seed, sizeof(seed));
 }
 
-static inline uint64_t rotl(uint64_t x, int n)
-{
-    return (x << n) | (x >> (64 - n));
-}
-
-struct sip {
-    uint64_t a, b, c, d;
-};
-
-/* by value, and never a call: the four words stay in registers */
-__attribute__((always_inline)) static inline struct sip sip_round(struct sip v)
-{
-    v.a += v.b;
-    v.b = rotl(v.b, 13) ^ v.a;
-    v.a = rotl(v.a, 32);
-    v.c += v.d;
-    v.d = rotl(v.d, 16) ^ v.c;
-    v.a += v.d;
-    v.d = rotl(v.d, 21) ^ v.a;
-    v.c += v.b;
-    v.b = rotl(v.b, 17) ^ v.c;
-    v.c = rotl(v.c, 32);
-    return v;
-}
-
-__attribute__((always_inline)) static inline struct sip sip_take(struct sip v, uint64_t word)
-{
-    v.d ^= word;
-    v = sip_round(v);
-    v.a ^= word;
-    return v;
-}
-
-/* SipHash-1-3 (Aumasson and Bernstein): one round a word, three at the end */
+/* SipHash-1-3: one round a word, three at the end */
 uint64_t map_hash(struct slice key)
 {
     pthread_once(&seeded, sow);
-    struct sip v = {seed[0] ^ 0x736f6d6570736575u, seed[1] ^ 0x646f72616e646f6du,
-                    seed[0] ^ 0x6c7967656e657261u, seed[1] ^ 0x7465646279746573u};
-    size_t whole = key.len & ~(size_t)7;
-    for (size_t i = 0; i < whole; i += 8) {
-        uint64_t word;
-        memcpy(&word, key.ptr + i, 8);
-        v = sip_take(v, word);
-    }
-    uint64_t last = (uint64_t)key.len << 56;
-    for (size_t i = whole; i < key.len; i++)
-        last |= (uint64_t)(unsigned char)key.ptr[i] << (8 * (i - whole));
-    v = sip_take(v, last);
+    struct sip v = sip_take(sip_begin(seed), key, 1);
     v.c ^= 0xFF;
     v = sip_round(sip_round(sip_round(v)));
     return v.a ^ v.b ^ v.c ^ v.d;

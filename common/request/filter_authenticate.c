@@ -9,6 +9,7 @@
  * upstream (gates build their heads from an allow-list).
  */
 #include "common/base/clock.h"
+#include "common/request/key_memo.h"
 #include "common/request/request_private.h"
 #include "common/wire/keyprint.h"
 
@@ -18,8 +19,15 @@ static const struct slice credential_headers[] = {
     {"x-goog-api-key", 14}, {"x-litellm-api-key", 17}, {"x-bf-vk", 7},
 };
 
+/* What a credential names. */
+struct named {
+    const struct policy_key *key; /* NULL: none */
+    struct principal known;       /* whose it is, where that was found lately; .key NULL: not */
+    struct sip_tag tag;           /* of the credential, where there is a memo */
+};
+
 struct findings {
-    const struct policy_key *key;
+    struct named first; /* of the first credential that names a key */
     struct slice header;
     bool any;       /* some credential was sent */
     bool stranger;  /* one in our shape that no key has */
@@ -64,22 +72,49 @@ static const struct policy_key *look_up(const struct snapshot *policy, struct sl
     return key && key->digest_is_sha256 ? key : NULL;
 }
 
+/* What is kept holds for the worker's newest policy; a request that is under an older one is rare.
+ */
+static struct key_memo *memo_of(const struct request *rq)
+{
+    struct request_env *env = rq->env;
+    if (rq->policy != env->policy)
+        return NULL;
+    if (!env->keys)
+        env->keys = key_memo_new();
+    return env->keys;
+}
+
+static struct named find_key(const struct request *rq, struct slice credential)
+{
+    struct key_memo *memo = memo_of(rq);
+    struct named n = {0};
+    if (memo) {
+        n.tag = key_memo_tag(memo, credential);
+        const struct principal *who = key_memo_find(memo, rq->policy, n.tag);
+        if (who)
+            n.known = *who;
+    }
+    n.key = n.known.key ? n.known.key : look_up(rq->policy, credential);
+    return n;
+}
+
 static void consider(struct request *rq, struct slice name, struct slice sent, struct findings *f)
 {
     struct slice value = without_bearer(sent);
     if (!value.len)
         return;
     f->any = true;
-    const struct policy_key *key = look_up(rq->policy, value);
-    if (!key) {
+    struct named n = find_key(rq, value);
+    const struct policy_key *first = f->first.key;
+    if (!n.key) {
         bool ours = keyprint_is_ours(value);
-        f->ambiguous = f->ambiguous || (ours && f->key);
+        f->ambiguous = f->ambiguous || (ours && first);
         f->stranger = f->stranger || ours;
         return;
     }
-    f->ambiguous = f->ambiguous || f->stranger || (f->key && f->key != key);
-    if (!f->key) {
-        f->key = key;
+    f->ambiguous = f->ambiguous || f->stranger || (first && first != n.key);
+    if (!first) {
+        f->first = n;
         f->header = name;
     }
 }
@@ -141,6 +176,21 @@ static enum filter_result refuse(struct request *rq, enum refusal_id id)
     return FILTER_REFUSE;
 }
 
+/* The principal of a valid key; false where there is none, or it is blocked. */
+static bool find_principal(struct request *rq, const struct named *n)
+{
+    struct key_memo *memo = memo_of(rq);
+    if (n->known.key) {
+        rq->who = n->known;
+        return true;
+    }
+    if (!fill_principal(rq->policy, n->key, &rq->who) || is_blocked(rq->policy, &rq->who))
+        return false;
+    if (memo)
+        key_memo_keep(memo, rq->policy, n->tag, &rq->who);
+    return true;
+}
+
 static enum filter_result on_request(struct request *rq)
 {
     if (!rq->policy)
@@ -153,17 +203,12 @@ static enum filter_result on_request(struct request *rq)
         consider(rq, SLICE("?"), rq->gate->query_credential(rq), &f);
     if (f.ambiguous)
         return refuse(rq, REFUSAL_AMBIGUOUS_CREDENTIAL);
-    if (!f.key)
+    if (!f.first.key)
         return refuse(rq, f.any ? REFUSAL_BAD_CREDENTIAL : REFUSAL_NO_CREDENTIAL);
-    struct principal principal;
-    if (!is_valid(f.key) || !fill_principal(rq->policy, f.key, &principal)) {
-        rq->who.key = f.key; /* the record names the key that was refused */
+    rq->who.key = f.first.key; /* the record names the key also where it is refused */
+    if (!is_valid(f.first.key) || !find_principal(rq, &f.first))
         return refuse(rq, REFUSAL_BAD_CREDENTIAL);
-    }
-    rq->who = principal;
     rq->credential_header = f.header;
-    if (is_blocked(rq->policy, &principal))
-        return refuse(rq, REFUSAL_BAD_CREDENTIAL);
     request_watch_expiry(rq);
     return FILTER_PASS;
 }

@@ -7,6 +7,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/request/forward_headers.h"
+#include "common/request/key_memo.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
 #include "common/request/session_memo.h"
@@ -52,6 +53,8 @@ void request_env_fini(struct request_env *env)
     env->spare_count = 0;
     session_memo_free(env->sessions);
     env->sessions = NULL;
+    key_memo_free(env->keys);
+    env->keys = NULL;
     buf_fini(&env->scratch);
     buf_shelf_fini(&env->shelf);
     upstreams_fini(&env->upstreams);

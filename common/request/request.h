@@ -26,6 +26,7 @@
 #include "common/net/http_client.h"
 #include "common/policy/snapshot.h"
 #include "common/request/filter.h"
+#include "common/request/principal.h"
 #include "common/request/refusal.h"
 #include "common/request/response.h"
 #include "common/scope/account.h"
@@ -66,6 +67,7 @@ struct request_env {
     struct buf scratch;     /* for what is written and sent within one call */
     struct buf_shelf shelf; /* memory for buffers of a call that are not needed all of its time */
     struct session_memo *sessions; /* ids derived lately; made when first needed */
+    struct key_memo *keys;         /* principals authenticated lately; made when first needed */
     uint64_t unrecorded;           /* calls that the journal did not take, not yet logged */
     uint64_t unrecorded_told_us;   /* when that was last logged */
     struct timer expiry;           /* for the first key under way that expires */
@@ -80,24 +82,12 @@ void request_env_fini(struct request_env *env);
  * and loses its right by what changed is cut (request_cut.c); returns how many. */
 size_t request_env_take_policy(struct request_env *env, const struct snapshot *policy);
 
-struct principal {
-    const struct policy_key *key;
-    const struct policy_agent *agent; /* NULL: the key is its own principal */
-    const struct policy_team *team;   /* NULL only if the policy lacks it */
-};
-
-/* The scopes that a principal's calls fall under. */
-void principal_scopes(const struct principal *principal, struct scope_list *ret);
-
 /* What gives a request its right: a policy, the principal in it, and the task. */
 struct request_right {
     const struct snapshot *policy;
     struct principal who;
     const struct policy_task *task; /* NULL: none */
 };
-
-/* decisions.md: may they assume this task, by the key's list or, where it has none, the agent's? */
-bool principal_may_assume(const struct principal *principal, struct slice task_id);
 
 /* What a dialect calls some of the headers that responses have. */
 struct header_names {

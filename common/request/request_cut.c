@@ -6,6 +6,7 @@
  * are looked at again. A client whose response was begun gets the dialect's in-band error.
  */
 #include "common/base/clock.h"
+#include "common/request/key_memo.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
 
@@ -194,6 +195,8 @@ size_t request_env_take_policy(struct request_env *env, const struct snapshot *p
     struct changes c = {.many = !old};
     size_t count = 0;
     env->policy = policy ? snapshot_hold(policy) : NULL;
+    if (env->keys)
+        key_memo_forget(env->keys);
     if (policy && env->request_count) {
         if (old)
             snapshot_diff(old, policy, note_change, &c);

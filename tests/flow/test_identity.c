@@ -129,6 +129,65 @@ FLOW(a_block_of_key_agent_or_team_is_a_401)
     }
 }
 
+/* A worker remembers the principals of credentials (common/request/key_memo.h), for one policy. */
+FLOW(a_key_that_was_served_is_refused_by_the_policy_that_blocks_it)
+{
+    struct flow_policy p = two_agents;
+    policy_says(k, &p);
+    expect_status(ask(k, "alice", NULL), 200);
+    expect_status(ask(k, "alice", NULL), 200);
+    p.blocks[0] = (struct flow_block){"agent", "a_one"};
+    policy_says(k, &p);
+    expect_status(ask(k, "alice", NULL), 401);
+    expect_status(ask(k, "bob", NULL), 200);
+    p.blocks[0] = (struct flow_block){0};
+    policy_says(k, &p);
+    expect_status(ask(k, "alice", NULL), 200);
+}
+
+FLOW(a_key_that_was_served_is_refused_once_it_expires)
+{
+    struct flow_policy p = two_agents;
+    p.keys[0].expires_at_us = clock_wall_us() + 300 * 1000;
+    policy_says(k, &p);
+    if (ask(k, "alice", NULL)->head.status == 200) /* else the machine took all of that time */
+        expect_status(ask(k, "alice", NULL), 200);
+    WAIT(k, clock_wall_us() >= p.keys[0].expires_at_us);
+    expect_status(ask(k, "alice", NULL), 401);
+}
+
+FLOW(a_key_that_differs_in_one_letter_from_one_that_was_served_is_unknown)
+{
+    char line[200];
+    policy_says(k, &two_agents);
+    expect_status(ask(k, "alice", NULL), 200);
+    size_t len = (size_t)snprintf(line, sizeof(line), "x-api-key: %s", flow_secret(k, "alice"));
+    for (size_t i = 0; i < 3; i++) { /* of the public part, the random one, the checksum */
+        const size_t places[] = {len - 60, len - 20, len - 1};
+        char was = line[places[i]];
+        line[places[i]] = was == 'a' ? 'b' : 'a';
+        memcpy(line + len, "\r\n", 3);
+        expect_status(ask(k, NULL, line), 401);
+        line[places[i]] = was;
+    }
+    memcpy(line + len, "\r\n", 3);
+    expect_status(ask(k, NULL, line), 200);
+}
+
+FLOW(a_placeholder_beside_a_key_that_was_served_does_not_become_a_key)
+{
+    char line[200];
+    policy_says(k, &two_agents);
+    snprintf(line, sizeof(line), "x-api-key: sk-placeholder\r\napi-key: %s\r\n",
+             flow_secret(k, "alice"));
+    expect_status(ask(k, NULL, line), 200);
+    snprintf(line, sizeof(line), "x-api-key: %s\r\napi-key: sk-placeholder\r\n",
+             flow_secret(k, "alice"));
+    expect_status(ask(k, NULL, line), 200);
+    expect_status(ask(k, NULL, "api-key: sk-placeholder\r\n"), 401);
+    expect_status(ask(k, NULL, "x-api-key: sk-placeholder\r\n"), 401);
+}
+
 FLOW(an_agent_this_plane_was_not_given_is_denied)
 {
     struct flow_policy p = two_agents;
@@ -424,6 +483,10 @@ int main(void)
         SCENARIO(the_same_key_twice_and_a_placeholder_beside_it_are_fine_and_stay_here),
         SCENARIO(revoked_blocked_and_expired_keys_are_refused),
         SCENARIO(a_block_of_key_agent_or_team_is_a_401),
+        SCENARIO(a_key_that_was_served_is_refused_by_the_policy_that_blocks_it),
+        SCENARIO(a_key_that_was_served_is_refused_once_it_expires),
+        SCENARIO(a_key_that_differs_in_one_letter_from_one_that_was_served_is_unknown),
+        SCENARIO(a_placeholder_beside_a_key_that_was_served_does_not_become_a_key),
         SCENARIO(an_agent_this_plane_was_not_given_is_denied),
         SCENARIO(a_stream_of_a_principal_that_is_blocked_ends_with_the_dialects_error),
         SCENARIO(what_is_under_way_when_the_plane_ends_is_drained),
