@@ -240,6 +240,7 @@ static void measure_parts(const struct ai_part_list *list, struct ai_prompt *ret
 {
     for (const struct ai_part *p = list->first; p; p = p->next) {
         ret->text += AI_MEASURE_PART;
+        ret->kept_long = ret->kept_long || p->cache == AI_CACHE_LONG;
         switch (p->kind) {
         case AI_PART_TEXT:
         case AI_PART_REFUSAL:
@@ -289,9 +290,11 @@ void ai_chat_measure(const struct ai_chat *c, struct ai_prompt *ret)
 {
     *ret = (struct ai_prompt){.text = AI_MEASURE_CHAT + c->other_bytes};
     measure_turns(c, ret);
-    for (const struct ai_function *f = c->functions; f; f = f->next)
+    for (const struct ai_function *f = c->functions; f; f = f->next) {
+        ret->kept_long = ret->kept_long || f->cache == AI_CACHE_LONG;
         ret->text +=
             AI_MEASURE_TOOL + f->name.len + f->description.len + ai_chat_json_bytes(f->schema);
+    }
     ret->text +=
         c->format_name.len + c->format_description.len + ai_chat_json_bytes(c->format_schema);
     if (c->unbounded)

@@ -96,12 +96,24 @@ static price dearer(price a, price b)
     return a > b ? a : b;
 }
 
+/* A dialect that measures the bytes of a body does not look at marks: the member that says how long
+ * stands somewhere in it, or does not. */
+static bool may_be_kept_long(const struct ai_call *c)
+{
+    const struct slice member = SLICE("\"ttl\"");
+    bool measured = c->endpoint->dialect->measure != NULL;
+    return c->request.prompt.kept_long ||
+           (measured && slice_search(buf_slice(&c->rq->body), member) >= 0);
+}
+
 /* Prompts may be billed as cache writes, which can be dearer than plain input. */
 static void raise_to(struct price_list *to, const struct price_list *p, const struct ai_call *c)
 {
     price input = dearer(p->input, dearer(p->cache_write, p->cache_read));
     if (c->request.prompt.audio_bytes)
         input = dearer(input, p->audio_input);
+    if (p->cache_write_long > input && may_be_kept_long(c))
+        input = p->cache_write_long;
     to->input = dearer(to->input, input);
     to->output = dearer(to->output, dearer(p->output, dearer(p->audio_output, p->image_output)));
 }

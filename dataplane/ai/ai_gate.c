@@ -239,12 +239,22 @@ static const struct ai_dialect *dialect_of(const struct request *rq)
     return c ? c->endpoint->dialect : &dialect_openai_models;
 }
 
+/* Some dialects have a status of their own for a target that has too much to do. */
+static unsigned refusal_status(const struct request *rq)
+{
+    const struct ai_call *c = rq->gate_state;
+    unsigned overloaded = dialect_of(rq)->overloaded;
+    if (rq->refusal.id == REFUSAL_NO_TARGET && c && c->status && overloaded)
+        return overloaded;
+    return refusal_row(rq->refusal.id)->status;
+}
+
 static struct ai_error error_of(const struct request *rq)
 {
     const struct ai_call *c = rq->gate_state;
     const struct refusal_row *row = refusal_row(rq->refusal.id);
     return (struct ai_error){
-        .status = row->status,
+        .status = refusal_status(rq),
         .type = rq->refusal.id == REFUSAL_BUDGET ? SLICE("insufficient_quota") : SLICE_NONE,
         .message = refusal_sentence(&rq->refusal, rq->arena),
         .code = slice_str(row->code),
@@ -307,6 +317,7 @@ const struct gate ai_gate = {
     .body_max = LIMIT_AI_BODY,
     .work = begin_work,
     .refusal_body = refusal_body,
+    .refusal_status = refusal_status,
     .stream_error = stream_error,
     .refusal_headers = refusal_headers,
     .session_label = session_label,

@@ -22,6 +22,7 @@ struct ai_prompt {
     uint32_t images;     /* and the others */
     uint32_t files;
     uint64_t audio_bytes;  /* in base64 */
+    bool kept_long;        /* the client wants some of it kept in a cache for an hour */
     const char *unbounded; /* why its cost cannot be bounded; NULL: it can */
 };
 

@@ -414,7 +414,10 @@ struct feeding {
 static void note_usage(struct ai_call *c, const struct ai_usage *u)
 {
     ai_usage_merge(&c->usage, u);
-    if (ai_usage_count(&c->usage, &c->writer.usage) != AI_COUNTED_ALL)
+    enum ai_counted counted = ai_usage_count(&c->usage, &c->writer.usage);
+    if (counted == AI_COUNTED_PROMPT)
+        c->writer.usage.output = ai_cost_so_far(c).output;
+    else if (counted == AI_COUNTED_NOTHING)
         c->writer.usage = ai_cost_so_far(c);
 }
 

@@ -21,6 +21,7 @@ void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report)
     take(&into->output, report->output);
     take(&into->reasoning, report->reasoning);
     take(&into->total, report->total);
+    take(&into->cache_write_long, report->cache_write_long);
 }
 
 static uint64_t or_none(uint64_t n)
@@ -52,6 +53,7 @@ enum ai_counted ai_usage_count(const struct ai_usage *u, struct token_count *ret
     ret->input = input;
     ret->cache_read = at_most(read, input);
     ret->cache_write = at_most(written, input - ret->cache_read);
+    ret->cache_write_long = at_most(or_none(u->cache_write_long), ret->cache_write);
     if (u->output == AI_UNSAID)
         return AI_COUNTED_PROMPT;
     ret->output = u->output + (reasoning_stands_outside(u, input) ? u->reasoning : 0);

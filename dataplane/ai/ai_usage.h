@@ -24,10 +24,12 @@ struct ai_usage {
     uint64_t output;
     uint64_t reasoning;
     uint64_t total;
+    uint64_t cache_write_long; /* the part of cache_write that is kept for an hour */
 };
 
 #define AI_USAGE_NONE                                                                              \
-    ((struct ai_usage){AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID})
+    ((struct ai_usage){AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID,           \
+                       AI_UNSAID, AI_UNSAID})
 
 void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report);
 

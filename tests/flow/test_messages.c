@@ -166,6 +166,40 @@ FLOW(a_stream_passes_byte_for_byte_and_is_billed_by_its_last_report)
 }
 
 /* envoy#2290: a start without usage, and all of it in the delta. */
+#define KEPT                                                                                       \
+    "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"x\",\"content\":["  \
+    "{\"type\":\"text\",\"text\":\"hi\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"input_"        \
+    "tokens\":10,"                                                                                 \
+    "\"cache_creation_input_tokens\":50,\"cache_read_input_tokens\":0,\"cache_creation\":{"        \
+    "\"ephemeral_5m_input_tokens\":20,\"ephemeral_1h_input_tokens\":30},\"output_tokens\":1}}"
+#define KEEP                                                                                       \
+    "{\"model\":\"claude\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":[{"       \
+    "\"type\":"                                                                                    \
+    "\"text\",\"text\":\"hello\",\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"1h\"}}]}]}"
+
+/* At its own price, which the worst case holds where the client wants it. */
+FLOW(what_is_kept_for_an_hour_is_told_and_paid_apart)
+{
+    struct flow_policy p = claude;
+    p.models[0].hour_price = 20;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, KEPT);
+    expect_status(ask(k, KEEP), 200);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->span->tokens->input, 60);
+    assert_int_equal(r->span->tokens->cache_write, 50);
+    assert_int_equal(r->span->cost_nano, 30 * 1000 + 30 * 20000 + 1 * 2000);
+    flow_record_free(r);
+
+    /* Anthropic's own part is a prompt of 600 tokens, and this one less than 100 */
+    p.keys[0].budget = 600 * 20000;
+    policy_says(k, &p);
+    struct flow_client *c = ask(k, KEEP);
+    expect_status(c, 429);
+    expect_code(c, "budget_exceeded");
+    expect_status(ask(k, "{\"model\":\"claude\",\"max_tokens\":1," HI "}"), 200);
+}
+
 FLOW(usage_that_comes_at_the_end_alone_counts)
 {
     static const char *const events[] = {
@@ -221,6 +255,16 @@ FLOW(its_own_refusals_pass_as_they_are)
     struct flow_client *c = ask(k, HELLO);
     expect_status(c, 400);
     expect_body(c, long_prompt);
+}
+
+FLOW(an_overloaded_target_is_told_by_the_apis_own_status)
+{
+    policy_says(k, &claude);
+    upstream_answers(k, 0, 529, OVERLOADED);
+    struct flow_client *c = ask(k, STREAM);
+    expect_status(c, 529);
+    expect_body_has(c, "\"type\":\"overloaded_error\",\"message\":\"");
+    expect_body_has(c, "Overloaded");
 }
 
 FLOW(a_stream_under_a_budget_needs_no_limit_put_in)
@@ -367,10 +411,12 @@ int main(void)
         SCENARIO(a_body_and_its_response_pass_byte_for_byte_but_for_the_models_name),
         SCENARIO(a_key_is_taken_from_either_header),
         SCENARIO(a_stream_passes_byte_for_byte_and_is_billed_by_its_last_report),
+        SCENARIO(what_is_kept_for_an_hour_is_told_and_paid_apart),
         SCENARIO(usage_that_comes_at_the_end_alone_counts),
         SCENARIO(an_error_before_any_word_is_a_status_and_a_later_one_an_event),
         SCENARIO(a_stream_that_breaks_off_ends_in_an_error),
         SCENARIO(its_own_refusals_pass_as_they_are),
+        SCENARIO(an_overloaded_target_is_told_by_the_apis_own_status),
         SCENARIO(a_stream_under_a_budget_needs_no_limit_put_in),
         SCENARIO(refusals_stand_in_anthropics_envelope),
         SCENARIO(the_session_that_a_client_writes_into_its_user_is_the_calls),

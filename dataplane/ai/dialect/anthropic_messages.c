@@ -37,8 +37,16 @@ static enum err end_event(struct json_out *o)
     return o->e ? o->e : buf_append(o->to, SLICE("\n\n"));
 }
 
-/* The three parts of the prompt apart, as this API counts. The 1-hour part of what was written to a
- * cache is not known of other providers. */
+/* How long what was written to a cache is kept. */
+static void put_creation(struct json_out *o, const struct token_count *t)
+{
+    json_out_begin(o, "cache_creation", '{');
+    json_out_u64(o, "ephemeral_5m_input_tokens", t->cache_write - t->cache_write_long);
+    json_out_u64(o, "ephemeral_1h_input_tokens", t->cache_write_long);
+    json_out_end(o, '}');
+}
+
+/* The three parts of the prompt apart, as this API counts. */
 static void put_usage(struct json_out *o, const struct token_count *t)
 {
     json_out_begin(o, "usage", '{');
@@ -46,6 +54,8 @@ static void put_usage(struct json_out *o, const struct token_count *t)
     json_out_u64(o, "cache_creation_input_tokens", t->cache_write);
     json_out_u64(o, "cache_read_input_tokens", t->cache_read);
     json_out_u64(o, "output_tokens", t->output);
+    if (t->cache_write)
+        put_creation(o, t);
     if (t->reasoning) {
         json_out_begin(o, "output_tokens_details", '{');
         json_out_u64(o, "thinking_tokens", t->reasoning);
@@ -562,6 +572,7 @@ const struct ai_dialect dialect_anthropic_messages = {
     .write_whole = write_whole,
     .is_error = anthropic_is_error,
     .header_names = &headers,
+    .overloaded = 529,
     .names = names,
     .keep_alive = {"event: ping\ndata: {\"type\":\"ping\"}\n\n", 35},
 };

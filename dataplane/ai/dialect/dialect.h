@@ -148,6 +148,7 @@ struct ai_dialect {
     enum err (*write_models_end)(struct buf *out, struct slice first, struct slice last);
     struct slice keep_alive; /* says nothing */
     struct slice stream_end; /* what follows the last event; empty: nothing */
+    unsigned overloaded; /* status where the targets have too much to do; 0: 503 */
     /* literals; empty: "application/json", "text/event-stream" */
     struct slice content_type, stream_type;
     /* How members of ai_chat are called here, where it is not by OpenAI's name: pairs of OpenAI's

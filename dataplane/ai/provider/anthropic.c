@@ -165,6 +165,8 @@ static enum err emit_usage(const struct emitting *m, const json_t *usage)
     u.fresh = count_of(usage, "input_tokens");
     u.cache_read = count_of(usage, "cache_read_input_tokens");
     u.cache_write = count_of(usage, "cache_creation_input_tokens");
+    u.cache_write_long =
+        count_of(json_object_get(usage, "cache_creation"), "ephemeral_1h_input_tokens");
     u.output = count_of(usage, "output_tokens");
     u.reasoning = count_of(json_object_get(usage, "output_tokens_details"), "thinking_tokens");
     return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = u});

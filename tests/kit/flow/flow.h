@@ -154,6 +154,7 @@ struct flow_model {
     size_t upstream_count;   /* in order */
     const uint32_t *weights; /* of the upstreams; NULL: "fallback" */
     bool no_price, unpriced_allowed;
+    unsigned hour_price; /* of what is written to a cache for an hour, in dollars; 0: none */
     uint32_t first_byte_ms;
     uint32_t max_output_tokens;
 };

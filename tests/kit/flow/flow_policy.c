@@ -326,6 +326,8 @@ static void add_model(struct building *d, const struct flow_model *f)
     prices.has_input = prices.has_output = true;
     prices.input = 1000000;
     prices.output = 2000000;
+    prices.has_cache_write_1h = f->hour_price > 0;
+    prices.cache_write_1h = f->hour_price * 1000000ll;
     model.org_id = "org";
     model.name = (char *)(uintptr_t)f->name;
     model.strategy = f->weights ? "weighted" : "fallback";

@@ -562,7 +562,7 @@ static void a_whole_response_has_its_blocks_in_order(void **state)
         TOOL(3, "c1", "f"),
         ARGS(3, "{\"x\":1}"),
         TOOL(4, "c2", "g"),
-        {.kind = AI_USAGE, .usage = {AI_UNSAID, 10, 85, 5, 50, AI_UNSAID, AI_UNSAID}},
+        {.kind = AI_USAGE, .usage = {AI_UNSAID, 10, 85, 5, 50, AI_UNSAID, AI_UNSAID, 2}},
         FINISH(TOOLS)};
     (void)state;
     JSON_AUTO json_t *tree = whole_of(events);
@@ -582,6 +582,9 @@ static void a_whole_response_has_its_blocks_in_order(void **state)
     assert_int_equal(json_integer_value(json_object_get(usage, "cache_read_input_tokens")), 85);
     assert_int_equal(json_integer_value(json_object_get(usage, "cache_creation_input_tokens")), 5);
     assert_int_equal(json_integer_value(json_object_get(usage, "output_tokens")), 50);
+    const json_t *creation = json_object_get(usage, "cache_creation");
+    assert_int_equal(json_integer_value(json_object_get(creation, "ephemeral_5m_input_tokens")), 3);
+    assert_int_equal(json_integer_value(json_object_get(creation, "ephemeral_1h_input_tokens")), 2);
 }
 
 static void arguments_that_are_no_object_are_kept_under_a_name(void **state)
