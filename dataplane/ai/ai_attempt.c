@@ -53,6 +53,8 @@ static const struct candidate *current(const struct ai_call *c)
 /* The next credential of the target that was not tried yet; NULL: there is none. */
 static const struct policy_credential *other_credential(const struct ai_call *c)
 {
+    if (!c->candidate_next)
+        return NULL;
     const struct policy_provider *p = current(c)->provider;
     for (size_t i = 0; !c->stays && c->credentials_bad && i < p->credential_count && i < 64; i++)
         if (!(c->credentials_bad >> i & 1))
@@ -268,7 +270,7 @@ static enum err look_at_event(void *arg, const struct ai_event *e)
 static void read_observed(struct ai_call *c, struct slice body, struct ai_whole *ret)
 {
     *ret = (struct ai_whole){0};
-    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
+    c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
     c->usage = AI_USAGE_NONE;
     c->meter = (struct ai_meter){0};
     c->failed_in = c->finished = false;
@@ -324,7 +326,7 @@ static enum err assemble(struct ai_call *c, struct ai_assembly *a)
     struct slice bytes = buf_slice(&c->gathered);
     if (c->gathers_events)
         return ai_stream_decode_all(c, bytes, ai_assembly_add, a);
-    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
+    c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
     return c->provider->decode_whole(&c->decoder, bytes, ai_assembly_add, a);
 }
 
@@ -508,6 +510,10 @@ void ai_attempt_on_patience(struct ai_call *c)
         take_whole(c);
     else if (c->state == AI_CALL_LINGERING)
         complete_stream(c);
+    else if (c->state == AI_CALL_STREAMING && response_is_full(c->rq))
+        timer_start(&c->patience, ai_stream_grace_ms); /* what follows may not have been read */
+    else if (c->state == AI_CALL_STREAMING && c->finished)
+        take_result(c, ai_stream_end_for_it(c));
 }
 
 /* ---- from the upstream ---- */

@@ -106,7 +106,6 @@ struct ai_call {
     struct slice run;   /* in them: what goes on as it came, moved together, not written yet */
     struct buf opening; /* bytes of a stream that has not begun for the client */
     struct buf unread;  /* STARVED: what came behind the event that money is awaited for */
-    struct ai_decoder decoder;
     struct ai_writer writer;
     struct response_sink sink; /* events become the dialect's bytes here */
     struct slice last;         /* the last event: it follows the record */
@@ -118,7 +117,9 @@ struct ai_call {
     uint64_t events, events_at_beat;
     struct timer beat; /* a silent stream is kept alive by comments */
 
-    struct candidate candidates[LIMIT_ATTEMPTS]; /* last, as it is not cleared */
+    /* from here on it is not cleared */
+    struct candidate candidates[LIMIT_ATTEMPTS];
+    struct ai_decoder decoder; /* set where a stream or a response is decoded */
 };
 
 /* A step that the table does not know is a bug. */

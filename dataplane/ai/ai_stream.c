@@ -11,7 +11,10 @@
 #define LINGER_MS 100 /* the upstream's own end follows the last event at once, or never */
 #define BEAT_MS 15000
 
+#define GRACE_MS 5000 /* usage follows the finish within it, where it follows at all */
+
 unsigned ai_stream_beat_ms = BEAT_MS;
+unsigned ai_stream_grace_ms = GRACE_MS;
 
 /* Without memory for it the stream fails at its first event. */
 static void keep_whole(struct ai_call *c)
@@ -26,7 +29,6 @@ void ai_stream_open(struct ai_call *c)
     sse_reader_reset(&c->sse);
     buf_clear(&c->opening);
     buf_clear(&c->unread);
-    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
     c->writer = (struct ai_writer){.choices = c->request.choices,
                                    .wants_usage = c->request.wants_usage,
                                    .arena = c->rq->arena};
@@ -37,6 +39,8 @@ void ai_stream_open(struct ai_call *c)
     c->last = SLICE_NONE;
     c->finished = c->failed_in = c->started = false;
     c->decoded = !c->native || response_is_heard(c->rq, &c->sink);
+    if (c->decoded || c->observed)
+        c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
     if (c->decoded && c->endpoint->dialect->keeps_whole)
         keep_whole(c);
     ai_call_move(c, AI_CALL_OPENING);
@@ -545,6 +549,13 @@ static enum ai_stream_result take_sse_event(struct ai_call *c, const struct sse_
 
 /* Behind an event that money is awaited for, nothing is read: *bytes is what is left then.
  * to_the_end: all of it is, since nothing more will come. */
+/* Comments do not put it off, nor do several choices, of which one may be silent for long. */
+static void grant_grace(struct ai_call *c, const struct sse_event *e)
+{
+    if (c->finished && e->has_data && c->state == AI_CALL_STREAMING && c->request.choices == 1)
+        timer_start(&c->patience, ai_stream_grace_ms);
+}
+
 static enum ai_stream_result feed_all(struct ai_call *c, struct slice *bytes, bool to_the_end,
                                       enum err *e)
 {
@@ -561,6 +572,8 @@ static enum ai_stream_result feed_all(struct ai_call *c, struct slice *bytes, bo
         if (*e)
             break;
         r = take_sse_event(c, &event);
+        if (r == AI_STREAM_ON)
+            grant_grace(c, &event);
     }
     return r;
 }
@@ -630,8 +643,16 @@ enum ai_stream_result ai_stream_ended(struct ai_call *c)
                       SLICE("its stream ended before a response had begun"));
     if (!c->finished && !c->failed_in && !says_usage(c))
         return failed(c, REFUSAL_UPSTREAM, SLICE("closed"), SLICE("it broke off in mid-stream"));
-    if (c->decoded && !c->failed_in)
+    return c->failed_in ? AI_STREAM_COMPLETE : ai_stream_end_for_it(c);
+}
+
+enum ai_stream_result ai_stream_end_for_it(struct ai_call *c)
+{
+    enum ai_stream_result r = AI_STREAM_ON;
+    if (c->decoded)
         r = end_event(c, &(struct ai_event){.kind = AI_END});
+    else
+        c->last = c->endpoint->dialect->stream_end;
     return r == AI_STREAM_ON ? AI_STREAM_COMPLETE : r;
 }
 
@@ -674,7 +695,7 @@ static bool on_gathered_event(void *arg, const struct sse_event *e)
 enum err ai_stream_decode_all(struct ai_call *c, struct slice bytes, ai_event_fn *fn, void *arg)
 {
     struct decoding d = {.c = c, .fn = fn, .arg = arg};
-    c->decoder = (struct ai_decoder){.arena = c->rq->arena};
+    c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
     enum err e = sse_reader_feed(&c->sse, bytes, on_gathered_event, &d);
     if (!e && sse_reader_rest(&c->sse).len)
         e = sse_reader_feed(&c->sse, SLICE("\n\n"), on_gathered_event, &d);

@@ -17,6 +17,8 @@
 /* Between two looks whether the client has heard anything; half as long as what common proxies and
  * clients take for dead. A variable for tests. */
 extern unsigned ai_stream_beat_ms;
+/* How long a stream whose model has finished may go on without its last event. */
+extern unsigned ai_stream_grace_ms;
 
 enum ai_stream_result {
     AI_STREAM_ON,
@@ -35,6 +37,8 @@ void ai_stream_open(struct ai_call *c);
 MUST_USE enum ai_stream_result ai_stream_feed(struct ai_call *c, struct slice data);
 /* The upstream's stream has ended. COMPLETE, FAILED or BROKEN, or what the client's end says. */
 MUST_USE enum ai_stream_result ai_stream_ended(struct ai_call *c);
+/* The model has finished, and the last event does not come: it is told in the provider's place. */
+MUST_USE enum ai_stream_result ai_stream_end_for_it(struct ai_call *c);
 /* The dialect's events for a stream that ends at its reservation. */
 MUST_USE enum ai_stream_result ai_stream_stop_at_length(struct ai_call *c);
 /* More was reserved, or will not be. */

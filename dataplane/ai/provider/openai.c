@@ -1,20 +1,20 @@
 /*
  * openai — OpenAI, and the many services that speak its protocol.
  */
-#include "common/base/json.h"
+#include "dataplane/ai/provider/openai.h"
+
+#include "dataplane/ai/provider/openai_request.h"
 #include "dataplane/ai/provider/openai_send.h"
-#include "dataplane/ai/provider/openai_usage.h"
-#include "dataplane/ai/provider/provider.h"
 
 /* what a client may tell the provider; everything else stays here */
 static const struct slice telling[] = {{"openai-beta", 11}};
 
-static bool speaks(const struct ai_endpoint *e)
+bool openai_speaks(const struct ai_endpoint *e)
 {
     return e->dialect == &dialect_openai_chat || e->dialect == &dialect_openai_embeddings;
 }
 
-static bool serves(const struct ai_endpoint *e)
+bool openai_serves(const struct ai_endpoint *e)
 {
     return e->kind == AI_CHAT || e->kind == AI_EMBEDDINGS;
 }
@@ -40,28 +40,38 @@ static void add_headers(struct ai_outgoing *o)
     }
 }
 
+static bool speaks_azure(const struct policy_provider *p)
+{
+    return slice_eq(p->dialect, SLICE("azure"));
+}
+
+/* Also one that was registered as OpenAI, with all of its path. */
 static bool is_azure(const struct policy_provider *p)
 {
-    return slice_ends(p->url.host, SLICE(".openai.azure.com")) ||
+    return speaks_azure(p) || slice_ends(p->url.host, SLICE(".openai.azure.com")) ||
            slice_ends(p->url.host, SLICE(".cognitiveservices.azure.com"));
 }
 
-/* OpenAI's newer models refuse max_tokens, and many services that speak its protocol know nothing
- * else. */
-static const char *limit_name(const struct policy_provider *p)
+enum err openai_build_body(struct ai_outgoing *o, const struct openai_service *s)
 {
-    bool openai = slice_ends(p->url.host, SLICE("api.openai.com")) || is_azure(p);
-    return openai ? "max_completion_tokens" : "max_tokens";
+    o->changes.limit_name = s ? s->limit_name : NULL;
+    if (o->chat)
+        return openai_write_body(o, s);
+    if (!o->endpoint->dialect->splice)
+        return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
+    return o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
 }
 
 enum err openai_path(struct ai_outgoing *o, struct slice rest)
 {
-    return ai_outgoing_path(o, rest);
+    return speaks_azure(o->target) ? azure_path(o, rest) : ai_outgoing_path(o, rest);
 }
 
 enum err openai_sign(struct ai_outgoing *o)
 {
     add_headers(o);
+    if (speaks_azure(o->target))
+        return azure_sign(o);
     if (is_azure(o->target))
         return ai_outgoing_sign(o, SLICE("api-key"), SLICE(""));
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
@@ -69,16 +79,16 @@ enum err openai_sign(struct ai_outgoing *o)
 
 static enum err build(struct ai_outgoing *o)
 {
-    o->changes.limit_name = limit_name(o->target);
-    if (!speaks(o->endpoint))
-        return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
+    bool differs = o->chat || o->changes.output_limit; /* by the service */
     enum err e = openai_path(o, path_of(o->endpoint->kind));
     if (!e)
-        e = o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
+        e = openai_build_body(o, is_azure(o->target) ? &openai_service_azure
+                                 : differs           ? openai_service_of(o->target)
+                                                     : NULL);
     return e ? e : openai_sign(o);
 }
 
-static struct ai_usage usage_of(const struct usage_look *look)
+struct ai_usage openai_usage_of(const struct usage_look *look)
 {
     struct ai_usage u = AI_USAGE_NONE;
     if (!look->has_prompt)
@@ -92,7 +102,7 @@ static struct ai_usage usage_of(const struct usage_look *look)
 }
 
 /* Usage of the response as the one word of it that is read; else all of it is. */
-static void read_whole(struct slice body, enum ai_kind kind, struct ai_whole *ret)
+void openai_read_whole(struct slice body, enum ai_kind kind, struct ai_whole *ret)
 {
     struct usage_look look = {0};
     *ret = (struct ai_whole){0};
@@ -128,24 +138,45 @@ static enum ai_verdict verdict_of(unsigned status, struct slice code)
     return ai_verdict_of_status(status);
 }
 
+/* vLLM's and others' code is the status, as a number or in digits. */
+static bool read_status(const struct json_hit *h, unsigned *status)
+{
+    uint64_t n;
+    struct slice digits = h->raw;
+    if (h->type == JSON_SCAN_STRING)
+        digits = slice_from(slice_first(digits, digits.len - 1), 1);
+    if (slice_u64(digits, &n) || n < 400 || n > 599)
+        return false;
+    *status = (unsigned)n;
+    return true;
+}
+
+/* Where the status of the response says nothing (500 stands for a 200 that is none), the error's
+ * own does. */
 void openai_read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
 {
-    static const char *const wants[] = {"error.code"};
-    struct json_hit hit;
+    static const char *const wants[] = {"error.code", "code"};
+    struct json_hit hits[ARRAY_LEN(wants)];
     struct json_scan_problem problem;
     enum json_type root;
     struct usage_look look = {0};
     *ret = (struct ai_fault){.text = ai_fault_text(body, a), .usage = AI_USAGE_NONE};
-    if (!json_scan(body, wants, 1, &hit, &root, &problem))
-        ret->code = text_of(&hit, a);
+    if (!json_scan(body, wants, ARRAY_LEN(wants), hits, &root, &problem)) {
+        const struct json_hit *code = hits[0].type != JSON_SCAN_ABSENT ? &hits[0] : &hits[1];
+        unsigned own = status;
+        if (code->type != JSON_SCAN_ABSENT && read_status(code, &own) && status == 500)
+            status = own;
+        else if (own == status)
+            ret->code = text_of(code, a);
+    }
     if (!usage_read(body, &look) && look.has_usage)
-        ret->usage = usage_of(&look);
+        ret->usage = openai_usage_of(&look);
     ret->verdict = verdict_of(status, ret->code);
 }
 
 /* ---- a stream, glanced at ---- */
 
-static bool is_done(struct slice data)
+bool openai_is_done(struct slice data)
 {
     return slice_eq(slice_trim(data), SLICE("[DONE]"));
 }
@@ -216,15 +247,15 @@ static struct slice place_of(uint64_t words, struct slice data)
                                                       : SLICE_NONE;
 }
 
-static void glance(struct slice data, bool wants_usage, struct ai_glance *ret)
+void openai_glance(struct slice data, bool wants_usage, struct ai_glance *ret)
 {
     struct usage_look look = {0};
-    *ret = (struct ai_glance){.ends = is_done(data)};
+    *ret = (struct ai_glance){.ends = openai_is_done(data)};
     if (ret->ends)
         return;
     if (may_hold_usage(data) && !usage_read(data, &look)) {
         ret->has_usage = look.has_usage;
-        ret->usage = usage_of(&look);
+        ret->usage = openai_usage_of(&look);
         ret->usage_alone = look.only_usage;
         if (look.only_usage && !wants_usage)
             return;
@@ -257,7 +288,7 @@ static void note_ended(struct slice choices, struct ai_writer *w)
     }
 }
 
-static void identify(struct slice data, struct arena *a, struct ai_writer *w)
+void openai_identify(struct slice data, struct arena *a, struct ai_writer *w)
 {
     static const char *const wants[] = {"id", "created", "model", "choices"};
     struct json_hit hits[ARRAY_LEN(wants)];
@@ -275,160 +306,11 @@ static void identify(struct slice data, struct arena *a, struct ai_writer *w)
     w->model = arena_copy(a, hits[2].raw);
 }
 
-/* ---- as events ---- */
+#define OPENAI_LIKE                                                                                \
+    .bills_cancelled = true, .speaks = openai_speaks, .serves = openai_serves, .build = build,     \
+    .read_error = openai_read_error, .read_whole = openai_read_whole, .glance = openai_glance,     \
+    .identify = openai_identify, .words = openai_words_in_response, .decode = openai_decode,       \
+    .decode_whole = openai_decode_whole
 
-struct emitting {
-    ai_event_fn *fn;
-    void *arg;
-    unsigned choice;
-};
-
-static enum err emit(const struct emitting *m, struct ai_event e)
-{
-    e.choice = m->choice;
-    return m->fn(m->arg, &e);
-}
-
-static enum err emit_text(const struct emitting *m, enum ai_event_kind kind, struct slice text)
-{
-    return text.len ? emit(m, (struct ai_event){.kind = kind, .text = text}) : ERR_OK;
-}
-
-static enum err emit_tool(const struct emitting *m, const json_t *call, size_t place)
-{
-    const json_t *function = json_object_get(call, "function");
-    const json_t *index = json_object_get(call, "index");
-    unsigned block = json_is_integer(index) ? (unsigned)json_integer_value(index) : (unsigned)place;
-    struct slice name = json_text(function, "name"), arguments = json_text(function, "arguments");
-    enum err e = ERR_OK;
-    if (name.len)
-        e = emit(m, (struct ai_event){.kind = AI_TOOL_START,
-                                      .block = block,
-                                      .id = json_text(call, "id"),
-                                      .name = name});
-    if (!e && arguments.len)
-        e = emit(m,
-                 (struct ai_event){.kind = AI_TOOL_ARGUMENTS, .block = block, .text = arguments});
-    return e;
-}
-
-static enum ai_finish finish_of(struct slice reason)
-{
-    static const struct {
-        struct slice name;
-        enum ai_finish finish;
-    } rows[] = {{{"stop", 4}, AI_FINISH_STOP},
-                {{"length", 6}, AI_FINISH_LENGTH},
-                {{"model_length", 12}, AI_FINISH_LENGTH},
-                {{"tool_calls", 10}, AI_FINISH_TOOLS},
-                {{"function_call", 13}, AI_FINISH_TOOLS},
-                {{"content_filter", 14}, AI_FINISH_FILTER}};
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (slice_eq(reason, rows[i].name))
-            return rows[i].finish;
-    return reason.len ? AI_FINISH_STOP : AI_FINISH_NONE;
-}
-
-/* `part` is a chunk's delta or a response's message. */
-static enum err emit_part(const struct emitting *m, const json_t *part)
-{
-    const json_t *call, *reasoning = json_object_get(part, "reasoning_content");
-    size_t i;
-    if (!json_is_string(reasoning))
-        reasoning = json_object_get(part, "reasoning");
-    struct slice thought = json_is_string(reasoning) ? slice_of(json_string_value(reasoning),
-                                                                json_string_length(reasoning))
-                                                     : SLICE_NONE;
-    enum err e = emit_text(m, AI_REASONING, thought);
-    if (!e)
-        e = emit_text(m, AI_TEXT, json_text(part, "content"));
-    if (!e)
-        e = emit_text(m, AI_REFUSAL, json_text(part, "refusal"));
-    json_array_foreach(json_object_get(part, "tool_calls"), i, call)
-    {
-        if (!e)
-            e = emit_tool(m, call, i);
-    }
-    return e;
-}
-
-static enum err emit_choices(struct emitting *m, const json_t *tree, const char *member)
-{
-    const json_t *choice;
-    size_t i;
-    enum err e = ERR_OK;
-    json_array_foreach(json_object_get(tree, "choices"), i, choice)
-    {
-        const json_t *index = json_object_get(choice, "index");
-        m->choice = json_is_integer(index) ? (unsigned)json_integer_value(index) : (unsigned)i;
-        if (!e)
-            e = emit_part(m, json_object_get(choice, member));
-        enum ai_finish finish = finish_of(json_text(choice, "finish_reason"));
-        if (!e && finish)
-            e = emit(m, (struct ai_event){.kind = AI_FINISH, .finish = finish});
-    }
-    m->choice = 0;
-    return e;
-}
-
-static enum err emit_error(const struct emitting *m, struct slice data, struct arena *a)
-{
-    struct ai_fault fault;
-    openai_read_error(500, data, a, &fault);
-    return emit(
-        m, (struct ai_event){
-               .kind = AI_ERROR, .text = fault.text, .name = fault.code, .verdict = fault.verdict});
-}
-
-static enum err emit_all(struct ai_decoder *d, struct slice data, const char *member,
-                         ai_event_fn *fn, void *arg)
-{
-    struct emitting m = {.fn = fn, .arg = arg};
-    struct usage_look look = {0};
-    struct json_problem problem;
-    JSON_AUTO json_t *tree = NULL;
-    enum err e = json_read(data, &tree, &problem);
-    if (e || !json_is_object(tree))
-        return e == ERR_NOMEM ? e : ERR_PROTOCOL;
-    if (!usage_read(data, &look) && look.has_error)
-        return emit_error(&m, data, d->arena);
-    if (!d->block++)
-        e = emit(&m, (struct ai_event){.kind = AI_START,
-                                       .id = json_text(tree, "id"),
-                                       .name = json_text(tree, "model")});
-    if (!e)
-        e = emit_choices(&m, tree, member);
-    if (!e && look.has_usage)
-        e = emit(&m, (struct ai_event){.kind = AI_USAGE, .usage = usage_of(&look)});
-    return e;
-}
-
-static enum err decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn, void *arg)
-{
-    if (!e->has_data)
-        return fn(arg, &(struct ai_event){.kind = AI_OTHER});
-    if (is_done(e->data))
-        return fn(arg, &(struct ai_event){.kind = AI_END});
-    return emit_all(d, e->data, "delta", fn, arg);
-}
-
-static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
-{
-    enum err e = emit_all(d, body, "message", fn, arg);
-    return e ? e : fn(arg, &(struct ai_event){.kind = AI_END});
-}
-
-const struct ai_provider provider_openai = {
-    .name = {"openai", 6},
-    .bills_cancelled = true,
-    .speaks = speaks,
-    .serves = serves,
-    .build = build,
-    .read_error = openai_read_error,
-    .read_whole = read_whole,
-    .glance = glance,
-    .identify = identify,
-    .words = openai_words_in_response,
-    .decode = decode,
-    .decode_whole = decode_whole,
-};
+const struct ai_provider provider_openai = {.name = {"openai", 6}, OPENAI_LIKE};
+const struct ai_provider provider_azure = {.name = {"azure", 5}, OPENAI_LIKE};

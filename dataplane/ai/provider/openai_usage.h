@@ -20,9 +20,9 @@ struct usage_look {
 
 /* ERR_INVALID: not JSON we would read. */
 MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
-/* Of a whole response. Where its root ends with a usage object, or a few small members behind one, as
- * providers write it, only that end is read: the response goes on as it is, whatever stands before,
- * and an error or choices there say nothing that counted tokens do not. Else the same as
+/* Of a whole response. Where its root ends with a usage object, or a few small members behind one,
+ * as providers write it, only that end is read: the response goes on as it is, whatever stands
+ * before, and an error or choices there say nothing that counted tokens do not. Else the same as
  * usage_read. */
 MUST_USE enum err usage_read_response(struct slice json, struct usage_look *ret);
 

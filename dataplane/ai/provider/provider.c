@@ -6,11 +6,10 @@
 #include "common/base/escape.h"
 #include "common/base/json_scan.h"
 #include "common/base/secret.h"
+#include "dataplane/ai/provider/openai_services.h"
 
 static const struct ai_provider *const providers[] = {
-    &provider_openai,
-    &provider_anthropic,
-    &provider_gemini,
+    &provider_openai, &provider_azure, &provider_mistral, &provider_anthropic, &provider_gemini,
 };
 
 const struct ai_provider *ai_provider_named(struct slice name)
@@ -21,18 +20,23 @@ const struct ai_provider *ai_provider_named(struct slice name)
     return NULL;
 }
 
-/* Beside its conversations, which all that speak as OpenAI does have. */
+/* Beside its conversations, which all that speak as OpenAI does have; responses not all. */
 static const struct ai_provider *const openai_protocols[] = {&provider_openai_responses,
                                                              &provider_openai_completions};
+
+static bool has_protocol(const struct policy_provider *p, const struct ai_provider *protocol)
+{
+    return protocol != &provider_openai_responses || openai_service_of(p)->takes & TAKES_RESPONSES;
+}
 
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
                                           const struct ai_endpoint *e)
 {
     const struct ai_provider *named = ai_provider_named(p->dialect);
-    if (named != &provider_openai)
+    if (named != &provider_openai && named != &provider_azure)
         return named;
     for (size_t i = 0; i < ARRAY_LEN(openai_protocols); i++)
-        if (openai_protocols[i]->speaks(e))
+        if (openai_protocols[i]->speaks(e) && has_protocol(p, openai_protocols[i]))
             return openai_protocols[i];
     return named;
 }

@@ -110,8 +110,20 @@ struct ai_decoder_parts {
 };
 
 /* What a provider remembers of the response it decodes. Zeroed before the first event. */
+/* A tool call of OpenAI's protocol, as its pieces name it. */
+#define AI_DECODER_CALLS 64
+#define AI_DECODER_OPENAI_CHOICES                                                                  \
+    4 /* that have blocks in order; more are told as one text each                                 \
+       */
+struct ai_decoder_call {
+    uint16_t choice, index, place;
+    uint32_t id; /* hash; 0: none */
+};
+
 struct ai_decoder {
     struct arena *arena;
+    const struct ai_chat
+        *chat; /* what it responds to; NULL: unknown, or the client's own dialect */
     unsigned block;
     bool in_tool, has_arguments; /* a tool call is open, and was given some */
     uint64_t tools_open;         /* a bit for each tool call of the first choice */
@@ -120,6 +132,17 @@ struct ai_decoder {
     bool begun;
     uint64_t seed;                         /* of the ids that a provider does not give */
     uint64_t spoken, thought, tool_prompt; /* tokens, as reported last */
+    /* OpenAI */
+    struct {
+        struct ai_decoder_texts {
+            uint16_t kind, block; /* of the last text */
+        } texts[AI_DECODER_OPENAI_CHOICES];
+        struct ai_decoder_calls {
+            unsigned count;
+            uint64_t argued, ended; /* a bit for each: it was given arguments; nothing follows */
+            struct ai_decoder_call at[AI_DECODER_CALLS];
+        } calls;
+    } openai;
 };
 
 /* What a stream is cut into events by. Whichever it is, decode gets an sse_event with the payload
@@ -170,8 +193,8 @@ struct slice ai_fault_clean(struct slice text, struct arena *a);
 /* What a status means where the body says nothing else. */
 enum ai_verdict ai_verdict_of_status(unsigned status);
 
-extern const struct ai_provider provider_openai, provider_anthropic, provider_gemini;
-extern const struct ai_provider provider_openai_responses, provider_openai_completions;
+extern const struct ai_provider provider_openai, provider_azure, provider_mistral,
+    provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini;
 
 /* The protocol in which a provider of the policy is told calls of this path. NULL: this data plane
  * does not know its dialect. */
