@@ -1,6 +1,7 @@
-// The AI SDK (package `ai`) with its provider of Anthropic's dialect: it checks every frame against a schema.
+// The AI SDK (package `ai`) with its providers of Anthropic's and Gemini's dialect: it checks every frame against a schema.
 import assert from 'node:assert/strict';
 import { createAnthropic } from '@ai-sdk/anthropic';
+import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { APICallError, generateText, jsonSchema, Output, streamText, tool } from 'ai';
 import { picture, report, said, usage, weather } from '../kit.mjs';
 
@@ -83,7 +84,10 @@ const row = (name, modelOf) => {
         assert.deepEqual((await ask(start(t, { output, providerOptions }))).output, { city: 'Paris', degrees: 21 });
     },
     async reasoning(t) {
-      const providerOptions = { anthropic: { thinking: { type: 'enabled', budgetTokens: 2048 } } };
+      const providerOptions = {
+        anthropic: { thinking: { type: 'enabled', budgetTokens: 2048 } },
+        google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 2048 } },
+      };
       for (const ask of [plain, streamed]) {
         const got = await ask(start(t, { providerOptions }));
         assert.equal(got.reasoningText, said.reasoning.join(''));
@@ -104,4 +108,5 @@ const row = (name, modelOf) => {
 
 export default [
   row('ai 7.x anthropic', (t) => createAnthropic({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)),
+  row('ai 7.x google', (t) => createGoogleGenerativeAI({ apiKey: t.key, baseURL: `${t.url}/v1beta` })(t.model)),
 ];
