@@ -364,6 +364,46 @@ FLOW(models_are_listed_as_the_client_reads_them)
     expect_body_has(c, "\"status\":\"NOT_FOUND\"");
 }
 
+#define COUNT "/v1beta/models/g:countTokens"
+
+FLOW(tokens_are_counted_by_gemini_and_cost_nothing)
+{
+    policy_says(k, &on_gemini);
+    upstream_answers(k, 0, 200, "{\"totalTokens\":31,\"promptTokensDetails\":[]}");
+    struct flow_client *c =
+        client_posts(k, "alice", COUNT, NULL,
+                     "{\"generateContentRequest\":{\"model\":\"models/g\"," CONTENTS "}}");
+    expect_status(c, 200);
+    expect_body(c, "{\"totalTokens\":31,\"promptTokensDetails\":[]}");
+    const struct upstream_call *call = &k->upstreams[0].calls[0];
+    assert_true(slice_starts(call->head, SLICE("POST /v1beta/models/gemini-3-flash:countTokens ")));
+    assert_true(slice_eq(
+        call->body,
+        SLICE("{\"generateContentRequest\":{\"model\":\"models/gemini-3-flash\"," CONTENTS "}}")));
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_null(r->span->tokens);
+    flow_record_free(r);
+
+    c = client_posts(k, "alice", COUNT, NULL,
+                     "{\"generateContentRequest\":{\"model\":\"models/other\"," CONTENTS "}}");
+    expect_status(c, 400);
+    expect_body_has(c, "must be the model of the path");
+}
+
+FLOW(tokens_of_another_provider_are_estimated)
+{
+    static const struct flow_policy on_openai = {
+        .keys = {{.name = "alice", .models = {"g"}}},
+        .models = {{.name = "g", .upstreams = {0}, .upstream_count = 1}},
+    };
+    policy_says(k, &on_openai);
+    struct flow_client *c = client_posts(k, "alice", COUNT, NULL, "{" CONTENTS "}");
+    expect_status(c, 200);
+    expect_body_has(c, "{\"totalTokens\":");
+    assert_true(slice_search(client_header(c, "x-gatehouse-notice"), SLICE("estimate")) >= 0);
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +421,8 @@ int main(void)
         SCENARIO(without_alt_sse_a_stream_is_one_json_array),
         SCENARIO(the_key_of_the_query_names_the_principal_and_goes_nowhere_else),
         SCENARIO(models_are_listed_as_the_client_reads_them),
+        SCENARIO(tokens_are_counted_by_gemini_and_cost_nothing),
+        SCENARIO(tokens_of_another_provider_are_estimated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,8 +173,10 @@ struct ai_endpoint {
 extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messages,
     dialect_anthropic_models;
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
-    dialect_openai_models, dialect_gemini, dialect_gemini_array, dialect_gemini_models;
+    dialect_openai_models;
 extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions;
+extern const struct ai_dialect dialect_gemini, dialect_gemini_array, dialect_gemini_count,
+    dialect_gemini_models;
 
 static inline struct slice ai_content_type(const struct ai_dialect *d)
 {

@@ -410,3 +410,23 @@ const struct ai_dialect dialect_gemini_array = {
     .keep_alive = {"\r\n", 2},
     .stream_type = {"application/json", 16},
 };
+
+/* ---- countTokens ---- */
+
+static enum err write_count(uint64_t tokens, struct buf *out)
+{
+    return buf_printf(out, "{\"totalTokens\":%llu}", (unsigned long long)tokens);
+}
+
+const struct ai_dialect dialect_gemini_count = {
+    .name = "gemini_count",
+    .read = gemini_read_count,
+    .parse = gemini_parse_count,
+    .splice = gemini_splice_count,
+    .write_error = gemini_write_error,
+    .write_stream_error = write_stream_error,
+    .write_count = write_count,
+    .is_error = gemini_is_error,
+    .names = names,
+    .query_key = {"key", 3},
+};

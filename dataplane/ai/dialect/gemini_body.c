@@ -131,6 +131,72 @@ enum err gemini_read_generate(const struct ai_incoming *in, struct ai_request *r
     return e ? e : read_numbers(ret, detail);
 }
 
+/* ---- countTokens ---- */
+
+enum count_hit { COUNTED, WHOLE_REQUEST, WHOLE_CONTENTS, WHOLE_MODEL, COUNT_HITS };
+
+static const char *const count_wants[COUNT_HITS] = {
+    [COUNTED] = "contents",
+    [WHOLE_REQUEST] = "generateContentRequest",
+    [WHOLE_CONTENTS] = "generateContentRequest.contents",
+    [WHOLE_MODEL] = "generateContentRequest.model",
+};
+
+/* Both names must be one: the path's is the one that rights are looked up by. */
+static bool is_same_model(const struct json_hit *h, struct slice name, struct arena *a)
+{
+    struct slice text;
+    char *out = h->type == JSON_SCAN_STRING ? arena_alloc(a, h->raw.len) : NULL;
+    if (!out || json_scan_text(h, out, h->raw.len, &text))
+        return false;
+    if (slice_starts(text, SLICE("models/")))
+        text = slice_from(text, 7);
+    return slice_eq(text, name);
+}
+
+enum err gemini_read_count(const struct ai_incoming *in, struct ai_request *ret,
+                           struct slice *detail)
+{
+    struct json_scan_problem problem;
+    enum json_type root;
+    struct json_hit *hits = ret->hits;
+    ret->model = ai_incoming_name(in);
+    ret->choices = 1;
+    if (!ret->model.ptr)
+        return ERR_NOMEM;
+    if (json_scan(in->body, count_wants, COUNT_HITS, hits, &root, &problem)) {
+        *detail = arena_copy(in->arena, slice_str(problem.text));
+        return ERR_INVALID;
+    }
+    if (root != JSON_SCAN_OBJECT)
+        return wrong(ret, NULL, "the body must be a JSON object", detail);
+    if (is_there(&hits[COUNTED]) == is_there(&hits[WHOLE_REQUEST]))
+        return wrong(ret, "contents", "contents or generateContentRequest must be given", detail);
+    if (hits[is_there(&hits[COUNTED]) ? COUNTED : WHOLE_CONTENTS].type != JSON_SCAN_ARRAY)
+        return wrong(ret, "contents", "contents must be a list", detail);
+    if (is_there(&hits[WHOLE_MODEL]) && !is_same_model(&hits[WHOLE_MODEL], ret->model, in->arena))
+        return wrong(ret, "generateContentRequest.model",
+                     "generateContentRequest.model must be the model of the path", detail);
+    return ERR_OK;
+}
+
+enum err gemini_splice_count(const struct ai_request *r, struct slice body,
+                             const struct ai_changes *c, struct arena *a,
+                             struct slice ret[static AI_REQUEST_PIECES])
+{
+    const struct json_hit *model = &r->hits[WHOLE_MODEL];
+    memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
+    ret[0] = body;
+    if (!is_there(model))
+        return ERR_OK;
+    /* names of models are checked by the policy: they hold nothing that JSON would escape */
+    struct slice name = arena_printf(a, "\"models/%.*s\"", SLICE_ARG(c->model));
+    ret[0] = slice_first(body, (size_t)(model->raw.ptr - body.ptr));
+    ret[1] = name;
+    ret[2] = slice_from(body, ret[0].len + model->raw.len);
+    return name.ptr ? ERR_OK : ERR_NOMEM;
+}
+
 /* ---- the body for a Gemini upstream: the limit is all that may be put in ---- */
 
 static bool is_empty_object(struct slice raw)
@@ -804,24 +870,40 @@ static enum ai_tier tier_of(struct slice word)
     return slice_ieq(word, SLICE("standard")) ? AI_TIER_STANDARD : AI_TIER_UNSAID;
 }
 
-enum err gemini_parse_generate(const struct ai_incoming *in, struct ai_chat *ret)
+static enum err read_tree(const struct ai_incoming *in, struct ai_chat *ret)
 {
-    struct reading r = {.chat = ret};
     struct json_problem problem;
     enum err e = json_read(in->body, &ret->root, &problem);
-    if (e)
-        return e == ERR_INVALID
-                   ? ai_chat_wrong(ret, NULL, arena_copy(in->arena, slice_str(problem.text)))
-                   : e;
-    if (!json_is_array(get(ret->root, "contents")))
+    return e == ERR_INVALID
+               ? ai_chat_wrong(ret, NULL, arena_copy(in->arena, slice_str(problem.text)))
+               : e;
+}
+
+static enum err parse(const struct ai_incoming *in, const json_t *body, struct ai_chat *ret)
+{
+    struct reading r = {.chat = ret};
+    if (!json_is_array(get(body, "contents")))
         return ai_chat_wrong(ret, "contents", SLICE("contents must be a list"));
     ret->stream = slice_starts(in->endpoint->suffix, SLICE(":stream"));
     ret->choices = 1;
-    ret->tier = tier_of(text_in(ret->root, "serviceTier"));
-    e = read_turns(&r, ret->root);
+    ret->tier = tier_of(text_in(body, "serviceTier"));
+    enum err e = read_turns(&r, body);
     if (!e)
-        e = read_tools(&r, ret->root);
+        e = read_tools(&r, body);
     if (!e)
-        e = read_config(ret, get(ret->root, "generationConfig"));
-    return e ? e : note_others(ret, ret->root, body_members, ARRAY_LEN(body_members));
+        e = read_config(ret, get(body, "generationConfig"));
+    return e ? e : note_others(ret, body, body_members, ARRAY_LEN(body_members));
+}
+
+enum err gemini_parse_generate(const struct ai_incoming *in, struct ai_chat *ret)
+{
+    enum err e = read_tree(in, ret);
+    return e ? e : parse(in, ret->root, ret);
+}
+
+enum err gemini_parse_count(const struct ai_incoming *in, struct ai_chat *ret)
+{
+    enum err e = read_tree(in, ret);
+    const json_t *whole = get(ret->root, "generateContentRequest");
+    return e ? e : parse(in, whole ? whole : ret->root, ret);
 }

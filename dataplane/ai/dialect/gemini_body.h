@@ -16,3 +16,12 @@ enum err gemini_parse_generate(const struct ai_incoming *in, struct ai_chat *ret
 enum err gemini_splice_generate(const struct ai_request *r, struct slice body,
                                 const struct ai_changes *c, struct arena *a,
                                 struct slice ret[static AI_REQUEST_PIECES]);
+
+/* countTokens: contents, or a whole request whose model is named in it once more, as the path names
+ * it. */
+enum err gemini_read_count(const struct ai_incoming *in, struct ai_request *ret,
+                           struct slice *detail);
+enum err gemini_parse_count(const struct ai_incoming *in, struct ai_chat *ret);
+enum err gemini_splice_count(const struct ai_request *r, struct slice body,
+                             const struct ai_changes *c, struct arena *a,
+                             struct slice ret[static AI_REQUEST_PIECES]);

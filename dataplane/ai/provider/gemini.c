@@ -7,7 +7,7 @@
 
 static bool speaks(const struct ai_endpoint *e)
 {
-    return e->dialect == &dialect_gemini;
+    return e->dialect == &dialect_gemini || e->dialect == &dialect_gemini_count;
 }
 
 /* A stream as one array is asked for as events, since its objects are the same; so the request is
@@ -19,7 +19,7 @@ static bool takes_body(const struct ai_endpoint *e)
 
 static bool serves(const struct ai_endpoint *e)
 {
-    return e->kind == AI_CHAT;
+    return e->kind == AI_CHAT || e->dialect == &dialect_gemini_count;
 }
 
 /* ---- the request ---- */
@@ -92,6 +92,13 @@ static const char *version_of(const struct ai_endpoint *e)
     return takes_body(e) && slice_starts(e->path, SLICE("/v1/")) ? "v1" : "v1beta";
 }
 
+struct slice gemini_method(const struct ai_outgoing *o)
+{
+    if (o->endpoint->kind == AI_COUNT)
+        return SLICE("countTokens");
+    return o->request->stream ? SLICE("streamGenerateContent") : SLICE("generateContent");
+}
+
 static enum err set_path(struct ai_outgoing *o)
 {
     struct slice base = o->url->path, model = model_path(o->arena, o->changes.model);
@@ -99,8 +106,7 @@ static enum err set_path(struct ai_outgoing *o)
     struct slice rest = bare ? arena_printf(o->arena, "%s%s/%.*s", base.len ? "" : "/",
                                             version_of(o->endpoint), SLICE_ARG(model))
                              : arena_printf(o->arena, "/%.*s", SLICE_ARG(model));
-    return gemini_path(
-        o, rest, o->request->stream ? SLICE("streamGenerateContent") : SLICE("generateContent"));
+    return gemini_path(o, rest, gemini_method(o));
 }
 
 enum err gemini_set_body(struct ai_outgoing *o, const struct gemini_service *s)
@@ -132,6 +138,7 @@ const struct ai_provider provider_gemini = {
     .serves = serves,
     .build = build,
     .read_error = gemini_read_error,
+    .read_count = gemini_read_count_response,
     .decode = gemini_decode,
     .decode_whole = gemini_decode_whole,
 };

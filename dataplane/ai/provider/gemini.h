@@ -11,8 +11,10 @@
 enum err gemini_decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn, void *arg);
 enum err gemini_decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg);
 void gemini_read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret);
+enum err gemini_read_count_response(struct slice body, uint64_t *ret);
 
 /* gemini.c */
+struct slice gemini_method(const struct ai_outgoing *o);
 void gemini_add_headers(struct ai_outgoing *o);
 /* As one segment of a path. .ptr NULL: no memory. */
 struct slice gemini_escape(struct arena *a, struct slice name);

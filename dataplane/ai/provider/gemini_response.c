@@ -5,6 +5,7 @@
  */
 #include "common/base/digest.h"
 #include "common/base/json.h"
+#include "common/base/json_scan.h"
 #include "dataplane/ai/provider/gemini.h"
 
 struct emitting {
@@ -459,4 +460,17 @@ void gemini_read_error(unsigned status, struct slice body, struct arena *a, stru
     ret->text = ai_fault_clean(json_text(error, "message"), a);
     ret->code = copied(a, json_text(error, "status"));
     ret->verdict = verdict_of(error, reason, ret->verdict);
+}
+
+/* ---- countTokens ---- */
+
+enum err gemini_read_count_response(struct slice body, uint64_t *ret)
+{
+    static const char *const wants[] = {"totalTokens"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan_response(body, wants, 1, &hit, &root, &problem) || json_scan_u64(&hit, ret))
+        return ERR_PROTOCOL;
+    return ERR_OK;
 }
