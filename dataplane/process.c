@@ -126,6 +126,7 @@ static enum err start_workers(struct process *p)
                                         .listen = p->settings.listen_at,
                                         .tls = p->tls,
                                         .journal = plane_journal(p->plane, i),
+                                        .policy = publication_newest(p->publication),
                                         .connections_max = clients,
                                         .shedding = &p->pressure.is_high,
                                         .allowed_hosts = &p->settings.allowed_hosts,

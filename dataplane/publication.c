@@ -216,6 +216,11 @@ void publication_put(struct publication *p, const struct snapshot *s)
         timer_start(&p->retry, RETRY_MS);
 }
 
+const struct snapshot *publication_newest(const struct publication *p)
+{
+    return p->newest;
+}
+
 void publication_add(struct publication *p, void *worker)
 {
     MUST(p->count < p->max);

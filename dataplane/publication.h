@@ -33,6 +33,8 @@ MUST_USE enum err publication_new(struct loop *l, const struct publication_ops *
 /* A worker has started: it is sent the newest version, where there is one. At most `workers` of
  * them. */
 void publication_add(struct publication *p, void *worker);
+/* The newest version; NULL: none was put yet. Lent. */
+const struct snapshot *publication_newest(const struct publication *p);
 void publication_put(struct publication *p, const struct snapshot *s);
 void publication_after_turns(struct publication *p, void (*fn)(void *arg), void *arg);
 size_t publication_untold(const struct publication *p); /* workers that have an older version */

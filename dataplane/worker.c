@@ -136,6 +136,8 @@ static enum err open_things(struct worker *w, const struct worker_config *c)
     if (e)
         return e;
     timer_init(&w->look, w->env.loop, look_again);
+    if (c->policy)
+        request_env_take_policy(&w->env, c->policy); /* its thread does not run yet */
     e = open_upstream(w);
     if (!e && c->tools_changed)
         e = mcp_changes_tell(&w->env, c->tools_changed, c->arg);

@@ -16,8 +16,10 @@ struct worker_config {
     union sockaddr_any listen; /* SO_REUSEPORT: every worker has its own */
     struct tls_context *tls;   /* NULL: plain */
     struct journal *journal;
-    size_t connections_max;      /* of clients */
-    const atomic_bool *shedding; /* new work is refused */
+    const struct snapshot *policy; /* to begin with: no client meets a worker without it. Lent;
+                                    * NULL: there is none yet */
+    size_t connections_max;        /* of clients */
+    const atomic_bool *shedding;   /* new work is refused */
     const struct host_list *allowed_hosts;
     const struct origin_list *allowed_origins;
     uint64_t ai_body_max; /* bytes; 0: the gate's own */
