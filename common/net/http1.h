@@ -33,7 +33,6 @@ struct http_head {
     unsigned status;
     struct slice reason;
     enum http_version version;
-    struct http_header headers[LIMIT_HTTP_HEADERS];
     size_t header_count;
     uint64_t lengths; /* bit i: some name's length is i, modulo 64. Most names that are looked up
                          are absent */
@@ -43,7 +42,14 @@ struct http_head {
     bool chunked;
     bool keep_alive;
     bool expect_continue;
+    struct http_header headers[LIMIT_HTTP_HEADERS]; /* last: a copy may end behind those in use */
 };
+
+/* The bytes of *h that are in use. */
+static inline size_t http_head_size(const struct http_head *h)
+{
+    return offsetof(struct http_head, headers) + h->header_count * sizeof(h->headers[0]);
+}
 
 enum http1_kind { HTTP1_REQUEST, HTTP1_ANSWER };
 

@@ -279,13 +279,11 @@ void http_call_write_end(struct http_call *k)
 static bool take_head(struct http_call *k, struct slice bytes)
 {
     struct http1_problem problem;
-    buf_clear(&k->head_bytes);
-    enum err e = buf_append(&k->head_bytes, bytes);
-    if (!e && http1_head_parse(HTTP1_ANSWER, buf_slice(&k->head_bytes), &k->head, &problem))
-        e = ERR_PROTOCOL;
-    bool interim = !e && k->head.status < 200;
+    struct http_head *head = &k->client->head;
+    enum err e = http1_head_parse(HTTP1_ANSWER, bytes, head, &problem) ? ERR_PROTOCOL : ERR_OK;
+    bool interim = !e && head->status < 200;
     /* 101 would hand the connection to a protocol that was not requested */
-    if (interim && (k->head.status == 101 || ++k->interims > LIMIT_HTTP_INTERIM))
+    if (interim && (head->status == 101 || ++k->interims > LIMIT_HTTP_INTERIM))
         e = ERR_PROTOCOL;
     if (e)
         http_call_fail(k, e);
@@ -315,9 +313,11 @@ static bool read_head(struct http_call *k, struct slice *bytes)
     if (!take_head(k, head))
         return true;
     memset(k->body, 0, sizeof(k->body)); /* what was lent goes back now */
-    http1_body_init(&k->walk, HTTP1_ANSWER, &k->head, k->is_head ? SLICE("HEAD") : SLICE("GET"));
+    const struct http_head *h = &k->client->head;
+    http1_body_init(&k->walk, HTTP1_ANSWER, h, k->is_head ? SLICE("HEAD") : SLICE("GET"));
+    k->keep_alive = h->keep_alive;
     move_to(k, HTTP_CALL_BODY);
-    k->events.on_head(k->arg, &k->head);
+    k->events.on_head(k->arg, h);
     return true;
 }
 
@@ -481,7 +481,7 @@ void http_call_fail(struct http_call *k, enum err why)
 /* Kept only where both sides agree on where the response and the request ended. */
 static bool is_reusable(const struct http_call *k)
 {
-    return k->head.keep_alive && !k->eof && k->walk.kind != HTTP1_BODY_TO_CLOSE &&
+    return k->keep_alive && !k->eof && k->walk.kind != HTTP1_BODY_TO_CLOSE &&
            http_call_is_sent(k) && stream_is_open(k->conn->stream);
 }
 

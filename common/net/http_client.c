@@ -32,7 +32,6 @@ static void free_call(struct http_call *k)
 {
     buf_fini(&k->out);
     buf_fini(&k->rest);
-    buf_fini(&k->head_bytes);
     mem_free(k);
 }
 
@@ -82,7 +81,6 @@ static struct http_call *take_spare(struct http_client *c)
     list_init(&k->link);
     buf_init(&k->out, LIMIT_STREAM_OUT + LIMIT_HTTP_HEAD);
     buf_init(&k->rest, LIMIT_HTTP_REST);
-    buf_init(&k->head_bytes, LIMIT_HTTP_HEAD);
     loop_task_init(&k->soon, http_call_on_soon);
     timer_init(&k->timer, c->loop, http_call_on_timer);
     return k;
@@ -106,7 +104,6 @@ static void give_spare(struct http_client *c, struct http_call *k)
     }
     empty(&k->out);
     empty(&k->rest);
-    empty(&k->head_bytes);
     c->spare_count++;
     list_push_first(&c->spare, &k->link);
 }

@@ -25,8 +25,9 @@ struct http_client {
     struct list running;
     struct list spare;
     size_t spare_count;
-    size_t call_count; /* started and not yet closed */
-    bool freed;        /* goes with its last call */
+    size_t call_count;     /* started and not yet closed */
+    bool freed;            /* goes with its last call */
+    struct http_head head; /* of the response that has just come; lent for on_head */
 };
 
 struct http_call {
@@ -65,8 +66,7 @@ struct http_call {
     size_t scanned;
     struct buf rest; /* read ahead while paused; or a part of the head */
     struct http1_body walk;
-    struct buf head_bytes;
-    struct http_head head;
+    bool keep_alive; /* the response's head lets the connection live on */
 };
 
 /* no connection stands yet */

@@ -23,11 +23,11 @@ static void init_exchange(struct http_exchange *x, struct http_conn *c)
     x->body_got = 0;
     x->bound = x->reading = x->paused = x->begun = x->ended = false;
     x->bodiless = x->chunked = x->wants_drain = false;
-    x->keep = x->head.keep_alive;
-    x->expects = x->head.expect_continue;
+    x->keep = x->head->keep_alive;
+    x->expects = x->head->expect_continue;
     pace_stop(&x->pace);
     x->left = UINT64_MAX;
-    http1_body_init(&x->body, HTTP1_REQUEST, &x->head, x->head.method);
+    http1_body_init(&x->body, HTTP1_REQUEST, x->head, x->head->method);
     x->body_done = false;
 }
 
@@ -42,11 +42,17 @@ static struct http_exchange *read_head(struct http_conn *c, struct slice bytes)
         http_conn_refuse(c, 503, "out of memory", ERR_NOMEM);
         return NULL;
     }
-    enum err e = http1_head_parse(HTTP1_REQUEST, buf_slice(&x->head_bytes), &x->head, &problem);
+    struct http_head *head = &c->server->head;
+    enum err e = http1_head_parse(HTTP1_REQUEST, buf_slice(&x->head_bytes), head, &problem);
     bool (*hostless)(const struct http_head *head) = c->server->config.serves_without_host;
-    if (e && !(hostless && http1_head_lacks_host(&x->head, &problem) && hostless(&x->head))) {
+    if (e && !(hostless && http1_head_lacks_host(head, &problem) && hostless(head))) {
         http_server_give_spare(c->server, x);
         http_conn_refuse(c, problem.status, problem.text, ERR_PROTOCOL);
+        return NULL;
+    }
+    if (http_exchange_keep_head(x, head)) {
+        http_server_give_spare(c->server, x);
+        http_conn_refuse(c, 503, "out of memory", ERR_NOMEM);
         return NULL;
     }
     return x;
@@ -99,7 +105,7 @@ static bool waits_for_body(const struct http_exchange *x)
 static bool is_too_big(const struct http_exchange *x)
 {
     return x->body_got > x->body_max ||
-           (x->body.kind == HTTP1_BODY_LENGTH && x->head.length > x->body_max);
+           (x->body.kind == HTTP1_BODY_LENGTH && x->head->length > x->body_max);
 }
 
 /* The client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1). */
@@ -240,7 +246,7 @@ static void conn_exchange_gone(struct http_conn *c)
 
 const struct http_head *http_exchange_head(const struct http_exchange *x)
 {
-    return &x->head;
+    return x->head;
 }
 
 struct slice http_exchange_peer(const struct http_exchange *x)

@@ -50,7 +50,7 @@ static struct slice connection_line(struct http_exchange *x)
 {
     if (!x->keep)
         return SLICE("Connection: close\r\n");
-    return x->head.version == HTTP_10 ? SLICE("Connection: keep-alive\r\n") : slice_of("", 0);
+    return x->head->version == HTTP_10 ? SLICE("Connection: keep-alive\r\n") : slice_of("", 0);
 }
 
 static struct slice framing_line(struct http_exchange *x, unsigned status, uint64_t length,
@@ -60,7 +60,7 @@ static struct slice framing_line(struct http_exchange *x, unsigned status, uint6
         return slice_of("", 0);
     if (length != UINT64_MAX)
         return http1_length_line(length, line);
-    if (x->head.version == HTTP_11) {
+    if (x->head->version == HTTP_11) {
         x->chunked = true;
         return SLICE("Transfer-Encoding: chunked\r\n");
     }
@@ -73,7 +73,7 @@ static enum err write_head(struct http_exchange *x, unsigned status,
 {
     char line[HTTP1_LENGTH_LINE], digits[4];
     x->chunked = false;
-    x->keep = x->head.keep_alive && !x->conn->server->draining && !x->conn->eof && !leaves_much(x);
+    x->keep = x->head->keep_alive && !x->conn->server->draining && !x->conn->eof && !leaves_much(x);
     struct slice framing = framing_line(x, status, length, line);
     const struct slice ready[] = {
         SLICE("HTTP/1.1 "), http1_status_digits(status, digits), slice_str(http1_reason(status)),
@@ -96,7 +96,7 @@ static enum err begin(struct http_exchange *x, unsigned status, const struct htt
         return e;
     x->begun = true;
     x->left = length;
-    x->bodiless = status == 204 || status == 304 || slice_eq(x->head.method, SLICE("HEAD"));
+    x->bodiless = status == 204 || status == 304 || slice_eq(x->head->method, SLICE("HEAD"));
     return ERR_OK;
 }
 

@@ -136,6 +136,7 @@ static void free_exchange(struct http_exchange *x)
 {
     buf_fini(&x->out);
     buf_fini(&x->head_bytes);
+    mem_free(x->head);
     mem_free(x);
 }
 
@@ -191,7 +192,27 @@ struct http_exchange *http_server_take_spare(struct http_server *s)
     /* a whole response for which the stream had no space waits in `out` */
     buf_init(&x->out, LIMIT_AI_ANSWER + LIMIT_HTTP_HEAD);
     buf_init(&x->head_bytes, LIMIT_HTTP_HEAD);
+    x->head = NULL;
+    x->head_size = 0;
     return x;
+}
+
+/* A client sends a dozen headers, and there is space for a hundred: with thousands of streams that
+ * are held, what is not used would be a sixth of their memory. */
+enum err http_exchange_keep_head(struct http_exchange *x, const struct http_head *head)
+{
+    const size_t step = 8 * sizeof(head->headers[0]);
+    size_t size = http_head_size(head);
+    if (size > x->head_size) {
+        size_t more = (size + step - 1) / step * step;
+        void *space = mem_realloc(x->head, more);
+        if (!space)
+            return ERR_NOMEM;
+        x->head = space;
+        x->head_size = more;
+    }
+    memcpy(x->head, head, size);
+    return ERR_OK;
 }
 
 static void empty(struct buf *b)

@@ -46,8 +46,9 @@ struct http_exchange {
     uint64_t left;    /* of a known length; UINT64_MAX: not known */
     struct buf out;   /* gathered, not yet given to the stream */
 
-    struct buf head_bytes; /* what head's slices point into */
-    struct http_head head;
+    struct buf head_bytes;  /* what head's slices point into */
+    struct http_head *head; /* as much memory as its headers take: head_size bytes */
+    size_t head_size;
 };
 
 struct http_conn {
@@ -88,6 +89,7 @@ struct http_server {
     uint64_t date_second;
     size_t name_len, fixed_len;
     char fixed[HTTP_FIXED_MAX];
+    struct http_head head; /* the one that is being read; an exchange keeps what is used of it */
 };
 
 /* http_server.c */
@@ -95,6 +97,9 @@ struct slice http_server_fixed(struct http_server *s); /* header lines of every 
 struct http_exchange *http_server_take_spare(struct http_server *s);
 void http_server_give_spare(struct http_server *s, struct http_exchange *x);
 void http_server_forget(struct http_server *s, struct http_conn *c);
+
+/* x->head becomes the server's. ERR_NOMEM. */
+MUST_USE enum err http_exchange_keep_head(struct http_exchange *x, const struct http_head *head);
 
 /* http_conn.c */
 MUST_USE enum err http_conn_new(struct http_server *s, int fd);
