@@ -32,7 +32,7 @@
 #define LIMIT_HTTP_COALESCE 4096 /* smaller pieces are gathered: a copy beats a system call */
 #define LIMIT_HTTP_DISCARD                                                                         \
     (64 * 1024)               /* rest of an unwanted body still read to keep a connection */
-#define LIMIT_HTTP_SPARE 1024 /* exchanges and calls kept warm per server or client: 6 KB each */
+#define LIMIT_HTTP_SPARE 1024 /* exchanges and calls kept warm per server or client: 2 KB each */
 #define LIMIT_HTTP_INTERIM 16 /* 1xx before a response; more is a flood */
 #define LIMIT_HTTP_LINGER_MS 2000 /* silence behind our FIN, before the close; */
 #define LIMIT_HTTP_LINGER_TOTAL_MS                                                                 \
