@@ -54,6 +54,7 @@ static const struct {
 } rows[] = {
     {"OpenAI's on OpenAI's", &openai_chat, &openai},
     {"OpenAI's on Anthropic's", &openai_chat, &anthropic},
+    {"Anthropic's on OpenAI's", &anthropic_messages, &openai},
     {"Anthropic's on Anthropic's", &anthropic_messages, &anthropic},
 };
 

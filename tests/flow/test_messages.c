@@ -329,6 +329,165 @@ FLOW(the_session_that_a_client_writes_into_its_user_is_the_calls)
     flow_record_free(r);
 }
 
+/* ---- a provider that speaks OpenAI's ---- */
+
+static void chunk(struct flow *k, const char *choice)
+{
+    char event[1024];
+    snprintf(
+        event, sizeof(event),
+        "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-x\","
+        "\"choices\":[{\"index\":0,%s}]}\n\n",
+        choice);
+    upstream_sends(k, 0, event);
+}
+
+#define COUNTS                                                                                     \
+    "\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":7,\"total_tokens\":107,"               \
+    "\"prompt_tokens_details\":{\"cached_tokens\":90}}"
+#define ENDS                                                                                       \
+    "data: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-x\",\"choices\":[]," COUNTS "}\n\n"              \
+    "data: [DONE]\n\n"
+
+/* The events of a stream by their names, and a blank behind each. */
+static struct slice event_names(const struct flow_client *c, char *out, size_t size)
+{
+    struct slice rest = buf_slice(&c->body), line;
+    size_t n = 0;
+    while (slice_split(&rest, '\n', &line)) {
+        if (!slice_starts(line, SLICE("event: ")))
+            continue;
+        line = slice_from(line, 7);
+        assert_true(n + line.len + 1 < size);
+        memcpy(out + n, line.ptr, line.len);
+        n += line.len;
+        out[n++] = ' ';
+    }
+    return slice_of(out, n);
+}
+
+static void expect_events(struct flow_client *c, const char *names)
+{
+    char out[2048];
+    struct slice got = event_names(c, out, sizeof(out));
+    if (!slice_eq(got, slice_str(names)))
+        fail_msg("%.*s\n%.*s", SLICE_ARG(got), SLICE_ARG(buf_slice(&c->body)));
+}
+
+FLOW(a_plain_call_is_translated_and_its_usage_told_in_parts)
+{
+    policy_says(k, &openai);
+    upstream_answers(k, 0, 200,
+                     "{\"id\":\"chatcmpl-1\",\"model\":\"gpt-x\",\"choices\":[{\"index\":0,"
+                     "\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":"
+                     "\"stop\"}]," COUNTS "}");
+    struct flow_client *c = client_posts(
+        k, "alice", MESSAGES, VERSION "anthropic-beta: a-2025-01-01,b-2\r\n",
+        "{\"model\":\"claude\",\"max_tokens\":64,\"system\":\"be kind\",\"stop_sequences\":[\"E\"],"
+        "\"context_management\":{\"edits\":[]},\"messages\":[{\"role\":\"user\",\"content\":[{"
+        "\"type\":\"text\",\"text\":\"hello\",\"cache_control\":{\"type\":\"ephemeral\"}}]}]}");
+    expect_status(c, 200);
+    JSON_AUTO json_t *got = body_of(buf_slice(&c->body));
+    const json_t *usage = json_object_get(got, "usage");
+    assert_true(slice_eq(json_text(got, "type"), SLICE("message")));
+    assert_true(slice_eq(json_text(got, "stop_reason"), SLICE("end_turn")));
+    assert_int_equal(json_integer_value(json_object_get(usage, "input_tokens")), 10);
+    assert_int_equal(json_integer_value(json_object_get(usage, "cache_read_input_tokens")), 90);
+    struct slice notice = client_header(c, "x-gatehouse-notice");
+    static const char *const left_out[] = {"context_management", "a-2025-01-01", "b-2"};
+    for (size_t i = 0; i < ARRAY_LEN(left_out); i++)
+        assert_true(slice_search(notice, slice_str(left_out[i])) >= 0);
+    JSON_AUTO json_t *sent = body_of(k->upstreams[0].calls[0].body);
+    assert_true(slice_eq(json_text(sent, "model"), SLICE("gpt-x")));
+    assert_null(json_object_get(sent, "context_management"));
+    assert_null(upstream_heard(&k->upstreams[0].calls[0], "anthropic-beta").ptr);
+    expect_tokens(k, 100, 7);
+}
+
+FLOW(a_stream_of_chunks_becomes_events)
+{
+    policy_says(k, &openai);
+    upstream_opens_stream(k, 0);
+    chunk(k, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}");
+    chunk(k, "\"delta\":{\"content\":\"he\"}");
+    chunk(k, "\"delta\":{\"content\":\"llo\"},\"finish_reason\":\"stop\""); /* 2.10, 1 */
+    upstream_sends(k, 0, ENDS);
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = ask(k, STREAM);
+    expect_status(c, 200);
+    expect_events(c, "message_start content_block_start content_block_delta content_block_delta "
+                     "content_block_stop message_delta message_stop ");
+    expect_body_has(c, "\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{"
+                       "\"input_tokens\":10,\"cache_creation_input_tokens\":0,"
+                       "\"cache_read_input_tokens\":90,\"output_tokens\":7}}");
+    expect_tokens(k, 100, 7);
+}
+
+/* bifrost#1829 */
+FLOW(pieces_of_parallel_calls_in_turn_become_blocks_one_after_the_other)
+{
+    policy_says(k, &openai);
+    upstream_opens_stream(k, 0);
+    chunk(k,
+          "\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"type\":\"function\",\"function\":"
+          "{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":\"}}]}");
+    chunk(k,
+          "\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"b\",\"type\":\"function\",\"function\":"
+          "{\"name\":\"g\",\"arguments\":\"{\\\"y\\\":\"}}]}");
+    chunk(k, "\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"1}\"}}]}");
+    chunk(k, "\"delta\":{\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":\"2}\"}}]}");
+    chunk(k, "\"delta\":{},\"finish_reason\":\"tool_calls\"");
+    upstream_sends(k, 0, ENDS);
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = ask(k, STREAM);
+    expect_status(c, 200);
+    expect_events(c, "message_start content_block_start content_block_delta content_block_delta "
+                     "content_block_stop content_block_start content_block_delta "
+                     "content_block_delta content_block_stop message_delta message_stop ");
+    expect_body_has(c, "\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"id\":\"b\"");
+    expect_body_has(c, "\"stop_reason\":\"tool_use\"");
+}
+
+/* bifrost#6888 */
+FLOW(any_tool_is_required)
+{
+    policy_says(k, &openai);
+    upstream_answers(k, 0, 200, "{}");
+    ask(k, "{\"model\":\"claude\",\"max_tokens\":64," HI ",\"tools\":[{\"name\":\"f\","
+           "\"input_schema\":{\"type\":\"object\"}}],\"tool_choice\":{\"type\":\"any\","
+           "\"disable_parallel_tool_use\":true}}");
+    WAIT(k, k->clients[0].whole);
+    JSON_AUTO json_t *sent = body_of(k->upstreams[0].calls[0].body);
+    assert_true(slice_eq(json_text(sent, "tool_choice"), SLICE("required")));
+    assert_true(json_is_false(json_object_get(sent, "parallel_tool_calls")));
+}
+
+FLOW(a_stream_that_breaks_off_in_translation_ends_in_an_error)
+{
+    policy_says(k, &openai);
+    upstream_opens_stream(k, 0);
+    chunk(k, "\"delta\":{\"content\":\"he\"}");
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = ask(k, STREAM);
+    expect_status(c, 200);
+    expect_events(c, "message_start content_block_start content_block_delta error ");
+}
+
+FLOW(what_only_anthropic_has_is_refused_by_its_name)
+{
+    policy_says(k, &openai);
+    struct flow_client *c =
+        ask(k, "{\"model\":\"claude\",\"max_tokens\":64," HI ",\"container\":\"c_1\"}");
+    expect_status(c, 400);
+    expect_code(c, "unsupported_parameter");
+    expect_body_has(c, "\"param\":\"container\"");
+    c = ask(k, "{\"model\":\"claude\",\"max_tokens\":64," HI ",\"tools\":[{\"type\":"
+               "\"web_search_20250305\",\"name\":\"web_search\"}]}");
+    expect_status(c, 400);
+    expect_body_has(c, "\"param\":\"tools\"");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 /* ---- count_tokens ---- */
 
 FLOW(tokens_are_counted_by_the_target_and_cost_nothing)
@@ -420,6 +579,12 @@ int main(void)
         SCENARIO(a_stream_under_a_budget_needs_no_limit_put_in),
         SCENARIO(refusals_stand_in_anthropics_envelope),
         SCENARIO(the_session_that_a_client_writes_into_its_user_is_the_calls),
+        SCENARIO(a_plain_call_is_translated_and_its_usage_told_in_parts),
+        SCENARIO(a_stream_of_chunks_becomes_events),
+        SCENARIO(pieces_of_parallel_calls_in_turn_become_blocks_one_after_the_other),
+        SCENARIO(any_tool_is_required),
+        SCENARIO(a_stream_that_breaks_off_in_translation_ends_in_an_error),
+        SCENARIO(what_only_anthropic_has_is_refused_by_its_name),
         SCENARIO(tokens_are_counted_by_the_target_and_cost_nothing),
         SCENARIO(tokens_are_estimated_where_no_target_counts_them),
         SCENARIO(tokens_are_estimated_where_the_target_fails),
