@@ -236,6 +236,8 @@ static const struct ai_dialect *dialect_of(const struct request *rq)
     const struct ai_call *c = rq->gate_state;
     if (!c && slice_starts(rq->path, SLICE("/v1beta")))
         return &dialect_gemini_models;
+    if (!c && http_head_find(rq->head, SLICE("anthropic-version")).len)
+        return &dialect_anthropic_models;
     return c ? c->endpoint->dialect : &dialect_openai_models;
 }
 

@@ -549,10 +549,12 @@ static enum ai_stream_result take_sse_event(struct ai_call *c, const struct sse_
 
 /* Behind an event that money is awaited for, nothing is read: *bytes is what is left then.
  * to_the_end: all of it is, since nothing more will come. */
-/* Comments do not put it off, nor do several choices, of which one may be silent for long. */
+/* Comments and pings do not put it off, nor do several choices, of which one may be silent for
+ * long. */
 static void grant_grace(struct ai_call *c, const struct sse_event *e)
 {
-    if (c->finished && e->has_data && c->state == AI_CALL_STREAMING && c->request.choices == 1)
+    bool says = e->has_data && !slice_eq(e->event, SLICE("ping"));
+    if (c->finished && says && c->state == AI_CALL_STREAMING && c->request.choices == 1)
         timer_start(&c->patience, ai_stream_grace_ms);
 }
 

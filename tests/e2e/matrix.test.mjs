@@ -39,6 +39,7 @@ before(async () => {
 
 after(() => {
   for (const l of listeners) l.close();
+  for (const c of clients) c.close?.();
   print();
 });
 

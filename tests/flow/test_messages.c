@@ -3,6 +3,7 @@
 #include "tests/kit/flow/flow.h"
 
 #include "common/base/json.h"
+#include "dataplane/ai/ai_stream.h"
 
 #define MESSAGES "/v1/messages"
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
@@ -245,6 +246,32 @@ FLOW(a_stream_that_breaks_off_ends_in_an_error)
     assert_true(body_lacks(c, SLICE("message_stop")));
 }
 
+/* bifrost 2.1.0, in this dialect */
+FLOW(a_stream_that_does_not_end_behind_its_stop_is_ended)
+{
+    static const char *const events[] = {
+        START("{\"input_tokens\":9,\"output_tokens\":1}"), OPEN, SAY("a"), SHUT,
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
+        "\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":4}}\n\n"};
+    unsigned usual = ai_stream_grace_ms;
+    ai_stream_grace_ms = 60;
+    policy_says(k, &claude);
+    upstream_opens_stream(k, 0);
+    for (size_t i = 0; i < ARRAY_LEN(events); i++)
+        upstream_sends(k, 0, events[i]);
+    for (size_t i = 0; i < 8; i++) {
+        upstream_rests(k, 0, 20);
+        upstream_sends(k, 0, PING);
+    }
+    upstream_hangs(k, 0);
+    struct flow_client *c = ask(k, STREAM);
+    expect_status(c, 200);
+    assert_true(slice_ends(buf_slice(&c->body),
+                           SLICE("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")));
+    expect_tokens(k, 9, 4);
+    ai_stream_grace_ms = usual;
+}
+
 FLOW(its_own_refusals_pass_as_they_are)
 {
     policy_says(k, &claude);
@@ -314,6 +341,15 @@ FLOW(refusals_stand_in_anthropics_envelope)
     expect_body_has(c, "\"type\":\"rate_limit_error\"");
     expect_code(c, "rate_limit_exceeded");
     assert_true(client_header(c, "retry-after").len > 0);
+}
+
+FLOW(a_path_that_is_not_served_is_refused_in_anthropics_envelope_too)
+{
+    policy_says(k, &claude);
+    struct flow_client *c = client_posts(k, "alice", MESSAGES "/batches", VERSION, "{}");
+    expect_status(c, 404);
+    expect_body_has(c, "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",");
+    assert_true(client_header(c, "request-id").len > 0);
 }
 
 FLOW(the_session_that_a_client_writes_into_its_user_is_the_calls)
@@ -574,10 +610,12 @@ int main(void)
         SCENARIO(usage_that_comes_at_the_end_alone_counts),
         SCENARIO(an_error_before_any_word_is_a_status_and_a_later_one_an_event),
         SCENARIO(a_stream_that_breaks_off_ends_in_an_error),
+        SCENARIO(a_stream_that_does_not_end_behind_its_stop_is_ended),
         SCENARIO(its_own_refusals_pass_as_they_are),
         SCENARIO(an_overloaded_target_is_told_by_the_apis_own_status),
         SCENARIO(a_stream_under_a_budget_needs_no_limit_put_in),
         SCENARIO(refusals_stand_in_anthropics_envelope),
+        SCENARIO(a_path_that_is_not_served_is_refused_in_anthropics_envelope_too),
         SCENARIO(the_session_that_a_client_writes_into_its_user_is_the_calls),
         SCENARIO(a_plain_call_is_translated_and_its_usage_told_in_parts),
         SCENARIO(a_stream_of_chunks_becomes_events),

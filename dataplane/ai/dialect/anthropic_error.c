@@ -4,6 +4,7 @@
 #include "dataplane/ai/dialect/anthropic_error.h"
 
 #include "common/base/json_scan.h"
+#include "common/request/request.h"
 
 /* dialects.md 1.4. A word of another dialect would be unknown to clients, which switch on it. */
 static struct slice type_of(unsigned status)
@@ -82,3 +83,11 @@ bool anthropic_is_error(struct slice body)
            slice_eq(hits[0].raw, SLICE("\"error\"")) && hits[1].type == JSON_SCAN_STRING &&
            hits[2].type == JSON_SCAN_STRING;
 }
+
+const struct header_names anthropic_header_names = {
+    .id = "request-id",
+    .limit = "anthropic-ratelimit-requests-limit",
+    .remaining = "anthropic-ratelimit-requests-remaining",
+    .reset = "anthropic-ratelimit-requests-reset",
+    .reset_is_time = true,
+};

@@ -10,3 +10,6 @@
 MUST_USE enum err anthropic_write_error(struct buf *out, const struct ai_error *e);
 MUST_USE enum err anthropic_write_stream_error(struct buf *out, const struct ai_error *e);
 bool anthropic_is_error(struct slice body);
+
+/* What this API calls headers that responses have. */
+extern const struct header_names anthropic_header_names;

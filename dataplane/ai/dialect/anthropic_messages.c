@@ -10,7 +10,6 @@
  */
 #include "common/base/digest.h"
 #include "common/base/json_out.h"
-#include "common/request/request.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/anthropic_body.h"
 #include "dataplane/ai/dialect/anthropic_error.h"
@@ -371,8 +370,8 @@ static void put_stop(struct json_out *o, const char *reason, struct slice sequen
         json_out_raw(o, "stop_sequence", SLICE("null"));
 }
 
-static enum err write_delta_and_stop(const char *reason, struct slice sequence,
-                                     const struct token_count *t, struct buf *out)
+static enum err write_stop(const char *reason, struct slice sequence, const struct token_count *t,
+                           struct buf *out)
 {
     struct json_out o = {.to = out};
     begin_event("message_delta", &o);
@@ -380,12 +379,10 @@ static enum err write_delta_and_stop(const char *reason, struct slice sequence,
     put_stop(&o, reason, sequence);
     json_out_end(&o, '}');
     put_usage(&o, t);
-    enum err err = end_event(&o);
-    if (err)
-        return err;
-    begin_event("message_stop", &o);
     return end_event(&o);
 }
+
+#define MESSAGE_STOP "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 
 static enum err write_end(struct ai_writer *w, struct buf *out)
 {
@@ -394,7 +391,9 @@ static enum err write_end(struct ai_writer *w, struct buf *out)
         err = release_all(w, out);
     const char *reason =
         stop_reason(w->blocks.finish, w->refused, w->has_calls, w->stop_sequence.len > 0);
-    return err ? err : write_delta_and_stop(reason, w->stop_sequence, &w->usage, out);
+    if (!err)
+        err = write_stop(reason, w->stop_sequence, &w->usage, out);
+    return err ? err : buf_append(out, SLICE(MESSAGE_STOP));
 }
 
 static enum err note_finish(struct ai_writer *w, const struct ai_event *e)
@@ -412,7 +411,7 @@ static enum err write_length_stop(const struct ai_writer *w, const struct token_
     enum err err = begin_message(&last, out);
     if (!err)
         err = release_all(&last, out);
-    return err ? err : write_delta_and_stop("max_tokens", SLICE_NONE, so_far, out);
+    return err ? err : write_stop("max_tokens", SLICE_NONE, so_far, out);
 }
 
 static enum err write_event(struct ai_writer *w, const struct ai_event *e, struct buf *out)
@@ -551,14 +550,6 @@ static const char *const names[][2] = {{"max_completion_tokens", "max_tokens"},
                                        {"user", "metadata.user_id"},
                                        {NULL, NULL}};
 
-static const struct header_names headers = {
-    .id = "request-id",
-    .limit = "anthropic-ratelimit-requests-limit",
-    .remaining = "anthropic-ratelimit-requests-remaining",
-    .reset = "anthropic-ratelimit-requests-reset",
-    .reset_is_time = true,
-};
-
 const struct ai_dialect dialect_anthropic_messages = {
     .name = "anthropic_messages",
     .read = anthropic_read_messages,
@@ -571,10 +562,11 @@ const struct ai_dialect dialect_anthropic_messages = {
     .note_event = note_event,
     .write_whole = write_whole,
     .is_error = anthropic_is_error,
-    .header_names = &headers,
+    .header_names = &anthropic_header_names,
     .overloaded = 529,
     .names = names,
     .keep_alive = {"event: ping\ndata: {\"type\":\"ping\"}\n\n", 35},
+    .stream_end = {MESSAGE_STOP, sizeof(MESSAGE_STOP) - 1},
 };
 
 /* ---- count_tokens: the same body, and a number ---- */
@@ -593,6 +585,6 @@ const struct ai_dialect dialect_anthropic_count = {
     .write_stream_error = anthropic_write_stream_error,
     .write_count = write_count,
     .is_error = anthropic_is_error,
-    .header_names = &headers,
+    .header_names = &anthropic_header_names,
     .names = names,
 };

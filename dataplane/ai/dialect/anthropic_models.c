@@ -55,6 +55,7 @@ const struct ai_dialect dialect_anthropic_models = {
     .write_error = anthropic_write_error,
     .write_stream_error = anthropic_write_stream_error,
     .is_error = anthropic_is_error,
+    .header_names = &anthropic_header_names,
     .models_begin = {"{\"data\":[", 9},
     .write_model = write_model,
     .write_models_end = write_models_end,

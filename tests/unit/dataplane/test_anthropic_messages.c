@@ -467,6 +467,7 @@ static void a_stream_ends_at_its_limit_wherever_it_is(void **state)
                              ERR_OK);
         assert_int_equal(dialect_anthropic_messages.write_length_stop(&r.writer, &so_far, &r.out),
                          ERR_OK);
+        assert_int_equal(buf_append(&r.out, dialect_anthropic_messages.stream_end), ERR_OK);
         read_stream("limit", buf_slice(&r.out), &got);
         assert_true(got.stopped);
         assert_string_equal(got.stop_reason, "max_tokens");
@@ -503,6 +504,7 @@ static void a_relayed_stream_ends_at_its_limit(void **state)
         dialect_anthropic_messages.note_event(&r.writer, &events[i]);
     assert_int_equal(dialect_anthropic_messages.write_length_stop(&r.writer, &so_far, &r.out),
                      ERR_OK);
+    assert_int_equal(buf_append(&r.out, dialect_anthropic_messages.stream_end), ERR_OK);
     read_stream("relayed", buf_slice(&r.out), &got);
     assert_true(got.stopped);
     assert_int_equal(got.blocks, 2);
