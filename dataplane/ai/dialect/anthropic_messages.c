@@ -414,10 +414,10 @@ static enum err write_length_stop(const struct ai_writer *w, const struct token_
     return err ? err : write_stop("max_tokens", SLICE_NONE, so_far, out);
 }
 
+/* `raw` is not used: what begins and ends a block, and the end's message_delta, are no events of
+ * their own, so bytes of the provider's would stand between ours without them. */
 static enum err write_event(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
-    if (e->raw.ptr)
-        return buf_append(out, e->raw);
     if (e->choice) /* this dialect has one */
         return ERR_OK;
     switch (e->kind) {

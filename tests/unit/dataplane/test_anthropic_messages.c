@@ -416,6 +416,25 @@ static void a_signature_and_a_stop_sequence_are_carried(void **state)
     run_close(&r);
 }
 
+/* Where a filter listens to a stream of this dialect's own. */
+static void events_that_came_in_this_dialect_are_written_anew(void **state)
+{
+    static const struct ai_event events[EVENTS] = {
+        {.kind = AI_START},
+        {.kind = AI_TEXT, .text = {"a", 1}, .raw = {"event: content_block_delta\n\n", 28}},
+        FINISH(STOP),
+        {.kind = AI_END, .raw = {"event: message_stop\n\n", 21}}};
+    struct run r;
+    struct reading got;
+    (void)state;
+    run_open(&r);
+    write_all(&r, events);
+    read_stream("raw", buf_slice(&r.out), &got);
+    assert_true(got.stopped && got.blocks == 1);
+    assert_string_equal(got.text[0], "a");
+    run_close(&r);
+}
+
 static void ids_are_the_providers_or_unique(void **state)
 {
     struct reading first, second, named;
@@ -661,6 +680,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_becomes_blocks_one_after_the_other),
         cmocka_unit_test(a_signature_and_a_stop_sequence_are_carried),
+        cmocka_unit_test(events_that_came_in_this_dialect_are_written_anew),
         cmocka_unit_test(ids_are_the_providers_or_unique),
         cmocka_unit_test(what_follows_a_call_that_was_ended_is_an_error),
         cmocka_unit_test(a_stream_ends_at_its_limit_wherever_it_is),
