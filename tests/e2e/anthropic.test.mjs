@@ -71,7 +71,7 @@ for (const [version, client] of Object.entries(clients)) {
       assert.deepEqual(await client().messages.countTokens({ model, system, messages }), { input_tokens: 2095 });
       const ask = { model: named('an-openai'), system, messages };
       const { data, response } = await client().messages.countTokens(ask).withResponse();
-      assert.ok(data.input_tokens > 4 && data.input_tokens < 40, `${data.input_tokens}`);
+      assert.ok(data.input_tokens > 4 && data.input_tokens < 60, `${data.input_tokens}`);
       assert.match(response.headers.get('x-gatehouse-notice'), /estimate/);
     });
 
