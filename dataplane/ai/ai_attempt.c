@@ -197,11 +197,32 @@ static void note_wait(struct ai_call *c, unsigned after)
         c->retry_after_s = after;
 }
 
+/* The target has no such path, and is told the same in another way. */
+static bool is_missing(struct ai_call *c)
+{
+    bool may_be = c->status == 404 || c->status == 405 || c->status == 501;
+    return may_be && c->provider->note_missing && c->rq->record.attempt_count < LIMIT_ATTEMPTS &&
+           c->provider->note_missing(current(c)->provider, buf_slice(&c->gathered));
+}
+
+static void tell_otherwise(struct ai_call *c)
+{
+    close_exchange(c, OUTCOME_ERROR, SLICE("no_such_path"));
+    ai_call_move(c, AI_CALL_IDLE);
+    c->path_missing = true;
+    c->candidate_next--;
+    fall_back(c);
+}
+
 /* The body of a status other than 200 has come, or as much of it as was waited for. */
 static void take_error(struct ai_call *c)
 {
     struct ai_fault f;
     struct token_count tokens;
+    if (is_missing(c)) {
+        tell_otherwise(c);
+        return;
+    }
     c->provider->read_error(c->status, buf_slice(&c->gathered), c->rq->arena, &f);
     if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
         ai_cost_failed_counted(c, &tokens);
@@ -685,7 +706,9 @@ static void note_attempt(struct ai_call *c, const struct candidate *target)
     /* by the call's own clock: a step of the wall clock in between does not show */
     c->attempt->started_at_us =
         c->rq->started_at_us + (int64_t)(clock_mono_us() - c->rq->started_us);
-    c->provider = ai_provider_for(target->provider, c->endpoint);
+    c->provider = c->path_missing ? ai_provider_named(target->provider->dialect)
+                                  : ai_provider_for(target->provider, c->endpoint);
+    c->path_missing = false;
     c->native = c->provider->speaks(c->endpoint);
     c->observed = c->native && !c->provider->glance;
     c->status = 0;

@@ -58,6 +58,7 @@ struct ai_call {
     struct ai_request request;
     struct ai_chat *chat;    /* the body in the normal form; NULL until it is needed */
     struct ai_marker marker; /* of dialects that mark what is kept */
+    bool path_missing;       /* of the last attempt: the next one is told otherwise */
     bool stays;              /* one credential alone may serve it */
     const struct policy_model *model;
     struct slice wild; /* what the star of a wildcard model stands for; SLICE_NONE: it is none */

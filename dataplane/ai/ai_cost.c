@@ -85,7 +85,7 @@ static uint64_t hidden_bound(const struct ai_call *c)
 {
     uint64_t most = 0;
     for (size_t i = 0; i < c->candidate_count; i++) {
-        const struct ai_provider *p = ai_provider_named(c->candidates[i].provider->dialect);
+        const struct ai_provider *p = ai_provider_for(c->candidates[i].provider, c->endpoint);
         most = p->hidden_prompt > most ? p->hidden_prompt : most;
     }
     return most;
@@ -118,10 +118,11 @@ static void raise_to(struct price_list *to, const struct price_list *p, const st
     to->output = dearer(to->output, dearer(p->output, dearer(p->audio_output, p->image_output)));
 }
 
-/* Embeddings write nothing, and have no price for it. */
+/* Embeddings and most tasks write nothing, and have no price for it. */
 static bool is_priced(const struct ai_call *c, const struct price_list *p)
 {
-    return p->input >= 0 && (p->output >= 0 || c->endpoint->kind == AI_EMBEDDINGS);
+    bool writes = c->endpoint->kind != AI_EMBEDDINGS && c->endpoint->kind != AI_TASK;
+    return p->input >= 0 && (p->output >= 0 || !writes);
 }
 
 /* The dearest prices of a target for a prompt that may be so long. */
@@ -390,6 +391,9 @@ static void put(struct ai_call *c, const struct token_count *tokens, bool estima
 {
     struct call_record *t = &c->rq->record;
     if (c->endpoint->kind == AI_COUNT) /* free */
+        return;
+    /* What an image or a sound took, its provider alone can say. */
+    if (c->endpoint->kind == AI_TASK && estimated && c->request.prompt.unbounded)
         return;
     t->tokens = sum(tokens, &c->failed);
     t->has_tokens = true;

@@ -4,6 +4,7 @@
  */
 #include "common/base/digest.h"
 #include "dataplane/ai/ai_call.h"
+#include "dataplane/ai/form.h"
 
 static enum filter_result refuse(struct request *rq, enum refusal_id id, struct slice detail)
 {
@@ -113,7 +114,9 @@ static enum filter_result on_request(struct request *rq)
     struct slice detail = SLICE_NONE;
     if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
-    if (!is_json_type(rq->head))
+    bool is_form = c->endpoint->dialect->takes_forms &&
+                   form_boundary(http_head_find(rq->head, SLICE("content-type"))).ptr;
+    if (!is_form && !is_json_type(rq->head))
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Type must be application/json"));
     enum err e = read_body(c, &detail);
     if (e == ERR_NOMEM)

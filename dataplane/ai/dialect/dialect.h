@@ -20,6 +20,7 @@ enum ai_kind {
     AI_COUNT, /* how many tokens a prompt of AI_CHAT has: free, and estimated where no target says
                */
     AI_EMBEDDINGS,
+    AI_TASK, /* of a model, and no conversation: an image, a sound, a judgement */
     AI_MODELS,
     AI_MODEL,
 };
@@ -155,6 +156,7 @@ struct ai_dialect {
      * and this one, ended by NULL. For notices and refusals of providers, who know OpenAI's. */
     const char *const (*names)[2];
     struct slice query_key; /* the member of the query that may hold the credential; empty: none */
+    bool takes_forms;       /* bodies may be multipart/form-data */
     bool keeps_whole;       /* needs all of a stream's text at its end: ai_writer.whole */
 };
 
@@ -174,7 +176,8 @@ extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messag
     dialect_anthropic_models;
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models;
-extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions;
+extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions,
+    dialect_openai_task;
 extern const struct ai_dialect dialect_gemini, dialect_gemini_array, dialect_gemini_count,
     dialect_gemini_models;
 
@@ -205,5 +208,6 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
 
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)
 {
-    return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS;
+    return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS ||
+           e->kind == AI_TASK;
 }

@@ -27,9 +27,6 @@ static struct slice path_of(enum ai_kind kind)
 /* Built from nothing: no header of the client passes but those listed. */
 static void add_headers(struct ai_outgoing *o)
 {
-    ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
-    ai_outgoing_add(o, SLICE("accept"),
-                    o->request->stream ? SLICE("text/event-stream") : SLICE("application/json"));
     ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
     ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
     ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
@@ -68,6 +65,14 @@ enum err openai_path(struct ai_outgoing *o, struct slice rest)
 }
 
 enum err openai_sign(struct ai_outgoing *o)
+{
+    ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
+    ai_outgoing_add(o, SLICE("accept"),
+                    o->request->stream ? SLICE("text/event-stream") : SLICE("application/json"));
+    return openai_sign_bare(o);
+}
+
+enum err openai_sign_bare(struct ai_outgoing *o)
 {
     add_headers(o);
     if (speaks_azure(o->target))

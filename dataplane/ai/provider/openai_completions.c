@@ -3,12 +3,20 @@
  * for clients that speak them.
  */
 #include "common/base/json.h"
+#include "dataplane/ai/dialect/openai_error.h"
 #include "dataplane/ai/provider/openai_send.h"
 #include "dataplane/ai/provider/openai_usage.h"
 
 static bool speaks(const struct ai_endpoint *e)
 {
     return e->dialect == &dialect_openai_completions;
+}
+
+/* A server without the path says so in its own way, not in OpenAI's envelope. */
+static bool note_missing(const struct policy_provider *p, struct slice body)
+{
+    (void)p;
+    return !openai_is_error(body);
 }
 
 static enum err build(struct ai_outgoing *o)
@@ -105,6 +113,7 @@ const struct ai_provider provider_openai_completions = {
     .speaks = speaks,
     .serves = speaks,
     .build = build,
+    .note_missing = note_missing,
     .read_error = openai_read_error,
     .decode = decode,
     .decode_whole = decode_whole,

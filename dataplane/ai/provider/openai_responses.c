@@ -4,16 +4,65 @@
  * Its responses go on as they came, but for the marks of what is kept (openai_stored.h), and are
  * decoded to be accounted for.
  */
+#include <stdatomic.h>
+
 #include "common/base/json.h"
 #include "dataplane/ai/dialect/openai_error.h"
 #include "dataplane/ai/dialect/openai_responses_body.h"
 #include "dataplane/ai/dialect/openai_stored.h"
 #include "dataplane/ai/provider/openai_send.h"
+#include "dataplane/ai/provider/openai_services.h"
 #include "dataplane/ai/provider/provider.h"
 
 static bool speaks(const struct ai_endpoint *e)
 {
     return e->dialect == &dialect_openai_responses;
+}
+
+/* ---- which servers have it ---- */
+
+/* Servers that were asked and had no such path, by their id and revision. A new revision of the
+ * policy's object is asked again, and so is a server whose place another one took. Any thread. */
+#define LACKING 256
+static _Atomic uint64_t lacking[LACKING];
+
+static uint64_t mark_of(const struct policy_provider *p)
+{
+    struct digest d;
+    uint64_t mark;
+    const struct slice parts[] = {p->o.id, slice_of(&p->o.revision, sizeof(p->o.revision))};
+    digest_sha256_parts(parts, ARRAY_LEN(parts), &d);
+    memcpy(&mark, d.bytes, sizeof(mark));
+    return mark | 1;
+}
+
+static bool is_its_own(const struct policy_provider *p)
+{
+    return slice_ends(p->url.host, SLICE("api.openai.com")) ||
+           slice_ends(p->url.host, SLICE(".azure.com"));
+}
+
+bool openai_has_responses(const struct policy_provider *p)
+{
+    uint64_t mark;
+    if (is_its_own(p))
+        return true;
+    if (!(openai_service_of(p)->takes & TAKES_RESPONSES))
+        return false;
+    mark = mark_of(p);
+    return atomic_load_explicit(&lacking[mark % LACKING], memory_order_relaxed) != mark;
+}
+
+/* A server that answers in OpenAI's envelope may have the path, and lack the model: that is tried
+ * otherwise this once. */
+static bool note_missing(const struct policy_provider *p, struct slice body)
+{
+    uint64_t mark = mark_of(p);
+    if (is_its_own(p))
+        return false;
+    if (!openai_is_error(body))
+        atomic_store_explicit(&lacking[mark % LACKING], mark, memory_order_relaxed);
+    return true;
 }
 
 /* ---- the request ---- */
@@ -492,6 +541,7 @@ const struct ai_provider provider_openai_responses = {
     .speaks = speaks,
     .serves = speaks,
     .build = build,
+    .note_missing = note_missing,
     .read_error = read_error,
     .decode = decode,
     .decode_whole = decode_whole,

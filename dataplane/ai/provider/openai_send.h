@@ -10,6 +10,8 @@
 
 /* "/chat/completions" behind the target's base URL */
 MUST_USE enum err openai_path(struct ai_outgoing *o, struct slice rest);
-/* Headers and credential. */
+/* Headers and credential; `bare`: what the body is, and what it may be answered with, is said
+ * already. */
 MUST_USE enum err openai_sign(struct ai_outgoing *o);
+MUST_USE enum err openai_sign_bare(struct ai_outgoing *o);
 void openai_read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret);

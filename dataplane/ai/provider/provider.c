@@ -26,13 +26,25 @@ static const struct ai_provider *const openai_protocols[] = {&provider_openai_re
 
 static bool has_protocol(const struct policy_provider *p, const struct ai_provider *protocol)
 {
-    return protocol != &provider_openai_responses || openai_service_of(p)->takes & TAKES_RESPONSES;
+    return protocol != &provider_openai_responses || openai_has_responses(p);
+}
+
+/* Cohere has rerank alone of these. */
+static bool serves_task(const struct policy_provider *p, const struct ai_endpoint *e)
+{
+    static const struct slice like_openai[] = {{"openai", 6}, {"azure", 5}, {"mistral", 7}};
+    for (size_t i = 0; i < ARRAY_LEN(like_openai); i++)
+        if (slice_eq(p->dialect, like_openai[i]))
+            return true;
+    return slice_eq(p->dialect, SLICE("cohere")) && slice_ends(e->path, SLICE("/rerank"));
 }
 
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
                                           const struct ai_endpoint *e)
 {
     const struct ai_provider *named = ai_provider_named(p->dialect);
+    if (e->kind == AI_TASK && serves_task(p, e))
+        return &provider_openai_task;
     if (named != &provider_openai && named != &provider_azure)
         return named;
     for (size_t i = 0; i < ARRAY_LEN(openai_protocols); i++)

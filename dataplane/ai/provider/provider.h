@@ -164,6 +164,10 @@ struct ai_provider {
     bool (*serves)(const struct ai_endpoint *e);
     /* ERR_INVALID: the request cannot be told this provider; see ai_outgoing.why. */
     MUST_USE enum err (*build)(struct ai_outgoing *o);
+    /* Its path may be missing at a server that speaks as its maker does: 404, 405, 501, before any
+     * response. Then the same target is told in another way (ai_provider_for), where this says so.
+     * NULL: it never is. */
+    bool (*note_missing)(const struct policy_provider *p, struct slice body);
     /* By its status alone, and by the body as far as it came. */
     void (*read_error)(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret);
 
@@ -194,11 +198,14 @@ struct slice ai_fault_clean(struct slice text, struct arena *a);
 enum ai_verdict ai_verdict_of_status(unsigned status);
 
 extern const struct ai_provider provider_openai, provider_azure, provider_mistral,
-    provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini;
+    provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini,
+    provider_openai_task;
 
 /* The protocol in which a provider of the policy is told calls of this path. NULL: this data plane
  * does not know its dialect. */
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
                                           const struct ai_endpoint *e);
+/* Is /responses served there, as far as is known? */
+bool openai_has_responses(const struct policy_provider *p);
 /* NULL: this data plane does not know it */
 const struct ai_provider *ai_provider_named(struct slice name);

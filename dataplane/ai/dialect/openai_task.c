@@ -1,0 +1,181 @@
+/*
+ * openai_task — calls of models that are no conversations, as OpenAI has them (and Cohere and Jina
+ * rerank): moderation, images, speech, transcription, translation, rerank.
+ *
+ * Bodies and responses go on as they came; only the model is read and changed. A body is JSON, or a
+ * form. What a call costs is bounded where its body shows it; elsewhere it is refused where a
+ * budget applies.
+ */
+#include "common/base/limits.h"
+#include "dataplane/ai/dialect/openai_error.h"
+#include "dataplane/ai/dialect/openai_member.h"
+#include "dataplane/ai/form.h"
+
+#define WANTS(X)                                                                                   \
+    X(MODEL, "model")                                                                              \
+    X(STREAM, "stream")                                                                            \
+    X(STREAM_FORMAT, "stream_format")                                                              \
+    X(QUERY, "query")                                                                              \
+    X(DOCUMENTS, "documents")
+
+enum want {
+#define WANT_ENUM(name, path) W_##name,
+    WANTS(WANT_ENUM) W_COUNT
+#undef WANT_ENUM
+};
+
+static const char *const wants[] = {
+#define WANT_PATH(name, path) path,
+    WANTS(WANT_PATH)
+#undef WANT_PATH
+};
+
+static bool is_under(const struct ai_endpoint *e, struct slice path)
+{
+    return slice_starts(e->path, path);
+}
+
+static bool reranks(const struct ai_endpoint *e)
+{
+    return slice_ends(e->path, SLICE("/rerank"));
+}
+
+/* ---- read ---- */
+
+/* Where OpenAI takes a body without one. */
+static struct slice usual_model(const struct ai_endpoint *e)
+{
+    return is_under(e, SLICE("/v1/moderations")) ? SLICE("omni-moderation-latest") : SLICE_NONE;
+}
+
+static uint64_t items_in(const struct json_hit *list)
+{
+    struct slice rest = list->raw;
+    struct json_hit item;
+    uint64_t n = 0;
+    while (list->type == JSON_SCAN_ARRAY && json_scan_item(&rest, &item))
+        n++;
+    return n;
+}
+
+/* A token of text is a byte at least. The query of a rerank is read with each document. */
+static void bound(const struct ai_incoming *in, struct ai_request *r)
+{
+    r->prompt.text = in->body.len;
+    if (reranks(in->endpoint))
+        r->prompt.text += r->hits[W_QUERY].raw.len * items_in(&r->hits[W_DOCUMENTS]);
+    if (is_under(in->endpoint, SLICE("/v1/images")))
+        r->prompt.unbounded = "what an image costs is not known before it is made";
+    else if (is_under(in->endpoint, SLICE("/v1/audio")))
+        r->prompt.unbounded = "what audio costs is not known before it was read";
+}
+
+static enum err read_json(const struct ai_incoming *in, struct openai_reading *d)
+{
+    struct ai_request *r = d->r;
+    struct slice format = SLICE_NONE, usual = usual_model(in->endpoint);
+    enum err e = openai_scan_body(d, in->body, W_COUNT);
+    if (!e && usual.len && openai_is_absent(&r->hits[W_MODEL]))
+        r->model = usual;
+    else if (!e)
+        e = openai_read_model(d, W_MODEL);
+    if (!e)
+        e = openai_read_flag(d, W_STREAM, &r->stream);
+    if (!e)
+        e = openai_read_text(d, W_STREAM_FORMAT, &format);
+    r->stream = r->stream || slice_eq(format, SLICE("sse"));
+    return e;
+}
+
+struct fields {
+    struct openai_reading *d;
+    enum err e;
+};
+
+static bool take_field(void *arg, struct slice name, bool file, struct slice value)
+{
+    struct fields *f = arg;
+    struct json_hit *model = &f->d->r->hits[W_MODEL];
+    if (slice_eq(name, SLICE("model"))) {
+        if (file || model->raw.ptr)
+            f->e = openai_wrong(f->d, W_MODEL, "one field of the form");
+        model->raw = value; /* no JSON: it is read as it stands */
+        f->d->r->model = value;
+    } else if (slice_eq(name, SLICE("stream"))) {
+        f->d->r->stream = slice_eq(value, SLICE("true"));
+    }
+    return !f->e;
+}
+
+static bool is_name(struct slice model)
+{
+    for (size_t i = 0; i < model.len; i++)
+        if ((unsigned char)model.ptr[i] < ' ')
+            return false;
+    return model.len > 0 && model.len <= 256;
+}
+
+static enum err read_form(const struct ai_incoming *in, struct openai_reading *d,
+                          struct slice boundary)
+{
+    struct fields f = {.d = d};
+    const char *problem;
+    d->r->choices = 1;
+    enum err e = form_read(in->body, boundary, take_field, &f, &problem);
+    if (e) {
+        d->detail = slice_str(problem);
+        return e;
+    }
+    if (!f.e && !is_name(d->r->model))
+        return openai_wrong(d, W_MODEL, "the name of a model");
+    return f.e;
+}
+
+static enum err read_body(const struct ai_incoming *in, struct ai_request *ret,
+                          struct slice *detail)
+{
+    struct openai_reading d = {.r = ret, .names = wants, .arena = in->arena};
+    struct slice boundary = form_boundary(http_head_find(in->head, SLICE("content-type")));
+    ret->is_form = boundary.ptr != NULL;
+    enum err e = ret->is_form ? read_form(in, &d, boundary) : read_json(in, &d);
+    if (!e)
+        bound(in, ret);
+    *detail = d.detail;
+    return e;
+}
+
+/* ---- splice ---- */
+
+static enum err splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
+                       struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
+{
+    const struct json_hit *model = &r->hits[W_MODEL];
+    struct openai_edit edit = {model->raw.ptr, model->raw.len, c->model};
+    bool same = model->raw.ptr && slice_eq(c->model, r->model);
+    if (!r->is_form && !same)
+        edit = openai_set_member(model, "model", body, openai_quoted(a, c->model), a);
+    if (!same && !edit.text.ptr)
+        return ERR_NOMEM;
+    memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
+    openai_apply(&edit, same ? 0 : 1, body, ret);
+    return ERR_OK;
+}
+
+/* What a stream says goes on as it came. */
+static enum err write_event(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    (void)w;
+    return e->raw.ptr ? buf_append(out, e->raw) : ERR_OK;
+}
+
+const struct ai_dialect dialect_openai_task = {
+    .name = "openai_task",
+    .read = read_body,
+    .splice = splice,
+    .write_error = openai_write_error,
+    .write_stream_error = openai_write_stream_error,
+    .write_event = write_event,
+    .is_error = openai_is_error,
+    .keep_alive = {": keep-alive\n\n", 14},
+    .takes_forms = true,
+};
