@@ -33,6 +33,8 @@
     X(ORIGIN, 403, "origin_not_allowed", "Requests from this origin are not allowed.")             \
     X(PATH_UNKNOWN, 404, "not_found", "Nothing is served at this path[: %.*s].")                   \
     X(MODEL_UNKNOWN, 404, "model_not_found", "The model %.*s does not exist or is not granted.")   \
+    X(OBJECT_UNKNOWN, 404, "object_not_found",                                                     \
+      "There is no such response, file or batch of yours[: %.*s].")                                \
     X(SERVER_UNKNOWN, 404, "server_not_found",                                                     \
       "The server %.*s does not exist or is not granted.")                                         \
     X(SERVICE_UNKNOWN, 404, "service_not_found",                                                   \

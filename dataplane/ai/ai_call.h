@@ -158,5 +158,11 @@ struct ai_context ai_call_context(struct ai_call *c);
 struct ai_call *ai_call_take(struct request *rq); /* NULL: out of memory */
 void ai_call_give(struct ai_call *c);             /* at the end of the turn */
 
+/* ai_objects.c: the one candidate of a call of AI_STORED. ERR_NOT_FOUND: no account that the
+ * principal may use has it. */
+MUST_USE enum err ai_objects_find(struct ai_call *c);
+/* The lines of a batch: models are granted, and named as the provider does. ERR_INVALID: *why. */
+MUST_USE enum err ai_objects_check(struct ai_call *c, struct slice *why);
+
 /* ai_models.c */
 void ai_models_finish(struct ai_call *c);

@@ -121,6 +121,8 @@ static enum filter_result on_request(struct request *rq)
     enum err e = read_body(c, &detail);
     if (e == ERR_NOMEM)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (e == ERR_NOT_FOUND)
+        return refuse(rq, REFUSAL_OBJECT_UNKNOWN, detail);
     if (e)
         return refuse(rq, REFUSAL_BAD_JSON, detail);
     return FILTER_PASS;
@@ -235,11 +237,27 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now)
     return false;
 }
 
+/* A kept thing, or a new one: by the account that has it. */
+static enum filter_result grant_object(struct ai_call *c)
+{
+    struct slice why = SLICE_NONE;
+    if (ai_objects_find(c))
+        return c->request.stays.text[0]
+                   ? refuse(c->rq, REFUSAL_OBJECT_UNKNOWN, SLICE_NONE)
+                   : refuse(c->rq, REFUSAL_NO_TARGET, SLICE("none of them keeps anything"));
+    enum err e = ai_objects_check(c, &why);
+    if (e == ERR_INVALID)
+        return refuse(c->rq, REFUSAL_BAD_JSON, why);
+    return e ? refuse(c->rq, REFUSAL_NO_CAPACITY, SLICE_NONE) : FILTER_PASS;
+}
+
 static enum filter_result on_grant(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
     if (!ai_calls_upstream(c->endpoint))
         return FILTER_PASS;
+    if (c->endpoint->kind == AI_STORED)
+        return grant_object(c);
     struct slice name = c->request.model;
     const struct policy_model *m =
         snapshot_model_for(rq->policy, rq->who.key->o.org_id, name, &c->wild);
@@ -281,7 +299,7 @@ static void stay(struct ai_call *c)
 static enum filter_result on_candidates(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
-    if (!ai_calls_upstream(c->endpoint))
+    if (!ai_calls_upstream(c->endpoint) || c->endpoint->kind == AI_STORED)
         return FILTER_PASS;
     const struct candidates_query q = {.policy = rq->policy,
                                        .model = c->model,

@@ -20,7 +20,8 @@ enum ai_kind {
     AI_COUNT, /* how many tokens a prompt of AI_CHAT has: free, and estimated where no target says
                */
     AI_EMBEDDINGS,
-    AI_TASK, /* of a model, and no conversation: an image, a sound, a judgement */
+    AI_STORED, /* a thing that a provider keeps, by its id */
+    AI_TASK,   /* of a model, and no conversation: an image, a sound, a judgement */
     AI_MODELS,
     AI_MODEL,
 };
@@ -177,7 +178,7 @@ extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messag
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models;
 extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions,
-    dialect_openai_task;
+    dialect_openai_task, dialect_openai_objects;
 extern const struct ai_dialect dialect_gemini, dialect_gemini_array, dialect_gemini_count,
     dialect_gemini_models;
 
@@ -209,5 +210,5 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)
 {
     return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS ||
-           e->kind == AI_TASK;
+           e->kind == AI_TASK || e->kind == AI_STORED;
 }

@@ -86,9 +86,17 @@ static void mark_items(struct marking *m, const struct json_hit *list)
 
 static void mark_response(struct marking *m, struct slice json)
 {
-    static const char *const wants[] = {
-        "id", "previous_response_id", "conversation.id", "first_id", "last_id", "output", "data"};
-    enum { STRINGS = 5, OUTPUT = 5, DATA = 6 };
+    static const char *const wants[] = {"id",
+                                        "previous_response_id",
+                                        "conversation.id",
+                                        "first_id",
+                                        "last_id",
+                                        "input_file_id",
+                                        "output_file_id",
+                                        "error_file_id",
+                                        "output",
+                                        "data"};
+    enum { STRINGS = 8, OUTPUT = 8, DATA = 9 };
     struct json_hit hits[ARRAY_LEN(wants)], *which[ARRAY_LEN(wants)];
     size_t n = 0;
     if (!scan(json, wants, ARRAY_LEN(wants), hits))

@@ -47,6 +47,8 @@ const struct ai_provider *ai_provider_for(const struct policy_provider *p,
         return &provider_openai_task;
     if (named != &provider_openai && named != &provider_azure)
         return named;
+    if (e->kind == AI_STORED)
+        return &provider_openai_objects;
     for (size_t i = 0; i < ARRAY_LEN(openai_protocols); i++)
         if (openai_protocols[i]->speaks(e) && has_protocol(p, openai_protocols[i]))
             return openai_protocols[i];

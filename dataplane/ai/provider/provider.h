@@ -199,7 +199,7 @@ enum ai_verdict ai_verdict_of_status(unsigned status);
 
 extern const struct ai_provider provider_openai, provider_azure, provider_mistral,
     provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini,
-    provider_openai_task;
+    provider_openai_task, provider_openai_objects;
 
 /* The protocol in which a provider of the policy is told calls of this path. NULL: this data plane
  * does not know its dialect. */

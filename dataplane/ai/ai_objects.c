@@ -1,0 +1,173 @@
+/*
+ * ai_objects — which account holds a thing that a provider keeps, and whether the lines of a batch
+ * ask for models that the principal may use.
+ *
+ * A thing is found through a model that the principal may use and whose target is the account; a
+ * new one is made with the first such account that keeps things.
+ */
+#include "dataplane/ai/ai_call.h"
+#include "dataplane/ai/dialect/openai_member.h"
+#include "dataplane/ai/dialect/openai_objects.h"
+
+const struct slice openai_batch_paths[OBJECT_BATCH_PATHS] = {{"/v1/chat/completions", 20},
+                                                             {"/v1/completions", 15},
+                                                             {"/v1/embeddings", 14},
+                                                             {"/v1/moderations", 15}};
+
+struct look {
+    struct ai_call *c;
+    struct slice wanted; /* the provider that the client named; empty: any */
+    const struct policy_model *model;
+    struct candidate found;
+};
+
+static bool holds(const struct policy_provider *p, const struct ai_account *account,
+                  const struct policy_credential **ret)
+{
+    struct ai_account own;
+    *ret = p->credential_count ? &p->credentials[0] : NULL;
+    if (!account->text[0])
+        return true;
+    for (size_t i = 0; i < p->credential_count; i++) {
+        ai_account_of(p->o.id, p->credentials[i].id, &own);
+        *ret = &p->credentials[i];
+        if (ai_account_eq(&own, account))
+            return true;
+    }
+    ai_account_of(p->o.id, SLICE_NONE, &own);
+    return !p->credential_count && ai_account_eq(&own, account);
+}
+
+static bool look_at_target(struct look *l, const struct policy_model *m,
+                           const struct policy_target *t)
+{
+    struct ai_call *c = l->c;
+    const struct policy_credential *credential;
+    const struct policy_provider *p = snapshot_provider(c->rq->policy, t->provider_id);
+    const struct ai_provider *speaks = p ? ai_provider_for(p, c->endpoint) : NULL;
+    bool wanted = p && (!l->wanted.len || slice_eq(l->wanted, p->o.name));
+    if (!speaks || !wanted || !speaks->serves(c->endpoint) ||
+        !holds(p, &c->request.stays, &credential))
+        return false;
+    l->model = m;
+    l->found = (struct candidate){
+        .provider = p, .credential = credential, .model = t->model, .written = t->model};
+    return true;
+}
+
+static bool look_at_model(void *arg, const struct policy_model *m)
+{
+    struct look *l = arg;
+    if (!ai_may_use(l->c->rq, m->o.name))
+        return true;
+    for (size_t i = 0; !l->model && i < m->target_count; i++)
+        look_at_target(l, m, &m->targets[i]);
+    return !l->model;
+}
+
+enum err ai_objects_find(struct ai_call *c)
+{
+    struct look l = {.c = c, .wanted = http_head_find(c->rq->head, SLICE("x-gatehouse-provider"))};
+    snapshot_each_model(c->rq->policy, c->rq->who.key->o.org_id, look_at_model, &l);
+    if (!l.model)
+        return ERR_NOT_FOUND;
+    c->model = l.model;
+    c->request.model = l.model->o.name;
+    c->candidates[0] = l.found;
+    c->candidate_count = 1;
+    c->stays = true;
+    return ERR_OK;
+}
+
+/* ---- a batch's lines ---- */
+
+/* The name that the account's provider knows the model by; .ptr NULL: it is none of the
+ * principal's, or not this provider's. */
+static struct slice target_name(struct ai_call *c, struct slice model)
+{
+    struct request *rq = c->rq;
+    struct slice rest;
+    const struct policy_model *m =
+        snapshot_model_for(rq->policy, rq->who.key->o.org_id, model, &rest);
+    if (!m || m->wildcard || !ai_may_use(rq, model))
+        return SLICE_NONE;
+    for (size_t i = 0; i < m->target_count; i++)
+        if (slice_eq(m->targets[i].provider_id, c->candidates[0].provider->o.id))
+            return m->targets[i].model;
+    return SLICE_NONE;
+}
+
+static bool is_batch_path(struct slice url)
+{
+    for (size_t i = 0; i < OBJECT_BATCH_PATHS; i++)
+        if (slice_eq(url, openai_batch_paths[i]))
+            return true;
+    return false;
+}
+
+static enum err wrong_line(struct ai_call *c, size_t number, const char *what, struct slice *why)
+{
+    c->request.param = "file";
+    *why = arena_printf(c->rq->arena, "line %zu of the batch %s", number, what);
+    return ERR_INVALID;
+}
+
+static enum err take_line(struct ai_call *c, struct slice line, size_t number, struct slice *why)
+{
+    static const char *const wants[] = {"url", "body.model"};
+    struct json_hit hits[ARRAY_LEN(wants)];
+    struct json_scan_problem problem;
+    enum json_type root;
+    char text[2][256];
+    struct slice url, model;
+    if (json_scan(line, wants, ARRAY_LEN(wants), hits, &root, &problem))
+        return wrong_line(c, number, "is no JSON that is read here", why);
+    if (json_scan_text(&hits[0], text[0], sizeof(text[0]), &url) || !is_batch_path(url))
+        return wrong_line(c, number, "asks for a path that batches have not here", why);
+    if (json_scan_text(&hits[1], text[1], sizeof(text[1]), &model))
+        return wrong_line(c, number, "names no model", why);
+    struct slice name = target_name(c, model);
+    if (!name.ptr)
+        return wrong_line(c, number, "names a model that does not exist or is not granted", why);
+    struct slice quoted = openai_quoted(c->rq->arena, name), raw = hits[1].raw;
+    const char *behind = raw.ptr + raw.len;
+    enum err e = quoted.ptr
+                     ? buf_append(&c->translated, slice_of(line.ptr, (size_t)(raw.ptr - line.ptr)))
+                     : ERR_NOMEM;
+    if (!e)
+        e = buf_append(&c->translated, quoted);
+    return e ? e
+             : buf_append(&c->translated, slice_of(behind, (size_t)(line.ptr + line.len - behind)));
+}
+
+static enum err take_lines(struct ai_call *c, struct slice lines, struct slice *why)
+{
+    struct slice line;
+    enum err e = ERR_OK;
+    for (size_t number = 1; !e && slice_split(&lines, '\n', &line); number++) {
+        bool empty = !line.len || slice_eq(line, SLICE("\r"));
+        if (!empty)
+            e = take_line(c, line, number, why);
+        if (!e && lines.ptr)
+            e = buf_append(&c->translated, SLICE("\n"));
+    }
+    return e;
+}
+
+enum err ai_objects_check(struct ai_call *c, struct slice *why)
+{
+    struct slice body = buf_slice(&c->rq->body), lines = c->request.hits[OBJECT_LINES].raw;
+    if (!lines.ptr)
+        return ERR_OK;
+    const char *behind = lines.ptr + lines.len;
+    buf_clear(&c->translated);
+    enum err e = buf_append(&c->translated, slice_of(body.ptr, (size_t)(lines.ptr - body.ptr)));
+    if (!e)
+        e = take_lines(c, lines, why);
+    if (!e)
+        e = buf_append(&c->translated, slice_of(behind, (size_t)(body.ptr + body.len - behind)));
+    if (e)
+        return e;
+    buf_clear(&c->rq->body); /* no place in it is needed any more */
+    return buf_append(&c->rq->body, buf_slice(&c->translated));
+}
