@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "controlplane/domain/catalogue_import.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/store/store_object.h"
 #include "controlplane/store/store_write.h"
@@ -137,13 +138,17 @@ static enum err take_all(struct db *db, const char *org_id, const json_t *entrie
 enum err store_catalogue_load(struct db *db, const char *org_id, const char *path)
 {
     JSON_AUTO json_t *file = NULL;
-    size_t changed = 0;
+    size_t changed = 0, left_out = 0;
     enum err e = read_file(path, &file);
-    if (e == ERR_OK)
+    if (e == ERR_OK && catalogue_is_litellm(file)) {
+        JSON_AUTO json_t *entries = catalogue_from_litellm(file, &left_out);
+        e = take_all(db, org_id, entries, &changed);
+    } else if (e == ERR_OK) {
         e = take_all(db, org_id, json_object_get(file, "catalogues"), &changed);
+    }
     if (e != ERR_OK)
         log_error(&catalogue_log, "catalogue_not_loaded", "file=%s why=%s", path, err_text(e));
     else if (changed > 0)
-        log_info(&catalogue_log, "catalogue_loaded", "changed=%zu", changed);
+        log_info(&catalogue_log, "catalogue_loaded", "changed=%zu left_out=%zu", changed, left_out);
     return e;
 }

@@ -1,11 +1,12 @@
 /*
  * store_catalogue — the catalogues that come with the program, brought up to date at start.
  *
- * The file is controlplane/catalogue/catalogue.json. A catalogue of a name that is not there is
- * added; one whose source begins with "built-in" and no later a date is replaced where the file
- * says something else; one that an administrator wrote stays as it is, and one that was deleted
- * stays away for as long as its name is reserved. Where nothing differs, no version of the policy
- * is made.
+ * The file is controlplane/catalogue/catalogue.json, or one of the operator's in the same form, or
+ * LiteLLM's model_prices_and_context_window.json (domain/catalogue_import). A catalogue of a name
+ * that is not there is added; one whose source begins with "built-in" and no later a date is
+ * replaced where the file says something else; one that an administrator wrote stays as it is, and
+ * one that was deleted stays away for as long as its name is reserved. Where nothing differs, no
+ * version of the policy is made.
  *
  * Fails    ERR_NOT_FOUND, ERR_IO: the file cannot be read; ERR_INVALID: it is none; as tx.h.
  * Threads  main, at start. Several control planes may start at once.
