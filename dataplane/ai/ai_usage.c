@@ -18,10 +18,13 @@ void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report)
     take(&into->fresh, report->fresh);
     take(&into->cache_read, report->cache_read);
     take(&into->cache_write, report->cache_write);
+    take(&into->cache_write_long, report->cache_write_long);
+    take(&into->audio_input, report->audio_input);
+    take(&into->audio_output, report->audio_output);
+    take(&into->image_output, report->image_output);
     take(&into->output, report->output);
     take(&into->reasoning, report->reasoning);
     take(&into->total, report->total);
-    take(&into->cache_write_long, report->cache_write_long);
 }
 
 static uint64_t or_none(uint64_t n)
@@ -54,10 +57,13 @@ enum ai_counted ai_usage_count(const struct ai_usage *u, struct token_count *ret
     ret->cache_read = at_most(read, input);
     ret->cache_write = at_most(written, input - ret->cache_read);
     ret->cache_write_long = at_most(or_none(u->cache_write_long), ret->cache_write);
+    ret->audio_input = at_most(or_none(u->audio_input), input - ret->cache_read - ret->cache_write);
     if (u->output == AI_UNSAID)
         return AI_COUNTED_PROMPT;
     ret->output = u->output + (reasoning_stands_outside(u, input) ? u->reasoning : 0);
     ret->reasoning = or_none(u->reasoning);
+    ret->audio_output = at_most(or_none(u->audio_output), ret->output);
+    ret->image_output = at_most(or_none(u->image_output), ret->output - ret->audio_output);
     return AI_COUNTED_ALL;
 }
 

@@ -24,12 +24,14 @@ struct ai_usage {
     uint64_t output;
     uint64_t reasoning;
     uint64_t total;
-    uint64_t cache_write_long; /* the part of cache_write that is kept for an hour */
+    uint64_t cache_write_long;           /* of cache_write: for an hour */
+    uint64_t audio_input;                /* of the prompt */
+    uint64_t audio_output, image_output; /* of the output */
 };
 
 #define AI_USAGE_NONE                                                                              \
     ((struct ai_usage){AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID,           \
-                       AI_UNSAID, AI_UNSAID})
+                       AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID})
 
 void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report);
 

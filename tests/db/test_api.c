@@ -265,14 +265,16 @@ static void a_teams_keys_are_those_of_its_agents_too(void **state)
             json_string_value(json_object_get(json_array_get(items, i), "name")), "without owner");
 }
 
-static void a_model_name_may_not_be_a_pattern(void **state)
+static void a_model_name_is_exact_or_a_wildcard(void **state)
 {
     (void)state;
     must("POST", "providers",
          "{\"name\":\"plain\",\"dialect\":\"openai\",\"base_url\":\"https://a.example\"}", 201);
 #define MODEL(name) "{\"name\":\"" name "\",\"targets\":[{\"provider\":\"plain\",\"model\":\"m\"}]}"
-    must_refuse("POST", "models", MODEL("*"), "/name");
-    must_refuse("POST", "models", MODEL("a/*"), "/name");
+    must_refuse("POST", "models", MODEL("a*"), "/name");
+    must_refuse("POST", "models", MODEL("*/a"), "/name");
+    must("POST", "models", MODEL("*"), 201);
+    must("POST", "models", MODEL("a/*"), 201);
     must("POST", "models", MODEL("a/b"), 201);
 }
 
@@ -773,7 +775,7 @@ int main(void)
         cmocka_unit_test(a_member_that_an_action_does_not_take_is_refused_by_name),
         cmocka_unit_test(two_active_keys_do_not_share_a_name),
         cmocka_unit_test(a_teams_keys_are_those_of_its_agents_too),
-        cmocka_unit_test(a_model_name_may_not_be_a_pattern),
+        cmocka_unit_test(a_model_name_is_exact_or_a_wildcard),
         cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
         cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),
         cmocka_unit_test(a_server_with_grants_is_switched_off_and_on),

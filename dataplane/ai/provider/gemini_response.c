@@ -129,6 +129,19 @@ static void keep_last(uint64_t *last, uint64_t report)
         *last = report;
 }
 
+/* [{"modality":"AUDIO","tokenCount":12}, …]; what is not listed was not there. */
+static uint64_t of_modality(const json_t *details, const char *modality)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(details, i, one)
+    {
+        if (slice_eq(json_text(one, "modality"), slice_str(modality)))
+            return count_of(one, "tokenCount");
+    }
+    return AI_UNSAID;
+}
+
 static struct ai_usage usage_of(struct ai_decoder *d, const json_t *usage)
 {
     struct ai_usage u = AI_USAGE_NONE;
@@ -145,6 +158,9 @@ static struct ai_usage usage_of(struct ai_decoder *d, const json_t *usage)
         u.output = d->spoken + d->thought;
     u.reasoning = thought;
     u.cache_read = count_of(usage, "cachedContentTokenCount");
+    u.audio_input = of_modality(json_object_get(usage, "promptTokensDetails"), "AUDIO");
+    u.audio_output = of_modality(json_object_get(usage, "candidatesTokensDetails"), "AUDIO");
+    u.image_output = of_modality(json_object_get(usage, "candidatesTokensDetails"), "IMAGE");
     return u;
 }
 

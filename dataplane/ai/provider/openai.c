@@ -101,6 +101,8 @@ struct ai_usage openai_usage_of(const struct usage_look *look)
     u.prompt = look->tokens.input;
     u.cache_read = look->tokens.cache_read;
     u.cache_write = look->tokens.cache_write;
+    u.audio_input = look->tokens.audio_input;
+    u.audio_output = look->tokens.audio_output;
     u.output = look->has_usage ? look->tokens.output : AI_UNSAID;
     u.reasoning = look->tokens.reasoning;
     return u;

@@ -13,6 +13,8 @@ enum {
     HIT_CACHED,
     HIT_CACHE_WRITE,
     HIT_REASONING,
+    HIT_AUDIO_INPUT,
+    HIT_AUDIO_OUTPUT,
     HIT_TOTAL,
     HIT_CHOICES,
     HIT_ERROR,
@@ -26,6 +28,8 @@ static const char *const wants[HIT_COUNT] = {
     [HIT_CACHED] = "usage.prompt_tokens_details.cached_tokens",
     [HIT_CACHE_WRITE] = "usage.prompt_tokens_details.cache_write_tokens",
     [HIT_REASONING] = "usage.completion_tokens_details.reasoning_tokens",
+    [HIT_AUDIO_INPUT] = "usage.prompt_tokens_details.audio_tokens",
+    [HIT_AUDIO_OUTPUT] = "usage.completion_tokens_details.audio_tokens",
     [HIT_TOTAL] = "usage.total_tokens",
     [HIT_CHOICES] = "choices",
     [HIT_ERROR] = "error",
@@ -80,6 +84,8 @@ static struct usage_look look_at(const struct json_hit hits[HIT_COUNT])
     u.cache_read = part(&hits[HIT_CACHED]);
     u.cache_write = part(&hits[HIT_CACHE_WRITE]);
     u.reasoning = part(&hits[HIT_REASONING]);
+    u.audio_input = part(&hits[HIT_AUDIO_INPUT]);
+    u.audio_output = part(&hits[HIT_AUDIO_OUTPUT]);
     if (!read_count(&hits[HIT_PROMPT], &u.prompt))
         return look;
     if (!read_count(&hits[HIT_TOTAL], &u.total))

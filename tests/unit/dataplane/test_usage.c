@@ -39,6 +39,39 @@ static void openais_counts_are_converted(void **state)
     assert_int_equal(look.tokens.reasoning, 30);
 }
 
+static void audio_is_told_apart_as_far_as_the_whole_goes(void **state)
+{
+    struct usage_look look;
+    (void)state;
+    assert_int_equal(usage_read(SLICE("{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50,"
+                                      "\"prompt_tokens_details\":{\"cached_tokens\":40,"
+                                      "\"audio_tokens\":20},"
+                                      "\"completion_tokens_details\":{\"audio_tokens\":60}}}"),
+                                &look),
+                     ERR_OK);
+    assert_int_equal(look.tokens.audio_input, 20);
+    assert_int_equal(look.tokens.audio_output, 50);
+}
+
+static void parts_of_a_report_are_within_what_they_are_parts_of(void **state)
+{
+    struct ai_usage u = AI_USAGE_NONE;
+    struct token_count n;
+    (void)state;
+    u.fresh = 10;
+    u.cache_write = 30;
+    u.cache_write_long = 50;
+    u.audio_input = 90;
+    u.output = 20;
+    u.audio_output = 15;
+    u.image_output = 15;
+    assert_int_equal(ai_usage_count(&u, &n), AI_COUNTED_ALL);
+    assert_int_equal(n.input, 40);
+    assert_int_equal(n.cache_write_long, 30);
+    assert_int_equal(n.audio_input, 10);
+    assert_int_equal(n.audio_output + n.image_output, 20);
+}
+
 /* What services that speak the protocol mean by it, in the normal form. */
 static void usage_forms_become_one(void **state)
 {
@@ -362,6 +395,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openais_counts_are_converted),
+        cmocka_unit_test(audio_is_told_apart_as_far_as_the_whole_goes),
+        cmocka_unit_test(parts_of_a_report_are_within_what_they_are_parts_of),
         cmocka_unit_test(usage_forms_become_one),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
         cmocka_unit_test(counts_are_read_also_where_a_language_has_no_integers),
