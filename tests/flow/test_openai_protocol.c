@@ -243,6 +243,53 @@ FLOW(mistral_gets_its_own_names_and_its_reasoning_is_told_as_such)
     expect_body_has(c, "seed: Extra inputs are not permitted");
 }
 
+#define VECTORS                                                                                    \
+    "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[1,-0.5,"  \
+    "0.25,2]},{\"object\":\"embedding\",\"embedding\":[ 1e0 , 0 ],\"index\":1}],\"model\":\"e\","  \
+    "\"usage\":{\"prompt_tokens\":2,\"total_tokens\":2}}"
+#define ENCODED                                                                                    \
+    "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":"          \
+    "\"AACAPwAAAL8AAIA+AAAAQA==\"},{\"object\":\"embedding\",\"embedding\":\"AACAPwAAAAA=\","      \
+    "\"index\":1}],\"model\":\"e\",\"usage\":{\"prompt_tokens\":2,\"total_tokens\":2}}"
+
+FLOW(vectors_come_in_base64_where_the_client_asked_for_it)
+{
+    static const struct {
+        const char *ask, *answer, *got;
+    } rows[] = {
+        {"{\"model\":\"m\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\"}", VECTORS,
+         ENCODED},
+        {"{\"model\":\"m\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"float\"}", VECTORS,
+         VECTORS},
+        {"{\"model\":\"m\",\"input\":[[1,2],[3]]}", VECTORS, VECTORS},
+        {"{\"model\":\"m\",\"input\":[1,2],\"encoding_format\":\"base64\"}", ENCODED, ENCODED},
+    };
+    policy_has(k, (struct flow_provider){0});
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, 200, rows[i].answer);
+        struct flow_client *c = client_posts(k, "alice", "/v1/embeddings", NULL, rows[i].ask);
+        expect_status(c, 200);
+        expect_body(c, rows[i].got);
+    }
+}
+
+FLOW(mistral_is_told_dimensions_by_its_own_name)
+{
+    policy_has(k, (struct flow_provider){.dialect = "mistral"});
+    upstream_answers(k, 0, 200, VECTORS);
+    struct flow_client *c =
+        client_posts(k, "alice", "/v1/embeddings", NULL,
+                     "{\"model\":\"m\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\","
+                     "\"dimensions\":2,\"user\":\"u\"}");
+    expect_status(c, 200);
+    expect_body(c, ENCODED);
+    assert_true(slice_eq(client_header(c, "x-gatehouse-notice"), SLICE("user")));
+    expect_sent(k, "output_dimension", "2");
+    expect_sent(k, "encoding_format", "");
+    expect_sent(k, "input", "[\"a\",\"b\"]");
+}
+
 FLOW(a_stream_without_its_last_event_gets_one)
 {
     policy_has(k, (struct flow_provider){0});
@@ -283,6 +330,8 @@ int main(void)
         SCENARIO(azure_is_asked_where_its_version_has_it),
         SCENARIO(azures_filter_is_no_beginning_and_its_refusal_is_told),
         SCENARIO(mistral_gets_its_own_names_and_its_reasoning_is_told_as_such),
+        SCENARIO(vectors_come_in_base64_where_the_client_asked_for_it),
+        SCENARIO(mistral_is_told_dimensions_by_its_own_name),
         SCENARIO(a_stream_without_its_last_event_gets_one),
         SCENARIO(a_finish_followed_by_pings_alone_ends_within_the_grace),
     };

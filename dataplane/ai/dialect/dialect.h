@@ -136,8 +136,8 @@ struct ai_dialect {
     void (*note_event)(struct ai_writer *w, const struct ai_event *e);
     enum err (*write_whole)(const struct ai_assembly *a, struct buf *out);
     enum err (*write_count)(uint64_t tokens, struct buf *out); /* of AI_COUNT */
-    /* What came as it is, an event or a whole response, with marks behind what its provider keeps.
-     * NULL: it goes on as it came. */
+    /* What came as it is, an event or a whole response, with marks behind what its provider keeps,
+     * or in the form that the client asked for. NULL, and an error: it goes on as it came. */
     enum err (*mark_event)(const struct ai_context *to, struct slice raw, struct buf *out);
     enum err (*mark_whole)(const struct ai_context *to, struct slice body, struct buf *out);
     /* Is the body this dialect's error envelope? */

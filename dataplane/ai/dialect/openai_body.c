@@ -11,11 +11,11 @@
 
 static const char *const wants[] = {
 #define OPENAI_WANT_PATH(name, path) path,
-    OPENAI_CHAT_WANTS(OPENAI_WANT_PATH)
+    OPENAI_CHAT_WANTS(OPENAI_WANT_PATH) OPENAI_EMBEDDING_WANTS(OPENAI_WANT_PATH)
 #undef OPENAI_WANT_PATH
 };
 
-_Static_assert(OPENAI_WANTS <= AI_HITS, "each wanted member has its place");
+_Static_assert(OPENAI_ALL_WANTS <= AI_HITS, "each wanted member has its place");
 
 /* dialects.md 1.1: almost every member may be null, and that means absent */
 static bool is_absent(const struct json_hit *h)
@@ -129,13 +129,13 @@ static enum err read_labels(struct reading *d)
     return e ? e : read_text(d, OPENAI_PROMPT_CACHE_KEY, &d->r->prompt_cache_key);
 }
 
-static enum err read_body(struct slice body, struct reading *d,
+static enum err read_body(struct slice body, struct reading *d, size_t n,
                           enum err (*read_rest)(struct reading *d))
 {
     struct json_scan_problem problem;
     enum json_type root;
     d->r->choices = 1;
-    enum err e = json_scan(body, wants, OPENAI_WANTS, d->r->hits, &root, &problem);
+    enum err e = json_scan(body, wants, n, d->r->hits, &root, &problem);
     if (e) {
         d->detail = arena_copy(d->arena, slice_str(problem.text));
         return e;
@@ -154,7 +154,7 @@ enum err openai_read_chat(const struct ai_incoming *in, struct ai_request *ret,
                           struct slice *detail)
 {
     struct reading d = {.r = ret, .arena = in->arena};
-    enum err e = read_body(in->body, &d, read_chat);
+    enum err e = read_body(in->body, &d, OPENAI_WANTS, read_chat);
     *detail = d.detail;
     return e;
 }
@@ -163,7 +163,7 @@ enum err openai_read_embeddings(const struct ai_incoming *in, struct ai_request 
                                 struct slice *detail)
 {
     struct reading d = {.r = ret, .arena = in->arena};
-    enum err e = read_body(in->body, &d, read_embeddings);
+    enum err e = read_body(in->body, &d, OPENAI_ALL_WANTS, read_embeddings);
     *detail = d.detail;
     return e;
 }

@@ -21,10 +21,18 @@
     X(INPUT, "input")                                                                              \
     X(TOOLS, "tools")
 
+/* of embeddings alone */
+#define OPENAI_EMBEDDING_WANTS(X)                                                                  \
+    X(ENCODING_FORMAT, "encoding_format")                                                          \
+    X(DIMENSIONS, "dimensions")                                                                    \
+    X(USER, "user")
+
 /* The places of ai_request.hits, for chat and for embeddings. */
 enum openai_want {
 #define OPENAI_WANT_ENUM(name, path) OPENAI_##name,
-    OPENAI_CHAT_WANTS(OPENAI_WANT_ENUM) OPENAI_WANTS
+    OPENAI_CHAT_WANTS(OPENAI_WANT_ENUM) OPENAI_WANTS,
+    OPENAI_BEFORE_EMBEDDINGS = OPENAI_WANTS - 1,
+    OPENAI_EMBEDDING_WANTS(OPENAI_WANT_ENUM) OPENAI_ALL_WANTS
 #undef OPENAI_WANT_ENUM
 };
 

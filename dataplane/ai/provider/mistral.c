@@ -3,8 +3,11 @@
  * (dialects.md 1.7).
  *
  * A client's body in OpenAI's dialect is written anew, since members that Mistral has other names
- * for are refused there, and ids of tool calls have a form of their own. Embeddings are alike.
+ * for are refused there, and ids of tool calls have a form of their own. So are requests for
+ * embeddings, whose responses are alike.
  */
+#include "common/base/json_out.h"
+#include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/provider/openai.h"
 #include "dataplane/ai/provider/openai_send.h"
 
@@ -13,12 +16,32 @@ static bool speaks(const struct ai_endpoint *e)
     return e->dialect == &dialect_openai_embeddings;
 }
 
+/* Dimensions have another name, and vectors come as numbers: the dialect encodes them. */
+static enum err write_inputs(struct ai_outgoing *o)
+{
+    const struct json_hit *hits = o->request->hits;
+    const struct json_hit *dimensions = &hits[OPENAI_DIMENSIONS];
+    struct json_out j = {.to = o->translated};
+    buf_clear(o->translated);
+    memset(o->pieces, 0, sizeof(o->pieces));
+    json_out_begin(&j, NULL, '{');
+    json_out_text(&j, "model", o->changes.model);
+    json_out_raw(&j, "input", hits[OPENAI_INPUT].raw);
+    if (dimensions->type == JSON_SCAN_NUMBER)
+        json_out_raw(&j, "output_dimension", dimensions->raw);
+    json_out_end(&j, '}');
+    if (hits[OPENAI_USER].type == JSON_SCAN_STRING)
+        ai_outgoing_leave_out(o, "user");
+    o->pieces[0] = buf_slice(o->translated);
+    return j.e;
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     enum err e = openai_path(o, o->endpoint->kind == AI_CHAT ? SLICE("/chat/completions")
                                                              : SLICE("/embeddings"));
     if (!e)
-        e = openai_build_body(o, &openai_service_mistral);
+        e = o->chat ? openai_build_body(o, &openai_service_mistral) : write_inputs(o);
     return e ? e : openai_sign(o);
 }
 
