@@ -10,20 +10,12 @@
 readonly COUNT_SECONDS=4 COUNT_CONNECTIONS=64
 readonly COUNT_MAX=120 # seconds for one of them; it takes twenty
 
-# Nothing of Gatehouse runs as root: like the installation, its plane is its owner's.
-count_as_owner() {
-    local owner
-    owner=$(stat -c %u "$GATEHOUSE_HOME/run")
-    if [ "$EUID" -ne 0 ] || [ "$owner" = 0 ]; then exec "$@"; fi
-    exec setpriv --reuid="$owner" --regid="$(stat -c %g "$GATEHOUSE_HOME/run")" --clear-groups "$@"
-}
-
 # count_start NAME VARIABLE=VALUE... PROGRAM ARGUMENT...: under valgrind, its files in $counting
 count_start() {
     local name=$1 environment=()
     shift
     while [[ $1 == *=* ]]; do environment+=("$1") && shift; done
-    (count_as_owner env "${environment[@]}" timeout -s KILL $COUNT_MAX \
+    (as_owner env "${environment[@]}" timeout -s KILL $COUNT_MAX \
         valgrind --tool=callgrind --fair-sched=yes --vgdb-prefix="$counting/$name.vgdb" \
         --callgrind-out-file="$counting/$name.out" "$@") >"$counting/$name.log" 2>&1 &
     counted_pid=$!
@@ -52,7 +44,7 @@ count_load() { # SECONDS URL: how many were answered
 
 # What was counted since the last call goes into NAME.out.N, and the counters begin again.
 count_dump() {
-    (count_as_owner timeout 20 vgdb --vgdb-prefix="$counting/$1.vgdb" dump) \
+    (as_owner timeout 20 vgdb --vgdb-prefix="$counting/$1.vgdb" dump) \
         >"$counting/$1.vgdb.log" 2>&1 || { cat "$counting/$1.vgdb.log" >&2 && return 1; }
 }
 
@@ -85,24 +77,13 @@ count() {
     count_end
 }
 
+# count_dataplane NAME PORT PROGRAM
 count_dataplane() {
-    local port=$((GATEHOUSE_PORT_BASE + 60))
-    mkdir -m 0700 "$counting/state"
-    admin POST dataplanes '{"name":"counted","pool":"default"}' | jq -r .enrolment_token \
-        >"$counting/token"
-    head -c 32 /dev/urandom >"$counting/key"
-    chmod 0600 "$counting/token" "$counting/key"
-    chown -R --reference="$GATEHOUSE_HOME/run" "$counting"
-    count_start dataplane GATEHOUSE_LISTEN=127.0.0.1:$port \
-        GATEHOUSE_METRICS_LISTEN=127.0.0.1:$((port + 1)) \
-        GATEHOUSE_CHANNEL_PUSH=127.0.0.1:$((GATEHOUSE_PORT_BASE + 2)) \
-        GATEHOUSE_CHANNEL_REQUEST=127.0.0.1:$((GATEHOUSE_PORT_BASE + 3)) \
-        GATEHOUSE_ADMIN_URL="$GATEHOUSE_ADMIN_URL" GATEHOUSE_WORKERS=1 \
-        GATEHOUSE_ENROLMENT_TOKEN_FILE="$counting/token" GATEHOUSE_STATE_DIR="$counting/state" \
-        GATEHOUSE_STATE_KEY_FILE="$counting/key" "$GATEHOUSE_HOME/bin/gatehouse-dataplane"
+    plane_enrol "counting-$1" "$2"
+    count_start "$1" "${plane_settings[@]}" "$3"
     export BENCH_MODEL=bench-1
-    count_wait dataplane "http://127.0.0.1:$port/readyz"
-    count dataplane "http://127.0.0.1:$port"
+    count_wait "$1" "http://127.0.0.1:$2/readyz"
+    count "$1" "http://127.0.0.1:$2"
 }
 
 count_haproxy() {
@@ -115,15 +96,21 @@ count_haproxy() {
 
 # Prints what was counted.
 count_instructions() {
-    local g gsha h sha
+    local g gsha h sha b
     counting=$GATEHOUSE_HOME/counting
     mkdir "$counting"
+    chown --reference="$GATEHOUSE_HOME/run" "$counting"
     export BENCH_BYTES=1000
-    count_dataplane
+    count_dataplane dataplane $((GATEHOUSE_PORT_BASE + 60)) "$GATEHOUSE_HOME/bin/gatehouse-dataplane"
     count_haproxy
+    if [ -n "$base" ]; then
+        count_dataplane base $((GATEHOUSE_PORT_BASE + 64)) "$GATEHOUSE_HOME/base-dataplane"
+    fi
     read -r g gsha <"$counting/dataplane.count"
     read -r h sha <"$counting/haproxy.count"
-    printf 'Instructions of a 1 KB request in user space, all threads, by callgrind: Gatehouse %d, HAProxy %d.\n' "$g" "$h"
+    b=$([ -z "$base" ] || cut -d' ' -f1 "$counting/base.count")
+    printf 'Instructions of a 1 KB request in user space, all threads, by callgrind: Gatehouse %d, HAProxy %d%s.\n' \
+        "$g" "$h" "${b:+, $base_name $b}"
     printf '%d of the first are SHA-256 in software: valgrind has no SHA instructions%s.\n' "$gsha" \
         "$(grep -qw sha_ni /proc/cpuinfo && echo ', this processor has')"
 }
