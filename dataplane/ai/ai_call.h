@@ -94,7 +94,6 @@ struct ai_call {
     bool gathers_events;   /* an event stream came where a plain response was requested */
     struct buf translated; /* the body for a target that speaks another dialect */
     struct buf gathered;
-    struct http_header pass[8]; /* of the upstream's head, what the client gets */
     size_t pass_count;
     struct slice notice;       /* what of the request the target does not get; in the arena */
     struct ai_failure failure; /* of the last attempt */
@@ -102,12 +101,10 @@ struct ai_call {
 
     /* ai_stream */
     struct sse_reader sse;
-    struct ai_likeness likeness;
     struct slice fed;   /* the bytes being read, for as long as they are; they may be overwritten */
     struct slice run;   /* in them: what goes on as it came, moved together, not written yet */
     struct buf opening; /* bytes of a stream that has not begun for the client */
     struct buf unread;  /* STARVED: what came behind the event that money is awaited for */
-    struct ai_writer writer;
     struct response_sink sink; /* events become the dialect's bytes here */
     struct slice last;         /* the last event: it follows the record */
     bool decoded;              /* events are decoded, and written anew */
@@ -118,8 +115,11 @@ struct ai_call {
     uint64_t events, events_at_beat;
     struct timer beat; /* a silent stream is kept alive by comments */
 
-    /* from here on it is not cleared */
+    /* From here on it is not cleared: a plain call touches little of it. */
     struct candidate candidates[LIMIT_ATTEMPTS];
+    struct http_header pass[8];  /* of the upstream's head, what the client gets */
+    struct ai_likeness likeness; /* set where a stream begins, as the next */
+    struct ai_writer writer;
     struct ai_decoder decoder; /* set where a stream or a response is decoded */
 };
 
