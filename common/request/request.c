@@ -381,7 +381,6 @@ static void retire(void *arg)
     struct request *rq = arg;
     struct request_env *env = rq->env;
     arena_reset(rq->arena);
-    response_fini(rq);
     if (rq->body.cap > SPARE_BODY)
         buf_fini(&rq->body);
     buf_clear(&rq->body);
@@ -407,6 +406,7 @@ void request_finish(struct request *rq, const struct request_end *end)
     tell_filters_recorded(rq);
     count(rq);
     response_send(rq, end);
+    response_fini(rq);
     request_move(rq, REQUEST_DONE);
     list_remove(&rq->link);
     if (--rq->env->request_count == 0 && rq->env->expiry.loop)

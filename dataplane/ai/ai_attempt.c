@@ -25,10 +25,12 @@ static void close_exchange(struct ai_call *c, enum request_outcome end, struct s
     c->attempt = NULL;
 }
 
+/* What was gathered has been sent then: the next response of the same turn finds its memory. */
 static void finish(struct ai_call *c, const struct request_end *end)
 {
     ai_call_move(c, AI_CALL_OVER);
     request_finish(c->rq, end);
+    buf_shelf_give(&c->rq->env->shelf, &c->gathered);
 }
 
 /* ---- every target failed, or one that said so for all ---- */

@@ -81,7 +81,9 @@ static void clear(struct ai_call *c)
     struct buf gathered = c->gathered, opening = c->opening, translated = c->translated;
     struct buf unread = c->unread;
     struct sse_reader sse = c->sse;
-    memset(c, 0, offsetof(struct ai_call, candidates));
+    /* Where the likeness has no text, what lies in its place is not read. */
+    memset(c, 0, offsetof(struct ai_call, likeness.text));
+    memset(&c->fed, 0, offsetof(struct ai_call, candidates) - offsetof(struct ai_call, fed));
     c->gathered = gathered;
     c->opening = opening;
     c->translated = translated;
