@@ -257,15 +257,16 @@ static uint32_t candidates(const struct shelf *shelf, struct slice name)
 }
 
 /* Of a plain name: no escape and so no NUL is in it, and it ends a comparison before the want does.
- * Most candidates differ in their second letter, and most others are equal. */
+ * Most candidates differ in their second letter, and most others are equal. A dot inside a name
+ * does not divide a path. */
 static enum json_likeness compare_plain(struct slice name, const char *segment)
 {
     if (name.len > 1 && segment[0] && ((segment[1] ^ name.ptr[1]) & ~0x20))
         return JSON_NAME_OTHER;
     if (strncmp(segment, name.ptr, name.len) != 0)
         return json_name_compare(name, true, slice_str(segment));
-    return segment[name.len] == '\0' || segment[name.len] == '.' ? JSON_NAME_EQUAL
-                                                                 : JSON_NAME_OTHER;
+    bool ends = segment[name.len] == '\0' || segment[name.len] == '.';
+    return ends && slice_find(name, '.') < 0 ? JSON_NAME_EQUAL : JSON_NAME_OTHER;
 }
 
 static enum json_likeness compare(struct slice name, const struct member_name *m,
@@ -283,8 +284,6 @@ static bool choose(struct scan *s, const struct shelf *shelf, const struct membe
     *below = (struct interest){0, shelf->in.prefix + name.len + 1};
     *ret = NULL;
     uint32_t left = candidates(shelf, name);
-    if (left && m->plain && slice_find(name, '.') >= 0)
-        return true; /* a dot inside a name does not divide a path */
     for (; left; left &= left - 1) {
         int i = __builtin_ctz(left);
         const char *segment = s->wants[i] + shelf->in.prefix;

@@ -94,6 +94,21 @@ static enum err add_path(struct buf *path, const char *p, const char *end)
     return ERR_OK;
 }
 
+/* Nearly every path: nothing in it is escaped or has to be, and no segment is empty or begins with
+ * a dot. */
+static bool is_plain(struct slice path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.ptr[i];
+        bool first = i > 0 && path.ptr[i - 1] == '/';
+        if (!http1_is(c, HTTP1_PCHAR) && (c != '/' || first))
+            return false;
+        if (first && c == '.')
+            return false;
+    }
+    return true;
+}
+
 static enum err split(struct slice target, struct slice *path, struct slice *query)
 {
     const char *end = target.ptr + target.len;
@@ -113,7 +128,7 @@ enum err http1_path(struct slice target, struct buf *path, struct slice *query)
     if (e)
         return e;
     size_t before = path->len;
-    e = add_path(path, raw.ptr, raw.ptr + raw.len);
+    e = is_plain(raw) ? buf_append(path, raw) : add_path(path, raw.ptr, raw.ptr + raw.len);
     if (e) {
         path->len = before;
         return e;
