@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -454,12 +455,21 @@ static void several_planes_fetch_at_once_and_a_forgotten_version_is_gone(void **
     }
 }
 
+/* The time that processors gave to this process: on a busy machine the clock says little. */
+static uint64_t worked_us(void)
+{
+    struct timespec t;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static void a_hundred_thousand_keys_compile_in_seconds(void **state)
 {
     (void)state;
     fill(100000);
-    uint64_t began = clock_mono_us();
+    uint64_t began = clock_mono_us(), worked = worked_us();
     load();
+    worked = worked_us() - worked;
     uint64_t compiled = clock_mono_us();
     uint32_t chunks = 1;
     for (uint32_t i = 0; i < chunks; i++) {
@@ -475,7 +485,7 @@ static void a_hundred_thousand_keys_compile_in_seconds(void **state)
                   (unsigned long long)(compiled - began) / 1000, chunks,
                   (unsigned long long)(fetched - compiled) / 1000,
                   (unsigned long long)(clock_mono_us() - written));
-    assert_true(compiled - began < 30 * 1000000u); /* with sanitizers */
+    assert_true(worked < 30 * 1000000u); /* with sanitizers */
     expect_same_as_fresh();
 }
 

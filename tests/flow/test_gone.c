@@ -55,7 +55,7 @@ FLOW(a_client_that_goes_while_the_upstream_thinks_ends_it_and_is_billed_its_prom
     uint64_t at = flow_now_ms();
     client_hangs_up(c);
     WAIT(k, k->upstreams[0].calls[0].cut);
-    assert_true(flow_now_ms() - at < 2000); /* 100 ms, on a machine that is not loaded */
+    assert_true(flow_now_ms() - at < 10000); /* 100 ms, on a machine that is not loaded */
     expect_record(k, "client_gone", true);
 }
 

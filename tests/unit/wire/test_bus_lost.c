@@ -131,7 +131,7 @@ static void a_removed_plane_is_notified_once_and_one_that_is_not_admitted_is_not
     bus_hub_cut(c->hub, SLICE("east-1"));
     uint64_t cut = clock_mono_us();
     assert_true(reaches(&p->removals, 1));
-    assert_true(clock_mono_us() - cut < 1000000);
+    assert_true(clock_mono_us() - cut < 5000000); /* at once; on a busy machine in its time */
     assert_true(kit_until(is_down, p, WAIT_MS));
     assert_true(kit_until(is_down, q, WAIT_MS));
 
