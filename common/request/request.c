@@ -13,6 +13,7 @@
 #include "common/request/session_memo.h"
 #include "common/upstream/trace_context.h"
 
+#define ARENA_CHUNK 3072        /* a call takes 1 to 2 KB, and thousands may be held at once */
 #define SPARE_MAX 1024          /* ended requests kept per worker: about 12 MiB */
 #define SPARE_BODY (64 * 1024)  /* a larger body's memory goes back to the heap */
 #define SCRATCH_MAX (64 * 1024) /* a refusal's body, a canonical path */
@@ -75,7 +76,7 @@ static struct request *create(void)
     struct request *rq = mem_alloc(sizeof(*rq));
     if (!rq)
         return NULL;
-    rq->arena = arena_new(LIMIT_ARENA_CHUNK, LIMIT_ARENA_MAX);
+    rq->arena = arena_new(ARENA_CHUNK, LIMIT_ARENA_MAX);
     if (!rq->arena) {
         mem_free(rq);
         return NULL;
