@@ -524,6 +524,115 @@ FLOW(what_only_anthropic_has_is_refused_by_its_name)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+/* ---- the first target fails, and the other speaks another dialect ---- */
+
+#define CHUNKS                                                                                     \
+    "data: {\"id\":\"c\",\"model\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"           \
+    "\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n" ENDS
+#define CHAT_ANSWER                                                                                \
+    "{\"id\":\"c\",\"model\":\"x\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"," \
+    "\"content\":\"hi\"},\"finish_reason\":\"stop\"}]," COUNTS "}"
+#define EVENTS                                                                                     \
+    START("{\"input_tokens\":10,\"cache_read_input_tokens\":90,\"output_tokens\":1}")              \
+    OPEN SAY("hi") SHUT END("{\"output_tokens\":7}")
+
+static void fails_overloaded(struct flow *k, bool stream)
+{
+    (void)stream;
+    upstream_answers(k, 0, 529, OVERLOADED);
+}
+
+static void fails_silent(struct flow *k, bool stream)
+{
+    (void)stream;
+    upstream_hangs(k, 0);
+}
+
+static void fails_cut(struct flow *k, bool stream)
+{
+    if (stream)
+        upstream_opens_stream(k, 0);
+    upstream_cuts(k, 0);
+}
+
+/* The first target is one that the row's client does not speak, so that the second is its own. */
+static const struct {
+    const char *row, *path, *plain, *stream;
+    const char *dialects[2];
+    const char *answer, *events; /* of the second */
+    const char *seen;            /* the word, as this client is told it */
+} seeds[] = {
+    {"openai",
+     "/v1/chat/completions",
+     "{\"model\":\"m\"," HI "}",
+     "{\"model\":\"m\",\"stream\":true," HI "}",
+     {"anthropic", "openai"},
+     CHAT_ANSWER,
+     CHUNKS,
+     "\"content\":\"hi\""},
+    {"anthropic",
+     MESSAGES,
+     "{\"model\":\"m\",\"max_tokens\":64," HI "}",
+     "{\"model\":\"m\",\"max_tokens\":64,\"stream\":true," HI "}",
+     {"openai", "anthropic"},
+     MESSAGE,
+     EVENTS,
+     "\"text\":\"hi\""},
+    {"anthropic, away from home",
+     MESSAGES,
+     "{\"model\":\"m\",\"max_tokens\":64," HI "}",
+     "{\"model\":\"m\",\"max_tokens\":64,\"stream\":true," HI "}",
+     {"anthropic", "openai"},
+     CHAT_ANSWER,
+     CHUNKS,
+     "\"text\":\"hi\""},
+};
+
+static void try_seed(struct flow *k, size_t row, void (*fails)(struct flow *k, bool stream),
+                     bool stream)
+{
+    struct flow_policy p = {
+        .providers = {{.dialect = seeds[row].dialects[0], .first_byte_ms = 100},
+                      {.dialect = seeds[row].dialects[1]}},
+        .keys = {{.name = "alice", .models = {"m"}}},
+        .models = {{.name = "m", .upstreams = {0, 1}, .upstream_count = 2}},
+    };
+    policy_says(k, &p);
+    upstream_forget_script(k, 0);
+    upstream_forget_script(k, 1);
+    fails(k, stream);
+    if (stream) {
+        upstream_opens_stream(k, 1);
+        upstream_sends(k, 1, seeds[row].events);
+        upstream_ends_stream(k, 1);
+    } else {
+        upstream_answers(k, 1, 200, seeds[row].answer);
+    }
+    struct flow_client *c = client_posts(k, "alice", seeds[row].path, NULL,
+                                         stream ? seeds[row].stream : seeds[row].plain);
+    expect_status(c, 200);
+    if (slice_search(buf_slice(&c->body), slice_str(seeds[row].seen)) < 0)
+        fail_msg("%s: %.*s", seeds[row].row, SLICE_ARG(buf_slice(&c->body)));
+    assert_true(slice_eq(client_header(c, "x-gatehouse-provider"), SLICE("provider-1")));
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->n_attempts, 2);
+    assert_true(r->span->cost_known && r->span->cost_nano >= 100 * 1000 + 7 * 2000);
+    flow_record_free(r);
+    client_is_forgotten(c);
+}
+
+FLOW(a_target_that_fails_before_its_first_event_is_followed_by_one_of_another_dialect)
+{
+    static void (*const failures[])(struct flow * k, bool stream) = {fails_overloaded, fails_silent,
+                                                                     fails_cut};
+    for (size_t i = 0; i < ARRAY_LEN(seeds); i++)
+        for (size_t j = 0; j < ARRAY_LEN(failures); j++)
+            for (int stream = 0; stream < 2; stream++) {
+                k->upstreams[0].forgets = k->upstreams[1].forgets = true;
+                try_seed(k, i, failures[j], stream);
+            }
+}
+
 /* ---- count_tokens ---- */
 
 FLOW(tokens_are_counted_by_the_target_and_cost_nothing)
@@ -623,6 +732,7 @@ int main(void)
         SCENARIO(any_tool_is_required),
         SCENARIO(a_stream_that_breaks_off_in_translation_ends_in_an_error),
         SCENARIO(what_only_anthropic_has_is_refused_by_its_name),
+        SCENARIO(a_target_that_fails_before_its_first_event_is_followed_by_one_of_another_dialect),
         SCENARIO(tokens_are_counted_by_the_target_and_cost_nothing),
         SCENARIO(tokens_are_estimated_where_no_target_counts_them),
         SCENARIO(tokens_are_estimated_where_the_target_fails),
