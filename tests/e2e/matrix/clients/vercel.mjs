@@ -1,7 +1,8 @@
-// The AI SDK (package `ai`) with its providers of Anthropic's and Gemini's dialect: it checks every frame against a schema.
+// The AI SDK (package `ai`) with its providers of OpenAI's, Anthropic's and Gemini's dialect: it checks every frame against a schema.
 import assert from 'node:assert/strict';
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
+import { createOpenAI } from '@ai-sdk/openai';
 import { APICallError, generateText, jsonSchema, Output, streamText, tool } from 'ai';
 import { picture, report, said, usage, weather } from '../kit.mjs';
 
@@ -16,6 +17,7 @@ const row = (name, modelOf) => {
     messages: [{ role: 'user', content: 'Hello' }],
     maxOutputTokens: 4096,
     maxRetries: 0,
+    providerOptions: { openai: { store: false } }, // what is kept elsewhere is kept by OpenAI alone
     ...more,
   });
   const plain = async (options) => generateText(options);
@@ -79,7 +81,7 @@ const row = (name, modelOf) => {
     async schema(t) {
       const output = Output.object({ schema: jsonSchema(report.schema), name: report.name });
       // it knows no model of this name, and would take a forced tool
-      const providerOptions = { anthropic: { structuredOutputMode: 'outputFormat' } };
+      const providerOptions = { anthropic: { structuredOutputMode: 'outputFormat' }, openai: { store: false } };
       for (const ask of [plain, streamed])
         assert.deepEqual((await ask(start(t, { output, providerOptions }))).output, { city: 'Paris', degrees: 21 });
     },
@@ -87,6 +89,7 @@ const row = (name, modelOf) => {
       const providerOptions = {
         anthropic: { thinking: { type: 'enabled', budgetTokens: 2048 } },
         google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 2048 } },
+        openai: { store: false, forceReasoning: true, reasoningEffort: 'medium', reasoningSummary: 'auto' },
       };
       for (const ask of [plain, streamed]) {
         const got = await ask(start(t, { providerOptions }));
@@ -107,6 +110,7 @@ const row = (name, modelOf) => {
 };
 
 export default [
+  row('ai 7.x openai', (t) => createOpenAI({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)), // responses
   row('ai 7.x anthropic', (t) => createAnthropic({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)),
   row('ai 7.x google', (t) => createGoogleGenerativeAI({ apiKey: t.key, baseURL: `${t.url}/v1beta` })(t.model)),
 ];

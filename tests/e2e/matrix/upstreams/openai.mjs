@@ -1,4 +1,5 @@
 // OpenAI's chat completions, as strict as the real one where translations go wrong.
+import * as responses from './openai_responses.mjs';
 import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
@@ -151,9 +152,28 @@ function stream(res, body, p) {
 const fail = (res, status, type, code, text, headers) =>
   sendJson(res, status, { error: { message: text, type, param: null, code } }, headers);
 
+function answerResponses(body, headers, res) {
+  demand(headers.authorization?.startsWith('Bearer sk-'), 'no API key');
+  const input = responses.checkResponses(body);
+  const found = responses.showsResponses(body, input);
+  const scenario = scenarioOf(body.model);
+  const p = plan(scenario, found.results);
+  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
+  demandScenario(scenario, found);
+  if (body.stream) return responses.stream(res, body, input, p);
+  sendJson(res, 200, responses.whole(body, input, p));
+}
+
+// A server that speaks as OpenAI does, and has conversations alone.
+function answerCompatible(one, res) {
+  if (one.url === '/v1/chat/completions') return answer(one, res);
+  sendJson(res, 404, { detail: 'Not Found' });
+}
+
 function answer(one, res) {
   const body = JSON.parse(one.body);
   try {
+    if (one.url === '/v1/responses') return answerResponses(body, one.headers, res);
     demand(one.url === '/v1/chat/completions', `no such path: ${one.url}`);
     check(body, one.headers);
     const found = shows(body);
@@ -171,5 +191,6 @@ function answer(one, res) {
 }
 
 export default [
+  { name: 'compatible', answer: answerCompatible, model: 'some', provider: (url) => ({ dialect: 'openai', base_url: `${url}/v1` }) },
   { name: 'openai', answer, model: 'gpt-5', provider: (url) => ({ dialect: 'openai', base_url: `${url}/v1` }) },
 ];
