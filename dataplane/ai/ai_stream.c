@@ -260,7 +260,7 @@ static void note(struct ai_call *c, const struct sse_event *e, const struct ai_g
         ai_usage_merge(&c->usage, &g->usage);
     c->finished = c->finished || g->finishes;
     ai_meter_add(&c->meter, g->words);
-    if (!c->observed && ai_cost_is_limited(c))
+    if (c->provider->identify && ai_cost_is_limited(c))
         c->provider->identify(e->data, c->rq->arena, &c->writer);
 }
 

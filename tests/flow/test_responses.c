@@ -200,6 +200,33 @@ FLOW(a_stream_that_breaks_off_ends_with_an_error_event)
     assert_true(slice_search(buf_slice(&c->body), SLICE("response.completed")) < 0);
 }
 
+/* Codex's own shape: tools that the client runs show what they cost. */
+FLOW(codexs_request_passes_as_it_came_under_a_budget)
+{
+#define CODEX(model)                                                                               \
+    "{\"model\":\"" model "\",\"instructions\":\"You are Codex.\",\"input\":[{\"type\":"           \
+    "\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"hi\"}]},{"     \
+    "\"type\":\"reasoning\",\"summary\":[],\"content\":null,\"encrypted_content\":\"gAAAA\"},"     \
+    "{\"type\":\"custom_tool_call\",\"call_id\":\"c1\",\"name\":\"apply_patch\",\"input\":\"x\"}"  \
+    ",{\"type\":\"custom_tool_call_output\",\"call_id\":\"c1\",\"output\":\"done\"}],\"tools\":["  \
+    "{\"type\":\"function\",\"name\":\"shell\",\"strict\":false,\"parameters\":{\"type\":"         \
+    "\"object\",\"properties\":{}}},{\"type\":\"custom\",\"name\":\"apply_patch\",\"format\":{"    \
+    "\"type\":\"grammar\",\"syntax\":\"lark\",\"definition\":\"start: x\"}}],\"tool_choice\":"     \
+    "\"auto\",\"parallel_tool_calls\":false,\"reasoning\":{\"effort\":\"medium\",\"summary\":"     \
+    "\"auto\"},\"store\":false,\"stream\":true,\"include\":[\"reasoning.encrypted_content\"],"     \
+    "\"prompt_cache_key\":\"019a\",\"max_output_tokens\":100}"
+    policy_says(k, &on_openai);
+    begins(k, 0, "resp_1");
+    speaks(k, 0);
+    ends(k, 0);
+
+    struct flow_client *c = client_posts(k, "alice", PATH, NULL, CODEX("gpt"));
+
+    expect_status(c, 200);
+    assert_true(slice_eq(k->upstreams[0].calls[0].body, SLICE(CODEX("gpt-x"))));
+    expect_body_has(c, "event: response.completed\n");
+}
+
 /* security.md: an id that was not sealed here, for this owner, is unknown */
 FLOW(what_is_kept_has_a_mark_and_is_its_owners_alone)
 {
@@ -438,6 +465,7 @@ int main(void)
         SCENARIO(a_failover_before_the_first_content_shows_one_response_created),
         SCENARIO(a_response_that_fails_in_its_stream_is_told_as_it_came),
         SCENARIO(a_stream_that_breaks_off_ends_with_an_error_event),
+        SCENARIO(codexs_request_passes_as_it_came_under_a_budget),
         SCENARIO(what_is_kept_has_a_mark_and_is_its_owners_alone),
         SCENARIO(a_kept_conversation_is_refused_under_a_budget),
         SCENARIO(encrypted_reasoning_goes_to_the_account_that_made_it),

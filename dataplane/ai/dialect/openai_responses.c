@@ -258,7 +258,8 @@ static struct source source_of(const struct ai_writer *w)
         .whole = w->whole ? w->whole : &nothing,
         .to = &w->to,
     };
-    clean_id(unquoted(w->id), s.id);
+    struct slice id = unquoted(w->id);
+    clean_id(slice_starts(id, SLICE("resp_")) ? slice_from(id, 5) : id, s.id);
     return s;
 }
 

@@ -29,11 +29,18 @@ static enum err wrong_item(struct parsing *p, const char *member, const char *sh
     return ai_chat_wrong(p->c, place(p, member), slice_str(should));
 }
 
-/* Something that only OpenAI itself can serve, and whose cost nothing here shows. */
+/* Something that only OpenAI itself can serve. */
 static enum err binds(struct ai_chat *c, const char *name, const char *why, const json_t *v)
 {
-    c->unbounded = why;
     return name ? ai_chat_add_other(c, name, true, slice_str(why), v) : ERR_NOMEM;
+}
+
+/* The same, and nothing here shows what it costs. */
+static enum err binds_unbounded(struct ai_chat *c, const char *name, const char *why,
+                                const json_t *v)
+{
+    c->unbounded = why;
+    return binds(c, name, why, v);
 }
 
 static struct slice text_of(const json_t *v)
@@ -316,7 +323,9 @@ static enum err read_item(struct parsing *p, const json_t *v)
             return rows[i].read(p, v);
     if (!type.len)
         return wrong_item(p, "type", "must be a string");
-    return binds(p->c, place(p, "type"), "an item that only OpenAI can read", v);
+    bool elsewhere = slice_eq(type, SLICE("item_reference"));
+    return (elsewhere ? binds_unbounded : binds)(p->c, place(p, "type"),
+                                                 "an item that only OpenAI can read", v);
 }
 
 static enum err read_input(struct ai_chat *c, const struct ai_marker *m, const json_t *v)
@@ -369,6 +378,18 @@ static enum err read_function(struct ai_chat *c, const json_t *v, size_t at)
     return ERR_OK;
 }
 
+/* Tools that the client runs itself, as it runs functions: what they cost shows. Those that OpenAI
+ * runs may read anything. */
+static bool is_the_clients(struct slice type)
+{
+    static const struct slice types[] = {
+        {"custom", 6}, {"local_shell", 11}, {"shell", 5}, {"apply_patch", 11}};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (slice_eq(type, types[i]))
+            return true;
+    return false;
+}
+
 static enum err read_tools(struct ai_chat *c, const json_t *v)
 {
     const json_t *tool;
@@ -387,8 +408,9 @@ static enum err read_tools(struct ai_chat *c, const json_t *v)
             e = ai_chat_wrong(c, arena_printf(c->arena, "tools[%zu].type", i).ptr,
                               SLICE("must be a string"));
         else
-            e = binds(c, arena_printf(c->arena, "tools[%zu].type", i).ptr,
-                      "a tool that only OpenAI has", tool);
+            e = (is_the_clients(type) ? binds : binds_unbounded)(
+                c, arena_printf(c->arena, "tools[%zu].type", i).ptr, "a tool that only OpenAI has",
+                tool);
     }
     return e;
 }
@@ -605,7 +627,7 @@ static enum err read_nothing(struct ai_chat *c, const json_t *v)
 static enum err binds_if_set(struct ai_chat *c, const char *name, const json_t *v, const char *why)
 {
     bool unset = is_absent(v) || json_is_false(v) || (json_is_integer(v) && !json_integer_value(v));
-    return unset ? ERR_OK : binds(c, name, why, v);
+    return unset ? ERR_OK : binds_unbounded(c, name, why, v);
 }
 
 #define KEPT_BY_OPENAI "it is kept by OpenAI, and this target is another"

@@ -453,6 +453,20 @@ static enum err decode(struct ai_decoder *d, const struct sse_event *e, ai_event
     return decode_event(&m, event);
 }
 
+/* A stream that the gateway ends goes on counting where it was. */
+static void identify(struct slice data, struct arena *a, struct ai_writer *w)
+{
+    static const char *const wants[] = {"sequence_number"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    uint64_t number;
+    (void)a;
+    if (!json_scan_response(data, wants, ARRAY_LEN(wants), &hit, &root, &problem) &&
+        !json_scan_u64(&hit, &number))
+        w->blocks.sequence = number + 1;
+}
+
 /* ---- a whole one ---- */
 
 static enum err emit_texts(const struct emitting *m, enum ai_event_kind kind, const json_t *list,
@@ -543,6 +557,7 @@ const struct ai_provider provider_openai_responses = {
     .build = build,
     .note_missing = note_missing,
     .read_error = read_error,
+    .identify = identify,
     .decode = decode,
     .decode_whole = decode_whole,
 };
