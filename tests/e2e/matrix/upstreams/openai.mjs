@@ -171,6 +171,7 @@ function answerCompatible(one, res) {
 }
 
 function answer(one, res) {
+  if (one.method !== 'POST') return responses.answerKept(one, res);
   const body = JSON.parse(one.body);
   try {
     if (one.url === '/v1/responses') return answerResponses(body, one.headers, res);

@@ -1,5 +1,5 @@
 // OpenAI's responses, for the mock of openai.mjs: as strict as the real one.
-import { demand, plan, only, said, usage } from '../kit.mjs';
+import { demand, only, said, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'model', 'input', 'instructions', 'tools', 'tool_choice', 'parallel_tool_calls', 'max_output_tokens', 'max_tool_calls',
@@ -141,5 +141,17 @@ export function stream(res, body, input, p) {
   res.end();
 }
 
-export { plan };
+// What is kept, asked for by its id.
+export function answerKept(one, res) {
+  const [, id, items] = /^\/v1\/responses\/([^/?]+)(\/input_items)?/.exec(one.url) ?? [];
+  if (!kept.has(id)) return sendJson(res, 404, { error: { message: `Response with id '${id}' not found.`, type: 'invalid_request_error', param: null, code: null } });
+  if (one.method === 'DELETE') {
+    kept.delete(id);
+    return sendJson(res, 200, { id, object: 'response', deleted: true });
+  }
+  const data = kept.get(id);
+  if (items) return sendJson(res, 200, { object: 'list', data, first_id: null, last_id: null, has_more: false });
+  sendJson(res, 200, { id, object: 'response', status: 'completed', output: data.filter((i) => i.id), model: 'gpt-5' });
+}
+
 export default [];
