@@ -145,6 +145,55 @@ FLOW(a_stream_passes_as_it_came_and_is_billed_by_its_last_event)
     flow_record_free(r);
 }
 
+/* Azure has responses beside its deployments, under either form of its URL. */
+FLOW(azure_is_told_responses_beside_its_deployments)
+{
+    static const struct {
+        const char *version, *head;
+    } rows[] = {{"2025-04-01-preview",
+                 "POST /openai/responses?api-version=2025-04-01-preview HTTP/1.1\r\n"},
+                {NULL, "POST /openai/v1/responses HTTP/1.1\r\n"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct flow_policy on_azure = {
+            .providers = {{.dialect = "azure", .path = "/openai", .api_version = rows[i].version}},
+            .keys = {{.name = "alice", .models = {"gpt"}}},
+            .models = {{.name = "gpt", .upstreams = {0}, .upstream_count = 1}},
+        };
+        policy_says(k, &on_azure);
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, 200, WHOLE);
+        struct flow_client *c = client_posts(k, "alice", PATH, NULL, HELLO);
+        expect_status(c, 200);
+        const struct upstream_call *call = &k->upstreams[0].calls[i];
+        if (!slice_starts(call->head, slice_str(rows[i].head)))
+            fail_msg("%.*s", SLICE_ARG(call->head));
+        assert_true(upstream_heard(call, "api-key").len > 0);
+    }
+}
+
+/* A server that speaks as OpenAI does may have conversations alone; it is asked once. */
+FLOW(a_server_without_the_path_is_told_a_chat)
+{
+    policy_says(k, &on_openai);
+    upstream_answers(k, 0, 404, "{\"detail\":\"Not Found\"}");
+    struct flow_client *c = client_posts(k, "bob", PATH, NULL, HELLO);
+    expect_status(c, 404);
+    assert_true(slice_starts(k->upstreams[0].calls[0].head, SLICE("POST /v1/responses ")));
+    assert_true(slice_starts(k->upstreams[0].calls[1].head, SLICE("POST /v1/chat/completions ")));
+
+    upstream_forget_script(k, 0);
+    upstream_answers(k, 0, 200,
+                     "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"model\":\"m\","
+                     "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
+                     "\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,"
+                     "\"completion_tokens\":2,\"total_tokens\":3}}");
+    c = client_posts(k, "bob", PATH, NULL, HELLO);
+    expect_status(c, 200);
+    expect_body_has(c, "\"text\":\"hi\"");
+    assert_int_equal(k->upstreams[0].call_count, 3);
+    assert_true(slice_starts(k->upstreams[0].calls[2].head, SLICE("POST /v1/chat/completions ")));
+}
+
 /* litellm PR #43238 */
 FLOW(a_failover_before_the_first_content_shows_one_response_created)
 {
@@ -462,6 +511,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(a_plain_response_passes_as_it_came_and_is_billed_by_its_usage),
         SCENARIO(a_stream_passes_as_it_came_and_is_billed_by_its_last_event),
+        SCENARIO(azure_is_told_responses_beside_its_deployments),
+        SCENARIO(a_server_without_the_path_is_told_a_chat),
         SCENARIO(a_failover_before_the_first_content_shows_one_response_created),
         SCENARIO(a_response_that_fails_in_its_stream_is_told_as_it_came),
         SCENARIO(a_stream_that_breaks_off_ends_with_an_error_event),

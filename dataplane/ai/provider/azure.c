@@ -30,6 +30,13 @@ static struct slice escaped(struct arena *a, struct slice name)
     return out ? slice_of(out, (size_t)(to - out)) : SLICE_NONE;
 }
 
+/* What is of the account: its body names the deployment, or nothing does. */
+static bool is_of_no_deployment(struct slice kind)
+{
+    return slice_starts(kind, SLICE("/responses")) || slice_starts(kind, SLICE("/files")) ||
+           slice_starts(kind, SLICE("/batches"));
+}
+
 /* Behind the base URL's path, which may end with a slash. */
 static struct slice rest_of(const struct ai_outgoing *o, struct slice base, struct slice kind)
 {
@@ -37,6 +44,8 @@ static struct slice rest_of(const struct ai_outgoing *o, struct slice base, stru
         return kind;
     if (!o->target->api_version.len)
         return arena_printf(o->arena, "/v1%.*s", SLICE_ARG(kind));
+    if (is_of_no_deployment(kind))
+        return kind;
     struct slice name = escaped(o->arena, o->changes.model);
     return name.ptr
                ? arena_printf(o->arena, "/deployments/%.*s%.*s", SLICE_ARG(name), SLICE_ARG(kind))

@@ -8,15 +8,27 @@ static bool speaks(const struct ai_endpoint *e)
     return e->kind == AI_STORED;
 }
 
+/* Behind what the target's own URL may have. */
+static enum err add_query(struct ai_outgoing *o, struct slice query)
+{
+    if (!query.len)
+        return ERR_OK;
+    bool begun = slice_find(o->path, '?') >= 0;
+    o->path = arena_printf(o->arena, "%.*s%s%.*s", SLICE_ARG(o->path), begun ? "&" : "?",
+                           SLICE_ARG(slice_from(query, 1)));
+    return o->path.ptr ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     const struct ai_endpoint *e = o->endpoint;
     struct slice type = http_head_find(o->client_head, SLICE("content-type"));
     struct slice name = e->prefix ? o->request->object : SLICE("");
-    struct slice path =
-        arena_printf(o->arena, "%.*s%.*s%.*s%.*s", SLICE_ARG(slice_from(e->path, 3)),
-                     SLICE_ARG(name), SLICE_ARG(e->suffix), SLICE_ARG(o->request->object_query));
+    struct slice path = arena_printf(o->arena, "%.*s%.*s%.*s", SLICE_ARG(slice_from(e->path, 3)),
+                                     SLICE_ARG(name), SLICE_ARG(e->suffix));
     enum err err = path.ptr ? openai_path(o, path) : ERR_NOMEM;
+    if (!err)
+        err = add_query(o, o->request->object_query);
     if (!err)
         err = e->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
     if (err)

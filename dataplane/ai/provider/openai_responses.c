@@ -30,7 +30,8 @@ static uint64_t mark_of(const struct policy_provider *p)
 {
     struct digest d;
     uint64_t mark;
-    const struct slice parts[] = {p->o.id, slice_of(&p->o.revision, sizeof(p->o.revision))};
+    const struct slice parts[] = {p->o.id, slice_of(&p->o.revision, sizeof(p->o.revision)),
+                                  p->base_url};
     digest_sha256_parts(parts, ARRAY_LEN(parts), &d);
     memcpy(&mark, d.bytes, sizeof(mark));
     return mark | 1;
