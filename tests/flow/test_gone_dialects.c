@@ -10,8 +10,8 @@
 #define WITHIN_MS 100
 #define SLACK_MS 50 /* of a machine that is busy with something else; a single call may take it */
 #define CALLS 50
-#define BUDGET                                                                                     \
-    (MONEY_DOLLAR / 10) /* holds three of these calls at once, and what all of them cost */
+/* holds three of these calls at once, beside what those that have gone may be billed */
+#define BUDGET(gone) (MONEY_DOLLAR / 10 + (money)(gone)*MONEY_DOLLAR / 1000)
 
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
 
@@ -47,6 +47,30 @@ static const struct saying anthropic = {
      "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":"
      "{\"type\":\"text_delta\",\"text\":\"word\"}}\n\n"}};
 
+static const struct asking openai_responses = {
+    "/v1/responses",
+    "{\"model\":\"m\",\"stream\":true,\"max_output_tokens\":16384,\"input\":\"hello\"}",
+    "\"delta\":\"word\""};
+static const struct asking gemini_generate = {
+    "/v1beta/models/m:streamGenerateContent?alt=sse",
+    "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hello\"}]}],"
+    "\"generationConfig\":{\"maxOutputTokens\":16384}}",
+    "\"text\":\"word\""};
+
+/* what OpenAI says to a client of its own newer dialect */
+static const struct saying openai_newer = {
+    "openai",
+    {"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,"
+     "\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"model\":\"x\",\"status\":"
+     "\"in_progress\",\"output\":[]}}\n\n",
+     "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\","
+     "\"sequence_number\":1,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,"
+     "\"delta\":\"word\"}\n\n"}};
+static const struct saying gemini = {
+    "gemini",
+    {"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"word\"}]},"
+     "\"index\":0}],\"modelVersion\":\"x\",\"responseId\":\"r\"}\r\n\r\n"}};
+
 static const struct {
     const char *row;
     const struct asking *client;
@@ -54,8 +78,16 @@ static const struct {
 } rows[] = {
     {"OpenAI's on OpenAI's", &openai_chat, &openai},
     {"OpenAI's on Anthropic's", &openai_chat, &anthropic},
+    {"OpenAI's on Gemini's", &openai_chat, &gemini},
+    {"OpenAI's newer on its own", &openai_responses, &openai_newer},
+    {"OpenAI's newer on Anthropic's", &openai_responses, &anthropic},
+    {"OpenAI's newer on Gemini's", &openai_responses, &gemini},
     {"Anthropic's on OpenAI's", &anthropic_messages, &openai},
     {"Anthropic's on Anthropic's", &anthropic_messages, &anthropic},
+    {"Anthropic's on Gemini's", &anthropic_messages, &gemini},
+    {"Gemini's on OpenAI's", &gemini_generate, &openai},
+    {"Gemini's on Anthropic's", &gemini_generate, &anthropic},
+    {"Gemini's on Gemini's", &gemini_generate, &gemini},
 };
 
 static size_t calls_wanted(void)
@@ -92,12 +124,12 @@ static uint64_t one_goes(struct flow *k, const struct asking *asks)
 FLOW(a_client_that_goes_takes_its_upstream_along_in_every_dialect)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t late = 0, n = calls_wanted();
         struct flow_policy p = {
             .providers = {{.dialect = rows[i].provider->dialect}},
-            .keys = {{.name = "alice", .models = {"m"}, .budget = BUDGET}},
+            .keys = {{.name = "alice", .models = {"m"}, .budget = BUDGET((i + 1) * n)}},
             .models = {{.name = "m", .upstreams = {0}, .upstream_count = 1}},
         };
-        size_t late = 0, n = calls_wanted();
         policy_says(k, &p);
         upstream_forget_script(k, 0);
         says_word(k, rows[i].provider);
