@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/net/loop.h"
+#include "common/upstream/access_token.h"
 #include "common/upstream/echo.h"
 
 #define MS_PER_S 1000u
@@ -298,6 +299,8 @@ static void free_exchange(struct exchange *x)
 
 void upstreams_fini(struct upstreams *u)
 {
+    access_tokens_free(u->tokens);
+    u->tokens = NULL;
     struct list *first;
     while ((first = list_take_first(&u->spare)))
         free_exchange(LIST_ITEM(first, struct exchange, link));

@@ -9,14 +9,18 @@
 #include "common/upstream/endpoint.h"
 #include "common/upstream/upstream_log.h"
 
+struct access_tokens;
+
 struct upstreams {
     struct http_client *client; /* the owner's to set */
     struct endpoint_table endpoints;
     struct upstream_log log;
-    struct list spare; /* ended exchanges */
+    struct access_tokens *tokens; /* made when first needed */
+    struct list spare;            /* ended exchanges */
     size_t spare_count;
 };
 
 void upstreams_init(struct upstreams *u);
-/* No exchange is under way, and the turn in which the last one was closed is over. */
+/* No exchange is under way, and the turn in which the last one was closed is over. Before its
+ * client is freed, unless no token was ever fetched. */
 void upstreams_fini(struct upstreams *u);

@@ -25,9 +25,17 @@ static void close_exchange(struct ai_call *c, enum request_outcome end, struct s
     c->attempt = NULL;
 }
 
+static void drop_token(struct ai_call *c)
+{
+    access_token_cancel(&c->token_wait);
+    secret_drop(c->token);
+    c->token = NULL;
+}
+
 /* What was gathered has been sent then: the next response of the same turn finds its memory. */
 static void finish(struct ai_call *c, const struct request_end *end)
 {
+    drop_token(c);
     ai_call_move(c, AI_CALL_OVER);
     request_finish(c->rq, end);
     buf_shelf_give(&c->rq->env->shelf, &c->gathered);
@@ -709,7 +717,7 @@ static void note_attempt(struct ai_call *c, const struct candidate *target)
     c->attempt->started_at_us =
         c->rq->started_at_us + (int64_t)(clock_mono_us() - c->rq->started_us);
     c->provider = c->path_missing ? ai_provider_named(target->provider->dialect)
-                                  : ai_provider_for(target->provider, c->endpoint);
+                                  : ai_provider_for(target->provider, c->endpoint, target->model);
     c->path_missing = false;
     c->native = c->provider->speaks(c->endpoint);
     c->observed = c->native && !c->provider->glance;
@@ -750,26 +758,115 @@ static void note_unsent(struct ai_call *c, enum err e)
                                      .detail = upstream_why(e)};
 }
 
+/* ---- a token of the target's account, where its provider wants one ---- */
+
+static void on_token(struct access_token_wait *w, enum err e);
+
+static void hold_policy(void *policy)
+{
+    snapshot_hold(policy);
+}
+
+static void drop_policy(void *policy)
+{
+    snapshot_drop(policy);
+}
+
+static bool wants_token(const struct ai_call *c, const struct candidate *target)
+{
+    return c->provider->token_scope.len && target->credential &&
+           slice_starts(slice_trim(secret_reveal(target->credential->secret)), SLICE("{"));
+}
+
+/* ERR_AGAIN: on_token follows. */
+static enum err take_token(struct ai_call *c, const struct candidate *target)
+{
+    struct upstreams *u = &c->rq->env->upstreams;
+    drop_token(c);
+    if (!wants_token(c, target))
+        return ERR_OK;
+    if (!u->tokens)
+        u->tokens = access_tokens_new(u->client);
+    if (!u->tokens)
+        return ERR_NOMEM;
+    const struct policy_provider *p = target->provider;
+    const struct access_token_spec spec = {
+        .account = target->credential->secret,
+        .scope = c->provider->token_scope,
+        .rule = {p->allowed, p->allowed_count},
+        .tls = p->tls,
+        .proxy = p->proxy,
+        .owner = (void *)(uintptr_t)c->rq->policy,
+        .hold = hold_policy,
+        .drop = drop_policy,
+    };
+    c->token_wait.fn = on_token;
+    return access_token_get(u->tokens, &spec, &c->token_wait, &c->token);
+}
+
+static void note_no_token(struct ai_call *c, enum err e)
+{
+    note_unsent(c, e);
+    mark_credential(c, current(c)->credential);
+    c->failure.code = SLICE("no_token");
+    c->failure.detail =
+        arena_printf(c->rq->arena, "its account could not be exchanged for a token: %s",
+                     e == ERR_DENIED    ? "the token endpoint refused it"
+                     : e == ERR_INVALID ? "it is no service account's JSON with an RSA key"
+                                        : err_name(e));
+}
+
+/* false: the target does not get the request. */
+static bool send_to(struct ai_call *c, const struct candidate *target, enum err token)
+{
+    struct ai_untold untold = {0};
+    enum err e = token ? token : ai_send(c, target, &events, &untold);
+    if (!e) {
+        ai_call_move(c, AI_CALL_SENT);
+        return true;
+    }
+    if (token)
+        note_no_token(c, token);
+    else if (untold.why.len)
+        note_untold(c, &untold);
+    else
+        note_unsent(c, e);
+    c->attempt->end = OUTCOME_ERROR;
+    c->attempt->code = token            ? c->failure.code
+                       : untold.why.len ? SLICE("unsupported")
+                                        : slice_str(err_name(e));
+    c->attempt = NULL;
+    return false;
+}
+
 static void try_next(struct ai_call *c)
 {
     while (may_try_another(c)) {
         const struct candidate *target = next_target(c);
-        struct ai_untold untold = {0};
         note_attempt(c, target);
-        enum err e = ai_send(c, target, &events, &untold);
-        if (!e) {
-            ai_call_move(c, AI_CALL_SENT);
+        enum err e = take_token(c, target);
+        if (e == ERR_AGAIN) {
+            ai_call_move(c, AI_CALL_AUTHORIZING);
             return;
         }
-        if (untold.why.len)
-            note_untold(c, &untold);
-        else
-            note_unsent(c, e);
-        c->attempt->end = OUTCOME_ERROR;
-        c->attempt->code = untold.why.len ? SLICE("unsupported") : slice_str(err_name(e));
-        c->attempt = NULL;
+        if (send_to(c, target, e))
+            return;
     }
     give_up(c);
+}
+
+static void on_token(struct access_token_wait *w, enum err e)
+{
+    struct ai_call *c = CONTAINER_OF(w, struct ai_call, token_wait);
+    ai_call_move(c, AI_CALL_IDLE);
+    if (!e)
+        e = take_token(c, current(c));
+    if (e == ERR_AGAIN) { /* one that ends at once is of no use */
+        drop_token(c);
+        e = ERR_PROTOCOL;
+    }
+    if (!send_to(c, current(c), e))
+        try_next(c);
 }
 
 void ai_attempt_start(struct ai_call *c)
@@ -800,6 +897,10 @@ void ai_attempt_cancel(struct ai_call *c)
         else if (exchange_is_sent(c->exchange) && (!c->status || c->status == 200))
             ai_cost_cancelled(c);
         close_exchange(c, OUTCOME_CANCELLED, request_cut_code(rq));
+    }
+    if (c->state == AI_CALL_AUTHORIZING) {
+        c->attempt->end = OUTCOME_CANCELLED;
+        c->attempt->code = request_cut_code(rq);
     }
     finish(c, &(struct request_end){.outcome = OUTCOME_CANCELLED});
 }

@@ -9,7 +9,8 @@
  *    │ └─ RESERVING ◀─┐           ▲ ▼
  *    └────────────────┘         STARVED
  *
- * IDLE: no attempt is under way. RESERVING: the next target waits for money. SENT: a target has the
+ * IDLE: no attempt is under way. RESERVING: the next target waits for money.
+ * AUTHORIZING: the target under way waits for a token of its account. SENT: a target has the
  * request. GATHERING: a plain response, or an error, is read whole. OPENING: a stream has begun,
  * and nothing of it has reached the client, so that another target may still take its place.
  * STREAMING: events go to the client as they come. STARVED: the stream waits for money, and its
@@ -24,6 +25,7 @@
 
 #include "common/request/filter_budget.h"
 #include "common/request/request.h"
+#include "common/upstream/access_token.h"
 #include "common/upstream/exchange.h"
 #include "dataplane/ai/ai_likeness.h"
 #include "dataplane/ai/candidates.h"
@@ -33,6 +35,7 @@
 enum ai_call_state {
     AI_CALL_IDLE,
     AI_CALL_RESERVING,
+    AI_CALL_AUTHORIZING,
     AI_CALL_SENT,
     AI_CALL_GATHERING,
     AI_CALL_OPENING,
@@ -81,6 +84,8 @@ struct ai_call {
 
     /* ai_attempt */
     const struct ai_provider *provider;
+    struct access_token_wait token_wait;
+    struct secret *token; /* of the target's account, where its provider wants one; held */
     struct exchange *exchange;
     struct attempt *attempt; /* in the call record */
     uint64_t

@@ -42,6 +42,14 @@ static void set_deadlines(const struct ai_call *c, const struct policy_provider 
     spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), deadline_ms(c->rq->head));
 }
 
+/* What the target knows us by; NULL: it wants nothing. */
+static struct secret *secret_of(const struct ai_call *c, const struct candidate *target)
+{
+    if (c->token)
+        return c->token;
+    return target->credential ? target->credential->secret : NULL;
+}
+
 static enum err start(struct ai_call *c, const struct candidate *target,
                       const struct ai_outgoing *o, const struct exchange_events *events)
 {
@@ -53,7 +61,7 @@ static enum err start(struct ai_call *c, const struct candidate *target,
         .credential_id = credential ? credential->id : SLICE_NONE,
         .region = credential ? credential->region : SLICE_NONE,
         .revision = p->o.revision,
-        .credential = credential ? credential->secret : NULL,
+        .credential = secret_of(c, target),
         .log = &c->rq->log,
         .attempt = c->attempt,
         .waited_us = &c->rq->record.upstream_us,
@@ -116,7 +124,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.target = target->provider;
     o.account = target->credential;
     o.url = target->credential ? &target->credential->url : &target->provider->url;
-    o.credential = target->credential ? target->credential->secret : NULL;
+    o.credential = secret_of(c, target);
     o.changes =
         (struct ai_changes){.model = target->model, .output_limit = ai_cost_output_limit(c)};
     o.traceparent = trace_header(c->rq->record.trace_id, c->attempt->span_id, trace);

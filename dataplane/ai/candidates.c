@@ -23,7 +23,7 @@ static const struct policy_provider *provider_of(const struct candidates_query *
                                                  const struct policy_target *t)
 {
     const struct policy_provider *p = snapshot_provider(q->policy, t->provider_id);
-    const struct ai_provider *speaks = p ? ai_provider_for(p, q->endpoint) : NULL;
+    const struct ai_provider *speaks = p ? ai_provider_for(p, q->endpoint, t->model) : NULL;
     /* an address with "{region}" in it is none without a credential that says which */
     bool has_address = p && (!p->regional || p->credential_count > 0);
     return speaks && has_address && speaks->serves(q->endpoint) ? p : NULL;

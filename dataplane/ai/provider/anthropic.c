@@ -3,10 +3,10 @@
  *
  * The version sent is 2023-06-01: under the later one any sampling parameter is a 400.
  */
+#include "dataplane/ai/provider/anthropic.h"
 #include "common/base/json.h"
 #include "common/base/json_scan.h"
 #include "dataplane/ai/provider/anthropic_request.h"
-#include "dataplane/ai/provider/provider.h"
 
 #define VERSION "2023-06-01"
 
@@ -117,7 +117,7 @@ static struct slice copied(struct arena *a, struct slice s)
     return s.len ? arena_copy(a, slice_first(s, 64)) : SLICE_NONE;
 }
 
-static void read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
+void anthropic_read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
 {
     JSON_AUTO json_t *tree = NULL;
     struct json_problem problem;
@@ -303,7 +303,8 @@ static enum err decode_event(const struct emitting *m, const json_t *tree)
     return e ? e : emit_finish(m, json_text(json_object_get(tree, "delta"), "stop_reason"));
 }
 
-static enum err decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn, void *arg)
+enum err anthropic_decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn,
+                          void *arg)
 {
     const struct emitting m = {d, fn, arg};
     struct json_problem problem;
@@ -332,7 +333,7 @@ static enum err decode_content(const struct emitting *m, const json_t *content)
     return e;
 }
 
-static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
+enum err anthropic_decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
 {
     const struct emitting m = {d, fn, arg};
     struct json_problem problem;
@@ -370,8 +371,8 @@ const struct ai_provider provider_anthropic = {
     .speaks = speaks,
     .serves = serves,
     .build = build,
-    .read_error = read_error,
+    .read_error = anthropic_read_error,
     .read_count = read_count,
-    .decode = decode,
-    .decode_whole = decode_whole,
+    .decode = anthropic_decode,
+    .decode_whole = anthropic_decode_whole,
 };

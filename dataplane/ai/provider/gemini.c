@@ -5,7 +5,7 @@
 
 #include "dataplane/ai/provider/gemini_request.h"
 
-static bool speaks(const struct ai_endpoint *e)
+bool gemini_speaks(const struct ai_endpoint *e)
 {
     return e->dialect == &dialect_gemini || e->dialect == &dialect_gemini_count;
 }
@@ -14,10 +14,10 @@ static bool speaks(const struct ai_endpoint *e)
  * the client's own, while the response is written anew. */
 static bool takes_body(const struct ai_endpoint *e)
 {
-    return speaks(e) || e->dialect == &dialect_gemini_array;
+    return gemini_speaks(e) || e->dialect == &dialect_gemini_array;
 }
 
-static bool serves(const struct ai_endpoint *e)
+bool gemini_serves(const struct ai_endpoint *e)
 {
     return e->kind == AI_CHAT || e->dialect == &dialect_gemini_count;
 }
@@ -134,8 +134,8 @@ static enum err build(struct ai_outgoing *o)
 const struct ai_provider provider_gemini = {
     .name = {"gemini", 6},
     .hidden_prompt = 200, /* its own instructions for functions */
-    .speaks = speaks,
-    .serves = serves,
+    .speaks = gemini_speaks,
+    .serves = gemini_serves,
     .build = build,
     .read_error = gemini_read_error,
     .read_count = gemini_read_count_response,

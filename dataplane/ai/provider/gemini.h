@@ -14,6 +14,8 @@ void gemini_read_error(unsigned status, struct slice body, struct arena *a, stru
 enum err gemini_read_count_response(struct slice body, uint64_t *ret);
 
 /* gemini.c */
+bool gemini_speaks(const struct ai_endpoint *e);
+bool gemini_serves(const struct ai_endpoint *e);
 struct slice gemini_method(const struct ai_outgoing *o);
 void gemini_add_headers(struct ai_outgoing *o);
 /* As one segment of a path. .ptr NULL: no memory. */

@@ -9,7 +9,8 @@
 #include "dataplane/ai/provider/openai_services.h"
 
 static const struct ai_provider *const providers[] = {
-    &provider_openai, &provider_azure, &provider_mistral, &provider_anthropic, &provider_gemini,
+    &provider_openai,    &provider_azure,  &provider_mistral,
+    &provider_anthropic, &provider_gemini, &provider_vertex,
 };
 
 const struct ai_provider *ai_provider_named(struct slice name)
@@ -40,11 +41,13 @@ static bool serves_task(const struct policy_provider *p, const struct ai_endpoin
 }
 
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
-                                          const struct ai_endpoint *e)
+                                          const struct ai_endpoint *e, struct slice model)
 {
     const struct ai_provider *named = ai_provider_named(p->dialect);
     if (e->kind == AI_TASK && serves_task(p, e))
         return &provider_openai_task;
+    if (named == &provider_vertex)
+        return vertex_protocol_of(model);
     if (named != &provider_openai && named != &provider_azure)
         return named;
     if (e->kind == AI_STORED)

@@ -155,6 +155,9 @@ enum ai_framing {
 
 struct ai_provider {
     struct slice name; /* "dialect" of a provider in the policy */
+    /* Its credential is an account's JSON, to be exchanged for a token of this scope; empty: it is
+     * sent as it is. */
+    struct slice token_scope;
     /* Tokens of a prompt that no byte of the request shows, where it defines tools. */
     unsigned hidden_prompt;
     /* Is it known to bill a request that we took back, at least its prompt? */
@@ -200,11 +203,14 @@ enum ai_verdict ai_verdict_of_status(unsigned status);
 extern const struct ai_provider provider_openai, provider_azure, provider_mistral,
     provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini,
     provider_openai_task, provider_openai_objects;
+extern const struct ai_provider provider_vertex, provider_vertex_claude;
 
-/* The protocol in which a provider of the policy is told calls of this path. NULL: this data plane
- * does not know its dialect. */
+/* The protocol in which a provider of the policy is told calls of this path to this model of its.
+ * NULL: this data plane does not know its dialect. */
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
-                                          const struct ai_endpoint *e);
+                                          const struct ai_endpoint *e, struct slice model);
+/* Vertex runs models of Google and of Anthropic. */
+const struct ai_provider *vertex_protocol_of(struct slice model);
 /* Is /responses served there, as far as is known? */
 bool openai_has_responses(const struct policy_provider *p);
 /* NULL: this data plane does not know it */

@@ -1,11 +1,12 @@
 /*
- * demo-provider — a model provider in OpenAI's and Anthropic's dialects, for the demo, tests and
- * benchmarks. It says what it is: every response is made up, and how it behaves is written in the
- * model's name (scenario.h).
+ * demo-provider — a model provider in OpenAI's, Anthropic's and Gemini's dialects, for the demo,
+ * tests and benchmarks. It says what it is: every response is made up, and how it behaves is
+ * written in the model's name (scenario.h).
  */
 #include "common/base/limits.h"
 #include "deploy/demo/demo_provider/chat.h"
 #include "deploy/demo/demo_provider/embeddings.h"
+#include "deploy/demo/demo_provider/generate.h"
 #include "deploy/demo/demo_provider/messages.h"
 #include "deploy/demo/serve.h"
 
@@ -79,6 +80,10 @@ static void handle(struct visit *v)
             return;
         }
     }
+    if (generate_is(v)) {
+        generate_handle(v);
+        return;
+    }
     chat_error(v, 404, "invalid_request_error", "There is nothing at this path.");
 }
 
@@ -87,8 +92,8 @@ int main(int argc, char **argv)
     struct settings s;
     bool want_help;
     if (option_read("demo-provider",
-                    "A made-up model provider in OpenAI's and Anthropic's dialects.", options,
-                    ARRAY_LEN(options), argc, argv, &s, &want_help) != ERR_OK)
+                    "A made-up model provider in OpenAI's, Anthropic's and Gemini's dialects.",
+                    options, ARRAY_LEN(options), argc, argv, &s, &want_help) != ERR_OK)
         return 2;
     if (want_help)
         return 0;

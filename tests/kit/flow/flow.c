@@ -2,6 +2,7 @@
  * flow — the worker, its lease server and its journal.
  */
 #include "tests/kit/flow/flow.h"
+#include "common/upstream/access_token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "common/base/mem.h"
 #include "common/journal/journal_private.h"
 #include "common/scope/lease_client.h"
+#include "common/upstream/access_token.h"
 #include "common/scope/registry.h"
 #include "dataplane/ai/ai_gate.h"
 #include "mcp-gateway/tool_gate.h"
@@ -180,6 +182,8 @@ void flow_close(struct flow *k)
     client_listener_close(&k->listener);
     settle_down(k);
     assert_int_equal(k->env.request_count, 0);
+    access_tokens_free(k->env.upstreams.tokens);
+    k->env.upstreams.tokens = NULL;
     http_client_free(k->env.upstreams.client);
     for (size_t i = 0; i < FLOW_UPSTREAMS; i++)
         flow_upstream_close(k, i);
