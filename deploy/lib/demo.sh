@@ -31,16 +31,25 @@ readonly DEMO_ROUTES='[{"methods":["GET","POST"],"path":"/customers"},
 
 demo_objects() {
     step 'Creating the demo team, agent, key and grants'
-    local provider=http://127.0.0.1:$(port_of demo-provider)/v1
+    local origin=http://127.0.0.1:$(port_of demo-provider)
     local mcp=http://127.0.0.1:$(port_of demo-mcp)/mcp
     local api=http://127.0.0.1:$(port_of demo-api)
     object teams demo '{"name":"demo"}'
     object agents demo-agent '{"name":"demo-agent","team":"demo"}'
-    object providers demo "{\"name\":\"demo\",\"dialect\":\"openai\",\"base_url\":\"$provider\",
+    object providers demo "{\"name\":\"demo\",\"dialect\":\"openai\",\"base_url\":\"$origin/v1\",
         \"credentials\":[{\"name\":\"main\",\"secret\":\"sk-demo\"}],$DEMO_LOOPBACK}"
-    object models demo-chat '{"name":"demo-chat","strategy":"fallback",
-        "targets":[{"provider":"demo","model":"demo-chat"}],"max_output_tokens":4096,
-        "price":{"input_per_mtok":0.15,"output_per_mtok":0.60,"cache_read_per_mtok":0.075}}'
+    object providers demo-anthropic "{\"name\":\"demo-anthropic\",\"dialect\":\"anthropic\",\"base_url\":\"$origin\",
+        \"credentials\":[{\"name\":\"main\",\"secret\":\"sk-demo\"}],$DEMO_LOOPBACK}"
+    object providers demo-gemini "{\"name\":\"demo-gemini\",\"dialect\":\"gemini\",\"base_url\":\"$origin\",
+        \"credentials\":[{\"name\":\"main\",\"secret\":\"sk-demo\"}],$DEMO_LOOPBACK}"
+    object providers demo-down "{\"name\":\"demo-down\",\"dialect\":\"anthropic\",\"base_url\":\"$origin\",
+        \"credentials\":[{\"name\":\"main\",\"secret\":\"sk-demo\"}],$DEMO_LOOPBACK}"
+    demo_model demo-chat '{"provider":"demo","model":"demo-chat"}'
+    demo_model demo-claude '{"provider":"demo-anthropic","model":"demo-chat"}'
+    demo_model demo-gemini '{"provider":"demo-gemini","model":"demo-chat"}'
+    # its first target always fails, so that every call shows a fallback
+    demo_model demo-fallback '{"provider":"demo-down","model":"demo-chat?fail_percent=100&fail_status=529"},
+        {"provider":"demo-gemini","model":"demo-chat"}'
     object mcp-servers demo-tools "{\"name\":\"demo-tools\",\"transport\":\"streamable-http\",
         \"url\":\"$mcp\",$DEMO_LOOPBACK}"
     object api-services demo-api "{\"name\":\"demo-api\",\"base_url\":\"$api\",
@@ -50,6 +59,12 @@ demo_objects() {
     object grants demo-tools '{"agent":"demo-agent","server":"demo-tools","tools":["*"]}'
     object grants demo-api '{"agent":"demo-agent","service":"demo-api"}'
     demo_key
+}
+
+# demo_model NAME TARGETS
+demo_model() {
+    object models "$1" "{\"name\":\"$1\",\"strategy\":\"fallback\",\"targets\":[$2],\"max_output_tokens\":4096,
+        \"price\":{\"input_per_mtok\":0.15,\"output_per_mtok\":0.60,\"cache_read_per_mtok\":0.075}}"
 }
 
 # The control plane shows the key only once, when the key is made. It is kept for gatehouse.env; a
