@@ -151,6 +151,7 @@ enum err ai_assembly_add(void *assembly, const struct ai_event *e)
     case AI_TEXT:
     case AI_REASONING:
     case AI_REFUSAL:
+    case AI_MEDIA:
         return add_words(a, c, e);
     case AI_TOOL_START:
         return begin_tool(a, c, e);
@@ -170,7 +171,6 @@ enum err ai_assembly_add(void *assembly, const struct ai_event *e)
         return ERR_OK;
     case AI_TOOL_END:
     case AI_CITATION:
-    case AI_MEDIA:
     case AI_BLOCK_END:
     case AI_OTHER:
         break;

@@ -18,7 +18,7 @@
 #define AI_ASSEMBLY_BLOCKS 1024 /* of one choice */
 
 struct ai_block {
-    enum ai_event_kind kind; /* AI_TEXT, AI_REASONING, AI_REFUSAL or AI_TOOL_START */
+    enum ai_event_kind kind; /* AI_TEXT, AI_REASONING, AI_REFUSAL, AI_TOOL_START or AI_MEDIA */
     unsigned block;          /* the provider's number of it */
     struct buf text;         /* its words; of a tool call the arguments, which may be empty */
     struct buf id, name;     /* of a tool call */
@@ -34,8 +34,11 @@ struct ai_choice {
     struct buf stop; /* the stop sequence that it ended at; may be empty */
 };
 
+struct ai_chat;
+
 struct ai_assembly {
-    struct ai_context to; /* set by whoever has it written */
+    const struct ai_chat *asked; /* what it responds to; NULL where no dialect needs it */
+    struct ai_context to;        /* set by whoever has it written */
     struct buf id, model;
     struct ai_choice choices[AI_ASSEMBLY_CHOICES];
     struct ai_usage usage;

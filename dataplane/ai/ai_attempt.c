@@ -361,10 +361,23 @@ static enum err assemble(struct ai_call *c, struct ai_assembly *a)
     return c->provider->decode_whole(&c->decoder, bytes, ai_assembly_add, a);
 }
 
+/* A response of embeddings that names no model or counts nothing. */
+static enum err fill_embeddings(struct ai_call *c, struct ai_assembly *a)
+{
+    if (a->usage.prompt == AI_UNSAID)
+        a->usage.prompt = ai_cost_so_far(c).input;
+    return a->model.len ? ERR_OK : buf_append(&a->model, c->request.model);
+}
+
 static void finish_assembled(struct ai_call *c, struct ai_assembly *a)
 {
     struct buf *out = &c->gathered; /* all of it was read */
     c->usage = a->usage;
+    a->asked = c->chat;
+    if (c->endpoint->kind == AI_EMBEDDINGS && fill_embeddings(c, a)) {
+        fail_by_form(c, SLICE("no_memory"), SLICE("its response could not be written"));
+        return;
+    }
     c->meter = (struct ai_meter){.bytes = a->bytes};
     a->to = ai_call_context(c);
     buf_clear(out);

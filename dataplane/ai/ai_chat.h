@@ -149,6 +149,8 @@ struct ai_chat {
     struct slice verbosity; /* "low", "medium", "high" */
     enum ai_tier tier;
     bool stream;
+    uint64_t dimensions; /* of embeddings, whose inputs are the turns; 0: the model's own */
+    bool as_base64;      /* vectors, as float32 */
     struct ai_other *others, *last_other;
     uint64_t other_bytes;  /* of members that have no place above, as JSON (ai_chat_json_bytes) */
     const char *unbounded; /* why what it costs cannot be bounded; NULL: it can */

@@ -85,7 +85,8 @@ static uint64_t hidden_bound(const struct ai_call *c)
 {
     uint64_t most = 0;
     for (size_t i = 0; i < c->candidate_count; i++) {
-        const struct ai_provider *p = ai_provider_for(c->candidates[i].provider, c->endpoint);
+        const struct ai_provider *p =
+            ai_provider_for(c->candidates[i].provider, c->endpoint, c->candidates[i].model);
         most = p->hidden_prompt > most ? p->hidden_prompt : most;
     }
     return most;

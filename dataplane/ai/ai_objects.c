@@ -44,7 +44,7 @@ static bool look_at_target(struct look *l, const struct policy_model *m,
     struct ai_call *c = l->c;
     const struct policy_credential *credential;
     const struct policy_provider *p = snapshot_provider(c->rq->policy, t->provider_id);
-    const struct ai_provider *speaks = p ? ai_provider_for(p, c->endpoint) : NULL;
+    const struct ai_provider *speaks = p ? ai_provider_for(p, c->endpoint, t->model) : NULL;
     bool wanted = p && (!l->wanted.len || slice_eq(l->wanted, p->o.name));
     if (!speaks || !wanted || !speaks->serves(c->endpoint) ||
         !holds(p, &c->request.stays, &credential))

@@ -150,7 +150,7 @@ struct ai_dialect {
     enum err (*write_models_end)(struct buf *out, struct slice first, struct slice last);
     struct slice keep_alive; /* says nothing */
     struct slice stream_end; /* what follows the last event; empty: nothing */
-    unsigned overloaded; /* status where the targets have too much to do; 0: 503 */
+    unsigned overloaded;     /* status where the targets have too much to do; 0: 503 */
     /* literals; empty: "application/json", "text/event-stream" */
     struct slice content_type, stream_type;
     /* How members of ai_chat are called here, where it is not by OpenAI's name: pairs of OpenAI's
@@ -180,7 +180,7 @@ extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
 extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions,
     dialect_openai_task, dialect_openai_objects;
 extern const struct ai_dialect dialect_gemini, dialect_gemini_array, dialect_gemini_count,
-    dialect_gemini_models;
+    dialect_gemini_embed, dialect_gemini_embed_batch, dialect_gemini_models;
 
 static inline struct slice ai_content_type(const struct ai_dialect *d)
 {

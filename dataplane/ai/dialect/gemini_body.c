@@ -143,7 +143,7 @@ static const char *const count_wants[COUNT_HITS] = {
 };
 
 /* Both names must be one: the path's is the one that rights are looked up by. */
-static bool is_same_model(const struct json_hit *h, struct slice name, struct arena *a)
+bool gemini_is_same_model(const struct json_hit *h, struct slice name, struct arena *a)
 {
     struct slice text;
     char *out = h->type == JSON_SCAN_STRING ? arena_alloc(a, h->raw.len) : NULL;
@@ -174,7 +174,8 @@ enum err gemini_read_count(const struct ai_incoming *in, struct ai_request *ret,
         return wrong(ret, "contents", "contents or generateContentRequest must be given", detail);
     if (hits[is_there(&hits[COUNTED]) ? COUNTED : WHOLE_CONTENTS].type != JSON_SCAN_ARRAY)
         return wrong(ret, "contents", "contents must be a list", detail);
-    if (is_there(&hits[WHOLE_MODEL]) && !is_same_model(&hits[WHOLE_MODEL], ret->model, in->arena))
+    if (is_there(&hits[WHOLE_MODEL]) &&
+        !gemini_is_same_model(&hits[WHOLE_MODEL], ret->model, in->arena))
         return wrong(ret, "generateContentRequest.model",
                      "generateContentRequest.model must be the model of the path", detail);
     return ERR_OK;

@@ -21,6 +21,8 @@ enum err gemini_splice_generate(const struct ai_request *r, struct slice body,
  * it. */
 enum err gemini_read_count(const struct ai_incoming *in, struct ai_request *ret,
                            struct slice *detail);
+/* "models/x" or "x" in a member is the model of the path. */
+bool gemini_is_same_model(const struct json_hit *h, struct slice name, struct arena *a);
 enum err gemini_parse_count(const struct ai_incoming *in, struct ai_chat *ret);
 enum err gemini_splice_count(const struct ai_request *r, struct slice body,
                              const struct ai_changes *c, struct arena *a,

@@ -89,13 +89,16 @@ enum err gemini_path(struct ai_outgoing *o, struct slice rest, struct slice meth
 /* The version of the client's own path, where it speaks this protocol. */
 static const char *version_of(const struct ai_endpoint *e)
 {
-    return takes_body(e) && slice_starts(e->path, SLICE("/v1/")) ? "v1" : "v1beta";
+    return (takes_body(e) || gemini_embeds(e)) && slice_starts(e->path, SLICE("/v1/")) ? "v1"
+                                                                                       : "v1beta";
 }
 
 struct slice gemini_method(const struct ai_outgoing *o)
 {
     if (o->endpoint->kind == AI_COUNT)
         return SLICE("countTokens");
+    if (o->endpoint->kind == AI_EMBEDDINGS)
+        return gemini_embed_method(o);
     return o->request->stream ? SLICE("streamGenerateContent") : SLICE("generateContent");
 }
 
@@ -119,12 +122,23 @@ enum err gemini_set_body(struct ai_outgoing *o, const struct gemini_service *s)
     return e;
 }
 
+static bool speaks(const struct ai_endpoint *e)
+{
+    return gemini_speaks(e) || gemini_embeds(e);
+}
+
+static bool serves(const struct ai_endpoint *e)
+{
+    return gemini_serves(e) || e->kind == AI_EMBEDDINGS;
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     static const struct gemini_service service = {.call_ids = true};
     enum err e = set_path(o);
     if (!e)
-        e = gemini_set_body(o, &service);
+        e = o->endpoint->kind == AI_EMBEDDINGS ? gemini_write_embed(o)
+                                               : gemini_set_body(o, &service);
     if (e)
         return e;
     gemini_add_headers(o);
@@ -134,8 +148,8 @@ static enum err build(struct ai_outgoing *o)
 const struct ai_provider provider_gemini = {
     .name = {"gemini", 6},
     .hidden_prompt = 200, /* its own instructions for functions */
-    .speaks = gemini_speaks,
-    .serves = gemini_serves,
+    .speaks = speaks,
+    .serves = serves,
     .build = build,
     .read_error = gemini_read_error,
     .read_count = gemini_read_count_response,

@@ -23,3 +23,10 @@ struct slice gemini_escape(struct arena *a, struct slice name);
 /* The base URL with `rest`, a colon and the method behind its path; a stream as events. */
 MUST_USE enum err gemini_path(struct ai_outgoing *o, struct slice rest, struct slice method);
 MUST_USE enum err gemini_set_body(struct ai_outgoing *o, const struct gemini_service *s);
+
+/* gemini_embed.c */
+bool gemini_embeds(const struct ai_endpoint *e); /* in this protocol's own dialect */
+MUST_USE enum err gemini_write_embed(struct ai_outgoing *o);
+struct slice gemini_embed_method(const struct ai_outgoing *o);
+bool gemini_is_embedding(const json_t *tree);
+enum err gemini_emit_embeddings(const json_t *tree, ai_event_fn *fn, void *arg);

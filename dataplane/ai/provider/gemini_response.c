@@ -434,6 +434,8 @@ enum err gemini_decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
     struct json_problem problem;
     JSON_AUTO json_t *tree = NULL;
     enum err e = json_read(body, &tree, &problem);
+    if (!e && gemini_is_embedding(tree))
+        return gemini_emit_embeddings(tree, fn, arg);
     if (e || !is_response(tree))
         return e == ERR_NOMEM ? e : ERR_PROTOCOL;
     e = emit_response(&m, tree);

@@ -52,6 +52,8 @@ static bool is_azure(const struct policy_provider *p)
 enum err openai_build_body(struct ai_outgoing *o, const struct openai_service *s)
 {
     o->changes.limit_name = s ? s->limit_name : NULL;
+    if (o->chat && o->endpoint->kind == AI_EMBEDDINGS)
+        return openai_write_embeddings(o);
     if (o->chat)
         return openai_write_body(o, s);
     if (!o->endpoint->dialect->splice)

@@ -33,3 +33,8 @@ MUST_USE enum err openai_decode(struct ai_decoder *d, const struct sse_event *e,
                                 void *arg);
 MUST_USE enum err openai_decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn,
                                       void *arg);
+
+/* openai_embed.c */
+MUST_USE enum err openai_write_embeddings(struct ai_outgoing *o);
+bool openai_is_embeddings(struct slice body); /* what a response begins with */
+enum err openai_decode_embeddings(struct slice body, ai_event_fn *fn, void *arg);

@@ -385,6 +385,8 @@ enum err openai_decode(struct ai_decoder *d, const struct sse_event *e, ai_event
 
 enum err openai_decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
 {
+    if (openai_is_embeddings(body))
+        return openai_decode_embeddings(body, fn, arg);
     enum err e = emit_all(d, body, "message", fn, arg);
     return e ? e : fn(arg, &(struct ai_event){.kind = AI_END});
 }
