@@ -19,6 +19,7 @@
 #include "common/base/option.h"
 #include "deploy/supervisor/handover.h"
 
+#define LOCK_TRIES 50   /* a tenth of a second each */
 #define GUARD_PAUSE_S 1 /* for what the killed one leaves to end */
 
 struct settings {
@@ -36,6 +37,18 @@ static const struct option options[] = {
      offsetof(struct settings, users), 0, 0},
 };
 
+/* `gatehouse status` looks at the lock by holding it shared for a moment, and a child of a killed
+ * supervisor has it until it executes its program: neither is another supervisor. */
+static bool lock_alone(int fd)
+{
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        usleep(100000);
+    }
+    return false;
+}
+
 /* The lock says that a supervisor lives; its text says which. -1: another one has it. */
 static int take_lock(const char *folder)
 {
@@ -44,8 +57,7 @@ static int take_lock(const char *folder)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0)
         return -1;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 || ftruncate(fd, 0) != 0 ||
-        dprintf(fd, "%d\n", (int)getpid()) < 0) {
+    if (!lock_alone(fd) || ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0) {
         close(fd);
         return -1;
     }
