@@ -143,11 +143,118 @@ FLOW(events_that_differ_only_in_their_text_are_distinguished_from_those_with_mor
 #undef CHUNK
 }
 
+/* ---- random runs of events, cut anywhere ---- */
+
+#define ROUNDS 12
+#define EVENTS 80
+
+static uint32_t roll(uint32_t *seed, uint32_t n)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % n;
+}
+
+static void add_text(struct buf *out, const char *text)
+{
+    assert_int_equal(buf_append(out, slice_str(text)), ERR_OK);
+}
+
+/* One event as the provider sends it, and as the client gets it. */
+static void add_event(uint32_t *seed, struct buf *sent, struct buf *want)
+{
+    static const char *const words[] = {"a",
+                                        "usage",
+                                        "and more of it",
+                                        "\\\"usage\\\":null",
+                                        "error",
+                                        " \\n",
+                                        "Gr\xc3\xbc\xc3\x9f"
+                                        "e",
+                                        "\xe4\xbd\xa0",
+                                        "finish",
+                                        "[DONE] ",
+                                        "}],\\\"x\\\":{",
+                                        ""};
+    static const char *const others[] = {
+        ": ping\n\n", "event: x\ndata: {\"choices\":[]}\n\n", "\n",
+        "data: {\"choices\":[{\"delta\":{\"tool_calls\":[]}}]}\r\n\r\n"};
+    char front[256];
+    uint32_t kind = roll(seed, 16);
+    if (kind == 0) {
+        const char *other = others[roll(seed, ARRAY_LEN(others))];
+        add_text(sent, other);
+        add_text(want, other);
+        return;
+    }
+    snprintf(front, sizeof(front),
+             "data: {\"id\":\"c%u\",\"choices\":[{\"delta\":{\"content\":\"%s%s\"}}]",
+             roll(seed, 8) == 0, words[roll(seed, ARRAY_LEN(words))],
+             words[roll(seed, ARRAY_LEN(words))]);
+    add_text(sent, front);
+    add_text(want, front);
+    add_text(sent, kind == 1   ? "}\n\n"
+                   : kind == 2 ? ",\"usage\":null}\r\n\r\n"
+                               : ",\"usage\":null}\n\n");
+    add_text(want, kind == 2 ? "}\r\n\r\n" : "}\n\n");
+}
+
+/* The output that was counted, by estimate. */
+static uint64_t stream_it(struct flow *k, struct slice sent, struct slice want, uint32_t seed)
+{
+    char piece[4096];
+    upstream_forget_script(k, 0);
+    upstream_opens_stream(k, 0);
+    for (size_t rest = sent.len; rest;) {
+        size_t n = seed ? 1 + roll(&seed, (uint32_t)sent.len / (FLOW_STEPS / 4)) : 2000;
+        struct slice part = slice_first(slice_from(sent, sent.len - rest), n);
+        snprintf(piece, sizeof(piece), "%.*s", SLICE_ARG(part));
+        upstream_sends(k, 0, piece);
+        rest -= part.len;
+    }
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL,
+                                         "{\"model\":\"small\",\"stream\":true,\"messages\":[]}");
+    expect_status(c, 200);
+    if (!slice_eq(buf_slice(&c->body), want))
+        fail_msg("seed %u: body\n%.*s\nexpected\n%.*s", seed, SLICE_ARG(buf_slice(&c->body)),
+                 SLICE_ARG(want));
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    uint64_t output = r->span->tokens->output;
+    flow_record_free(r);
+    return output;
+}
+
+FLOW(a_run_of_events_reaches_the_client_byte_for_byte_however_it_is_cut)
+{
+    struct buf sent, want;
+    buf_init(&sent, 1 << 20);
+    buf_init(&want, 1 << 20);
+    policy_says(k, &alice);
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        uint32_t seed = round;
+        buf_clear(&sent);
+        buf_clear(&want);
+        for (int i = 0; i < EVENTS; i++)
+            add_event(&seed, &sent, &want);
+        const char *end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+                          "data: [DONE]\n\n";
+        add_text(&sent, end);
+        add_text(&want, end);
+        uint64_t whole = stream_it(k, buf_slice(&sent), buf_slice(&want), 0);
+        assert_true(whole > EVENTS / 2);
+        assert_int_equal(stream_it(k, buf_slice(&sent), buf_slice(&want), round), whole);
+    }
+    buf_fini(&sent);
+    buf_fini(&want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(
             events_that_differ_only_in_their_text_are_distinguished_from_those_with_more_members),
+        SCENARIO(a_run_of_events_reaches_the_client_byte_for_byte_however_it_is_cut),
         SCENARIO(a_plain_call_is_answered_priced_and_recorded),
         SCENARIO(a_stream_is_relayed_as_it_came_without_the_usage_only_we_asked_for),
         SCENARIO(a_stream_that_was_asked_for_usage_is_relayed_byte_for_byte),
