@@ -35,6 +35,15 @@ void digest_sha256(struct slice data, struct digest *ret)
     finish(&c, ret);
 }
 
+void digest_sha256_pieces(const struct slice *pieces, size_t n, struct digest *ret)
+{
+    SHA256_CTX c;
+    start(&c);
+    for (size_t i = 0; i < n; i++)
+        feed(&c, pieces[i].ptr, pieces[i].len);
+    finish(&c, ret);
+}
+
 void digest_sha256_parts(const struct slice *parts, size_t n, struct digest *ret)
 {
     SHA256_CTX c;

@@ -19,6 +19,7 @@ struct digest {
 void digest_sha256(struct slice data, struct digest *ret);
 /* over the concatenation of n parts, each preceded by its length as 8 bytes little-endian */
 void digest_sha256_parts(const struct slice *parts, size_t n, struct digest *ret);
+void digest_sha256_pieces(const struct slice *pieces, size_t n, struct digest *ret); /* joined */
 void digest_hmac(struct slice key, struct slice data, struct digest *ret); /* HMAC-SHA256 */
 /* A key made ready for many texts: of the HMAC of a short one, half is about the key alone. It is
  * as good as the key, and to be kept like one. */

@@ -133,6 +133,7 @@ static struct slice detail_of(struct ai_call *c, const struct ai_fault *f)
 
 static size_t passing_headers(const struct ai_call *c, bool own_body, struct http_header *out)
 {
+    const struct ai_dialect *d = c->endpoint->dialect;
     size_t n = 0;
     for (size_t i = 0; i < c->pass_count; i++)
         if (!own_body || !slice_eq(c->pass[i].name, SLICE("content-type")))
@@ -140,6 +141,10 @@ static size_t passing_headers(const struct ai_call *c, bool own_body, struct htt
     if (own_body)
         out[n++] =
             (struct http_header){SLICE("content-type"), ai_content_type(c->endpoint->dialect)};
+    if (own_body && c->status != 200 && d->error_header)
+        out[n++] = d->error_header(c->status);
+    else if (c->native && c->error_word.len)
+        out[n++] = (struct http_header){c->provider->error_header, c->error_word};
     if (c->notice.len)
         out[n++] = (struct http_header){SLICE("x-gatehouse-notice"), c->notice};
     return n;
@@ -148,7 +153,7 @@ static size_t passing_headers(const struct ai_call *c, bool own_body, struct htt
 static void finish_with(struct ai_call *c, enum request_outcome end, bool own_body,
                         struct slice body)
 {
-    struct http_header headers[ARRAY_LEN(c->pass) + 2];
+    struct http_header headers[ARRAY_LEN(c->pass) + 3];
     size_t n = passing_headers(c, own_body, headers);
     finish(c, &(struct request_end){.outcome = end,
                                     .status = c->status,
@@ -234,6 +239,8 @@ static void take_error(struct ai_call *c)
         return;
     }
     c->provider->read_error(c->status, buf_slice(&c->gathered), c->rq->arena, &f);
+    if (c->error_word.len)
+        c->provider->read_error_word(c->error_word, &f);
     if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
         ai_cost_failed_counted(c, &tokens);
     c->limited = c->limited || f.verdict == AI_LIMITED;
@@ -301,7 +308,7 @@ static enum err look_at_event(void *arg, const struct ai_event *e)
 static void read_observed(struct ai_call *c, struct slice body, struct ai_whole *ret)
 {
     *ret = (struct ai_whole){0};
-    c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
+    c->decoder = ai_call_decoder(c);
     c->usage = AI_USAGE_NONE;
     c->meter = (struct ai_meter){0};
     c->failed_in = c->finished = false;
@@ -357,7 +364,7 @@ static enum err assemble(struct ai_call *c, struct ai_assembly *a)
     struct slice bytes = buf_slice(&c->gathered);
     if (c->gathers_events)
         return ai_stream_decode_all(c, bytes, ai_assembly_add, a);
-    c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
+    c->decoder = ai_call_decoder(c);
     return c->provider->decode_whole(&c->decoder, bytes, ai_assembly_add, a);
 }
 
@@ -584,7 +591,8 @@ static void gather_headers(struct ai_call *c, const struct http_head *head)
 
 static void note_request_id(struct ai_call *c, const struct http_head *head)
 {
-    static const struct slice names[] = {{"x-request-id", 12}, {"request-id", 10}};
+    static const struct slice names[] = {
+        {"x-request-id", 12}, {"request-id", 10}, {"x-amzn-requestid", 16}};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct slice id = http_head_find(head, names[i]);
         if (!id.len || id.len > 128 || !exchange_may_pass(c->exchange, id))
@@ -592,6 +600,15 @@ static void note_request_id(struct ai_call *c, const struct http_head *head)
         c->attempt->upstream_request_id = arena_copy(c->rq->arena, id);
         return;
     }
+}
+
+static void note_error_word(struct ai_call *c, const struct http_head *head)
+{
+    struct slice name = c->provider->error_header;
+    struct slice word = name.len ? http_head_find(head, name) : SLICE_NONE;
+    bool says = c->status != 200 && word.len && word.len <= 128 &&
+                response_value_is_valid(name, word) && exchange_may_pass(c->exchange, word);
+    c->error_word = says ? arena_copy(c->rq->arena, word) : SLICE_NONE;
 }
 
 static bool is_event_stream(enum ai_framing framing, const struct http_head *head)
@@ -626,6 +643,7 @@ static void on_head(void *arg, const struct http_head *head)
     struct ai_call *c = arg;
     c->status = head->status;
     note_request_id(c, head);
+    note_error_word(c, head);
     enum ai_verdict verdict = ai_verdict_of_status(c->status);
     if (verdict != AI_OK && verdict != AI_FATAL) {
         note_wait(c, exchange_retry_after_s(c->exchange));

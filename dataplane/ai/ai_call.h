@@ -91,7 +91,8 @@ struct ai_call {
     uint64_t
         credentials_bad; /* a bit for each credential of the candidate that was tried in vain */
     unsigned status;
-    bool native;   /* the provider speaks the client's dialect */
+    struct slice error_word; /* of an error: what the provider's error_header says */
+    bool native;             /* the provider speaks the client's dialect */
     bool observed; /* and its bytes are decoded, to be accounted for, and go on as they came */
     bool limited;  /* one of the targets said 429 */
     unsigned retry_after_s; /* the soonest that a target named; 0: none did */
@@ -140,6 +141,14 @@ static inline bool ai_call_streams(const struct ai_call *c)
 static inline struct slice ai_call_id(const struct ai_call *c)
 {
     return slice_of(c->rq->request_id, sizeof(c->rq->request_id) - 1);
+}
+
+/* As each response begins. */
+static inline struct ai_decoder ai_call_decoder(const struct ai_call *c)
+{
+    return (struct ai_decoder){.arena = c->rq->arena,
+                               .chat = c->native ? NULL : c->chat,
+                               .model = c->attempt ? c->attempt->model : SLICE_NONE};
 }
 
 static inline bool ai_call_is_over(const struct ai_call *c)

@@ -237,6 +237,10 @@ static struct slice session_label(struct request *rq, const char **named_by)
 static const struct ai_dialect *dialect_of(const struct request *rq)
 {
     const struct ai_call *c = rq->gate_state;
+    if (!c && slice_starts(rq->path, SLICE("/v2/")))
+        return &dialect_cohere_chat;
+    if (!c && slice_starts(rq->path, SLICE("/model/")))
+        return &dialect_bedrock_converse;
     if (!c && slice_starts(rq->path, SLICE("/v1beta")))
         return &dialect_gemini_models;
     if (!c && http_head_find(rq->head, SLICE("anthropic-version")).len)
@@ -286,10 +290,13 @@ static size_t refusal_headers(struct request *rq, struct http_header *out, size_
 {
     bool allowed;
     const struct ai_endpoint *e = ai_endpoint_find(rq->head, rq->path, &allowed);
-    if (rq->refusal.id != REFUSAL_METHOD || !e || !max)
-        return 0;
-    out[0] = (struct http_header){SLICE("allow"), e->method};
-    return 1;
+    const struct ai_dialect *d = dialect_of(rq);
+    size_t n = 0;
+    if (rq->refusal.id == REFUSAL_METHOD && e && n < max)
+        out[n++] = (struct http_header){SLICE("allow"), e->method};
+    if (d->error_header && n < max)
+        out[n++] = d->error_header(refusal_row(rq->refusal.id)->status);
+    return n;
 }
 
 static const struct header_names *header_names(const struct request *rq)

@@ -5,6 +5,8 @@
 
 #include <time.h>
 
+#include "common/net/aws_event.h"
+#include "common/net/json_lines.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_cost.h"
 
@@ -40,7 +42,7 @@ void ai_stream_open(struct ai_call *c)
     c->finished = c->failed_in = c->started = false;
     c->decoded = !c->native || response_is_heard(c->rq, &c->sink);
     if (c->decoded || c->observed)
-        c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
+        c->decoder = ai_call_decoder(c);
     if (c->decoded && c->endpoint->dialect->keeps_whole)
         keep_whole(c);
     ai_call_move(c, AI_CALL_OPENING);
@@ -540,6 +542,33 @@ static enum ai_stream_result decode_event(struct ai_call *c, const struct sse_ev
 
 /* ---- from the upstream ---- */
 
+static enum err next_event(struct ai_call *c, struct slice *bytes, struct sse_event *ret)
+{
+    switch (c->provider->framing) {
+    case AI_FRAMES_AWS:
+        return aws_event_next(&c->sse.raw, c->sse.max, bytes, ret);
+    case AI_FRAMES_LINES:
+        return json_lines_next(&c->sse.raw, c->sse.max, bytes, ret);
+    case AI_FRAMES_SSE:
+        break;
+    }
+    return sse_reader_next(&c->sse, bytes, ret);
+}
+
+/* What ends an event that a stream's end has cut; a binary message cannot be ended. */
+static struct slice end_of_rest(const struct ai_call *c)
+{
+    switch (c->provider->framing) {
+    case AI_FRAMES_AWS:
+        break;
+    case AI_FRAMES_LINES:
+        return json_lines_is_begun(&c->sse.raw) ? SLICE("\n") : SLICE("");
+    case AI_FRAMES_SSE:
+        return sse_reader_rest(&c->sse).len ? SLICE("\n\n") : SLICE("");
+    }
+    return SLICE("");
+}
+
 static enum ai_stream_result take_sse_event(struct ai_call *c, const struct sse_event *e)
 {
     if (c->state == AI_CALL_LINGERING)
@@ -570,7 +599,7 @@ static enum ai_stream_result feed_all(struct ai_call *c, struct slice *bytes, bo
             *bytes = slice_from(*bytes, a.len);
             continue;
         }
-        *e = sse_reader_next(&c->sse, bytes, &event);
+        *e = next_event(c, bytes, &event);
         if (*e)
             break;
         r = take_sse_event(c, &event);
@@ -636,8 +665,8 @@ static bool says_usage(const struct ai_call *c)
 enum ai_stream_result ai_stream_ended(struct ai_call *c)
 {
     enum ai_stream_result r = feed_unread(c, true);
-    if (r == AI_STREAM_ON && sse_reader_rest(&c->sse).len && c->state != AI_CALL_LINGERING)
-        r = feed(c, SLICE("\n\n"), true); /* its last event had no end */
+    if (r == AI_STREAM_ON && c->state != AI_CALL_LINGERING)
+        r = feed(c, end_of_rest(c), true); /* its last event had no end */
     if (r != AI_STREAM_ON || c->state == AI_CALL_LINGERING)
         return r == AI_STREAM_ON ? AI_STREAM_COMPLETE : r;
     if (c->state == AI_CALL_OPENING)
@@ -680,26 +709,21 @@ enum ai_stream_result ai_stream_on_beat(struct ai_call *c)
     return r;
 }
 
-struct decoding {
-    struct ai_call *c;
-    ai_event_fn *fn;
-    void *arg;
-    enum err e;
-};
-
-static bool on_gathered_event(void *arg, const struct sse_event *e)
-{
-    struct decoding *d = arg;
-    d->e = d->c->provider->decode(&d->c->decoder, e, d->fn, d->arg);
-    return !d->e;
-}
-
 enum err ai_stream_decode_all(struct ai_call *c, struct slice bytes, ai_event_fn *fn, void *arg)
 {
-    struct decoding d = {.c = c, .fn = fn, .arg = arg};
-    c->decoder = (struct ai_decoder){.arena = c->rq->arena, .chat = c->native ? NULL : c->chat};
-    enum err e = sse_reader_feed(&c->sse, bytes, on_gathered_event, &d);
-    if (!e && sse_reader_rest(&c->sse).len)
-        e = sse_reader_feed(&c->sse, SLICE("\n\n"), on_gathered_event, &d);
-    return d.e ? d.e : e;
+    struct sse_event event;
+    bool ended = false;
+    enum err e = ERR_OK;
+    c->decoder = ai_call_decoder(c);
+    while (!e) {
+        e = next_event(c, &bytes, &event);
+        if (!e)
+            e = c->provider->decode(&c->decoder, &event, fn, arg);
+        if (e != ERR_AGAIN || ended)
+            continue;
+        ended = true; /* its last event may have no end */
+        bytes = end_of_rest(c);
+        e = ERR_OK;
+    }
+    return e == ERR_AGAIN ? ERR_OK : e;
 }

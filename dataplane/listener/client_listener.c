@@ -45,10 +45,11 @@ static const struct {
     struct slice prefix;
     const struct gate *gate;
 } routes[] = {
-    {{"/v1/", 4}, &ai_gate},
-    {{"/v1beta/", 8}, &ai_gate},
-    {{"/api/", 5}, &api_gate},
-    {{"/mcp", 4}, &tool_gate}, /* with and without a server's name */
+    {{"/v1/", 4}, &ai_gate},                                /* OpenAI's, Anthropic's, Gemini's */
+    {{"/v1beta/", 8}, &ai_gate},                            /* Gemini's */
+    {{"/v2/", 4}, &ai_gate},                                /* Cohere's */
+    {{"/model/", 7}, &ai_gate},                             /* Bedrock's */
+    {{"/api/", 5}, &api_gate},   {{"/mcp", 4}, &tool_gate}, /* with and without a server's name */
 };
 
 /* The gate that a path belongs to. Never NULL. An empty path has no canonical spelling: only the
@@ -60,7 +61,8 @@ static const struct gate *find_gate(struct slice path, struct slice target)
     while (path.len == 0 && slice_starts(target, SLICE("//")))
         target = slice_from(target, 1);
     if (path.len == 0 &&
-        (slice_starts(target, SLICE("/v1/")) || slice_starts(target, SLICE("/v1beta/"))))
+        (slice_starts(target, SLICE("/v1/")) || slice_starts(target, SLICE("/v1beta/")) ||
+         slice_starts(target, SLICE("/model/"))))
         return &ai_gate; /* refused, in its dialect */
     if (slice_eq(path, SLICE("/v1")) || slice_eq(path, SLICE("/v1beta")))
         return &ai_gate;
@@ -158,6 +160,8 @@ static void on_request(void *arg, struct http_exchange *x)
         e = http1_path_loose(head->target, SLICE("/v1/"), &d->loose, &d->path, &query);
     if (e && e != ERR_NOMEM)
         e = http1_path_loose(head->target, SLICE("/v1beta/"), &d->loose, &d->path, &query);
+    if (e && e != ERR_NOMEM)
+        e = http1_path_loose(head->target, SLICE("/model/"), &d->loose, &d->path, &query);
     if (e == ERR_NOMEM) {
         refuse_without_memory(a);
         return;

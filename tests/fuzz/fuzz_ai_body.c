@@ -81,9 +81,13 @@ static void try_dialect(const struct ai_dialect *d, struct slice body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct ai_dialect *const all[] = {&dialect_openai_chat, &dialect_openai_embeddings,
+    static const struct ai_dialect *const all[] = {&dialect_openai_chat,
+                                                   &dialect_openai_embeddings,
                                                    &dialect_anthropic_messages,
-                                                   &dialect_anthropic_count, &dialect_gemini};
+                                                   &dialect_anthropic_count,
+                                                   &dialect_gemini,
+                                                   &dialect_bedrock_converse,
+                                                   &dialect_cohere_chat};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         try_dialect(all[i], slice_of(data, size));
     return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/json.h"
+#include "common/net/aws_event.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_likeness.h"
 #include "dataplane/ai/provider/provider.h"
@@ -100,6 +101,23 @@ static void feed(struct slice bytes, bool (*fn)(void *, const struct sse_event *
     sse_reader_fini(&r);
 }
 
+/* What is written in binary messages is not cut by lines. */
+static void feed_written(const struct ai_dialect *d, struct slice bytes)
+{
+    struct buf rest;
+    struct sse_event e;
+    if (d != &dialect_bedrock_converse) {
+        feed(bytes, is_json, NULL);
+        return;
+    }
+    buf_init(&rest, 1 << 24);
+    while (bytes.len) {
+        must(!aws_event_next(&rest, 1 << 24, &bytes, &e), "a message is whole");
+        is_json(NULL, &e);
+    }
+    buf_fini(&rest);
+}
+
 static void try_both(const struct ai_provider *p, const struct ai_dialect *d, struct slice bytes)
 {
     struct arena *a = arena_new(4096, 1 << 22);
@@ -113,7 +131,7 @@ static void try_both(const struct ai_provider *p, const struct ai_dialect *d, st
     buf_init(&h.chunks, 1 << 24);
     buf_init(&whole, 1 << 24);
     feed(bytes, decode, &h);
-    feed(buf_slice(&h.chunks), is_json, NULL);
+    feed_written(d, buf_slice(&h.chunks));
     if (ai_assembly_is_whole(h.assembly) && !d->write_whole(h.assembly, &whole)) {
         JSON_AUTO json_t *tree = NULL;
         struct json_problem problem;
@@ -132,11 +150,17 @@ static void try_both(const struct ai_provider *p, const struct ai_dialect *d, st
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct ai_provider *const providers[] = {
-        &provider_openai, &provider_anthropic, &provider_gemini, &provider_openai_responses,
-        &provider_openai_completions};
+    static const struct ai_provider *const providers[] = {&provider_openai,
+                                                          &provider_anthropic,
+                                                          &provider_gemini,
+                                                          &provider_openai_responses,
+                                                          &provider_openai_completions,
+                                                          &provider_bedrock,
+                                                          &provider_cohere,
+                                                          &provider_ollama};
     static const struct ai_dialect *const dialects[] = {
-        &dialect_openai_chat, &dialect_anthropic_messages, &dialect_gemini};
+        &dialect_openai_chat, &dialect_anthropic_messages, &dialect_gemini,
+        &dialect_bedrock_converse, &dialect_cohere_chat};
     for (size_t i = 0; i < ARRAY_LEN(providers); i++)
         for (size_t j = 0; j < ARRAY_LEN(dialects); j++)
             try_both(providers[i], dialects[j], slice_of(data, size));

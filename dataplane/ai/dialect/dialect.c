@@ -130,6 +130,11 @@ static const struct ai_endpoint endpoints[] = {
     {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_anthropic_models,
      .suffix = TEXT(""), .fits = says_anthropics_version},
     {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_openai_models, ANY},
+    {AI_CHAT, TEXT("POST"), TEXT("/v2/chat"), false, TEXT("chat"), &dialect_cohere_chat, ANY},
+    {AI_CHAT, TEXT("POST"), TEXT("/model/"), true, TEXT("converse"), &dialect_bedrock_converse,
+     TEXT("/converse"), NULL},
+    {AI_CHAT, TEXT("POST"), TEXT("/model/"), true, TEXT("converse"), &dialect_bedrock_converse,
+     TEXT("/converse-stream"), NULL},
 };
 
 static bool matches(const struct ai_endpoint *e, struct slice path)

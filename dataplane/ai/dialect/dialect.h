@@ -124,6 +124,8 @@ struct ai_dialect {
     enum err (*splice)(const struct ai_request *r, struct slice body, const struct ai_changes *c,
                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES]);
     enum err (*write_error)(struct buf *out, const struct ai_error *e);
+    /* A header that says the same as write_error; NULL: there is none. Its texts are constant. */
+    struct http_header (*error_header)(unsigned status);
     enum err (*write_stream_error)(struct buf *out, const struct ai_error *e);
     /* Ends every choice that has not ended as a model ends at its ceiling; where the client wants
      * usage, with the counts so far. NULL: this dialect has no streams. */
@@ -173,6 +175,7 @@ struct ai_endpoint {
     bool (*fits)(const struct http_head *h);
 };
 
+extern const struct ai_dialect dialect_bedrock_converse, dialect_cohere_chat;
 extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messages,
     dialect_anthropic_models;
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,

@@ -150,14 +150,6 @@ static void write_tools(struct anthropic_writing *w, bool thinks)
 
 /* ---- reasoning ---- */
 
-enum thinking { THINKING_UNSAID, THINKING_OFF, THINKING_ADAPTIVE, THINKING_BUDGET };
-
-struct plan {
-    enum thinking thinking;
-    uint64_t budget;
-    const char *effort; /* NULL: none is said */
-};
-
 static const char *effort_of(const struct anthropic_writing *w, enum ai_effort effort)
 {
     static const char *const names[] = {
@@ -180,57 +172,57 @@ static uint64_t budget_of(const struct ai_chat *c)
     return (uint64_t)BUDGET_LEAST << step;
 }
 
-static struct plan plan_reasoning(struct anthropic_writing *w)
+struct anthropic_plan anthropic_plan_reasoning(struct anthropic_writing *w)
 {
     const struct ai_chat *c = w->chat;
     const struct claude_model *rules = w->rules;
-    struct plan p = {0};
+    struct anthropic_plan p = {0};
     enum ai_effort effort = c->effort;
     if (!effort && c->reasoning_budget)
         effort = effort_of_budget(c->reasoning_budget);
     if (!effort)
         return p;
     if (effort == AI_EFFORT_NONE && rules->adaptive && rules->can_disable) {
-        p.thinking = THINKING_OFF;
+        p.thinking = ANTHROPIC_OFF;
     } else if (effort == AI_EFFORT_NONE && rules->adaptive) {
         p.effort = "low";
         ai_outgoing_leave_out(w->o, "reasoning_effort");
     } else if (effort == AI_EFFORT_NONE) {
         return p;
     } else if (rules->adaptive) {
-        p = (struct plan){.thinking = THINKING_ADAPTIVE, .effort = effort_of(w, effort)};
+        p = (struct anthropic_plan){.thinking = ANTHROPIC_ADAPTIVE, .effort = effort_of(w, effort)};
     } else if (rules->budget && !anthropic_calls_unsigned(c)) {
-        p = (struct plan){.thinking = THINKING_BUDGET, .budget = budget_of(c)};
+        p = (struct anthropic_plan){.thinking = ANTHROPIC_BUDGET, .budget = budget_of(c)};
     } else {
         ai_outgoing_leave_out(w->o, "reasoning_effort");
     }
     return p;
 }
 
-static void write_thinking(struct anthropic_writing *w, const struct plan *p)
+void anthropic_write_thinking(struct anthropic_writing *w, const struct anthropic_plan *p)
 {
-    if (p->thinking == THINKING_UNSAID)
+    if (p->thinking == ANTHROPIC_UNSAID)
         return;
     json_out_begin(&w->j, "thinking", '{');
     json_out_text(&w->j, "type",
-                  p->thinking == THINKING_OFF        ? SLICE("disabled")
-                  : p->thinking == THINKING_ADAPTIVE ? SLICE("adaptive")
-                                                     : SLICE("enabled"));
-    if (p->thinking == THINKING_ADAPTIVE)
+                  p->thinking == ANTHROPIC_OFF        ? SLICE("disabled")
+                  : p->thinking == ANTHROPIC_ADAPTIVE ? SLICE("adaptive")
+                                                      : SLICE("enabled"));
+    if (p->thinking == ANTHROPIC_ADAPTIVE)
         json_out_text(&w->j, "display", SLICE("summarized"));
-    if (p->thinking == THINKING_BUDGET)
+    if (p->thinking == ANTHROPIC_BUDGET)
         json_out_u64(&w->j, "budget_tokens", p->budget);
     json_out_end(&w->j, '}');
 }
 
 /* The budget counts within it: a client's limit is of the words it gets. One that holds the budget
  * it named itself is meant so. */
-static uint64_t max_tokens_of(const struct anthropic_writing *w, const struct plan *p)
+static uint64_t max_tokens_of(const struct anthropic_writing *w, const struct anthropic_plan *p)
 {
     uint64_t n = w->chat->output_limit ? w->chat->output_limit : w->o->changes.output_limit;
     n = n ? n : w->rules->max_output;
     bool within = w->chat->reasoning_budget && n > p->budget;
-    return p->thinking == THINKING_BUDGET && !within ? n + p->budget : n;
+    return p->thinking == ANTHROPIC_BUDGET && !within ? n + p->budget : n;
 }
 
 /* ---- the other members ---- */
@@ -348,7 +340,7 @@ static void write_format(struct anthropic_writing *w)
     json_out_end(&w->j, '}');
 }
 
-static void write_output_config(struct anthropic_writing *w, const struct plan *p)
+void anthropic_write_output_config(struct anthropic_writing *w, const struct anthropic_plan *p)
 {
     bool schema = w->chat->format == AI_FORMAT_SCHEMA;
     if (!schema && !p->effort)
@@ -384,8 +376,8 @@ static void leave_out_the_rest(struct anthropic_writing *w)
 
 static void write_members(struct anthropic_writing *w, const struct anthropic_wrapping *as)
 {
-    const struct plan p = plan_reasoning(w);
-    bool thinks = p.thinking == THINKING_ADAPTIVE || p.thinking == THINKING_BUDGET;
+    const struct anthropic_plan p = anthropic_plan_reasoning(w);
+    bool thinks = p.thinking == ANTHROPIC_ADAPTIVE || p.thinking == ANTHROPIC_BUDGET;
     bool json = w->chat->format == AI_FORMAT_JSON;
     if (!as->no_model)
         json_out_text(&w->j, "model", w->o->changes.model);
@@ -394,8 +386,8 @@ static void write_members(struct anthropic_writing *w, const struct anthropic_wr
     json_out_u64(&w->j, "max_tokens", max_tokens_of(w, &p));
     if (w->chat->stream && !as->no_stream)
         json_out_bool(&w->j, "stream", true);
-    write_thinking(w, &p);
-    write_output_config(w, &p);
+    anthropic_write_thinking(w, &p);
+    anthropic_write_output_config(w, &p);
     write_sampling(w, thinks);
     write_stops(w);
     write_user(w);

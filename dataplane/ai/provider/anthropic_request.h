@@ -37,6 +37,24 @@ struct anthropic_writing {
     bool refused;
 };
 
+/* How much the model shall reason, in the words of its generation. */
+enum anthropic_thinking {
+    ANTHROPIC_UNSAID,
+    ANTHROPIC_OFF,
+    ANTHROPIC_ADAPTIVE,
+    ANTHROPIC_BUDGET,
+};
+
+struct anthropic_plan {
+    enum anthropic_thinking thinking;
+    uint64_t budget;
+    const char *effort; /* NULL: none is said */
+};
+
+struct anthropic_plan anthropic_plan_reasoning(struct anthropic_writing *w);
+void anthropic_write_thinking(struct anthropic_writing *w, const struct anthropic_plan *p);
+/* "output_config": the effort, and the schema of the output; or nothing. */
+void anthropic_write_output_config(struct anthropic_writing *w, const struct anthropic_plan *p);
 void anthropic_refuse(struct anthropic_writing *w, const char *param, struct slice why);
 void anthropic_mark(struct anthropic_writing *w, enum ai_cache_mark mark);
 /* "system"; with what the format adds to it, or nothing. */

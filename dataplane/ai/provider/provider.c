@@ -11,6 +11,7 @@
 static const struct ai_provider *const providers[] = {
     &provider_openai,    &provider_azure,  &provider_mistral,
     &provider_anthropic, &provider_gemini, &provider_vertex,
+    &provider_bedrock,   &provider_cohere, &provider_ollama,
 };
 
 const struct ai_provider *ai_provider_named(struct slice name)
@@ -155,6 +156,20 @@ enum err ai_outgoing_write(struct ai_outgoing *o, const json_t *tree)
     enum err e = json_write(tree, o->translated);
     o->pieces[0] = buf_slice(o->translated);
     return e;
+}
+
+struct slice ai_plain_tool_id(struct slice id, char room[static AI_TOOL_ID_MAX])
+{
+    uint64_t hash = 14695981039346656037ull; /* FNV-1a */
+    bool plain = id.len > 0 && id.len <= 64;
+    for (size_t i = 0; i < id.len; i++) {
+        char ch = id.ptr[i];
+        plain = plain && ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+                          (ch >= '0' && ch <= '9') || ch == '_' || ch == '-');
+        hash = (hash ^ (unsigned char)ch) * 1099511628211ull;
+    }
+    snprintf(room, AI_TOOL_ID_MAX, "toolu_%016llx", (unsigned long long)hash);
+    return plain ? id : slice_str(room);
 }
 
 /* ---- what a provider says went wrong ---- */

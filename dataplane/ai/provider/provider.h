@@ -124,6 +124,8 @@ struct ai_decoder {
     struct arena *arena;
     const struct ai_chat
         *chat; /* what it responds to; NULL: unknown, or the client's own dialect */
+    struct slice model; /* as it was asked for, where the response does not name it */
+    bool finished;      /* it was said why the model stopped */
     unsigned block;
     bool in_tool, has_arguments; /* a tool call is open, and was given some */
     uint64_t tools_open;         /* a bit for each tool call of the first choice */
@@ -174,6 +176,11 @@ struct ai_provider {
     /* By its status alone, and by the body as far as it came. */
     void (*read_error)(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret);
 
+    /* The header that says which error it is, and what its value means for what read_error found.
+     * Empty: there is none. */
+    struct slice error_header;
+    void (*read_error_word)(struct slice word, struct ai_fault *ret);
+
     enum ai_framing framing;
 
     /* A response in the client's own dialect, looked at without being decoded. NULL: it is decoded
@@ -200,10 +207,16 @@ struct slice ai_fault_clean(struct slice text, struct arena *a);
 /* What a status means where the body says nothing else. */
 enum ai_verdict ai_verdict_of_status(unsigned status);
 
+/* The id of a tool call as providers take it that are particular about its letters. Ids of others
+ * may hold what these refuse: the same id becomes the same again. Lent: the id or the room. */
+#define AI_TOOL_ID_MAX 32
+struct slice ai_plain_tool_id(struct slice id, char room[static AI_TOOL_ID_MAX]);
+
 extern const struct ai_provider provider_openai, provider_azure, provider_mistral,
     provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini,
     provider_openai_task, provider_openai_objects;
 extern const struct ai_provider provider_vertex, provider_vertex_claude;
+extern const struct ai_provider provider_bedrock, provider_cohere, provider_ollama;
 
 /* The protocol in which a provider of the policy is told calls of this path to this model of its.
  * NULL: this data plane does not know its dialect. */

@@ -68,7 +68,8 @@ struct upstream {
 };
 
 void upstream_forget_script(struct flow *k, size_t i);
-void upstream_says(struct flow *k, size_t i, const char *bytes); /* appended to the script */
+void upstream_says(struct flow *k, size_t i, const char *bytes);        /* appended to the script */
+void upstream_says_bytes(struct flow *k, size_t i, struct slice bytes); /* the same, with NULs */
 void upstream_rests(struct flow *k, size_t i, unsigned ms);
 void upstream_cuts(struct flow *k, size_t i);
 void upstream_hangs(struct flow *k, size_t i);

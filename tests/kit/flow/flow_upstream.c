@@ -241,6 +241,14 @@ void upstream_says(struct flow *k, size_t i, const char *bytes)
     add(k, i, (struct step){.kind = STEP_SAY, .text = copy, .len = strlen(bytes)});
 }
 
+void upstream_says_bytes(struct flow *k, size_t i, struct slice bytes)
+{
+    char *copy = mem_alloc(bytes.len + 1);
+    assert_non_null(copy);
+    slice_put(copy, bytes);
+    add(k, i, (struct step){.kind = STEP_SAY, .text = copy, .len = bytes.len});
+}
+
 void upstream_rests(struct flow *k, size_t i, unsigned ms)
 {
     add(k, i, (struct step){.kind = STEP_REST_MS, .ms = ms});
