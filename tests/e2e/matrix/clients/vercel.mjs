@@ -1,5 +1,6 @@
-// The AI SDK (package `ai`) with its providers of OpenAI's, Anthropic's and Gemini's dialect: it checks every frame against a schema.
+// The AI SDK (package `ai`) with its providers of OpenAI's, Anthropic's, Gemini's and Bedrock's dialect: it checks every frame against a schema.
 import assert from 'node:assert/strict';
+import { createAmazonBedrock } from '@ai-sdk/amazon-bedrock';
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { createOpenAI } from '@ai-sdk/openai';
@@ -90,6 +91,7 @@ const row = (name, modelOf) => {
         anthropic: { thinking: { type: 'enabled', budgetTokens: 2048 } },
         google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 2048 } },
         openai: { store: false, forceReasoning: true, reasoningEffort: 'medium', reasoningSummary: 'auto' },
+        bedrock: { reasoningConfig: { type: 'enabled', budgetTokens: 2048 } },
       };
       for (const ask of [plain, streamed]) {
         const got = await ask(start(t, { providerOptions }));
@@ -112,5 +114,6 @@ const row = (name, modelOf) => {
 export default [
   row('ai 7.x openai', (t) => createOpenAI({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)), // responses
   row('ai 7.x anthropic', (t) => createAnthropic({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)),
+  row('ai 7.x bedrock', (t) => createAmazonBedrock({ apiKey: t.key, baseURL: t.url, region: 'eu-west-1' })(t.model, { modelFamily: 'anthropic' })),
   row('ai 7.x google', (t) => createGoogleGenerativeAI({ apiKey: t.key, baseURL: `${t.url}/v1beta` })(t.model)),
 ];
