@@ -3,12 +3,12 @@
 // A client is a module of matrix/clients: rows with a function for each scenario of matrix/kit.mjs. An upstream is
 // a module of matrix/upstreams: a mock of a provider, which speaks its dialect natively and refuses what the
 // provider would. A new one of either is a new file. Where a provider cannot serve a scenario it names it in
-// `cannot`, with the member that the 400 must name.
+// `cannot`, with the member that the 400 must name; where it counts otherwise than matrix/kit.mjs says, its `usage`.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Gateway, named, run } from '../kit/node/gateway.mjs';
 import { upstream as listen } from '../kit/node/upstream.mjs';
-import { modules, scenarios as letters } from './matrix/kit.mjs';
+import { modules, scenarios as letters, usage } from './matrix/kit.mjs';
 
 const gateway = new Gateway();
 const scenarios = Object.keys(letters);
@@ -71,7 +71,7 @@ for (const client of clients) {
         test(`${scenario}, served by ${upstream.name}`, { timeout: 30_000 }, async () => {
           const cell = cells.get(keyOf(client, upstream)) ?? scenarios.map(() => '.');
           cells.set(keyOf(client, upstream), cell);
-          const t = { url: gateway.url, key: key.key, model: modelOf(upstream, scenario) };
+          const t = { url: gateway.url, key: key.key, model: modelOf(upstream, scenario), usage: upstream.usage ?? usage };
           const refusal = upstream.cannot?.[scenario];
           assert.equal(typeof client[scenario], 'function', 'the cell is empty');
           if (refusal) await isRefused(client, scenario, t, refusal);

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import Anthropic from '@anthropic-ai/sdk';
 import Anthropic0 from 'anthropic-sdk-0';
-import { picture, report, said, usage, weather } from '../kit.mjs';
+import { picture, report, said, weather } from '../kit.mjs';
 
 const tools = [{ name: weather.name, description: weather.description, input_schema: weather.schema }];
 const textOf = (message) => message.content.filter((b) => b.type === 'text').map((b) => b.text).join('');
 const callsOf = (message) => message.content.filter((b) => b.type === 'tool_use');
 
-function checkUsage(message) {
+function checkUsage(message, usage) {
   assert.equal(message.usage.input_tokens, usage.fresh);
   assert.equal(message.usage.cache_read_input_tokens, usage.cached);
   assert.equal(message.usage.output_tokens, usage.output);
@@ -60,7 +60,7 @@ const row = (name, Client) => {
       assert.equal(textOf(message), said.text.join(''));
       assert.equal(message.type, 'message');
       assert.equal(message.stop_reason, 'end_turn');
-      checkUsage(message);
+      checkUsage(message, t.usage);
     },
     async stream(t) {
       const { client, body } = start(t);
@@ -69,7 +69,7 @@ const row = (name, Client) => {
       const message = await stream.finalMessage();
       assert.deepEqual(pieces, said.text);
       assert.equal(message.stop_reason, 'end_turn');
-      checkUsage(message);
+      checkUsage(message, t.usage);
     },
     async tools(t) {
       await useTools(t, 1, plain);

@@ -1,7 +1,7 @@
 // Anthropic's Python client; no row where it is not there: GATEHOUSE_PYTHON names the Python that has it.
 import { execFileSync, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { picture, report, said, scenarios, usage, weather } from '../kit.mjs';
+import { picture, report, said, scenarios, weather } from '../kit.mjs';
 
 const python = process.env.GATEHOUSE_PYTHON ?? 'python3';
 const program = new URL('../../../kit/python/anthropic_matrix.py', import.meta.url).pathname;
@@ -25,7 +25,7 @@ function start() {
 // One scenario after the other, in one process.
 async function ask(scenario, t) {
   if (!child) start();
-  child.stdin.write(`${JSON.stringify({ ...t, scenario, said, usage, weather, report, picture })}\n`);
+  child.stdin.write(`${JSON.stringify({ ...t, scenario, said, weather, report, picture })}\n`);
   const { value } = await lines.next();
   const { ok, message, status } = JSON.parse(value);
   if (!ok) throw Object.assign(new Error(message), { status });

@@ -5,7 +5,7 @@ import { createAnthropic } from '@ai-sdk/anthropic';
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { createOpenAI } from '@ai-sdk/openai';
 import { APICallError, generateText, jsonSchema, Output, streamText, tool } from 'ai';
-import { picture, report, said, usage, weather } from '../kit.mjs';
+import { picture, report, said, weather } from '../kit.mjs';
 
 const tools = {
   [weather.name]: tool({ description: weather.description, inputSchema: jsonSchema(weather.schema) }),
@@ -53,15 +53,15 @@ const row = (name, modelOf) => {
       const got = await plain(start(t));
       assert.equal(got.text, said.text.join(''));
       assert.equal(got.finishReason, 'stop');
-      assert.equal(got.usage.inputTokens, usage.fresh + usage.cached);
-      assert.equal(got.usage.outputTokens, usage.output);
+      assert.equal(got.usage.inputTokens, t.usage.fresh + t.usage.cached);
+      assert.equal(got.usage.outputTokens, t.usage.output);
     },
     async stream(t) {
       const got = await streamed(start(t));
       assert.equal(got.text, said.text.join(''));
       assert.equal(got.finishReason, 'stop');
-      assert.equal(got.usage.inputTokens, usage.fresh + usage.cached);
-      assert.equal(got.usage.outputTokens, usage.output);
+      assert.equal(got.usage.inputTokens, t.usage.fresh + t.usage.cached);
+      assert.equal(got.usage.outputTokens, t.usage.output);
     },
     async tools(t) {
       await useTools(t, 1, plain);

@@ -1,6 +1,6 @@
 // Gemini's generateContent, as strict as the real one where translations go wrong: it knows every member by name, takes
 // turns in their order, and wants a response for each call of the turn before.
-import { demand, demandScenario, only, plan, Refused, said, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'contents', 'systemInstruction', 'generationConfig', 'tools', 'toolConfig', 'safetySettings', 'cachedContent', 'serviceTier',
@@ -162,12 +162,13 @@ function answer(one, res) {
     if (method === 'countTokens') return sendJson(res, 200, { totalTokens: 2095 });
     check(body, one.headers);
     const found = shows(body);
-    const p = plan(model, found.results);
+    const scenario = scenarioOf(model);
+    const p = plan(scenario, found.results);
     if (p.status)
       return fail(res, p.status, 'RESOURCE_EXHAUSTED', said.limited, [
         { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '7s' },
       ]);
-    demandScenario(model, found);
+    demandScenario(scenario, found);
     if (method === 'streamGenerateContent') {
       demand(url.searchParams.get('alt') === 'sse', 'this mock streams as events');
       return stream(res, model, p, id);
@@ -180,4 +181,4 @@ function answer(one, res) {
   }
 }
 
-export default [{ name: 'gemini', answer, provider: (url) => ({ dialect: 'gemini', base_url: url }) }];
+export default [{ name: 'gemini', answer, model: 'gemini-3-flash', provider: (url) => ({ dialect: 'gemini', base_url: url }) }];
