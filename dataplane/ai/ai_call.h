@@ -166,6 +166,9 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now);
  * ERR_INVALID: c->request.param and *why say what is wrong with it. */
 MUST_USE enum err ai_call_parse(struct ai_call *c, struct slice *why);
 
+/* Sets c->marker, for its principal. */
+void ai_call_make_marker(struct ai_call *c);
+
 /* Whom the response of the target under way is written for. */
 struct ai_context ai_call_context(struct ai_call *c);
 

@@ -97,12 +97,17 @@ static struct slice owner_of(const struct request *rq)
     return rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;
 }
 
+void ai_call_make_marker(struct ai_call *c)
+{
+    ai_marker_init(&c->marker, c->rq->policy, owner_of(c->rq));
+}
+
 /* Where the dialect cannot measure the bytes, what was parsed of them is measured. */
 static enum err read_body(struct ai_call *c, struct slice *why)
 {
     const struct ai_dialect *d = c->endpoint->dialect;
     if (d->mark_event)
-        ai_marker_init(&c->marker, c->rq->policy, owner_of(c->rq));
+        ai_call_make_marker(c);
     struct ai_incoming in = incoming_of(c);
     enum err e = d->read(&in, &c->request, why);
     return e || d->measure ? e : ai_call_parse(c, why);

@@ -95,6 +95,8 @@ static void add_own(struct ai_outgoing *o, const struct policy_header *h)
 /* What an account made goes to it alone. */
 static void tell_account(struct ai_call *c, const struct candidate *target, struct ai_outgoing *o)
 {
+    if (!c->marker.ready)
+        ai_call_make_marker(c);
     ai_account_of(target->provider->o.id, target->credential ? target->credential->id : SLICE_NONE,
                   &o->maker);
     if (o->chat)
@@ -117,7 +119,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.chat = c->native ? NULL : c->chat;
     o.request = &c->request;
     o.marker = &c->marker;
-    if (c->endpoint->dialect->mark_event)
+    if (c->endpoint->dialect->mark_event || c->request.prompt.files)
         tell_account(c, target, &o);
     o.body = buf_slice(&c->rq->body);
     o.client_head = c->rq->head;

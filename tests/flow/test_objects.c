@@ -144,6 +144,52 @@ FLOW(a_file_and_its_batch_are_their_makers)
     expect_status(client_gets(k, "alice", "/v1/batches"), 405);
 }
 
+/* A file is named by what its upload gave, in a response and in a chat; another's is unknown. */
+FLOW(a_file_is_named_by_its_maker_alone)
+{
+#define BY_RESPONSE                                                                                \
+    "{\"model\":\"gpt\",\"store\":false,\"input\":[{\"role\":\"user\",\"content\":[{\"type\":"     \
+    "\"input_file\",\"file_id\":\"%s\"},{\"type\":\"input_text\",\"text\":\"q\"}]}]}"
+#define BY_CHAT                                                                                    \
+    "{\"model\":\"gpt\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\","         \
+    "\"file\":{"                                                                                   \
+    "\"file_id\":\"%s\"}},{\"type\":\"text\",\"text\":\"q\"}]}]}"
+    static const struct {
+        const char *path, *body, *param;
+    } rows[] = {{"/v1/responses", BY_RESPONSE, "input[0].content[0].file_id"},
+                {"/v1/chat/completions", BY_CHAT, "messages[0].content[0].file.file_id"}};
+    char body[1024], expected[1024], param[128];
+    policy_says(k, &policy);
+    upstream_answers(k, 0, 200,
+                     "{\"id\":\"file-1\",\"object\":\"file\",\"purpose\":\"user_data\"}");
+    struct flow_client *c = uploads(k, "alice", "user_data", "text");
+    expect_status(c, 200);
+    const char *id = id_of(c);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(param, sizeof(param), "\"param\":\"%s\"", rows[i].param);
+        snprintf(body, sizeof(body), rows[i].body, id);
+        snprintf(expected, sizeof(expected), rows[i].body, "file-1");
+        upstream_forget_script(k, 0);
+        upstream_answers(
+            k, 0, 200,
+            i ? "{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{"
+                "\"role\":\"assistant\",\"content\":\"a\"},\"finish_reason\":\"stop\"}]}"
+              : RESPONSE);
+        expect_status(client_posts(k, "alice", rows[i].path, NULL, body), 200);
+        struct slice sent = k->upstreams[0].calls[1 + i].body;
+        ptrdiff_t at = slice_search(slice_str(expected), SLICE("[{"));
+        assert_true(slice_ends(sent, slice_from(slice_str(expected), (size_t)at)));
+
+        c = client_posts(k, "bob", rows[i].path, NULL, body);
+        expect_status(c, 400);
+        expect_body_has(c, param);
+        c = client_posts(k, "alice", rows[i].path, NULL, expected);
+        expect_status(c, 400);
+        expect_body_has(c, param);
+    }
+    assert_int_equal(k->upstreams[0].call_count, 3);
+}
+
 /* A batch asks for models as a call does. */
 FLOW(a_batch_whose_lines_are_not_granted_is_refused)
 {
@@ -183,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(a_kept_response_is_read_cancelled_and_deleted_by_its_maker_alone),
         SCENARIO(a_file_and_its_batch_are_their_makers),
+        SCENARIO(a_file_is_named_by_its_maker_alone),
         SCENARIO(a_batch_whose_lines_are_not_granted_is_refused),
         SCENARIO(a_batch_is_refused_under_a_budget),
     };

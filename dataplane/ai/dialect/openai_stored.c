@@ -240,8 +240,8 @@ static void look_at_id(const struct ai_marker *m, struct slice id, struct openai
     ret->marked = true;
 }
 
-static const char *const item_wants[] = {"type", "id", "encrypted_content"};
-enum { ITEM_TYPE, ITEM_ID, ITEM_ENCRYPTED, ITEM_WANTS };
+static const char *const item_wants[] = {"type", "id", "encrypted_content", "content", "output"};
+enum { ITEM_TYPE, ITEM_ID, ITEM_ENCRYPTED, ITEM_CONTENT, ITEM_OUTPUT, ITEM_WANTS };
 
 /* However it is spelt: what is not seen here is looked up by the provider. */
 static bool is_type(const struct json_hit *hits, struct slice name)
@@ -275,6 +275,31 @@ static bool is_complete(const struct json_hit *hits)
     return false;
 }
 
+/* Where a part of content names a file; .type ABSENT: it names none, ERR_INVALID: it cannot be
+ * told.
+ */
+static enum err file_of(const struct json_hit *part, const char *path, struct json_hit *ret)
+{
+    *ret = (struct json_hit){.type = JSON_SCAN_ABSENT};
+    if (part->type != JSON_SCAN_OBJECT)
+        return ERR_OK;
+    return scan(part->raw, &path, 1, ret) ? ERR_OK : ERR_INVALID;
+}
+
+static void look_at_files(const struct ai_marker *m, const struct json_hit *list,
+                          struct openai_bound *ret)
+{
+    struct slice rest = list->raw, value;
+    struct json_hit part, file;
+    struct ai_account account;
+    while (list->type == JSON_SCAN_ARRAY && json_scan_item(&rest, &part))
+        if (!file_of(&part, "file_id", &file) &&
+            ai_mark_read(m, plain_text(&file), &value, &account)) {
+            ret->stays = account;
+            ret->marked = true;
+        }
+}
+
 static void look_at_item(const struct ai_marker *m, struct slice item, struct openai_bound *ret)
 {
     struct json_hit hits[ITEM_WANTS];
@@ -293,6 +318,8 @@ static void look_at_item(const struct ai_marker *m, struct slice item, struct op
         else
             ret->prefers = account;
     }
+    look_at_files(m, &hits[ITEM_CONTENT], ret);
+    look_at_files(m, &hits[ITEM_OUTPUT], ret);
 }
 
 void openai_stored_look(const struct ai_marker *m, struct slice previous, struct slice conversation,
@@ -353,103 +380,147 @@ static enum fate fate_of(const struct openai_unmarking *u, const struct json_hit
     return is_type(hits, SLICE("reasoning")) ? LEAVE_OUT : WITHOUT_ID;
 }
 
-static bool is_plain(const struct openai_unmarking *u, const struct json_hit *item)
-{
-    struct json_hit hits[ITEM_WANTS];
-    struct slice value;
-    struct ai_account by;
-    if (item->type != JSON_SCAN_OBJECT || !scan(item->raw, item_wants, ITEM_WANTS, hits))
-        return true;
-    return fate_of(u, hits) == KEEP && !ai_mark_split(plain_text(&hits[ITEM_ID]), &value, &by) &&
-           !ai_mark_split(plain_text(&hits[ITEM_ENCRYPTED]), &value, &by);
-}
+/* ---- what is cut out of an item ---- */
 
-bool openai_items_are_plain(const struct openai_unmarking *u, struct slice items)
+#define CUTS_MAX 256 /* an item holds no more files than that */
+
+struct cuts {
+    struct slice at[CUTS_MAX];
+    size_t n;
+};
+
+static bool cut(struct cuts *c, const char *from, const char *to)
 {
-    struct json_hit item;
-    while (json_scan_item(&items, &item))
-        if (!is_plain(u, &item))
-            return false;
+    if (c->n == CUTS_MAX)
+        return false;
+    size_t i = c->n++;
+    for (; i > 0 && c->at[i - 1].ptr > from; i--)
+        c->at[i] = c->at[i - 1];
+    c->at[i] = slice_of(from, (size_t)(to - from));
     return true;
 }
 
-static enum err append_to(struct buf *out, const char **from, const char *to)
-{
-    enum err e = buf_append(out, slice_of(*from, (size_t)(to - *from)));
-    *from = to;
-    return e;
-}
-
-/* Skips the mark at the end of a string that carries one. */
-static enum err skip_mark(struct buf *out, const char **from, const struct json_hit *h)
+/* The mark at the end of a string that carries one. */
+static bool cut_mark(struct cuts *c, const struct json_hit *h)
 {
     struct slice value, text = plain_text(h);
     struct ai_account by;
     if (!text.len || !ai_mark_split(text, &value, &by))
-        return ERR_OK;
-    enum err e = append_to(out, from, value.ptr + value.len);
-    *from = text.ptr + text.len;
-    return e;
+        return true;
+    return cut(c, value.ptr + value.len, text.ptr + text.len);
+}
+
+static bool is_space(char ch)
+{
+    return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
 }
 
 /* A member goes with one of the commas around it. */
-static enum err skip_member(struct buf *out, const char **from, struct slice item,
-                            const struct json_hit *h)
+static bool cut_member(struct cuts *c, struct slice item, const struct json_hit *h)
 {
-    enum err e = append_to(out, from, h->member.ptr);
-    const char *at = h->member.ptr + h->member.len, *end = item.ptr + item.len;
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
-        at++;
-    if (at < end && *at == ',') {
-        *from = at + 1;
-        return e;
-    }
-    *from = h->member.ptr + h->member.len; /* the last one: the comma before it goes */
-    while (!e && out->len && strchr(" \t\r\n", out->data[out->off + out->len - 1]))
-        out->len--;
-    if (!e && out->len && out->data[out->off + out->len - 1] == ',')
-        out->len--;
-    return e;
+    const char *from = h->member.ptr, *to = from + h->member.len, *end = item.ptr + item.len;
+    const char *behind = to, *before = from;
+    while (behind < end && is_space(*behind))
+        behind++;
+    if (behind < end && *behind == ',')
+        return cut(c, from, behind + 1);
+    while (before > item.ptr && is_space(before[-1]))
+        before--;
+    if (before > item.ptr && before[-1] == ',')
+        before--;
+    return cut(c, before, to);
 }
 
-static enum err unmark_item(struct openai_unmarking *u, struct slice item,
-                            const struct json_hit *hits, bool with_id)
+/* A file that is named must be this owner's, at this account. */
+static enum err cut_files(struct openai_unmarking *u, struct cuts *c, const struct json_hit *list,
+                          const char *path, const char *member, size_t index)
 {
-    const char *from = item.ptr;
-    const struct json_hit *order[2] = {&hits[ITEM_ID], &hits[ITEM_ENCRYPTED]};
-    enum err e = ERR_OK;
-    if (order[1]->raw.ptr && order[0]->raw.ptr && order[1]->raw.ptr < order[0]->raw.ptr) {
-        order[0] = &hits[ITEM_ENCRYPTED];
-        order[1] = &hits[ITEM_ID];
-    }
-    for (size_t i = 0; !e && i < 2; i++) {
-        if (order[i]->type == JSON_SCAN_ABSENT)
+    struct slice rest = list->raw, value;
+    struct json_hit part, file;
+    struct ai_account by;
+    for (size_t i = 0; list->type == JSON_SCAN_ARRAY && json_scan_item(&rest, &part); i++) {
+        enum err e = file_of(&part, path, &file);
+        if (!e && (file.type == JSON_SCAN_ABSENT || file.type == JSON_SCAN_NULL))
             continue;
-        e = order[i] == &hits[ITEM_ID] && !with_id ? skip_member(u->out, &from, item, order[i])
-                                                   : skip_mark(u->out, &from, order[i]);
+        bool known = !e && u->marker && ai_mark_read(u->marker, plain_text(&file), &value, &by) &&
+                     ai_account_eq(&by, u->account) && cut_mark(c, &file);
+        if (known)
+            continue;
+        u->unknown = arena_printf(u->arena, "%s[%zu].content[%zu].%s", member, index, i, path).ptr;
+        return ERR_NOT_FOUND;
     }
-    return e ? e : append_to(u->out, &from, item.ptr + item.len);
+    return ERR_OK;
+}
+
+static enum err append_uncut(struct buf *out, struct slice whole, const struct cuts *c)
+{
+    const char *from = whole.ptr, *end = whole.ptr + whole.len;
+    enum err e = ERR_OK;
+    for (size_t i = 0; !e && i < c->n; i++) {
+        e = buf_append(out, slice_of(from, (size_t)(c->at[i].ptr - from)));
+        from = c->at[i].ptr + c->at[i].len;
+    }
+    return e ? e : buf_append(out, slice_of(from, (size_t)(end - from)));
+}
+
+/* ---- items ---- */
+
+static enum err unknown_item(struct openai_unmarking *u, size_t index, const char *member)
+{
+    u->unknown = arena_printf(u->arena, "input[%zu].%s", index, member).ptr;
+    return ERR_NOT_FOUND;
+}
+
+/* What of it goes. ERR_NOT_FOUND: it names what is not this owner's. */
+static enum err look_through(struct openai_unmarking *u, const struct json_hit *item, size_t index,
+                             struct cuts *c, bool *left_out)
+{
+    struct json_hit hits[ITEM_WANTS];
+    c->n = 0;
+    *left_out = false;
+    if (item->type != JSON_SCAN_OBJECT)
+        return ERR_OK;
+    if (!scan(item->raw, item_wants, ITEM_WANTS, hits)) /* two readers may read it differently */
+        return unknown_item(u, index, "type");
+    enum fate f = fate_of(u, hits);
+    *left_out = f == LEAVE_OUT;
+    if (f == UNKNOWN)
+        return unknown_item(u, index, "id");
+    bool cuts =
+        f == WITHOUT_ID ? cut_member(c, item->raw, &hits[ITEM_ID]) : cut_mark(c, &hits[ITEM_ID]);
+    if (!cuts || !cut_mark(c, &hits[ITEM_ENCRYPTED]))
+        return ERR_TOO_BIG;
+    enum err e = cut_files(u, c, &hits[ITEM_CONTENT], "file_id", "input", index);
+    return e ? e : cut_files(u, c, &hits[ITEM_OUTPUT], "file_id", "input", index);
+}
+
+bool openai_items_are_plain(struct openai_unmarking *u, struct slice items)
+{
+    struct json_hit item;
+    struct cuts c;
+    bool left_out;
+    for (size_t i = 0; json_scan_item(&items, &item); i++)
+        if (look_through(u, &item, i, &c, &left_out) || left_out || c.n)
+            return false;
+    return true;
 }
 
 static enum err take_item(struct openai_unmarking *u, const struct json_hit *item, size_t index,
                           bool *first)
 {
-    struct json_hit hits[ITEM_WANTS];
-    bool read = item->type == JSON_SCAN_OBJECT && scan(item->raw, item_wants, ITEM_WANTS, hits);
-    enum fate f = read ? fate_of(u, hits) : KEEP;
-    if (f == UNKNOWN) {
-        u->unknown = arena_printf(u->arena, "input[%zu].id", index).ptr;
-        return ERR_NOT_FOUND;
-    }
-    if (f == LEAVE_OUT) {
+    struct cuts c;
+    bool left_out;
+    enum err e = look_through(u, item, index, &c, &left_out);
+    if (e)
+        return e;
+    if (left_out) {
         u->left_out = true;
         return ERR_OK;
     }
-    enum err e = *first ? ERR_OK : buf_append(u->out, SLICE(","));
+    if (!*first)
+        e = buf_append(u->out, SLICE(","));
     *first = false;
-    if (e)
-        return e;
-    return read ? unmark_item(u, item->raw, hits, f == KEEP) : buf_append(u->out, item->raw);
+    return e ? e : append_uncut(u->out, item->raw, &c);
 }
 
 enum err openai_unmark_items(struct openai_unmarking *u, struct slice items)
@@ -459,5 +530,36 @@ enum err openai_unmark_items(struct openai_unmarking *u, struct slice items)
     enum err e = buf_append(u->out, SLICE("["));
     for (size_t i = 0; !e && json_scan_item(&items, &item); i++)
         e = take_item(u, &item, i, &first);
+    return e ? e : buf_append(u->out, SLICE("]"));
+}
+
+/* ---- messages of a chat ---- */
+
+static enum err take_message(struct openai_unmarking *u, const struct json_hit *message,
+                             size_t index)
+{
+    static const char *const wants[] = {"content"};
+    struct json_hit content;
+    struct cuts c = {.n = 0};
+    if (message->type != JSON_SCAN_OBJECT)
+        return buf_append(u->out, message->raw);
+    if (!scan(message->raw, wants, ARRAY_LEN(wants), &content)) {
+        u->unknown = arena_printf(u->arena, "messages[%zu]", index).ptr;
+        return ERR_NOT_FOUND;
+    }
+    enum err e = cut_files(u, &c, &content, "file.file_id", "messages", index);
+    return e ? e : append_uncut(u->out, message->raw, &c);
+}
+
+enum err openai_unmark_messages(struct openai_unmarking *u, struct slice messages)
+{
+    struct json_hit message;
+    enum err e = buf_append(u->out, SLICE("["));
+    for (size_t i = 0; !e && json_scan_item(&messages, &message); i++) {
+        if (i)
+            e = buf_append(u->out, SLICE(","));
+        if (!e)
+            e = take_message(u, &message, i);
+    }
     return e ? e : buf_append(u->out, SLICE("]"));
 }

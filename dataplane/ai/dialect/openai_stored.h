@@ -59,6 +59,8 @@ struct openai_unmarking {
 MUST_USE enum err openai_unmark_id(const struct ai_marker *m, struct slice text,
                                    struct slice *value, struct ai_account *account);
 /* Would they be appended as they stand? */
-bool openai_items_are_plain(const struct openai_unmarking *u, struct slice items);
+bool openai_items_are_plain(struct openai_unmarking *u, struct slice items);
 /* Appends the array of items without marks. */
 MUST_USE enum err openai_unmark_items(struct openai_unmarking *u, struct slice items);
+/* The same for the messages of a chat, which name files alone. */
+MUST_USE enum err openai_unmark_messages(struct openai_unmarking *u, struct slice messages);

@@ -3,6 +3,8 @@
  */
 #include "dataplane/ai/provider/openai.h"
 
+#include "dataplane/ai/dialect/openai_body.h"
+#include "dataplane/ai/dialect/openai_stored.h"
 #include "dataplane/ai/provider/openai_request.h"
 #include "dataplane/ai/provider/openai_send.h"
 
@@ -84,8 +86,47 @@ enum err openai_sign_bare(struct ai_outgoing *o)
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
 }
 
+/* Files of a chat are named as the account knows them; another's is unknown. The body is read
+ * again, as places in it move. */
+static enum err unmark_files(struct ai_outgoing *o)
+{
+    const struct json_hit *messages = &o->request->hits[OPENAI_MESSAGES];
+    const char *end = o->body.ptr + o->body.len;
+    const char *behind = messages->raw.ptr + messages->raw.len;
+    struct openai_unmarking u = {
+        .marker = o->marker, .account = &o->maker, .arena = o->arena, .out = o->translated};
+    struct slice detail;
+    struct ai_request *moved = arena_zalloc(o->arena, sizeof(*moved));
+    if (!moved)
+        return ERR_NOMEM;
+    buf_clear(u.out);
+    enum err e =
+        buf_append(u.out, slice_of(o->body.ptr, (size_t)(messages->raw.ptr - o->body.ptr)));
+    if (!e)
+        e = openai_unmark_messages(&u, messages->raw);
+    if (e == ERR_NOT_FOUND)
+        return ai_outgoing_refuse(o, u.unknown, SLICE("there is no such file of yours"));
+    if (!e)
+        e = buf_append(u.out, slice_of(behind, (size_t)(end - behind)));
+    const struct ai_incoming in = {.body = buf_slice(u.out), .arena = o->arena};
+    if (!e)
+        e = openai_read_chat(&in, moved, &detail);
+    if (e)
+        return e;
+    moved->prompt = o->request->prompt;
+    o->request = moved;
+    o->body = in.body;
+    return ERR_OK;
+}
+
 static enum err build(struct ai_outgoing *o)
 {
+    bool names_files = o->request->prompt.files && !o->chat;
+    if (names_files && o->endpoint->dialect == &dialect_openai_chat) {
+        enum err unread = unmark_files(o);
+        if (unread)
+            return unread;
+    }
     bool differs = o->chat || o->changes.output_limit; /* by the service */
     enum err e = openai_path(o, path_of(o->endpoint->kind));
     if (!e)
