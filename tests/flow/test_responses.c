@@ -330,6 +330,23 @@ FLOW(a_kept_conversation_is_refused_under_a_budget)
     expect_calls(k, 0);
 }
 
+FLOW(tokens_are_counted_by_openai_and_estimated_elsewhere)
+{
+    policy_says(k, &on_openai);
+    upstream_answers(k, 0, 200, "{\"object\":\"response.input_tokens\",\"input_tokens\":123}");
+    struct flow_client *c = client_posts(k, "alice", PATH "/input_tokens", NULL, HELLO);
+    expect_status(c, 200);
+    expect_body(c, "{\"object\":\"response.input_tokens\",\"input_tokens\":123}");
+    assert_true(
+        slice_starts(k->upstreams[0].calls[0].head, SLICE("POST /v1/responses/input_tokens ")));
+
+    policy_says(k, &on_anthropic);
+    c = client_posts(k, "alice", PATH "/input_tokens", NULL, HELLO);
+    expect_status(c, 200);
+    expect_body_has(c, "{\"object\":\"response.input_tokens\",\"input_tokens\":");
+    expect_calls(k, 1);
+}
+
 /* litellm#18094 */
 FLOW(encrypted_reasoning_goes_to_the_account_that_made_it)
 {
@@ -519,6 +536,7 @@ int main(void)
         SCENARIO(codexs_request_passes_as_it_came_under_a_budget),
         SCENARIO(what_is_kept_has_a_mark_and_is_its_owners_alone),
         SCENARIO(a_kept_conversation_is_refused_under_a_budget),
+        SCENARIO(tokens_are_counted_by_openai_and_estimated_elsewhere),
         SCENARIO(encrypted_reasoning_goes_to_the_account_that_made_it),
         SCENARIO(a_translated_stream_has_the_event_grammar),
         SCENARIO(what_only_openai_can_serve_is_named_where_the_target_is_another),

@@ -48,6 +48,8 @@ static const struct ai_endpoint endpoints[] = {
      &dialect_openai_completions, ANY},
     {AI_EMBEDDINGS, TEXT("POST"), TEXT("/v1/embeddings"), false, TEXT("embeddings"),
      &dialect_openai_embeddings, ANY},
+    {AI_COUNT, TEXT("POST"), TEXT("/v1/responses/input_tokens"), false, TEXT("count_tokens"),
+     &dialect_openai_responses_count, ANY},
     {AI_STORED, TEXT("GET"), TEXT("/v1/responses/"), true, TEXT("response items"),
      &dialect_openai_objects, TEXT("/input_items"), NULL},
     {AI_STORED, TEXT("POST"), TEXT("/v1/responses/"), true, TEXT("response cancel"),

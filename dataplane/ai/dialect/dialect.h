@@ -181,7 +181,7 @@ extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messag
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models;
 extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions,
-    dialect_openai_task, dialect_openai_objects;
+    dialect_openai_task, dialect_openai_objects, dialect_openai_responses_count;
 extern const struct ai_dialect dialect_gemini, dialect_gemini_array, dialect_gemini_count,
     dialect_gemini_embed, dialect_gemini_embed_batch, dialect_gemini_models;
 

@@ -665,3 +665,24 @@ const struct ai_dialect dialect_openai_responses = {
     .keep_alive = {": keep-alive\n\n", 14},
     .keeps_whole = true,
 };
+
+/* ---- how many tokens the same body has ---- */
+
+static enum err write_count(uint64_t tokens, struct buf *out)
+{
+    return buf_printf(out, "{\"object\":\"response.input_tokens\",\"input_tokens\":%llu}",
+                      (unsigned long long)tokens);
+}
+
+const struct ai_dialect dialect_openai_responses_count = {
+    .name = "openai_responses_count",
+    .read = openai_responses_read,
+    .parse = openai_responses_parse,
+    .splice = openai_responses_splice,
+    .write_error = openai_write_error,
+    .write_stream_error = openai_write_stream_error,
+    .write_count = write_count,
+    .mark_event = openai_stored_mark_event,
+    .is_error = openai_is_error,
+    .names = own_names,
+};

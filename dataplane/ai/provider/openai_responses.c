@@ -16,7 +16,7 @@
 
 static bool speaks(const struct ai_endpoint *e)
 {
-    return e->dialect == &dialect_openai_responses;
+    return e->dialect == &dialect_openai_responses || e->dialect == &dialect_openai_responses_count;
 }
 
 /* ---- which servers have it ---- */
@@ -182,7 +182,8 @@ static enum err splice(struct ai_outgoing *o, struct slice body)
 static enum err build(struct ai_outgoing *o)
 {
     struct slice body;
-    enum err e = openai_path(o, SLICE("/responses"));
+    bool counts = o->endpoint->kind == AI_COUNT;
+    enum err e = openai_path(o, counts ? SLICE("/responses/input_tokens") : SLICE("/responses"));
     if (!e)
         e = unmark_body(o, &body);
     if (!e)
@@ -550,6 +551,17 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
                                                               : ERR_PROTOCOL;
 }
 
+static enum err read_count(struct slice body, uint64_t *ret)
+{
+    static const char *const wants[] = {"input_tokens"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan_response(body, wants, ARRAY_LEN(wants), &hit, &root, &problem))
+        return ERR_PROTOCOL;
+    return json_scan_u64(&hit, ret) ? ERR_PROTOCOL : ERR_OK;
+}
+
 const struct ai_provider provider_openai_responses = {
     .name = {"openai", 6},
     .bills_cancelled = true,
@@ -559,6 +571,7 @@ const struct ai_provider provider_openai_responses = {
     .note_missing = note_missing,
     .read_error = read_error,
     .identify = identify,
+    .read_count = read_count,
     .decode = decode,
     .decode_whole = decode_whole,
 };
