@@ -257,7 +257,8 @@ struct request_end {
     unsigned status; /* 0: the response was begun, or it is the refusal */
     const struct http_header *headers;
     size_t header_count;
-    struct slice body; /* all of it, or the last piece of a response that was begun */
+    struct slice body; /* all of it, or the last piece of a response that was begun; not in the
+                        * worker's scratch, where the record is packed before it is sent */
     bool cut; /* a response that was begun cannot be completed: the connection is cut, so that
                * half is not taken for whole */
 };

@@ -248,9 +248,15 @@ void request_on_drain(struct request *rq)
 
 /* ---- the end ---- */
 
+/* Does some sink take part in how a response ends? One that only writes events, as a dialect's
+ * does, passes head, data and end by: nothing has to be kept for it. */
 static bool has_filters(const struct request *rq)
 {
-    return rq->response.first != &rq->response.tail;
+    const struct response_sink *s = rq->response.first;
+    for (; s != &rq->response.tail; s = s->next)
+        if (s->ops->head || s->ops->data || s->ops->end || s->ops->abort)
+            return true;
+    return false;
 }
 
 /* What is left to say to a client whose response was begun. */
