@@ -46,7 +46,12 @@ struct ai_request {
 };
 
 /* What of a body is changed for one target. */
+struct ai_marker;
+struct ai_account;
 struct ai_changes {
+    /* what is marked as this account's goes to it without its mark; NULL: nothing is known */
+    const struct ai_marker *marker;
+    const struct ai_account *maker;
     struct slice model;
     uint64_t output_limit;  /* put in where the body names none; 0: nothing is put in */
     const char *limit_name; /* the member it is put in as */

@@ -5,6 +5,7 @@
 
 #include "common/base/escape.h"
 #include "common/base/limits.h"
+#include "dataplane/ai/ai_mark.h"
 
 #define MODEL_NAME_MAX 256 /* no provider's names are longer */
 
@@ -185,12 +186,88 @@ static struct slice quoted(struct arena *a, struct slice text)
     return slice_of(out, (size_t)(to - out));
 }
 
+/*
+ * Reasoning of another provider is told a client of this dialect as a thinking block, whose
+ * signature is empty or marked as that account's. The client repeats it, and Anthropic would refuse
+ * it: such blocks are taken out. What this account itself made goes back to it without the mark.
+ * Only bodies that seem to hold one are parsed, and where they do not, they pass as they are.
+ */
+static bool may_hold_marked(struct slice body)
+{
+    return slice_search(body, SLICE("\"signature\":\"\"")) >= 0 ||
+           slice_search(body, SLICE("\"signature\": \"\"")) >= 0 ||
+           slice_search(body, SLICE("_gh")) >= 0;
+}
+
+enum seal { SEAL_KEEP, SEAL_RESTORED, SEAL_FOREIGN };
+
+static enum seal look_at_seal(json_t *block, const char *member, const struct ai_changes *c)
+{
+    struct slice value, seal = json_text(block, member);
+    struct ai_account account;
+    if (seal.ptr && !seal.len)
+        return SEAL_FOREIGN;
+    if (!ai_mark_split(seal, &value, &account))
+        return SEAL_KEEP;
+    if (!c->marker || !c->maker || !ai_mark_read(c->marker, seal, &value, &account) ||
+        !ai_account_eq(&account, c->maker))
+        return SEAL_FOREIGN;
+    return json_object_set_new(block, member, json_from(value)) ? SEAL_FOREIGN : SEAL_RESTORED;
+}
+
+static enum seal seal_of(json_t *block, const struct ai_changes *c)
+{
+    struct slice type = json_text(block, "type");
+    if (slice_eq(type, SLICE("thinking")))
+        return look_at_seal(block, "signature", c);
+    return slice_eq(type, SLICE("redacted_thinking")) ? look_at_seal(block, "data", c) : SEAL_KEEP;
+}
+
+/* false: nothing was changed. A turn that was nothing else goes too, as none may be empty. */
+static bool settle_seals(json_t *messages, const struct ai_changes *c)
+{
+    bool changed = false;
+    for (size_t i = json_array_size(messages); i > 0; i--) {
+        json_t *content = json_object_get(json_array_get(messages, i - 1), "content");
+        size_t before = json_array_size(content);
+        for (size_t j = before; j > 0; j--) {
+            enum seal seal = seal_of(json_array_get(content, j - 1), c);
+            changed = changed || seal != SEAL_KEEP;
+            if (seal == SEAL_FOREIGN)
+                json_array_remove(content, j - 1);
+        }
+        if (before && !json_array_size(content))
+            json_array_remove(messages, i - 1);
+    }
+    return changed;
+}
+
+static enum err write_tree(json_t *root, const struct ai_changes *c, struct arena *a,
+                           struct slice *ret)
+{
+    struct buf out;
+    buf_init(&out, 2 * LIMIT_AI_BODY);
+    json_set_text(root, "model", c->model);
+    enum err e = json_write(root, &out);
+    if (!e) {
+        *ret = arena_copy(a, buf_slice(&out));
+        e = ret->ptr ? ERR_OK : ERR_NOMEM;
+    }
+    buf_fini(&out);
+    return e;
+}
+
 enum err anthropic_splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
                           struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
 {
+    JSON_AUTO json_t *root = NULL;
+    struct json_problem problem;
     const struct slice raw = r->hits[ANTHROPIC_MODEL].raw;
     memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
     ret[0] = body;
+    if (may_hold_marked(body) && !json_read(body, &root, &problem) &&
+        settle_seals(json_object_get(root, "messages"), c))
+        return write_tree(root, c, a, ret);
     if (slice_eq(c->model, r->model))
         return ERR_OK;
     size_t before = (size_t)(raw.ptr - body.ptr);

@@ -29,7 +29,8 @@ MUST_USE enum err anthropic_read_messages(const struct ai_incoming *in, struct a
 /* The same without max_tokens. */
 MUST_USE enum err anthropic_read_count(const struct ai_incoming *in, struct ai_request *ret,
                                        struct slice *detail);
-/* The model's name. The output limit always stands in the body. */
+/* The model's name; and thinking that another account has signed, or none, is taken out. The output
+ * limit always stands in the body. */
 MUST_USE enum err anthropic_splice(const struct ai_request *r, struct slice body,
                                    const struct ai_changes *c, struct arena *a,
                                    struct slice ret[static AI_REQUEST_PIECES]);

@@ -8,8 +8,11 @@
  * nothing of it is lost. A block is begun with its first piece, and the message with the first
  * block.
  */
+#include <stdio.h>
+
 #include "common/base/digest.h"
 #include "common/base/json_out.h"
+#include "common/base/limits.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/anthropic_body.h"
 #include "dataplane/ai/dialect/anthropic_error.h"
@@ -63,18 +66,43 @@ static void put_usage(struct json_out *o, const struct token_count *t)
     json_out_end(o, '}');
 }
 
+static void put_own_id(struct json_out *o, const char *prefix)
+{
+    unsigned char random[12];
+    char hex[2 * sizeof(random) + 1], text[64];
+    digest_random(random, sizeof(random));
+    digest_hex(slice_of(random, sizeof(random)), hex);
+    snprintf(text, sizeof(text), "%s_%s", prefix, hex);
+    json_out_text(o, "id", slice_str(text));
+}
+
 /* The provider's id, or one of our own: two messages never have the same. */
 static void put_id(struct json_out *o, struct slice id)
 {
-    unsigned char random[12];
-    char text[sizeof("msg_") + 2 * sizeof(random)] = "msg_";
-    if (id.len) {
+    if (id.len)
         json_out_text(o, "id", id);
-        return;
+    else
+        put_own_id(o, "msg");
+}
+
+#define CALL_ID_MAX 512
+
+/* Anthropic takes no other characters when the conversation goes to it later, as it came. Other
+ * providers take what the client repeats, in a call and in its result alike. */
+static void put_call_id(struct json_out *o, struct slice id)
+{
+    char clean[CALL_ID_MAX];
+    size_t n = 0;
+    for (; n < id.len && n < sizeof(clean); n++) {
+        char ch = id.ptr[n];
+        bool fits = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+                    (ch >= '0' && ch <= '9') || ch == '_' || ch == '-';
+        clean[n] = fits ? ch : '_';
     }
-    digest_random(random, sizeof(random));
-    digest_hex(slice_of(random, sizeof(random)), text + 4);
-    json_out_text(o, "id", slice_str(text));
+    if (n)
+        json_out_text(o, "id", slice_of(clean, n));
+    else
+        put_own_id(o, "toolu");
 }
 
 static void put_head(struct json_out *o)
@@ -104,23 +132,54 @@ static enum err begin_message(struct ai_writer *w, struct buf *out)
     return end_event(&o);
 }
 
+/* What only its maker can read is marked as the maker's, and goes to no other account later. */
+static void put_sealed(struct json_out *o, const char *name, struct slice value,
+                       const struct ai_context *to)
+{
+    char mark[AI_MARK_LEN];
+    struct buf all;
+    if (!value.len || !to->marker || !to->account.text[0] ||
+        !ai_mark_write(to->marker, &to->account, value, mark)) {
+        json_out_text(o, name, value);
+        return;
+    }
+    buf_init(&all, LIMIT_AI_ANSWER);
+    enum err e = buf_append(&all, value);
+    if (!e)
+        e = buf_append(&all, slice_of(mark, sizeof(mark)));
+    json_out_text(o, name, buf_slice(&all));
+    o->e = o->e ? o->e : e;
+    buf_fini(&all);
+}
+
 /* ---- blocks ---- */
+
+static void walk_string(struct ai_writer *w, char ch)
+{
+    if (w->call.escaped)
+        w->call.escaped = false;
+    else if (ch == '\\')
+        w->call.escaped = true;
+    else if (ch == '"')
+        w->call.in_string = false;
+}
 
 /* Is the value whole that a call's arguments are? Counts brackets outside of strings. */
 static void walk_arguments(struct ai_writer *w, struct slice piece)
 {
     for (size_t i = 0; i < piece.len; i++) {
         char ch = piece.ptr[i];
-        if (w->call.escaped)
-            w->call.escaped = false;
-        else if (w->call.in_string)
-            w->call.escaped = ch == '\\', w->call.in_string = ch != '"';
-        else if (ch == '"')
+        if (w->call.in_string) {
+            walk_string(w, ch);
+        } else if (ch == '"') {
             w->call.in_string = true;
-        else if (ch == '{' || ch == '[')
-            w->call.is_whole = false, w->call.depth++;
-        else if ((ch == '}' || ch == ']') && w->call.depth)
-            w->call.is_whole = --w->call.depth == 0;
+        } else if (ch == '{' || ch == '[') {
+            w->call.depth++;
+            w->call.is_whole = false;
+        } else if ((ch == '}' || ch == ']') && w->call.depth) {
+            w->call.depth--;
+            w->call.is_whole = w->call.depth == 0;
+        }
     }
 }
 
@@ -165,18 +224,18 @@ static enum err end_block(struct ai_writer *w, struct buf *out)
     return end_event(&o);
 }
 
-static void put_block(struct json_out *o, const struct ai_event *e)
+static void put_block(struct json_out *o, const struct ai_event *e, const struct ai_context *to)
 {
     switch (block_kind(e)) {
     case AI_TOOL_START:
         json_out_text(o, "type", SLICE("tool_use"));
-        json_out_text(o, "id", e->id);
+        put_call_id(o, e->id);
         json_out_text(o, "name", e->name);
         json_out_raw(o, "input", SLICE("{}"));
         break;
     case AI_REASONING:
         json_out_text(o, "type", e->id.len ? SLICE("redacted_thinking") : SLICE("thinking"));
-        json_out_text(o, e->id.len ? "data" : "thinking", e->id);
+        put_sealed(o, e->id.len ? "data" : "thinking", e->id, to);
         if (!e->id.len)
             json_out_text(o, "signature", SLICE(""));
         break;
@@ -203,7 +262,7 @@ static enum err begin_block(struct ai_writer *w, const struct ai_event *e, struc
     begin_event("content_block_start", &o);
     json_out_u64(&o, "index", w->blocks.next_index);
     json_out_begin(&o, "content_block", '{');
-    put_block(&o, e);
+    put_block(&o, e, &w->to);
     json_out_end(&o, '}');
     return end_event(&o);
 }
@@ -218,7 +277,10 @@ static enum err write_delta(const struct ai_writer *w, const char *type, const c
     json_out_u64(&o, "index", w->blocks.next_index);
     json_out_begin(&o, "delta", '{');
     json_out_text(&o, "type", slice_str(type));
-    json_out_text(&o, member, text);
+    if (strcmp(member, "signature") == 0)
+        put_sealed(&o, member, text, &w->to);
+    else
+        json_out_text(&o, member, text);
     json_out_end(&o, '}');
     return end_event(&o);
 }
@@ -493,23 +555,24 @@ static void put_input(struct json_out *o, struct slice text)
     json_out_end(o, '}');
 }
 
-static void put_whole_block(struct json_out *o, const struct ai_block *b)
+static void put_whole_block(struct json_out *o, const struct ai_block *b,
+                            const struct ai_context *to)
 {
     if (b->kind != AI_TOOL_START && b->kind != AI_REASONING && !b->text.len)
         return; /* this API has no empty texts */
     json_out_begin(o, NULL, '{');
     if (b->kind == AI_TOOL_START) {
         json_out_text(o, "type", SLICE("tool_use"));
-        json_out_text(o, "id", buf_slice(&b->id));
+        put_call_id(o, buf_slice(&b->id));
         json_out_text(o, "name", buf_slice(&b->name));
         put_input(o, buf_slice(&b->text));
     } else if (b->kind == AI_REASONING && b->redacted.len) {
         json_out_text(o, "type", SLICE("redacted_thinking"));
-        json_out_text(o, "data", buf_slice(&b->redacted));
+        put_sealed(o, "data", buf_slice(&b->redacted), to);
     } else if (b->kind == AI_REASONING) {
         json_out_text(o, "type", SLICE("thinking"));
         json_out_text(o, "thinking", buf_slice(&b->text));
-        json_out_text(o, "signature", buf_slice(&b->signature));
+        put_sealed(o, "signature", buf_slice(&b->signature), to);
     } else {
         json_out_text(o, "type", SLICE("text"));
         json_out_text(o, "text", buf_slice(&b->text));
@@ -530,7 +593,7 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
     json_out_text(&o, "model", buf_slice(&a->model));
     json_out_begin(&o, "content", '[');
     for (size_t i = 0; i < c->block_count; i++) {
-        put_whole_block(&o, &c->blocks[i]);
+        put_whole_block(&o, &c->blocks[i], &a->to);
         refused = refused || c->blocks[i].kind == AI_REFUSAL;
         has_calls = has_calls || c->blocks[i].kind == AI_TOOL_START;
     }

@@ -8,9 +8,11 @@
 #include "dataplane/ai/dialect/anthropic_body.h"
 
 #include "common/base/limits.h"
+#include "dataplane/ai/ai_mark.h"
 
 struct parsing {
     struct ai_chat *c;
+    const struct ai_marker *marker;
     size_t turn, block; /* where in `messages`, for a refusal */
 };
 
@@ -210,6 +212,23 @@ static enum err add_tool_use(struct parsing *p, struct ai_part_list *to, const j
     return as_json_text(p, input, &part->text);
 }
 
+/* What an account made is for it alone; an account that is not known made what has no mark. */
+static enum err read_marked(const struct parsing *p, struct ai_part *part)
+{
+    struct slice value, seal = part->signature.len ? part->signature : part->redacted;
+    bool is_signature = part->signature.len > 0;
+    struct ai_account account;
+    if (!ai_mark_split(seal, &value, &account))
+        return ERR_OK;
+    part->signature = part->redacted = SLICE_NONE;
+    if (!p->marker || !ai_mark_read(p->marker, seal, &value, &account))
+        return ERR_OK;
+    part->maker = arena_copy(p->c->arena, slice_str(account.text));
+    part->made_signature = is_signature ? value : SLICE_NONE;
+    part->made_redacted = is_signature ? SLICE_NONE : value;
+    return part->maker.ptr ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err add_thinking(struct parsing *p, struct ai_part_list *to, const json_t *block)
 {
     struct ai_part *part = ai_chat_add_part(p->c, to, AI_PART_REASONING);
@@ -218,7 +237,7 @@ static enum err add_thinking(struct parsing *p, struct ai_part_list *to, const j
     part->text = json_text(block, "thinking");
     part->signature = json_text(block, "signature");
     part->redacted = json_text(block, "data");
-    return ERR_OK;
+    return read_marked(p, part);
 }
 
 static enum err add_tool_result(struct parsing *p, struct ai_part_list *to, const json_t *block);
@@ -679,7 +698,7 @@ static enum err note_betas(struct parsing *p, const struct http_head *head)
 
 enum err anthropic_parse(const struct ai_incoming *in, struct ai_chat *ret)
 {
-    struct parsing p = {.c = ret};
+    struct parsing p = {.c = ret, .marker = in->marker};
     struct json_problem problem;
     ret->arena = in->arena;
     ret->choices = 1;

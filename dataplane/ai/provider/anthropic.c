@@ -74,6 +74,8 @@ static enum err set_path(struct ai_outgoing *o)
 static enum err build(struct ai_outgoing *o)
 {
     enum err e = set_path(o);
+    o->changes.marker = o->marker;
+    o->changes.maker = &o->maker;
     if (!e && speaks(o->endpoint))
         e = o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
     else if (!e)

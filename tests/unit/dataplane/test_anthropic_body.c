@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "dataplane/ai/ai_mark.h"
 #include "dataplane/ai/dialect/anthropic_body.h"
 
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
@@ -117,6 +118,109 @@ static void only_the_models_name_is_spliced(void **state)
     assert_true(slice_eq(buf_slice(&all), SLICE("{\"max_tokens\":8, \"model\" : \"a\\\"b\" ," HI
                                                 ",\"unknown\":[1.50e1]}")));
     buf_fini(&all);
+}
+
+/* What a client repeats of another provider's reasoning. */
+static void unsigned_thinking_does_not_go_back(void **state)
+{
+    static const struct {
+        const char *body, *sent;
+    } rows[] = {
+        {"{\"model\":\"m\",\"max_tokens\":8,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+         "{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","
+         "\"signature\": \"\"},{\"type\":\"text\",\"text\":\"a\"}]}]}",
+         "{\"model\":\"t\",\"max_tokens\":8,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+         "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}]}"},
+        {"{\"model\":\"m\",\"max_tokens\":8,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+         "{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","
+         "\"signature\":\"\"}]},{\"role\":\"user\",\"content\":\"go on\"}]}",
+         "{\"model\":\"t\",\"max_tokens\":8,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+         "{\"role\":\"user\",\"content\":\"go on\"}]}"},
+        {"{\"model\":\"m\",\"max_tokens\":8,\"messages\":[{\"role\":\"user\",\"content\":"
+         "\"\\\"signature\\\":\\\"\\\"\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+         "\"thinking\","
+         "\"thinking\":\"hm\",\"signature\":\"s\"}]}]}",
+         "{\"model\":\"t\",\"max_tokens\":8,\"messages\":[{\"role\":\"user\",\"content\":"
+         "\"\\\"signature\\\":\\\"\\\"\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+         "\"thinking\","
+         "\"thinking\":\"hm\",\"signature\":\"s\"}]}]}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct ai_request r;
+        struct slice detail, pieces[AI_REQUEST_PIECES];
+        struct buf all;
+        const struct ai_changes c = {.model = SLICE("t")};
+        assert_int_equal(read_body(rows[i].body, &r, &detail), ERR_OK);
+        assert_int_equal(anthropic_splice(&r, slice_str(rows[i].body), &c, arena, pieces), ERR_OK);
+        buf_init(&all, 4096);
+        for (size_t j = 0; j < AI_REQUEST_PIECES; j++)
+            assert_int_equal(buf_append(&all, pieces[j]), ERR_OK);
+        if (!slice_eq(buf_slice(&all), slice_str(rows[i].sent)))
+            fail_msg("%zu: %.*s", i, SLICE_ARG(buf_slice(&all)));
+        buf_fini(&all);
+    }
+}
+
+static struct ai_marker marker_of(const char *owner)
+{
+    struct ai_marker m = {.ready = true, .owner = slice_str(owner)};
+    digest_hmac_ready(SLICE("0123456789abcdef0123456789abcdef"), &m.key);
+    return m;
+}
+
+static struct slice marked(const struct ai_marker *m, const struct ai_account *by,
+                           const char *value)
+{
+    char mark[AI_MARK_LEN];
+    assert_true(ai_mark_write(m, by, slice_str(value), mark));
+    return arena_printf(arena, "%s%.*s", value, AI_MARK_LEN, mark);
+}
+
+#define SEALED                                                                                     \
+    "{\"model\":\"m\",\"max_tokens\":8,\"messages\":[{\"role\":\"assistant\",\"content\":["        \
+    "{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"%.*s\"},"                          \
+    "{\"type\":\"redacted_thinking\",\"data\":\"%.*s\"},{\"type\":\"text\",\"text\":\"a\"}]}]}"
+
+/* To the account that made it as it was made; to others, or from another owner, not at all. */
+static void what_an_account_made_goes_back_to_it_alone(void **state)
+{
+    struct ai_account ours, others;
+    struct ai_marker alice = marker_of("alice"), bob = marker_of("bob");
+    (void)state;
+    ai_account_of(SLICE("claude"), SLICE("main"), &ours);
+    ai_account_of(SLICE("gemini"), SLICE("main"), &others);
+    const struct {
+        const struct ai_marker *reader;
+        const struct ai_account *maker;
+        bool restored;
+    } rows[] = {{&alice, &ours, true}, {&alice, &others, false}, {&bob, &ours, false}};
+    struct slice signature = marked(&alice, &ours, "c2ln"), data = marked(&alice, &ours, "ZGF0YQ");
+    struct slice body = arena_printf(arena, SEALED, SLICE_ARG(signature), SLICE_ARG(data));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct ai_changes c = {
+            .model = SLICE("m"), .marker = rows[i].reader, .maker = rows[i].maker};
+        const struct ai_incoming in = {.body = body, .arena = arena, .marker = rows[i].reader};
+        struct slice detail, pieces[AI_REQUEST_PIECES];
+        struct ai_request r = {0};
+        struct ai_chat chat = {.arena = arena};
+        assert_int_equal(anthropic_read_messages(&in, &r, &detail), ERR_OK);
+        assert_int_equal(anthropic_splice(&r, body, &c, arena, pieces), ERR_OK);
+        assert_true(slice_search(pieces[0], SLICE("_gh")) < 0);
+        assert_int_equal(slice_search(pieces[0], SLICE("\"signature\":\"c2ln\"")) > 0,
+                         rows[i].restored);
+        assert_int_equal(slice_search(pieces[0], SLICE("\"data\":\"ZGF0YQ\"")) > 0,
+                         rows[i].restored);
+        assert_true(slice_search(pieces[0], SLICE("\"text\":\"a\"")) > 0);
+
+        assert_int_equal(anthropic_parse(&in, &chat), ERR_OK);
+        ai_chat_show_made(&chat, slice_str(rows[i].maker->text));
+        const struct ai_part *thinking = chat.first->parts.first;
+        assert_int_equal(slice_eq(thinking->signature, SLICE("c2ln")), rows[i].restored);
+        assert_int_equal(slice_eq(thinking->next->redacted, SLICE("ZGF0YQ")), rows[i].restored);
+        assert_true(rows[i].restored || !thinking->signature.len);
+        ai_chat_fini(&chat);
+    }
 }
 
 /* ---- the normal form ---- */
@@ -446,6 +550,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_session_is_found_where_known_clients_write_it, open_arena,
                                         close_arena),
         cmocka_unit_test_setup_teardown(only_the_models_name_is_spliced, open_arena, close_arena),
+        cmocka_unit_test_setup_teardown(unsigned_thinking_does_not_go_back, open_arena,
+                                        close_arena),
+        cmocka_unit_test_setup_teardown(what_an_account_made_goes_back_to_it_alone, open_arena,
+                                        close_arena),
         cmocka_unit_test_setup_teardown(a_conversation_is_read_part_by_part, open_arena,
                                         close_arena),
         cmocka_unit_test_setup_teardown(what_shall_be_written_is_read_too, open_arena, close_arena),

@@ -9,6 +9,7 @@
 #include "common/base/json.h"
 #include "common/net/sse.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/ai_mark.h"
 #include "dataplane/ai/dialect/dialect.h"
 
 /* ---- a client: every frame is read, and must stand where the API lets it stand ---- */
@@ -180,6 +181,9 @@ static void read_stream(const char *row, struct slice bytes, struct reading *ret
     assert_int_equal(sse_reader_rest(&reader).len, 0);
     sse_reader_fini(&reader);
 }
+
+static json_t *whole_of(const struct ai_event *events);
+static const json_t *block_of(const json_t *tree, size_t i);
 
 /* ---- a provider ---- */
 
@@ -414,6 +418,54 @@ static void a_signature_and_a_stop_sequence_are_carried(void **state)
     assert_string_equal(got.stop_reason, "stop_sequence");
     assert_string_equal(got.stop_sequence, "END");
     run_close(&r);
+}
+
+static void what_only_its_maker_reads_is_marked_as_the_makers(void **state)
+{
+    static const struct ai_event events[EVENTS] = {{.kind = AI_START},
+                                                   THINK(0, "hm", ""),
+                                                   THINK(0, "", "c2ln"),
+                                                   REDACTED(1, "ZGF0YQ"),
+                                                   TEXT(2, "a")};
+    struct ai_marker marker = {.ready = true, .owner = SLICE("alice")};
+    struct ai_account account, found;
+    struct slice value;
+    struct run r;
+    struct reading got;
+    (void)state;
+    digest_hmac_ready(SLICE("0123456789abcdef0123456789abcdef"), &marker.key);
+    ai_account_of(SLICE("gemini"), SLICE("main"), &account);
+    run_open(&r);
+    r.writer.to = (struct ai_context){.marker = &marker, .account = account};
+    write_all(&r, events);
+    read_stream("marks", buf_slice(&r.out), &got);
+    assert_true(ai_mark_read(&marker, slice_str(got.signature[0]), &value, &found));
+    assert_true(slice_eq(value, SLICE("c2ln")) && ai_account_eq(&found, &account));
+    assert_true(ai_mark_read(&marker, slice_str(got.text[1]), &value, &found));
+    assert_true(slice_eq(value, SLICE("ZGF0YQ")));
+    run_close(&r);
+}
+
+/* dialects.md 2.10, 11: what other providers call their calls. */
+static void ids_of_calls_are_ones_that_anthropic_takes(void **state)
+{
+    static const struct ai_event events[EVENTS] = {
+        {.kind = AI_START}, TOOL(1, "functions.f:0|x", "f"),
+        ARGS(1, "{}"),      TOOL(2, "", "g"),
+        ARGS(2, "{}"),      FINISH(TOOLS)};
+    struct run r;
+    struct reading got;
+    (void)state;
+    run_open(&r);
+    write_all(&r, events);
+    const struct ai_event end = {.kind = AI_END};
+    assert_int_equal(dialect_anthropic_messages.write_event(&r.writer, &end, &r.out), ERR_OK);
+    read_stream("ids of calls", buf_slice(&r.out), &got);
+    assert_string_equal(got.id[0], "functions_f_0_x");
+    assert_true(strncmp(got.id[1], "toolu_", 6) == 0);
+    run_close(&r);
+    JSON_AUTO json_t *tree = whole_of(events);
+    assert_true(slice_eq(json_text(block_of(tree, 0), "id"), SLICE("functions_f_0_x")));
 }
 
 /* Where a filter listens to a stream of this dialect's own. */
@@ -680,6 +732,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_becomes_blocks_one_after_the_other),
         cmocka_unit_test(a_signature_and_a_stop_sequence_are_carried),
+        cmocka_unit_test(what_only_its_maker_reads_is_marked_as_the_makers),
+        cmocka_unit_test(ids_of_calls_are_ones_that_anthropic_takes),
         cmocka_unit_test(events_that_came_in_this_dialect_are_written_anew),
         cmocka_unit_test(ids_are_the_providers_or_unique),
         cmocka_unit_test(what_follows_a_call_that_was_ended_is_an_error),
