@@ -340,6 +340,44 @@ FLOW(a_stream_of_lines_that_fails_is_no_success)
     }
 }
 
+/* ---- embeddings ---- */
+
+FLOW(embeddings_of_both_are_openais)
+{
+    static const struct {
+        const struct flow_policy *policy;
+        const char *path, *sent, *answer;
+    } rows[] = {
+        {&on_cohere, "POST /v2/embed HTTP/1.1\r\n",
+         "{\"model\":\"command-a\",\"input_type\":\"search_document\",\"embedding_types\":["
+         "\"float\"],\"texts\":[\"a\",\"b\"],\"output_dimension\":2}",
+         "{\"id\":\"e\",\"embeddings\":{\"float\":[[0.5,1],[-1,0.25]]},\"meta\":{"
+         "\"billed_units\":{\"input_tokens\":1000}}}"},
+        {&on_ollama, "POST /api/embed HTTP/1.1\r\n",
+         "{\"model\":\"qwen3\",\"input\":[\"a\",\"b\"],\"dimensions\":2}",
+         "{\"model\":\"qwen3\",\"embeddings\":[[0.5,1],[-1,0.25]],\"prompt_eval_count\":1000}"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        policy_says(k, rows[i].policy);
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, 200, rows[i].answer);
+        size_t before = k->upstreams[0].call_count;
+        struct flow_client *c =
+            client_posts(k, "alice", "/v1/embeddings", NULL,
+                         "{\"model\":\"m\",\"input\":[\"a\",\"b\"],\"dimensions\":2}");
+        expect_status(c, 200);
+        const struct upstream_call *call = &k->upstreams[0].calls[before];
+        assert_true(slice_starts(call->head, slice_str(rows[i].path)));
+        expect_json(call->body, rows[i].sent);
+        expect_body_has(c, "\"embedding\":[0.5,1]");
+        expect_body_has(c, "\"embedding\":[-1,0.25]");
+        expect_body_has(c, "\"prompt_tokens\":1000");
+        Gatehouse__JournalRecord *r = flow_record(k);
+        assert_int_equal(r->span->cost_nano, 1000000);
+        flow_record_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +391,7 @@ int main(void)
         SCENARIO(a_plain_call_on_ollama_is_translated_both_ways),
         SCENARIO(a_stream_of_lines_is_written_as_chunks_however_it_is_cut),
         SCENARIO(a_stream_of_lines_that_fails_is_no_success),
+        SCENARIO(embeddings_of_both_are_openais),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static bool speaks(const struct ai_endpoint *e)
 
 static bool serves(const struct ai_endpoint *e)
 {
-    return e->kind == AI_CHAT;
+    return e->kind == AI_CHAT || e->kind == AI_EMBEDDINGS;
 }
 
 /* ---- the request ---- */
@@ -317,14 +317,48 @@ static enum err write_body(struct ai_outgoing *o)
     return w.refused ? ERR_INVALID : w.j.e;
 }
 
-static enum err build(struct ai_outgoing *o)
+/* input_type must be said; texts that are stored and found are what most embeddings are of. */
+static enum err write_embed(struct ai_outgoing *o)
+{
+    struct json_out j = {.to = o->translated};
+    if (!o->chat)
+        return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
+    buf_clear(o->translated);
+    memset(o->pieces, 0, sizeof(o->pieces));
+    json_out_begin(&j, NULL, '{');
+    json_out_text(&j, "model", o->changes.model);
+    json_out_text(&j, "input_type", SLICE("search_document"));
+    json_out_raw(&j, "embedding_types", SLICE("[\"float\"]"));
+    ai_put_inputs(&j, "texts", o);
+    if (o->chat->dimensions)
+        json_out_u64(&j, "output_dimension", o->chat->dimensions);
+    json_out_end(&j, '}');
+    o->pieces[0] = buf_slice(o->translated);
+    enum err e = ai_outgoing_take_others(o);
+    return e ? e : j.e;
+}
+
+static enum err set_path(struct ai_outgoing *o)
 {
     bool versioned = slice_ends(o->url->path, SLICE("/v2"));
-    enum err e = ai_outgoing_path(o, versioned ? SLICE("/chat") : SLICE("/v2/chat"));
+    struct slice path = o->endpoint->kind == AI_EMBEDDINGS ? SLICE("/v2/embed") : SLICE("/v2/chat");
+    return ai_outgoing_path(o, slice_from(path, versioned ? 3 : 0));
+}
+
+static enum err set_body(struct ai_outgoing *o)
+{
+    if (o->endpoint->kind == AI_EMBEDDINGS)
+        return write_embed(o);
+    return o->chat ? write_body(o)
+                   : o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena,
+                                                  o->pieces);
+}
+
+static enum err build(struct ai_outgoing *o)
+{
+    enum err e = set_path(o);
     if (!e)
-        e = o->chat ? write_body(o)
-                    : o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena,
-                                                   o->pieces);
+        e = set_body(o);
     if (e)
         return e;
     ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
@@ -513,6 +547,13 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
     JSON_AUTO json_t *tree = NULL;
     enum err e = json_read(body, &tree, &problem);
     const json_t *message = json_object_get(tree, "message");
+    const json_t *vectors = json_object_get(json_object_get(tree, "embeddings"), "float");
+    if (!e && vectors)
+        return ai_emit_vectors(
+            vectors,
+            count_of(json_object_get(json_object_get(tree, "meta"), "billed_units"),
+                     "input_tokens"),
+            fn, arg);
     if (e || !json_is_object(message))
         return e == ERR_NOMEM ? e : ERR_PROTOCOL;
     const json_t *content = json_object_get(message, "content");

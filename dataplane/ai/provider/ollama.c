@@ -19,7 +19,7 @@ static bool speaks(const struct ai_endpoint *e)
 
 static bool serves(const struct ai_endpoint *e)
 {
-    return e->kind == AI_CHAT;
+    return e->kind == AI_CHAT || e->kind == AI_EMBEDDINGS;
 }
 
 /* ---- the request ---- */
@@ -274,12 +274,29 @@ static enum err write_body(struct ai_outgoing *o)
     return w.refused ? ERR_INVALID : w.j.e;
 }
 
+static enum err write_embed(struct ai_outgoing *o)
+{
+    struct json_out j = {.to = o->translated};
+    buf_clear(o->translated);
+    memset(o->pieces, 0, sizeof(o->pieces));
+    json_out_begin(&j, NULL, '{');
+    json_out_text(&j, "model", o->changes.model);
+    ai_put_inputs(&j, "input", o);
+    if (o->chat->dimensions)
+        json_out_u64(&j, "dimensions", o->chat->dimensions);
+    json_out_end(&j, '}');
+    o->pieces[0] = buf_slice(o->translated);
+    enum err e = ai_outgoing_take_others(o);
+    return e ? e : j.e;
+}
+
 static enum err build(struct ai_outgoing *o)
 {
-    enum err e = o->chat ? ai_outgoing_path(o, SLICE("/api/chat"))
+    bool embeds = o->endpoint->kind == AI_EMBEDDINGS;
+    enum err e = o->chat ? ai_outgoing_path(o, embeds ? SLICE("/api/embed") : SLICE("/api/chat"))
                          : ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
     if (!e)
-        e = write_body(o);
+        e = embeds ? write_embed(o) : write_body(o);
     if (e)
         return e;
     ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
@@ -442,6 +459,9 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
         return e == ERR_NOMEM ? e : ERR_PROTOCOL;
     if (json_is_string(json_object_get(tree, "error")))
         return emit_fault(&m, body);
+    const json_t *vectors = json_object_get(tree, "embeddings");
+    if (vectors)
+        return ai_emit_vectors(vectors, count_of(tree, "prompt_eval_count"), fn, arg);
     if (!json_is_object(json_object_get(tree, "message")))
         return ERR_PROTOCOL;
     return emit_value(&m, tree);

@@ -4,14 +4,15 @@
 #include "dataplane/ai/provider/provider.h"
 
 #include "common/base/escape.h"
+#include "common/base/json_out.h"
 #include "common/base/json_scan.h"
+#include "common/base/limits.h"
 #include "common/base/secret.h"
 #include "dataplane/ai/provider/openai_services.h"
 
 static const struct ai_provider *const providers[] = {
-    &provider_openai,    &provider_azure,  &provider_mistral,
-    &provider_anthropic, &provider_gemini, &provider_vertex,
-    &provider_bedrock,   &provider_cohere, &provider_ollama,
+    &provider_openai, &provider_azure,   &provider_mistral, &provider_anthropic, &provider_gemini,
+    &provider_vertex, &provider_bedrock, &provider_cohere,  &provider_ollama,
 };
 
 const struct ai_provider *ai_provider_named(struct slice name)
@@ -170,6 +171,50 @@ struct slice ai_plain_tool_id(struct slice id, char room[static AI_TOOL_ID_MAX])
     }
     snprintf(room, AI_TOOL_ID_MAX, "toolu_%016llx", (unsigned long long)hash);
     return plain ? id : slice_str(room);
+}
+
+/* ---- embeddings ---- */
+
+void ai_put_inputs(struct json_out *j, const char *name, const struct ai_outgoing *o)
+{
+    json_out_begin(j, name, '[');
+    for (const struct ai_turn *t = o->chat->first; t; t = t->next) {
+        struct slice all = SLICE("");
+        for (const struct ai_part *p = t->parts.first; p; p = p->next)
+            all = all.len ? arena_printf(o->arena, "%.*s\n%.*s", SLICE_ARG(all), SLICE_ARG(p->text))
+                          : p->text;
+        json_out_text(j, NULL, all);
+    }
+    json_out_end(j, ']');
+}
+
+static enum err emit_vector(const json_t *vector, unsigned block, ai_event_fn *fn, void *arg)
+{
+    struct buf text;
+    if (!json_is_array(vector))
+        return ERR_PROTOCOL;
+    buf_init(&text, LIMIT_AI_ANSWER);
+    enum err e = json_write(vector, &text);
+    if (!e)
+        e = fn(arg, &(struct ai_event){.kind = AI_MEDIA, .block = block, .text = buf_slice(&text)});
+    buf_fini(&text);
+    return e;
+}
+
+enum err ai_emit_vectors(const json_t *list, uint64_t prompt, ai_event_fn *fn, void *arg)
+{
+    enum err e = json_is_array(list) ? ERR_OK : ERR_PROTOCOL;
+    for (size_t i = 0; i < json_array_size(list) && !e; i++)
+        e = emit_vector(json_array_get(list, i), (unsigned)i, fn, arg);
+    if (!e && prompt != AI_UNSAID) {
+        struct ai_usage u = AI_USAGE_NONE;
+        u.prompt = prompt;
+        u.output = 0;
+        e = fn(arg, &(struct ai_event){.kind = AI_USAGE, .usage = u});
+    }
+    if (!e)
+        e = fn(arg, &(struct ai_event){.kind = AI_FINISH, .finish = AI_FINISH_STOP});
+    return e ? e : fn(arg, &(struct ai_event){.kind = AI_END});
 }
 
 /* ---- what a provider says went wrong ---- */

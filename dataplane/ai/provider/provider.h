@@ -123,7 +123,7 @@ struct ai_decoder_call {
 struct ai_decoder {
     struct arena *arena;
     const struct ai_chat
-        *chat; /* what it responds to; NULL: unknown, or the client's own dialect */
+        *chat;          /* what it responds to; NULL: unknown, or the client's own dialect */
     struct slice model; /* as it was asked for, where the response does not name it */
     bool finished;      /* it was said why the model stopped */
     unsigned block;
@@ -206,6 +206,13 @@ struct slice ai_fault_text(struct slice body, struct arena *a);
 struct slice ai_fault_clean(struct slice text, struct arena *a);
 /* What a status means where the body says nothing else. */
 enum ai_verdict ai_verdict_of_status(unsigned status);
+
+/* Embeddings, whose inputs are the turns of o->chat: the text of each, as a list of that name. */
+struct json_out;
+void ai_put_inputs(struct json_out *j, const char *name, const struct ai_outgoing *o);
+/* A whole response of embeddings as events: each vector of the list, the prompt's tokens where they
+ * are known (AI_UNSAID: they are not), and the end. */
+MUST_USE enum err ai_emit_vectors(const json_t *list, uint64_t prompt, ai_event_fn *fn, void *arg);
 
 /* The id of a tool call as providers take it that are particular about its letters. Ids of others
  * may hold what these refuse: the same id becomes the same again. Lent: the id or the room. */
