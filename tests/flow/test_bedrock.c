@@ -494,6 +494,21 @@ FLOW(converses_errors_have_their_header_and_exceptions)
     expect_body_has(c, "serviceUnavailableException");
 }
 
+FLOW(arguments_that_were_cut_are_told_as_a_text)
+{
+    policy_says(k, &on_openai);
+    upstream_answers(k, 0, 200,
+                     "{\"id\":\"c\",\"object\":\"chat.completion\",\"model\":\"gpt\",\"choices\":[{"
+                     "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,"
+                     "\"tool_calls\":[{\"id\":\"t1\",\"type\":\"function\",\"function\":{"
+                     "\"name\":\"f\",\"arguments\":\"{\\\"a\"}}]},\"finish_reason\":\"length\"}],"
+                     "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,"
+                     "\"total_tokens\":15}}");
+    struct flow_client *c = client_posts(k, "alice", CONVERSE, NULL, "{" MESSAGES "}");
+    expect_status(c, 200);
+    expect_body_has(c, "\"input\":{\"unparsed\":\"{\\\"a\"}");
+}
+
 FLOW(a_models_name_in_the_path_may_be_escaped)
 {
     static const struct flow_policy policy = {
@@ -521,6 +536,7 @@ int main(void)
         SCENARIO(a_converse_stream_passes_byte_for_byte_and_is_counted),
         SCENARIO(a_converse_stream_of_another_provider_is_written_in_messages),
         SCENARIO(a_whole_response_of_another_provider_is_converses),
+        SCENARIO(arguments_that_were_cut_are_told_as_a_text),
         SCENARIO(a_models_name_in_the_path_may_be_escaped),
         SCENARIO(converses_errors_have_their_header_and_exceptions),
     };

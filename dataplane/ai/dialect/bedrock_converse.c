@@ -412,12 +412,31 @@ static void put_reasoning(struct json_out *o, const struct ai_block *b)
     json_out_end(o, '}');
 }
 
+static bool is_object(struct slice text)
+{
+    struct json_scan_problem problem;
+    enum json_type root;
+    return !json_scan_response(text, NULL, 0, NULL, &root, &problem) && root == JSON_SCAN_OBJECT;
+}
+
+/* Arguments that are no object, as a call that was cut has them, are told as a text. */
+static void put_input(struct json_out *o, struct slice text)
+{
+    if (!text.len || is_object(text)) {
+        json_out_raw(o, "input", text.len ? text : SLICE("{}"));
+        return;
+    }
+    json_out_begin(o, "input", '{');
+    json_out_text(o, "unparsed", text);
+    json_out_end(o, '}');
+}
+
 static void put_call(struct json_out *o, const struct ai_block *b)
 {
     json_out_begin(o, "toolUse", '{');
     json_out_text(o, "toolUseId", buf_slice(&b->id));
     json_out_text(o, "name", buf_slice(&b->name));
-    json_out_raw(o, "input", b->text.len ? buf_slice(&b->text) : SLICE("{}"));
+    put_input(o, buf_slice(&b->text));
     json_out_end(o, '}');
 }
 
