@@ -494,6 +494,21 @@ FLOW(converses_errors_have_their_header_and_exceptions)
     expect_body_has(c, "serviceUnavailableException");
 }
 
+/* It would take the key itself to verify one: dataplane/ai/README.md. */
+FLOW(a_signature_of_a_client_is_no_key)
+{
+    policy_says(k, &on_bedrock);
+    char header[256];
+    snprintf(header, sizeof(header),
+             "authorization: AWS4-HMAC-SHA256 Credential=%s/20261130/eu-west-1/bedrock/"
+             "aws4_request, SignedHeaders=host;x-amz-date, Signature=00\r\n",
+             flow_secret(k, "alice"));
+    struct flow_client *c = client_posts(k, NULL, CONVERSE, header, "{" MESSAGES "}");
+    expect_status(c, 401);
+    assert_true(slice_eq(client_header(c, "x-amzn-errortype"), SLICE("AccessDeniedException")));
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 FLOW(arguments_that_were_cut_are_told_as_a_text)
 {
     policy_says(k, &on_openai);
@@ -536,6 +551,7 @@ int main(void)
         SCENARIO(a_converse_stream_passes_byte_for_byte_and_is_counted),
         SCENARIO(a_converse_stream_of_another_provider_is_written_in_messages),
         SCENARIO(a_whole_response_of_another_provider_is_converses),
+        SCENARIO(a_signature_of_a_client_is_no_key),
         SCENARIO(arguments_that_were_cut_are_told_as_a_text),
         SCENARIO(a_models_name_in_the_path_may_be_escaped),
         SCENARIO(converses_errors_have_their_header_and_exceptions),
