@@ -71,7 +71,8 @@ static void try_dialect(const struct ai_dialect *d, struct slice body)
     enum err e = d->read(&in, &r, &detail);
     if (e == ERR_OK) {
         must(is_json(body), "an accepted body is no JSON");
-        splice(d, &r, body, a);
+        if (d->splice)
+            splice(d, &r, body, a);
         if (d->parse)
             parse(d, &in);
     }
@@ -86,6 +87,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                    &dialect_anthropic_messages,
                                                    &dialect_anthropic_count,
                                                    &dialect_gemini,
+                                                   &dialect_gemini_count,
+                                                   &dialect_gemini_embed,
+                                                   &dialect_gemini_embed_batch,
                                                    &dialect_bedrock_converse,
                                                    &dialect_cohere_chat};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)

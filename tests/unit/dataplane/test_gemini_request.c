@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/base/json.h"
+#include "dataplane/ai/dialect/gemini_body.h"
 #include "dataplane/ai/provider/gemini_request.h"
 
 #define USER "{\"role\":\"user\",\"content\":\"hello\"}"
@@ -73,12 +74,45 @@ static const json_t *member(const json_t *tree, const char *path)
     return member(json_object_get(tree, name), dot + 1);
 }
 
+static const struct ai_endpoint gemini_endpoint = {.kind = AI_CHAT,
+                                                   .dialect = &dialect_gemini,
+                                                   .path = {"/v1beta/models/", 15},
+                                                   .prefix = true,
+                                                   .suffix = {":generateContent", 16}};
+
+/* "none" has no word there: the lowest effort takes its place, and is read as that. Otherwise
+ * what was written is read by the dialect of the same protocol, and written again as it was. */
+static void expect_same_again(const struct translated *t, const char *chat)
+{
+    struct ai_chat again = {.arena = t->a};
+    struct ai_outgoing o = {.endpoint = &gemini_endpoint, .chat = &again, .arena = t->a};
+    struct buf body;
+    const struct ai_incoming in = {.body = buf_slice(&t->body),
+                                   .path = SLICE("/v1beta/models/m:generateContent"),
+                                   .endpoint = &gemini_endpoint,
+                                   .arena = t->a};
+    if (t->chat.effort == AI_EFFORT_NONE)
+        return;
+    buf_init(&body, 1 << 20);
+    o.changes.model = t->o.changes.model;
+    o.translated = &body;
+    if (gemini_parse_generate(&in, &again))
+        fail_msg("%s\nnot read: %s: %.*s", chat, again.param, SLICE_ARG(again.why));
+    enum err e = gemini_write_request(&o, &(struct gemini_service){.call_ids = true});
+    if (e || !slice_eq(buf_slice(&body), buf_slice(&t->body)))
+        fail_msg("%s\nwritten %.*s\nagain   %.*s", chat, SLICE_ARG(buf_slice(&t->body)),
+                 SLICE_ARG(buf_slice(&body)));
+    ai_chat_fini(&again);
+    buf_fini(&body);
+}
+
 static void expect(const char *model, const char *chat, const char *path, const char *json)
 {
     struct translated t;
     translate(&t, model, chat);
     if (t.e)
         fail_msg("%s\nrefused: %.*s", chat, SLICE_ARG(t.o.why));
+    expect_same_again(&t, chat);
     JSON_AUTO json_t *body = read_json(buf_slice(&t.body));
     JSON_AUTO json_t *wanted = json[0] ? read_json(slice_str(json)) : NULL;
     const json_t *got = member(body, path);
