@@ -134,7 +134,8 @@ FLOW(a_stream_with_text_and_a_call_in_one_event_loses_neither)
     expect_body_has(c, "\"reasoning_content\":\"hm\"");
     expect_body_has(c, "\"content\":\"let me \"");
     expect_body_has(c, "\"tool_calls\":[{\"index\":0,\"id\":\"call_");
-    expect_body_has(c, "\"function\":{\"name\":\"f\",\"arguments\":\"\"}");
+    expect_body_has(c, "\"function\":{\"name\":\"f\",\"arguments\":\"\"},\"extra_content\":{"
+                       "\"google\":{\"thought_signature\":\"c2ln\"}}}]");
     expect_body_has(c, "\"arguments\":\"{\\\"a\\\":1}\"");
     expect_body_has(c, "{\"index\":1,\"id\":\"own\"");
     expect_body_has(c, "\"finish_reason\":\"tool_calls\"");

@@ -157,6 +157,17 @@ static int tool_index(const struct ai_writer *w, const struct ai_event *e)
     return index;
 }
 
+/* As Google's own endpoint of this dialect tells the signature of a call, which it wants back. */
+static enum err put_signature(struct slice signature, struct buf *out)
+{
+    if (!signature.len)
+        return ERR_OK;
+    enum err e = buf_append(out, SLICE(",\"extra_content\":{\"google\":{\"thought_signature\":"));
+    if (!e)
+        e = buf_json_string(out, signature);
+    return e ? e : buf_append(out, SLICE("}}"));
+}
+
 static enum err write_tool_start(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
     if (w->tools >= AI_WRITER_TOOLS)
@@ -172,7 +183,11 @@ static enum err write_tool_start(struct ai_writer *w, const struct ai_event *e, 
     if (!err)
         err = buf_json_string(out, e->name);
     if (!err)
-        err = buf_append(out, SLICE(",\"arguments\":\"\"}}]"));
+        err = buf_append(out, SLICE(",\"arguments\":\"\"}"));
+    if (!err)
+        err = put_signature(e->signature, out);
+    if (!err)
+        err = buf_append(out, SLICE("}]"));
     return err ? err : end_delta(w, NULL, out);
 }
 
@@ -249,7 +264,11 @@ static enum err put_tool(const struct ai_block *t, bool first, struct buf *out)
         e = put_text(out, ",\"type\":\"function\",\"function\":{\"name\":", &t->name);
     if (!e)
         e = put_text(out, ",\"arguments\":", &t->text);
-    return e ? e : buf_append(out, SLICE("}}"));
+    if (!e)
+        e = buf_append(out, SLICE("}"));
+    if (!e)
+        e = put_signature(buf_slice(&t->signature), out);
+    return e ? e : buf_append(out, SLICE("}"));
 }
 
 static enum err put_tools(const struct ai_choice *c, struct buf *out)

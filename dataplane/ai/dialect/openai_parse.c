@@ -280,10 +280,21 @@ static const struct member message_members[] = {
     {NULL, NULL},
 };
 
+/* Where Google's own endpoint of this dialect has the signature of a call. It is measured as what
+ * has no place in the normal form is. */
+static void take_signature(struct ai_chat *c, struct ai_part *p, const json_t *extra)
+{
+    if (!extra)
+        return;
+    p->signature = json_text(json_object_get(extra, "google"), "thought_signature");
+    c->other_bytes += strlen("extra_content") + 3 + ai_chat_json_bytes(extra);
+}
+
 static enum err put_call(struct ai_chat *c, struct ai_part_list *to, const json_t *call)
 {
     static const struct member call_members[] = {
-        {"id", NULL}, {"type", NULL}, {"function", NULL}, {"index", NULL}, {NULL, NULL}};
+        {"id", NULL},    {"type", NULL},          {"function", NULL},
+        {"index", NULL}, {"extra_content", NULL}, {NULL, NULL}};
     static const struct member function_members[] = {
         {"name", NULL}, {"arguments", NULL}, {NULL, NULL}};
     const json_t *function = json_object_get(call, "function");
@@ -298,6 +309,7 @@ static enum err put_call(struct ai_chat *c, struct ai_part_list *to, const json_
     p->id = json_text(call, "id");
     p->name = json_text(function, "name");
     p->text = json_text(function, "arguments");
+    take_signature(c, p, json_object_get(call, "extra_content"));
     enum err e = take_members(c, call, call_members, NULL);
     return e ? e : take_members(c, function, function_members, NULL);
 }

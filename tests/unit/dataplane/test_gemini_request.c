@@ -236,6 +236,18 @@ static void messages_become_turns(void **state)
          "\"functionResponse\":{\"id\":\"c1\",\"name\":\"f\",\"response\":{\"output\":\"one\"}}},{"
          "\"functionResponse\":{\"id\":\"c2\",\"name\":\"f\",\"response\":{\"output\":\"two\"}}},{"
          "\"text\":\"hello\"}]}]"},
+        /* a signature that the client kept goes back, and no other call of the turn needs one */
+        {"gemini-3-flash",
+         USER ",{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\","
+              "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"},\"extra_content\":{\"google\":{"
+              "\"thought_signature\":\"c2ln\"}}}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\","
+              "\"content\":\"one\"}",
+         "contents",
+         "[{\"role\":\"user\",\"parts\":[{\"text\":\"hello\"}]},{\"role\":\"model\",\"parts\":[{"
+         "\"functionCall\":{\"id\":\"c1\",\"name\":\"f\",\"args\":{}},\"thoughtSignature\":"
+         "\"c2ln\"}"
+         "]},{\"role\":\"user\",\"parts\":[{\"functionResponse\":{\"id\":\"c1\",\"name\":\"f\","
+         "\"response\":{\"output\":\"one\"}}}]}]"},
         {"gemini-2.5-flash",
          USER ",{\"role\":\"assistant\",\"content\":\"so\",\"tool_calls\":[" CALL(
              "c1", "{}") "]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"one\"}",
