@@ -153,6 +153,24 @@ FLOW(an_array_that_breaks_off_is_json_still)
         json_is_object(json_object_get(json_array_get(got, json_array_size(got) - 1), "error")));
 }
 
+FLOW(a_gemini_client_that_hangs_up_takes_its_upstream_along)
+{
+    static const char *const paths[] = {STREAM_EVENTS, STREAM_ARRAY, GENERATE};
+    policy_says(k, &on_openai);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, CHUNK("\"content\":\"half\"", "null"));
+    upstream_hangs(k, 0);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct flow_client *c = client_posts(k, "alice", paths[i], NULL, "{" CONTENTS "}");
+        WAIT(k, k->upstreams[0].call_count == i + 1);
+        if (i < 2)
+            WAIT(k, slice_search(buf_slice(&c->body), SLICE("half")) >= 0);
+        client_hangs_up(c);
+        WAIT(k, k->upstreams[0].calls[i].cut);
+        WAIT(k, k->env.request_count == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +179,7 @@ int main(void)
         SCENARIO(a_gemini_client_hears_errors_in_its_own_envelope),
         SCENARIO(a_gemini_stream_that_breaks_off_ends_with_an_error_object),
         SCENARIO(an_array_that_breaks_off_is_json_still),
+        SCENARIO(a_gemini_client_that_hangs_up_takes_its_upstream_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
