@@ -278,10 +278,19 @@ static void measure_parts(const struct ai_part_list *list, struct ai_prompt *ret
     }
 }
 
+/* Results of one turn may be turns of their own in another dialect. */
+static bool holds_only_results(const struct ai_turn *t)
+{
+    for (const struct ai_part *p = t->parts.first; p; p = p->next)
+        if (p->kind != AI_PART_TOOL_RESULT)
+            return false;
+    return t->parts.first != NULL;
+}
+
 static void measure_turns(const struct ai_chat *c, struct ai_prompt *ret)
 {
     for (const struct ai_turn *t = c->first; t; t = t->next) {
-        ret->text += t->name.len + (t->parts.first ? 0 : AI_MEASURE_PART);
+        ret->text += t->name.len + (holds_only_results(t) ? 0 : AI_MEASURE_TURN);
         measure_parts(&t->parts, ret);
     }
 }
@@ -290,13 +299,13 @@ void ai_chat_measure(const struct ai_chat *c, struct ai_prompt *ret)
 {
     *ret = (struct ai_prompt){.text = AI_MEASURE_CHAT + c->other_bytes};
     measure_turns(c, ret);
+    measure_parts(&c->ignored, ret);
     for (const struct ai_function *f = c->functions; f; f = f->next) {
         ret->kept_long = ret->kept_long || f->cache == AI_CACHE_LONG;
         ret->text +=
             AI_MEASURE_TOOL + f->name.len + f->description.len + ai_chat_json_bytes(f->schema);
     }
-    ret->text +=
-        c->format_name.len + c->format_description.len + ai_chat_json_bytes(c->format_schema);
+    ret->text += c->format_description.len + ai_chat_json_bytes(c->format_schema);
     if (c->unbounded)
         ret->unbounded = c->unbounded;
 }

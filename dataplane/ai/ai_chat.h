@@ -152,6 +152,7 @@ struct ai_chat {
     uint64_t dimensions; /* of embeddings, whose inputs are the turns; 0: the model's own */
     bool as_base64;      /* vectors, as float32 */
     struct ai_other *others, *last_other;
+    struct ai_part_list ignored; /* parts that have no place in their turn; measured all the same */
     uint64_t other_bytes;  /* of members that have no place above, as JSON (ai_chat_json_bytes) */
     const char *unbounded; /* why what it costs cannot be bounded; NULL: it can */
     /* ERR_INVALID of parse, and what a refusal is about */
@@ -194,7 +195,8 @@ bool ai_read_data_url(struct slice url, struct slice *type, struct slice *data);
 /* How large the prompt is: the same for equal prompts, whichever dialect said it. Beside the bytes
  * of its texts, each thing counts for what providers write around it. */
 #define AI_MEASURE_CHAT 32 /* a prompt */
-#define AI_MEASURE_PART 16 /* a part of a turn, or a turn that has none */
+#define AI_MEASURE_TURN 16 /* a turn, but one of nothing but results */
+#define AI_MEASURE_PART 8  /* a part of a turn, or of a result */
 #define AI_MEASURE_TOOL 32 /* a function, a call of one, or its result, beside its part */
 void ai_chat_measure(const struct ai_chat *c, struct ai_prompt *ret);
 

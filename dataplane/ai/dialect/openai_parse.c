@@ -54,9 +54,11 @@ static enum err take_members(struct ai_chat *c, const json_t *object, const stru
     json_object_foreach((json_t *)(uintptr_t)object, name, v)
     {
         const struct member *m = find(table, name);
+        if (json_is_null(v)) /* means absent */
+            continue;
         if (!m)
             count_other(c, name, v);
-        else if (!e && m->take && !json_is_null(v))
+        else if (!e && m->take)
             e = m->take(c, name, v, arg);
     }
     return e;
@@ -65,6 +67,23 @@ static enum err take_members(struct ai_chat *c, const json_t *object, const stru
 static enum err wrong(struct ai_chat *c, const char *param, const char *why)
 {
     return ai_chat_wrong(c, param, slice_str(why));
+}
+
+/* A member that is a text where it has a place at all. */
+static enum err take_text(struct ai_chat *c, const char *name, const json_t *v, void *arg)
+{
+    (void)arg;
+    if (!json_is_string(v))
+        count_other(c, name, v);
+    return ERR_OK;
+}
+
+static struct slice counted_text(struct ai_chat *c, const json_t *object, const char *name)
+{
+    const json_t *v = json_object_get(object, name);
+    if (v && !json_is_string(v) && !json_is_null(v))
+        count_other(c, name, v);
+    return text_of(v);
 }
 
 /* ---- parts ---- */
@@ -218,63 +237,65 @@ static enum err put_content(struct ai_chat *c, struct ai_part_list *to, const js
 
 /* A message's members stand in any order, and its parts in one. */
 struct message {
-    const json_t *content, *refusal, *calls, *reasoning, *blocks;
-    struct slice name, call_id;
+    const json_t *content, *calls, *blocks;
+    struct slice refusal, reasoning, other_reasoning, name, call_id;
 };
 
 static enum err keep(struct ai_chat *c, const char *name, const json_t *v, void *arg)
 {
     struct message *m = arg;
-    (void)c;
     if (strcmp(name, "content") == 0)
         m->content = v;
-    else if (strcmp(name, "refusal") == 0)
-        m->refusal = v;
+    else if (!json_is_array(v))
+        count_other(c, name, v);
     else if (strcmp(name, "tool_calls") == 0)
         m->calls = v;
-    else if (strcmp(name, "thinking_blocks") == 0)
+    else
         m->blocks = v;
-    else if (strcmp(name, "reasoning_content") == 0 || !m->reasoning)
-        m->reasoning = v;
     return ERR_OK;
 }
 
-static enum err keep_name(struct ai_chat *c, const char *name, const json_t *v, void *arg)
+static enum err keep_text(struct ai_chat *c, const char *name, const json_t *v, void *arg)
 {
     struct message *m = arg;
-    (void)c;
-    if (strcmp(name, "name") == 0)
-        m->name = text_of(v);
-    else
-        m->call_id = text_of(v);
-    return ERR_OK;
+    const struct {
+        const char *name;
+        struct slice *to;
+    } rows[] = {{"refusal", &m->refusal},
+                {"reasoning_content", &m->reasoning},
+                {"reasoning", &m->other_reasoning},
+                {"name", &m->name},
+                {"tool_call_id", &m->call_id}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].name, name) == 0)
+            *rows[i].to = text_of(v);
+    return take_text(c, name, v, NULL);
 }
 
 static enum err bind_member(struct ai_chat *c, const char *name, const json_t *v, void *arg)
 {
     (void)arg;
-    if (is_nothing(v)) {
-        count_other(c, name, v);
+    count_other(c, name, v);
+    if (is_nothing(v))
         return ERR_OK;
-    }
     c->unbounded = "it uses tools the provider bills by itself";
     return ai_chat_add_other(c, "messages", true,
                              strcmp(name, "audio") == 0
                                  ? SLICE("audio of an earlier response")
                                  : SLICE("function_call, which tool_calls took the place of"),
-                             v);
+                             NULL);
 }
 
 static const struct member message_members[] = {
     {"role", NULL},
     {"content", keep},
-    {"refusal", keep},
     {"tool_calls", keep},
     {"thinking_blocks", keep},
-    {"reasoning_content", keep},
-    {"reasoning", keep},
-    {"name", keep_name},
-    {"tool_call_id", keep_name},
+    {"refusal", keep_text},
+    {"reasoning_content", keep_text},
+    {"reasoning", keep_text},
+    {"name", keep_text},
+    {"tool_call_id", keep_text},
     {"audio", bind_member},
     {"function_call", bind_member},
     {NULL, NULL},
@@ -284,7 +305,7 @@ static const struct member message_members[] = {
  * has no place in the normal form is. */
 static void take_signature(struct ai_chat *c, struct ai_part *p, const json_t *extra)
 {
-    if (!extra)
+    if (!extra || json_is_null(extra))
         return;
     p->signature = json_text(json_object_get(extra, "google"), "thought_signature");
     c->other_bytes += strlen("extra_content") + 3 + ai_chat_json_bytes(extra);
@@ -292,11 +313,11 @@ static void take_signature(struct ai_chat *c, struct ai_part *p, const json_t *e
 
 static enum err put_call(struct ai_chat *c, struct ai_part_list *to, const json_t *call)
 {
-    static const struct member call_members[] = {
-        {"id", NULL},    {"type", NULL},          {"function", NULL},
-        {"index", NULL}, {"extra_content", NULL}, {NULL, NULL}};
-    static const struct member function_members[] = {
-        {"name", NULL}, {"arguments", NULL}, {NULL, NULL}};
+    static const struct member call_members[] = {{"id", take_text},       {"type", NULL},
+                                                 {"function", NULL},      {"index", NULL},
+                                                 {"extra_content", NULL}, {NULL, NULL}};
+    static const struct member called_members[] = {
+        {"name", take_text}, {"arguments", take_text}, {NULL, NULL}};
     const json_t *function = json_object_get(call, "function");
     if (!json_text(function, "name").len) {
         c->other_bytes += ai_chat_json_bytes(call);
@@ -311,7 +332,7 @@ static enum err put_call(struct ai_chat *c, struct ai_part_list *to, const json_
     p->text = json_text(function, "arguments");
     take_signature(c, p, json_object_get(call, "extra_content"));
     enum err e = take_members(c, call, call_members, NULL);
-    return e ? e : take_members(c, function, function_members, NULL);
+    return e ? e : take_members(c, function, called_members, NULL);
 }
 
 static enum err put_calls(struct ai_chat *c, struct ai_part_list *to, const json_t *calls)
@@ -337,28 +358,52 @@ static enum err put_thinking(struct ai_chat *c, struct ai_part_list *to, const j
         struct ai_part *p = ai_chat_add_part(c, to, AI_PART_REASONING);
         if (!p)
             return ERR_NOMEM;
-        p->text = json_text(block, "thinking");
-        p->signature = json_text(block, "signature");
-        p->redacted = json_text(block, "data");
+        p->text = counted_text(c, block, "thinking");
+        p->signature = counted_text(c, block, "signature");
+        p->redacted = counted_text(c, block, "data");
     }
     return ERR_OK;
+}
+
+static enum err put_piece(struct ai_chat *c, struct ai_part_list *to, enum ai_part_kind kind,
+                          struct slice text)
+{
+    return text.len ? put_text(c, to, kind, text, AI_CACHE_NONE) : ERR_OK;
+}
+
+/* Reasoning in the one form of several that says most; the others are ignored. */
+static enum err put_reasoning(struct ai_chat *c, struct ai_part_list *to, const struct message *m)
+{
+    bool blocks = json_array_size(m->blocks) > 0, first = !blocks && m->reasoning.len;
+    struct ai_part_list *no = &c->ignored;
+    enum err e = put_thinking(c, to, m->blocks);
+    if (!e)
+        e = put_piece(c, first ? to : no, AI_PART_REASONING, m->reasoning);
+    return e ? e : put_piece(c, blocks || first ? no : to, AI_PART_REASONING, m->other_reasoning);
+}
+
+/* What only the assistant's message has a place for. */
+static enum err ignore(struct ai_chat *c, const struct message *m)
+{
+    struct ai_part_list *no = &c->ignored;
+    enum err e = put_reasoning(c, no, m);
+    if (!e)
+        e = put_piece(c, no, AI_PART_REFUSAL, m->refusal);
+    return e ? e : put_calls(c, no, m->calls);
 }
 
 static enum err put_assistant(struct ai_chat *c, const struct message *m)
 {
     struct ai_turn *t = ai_chat_add_turn(c, AI_ASSISTANT);
-    enum err e = ERR_OK;
     if (!t)
         return ERR_NOMEM;
     t->name = m->name;
-    if (json_array_size(m->blocks))
-        e = put_thinking(c, &t->parts, m->blocks);
-    else if (text_of(m->reasoning).len)
-        e = put_text(c, &t->parts, AI_PART_REASONING, text_of(m->reasoning), AI_CACHE_NONE);
+    c->other_bytes += m->call_id.len;
+    enum err e = put_reasoning(c, &t->parts, m);
     if (!e && m->content)
         e = put_content(c, &t->parts, m->content);
-    if (!e && text_of(m->refusal).len)
-        e = put_text(c, &t->parts, AI_PART_REFUSAL, text_of(m->refusal), AI_CACHE_NONE);
+    if (!e)
+        e = put_piece(c, &t->parts, AI_PART_REFUSAL, m->refusal);
     return e ? e : put_calls(c, &t->parts, m->calls);
 }
 
@@ -368,7 +413,9 @@ static enum err put_plain(struct ai_chat *c, enum ai_role role, const struct mes
     if (!t)
         return ERR_NOMEM;
     t->name = m->name;
-    return m->content ? put_content(c, &t->parts, m->content) : ERR_OK;
+    c->other_bytes += m->call_id.len;
+    enum err e = ignore(c, m);
+    return e || !m->content ? e : put_content(c, &t->parts, m->content);
 }
 
 static enum err put_result(struct ai_chat *c, const struct message *m)
@@ -379,7 +426,8 @@ static enum err put_result(struct ai_chat *c, const struct message *m)
         return ERR_NOMEM;
     p->id = m->call_id;
     p->name = m->name;
-    return m->content ? put_content(c, p->inner, m->content) : ERR_OK;
+    enum err e = ignore(c, m);
+    return e || !m->content ? e : put_content(c, p->inner, m->content);
 }
 
 static enum err put_message(struct ai_chat *c, const json_t *message)
@@ -433,8 +481,8 @@ static enum err put_tool(struct ai_chat *c, const json_t *tool)
                                                  {"cache_control", NULL},
                                                  {"prompt_cache_breakpoint", NULL},
                                                  {NULL, NULL}};
-    static const struct member function_members[] = {{"name", NULL},
-                                                     {"description", NULL},
+    static const struct member function_members[] = {{"name", take_text},
+                                                     {"description", take_text},
                                                      {"parameters", NULL},
                                                      {"strict", NULL},
                                                      {NULL, NULL}};
@@ -653,10 +701,10 @@ static enum err take_format(struct ai_chat *c, const char *name, const json_t *v
     }
     if (!is_word(type, "json_schema"))
         return ai_chat_add_other(c, name, true,
-                                 SLICE("an output of another form than text and JSON"), v);
+                                 SLICE("an output of another form than text and JSON"), NULL);
     c->format = AI_FORMAT_SCHEMA;
     c->format_name = json_text(own, "name");
-    c->format_description = json_text(own, "description");
+    c->format_description = counted_text(c, own, "description");
     c->format_schema = json_object_get(own, "schema");
     c->format_strict = json_is_true(json_object_get(own, "strict"));
     return json_is_object(c->format_schema)
