@@ -81,7 +81,7 @@ FLOW(a_longer_prompt_costs_the_price_of_its_tier)
  * one, at the dearest. */
 FLOW(the_worst_case_is_reserved_at_each_targets_own_price)
 {
-    const money worst = (money)(sizeof(HELLO) - 1) * (10000 + 4000) + 100 * 20000;
+    const money worst = (money)flow_prompt_tokens(HELLO) * (10000 + 4000) + 100 * 20000;
     struct flow_policy p = catalogue(worst);
     policy_says(k, &p);
     upstream_answers(k, 0, 200, RESPONSE("20"));

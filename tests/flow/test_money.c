@@ -19,7 +19,7 @@
 #define ANSWER_COST 40000 /* nano-dollars: 20 at 1, 10 at 2 dollars a million */
 #define CHUNK "data: {\"choices\":[{\"delta\":{\"content\":\"one two\"}}],\"usage\":null}\n\n"
 /* 100 tokens of output at 2 dollars a million, and a token for each byte of the prompt at 1 */
-#define WORST ((money)(100 * 2000 + (sizeof(HELLO) - 1) * 1000))
+#define WORST ((money)(100 * 2000 + flow_prompt_tokens(HELLO) * 1000))
 #define EMPTY ((money)-1) /* the kit's value for an empty budget */
 #define SMALL                                                                                      \
     {                                                                                              \
@@ -337,7 +337,7 @@ FLOW(an_unpriced_model_is_refused_under_a_budget_unless_it_is_allowed)
 #define UNASKED 16384
 #define UNASKED_COST ((money)UNASKED * 2000)
 #define ENDLESS "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"
-#define ENDLESS_WORST (UNASKED_COST + (money)(sizeof(ENDLESS) - 1) * 1000)
+#define ENDLESS_WORST (UNASKED_COST + (money)flow_prompt_tokens(ENDLESS) * 1000)
 #define BYTES_A_TOKEN 4
 
 /* a chunk whose text is taken for so many tokens */
@@ -416,9 +416,9 @@ FLOW(a_stream_that_nears_what_was_set_aside_goes_on_while_there_is_money)
 #define THREE                                                                                      \
     "{\"model\":\"small\",\"max_tokens\":100,\"n\":3,\"messages\":[{\"role\":\"user\","            \
     "\"content\":\"hello\"}]}"
-#define THREE_WORST ((money)(3 * 100 * 2000 + (sizeof(THREE) - 1) * 1000))
+#define THREE_WORST ((money)(3 * 100 * 2000 + flow_prompt_tokens(THREE) * 1000))
 #define ENDLESS_THREE "{\"model\":\"small\",\"stream\":true,\"n\":3,\"messages\":[]}"
-#define ENDLESS_THREE_WORST (3 * UNASKED_COST + (money)(sizeof(ENDLESS_THREE) - 1) * 1000)
+#define ENDLESS_THREE_WORST (3 * UNASKED_COST + (money)flow_prompt_tokens(ENDLESS_THREE) * 1000)
 
 FLOW(a_call_for_several_choices_sets_aside_and_pays_the_output_of_each)
 {
@@ -444,7 +444,7 @@ FLOW(a_call_for_several_choices_sets_aside_and_pays_the_output_of_each)
 FLOW(without_a_ceiling_each_of_several_choices_is_told_its_share_of_what_is_set_aside)
 {
     static const char body[] = "{\"model\":\"small\",\"n\":3,\"messages\":[]}";
-    struct flow_policy p = budgets(3 * UNASKED_COST + (money)(sizeof(body) - 1) * 1000, 0);
+    struct flow_policy p = budgets(3 * UNASKED_COST + (money)flow_prompt_tokens(body) * 1000, 0);
     p.keys[1] = p.keys[0];
     p.keys[1].name = "bob";
     p.keys[1].budget--;

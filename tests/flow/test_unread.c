@@ -14,7 +14,7 @@
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 #define ALL 100 /* tokens of output that a call above may have */
 #define ALL_COST ((money)ALL * 2000)
-#define PROMPT_COST ((money)(sizeof(HELLO) - 1) * 1000) /* a token for each byte, at most */
+#define PROMPT_COST ((money)flow_prompt_tokens(HELLO) * 1000)
 #define WORST(targets) ((targets)*PROMPT_COST + ALL_COST)
 
 static struct flow_policy with_budget(money budget, size_t targets)
@@ -266,7 +266,7 @@ FLOW(without_a_budget_a_kill_loses_the_call_at_no_less_than_both)
 #define UNASKED 16384 /* tokens set aside for a call without a ceiling */
 #define UNASKED_COST ((money)UNASKED * 2000)
 #define ENDLESS "{\"model\":\"small\",\"stream\":true,\"messages\":[]}"
-#define ENDLESS_PROMPT ((money)(sizeof(ENDLESS) - 1) * 1000)
+#define ENDLESS_PROMPT ((money)flow_prompt_tokens(ENDLESS) * 1000)
 
 FLOW(a_stream_behind_an_unread_response_grows_from_what_both_hold)
 {

@@ -1,13 +1,15 @@
 /*
  * fuzz_ai_request — a chat body that is read is one that can be spliced into another valid body,
- * and translated, or refused with a reason.
+ * and translated, or refused with a reason; and the scan of its bytes measures what the parse does.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "dataplane/ai/dialect/openai_body.h"
+#include "dataplane/ai/dialect/openai_measure.h"
 #include "dataplane/ai/dialect/openai_parse.h"
 #include "dataplane/ai/provider/anthropic_request.h"
+#include "dataplane/ai/provider/openai_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -60,14 +62,48 @@ static void translate_for(const char *model, const struct ai_chat *chat, struct 
     buf_fini(&out);
 }
 
+static void tell_service(const char *quirks, const struct ai_chat *chat, struct arena *a)
+{
+    const struct policy_provider p = {.quirks = slice_str(quirks)};
+    struct buf out;
+    JSON_AUTO json_t *tree = NULL;
+    struct json_problem problem;
+    buf_init(&out, 1 << 24);
+    struct ai_outgoing o = {.endpoint = &endpoint,
+                            .chat = chat,
+                            .changes = {.model = SLICE("gpt-5")},
+                            .arena = a,
+                            .translated = &out};
+    enum err e = openai_write_body(&o, quirks[0] ? openai_service_of(&p) : &openai_service_mistral);
+    must(e != ERR_INVALID || (o.why.len && o.param), "a refusal says why");
+    must(e || !json_read(buf_slice(&out), &tree, &problem), "what goes upstream is JSON");
+    buf_fini(&out);
+}
+
+static void measure(const struct ai_chat *chat, struct slice body)
+{
+    struct ai_prompt parsed, scanned;
+    ai_chat_measure(chat, &parsed);
+    openai_measure(body, &scanned);
+    must(parsed.text == scanned.text && parsed.files == scanned.files &&
+             parsed.images == scanned.images && parsed.images_low == scanned.images_low &&
+             parsed.audio_bytes == scanned.audio_bytes,
+         "the scan measures what the parse does");
+}
+
 static void translate(const struct ai_incoming *in)
 {
     static const char *const models[] = {"claude-sonnet-4-5", "claude-opus-5-5", "other"};
+    static const char *const services[] = {"", "litellm", "openrouter", "deepseek"};
     struct ai_chat chat = {.arena = in->arena};
     enum err e = openai_parse_chat(in, &chat);
     must(e != ERR_INVALID || chat.why.len, "a refusal says why");
     for (size_t i = 0; !e && i < ARRAY_LEN(models); i++)
         translate_for(models[i], &chat, in->arena);
+    for (size_t i = 0; !e && i < ARRAY_LEN(services); i++)
+        tell_service(services[i], &chat, in->arena);
+    if (!e)
+        measure(&chat, in->body);
     ai_chat_fini(&chat);
 }
 

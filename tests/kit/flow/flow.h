@@ -301,6 +301,8 @@ money flow_lost_at(const struct flow *k);
 
 #define SCENARIO(name) cmocka_unit_test(name)
 
+/* what a prompt is reserved at, at most: openai_measure of the body's text */
+uint64_t flow_prompt_tokens(const char *body);
 void expect_status(struct flow_client *c, unsigned status); /* waits for the whole response */
 void expect_code(struct flow_client *c,
                  const char *code); /* error.code of the body, or what stands for it */

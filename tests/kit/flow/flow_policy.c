@@ -8,6 +8,7 @@
 #include "common/scope/lease_client.h"
 #include "common/scope/registry.h"
 #include "common/wire/keyprint.h"
+#include "dataplane/ai/dialect/openai_measure.h"
 #include "tests/kit/flow/flow_private.h"
 
 #define NAMES_MAX 8
@@ -509,4 +510,11 @@ void policy_says(struct flow *k, const struct flow_policy *p)
     snapshot_drop(old);
     lease_client_policy(k->lease_client); /* as the plane does: before workers have the version */
     request_env_take_policy(&k->env, k->policy);
+}
+
+uint64_t flow_prompt_tokens(const char *body)
+{
+    struct ai_prompt p;
+    openai_measure(slice_str(body), &p);
+    return p.text;
 }
