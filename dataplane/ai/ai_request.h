@@ -55,6 +55,7 @@ struct ai_changes {
     struct slice model;
     uint64_t output_limit;  /* put in where the body names none; 0: nothing is put in */
     const char *limit_name; /* the member it is put in as */
+    bool no_usage_option;   /* the target takes no request for a stream's usage */
 };
 
 /* A body in pieces: what is changed is the arena's, all else lies in the client's body. */

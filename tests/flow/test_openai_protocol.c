@@ -103,6 +103,41 @@ FLOW(what_the_service_does_not_take_is_named_in_the_clients_own_words)
     expect_sent(k, "max_completion_tokens", "64");
 }
 
+FLOW(a_service_stricter_than_openai_gets_what_it_knows_of_the_clients_own_body)
+{
+    static const char ask[] =
+        "{ \"messages\":[{\"role\":\"developer\",\"content\":\"developer\"},{\"content\":\"a\","
+        "\"role\" : \"developer\"},{\"role\":\"user\",\"content\":\"hi\"}],\"model\":\"m\","
+        "\"stream\":true}";
+    static const struct {
+        const char *quirks, *sent;
+    } rows[] = {
+        {"deepseek",
+         "{\"stream_options\":{\"include_usage\":true}, \"messages\":[{\"role\":\"system\","
+         "\"content\":\"developer\"},{\"content\":\"a\",\"role\" : \"system\"},{\"role\":"
+         "\"user\",\"content\":\"hi\"}],\"model\":\"gpt-x\",\"stream\":true}"},
+        {"perplexity",
+         "{ \"messages\":[{\"role\":\"system\",\"content\":\"developer\"},{\"content\":"
+         "\"a\",\"role\" : \"system\"},{\"role\":\"user\",\"content\":\"hi\"}],"
+         "\"model\":\"gpt-x\",\"stream\":true}"},
+        {NULL,
+         "{\"stream_options\":{\"include_usage\":true}, \"messages\":[{\"role\":\"developer\","
+         "\"content\":\"developer\"},{\"content\":\"a\",\"role\" : \"developer\"},{\"role\":"
+         "\"user\",\"content\":\"hi\"}],\"model\":\"gpt-x\",\"stream\":true}"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        policy_has(k, (struct flow_provider){.quirks = rows[i].quirks});
+        upstream_forget_script(k, 0);
+        upstream_opens_stream(k, 0);
+        upstream_sends(k, 0, WORD STOPS DONE);
+        upstream_ends_stream(k, 0);
+        expect_status(client_posts(k, "alice", CHAT, NULL, ask), 200);
+        struct slice got = k->upstreams[0].calls[i].body;
+        if (!slice_eq(got, slice_str(rows[i].sent)))
+            fail_msg("%zu: %.*s", i, SLICE_ARG(got));
+    }
+}
+
 FLOW(interleaved_calls_without_ids_are_two_whole_blocks)
 {
     policy_has(k, (struct flow_provider){0});
@@ -325,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(a_client_of_another_dialect_is_served_and_billed_by_its_parts),
         SCENARIO(what_the_service_does_not_take_is_named_in_the_clients_own_words),
+        SCENARIO(a_service_stricter_than_openai_gets_what_it_knows_of_the_clients_own_body),
         SCENARIO(interleaved_calls_without_ids_are_two_whole_blocks),
         SCENARIO(a_name_too_long_for_the_service_comes_back_whole),
         SCENARIO(azure_is_asked_where_its_version_has_it),

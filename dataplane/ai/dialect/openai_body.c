@@ -296,7 +296,7 @@ enum err openai_splice(const struct ai_request *r, struct slice body, const stru
         if (!edits[n++].text.ptr)
             return ERR_NOMEM;
     }
-    if (r->stream && usage_edit(r, body, &edits[n]))
+    if (r->stream && !c->no_usage_option && usage_edit(r, body, &edits[n]))
         n++;
     if (c->output_limit && !r->output_ceiling) {
         edits[n] = limit_edit(r, body, c, a);

@@ -51,16 +51,73 @@ static bool is_azure(const struct policy_provider *p)
            slice_ends(p->url.host, SLICE(".cognitiveservices.azure.com"));
 }
 
+/* ---- a client's own body, for services that are stricter than OpenAI ---- */
+
+#define DEVELOPER "\"developer\""
+
+/* Where messages have the role, in their order; NULL behind the last. */
+static const char **find_developers(const struct ai_outgoing *o)
+{
+    static const char *const wants[] = {"role"};
+    struct slice messages = o->request->hits[OPENAI_MESSAGES].raw;
+    const char **at = arena_alloc(o->arena, (messages.len / sizeof(DEVELOPER) + 1) * sizeof(*at));
+    struct json_hit item, role;
+    struct json_scan_problem problem;
+    enum json_type root;
+    size_t n = 0;
+    while (at && json_scan_item(&messages, &item))
+        if (!json_scan(item.raw, wants, 1, &role, &root, &problem) &&
+            slice_eq(role.raw, SLICE(DEVELOPER)))
+            at[n++] = role.raw.ptr;
+    if (at)
+        at[n] = NULL;
+    return at;
+}
+
+/* They become the system's, which is the older word for them (dialects.md 2.10, 24). The pieces may
+ * lie in o->translated. */
+static enum err rename_developers(struct ai_outgoing *o)
+{
+    const char **at = find_developers(o);
+    size_t len = 0;
+    for (size_t i = 0; i < AI_REQUEST_PIECES; i++)
+        len += o->pieces[i].len;
+    char *out = at ? arena_alloc(o->arena, len) : NULL, *to = out;
+    if (!out)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < AI_REQUEST_PIECES; i++) {
+        struct slice rest = o->pieces[i];
+        while (rest.len && *at && *at >= rest.ptr && *at < rest.ptr + rest.len) {
+            size_t before = (size_t)(*at++ - rest.ptr);
+            to = slice_put(slice_put(to, slice_first(rest, before)), SLICE("\"system\""));
+            rest = slice_from(rest, before + sizeof(DEVELOPER) - 1);
+        }
+        to = slice_put(to, rest);
+    }
+    memset(o->pieces, 0, sizeof(o->pieces));
+    o->pieces[0] = slice_of(out, (size_t)(to - out));
+    return ERR_OK;
+}
+
+static enum err splice(struct ai_outgoing *o, const struct openai_service *s)
+{
+    const struct ai_dialect *d = o->endpoint->dialect;
+    if (!d->splice)
+        return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
+    o->changes.no_usage_option = s && !(s->takes & TAKES_USAGE);
+    enum err e = d->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
+    bool strict = s && d == &dialect_openai_chat && !(s->takes & TAKES_DEVELOPER);
+    if (e || !strict || slice_search(o->body, SLICE(DEVELOPER)) < 0)
+        return e;
+    return rename_developers(o);
+}
+
 enum err openai_build_body(struct ai_outgoing *o, const struct openai_service *s)
 {
     o->changes.limit_name = s ? s->limit_name : NULL;
     if (o->chat && o->endpoint->kind == AI_EMBEDDINGS)
         return openai_write_embeddings(o);
-    if (o->chat)
-        return openai_write_body(o, s);
-    if (!o->endpoint->dialect->splice)
-        return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
-    return o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
+    return o->chat ? openai_write_body(o, s) : splice(o, s);
 }
 
 enum err openai_path(struct ai_outgoing *o, struct slice rest)
@@ -127,7 +184,8 @@ static enum err build(struct ai_outgoing *o)
         if (unread)
             return unread;
     }
-    bool differs = o->chat || o->changes.output_limit; /* by the service */
+    /* where the service makes a difference */
+    bool differs = o->chat || o->changes.output_limit || o->target->quirks.len;
     enum err e = openai_path(o, path_of(o->endpoint->kind));
     if (!e)
         e = openai_build_body(o, is_azure(o->target) ? &openai_service_azure

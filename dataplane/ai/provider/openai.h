@@ -15,7 +15,7 @@
 bool openai_speaks(const struct ai_endpoint *e);
 bool openai_serves(const struct ai_endpoint *e);
 /* The client's body with the changes in place where it speaks OpenAI's dialect, else a body of its
- * own. `s` may be NULL where there is neither a chat nor an output limit. */
+ * own. `s` may be NULL where there is neither a chat nor an output limit, and it has no quirks. */
 MUST_USE enum err openai_build_body(struct ai_outgoing *o, const struct openai_service *s);
 
 /* azure: "/chat/completions" where its base URL and version have it, and its credential. */

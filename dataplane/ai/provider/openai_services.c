@@ -15,7 +15,7 @@
 #define OPENAI                                                                                     \
     (USUAL | TAKES_CHOICES | TAKES_SCHEMA | TAKES_PARALLEL | TAKES_USER | TAKES_TIER |             \
      TAKES_VERBOSITY | TAKES_AUDIO | TAKES_FILES | TAKES_ALLOWED | TAKES_STRICT | TAKES_REFUSAL |  \
-     TAKES_RESPONSES)
+     TAKES_RESPONSES | TAKES_DEVELOPER)
 
 #define OLD_LIMIT "max_tokens"
 #define NEW_LIMIT "max_completion_tokens"
@@ -49,7 +49,7 @@ static const struct openai_service services[] = {
      "required", NULL},
     {NAME("openrouter"), NAME("openrouter.ai"),
      USUAL | TAKES_TOP_K | TAKES_SCHEMA | TAKES_PARALLEL | TAKES_USER | TAKES_VERBOSITY |
-         TAKES_AUDIO | TAKES_VIDEO | TAKES_FILES | TAKES_CACHE,
+         TAKES_AUDIO | TAKES_VIDEO | TAKES_FILES | TAKES_CACHE | TAKES_DEVELOPER,
      EFFORT_OBJECT, OLD_LIMIT, "seed", "required", "reasoning"},
     {NAME("perplexity"), NAME("api.perplexity.ai"),
      TAKES_PENALTIES | TAKES_TOP_K | TAKES_SCHEMA | TAKES_IMAGES, EFFORT_WORD, OLD_LIMIT, NULL,
@@ -67,7 +67,8 @@ static const struct openai_service services[] = {
      USUAL | TAKES_CHOICES | TAKES_SCHEMA | TAKES_PARALLEL | TAKES_USER | TAKES_RESPONSES,
      EFFORT_WORD, NEW_LIMIT, "seed", "required", NULL},
     /* any other */
-    {NAME(""), NAME(""), OPEN_WEIGHTS | TAKES_AUDIO | TAKES_FILES | TAKES_STRICT | TAKES_RESPONSES,
+    {NAME(""), NAME(""),
+     OPEN_WEIGHTS | TAKES_AUDIO | TAKES_FILES | TAKES_STRICT | TAKES_RESPONSES | TAKES_DEVELOPER,
      EFFORT_WORD, OLD_LIMIT, "seed", "required", NULL},
 };
 
