@@ -325,6 +325,58 @@ FLOW(mistral_is_told_dimensions_by_its_own_name)
     expect_sent(k, "input", "[\"a\",\"b\"]");
 }
 
+FLOW(vectors_of_other_protocols_come_as_openais)
+{
+    static const struct {
+        const char *dialect, *answer, *line, *sent;
+        const char *estimate; /* its tokens, where the provider does not say */
+    } rows[] = {
+        {"gemini", "{\"embeddings\":[{\"values\":[1,-0.5,0.25,2]},{\"values\":[1,0]}]}",
+         "POST /v1beta/models/gpt-x:batchEmbedContents HTTP/1.1\r\n",
+         "{\"requests\":[{\"model\":\"models/gpt-x\",\"content\":{\"parts\":[{\"text\":\"a\"}]},"
+         "\"outputDimensionality\":2},{\"model\":\"models/"
+         "gpt-x\",\"content\":{\"parts\":[{\"text\":"
+         "\"\xc3\xa9\"}]},\"outputDimensionality\":2}]}",
+         "estimate"},
+        {"cohere",
+         "{\"id\":\"i\",\"embeddings\":{\"float\":[[1,-0.5,0.25,2],[1,0]]},\"meta\":{"
+         "\"billed_units\":{\"input_tokens\":2}}}",
+         "POST /v2/embed HTTP/1.1\r\n",
+         "{\"model\":\"gpt-x\",\"output_dimension\":2,\"input_type\":\"search_document\","
+         "\"embedding_types\":[\"float\"],\"texts\":[\"a\",\"\xc3\xa9\"]}",
+         NULL},
+        {"ollama", "{\"embeddings\":[[1,-0.5,0.25,2],[1,0]],\"prompt_eval_count\":2}",
+         "POST /api/embed HTTP/1.1\r\n",
+         "{\"model\":\"gpt-x\",\"dimensions\":2,\"input\":[\"a\",\"\xc3\xa9\"]}", NULL},
+    };
+    static const char ask[] = "{\"model\":\"m\",\"input\":[\"a\",\"\\u00e9\"],\"dimensions\":2,"
+                              "\"encoding_format\":\"base64\"}";
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        policy_has(k, (struct flow_provider){.dialect = rows[i].dialect, .path = ""});
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, 200, rows[i].answer);
+        struct flow_client *c = client_posts(k, "alice", "/v1/embeddings", NULL, ask);
+        expect_status(c, 200);
+        expect_body_has(c, "{\"object\":\"embedding\",\"index\":0,\"embedding\":"
+                           "\"AACAPwAAAL8AAIA+AAAAQA==\"},{\"object\":\"embedding\",\"index\":1,"
+                           "\"embedding\":\"AACAPwAAAAA=\"}");
+        const struct upstream_call *call = &k->upstreams[0].calls[k->upstreams[0].call_count - 1];
+        if (!slice_starts(call->head, slice_str(rows[i].line)))
+            fail_msg("%s: %.*s", rows[i].dialect, SLICE_ARG(slice_first(call->head, 120)));
+        if (!slice_eq(call->body, slice_str(rows[i].sent)))
+            fail_msg("%s: %.*s", rows[i].dialect, SLICE_ARG(call->body));
+        Gatehouse__JournalRecord *r = flow_record(k);
+        assert_string_equal(r->span->usage_source, rows[i].estimate ? "estimate" : "provider");
+        assert_true(r->span->tokens->input > 0 && r->span->tokens->output == 0);
+        flow_record_free(r);
+    }
+    policy_has(k, (struct flow_provider){.dialect = "gemini", .path = ""});
+    struct flow_client *c =
+        client_posts(k, "alice", "/v1/embeddings", NULL, "{\"model\":\"m\",\"input\":[[1,2]]}");
+    expect_status(c, 400);
+    expect_body_has(c, "\"param\":\"input\"");
+}
+
 FLOW(a_stream_without_its_last_event_gets_one)
 {
     policy_has(k, (struct flow_provider){0});
@@ -368,6 +420,7 @@ int main(void)
         SCENARIO(mistral_gets_its_own_names_and_its_reasoning_is_told_as_such),
         SCENARIO(vectors_come_in_base64_where_the_client_asked_for_it),
         SCENARIO(mistral_is_told_dimensions_by_its_own_name),
+        SCENARIO(vectors_of_other_protocols_come_as_openais),
         SCENARIO(a_stream_without_its_last_event_gets_one),
         SCENARIO(a_finish_followed_by_pings_alone_ends_within_the_grace),
     };

@@ -42,10 +42,25 @@ static bool serves_task(const struct policy_provider *p, const struct ai_endpoin
     return slice_eq(p->dialect, SLICE("cohere")) && slice_ends(e->path, SLICE("/rerank"));
 }
 
+/* Those whose conversations are another provider's. */
+static const struct ai_provider *const embedders[] = {&provider_cohere_embeddings,
+                                                      &provider_ollama_embeddings};
+
+static const struct ai_provider *embedder(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(embedders); i++)
+        if (slice_eq(embedders[i]->name, name))
+            return embedders[i];
+    return NULL;
+}
+
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
                                           const struct ai_endpoint *e, struct slice model)
 {
     const struct ai_provider *named = ai_provider_named(p->dialect);
+    const struct ai_provider *own = e->kind == AI_EMBEDDINGS ? embedder(p->dialect) : NULL;
+    if (own && own->serves(e))
+        return own;
     if (e->kind == AI_TASK && serves_task(p, e))
         return &provider_openai_task;
     if (named == &provider_vertex)

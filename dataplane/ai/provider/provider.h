@@ -225,6 +225,8 @@ extern const struct ai_provider provider_openai, provider_azure, provider_mistra
 extern const struct ai_provider provider_vertex, provider_vertex_claude;
 extern const struct ai_provider provider_bedrock, provider_cohere, provider_ollama;
 
+extern const struct ai_provider provider_cohere_embeddings, provider_ollama_embeddings;
+
 /* The protocol in which a provider of the policy is told calls of this path to this model of its.
  * NULL: this data plane does not know its dialect. */
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
