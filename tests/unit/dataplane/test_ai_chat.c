@@ -17,7 +17,7 @@
 #include "dataplane/ai/provider/openai_request.h"
 #include "tests/kit/chat_maker.h"
 
-#define CHATS 3000
+#define CHATS 1000
 #define SEED_BYTES 96
 
 struct protocol {
@@ -215,7 +215,7 @@ static bool is_measured_alike(const char *text, size_t len, struct ai_prompt *on
                      one->audio_bytes == other->audio_bytes);
 }
 
-#define CHANGES 20000
+#define CHANGES 4000
 
 /* a byte or a piece becomes another of the same body */
 static void change(char *text, size_t len)
