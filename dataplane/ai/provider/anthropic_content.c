@@ -16,8 +16,8 @@ static bool is_blank(struct slice s)
 
 static void write_text(struct anthropic_writing *w, struct slice text, enum ai_cache_mark mark)
 {
-    if (!text.len)
-        return; /* an empty text block is a 400 there */
+    if (is_blank(text))
+        return; /* a text block of white space is a 400 there (dialects.md 2.10, 14) */
     json_out_begin(&w->j, NULL, '{');
     json_out_text(&w->j, "type", SLICE("text"));
     json_out_text(&w->j, "text", text);
@@ -224,7 +224,7 @@ static bool is_told(const struct ai_part *p)
     switch (p->kind) {
     case AI_PART_TEXT:
     case AI_PART_REFUSAL:
-        return p->text.len > 0;
+        return !is_blank(p->text);
     case AI_PART_REASONING:
         return p->signature.len || p->redacted.len;
     case AI_PART_IMAGE:

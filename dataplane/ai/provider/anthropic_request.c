@@ -220,9 +220,14 @@ void anthropic_write_thinking(struct anthropic_writing *w, const struct anthropi
 static uint64_t max_tokens_of(const struct anthropic_writing *w, const struct anthropic_plan *p)
 {
     uint64_t n = w->chat->output_limit ? w->chat->output_limit : w->o->changes.output_limit;
+    uint64_t most = w->rules->name.len ? w->rules->max_output : UINT64_MAX;
     n = n ? n : w->rules->max_output;
     bool within = w->chat->reasoning_budget && n > p->budget;
-    return p->thinking == ANTHROPIC_BUDGET && !within ? n + p->budget : n;
+    if (p->thinking == ANTHROPIC_BUDGET && !within)
+        n += p->budget;
+    if (w->chat->output_limit > most)
+        ai_outgoing_leave_out(w->o, "max_tokens above the model's");
+    return n < most ? n : most;
 }
 
 /* ---- the other members ---- */

@@ -89,6 +89,8 @@ static void members_have_their_counterparts(void **state)
     } rows[] = {
         {"claude-sonnet-4-5", "", "max_tokens", "64000"},
         {"unheard-of", "", "max_tokens", "4096"},
+        {"unheard-of", ",\"max_tokens\":9999", "max_tokens", "9999"},
+        {"claude-sonnet-4-5", ",\"max_tokens\":128000", "max_tokens", "64000"},
         {"claude-sonnet-4-5", ",\"max_tokens\":5,\"max_completion_tokens\":7", "max_tokens", "7"},
         {"claude-sonnet-4-5", ",\"temperature\":1.5", "temperature", "1"},
         {"claude-sonnet-4-5", ",\"temperature\":0.5,\"top_p\":0.5", "top_p", ""},
@@ -142,6 +144,9 @@ static void messages_become_turns(void **state)
          "system", "[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]"},
         {"{\"role\":\"system\",\"content\":\"\"}," USER, "system", ""},
         {USER "," USER, "messages",
+         "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hello\"},"
+         "{\"type\":\"text\",\"text\":\"hello\"}]}]"},
+        {USER ",{\"role\":\"assistant\",\"content\":\" \\n\"}," USER, "messages",
          "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hello\"},"
          "{\"type\":\"text\",\"text\":\"hello\"}]}]"},
         {USER ",{\"role\":\"assistant\",\"content\":\"\"}," USER, "messages",
