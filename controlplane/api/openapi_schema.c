@@ -38,6 +38,10 @@ static json_t *dollars_schema(const char *pattern, const char *help)
 #define URL_PATTERN                                                                                \
     "^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._\\x2d]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/"          \
     "[^?#\\u0000-\\u0020\\u007f]*)?$"
+/* "{region}" may be a part of the host's name. */
+#define REGIONAL_URL_PATTERN                                                                       \
+    "^[hH][tT][tT][pP][sS]?://(([A-Za-z0-9._\\x2d]|\\{region\\})+|\\[[0-9A-Fa-f:.]+\\])"           \
+    "(:[0-9]{1,5})?(/[^?#\\u0000-\\u0020\\u007f]*)?$"
 #define CIDR_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
 static json_t *word_schema(const struct field *f)
@@ -69,6 +73,9 @@ static json_t *one_schema(const struct field *f, enum reading_as as)
     case FIELD_WORD:
         return word_schema(f);
     case FIELD_URL:
+        if ((f->flags & FIELD_WITH_REGION) != 0)
+            return json_pack("{s:s,s:i,s:s}", "type", "string", "maxLength", FIELD_TEXT_MOST,
+                             "pattern", REGIONAL_URL_PATTERN);
         return json_pack("{s:s,s:s,s:i,s:s}", "type", "string", "format", "uri", "maxLength",
                          FIELD_TEXT_MOST, "pattern", URL_PATTERN);
     case FIELD_CIDR:

@@ -322,7 +322,8 @@ static void check(struct reading *r, const json_t *old, json_t *doc)
     /* the data planes of the first stage do not know it */
     if (slice_search(json_text(doc, "base_url"), slice_str(SERVICE_REGION)) >= 0 &&
         !slice_eq(dialect, SLICE("bedrock")) && !slice_eq(dialect, SLICE("vertex")))
-        reading_problem(r, "/base_url", "\"{region}\" only goes with bedrock and vertex");
+        reading_problem(r, "/base_url",
+                        "only goes with bedrock and vertex, where it has \"{region}\"");
     check_route(r, doc);
     const json_t *credentials = json_object_get(doc, "credentials");
     for (size_t i = 0; i < json_array_size(credentials); i++)

@@ -16,6 +16,9 @@ FORESEEN = [re.compile(text) for text in (
     r"^grant a server, a service or models",
     r"^(is required with|only goes with) ",
     r"^is required$",  # of a secret in a new credential, of an url beside its transport
+    r"^is required[:,] ",  # of an address that no vendor has, of a region that stands in one
+    r"^has a star, and ",
+    r"^must not have more than one star$",
     r"stdio",
     r"^must be \"sha256\" where a digest",
     r"^has passed already$",
