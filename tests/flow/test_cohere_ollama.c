@@ -154,6 +154,22 @@ FLOW(an_error_in_coheres_stream_is_no_success)
     WAIT(k, c->whole);
     expect_body_has(c, "it broke");
     assert_true(slice_search(buf_slice(&c->body), SLICE("[DONE]")) < 0);
+
+    /* the same, for a client that speaks it; and where it is all that comes */
+    static const char end[] = ",\"delta\":{\"finish_reason\":\"ERROR\",\"error\":\"it broke\"}";
+    for (int first = 0; first < 2; first++) {
+        upstream_forget_script(k, 0);
+        upstream_opens_stream(k, 0);
+        if (!first)
+            says(k, "content-delta",
+                 ",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"hi\"}}}");
+        says(k, "message-end", end);
+        upstream_ends_stream(k, 0);
+        c = client_posts(k, "alice", COHERE, NULL, ASKS(",\"stream\":true"));
+        WAIT(k, c->whole);
+        expect_status(c, first ? 502 : 200);
+        expect_body_has(c, "it broke");
+    }
 }
 
 FLOW(coheres_clients_pass_to_cohere_as_they_are_but_for_the_models_name)

@@ -276,12 +276,14 @@ static enum err write_stream_error(struct buf *out, const struct ai_error *e)
 
 static bool is_error(struct slice body)
 {
-    static const char *const wants[] = {"message", "finish_reason"};
+    static const char *const wants[] = {"message", "finish_reason", "delta.error"};
     struct json_hit hits[ARRAY_LEN(wants)];
     struct json_scan_problem problem;
     enum json_type root;
-    return !json_scan(body, wants, ARRAY_LEN(wants), hits, &root, &problem) &&
-           hits[0].type == JSON_SCAN_STRING && hits[1].type == JSON_SCAN_ABSENT;
+    if (json_scan(body, wants, ARRAY_LEN(wants), hits, &root, &problem))
+        return false;
+    return (hits[0].type == JSON_SCAN_STRING && hits[1].type == JSON_SCAN_ABSENT) ||
+           hits[2].type == JSON_SCAN_STRING; /* the last event of a stream */
 }
 
 /* ---- what is written ---- */

@@ -3,6 +3,7 @@
  */
 #include "common/base/json.h"
 #include "common/base/json_out.h"
+#include "common/base/json_scan.h"
 #include "common/base/limits.h"
 #include "dataplane/ai/provider/provider.h"
 
@@ -372,11 +373,28 @@ static enum err build(struct ai_outgoing *o)
 
 /* ---- errors ---- */
 
+/* In a stream the last event says it. */
+static struct slice text_of_event(struct slice body, struct arena *a)
+{
+    static const char *const wants[] = {"delta.error"};
+    struct json_hit hit;
+    struct json_scan_problem problem;
+    enum json_type root;
+    struct slice text;
+    if (json_scan_response(body, wants, 1, &hit, &root, &problem) || hit.type != JSON_SCAN_STRING)
+        return SLICE_NONE;
+    char *out = arena_alloc(a, hit.raw.len);
+    return out && !json_scan_text(&hit, out, hit.raw.len, &text) ? ai_fault_clean(text, a)
+                                                                 : SLICE_NONE;
+}
+
 static void read_error(unsigned status, struct slice body, struct arena *a, struct ai_fault *ret)
 {
     *ret = (struct ai_fault){.text = ai_fault_text(body, a),
                              .verdict = ai_verdict_of_status(status),
                              .usage = AI_USAGE_NONE};
+    if (!ret->text.len)
+        ret->text = text_of_event(body, a);
     if (ret->verdict == AI_FATAL && (slice_search(ret->text, SLICE("too many tokens")) >= 0 ||
                                      slice_search(ret->text, SLICE("context length")) >= 0))
         ret->verdict = AI_TOO_LONG;
