@@ -6,8 +6,11 @@ import Anthropic0 from 'anthropic-sdk-0';
 import { Gateway, named, newTrace, run, traceparent, until } from '../kit/node/gateway.mjs';
 import { upstream as listen } from '../kit/node/upstream.mjs';
 import { said } from './matrix/kit.mjs';
-import anthropic from './matrix/upstreams/anthropic.mjs';
-import openai from './matrix/upstreams/openai.mjs';
+import anthropics from './matrix/upstreams/anthropic.mjs';
+import openais from './matrix/upstreams/openai.mjs';
+
+const anthropic = anthropics.find((u) => u.name === 'anthropic');
+const openai = openais.find((u) => u.name === 'openai');
 
 const gateway = new Gateway();
 const listeners = [];
@@ -31,7 +34,7 @@ async function refused(promise) {
 }
 
 before(async () => {
-  for (const [kind, port] of [[anthropic[0], 60], [openai[0], 61]]) {
+  for (const [kind, port] of [[anthropic, 60], [openai, 61]]) {
     const mock = await listen(gateway.port(port), (one, res) => mocks[kind.name].answer(one, res));
     mocks[kind.name] = { ...kind, ...mock };
     listeners.push(mock);
