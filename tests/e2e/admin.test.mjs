@@ -241,7 +241,7 @@ const wrongTypes = [
   ['keys', { name: 'n', digest_kind: 'sha256' }, '/digest_kind'],
   ['keys', { name: 'n', tasks: ['no-such-task'] }, '/tasks/0'],
   ['providers', { name: 'n', dialect: 'klingon', base_url: 'https://x.example' }, '/dialect'],
-  ['providers', { name: 'n', dialect: 'openai' }, '/base_url'],
+  ['providers', { name: 'n', dialect: 'azure' }, '/base_url'],
   ['providers', { name: 'n', dialect: 'openai', base_url: 'ftp://x.example' }, '/base_url'],
   ['providers', { name: 'n', dialect: 'openai', base_url: 'https://u:p@x.example' }, '/base_url'],
   ['providers', { name: 'n', dialect: 'openai', base_url: 'https://x.example', allow_cidrs: ['10.0.0.0/99'] }, '/allow_cidrs/0'],

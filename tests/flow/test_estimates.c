@@ -8,7 +8,7 @@
 #define BODY                                                                                       \
     "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"" FOX                        \
     "\"}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"hello\"}}]}"
-#define FRAME (3 + 3 + 8 + 1) /* around the response, the message, the tool; the tool's name */
+#define FRAME (3 + 4 + 8 + 1) /* around the response, the message, the tool; the tool's name */
 #define UNCOUNTED "{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}"
 
 static const struct flow_policy two_families = {
@@ -49,7 +49,7 @@ FLOW(tokens_are_counted_where_no_target_counts_them)
         "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"" FOX "\"}],"
         "\"tools\":[{\"name\":\"hello\"}]}");
     expect_status(c, 200);
-    expect_body(c, "{\"input_tokens\":25}");
+    expect_body(c, "{\"input_tokens\":26}");
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 

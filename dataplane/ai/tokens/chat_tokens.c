@@ -6,7 +6,8 @@
 #include "common/base/limits.h"
 #include "dataplane/ai/tokens/tokens.h"
 
-#define PER_TURN 3 /* what stands around a message (dialects.md, section 4) */
+#define PRIMING 3  /* what begins the response */
+#define PER_TURN 4 /* what stands around a message: three marks, and its role */
 #define PER_TOOL 8 /* and around the definition of a function */
 
 static uint64_t json_tokens(const json_t *v)
@@ -35,7 +36,7 @@ static uint64_t part_tokens(const struct ai_part_list *list)
 
 uint64_t chat_tokens(const struct ai_chat *c)
 {
-    uint64_t n = PER_TURN; /* what begins the response */
+    uint64_t n = PRIMING;
     for (const struct ai_turn *t = c->first; t; t = t->next)
         n += PER_TURN + tokens_count(t->name) + part_tokens(&t->parts);
     for (const struct ai_function *f = c->functions; f; f = f->next)
