@@ -51,8 +51,9 @@ const struct principal *key_memo_find(const struct key_memo *m, const struct sna
                                       struct sip_tag tag)
 {
     const struct place *p = &m->places[place_of(tag)];
-    bool same = p->who.key && p->tag.words[0] == tag.words[0] && p->tag.words[1] == tag.words[1];
-    return same && m->policy == policy ? &p->who : NULL;
+    /* without a branch between the halves: how much of a tag fits does not show in the time */
+    uint64_t differs = (p->tag.words[0] ^ tag.words[0]) | (p->tag.words[1] ^ tag.words[1]);
+    return p->who.key && !differs && m->policy == policy ? &p->who : NULL;
 }
 
 void key_memo_keep(struct key_memo *m, const struct snapshot *policy, struct sip_tag tag,
