@@ -25,10 +25,39 @@ static uint64_t max_output(const struct policy_model *m, struct slice name)
     return least;
 }
 
+/* What the vendor calls it: of a wildcard, what the star stands for. */
+static struct slice vendors_name(const struct policy_model *m, const struct policy_target *t,
+                                 struct slice name)
+{
+    ptrdiff_t slash = slice_find(name, '/');
+    if (!m->wildcard || !slice_eq(t->model, SLICE("*")))
+        return t->model;
+    return m->o.name.len > 1 && slash >= 0 ? slice_from(name, (size_t)slash + 1) : name;
+}
+
+/* The longest prompt that every target takes. 0: one of them is not known. */
+static uint64_t context_of(const struct snapshot *policy, const struct policy_model *m,
+                           struct slice name)
+{
+    uint64_t least = 0;
+    for (size_t i = 0; i < m->target_count; i++) {
+        const struct policy_target *t = &m->targets[i];
+        const struct policy_provider *p = snapshot_provider(policy, t->provider_id);
+        const struct policy_catalogue_model *known =
+            p ? catalogue_model_of(policy, p, vendors_name(m, t, name)) : NULL;
+        if (!known || !known->context_tokens)
+            return 0;
+        least = least && least < known->context_tokens ? least : known->context_tokens;
+    }
+    return least;
+}
+
 static enum err write_model(struct ai_call *c, const struct policy_model *m, struct slice name)
 {
-    const struct ai_model_card card = {
-        .name = name, .created_at_us = m->created_at_us, .max_output = max_output(m, name)};
+    const struct ai_model_card card = {.name = name,
+                                       .created_at_us = m->created_at_us,
+                                       .context = context_of(c->rq->policy, m, name),
+                                       .max_output = max_output(m, name)};
     return c->endpoint->dialect->write_model(&c->gathered, &card);
 }
 

@@ -74,15 +74,20 @@ static size_t list_eligible(const struct candidates_query *q,
     return n;
 }
 
+const struct policy_catalogue_model *catalogue_model_of(const struct snapshot *policy,
+                                                        const struct policy_provider *p,
+                                                        struct slice name)
+{
+    const struct policy_catalogue *c = snapshot_catalogue_named(policy, p->o.org_id, p->catalogue);
+    return c ? policy_catalogue_find(c, name) : NULL;
+}
+
 static const struct price_sheet *price_of(const struct candidates_query *q,
                                           const struct route_choice *c, struct slice name)
 {
     if (q->model->price.base.input != PRICE_NONE)
         return &q->model->price;
-    const struct policy_catalogue *catalogue =
-        snapshot_catalogue_named(q->policy, q->model->o.org_id, c->provider->catalogue);
-    const struct policy_catalogue_model *m =
-        catalogue ? policy_catalogue_find(catalogue, name) : NULL;
+    const struct policy_catalogue_model *m = catalogue_model_of(q->policy, c->provider, name);
     return m ? &m->price : NULL;
 }
 

@@ -38,4 +38,9 @@ struct candidates_query {
  * none. */
 bool candidates_stay(struct candidate *list, size_t count, const struct ai_account *account);
 
+/* What the catalogue of the provider's vendor says of the model that the vendor calls so; NULL:
+ * nothing. */
+const struct policy_catalogue_model *catalogue_model_of(const struct snapshot *policy,
+                                                        const struct policy_provider *p,
+                                                        struct slice name);
 size_t candidates_list(const struct candidates_query *q, struct candidate *ret, size_t max);

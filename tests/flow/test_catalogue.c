@@ -107,6 +107,26 @@ FLOW(a_model_that_no_catalogue_knows_is_refused_under_a_budget)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+#define CLAUDES "anthropic-version: 2023-06-01\r\n"
+
+/* Of several targets the shortest counts, and one that is not known leaves it open. */
+FLOW(a_list_of_models_says_how_long_a_prompt_every_target_takes)
+{
+    struct flow_policy p = catalogue(0);
+    p.prices[0].context = 200000;
+    p.prices[1].context = 128000;
+    policy_says(k, &p);
+    struct flow_client *c = client_asks(k, "GET", "alice", "/v1/models/small", CLAUDES);
+    expect_status(c, 200);
+    expect_body_has(c, "\"max_input_tokens\":128000");
+
+    p.prices[1].context = 0;
+    policy_says(k, &p);
+    c = client_asks(k, "GET", "alice", "/v1/models/small", CLAUDES);
+    expect_status(c, 200);
+    expect_body_has(c, "\"max_input_tokens\":null");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +136,7 @@ int main(void)
         SCENARIO(a_longer_prompt_costs_the_price_of_its_tier),
         SCENARIO(the_worst_case_is_reserved_at_each_targets_own_price),
         SCENARIO(a_model_that_no_catalogue_knows_is_refused_under_a_budget),
+        SCENARIO(a_list_of_models_says_how_long_a_prompt_every_target_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,7 @@ struct flow_model {
 struct flow_price { /* a model of the catalogue "openai", in dollars per million tokens */
     const char *pattern;
     unsigned input, output;
+    unsigned context;            /* tokens; 0: not known */
     unsigned above, input_above; /* another price above so many tokens of input; 0: none */
 };
 struct flow_server { /* an MCP server of the loopback; its id is "mcp_<name>" */

@@ -280,6 +280,8 @@ static void add_catalogue(struct building *d, const struct flow_price *prices)
     for (; n < FLOW_PRICES && prices[n].pattern; n++) {
         const struct flow_price *f = &prices[n];
         gatehouse__catalogue_model__init(&rows[n]);
+        rows[n].has_context_tokens = f->context > 0;
+        rows[n].context_tokens = f->context;
         gatehouse__price__init(&of[n]);
         gatehouse__price_tier__init(&tiers[n]);
         of[n].has_input = of[n].has_output = tiers[n].has_input = tiers[n].has_output = true;
