@@ -4,28 +4,14 @@
  * The built-in ones come with the program (controlplane/catalogue) and are brought up to date at
  * start, for as long as `source` says that they are.
  */
+#include <stdio.h>
+
+#include "controlplane/domain/field_value.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
 #include "proto/policy.pb-c.h"
 
 #define PATTERN_PARTS 4
-
-/* A part between " & ": a name, "*" for any text, "#" for a digit, "!" in front for "not". */
-static const char *pattern_rule(struct slice text)
-{
-    size_t parts = 1;
-    const char *wrong = noun_label_rule(text);
-    if (wrong)
-        return wrong;
-    for (struct slice rest = text;;) {
-        ptrdiff_t at = slice_search(rest, SLICE(" & "));
-        if (at < 0)
-            break;
-        rest = slice_from(rest, (size_t)at + 3);
-        parts++;
-    }
-    return parts > PATTERN_PARTS ? "must have at most four parts" : NULL;
-}
 
 static const struct field model_fields[] = {
     {.name = "model",
@@ -40,7 +26,7 @@ static const struct field model_fields[] = {
      .flags = FIELD_LIST | FIELD_REQUIRED,
      .min = 1,
      .max = 128,
-     .rule = pattern_rule,
+     .rule = noun_label_rule,
      .least = 1,
      .most = 64,
      .help = "what the vendor calls it: \"*\" any text, \"#\" a digit, \" & \" both, \"!\" not"},
@@ -71,13 +57,39 @@ static const struct field fields[] = {
     FIELD_END,
 };
 
+static size_t parts_of(struct slice pattern)
+{
+    const struct slice both = SLICE(" & ");
+    size_t parts = 1;
+    for (ptrdiff_t at; (at = slice_search(pattern, both)) >= 0; parts++)
+        pattern = slice_from(pattern, (size_t)at + both.len);
+    return parts;
+}
+
+static void check_patterns(struct reading *r, const json_t *model, size_t i)
+{
+    const json_t *list = json_object_get(model, "match");
+    for (size_t j = 0; j < json_array_size(list); j++) {
+        const json_t *p = json_array_get(list, j);
+        char at[FIELD_POINTER_MAX];
+        snprintf(at, sizeof(at), "/models/%zu/match/%zu", i, j);
+        if (parts_of(slice_of(json_string_value(p), json_string_length(p))) > PATTERN_PARTS)
+            reading_problem(r, at, "must have at most %d parts", PATTERN_PARTS);
+    }
+}
+
 static void check(struct reading *r, const json_t *old, json_t *doc)
 {
     const json_t *model;
     size_t i;
     (void)old;
+    if (json_array_size(r->problems) > 0)
+        return;
     json_array_foreach(json_object_get(doc, "models"), i, model)
+    {
         noun_price_check(r, json_object_get(model, "price"), "/models");
+        check_patterns(r, model, i);
+    }
 }
 
 const struct noun noun_catalogue = {

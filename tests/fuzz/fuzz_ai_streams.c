@@ -112,7 +112,12 @@ static void step(struct telling *t, uint8_t op)
 
 static void say(struct telling *t)
 {
-    const struct ai_usage usage = {AI_UNSAID, 10, 20, 5, 7, 3, AI_UNSAID, AI_UNSAID};
+    struct ai_usage usage = AI_USAGE_NONE;
+    usage.fresh = 10;
+    usage.cache_read = 20;
+    usage.cache_write = 5;
+    usage.output = 7;
+    usage.reasoning = 3;
     tell(t, (struct ai_event){.kind = AI_START, .id = SLICE("m_1"), .name = SLICE("m")});
     for (size_t i = 0; i < t->size && i < STEPS; i++)
         step(t, t->data[i]);

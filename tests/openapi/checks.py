@@ -19,6 +19,11 @@ FORESEEN = [re.compile(text) for text in (
     r"^is required[:,] ",  # of an address that no vendor has, of a region that stands in one
     r"^has a star, and ",
     r"^must not have more than one star$",
+    r"^must have at most \d+ parts$",
+    r"tokens must rise",
+    r"^must be (certificates|a private key) in PEM$",
+    r"^is not the key of the certificate$|^a key without a certificate$",
+    r"^must begin with http: |^must not contain \":\"",
     r"stdio",
     r"^must be \"sha256\" where a digest",
     r"^has passed already$",
