@@ -76,7 +76,7 @@ static enum err open_boot(const struct settings *s, struct controlplane *h)
     return e;
 }
 
-/* Without it everything works but prices that nobody wrote: a file that is not there stops no
+/* Without it only models with a price of their own are priced: a file that is not there stops no
  * start, one that is wrong does. */
 static enum err load_catalogue(const struct settings *s, struct controlplane *h)
 {

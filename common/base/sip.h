@@ -2,7 +2,7 @@
  * sip — SipHash (Aumasson and Bernstein, "SipHash: a fast short-input PRF"), by its rounds: a keyed
  * hash for tables whose keys a sender chooses, and 128-bit tags of short texts.
  *
- * Whoever does not know the key can neither choose texts that collide nor guess a text's tag.
+ * Without the key an attacker can neither choose texts that collide nor guess a text's tag.
  *
  * Owns     nothing.
  * Threads  any.

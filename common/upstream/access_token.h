@@ -3,9 +3,9 @@
  * account of Google, whose JSON is exchanged at its token endpoint (RFC 7523, section 2.1: a JWT
  * signed with RS256, for a bearer token).
  *
- * A worker keeps the tokens of its accounts. One fetch is under way for each; whoever needs a token
- * meanwhile waits for it. A token is fetched anew ahead of its end, while the old one is still
- * used, so that no request waits for it.
+ * A worker keeps the tokens of its accounts. One fetch is under way for each; a call that needs a
+ * token meanwhile waits for it. A token is fetched anew ahead of its end, while the old one is
+ * still used, so that no request waits for it.
  *
  *   EMPTY → FETCHING → READY ⇄ RENEWING
  *     ▲         └──▶ FAILED (for a moment)

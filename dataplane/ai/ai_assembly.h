@@ -38,7 +38,7 @@ struct ai_chat;
 
 struct ai_assembly {
     const struct ai_chat *asked; /* what it responds to; NULL where no dialect needs it */
-    struct ai_context to;        /* set by whoever has it written */
+    struct ai_context to;        /* set before it is written */
     struct buf id, model;
     struct ai_choice choices[AI_ASSEMBLY_CHOICES];
     struct ai_usage usage;

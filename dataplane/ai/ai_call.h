@@ -169,7 +169,7 @@ MUST_USE enum err ai_call_parse(struct ai_call *c, struct slice *why);
 /* Sets c->marker, for its principal. */
 void ai_call_make_marker(struct ai_call *c);
 
-/* Whom the response of the target under way is written for. */
+/* The client and the account that the response of the current target is written for. */
 struct ai_context ai_call_context(struct ai_call *c);
 
 struct ai_call *ai_call_take(struct request *rq); /* NULL: out of memory */

@@ -91,7 +91,7 @@ enum err ai_call_parse(struct ai_call *c, struct slice *why)
     return e;
 }
 
-/* Whom a stored thing belongs to. */
+/* The owner of a stored object. */
 static struct slice owner_of(const struct request *rq)
 {
     return rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;

@@ -41,7 +41,8 @@ bool ai_account_eq(const struct ai_account *a, const struct ai_account *b);
 /* out holds AI_MARK_LEN bytes. false: the marker is not ready. */
 MUST_USE bool ai_mark_write(const struct ai_marker *m, const struct ai_account *account,
                             struct slice value, char out[static AI_MARK_LEN]);
-/* Does it look like something marked, whoever marked it? *value and *account are what it says. */
+/* Does it look like something marked, by this installation or another? *value and *account are what
+ * it says. */
 bool ai_mark_split(struct slice marked, struct slice *value, struct ai_account *account);
 /* The same, and the code is right for this owner. */
 MUST_USE bool ai_mark_read(const struct ai_marker *m, struct slice marked, struct slice *value,

@@ -1,4 +1,4 @@
-# users: whom the processes of an installation run as.
+# users: the users that the processes of an installation run as.
 #
 # Where root made the installation, PostgreSQL, the data planes and the demo backends run as users of
 # their own, so that none of them can read what another one keeps: not the master key, not the admin

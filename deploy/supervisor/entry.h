@@ -8,7 +8,7 @@
  *   stop SIGNAL SECONDS the signal that ends it (TERM or INT), and when it is killed instead
  *   env NAME=VALUE      its whole environment, line by line
  *   arg TEXT            its argument vector, line by line; the first is the program's path
- *   user UID GID        whom it runs as, where that is another user than the supervisor; never root
+ *   user UID GID        the user it runs as, where that is not the supervisor's; never root
  *
  * Owns     its text; argv and envp point into it.
  * Fails    ERR_INVALID with one log line that names file and line; ERR_TOO_BIG; ERR_IO; ERR_NOMEM.

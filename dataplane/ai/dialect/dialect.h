@@ -36,7 +36,7 @@ struct ai_error {
     const struct ai_writer *in_stream; /* that it breaks off; NULL: it is a whole response */
 };
 
-/* Whom a response is written for. */
+/* The client and the account that a response is written for. */
 struct ai_context {
     const struct ai_request *request; /* NULL in tests alone */
     const struct ai_marker *marker;   /* NULL: nothing is marked */

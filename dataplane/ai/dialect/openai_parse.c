@@ -32,7 +32,7 @@ static bool is_nothing(const json_t *v)
 }
 
 /* What has no place; of a member inside a message or a tool only its size is kept, since whole
- * responses are sent back as messages, with members that are nobody's request. */
+ * responses are sent back as messages, with members that request nothing. */
 static void count_other(struct ai_chat *c, const char *name, const json_t *v)
 {
     c->other_bytes += strlen(name) + 3 + ai_chat_json_bytes(v);

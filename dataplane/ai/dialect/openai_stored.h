@@ -2,11 +2,11 @@
  * openai_stored — ids and encrypted contents of the Responses API, which carry marks (ai_mark.h) on
  * the client's side.
  *
- * OpenAI keeps responses unless `store` is false, and their items; whoever names an id may read
- * what it stands for. So ids of kept things go out marked, and come in so; what is not kept goes
- * out as it came. Encrypted contents are always marked: only the account that made one can read it
- * (litellm#18094). That of a provider with another protocol is its signature of the reasoning, or
- * the reasoning that only it can read.
+ * OpenAI keeps responses unless `store` is false, and their items; a client that names an id may
+ * read what it stands for. So ids of kept things go out marked, and come in so; what is not kept
+ * goes out as it came. Encrypted contents are always marked: only the account that made one can
+ * read it (litellm#18094). That of a provider with another protocol is its signature of the
+ * reasoning, or the reasoning that only it can read.
  *
  * Threads  any; pure.
  */
