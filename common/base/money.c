@@ -193,11 +193,6 @@ const struct price_list *price_for(const struct price_sheet *s, uint64_t input)
     return n ? &s->tiers[n - 1].prices : &s->base;
 }
 
-enum err money_cost_of(const struct price_sheet *s, const struct token_count *tokens, money *ret)
-{
-    return money_cost(price_for(s, tokens->input), tokens, ret);
-}
-
 money money_add(money a, money b)
 {
     money sum;

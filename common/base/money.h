@@ -78,7 +78,4 @@ MUST_USE enum err money_cost(const struct price_list *prices, const struct token
                              money *ret);
 /* The prices for a call of so many tokens of input. */
 const struct price_list *price_for(const struct price_sheet *s, uint64_t input);
-/* As money_cost, by the tier that the call's input falls in. */
-MUST_USE enum err money_cost_of(const struct price_sheet *s, const struct token_count *tokens,
-                                money *ret);
 money money_add(money a, money b); /* saturating */

@@ -87,7 +87,9 @@ static void check(struct reading *r, const json_t *old, json_t *doc)
         return;
     json_array_foreach(json_object_get(doc, "models"), i, model)
     {
-        noun_price_check(r, json_object_get(model, "price"), "/models");
+        char at[FIELD_POINTER_MAX];
+        snprintf(at, sizeof(at), "/models/%zu/price", i);
+        noun_price_check(r, json_object_get(model, "price"), at);
         check_patterns(r, model, i);
     }
 }

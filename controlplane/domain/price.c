@@ -1,6 +1,9 @@
 /*
  * price — the rows of what tokens cost: of a model, and of the models of a catalogue.
  */
+#include <stdio.h>
+
+#include "controlplane/domain/field_value.h"
 #include "controlplane/domain/noun.h"
 #include "proto/policy.pb-c.h"
 
@@ -69,8 +72,10 @@ void noun_price_check(struct reading *r, const json_t *prices, const char *point
     json_array_foreach(json_object_get(prices, "above"), i, tier)
     {
         json_int_t tokens = json_integer_value(json_object_get(tier, "tokens"));
+        char at[FIELD_POINTER_MAX];
+        snprintf(at, sizeof(at), "%s/above/%zu/tokens", pointer, i);
         if (tokens <= last)
-            reading_problem(r, pointer, "above: tokens must rise from entry to entry");
+            reading_problem(r, at, "must rise from entry to entry");
         last = tokens;
     }
 }

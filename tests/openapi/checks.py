@@ -20,7 +20,7 @@ FORESEEN = [re.compile(text) for text in (
     r"^has a star, and ",
     r"^must not have more than one star$",
     r"^must have at most \d+ parts$",
-    r"tokens must rise",
+    r"^must rise from entry to entry$",
     r"^must be (certificates|a private key) in PEM$",
     r"^is not the key of the certificate$|^a key without a certificate$",
     r"^must begin with http: |^must not contain \":\"",

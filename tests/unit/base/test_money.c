@@ -172,17 +172,14 @@ UNIT(a_longer_prompt_moves_all_of_the_call_to_another_tier)
 {
     struct price_sheet s = {.base = PRICE_LIST_NONE, .tier_count = 1};
     struct token_count tokens = {.input = 271999, .output = 100};
-    money got;
     s.base.input = 2500000;
     s.base.output = 15000000;
     s.tiers[0] = (struct price_tier){.above = 271999, .prices = PRICE_LIST_NONE};
     s.tiers[0].prices.input = 5000000;
     s.tiers[0].prices.output = 22500000;
-    assert_int_equal(money_cost_of(&s, &tokens, &got), ERR_OK);
-    assert_int_equal(got, 271999 * 2500 + 100 * 15000);
+    assert_int_equal(cost(*price_for(&s, tokens.input), tokens), 271999 * 2500 + 100 * 15000);
     tokens.input++;
-    assert_int_equal(money_cost_of(&s, &tokens, &got), ERR_OK);
-    assert_int_equal(got, 272000 * 5000l + 100 * 22500);
+    assert_int_equal(cost(*price_for(&s, tokens.input), tokens), 272000 * 5000l + 100 * 22500);
 }
 
 UNIT(the_sum_is_rounded_half_up_once)
