@@ -181,6 +181,33 @@ bool ai_read_data_url(struct slice url, struct slice *type, struct slice *data)
     return true;
 }
 
+bool ai_text_is_blank(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] > ' ')
+            return false;
+    return true;
+}
+
+bool ai_part_is_told(const struct ai_part *p)
+{
+    switch (p->kind) {
+    case AI_PART_TEXT:
+    case AI_PART_REFUSAL:
+        return !ai_text_is_blank(p->text);
+    case AI_PART_REASONING:
+        return p->signature.len || p->redacted.len;
+    case AI_PART_IMAGE:
+    case AI_PART_AUDIO:
+    case AI_PART_VIDEO:
+    case AI_PART_FILE:
+    case AI_PART_TOOL_CALL:
+    case AI_PART_TOOL_RESULT:
+        break;
+    }
+    return true;
+}
+
 /* ---- the measure ---- */
 
 uint64_t ai_chat_number_bytes(double v)

@@ -189,6 +189,10 @@ bool ai_chat_next_run(const struct ai_chat *c, struct ai_run *r);
  * .ptr NULL: none. */
 struct slice ai_chat_function_of(const struct ai_chat *c, const struct ai_part *result);
 
+bool ai_text_is_blank(struct slice text); /* nothing but white space */
+/* Would Claude's APIs take the part? Not a blank text, nor reasoning without its signature. */
+bool ai_part_is_told(const struct ai_part *p);
+
 /* "data:image/png;base64,…" → its type and data; false: it is none. */
 bool ai_read_data_url(struct slice url, struct slice *type, struct slice *data);
 

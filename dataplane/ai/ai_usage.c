@@ -3,6 +3,8 @@
  */
 #include "dataplane/ai/ai_usage.h"
 
+#include "common/base/limits.h"
+
 #define PROMPT_BYTES 2 /* a token; the header says why they differ */
 #define TEXT_BYTES 4
 
@@ -10,6 +12,14 @@ static void take(uint64_t *into, uint64_t said)
 {
     if (said != AI_UNSAID)
         *into = said;
+}
+
+uint64_t ai_usage_member(const json_t *object, const char *name)
+{
+    const json_t *v = json_object_get(object, name);
+    double n = json_number_value(v);
+    bool counts = json_is_number(v) && n >= 0 && n <= (double)LIMIT_AI_TOKENS;
+    return counts && n == (double)(uint64_t)n ? (uint64_t)n : AI_UNSAID;
 }
 
 void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report)

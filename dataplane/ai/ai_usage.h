@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "common/base/json.h"
 #include "common/base/money.h"
 
 #define AI_UNSAID UINT64_MAX
@@ -32,6 +33,10 @@ struct ai_usage {
 #define AI_USAGE_NONE                                                                              \
     ((struct ai_usage){AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID,           \
                        AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID, AI_UNSAID})
+
+/* A member that is a count of tokens, also where a language without integers wrote it: 1200.0.
+ * AI_UNSAID for what none can be: absent, null, negative, a fraction, more than a call can take. */
+uint64_t ai_usage_member(const json_t *object, const char *name);
 
 void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report);
 

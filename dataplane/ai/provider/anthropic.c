@@ -7,6 +7,7 @@
 #include "common/base/json.h"
 #include "common/base/json_scan.h"
 #include "dataplane/ai/provider/anthropic_request.h"
+#include "dataplane/ai/provider/emitter.h"
 
 #define VERSION "2023-06-01"
 
@@ -134,43 +135,20 @@ void anthropic_read_error(unsigned status, struct slice body, struct arena *a, s
 
 /* ---- what it says, as events ---- */
 
-struct emitting {
-    struct ai_decoder *d;
-    ai_event_fn *fn;
-    void *arg;
-};
-
-static enum err emit(const struct emitting *m, struct ai_event e)
-{
-    e.block = m->d->block;
-    return m->fn(m->arg, &e);
-}
-
-static enum err emit_text(const struct emitting *m, enum ai_event_kind kind, struct slice text)
-{
-    return text.len ? emit(m, (struct ai_event){.kind = kind, .text = text}) : ERR_OK;
-}
-
-static uint64_t count_of(const json_t *usage, const char *name)
-{
-    const json_t *v = json_object_get(usage, name);
-    return json_is_integer(v) && json_integer_value(v) >= 0 ? (uint64_t)json_integer_value(v)
-                                                            : AI_UNSAID;
-}
-
 /* A member that is null says nothing new (dialects.md 2.10, 16). */
 static enum err emit_usage(const struct emitting *m, const json_t *usage)
 {
     struct ai_usage u = AI_USAGE_NONE;
     if (!json_is_object(usage))
         return ERR_OK;
-    u.fresh = count_of(usage, "input_tokens");
-    u.cache_read = count_of(usage, "cache_read_input_tokens");
-    u.cache_write = count_of(usage, "cache_creation_input_tokens");
+    u.fresh = ai_usage_member(usage, "input_tokens");
+    u.cache_read = ai_usage_member(usage, "cache_read_input_tokens");
+    u.cache_write = ai_usage_member(usage, "cache_creation_input_tokens");
     u.cache_write_long =
-        count_of(json_object_get(usage, "cache_creation"), "ephemeral_1h_input_tokens");
-    u.output = count_of(usage, "output_tokens");
-    u.reasoning = count_of(json_object_get(usage, "output_tokens_details"), "thinking_tokens");
+        ai_usage_member(json_object_get(usage, "cache_creation"), "ephemeral_1h_input_tokens");
+    u.output = ai_usage_member(usage, "output_tokens");
+    u.reasoning =
+        ai_usage_member(json_object_get(usage, "output_tokens_details"), "thinking_tokens");
     return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = u});
 }
 

@@ -4,19 +4,11 @@
 #include "common/base/json_scan.h"
 #include "dataplane/ai/provider/anthropic_request.h"
 
-static bool is_blank(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] > ' ')
-            return false;
-    return true;
-}
-
 /* ---- blocks ---- */
 
 static void write_text(struct anthropic_writing *w, struct slice text, enum ai_cache_mark mark)
 {
-    if (is_blank(text))
+    if (ai_text_is_blank(text))
         return; /* a text block of white space is a 400 there (dialects.md 2.10, 14) */
     json_out_begin(&w->j, NULL, '{');
     json_out_text(&w->j, "type", SLICE("text"));
@@ -135,7 +127,7 @@ static bool is_object(struct slice text)
 
 static void write_call(struct anthropic_writing *w, const struct ai_part *p)
 {
-    bool empty = is_blank(p->text);
+    bool empty = ai_text_is_blank(p->text);
     if (!empty && !is_object(p->text)) {
         anthropic_refuse(w, "messages",
                          arena_printf(w->o->arena,
@@ -219,25 +211,6 @@ static void write_part(struct anthropic_writing *w, const struct ai_part *p)
 
 /* ---- turns ---- */
 
-static bool is_told(const struct ai_part *p)
-{
-    switch (p->kind) {
-    case AI_PART_TEXT:
-    case AI_PART_REFUSAL:
-        return !is_blank(p->text);
-    case AI_PART_REASONING:
-        return p->signature.len || p->redacted.len;
-    case AI_PART_IMAGE:
-    case AI_PART_AUDIO:
-    case AI_PART_VIDEO:
-    case AI_PART_FILE:
-    case AI_PART_TOOL_CALL:
-    case AI_PART_TOOL_RESULT:
-        break;
-    }
-    return true;
-}
-
 static void write_parts(struct anthropic_writing *w, const struct ai_run *r, bool results)
 {
     for (const struct ai_turn *t = r->first; t != r->end; t = t->next)
@@ -260,7 +233,7 @@ static void write_run(struct anthropic_writing *w, const struct ai_run *r)
 
 void anthropic_write_messages(struct anthropic_writing *w)
 {
-    struct ai_run r = {.is_told = is_told};
+    struct ai_run r = {.is_told = ai_part_is_told};
     enum ai_role last = AI_SYSTEM;
     for (const struct ai_turn *t = w->chat->first; t; t = t->next)
         if (t->name.len)
@@ -284,7 +257,7 @@ void anthropic_write_system(struct anthropic_writing *w, struct slice more)
     bool any = more.len > 0;
     for (const struct ai_turn *t = w->chat->first; t; t = t->next)
         for (const struct ai_part *p = t->parts.first; p && t->role == AI_SYSTEM; p = p->next)
-            any = any || is_told(p);
+            any = any || ai_part_is_told(p);
     if (!any)
         return;
     json_out_begin(&w->j, "system", '[');
@@ -304,7 +277,7 @@ bool anthropic_calls_unsigned(const struct ai_chat *chat)
     for (const struct ai_turn *t = chat->first; t; t = t->next) {
         bool sealed = false, calls = false;
         for (const struct ai_part *p = t->parts.first; p; p = p->next) {
-            sealed = sealed || (p->kind == AI_PART_REASONING && is_told(p));
+            sealed = sealed || (p->kind == AI_PART_REASONING && ai_part_is_told(p));
             calls = calls || p->kind == AI_PART_TOOL_CALL;
         }
         if (calls && !sealed)

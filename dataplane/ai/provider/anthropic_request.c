@@ -256,19 +256,11 @@ static void write_sampling(struct anthropic_writing *w, bool thinks)
     }
 }
 
-static bool is_blank(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] > ' ')
-            return false;
-    return true;
-}
-
 static void write_stops(struct anthropic_writing *w)
 {
     bool any = false;
     for (const struct ai_word *s = w->chat->stops; s; s = s->next) {
-        if (is_blank(s->text)) {
+        if (ai_text_is_blank(s->text)) {
             ai_outgoing_leave_out(w->o, "stop of white space");
             continue;
         }

@@ -12,6 +12,7 @@
 #include "common/base/secret.h"
 #include "dataplane/ai/provider/aws_sign.h"
 #include "dataplane/ai/provider/bedrock_request.h"
+#include "dataplane/ai/provider/emitter.h"
 
 static bool speaks(const struct ai_endpoint *e)
 {
@@ -165,23 +166,6 @@ static void read_error_word(struct slice word, struct ai_fault *ret)
 
 /* ---- what it says, as events ---- */
 
-struct emitting {
-    struct ai_decoder *d;
-    ai_event_fn *fn;
-    void *arg;
-};
-
-static enum err emit(const struct emitting *m, struct ai_event e)
-{
-    e.block = m->d->block;
-    return m->fn(m->arg, &e);
-}
-
-static enum err emit_text(const struct emitting *m, enum ai_event_kind kind, struct slice text)
-{
-    return text.len ? emit(m, (struct ai_event){.kind = kind, .text = text}) : ERR_OK;
-}
-
 /* The API names neither the response nor the model. */
 static enum err emit_start(const struct emitting *m)
 {
@@ -197,22 +181,15 @@ static enum err emit_start(const struct emitting *m)
                                      .name = m->d->model});
 }
 
-static uint64_t count_of(const json_t *usage, const char *name)
-{
-    const json_t *v = json_object_get(usage, name);
-    return json_is_integer(v) && json_integer_value(v) >= 0 ? (uint64_t)json_integer_value(v)
-                                                            : AI_UNSAID;
-}
-
 static enum err emit_usage(const struct emitting *m, const json_t *usage)
 {
     struct ai_usage u = AI_USAGE_NONE;
     if (!json_is_object(usage))
         return ERR_OK;
-    u.fresh = count_of(usage, "inputTokens");
-    u.cache_read = count_of(usage, "cacheReadInputTokens");
-    u.cache_write = count_of(usage, "cacheWriteInputTokens");
-    u.output = count_of(usage, "outputTokens");
+    u.fresh = ai_usage_member(usage, "inputTokens");
+    u.cache_read = ai_usage_member(usage, "cacheReadInputTokens");
+    u.cache_write = ai_usage_member(usage, "cacheWriteInputTokens");
+    u.output = ai_usage_member(usage, "outputTokens");
     return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = u});
 }
 

@@ -32,14 +32,6 @@ static void refuse(struct writing *w, const char *param, struct slice why)
     w->refused = ai_outgoing_refuse(w->o, param, why) == ERR_INVALID;
 }
 
-static bool is_blank(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] > ' ')
-            return false;
-    return true;
-}
-
 static void write_cache_point(struct writing *w, enum ai_cache_mark mark, bool allowed)
 {
     if (mark == AI_CACHE_NONE || !allowed || w->cache_points >= CACHE_POINTS_MAX)
@@ -71,7 +63,7 @@ static void end_block(struct writing *w)
 
 static void write_text(struct writing *w, struct slice text)
 {
-    if (is_blank(text))
+    if (ai_text_is_blank(text))
         return; /* a 400 there */
     json_out_begin(&w->j, NULL, '{');
     json_out_text(&w->j, "text", text);
@@ -173,7 +165,7 @@ static void write_tool_id(struct writing *w, struct slice id)
 
 static void write_call(struct writing *w, const struct ai_part *p)
 {
-    bool empty = is_blank(p->text);
+    bool empty = ai_text_is_blank(p->text);
     if (!empty && !is_object(p->text)) {
         refuse(w, "messages",
                arena_printf(w->o->arena, "the arguments of the tool call %.*s are no JSON object",
@@ -189,8 +181,6 @@ static void write_call(struct writing *w, const struct ai_part *p)
 
 static void write_part(struct writing *w, const struct ai_part *p);
 
-static bool is_told(const struct ai_part *p);
-
 static void write_result(struct writing *w, const struct ai_part *p)
 {
     bool any = false;
@@ -198,7 +188,7 @@ static void write_result(struct writing *w, const struct ai_part *p)
     write_tool_id(w, p->id);
     json_out_begin(&w->j, "content", '[');
     for (const struct ai_part *it = p->inner ? p->inner->first : NULL; it; it = it->next) {
-        any = any || is_told(it);
+        any = any || ai_part_is_told(it);
         write_part(w, it);
     }
     if (!any)
@@ -257,25 +247,6 @@ static void write_part(struct writing *w, const struct ai_part *p)
 
 /* ---- turns ---- */
 
-static bool is_told(const struct ai_part *p)
-{
-    switch (p->kind) {
-    case AI_PART_TEXT:
-    case AI_PART_REFUSAL:
-        return !is_blank(p->text);
-    case AI_PART_REASONING:
-        return p->signature.len || p->redacted.len;
-    case AI_PART_IMAGE:
-    case AI_PART_AUDIO:
-    case AI_PART_VIDEO:
-    case AI_PART_FILE:
-    case AI_PART_TOOL_CALL:
-    case AI_PART_TOOL_RESULT:
-        break;
-    }
-    return true;
-}
-
 static void write_parts(struct writing *w, const struct ai_run *r, bool results)
 {
     for (const struct ai_turn *t = r->first; t != r->end; t = t->next)
@@ -283,7 +254,7 @@ static void write_parts(struct writing *w, const struct ai_run *r, bool results)
             if ((p->kind == AI_PART_TOOL_RESULT) != results)
                 continue;
             write_part(w, p);
-            if (is_told(p) && p->kind != AI_PART_REASONING)
+            if (ai_part_is_told(p) && p->kind != AI_PART_REASONING)
                 write_cache_point(w, p->cache, w->rules->cache);
         }
 }
@@ -303,7 +274,7 @@ static void end_turn(struct writing *w)
 
 static void write_messages(struct writing *w)
 {
-    struct ai_run r = {.is_told = is_told};
+    struct ai_run r = {.is_told = ai_part_is_told};
     enum ai_role last = AI_SYSTEM;
     for (const struct ai_turn *t = w->chat->first; t; t = t->next)
         if (t->name.len)
@@ -334,7 +305,7 @@ static void write_system(struct writing *w)
     bool json = w->chat->format == AI_FORMAT_JSON, any = json;
     for (const struct ai_turn *t = w->chat->first; t; t = t->next)
         for (const struct ai_part *p = t->parts.first; p && t->role == AI_SYSTEM; p = p->next)
-            any = any || is_told(p);
+            any = any || ai_part_is_told(p);
     if (!any)
         return;
     json_out_begin(&w->j, "system", '[');
@@ -342,7 +313,7 @@ static void write_system(struct writing *w)
         for (const struct ai_part *p = t->parts.first; p && t->role == AI_SYSTEM; p = p->next) {
             if (p->kind != AI_PART_TEXT)
                 refuse(w, "messages", SLICE("a system prompt of more than text"));
-            else if (is_told(p)) {
+            else if (ai_part_is_told(p)) {
                 write_text(w, p->text);
                 write_cache_point(w, p->cache, w->rules->cache);
             }
@@ -358,7 +329,7 @@ static void write_function(struct writing *w, const struct ai_function *f)
 {
     begin_block(w, "toolSpec");
     json_out_text(&w->j, "name", f->name);
-    if (!is_blank(f->description))
+    if (!ai_text_is_blank(f->description))
         json_out_text(&w->j, "description", f->description);
     json_out_begin(&w->j, "inputSchema", '{');
     if (json_is_object(f->schema) && json_object_get(f->schema, "type"))
@@ -466,7 +437,7 @@ static void write_stops(struct writing *w)
             refuse(w, "stop", SLICE("stop sequences, which this model does not take"));
             return;
         }
-        if (is_blank(s->text)) {
+        if (ai_text_is_blank(s->text)) {
             ai_outgoing_leave_out(w->o, "stop of white space");
             continue;
         }

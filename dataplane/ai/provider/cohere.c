@@ -5,6 +5,7 @@
 #include "common/base/json_out.h"
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
+#include "dataplane/ai/provider/emitter.h"
 #include "dataplane/ai/provider/provider.h"
 
 #define STOPS_MAX 5
@@ -404,36 +405,12 @@ static void read_error(unsigned status, struct slice body, struct arena *a, stru
 
 /* ---- what it says, as events ---- */
 
-struct emitting {
-    struct ai_decoder *d;
-    ai_event_fn *fn;
-    void *arg;
-};
-
-static enum err emit(const struct emitting *m, struct ai_event e)
-{
-    e.block = m->d->block;
-    return m->fn(m->arg, &e);
-}
-
-static enum err emit_text(const struct emitting *m, enum ai_event_kind kind, struct slice text)
-{
-    return text.len ? emit(m, (struct ai_event){.kind = kind, .text = text}) : ERR_OK;
-}
-
 static enum err emit_start(const struct emitting *m, struct slice id)
 {
     if (m->d->begun)
         return ERR_OK;
     m->d->begun = true;
     return emit(m, (struct ai_event){.kind = AI_START, .id = id, .name = m->d->model});
-}
-
-static uint64_t count_of(const json_t *from, const char *name)
-{
-    const json_t *v = json_object_get(from, name);
-    double n = json_number_value(v);
-    return json_is_number(v) && n >= 0 && n < 9e15 ? (uint64_t)n : AI_UNSAID;
 }
 
 /* `tokens` are what the model saw; cached ones are among them. */
@@ -445,9 +422,9 @@ static enum err emit_usage(const struct emitting *m, const json_t *usage)
         return ERR_OK;
     if (!json_is_object(tokens))
         tokens = json_object_get(usage, "billed_units");
-    u.prompt = count_of(tokens, "input_tokens");
-    u.output = count_of(tokens, "output_tokens");
-    u.cache_read = count_of(usage, "cached_tokens");
+    u.prompt = ai_usage_member(tokens, "input_tokens");
+    u.output = ai_usage_member(tokens, "output_tokens");
+    u.cache_read = ai_usage_member(usage, "cached_tokens");
     return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = u});
 }
 
@@ -569,8 +546,8 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
     if (!e && vectors)
         return ai_emit_vectors(
             vectors,
-            count_of(json_object_get(json_object_get(tree, "meta"), "billed_units"),
-                     "input_tokens"),
+            ai_usage_member(json_object_get(json_object_get(tree, "meta"), "billed_units"),
+                            "input_tokens"),
             fn, arg);
     if (e || !json_is_object(message))
         return e == ERR_NOMEM ? e : ERR_PROTOCOL;

@@ -132,14 +132,9 @@ static bool is_object(struct slice json)
     return !json_scan(json, NULL, 0, NULL, &root, &problem) && root == JSON_SCAN_OBJECT;
 }
 
-static bool is_blank(struct slice s)
-{
-    return slice_trim(s).len == 0;
-}
-
 static void write_arguments(struct writing *w, const struct ai_part *p)
 {
-    if (is_blank(p->text))
+    if (ai_text_is_blank(p->text))
         json_out_raw(&w->out, "args", SLICE("{}"));
     else if (is_object(p->text))
         json_out_raw(&w->out, "args", p->text);

@@ -116,13 +116,6 @@ static enum err emit_error(const struct emitting *m, const json_t *error)
 
 /* ---- usage: cumulative, and thoughts stand outside of the candidates ---- */
 
-static uint64_t count_of(const json_t *usage, const char *name)
-{
-    const json_t *v = json_object_get(usage, name);
-    return json_is_integer(v) && json_integer_value(v) >= 0 ? (uint64_t)json_integer_value(v)
-                                                            : AI_UNSAID;
-}
-
 static void keep_last(uint64_t *last, uint64_t report)
 {
     if (report != AI_UNSAID)
@@ -137,7 +130,7 @@ static uint64_t of_modality(const json_t *details, const char *modality)
     json_array_foreach(details, i, one)
     {
         if (slice_eq(json_text(one, "modality"), slice_str(modality)))
-            return count_of(one, "tokenCount");
+            return ai_usage_member(one, "tokenCount");
     }
     return AI_UNSAID;
 }
@@ -145,10 +138,10 @@ static uint64_t of_modality(const json_t *details, const char *modality)
 static struct ai_usage usage_of(struct ai_decoder *d, const json_t *usage)
 {
     struct ai_usage u = AI_USAGE_NONE;
-    uint64_t spoken = count_of(usage, "candidatesTokenCount");
-    uint64_t thought = count_of(usage, "thoughtsTokenCount");
-    uint64_t prompt = count_of(usage, "promptTokenCount");
-    uint64_t tools = count_of(usage, "toolUsePromptTokenCount");
+    uint64_t spoken = ai_usage_member(usage, "candidatesTokenCount");
+    uint64_t thought = ai_usage_member(usage, "thoughtsTokenCount");
+    uint64_t prompt = ai_usage_member(usage, "promptTokenCount");
+    uint64_t tools = ai_usage_member(usage, "toolUsePromptTokenCount");
     keep_last(&d->spoken, spoken);
     keep_last(&d->thought, thought);
     keep_last(&d->tool_prompt, tools);
@@ -157,7 +150,7 @@ static struct ai_usage usage_of(struct ai_decoder *d, const json_t *usage)
     if (spoken != AI_UNSAID || thought != AI_UNSAID)
         u.output = d->spoken + d->thought;
     u.reasoning = thought;
-    u.cache_read = count_of(usage, "cachedContentTokenCount");
+    u.cache_read = ai_usage_member(usage, "cachedContentTokenCount");
     u.audio_input = of_modality(json_object_get(usage, "promptTokensDetails"), "AUDIO");
     u.audio_output = of_modality(json_object_get(usage, "candidatesTokensDetails"), "AUDIO");
     u.image_output = of_modality(json_object_get(usage, "candidatesTokensDetails"), "IMAGE");

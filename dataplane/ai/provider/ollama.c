@@ -9,6 +9,7 @@
 #include "common/base/json_out.h"
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
+#include "dataplane/ai/provider/emitter.h"
 #include "dataplane/ai/provider/provider.h"
 
 static bool speaks(const struct ai_endpoint *e)
@@ -319,22 +320,6 @@ static void read_error(unsigned status, struct slice body, struct arena *a, stru
 
 /* ---- what it says, as events ---- */
 
-struct emitting {
-    struct ai_decoder *d;
-    ai_event_fn *fn;
-    void *arg;
-};
-
-static enum err emit(const struct emitting *m, struct ai_event e)
-{
-    return m->fn(m->arg, &e);
-}
-
-static enum err emit_text(const struct emitting *m, enum ai_event_kind kind, struct slice text)
-{
-    return text.len ? emit(m, (struct ai_event){.kind = kind, .text = text}) : ERR_OK;
-}
-
 static struct slice new_id(const struct emitting *m, const char *prefix)
 {
     unsigned char random[12];
@@ -388,13 +373,6 @@ static enum err emit_call(const struct emitting *m, const json_t *call)
     return e ? e : emit(m, (struct ai_event){.kind = AI_TOOL_END, .block = block});
 }
 
-static uint64_t count_of(const json_t *tree, const char *name)
-{
-    const json_t *v = json_object_get(tree, name);
-    return json_is_integer(v) && json_integer_value(v) >= 0 ? (uint64_t)json_integer_value(v)
-                                                            : AI_UNSAID;
-}
-
 /* The last value has the counts. A prompt that was cached whole is not counted. */
 static enum err emit_end(const struct emitting *m, const json_t *tree)
 {
@@ -403,8 +381,8 @@ static enum err emit_end(const struct emitting *m, const json_t *tree)
                                 ? AI_FINISH_LENGTH
                             : m->d->block ? AI_FINISH_TOOLS
                                           : AI_FINISH_STOP;
-    u.prompt = count_of(tree, "prompt_eval_count");
-    u.output = count_of(tree, "eval_count");
+    u.prompt = ai_usage_member(tree, "prompt_eval_count");
+    u.output = ai_usage_member(tree, "eval_count");
     enum err e = ERR_OK;
     if (u.prompt != AI_UNSAID || u.output != AI_UNSAID)
         e = emit(m, (struct ai_event){.kind = AI_USAGE, .usage = u});
@@ -461,7 +439,7 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
         return emit_fault(&m, body);
     const json_t *vectors = json_object_get(tree, "embeddings");
     if (vectors)
-        return ai_emit_vectors(vectors, count_of(tree, "prompt_eval_count"), fn, arg);
+        return ai_emit_vectors(vectors, ai_usage_member(tree, "prompt_eval_count"), fn, arg);
     if (!json_is_object(json_object_get(tree, "message")))
         return ERR_PROTOCOL;
     return emit_value(&m, tree);

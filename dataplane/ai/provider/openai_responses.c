@@ -229,23 +229,16 @@ static void read_error(unsigned status, struct slice body, struct arena *a, stru
         ret->verdict = verdict_of(ret->code);
 }
 
-static uint64_t count_of(const json_t *o, const char *name)
-{
-    const json_t *v = json_object_get(o, name);
-    return json_is_integer(v) && json_integer_value(v) >= 0 ? (uint64_t)json_integer_value(v)
-                                                            : AI_UNSAID;
-}
-
 static struct ai_usage usage_of(const json_t *usage)
 {
     struct ai_usage u = AI_USAGE_NONE;
     const json_t *in = json_object_get(usage, "input_tokens_details");
     const json_t *out = json_object_get(usage, "output_tokens_details");
-    u.prompt = count_of(usage, "input_tokens");
-    u.output = count_of(usage, "output_tokens");
-    u.cache_read = count_of(in, "cached_tokens");
-    u.cache_write = count_of(in, "cache_write_tokens");
-    u.reasoning = count_of(out, "reasoning_tokens");
+    u.prompt = ai_usage_member(usage, "input_tokens");
+    u.output = ai_usage_member(usage, "output_tokens");
+    u.cache_read = ai_usage_member(in, "cached_tokens");
+    u.cache_write = ai_usage_member(in, "cache_write_tokens");
+    u.reasoning = ai_usage_member(out, "reasoning_tokens");
     return u;
 }
 
@@ -273,9 +266,10 @@ static enum err emit_usage(const struct emitting *m, const json_t *response)
 
 static unsigned block_of(const json_t *event)
 {
-    uint64_t item = count_of(event, "output_index"), part = count_of(event, "content_index");
+    uint64_t item = ai_usage_member(event, "output_index"),
+             part = ai_usage_member(event, "content_index");
     if (part == AI_UNSAID)
-        part = count_of(event, "summary_index");
+        part = ai_usage_member(event, "summary_index");
     return (unsigned)((item == AI_UNSAID ? 0 : item) * PARTS_MAX +
                       (part == AI_UNSAID ? 0 : part % PARTS_MAX));
 }

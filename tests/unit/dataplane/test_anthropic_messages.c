@@ -635,7 +635,15 @@ static void a_whole_response_has_its_blocks_in_order(void **state)
         TOOL(3, "c1", "f"),
         ARGS(3, "{\"x\":1}"),
         TOOL(4, "c2", "g"),
-        {.kind = AI_USAGE, .usage = {AI_UNSAID, 10, 85, 5, 50, AI_UNSAID, AI_UNSAID, 2}},
+        {.kind = AI_USAGE,
+         .usage = {.prompt = AI_UNSAID,
+                   .fresh = 10,
+                   .cache_read = 85,
+                   .cache_write = 5,
+                   .cache_write_long = 2,
+                   .output = 50,
+                   .reasoning = AI_UNSAID,
+                   .total = AI_UNSAID}},
         FINISH(TOOLS)};
     (void)state;
     JSON_AUTO json_t *tree = whole_of(events);

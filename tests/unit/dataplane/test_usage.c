@@ -72,6 +72,31 @@ static void parts_of_a_report_are_within_what_they_are_parts_of(void **state)
     assert_int_equal(n.audio_output + n.image_output, 20);
 }
 
+/* The same for every provider that is decoded. */
+static void a_member_that_is_no_count_is_not_believed(void **state)
+{
+    static const struct {
+        const char *value;
+        uint64_t count;
+    } rows[] = {{"1200", 1200},        {"1200.0", 1200},
+                {"1.2e3", 1200},       {"0", 0},
+                {"-1", AI_UNSAID},     {"1.5", AI_UNSAID},
+                {"1e18", AI_UNSAID},   {"null", AI_UNSAID},
+                {"\"12\"", AI_UNSAID}, {"true", AI_UNSAID},
+                {"[1]", AI_UNSAID},    {"1000000000000000000", AI_UNSAID}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[64];
+        JSON_AUTO json_t *tree = NULL;
+        struct json_problem problem;
+        snprintf(text, sizeof(text), "{\"n\":%s}", rows[i].value);
+        assert_int_equal(json_read(slice_str(text), &tree, &problem), ERR_OK);
+        if (ai_usage_member(tree, "n") != rows[i].count)
+            fail_msg("%s", rows[i].value);
+    }
+    assert_true(ai_usage_member(NULL, "n") == AI_UNSAID);
+}
+
 /* What services that speak the protocol mean by it, in the normal form. */
 static void usage_forms_become_one(void **state)
 {
@@ -397,6 +422,7 @@ int main(void)
         cmocka_unit_test(openais_counts_are_converted),
         cmocka_unit_test(audio_is_told_apart_as_far_as_the_whole_goes),
         cmocka_unit_test(parts_of_a_report_are_within_what_they_are_parts_of),
+        cmocka_unit_test(a_member_that_is_no_count_is_not_believed),
         cmocka_unit_test(usage_forms_become_one),
         cmocka_unit_test(the_extra_chunk_is_told_from_content_with_usage),
         cmocka_unit_test(counts_are_read_also_where_a_language_has_no_integers),
