@@ -6,7 +6,7 @@
  * new one is made with the first such account that keeps things.
  */
 #include "dataplane/ai/ai_call.h"
-#include "dataplane/ai/dialect/openai_member.h"
+#include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/openai_objects.h"
 
 const struct slice openai_batch_paths[OBJECT_BATCH_PATHS] = {{"/v1/chat/completions", 20},
@@ -129,7 +129,7 @@ static enum err take_line(struct ai_call *c, struct slice line, size_t number, s
     struct slice name = target_name(c, model);
     if (!name.ptr)
         return wrong_line(c, number, "names a model that does not exist or is not granted", why);
-    struct slice quoted = openai_quoted(c->rq->arena, name), raw = hits[1].raw;
+    struct slice quoted = body_quoted(c->rq->arena, name), raw = hits[1].raw;
     const char *behind = raw.ptr + raw.len;
     enum err e = quoted.ptr
                      ? buf_append(&c->translated, slice_of(line.ptr, (size_t)(raw.ptr - line.ptr)))

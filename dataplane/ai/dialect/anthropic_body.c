@@ -3,11 +3,9 @@
  */
 #include "dataplane/ai/dialect/anthropic_body.h"
 
-#include "common/base/escape.h"
 #include "common/base/limits.h"
 #include "dataplane/ai/ai_mark.h"
-
-#define MODEL_NAME_MAX 256 /* no provider's names are longer */
+#include "dataplane/ai/dialect/body_member.h"
 
 static const char *const wants[] = {
 #define ANTHROPIC_WANT_PATH(name, path) path,
@@ -17,80 +15,26 @@ static const char *const wants[] = {
 
 _Static_assert(ANTHROPIC_WANTS <= AI_HITS, "each wanted member has its place");
 
-static bool is_absent(const struct json_hit *h)
-{
-    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
-}
-
-struct reading {
-    struct ai_request *r;
-    struct arena *arena;
-    struct slice detail;
-};
-
-static enum err wrong(struct reading *d, enum anthropic_want w, const char *what)
-{
-    d->r->param = wants[w];
-    d->detail = arena_printf(d->arena, "%s: %s", wants[w], what);
-    return ERR_INVALID;
-}
-
-static enum err read_text(struct reading *d, enum anthropic_want w, struct slice *ret)
-{
-    const struct json_hit *h = &d->r->hits[w];
-    if (is_absent(h))
-        return ERR_OK;
-    if (h->type != JSON_SCAN_STRING)
-        return wrong(d, w, "must be a string");
-    char *out = arena_alloc(d->arena, h->raw.len);
-    if (!out)
-        return ERR_NOMEM;
-    if (json_scan_text(h, out, h->raw.len, ret))
-        return wrong(d, w, "must be a string without a NUL or half of a surrogate pair");
-    return ERR_OK;
-}
-
-static enum err read_model(struct reading *d)
-{
-    enum err e = read_text(d, ANTHROPIC_MODEL, &d->r->model);
-    if (e)
-        return e;
-    if (!d->r->model.len || d->r->model.len > MODEL_NAME_MAX)
-        return wrong(d, ANTHROPIC_MODEL, "must be the name of a model");
-    return ERR_OK;
-}
-
-static enum err read_stream(struct reading *d)
-{
-    const struct json_hit *h = &d->r->hits[ANTHROPIC_STREAM];
-    if (is_absent(h))
-        return ERR_OK;
-    if (h->type != JSON_SCAN_TRUE && h->type != JSON_SCAN_FALSE)
-        return wrong(d, ANTHROPIC_STREAM, "must be true or false");
-    d->r->stream = h->type == JSON_SCAN_TRUE;
-    return ERR_OK;
-}
-
 /* 0 only warms the cache. It is a ceiling too, and 0 in ai_request says that none was named. */
-static enum err read_ceiling(struct reading *d)
+static enum err read_ceiling(struct body_reading *d)
 {
     const struct json_hit *h = &d->r->hits[ANTHROPIC_MAX_TOKENS];
     uint64_t n;
-    if (is_absent(h))
-        return wrong(d, ANTHROPIC_MAX_TOKENS, "must be given");
+    if (body_is_absent(h))
+        return body_wrong(d, ANTHROPIC_MAX_TOKENS, "given");
     if (json_scan_u64(h, &n) || n > LIMIT_AI_TOKENS)
-        return wrong(d, ANTHROPIC_MAX_TOKENS, "must be an integer in range");
+        return body_wrong(d, ANTHROPIC_MAX_TOKENS, "an integer in range");
     d->r->output_ceiling = n ? n : 1;
     return ERR_OK;
 }
 
-static enum err read_lists(struct reading *d)
+static enum err read_lists(struct body_reading *d)
 {
     const struct json_hit *hits = d->r->hits;
     if (hits[ANTHROPIC_MESSAGES].type != JSON_SCAN_ARRAY)
-        return wrong(d, ANTHROPIC_MESSAGES, "must be an array");
-    if (!is_absent(&hits[ANTHROPIC_TOOLS]) && hits[ANTHROPIC_TOOLS].type != JSON_SCAN_ARRAY)
-        return wrong(d, ANTHROPIC_TOOLS, "must be an array");
+        return body_wrong(d, ANTHROPIC_MESSAGES, "an array");
+    if (!body_is_absent(&hits[ANTHROPIC_TOOLS]) && hits[ANTHROPIC_TOOLS].type != JSON_SCAN_ARRAY)
+        return body_wrong(d, ANTHROPIC_TOOLS, "an array");
     return ERR_OK;
 }
 
@@ -111,10 +55,10 @@ struct slice anthropic_session_of(struct slice user_id, struct arena *a)
     return out && !json_scan_text(&hit, out, hit.raw.len, &text) && text.len ? text : SLICE_NONE;
 }
 
-static enum err read_session(struct reading *d)
+static enum err read_session(struct body_reading *d)
 {
     struct slice user = SLICE_NONE;
-    enum err e = read_text(d, ANTHROPIC_USER_ID, &user);
+    enum err e = body_read_text(d, ANTHROPIC_USER_ID, &user);
     if (e || !user.len)
         return e;
     d->r->session_id = anthropic_session_of(user, d->arena);
@@ -122,22 +66,12 @@ static enum err read_session(struct reading *d)
     return ERR_OK;
 }
 
-static enum err read_body(const struct ai_incoming *in, struct reading *d)
+static enum err read_body(const struct ai_incoming *in, struct body_reading *d)
 {
-    struct json_scan_problem problem;
-    enum json_type root;
-    d->r->choices = 1;
     d->r->wants_usage = true; /* every stream of this dialect says it */
-    enum err e = json_scan(in->body, wants, ANTHROPIC_WANTS, d->r->hits, &root, &problem);
-    if (e) {
-        d->detail = arena_copy(d->arena, slice_str(problem.text));
-        return e;
-    }
-    if (root != JSON_SCAN_OBJECT) {
-        d->detail = SLICE("it must be an object");
-        return ERR_INVALID;
-    }
-    e = read_model(d);
+    enum err e = body_scan(d, in->body, ANTHROPIC_WANTS);
+    if (!e)
+        e = body_read_model(d, ANTHROPIC_MODEL);
     if (!e)
         e = read_lists(d);
     return e ? e : read_session(d);
@@ -146,10 +80,10 @@ static enum err read_body(const struct ai_incoming *in, struct reading *d)
 enum err anthropic_read_messages(const struct ai_incoming *in, struct ai_request *ret,
                                  struct slice *detail)
 {
-    struct reading d = {.r = ret, .arena = in->arena};
+    struct body_reading d = {.r = ret, .names = wants, .arena = in->arena, .between = ": "};
     enum err e = read_body(in, &d);
     if (!e)
-        e = read_stream(&d);
+        e = body_read_flag(&d, ANTHROPIC_STREAM, &ret->stream);
     if (!e)
         e = read_ceiling(&d);
     *detail = d.detail;
@@ -159,32 +93,13 @@ enum err anthropic_read_messages(const struct ai_incoming *in, struct ai_request
 enum err anthropic_read_count(const struct ai_incoming *in, struct ai_request *ret,
                               struct slice *detail)
 {
-    struct reading d = {.r = ret, .arena = in->arena};
+    struct body_reading d = {.r = ret, .names = wants, .arena = in->arena, .between = ": "};
     enum err e = read_body(in, &d);
     *detail = d.detail;
     return e;
 }
 
 /* ---- the splice ---- */
-
-/* As a JSON string; .ptr NULL: no memory. */
-static struct slice quoted(struct arena *a, struct slice text)
-{
-    char *out = arena_alloc(a, text.len * ESCAPE_MAX + 2), *to = out;
-    if (!out)
-        return SLICE_NONE;
-    *to++ = '"';
-    while (text.len) {
-        size_t plain = escape_plain(text);
-        memcpy(to, text.ptr, plain);
-        to += plain;
-        text = slice_from(text, plain);
-        if (text.len)
-            to += escape_json(&text, to);
-    }
-    *to++ = '"';
-    return slice_of(out, (size_t)(to - out));
-}
 
 /*
  * Reasoning of another provider is told a client of this dialect as a thinking block, whose
@@ -272,7 +187,7 @@ enum err anthropic_splice(const struct ai_request *r, struct slice body, const s
         return ERR_OK;
     size_t before = (size_t)(raw.ptr - body.ptr);
     ret[0] = slice_first(body, before);
-    ret[1] = quoted(a, c->model);
+    ret[1] = body_quoted(a, c->model);
     ret[2] = slice_from(body, before + raw.len);
     return ret[1].ptr ? ERR_OK : ERR_NOMEM;
 }

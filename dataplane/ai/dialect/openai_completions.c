@@ -8,8 +8,8 @@
 
 #include "common/base/limits.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/openai_error.h"
-#include "dataplane/ai/dialect/openai_member.h"
 
 #define CHOICES_MAX 128
 #define LIMIT_UNSAID 16 /* tokens where max_tokens is absent, by OpenAI's documentation */
@@ -56,38 +56,38 @@ static uint64_t prompts_in(const struct json_hit *h)
     return n ? n : 1;
 }
 
-static enum err read_members(struct openai_reading *d)
+static enum err read_members(struct body_reading *d)
 {
     struct ai_request *r = d->r;
     uint64_t n = 1, best = 0;
     const struct json_hit *prompt = &r->hits[W_PROMPT], *options = &r->hits[W_OPTIONS];
-    enum err e = openai_read_model(d, W_MODEL);
+    enum err e = body_read_model(d, W_MODEL);
     if (!e && prompt->type != JSON_SCAN_STRING && prompt->type != JSON_SCAN_ARRAY)
-        e = openai_wrong(d, W_PROMPT, "a string or an array");
-    if (!e && !openai_is_absent(options) && options->type != JSON_SCAN_OBJECT)
-        e = openai_wrong(d, W_OPTIONS, "an object");
+        e = body_wrong(d, W_PROMPT, "a string or an array");
+    if (!e && !body_is_absent(options) && options->type != JSON_SCAN_OBJECT)
+        e = body_wrong(d, W_OPTIONS, "an object");
     if (!e)
-        e = openai_read_flag(d, W_STREAM, &r->stream);
+        e = body_read_flag(d, W_STREAM, &r->stream);
     if (!e)
-        e = openai_read_flag(d, W_INCLUDE_USAGE, &r->wants_usage);
+        e = body_read_flag(d, W_INCLUDE_USAGE, &r->wants_usage);
     r->output_ceiling = LIMIT_UNSAID;
     if (!e)
-        e = openai_read_count(d, W_MAX_TOKENS, LIMIT_AI_TOKENS, &r->output_ceiling);
+        e = body_read_count(d, W_MAX_TOKENS, LIMIT_AI_TOKENS, &r->output_ceiling);
     if (!e)
-        e = openai_read_count(d, W_N, CHOICES_MAX, &n);
+        e = body_read_count(d, W_N, CHOICES_MAX, &n);
     if (!e)
-        e = openai_read_count(d, W_BEST_OF, CHOICES_MAX, &best);
+        e = body_read_count(d, W_BEST_OF, CHOICES_MAX, &best);
     r->choices = (best > n ? best : n) * prompts_in(prompt);
     if (!e && r->choices > LIMIT_AI_TOKENS)
-        e = openai_wrong(d, W_PROMPT, "fewer prompts");
+        e = body_wrong(d, W_PROMPT, "fewer prompts");
     return e;
 }
 
 static enum err read_body(const struct ai_incoming *in, struct ai_request *ret,
                           struct slice *detail)
 {
-    struct openai_reading d = {.r = ret, .names = wants, .arena = in->arena};
-    enum err e = openai_scan_body(&d, in->body, W_COUNT);
+    struct body_reading d = {.r = ret, .names = wants, .arena = in->arena};
+    enum err e = body_scan(&d, in->body, W_COUNT);
     if (!e)
         e = read_members(&d);
     *detail = d.detail;
@@ -98,29 +98,29 @@ static enum err read_body(const struct ai_incoming *in, struct ai_request *ret,
 
 /* Usage is asked for in each stream; where the client did not, its chunk does not reach it. */
 static bool usage_edit(const struct ai_request *r, struct slice body, struct arena *a,
-                       struct openai_edit *ret)
+                       struct body_edit *ret)
 {
     const struct json_hit *options = &r->hits[W_OPTIONS], *include = &r->hits[W_INCLUDE_USAGE];
     if (!r->stream || include->type == JSON_SCAN_TRUE)
         return false;
     if (include->type != JSON_SCAN_ABSENT)
-        *ret = (struct openai_edit){include->raw.ptr, include->raw.len, SLICE("true")};
+        *ret = (struct body_edit){include->raw.ptr, include->raw.len, SLICE("true")};
     else if (options->type == JSON_SCAN_OBJECT)
-        *ret = openai_set_member(include, "include_usage", options->raw, SLICE("true"), a);
+        *ret = body_set_member(include, "include_usage", options->raw, SLICE("true"), a);
     else
-        *ret = openai_set_member(options, "stream_options", body, SLICE("{\"include_usage\":true}"),
-                                 a);
+        *ret =
+            body_set_member(options, "stream_options", body, SLICE("{\"include_usage\":true}"), a);
     return true;
 }
 
 static enum err splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
 {
-    struct openai_edit edits[2];
+    struct body_edit edits[2];
     size_t n = 0;
     if (!slice_eq(c->model, r->model)) {
         const struct slice raw = r->hits[W_MODEL].raw;
-        edits[n++] = (struct openai_edit){raw.ptr, raw.len, openai_quoted(a, c->model)};
+        edits[n++] = (struct body_edit){raw.ptr, raw.len, body_quoted(a, c->model)};
     }
     if (usage_edit(r, body, a, &edits[n]))
         n++;
@@ -128,7 +128,7 @@ static enum err splice(const struct ai_request *r, struct slice body, const stru
         if (!edits[i].text.ptr)
             return ERR_NOMEM;
     memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
-    openai_apply(edits, n, body, ret);
+    body_apply(edits, n, body, ret);
     return ERR_OK;
 }
 

@@ -7,8 +7,8 @@
  */
 #include "dataplane/ai/dialect/openai_objects.h"
 
+#include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/openai_error.h"
-#include "dataplane/ai/dialect/openai_member.h"
 #include "dataplane/ai/dialect/openai_stored.h"
 #include "dataplane/ai/form.h"
 
@@ -119,18 +119,18 @@ static bool may_batch(const struct json_hit *h)
 
 static enum err read_batch(const struct ai_incoming *in, struct ai_request *r, struct slice *detail)
 {
-    struct openai_reading d = {.r = r, .names = wants, .arena = in->arena};
+    struct body_reading d = {.r = r, .names = wants, .arena = in->arena};
     struct slice id = SLICE_NONE;
-    enum err e = openai_scan_body(&d, in->body, ARRAY_LEN(wants));
+    enum err e = body_scan(&d, in->body, ARRAY_LEN(wants));
     if (!e)
-        e = openai_read_text(&d, OBJECT_INPUT_FILE, &id);
+        e = body_read_text(&d, OBJECT_INPUT_FILE, &id);
     if (!e && !id.len)
-        e = openai_wrong(&d, OBJECT_INPUT_FILE, "the id of a file");
+        e = body_wrong(&d, OBJECT_INPUT_FILE, "the id of a file");
     if (!e && (r->hits[OBJECT_ENDPOINT].type != JSON_SCAN_STRING ||
                !may_batch(&r->hits[OBJECT_ENDPOINT])))
-        e = openai_wrong(&d, OBJECT_ENDPOINT,
-                         "/v1/chat/completions, /v1/completions, /v1/embeddings or "
-                         "/v1/moderations");
+        e = body_wrong(&d, OBJECT_ENDPOINT,
+                       "/v1/chat/completions, /v1/completions, /v1/embeddings or "
+                       "/v1/moderations");
     *detail = d.detail;
     if (!e && openai_unmark_id(in->marker, id, &r->object, &r->stays))
         e = unknown(r, wants[OBJECT_INPUT_FILE], id, detail);
@@ -157,14 +157,14 @@ static enum err splice(const struct ai_request *r, struct slice body, const stru
                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
 {
     const struct json_hit *id = &r->hits[OBJECT_INPUT_FILE];
-    struct openai_edit edit = {id->raw.ptr, id->raw.len, SLICE_NONE};
+    struct body_edit edit = {id->raw.ptr, id->raw.len, SLICE_NONE};
     (void)c;
     memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
     if (id->type == JSON_SCAN_STRING)
-        edit.text = openai_quoted(a, r->object);
+        edit.text = body_quoted(a, r->object);
     if (id->type == JSON_SCAN_STRING && !edit.text.ptr)
         return ERR_NOMEM;
-    openai_apply(&edit, edit.text.ptr ? 1 : 0, body, ret);
+    body_apply(&edit, edit.text.ptr ? 1 : 0, body, ret);
     return ERR_OK;
 }
 

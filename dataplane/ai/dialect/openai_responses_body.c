@@ -5,7 +5,7 @@
 #include "dataplane/ai/dialect/openai_responses_body.h"
 
 #include "common/base/limits.h"
-#include "dataplane/ai/dialect/openai_member.h"
+#include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/openai_stored.h"
 
 static const char *const wants[] = {
@@ -20,43 +20,43 @@ _Static_assert(RESPONSES_WANTS <= AI_HITS, "each wanted member has its place");
 
 static bool names_input(const struct ai_request *r)
 {
-    return !openai_is_absent(&r->hits[RESPONSES_INPUT]) ||
-           !openai_is_absent(&r->hits[RESPONSES_PREVIOUS]) ||
-           !openai_is_absent(&r->hits[RESPONSES_CONVERSATION]) ||
-           !openai_is_absent(&r->hits[RESPONSES_PROMPT]);
+    return !body_is_absent(&r->hits[RESPONSES_INPUT]) ||
+           !body_is_absent(&r->hits[RESPONSES_PREVIOUS]) ||
+           !body_is_absent(&r->hits[RESPONSES_CONVERSATION]) ||
+           !body_is_absent(&r->hits[RESPONSES_PROMPT]);
 }
 
-static enum err read_input(struct openai_reading *d)
+static enum err read_input(struct body_reading *d)
 {
     const struct json_hit *input = &d->r->hits[RESPONSES_INPUT];
-    bool fits = openai_is_absent(input) || input->type == JSON_SCAN_STRING ||
-                input->type == JSON_SCAN_ARRAY;
+    bool fits =
+        body_is_absent(input) || input->type == JSON_SCAN_STRING || input->type == JSON_SCAN_ARRAY;
     return fits && names_input(d->r) ? ERR_OK
-                                     : openai_wrong(d, RESPONSES_INPUT, "a string or an array");
+                                     : body_wrong(d, RESPONSES_INPUT, "a string or an array");
 }
 
-static enum err read_members(struct openai_reading *d)
+static enum err read_members(struct body_reading *d)
 {
     struct ai_request *r = d->r;
     bool flag;
-    enum err e = openai_read_model(d, RESPONSES_MODEL);
+    enum err e = body_read_model(d, RESPONSES_MODEL);
     if (!e)
         e = read_input(d);
-    if (!e && !openai_is_absent(&r->hits[RESPONSES_TOOLS]) &&
+    if (!e && !body_is_absent(&r->hits[RESPONSES_TOOLS]) &&
         r->hits[RESPONSES_TOOLS].type != JSON_SCAN_ARRAY)
-        e = openai_wrong(d, RESPONSES_TOOLS, "an array");
+        e = body_wrong(d, RESPONSES_TOOLS, "an array");
     if (!e)
-        e = openai_read_flag(d, RESPONSES_STREAM, &r->stream);
+        e = body_read_flag(d, RESPONSES_STREAM, &r->stream);
     if (!e)
-        e = openai_read_flag(d, RESPONSES_STORE, &flag);
+        e = body_read_flag(d, RESPONSES_STORE, &flag);
     if (!e)
-        e = openai_read_flag(d, RESPONSES_BACKGROUND, &flag);
+        e = body_read_flag(d, RESPONSES_BACKGROUND, &flag);
     if (!e)
-        e = openai_read_count(d, RESPONSES_MAX_OUTPUT_TOKENS, LIMIT_AI_TOKENS, &r->output_ceiling);
+        e = body_read_count(d, RESPONSES_MAX_OUTPUT_TOKENS, LIMIT_AI_TOKENS, &r->output_ceiling);
     if (!e)
-        e = openai_read_text(d, RESPONSES_SESSION_ID, &r->session_id);
+        e = body_read_text(d, RESPONSES_SESSION_ID, &r->session_id);
     if (!e)
-        e = openai_read_text(d, RESPONSES_PROMPT_CACHE_KEY, &r->prompt_cache_key);
+        e = body_read_text(d, RESPONSES_PROMPT_CACHE_KEY, &r->prompt_cache_key);
     r->wants_usage = true; /* a response always says it */
     r->kept = r->hits[RESPONSES_STORE].type != JSON_SCAN_FALSE;
     return e;
@@ -84,8 +84,8 @@ static void look_for_accounts(const struct ai_marker *m, struct ai_request *r)
 enum err openai_responses_read(const struct ai_incoming *in, struct ai_request *ret,
                                struct slice *detail)
 {
-    struct openai_reading d = {.r = ret, .names = wants, .arena = in->arena};
-    enum err e = openai_scan_body(&d, in->body, RESPONSES_WANTS);
+    struct body_reading d = {.r = ret, .names = wants, .arena = in->arena};
+    enum err e = body_scan(&d, in->body, RESPONSES_WANTS);
     if (!e)
         e = read_members(&d);
     if (!e)
@@ -102,21 +102,21 @@ enum err openai_responses_splice(const struct ai_request *r, struct slice body,
                                  const struct ai_changes *c, struct arena *a,
                                  struct slice ret[static AI_REQUEST_PIECES])
 {
-    struct openai_edit edits[2];
+    struct body_edit edits[2];
     size_t n = 0;
     if (!slice_eq(c->model, r->model)) {
         const struct slice raw = r->hits[RESPONSES_MODEL].raw;
-        edits[n++] = (struct openai_edit){raw.ptr, raw.len, openai_quoted(a, c->model)};
+        edits[n++] = (struct body_edit){raw.ptr, raw.len, body_quoted(a, c->model)};
     }
     if (c->output_limit && !r->output_ceiling) {
         struct slice number = arena_printf(a, "%llu", (unsigned long long)c->output_limit);
-        edits[n++] = openai_set_member(&r->hits[RESPONSES_MAX_OUTPUT_TOKENS], "max_output_tokens",
-                                       body, number, a);
+        edits[n++] = body_set_member(&r->hits[RESPONSES_MAX_OUTPUT_TOKENS], "max_output_tokens",
+                                     body, number, a);
     }
     for (size_t i = 0; i < n; i++)
         if (!edits[i].text.ptr)
             return ERR_NOMEM;
     memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
-    openai_apply(edits, n, body, ret);
+    body_apply(edits, n, body, ret);
     return ERR_OK;
 }

@@ -7,8 +7,8 @@
  * budget applies.
  */
 #include "common/base/limits.h"
+#include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/openai_error.h"
-#include "dataplane/ai/dialect/openai_member.h"
 #include "dataplane/ai/form.h"
 
 #define WANTS(X)                                                                                   \
@@ -70,25 +70,25 @@ static void bound(const struct ai_incoming *in, struct ai_request *r)
         r->prompt.unbounded = "what audio costs is not known before it was read";
 }
 
-static enum err read_json(const struct ai_incoming *in, struct openai_reading *d)
+static enum err read_json(const struct ai_incoming *in, struct body_reading *d)
 {
     struct ai_request *r = d->r;
     struct slice format = SLICE_NONE, usual = usual_model(in->endpoint);
-    enum err e = openai_scan_body(d, in->body, W_COUNT);
-    if (!e && usual.len && openai_is_absent(&r->hits[W_MODEL]))
+    enum err e = body_scan(d, in->body, W_COUNT);
+    if (!e && usual.len && body_is_absent(&r->hits[W_MODEL]))
         r->model = usual;
     else if (!e)
-        e = openai_read_model(d, W_MODEL);
+        e = body_read_model(d, W_MODEL);
     if (!e)
-        e = openai_read_flag(d, W_STREAM, &r->stream);
+        e = body_read_flag(d, W_STREAM, &r->stream);
     if (!e)
-        e = openai_read_text(d, W_STREAM_FORMAT, &format);
+        e = body_read_text(d, W_STREAM_FORMAT, &format);
     r->stream = r->stream || slice_eq(format, SLICE("sse"));
     return e;
 }
 
 struct fields {
-    struct openai_reading *d;
+    struct body_reading *d;
     enum err e;
 };
 
@@ -98,7 +98,7 @@ static bool take_field(void *arg, struct slice name, bool file, struct slice val
     struct json_hit *model = &f->d->r->hits[W_MODEL];
     if (slice_eq(name, SLICE("model"))) {
         if (file || model->raw.ptr)
-            f->e = openai_wrong(f->d, W_MODEL, "one field of the form");
+            f->e = body_wrong(f->d, W_MODEL, "one field of the form");
         model->raw = value; /* no JSON: it is read as it stands */
         f->d->r->model = value;
     } else if (slice_eq(name, SLICE("stream"))) {
@@ -115,7 +115,7 @@ static bool is_name(struct slice model)
     return model.len > 0 && model.len <= 256;
 }
 
-static enum err read_form(const struct ai_incoming *in, struct openai_reading *d,
+static enum err read_form(const struct ai_incoming *in, struct body_reading *d,
                           struct slice boundary)
 {
     struct fields f = {.d = d};
@@ -127,14 +127,14 @@ static enum err read_form(const struct ai_incoming *in, struct openai_reading *d
         return e;
     }
     if (!f.e && !is_name(d->r->model))
-        return openai_wrong(d, W_MODEL, "the name of a model");
+        return body_wrong(d, W_MODEL, "the name of a model");
     return f.e;
 }
 
 static enum err read_body(const struct ai_incoming *in, struct ai_request *ret,
                           struct slice *detail)
 {
-    struct openai_reading d = {.r = ret, .names = wants, .arena = in->arena};
+    struct body_reading d = {.r = ret, .names = wants, .arena = in->arena};
     struct slice boundary = form_boundary(http_head_find(in->head, SLICE("content-type")));
     ret->is_form = boundary.ptr != NULL;
     enum err e = ret->is_form ? read_form(in, &d, boundary) : read_json(in, &d);
@@ -150,14 +150,14 @@ static enum err splice(const struct ai_request *r, struct slice body, const stru
                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
 {
     const struct json_hit *model = &r->hits[W_MODEL];
-    struct openai_edit edit = {model->raw.ptr, model->raw.len, c->model};
+    struct body_edit edit = {model->raw.ptr, model->raw.len, c->model};
     bool same = model->raw.ptr && slice_eq(c->model, r->model);
     if (!r->is_form && !same)
-        edit = openai_set_member(model, "model", body, openai_quoted(a, c->model), a);
+        edit = body_set_member(model, "model", body, body_quoted(a, c->model), a);
     if (!same && !edit.text.ptr)
         return ERR_NOMEM;
     memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
-    openai_apply(&edit, same ? 0 : 1, body, ret);
+    body_apply(&edit, same ? 0 : 1, body, ret);
     return ERR_OK;
 }
 

@@ -1,73 +1,74 @@
 /*
- * openai_member — members of a body, and its pieces.
+ * body_member — members of a body, and its pieces.
  */
-#include "dataplane/ai/dialect/openai_member.h"
+#include "dataplane/ai/dialect/body_member.h"
 
 #include "common/base/escape.h"
 
 #define MODEL_NAME_MAX 256 /* no provider's names are longer */
 
-enum err openai_wrong(struct openai_reading *d, unsigned want, const char *should)
+enum err body_wrong(struct body_reading *d, unsigned want, const char *should)
 {
     d->r->param = d->names[want];
-    d->detail = arena_printf(d->arena, "%s must be %s", d->names[want], should);
+    d->detail = arena_printf(d->arena, "%s%smust be %s", d->names[want],
+                             d->between ? d->between : " ", should);
     return ERR_INVALID;
 }
 
-bool openai_is_absent(const struct json_hit *h)
+bool body_is_absent(const struct json_hit *h)
 {
     return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
 }
 
-enum err openai_read_text(struct openai_reading *d, unsigned want, struct slice *ret)
+enum err body_read_text(struct body_reading *d, unsigned want, struct slice *ret)
 {
     const struct json_hit *h = &d->r->hits[want];
-    if (openai_is_absent(h))
+    if (body_is_absent(h))
         return ERR_OK;
     if (h->type != JSON_SCAN_STRING)
-        return openai_wrong(d, want, "a string");
+        return body_wrong(d, want, "a string");
     char *out = arena_alloc(d->arena, h->raw.len);
     if (!out)
         return ERR_NOMEM;
     if (json_scan_text(h, out, h->raw.len, ret))
-        return openai_wrong(d, want, "a string without a NUL or half of a surrogate pair");
+        return body_wrong(d, want, "a string without a NUL or half of a surrogate pair");
     return ERR_OK;
 }
 
-enum err openai_read_flag(struct openai_reading *d, unsigned want, bool *ret)
+enum err body_read_flag(struct body_reading *d, unsigned want, bool *ret)
 {
     const struct json_hit *h = &d->r->hits[want];
-    if (openai_is_absent(h))
+    if (body_is_absent(h))
         return ERR_OK;
     if (h->type != JSON_SCAN_TRUE && h->type != JSON_SCAN_FALSE)
-        return openai_wrong(d, want, "true or false");
+        return body_wrong(d, want, "true or false");
     *ret = h->type == JSON_SCAN_TRUE;
     return ERR_OK;
 }
 
-enum err openai_read_count(struct openai_reading *d, unsigned want, uint64_t max, uint64_t *ret)
+enum err body_read_count(struct body_reading *d, unsigned want, uint64_t max, uint64_t *ret)
 {
     const struct json_hit *h = &d->r->hits[want];
     uint64_t n;
-    if (openai_is_absent(h))
+    if (body_is_absent(h))
         return ERR_OK;
     if (json_scan_u64(h, &n) || n == 0 || n > max)
-        return openai_wrong(d, want, "a positive integer in range");
+        return body_wrong(d, want, "a positive integer in range");
     *ret = n;
     return ERR_OK;
 }
 
-enum err openai_read_model(struct openai_reading *d, unsigned want)
+enum err body_read_model(struct body_reading *d, unsigned want)
 {
-    enum err e = openai_read_text(d, want, &d->r->model);
+    enum err e = body_read_text(d, want, &d->r->model);
     if (e)
         return e;
     if (!d->r->model.len || d->r->model.len > MODEL_NAME_MAX)
-        return openai_wrong(d, want, "the name of a model");
+        return body_wrong(d, want, "the name of a model");
     return ERR_OK;
 }
 
-enum err openai_scan_body(struct openai_reading *d, struct slice body, size_t wants)
+enum err body_scan(struct body_reading *d, struct slice body, size_t wants)
 {
     struct json_scan_problem problem;
     enum json_type root;
@@ -84,7 +85,7 @@ enum err openai_scan_body(struct openai_reading *d, struct slice body, size_t wa
     return ERR_OK;
 }
 
-struct slice openai_quoted(struct arena *a, struct slice text)
+struct slice body_quoted(struct arena *a, struct slice text)
 {
     char *out = arena_alloc(a, text.len * ESCAPE_MAX + 2), *to = out;
     if (!out)
@@ -102,17 +103,17 @@ struct slice openai_quoted(struct arena *a, struct slice text)
     return slice_of(out, (size_t)(to - out));
 }
 
-static void sort(struct openai_edit *edits, size_t n)
+static void sort(struct body_edit *edits, size_t n)
 {
     for (size_t i = 1; i < n; i++)
         for (size_t j = i; j > 0 && edits[j].at < edits[j - 1].at; j--) {
-            struct openai_edit later = edits[j - 1];
+            struct body_edit later = edits[j - 1];
             edits[j - 1] = edits[j];
             edits[j] = later;
         }
 }
 
-void openai_apply(struct openai_edit *edits, size_t n, struct slice body, struct slice *ret)
+void body_apply(struct body_edit *edits, size_t n, struct slice body, struct slice *ret)
 {
     const char *from = body.ptr, *end = body.ptr + body.len;
     sort(edits, n);
@@ -124,16 +125,16 @@ void openai_apply(struct openai_edit *edits, size_t n, struct slice body, struct
     *ret = slice_of(from, (size_t)(end - from));
 }
 
-struct openai_edit openai_set_member(const struct json_hit *h, const char *name, struct slice body,
-                                     struct slice text, struct arena *a)
+struct body_edit body_set_member(const struct json_hit *h, const char *name, struct slice body,
+                                 struct slice text, struct arena *a)
 {
     if (h->type != JSON_SCAN_ABSENT)
-        return (struct openai_edit){h->raw.ptr, h->raw.len, text};
+        return (struct body_edit){h->raw.ptr, h->raw.len, text};
     ptrdiff_t brace = slice_find(body, '{'); /* the root's: the scan said it is an object */
     size_t next = (size_t)brace + 1;
     while (next < body.len && strchr(" \t\r\n", body.ptr[next]))
         next++;
     bool alone = next >= body.len || body.ptr[next] == '}';
     struct slice member = arena_printf(a, "\"%s\":%.*s%s", name, SLICE_ARG(text), alone ? "" : ",");
-    return (struct openai_edit){body.ptr + brace + 1, 0, member};
+    return (struct body_edit){body.ptr + brace + 1, 0, member};
 }
