@@ -12,6 +12,8 @@ static enum err decode(struct kind_decoding *d)
     p->task_id = kind_text(d, m->task_id);
     p->server_id = kind_text(d, m->server_id);
     p->service_id = kind_text(d, m->service_id);
+    p->provider_id = kind_text(d, m->provider_id);
+    p->unpriced_allowed = m->unpriced && strcmp(m->unpriced, "allow") == 0;
     p->tool_count = m->n_tools;
     p->tools = kind_texts(d, m->tools, m->n_tools);
     p->route_count = m->n_routes;

@@ -195,5 +195,6 @@ const struct policy_kind kind_provider = {
     .kind = GATEHOUSE__OBJECT_KIND__KIND_PROVIDER,
     .body = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER,
     .decode = decode,
+    .named = true,
     .has_secrets = true,
 };

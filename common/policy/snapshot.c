@@ -213,6 +213,12 @@ const struct policy_server *snapshot_server_named(const struct snapshot *s, stru
     return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER, org, name);
 }
 
+const struct policy_provider *snapshot_provider_named(const struct snapshot *s, struct slice org,
+                                                      struct slice name)
+{
+    return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, org, name);
+}
+
 const struct policy_service *snapshot_service_named(const struct snapshot *s, struct slice org,
                                                     struct slice name)
 {

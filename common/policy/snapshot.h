@@ -190,12 +190,13 @@ struct policy_grant {
     struct policy_object o;
     struct slice agent_id, team_id; /* one of them */
     struct slice task_id;           /* empty: any task, and none */
-    struct slice server_id, service_id;
+    struct slice server_id, service_id, provider_id;
     struct slice *tools;
     size_t tool_count;
     struct policy_route *routes;
     size_t route_count;
-    bool routes_set; /* false: all of the service */
+    bool routes_set;       /* false: all of the service; of a provider: nothing */
+    bool unpriced_allowed; /* of a provider: without a price also where a budget applies */
     struct name_list models;
 };
 
@@ -226,6 +227,8 @@ const struct policy_catalogue *snapshot_catalogue_named(const struct snapshot *s
                                                         struct slice name);
 const struct policy_server *snapshot_server_named(const struct snapshot *s, struct slice org,
                                                   struct slice name);
+const struct policy_provider *snapshot_provider_named(const struct snapshot *s, struct slice org,
+                                                      struct slice name);
 const struct policy_service *snapshot_service_named(const struct snapshot *s, struct slice org,
                                                     struct slice name);
 /* The model that a client's name leads to: the one of this name, else that of the longest prefix

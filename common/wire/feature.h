@@ -38,7 +38,8 @@
     ROW(MODEL_WILDCARD, "model.wildcard")   /* a model whose name is a pattern */                  \
     ROW(PROVIDER_QUIRKS, "provider.quirks") /* OpenAI's protocol with a service's differences */   \
     ROW(PROVIDER_ROUTE, "provider.route")   /* a provider's own CA, certificate or proxy */        \
-    ROW(PRICES, "prices")                   /* prices of media, and of longer prompts */
+    ROW(PRICES, "prices")                   /* prices of media, and of longer prompts */           \
+    ROW(PASSTHROUGH, "passthrough")         /* a grant of a provider's own paths */
 
 enum feature {
 #define FEATURE_ROW(name, text) FEATURE_##name,

@@ -188,7 +188,9 @@ struct flow_grant {
     const char *models[4];
     const char *server; /* with tools */
     const char *tools[4];
-    const char *service;         /* with routes */
+    const char *service;  /* with routes */
+    const char *provider; /* "provider-0"; with routes */
+    bool unpriced_allowed;
     struct flow_route routes[4]; /* first path NULL: all of it */
 };
 struct flow_block {

@@ -426,7 +426,7 @@ static void add_grant(struct building *d, const struct flow_grant *f, size_t i)
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
     Gatehouse__Grant grant = GATEHOUSE__GRANT__INIT;
     char agent[ID_ROOM], team[ID_ROOM], task[ID_ROOM], number[8], *models[4];
-    char server[ID_ROOM], *tools[4], service[ID_ROOM];
+    char server[ID_ROOM], *tools[4], service[ID_ROOM], provider[ID_ROOM];
     struct routes routes;
     snprintf(agent, sizeof(agent), "a_%s", f->agent ? f->agent : "");
     snprintf(team, sizeof(team), "t_%s", f->team ? f->team : "");
@@ -446,6 +446,9 @@ static void add_grant(struct building *d, const struct flow_grant *f, size_t i)
         tools[grant.n_tools] = (char *)(uintptr_t)f->tools[grant.n_tools];
     snprintf(service, sizeof(service), "api_%s", f->service ? f->service : "");
     grant.service_id = f->service ? service : NULL;
+    snprintf(provider, sizeof(provider), "p_%s", f->provider ? f->provider : "");
+    grant.provider_id = f->provider ? provider : NULL;
+    grant.unpriced = f->unpriced_allowed ? (char *)(uintptr_t) "allow" : NULL;
     grant.n_routes = routes_of(&routes, f->routes);
     grant.routes = routes.pointers;
     grant.has_routes_set = true;
@@ -471,7 +474,7 @@ static void add_block(struct building *d, const struct flow_block *f, size_t i)
 
 static bool is_grant(const struct flow_grant *f)
 {
-    return f->models[0] || f->server || f->service;
+    return f->models[0] || f->server || f->service || f->provider;
 }
 
 static void add_all(struct building *d, const struct flow_policy *p)

@@ -258,6 +258,8 @@ static void reading_a_normal_form_again_changes_nothing(void **state)
         {&noun_api_service, "{\"base_url\":\"https://a.example\",\"credential\":{\"secret\":\"s\"},"
                             "\"routes\":[{\"methods\":[\"GET\"],\"path\":\"/**\"}]}"},
         {&noun_grant, "{\"agent\":\"bot\",\"server\":\"files\",\"tools\":[\"*\"]}"},
+        {&noun_grant, "{\"team\":\"research\",\"provider\":\"demo\",\"unpriced\":\"allow\","
+                      "\"routes\":[{\"methods\":[\"POST\"],\"path\":\"/images/**\"}]}"},
         {&noun_dataplane, "{}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
@@ -275,6 +277,25 @@ static void reading_a_normal_form_again_changes_nothing(void **state)
         reading_fini(&r);
         noun_secrets_fini(&s);
     }
+}
+
+static void passthrough_is_granted_by_method_and_path(void **state)
+{
+    (void)state;
+    assert_wrong(&noun_grant, "{\"team\":\"research\",\"provider\":\"demo\"}", "/routes");
+    assert_wrong(&noun_grant,
+                 "{\"team\":\"research\",\"provider\":\"demo\",\"routes\":[{\"path\":\"/**\"}]}",
+                 "/routes/0/methods");
+    assert_wrong(&noun_grant,
+                 "{\"team\":\"research\",\"provider\":\"demo\",\"routes\":[{\"methods\":[\"GET\"],"
+                 "\"path\":\"/**\",\"opaque\":true}]}",
+                 "/routes/0/opaque");
+    assert_wrong(&noun_grant, "{\"team\":\"research\",\"models\":[\"a\"],\"unpriced\":\"allow\"}",
+                 "/unpriced");
+    assert_wrong(&noun_grant,
+                 "{\"team\":\"research\",\"provider\":\"demo\",\"models\":[\"a\"],\"routes\":"
+                 "[{\"methods\":[\"GET\"],\"path\":\"/**\"}]}",
+                 "");
 }
 
 static void half_a_price_is_refused(void **state)
@@ -711,6 +732,8 @@ static void a_document_names_what_an_older_plane_would_not_understand(void **sta
         {&noun_provider, "p", "dialect", "anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)},
         {&noun_provider, "p", "dialect", "bedrock", FEATURE_BIT(FEATURE_PROVIDER_BEDROCK)},
         {&noun_provider, "p", "quirks", "groq", FEATURE_BIT(FEATURE_PROVIDER_QUIRKS)},
+        {&noun_grant, "", "provider", "prov_1", FEATURE_BIT(FEATURE_PASSTHROUGH)},
+        {&noun_grant, "", "service", "api_1", FEATURES_NONE},
         {&noun_model, "gpt-4o", "strategy", "fallback", FEATURES_NONE},
         {&noun_model, "openai/*", "strategy", "fallback", FEATURE_BIT(FEATURE_MODEL_WILDCARD)},
         {&noun_model, "*", "strategy", "fallback", FEATURE_BIT(FEATURE_MODEL_WILDCARD)},
@@ -736,6 +759,7 @@ int main(void)
         cmocka_unit_test(a_store_that_is_away_is_no_problem_of_the_document),
         cmocka_unit_test(problems_are_gathered_up_to_a_ceiling),
         cmocka_unit_test(reading_a_normal_form_again_changes_nothing),
+        cmocka_unit_test(passthrough_is_granted_by_method_and_path),
         cmocka_unit_test(half_a_price_is_refused),
         cmocka_unit_test(a_providers_address_may_have_a_query),
         cmocka_unit_test(secrets_leave_the_document_under_their_entrys_id),
