@@ -147,14 +147,3 @@ bool http1_is_value(const char *p, size_t len)
 }
 
 #endif
-
-enum err http1_refuse(struct http1_problem *problem, enum http1_refusal why)
-{
-    static const struct http1_problem rows[] = {
-#define HTTP1_ROW(name, status, text) {status, text},
-        HTTP1_REFUSALS(HTTP1_ROW)
-#undef HTTP1_ROW
-    };
-    *problem = rows[why];
-    return ERR_INVALID;
-}

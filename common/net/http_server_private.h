@@ -1,9 +1,8 @@
 /*
  * http_server_private — the server, a client's connection and the exchange on it from the inside.
  *
- * Private to http_server.c, http_conn.c and http_response.c. One function,
- * `advance` in http_conn.c, moves a connection from state to state; everything else sets facts and
- * asks for it (`http_conn_kick`).
+ * Private to http_server.c and http_conn.c. One function, `advance` in http_conn.c, moves a
+ * connection from state to state; everything else sets facts and asks for it (`http_conn_kick`).
  *
  * Owns     a connection its stream and the bytes read ahead; an exchange its head and the part
  *          of the response that is gathered until the end of the turn.
@@ -115,7 +114,3 @@ void http_conn_refuse(struct http_conn *c, unsigned status, const char *text, en
 
 /* Its exchange is over: calls on_gone, and takes it back. */
 void http_exchange_gone(struct http_conn *c, enum err why);
-
-/* http_response.c */
-bool http_response_is_out(struct http_exchange *x); /* ended, and all of it is the stream's */
-void http_response_flush(struct http_exchange *x);

@@ -68,7 +68,7 @@ void stream_opened(struct stream *s);
 void stream_read_on(struct stream *s);
 void stream_ended(struct stream *s); /* the peer's last byte was delivered */
 
-/* stream_write.c: bytes as they go on the wire, whatever the ceiling says */
+/* bytes as they go on the wire, whatever the ceiling says */
 MUST_USE enum err stream_send(struct stream *s, const struct slice *parts, size_t n);
 
 /* stream_tls.c */
