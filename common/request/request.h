@@ -29,7 +29,7 @@
 #include "common/request/principal.h"
 #include "common/request/refusal.h"
 #include "common/request/response.h"
-#include "common/scope/account.h"
+#include "common/scope/scope.h"
 #include "common/upstream/attempt.h"
 #include "common/upstream/upstreams.h"
 

@@ -8,7 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/scope/account_private.h"
+#include "common/scope/scope_private.h"
 #include "proto/channel.pb-c.h"
 
 #define TICK_MS 250

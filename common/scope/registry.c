@@ -3,7 +3,7 @@
 
 #include "common/base/map.h"
 #include "common/base/mem.h"
-#include "common/scope/account_private.h"
+#include "common/scope/scope_private.h"
 
 #define ORPHAN_TRIES 4 /* sweeps in which a count that was being dropped is surely gone */
 

@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "common/scope/account.h"
+#include "common/scope/scope.h"
 
 struct registry;
 

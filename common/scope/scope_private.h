@@ -1,13 +1,13 @@
 /*
- * account_private — what an account and a lease are made of; for account.c, registry.c,
- * lease_client.c and their tests.
+ * scope_private — what an account and a lease are made of; for scope.c, registry.c, lease_client.c
+ * and their tests.
  */
 #pragma once
 
 #include <stdatomic.h>
 
 #include "common/base/list.h"
-#include "common/scope/account.h"
+#include "common/scope/scope.h"
 
 #define LEASE_ID_MAX 64
 

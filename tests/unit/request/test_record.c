@@ -10,7 +10,7 @@
 #include "common/journal/journal_private.h"
 #include "common/request/filter_budget.h"
 #include "common/request/request_private.h"
-#include "common/scope/account_private.h"
+#include "common/scope/scope_private.h"
 #include "proto/usage.pb-c.h"
 #include "tests/kit/scratch.h"
 

@@ -3,8 +3,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/scope/account_private.h"
 #include "common/scope/lease_client.h"
+#include "common/scope/scope_private.h"
 #include "tests/kit/ledger/ledger_kit.h"
 
 #define KEY "key:k_1"

@@ -6,9 +6,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/scope/account_private.h"
 #include "common/scope/lease_client.h"
 #include "common/scope/scope.h"
+#include "common/scope/scope_private.h"
 #include "tests/kit/ledger/ledger_kit.h"
 
 #include <uv.h>

@@ -19,8 +19,8 @@
 #include <uv.h>
 
 #include "common/base/clock.h"
-#include "common/scope/account_private.h"
 #include "common/scope/lease_client.h"
+#include "common/scope/scope_private.h"
 #include "tests/kit/ledger/ledger_kit.h"
 
 #define KEY "key:k_1"
