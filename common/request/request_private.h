@@ -45,16 +45,6 @@ bool request_still_stands(struct request *rq);
 /* A key that expires ends what is under way with it at that moment. */
 void request_watch_expiry(struct request *rq);
 
-/* The common headers of a response. `texts` holds their values until they were sent. */
-struct header_texts {
-    char text[1024];
-    size_t used;
-};
-size_t headers_common(struct request *rq, struct http_header *out, size_t max,
-                      struct header_texts *texts);
-size_t headers_refusal(struct request *rq, struct http_header *out, size_t max,
-                       struct header_texts *texts);
-
 /* How long it took, or has taken so far; and how much of that was ours. The response's header, the
  * record and the metrics tell the same. */
 uint64_t request_took_us(const struct request *rq);
