@@ -45,6 +45,8 @@
     100000000 /* one call's; no model reads or writes a tenth: above is a mistake */
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)    /* one JSON-RPC message */
 #define LIMIT_MCP_ANSWER (16u * 1024 * 1024) /* tools/list of a large server, images in results */
+#define LIMIT_PASSTHROUGH_BODY                                                                     \
+    (2048u * 1024 * 1024)                    /* the largest file a provider takes; streams */
 #define LIMIT_API_BODY (1024u * 1024 * 1024) /* an upload; it streams, nothing holds it */
 #define LIMIT_ADMIN_RESPONSE_MS 30000        /* longer than ?wait= and a statement take together */
 #define LIMIT_ADMIN_BODY (1u * 1024 * 1024)  /* an admin document */

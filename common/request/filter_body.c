@@ -43,6 +43,8 @@ static enum filter_result on_request(struct request *rq)
     const struct http_head *h = rq->head;
     struct body_state *s = filter_state(rq, &filter_body);
     enum coding coding = coding_of(h);
+    if (rq->gate->streams_body && rq->gate->streams_body(rq))
+        return FILTER_PASS;
     if (coding == CODING_OTHER) {
         request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Encoding may be gzip, or absent"));
         return FILTER_REFUSE;

@@ -29,6 +29,10 @@
     X(REGION, 403, "region_not_allowed", "Not allowed in this region.")                            \
     X(ARGUMENT, 403, "argument_not_allowed", "An argument is not allowed: %.*s.")                  \
     X(ROUTE, 403, "route_not_allowed", "This method and path are not granted.")                    \
+    X(ADMINISTRATION, 403, "administration_refused",                                               \
+      "Paths that administer an account of %.*s are not passed on, whatever is granted.")          \
+    X(KEPT, 403, "owned_elsewhere",                                                                \
+      "What providers keep has owners: it is served at %.*s, not by passthrough.")                 \
     X(TASK, 403, "task_not_allowed", "The credential may not assume this task.")                   \
     X(ORIGIN, 403, "origin_not_allowed", "Requests from this origin are not allowed.")             \
     X(PATH_UNKNOWN, 404, "not_found", "Nothing is served at this path[: %.*s].")                   \
@@ -37,6 +41,8 @@
       "There is no such response, file or batch of yours[: %.*s].")                                \
     X(SERVER_UNKNOWN, 404, "server_not_found",                                                     \
       "The server %.*s does not exist or is not granted.")                                         \
+    X(PROVIDER_UNKNOWN, 404, "provider_not_found",                                                 \
+      "The provider %.*s does not exist or is not granted.")                                       \
     X(SERVICE_UNKNOWN, 404, "service_not_found",                                                   \
       "The service %.*s does not exist or is not granted.")                                        \
     X(SESSION_UNKNOWN, 404, "session_not_found", "The session is unknown or has ended.")           \

@@ -277,11 +277,16 @@ void request_start(struct request *rq)
         call_filters(rq);
 }
 
+static bool streams_body(const struct request *rq)
+{
+    return rq->gate->on_body && (!rq->gate->streams_body || rq->gate->streams_body(rq));
+}
+
 void request_on_body(struct request *rq, struct slice piece)
 {
     if (rq->stage >= REQUEST_LEAVING)
         return;
-    if (rq->gate->on_body)
+    if (streams_body(rq))
         rq->gate->on_body(rq, piece);
     else
         filter_body_take(rq, piece);
@@ -291,7 +296,7 @@ void request_on_body_end(struct request *rq)
 {
     if (rq->stage >= REQUEST_LEAVING)
         return;
-    if (rq->gate->on_body_end)
+    if (streams_body(rq))
         rq->gate->on_body_end(rq);
     else
         filter_body_whole(rq);

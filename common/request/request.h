@@ -125,6 +125,9 @@ struct gate {
     void (*on_body)(struct request *rq,
                     struct slice piece); /* streamed bodies; NULL: filter_body */
     void (*on_body_end)(struct request *rq);
+    /* Of a gate with both kinds: do the two above get this one's body, or does filter_body gather
+     * it? NULL: they do where they are set. */
+    bool (*streams_body)(const struct request *rq);
     void (*on_drain)(struct request *rq); /* the client took what was pending; may be NULL */
     /* The client hung up, or the principal was blocked: stop the work at once. request_finish
      * must follow before it returns. */

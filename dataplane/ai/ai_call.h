@@ -160,6 +160,7 @@ static inline bool ai_call_is_over(const struct ai_call *c)
 extern const struct filter ai_filter_endpoint, ai_filter_request, ai_filter_grant,
     ai_filter_candidates;
 bool ai_may_use(const struct request *rq, struct slice model_name);
+bool ai_right_allows(const struct request_right *r, struct slice model_name);
 bool ai_still_allowed(struct request *rq, const struct request_right *now);
 
 /* Reads the body into c->chat, unless it has been; one that is no conversation stays NULL.

@@ -31,18 +31,33 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Tokens of images, files and audio, at the dearest of the targets. */
+static uint64_t image_bound(const struct ai_prompt *p, struct slice model)
+{
+    return p->images + p->images_low ? p->images * ai_model_image_tokens(model, false) +
+                                           p->images_low * ai_model_image_tokens(model, true)
+                                     : 0;
+}
+
+static uint64_t file_bound(const struct ai_prompt *p)
+{
+    return (uint64_t)p->files * FILE_TOKENS + p->audio_bytes / AUDIO_BYTES;
+}
+
+uint64_t ai_cost_media_bound(const struct ai_prompt *p, struct slice model)
+{
+    return image_bound(p, model) + file_bound(p);
+}
+
+/* At the dearest of the targets. */
 static uint64_t media_bound(const struct ai_call *c)
 {
     const struct ai_prompt *p = &c->request.prompt;
     uint64_t most = 0;
     for (size_t i = 0; p->images + p->images_low && i < c->candidate_count; i++) {
-        struct slice model = c->candidates[i].model;
-        uint64_t tokens = p->images * ai_model_image_tokens(model, false) +
-                          p->images_low * ai_model_image_tokens(model, true);
+        uint64_t tokens = image_bound(p, c->candidates[i].model);
         most = tokens > most ? tokens : most;
     }
-    return most + (uint64_t)p->files * FILE_TOKENS + p->audio_bytes / AUDIO_BYTES;
+    return most + file_bound(p);
 }
 
 static uint64_t media_tokens(const struct ai_prompt *p)
@@ -230,11 +245,11 @@ static money output_price(const struct ai_call *c)
 }
 
 /* What is left in the tightest of the budgets, what this call has reserved included. */
-static money money_left(const struct ai_call *c)
+money ai_cost_money_left(const struct request *rq)
 {
     struct scope_list scopes = {0};
-    money least_left = INT64_MAX, own = budget_reserved(c->rq);
-    principal_scopes(&c->rq->who, &scopes);
+    money least_left = INT64_MAX, own = budget_reserved(rq);
+    principal_scopes(&rq->who, &scopes);
     for (size_t i = 0; i < scopes.count; i++) {
         struct account_state s;
         if (!scopes.of[i]->account)
@@ -254,7 +269,7 @@ static uint64_t stream_limit(const struct ai_call *c)
     uint64_t known = ai_model_max_output(c->candidates[c->candidate_next - 1].model);
     uint64_t most = (known ? known : OUTPUT_MOST) * c->request.choices;
     if (each > 0) {
-        uint64_t affordable = (uint64_t)(money_left(c) / each) * 1000;
+        uint64_t affordable = (uint64_t)(ai_cost_money_left(c->rq) / each) * 1000;
         most = least(most, affordable > c->output_reserved ? affordable : c->output_reserved);
     }
     return most / c->request.choices;
@@ -382,7 +397,7 @@ static void keep_within(struct ai_call *c, const struct token_count *tokens, mon
     if (cost_here(c, &believed, &within) == ERR_OK) {
         within = money_add(within, c->failed_cost);
         if (within > reserved) {
-            most = money_left(c);
+            most = ai_cost_money_left(c->rq);
             most = within < most ? within : most;
         }
     }

@@ -11,6 +11,11 @@
 /* gate.worst_case. ERR_NOT_FOUND: the model has no price; ERR_INVALID: it cannot be bounded. */
 enum err ai_worst_case(struct request *rq, money *ret);
 
+/* What is left in the tightest of the request's budgets, what it has reserved itself included. */
+money ai_cost_money_left(const struct request *rq);
+/* Tokens of images, files and audio at most. */
+uint64_t ai_cost_media_bound(const struct ai_prompt *p, struct slice model);
+
 /* Tokens of the prompt where no target counts them, for AI_COUNT. */
 uint64_t ai_cost_count_estimate(struct ai_call *c);
 

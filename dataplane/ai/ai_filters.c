@@ -180,7 +180,7 @@ static bool list_allows(const struct name_list *l, struct slice model)
  * least"), by the agent's, the team's, or a grant. And is it within bounds: a list of the team,
  * or of the agent, bounds what those below it may name, unless a grant adds to it.
  */
-static bool right_allows(const struct request_right *r, struct slice model)
+bool ai_right_allows(const struct request_right *r, struct slice model)
 {
     static const struct name_list none;
     const struct name_list *team = r->who.team ? &r->who.team->models : &none;
@@ -198,7 +198,7 @@ static bool right_allows(const struct request_right *r, struct slice model)
 bool ai_may_use(const struct request *rq, struct slice model)
 {
     struct request_right r = request_right_of(rq);
-    return right_allows(&r, model);
+    return ai_right_allows(&r, model);
 }
 
 /* Would a call of the model still go to this target, at this address? */
@@ -235,7 +235,7 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now)
         return true;
     const struct policy_model *m =
         snapshot_model_named(now->policy, now->who.key->o.org_id, c->model->o.name);
-    if (m && right_allows(now, c->request.model) && keep_targets(c, m, now->policy))
+    if (m && ai_right_allows(now, c->request.model) && keep_targets(c, m, now->policy))
         return true;
     c->request.param = "model";
     request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.model);

@@ -133,6 +133,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.arena = c->rq->arena;
     o.translated = &c->translated;
     o.header_count = o.secret_len = 0;
+    o.method = SLICE_NONE;
     o.notice = o.why = SLICE_NONE;
     o.param = NULL;
     enum err e = c->provider->build(&o);

@@ -6,8 +6,8 @@
 #include "dataplane/ai/provider/provider.h"
 #include "dataplane/ai/route/ai_strategy.h"
 
-static const struct policy_credential *pick_credential(const struct policy_provider *p,
-                                                       uint32_t (*dice)(void *), void *arg)
+const struct policy_credential *candidates_credential(const struct policy_provider *p,
+                                                      uint32_t (*dice)(void *arg), void *arg)
 {
     uint32_t weights[ROUTE_TARGETS_MAX];
     size_t n = p->credential_count < ROUTE_TARGETS_MAX ? p->credential_count : ROUTE_TARGETS_MAX;
@@ -117,8 +117,8 @@ size_t candidates_list(const struct candidates_query *q, struct candidate *ret, 
         struct slice name = name_at(q, c->target);
         if (name.ptr)
             ret[found++] =
-                (struct candidate){c->provider, pick_credential(c->provider, q->dice, q->arg), name,
-                                   c->target->model, price_of(q, c, name)};
+                (struct candidate){c->provider, candidates_credential(c->provider, q->dice, q->arg),
+                                   name, c->target->model, price_of(q, c, name)};
     }
     return found;
 }

@@ -38,6 +38,10 @@ struct candidates_query {
  * none. */
 bool candidates_stay(struct candidate *list, size_t count, const struct ai_account *account);
 
+/* One of the provider's accounts, drawn by weight; NULL: it wants none. */
+const struct policy_credential *candidates_credential(const struct policy_provider *p,
+                                                      uint32_t (*dice)(void *arg), void *arg);
+
 /* What the catalogue of the provider's vendor says of the model that the vendor calls so; NULL:
  * nothing. */
 const struct policy_catalogue_model *catalogue_model_of(const struct snapshot *policy,

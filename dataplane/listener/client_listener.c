@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/net/origin_list.h"
 #include "dataplane/ai/ai_gate.h"
+#include "dataplane/ai/passthrough/passthrough_gate.h"
 #include "dataplane/api/api_gate.h"
 #include "mcp-gateway/tool_gate.h"
 
@@ -76,11 +77,13 @@ static const struct {
     struct slice prefix;
     const struct gate *gate;
 } routes[] = {
-    {{"/v1/", 4}, &ai_gate},                                /* OpenAI's, Anthropic's, Gemini's */
-    {{"/v1beta/", 8}, &ai_gate},                            /* Gemini's */
-    {{"/v2/", 4}, &ai_gate},                                /* Cohere's */
-    {{"/model/", 7}, &ai_gate},                             /* Bedrock's */
-    {{"/api/", 5}, &api_gate},   {{"/mcp", 4}, &tool_gate}, /* with and without a server's name */
+    {{"/v1/", 4}, &ai_gate},                    /* OpenAI's, Anthropic's, Gemini's */
+    {{"/v1beta/", 8}, &ai_gate},                /* Gemini's */
+    {{"/v2/", 4}, &ai_gate},                    /* Cohere's */
+    {{"/model/", 7}, &ai_gate},                 /* Bedrock's */
+    {{"/passthrough/", 13}, &passthrough_gate}, /* of providers' own APIs */
+    {{"/api/", 5}, &api_gate},
+    {{"/mcp", 4}, &tool_gate}, /* with and without a server's name */
 };
 
 /* The gate that a path belongs to. Never NULL. An empty path has no canonical spelling: only the
@@ -89,6 +92,8 @@ static const struct gate *find_gate(struct slice path, struct slice target)
 {
     if (path.len == 0 && slice_starts(target, SLICE("/api/")))
         return &api_gate; /* one of its routes may take the path as it stands */
+    if (path.len == 0 && slice_starts(target, SLICE("/passthrough/")))
+        return &passthrough_gate; /* refused, as no route takes it */
     while (path.len == 0 && slice_starts(target, SLICE("//")))
         target = slice_from(target, 1);
     if (path.len == 0 &&

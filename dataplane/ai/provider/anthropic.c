@@ -72,6 +72,11 @@ static enum err set_path(struct ai_outgoing *o)
     return ai_outgoing_path(o, rest);
 }
 
+static enum err authorize(struct ai_outgoing *o)
+{
+    return ai_outgoing_sign(o, SLICE("x-api-key"), SLICE(""));
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     enum err e = set_path(o);
@@ -84,7 +89,7 @@ static enum err build(struct ai_outgoing *o)
     if (e)
         return e;
     add_headers(o);
-    return ai_outgoing_sign(o, SLICE("x-api-key"), SLICE(""));
+    return authorize(o);
 }
 
 /* ---- errors ---- */
@@ -351,6 +356,7 @@ const struct ai_provider provider_anthropic = {
     .speaks = speaks,
     .serves = serves,
     .build = build,
+    .authorize = authorize,
     .read_error = anthropic_read_error,
     .read_count = read_count,
     .decode = anthropic_decode,

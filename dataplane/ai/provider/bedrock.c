@@ -61,11 +61,11 @@ static enum err sign(struct ai_outgoing *o)
     ptrdiff_t mark = slice_find(o->path, '?');
     struct slice token = c->session_token ? secret_reveal(c->session_token) : SLICE("");
     const struct aws_signing s = {
-        .method = SLICE("POST"),
+        .method = o->method.len ? o->method : SLICE("POST"),
         .host = host_of(o->url, o->arena),
         .path = mark < 0 ? o->path : slice_first(o->path, (size_t)mark),
         .query = mark < 0 ? SLICE("") : slice_from(o->path, (size_t)mark + 1),
-        .content_type = SLICE("application/json"),
+        .content_type = o->method.len ? o->content_type : SLICE("application/json"),
         .body = o->pieces,
         .body_count = AI_REQUEST_PIECES,
         .access_key_id = c->access_key_id,
@@ -85,6 +85,13 @@ static enum err sign(struct ai_outgoing *o)
     return ERR_OK;
 }
 
+static enum err authorize(struct ai_outgoing *o)
+{
+    if (o->account && o->account->access_key_id.len)
+        return sign(o);
+    return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     enum err e = set_path(o);
@@ -95,9 +102,7 @@ static enum err build(struct ai_outgoing *o)
     if (e)
         return e;
     add_headers(o);
-    if (o->account && o->account->access_key_id.len)
-        return sign(o);
-    return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
+    return authorize(o);
 }
 
 /* ---- errors ---- */
@@ -388,6 +393,7 @@ const struct ai_provider provider_bedrock = {
     .speaks = speaks,
     .serves = serves,
     .build = build,
+    .authorize = authorize,
     .read_error = read_error,
     .error_header = {"x-amzn-errortype", 16},
     .read_error_word = read_error_word,

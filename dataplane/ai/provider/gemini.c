@@ -132,6 +132,11 @@ static bool serves(const struct ai_endpoint *e)
     return gemini_serves(e) || e->kind == AI_EMBEDDINGS;
 }
 
+static enum err authorize(struct ai_outgoing *o)
+{
+    return ai_outgoing_sign(o, SLICE("x-goog-api-key"), SLICE(""));
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     static const struct gemini_service service = {.call_ids = true};
@@ -142,7 +147,7 @@ static enum err build(struct ai_outgoing *o)
     if (e)
         return e;
     gemini_add_headers(o);
-    return ai_outgoing_sign(o, SLICE("x-goog-api-key"), SLICE(""));
+    return authorize(o);
 }
 
 const struct ai_provider provider_gemini = {
@@ -151,6 +156,7 @@ const struct ai_provider provider_gemini = {
     .speaks = speaks,
     .serves = serves,
     .build = build,
+    .authorize = authorize,
     .read_error = gemini_read_error,
     .read_count = gemini_read_count_response,
     .decode = gemini_decode,

@@ -133,14 +133,19 @@ enum err openai_sign(struct ai_outgoing *o)
     return openai_sign_bare(o);
 }
 
-enum err openai_sign_bare(struct ai_outgoing *o)
+static enum err authorize(struct ai_outgoing *o)
 {
-    add_headers(o);
     if (speaks_azure(o->target))
         return azure_sign(o);
     if (is_azure(o->target))
         return ai_outgoing_sign(o, SLICE("api-key"), SLICE(""));
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
+}
+
+enum err openai_sign_bare(struct ai_outgoing *o)
+{
+    add_headers(o);
+    return authorize(o);
 }
 
 /* Files of a chat are named as the account knows them; another's is unknown. The body is read
@@ -416,9 +421,9 @@ void openai_identify(struct slice data, struct arena *a, struct ai_writer *w)
 
 #define OPENAI_LIKE                                                                                \
     .bills_cancelled = true, .speaks = openai_speaks, .serves = openai_serves, .build = build,     \
-    .read_error = openai_read_error, .read_whole = openai_read_whole, .glance = openai_glance,     \
-    .identify = openai_identify, .words = openai_words_in_response, .decode = openai_decode,       \
-    .decode_whole = openai_decode_whole
+    .authorize = authorize, .read_error = openai_read_error, .read_whole = openai_read_whole,      \
+    .glance = openai_glance, .identify = openai_identify, .words = openai_words_in_response,       \
+    .decode = openai_decode, .decode_whole = openai_decode_whole
 
 const struct ai_provider provider_openai = {.name = {"openai", 6}, OPENAI_LIKE};
 const struct ai_provider provider_azure = {.name = {"azure", 5}, OPENAI_LIKE};

@@ -94,6 +94,12 @@ enum err ai_outgoing_sign(struct ai_outgoing *o, struct slice name, struct slice
     return ERR_OK;
 }
 
+enum err ai_outgoing_authorize(struct ai_outgoing *o, const struct ai_provider *p)
+{
+    return p->authorize ? p->authorize(o)
+                        : ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
+}
+
 enum err ai_outgoing_path(struct ai_outgoing *o, struct slice rest)
 {
     struct slice base = o->url->path, query = o->url->query;

@@ -44,6 +44,7 @@ struct ai_outgoing {
     struct slice notice; /* members that the target does not get, "seed, user"; may be empty */
     const char *param;   /* ERR_INVALID: the member that cannot be told this provider, and why */
     struct slice why;
+    struct slice method, content_type; /* for signatures; empty: POST, and JSON */
     struct slice pieces[AI_REQUEST_PIECES];
     struct http_header headers[AI_SEND_HEADERS];
     size_t header_count;
@@ -169,6 +170,9 @@ struct ai_provider {
     bool (*serves)(const struct ai_endpoint *e);
     /* ERR_INVALID: the request cannot be told this provider; see ai_outgoing.why. */
     MUST_USE enum err (*build)(struct ai_outgoing *o);
+    /* Adds the credential in the provider's own way to a request whose path and body stand. NULL: a
+     * bearer's. */
+    MUST_USE enum err (*authorize)(struct ai_outgoing *o);
     /* Its path may be missing at a server that speaks as its maker does: 404, 405, 501, before any
      * response. Then the same target is told in another way (ai_provider_for), where this says so.
      * NULL: it never is. */
@@ -199,6 +203,9 @@ struct ai_provider {
     MUST_USE enum err (*decode_whole)(struct ai_decoder *d, struct slice body, ai_event_fn *fn,
                                       void *arg);
 };
+
+/* Adds the credential as this provider wants it: ai_provider.authorize. */
+MUST_USE enum err ai_outgoing_authorize(struct ai_outgoing *o, const struct ai_provider *p);
 
 /* A sentence out of an error's body, whatever form it has; bounded, and cleaned of what could steer
  * a terminal or look like a credential. Empty: there is none. */

@@ -1,0 +1,93 @@
+/*
+ * passthrough_private — what the files of passthrough share about one request. Private to
+ * dataplane/ai/passthrough.
+ *
+ *   passthrough_gate → passthrough_send, passthrough_relay → passthrough_meter
+ *
+ * Owns     the exchange under way and the meter's buffers; lies in the request's arena.
+ * Threads  its worker's loop.
+ */
+#pragma once
+
+#include "common/request/filter_budget.h"
+#include "common/request/request.h"
+#include "common/upstream/access_token.h"
+#include "common/upstream/exchange.h"
+#include "dataplane/ai/dialect/dialect.h"
+#include "dataplane/ai/provider/provider.h"
+
+/* What is read of a response on its way, to bill it. */
+enum meter_kind {
+    METER_OFF,    /* nothing: the path is not modelled, or no more of it can be read */
+    METER_EVENTS, /* a stream, event by event */
+    METER_WHOLE,  /* a JSON document, gathered */
+};
+
+/* How far a response came. */
+enum passthrough_end {
+    PASSTHROUGH_WHOLE,
+    PASSTHROUGH_BROKEN,    /* by its upstream */
+    PASSTHROUGH_CANCELLED, /* by its client, or as its right ended */
+};
+
+struct passthrough_call {
+    struct request *rq;
+    const struct policy_provider *provider;
+    const struct ai_provider *protocol;      /* of its credential */
+    const struct policy_credential *account; /* NULL: the provider wants none */
+    struct slice rest;                       /* the path below the base URL: what is granted */
+    bool unpriced_allowed;                   /* by the grant, also under a budget */
+    bool gathers;                            /* the request's body is read before it is sent */
+    const char *not_bounded;                 /* why no worst case is known */
+
+    /* of a modelled path; endpoint NULL: it is none */
+    const struct ai_endpoint *endpoint;
+    const struct ai_provider *speaker; /* decodes what its responses say */
+    struct ai_request request;
+    const struct price_sheet *price; /* NULL: not known */
+    uint64_t output_bound;           /* tokens that are reserved for the output */
+
+    struct access_token_wait token_wait;
+    struct secret *token; /* of an account that is exchanged for one; held */
+    struct exchange *exchange;
+    struct attempt *attempt;
+    bool client_paused; /* the upstream does not keep up with the request's body */
+    bool body_ended;
+    bool has_length;
+    uint64_t left;     /* of a response of known length */
+    struct slice last; /* its end, kept until the record is written */
+
+    enum meter_kind meter;
+    struct ai_decoder *decoder;
+    struct sse_reader events;
+    struct buf whole;
+    struct ai_usage usage;
+    struct ai_meter words; /* what the model wrote, by our own count */
+    bool finished;         /* the model said why it stopped */
+    bool failed;           /* the provider said an error inside the response */
+};
+
+/* passthrough_filters.c */
+extern const struct filter passthrough_filter_route; /* provider, route, what the path is */
+extern const struct filter passthrough_filter_call;  /* the body of a modelled path */
+bool passthrough_still_allowed(struct request *rq, const struct request_right *now);
+/* Streams, or is it gathered by filter_body? */
+bool passthrough_streams_body(const struct request *rq);
+
+/* passthrough_send.c */
+void passthrough_start(struct passthrough_call *p);
+void passthrough_body(struct passthrough_call *p, struct slice piece);
+void passthrough_body_end(struct passthrough_call *p);
+struct slice passthrough_query_key(const struct request *rq);
+
+/* passthrough_relay.c */
+extern const struct exchange_events passthrough_events;
+void passthrough_drain(struct passthrough_call *p);
+
+/* passthrough_meter.c */
+enum err passthrough_worst_case(struct request *rq, money *ret); /* as gate.worst_case */
+/* A response begins: what of it is read. */
+void passthrough_meter_open(struct passthrough_call *p, const struct http_head *head);
+void passthrough_meter_feed(struct passthrough_call *p, struct slice data);
+/* Puts what the call has cost into its record, before its exchange is closed. */
+void passthrough_bill(struct passthrough_call *p, enum passthrough_end end);

@@ -1,0 +1,525 @@
+/* passthrough — a provider's own paths: what a grant opens, what passes each way, what it costs. */
+#include "tests/kit/flow/flow.h"
+
+#define SECRET0 "sk-upstream-secret-of-provider-0"
+#define SECRET1 "sk-upstream-secret-of-provider-1"
+#define SECRET2 "sk-upstream-secret-of-provider-2"
+#define OPENAI "/passthrough/provider-0"
+#define ANTHROPIC "/passthrough/provider-1"
+#define GEMINI "/passthrough/provider-2"
+#define JOBS OPENAI "/fine_tuning/jobs"
+#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
+#define CHAT "{\"model\":\"gpt-x\",\"max_tokens\":100," HI "}"
+#define ANSWER                                                                                     \
+    "{\"id\":\"c\",\"object\":\"chat.completion\",\"model\":\"gpt-x\",\"choices\":[{\"index\":0,"  \
+    "\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],"        \
+    "\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":20,\"total_tokens\":1020}}"
+/* at 1 dollar a million tokens in and 2 out */
+#define COST 1040000
+
+static const struct flow_policy own = {
+    .providers = {{0},
+                  {.dialect = "anthropic", .path = "", .header = "x-team", .value = "research"},
+                  {.dialect = "gemini", .path = ""}},
+    .keys = {{.name = "alice", .agent = "maker"},
+             {.name = "bob", .agent = "other"},
+             {.name = "carol", .agent = "maker", .budget = MONEY_DOLLAR},
+             {.name = "dave", .agent = "free", .budget = MONEY_DOLLAR}},
+    .agents = {{.name = "maker"}, {.name = "other"}, {.name = "free"}},
+    .tasks = {"night"},
+    .prices = {{"gpt-x", 1, 2}},
+    .grants = {{.agent = "maker",
+                .provider = "provider-0",
+                .routes = {{{"GET", "POST"}, "/fine_tuning/**"},
+                           {{"POST"}, "/v1/chat/completions"},
+                           {{"GET", "POST"}, "/organization/**"},
+                           {{"GET", "POST"}, "/files/**"}}},
+               {.agent = "maker",
+                .provider = "provider-1",
+                .routes = {{{"GET", "POST"}, "/v1/**"}}},
+               {.agent = "maker", .provider = "provider-2", .routes = {{{"POST"}, "/**"}}},
+               {.agent = "free",
+                .provider = "provider-0",
+                .unpriced_allowed = true,
+                .routes = {{{"POST"}, "/**"}}}},
+};
+
+struct ask_row {
+    const char *method, *path;
+    unsigned status;
+    const char *code; /* of a refusal */
+    const char *line; /* what the provider was asked; NULL: it was not */
+};
+
+static void expect_row(struct flow *k, const struct ask_row *r)
+{
+    struct upstream *up = &k->upstreams[0];
+    size_t calls = up->call_count;
+    struct flow_client *c = client_asks(k, r->method, "alice", r->path, NULL);
+    WAIT(k, c->whole || c->closed);
+    if (c->head.status != r->status)
+        fail_msg("%s %s was %u", r->method, r->path, c->head.status);
+    if (r->code)
+        expect_code(c, r->code);
+    if (up->call_count != calls + (r->line != NULL))
+        fail_msg("%s %s: the provider heard %zu calls", r->method, r->path, up->call_count - calls);
+    if (r->line && !slice_starts(up->calls[calls].head, slice_str(r->line)))
+        fail_msg("%s became %.*s", r->path, SLICE_ARG(up->calls[calls].head));
+    client_is_forgotten(c);
+}
+
+FLOW(method_and_path_decide_and_one_spelling_is_taken)
+{
+    static const struct ask_row rows[] = {
+        {"GET", JOBS, 200, NULL, "GET /v1/fine_tuning/jobs HTTP/1.1\r\n"},
+        /* a client may repeat the base URL's own path */
+        {"GET", OPENAI "/v1/fine_tuning/jobs/1?after=a%2Fb&limit=2", 200, NULL,
+         "GET /v1/fine_tuning/jobs/1?after=a%2Fb&limit=2 HTTP/1.1\r\n"},
+        {"GET", OPENAI "/fine_tuning/%6Aobs", 200, NULL, "GET /v1/fine_tuning/jobs HTTP/1.1\r\n"},
+        {"DELETE", JOBS, 403, "route_not_allowed", NULL},
+        {"GET", OPENAI "/vector_stores", 403, "route_not_allowed", NULL},
+        {"GET", OPENAI, 403, "route_not_allowed", NULL},
+        {"OPTIONS", JOBS, 405, "method_not_allowed", NULL},
+        {"GET", "/passthrough/none/fine_tuning/jobs", 404, "provider_not_found", NULL},
+        {"GET", "/passthrough/", 404, "not_found", NULL},
+        {"GET", OPENAI "/fine_tuning/../organization/users", 400, "invalid_path", NULL},
+        {"GET", OPENAI "/fine_tuning/%2e%2e/x", 400, "invalid_path", NULL},
+        {"GET", OPENAI "/fine_tuning/..%2Fx", 400, "invalid_path", NULL},
+        {"GET", OPENAI "/fine_tuning%2Fjobs", 400, "invalid_path", NULL},
+        {"GET", OPENAI "//fine_tuning/jobs", 400, "invalid_path", NULL},
+        {"GET", OPENAI "/fine_tuning/jobs;a=b", 400, "invalid_path", NULL},
+        /* granted, and refused all the same */
+        {"GET", OPENAI "/organization/users", 403, "administration_refused", NULL},
+        {"POST", OPENAI "/v1/organization/admin_api_keys", 403, "administration_refused", NULL},
+        {"GET", OPENAI "/fine_tuning/checkpoints/c/permissions", 403, "administration_refused",
+         NULL},
+        {"GET", OPENAI "/files/file-1", 403, "owned_elsewhere", NULL},
+    };
+    policy_says(k, &own);
+    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        expect_row(k, &rows[i]);
+}
+
+FLOW(a_provider_without_a_grant_is_unknown)
+{
+    policy_says(k, &own);
+    struct flow_client *c = client_gets(k, "bob", JOBS);
+    expect_status(c, 404);
+    expect_code(c, "provider_not_found");
+    c = client_gets(k, NULL, JOBS);
+    expect_status(c, 401);
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
+static bool lacks(const struct upstream_call *c, const char *text)
+{
+    return slice_search(buf_slice(&c->bytes), slice_str(text)) < 0;
+}
+
+FLOW(the_providers_credential_goes_up_and_nothing_of_the_callers)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0, OK);
+    struct flow_client *c =
+        client_asks(k, "GET", "alice", JOBS "?api_key=theirs&access_token=a&q=1",
+                    "Cookie: sid=1\r\nOpenAI-Organization: org-other\r\nOpenAI-Beta: x=v2\r\n"
+                    "X-Unlisted: 1\r\nAccept: application/json\r\n");
+    expect_status(c, 200);
+    const struct upstream_call *up = &k->upstreams[0].calls[0];
+    assert_true(slice_eq(upstream_heard(up, "authorization"), SLICE("Bearer " SECRET0)));
+    assert_true(slice_eq(upstream_heard(up, "openai-beta"), SLICE("x=v2")));
+    assert_true(slice_eq(upstream_heard(up, "accept-encoding"), SLICE("identity")));
+    assert_true(slice_starts(up->head, SLICE("GET /v1/fine_tuning/jobs?q=1 HTTP/1.1\r\n")));
+    assert_true(lacks(up, flow_secret(k, "alice")));
+    assert_true(lacks(up, "org-other"));
+    assert_true(lacks(up, "sid=1"));
+    assert_true(lacks(up, "Unlisted"));
+}
+
+FLOW(each_provider_gets_it_in_its_own_way)
+{
+    char path[512];
+    policy_says(k, &own);
+    upstream_says(k, 1, OK);
+    upstream_says(k, 2, OK);
+    expect_status(client_asks(k, "GET", "alice", ANTHROPIC "/v1/skills", "anthropic-beta: s\r\n"),
+                  200);
+    const struct upstream_call *up = &k->upstreams[1].calls[0];
+    assert_true(slice_eq(upstream_heard(up, "x-api-key"), SLICE(SECRET1)));
+    assert_true(slice_eq(upstream_heard(up, "anthropic-version"), SLICE("2023-06-01")));
+    assert_true(slice_eq(upstream_heard(up, "anthropic-beta"), SLICE("s")));
+    assert_true(slice_eq(upstream_heard(up, "x-team"), SLICE("research"))); /* the policy's */
+    assert_null(upstream_heard(up, "authorization").ptr);
+
+    /* the client's key in the query names the principal, and goes no further */
+    snprintf(path, sizeof(path), GEMINI "/v1beta/tunedModels?%%6bey=other&key=%s&alt=sse",
+             flow_secret(k, "alice"));
+    expect_status(client_asks(k, "POST", NULL, path, "Content-Length: 0\r\n"), 200);
+    up = &k->upstreams[2].calls[0];
+    assert_true(slice_eq(upstream_heard(up, "x-goog-api-key"), SLICE(SECRET2)));
+    assert_true(slice_starts(up->head, SLICE("POST /v1beta/tunedModels?alt=sse HTTP/1.1\r\n")));
+    assert_true(lacks(up, flow_secret(k, "alice")));
+}
+
+FLOW(a_request_to_bedrock_is_signed_with_its_method_query_and_body)
+{
+    static const struct flow_policy signed_own = {
+        .providers = {{.dialect = "bedrock",
+                       .path = "",
+                       .secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+                       .access_key_id = "AKIDEXAMPLE000000000",
+                       .region = "eu-west-1"}},
+        .keys = {{.name = "alice", .agent = "maker"}},
+        .agents = {{.name = "maker"}},
+        .grants = {{.agent = "maker",
+                    .provider = "provider-0",
+                    .routes = {{{"GET", "POST"}, "/guardrail/**"}}}},
+    };
+    policy_says(k, &signed_own);
+    upstream_says(k, 0, OK);
+    struct flow_client *c =
+        client_posts(k, "alice", OPENAI "/guardrail/g/apply?b=2&a=x%20y", NULL, "{\"source\":1}");
+    expect_status(c, 200);
+    const struct upstream_call *up = &k->upstreams[0].calls[0];
+    assert_true(slice_starts(up->head, SLICE("POST /guardrail/g/apply?a=x%20y&b=2 HTTP/1.1\r\n")));
+    assert_true(slice_starts(upstream_heard(up, "authorization"),
+                             SLICE("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE000000000/")));
+    assert_true(upstream_heard(up, "x-amz-date").len == 16);
+    assert_true(slice_eq(up->body, SLICE("{\"source\":1}")));
+    assert_true(lacks(up, "wJalrXUtnFEMI"));
+}
+
+FLOW(only_listed_headers_pass_and_no_credential)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0,
+                  "HTTP/1.1 200 OK\r\nContent-Type: text/x-own\r\nOpenAI-Version: 2020\r\n"
+                  "Set-Cookie: sid=1\r\nServer: s/1\r\nX-Internal: 1\r\nETag: " SECRET0 "\r\n"
+                  "OpenAI-Organization: ours\r\nContent-Length: 41\r\n\r\nyou sent " SECRET0);
+    struct flow_client *c = client_gets(k, "alice", JOBS);
+    WAIT(k, c->has_head);
+    assert_true(slice_eq(client_header(c, "content-type"), SLICE("text/x-own")));
+    assert_true(slice_eq(client_header(c, "openai-version"), SLICE("2020")));
+    static const char *const gone[] = {"set-cookie", "server", "x-internal", "etag",
+                                       "openai-organization"};
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+        if (client_header(c, gone[i]).ptr)
+            fail_msg("%s reached the client", gone[i]);
+    WAIT(k, c->body.len >= 41 || c->closed);
+    assert_true(slice_search(buf_slice(&c->body), SLICE(SECRET0)) < 0);
+    assert_true(slice_search(buf_slice(&c->body), SLICE("*****")) >= 0);
+}
+
+FLOW(a_refused_credential_is_the_gateways_and_a_redirect_is_not_followed)
+{
+    policy_says(k, &own);
+    upstream_answers(k, 0, 401, "{\"error\":{\"message\":\"Incorrect API key: sk-up\"}}");
+    struct flow_client *c = client_gets(k, "alice", JOBS);
+    expect_status(c, 502);
+    expect_code(c, "upstream_error");
+    upstream_forget_script(k, 0);
+    upstream_answers_with(k, 0, 302, "Location: http://127.0.0.1:1/x\r\n", "gone");
+    expect_status(client_gets(k, "alice", JOBS), 302);
+    upstream_forget_script(k, 0);
+    upstream_answers(k, 0, 422, "{\"error\":{\"message\":\"no\"}}");
+    c = client_gets(k, "alice", JOBS);
+    expect_status(c, 422);
+    expect_body(c, "{\"error\":{\"message\":\"no\"}}");
+}
+
+FLOW(bodies_stream_both_ways)
+{
+    enum { UPLOAD = 48 * 1024 * 1024 }; /* more than the kernel's buffers take */
+    policy_says(k, &own);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, "data: one\n\n");
+    upstream_waits_for_go(k, 0);
+    upstream_sends(k, 0, "data: two\n\n");
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = client_gets(k, "alice", JOBS "/1/events");
+    WAIT(k, c->body.len > 0); /* nothing is held back */
+    expect_body(c, "data: one\n\n");
+    upstream_goes(k, 0);
+    expect_status(c, 200);
+    expect_body(c, "data: one\n\ndata: two\n\n");
+
+    upstream_forget_script(k, 0);
+    upstream_says(k, 0, OK);
+    k->upstreams[0].deaf = true;
+    c = client_asks(k, "POST", "alice", JOBS, "Content-Length: 50331648\r\n");
+    client_uploads(c, UPLOAD);
+    for (int i = 0; i < 100; i++)
+        flow_turn(k);
+    assert_true(c->upload > 0); /* the client waits; nothing is buffered */
+    upstream_reads_on(k, 0);
+    expect_status(c, 200);
+    assert_int_equal(k->upstreams[0].calls[1].body.len, UPLOAD);
+}
+
+FLOW(a_chunked_upload_passes)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0, OK);
+    struct flow_client *c = client_asks(k, "POST", "alice", JOBS, "Transfer-Encoding: chunked\r\n");
+    client_adds(c, "5\r\nhello\r\n");
+    client_adds(c, "7\r\n, there\r\n0\r\n\r\n");
+    expect_status(c, 200);
+    assert_true(slice_eq(k->upstreams[0].calls[0].body, SLICE("hello, there")));
+}
+
+static Gatehouse__JournalRecord *record(struct flow *k)
+{
+    WAIT(k, k->env.request_count == 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_non_null(r);
+    assert_string_equal(r->span->gate, "ai");
+    return r;
+}
+
+FLOW(a_response_leaves_one_record_that_names_route_and_provider)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0, OK);
+    expect_status(client_gets(k, "alice", JOBS "?card=4711"), 200);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->name, "GET /fine_tuning/jobs");
+    assert_string_equal(r->span->method, "GET");
+    assert_string_equal(r->span->path, "/fine_tuning/jobs"); /* and no query */
+    assert_string_equal(r->span->provider, "provider-0");
+    assert_string_equal(r->span->status, "ok");
+    assert_int_equal(r->span->http_status, 200);
+    assert_int_equal(r->n_attempts, 1);
+    assert_null(r->span->tokens);
+    flow_record_free(r);
+    assert_null(flow_record(k));
+}
+
+FLOW(a_client_gone_ends_the_call_at_the_provider)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it");
+    upstream_hangs(k, 0);
+    struct flow_client *c = client_gets(k, "alice", JOBS);
+    WAIT(k, c->has_head);
+    client_hangs_up(c);
+    WAIT(k, k->upstreams[0].calls[0].cut);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->status, "cancelled");
+    flow_record_free(r);
+}
+
+FLOW(a_grant_taken_away_cuts_the_response)
+{
+    struct flow_policy taken = own;
+    taken.grants[0].routes[0].path = "/other/**";
+    policy_says(k, &own);
+    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it");
+    upstream_hangs(k, 0);
+    struct flow_client *c = client_gets(k, "alice", JOBS);
+    WAIT(k, c->has_head);
+    policy_says(k, &taken);
+    WAIT(k, c->closed);
+    WAIT(k, k->upstreams[0].calls[0].cut);
+}
+
+/* ---- money ---- */
+
+static void expect_cost(struct flow *k, uint64_t input, uint64_t output, money cost,
+                        const char *source)
+{
+    Gatehouse__JournalRecord *r = record(k);
+    assert_non_null(r->span->tokens);
+    assert_int_equal(r->span->tokens->input, input);
+    assert_int_equal(r->span->tokens->output, output);
+    assert_string_equal(r->span->usage_source, source);
+    assert_int_equal(r->span->cost_nano, cost);
+    flow_record_free(r);
+}
+
+FLOW(a_modelled_path_is_billed_by_its_usage)
+{
+    policy_says(k, &own);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(k, "carol", OPENAI "/v1/chat/completions", NULL, CHAT);
+    expect_status(c, 200);
+    expect_body(c, ANSWER);
+    assert_true(slice_eq(k->upstreams[0].calls[0].body, SLICE(CHAT))); /* as it was */
+    expect_cost(k, 1000, 20, COST, "provider");
+    assert_int_equal(flow_taken(k, "key:k_carol") >= COST, true);
+}
+
+FLOW(a_stream_is_billed_by_its_usage_or_by_what_it_said)
+{
+    policy_says(k, &own);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n");
+    upstream_sends(k, 0,
+                   "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+                   "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,"
+                   "\"completion_tokens\":20,\"total_tokens\":1020}}\n\n"
+                   "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = client_posts(k, "carol", OPENAI "/chat/completions", NULL,
+                                         "{\"model\":\"gpt-x\",\"stream\":true," HI "}");
+    expect_status(c, 200);
+    expect_cost(k, 1000, 20, COST, "provider");
+
+    upstream_forget_script(k, 0);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0,
+                   "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"12345678\"}}]}\n\n");
+    upstream_sends(k, 0, "data: [DONE]\n\n");
+    upstream_ends_stream(k, 0);
+    c = client_posts(k, "carol", OPENAI "/chat/completions", NULL,
+                     "{\"model\":\"gpt-x\",\"stream\":true," HI "}");
+    expect_status(c, 200);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_int_equal(r->span->tokens->output, 2);
+    assert_true(r->span->cost_nano > 0);
+    flow_record_free(r);
+}
+
+FLOW(anthropics_path_is_read_in_its_own_dialect)
+{
+    policy_says(k, &own);
+    upstream_answers(
+        k, 1, 200,
+        "{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude\","
+        "\"content\":[{\"type\":\"text\",\"text\":\"hi\"}],\"stop_reason\":"
+        "\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":10,"
+        "\"output_tokens\":5}}");
+    expect_status(client_posts(k, "alice", ANTHROPIC "/v1/messages", NULL,
+                               "{\"model\":\"claude\",\"max_tokens\":9," HI "}"),
+                  200);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->model, "claude");
+    assert_int_equal(r->span->tokens->input, 10);
+    assert_int_equal(r->span->tokens->output, 5);
+    flow_record_free(r);
+}
+
+FLOW(under_a_budget_what_has_no_price_is_refused_unless_the_grant_says_so)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0, OK);
+    struct flow_client *c = client_posts(k, "carol", JOBS, NULL, "{}");
+    expect_status(c, 400);
+    expect_code(c, "unbounded_cost");
+    c = client_posts(k, "carol", OPENAI "/chat/completions", NULL,
+                     "{\"model\":\"unknown\"," HI "}");
+    expect_status(c, 400);
+    expect_code(c, "unbounded_cost");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+
+    expect_status(client_gets(k, "carol", JOBS), 200);              /* nothing is done */
+    expect_status(client_posts(k, "alice", JOBS, NULL, "{}"), 200); /* no budget */
+    expect_status(client_posts(k, "dave", JOBS, NULL, "{}"), 200);  /* granted so */
+    assert_int_equal(flow_taken(k, "key:k_dave"), 0);
+}
+
+FLOW(a_call_dearer_than_the_budget_is_refused_before_it_is_sent)
+{
+    policy_says(k, &own);
+    struct flow_client *c = client_posts(k, "carol", OPENAI "/chat/completions", NULL,
+                                         "{\"model\":\"gpt-x\",\"max_tokens\":600000," HI "}");
+    expect_status(c, 429);
+    expect_code(c, "budget_exceeded");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
+/* litellm PR #36592: reservations of passthrough calls that failed were never given back. */
+FLOW(what_was_reserved_is_given_back_on_every_way_out)
+{
+    enum { ROUNDS = 10 }; /* each reserves 0.3 dollars of the one */
+    static const char dear[] = "{\"model\":\"gpt-x\",\"max_tokens\":150000," HI "}";
+    policy_says(k, &own);
+    for (int i = 0; i < ROUNDS; i++) { /* an error */
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, 500, "{\"error\":{\"message\":\"no\"}}");
+        expect_status(client_posts(k, "carol", OPENAI "/chat/completions", NULL, dear), 500);
+    }
+    for (int i = 0; i < ROUNDS; i++) { /* nothing at all */
+        upstream_forget_script(k, 0);
+        upstream_cuts(k, 0);
+        expect_status(client_posts(k, "carol", OPENAI "/chat/completions", NULL, dear), 502);
+    }
+    for (int i = 0; i < ROUNDS - 4; i++) { /* a client that leaves */
+        size_t calls = k->upstreams[0].call_count;
+        upstream_forget_script(k, 0);
+        upstream_hangs(k, 0);
+        struct flow_client *c = client_posts(k, "carol", OPENAI "/chat/completions", NULL, dear);
+        WAIT(k, k->upstreams[0].call_count > calls);
+        client_hangs_up(c);
+        WAIT(k, k->env.request_count == 0);
+    }
+    upstream_forget_script(k, 0);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "carol", OPENAI "/chat/completions", NULL, dear), 200);
+}
+
+FLOW(a_list_of_models_bounds_a_modelled_path)
+{
+    static const struct flow_policy bounded = {
+        .keys = {{.name = "alice", .agent = "maker", .models = {"small"}}},
+        .agents = {{.name = "maker"}},
+        .models =
+            {{.name = "small", .target_model = "gpt-x", .upstreams = {0}, .upstream_count = 1},
+             {.name = "large", .target_model = "gpt-y", .upstreams = {0}, .upstream_count = 1}},
+        .grants = {{.agent = "maker",
+                    .provider = "provider-0",
+                    .routes = {{{"POST"}, "/chat/completions"}}}},
+    };
+    policy_says(k, &bounded);
+    upstream_answers(k, 0, 200, ANSWER);
+    struct flow_client *c = client_posts(k, "alice", OPENAI "/chat/completions", NULL, CHAT);
+    expect_status(c, 200);
+    expect_cost(k, 1000, 20, COST, "provider"); /* the policy's price of that model */
+    c = client_posts(k, "alice", OPENAI "/chat/completions", NULL, "{\"model\":\"gpt-y\"," HI "}");
+    expect_status(c, 404);
+    expect_code(c, "model_not_found");
+    c = client_posts(k, "alice", OPENAI "/chat/completions", NULL,
+                     "{\"model\":\"gpt-x\",\"model\":\"gpt-y\"," HI "}");
+    expect_status(c, 400);
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
+FLOW(refusals_are_the_providers_dialect)
+{
+    policy_says(k, &own);
+    struct flow_client *c = client_asks(k, "DELETE", "alice", ANTHROPIC "/v1/skills/1", NULL);
+    expect_status(c, 403);
+    expect_body_has(c, "\"type\":\"error\"");
+    c = client_asks(k, "GET", "alice", GEMINI "/v1beta/x", NULL);
+    expect_status(c, 403);
+    expect_body_has(c, "\"status\":\"PERMISSION_DENIED\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(method_and_path_decide_and_one_spelling_is_taken),
+        SCENARIO(a_provider_without_a_grant_is_unknown),
+        SCENARIO(the_providers_credential_goes_up_and_nothing_of_the_callers),
+        SCENARIO(each_provider_gets_it_in_its_own_way),
+        SCENARIO(a_request_to_bedrock_is_signed_with_its_method_query_and_body),
+        SCENARIO(only_listed_headers_pass_and_no_credential),
+        SCENARIO(a_refused_credential_is_the_gateways_and_a_redirect_is_not_followed),
+        SCENARIO(bodies_stream_both_ways),
+        SCENARIO(a_chunked_upload_passes),
+        SCENARIO(a_response_leaves_one_record_that_names_route_and_provider),
+        SCENARIO(a_client_gone_ends_the_call_at_the_provider),
+        SCENARIO(a_grant_taken_away_cuts_the_response),
+        SCENARIO(a_modelled_path_is_billed_by_its_usage),
+        SCENARIO(a_stream_is_billed_by_its_usage_or_by_what_it_said),
+        SCENARIO(anthropics_path_is_read_in_its_own_dialect),
+        SCENARIO(under_a_budget_what_has_no_price_is_refused_unless_the_grant_says_so),
+        SCENARIO(a_call_dearer_than_the_budget_is_refused_before_it_is_sent),
+        SCENARIO(what_was_reserved_is_given_back_on_every_way_out),
+        SCENARIO(a_list_of_models_bounds_a_modelled_path),
+        SCENARIO(refusals_are_the_providers_dialect),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
