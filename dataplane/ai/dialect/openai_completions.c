@@ -214,7 +214,7 @@ static bool says_something(const json_t *v)
         return json_string_length(v) > 0;
     if (json_is_integer(v))
         return json_integer_value(v) > 0;
-    return json_is_true(v) || json_object_size(v) > 0;
+    return json_is_true(v) || json_object_size(v) > 0 || json_array_size(v) > 0;
 }
 
 static enum err parse_member(struct ai_chat *c, const char *name, const json_t *v)
@@ -228,7 +228,10 @@ static enum err parse_member(struct ai_chat *c, const char *name, const json_t *
                    {"frequency_penalty", offsetof(struct ai_chat, frequency_penalty)},
                    {"seed", offsetof(struct ai_chat, seed)}};
     static const char *const read_before[] = {"model", "stream", "stream_options", "max_tokens"};
-    static const char *const binding[] = {"suffix", "echo", "logprobs", "logit_bias"};
+    /* what only a model of plain text can do, and what only a conversation can say */
+    static const char *const binding[] = {
+        "suffix", "echo",      "logprobs",        "logit_bias",      "messages",
+        "tools",  "functions", "response_format", "reasoning_effort"};
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         if (strcmp(name, numbers[i].name) == 0)
             return parse_number(c, name, v, (struct ai_number *)((char *)c + numbers[i].at));

@@ -7,7 +7,7 @@ import { readdirSync } from 'node:fs';
 
 // Each with its letter in the table.
 export const scenarios = {
-  text: 'T', stream: 'S', tools: 'C', parallel: 'P', image: 'I', schema: 'J', reasoning: 'R', error: 'E', broken: 'B',
+  text: 'T', stream: 'S', tools: 'C', parallel: 'P', image: 'I', schema: 'J', reasoning: 'R', error: 'E', broken: 'B', abort: 'A',
 };
 
 // A PNG of one pixel.
@@ -42,6 +42,7 @@ export const said = {
   answer: ['It is 21 ', 'degrees.'],
   report: ['{"city":"Paris",', '"degrees":21}'],
   results: ['21', '17'],
+  prompt: 'Answer briefly. Hello', // of a client that knows texts alone
   limited: 'Slow down',
   overloaded: 'Too many of you',
 };
@@ -65,6 +66,7 @@ export function plan(scenario, results) {
   if (scenario === 'schema') return { text: said.report, finish: 'stop' };
   if (scenario === 'reasoning') return { reasoning: said.reasoning, text: said.text, finish: 'stop' };
   if (scenario === 'broken') return { text: said.text, breaks: true };
+  if (scenario === 'abort') return { text: said.text, hangs: true };
   return { text: said.text, finish: 'stop' };
 }
 
@@ -77,8 +79,8 @@ export const only = (object, allowed, where) => {
   for (const name of Object.keys(object)) demand(allowed.includes(name), `${where}.${name}: not allowed here`);
 };
 // What a scenario shows of the request at the upstream.
-export const demandScenario = (scenario, { image, schema, system, results }) => {
-  demand(system?.includes(said.system), 'the system prompt did not arrive');
+export const demandScenario = (scenario, { image, schema, system, results }, body) => {
+  demand(system?.includes(said.system) || JSON.stringify(body).includes(said.prompt), 'the system prompt did not arrive');
   if (scenario === 'image') demand(image === picture, 'the picture did not arrive');
   if (scenario === 'schema') demand(schema?.properties?.degrees, 'the schema did not arrive');
   if (results.length) demand(results.every((r, i) => r.includes(said.results[i])), 'results in another order');
@@ -88,6 +90,12 @@ export const sendJson = (res, status, body, headers = {}) => {
   const text = JSON.stringify(body);
   res.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...headers });
   res.end(text);
+};
+
+// A stream that says nothing more. `gone` resolves when its client has left.
+export let gone = Promise.resolve();
+export const hang = (res) => {
+  gone = new Promise((resolve) => res.once('close', resolve));
 };
 
 // One way to read and write a conversation: each module of a folder.

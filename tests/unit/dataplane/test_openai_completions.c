@@ -29,6 +29,9 @@ static void prompts_have_their_choices_and_their_bounds(void **state)
         {"{\"model\":\"m\",\"prompt\":[[1,2],[3]]}", 2, 16, "!prompt !prompt !prompt"},
         {"{\"model\":\"m\",\"prompt\":\"a\",\"echo\":true,\"suffix\":\"s\",\"logprobs\":3}", 1, 16,
          "a !echo !suffix !logprobs"},
+        {"{\"model\":\"m\",\"prompt\":\"a\",\"tools\":[{}],\"response_format\":{\"type\":"
+         "\"json_object\"},\"reasoning_effort\":\"low\",\"verbosity\":\"low\"}",
+         1, 16, "a !tools !response_format !reasoning_effort ~verbosity"},
         {"{\"model\":\"m\",\"prompt\":\"a\",\"echo\":false,\"suffix\":null,\"logit_bias\":{},"
          "\"other\":1}",
          1, 16, "a ~other"},

@@ -54,6 +54,7 @@ const row = (name, Client) => {
 
   return {
     name,
+    dialect: 'anthropic',
     async text(t) {
       const { client, body } = start(t);
       const message = await client.messages.create(body);
@@ -120,6 +121,10 @@ const row = (name, Client) => {
       assert.ok(e instanceof Client.APIError, `${e}`);
       assert.match(e.message, new RegExp(said.overloaded));
       assert.equal(text, said.text[0]);
+    },
+    async abort(t) {
+      const { client, body } = start(t);
+      for await (const e of await client.messages.create({ ...body, stream: true })) if (e.delta?.text) return;
     },
   };
 };

@@ -81,6 +81,7 @@ const refused = (promise) => promise.then(() => assert.fail('it was not refused'
 export default [
   {
     name: '@aws-sdk bedrock-runtime',
+    dialect: 'bedrock converse',
     async text(t) {
       const got = await plain(t, bodyOf(t));
       assert.equal(textOf(got.message), said.text.join(''));
@@ -131,6 +132,12 @@ export default [
       const e = await refused(streamed(t, bodyOf(t), pieces));
       assert.match(e.message, new RegExp(said.overloaded));
       assert.deepEqual(pieces, said.text.slice(0, 1));
+    },
+    async abort(t) {
+      const client = clientOf(t);
+      const got = await client.send(new ConverseStreamCommand(bodyOf(t)));
+      for await (const e of got.stream) if (e.contentBlockDelta) break;
+      client.destroy();
     },
   },
 ];

@@ -69,6 +69,7 @@ const refused = (promise) => promise.then(() => assert.fail('it was not refused'
 export default [
   {
     name: 'cohere-ai 8.x',
+    dialect: 'cohere',
     async text(t) {
       const { client, body } = start(t);
       const got = await plain(client, body);
@@ -125,6 +126,14 @@ export default [
       const e = await refused(streamed(client, body, pieces));
       assert.match(e.message, new RegExp(said.overloaded));
       assert.deepEqual(pieces, said.text.slice(0, 1));
+    },
+    async abort(t) {
+      const { client, body } = start(t);
+      const left = new AbortController();
+      const read = async () => {
+        for await (const e of await client.chatStream(body, { maxRetries: 0, abortSignal: left.signal })) if (e.type === 'content-delta') left.abort();
+      };
+      await read().catch((e) => assert.match(`${e.name} ${e.message}`, /[aA]bort/));
     },
   },
 ];

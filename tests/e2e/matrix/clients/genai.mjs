@@ -58,6 +58,7 @@ const row = (name, { GoogleGenAI, FunctionCallingConfigMode }) => {
 
   return {
     name,
+    dialect: 'gemini',
     async text(t) {
       const got = await plain(t, start(t));
       assert.equal(spoken(got.parts), said.text.join(''));
@@ -115,6 +116,14 @@ const row = (name, { GoogleGenAI, FunctionCallingConfigMode }) => {
       assert.match(e.message, new RegExp(said.overloaded));
       assert.equal(finish, undefined);
       assert.equal(text, said.text[0]);
+    },
+    async abort(t) {
+      const left = new AbortController();
+      const request = start(t, { abortSignal: left.signal });
+      const read = async () => {
+        for await (const chunk of await models(t).generateContentStream(request)) if (chunk.text) left.abort();
+      };
+      await read().then(() => assert.fail('it ended'), (e) => assert.match(`${e.name} ${e.message}`, /[aA]bort/));
     },
   };
 };

@@ -42,6 +42,7 @@ async function useTools(t, wanted, ask) {
 export default [
   {
     name: 'openai 7.x chat',
+    dialect: 'openai chat',
     async text(t) {
       const { client, body } = start(t);
       const got = await client.chat.completions.create(body);
@@ -115,6 +116,10 @@ export default [
       assert.match(e.message, new RegExp(said.overloaded));
       assert.equal(text, said.text[0]);
       assert.equal(finish, undefined);
+    },
+    async abort(t) {
+      const { client, body } = start(t, { stream: true });
+      for await (const chunk of await client.chat.completions.create(body)) if (chunk.choices[0]?.delta.content) return;
     },
   },
 ];

@@ -55,6 +55,7 @@ async function useTools(t, wanted, ask) {
 export default [
   {
     name: 'openai 7.x responses',
+    dialect: 'openai responses',
     async text(t) {
       const { client, body } = start(t);
       const got = await plain(client, body);
@@ -126,6 +127,10 @@ export default [
       assert.match(e.message, new RegExp(said.overloaded));
       assert.equal(text, said.text[0]);
       assert.ok(!ended);
+    },
+    async abort(t) {
+      const { client, body } = start(t);
+      for await (const e of await client.responses.create({ ...body, stream: true })) if (e.type === 'response.output_text.delta') return;
     },
   },
 ];

@@ -11,7 +11,7 @@ const tools = {
   [weather.name]: tool({ description: weather.description, inputSchema: jsonSchema(weather.schema) }),
 };
 
-const row = (name, modelOf) => {
+const row = (name, dialect, modelOf) => {
   const start = (t, more = {}) => ({
     model: modelOf(t),
     instructions: said.system,
@@ -49,6 +49,7 @@ const row = (name, modelOf) => {
 
   return {
     name,
+    dialect,
     async text(t) {
       const got = await plain(start(t));
       assert.equal(got.text, said.text.join(''));
@@ -108,12 +109,16 @@ const row = (name, modelOf) => {
       const e = await streamed(start(t)).then(() => assert.fail('it ended as if it were whole'), (e) => e);
       assert.match(`${e?.message ?? JSON.stringify(e)}`, new RegExp(said.overloaded));
     },
+    async abort(t) {
+      const left = new AbortController();
+      for await (const text of streamText({ ...start(t), abortSignal: left.signal }).textStream) if (text) left.abort();
+    },
   };
 };
 
 export default [
-  row('ai 7.x openai', (t) => createOpenAI({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)), // responses
-  row('ai 7.x anthropic', (t) => createAnthropic({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)),
-  row('ai 7.x bedrock', (t) => createAmazonBedrock({ apiKey: t.key, baseURL: t.url, region: 'eu-west-1' })(t.model, { modelFamily: 'anthropic' })),
-  row('ai 7.x google', (t) => createGoogleGenerativeAI({ apiKey: t.key, baseURL: `${t.url}/v1beta` })(t.model)),
+  row('ai 7.x openai', 'openai responses', (t) => createOpenAI({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)), // responses
+  row('ai 7.x anthropic', 'anthropic', (t) => createAnthropic({ apiKey: t.key, baseURL: `${t.url}/v1` })(t.model)),
+  row('ai 7.x bedrock', 'bedrock converse', (t) => createAmazonBedrock({ apiKey: t.key, baseURL: t.url, region: 'eu-west-1' })(t.model, { modelFamily: 'anthropic' })),
+  row('ai 7.x google', 'gemini', (t) => createGoogleGenerativeAI({ apiKey: t.key, baseURL: `${t.url}/v1beta` })(t.model)),
 ];

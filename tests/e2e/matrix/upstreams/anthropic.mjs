@@ -1,5 +1,5 @@
 // Anthropic's Messages API, as strict as the real one where translations go wrong.
-import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, hang, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'model', 'max_tokens', 'messages', 'system', 'stop_sequences', 'stream', 'tools', 'tool_choice', 'thinking',
@@ -48,9 +48,12 @@ function checkMessages(messages) {
   demand(open.length === 0, 'messages: the last tool_use has no result');
 }
 
-function check(body, headers, isCount) {
+function checkHeaders(headers) {
   demand(headers['anthropic-version'], 'anthropic-version: header is required');
   demand(headers['x-api-key']?.startsWith('sk-'), 'x-api-key: header is required');
+}
+
+function check(body, isCount) {
   only(body, top, 'body');
   demand(isCount || (Number.isInteger(body.max_tokens) && body.max_tokens > 0), 'max_tokens: Field required');
   if (typeof body.temperature === 'number') demand(body.temperature <= 1, 'temperature: range: 0..1');
@@ -121,9 +124,10 @@ function stream(res, body, p) {
       ...p.reasoning.map((thinking) => ({ type: 'thinking_delta', thinking })),
       { type: 'signature_delta', signature: 'sealed' },
     ]);
-  if (p.breaks) {
+  if (p.breaks || p.hangs) {
     send('content_block_start', { index, content_block: { type: 'text', text: '' } });
     send('content_block_delta', { index, delta: { type: 'text_delta', text: p.text[0] } });
+    if (p.hangs) return hang(res);
     send('error', { error: { type: 'overloaded_error', message: said.overloaded } });
     return res.end();
   }
@@ -141,21 +145,29 @@ function stream(res, body, p) {
 const fail = (res, status, type, text, headers) =>
   sendJson(res, status, { type: 'error', error: { type, message: text }, request_id: 'req_mock' }, headers);
 
+// A conversation, wherever it was posted to.
+export function converse(body, res) {
+  check(body, false);
+  const found = shows(body);
+  const scenario = scenarioOf(body.model);
+  const p = plan(scenario, found.results);
+  if (p.status) return fail(res, p.status, 'rate_limit_error', said.limited, { 'retry-after': '7', 'request-id': 'req_mock' });
+  demandScenario(scenario, found, body);
+  if (body.stream) return stream(res, body, p);
+  if (p.breaks) return fail(res, 529, 'overloaded_error', said.overloaded);
+  sendJson(res, 200, message(body, { content: content(p), stop_reason: reasons[p.finish], usage: counts(usage.output) }));
+}
+
 function answer(one, res) {
   const body = JSON.parse(one.body);
   try {
-    const isCount = one.url.startsWith('/v1/messages/count_tokens');
-    check(body, one.headers, isCount);
-    if (isCount) return sendJson(res, 200, { input_tokens: 2095 });
+    checkHeaders(one.headers);
+    if (one.url.startsWith('/v1/messages/count_tokens')) {
+      check(body, true);
+      return sendJson(res, 200, { input_tokens: 2095 });
+    }
     demand(one.url.startsWith('/v1/messages'), `no such path: ${one.url}`);
-    const found = shows(body);
-    const scenario = scenarioOf(body.model);
-    const p = plan(scenario, found.results);
-    if (p.status) return fail(res, p.status, 'rate_limit_error', said.limited, { 'retry-after': '7', 'request-id': 'req_mock' });
-    demandScenario(scenario, found);
-    if (body.stream) return stream(res, body, p);
-    if (p.breaks) return fail(res, 529, 'overloaded_error', said.overloaded);
-    sendJson(res, 200, message(body, { content: content(p), stop_reason: reasons[p.finish], usage: counts(usage.output) }));
+    converse(body, res);
   } catch (e) {
     if (!(e instanceof Refused)) throw e;
     fail(res, 400, 'invalid_request_error', e.message);

@@ -2,7 +2,7 @@
 // turns alternate, each block has one member, and events are framed in binary.
 import { createHash, createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, hang, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const account = {
   name: 'main',
@@ -148,9 +148,9 @@ async function stream(res, p) {
   };
   if (p.reasoning)
     block([...p.reasoning.map((text) => ({ reasoningContent: { text } })), { reasoningContent: { signature: 'sealed' } }]);
-  if (p.breaks) {
+  if (p.breaks || p.hangs) {
     send('contentBlockDelta', { contentBlockIndex, delta: { text: p.text[0] } });
-    frames.push(frame('exception', 'modelStreamErrorException', { message: said.overloaded }));
+    if (p.breaks) frames.push(frame('exception', 'modelStreamErrorException', { message: said.overloaded }));
   } else {
     if (p.text) block(p.text.map((text) => ({ text })));
     for (const c of p.calls ?? [])
@@ -164,6 +164,7 @@ async function stream(res, p) {
     res.write(all.subarray(i, i + 61));
     if (i % 7 === 0) await new Promise(setImmediate);
   }
+  if (p.hangs) return hang(res);
   res.end();
 }
 
@@ -181,7 +182,7 @@ function answer(one, res) {
     const scenario = scenarioOf(model);
     const p = plan(scenario, found.results);
     if (p.status) return fail(res, p.status, 'ThrottlingException', said.limited, { 'retry-after': '7' });
-    demandScenario(scenario, found);
+    demandScenario(scenario, found, body);
     if (verb === 'converse-stream') return stream(res, p);
     if (p.breaks) return fail(res, 503, 'ServiceUnavailableException', said.overloaded);
     sendJson(res, 200, { output: { message: { role: 'assistant', content: content(p) } }, stopReason: reasons[p.finish], ...counts });

@@ -1,5 +1,5 @@
 // Cohere's chat, version 2, as strict as the real one where translations go wrong.
-import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, hang, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'model', 'messages', 'stream', 'tools', 'tool_choice', 'max_tokens', 'temperature', 'p', 'k', 'seed', 'stop_sequences',
@@ -87,9 +87,10 @@ function stream(res, p) {
   res.writeHead(200, { 'content-type': 'text/event-stream' });
   send('message-start', { id: 'cohere-mock', delta: { message: { role: 'assistant', content: [], tool_plan: '', tool_calls: [], citations: [] } } });
   if (p.reasoning) block('thinking', p.reasoning);
-  if (p.breaks) {
+  if (p.breaks || p.hangs) {
     says('content-start', index, { content: { type: 'text', text: '' } });
     says('content-delta', index, { content: { text: p.text[0] } });
+    if (p.hangs) return hang(res);
     send('message-end', { delta: { finish_reason: 'ERROR', error: said.overloaded } });
     return res.end();
   }
@@ -114,7 +115,7 @@ function answer(one, res) {
     const scenario = scenarioOf(body.model);
     const p = plan(scenario, found.results);
     if (p.status) return fail(res, p.status, said.limited, { 'retry-after': '7' });
-    demandScenario(scenario, found);
+    demandScenario(scenario, found, body);
     if (body.stream) return stream(res, p);
     if (p.breaks) return fail(res, 503, said.overloaded);
     sendJson(res, 200, whole(p));

@@ -1,6 +1,6 @@
 // Gemini's generateContent, as strict as the real one where translations go wrong: it knows every member by name, takes
 // turns in their order, and wants a response for each call of the turn before.
-import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, hang, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'contents', 'systemInstruction', 'generationConfig', 'tools', 'toolConfig', 'safetySettings', 'cachedContent', 'serviceTier',
@@ -78,8 +78,7 @@ function checkTools(body) {
   demand(calling.mode !== 'AUTO' || !calling.allowedFunctionNames, 'allowed_function_names should only be set with mode ANY');
 }
 
-function check(body, headers) {
-  demand(headers['x-goog-api-key']?.startsWith('sk-'), 'API key not valid. Please pass a valid API key.');
+function check(body) {
   only(body, top, 'body');
   only(body.generationConfig ?? {}, config, 'generationConfig');
   demand((body.generationConfig?.stopSequences ?? []).length <= 5, 'stopSequences: at most 5');
@@ -139,6 +138,7 @@ function stream(res, model, p, id) {
   for (const t of p.reasoning ?? []) send(response(model, p, id, [{ text: t, thought: true }]));
   for (const t of p.text ?? []) {
     send(response(model, p, id, [{ text: t }]));
+    if (p.hangs) return hang(res);
     if (!p.breaks) continue;
     send({ error: { code: 503, message: said.overloaded, status: 'UNAVAILABLE' } });
     return res.end();
@@ -151,30 +151,36 @@ function stream(res, model, p, id) {
 const fail = (res, code, status, message, details) =>
   sendJson(res, code, { error: { code, message, status, ...(details ? { details } : {}) } });
 
+// A conversation, wherever it was posted to.
+export function converse(model, method, body, url, res) {
+  const id = Math.random().toString(36).slice(2);
+  check(body);
+  const found = shows(body);
+  const scenario = scenarioOf(model);
+  const p = plan(scenario, found.results);
+  if (p.status)
+    return fail(res, p.status, 'RESOURCE_EXHAUSTED', said.limited, [
+      { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '7s' },
+    ]);
+  demandScenario(scenario, found, body);
+  if (method === 'streamGenerateContent') {
+    demand(url.searchParams.get('alt') === 'sse', 'this mock streams as events');
+    return stream(res, model, p, id);
+  }
+  if (p.breaks) return fail(res, 503, 'UNAVAILABLE', said.overloaded);
+  sendJson(res, 200, whole(model, p, id));
+}
+
 function answer(one, res) {
   const url = new URL(one.url, 'http://mock');
   const [, model, method] = /^\/v1(?:beta)?\/models\/([^/:]+):(\w+)$/.exec(url.pathname) ?? [];
   const body = JSON.parse(one.body);
-  const id = Math.random().toString(36).slice(2);
   try {
     demand(['generateContent', 'streamGenerateContent', 'countTokens'].includes(method), `no such path: ${one.url}`);
     demand(!url.searchParams.has('key'), 'the key of the client came through');
     if (method === 'countTokens') return sendJson(res, 200, { totalTokens: 2095 });
-    check(body, one.headers);
-    const found = shows(body);
-    const scenario = scenarioOf(model);
-    const p = plan(scenario, found.results);
-    if (p.status)
-      return fail(res, p.status, 'RESOURCE_EXHAUSTED', said.limited, [
-        { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '7s' },
-      ]);
-    demandScenario(scenario, found);
-    if (method === 'streamGenerateContent') {
-      demand(url.searchParams.get('alt') === 'sse', 'this mock streams as events');
-      return stream(res, model, p, id);
-    }
-    if (p.breaks) return fail(res, 503, 'UNAVAILABLE', said.overloaded);
-    sendJson(res, 200, whole(model, p, id));
+    demand(one.headers['x-goog-api-key']?.startsWith('sk-'), 'API key not valid. Please pass a valid API key.');
+    converse(model, method, body, url, res);
   } catch (e) {
     if (!(e instanceof Refused)) throw e;
     fail(res, 400, 'INVALID_ARGUMENT', e.message);

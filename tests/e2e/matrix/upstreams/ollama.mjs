@@ -1,5 +1,5 @@
 // Ollama's own chat: JSON values, one a line; calls of tools have no ids, and their arguments are objects.
-import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage as counts } from '../kit.mjs';
+import { demand, demandScenario, hang, only, plan, Refused, said, scenarioOf, sendJson, usage as counts } from '../kit.mjs';
 
 // It does not say what it took from its cache.
 const usage = { fresh: counts.fresh + counts.cached, cached: 0, output: counts.output, reasoning: 0 };
@@ -43,8 +43,9 @@ function stream(res, model, p) {
   const send = (v) => res.write(`${JSON.stringify(v)}\n`);
   res.writeHead(200, { 'content-type': 'application/x-ndjson' });
   for (const thinking of p.reasoning ?? []) send(value(model, { thinking }));
-  if (p.breaks) {
+  if (p.breaks || p.hangs) {
     send(value(model, { content: p.text[0] }));
+    if (p.hangs) return hang(res);
     send({ error: said.overloaded });
     return res.end();
   }
@@ -72,7 +73,7 @@ function answer(one, res) {
     const scenario = scenarioOf(body.model);
     const p = plan(scenario, found.results);
     if (p.status) return fail(res, p.status, said.limited, { 'retry-after': '7' });
-    demandScenario(scenario, found);
+    demandScenario(scenario, found, body);
     if (body.stream) return stream(res, body.model, p);
     if (p.breaks) return fail(res, 503, said.overloaded);
     sendJson(res, 200, whole(body.model, p));

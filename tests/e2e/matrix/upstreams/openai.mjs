@@ -1,6 +1,8 @@
-// OpenAI's chat completions, as strict as the real one where translations go wrong.
+// OpenAI's chat completions, as strict as the real one where translations go wrong; and Azure's, which are these at
+// other paths.
+import * as completions from './openai_completions.mjs';
 import * as responses from './openai_responses.mjs';
-import { demand, demandScenario, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
+import { demand, demandScenario, hang, only, plan, Refused, said, scenarioOf, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'model', 'messages', 'frequency_penalty', 'logit_bias', 'logprobs', 'max_completion_tokens', 'max_tokens', 'metadata', 'n',
@@ -73,15 +75,18 @@ function isClosed(schema) {
   return Object.values(schema).every(isClosed);
 }
 
-function check(body, headers) {
-  demand(headers.authorization?.startsWith('Bearer sk-'), 'no API key');
-  only(body, top, 'body');
-  checkMessages(body.messages);
-  for (const [i, t] of (body.tools ?? []).entries()) {
+export function checkTools(tools) {
+  for (const [i, t] of (tools ?? []).entries()) {
     only(t, ['type', 'function'], `tools[${i}]`);
     only(t.function, ['name', 'description', 'parameters', 'strict'], `tools[${i}].function`);
     demand(/^[a-zA-Z0-9_-]{1,64}$/.test(t.function.name), `tools[${i}].function.name`);
   }
+}
+
+function check(body) {
+  only(body, top, 'body');
+  checkMessages(body.messages);
+  checkTools(body.tools);
   const format = body.response_format;
   if (format?.type === 'json_schema') {
     only(format.json_schema, ['name', 'description', 'schema', 'strict'], 'response_format.json_schema');
@@ -91,7 +96,7 @@ function check(body, headers) {
   if (body.tool_choice) demand(body.tools?.length, 'tool_choice is only allowed when tools are specified');
 }
 
-function shows(body) {
+export function shows(body) {
   const all = body.messages.flatMap((m) => (Array.isArray(m.content) ? m.content : []));
   return {
     system: body.messages.filter((m) => ['system', 'developer'].includes(m.role)).map((m) => textOf(m.content)).join('\n'),
@@ -102,7 +107,7 @@ function shows(body) {
 }
 
 const reasons = { stop: 'stop', calls: 'tool_calls' };
-const counts = (p) => ({
+export const counts = (p) => ({
   prompt_tokens: usage.fresh + usage.cached,
   completion_tokens: usage.output,
   total_tokens: usage.fresh + usage.cached + usage.output,
@@ -124,17 +129,19 @@ function whole(body, p) {
 }
 
 // The pieces of parallel calls come in turn, without ids after the first (bifrost#1829).
-function stream(res, body, p) {
+function stream(res, body, p, before) {
   const first = head(body, 'chat.completion.chunk');
   const usageToo = body.stream_options?.include_usage;
   const send = (data) => res.write(`data: ${JSON.stringify(data)}\n\n`);
   const delta = (d, finish_reason = null) =>
     send({ ...first, choices: [{ index: 0, delta: d, logprobs: null, finish_reason }], ...(usageToo ? { usage: null } : {}) });
   res.writeHead(200, { 'content-type': 'text/event-stream' });
+  if (before) send(before);
   delta({ role: 'assistant', content: '', refusal: null });
   for (const reasoning_content of p.reasoning ?? []) delta({ reasoning_content });
   for (const content of p.text ?? []) {
     delta({ content });
+    if (p.hangs) return hang(res);
     if (!p.breaks) continue;
     send({ error: { message: said.overloaded, type: 'server_error', param: null, code: 'overloaded' } });
     return res.end();
@@ -152,14 +159,13 @@ function stream(res, body, p) {
 const fail = (res, status, type, code, text, headers) =>
   sendJson(res, status, { error: { message: text, type, param: null, code } }, headers);
 
-function answerResponses(body, headers, res) {
-  demand(headers.authorization?.startsWith('Bearer sk-'), 'no API key');
+function answerResponses(body, res) {
   const input = responses.checkResponses(body);
   const found = responses.showsResponses(body, input);
   const scenario = scenarioOf(body.model);
   const p = plan(scenario, found.results);
   if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
-  demandScenario(scenario, found);
+  demandScenario(scenario, found, body);
   if (body.stream) return responses.stream(res, body, input, p);
   sendJson(res, 200, responses.whole(body, input, p));
 }
@@ -170,28 +176,68 @@ function answerCompatible(one, res) {
   sendJson(res, 404, { detail: 'Not Found' });
 }
 
-function answer(one, res) {
-  if (one.method !== 'POST') return responses.answerKept(one, res);
-  const body = JSON.parse(one.body);
+function answerChat(body, res, before) {
+  check(body);
+  const found = shows(body);
+  const scenario = scenarioOf(body.model);
+  const p = plan(scenario, found.results);
+  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
+  demandScenario(scenario, found, body);
+  if (body.stream) return stream(res, body, p, before);
+  if (p.breaks) return fail(res, 503, 'server_error', 'overloaded', said.overloaded);
+  sendJson(res, 200, whole(body, p));
+}
+
+function answerCompletions(body, res) {
+  completions.check(body);
+  const p = plan(scenarioOf(body.model), []);
+  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
+  if (body.stream) return completions.stream(res, body, p, counts(p));
+  sendJson(res, 200, completions.whole(body, p, counts(p)));
+}
+
+const services = { '/chat/completions': answerChat, '/completions': answerCompletions, '/responses': answerResponses };
+
+// `path`: below what the base URL names.
+function serve(path, body, res, before) {
   try {
-    if (one.url === '/v1/responses') return answerResponses(body, one.headers, res);
-    demand(one.url === '/v1/chat/completions', `no such path: ${one.url}`);
-    check(body, one.headers);
-    const found = shows(body);
-    const scenario = scenarioOf(body.model);
-    const p = plan(scenario, found.results);
-    if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
-    demandScenario(scenario, found);
-    if (body.stream) return stream(res, body, p);
-    if (p.breaks) return fail(res, 503, 'server_error', 'overloaded', said.overloaded);
-    sendJson(res, 200, whole(body, p));
+    demand(services[path], `no such path: ${path}`);
+    services[path](body, res, before);
   } catch (e) {
     if (!(e instanceof Refused)) throw e;
     fail(res, 400, 'invalid_request_error', null, e.message);
   }
 }
 
+function answer(one, res) {
+  if (!one.headers.authorization?.startsWith('Bearer sk-')) return fail(res, 401, 'invalid_request_error', 'invalid_api_key', 'no API key');
+  if (one.method !== 'POST') return responses.answerKept(one, res);
+  serve(one.url.replace(/^\/v1/, ''), JSON.parse(one.body), res);
+}
+
+// ---- Azure ----
+
+const version = '2024-10-21';
+const filtered = { id: '', object: '', created: 0, model: '', choices: [], prompt_filter_results: [{ prompt_index: 0, content_filter_results: {} }] };
+
+// A deployment is named by the path, and begins its streams with what its filter says.
+function answerAzure(one, res) {
+  if (!one.headers['api-key']?.startsWith('sk-')) return sendJson(res, 401, { error: { code: '401', message: 'Access denied due to invalid subscription key.' } });
+  const url = new URL(one.url, 'http://mock');
+  const [, deployment, path] = /^\/openai(?:\/deployments\/([^/]+))?(\/.*)$/.exec(url.pathname) ?? [];
+  if (url.searchParams.get('api-version') !== version) return sendJson(res, 404, { error: { code: '404', message: 'Resource not found' } });
+  if (one.method !== 'POST') return responses.answerKept({ ...one, url: `/v1${path}` }, res);
+  const body = JSON.parse(one.body);
+  if (deployment ? !services[path] || path === '/responses' : path !== '/responses')
+    return sendJson(res, 404, { error: { code: '404', message: 'Resource not found' } });
+  serve(path, { ...body, model: deployment ?? body.model }, res, filtered);
+}
+
 export default [
   { name: 'compatible', answer: answerCompatible, model: 'some', provider: (url) => ({ dialect: 'openai', base_url: `${url}/v1` }) },
   { name: 'openai', answer, model: 'gpt-5', provider: (url) => ({ dialect: 'openai', base_url: `${url}/v1` }) },
+  {
+    name: 'azure', answer: answerAzure, model: 'gpt-5',
+    provider: (url) => ({ dialect: 'azure', base_url: `${url}/openai`, api_version: version }),
+  },
 ];

@@ -1,5 +1,5 @@
 // OpenAI's responses, for the mock of openai.mjs: as strict as the real one.
-import { demand, only, said, sendJson, usage } from '../kit.mjs';
+import { demand, hang, only, said, sendJson, usage } from '../kit.mjs';
 
 const top = [
   'model', 'input', 'instructions', 'tools', 'tool_choice', 'parallel_tool_calls', 'max_output_tokens', 'max_tool_calls',
@@ -119,8 +119,8 @@ export function stream(res, body, input, p) {
     if (item.type === 'message') {
       const part = { ...at, content_index: 0 };
       send('response.content_part.added', { ...part, part: { type: 'output_text', text: '', annotations: [] } });
-      for (const delta of p.breaks ? p.text.slice(0, 1) : p.text) send('response.output_text.delta', { ...part, delta, logprobs: [] });
-      if (p.breaks) return;
+      for (const delta of p.breaks || p.hangs ? p.text.slice(0, 1) : p.text) send('response.output_text.delta', { ...part, delta, logprobs: [] });
+      if (p.breaks || p.hangs) return;
       send('response.output_text.done', { ...part, text: p.text.join(''), logprobs: [] });
       send('response.content_part.done', { ...part, part: item.content[0] });
     } else if (item.type === 'reasoning') {
@@ -136,6 +136,7 @@ export function stream(res, body, input, p) {
     }
     send('response.output_item.done', { output_index, item });
   });
+  if (p.hangs) return hang(res);
   if (p.breaks) send('error', { code: 'overloaded', message: said.overloaded, param: null });
   else send('response.completed', { response: r });
   res.end();
