@@ -362,10 +362,13 @@ static void take_native(struct ai_call *c)
 static enum err assemble(struct ai_call *c, struct ai_assembly *a)
 {
     struct slice bytes = buf_slice(&c->gathered);
+    struct ai_sealing s = {ai_assembly_add, a};
+    ai_event_fn *fn = ai_call_seals(c) ? ai_event_seal : ai_assembly_add;
+    void *arg = ai_call_seals(c) ? (void *)&s : a;
     if (c->gathers_events)
-        return ai_stream_decode_all(c, bytes, ai_assembly_add, a);
+        return ai_stream_decode_all(c, bytes, fn, arg);
     c->decoder = ai_call_decoder(c);
-    return c->provider->decode_whole(&c->decoder, bytes, ai_assembly_add, a);
+    return c->provider->decode_whole(&c->decoder, bytes, fn, arg);
 }
 
 /* A response of embeddings that names no model or counts nothing. */

@@ -143,6 +143,12 @@ static inline struct slice ai_call_id(const struct ai_call *c)
     return slice_of(c->rq->request_id, sizeof(c->rq->request_id) - 1);
 }
 
+/* Are signatures of calls told before them? */
+static inline bool ai_call_seals(const struct ai_call *c)
+{
+    return c->endpoint->dialect->seals_calls && !c->native;
+}
+
 /* As each response begins. */
 static inline struct ai_decoder ai_call_decoder(const struct ai_call *c)
 {

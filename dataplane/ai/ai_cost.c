@@ -19,6 +19,8 @@
 #define FILE_TOKENS 1000000
 #define AUDIO_BYTES 4
 
+#define PROSE_BYTES 4 /* a token, of prose (dialects.md section 4) */
+
 /* What they are taken for where only an estimate is wanted. */
 #define IMAGE_ESTIMATE 1600
 #define FILE_ESTIMATE 10000
@@ -208,6 +210,11 @@ static void measure(struct ai_call *c)
 }
 
 /* By the tokenizer of the model's first target. */
+uint64_t ai_cost_prompt_guess(const struct ai_call *c)
+{
+    return c->request.prompt.text / PROSE_BYTES + 1 + media_tokens(&c->request.prompt);
+}
+
 uint64_t ai_cost_count_estimate(struct ai_call *c)
 {
     struct slice target = c->model->target_count ? c->model->targets[0].model : c->model->o.name;

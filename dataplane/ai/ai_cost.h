@@ -19,6 +19,9 @@ uint64_t ai_cost_media_bound(const struct ai_prompt *p, struct slice model);
 /* Tokens of the prompt where no target counts them, for AI_COUNT. */
 uint64_t ai_cost_count_estimate(struct ai_call *c);
 
+/* The same at once: by the bytes of its text, without a look into it. */
+uint64_t ai_cost_prompt_guess(const struct ai_call *c);
+
 /* Tokens that the target is told to write at most, where a budget applies and the client named no
  * ceiling; 0: it is told nothing. */
 uint64_t ai_cost_output_limit(const struct ai_call *c);

@@ -69,3 +69,12 @@ struct ai_event {
 };
 
 typedef enum err ai_event_fn(void *arg, const struct ai_event *e);
+
+/* For dialects whose calls have no place for a signature: that of a call is told before it, as
+ * reasoning which only its maker can read. Clients send that back, as they must with all of what a
+ * model thought. An ai_event_fn, whose argument says where the events go on. */
+struct ai_sealing {
+    ai_event_fn *fn;
+    void *arg;
+};
+enum err ai_event_seal(void *sealing, const struct ai_event *e);

@@ -60,7 +60,7 @@ static struct ai_incoming incoming_of(const struct ai_call *c)
                                 .head = rq->head,
                                 .endpoint = c->endpoint,
                                 .arena = rq->arena,
-                                .marker = c->endpoint->dialect->mark_event ? &c->marker : NULL};
+                                .marker = c->endpoint->dialect->marks ? &c->marker : NULL};
 }
 
 static void drop_chat(void *chat)
@@ -106,7 +106,7 @@ void ai_call_make_marker(struct ai_call *c)
 static enum err read_body(struct ai_call *c, struct slice *why)
 {
     const struct ai_dialect *d = c->endpoint->dialect;
-    if (d->mark_event)
+    if (d->marks)
         ai_call_make_marker(c);
     struct ai_incoming in = incoming_of(c);
     enum err e = d->read(&in, &c->request, why);

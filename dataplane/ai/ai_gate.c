@@ -177,7 +177,7 @@ struct ai_context ai_call_context(struct ai_call *c)
 {
     struct ai_context to = {.request = &c->request, .stored = c->native && c->request.kept};
     const struct candidate *t = c->candidate_next ? &c->candidates[c->candidate_next - 1] : NULL;
-    if (!t || !c->endpoint->dialect->mark_event)
+    if (!t || !c->endpoint->dialect->marks)
         return to;
     to.marker = &c->marker;
     ai_account_of(t->provider->o.id, t->credential ? t->credential->id : SLICE_NONE, &to.account);

@@ -119,7 +119,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.chat = c->native ? NULL : c->chat;
     o.request = &c->request;
     o.marker = &c->marker;
-    if (c->endpoint->dialect->mark_event || c->request.prompt.files)
+    if (c->endpoint->dialect->marks || c->request.prompt.files)
         tell_account(c, target, &o);
     o.body = buf_slice(&c->rq->body);
     o.client_head = c->rq->head;

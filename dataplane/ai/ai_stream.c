@@ -439,9 +439,20 @@ static enum ai_stream_result end_event(struct ai_call *c, const struct ai_event 
     return see_last(c, buf_slice(out));
 }
 
+/* Where the provider counts at the end alone, the first event has a rough number. The last one has
+ * what was counted. */
+static void tell_prompt(struct ai_call *c)
+{
+    struct token_count counted;
+    if (c->endpoint->dialect->tells_prompt &&
+        ai_usage_count(&c->usage, &counted) == AI_COUNTED_NOTHING)
+        c->writer.usage = (struct token_count){.input = ai_cost_prompt_guess(c)};
+}
+
 static enum ai_stream_result pass_event(struct ai_call *c, const struct ai_event *e)
 {
     if (c->state == AI_CALL_OPENING) {
+        tell_prompt(c);
         enum ai_stream_result r = begin(c);
         if (r != AI_STREAM_ON)
             return r;
@@ -533,7 +544,9 @@ static struct slice raw_of(const struct ai_call *c, const struct sse_event *e)
 static enum ai_stream_result decode_event(struct ai_call *c, const struct sse_event *e)
 {
     struct feeding f = {.c = c, .result = AI_STREAM_ON, .raw = raw_of(c, e)};
-    enum err err = c->provider->decode(&c->decoder, e, on_model_event, &f);
+    struct ai_sealing s = {on_model_event, &f};
+    enum err err = ai_call_seals(c) ? c->provider->decode(&c->decoder, e, ai_event_seal, &s)
+                                    : c->provider->decode(&c->decoder, e, on_model_event, &f);
     if (!err || err == ERR_CANCELLED)
         return f.result;
     return failed(c, REFUSAL_UPSTREAM, slice_str(err_name(err)),

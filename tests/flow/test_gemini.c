@@ -405,6 +405,118 @@ FLOW(tokens_of_another_provider_are_estimated)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+/* ---- signatures of calls ---- */
+
+#define CALL                                                                                       \
+    "{\"functionCall\":{\"name\":\"f\",\"args\":{\"x\":1}},\"thoughtSignature\":\"c2VhbA==\"}"
+#define SIGNED "\"thoughtSignature\":\"c2VhbA==\""
+#define UNSIGNED "\"thoughtSignature\":\"skip_thought_signature_validator\""
+#define BLOCKS(data)                                                                               \
+    "{\"model\":\"g\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":\"q\"},"      \
+    "{\"role\":\"assistant\",\"content\":[" data                                                   \
+    "{\"type\":\"tool_use\",\"id\":\"c1\",\"name\":\"f\",\"input\":{\"x\":1}}]},{\"role\":"        \
+    "\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c1\",\"content\":\"2\"}]}]" \
+    "}"
+#define ITEMS                                                                                      \
+    "{\"model\":\"g\",\"store\":false,\"input\":[{\"role\":\"user\",\"content\":\"q\"},{\"type\":" \
+    "\"reasoning\",\"summary\":[],\"encrypted_content\":\"%.*s\"},{\"type\":\"function_call\","    \
+    "\"call_id\":\"c1\",\"name\":\"f\",\"arguments\":\"{\\\"x\\\":1}\"},{\"type\":"                \
+    "\"function_call_output\",\"call_id\":\"c1\",\"output\":\"2\"}]}"
+
+static const struct flow_policy for_two = {
+    .providers = {{.dialect = "gemini", .path = ""}},
+    .keys = {{.name = "alice", .models = {"g"}}, {.name = "bob", .models = {"g"}}},
+    .models =
+        {{.name = "g", .target_model = "gemini-3-flash", .upstreams = {0}, .upstream_count = 1}},
+};
+
+/* What stands between the first two of these in a stream. */
+static struct slice between(struct slice body, const char *before, const char *behind)
+{
+    ptrdiff_t at = slice_search(body, slice_str(before));
+    if (at < 0)
+        fail_msg("no %s in %.*s", before, SLICE_ARG(body));
+    body = slice_from(body, (size_t)at + strlen(before));
+    return slice_first(body, (size_t)slice_search(body, slice_str(behind)));
+}
+
+static void expect_sent(struct flow *k, size_t call, const char *what)
+{
+    struct slice body = k->upstreams[0].calls[call].body;
+    if (slice_search(body, slice_str(what)) < 0)
+        fail_msg("no %s in %.*s", what, SLICE_ARG(body));
+}
+
+static void calls_in_a_stream(struct flow *k)
+{
+    upstream_opens_stream(k, 0);
+    says_part(k, "{\"text\":\"I look.\"}", "");
+    says_part(k, CALL, ",\"finishReason\":\"STOP\"");
+    upstream_ends_stream(k, 0);
+}
+
+/* dialects.md 2.10, 13 */
+FLOW(the_signature_of_a_call_goes_through_anthropics_dialect_and_back)
+{
+    char next[1024];
+    policy_says(k, &for_two);
+    calls_in_a_stream(k);
+    struct flow_client *c =
+        client_posts(k, "alice", "/v1/messages", "anthropic-version: 2023-06-01\r\n",
+                     "{\"model\":\"g\",\"max_tokens\":64,\"stream\":true,\"messages\":[{\"role\":"
+                     "\"user\",\"content\":\"q\"}]}");
+    expect_status(c, 200);
+    struct slice data =
+        between(buf_slice(&c->body), "{\"type\":\"redacted_thinking\",\"data\":\"", "\"");
+    assert_true(slice_starts(data, SLICE("c2VhbA==")));
+    assert_true(data.len > 8);
+
+    snprintf(next, sizeof(next), BLOCKS("{\"type\":\"redacted_thinking\",\"data\":\"%.*s\"},"),
+             SLICE_ARG(data));
+    static const struct {
+        const char *who, *sent;
+    } rows[] = {{"alice", SIGNED}, {"bob", UNSIGNED}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        c = client_posts(k, rows[i].who, "/v1/messages", "anthropic-version: 2023-06-01\r\n", next);
+        expect_status(c, 200);
+        expect_sent(k, i + 1, rows[i].sent);
+    }
+    c = client_posts(k, "alice", "/v1/messages", "anthropic-version: 2023-06-01\r\n", BLOCKS(""));
+    expect_status(c, 200);
+    expect_sent(k, 3, UNSIGNED);
+}
+
+FLOW(the_signature_of_a_call_goes_through_responses_and_back)
+{
+    char next[1024], sealed[256];
+    policy_says(k, &for_two);
+    calls_in_a_stream(k);
+    struct flow_client *c =
+        client_posts(k, "alice", "/v1/responses", NULL,
+                     "{\"model\":\"g\",\"store\":false,\"stream\":true,\"input\":\"q\"}");
+    expect_status(c, 200);
+    expect_body_has(c, "\"output_index\":1,\"item\":{\"id\":\"rs_");
+    expect_body_has(c, "\"output_index\":2,\"item\":{\"id\":\"fc_");
+    snprintf(sealed, sizeof(sealed), "%.*s",
+             SLICE_ARG(between(buf_slice(&c->body), "\"encrypted_content\":\"", "\"")));
+    assert_true(strlen(sealed) > 8);
+
+    snprintf(next, sizeof(next), ITEMS, (int)strlen(sealed), sealed);
+    c = client_posts(k, "alice", "/v1/responses", NULL, next);
+    expect_status(c, 200);
+    expect_sent(k, 1, SIGNED);
+    JSON_AUTO json_t *got = body_of(buf_slice(&c->body));
+    const json_t *output = json_object_get(got, "output");
+    assert_int_equal(json_array_size(output), 3); /* the stream again, gathered */
+    assert_true(
+        slice_eq(json_text(json_array_get(output, 1), "encrypted_content"), slice_str(sealed)));
+    assert_true(slice_eq(json_text(json_array_get(output, 2), "type"), SLICE("function_call")));
+
+    c = client_posts(k, "bob", "/v1/responses", NULL, next);
+    expect_status(c, 200);
+    expect_sent(k, 2, UNSIGNED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +536,8 @@ int main(void)
         SCENARIO(models_are_listed_as_the_client_reads_them),
         SCENARIO(tokens_are_counted_by_gemini_and_cost_nothing),
         SCENARIO(tokens_of_another_provider_are_estimated),
+        SCENARIO(the_signature_of_a_call_goes_through_anthropics_dialect_and_back),
+        SCENARIO(the_signature_of_a_call_goes_through_responses_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

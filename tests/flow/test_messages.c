@@ -453,6 +453,8 @@ FLOW(a_stream_of_chunks_becomes_events)
     expect_status(c, 200);
     expect_events(c, "message_start content_block_start content_block_delta content_block_delta "
                      "content_block_stop message_delta message_stop ");
+    /* vercel/ai#17326: a rough number first, and what was counted last */
+    expect_body_has(c, "\"stop_sequence\":null,\"usage\":{\"input_tokens\":16,");
     expect_body_has(c, "\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{"
                        "\"input_tokens\":10,\"cache_creation_input_tokens\":0,"
                        "\"cache_read_input_tokens\":90,\"output_tokens\":7}}");

@@ -160,6 +160,9 @@ struct ai_dialect {
     const char *const (*names)[2];
     struct slice query_key; /* the member of the query that may hold the credential; empty: none */
     bool takes_forms;       /* bodies may be multipart/form-data */
+    bool tells_prompt;      /* its stream's first event says how long the prompt is */
+    bool marks;             /* what only an account can read carries its mark (ai_mark.h) */
+    bool seals_calls;       /* a call's own signature goes before it (ai_event_seal) */
     bool keeps_whole;       /* needs all of a stream's text at its end: ai_writer.whole */
 };
 

@@ -181,6 +181,7 @@ const struct ai_dialect dialect_openai_objects = {
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,
     .write_event = write_event,
+    .marks = true,
     .mark_event = openai_stored_mark_event,
     .mark_whole = openai_stored_mark_body,
     .is_error = openai_is_error,

@@ -658,12 +658,14 @@ const struct ai_dialect dialect_openai_responses = {
     .write_length_stop = write_length_stop,
     .write_event = write_event,
     .write_whole = write_whole,
+    .marks = true,
     .mark_event = openai_stored_mark_event,
     .mark_whole = openai_stored_mark_body,
     .is_error = is_error,
     .names = own_names,
     .keep_alive = {": keep-alive\n\n", 14},
     .keeps_whole = true,
+    .seals_calls = true,
 };
 
 /* ---- how many tokens the same body has ---- */
@@ -682,6 +684,7 @@ const struct ai_dialect dialect_openai_responses_count = {
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,
     .write_count = write_count,
+    .marks = true,
     .mark_event = openai_stored_mark_event,
     .is_error = openai_is_error,
     .names = own_names,

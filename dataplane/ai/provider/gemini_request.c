@@ -145,7 +145,8 @@ static void write_arguments(struct writing *w, const struct ai_part *p)
 }
 
 /* Of parallel calls the first carries the signature of all. */
-static void write_call(struct writing *w, const struct ai_part *p, bool first_unsigned)
+static void write_call(struct writing *w, const struct ai_part *p, struct slice seal,
+                       bool first_unsigned)
 {
     if (!p->name.len) {
         refuse(w, "messages", SLICE("a tool call that is no function's"));
@@ -158,8 +159,8 @@ static void write_call(struct writing *w, const struct ai_part *p, bool first_un
     json_out_text(&w->out, "name", p->name);
     write_arguments(w, p);
     json_out_end(&w->out, '}');
-    if (p->signature.len)
-        json_out_text(&w->out, "thoughtSignature", p->signature);
+    if (p->signature.len || seal.len)
+        json_out_text(&w->out, "thoughtSignature", p->signature.len ? p->signature : seal);
     else if (first_unsigned)
         json_out_text(&w->out, "thoughtSignature", SLICE(NO_SIGNATURE));
     end_part(w);
@@ -215,16 +216,25 @@ static void write_media_of_results(struct writing *w, const struct ai_turn *t)
     }
 }
 
+/* Dialects whose calls have no place for a signature tell it before the call, as reasoning that
+ * only the account which made it can read. */
+static bool is_seal(const struct ai_part *p)
+{
+    return p->kind == AI_PART_REASONING && p->maker.len && p->redacted.len;
+}
+
 static bool has_signed_call(const struct ai_turn *t)
 {
     for (const struct ai_part *p = t->parts.first; p; p = p->next)
-        if (p->kind == AI_PART_TOOL_CALL && p->signature.len)
+        if ((p->kind == AI_PART_TOOL_CALL && p->signature.len) ||
+            (is_seal(p) && p->next && p->next->kind == AI_PART_TOOL_CALL))
             return true;
     return false;
 }
 
+/* `seal`: what stood before the part, for it alone. */
 static void write_part(struct writing *w, const struct ai_turn *t, const struct ai_part *p,
-                       bool *unsigned_yet)
+                       struct slice seal, bool *unsigned_yet)
 {
     if (p->cache != AI_CACHE_NONE)
         leave_out(w, "cache_control");
@@ -240,7 +250,7 @@ static void write_part(struct writing *w, const struct ai_turn *t, const struct 
         write_media(w, t->role, p);
         break;
     case AI_PART_TOOL_CALL:
-        write_call(w, p, *unsigned_yet);
+        write_call(w, p, seal, *unsigned_yet);
         *unsigned_yet = false;
         break;
     case AI_PART_TOOL_RESULT:
@@ -256,8 +266,11 @@ static void write_turn(struct writing *w, const struct ai_turn *t)
     bool unsigned_yet = w->model->signs && !has_signed_call(t);
     if (t->name.len)
         leave_out(w, "name");
-    for (const struct ai_part *p = t->parts.first; p && !w->out.e; p = p->next)
-        write_part(w, t, p, &unsigned_yet);
+    struct slice seal = SLICE("");
+    for (const struct ai_part *p = t->parts.first; p && !w->out.e; p = p->next) {
+        write_part(w, t, p, seal, &unsigned_yet);
+        seal = is_seal(p) ? p->redacted : SLICE("");
+    }
     write_media_of_results(w, t);
 }
 
