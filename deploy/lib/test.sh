@@ -24,6 +24,7 @@ readonly TEST_STAGES=(
     'commands  alone  tests/commands/run         stage_commands what ./gatehouse says and does, from up to down'
     'chaos     alone  tests/chaos/*/*.mjs        stage_chaos    kills and faults against release programs'
     'e2e       alone  tests/e2e/*.test.mjs       stage_e2e      an installation, used by the clients of npm'
+    'python    alone  tests/python/*.test.mjs    stage_python   the model clients of PyPI against every kind of upstream'
 )
 readonly TEST_STAGE_SECONDS=600 # no stage needs half of it on two cores
 
@@ -365,27 +366,37 @@ e2e_packages() (
     printf '%s\n' "$stamp" >node_modules/.gatehouse
 )
 
-# The official Python client of MCP, in an environment of the stage's own.
+# `e2e_python REQUIREMENTS`: an environment of the stage's own.
 e2e_python() {
     python3 -m venv "$gh_scratch/python"
-    "$gh_scratch/python/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
-        -r "$gh_root/tests/e2e/requirements.txt"
+    "$gh_scratch/python/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir -r "$1"
+    export GATEHOUSE_PYTHON=$gh_scratch/python/bin/python
 }
 
 stage_e2e() {
     e2e_packages
-    e2e_python
-    cd "$gh_root/tests/e2e" || exit $EXIT_FAILED
+    e2e_python "$gh_root/tests/e2e/requirements.txt"
+    with_installation "$gh_root/tests/e2e" 3
+}
+
+stage_python() {
+    e2e_packages
+    e2e_python "$gh_root/tests/python/requirements.txt"
+    with_installation "$gh_root/tests/python" 1
+}
+
+# `with_installation FOLDER PLANES`: the tests of the folder, by Node, against an installation of the stage's own.
+with_installation() {
+    local code=0 out=$gh_scratch/tap bin=$gh_root/tests/e2e/node_modules
+    cd "$1" || exit $EXIT_FAILED
     test_ports
     export GATEHOUSE_HOME=$gh_scratch/home GATEHOUSE_PORT_BASE=$gh_base
-    "$gh_root/gatehouse" up --dataplanes 3 || exit
-    export GATEHOUSE_PYTHON=$gh_scratch/python/bin/python
+    "$gh_root/gatehouse" up --dataplanes "$2" || exit
     set -a
     # shellcheck disable=SC1091
     . "$GATEHOUSE_HOME/gatehouse.env"
     set +a
-    local code=0 out=$gh_scratch/tap
-    PATH=$PWD/node_modules/node/bin:$PWD/node_modules/.bin:$PATH \
+    PATH=$bin/node/bin:$bin/.bin:$PATH \
         timeout -k 10 $TEST_STAGE_SECONDS node --test --test-reporter=tap \
         --test-concurrency=1 2>&1 | tee "$out" || code=$?
     count "$(awk '$1 == "#" && $2 == "pass" { n = $3 } END { print n + 0 }' "$out")" \

@@ -91,7 +91,7 @@ const counts = (output) => ({
 
 function content(p) {
   const list = [];
-  if (p.reasoning) list.push({ type: 'thinking', thinking: p.reasoning.join(''), signature: 'sealed' });
+  if (p.reasoning) list.push({ type: 'thinking', thinking: p.reasoning.join(''), signature: 'c2VhbGVk' });
   if (p.text) list.push({ type: 'text', text: p.text.join('') });
   for (const c of p.calls ?? [])
     list.push({ type: 'tool_use', id: c.id, name: c.name, input: JSON.parse(c.arguments.join('')) });
@@ -122,7 +122,7 @@ function stream(res, body, p) {
   if (p.reasoning)
     block({ type: 'thinking', thinking: '', signature: '' }, [
       ...p.reasoning.map((thinking) => ({ type: 'thinking_delta', thinking })),
-      { type: 'signature_delta', signature: 'sealed' },
+      { type: 'signature_delta', signature: 'c2VhbGVk' },
     ]);
   if (p.breaks || p.hangs) {
     send('content_block_start', { index, content_block: { type: 'text', text: '' } });

@@ -112,7 +112,7 @@ const counts = {
 
 function content(p) {
   const list = [];
-  if (p.reasoning) list.push({ reasoningContent: { reasoningText: { text: p.reasoning.join(''), signature: 'sealed' } } });
+  if (p.reasoning) list.push({ reasoningContent: { reasoningText: { text: p.reasoning.join(''), signature: 'c2VhbGVk' } } });
   if (p.text) list.push({ text: p.text.join('') });
   for (const c of p.calls ?? []) list.push({ toolUse: { toolUseId: c.id, name: c.name, input: JSON.parse(c.arguments.join('')) } });
   return list;
@@ -147,7 +147,7 @@ async function stream(res, p) {
     contentBlockIndex++;
   };
   if (p.reasoning)
-    block([...p.reasoning.map((text) => ({ reasoningContent: { text } })), { reasoningContent: { signature: 'sealed' } }]);
+    block([...p.reasoning.map((text) => ({ reasoningContent: { text } })), { reasoningContent: { signature: 'c2VhbGVk' } }]);
   if (p.breaks || p.hangs) {
     send('contentBlockDelta', { contentBlockIndex, delta: { text: p.text[0] } });
     if (p.breaks) frames.push(frame('exception', 'modelStreamErrorException', { message: said.overloaded }));

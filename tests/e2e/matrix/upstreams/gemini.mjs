@@ -151,8 +151,18 @@ function stream(res, model, p, id) {
 const fail = (res, code, status, message, details) =>
   sendJson(res, code, { error: { code, message, status, ...(details ? { details } : {}) } });
 
+// As protobuf's JSON, either spelling of a member is taken; what is a client's own has its names.
+const opaque = ['args', 'response', 'parameters', 'parametersJsonSchema', 'responseSchema', 'responseJsonSchema'];
+function spelt(v, name) {
+  if (!v || typeof v !== 'object' || opaque.includes(name)) return v;
+  if (Array.isArray(v)) return v.map((x) => spelt(x));
+  const camel = (n) => n.replace(/_([a-z])/g, (_, c) => c.toUpperCase());
+  return Object.fromEntries(Object.entries(v).map(([n, x]) => [camel(n), spelt(x, camel(n))]));
+}
+
 // A conversation, wherever it was posted to.
-export function converse(model, method, body, url, res) {
+export function converse(model, method, said_, url, res) {
+  const body = spelt(said_);
   const id = Math.random().toString(36).slice(2);
   check(body);
   const found = shows(body);
