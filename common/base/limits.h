@@ -43,6 +43,13 @@
 #define LIMIT_AI_ANSWER (64u * 1024 * 1024) /* a plain response; streams have no total */
 #define LIMIT_AI_TOKENS                                                                            \
     100000000 /* one call's; no model reads or writes a tenth: above is a mistake */
+/* What a model puts into its calls: each call pays for it, in bytes and in tokens. */
+#define LIMIT_MODEL_SYSTEM_PROMPT 16384 /* characters */
+#define LIMIT_MODEL_DROPS 16            /* members that are taken out */
+#define LIMIT_MODEL_HEADERS 8           /* the send has room for so many beside a provider's own */
+#define LIMIT_MODEL_STOPS 4             /* OpenAI takes no more */
+#define LIMIT_MODEL_STOP 64             /* characters of one */
+#define LIMIT_MODEL_JSON 16384 /* bytes of one value as JSON: the stops, each byte escaped */
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)    /* one JSON-RPC message */
 #define LIMIT_MCP_ANSWER (16u * 1024 * 1024) /* tools/list of a large server, images in results */
 #define LIMIT_PASSTHROUGH_BODY                                                                     \

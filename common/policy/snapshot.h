@@ -130,6 +130,39 @@ struct policy_target {
     uint32_t weight;    /* 0: after all others */
 };
 
+/* What a model's calls may be given: the name that OpenAI's chat completions have for it. */
+#define POLICY_PARAMETER_TABLE(ROW)                                                                \
+    ROW(TEMPERATURE, "temperature")                                                                \
+    ROW(TOP_P, "top_p")                                                                            \
+    ROW(TOP_K, "top_k")                                                                            \
+    ROW(MAX_TOKENS, "max_tokens")                                                                  \
+    ROW(SEED, "seed")                                                                              \
+    ROW(PRESENCE_PENALTY, "presence_penalty")                                                      \
+    ROW(FREQUENCY_PENALTY, "frequency_penalty")                                                    \
+    ROW(STOP, "stop")                                                                              \
+    ROW(REASONING_EFFORT, "reasoning_effort")                                                      \
+    ROW(VERBOSITY, "verbosity")                                                                    \
+    ROW(SERVICE_TIER, "service_tier")
+
+enum policy_parameter_id {
+#define POLICY_PARAMETER_ROW(id, name) POLICY_##id,
+    POLICY_PARAMETER_TABLE(POLICY_PARAMETER_ROW)
+#undef POLICY_PARAMETER_ROW
+        POLICY_PARAMETERS
+};
+
+struct policy_parameter {
+    struct slice json; /* its value as JSON; .ptr NULL: nothing is said of it */
+    double number;     /* the same, of a number, */
+    struct slice word; /* or of a word */
+};
+
+struct policy_parameters {
+    struct policy_parameter of[POLICY_PARAMETERS];
+    struct slice *stops; /* of POLICY_STOP */
+    size_t stop_count;
+};
+
 struct policy_model {
     struct policy_object o;
     enum strategy strategy;
@@ -141,6 +174,14 @@ struct policy_model {
     bool unpriced_allowed;           /* without a price also where a budget applies */
     int64_t created_at_us;
     bool wildcard; /* its name is "*", or ends with a star behind a slash */
+    const struct policy_parameters *defaults;  /* where the client says nothing; NULL: none */
+    const struct policy_parameters *overrides; /* whatever the client says; NULL: none */
+    struct slice *drop;                        /* members that the client's body loses first */
+    size_t drop_count;
+    struct slice system_prompt;    /* before the client's; empty: none */
+    bool shapes;                   /* one of these says something */
+    struct policy_header *headers; /* sent with each request, before the provider's */
+    size_t header_count;
 };
 
 struct policy_catalogue_model {

@@ -60,6 +60,9 @@ static json_t *one_schema(const struct field *f, enum reading_as as)
     case FIELD_INT:
         return json_pack("{s:s,s:I,s:I}", "type", "integer", "minimum", (json_int_t)f->min,
                          "maximum", (json_int_t)f->max);
+    case FIELD_NUMBER:
+        return json_pack("{s:s,s:I,s:I}", "type", "number", "minimum", (json_int_t)f->min,
+                         "maximum", (json_int_t)f->max);
     case FIELD_BOOL:
         return json_pack("{s:s}", "type", "boolean");
     case FIELD_MONEY:

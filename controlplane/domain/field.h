@@ -18,6 +18,7 @@
 enum field_type {
     FIELD_TEXT, /* min..max characters; `rule` beyond that */
     FIELD_INT,  /* min..max */
+    FIELD_NUMBER, /* min..max, with a fraction */
     FIELD_BOOL,
     FIELD_MONEY,  /* dollars: number or text, nine decimals in responses */
     FIELD_PRICE,  /* dollars per million tokens: number or text */

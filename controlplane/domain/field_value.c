@@ -22,6 +22,7 @@ static const char *type_words(const struct field *f)
     static const char *const words[] = {
         [FIELD_TEXT] = "a string",
         [FIELD_INT] = "an integer",
+        [FIELD_NUMBER] = "a number",
         [FIELD_BOOL] = "true or false",
         [FIELD_MONEY] = "dollars, not negative and below a billion, as a number or a decimal "
                         "string of at most nine decimals",
@@ -104,6 +105,20 @@ static json_t *read_int(struct reading *r, const struct field *f, const json_t *
         return NULL;
     }
     return json_integer(n);
+}
+
+static json_t *read_number(struct reading *r, const struct field *f, const json_t *v,
+                           const char *at)
+{
+    double d = json_number_value(v);
+    if (!json_is_number(v))
+        return wrong_type(r, f, at);
+    if (!(d >= (double)f->min && d <= (double)f->max)) {
+        reading_problem(r, at, "must lie within %lld to %lld", (long long)f->min,
+                        (long long)f->max);
+        return NULL;
+    }
+    return keep(v);
 }
 
 static json_t *read_bool(struct reading *r, const struct field *f, const json_t *v, const char *at)
@@ -265,6 +280,8 @@ static json_t *read_one(struct reading *r, const struct field *f, const json_t *
         return read_text(r, f, v, at);
     case FIELD_INT:
         return read_int(r, f, v, at);
+    case FIELD_NUMBER:
+        return read_number(r, f, v, at);
     case FIELD_BOOL:
         return read_bool(r, f, v, at);
     case FIELD_MONEY:

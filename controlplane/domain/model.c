@@ -1,8 +1,10 @@
 /*
  * model — a public name, the targets behind it in order, and what its tokens cost.
  */
+#include <ctype.h>
 #include <stdio.h>
 
+#include "common/base/limits.h"
 #include "common/base/strategy.h"
 #include "controlplane/domain/field_value.h"
 #include "controlplane/domain/nouns.h"
@@ -39,6 +41,112 @@ static const struct field target_fields[] = {
     FIELD_END,
 };
 
+/* ---- what its calls are given ---- */
+
+static const char *const effort_words[] = {"none", "minimal", "low", "medium",
+                                           "high", "xhigh",   "max", NULL};
+static const char *const verbosity_words[] = {"low", "medium", "high", NULL};
+static const char *const tier_words[] = {"auto", "default", "flex", "priority", NULL};
+
+static const struct field parameter_fields[] = {
+    {.name = "temperature", .type = FIELD_NUMBER, .min = 0, .max = 2},
+    {.name = "top_p", .type = FIELD_NUMBER, .min = 0, .max = 1},
+    {.name = "top_k", .type = FIELD_INT, .min = 1, .max = 1000000},
+    {.name = "max_tokens",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = LIMIT_AI_TOKENS,
+     .help = "of output, whatever the client's dialect calls it"},
+    {.name = "seed", .type = FIELD_INT, .min = -2147483648LL, .max = 2147483647},
+    {.name = "presence_penalty", .type = FIELD_NUMBER, .min = -2, .max = 2},
+    {.name = "frequency_penalty", .type = FIELD_NUMBER, .min = -2, .max = 2},
+    {.name = "stop",
+     .type = FIELD_TEXT,
+     .flags = FIELD_LIST,
+     .min = 1,
+     .max = LIMIT_MODEL_STOP,
+     .least = 1,
+     .most = LIMIT_MODEL_STOPS,
+     .help = "texts that end the response"},
+    {.name = "reasoning_effort", .type = FIELD_WORD, .words = effort_words},
+    {.name = "verbosity", .type = FIELD_WORD, .words = verbosity_words},
+    {.name = "service_tier", .type = FIELD_WORD, .words = tier_words},
+    FIELD_END,
+};
+
+/* A model's readers see the values, and every caller of the model sends them: a name that could
+ * hold a credential is none of these, nor one that belongs to a connection or to the gateway. */
+static const char *extra_header_rule(struct slice text)
+{
+    static const char wrong[] = "must be in lower case and begin with \"x-\", or be "
+                                "anthropic-beta, http-referer, openai-beta, openai-organization "
+                                "or openai-project";
+    static const char *const others[] = {"anthropic-beta", "http-referer", "openai-beta",
+                                         "openai-organization", "openai-project"};
+    static const char *const credentials[] = {"auth",  "cookie", "credential", "key",
+                                              "passw", "secret", "session",    "signature",
+                                              "token", "jwt",    "x-amz-",     "x-ms-"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (slice_eq(text, slice_str(others[i])))
+            return NULL;
+    if (text.len < 3 || !slice_starts(text, SLICE("x-")))
+        return wrong;
+    for (size_t i = 0; i < text.len; i++)
+        if (!islower((unsigned char)text.ptr[i]) && !isdigit((unsigned char)text.ptr[i]) &&
+            text.ptr[i] != '-')
+            return wrong;
+    for (size_t i = 0; i < ARRAY_LEN(credentials); i++)
+        if (slice_search(text, slice_str(credentials[i])) >= 0)
+            return "could hold a credential: those are the provider's";
+    return noun_header_rule(text);
+}
+
+#define EXTRA_HEADER_PATTERN                                                                       \
+    "^(?!.*(auth|cookie|credential|key|passw|secret|session|signature|token|jwt|x-amz-|x-ms-))"    \
+    "(?!x-(gatehouse|forwarded)-)"                                                                 \
+    "(x-[a-z0-9\\x2d]{1,62}|anthropic-beta|http-referer|openai-(beta|organization|project))$"
+
+static const struct field header_fields[] = {
+    {.name = "name",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 3,
+     .max = 64,
+     .rule = extra_header_rule,
+     .pattern = EXTRA_HEADER_PATTERN},
+    {.name = "value",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 128,
+     .rule = noun_label_rule},
+    FIELD_END,
+};
+
+/* A call without one of these would be another one, or none. */
+static const char *drop_rule(struct slice text)
+{
+    static const char *const kept[] = {"contents", "input",  "messages", "model",
+                                       "prompt",   "stream", "system",   "instructions"};
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.ptr[i]) && text.ptr[i] != '_')
+            return "must have letters, digits and \"_\" only";
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        if (slice_eq(text, slice_str(kept[i])))
+            return "is a member that a call cannot do without";
+    return NULL;
+}
+
+#define DROP_PATTERN                                                                               \
+    "^(?!(contents|input|messages|model|prompt|stream|system|instructions)$)[A-Za-z0-9_]+$"
+
+static const char *prompt_rule(struct slice text)
+{
+    return memchr(text.ptr, '\0', text.len) != NULL ? "must not contain a NUL" : NULL;
+}
+
+#define NEEDS_OVERRIDES FEATURE_BIT(FEATURE_MODEL_OVERRIDES)
+
 static const struct field fields[] = {
     NOUN_DESCRIPTION,
     {.name = "strategy",
@@ -66,6 +174,41 @@ static const struct field fields[] = {
      .min = 1,
      .max = 100000000,
      .help = "for the worst case of a request that names none"},
+    {.name = "defaults",
+     .type = FIELD_OBJECT,
+     .fields = parameter_fields,
+     .needs = NEEDS_OVERRIDES,
+     .help = "parameters of calls that say nothing of them, by OpenAI's names, in every dialect"},
+    {.name = "overrides",
+     .type = FIELD_OBJECT,
+     .fields = parameter_fields,
+     .needs = NEEDS_OVERRIDES,
+     .help = "parameters of all calls, whatever the client says"},
+    {.name = "drop",
+     .type = FIELD_TEXT,
+     .flags = FIELD_LIST,
+     .min = 1,
+     .max = 64,
+     .most = LIMIT_MODEL_DROPS,
+     .rule = drop_rule,
+     .pattern = DROP_PATTERN,
+     .needs = NEEDS_OVERRIDES,
+     .help = "members of the client's body that are left out before defaults apply, by OpenAI's "
+             "names or the dialect's own"},
+    {.name = "headers",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_LIST,
+     .fields = header_fields,
+     .most = LIMIT_MODEL_HEADERS,
+     .needs = NEEDS_OVERRIDES,
+     .help = "sent to the provider with each call; none that could hold a credential"},
+    {.name = "system_prompt",
+     .type = FIELD_TEXT,
+     .min = 1,
+     .max = LIMIT_MODEL_SYSTEM_PROMPT,
+     .rule = prompt_rule,
+     .needs = NEEDS_OVERRIDES,
+     .help = "stands before the client's own in each call"},
     {.name = "capabilities",
      .type = FIELD_TEXT,
      .flags = FIELD_LIST | FIELD_NOT_ENFORCED,

@@ -304,6 +304,15 @@ static enum err put_int(void *message, field_descriptor *to, int64_t value)
     return ERR_OK;
 }
 
+static enum err put_number(void *message, field_descriptor *to, double value)
+{
+    if (to->type != PROTOBUF_C_TYPE_DOUBLE)
+        return ERR_INVALID;
+    *(double *)place(message, to) = value;
+    mark(message, to);
+    return ERR_OK;
+}
+
 static enum err put_bool(void *message, field_descriptor *to, bool value, bool always)
 {
     if (to->type != PROTOBUF_C_TYPE_BOOL)
@@ -455,6 +464,8 @@ static enum err put_scalar(struct building *x, const struct binding *b, const js
     switch (f->type) {
     case FIELD_INT:
         return json_is_integer(v) ? put_int(message, b->to, json_integer_value(v)) : ERR_INVALID;
+    case FIELD_NUMBER:
+        return json_is_number(v) ? put_number(message, b->to, json_number_value(v)) : ERR_INVALID;
     case FIELD_BOOL:
         return put_bool(message, b->to, json_is_true(v), (f->flags & FIELD_WIRE_ALWAYS) != 0);
     case FIELD_MONEY:

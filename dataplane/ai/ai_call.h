@@ -66,6 +66,9 @@ struct ai_call {
     const struct policy_model *model;
     struct slice wild; /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
     size_t candidate_count, candidate_next;
+    uint64_t output_default;    /* tokens, of a body that names none: the model's policy; 0: none */
+    const char *const *dropped; /* members that the model's policy took from the body */
+    size_t dropped_count;
 
     /* ai_cost */
     uint64_t output_step;      /* tokens reserved for the output of a call without a ceiling */
@@ -163,7 +166,7 @@ static inline bool ai_call_is_over(const struct ai_call *c)
 }
 
 /* filters of this gate */
-extern const struct filter ai_filter_endpoint, ai_filter_request, ai_filter_grant,
+extern const struct filter ai_filter_endpoint, ai_filter_request, ai_filter_grant, ai_filter_shape,
     ai_filter_candidates;
 bool ai_may_use(const struct request *rq, struct slice model_name);
 bool ai_right_allows(const struct request_right *r, struct slice model_name);

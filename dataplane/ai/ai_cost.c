@@ -188,7 +188,7 @@ static uint64_t output_ceiling(struct ai_call *c)
         return 0;
     uint64_t each = c->request.output_ceiling;
     if (!each)
-        each = c->model->max_output_tokens;
+        each = c->output_default ? c->output_default : c->model->max_output_tokens;
     if (each)
         return c->output_bound = each * c->request.choices;
     return c->output_step = c->output_reserved = OUTPUT_DEFAULT * c->request.choices;
@@ -284,8 +284,10 @@ static uint64_t stream_limit(const struct ai_call *c)
 
 uint64_t ai_cost_output_limit(const struct ai_call *c)
 {
-    if (c->endpoint->kind != AI_CHAT || c->request.output_ceiling || !budget_reserved(c->rq))
+    if (c->endpoint->kind != AI_CHAT || c->request.output_ceiling)
         return 0;
+    if (c->output_default || !budget_reserved(c->rq))
+        return c->output_default;
     if (c->output_bound)
         return c->model->max_output_tokens;
     return c->request.stream ? stream_limit(c) : OUTPUT_DEFAULT;

@@ -4,6 +4,7 @@
  */
 #include "common/base/digest.h"
 #include "dataplane/ai/ai_call.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/form.h"
 
 static enum filter_result refuse(struct request *rq, enum refusal_id id, struct slice detail)
@@ -82,6 +83,8 @@ enum err ai_call_parse(struct ai_call *c, struct slice *why)
     enum err e = arena_adopt(in.arena, chat, drop_chat);
     if (!e)
         e = d->parse(&in, chat);
+    if (!e && c->model && c->endpoint->kind == AI_CHAT)
+        e = body_shape_chat(c->model, chat);
     if (!e)
         c->chat = chat;
     if (e == ERR_INVALID) {
@@ -278,6 +281,56 @@ static enum filter_result on_grant(struct request *rq)
 }
 
 const struct filter ai_filter_grant = {.name = "grant", .on_request = on_grant};
+
+/* ---- shape: what the model's policy takes out of the body and puts into it ---- */
+
+static bool is_shaped(const struct ai_call *c)
+{
+    bool is_json = ai_calls_upstream(c->endpoint) && c->endpoint->kind != AI_STORED;
+    return is_json && c->model->shapes && !c->request.is_form;
+}
+
+/* The body is another one now: what was read of the client's is void. */
+static enum err read_again(struct ai_call *c, struct slice *why)
+{
+    c->request = (struct ai_request){.choices = 1};
+    c->chat = NULL;
+    return read_body(c, why);
+}
+
+static enum err shape_body(struct ai_call *c, struct slice *why)
+{
+    struct body_shaping *s = arena_zalloc(c->rq->arena, sizeof(*s));
+    if (!s)
+        return ERR_NOMEM;
+    *s = (struct body_shaping){.model = c->model,
+                               .words = c->endpoint->dialect->words,
+                               .arena = c->rq->arena,
+                               .body = &c->rq->body,
+                               .spare = &c->translated};
+    enum err e = body_shape(s);
+    *why = s->why;
+    c->output_default = s->output_default;
+    c->dropped = s->dropped;
+    c->dropped_count = s->dropped_count;
+    return e ? e : read_again(c, why);
+}
+
+static enum filter_result on_shape(struct request *rq)
+{
+    struct ai_call *c = rq->gate_state;
+    struct slice why = SLICE_NONE;
+    if (!is_shaped(c))
+        return FILTER_PASS;
+    enum err e = shape_body(c, &why);
+    if (e == ERR_TOO_BIG)
+        return refuse(rq, REFUSAL_TOO_LARGE, arena_printf(rq->arena, "%zu bytes", rq->body.max));
+    if (e == ERR_NOMEM)
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    return e ? refuse(rq, REFUSAL_BAD_JSON, why) : FILTER_PASS;
+}
+
+const struct filter ai_filter_shape = {.name = "shape", .on_request = on_shape};
 
 /* ---- candidates: the targets that may serve it ---- */
 

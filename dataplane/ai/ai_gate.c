@@ -24,6 +24,7 @@ static const struct filter *const filters[] = {
     &filter_task,          /* 403 a task that the key may not assume */
     &ai_filter_grant,      /* 404 what the key may not see */
     &filter_limit,         /* 429 rates and parallel calls */
+    &ai_filter_shape,      /* what the model's policy says of its calls is done to the body */
     &ai_filter_candidates, /* 503 no target */
     &filter_budget,        /* 429 reserves the worst case */
     NULL,

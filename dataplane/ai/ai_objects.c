@@ -89,8 +89,9 @@ static struct slice target_name(struct ai_call *c, struct slice model)
     struct slice rest;
     const struct policy_model *m =
         snapshot_model_for(rq->policy, rq->who.key->o.org_id, model, &rest);
-    if (!m || m->wildcard || !ai_may_use(rq, model))
-        return SLICE_NONE;
+    if (!m || m->wildcard || m->shapes || m->header_count || !ai_may_use(rq, model))
+        return SLICE_NONE; /* what a model's policy says of its calls, a batch's lines cannot have
+                            */
     for (size_t i = 0; i < m->target_count; i++)
         if (slice_eq(m->targets[i].provider_id, c->candidates[0].provider->o.id))
             return m->targets[i].model;
@@ -128,7 +129,9 @@ static enum err take_line(struct ai_call *c, struct slice line, size_t number, s
         return wrong_line(c, number, "names no model", why);
     struct slice name = target_name(c, model);
     if (!name.ptr)
-        return wrong_line(c, number, "names a model that does not exist or is not granted", why);
+        return wrong_line(
+            c, number,
+            "names a model that does not exist, is not granted, or has defaults of its own", why);
     struct slice quoted = body_quoted(c->rq->arena, name), raw = hits[1].raw;
     const char *behind = raw.ptr + raw.len;
     enum err e = quoted.ptr

@@ -7,6 +7,7 @@
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
 #include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/dialect/body_shape.h"
 
 #define STAINLESS_MAX 86400     /* seconds a client may say it waits */
 #define STAINLESS_GRACE_MS 1000 /* the client hangs up first */
@@ -103,6 +104,20 @@ static void tell_account(struct ai_call *c, const struct candidate *target, stru
         ai_chat_show_made(c->chat, slice_of(o->maker.text, AI_ACCOUNT_LEN));
 }
 
+/* What the model's policy took out, and what it says in vain: a target that is sent the client's
+ * own body is told nothing that its dialect has no word for. */
+static void say_shape(const struct ai_call *c, struct ai_outgoing *o)
+{
+    const struct policy_parameters *forced = c->model->overrides;
+    for (size_t i = 0; i < c->dropped_count; i++)
+        ai_outgoing_leave_out(o, c->dropped[i]);
+    bool is_untold = forced && !o->chat && c->endpoint->kind == AI_CHAT;
+    for (unsigned i = 0; is_untold && i < POLICY_PARAMETERS; i++)
+        if (forced->of[i].json.ptr &&
+            !body_has_word(c->endpoint->dialect->words, (enum policy_parameter_id)i))
+            ai_outgoing_leave_out(o, policy_parameter_name((enum policy_parameter_id)i));
+}
+
 enum err ai_send(struct ai_call *c, const struct candidate *target,
                  const struct exchange_events *events, struct ai_untold *untold)
 {
@@ -138,8 +153,11 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.param = NULL;
     enum err e = c->provider->build(&o);
     ai_outgoing_add(&o, SLICE("via"), forward_via(c->rq->head));
+    say_shape(c, &o);
     for (size_t i = 0; i < o.target->header_count; i++)
         add_own(&o, &o.target->headers[i]);
+    for (size_t i = 0; i < c->model->header_count; i++)
+        add_own(&o, &c->model->headers[i]);
     if (!e)
         e = start(c, target, &o, events);
     secret_wipe(o.secret, o.secret_len);

@@ -278,6 +278,50 @@ static void a_model_name_is_exact_or_a_wildcard(void **state)
     must("POST", "models", MODEL("a/b"), 201);
 }
 
+#define SHAPED(name, more)                                                                         \
+    "{\"name\":\"" name "\",\"targets\":[{\"provider\":\"plain\",\"model\":\"m\"}]," more "}"
+
+static void what_a_model_says_of_its_calls_is_checked_member_by_member(void **state)
+{
+    static const struct {
+        const char *body, *pointer;
+    } rows[] = {
+        {SHAPED("s", "\"defaults\":{\"temprature\":1}"), "/defaults/temprature"},
+        {SHAPED("s", "\"defaults\":{\"temperature\":\"1\"}"), "/defaults/temperature"},
+        {SHAPED("s", "\"overrides\":{\"temperature\":2.1}"), "/overrides/temperature"},
+        {SHAPED("s", "\"overrides\":{\"max_tokens\":0}"), "/overrides/max_tokens"},
+        {SHAPED("s", "\"overrides\":{\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}"),
+         "/overrides/stop"},
+        {SHAPED("s", "\"overrides\":{\"reasoning_effort\":\"huge\"}"),
+         "/overrides/reasoning_effort"},
+        {SHAPED("s", "\"drop\":[\"seed\",\"messages\"]"), "/drop/1"},
+        {SHAPED("s", "\"drop\":[\"a.b\"]"), "/drop/0"},
+        {SHAPED("s", "\"system_prompt\":\"\""), "/system_prompt"},
+        {SHAPED("s", "\"headers\":[{\"name\":\"authorization\",\"value\":\"x\"}]"),
+         "/headers/0/name"},
+        {SHAPED("s", "\"headers\":[{\"name\":\"x-api-key\",\"value\":\"x\"}]"), "/headers/0/name"},
+        {SHAPED("s", "\"headers\":[{\"name\":\"x-amz-date\",\"value\":\"x\"}]"), "/headers/0/name"},
+        {SHAPED("s", "\"headers\":[{\"name\":\"connection\",\"value\":\"x\"}]"), "/headers/0/name"},
+        {SHAPED("s", "\"headers\":[{\"name\":\"x-forwarded-for\",\"value\":\"x\"}]"),
+         "/headers/0/name"},
+        {SHAPED("s", "\"headers\":[{\"name\":\"x-one\",\"value\":\"a\\nb\"}]"), "/headers/0/value"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        must_refuse("POST", "models", rows[i].body, rows[i].pointer);
+    must("POST", "models",
+         SHAPED("shaped", "\"defaults\":{\"temperature\":0.2,\"stop\":[\"END\"]},"
+                          "\"overrides\":{\"top_p\":1,\"seed\":-3},\"drop\":[\"user\"],"
+                          "\"headers\":[{\"name\":\"x-tenant\",\"value\":\"a\"}],"
+                          "\"system_prompt\":\"be kind\\n\""),
+         201);
+    RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", "/admin/v1/models/shaped", NULL);
+    assert_true(json_number_value(
+                    json_object_get(json_object_get(a.json, "defaults"), "temperature")) == 0.2);
+    must("PATCH", "models/shaped", "{\"defaults\":{\"temperature\":null}}", 200);
+    must("DELETE", "models/shaped", NULL, 204);
+}
+
 #define SERVER(name, more)                                                                         \
     "{\"name\":\"" name                                                                            \
     "\",\"transport\":\"streamable-http\",\"url\":\"https://a.example/mcp\"" more "}"
@@ -776,6 +820,7 @@ int main(void)
         cmocka_unit_test(two_active_keys_do_not_share_a_name),
         cmocka_unit_test(a_teams_keys_are_those_of_its_agents_too),
         cmocka_unit_test(a_model_name_is_exact_or_a_wildcard),
+        cmocka_unit_test(what_a_model_says_of_its_calls_is_checked_member_by_member),
         cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
         cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),
         cmocka_unit_test(a_server_with_grants_is_switched_off_and_on),

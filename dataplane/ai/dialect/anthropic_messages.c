@@ -16,6 +16,7 @@
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/anthropic_body.h"
 #include "dataplane/ai/dialect/anthropic_error.h"
+#include "dataplane/ai/dialect/body_shape.h"
 
 /* An event that waits for the end of the open block. */
 struct ai_held {
@@ -615,6 +616,7 @@ static const char *const names[][2] = {{"max_completion_tokens", "max_tokens"},
 
 const struct ai_dialect dialect_anthropic_messages = {
     .name = "anthropic_messages",
+    .words = &words_anthropic,
     .read = anthropic_read_messages,
     .parse = anthropic_parse,
     .splice = anthropic_splice,
@@ -644,6 +646,7 @@ static enum err write_count(uint64_t tokens, struct buf *out)
 
 const struct ai_dialect dialect_anthropic_count = {
     .name = "anthropic_count",
+    .words = &words_anthropic_count,
     .read = anthropic_read_count,
     .parse = anthropic_parse,
     .splice = anthropic_splice,

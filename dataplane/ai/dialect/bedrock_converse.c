@@ -12,6 +12,7 @@
 #include "common/request/request.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/bedrock_body.h"
+#include "dataplane/ai/dialect/body_shape.h"
 
 #define MESSAGE_MAX (2u * 1024 * 1024) /* a payload */
 
@@ -503,6 +504,7 @@ static const char *const names[][2] = {
 
 const struct ai_dialect dialect_bedrock_converse = {
     .name = "bedrock_converse",
+    .words = &words_bedrock,
     .read = bedrock_read,
     .parse = bedrock_parse,
     .splice = bedrock_splice,

@@ -8,6 +8,7 @@
 #include "common/base/json_scan.h"
 #include "common/request/request.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/cohere_body.h"
 
 /* ---- events ---- */
@@ -403,6 +404,7 @@ static const char *const names[][2] = {
 
 const struct ai_dialect dialect_cohere_chat = {
     .name = "cohere_chat",
+    .words = &words_cohere,
     .read = cohere_read,
     .parse = cohere_parse,
     .splice = cohere_splice,

@@ -109,6 +109,7 @@ struct ai_model_card {
 };
 
 struct header_names;
+struct body_words;
 
 struct ai_dialect {
     const char *name;
@@ -158,6 +159,8 @@ struct ai_dialect {
     /* How members of ai_chat are called here, where it is not by OpenAI's name: pairs of OpenAI's
      * and this one, ended by NULL. For notices and refusals of providers, who know OpenAI's. */
     const char *const (*names)[2];
+    /* How parameters and a system prompt are said in its bodies; NULL: they are not. */
+    const struct body_words *words;
     struct slice query_key; /* the member of the query that may hold the credential; empty: none */
     bool takes_forms;       /* bodies may be multipart/form-data */
     bool tells_prompt;      /* its stream's first event says how long the prompt is */

@@ -12,6 +12,7 @@
 #include "common/base/json_out.h"
 #include "common/base/json_scan.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/gemini_body.h"
 #include "dataplane/ai/dialect/gemini_error.h"
 
@@ -395,6 +396,7 @@ static void note_finish_event(struct ai_writer *w, const struct ai_event *e)
 const struct ai_dialect dialect_gemini = {
     COMMON,
     .name = "gemini",
+    .words = &words_gemini,
     .write_stream_error = write_stream_error,
     .write_length_stop = write_length_stop,
     .write_event = write_event,
@@ -404,6 +406,7 @@ const struct ai_dialect dialect_gemini = {
 const struct ai_dialect dialect_gemini_array = {
     COMMON,
     .name = "gemini_array",
+    .words = &words_gemini,
     .write_stream_error = write_error_element,
     .write_length_stop = write_element_stop,
     .write_event = write_element,

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
 #include "dataplane/ai/dialect/openai_measure.h"
@@ -395,6 +396,7 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
 
 const struct ai_dialect dialect_openai_chat = {
     .name = "openai_chat",
+    .words = &words_openai_chat,
     .read = openai_read_chat,
     .parse = openai_parse_chat,
     .measure = openai_measure,

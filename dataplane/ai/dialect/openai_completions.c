@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/body_member.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/openai_error.h"
 
 #define CHOICES_MAX 128
@@ -446,6 +447,7 @@ static const char *const own_names[][2] = {
 
 const struct ai_dialect dialect_openai_completions = {
     .name = "openai_completions",
+    .words = &words_openai_completions,
     .read = read_body,
     .parse = parse,
     .splice = splice,

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/openai_error.h"
 #include "dataplane/ai/dialect/openai_responses_body.h"
 #include "dataplane/ai/dialect/openai_stored.h"
@@ -650,6 +651,7 @@ static const char *const own_names[][2] = {
 
 const struct ai_dialect dialect_openai_responses = {
     .name = "openai_responses",
+    .words = &words_openai_responses,
     .read = openai_responses_read,
     .parse = openai_responses_parse,
     .splice = openai_responses_splice,
@@ -678,6 +680,7 @@ static enum err write_count(uint64_t tokens, struct buf *out)
 
 const struct ai_dialect dialect_openai_responses_count = {
     .name = "openai_responses_count",
+    .words = &words_openai_responses_count,
     .read = openai_responses_read,
     .parse = openai_responses_parse,
     .splice = openai_responses_splice,

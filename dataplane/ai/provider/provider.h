@@ -18,7 +18,7 @@
 
 /* the longest credential that a provider hands out is a JWT */
 #define AI_CREDENTIAL_MAX 4096
-#define AI_SEND_HEADERS 24
+#define AI_SEND_HEADERS 32
 
 /* One request as a target gets it. */
 struct ai_outgoing {

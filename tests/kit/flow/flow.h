@@ -158,6 +158,10 @@ struct flow_model {
     unsigned hour_price; /* of what is written to a cache for an hour, in dollars; 0: none */
     uint32_t first_byte_ms;
     uint32_t max_output_tokens;
+    const Gatehouse__ModelParameters *defaults, *overrides;
+    const char *drop[4];
+    const char *system_prompt;
+    const char *header, *value; /* sent to its upstream; NULL: none */
 };
 struct flow_price { /* a model of the catalogue "openai", in dollars per million tokens */
     const char *pattern;

@@ -344,6 +344,18 @@ static void add_model(struct building *d, const struct flow_model *f)
     timeouts.first_byte_ms = f->first_byte_ms;
     model.timeouts = &timeouts;
     model.unpriced = f->unpriced_allowed ? (char *)(uintptr_t) "allow" : NULL;
+    Gatehouse__ModelHeader header = GATEHOUSE__MODEL_HEADER__INIT, *headers[] = {&header};
+    header.name = (char *)(uintptr_t)f->header;
+    header.value = (char *)(uintptr_t)f->value;
+    model.n_headers = f->header ? 1 : 0;
+    model.headers = headers;
+    model.defaults = (Gatehouse__ModelParameters *)(uintptr_t)f->defaults;
+    model.overrides = (Gatehouse__ModelParameters *)(uintptr_t)f->overrides;
+    char *drop[ARRAY_LEN(f->drop)];
+    for (; model.n_drop < ARRAY_LEN(f->drop) && f->drop[model.n_drop]; model.n_drop++)
+        drop[model.n_drop] = (char *)(uintptr_t)f->drop[model.n_drop];
+    model.drop = drop;
+    model.system_prompt = (char *)(uintptr_t)f->system_prompt;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MODEL;
     o.model = &model;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "m_", f->name);

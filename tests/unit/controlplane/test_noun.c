@@ -736,6 +736,11 @@ static void a_document_names_what_an_older_plane_would_not_understand(void **sta
         {&noun_grant, "", "service", "api_1", FEATURES_NONE},
         {&noun_model, "gpt-4o", "strategy", "fallback", FEATURES_NONE},
         {&noun_model, "openai/*", "strategy", "fallback", FEATURE_BIT(FEATURE_MODEL_WILDCARD)},
+        {&noun_model, "gpt-4o", "defaults", "{}", FEATURE_BIT(FEATURE_MODEL_OVERRIDES)},
+        {&noun_model, "gpt-4o", "overrides", "{}", FEATURE_BIT(FEATURE_MODEL_OVERRIDES)},
+        {&noun_model, "gpt-4o", "drop", "[]", FEATURE_BIT(FEATURE_MODEL_OVERRIDES)},
+        {&noun_model, "gpt-4o", "headers", "[]", FEATURE_BIT(FEATURE_MODEL_OVERRIDES)},
+        {&noun_model, "gpt-4o", "system_prompt", "x", FEATURE_BIT(FEATURE_MODEL_OVERRIDES)},
         {&noun_model, "*", "strategy", "fallback", FEATURE_BIT(FEATURE_MODEL_WILDCARD)},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
