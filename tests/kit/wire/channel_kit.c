@@ -11,18 +11,14 @@
 #include "common/base/digest.h"
 #include "common/wire/enrol.h"
 
-#define TEXT_MAX (64 * 1024)
-#define DAY 86400L
-
-const char *__tsan_default_suppressions(void);
-
 /* Debian's NNG and OpenSSL are not built for TSan, so it sees neither the counter that decides
  * which thread frees a message, nor the flag after which a certificate's parsed extensions
  * are only read. Both show by these frames; races in what NNG calls back stay visible. */
-const char *__tsan_default_suppressions(void)
-{
-    return "race:^__interceptor_free$\nrace:ASN1_STRING_cmp\n";
-}
+#define TSAN_MORE "race:^__interceptor_free$\nrace:ASN1_STRING_cmp\n"
+#include "tests/kit/tsan.h"
+
+#define TEXT_MAX (64 * 1024)
+#define DAY 86400L
 
 void kit_open(struct kit *k)
 {

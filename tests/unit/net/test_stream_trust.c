@@ -10,6 +10,11 @@
 #include "common/base/log.h"
 #include "tests/kit/net/tls_pair.h"
 
+/* Threads share sessions, whose references OpenSSL counts by atomics inside its own libraries. The
+ * sanitizer does not see those, and takes a session that the last holder frees for a race. */
+#define TSAN_MORE "called_from_lib:libcrypto.so\ncalled_from_lib:libssl.so\n"
+#include "tests/kit/tsan.h"
+
 UNIT(another_host_name_is_refused)
 {
     struct tls_pair r = {.certs = certs_new()};
@@ -222,16 +227,6 @@ UNIT(a_file_that_is_not_there_is_called_that_and_one_that_is_something_else_is_n
 /* workers share contexts, which the main thread reloads while they are in use */
 
 #define WORKERS 3
-#ifdef __SANITIZE_THREAD__
-/* Threads share sessions, whose references OpenSSL counts by atomics inside its own libraries. The
- * sanitizer does not see those, and takes a session that the last holder frees for a race. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "called_from_lib:libcrypto.so\ncalled_from_lib:libssl.so\n";
-}
-#endif
-
 #define ROUNDS 40
 
 struct worker {
