@@ -282,14 +282,20 @@ async function bootsAlone(gateway) {
   }
   await adminIsBack(gateway);
   const alone = passed;
+  const said = new Map(); // what was answered meanwhile, and how often
   await until(
     async () => {
-      for (const url of gateway.urls) await spend(url);
+      for (const url of gateway.urls) {
+        const status = await spend(url);
+        said.set(`${url} ${status}`, (said.get(`${url} ${status}`) ?? 0) + 1);
+      }
       return passed >= 10;
     },
     30,
     'the rest of the budget',
-  );
+  ).catch((e) => {
+    throw new Error(`${e.message}: ${passed} of 10 dollars passed, ${alone} of them alone; ${JSON.stringify([...said])}`);
+  });
   // a plane that is not connected again yet cannot know that all is spent
   for (const url of gateway.urls) await until(async () => (await spend(url)) === 429, 20, 'a refusal for good');
   console.log(`      ${alone} of 10 dollars were spent without the control plane, 10 in the end`);
