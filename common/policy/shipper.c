@@ -26,8 +26,9 @@ struct parcel { /* one journal and what is under way of it */
     struct journal *journal;
     bool earlier; /* of an earlier start: removed once empty */
     bool flying;
-    bool refused;     /* the last batch; logged once */
-    uint64_t sent_to; /* ring position behind the batch under way */
+    bool refused;       /* the last batch; logged once */
+    uint64_t sent_to;   /* ring position behind the batch under way, */
+    uint64_t sent_last; /* and the sequence of its last record */
 };
 
 struct shipper {
@@ -71,6 +72,16 @@ static bool is_pressing(const struct parcel *p)
            waiting >= page->ring_size / 4 || atomic_load(&page->folds) > 0;
 }
 
+/* As far as the control plane got in the batch under way. */
+static void commit_part(struct parcel *p, uint64_t committed)
+{
+    uint64_t at = atomic_load(&p->journal->page->tail), sequence;
+    struct slice record;
+    while (at < p->sent_to && journal_next(p->journal, &at, &sequence, &record) &&
+           sequence <= committed)
+        journal_commit(p->journal, at, sequence);
+}
+
 static void on_ack(void *arg, enum err e, const void *reply)
 {
     struct parcel *p = arg;
@@ -82,11 +93,11 @@ static void on_ack(void *arg, enum err e, const void *reply)
         tell_refused(p, true, m->error ? m->error : "no reply");
         return;
     }
-    uint64_t before = atomic_load(&p->journal->page->tail), at = before, sequence;
-    struct slice record;
-    while (at < p->sent_to && journal_next(p->journal, &at, &sequence, &record) &&
-           sequence <= m->usage->committed)
-        journal_commit(p->journal, at, sequence);
+    uint64_t before = atomic_load(&p->journal->page->tail);
+    if (m->usage->committed >= p->sent_last)
+        journal_commit(p->journal, p->sent_to, p->sent_last);
+    else
+        commit_part(p, m->usage->committed);
     bool taken = atomic_load(&p->journal->page->tail) != before;
     tell_refused(p, !taken, "nothing of it was taken");
     /* An older control plane that takes nothing would not take it at once either. */
@@ -119,6 +130,7 @@ static void ship(struct parcel *p)
     batch_fill(&s->batch, p, &p->sent_to, &usage.first_sequence);
     if (s->batch.count == 0 || usage_batch_seal(&s->batch, &usage) != ERR_OK)
         return; /* no memory: the next tick tries again */
+    p->sent_last = usage.first_sequence + s->batch.count - 1;
     Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
     usage.has_epoch = usage.has_worker = usage.has_first_sequence = true;
     usage.epoch = p->journal->page->epoch;

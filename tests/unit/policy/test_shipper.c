@@ -37,6 +37,7 @@ struct office {
     uint64_t committed[8]; /* by worker */
     uint64_t epochs[8];
     unsigned batches, lose; /* lose: replies that do not arrive */
+    unsigned takes;         /* of a batch at most so many; 0: all */
     uint64_t finished;
     bool wait_for_finished;
     bool out_of_order;
@@ -79,7 +80,7 @@ static void take_batch(struct office *o, const Gatehouse__UsageBatch *b)
     uint64_t *at = &o->committed[b->worker];
     o->epochs[b->worker] = b->epoch;
     o->batches++;
-    for (size_t i = 0; i < b->n_records; i++) {
+    for (size_t i = 0; i < b->n_records && (o->takes == 0 || i < o->takes); i++) {
         uint64_t sequence = b->first_sequence + i;
         const Gatehouse__JournalRecord *r = b->records[i];
         unsigned call;
@@ -214,6 +215,21 @@ static void every_record_arrives_in_order_although_replies_are_lost(void **state
     assert_int_equal(o.committed[0], 3000);
     assert_int_equal(o.committed[1], 10);
     assert_true(o.batches >= 5); /* two and one, and two again whose replies were lost */
+    close_office(&o);
+    assert_int_equal(files_left(), 0);
+}
+
+static void what_was_not_taken_of_a_batch_is_sent_again(void **state)
+{
+    (void)state;
+    struct office o = {.takes = 1000};
+    open_office(&o, 1, 1);
+    write_calls(shipper_journal(o.shipper, 0), 1, 3000, true);
+    timer_start(&o.watch, 5);
+    loop_run(o.loop);
+    assert_false(o.out_of_order);
+    assert_int_equal(o.committed[0], 3000);
+    assert_int_equal(o.batches, 3);
     close_office(&o);
     assert_int_equal(files_left(), 0);
 }
@@ -430,6 +446,7 @@ int main(void)
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         IN_DIR(every_record_arrives_in_order_although_replies_are_lost),
+        IN_DIR(what_was_not_taken_of_a_batch_is_sent_again),
         IN_DIR(records_that_come_one_by_one_travel_together),
         IN_DIR(an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reported),
         IN_DIR(only_what_is_no_journal_is_set_aside),
