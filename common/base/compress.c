@@ -4,6 +4,10 @@
 #include <limits.h>
 #include <lz4.h>
 
+/* Records repeat each other but for the random ids in them: liblz4 leaves such stretches sooner.
+ * Its own 1 takes nearly twice the time for 5% fewer bytes. */
+#define HASTE 16
+
 enum err compress_block(struct slice in, struct buf *out)
 {
     if (in.len > LZ4_MAX_INPUT_SIZE)
@@ -13,7 +17,7 @@ enum err compress_block(struct slice in, struct buf *out)
     enum err e = buf_room(out, (size_t)bound, &to);
     if (e != ERR_OK)
         return e;
-    int len = LZ4_compress_default(in.ptr, to, (int)in.len, bound);
+    int len = LZ4_compress_fast(in.ptr, to, (int)in.len, bound, HASTE);
     if (len <= 0)
         return ERR_NOMEM; /* out holds the bound, so only liblz4's own memory can be short */
     buf_commit(out, (size_t)len);
