@@ -102,6 +102,10 @@ static struct slice code_of(const struct request *rq)
 #define OF_usage_source slice_str(t->usage_source)
 #define OF_attempts t->attempt_count
 #define OF_cache slice_str(t->ai.cache)
+#define OF_route clip_name(t->api.route)
+#define OF_account clip_name(t->api.account)
+#define OF_bytes_in t->api.bytes_in
+#define OF_bytes_out t->api.bytes_out
 
 #define PUT_TEXT(name, field) proto_text(w, field, OF_##name);
 #define PUT_COUNT(name, field) proto_u64(w, field, OF_##name);
@@ -124,6 +128,7 @@ static struct slice code_of(const struct request *rq)
 /* What is known of a call whether it is over or not. */
 #define OPENED_OPENED(type) PUT_##type
 #define OPENED_CLOSED(type) SKIP
+#define OPENED_MOVED(type) SKIP
 #define OPENED_ATTEMPT(type) SKIP
 #define OPENED_NEVER(type) SKIP
 #define OPENED_ROW(name, field, type, written, ...) OPENED_##written(type)(name, field)
@@ -137,6 +142,7 @@ static void put_call(struct proto_writer *w, const struct request *rq, size_t pa
 /* What is known once it is over. */
 #define CLOSED_OPENED(type) SKIP
 #define CLOSED_CLOSED(type) PUT_##type
+#define CLOSED_MOVED(type) PUT_SMALL
 #define CLOSED_ATTEMPT(type) SKIP
 #define CLOSED_NEVER(type) SKIP
 #define CLOSED_ROW(name, field, type, written, ...) CLOSED_##written(type)(name, field)

@@ -182,6 +182,8 @@ struct call_record {
     } tool;
     struct {
         struct slice service, path;
+        struct slice route, account; /* of passthrough */
+        uint64_t bytes_in, bytes_out;
     } api;
     struct token_count tokens;
     bool has_tokens;

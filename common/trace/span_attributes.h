@@ -78,7 +78,8 @@ enum span_refers {
  *   name     of the field in proto/usage.proto
  *   field    its number; 0: the control plane alone knows it
  *   written  when a plane's request writes it: OPENED (known from the opening on), CLOSED (known at
- *            the close), ATTEMPT (attempts only), NEVER (no request does)
+ *            the close), MOVED (the same, where it is not 0), ATTEMPT (attempts only), NEVER (no request
+ *            does)
  *   fold     DROPPED, SUMMED, MADE, FLAGGED (a flag in front of the key), or KEYED(n): n is its place
  *            in the key, which journals on disk hold, so a place is never given to another attribute
  *   column   of the table spans; NULL: none
@@ -122,6 +123,10 @@ X(events,      34, EVENTS, NEVER,   NULL,    DROPPED,   "events",        "events
 X(request_id,  35, TEXT,   NEVER,   REQUEST, DROPPED,   "request_id",    "request_id",   false, NOTHING, NULL, "gatehouse.request_id", "", "the x-gatehouse-request-id of the response") \
 X(upstream_request_id, 36, TEXT, ATTEMPT, NULL, DROPPED, "upstream_request_id", "upstream_request_id", false, NOTHING, NULL, "gatehouse.upstream.request_id", "", "what the upstream called the request") \
 X(calls,       37, COUNT,  NEVER,   ONE,     SUMMED,    "calls",         "calls",        false, NOTHING, NULL, "gatehouse.calls", "", "that its data plane, short of room, kept as sums; absent: one") \
+X(route,       40, TEXT,   CLOSED,  NULL,    DROPPED,   "route",         "route",        false, NOTHING, NULL, "http.route", "", "of passthrough: the granted pattern that the path fits") \
+X(account,     41, TEXT,   CLOSED,  NULL,    DROPPED,   "account",       "account",      false, NOTHING, NULL, "gatehouse.account", "", "of passthrough: the provider's credential that was used, by its name") \
+X(bytes_in,    42, COUNT,  MOVED,   NULL,    DROPPED,   "bytes_in",      "bytes_in",     false, NOTHING, NULL, "http.request.body.size", "bytes", "of passthrough: the request's body") \
+X(bytes_out,   43, COUNT,  MOVED,   NULL,    DROPPED,   "bytes_out",     "bytes_out",    false, NOTHING, NULL, "http.response.body.size", "bytes", "of passthrough: the response's body") \
 X(dataplane_id, 0, OWN,    NEVER,   PLANE,   DROPPED,   "dataplane_id",  NULL,           false, NOTHING, NULL, "service.instance.id", "", "the data plane that reported it")
 
 /* X(name, field, column, shown, otlp, help): the fields of Tokens, all uint64, bigint and summed. */

@@ -370,6 +370,35 @@ static void a_grant_of_a_missing_tool_has_a_warning(void **state)
     assert_int_equal(json_array_size(json_object_get(read.json, "warnings")), 1);
 }
 
+#define PASSING(rest)                                                                              \
+    "{\"team\":\"default\",\"provider\":\"passing\"," rest                                         \
+    "\"routes\":[{\"methods\":[\"POST\"],\"path\":\"/fine_tuning/**\"}]}"
+
+static void a_grant_opens_routes_of_a_provider(void **state)
+{
+    (void)state;
+    char target[64];
+    must("POST", "providers",
+         "{\"name\":\"passing\",\"dialect\":\"openai\",\"base_url\":\"https://a.example/v1\"}",
+         201);
+    must_refuse("POST", "grants", "{\"team\":\"default\",\"provider\":\"passing\"}", "/routes");
+    must_refuse("POST", "grants", PASSING("\"tools\":[\"*\"],"), "/tools");
+    RESPONSE_AUTO struct response made =
+        write_as_owner("POST", "grants", PASSING("\"unpriced\":\"allow\","));
+    assert_int_equal(made.status, 201);
+    assert_string_equal(json_string_value(json_object_get(made.json, "provider")), "passing");
+    RESPONSE_AUTO struct response found = write_as_owner("GET", "grants?provider=passing", NULL);
+    assert_int_equal(json_array_size(json_object_get(found.json, "data")), 1);
+
+    RESPONSE_AUTO struct response held = write_as_owner("DELETE", "providers/passing", NULL);
+    assert_int_equal(held.status, 409); /* what is referred to is not deleted */
+    snprintf(target, sizeof(target), "grants/%s",
+             json_string_value(json_object_get(made.json, "id")));
+    must("PATCH", target, "{\"unpriced\":null}", 200);
+    must("DELETE", target, NULL, 204);
+    must("DELETE", "providers/passing", NULL, 204);
+}
+
 static void a_server_with_grants_is_switched_off_and_on(void **state)
 {
     (void)state;
@@ -823,6 +852,7 @@ int main(void)
         cmocka_unit_test(what_a_model_says_of_its_calls_is_checked_member_by_member),
         cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
         cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),
+        cmocka_unit_test(a_grant_opens_routes_of_a_provider),
         cmocka_unit_test(a_server_with_grants_is_switched_off_and_on),
         cmocka_unit_test(two_entries_of_one_id_are_refused),
         cmocka_unit_test(only_an_owner_opens_a_private_network),

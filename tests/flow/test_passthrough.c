@@ -267,6 +267,11 @@ FLOW(a_chunked_upload_passes)
     client_adds(c, "7\r\n, there\r\n0\r\n\r\n");
     expect_status(c, 200);
     assert_true(slice_eq(k->upstreams[0].calls[0].body, SLICE("hello, there")));
+    WAIT(k, k->env.request_count == 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->span->bytes_in, 12);
+    assert_int_equal(r->span->bytes_out, 2);
+    flow_record_free(r);
 }
 
 static Gatehouse__JournalRecord *record(struct flow *k)
@@ -290,6 +295,10 @@ FLOW(a_response_leaves_one_record_that_names_route_and_provider)
     assert_string_equal(r->span->provider, "provider-0");
     assert_string_equal(r->span->status, "ok");
     assert_int_equal(r->span->http_status, 200);
+    assert_string_equal(r->span->route, "/fine_tuning/**");
+    assert_string_equal(r->span->account, "main");
+    assert_int_equal(r->span->bytes_in, 0);
+    assert_int_equal(r->span->bytes_out, 2);
     assert_int_equal(r->n_attempts, 1);
     assert_null(r->span->tokens);
     flow_record_free(r);

@@ -22,9 +22,10 @@ struct search {
     const struct request_right *right;
     const struct passthrough_call *p;
     struct slice method;
-    bool seen;     /* some grant makes the provider visible */
-    bool allowed;  /* and one covers this method and path, */
-    bool unpriced; /* also without a price */
+    bool seen;            /* some grant makes the provider visible */
+    bool allowed;         /* and one covers this method and path, */
+    bool unpriced;        /* also without a price */
+    struct slice pattern; /* that the path fits */
 };
 
 static bool look_at_grant(void *arg, const struct policy_grant *g)
@@ -36,9 +37,12 @@ static bool look_at_grant(void *arg, const struct policy_grant *g)
     if (g->task_id.len && !(task && slice_eq(g->task_id, task->o.id)))
         return true;
     s->seen = true;
-    if (!passthrough_route_allows(g, s->p->provider->url.path, s->method, s->p->rest))
+    const struct policy_route *r =
+        passthrough_route(g, s->p->provider->url.path, s->method, s->p->rest);
+    if (!r)
         return true;
     s->allowed = true;
+    s->pattern = r->path;
     s->unpriced = s->unpriced || g->unpriced_allowed;
     return !s->unpriced;
 }
@@ -182,6 +186,7 @@ static enum filter_result find_provider(struct passthrough_call *p, struct slice
     if (passthrough_is_administration(p->provider->dialect, p->rest))
         return refuse(rq, REFUSAL_ADMINISTRATION, p->provider->o.name);
     p->unpriced_allowed = s.unpriced;
+    rq->record.api.route = s.pattern;
     return FILTER_PASS;
 }
 
@@ -223,6 +228,8 @@ static enum filter_result on_route(struct request *rq)
     if (!has_address(p))
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("this data plane cannot reach the provider"));
     p->account = candidates_credential(p->provider, roll, NULL);
+    if (p->account)
+        rq->record.api.account = p->account->name;
     p->gathers = p->endpoint || (p->account && p->account->access_key_id.len);
     if (!p->gathers && http_head_find(rq->head, SLICE("content-encoding")).ptr)
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("it must be sent without Content-Encoding"));

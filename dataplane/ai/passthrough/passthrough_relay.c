@@ -113,6 +113,7 @@ static struct slice keep_last(struct passthrough_call *p, struct slice piece)
 static void on_body(void *arg, struct slice data)
 {
     struct passthrough_call *p = arg;
+    p->rq->record.api.bytes_out += data.len;
     passthrough_meter_feed(p, data);
     struct slice piece = keep_last(p, data);
     enum sink_result r = piece.len > 0 ? response_write(p->rq, piece) : SINK_OK;

@@ -21,16 +21,16 @@ struct slice passthrough_below(struct slice base, struct slice path)
     return path.len == base.len ? SLICE("/") : slice_from(path, base.len);
 }
 
-bool passthrough_route_allows(const struct policy_grant *g, struct slice base, struct slice method,
-                              struct slice path)
+const struct policy_route *passthrough_route(const struct policy_grant *g, struct slice base,
+                                             struct slice method, struct slice path)
 {
     for (size_t i = 0; g->routes_set && i < g->route_count; i++) {
         struct policy_route r = g->routes[i];
         r.path = passthrough_below(base, r.path);
         if (policy_route_allows(&r, 1, method, path, false))
-            return true;
+            return &g->routes[i];
     }
-    return false;
+    return NULL;
 }
 
 /* The first segments behind versions ("/v1/", "/v1beta/"). Compared without case: a server may be

@@ -11,11 +11,10 @@
 /* The path below the base URL, also where the client repeats the base's own path: with a base of
  * "https://host/v1" both "/files" and "/v1/files" are "/files". */
 struct slice passthrough_below(struct slice base_path, struct slice path);
-/* Does the grant cover it? `path` as passthrough_below has it; the grant's patterns are read so
- * too.
- */
-bool passthrough_route_allows(const struct policy_grant *g, struct slice base_path,
-                              struct slice method, struct slice path);
+/* The grant's route that covers it; NULL: none does. `path` as passthrough_below has it; the
+ * grant's patterns are read so too. */
+const struct policy_route *passthrough_route(const struct policy_grant *g, struct slice base_path,
+                                             struct slice method, struct slice path);
 /* Keys, members, projects, audit logs: what administers an account, or what runs there, is not
  * opened by any grant. */
 bool passthrough_is_administration(struct slice dialect, struct slice path);

@@ -157,8 +157,10 @@ static enum err send_request(struct passthrough_call *p)
     o->arena = rq->arena;
     o->method = rq->head->method;
     o->content_type = http_head_find(rq->head, SLICE("content-type"));
-    if (p->gathers)
+    if (p->gathers) {
         o->pieces[0] = buf_slice(&rq->body);
+        rq->record.api.bytes_in = rq->body.len;
+    }
     enum err e = set_path(p, o);
     add_headers(p, o);
     if (!e)
@@ -263,6 +265,7 @@ void passthrough_body(struct passthrough_call *p, struct slice piece)
         return;
     if (exchange_write(p->exchange, piece) != ERR_OK)
         return; /* the exchange's own failure says why */
+    p->rq->record.api.bytes_in += piece.len;
     if (!p->client_paused && exchange_pending(p->exchange) > LIMIT_STREAM_HIGH) {
         p->client_paused = true;
         request_pause_body(p->rq);
