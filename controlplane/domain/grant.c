@@ -74,7 +74,7 @@ static void check_provider(struct reading *r, const json_t *doc)
         char at[FIELD_POINTER_MAX];
         snprintf(at, sizeof(at), "/routes/%zu/opaque", i);
         if (json_is_true(json_object_get(json_array_get(routes, i), "opaque")))
-            reading_problem(r, at, "does not go with a provider");
+            reading_problem(r, at, "only goes with a service");
     }
 }
 

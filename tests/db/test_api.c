@@ -388,7 +388,7 @@ static void a_grant_opens_routes_of_a_provider(void **state)
     assert_int_equal(made.status, 201);
     assert_string_equal(json_string_value(json_object_get(made.json, "provider")), "passing");
     RESPONSE_AUTO struct response found = write_as_owner("GET", "grants?provider=passing", NULL);
-    assert_int_equal(json_array_size(json_object_get(found.json, "data")), 1);
+    assert_int_equal(json_array_size(json_object_get(found.json, "items")), 1);
 
     RESPONSE_AUTO struct response held = write_as_owner("DELETE", "providers/passing", NULL);
     assert_int_equal(held.status, 409); /* what is referred to is not deleted */
