@@ -176,6 +176,7 @@ static enum err decode(struct kind_decoding *d)
     p->quirks = kind_text(d, m->quirks);
     p->api_version = kind_text(d, m->api_version);
     p->catalogue = catalogue_of(p);
+    p->catalogue_id = kind_text(d, m->catalogue_id);
     p->base_url = kind_text(d, m->base_url);
     read_credentials(d, m, p);
     read_headers(d, m, p);

@@ -8,6 +8,7 @@ static enum err decode(struct kind_decoding *d)
     if (!p)
         return ERR_NOMEM;
     p->models = kind_names(d, m->models);
+    p->catalogue_id = kind_text(d, m->catalogue_id);
     p->scope =
         (struct scope){.kind = "team", .name = p->o.name, .account = kind_account(d, m->budget)};
     return ERR_OK;

@@ -164,6 +164,11 @@ const struct policy_catalogue *snapshot_catalogue_named(const struct snapshot *s
     return by_name(s, GATEHOUSE__OBJECT_KIND__KIND_CATALOGUE, org, name);
 }
 
+const struct policy_catalogue *snapshot_catalogue(const struct snapshot *s, struct slice id)
+{
+    return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_CATALOGUE, id);
+}
+
 #define WILD_NAME_MAX 256 /* of a model; longer ones are no vendor's */
 
 /* What a wildcard may stand for: it goes upstream, and into spans. */

@@ -50,6 +50,7 @@ enum policy_refusal {
 struct policy_team {
     struct policy_object o;
     struct name_list models;
+    struct slice catalogue_id; /* what its calls cost, before all other prices; empty: none */
     struct scope scope;
 };
 
@@ -121,7 +122,8 @@ struct policy_provider {
     enum policy_answer bills_cancelled;
     struct tls_context *tls;          /* NULL: the plane's own */
     const struct stream_proxy *proxy; /* NULL: none */
-    struct slice catalogue; /* the name of the one that says what its models cost; empty: none */
+    struct slice catalogue;           /* the name of its vendor's; empty: none */
+    struct slice catalogue_id;        /* of its own, which comes first; empty: none */
 };
 
 struct policy_target {
@@ -266,6 +268,7 @@ const struct policy_model *snapshot_model_named(const struct snapshot *s, struct
                                                 struct slice name);
 const struct policy_catalogue *snapshot_catalogue_named(const struct snapshot *s, struct slice org,
                                                         struct slice name);
+const struct policy_catalogue *snapshot_catalogue(const struct snapshot *s, struct slice id);
 const struct policy_server *snapshot_server_named(const struct snapshot *s, struct slice org,
                                                   struct slice name);
 const struct policy_provider *snapshot_provider_named(const struct snapshot *s, struct slice org,

@@ -39,6 +39,7 @@
     ROW(PROVIDER_QUIRKS, "provider.quirks") /* OpenAI's protocol with a service's differences */   \
     ROW(PROVIDER_ROUTE, "provider.route")   /* a provider's own CA, certificate or proxy */        \
     ROW(PRICES, "prices")                   /* prices of media, and of longer prompts */           \
+    ROW(PRICES_OWN, "prices.own")           /* prices of a provider's, or for a team */            \
     ROW(PASSTHROUGH, "passthrough")         /* a grant of a provider's own paths */                \
     ROW(MODEL_OVERRIDES, "model.overrides") /* what a model puts into its requests */
 

@@ -17,6 +17,11 @@ static const struct field fields[] = {
      .flags = FIELD_NOT_ENFORCED,
      .fields = noun_limits_fields,
      .help = "rates of all its keys together"},
+    {.name = "catalogue",
+     .type = FIELD_REF,
+     .ref = "catalogue",
+     .needs = FEATURE_BIT(FEATURE_PRICES_OWN),
+     .help = "prices of its calls, before those of models and providers, for what it lists"},
     FIELD_END,
 };
 

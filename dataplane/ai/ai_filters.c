@@ -361,6 +361,7 @@ static enum filter_result on_candidates(struct request *rq)
         return FILTER_PASS;
     const struct candidates_query q = {.policy = rq->policy,
                                        .model = c->model,
+                                       .team = rq->who.team,
                                        .rest = c->wild,
                                        .arena = rq->arena,
                                        .endpoint = c->endpoint,

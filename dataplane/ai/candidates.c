@@ -78,13 +78,30 @@ const struct policy_catalogue_model *catalogue_model_of(const struct snapshot *p
                                                         const struct policy_provider *p,
                                                         struct slice name)
 {
+    const struct policy_catalogue *own =
+        p->catalogue_id.len ? snapshot_catalogue(policy, p->catalogue_id) : NULL;
+    const struct policy_catalogue_model *m = own ? policy_catalogue_find(own, name) : NULL;
+    if (m)
+        return m;
     const struct policy_catalogue *c = snapshot_catalogue_named(policy, p->o.org_id, p->catalogue);
     return c ? policy_catalogue_find(c, name) : NULL;
+}
+
+const struct price_sheet *candidates_team_price(const struct snapshot *policy,
+                                                const struct policy_team *team, struct slice name)
+{
+    const struct policy_catalogue *own =
+        team && team->catalogue_id.len ? snapshot_catalogue(policy, team->catalogue_id) : NULL;
+    const struct policy_catalogue_model *m = own ? policy_catalogue_find(own, name) : NULL;
+    return m ? &m->price : NULL;
 }
 
 static const struct price_sheet *price_of(const struct candidates_query *q,
                                           const struct route_choice *c, struct slice name)
 {
+    const struct price_sheet *teams = candidates_team_price(q->policy, q->team, name);
+    if (teams)
+        return teams;
     if (q->model->price.base.input != PRICE_NONE)
         return &q->model->price;
     const struct policy_catalogue_model *m = catalogue_model_of(q->policy, c->provider, name);

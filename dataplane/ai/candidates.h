@@ -4,8 +4,8 @@
  * Pure: the same model, policy and dice give the same list. A target whose provider is missing
  * here, speaks a protocol that this data plane does not know or does not serve the path is left
  * out, and a target whose name cannot be put together; the model's strategy (route/) orders the
- * rest. What a target costs is the model's own price, else what the catalogue of the provider's
- * vendor says of the target's model.
+ * rest. What a target costs is what the team's own catalogue says of the target's model, else the
+ * model's own price, else what the provider's catalogue says, else its vendor's.
  *
  * Threads  any.
  */
@@ -26,6 +26,7 @@ struct candidate {
 struct candidates_query {
     const struct snapshot *policy;
     const struct policy_model *model;
+    const struct policy_team *team; /* whose call it is; may be NULL */
     struct slice rest;   /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
     struct arena *arena; /* for names that are put together */
     const struct ai_endpoint *endpoint; /* the path that they must serve */
@@ -42,8 +43,11 @@ bool candidates_stay(struct candidate *list, size_t count, const struct ai_accou
 const struct policy_credential *candidates_credential(const struct policy_provider *p,
                                                       uint32_t (*dice)(void *arg), void *arg);
 
-/* What the catalogue of the provider's vendor says of the model that the vendor calls so; NULL:
- * nothing. */
+/* The price of a team's own catalogue for what a provider calls so; NULL: it has none. */
+const struct price_sheet *candidates_team_price(const struct snapshot *policy,
+                                                const struct policy_team *team, struct slice name);
+/* What the provider's own catalogue, or else its vendor's, says of the model that it calls so;
+ * NULL: nothing. */
 const struct policy_catalogue_model *catalogue_model_of(const struct snapshot *policy,
                                                         const struct policy_provider *p,
                                                         struct slice name);

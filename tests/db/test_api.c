@@ -399,6 +399,23 @@ static void a_grant_opens_routes_of_a_provider(void **state)
     must("DELETE", "providers/passing", NULL, 204);
 }
 
+static void a_provider_and_a_team_may_have_prices_of_their_own(void **state)
+{
+    (void)state;
+    must("POST", "catalogues",
+         "{\"name\":\"negotiated\",\"models\":[{\"model\":\"m\",\"match\":[\"m*\"],\"price\":"
+         "{\"input_per_mtok\":1,\"output_per_mtok\":2}}]}",
+         201);
+    must("POST", "providers",
+         "{\"name\":\"discounted\",\"dialect\":\"openai\",\"catalogue\":\"negotiated\"}", 201);
+    must("POST", "teams", "{\"name\":\"discounted\",\"catalogue\":\"negotiated\"}", 201);
+    must_refuse("PATCH", "teams/discounted", "{\"catalogue\":\"nowhere\"}", "/catalogue");
+    must("DELETE", "catalogues/negotiated", NULL, 409); /* what is referred to is not deleted */
+    must("PATCH", "teams/discounted", "{\"catalogue\":null}", 200);
+    must("DELETE", "providers/discounted", NULL, 204);
+    must("DELETE", "catalogues/negotiated", NULL, 204);
+}
+
 static void a_server_with_grants_is_switched_off_and_on(void **state)
 {
     (void)state;
@@ -853,6 +870,7 @@ int main(void)
         cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
         cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),
         cmocka_unit_test(a_grant_opens_routes_of_a_provider),
+        cmocka_unit_test(a_provider_and_a_team_may_have_prices_of_their_own),
         cmocka_unit_test(a_server_with_grants_is_switched_off_and_on),
         cmocka_unit_test(two_entries_of_one_id_are_refused),
         cmocka_unit_test(only_an_owner_opens_a_private_network),

@@ -67,6 +67,38 @@ FLOW(an_attempt_that_failed_and_reports_usage_costs_its_own_targets_price)
     assert_int_equal(cost_of(k), 20 * 10000 + 20 * 1000 + 10 * 2000);
 }
 
+static money cost_under(struct flow *k, const struct flow_policy *p)
+{
+    policy_says(k, p);
+    upstream_forget_script(k, 0);
+    upstream_answers(k, 0, 200, RESPONSE("20"));
+    expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
+    return cost_of(k);
+}
+
+/* A team's price, a model's, a provider's, a vendor's: the first there is. */
+FLOW(administrators_override_prices_of_a_provider_a_model_or_a_team)
+{
+    struct flow_policy p = catalogue(0);
+    p.keys[0].team = "research";
+    p.teams[0] = (struct flow_team){.name = "research", .models = {"small"}};
+    p.own_prices[0] = (struct flow_price){.pattern = "dear*", .input = 3, .output = 5};
+    assert_int_equal(cost_under(k, &p), 20 * 10000 + 10 * 20000);
+
+    p.providers[0].own_prices = true;
+    assert_int_equal(cost_under(k, &p), 20 * 3000 + 10 * 5000);
+
+    p.own_prices[0].pattern = "other"; /* it lists another model alone */
+    assert_int_equal(cost_under(k, &p), 20 * 10000 + 10 * 20000);
+
+    p.own_prices[0].pattern = "dear*";
+    p.models[0].no_price = false; /* 1 and 2 dollars */
+    assert_int_equal(cost_under(k, &p), 20 * 1000 + 10 * 2000);
+
+    p.teams[0].own_prices = true;
+    assert_int_equal(cost_under(k, &p), 20 * 3000 + 10 * 5000);
+}
+
 FLOW(a_longer_prompt_costs_the_price_of_its_tier)
 {
     struct flow_policy p = catalogue(MONEY_DOLLAR);
@@ -133,6 +165,7 @@ int main(void)
         SCENARIO(a_target_costs_what_its_vendor_asks),
         SCENARIO(the_target_that_responds_in_anothers_place_costs_its_own_price),
         SCENARIO(an_attempt_that_failed_and_reports_usage_costs_its_own_targets_price),
+        SCENARIO(administrators_override_prices_of_a_provider_a_model_or_a_team),
         SCENARIO(a_longer_prompt_costs_the_price_of_its_tier),
         SCENARIO(the_worst_case_is_reserved_at_each_targets_own_price),
         SCENARIO(a_model_that_no_catalogue_knows_is_refused_under_a_budget),

@@ -282,6 +282,10 @@ static const struct price_sheet *price_of(const struct passthrough_call *p)
 {
     const struct request *rq = p->rq;
     struct price_search s = {.p = p};
+    const struct price_sheet *teams =
+        candidates_team_price(rq->policy, rq->who.team, p->request.model);
+    if (teams)
+        return teams;
     snapshot_each_model(rq->policy, rq->who.key->o.org_id, look_at_price, &s);
     if (s.found)
         return s.found;

@@ -140,7 +140,8 @@ struct flow_key {
 struct flow_team {
     const char *name;
     const char *models[8];
-    money budget; /* account "team:t_<name>" */
+    money budget;    /* account "team:t_<name>" */
+    bool own_prices; /* of the catalogue of own_prices below */
 };
 struct flow_agent {
     const char *name, *team;
@@ -212,6 +213,7 @@ struct flow_provider {         /* of the upstream at the same place */
     const char *header, *value; /* sent with each request; NULL: none */
     uint32_t first_byte_ms, between_ms;
     bool bills_nothing_cancelled;
+    bool own_prices;
 };
 
 struct flow_policy {
@@ -221,6 +223,7 @@ struct flow_policy {
     struct flow_agent agents[3];
     struct flow_model models[4];
     struct flow_price prices[4];
+    struct flow_price own_prices[4]; /* of the catalogue "own", which no vendor has */
     struct flow_server servers[3];
     struct flow_service services[2];
     struct flow_grant grants[4];

@@ -165,6 +165,7 @@ static void add_team(struct building *d, const struct flow_team *f)
     team.name = (char *)(uintptr_t)f->name;
     team.models = list_of(&models, f->models, ARRAY_LEN(f->models), "");
     team.budget = budget_of(d, &budget, account, f->budget);
+    team.catalogue_id = f->own_prices ? (char *)(uintptr_t) "cat_own" : NULL;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_TEAM;
     o.team = &team;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_TEAM, "t_", f->name);
@@ -253,6 +254,7 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     header.value = (char *)(uintptr_t)f->value;
     provider.n_headers = f->header ? 1 : 0;
     provider.headers = headers;
+    provider.catalogue_id = f->own_prices ? (char *)(uintptr_t) "cat_own" : NULL;
     provider.has_bills_cancelled = f->bills_nothing_cancelled;
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER;
     o.provider = &provider;
@@ -268,15 +270,16 @@ static const char *target_name(const struct flow_model *f, size_t i)
 
 #define FLOW_PRICES 4
 
-static void add_catalogue(struct building *d, const struct flow_price *prices)
+static void add_catalogue(struct building *d, const char *called, const struct flow_price *prices)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
     Gatehouse__Catalogue catalogue = GATEHOUSE__CATALOGUE__INIT;
     Gatehouse__CatalogueModel rows[FLOW_PRICES], *pointers[FLOW_PRICES];
     Gatehouse__Price of[FLOW_PRICES];
     Gatehouse__PriceTier tiers[FLOW_PRICES], *above[FLOW_PRICES];
-    char *patterns[FLOW_PRICES], name[] = "openai", org[] = "org";
+    char *patterns[FLOW_PRICES], name[16], org[] = "org";
     size_t n = 0;
+    snprintf(name, sizeof(name), "%s", called);
     for (; n < FLOW_PRICES && prices[n].pattern; n++) {
         const struct flow_price *f = &prices[n];
         gatehouse__catalogue_model__init(&rows[n]);
@@ -504,7 +507,8 @@ static void add_all(struct building *d, const struct flow_policy *p)
         add_key(d, &p->keys[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->models) && p->models[i].name; i++)
         add_model(d, &p->models[i]);
-    add_catalogue(d, p->prices);
+    add_catalogue(d, "openai", p->prices);
+    add_catalogue(d, "own", p->own_prices);
     for (size_t i = 0; i < ARRAY_LEN(p->servers) && p->servers[i].name; i++)
         add_server(d, &p->servers[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->services) && p->services[i].name; i++)

@@ -732,6 +732,8 @@ static void a_document_names_what_an_older_plane_would_not_understand(void **sta
         {&noun_provider, "p", "dialect", "anthropic", FEATURE_BIT(FEATURE_PROVIDER_ANTHROPIC)},
         {&noun_provider, "p", "dialect", "bedrock", FEATURE_BIT(FEATURE_PROVIDER_BEDROCK)},
         {&noun_provider, "p", "quirks", "groq", FEATURE_BIT(FEATURE_PROVIDER_QUIRKS)},
+        {&noun_team, "t", "catalogue", "cat_1", FEATURE_BIT(FEATURE_PRICES_OWN)},
+        {&noun_provider, "p", "catalogue", "cat_1", FEATURE_BIT(FEATURE_PRICES_OWN)},
         {&noun_grant, "", "provider", "prov_1", FEATURE_BIT(FEATURE_PASSTHROUGH)},
         {&noun_grant, "", "service", "api_1", FEATURES_NONE},
         {&noun_model, "gpt-4o", "strategy", "fallback", FEATURES_NONE},
