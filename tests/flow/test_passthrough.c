@@ -410,6 +410,69 @@ FLOW(anthropics_path_is_read_in_its_own_dialect)
     flow_record_free(r);
 }
 
+FLOW(geminis_path_names_the_model_and_is_read_in_its_own_dialect)
+{
+    policy_says(k, &own);
+    upstream_opens_stream(k, 2);
+    upstream_sends(
+        k, 2,
+        "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":"
+        "\"hi\"}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":7,"
+        "\"candidatesTokenCount\":3,\"totalTokenCount\":10}}\r\n\r\n");
+    upstream_ends_stream(k, 2);
+    struct flow_client *c =
+        client_posts(k, "alice", GEMINI "/v1beta/models/gem:streamGenerateContent?alt=sse", NULL,
+                     "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hello\"}]}]}");
+    expect_status(c, 200);
+    assert_true(slice_starts(k->upstreams[2].calls[0].head,
+                             SLICE("POST /v1beta/models/gem:streamGenerateContent?alt=sse ")));
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->model, "gem");
+    assert_int_equal(r->span->tokens->input, 7);
+    assert_int_equal(r->span->tokens->output, 3);
+    flow_record_free(r);
+}
+
+/* The AI gate alone knows whose they are. */
+FLOW(a_kept_response_is_not_continued_by_its_bare_id)
+{
+    policy_says(k, &own);
+    struct flow_client *c =
+        client_posts(k, "dave", OPENAI "/responses", NULL,
+                     "{\"model\":\"gpt-x\",\"input\":\"a\",\"previous_response_id\":\"resp_1\"}");
+    expect_status(c, 404);
+    expect_code(c, "object_not_found");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
+FLOW(a_response_that_breaks_off_may_have_been_written_to_its_end)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0,
+                  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
+                  "{\"id\":");
+    upstream_rests(k, 0, 20);
+    upstream_cuts(k, 0);
+    struct flow_client *c = client_posts(k, "carol", OPENAI "/chat/completions", NULL, CHAT);
+    WAIT(k, c->closed);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->status, "error");
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_int_equal(r->span->tokens->output, 100); /* all that it was allowed to write */
+    flow_record_free(r);
+}
+
+FLOW(an_error_inside_a_response_costs_nothing)
+{
+    policy_says(k, &own);
+    upstream_answers(k, 0, 200, "{\"error\":{\"message\":\"overloaded\"}}");
+    expect_status(client_posts(k, "carol", OPENAI "/chat/completions", NULL, CHAT), 200);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_null(r->span->tokens);
+    flow_record_free(r);
+    assert_int_equal(flow_taken(k, "key:k_carol") < MONEY_DOLLAR, true);
+}
+
 FLOW(under_a_budget_what_has_no_price_is_refused_unless_the_grant_says_so)
 {
     policy_says(k, &own);
@@ -524,6 +587,10 @@ int main(void)
         SCENARIO(a_modelled_path_is_billed_by_its_usage),
         SCENARIO(a_stream_is_billed_by_its_usage_or_by_what_it_said),
         SCENARIO(anthropics_path_is_read_in_its_own_dialect),
+        SCENARIO(geminis_path_names_the_model_and_is_read_in_its_own_dialect),
+        SCENARIO(a_kept_response_is_not_continued_by_its_bare_id),
+        SCENARIO(a_response_that_breaks_off_may_have_been_written_to_its_end),
+        SCENARIO(an_error_inside_a_response_costs_nothing),
         SCENARIO(under_a_budget_what_has_no_price_is_refused_unless_the_grant_says_so),
         SCENARIO(a_call_dearer_than_the_budget_is_refused_before_it_is_sent),
         SCENARIO(what_was_reserved_is_given_back_on_every_way_out),

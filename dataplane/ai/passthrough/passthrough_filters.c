@@ -6,6 +6,7 @@
  * has several (an encoded slash, a dot segment, …) is invalid whatever is granted.
  */
 #include "common/base/digest.h"
+#include "common/base/secret.h"
 #include "dataplane/ai/ai_call.h"
 #include "dataplane/ai/passthrough/passthrough_private.h"
 #include "dataplane/ai/passthrough/passthrough_rules.h"
@@ -322,6 +323,37 @@ static enum err measure(struct passthrough_call *p, const struct ai_incoming *in
     return e;
 }
 
+/* Does the body name a response or a file that a provider keeps, and that is not this principal's?
+ * By what the AI gate would make of it for this account; the client's bytes go on as they are. */
+static bool names_anothers(struct passthrough_call *p, struct slice *why)
+{
+    struct request *rq = p->rq;
+    struct ai_marker marker;
+    struct ai_outgoing *o = NULL;
+    if (!p->endpoint->dialect->mark_event && !p->request.prompt.files)
+        return false;
+    if (!(o = arena_zalloc(rq->arena, sizeof(*o))))
+        return true;
+    ai_marker_init(&marker, rq->policy, rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id);
+    ai_account_of(p->provider->o.id, p->account ? p->account->id : SLICE_NONE, &o->maker);
+    o->endpoint = p->endpoint;
+    o->request = &p->request;
+    o->body = buf_slice(&rq->body);
+    o->client_head = rq->head;
+    o->target = p->provider;
+    o->account = p->account;
+    o->url = p->account ? &p->account->url : &p->provider->url;
+    o->changes = (struct ai_changes){.model = p->request.model};
+    o->marker = &marker;
+    o->arena = rq->arena;
+    o->translated = &rq->env->scratch; /* it is looked at no more */
+    enum err e = p->speaker->build(o);
+    secret_wipe(o->secret, o->secret_len);
+    *why = o->why;
+    p->request.param = o->param;
+    return e == ERR_NOT_FOUND || (e == ERR_INVALID && o->why.len);
+}
+
 static enum filter_result on_call(struct request *rq)
 {
     struct passthrough_call *p = rq->gate_state;
@@ -348,6 +380,8 @@ static enum filter_result on_call(struct request *rq)
     if (!may_name(&right, p))
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, p->request.model);
     p->speaker = ai_provider_for(p->provider, p->endpoint, p->request.model);
+    if (names_anothers(p, &why))
+        return refuse(rq, REFUSAL_OBJECT_UNKNOWN, why);
     rq->record.ai.model = p->request.model;
     rq->record.ai.cache = "bypass";
     p->price = price_of(p);
