@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/buf.h"
 #include "dataplane/ai/provider/openai_usage.h"
@@ -44,10 +45,14 @@ static void try_null(struct slice s)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice s = slice_of(data, size);
-    struct usage_look look = {0};
-    if (usage_read(s, &look) == ERR_OK)
+    struct usage_look look = {0}, end = {0};
+    enum err whole = usage_read(s, &look);
+    if (whole == ERR_OK)
         must(is_json(s), "read, and no JSON");
-    (void)!usage_read_response(s, &look);
+    if (usage_read_response(s, &end) == ERR_OK && whole == ERR_OK)
+        must(end.has_usage == look.has_usage && end.has_prompt == look.has_prompt &&
+                 memcmp(&end.tokens, &look.tokens, sizeof(end.tokens)) == 0,
+             "the end says something else than the whole");
     must(openai_words_in_chunk(s) <= size && openai_words_in_response(s) <= size, "words");
     try_null(s);
     return 0;

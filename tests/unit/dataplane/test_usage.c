@@ -236,6 +236,11 @@ static const char *const responses[] = {
     "\"\\\"usage\\\":{\\\"prompt_tokens\\\":99}\"}}]}",
     "{\"usage\":{\"prompt_tokens\":11},\"choices\":[{\"usage\":{\"prompt_tokens\":99}}]}",
     "{\"usage\":{\"prompt_tokens\":12},\"last\":{\"usage\":{\"prompt_tokens\":99}}}",
+    "{\"choices\":[{}], \"usage\" : {\"prompt_tokens\": 13,\n\"completion_tokens\":50 "
+    ",\"total_tokens\":63,"
+    "\"prompt_tokens_details\":{\"cached_tokens\":1,\"audio_tokens\":2,\"cache_write_tokens\":3},"
+    "\"completion_tokens_details\":{\"audio_tokens\":4,\"reasoning_tokens\":0,"
+    "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}} }\n",
     "{\"usage\":{},\"error\":{\"message\":\"no\"}}",
     "{\"usage\":null,\"error\":\"no\"}",
     "{\"usage\":[{\"usage\":{\"prompt_tokens\":99}}]}",
@@ -265,7 +270,7 @@ static void a_response_read_from_its_end_gives_the_same_result_as_all_of_it(void
         struct usage_look look;
         expect_same_look(json);
         assert_int_equal(usage_read(json, &look), ERR_OK); /* so that each was compared */
-        assert_int_equal(look.tokens.input, i < 6 ? 7 + i : 0);
+        assert_int_equal(look.tokens.input, i < 7 ? 7 + i : 0);
     }
 }
 
@@ -297,6 +302,12 @@ static void a_response_that_is_not_json_has_no_usage(void **state)
     assert_int_equal(usage_read_response(SLICE(""), &look), ERR_INVALID);
     assert_int_equal(usage_read_response(SLICE("<html>{</html>"), &look), ERR_INVALID);
     assert_int_equal(usage_read_response(SLICE("{\"usage\":{\"prompt_tokens\":1}"), &look),
+                     ERR_INVALID);
+    assert_int_equal(usage_read_response(SLICE("{\"usage\":{\"prompt_tokens\":01}}"), &look),
+                     ERR_INVALID);
+    assert_int_equal(usage_read_response(SLICE("{\"usage\":{\"prompt_tokens\":1,"
+                                               "\"total_tokens\":3,\"prompt_tokens\":2}}"),
+                                         &look),
                      ERR_INVALID);
     assert_int_equal(usage_read_response(SLICE(":{"), &look), ERR_INVALID);
     assert_int_equal(usage_read_response(SLICE("{"), &look), ERR_INVALID);
