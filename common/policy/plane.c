@@ -76,9 +76,10 @@ static enum err request(void *arg, void *message,
     Gatehouse__Request *m = message;
     if (!p->bus)
         return ERR_CLOSED;
+    if (!m->has_number)
+        m->number = ++p->number;
     m->has_epoch = m->has_number = true;
     m->epoch = p->epoch;
-    m->number = ++p->number;
     size_t len = gatehouse__request__get_packed_size(m);
     struct pending_request *f = mem_zalloc(sizeof(*f));
     uint8_t *bytes = mem_alloc(len + 1);

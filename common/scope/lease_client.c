@@ -43,6 +43,7 @@ struct lease_client {
     struct control_link links;
     struct timer tick, retry;
     struct list leases;
+    struct list unanswered; /* requests whose replies were lost: sent again as they were */
     bool ask_scheduled, probing;
     unsigned tick_count;
     uint64_t failed_since_us; /* no request has got a reply since; 0: none has failed */
@@ -331,10 +332,15 @@ static bool amounts_to_request(struct account *a, const struct lease *l, uint64_
     return true;
 }
 
-/* One LeaseRequest under way: which accounts it names, in order. */
+/* One LeaseRequest under way: which accounts it names, in order. It may have been decided though no
+ * reply came: until one does it is sent again under its number, which gets the same grants, and its
+ * accounts ask for nothing else. Otherwise what was granted would be of no use: the control plane
+ * counts it as leased to this plane, which does not know of it. */
 struct asking {
+    struct list link; /* of client->unanswered, or none */
     struct lease_client *client;
-    uint64_t sent_us;
+    uint64_t sent_us; /* at first */
+    uint64_t number;  /* 0: not sent yet */
     size_t count;
     struct {
         struct account *account; /* held */
@@ -344,22 +350,17 @@ struct asking {
     } of[ASKS_MAX];
 };
 
-struct collect {
-    struct asking *asking;
-    Gatehouse__LeaseAsk asks[ASKS_MAX];
-    Gatehouse__LeaseAsk *list[ASKS_MAX];
-};
-
 /* Only where there is something to request: most ticks allocate nothing. */
-static bool begin_asking(struct lease_client *c, struct collect *to, uint64_t now_us)
+static bool begin_asking(struct lease_client *c, struct asking **to, uint64_t now_us)
 {
-    if (to->asking)
+    if (*to)
         return true;
-    to->asking = mem_zalloc(sizeof(*to->asking));
-    if (!to->asking)
+    struct asking *k = *to = mem_zalloc(sizeof(*k));
+    if (!k)
         return false;
-    to->asking->client = c;
-    to->asking->sent_us = now_us;
+    list_init(&k->link);
+    k->client = c;
+    k->sent_us = now_us;
     return true;
 }
 
@@ -376,12 +377,12 @@ static void fill_ask(Gatehouse__LeaseAsk *ask, const struct asking *k, size_t i)
     ask->renew_lease_id = k->of[i].renewed ? k->of[i].renewed->id : NULL;
 }
 
-static void collect_one(struct lease_client *c, struct collect *to, struct account *a,
+static void collect_one(struct lease_client *c, struct asking **to, struct account *a,
                         uint64_t now_us)
 {
     struct lease *l = lease_of(a);
     struct ask_amounts amounts;
-    if (a->asking || (to->asking && to->asking->count == ASKS_MAX))
+    if (a->asking || (*to && (*to)->count == ASKS_MAX))
         return;
     if (l && now_us >= atomic_load(&l->valid_until_us)) {
         lease_close(c, l);
@@ -389,12 +390,13 @@ static void collect_one(struct lease_client *c, struct collect *to, struct accou
     }
     if (!amounts_to_request(a, l, now_us, &amounts) || !begin_asking(c, to, now_us))
         return;
-    size_t i = to->asking->count++;
-    to->asking->of[i].account = account_hold(a);
-    to->asking->of[i].renewed = l;
-    to->asking->of[i].amounts = amounts;
+    struct asking *k = *to;
+    size_t i = k->count++;
+    k->of[i].account = account_hold(a);
+    k->of[i].renewed = l;
+    k->of[i].amounts = amounts;
     if (l) { /* a lease that has ended takes along what was to be handed back of it */
-        to->asking->of[i].give_back = l->give_back;
+        k->of[i].give_back = l->give_back;
         l->give_back = 0;
         l->renewing = true;
     }
@@ -404,8 +406,6 @@ static void collect_one(struct lease_client *c, struct collect *to, struct accou
         LIST_EACH(&a->waiting, it)
         LIST_ITEM(it, struct account_wait_ticket, link)->asked = true;
     }
-    fill_ask(&to->asks[i], to->asking, i);
-    to->list[i] = &to->asks[i];
 }
 
 /* It was not sent: nothing has changed anywhere. */
@@ -438,25 +438,51 @@ static void tell_unreadable(struct lease_client *c, uint64_t now_us)
 
 static void on_grants(void *arg, enum err e, const void *reply);
 
+static enum err send(struct lease_client *c, struct asking *k)
+{
+    Gatehouse__LeaseAsk asks[ASKS_MAX], *list[ASKS_MAX];
+    Gatehouse__LeaseRequest body = GATEHOUSE__LEASE_REQUEST__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    for (size_t i = 0; i < k->count; i++) {
+        fill_ask(&asks[i], k, i);
+        list[i] = &asks[i];
+    }
+    body.n_asks = k->count;
+    body.asks = list;
+    m.body_case = GATEHOUSE__REQUEST__BODY_LEASE;
+    m.lease = &body;
+    m.has_number = k->number != 0;
+    m.number = k->number;
+    enum err e = c->links.request(c->links.arg, &m, on_grants, k);
+    if (e == ERR_OK)
+        k->number = m.number;
+    return e;
+}
+
+static void send_again(struct lease_client *c)
+{
+    LIST_EACH(&c->unanswered, it)
+    {
+        struct asking *k = LIST_ITEM(it, struct asking, link);
+        if (send(c, k) != ERR_OK)
+            return;
+        list_remove(&k->link);
+    }
+}
+
 static void ask(struct lease_client *c)
 {
     if (!c->links.is_connected(c->links.arg))
         return;
-    struct collect to = {.asking = NULL};
+    struct asking *k = NULL;
     uint64_t now_us = clock_mono_us();
     EACH_ACTIVE(c, a)
-    collect_one(c, &to, a, now_us);
-    if (!to.asking)
+    collect_one(c, &k, a, now_us);
+    if (!k)
         return;
-    Gatehouse__LeaseRequest body = GATEHOUSE__LEASE_REQUEST__INIT;
-    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
-    body.n_asks = to.asking->count;
-    body.asks = to.list;
-    m.body_case = GATEHOUSE__REQUEST__BODY_LEASE;
-    m.lease = &body;
-    bool more = to.asking->count == ASKS_MAX;
-    if (c->links.request(c->links.arg, &m, on_grants, to.asking) != ERR_OK)
-        asking_cancel(to.asking);
+    bool more = k->count == ASKS_MAX;
+    if (send(c, k) != ERR_OK)
+        asking_cancel(k);
     else if (more)
         ask_soon(c);
 }
@@ -628,13 +654,16 @@ static void on_grants(void *arg, enum err e, const void *reply)
         note_failure(c, k->sent_us);
     if (!answered && e == ERR_OK && !(m && m->error))
         tell_unreadable(c, k->sent_us);
+    if (!answered) {
+        list_push(&c->unanswered, &k->link);
+        return;
+    }
     for (size_t i = 0; i < k->count; i++) {
         struct account *a = k->of[i].account;
         a->asking = false;
         if (k->of[i].renewed)
             k->of[i].renewed->renewing = false;
-        if (answered)
-            take_reply(k, i, m->lease->grants[i]);
+        take_reply(k, i, m->lease->grants[i]);
         account_drop(a);
     }
     mem_free(k);
@@ -796,6 +825,7 @@ static void on_tick(struct timer *t)
         note_failure(c, now_us);
     LIST_EACH(&c->leases, it)
     lease_look_after(c, LIST_ITEM(it, struct lease, link), now_us);
+    send_again(c);
     ask(c);
     look_after_accounts(c, now_us);
     probe(c, now_us);
@@ -880,6 +910,7 @@ enum err lease_client_new(struct loop *l, struct registry *r, const struct contr
     c->links = *links;
     c->outage = 1;
     list_init(&c->leases);
+    list_init(&c->unanswered);
     timer_init(&c->tick, l, on_tick);
     timer_init(&c->retry, l, on_retry);
     timer_start(&c->tick, TICK_MS);
@@ -895,6 +926,8 @@ void lease_client_free(struct lease_client *c)
     timer_cancel(&c->tick);
     timer_cancel(&c->retry);
     registry_post_to(c->registry, NULL, NULL);
+    LIST_EACH(&c->unanswered, it)
+    asking_cancel(LIST_ITEM(it, struct asking, link));
     EACH_ACTIVE(c, a)
     {
         end_tickets(a, ACCOUNT_FAILED);

@@ -15,6 +15,9 @@
  *   ACCOUNT_AWAY       the control plane or its database has been away for longer than two seconds,
  *                      or gave no reply for five; from then on such a wait ends at once
  *
+ * A request whose reply is lost is sent again, the same one, until a reply comes: it may have been
+ * decided, and what was granted then is this plane's.
+ *
  * A lease goes OPEN (its account's current one) → closing (no new reservation) → quiescent (every
  * worker has ended a turn since) → reported (nothing is reserved in it; its sum was sent) → freed.
  * The control plane frees the rest of it once that sum has come in by the journal.

@@ -12,7 +12,9 @@
 #include "common/base/err.h"
 
 struct control_link {
-    /* request: const Gatehouse__Request *; done gets const Gatehouse__Reply *, NULL on an error */
+    /* request: Gatehouse__Request *, which gets its number here unless it has one: the number of an
+     * earlier request says that this is the same one, whose reply was lost. done gets const
+     * Gatehouse__Reply *, NULL on an error. */
     enum err (*request)(void *arg, void *request,
                         void (*done)(void *done_arg, enum err e, const void *reply),
                         void *done_arg);

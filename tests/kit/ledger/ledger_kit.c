@@ -141,6 +141,8 @@ static void recall_from(struct ledger_kit *k, const char *plane, const struct le
 
 struct pending_reply {
     struct ledger_kit *kit;
+    uint64_t number;
+    bool lost;
     void (*done)(void *arg, enum err e, const void *reply);
     void *arg;
     Gatehouse__Reply reply;
@@ -154,7 +156,7 @@ static void deliver(void *arg)
 {
     struct pending_reply *p = arg;
     p->kit->pending--;
-    p->done(p->arg, ERR_OK, &p->reply);
+    p->done(p->arg, p->lost ? ERR_TIMEOUT : ERR_OK, p->lost ? NULL : &p->reply);
     mem_free(p);
 }
 
@@ -174,7 +176,7 @@ static void decide(struct ledger_kit_plane *plane, struct pending_reply *p, size
     const struct ledger_asker asker = {.dataplane = slice_str(plane->name),
                                        .org = SLICE("org"),
                                        .epoch = plane->epoch,
-                                       .number = plane->number};
+                                       .number = p->number};
     const struct ledger_ask ask = ledger_ask_read(m, i);
     const struct ledger_budget *b = budget_of(k, ask.account);
     bool known = b && b->limit >= 0;
@@ -247,10 +249,15 @@ static enum err request(void *arg, void *message,
     p->kit = plane->kit;
     p->done = done;
     p->arg = done_arg;
-    plane->number++;
+    Gatehouse__Request *m = message;
+    if (!m->has_number)
+        m->number = ++plane->number;
+    p->number = m->number;
+    p->lost = plane->kit->losing > 0;
+    plane->kit->losing -= p->lost;
     plane->kit->requests++;
     plane->kit->pending++;
-    reply_to(plane, p, message);
+    reply_to(plane, p, m);
     timer_init(&p->later, plane->kit->loop, on_later);
     if (plane->kit->silent)
         timer_start(&p->later, SILENT_MS);

@@ -39,6 +39,7 @@ struct ledger_kit {
     int64_t reserve_us; /* 0: leases may not be spent without it */
     bool database_away; /* every request gets an error as its reply */
     bool silent;        /* no request gets a reply until this is false again */
+    unsigned losing;    /* so many requests are decided, and their replies lost */
     /* what was seen */
     unsigned pending;                        /* replies, and calls after turns, under way */
     unsigned requests, asks, ends, refusals; /* refusals: needs that nothing was granted for */

@@ -518,6 +518,26 @@ static void a_lease_server_that_gives_no_reply_is_away(void **state)
     assert_int_equal(call(0, WORST, 100), ACCOUNT_OK);
 }
 
+/* The control plane was killed after it had decided: the same request is sent again, and both sides
+ * agree on what is leased. */
+static void what_was_granted_by_a_lost_reply_is_not_granted_twice(void **state)
+{
+    (void)state;
+    struct account *plane = w.planes[0].account;
+    ledger_kit_budget(&w.ledger, KEY, 40 * WORST, PERIOD_TOTAL);
+    for (int i = 0; i < 4; i++) { /* a new lease first, then one that grows */
+        struct call c;
+        unsigned before = w.ledger.requests;
+        w.ledger.losing = 2;
+        begin(&c, 0, (4 << i) * WORST / 4);
+        WAIT(c.done);
+        assert_int_equal(c.result, ACCOUNT_OK);
+        assert_true(w.ledger.requests >= before + 3);
+        assert_int_equal(ledger_kit_account(&w.ledger, KEY)->leased, lease_of(plane)->granted);
+        account_settle(&c.reservation, 0);
+    }
+}
+
 static void what_is_leased_ahead_is_shared_and_handed_back(void **state)
 {
     (void)state;
@@ -702,6 +722,7 @@ int main(void)
         RULE(a_request_that_failed_once_refuses_no_call_later),
         RULE(after_an_outage_the_first_call_is_not_refused),
         RULE(a_lease_server_that_gives_no_reply_is_away),
+        RULE(what_was_granted_by_a_lost_reply_is_not_granted_twice),
         RULE(what_is_leased_ahead_is_shared_and_handed_back),
         RULE(a_lowered_budget_ends_the_lease_before_the_version_is_acknowledged),
         RULE(what_was_granted_before_the_change_and_came_after_it_is_not_used),

@@ -59,7 +59,7 @@ static struct model {
     struct ledger_kit ledger;
     struct plane_model planes[3];
     unsigned seed;
-    unsigned steps, kills, outages, granted, refused;
+    unsigned steps, kills, outages, lost, granted, refused;
     uint64_t now_us; /* the model's time; 0: it has not begun */
 } m;
 
@@ -210,6 +210,16 @@ static void step_outage(size_t i)
     lease_client_on_state(m.planes[i].client, !p->away);
 }
 
+/* Decided, and the reply does not arrive: a control plane that is killed after its commit. */
+static void step_lose(size_t i)
+{
+    (void)i;
+    if (roll(40) == 0) {
+        m.ledger.losing = 1 + roll(3);
+        m.lost += m.ledger.losing;
+    }
+}
+
 static void step_kill(size_t i)
 {
     if (roll(150))
@@ -292,12 +302,19 @@ static void check(void)
 static void check_rest(void)
 {
     money spent = 0, made = 0;
+    int64_t latest = 0;
+    for (size_t i = 0; i < m.ledger.sheet.account_count; i++)
+        if (m.ledger.sheet.accounts[i]->period_start > latest)
+            latest = m.ledger.sheet.accounts[i]->period_start;
     for (size_t i = 0; i < m.ledger.sheet.account_count; i++) {
         const struct ledger_account *a = m.ledger.sheet.accounts[i];
         spent += a->spent;
-        assert_int_equal(a->leased, 0);
-        assert_int_equal(a->suspense, 0);
         assert_true(a->spent <= LIMIT);
+        if (a->period_start == latest) { /* what a reply granted that was lost as its period ended
+                                            is set aside there, where no plane spends any more */
+            assert_int_equal(a->leased, 0);
+            assert_int_equal(a->suspense, 0);
+        }
     }
     for (size_t i = 0; i < ARRAY_LEN(m.planes); i++)
         for (size_t n = 0; n < m.planes[i].made; n++)
@@ -332,6 +349,7 @@ static void come_to_rest(void)
             }
         }
     }
+    m.ledger.losing = 0;
     uint64_t until = m.now_us + 10000000;
     while (!is_at_rest() && m.now_us < until)
         turns(1);
@@ -343,8 +361,8 @@ static void whatever_happens_no_more_is_spent_than_the_limit(void **state)
 {
     (void)state;
     static void (*const steps[])(size_t plane) = {
-        step_call, step_call, step_call,   step_settle, step_settle, step_extend,
-        step_ship, step_time, step_outage, step_kill,   step_idle,   step_policy,
+        step_call, step_call,   step_call, step_settle, step_settle, step_extend, step_ship,
+        step_time, step_outage, step_kill, step_idle,   step_policy, step_lose,
     };
     const char *given = getenv("MONEY_SEED"); /* to see a failed run again */
     m.seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)clock_mono_us();
@@ -368,11 +386,12 @@ static void whatever_happens_no_more_is_spent_than_the_limit(void **state)
     come_to_rest();
     check();
     check_rest();
-    print_message("%u steps, %u calls that waited and passed, %u refused, %u kills, %u outages, %zu"
+    print_message("%u steps, %u calls that waited and passed, %u refused, %u kills, %u outages, %u "
+                  "lost replies, %zu"
                   " periods, %zu leases\n",
-                  m.steps, m.granted, m.refused, m.kills, m.outages, m.ledger.sheet.account_count,
-                  m.ledger.sheet.lease_count);
-    assert_true(m.granted > 100 && m.kills > 3 && m.outages > 3);
+                  m.steps, m.granted, m.refused, m.kills, m.outages, m.lost,
+                  m.ledger.sheet.account_count, m.ledger.sheet.lease_count);
+    assert_true(m.granted > 100 && m.kills > 3 && m.outages > 3 && m.lost > 3);
     for (size_t i = 0; i < ARRAY_LEN(m.planes); i++) {
         stop_plane(i, false);
         free(m.planes[i].journal);
