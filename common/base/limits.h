@@ -61,6 +61,20 @@
 
 #define LIMIT_AI_EVENT (16u * 1024 * 1024) /* of a model's stream: images travel in deltas */
 
+/* WebSockets */
+#define LIMIT_WEBSOCKET_MESSAGE                                                                    \
+    (16u * 1024 * 1024) /* one message: a piece of audio is at most 15 MiB (OpenAI's reference) */
+#define LIMIT_WEBSOCKET_PING_S 20 /* a silent peer is asked; proxies end silence at 60 s, and up   \
+                                   */
+#define LIMIT_WEBSOCKET_GONE_S 45 /* and is gone where it did not respond */
+
+/* a realtime session */
+#define LIMIT_REALTIME_MS 7200000     /* OpenAI ends its own after an hour */
+#define LIMIT_REALTIME_IDLE_MS 900000 /* neither side said anything: it was forgotten */
+#define LIMIT_REALTIME_GAP_MS 60000   /* of an upstream that does not even respond to pings */
+#define LIMIT_REALTIME_ERRORS 100     /* that one client is told, before its session ends */
+#define LIMIT_REALTIME_CONTEXT 128000 /* tokens of a prompt, where the model's own is not known */
+
 /* buffers on a connection */
 #define LIMIT_STREAM_OUT (256 * 1024) /* unsent bytes before the producer is paused hard */
 #define LIMIT_STREAM_HIGH (64 * 1024) /* pause the other side above, */

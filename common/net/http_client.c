@@ -56,6 +56,7 @@ struct http_call {
     uint64_t left;                       /* streamed: of a known length */
     size_t pending_seen;
     bool streamed, chunked, request_ended, is_head;
+    bool upgrade; /* it is asked for; once it came, the call is a streamed one */
     bool wants_drain;
     bool touched; /* bytes of this request were given to a connection */
     bool reused, retried;
@@ -384,6 +385,8 @@ static uint64_t length_of(const struct slice pieces[static HTTP_CALL_PIECES])
 
 static struct slice framing_line(struct http_call *k, const struct http_call_spec *spec, char *line)
 {
+    if (spec->upgrade)
+        return SLICE("Connection: Upgrade\r\nUpgrade: websocket\r\n");
     if (k->chunked)
         return SLICE("Transfer-Encoding: chunked\r\n");
     uint64_t length = spec->streamed ? spec->body_length : length_of(spec->body);
@@ -432,6 +435,7 @@ static enum err http_call_compose(struct http_call *k, const struct http_call_sp
     k->chunked = spec->streamed && spec->body_length == UINT64_MAX;
     k->left = spec->body_length;
     k->request_ended = !spec->streamed;
+    k->upgrade = spec->upgrade;
     if (!spec->streamed)
         memcpy(k->body, spec->body, sizeof(k->body));
     k->is_head = slice_eq(spec->method, SLICE("HEAD"));
@@ -590,13 +594,23 @@ static bool take_head(struct http_call *k, struct slice bytes)
     struct http1_problem problem;
     struct http_head *head = &k->client->head;
     enum err e = http1_head_parse(HTTP1_ANSWER, bytes, head, &problem) ? ERR_PROTOCOL : ERR_OK;
-    bool interim = !e && head->status < 200;
+    bool interim = !e && head->status < 200 && !(k->upgrade && head->status == 101);
     /* 101 would hand the connection to a protocol that was not requested */
     if (interim && (head->status == 101 || ++k->interims > LIMIT_HTTP_INTERIM))
         e = ERR_PROTOCOL;
     if (e)
         http_call_fail(k, e);
     return !e && !interim;
+}
+
+/* No request and no response have an end from here on but that of the connection. */
+static void hand_over(struct http_call *k)
+{
+    buf_clear(&k->out);
+    k->streamed = true;
+    k->chunked = k->request_ended = k->keep_alive = false;
+    k->left = UINT64_MAX;
+    k->walk.kind = HTTP1_BODY_TO_CLOSE;
 }
 
 static bool read_head(struct http_call *k, struct slice *bytes)
@@ -625,6 +639,8 @@ static bool read_head(struct http_call *k, struct slice *bytes)
     const struct http_head *h = &k->client->head;
     http1_body_init(&k->walk, HTTP1_ANSWER, h, k->is_head ? SLICE("HEAD") : SLICE("GET"));
     k->keep_alive = h->keep_alive;
+    if (h->status == 101)
+        hand_over(k);
     move_to(k, HTTP_CALL_BODY);
     k->events.on_head(k->arg, h);
     return true;

@@ -6,7 +6,7 @@
  * the request is sent again there, whatever its method, as curl does: a server closes a connection
  * that was idle for as long as it keeps one, and a request that crosses this close was not read. A
  * streamed body of which a part was sent cannot be repeated. Redirects are returned, never
- * followed. 1xx are skipped.
+ * followed. 1xx are skipped, but for the 101 of a call that asked for it.
  *
  * Owns     connections; the call until its one end.
  * Fails    on_error exactly once with the phase; or start's ERR_NOMEM, ERR_INVALID, ERR_EXHAUSTED.
@@ -61,10 +61,13 @@ struct http_call_spec {
     struct slice body[HTTP_CALL_PIECES]; /* in order; those without bytes are left out;
                        lent until on_head or the call's end; ignored when streamed */
     bool streamed;                       /* body comes by http_call_write */
-    uint64_t body_length;                /* streamed: UINT64_MAX = chunked */
-    struct egress_rule rule;             /* its array must outlive the call */
-    struct tls_context *tls;             /* for https; NULL: the client's default */
-    const struct stream_proxy *proxy;    /* NULL: none; must outlive the call */
+    /* Asks for a WebSocket. A response of status 101 hands the connection over: what follows is
+     * written by http_call_write and comes by on_body as it is. Any other is a response. */
+    bool upgrade;
+    uint64_t body_length;             /* streamed: UINT64_MAX = chunked */
+    struct egress_rule rule;          /* its array must outlive the call */
+    struct tls_context *tls;          /* for https; NULL: the client's default */
+    const struct stream_proxy *proxy; /* NULL: none; must outlive the call */
     unsigned connect_ms, first_byte_ms, gap_ms, total_ms; /* 0: the defaults of limits.h */
 };
 

@@ -28,7 +28,7 @@ static void init_exchange(struct http_exchange *x, struct http_conn *c)
     x->user = NULL;
     x->body_max = c->server->config.body_max;
     x->body_got = 0;
-    x->bound = x->reading = x->paused = x->begun = x->ended = false;
+    x->bound = x->reading = x->paused = x->begun = x->ended = x->upgraded = false;
     x->bodiless = x->chunked = x->wants_drain = false;
     x->keep = x->head->keep_alive;
     x->expects = x->head->expect_continue;
@@ -157,7 +157,7 @@ static bool pump_body(struct http_conn *c, struct slice *bytes)
     if (e == ERR_AGAIN) {
         if (x->expects)
             send_continue(c);
-        if (c->state == CONN_EXCHANGE)
+        if (c->state == CONN_EXCHANGE && !x->upgraded)
             await_body(c);
         return false;
     }
@@ -505,7 +505,7 @@ static bool is_about_pending(struct http_conn *c)
 
 static void on_exchange_timer(struct http_conn *c)
 {
-    if (!is_about_pending(c) && waits_for_body(c->x))
+    if (!is_about_pending(c) && waits_for_body(c->x) && !c->x->upgraded)
         http_conn_refuse(c, 408, "the body stopped coming", ERR_TIMEOUT);
 }
 
@@ -682,6 +682,8 @@ static bool leaves_much(const struct http_exchange *x)
 
 static struct slice connection_line(struct http_exchange *x)
 {
+    if (x->upgraded)
+        return SLICE("Connection: Upgrade\r\nUpgrade: websocket\r\n");
     if (!x->keep)
         return SLICE("Connection: close\r\n");
     return x->head->version == HTTP_10 ? SLICE("Connection: keep-alive\r\n") : slice_of("", 0);
@@ -690,7 +692,7 @@ static struct slice connection_line(struct http_exchange *x)
 static struct slice framing_line(struct http_exchange *x, unsigned status, uint64_t length,
                                  char *line)
 {
-    if (status == 204 || (status == 304 && length == UINT64_MAX))
+    if (status == 101 || status == 204 || (status == 304 && length == UINT64_MAX))
         return slice_of("", 0);
     if (length != UINT64_MAX)
         return http1_length_line(length, line);
@@ -707,7 +709,8 @@ static enum err write_head(struct http_exchange *x, unsigned status,
 {
     char line[HTTP1_LENGTH_LINE], digits[4];
     x->chunked = false;
-    x->keep = x->head->keep_alive && !x->conn->server->draining && !x->conn->eof && !leaves_much(x);
+    x->keep = x->head->keep_alive && !x->conn->server->draining && !x->conn->eof &&
+              !leaves_much(x) && !x->upgraded;
     struct slice framing = framing_line(x, status, length, line);
     const struct slice ready[] = {
         SLICE("HTTP/1.1 "), http1_status_digits(status, digits), slice_str(http1_reason(status)),
@@ -717,14 +720,26 @@ static enum err write_head(struct http_exchange *x, unsigned status,
     return http1_write_head(&x->out, ready, ARRAY_LEN(ready), headers, n);
 }
 
+/* What the client sends from here on is no request: all of it is the body's, and has no end. */
+static void upgrade(struct http_exchange *x)
+{
+    x->upgraded = x->reading = true;
+    x->body_done = false;
+    x->body.kind = HTTP1_BODY_TO_CLOSE;
+    x->body_max = UINT64_MAX;
+    timer_cancel(&x->conn->timer);
+}
+
 /* out holds the head afterwards; nothing is sent yet */
 static enum err begin(struct http_exchange *x, unsigned status, const struct http_header *headers,
                       size_t n, uint64_t length)
 {
     if (is_dead(x))
         return ERR_CLOSED;
-    if (x->begun || status < 200 || status > 599)
+    if (x->begun || (status < 200 && status != 101) || status > 599)
         return ERR_INVALID;
+    if (status == 101)
+        upgrade(x);
     enum err e = write_head(x, status, headers, n, length);
     if (e)
         return e;

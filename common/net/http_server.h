@@ -79,6 +79,10 @@ MUST_USE enum err http_response_write(struct http_exchange *x, struct slice data
 size_t http_response_pending(const struct http_exchange *x);
 void http_response_end(struct http_exchange *x);
 void http_response_abort(struct http_exchange *x); /* cuts the connection */
+/* Status 101 upgrades to a WebSocket (the caller has looked at what the client asked for): the
+ * headers are Sec-WebSocket-Accept and those that go with it. From then on on_body brings all that
+ * the client sends and http_response_write takes all that it gets, as they are, until
+ * http_response_end or on_gone. */
 /* begin, write and end in one system call */
 MUST_USE enum err http_response(struct http_exchange *x, unsigned status,
                                 const struct http_header *headers, size_t n, struct slice body);

@@ -38,6 +38,7 @@ struct http_exchange {
 
     /* the response */
     bool begun, ended;
+    bool upgraded; /* no HTTP any more: bytes as they are, both ways */
     bool keep;     /* the connection lives on after it */
     bool bodiless; /* HEAD, 204, 304: what is written goes nowhere */
     bool chunked;
