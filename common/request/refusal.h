@@ -55,6 +55,7 @@
     X(TOO_LARGE, 413, "request_too_large", "The body is larger than the %.*s allowed here.")       \
     X(MEDIA_TYPE, 415, "unsupported_media_type",                                                   \
       "The content type or encoding of the body cannot be read[: %.*s].")                          \
+    X(UPGRADE, 426, "upgrade_required", "This path speaks WebSocket alone[: %.*s].")               \
     X(RATE, 429, "rate_limit_exceeded", "Too many requests: %.*s.")                                \
     X(PARALLEL, 429, "parallel_limit_exceeded", "Too many calls at once: %.*s.")                   \
     X(UPSTREAM_BUSY, 429, "upstream_rate_limited",                                                 \

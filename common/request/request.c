@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"
+#include "common/net/websocket.h"
 #include "common/request/forward_headers.h"
 #include "common/request/key_memo.h"
 #include "common/request/request_metrics.h"
@@ -60,6 +61,19 @@ void request_env_fini(struct request_env *env)
     buf_shelf_fini(&env->shelf);
     upstreams_fini(&env->upstreams);
     request_env_take_policy(env, NULL);
+}
+
+struct websockets *request_env_websockets(struct request_env *env)
+{
+    if (!env->websockets && websockets_new(env->loop, &env->websockets))
+        return NULL;
+    return env->websockets;
+}
+
+void request_env_end_websockets(struct request_env *env)
+{
+    websockets_free(env->websockets);
+    env->websockets = NULL;
 }
 
 static struct request *take_spare(struct request_env *env)

@@ -34,6 +34,7 @@
 #include "common/upstream/upstreams.h"
 
 struct host_list;
+struct websockets;
 struct origin_list;
 struct request;
 struct metric_set;
@@ -66,6 +67,8 @@ struct request_env {
     size_t gate_spare_count[GATE_SLOTS];
     struct buf scratch;     /* for what is written and sent within one call */
     struct buf_shelf shelf; /* memory for buffers of a call that are not needed all of its time */
+    struct websockets
+        *websockets; /* of this loop; made when first needed, gone with the listener */
     struct session_memo *sessions; /* ids derived lately; made when first needed */
     struct key_memo *keys;         /* principals authenticated lately; made when first needed */
     uint64_t unrecorded;           /* calls that the journal did not take, not yet logged */
@@ -81,6 +84,11 @@ void request_env_fini(struct request_env *env);
 /* Later requests see this policy; holds it and lets the old one go. NULL: none. What is under way
  * and loses its right by what changed is cut (request_cut.c); returns how many. */
 size_t request_env_take_policy(struct request_env *env, const struct snapshot *policy);
+
+/* What the WebSockets of this worker share; NULL: no memory. */
+struct websockets *request_env_websockets(struct request_env *env);
+/* No WebSocket is open any more. */
+void request_env_end_websockets(struct request_env *env);
 
 /* What gives a request its right: a policy, the principal in it, and the task. */
 struct request_right {
@@ -122,8 +130,8 @@ struct gate {
     /* The session's label in the body, which has been read; empty where there is none. *named_by:
      * the member's name. NULL: this gate's bodies hold none. */
     struct slice (*session_label)(struct request *rq, const char **named_by);
-    void (*on_body)(struct request *rq,
-                    struct slice piece); /* streamed bodies; NULL: filter_body */
+    /* A piece of a streamed body, or one whole message of a WebSocket; NULL: filter_body */
+    void (*on_body)(struct request *rq, struct slice piece);
     void (*on_body_end)(struct request *rq);
     /* Of a gate with both kinds: do the two above get this one's body, or does filter_body gather
      * it? NULL: they do where they are set. */

@@ -228,6 +228,14 @@ enum sink_result response_event(struct request *rq, const struct ai_event *e)
     return note(rq, sink_event(rq->response.first, e));
 }
 
+void response_close_with(struct request *rq, unsigned code, const char *reason)
+{
+    if (!rq->response.client)
+        return;
+    rq->response.client->close_code = code;
+    rq->response.client->close_reason = reason;
+}
+
 bool response_is_full(const struct request *rq)
 {
     return rq->response.full;

@@ -87,6 +87,9 @@ struct client_ops {
 struct client {
     struct response_sink sink; /* head, data, end, abort */
     const struct client_ops *ops;
+    /* What `end` says where the response is a WebSocket. */
+    unsigned close_code; /* 0: 1000 */
+    const char *close_reason;
 };
 
 /* ---- for gates ---- */
@@ -96,6 +99,10 @@ enum sink_result response_begin(struct request *rq, unsigned status,
                                 const struct http_header *headers, size_t n, uint64_t length);
 enum sink_result response_write(struct request *rq, struct slice data);
 enum sink_result response_event(struct request *rq, const struct ai_event *e);
+/* A response of status 101 is a WebSocket: each piece of data is one whole message, the client's
+ * messages come as pieces of its body, and its close as the end of it. This is what its end says.
+ */
+void response_close_with(struct request *rq, unsigned code, const char *reason);
 /* The last write returned SINK_FULL and no drain came since. */
 bool response_is_full(const struct request *rq);
 /* Some filter's sink lies above this one (NULL: above the tail), and gets what is written. */

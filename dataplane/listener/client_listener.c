@@ -7,11 +7,16 @@
  * client may hang up first, or the request may be over before its last byte is out. What the
  * connection does not take yet is held, up to LIMIT_RESPONSE_HELD, and leaves as the client reads;
  * a client that lets more pile up is cut off, as a response with a hole must not look whole.
+ *
+ * A response of status 101 makes it a WebSocket (common/net/websocket.h): what the client sends
+ * goes through it to the request, message by message, and back. It outlives the request until the
+ * client has heard the last message and the close.
  */
 #include "dataplane/listener/client_listener.h"
 
 #include "common/base/mem.h"
 #include "common/net/origin_list.h"
+#include "common/net/websocket.h"
 #include "dataplane/ai/ai_gate.h"
 #include "dataplane/ai/passthrough/passthrough_gate.h"
 #include "dataplane/api/api_gate.h"
@@ -29,11 +34,15 @@ struct http_adapter {
     struct list link;
     struct client client;
     struct http_adapters *home;
-    struct http_exchange *x; /* NULL: the client is gone */
-    struct request *rq;      /* NULL: none, or it is over */
-    bool *gone;              /* set where the client goes inside a call of ours */
-    struct buf held;         /* what the connection does not take yet */
-    bool ending;             /* and then the response ends */
+    struct http_exchange *x;     /* NULL: the client is gone */
+    struct request *rq;          /* NULL: none, or it is over */
+    bool *gone;                  /* set where the client goes inside a call of ours */
+    struct buf held;             /* what the connection does not take yet */
+    bool ending;                 /* and then the response ends */
+    struct websocket *websocket; /* NULL: it is none, or it is over */
+    bool upgraded;               /* it is one, or was */
+    struct http_header *headers; /* of the 101, until it is sent; in the request's arena */
+    size_t header_count;
 };
 
 static void http_adapters_init(struct http_adapters *a);
@@ -298,6 +307,7 @@ void client_listener_close(struct client_listener **d)
     if (!*d)
         return;
     http_server_free((*d)->server);
+    request_env_end_websockets((*d)->env);
     loop_retire((*d)->env->loop, destroy, *d);
     *d = NULL;
 }
@@ -340,10 +350,22 @@ static void release(struct http_adapter *a)
 
 /* ---- the adapter: from the exchange ---- */
 
+static void take_bytes(struct http_adapter *a, struct slice bytes)
+{
+    if (!a->websocket)
+        return;
+    if (websocket_feed(a->websocket, bytes))
+        http_response_abort(a->x);
+    else if (!websocket_is_fed(a->websocket))
+        http_exchange_pause(a->x);
+}
+
 static void on_body(void *user, struct slice piece)
 {
     struct http_adapter *a = user;
-    if (a->rq)
+    if (a->upgraded)
+        take_bytes(a, piece);
+    else if (a->rq)
         request_on_body(a->rq, piece);
 }
 
@@ -379,7 +401,9 @@ static void on_drain(void *user)
     struct http_adapter *a = user;
     if (!send_held(a))
         return;
-    if (a->ending)
+    if (a->websocket)
+        websocket_flow(a->websocket);
+    else if (a->ending)
         http_response_end(a->x);
     else if (a->rq && http_response_pending(a->x) <= LIMIT_STREAM_HIGH)
         request_on_drain(a->rq);
@@ -390,6 +414,7 @@ static void on_gone(void *user, enum err why)
     struct http_adapter *a = user;
     (void)why;
     a->x = NULL;
+    websocket_free(&a->websocket);
     if (a->gone)
         *a->gone = true;
     if (a->rq)
@@ -400,6 +425,130 @@ static void on_gone(void *user, enum err why)
 
 static const struct http_exchange_events exchange_events = {
     .on_body = on_body, .on_body_end = on_body_end, .on_drain = on_drain, .on_gone = on_gone};
+
+/* ---- the adapter: a WebSocket ---- */
+
+#define UPGRADE_HEADERS 64
+
+static void on_upgraded(void *arg, const struct http_head *head)
+{
+    struct http_adapter *a = arg;
+    struct http_header all[UPGRADE_HEADERS];
+    size_t n = 0;
+    for (; a->rq && n < a->header_count; n++)
+        all[n] = a->headers[n];
+    struct slice accept = http_head_find(head, SLICE("sec-websocket-accept"));
+    struct slice protocol = http_head_find(head, SLICE("sec-websocket-protocol"));
+    all[n++] = (struct http_header){SLICE("Sec-WebSocket-Accept"), accept};
+    if (protocol.len)
+        all[n++] = (struct http_header){SLICE("Sec-WebSocket-Protocol"), protocol};
+    if (head->status != 101 || !accept.len || http_response_begin(a->x, 101, all, n, UINT64_MAX))
+        http_response_abort(a->x);
+}
+
+static void on_websocket_bytes(void *arg, struct slice bytes)
+{
+    struct http_adapter *a = arg;
+    enum err e = a->held.len ? ERR_TOO_BIG : http_response_write(a->x, bytes);
+    if (e == ERR_TOO_BIG)
+        e = buf_append(&a->held, bytes);
+    if (e)
+        http_response_abort(a->x);
+    else if (a->held.len || http_response_pending(a->x) > LIMIT_STREAM_HIGH)
+        websocket_stall(a->websocket);
+}
+
+static void on_websocket_message(void *arg, struct slice text)
+{
+    struct http_adapter *a = arg;
+    if (a->rq)
+        request_on_body(a->rq, text);
+}
+
+static void on_websocket_drain(void *arg)
+{
+    struct http_adapter *a = arg;
+    if (a->rq)
+        request_on_drain(a->rq);
+}
+
+static void on_websocket_fed(void *arg)
+{
+    struct http_adapter *a = arg;
+    http_exchange_resume(a->x);
+}
+
+/* The client has closed, or was told to: the connection ends with what is held. */
+static void on_websocket_close(void *arg, unsigned code, struct slice reason)
+{
+    struct http_adapter *a = arg;
+    (void)code;
+    (void)reason;
+    websocket_free(&a->websocket);
+    a->ending = true;
+    if (!a->held.len)
+        http_response_end(a->x);
+    if (a->rq)
+        request_on_body_end(a->rq);
+}
+
+static const struct websocket_events websocket_events = {.on_head = on_upgraded,
+                                                         .on_bytes = on_websocket_bytes,
+                                                         .on_message = on_websocket_message,
+                                                         .on_drain = on_websocket_drain,
+                                                         .on_fed = on_websocket_fed,
+                                                         .on_close = on_websocket_close};
+
+static bool offers_realtime(const struct http_head *h)
+{
+    struct slice one, rest = http_head_find(h, SLICE("sec-websocket-protocol"));
+    while (slice_split(&rest, ',', &one))
+        if (slice_eq(slice_trim(one), SLICE("realtime")))
+            return true;
+    return false;
+}
+
+static bool keep_headers(struct http_adapter *a, const struct response_head *h)
+{
+    a->header_count = 0;
+    a->headers = arena_alloc(a->rq->arena, UPGRADE_HEADERS * sizeof(*a->headers));
+    for (size_t i = 0; a->headers && i < h->header_count && i < UPGRADE_HEADERS - 2; i++) {
+        struct slice value = arena_copy(a->rq->arena, h->headers[i].value);
+        struct slice name = arena_copy(a->rq->arena, h->headers[i].name);
+        if (!name.ptr || !value.ptr)
+            return false;
+        a->headers[a->header_count++] = (struct http_header){name, value};
+    }
+    return a->headers;
+}
+
+static enum sink_result upgrade(struct http_adapter *a, const struct response_head *h)
+{
+    const struct http_head *head = http_exchange_head(a->x);
+    struct websockets *all = a->rq ? request_env_websockets(a->rq->env) : NULL;
+    if (!all || !keep_headers(a, h) ||
+        websocket_accept(all, http_head_find(head, SLICE("sec-websocket-key")),
+                         offers_realtime(head), &websocket_events, a, &a->websocket))
+        return SINK_CLOSED;
+    a->upgraded = true;
+    return SINK_OK;
+}
+
+static enum sink_result say(struct http_adapter *a, struct slice text)
+{
+    if (!a->websocket || websocket_send(a->websocket, text) ||
+        websocket_pending(a->websocket) > LIMIT_RESPONSE_HELD)
+        return SINK_CLOSED;
+    return websocket_pending(a->websocket) > LIMIT_STREAM_HIGH ? SINK_FULL : SINK_OK;
+}
+
+static void say_goodbye(struct http_adapter *a)
+{
+    const char *reason = a->client.close_reason;
+    if (a->websocket)
+        websocket_close(a->websocket, a->client.close_code ? a->client.close_code : 1000,
+                        reason ? reason : "");
+}
 
 /* ---- the adapter: from the request ---- */
 
@@ -416,6 +565,8 @@ static struct http_adapter *of_client(struct client *c)
 static enum sink_result adapter_head(struct response_sink *s, const struct response_head *h)
 {
     struct http_adapter *a = of_sink(s);
+    if (a->x && h->status == 101)
+        return upgrade(a, h);
     if (!a->x || http_response_begin(a->x, h->status, h->headers, h->header_count, h->length))
         return SINK_CLOSED;
     return SINK_OK;
@@ -432,6 +583,8 @@ static enum sink_result adapter_data(struct response_sink *s, struct slice piece
     struct http_adapter *a = of_sink(s);
     if (!a->x)
         return SINK_CLOSED;
+    if (a->upgraded)
+        return say(a, piece);
     if (a->held.len)
         return hold(a, piece);
     enum err e = http_response_write(a->x, piece);
@@ -448,6 +601,8 @@ static enum sink_result adapter_end(struct response_sink *s)
     a->rq = NULL;
     if (!a->x)
         release(a);
+    else if (a->upgraded)
+        say_goodbye(a);
     else if (a->held.len)
         a->ending = true;
     else
@@ -501,14 +656,18 @@ static void read_body(struct client *c, uint64_t max)
 static void pause_body(struct client *c)
 {
     struct http_adapter *a = of_client(c);
-    if (a->x)
+    if (a->upgraded && a->websocket)
+        websocket_hold(a->websocket);
+    else if (a->x && !a->upgraded)
         http_exchange_pause(a->x);
 }
 
 static void resume_body(struct client *c)
 {
     struct http_adapter *a = of_client(c);
-    if (a->x)
+    if (a->upgraded && a->websocket)
+        websocket_release(a->websocket);
+    else if (a->x && !a->upgraded)
         http_exchange_resume(a->x);
 }
 
@@ -531,7 +690,8 @@ static struct http_adapter *http_adapter_new(struct http_adapters *home, struct 
     a->x = x;
     a->rq = NULL;
     a->gone = NULL;
-    a->ending = false;
+    a->ending = a->upgraded = false;
+    a->websocket = NULL;
     a->client = (struct client){.sink = {.ops = &sink_ops}, .ops = &client_ops};
     list_init(&a->link);
     http_exchange_bind(x, &exchange_events, a);
