@@ -10,6 +10,7 @@
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_send.h"
 #include "dataplane/ai/ai_stream.h"
+#include "dataplane/ai/realtime.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error */
 #define ERROR_BODY_MS 2000         /* for its rest: a status alone says enough to go on */
@@ -546,13 +547,17 @@ static void take_result(struct ai_call *c, enum ai_stream_result r)
 
 void ai_attempt_on_drain(struct ai_call *c)
 {
-    if (ai_call_streams(c) && c->exchange && !response_is_full(c->rq))
+    if (c->state == AI_CALL_SESSION)
+        realtime_on_client_drain(c);
+    else if (ai_call_streams(c) && c->exchange && !response_is_full(c->rq))
         exchange_release(c->exchange, EXCHANGE_HOLD_CLIENT);
 }
 
 void ai_attempt_on_beat(struct ai_call *c)
 {
-    if (!ai_call_is_over(c) && (c->state == AI_CALL_OPENING || ai_call_streams(c)))
+    if (c->state == AI_CALL_SESSION && !ai_call_is_over(c))
+        realtime_on_idle(c);
+    else if (!ai_call_is_over(c) && (c->state == AI_CALL_OPENING || ai_call_streams(c)))
         take_result(c, ai_stream_on_beat(c));
 }
 
@@ -647,6 +652,10 @@ static void on_head(void *arg, const struct http_head *head)
     c->status = head->status;
     note_request_id(c, head);
     note_error_word(c, head);
+    if (c->realtime && c->status == 101) {
+        realtime_on_open(c, head);
+        return;
+    }
     enum ai_verdict verdict = ai_verdict_of_status(c->status);
     if (verdict != AI_OK && verdict != AI_FATAL) {
         note_wait(c, exchange_retry_after_s(c->exchange));
@@ -657,6 +666,10 @@ static void on_head(void *arg, const struct http_head *head)
             ai_cost_unread(c);
         fail(c, REFUSAL_UPSTREAM, SLICE("content_encoding"),
              SLICE("its response is encoded, although plain text was requested"));
+        return;
+    }
+    if (c->realtime && verdict == AI_OK) {
+        fail_no_response(c, SLICE("no_upgrade"), SLICE("it did not open a WebSocket"));
         return;
     }
     gather_headers(c, head);
@@ -670,7 +683,9 @@ static void on_head(void *arg, const struct http_head *head)
 static void on_body(void *arg, struct slice data)
 {
     struct ai_call *c = arg;
-    if (c->state == AI_CALL_GATHERING)
+    if (c->state == AI_CALL_SESSION)
+        realtime_on_upstream(c, data);
+    else if (c->state == AI_CALL_GATHERING)
         gather(c, data);
     else if (!ai_call_is_over(c))
         take_result(c, ai_stream_feed(c, data));
@@ -679,7 +694,9 @@ static void on_body(void *arg, struct slice data)
 static void on_end(void *arg)
 {
     struct ai_call *c = arg;
-    if (c->state == AI_CALL_GATHERING)
+    if (c->state == AI_CALL_SESSION)
+        realtime_on_lost(c, ERR_CLOSED);
+    else if (c->state == AI_CALL_GATHERING)
         take_whole(c);
     else if (!ai_call_is_over(c))
         take_result(c, ai_stream_ended(c));
@@ -727,6 +744,10 @@ static void on_fail(void *arg, const struct exchange_failure *f)
     struct ai_call *c = arg;
     if (ai_call_is_over(c))
         return;
+    if (c->state == AI_CALL_SESSION) {
+        realtime_on_lost(c, f->why);
+        return;
+    }
     if (ai_call_streams(c)) {
         lose_stream(c, f);
         return;
@@ -736,8 +757,18 @@ static void on_fail(void *arg, const struct exchange_failure *f)
     fail(c, refusal_for_loss(f->why), f->code, f->text);
 }
 
-static const struct exchange_events events = {
-    .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail};
+static void on_upstream_drain(void *arg)
+{
+    struct ai_call *c = arg;
+    if (c->state == AI_CALL_SESSION)
+        realtime_on_upstream_drain(c);
+}
+
+static const struct exchange_events events = {.on_head = on_head,
+                                              .on_body = on_body,
+                                              .on_end = on_end,
+                                              .on_fail = on_fail,
+                                              .on_drain = on_upstream_drain};
 
 /* ---- one target after the other ---- */
 
@@ -903,9 +934,21 @@ static void on_token(struct access_token_wait *w, enum err e)
         try_next(c);
 }
 
+/* A session's end is its own to say. */
+static void finish_session(struct ai_call *c, enum request_outcome end, struct slice code)
+{
+    close_exchange(c, end, code);
+    finish(c, &(struct request_end){.outcome = end});
+}
+
+static const struct realtime_owner session_owner = {.on_ready = try_next, .finish = finish_session};
+
 void ai_attempt_start(struct ai_call *c)
 {
-    try_next(c);
+    if (c->endpoint->kind == AI_REALTIME)
+        realtime_start(c, &session_owner);
+    else
+        try_next(c);
 }
 
 void ai_attempt_on_reserved(struct ai_call *c, enum err e)
@@ -918,6 +961,8 @@ void ai_attempt_on_reserved(struct ai_call *c, enum err e)
             fall_back(c);
     } else if (c->state == AI_CALL_STARVED) {
         take_result(c, e ? AI_STREAM_USED_UP : ai_stream_on_money(c));
+    } else if (c->state == AI_CALL_SESSION) {
+        realtime_on_reserved(c, e);
     }
 }
 
@@ -926,7 +971,9 @@ void ai_attempt_cancel(struct ai_call *c)
 {
     struct request *rq = c->rq;
     if (c->exchange) {
-        if (ai_call_streams(c) || c->state == AI_CALL_OPENING)
+        if (c->state == AI_CALL_SESSION)
+            realtime_on_cancel(c);
+        else if (ai_call_streams(c) || c->state == AI_CALL_OPENING)
             ai_cost_reported(c);
         else if (exchange_is_sent(c->exchange) && (!c->status || c->status == 200))
             ai_cost_cancelled(c);

@@ -9,14 +9,16 @@
  *    │ └─ RESERVING ◀─┐           ▲ ▼
  *    └────────────────┘         STARVED
  *
+ *   SENT ─▶ SESSION ─▶ OVER
+ *
  * IDLE: no attempt is under way. RESERVING: the next target waits for money.
  * AUTHORIZING: the target under way waits for a token of its account. SENT: a target has the
  * request. GATHERING: a plain response, or an error, is read whole. OPENING: a stream has begun,
  * and nothing of it has reached the client, so that another target may still take its place.
  * STREAMING: events go to the client as they come. STARVED: the stream waits for money, and its
- * upstream with it. LINGERING: the last event was seen, the upstream's own end is waited for. From
- * OPENING, GATHERING and SENT a failed attempt goes back to IDLE. ai_call_move is the one function
- * that changes the state.
+ * upstream with it. SESSION: a WebSocket stands on either side (realtime.h). LINGERING: the last
+ * event was seen, the upstream's own end is waited for. From OPENING, GATHERING and SENT a failed
+ * attempt goes back to IDLE. ai_call_move is the one function that changes the state.
  *
  * Owns     its buffers, which are kept warm between requests, and the exchange.
  * Threads  its worker's loop.
@@ -42,6 +44,7 @@ enum ai_call_state {
     AI_CALL_STREAMING,
     AI_CALL_STARVED,
     AI_CALL_LINGERING,
+    AI_CALL_SESSION,
     AI_CALL_OVER,
     AI_CALL_STATES
 };
@@ -107,6 +110,9 @@ struct ai_call {
     struct slice notice;       /* what of the request the target does not get; in the arena */
     struct ai_failure failure; /* of the last attempt */
     struct timer patience;     /* for the rest of an error's body, or for the stream's own end */
+
+    struct realtime *realtime;  /* of AI_REALTIME; NULL until its work begins */
+    struct slice websocket_key; /* that its targets are asked for an upgrade with; the arena's */
 
     /* ai_stream */
     struct sse_reader sse;

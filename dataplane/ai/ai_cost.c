@@ -209,6 +209,27 @@ static void measure(struct ai_call *c)
         ai_chat_measure(c->chat, &c->request.prompt);
 }
 
+#define SESSION_OUTPUT 4096 /* of one response, where the model is not known to write more */
+
+static uint64_t session_output(const struct ai_call *c, struct slice model)
+{
+    uint64_t known = ai_model_max_output(model);
+    return c->model->max_output_tokens ? c->model->max_output_tokens
+           : known                     ? known
+                                       : SESSION_OUTPUT;
+}
+
+/* Of the first response; the others are reserved for one by one. */
+static enum err session_worst_case(struct ai_call *c, money *ret)
+{
+    c->request.prompt.audio_bytes = 1; /* any of it may be sound */
+    for (size_t i = 0; i < c->candidate_count; i++) {
+        uint64_t output = session_output(c, c->candidates[i].model);
+        c->output_bound = output > c->output_bound ? output : c->output_bound;
+    }
+    return price_candidates(c, AI_SESSION_PROMPT, c->output_bound, ret);
+}
+
 /* By the tokenizer of the model's first target. */
 uint64_t ai_cost_prompt_guess(const struct ai_call *c)
 {
@@ -232,12 +253,16 @@ enum err ai_worst_case(struct request *rq, money *ret)
     struct ai_prompt *p = &c->request.prompt;
     if (c->endpoint->kind == AI_STORED)
         return p->unbounded ? not_bounded(c, p->unbounded) : ERR_NOT_FOUND;
-    measure(c);
-    uint64_t output = output_ceiling(c);
-    if (p->unbounded)
-        return not_bounded(c, p->unbounded);
-    uint64_t prompt = p->text + media_bound(c) + hidden_bound(c);
-    enum err e = price_candidates(c, prompt, output, ret);
+    enum err e;
+    if (c->endpoint->kind == AI_REALTIME) {
+        e = session_worst_case(c, ret);
+    } else {
+        measure(c);
+        uint64_t output = output_ceiling(c);
+        if (p->unbounded)
+            return not_bounded(c, p->unbounded);
+        e = price_candidates(c, p->text + media_bound(c) + hidden_bound(c), output, ret);
+    }
     if (e == ERR_NOT_FOUND && !c->model->unpriced_allowed)
         return not_bounded(c, "the price of the model is not known");
     return e;
@@ -524,4 +549,42 @@ void ai_cost_cancelled(struct ai_call *c)
     enum policy_answer said = c->candidates[c->candidate_next - 1].provider->bills_cancelled;
     if (said == POLICY_YES || (said == POLICY_UNSAID && c->provider->bills_cancelled))
         ai_cost_failed(c);
+}
+
+/* ---- a session ---- */
+
+enum err ai_cost_reserve_responses(struct ai_call *c, uint64_t prompt, unsigned n)
+{
+    const struct candidate *t = &c->candidates[c->candidate_next - 1];
+    const struct token_count one = {.input = prompt, .output = session_output(c, t->model)};
+    struct price_list p;
+    money each, total = c->failed_cost;
+    if (!budget_reserved(c->rq))
+        return ERR_OK;
+    enum err e = price_at_most(c, t->price, prompt, &p);
+    if (!e)
+        e = money_cost(&p, &one, &each);
+    if (e)
+        return ERR_EXHAUSTED;
+    for (unsigned i = 0; i < n; i++)
+        total = money_add(total, each);
+    return total <= budget_reserved(c->rq) ? ERR_OK : budget_reserve_up_to(c->rq, total);
+}
+
+void ai_cost_add_response(struct ai_call *c, const struct token_count *tokens, bool estimated)
+{
+    add_failed(c, tokens, estimated);
+    if (c->attempt)
+        c->attempt->tokens = c->failed;
+}
+
+void ai_cost_add_transcription(struct ai_call *c, const struct price_sheet *sheet,
+                               const struct token_count *tokens)
+{
+    money cost = 0;
+    if (!sheet || money_cost(price_for(sheet, tokens->input), tokens, &cost))
+        c->failed_unpriced = true;
+    c->failed_cost = money_add(c->failed_cost, cost);
+    c->failed = sum(&c->failed, tokens);
+    ai_cost_add_response(c, &(struct token_count){0}, false);
 }

@@ -48,5 +48,16 @@ void ai_cost_unread(struct ai_call *c);
 /* We took the request back: nothing, or its prompt, as the provider is known to bill it. */
 void ai_cost_cancelled(struct ai_call *c);
 
+/* A session: one call, in which a model responds many times. What `n` further responses to a prompt
+ * of so many tokens may cost is reserved beside what it has cost; as budget_reserve_up_to. */
+MUST_USE enum err ai_cost_reserve_responses(struct ai_call *c, uint64_t prompt, unsigned n);
+/* One of them was written. */
+void ai_cost_add_response(struct ai_call *c, const struct token_count *tokens, bool estimated);
+/* What else the session cost, of another price: the whole of the transcription of sounds. */
+void ai_cost_add_transcription(struct ai_call *c, const struct price_sheet *sheet,
+                               const struct token_count *tokens);
+/* Tokens that a prompt has before anything was said: the provider's own instructions. */
+#define AI_SESSION_PROMPT 4096
+
 /* What the stream has cost so far by our own count. */
 struct token_count ai_cost_so_far(struct ai_call *c);

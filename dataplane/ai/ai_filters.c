@@ -5,6 +5,7 @@
 #include "common/base/digest.h"
 #include "dataplane/ai/ai_call.h"
 #include "dataplane/ai/dialect/body_shape.h"
+#include "dataplane/ai/dialect/openai_realtime.h"
 #include "dataplane/ai/form.h"
 
 static enum filter_result refuse(struct request *rq, enum refusal_id id, struct slice detail)
@@ -26,6 +27,10 @@ static enum filter_result on_endpoint(struct request *rq)
     if (!allowed)
         return refuse(rq, REFUSAL_METHOD,
                       arena_printf(rq->arena, "this path takes %.*s", SLICE_ARG(e->method)));
+    if (e->kind == AI_REALTIME && !realtime_is_asked(rq->head))
+        return refuse(rq, REFUSAL_UPGRADE,
+                      SLICE("send Upgrade: websocket, Connection: Upgrade, Sec-WebSocket-Version: "
+                            "13 and one Sec-WebSocket-Key"));
     struct ai_call *c = ai_call_take(rq);
     if (!c)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
@@ -132,7 +137,8 @@ static enum filter_result on_request(struct request *rq)
     if (e == ERR_NOT_FOUND)
         return refuse(rq, REFUSAL_OBJECT_UNKNOWN, detail);
     if (e)
-        return refuse(rq, REFUSAL_BAD_JSON, detail);
+        return refuse(rq, c->endpoint->kind == AI_REALTIME ? REFUSAL_BAD_REQUEST : REFUSAL_BAD_JSON,
+                      detail);
     return FILTER_PASS;
 }
 

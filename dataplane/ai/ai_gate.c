@@ -8,6 +8,8 @@
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_stream.h"
+#include "dataplane/ai/dialect/openai_realtime.h"
+#include "dataplane/ai/realtime.h"
 
 #define SPARE_MAX 1024          /* kept per worker */
 #define OPENING_MAX (64 * 1024) /* of a stream before its first event that is the model's */
@@ -136,6 +138,7 @@ static void give_back(void *arg)
 
 void ai_call_give(struct ai_call *c)
 {
+    realtime_free(&c->realtime);
     ai_assembly_free(c->whole);
     c->whole = NULL;
     c->writer.whole = NULL;
@@ -161,12 +164,13 @@ void ai_call_move(struct ai_call *c, enum ai_call_state to)
         [AI_CALL_IDLE] = TO(SENT) | TO(RESERVING) | TO(AUTHORIZING) | TO(OVER),
         [AI_CALL_AUTHORIZING] = TO(IDLE) | TO(OVER),
         [AI_CALL_RESERVING] = TO(IDLE) | TO(OVER),
-        [AI_CALL_SENT] = TO(IDLE) | TO(GATHERING) | TO(OPENING) | TO(OVER),
+        [AI_CALL_SENT] = TO(IDLE) | TO(GATHERING) | TO(OPENING) | TO(SESSION) | TO(OVER),
         [AI_CALL_GATHERING] = TO(IDLE) | TO(OVER),
         [AI_CALL_OPENING] = TO(IDLE) | TO(STREAMING) | TO(OVER),
         [AI_CALL_STREAMING] = TO(STARVED) | TO(LINGERING) | TO(OVER),
         [AI_CALL_STARVED] = TO(STREAMING) | TO(OVER),
         [AI_CALL_LINGERING] = TO(OVER),
+        [AI_CALL_SESSION] = TO(OVER),
         [AI_CALL_OVER] = 0,
     };
 #undef TO
@@ -206,6 +210,26 @@ static void begin_work(struct request *rq)
 static void cancel_work(struct request *rq)
 {
     ai_attempt_cancel(rq->gate_state);
+}
+
+static bool streams_body(const struct request *rq)
+{
+    const struct ai_call *c = rq->gate_state;
+    return c && c->endpoint->kind == AI_REALTIME;
+}
+
+static void on_body(struct request *rq, struct slice message)
+{
+    struct ai_call *c = rq->gate_state;
+    if (c->state == AI_CALL_SESSION)
+        realtime_on_client(c, message);
+}
+
+static void on_body_end(struct request *rq)
+{
+    struct ai_call *c = rq->gate_state;
+    if (c->state == AI_CALL_SESSION)
+        realtime_on_client_end(c);
 }
 
 static void on_drain(struct request *rq)
@@ -295,6 +319,8 @@ static size_t refusal_headers(struct request *rq, struct http_header *out, size_
     size_t n = 0;
     if (rq->refusal.id == REFUSAL_METHOD && e && n < max)
         out[n++] = (struct http_header){SLICE("allow"), e->method};
+    if (rq->refusal.id == REFUSAL_UPGRADE && n < max)
+        out[n++] = (struct http_header){SLICE("upgrade"), SLICE("websocket")};
     if (d->error_header && n < max)
         out[n++] = d->error_header(refusal_row(rq->refusal.id)->status);
     return n;
@@ -310,11 +336,14 @@ static const struct header_names *header_names(const struct request *rq)
     return own ? own : &usual;
 }
 
-/* Members of a query are escaped; a key of ours holds nothing that would be. */
+/* Members of a query are escaped; a key of ours holds nothing that would be. A browser can set no
+ * header of a WebSocket's request, and names its credential among the subprotocols. */
 static struct slice query_credential(const struct request *rq)
 {
     const struct ai_call *c = rq->gate_state;
     struct slice name = c->endpoint->dialect->query_key, one, rest = rq->query;
+    if (c->endpoint->kind == AI_REALTIME)
+        return realtime_credential(rq->head);
     while (name.len && slice_split(&rest, '&', &one))
         if (one.len > name.len && slice_starts(one, name) && one.ptr[name.len] == '=')
             return ai_unescape(rq->arena, slice_from(one, name.len + 1));
@@ -334,6 +363,9 @@ const struct gate ai_gate = {
     .stream_error = stream_error,
     .refusal_headers = refusal_headers,
     .session_label = session_label,
+    .on_body = on_body,
+    .on_body_end = on_body_end,
+    .streams_body = streams_body,
     .on_drain = on_drain,
     .cancel = cancel_work,
     .still_allowed = ai_still_allowed,

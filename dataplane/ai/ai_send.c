@@ -41,6 +41,10 @@ static void set_deadlines(const struct ai_call *c, const struct policy_provider 
     spec->first_byte_ms = first_of(m->first_byte_ms, own->first_byte_ms);
     spec->gap_ms = first_of(m->between_ms, own->between_ms);
     spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), deadline_ms(c->rq->head));
+    if (c->endpoint->kind != AI_REALTIME)
+        return;
+    spec->gap_ms = LIMIT_REALTIME_GAP_MS; /* pings are answered, whatever the two have to say */
+    spec->total_ms = first_of(first_of(m->total_ms, own->total_ms), LIMIT_REALTIME_MS);
 }
 
 /* What the target knows us by; NULL: it wants nothing. */
@@ -66,7 +70,10 @@ static enum err start(struct ai_call *c, const struct candidate *target,
         .log = &c->rq->log,
         .attempt = c->attempt,
         .waited_us = &c->rq->record.upstream_us,
-        .call = {.method = c->endpoint->kind == AI_STORED ? c->endpoint->method : SLICE("POST"),
+        .call = {.method = c->endpoint->kind == AI_STORED || c->endpoint->kind == AI_REALTIME
+                               ? c->endpoint->method
+                               : SLICE("POST"),
+                 .upgrade = c->endpoint->kind == AI_REALTIME,
                  .url = credential ? credential->url : p->url,
                  .path = o->path,
                  .headers = o->headers,
@@ -145,6 +152,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.changes =
         (struct ai_changes){.model = target->model, .output_limit = ai_cost_output_limit(c)};
     o.traceparent = trace_header(c->rq->record.trace_id, c->attempt->span_id, trace);
+    o.websocket_key = c->websocket_key;
     o.arena = c->rq->arena;
     o.translated = &c->translated;
     o.header_count = o.secret_len = 0;

@@ -87,6 +87,8 @@ static const struct ai_endpoint endpoints[] = {
      &dialect_openai_task, ANY},
     {AI_TASK, TEXT("POST"), TEXT("/v1/rerank"), false, TEXT("rerank"), &dialect_openai_task, ANY},
     {AI_TASK, TEXT("POST"), TEXT("/v2/rerank"), false, TEXT("rerank"), &dialect_openai_task, ANY},
+    {AI_REALTIME, TEXT("GET"), TEXT("/v1/realtime"), false, TEXT("realtime"),
+     &dialect_openai_realtime, ANY},
     {AI_CHAT, TEXT("POST"), TEXT("/v1/responses"), false, TEXT("responses"),
      &dialect_openai_responses, ANY},
     {AI_CHAT, TEXT("POST"), TEXT("/v1beta/models/"), true, TEXT("generate_content"),
@@ -182,6 +184,29 @@ struct slice ai_unescape(struct arena *a, struct slice s)
             i += 2;
     }
     return out ? slice_of(out, n) : SLICE_NONE;
+}
+
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == '~';
+}
+
+struct slice ai_escape(struct arena *a, struct slice name)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *out = arena_alloc(a, 3 * name.len + 1), *to = out;
+    for (size_t i = 0; out && i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        if (is_unreserved(name.ptr[i])) {
+            *to++ = (char)c;
+            continue;
+        }
+        *to++ = '%';
+        *to++ = hex[c >> 4];
+        *to++ = hex[c & 15];
+    }
+    return out ? slice_of(out, (size_t)(to - out)) : SLICE_NONE;
 }
 
 struct slice ai_incoming_name(const struct ai_incoming *in)

@@ -20,8 +20,9 @@ enum ai_kind {
     AI_COUNT, /* how many tokens a prompt of AI_CHAT has: free, and estimated where no target says
                */
     AI_EMBEDDINGS,
-    AI_STORED, /* a thing that a provider keeps, by its id */
-    AI_TASK,   /* of a model, and no conversation: an image, a sound, a judgement */
+    AI_STORED,   /* a thing that a provider keeps, by its id */
+    AI_TASK,     /* of a model, and no conversation: an image, a sound, a judgement */
+    AI_REALTIME, /* a session over a WebSocket */
     AI_MODELS,
     AI_MODEL,
 };
@@ -97,6 +98,9 @@ struct ai_incoming {
 };
 /* Without its percent escapes; .ptr NULL: no memory. */
 struct slice ai_unescape(struct arena *a, struct slice s);
+/* With percent escapes in place of all but unreserved characters (RFC 3986); .ptr NULL: no memory.
+ */
+struct slice ai_escape(struct arena *a, struct slice s);
 /* What stands for the name in the path, unescaped; .ptr NULL: no memory, or the endpoint has none.
  */
 struct slice ai_incoming_name(const struct ai_incoming *in);
@@ -187,7 +191,8 @@ extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messag
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models;
 extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions,
-    dialect_openai_task, dialect_openai_objects, dialect_openai_responses_count;
+    dialect_openai_task, dialect_openai_objects, dialect_openai_responses_count,
+    dialect_openai_realtime;
 extern const struct ai_dialect dialect_gemini, dialect_gemini_array, dialect_gemini_count,
     dialect_gemini_embed, dialect_gemini_embed_batch, dialect_gemini_models;
 
@@ -219,5 +224,5 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)
 {
     return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS ||
-           e->kind == AI_TASK || e->kind == AI_STORED;
+           e->kind == AI_TASK || e->kind == AI_STORED || e->kind == AI_REALTIME;
 }

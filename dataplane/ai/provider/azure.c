@@ -7,34 +7,11 @@
  */
 #include "dataplane/ai/provider/openai.h"
 
-static bool is_unreserved(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.' || c == '~';
-}
-
-static struct slice escaped(struct arena *a, struct slice name)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    char *out = arena_alloc(a, 3 * name.len + 1), *to = out;
-    for (size_t i = 0; out && i < name.len; i++) {
-        unsigned char c = (unsigned char)name.ptr[i];
-        if (is_unreserved(name.ptr[i])) {
-            *to++ = (char)c;
-            continue;
-        }
-        *to++ = '%';
-        *to++ = hex[c >> 4];
-        *to++ = hex[c & 15];
-    }
-    return out ? slice_of(out, (size_t)(to - out)) : SLICE_NONE;
-}
-
-/* What is of the account: its body names the deployment, or nothing does. */
+/* What is of the account: its body or its query names the deployment, or nothing does. */
 static bool is_of_no_deployment(struct slice kind)
 {
     return slice_starts(kind, SLICE("/responses")) || slice_starts(kind, SLICE("/files")) ||
-           slice_starts(kind, SLICE("/batches"));
+           slice_starts(kind, SLICE("/batches")) || slice_starts(kind, SLICE("/realtime"));
 }
 
 /* Behind the base URL's path, which may end with a slash. */
@@ -46,7 +23,7 @@ static struct slice rest_of(const struct ai_outgoing *o, struct slice base, stru
         return arena_printf(o->arena, "/v1%.*s", SLICE_ARG(kind));
     if (is_of_no_deployment(kind))
         return kind;
-    struct slice name = escaped(o->arena, o->changes.model);
+    struct slice name = ai_escape(o->arena, o->changes.model);
     return name.ptr
                ? arena_printf(o->arena, "/deployments/%.*s%.*s", SLICE_ARG(name), SLICE_ARG(kind))
                : SLICE_NONE;

@@ -37,6 +37,7 @@ struct ai_outgoing {
     const struct ai_marker *marker; /* of the principal; may be NULL */
     struct ai_account maker;        /* what the target makes, is known by it */
     struct slice traceparent;
+    struct slice websocket_key; /* of AI_REALTIME */
     struct arena *arena;
     struct buf *translated; /* memory for a body that is written anew */
     /* what is built */
@@ -228,7 +229,7 @@ struct slice ai_plain_tool_id(struct slice id, char room[static AI_TOOL_ID_MAX])
 
 extern const struct ai_provider provider_openai, provider_azure, provider_mistral,
     provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini,
-    provider_openai_task, provider_openai_objects;
+    provider_openai_task, provider_openai_objects, provider_openai_realtime;
 extern const struct ai_provider provider_vertex, provider_vertex_claude;
 extern const struct ai_provider provider_bedrock, provider_cohere, provider_ollama;
 

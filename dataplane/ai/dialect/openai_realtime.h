@@ -1,0 +1,69 @@
+/*
+ * openai_realtime — OpenAI's realtime dialect: events of JSON over a WebSocket, both ways.
+ *
+ * What is read of an event is what rights, money and usage need; every event goes on as it came,
+ * but for the model's name in `session`.
+ *
+ * Threads  any; pure.
+ */
+#pragma once
+
+#include "dataplane/ai/ai_usage.h"
+#include "dataplane/ai/dialect/dialect.h"
+
+#define REALTIME_NAME_MAX 256 /* bytes of a model's name */
+
+enum realtime_client_kind {
+    REALTIME_SAYS_OTHER,
+    REALTIME_SAYS_AUDIO,   /* input_audio_buffer.append: its bytes are mostly sound */
+    REALTIME_SAYS_CREATE,  /* response.create: the model shall respond */
+    REALTIME_SAYS_SESSION, /* session.update */
+};
+
+/* One event of a client. */
+struct realtime_said {
+    enum realtime_client_kind kind;
+    struct json_hit model; /* session.model, as it stands; ABSENT: it is not named */
+    char model_name[REALTIME_NAME_MAX];
+    size_t model_len;
+    char transcriber[REALTIME_NAME_MAX]; /* the model that writes down what the user says */
+    size_t transcriber_len;              /* 0: none is named */
+    bool reads_more; /* a stored prompt, or tools that the provider itself calls: how long the
+                        prompt gets is not seen here */
+};
+
+/* ERR_INVALID: *why says what is wrong; valid until the next call of this thread. */
+MUST_USE enum err realtime_read_said(struct slice text, struct realtime_said *ret,
+                                     struct slice *why);
+
+enum realtime_server_kind {
+    REALTIME_HEARD_OTHER,
+    REALTIME_HEARD_SESSION,     /* session.created, session.updated */
+    REALTIME_HEARD_CREATED,     /* response.created */
+    REALTIME_HEARD_DONE,        /* response.done */
+    REALTIME_HEARD_BUSY,        /* an error: response.create came while one is being written */
+    REALTIME_HEARD_TEXT,        /* a piece of text, of a transcript, of arguments */
+    REALTIME_HEARD_SOUND,       /* a piece of sound, in base64 */
+    REALTIME_HEARD_TRANSCRIBED, /* what the user said was written down */
+};
+
+/* One event of an upstream. One that cannot be read is OTHER: it goes on, and says nothing. */
+struct realtime_heard {
+    enum realtime_server_kind kind;
+    uint64_t bytes;        /* of a piece, as it stands */
+    bool automatic;        /* of SESSION: the provider begins responses by itself */
+    struct ai_usage usage; /* of DONE and TRANSCRIBED; AI_USAGE_NONE: it says none */
+    bool by_duration;      /* TRANSCRIBED: seconds are billed, and no tokens */
+};
+
+void realtime_read_heard(struct slice text, struct realtime_heard *ret);
+
+/* An event of ours that tells an error. */
+MUST_USE enum err realtime_write_error(struct buf *out, const struct ai_error *e);
+
+/* Does the client ask for a WebSocket as RFC 6455 section 4.2.1 wants it? */
+bool realtime_is_asked(const struct http_head *h);
+/* The credential that browsers put among the subprotocols; SLICE_NONE: there is none. */
+struct slice realtime_credential(const struct http_head *h);
+/* The subprotocol by which browsers ask for the dialect as it was before it was final. */
+bool realtime_wants_beta(const struct http_head *h);

@@ -1,0 +1,289 @@
+/* realtime — sessions over WebSocket: let in as calls are, charged response by response, and ended
+ * with a word. */
+#include <stdio.h>
+
+#include "tests/kit/flow/realtime_kit.h"
+
+/* A response to a first prompt: 4096 tokens in at one dollar a million, 4096 out at two. */
+#define FIRST_RESPONSE ((money)12288000)
+
+static const struct flow_policy policy = {
+    .keys = {{.name = "alice", .models = {"voice"}, .budget = MONEY_DOLLAR},
+             {.name = "bob", .models = {"voice", "scribe"}},
+             {.name = "poor", .models = {"voice"}, .budget = FIRST_RESPONSE + 1000}},
+    .models =
+        {{.name = "voice", .target_model = "gpt-realtime", .upstreams = {0}, .upstream_count = 1}},
+};
+
+#define VOICE "/v1/realtime?model=voice"
+#define CREATED "{\"type\":\"response.created\",\"response\":{\"id\":\"r1\"}}"
+#define DONE(in, out)                                                                              \
+    "{\"type\":\"response.done\",\"response\":{\"id\":\"r1\",\"usage\":{\"total_tokens\":1,"       \
+    "\"input_tokens\":" #in ",\"output_tokens\":" #out                                             \
+    ",\"input_token_details\":{\"text_tokens\":1,\"audio_tokens\":6,\"cached_tokens\":4,"          \
+    "\"cached_tokens_details\":{\"text_tokens\":2,\"audio_tokens\":2}},"                           \
+    "\"output_token_details\":{\"text_tokens\":1,\"audio_tokens\":3}}}}"
+#define MANUAL                                                                                     \
+    "{\"type\":\"session.created\",\"session\":{\"audio\":{\"input\":{\"turn_detection\":null}}}}"
+#define AUTOMATIC                                                                                  \
+    "{\"type\":\"session.created\",\"session\":{\"audio\":{\"input\":{\"turn_detection\":{"        \
+    "\"type\":\"server_vad\",\"create_response\":true}}}}}"
+#define CREATE "{\"type\":\"response.create\"}"
+
+#define REALTIME(name)                                                                             \
+    static void name##_session(struct flow *k, struct realtime_kit *t);                            \
+    FLOW(name)                                                                                     \
+    {                                                                                              \
+        struct realtime_kit t;                                                                     \
+        realtime_kit_open(k, &t);                                                                  \
+        policy_says(k, &policy);                                                                   \
+        name##_session(k, &t);                                                                     \
+        realtime_kit_close(&t);                                                                    \
+    }                                                                                              \
+    static void name##_session(struct flow *k, struct realtime_kit *t)
+
+static struct realtime_end *opened(struct flow *k, struct realtime_kit *t, const char *key)
+{
+    struct realtime_end *c = realtime_client(t, VOICE, key, NULL);
+    WAIT(k, c->status && t->upstream_count);
+    assert_int_equal(c->status, 101);
+    return c;
+}
+
+REALTIME(events_go_both_ways_and_each_response_is_counted)
+{
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, CREATE);
+    WAIT(k, realtime_heard(u, CREATE));
+    realtime_says(u, CREATED);
+    realtime_says(u, DONE(10, 5));
+    WAIT(k, realtime_heard(c, "response.done"));
+    realtime_says(c, CREATE);
+    realtime_says(u, CREATED);
+    realtime_says(u, DONE(20, 5));
+    WAIT(k, c->heard_count == 5);
+
+    realtime_closes(c, 1000, "");
+    WAIT(k, c->closed && u->gone);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "ok");
+    assert_int_equal(r->span->tokens->input, 30);
+    assert_int_equal(r->span->tokens->output, 10);
+    assert_string_equal(r->span->usage_source, "provider");
+    assert_int_equal(r->span->cost_nano, 30 * 1000 + 10 * 2000);
+    flow_record_free(r);
+    WAIT(k, flow_taken(k, "key:k_alice") >= 50000);
+}
+
+REALTIME(the_upstream_gets_its_own_credential_and_model_and_no_more)
+{
+    struct realtime_end *c = realtime_client(
+        t, VOICE "&x=1", "bob",
+        "Sec-WebSocket-Protocol: realtime\r\nOpenAI-Beta: realtime=v1\r\nCookie: a=b\r\n"
+        "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    WAIT(k, c->status && t->upstream_count);
+    struct realtime_end *u = &t->upstreams[0];
+    assert_int_equal(c->status, 101);
+    assert_true(slice_starts(buf_slice(&u->head),
+                             SLICE("GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\n")));
+    assert_true(slice_starts(realtime_header(u, "authorization"), SLICE("Bearer ")));
+    assert_true(slice_search(buf_slice(&u->head), slice_str(flow_secret(k, "bob"))) < 0);
+    assert_true(slice_eq(realtime_header(u, "openai-beta"), SLICE("realtime=v1")));
+    assert_null(realtime_header(u, "cookie").ptr);
+    assert_null(realtime_header(u, "sec-websocket-extensions").ptr);
+    assert_true(slice_eq(realtime_header(c, "sec-websocket-protocol"), SLICE("realtime")));
+    assert_null(realtime_header(c, "sec-websocket-extensions").ptr);
+    assert_non_null(realtime_header(c, "x-request-id").ptr);
+
+    realtime_says(c, "{\"type\":\"session.update\",\"session\":{\"model\":\"voice\",\"a\":1}}");
+    WAIT(k, realtime_heard(u, "{\"type\":\"session.update\",\"session\":{\"model\":"
+                              "\"gpt-realtime\",\"a\":1}}"));
+}
+
+REALTIME(a_browser_names_its_key_among_the_subprotocols)
+{
+    char lines[300];
+    snprintf(lines, sizeof(lines),
+             "Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.%s, "
+             "openai-beta.realtime-v1\r\nOrigin: https://app.example\r\n",
+             flow_secret(k, "bob"));
+    struct realtime_end *c = realtime_client(t, VOICE, NULL, lines);
+    WAIT(k, c->status && t->upstream_count);
+    assert_int_equal(c->status, 101);
+    assert_true(slice_eq(realtime_header(&t->upstreams[0], "openai-beta"), SLICE("realtime=v1")));
+}
+
+REALTIME(what_is_no_upgrade_or_no_right_is_refused_before_the_upstream)
+{
+    struct flow_client *plain = client_gets(k, "alice", VOICE);
+    expect_status(plain, 426);
+    expect_code(plain, "upgrade_required");
+    assert_true(slice_eq(client_header(plain, "upgrade"), SLICE("websocket")));
+
+    struct realtime_end *c = realtime_client(t, VOICE, NULL, NULL);
+    WAIT(k, c->status);
+    assert_int_equal(c->status, 401);
+    c = realtime_client(t, "/v1/realtime?model=other", "alice", NULL);
+    WAIT(k, c->status);
+    assert_int_equal(c->status, 404);
+    c = realtime_client(t, "/v1/realtime", "alice", NULL);
+    WAIT(k, c->status);
+    assert_int_equal(c->status, 400);
+    assert_int_equal(t->upstream_count, 0);
+}
+
+REALTIME(an_upstreams_refusal_is_the_clients_status)
+{
+    t->refuses = 400;
+    t->refusal = "{\"error\":{\"message\":\"no such model\",\"type\":\"invalid_request_error\","
+                 "\"param\":null,\"code\":\"model_not_found\"}}";
+    struct realtime_end *c = realtime_client(t, VOICE, "alice", NULL);
+    WAIT(k, c->status && c->body.len);
+    assert_int_equal(c->status, 400);
+    assert_true(slice_search(buf_slice(&c->body), SLICE("no such model")) >= 0);
+}
+
+REALTIME(a_response_that_the_budget_does_not_hold_is_told_and_not_sent)
+{
+    struct realtime_end *c = opened(k, t, "poor"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, CREATE);
+    realtime_says(u, CREATED);
+    realtime_says(u, DONE(4000, 4000)); /* 12 of 12.289 thousandths of a dollar */
+    WAIT(k, realtime_heard(c, "response.done"));
+    realtime_says(c, CREATE);
+    WAIT(k, realtime_heard(c, "budget_exceeded"));
+    realtime_says(c, "{\"type\":\"conversation.item.delete\",\"item_id\":\"x\"}");
+    WAIT(k, realtime_heard(u, "item.delete")); /* goes on, and comes behind */
+    assert_int_equal(u->heard_count, 2);
+    assert_false(c->closed);
+}
+
+REALTIME(where_responses_begin_by_themselves_the_session_ends_with_the_budget)
+{
+    struct realtime_end *c = opened(k, t, "poor"), *u = &t->upstreams[0];
+    realtime_says(u, AUTOMATIC);
+    realtime_says(u, CREATED);
+    realtime_says(u, DONE(4000, 4000));
+    WAIT(k, c->closed);
+    assert_true(realtime_heard(c, "response.done"));
+    assert_true(realtime_heard(c, "\"type\":\"error\"") > realtime_heard(c, "response.done"));
+    assert_true(realtime_heard(c, "budget_exceeded"));
+    assert_int_equal(c->code, 1008);
+    WAIT(k, u->gone);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->span->cost_nano, 12000000);
+    assert_string_equal(r->span->status, "refused");
+    flow_record_free(r);
+}
+
+REALTIME(a_key_that_is_revoked_ends_its_sessions_with_a_word)
+{
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    struct flow_policy revoked = policy;
+    revoked.keys[0].revoked = true;
+    policy_says(k, &revoked);
+    WAIT(k, c->closed && u->gone);
+    assert_true(realtime_heard(c, "invalid_api_key"));
+    assert_int_equal(c->code, 1008);
+}
+
+REALTIME(a_plane_that_ends_says_so)
+{
+    struct realtime_end *c = opened(k, t, "alice");
+    request_cut_drained(&k->env);
+    WAIT(k, c->closed);
+    assert_true(realtime_heard(c, "drained"));
+    assert_int_equal(c->code, 1001);
+}
+
+REALTIME(the_upstreams_close_is_passed_on_behind_what_it_said)
+{
+    struct realtime_end *c = opened(k, t, "bob"), *u = &t->upstreams[0];
+    realtime_says(u, "{\"type\":\"error\",\"error\":{\"code\":\"session_expired\"}}");
+    realtime_closes(u, 4008, "session_expired");
+    WAIT(k, c->closed);
+    assert_true(realtime_heard(c, "session_expired"));
+    assert_int_equal(c->code, 4008);
+    assert_string_equal(c->reason, "session_expired");
+}
+
+REALTIME(an_upstream_that_breaks_off_is_told_as_an_error)
+{
+    struct realtime_end *c = opened(k, t, "bob"), *u = &t->upstreams[0];
+    realtime_says(u, CREATED);
+    WAIT(k, realtime_heard(c, "response.created"));
+    realtime_cuts(u);
+    WAIT(k, c->closed);
+    assert_true(realtime_heard(c, "upstream_error"));
+    assert_int_equal(c->code, 1011);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->status, "error");
+    assert_string_equal(r->span->usage_source, "estimate");
+    flow_record_free(r);
+}
+
+REALTIME(a_client_that_is_gone_takes_the_upstream_with_it)
+{
+    struct realtime_end *c = opened(k, t, "bob"), *u = &t->upstreams[0];
+    realtime_cuts(c);
+    WAIT(k, u->gone);
+    WAIT(k, k->env.request_count == 0);
+}
+
+REALTIME(what_cannot_be_read_or_is_not_granted_goes_no_further)
+{
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(c, "{\"type\":\"response.create\",\"type\":\"x\"}");
+    WAIT(k, realtime_heard(c, "duplicate member"));
+    realtime_says(c, "{\"type\":\"session.update\",\"session\":{\"model\":\"other\"}}");
+    WAIT(k, realtime_heard(c, "model_not_found"));
+    realtime_says(c, "{\"type\":\"session.update\",\"session\":{\"audio\":{\"input\":{"
+                     "\"transcription\":{\"model\":\"scribe\"}}}}}");
+    WAIT(k, c->heard_count == 3); /* not granted to alice */
+    realtime_says(c, "{\"type\":\"input_audio_buffer.commit\"}");
+    WAIT(k, realtime_heard(u, "commit"));
+    assert_int_equal(u->heard_count, 1);
+}
+
+REALTIME(a_large_message_goes_through_whole)
+{
+    static char audio[3 * 1024 * 1024];
+    const char *head = "{\"type\":\"input_audio_buffer.append\",\"audio\":\"";
+    memset(audio, 'A', sizeof(audio) - 1);
+    memcpy(audio, head, strlen(head));
+    memcpy(audio + sizeof(audio) - 3, "\"}", 2);
+    struct realtime_end *c = opened(k, t, "bob"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, audio);
+    WAIT(k, u->heard_count == 1);
+    assert_int_equal(strlen(u->heard[0]), strlen(audio));
+    realtime_says(u, audio);
+    WAIT(k, c->heard_count == 2);
+    assert_int_equal(strlen(c->heard[1]), strlen(audio));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(events_go_both_ways_and_each_response_is_counted),
+        SCENARIO(the_upstream_gets_its_own_credential_and_model_and_no_more),
+        SCENARIO(a_browser_names_its_key_among_the_subprotocols),
+        SCENARIO(what_is_no_upgrade_or_no_right_is_refused_before_the_upstream),
+        SCENARIO(an_upstreams_refusal_is_the_clients_status),
+        SCENARIO(a_response_that_the_budget_does_not_hold_is_told_and_not_sent),
+        SCENARIO(where_responses_begin_by_themselves_the_session_ends_with_the_budget),
+        SCENARIO(a_key_that_is_revoked_ends_its_sessions_with_a_word),
+        SCENARIO(a_plane_that_ends_says_so),
+        SCENARIO(the_upstreams_close_is_passed_on_behind_what_it_said),
+        SCENARIO(an_upstream_that_breaks_off_is_told_as_an_error),
+        SCENARIO(a_client_that_is_gone_takes_the_upstream_with_it),
+        SCENARIO(what_cannot_be_read_or_is_not_granted_goes_no_further),
+        SCENARIO(a_large_message_goes_through_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
