@@ -24,6 +24,7 @@ struct named {
     const struct policy_key *key; /* NULL: none */
     struct principal known;       /* whose it is, where that was found lately; .key NULL: not */
     struct sip_tag tag;           /* of the credential, where there is a memo */
+    bool lent;                    /* by its gate, for a while: it is not remembered */
 };
 
 struct findings {
@@ -106,6 +107,10 @@ static void consider(struct request *rq, struct slice name, struct slice sent, s
     f->any = true;
     struct named n = find_key(rq, value);
     const struct policy_key *first = f->first.key;
+    if (!n.key && rq->gate->own_key) {
+        n.key = rq->gate->own_key(rq, value);
+        n.lent = n.key != NULL;
+    }
     if (!n.key) {
         bool ours = keyprint_is_ours(value);
         f->ambiguous = f->ambiguous || (ours && first);
@@ -186,7 +191,7 @@ static bool find_principal(struct request *rq, const struct named *n)
     }
     if (!fill_principal(rq->policy, n->key, &rq->who) || is_blocked(rq->policy, &rq->who))
         return false;
-    if (memo)
+    if (memo && !n->lent)
         key_memo_keep(memo, rq->policy, n->tag, &rq->who);
     return true;
 }

@@ -115,6 +115,9 @@ struct gate {
     /* A credential in the query, for clients that send it there; empty: none. It is never logged,
      * recorded or sent on. NULL: this gate takes none. */
     struct slice (*query_credential)(const struct request *rq);
+    /* Of a credential that is no key: the key that this gate itself gave it out for; NULL: it did
+     * not. NULL: this gate gives none out. */
+    const struct policy_key *(*own_key)(struct request *rq, struct slice credential);
     /* All filters have passed: do the work. Ends by request_finish, sooner or later. */
     void (*work)(struct request *rq);
     /* A refusal in the dialect of the path: status and headers are the request's; the gate appends

@@ -4,6 +4,7 @@
 #include "dataplane/ai/ai_attempt.h"
 
 #include "common/base/clock.h"
+#include "common/base/secret.h"
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
 #include "dataplane/ai/ai_assembly.h"
@@ -11,6 +12,7 @@
 #include "dataplane/ai/ai_send.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/realtime.h"
+#include "dataplane/ai/realtime_secret.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error */
 #define ERROR_BODY_MS 2000         /* for its rest: a status alone says enough to go on */
@@ -438,6 +440,22 @@ static void take_count(struct ai_call *c)
         finish_whole(c, false, buf_slice(&c->gathered));
 }
 
+/* The provider's client secret stays here; the client gets one of ours. */
+static void take_secret(struct ai_call *c)
+{
+    struct buf *out = &c->translated; /* the request is on its way */
+    struct realtime_secret s = {.key_id = c->rq->who.key->o.id, .model = c->request.model};
+    const struct candidate *t = current(c);
+    ai_account_of(t->provider->o.id, t->credential ? t->credential->id : SLICE_NONE, &s.account);
+    buf_clear(out);
+    enum err e = realtime_secret_replace(c->rq->policy, &s, buf_slice(&c->gathered), out);
+    secret_wipe(&s, sizeof(s));
+    if (e)
+        fail_no_response(c, SLICE("no_secret"), SLICE("its response holds no client secret"));
+    else
+        finish_whole(c, false, buf_slice(out));
+}
+
 static void take_whole(struct ai_call *c)
 {
     timer_cancel(&c->patience);
@@ -445,6 +463,8 @@ static void take_whole(struct ai_call *c)
         take_error(c);
     else if (c->endpoint->kind == AI_COUNT)
         take_count(c);
+    else if (c->endpoint->kind == AI_SECRET)
+        take_secret(c);
     else if (c->native && !c->gathers_events)
         take_native(c);
     else

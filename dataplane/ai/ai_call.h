@@ -112,6 +112,8 @@ struct ai_call {
     struct timer patience;     /* for the rest of an error's body, or for the stream's own end */
 
     struct realtime *realtime;  /* of AI_REALTIME; NULL until its work begins */
+    struct secret *ephemeral;   /* the provider's client secret, in the account's place; held */
+    struct slice secret_model;  /* that it is for, by the client's name */
     struct slice websocket_key; /* that its targets are asked for an upgrade with; the arena's */
 
     /* ai_stream */

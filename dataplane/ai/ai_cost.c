@@ -251,7 +251,7 @@ enum err ai_worst_case(struct request *rq, money *ret)
     if (!ai_calls_upstream(c->endpoint) || c->endpoint->kind == AI_COUNT)
         return ERR_NOT_FOUND;
     struct ai_prompt *p = &c->request.prompt;
-    if (c->endpoint->kind == AI_STORED)
+    if (c->endpoint->kind == AI_STORED || c->endpoint->kind == AI_SECRET)
         return p->unbounded ? not_bounded(c, p->unbounded) : ERR_NOT_FOUND;
     enum err e;
     if (c->endpoint->kind == AI_REALTIME) {
@@ -442,7 +442,8 @@ static void keep_within(struct ai_call *c, const struct token_count *tokens, mon
 static void put(struct ai_call *c, const struct token_count *tokens, bool estimated)
 {
     struct call_record *t = &c->rq->record;
-    if (c->endpoint->kind == AI_COUNT || c->endpoint->kind == AI_STORED) /* free */
+    if (c->endpoint->kind == AI_COUNT || c->endpoint->kind == AI_STORED ||
+        c->endpoint->kind == AI_SECRET) /* free */
         return;
     /* What an image or a sound took, its provider alone can say. */
     if (c->endpoint->kind == AI_TASK && estimated && c->request.prompt.unbounded)

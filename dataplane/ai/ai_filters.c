@@ -121,6 +121,20 @@ static enum err read_body(struct ai_call *c, struct slice *why)
     return e || d->measure ? e : ai_call_parse(c, why);
 }
 
+/* A client secret is for one model. */
+static enum filter_result settle_model(struct ai_call *c)
+{
+    if (!c->request.model.len)
+        c->request.model = c->secret_model;
+    if (!c->request.model.len || c->request.model.len >= REALTIME_NAME_MAX)
+        return refuse(c->rq, REFUSAL_BAD_REQUEST,
+                      SLICE("the query must name a model: /v1/realtime?model=NAME"));
+    if (!c->ephemeral || slice_eq(c->request.model, c->secret_model))
+        return FILTER_PASS;
+    c->request.param = "model";
+    return refuse(c->rq, REFUSAL_MODEL_UNKNOWN, c->request.model);
+}
+
 static enum filter_result on_request(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
@@ -139,7 +153,7 @@ static enum filter_result on_request(struct request *rq)
     if (e)
         return refuse(rq, c->endpoint->kind == AI_REALTIME ? REFUSAL_BAD_REQUEST : REFUSAL_BAD_JSON,
                       detail);
-    return FILTER_PASS;
+    return c->endpoint->kind == AI_REALTIME ? settle_model(c) : FILTER_PASS;
 }
 
 /* Pushed before any other filter's sink, so that it lies nearest to the client: what passes it is
@@ -279,6 +293,10 @@ static enum filter_result on_grant(struct request *rq)
         c->request.param = "model";
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
     }
+    if (c->request.transcriber.len && !ai_may_use(rq, c->request.transcriber)) {
+        c->request.param = "session.audio.input.transcription.model";
+        return refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.transcriber);
+    }
     c->model = m;
     rq->record.ai.model = m->wildcard ? name : m->o.name;
     rq->record.ai.model_row = m->o.name;
@@ -376,6 +394,8 @@ static enum filter_result on_candidates(struct request *rq)
     if (!c->candidate_count && c->endpoint->kind != AI_COUNT)
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));
     stay(c);
+    if (c->ephemeral && !c->stays)
+        return refuse(rq, REFUSAL_NO_TARGET, SLICE("the account that made the secret is gone"));
     return FILTER_PASS;
 }
 

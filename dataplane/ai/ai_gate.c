@@ -3,14 +3,18 @@
  */
 #include "dataplane/ai/ai_gate.h"
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/secret.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/dialect/openai_realtime.h"
 #include "dataplane/ai/realtime.h"
+#include "dataplane/ai/realtime_secret.h"
 
+#define US_PER_S 1000000
 #define SPARE_MAX 1024          /* kept per worker */
 #define OPENING_MAX (64 * 1024) /* of a stream before its first event that is the model's */
 #define SPARE_BUF (64 * 1024)   /* larger buffers go back to the heap */
@@ -139,6 +143,8 @@ static void give_back(void *arg)
 void ai_call_give(struct ai_call *c)
 {
     realtime_free(&c->realtime);
+    secret_drop(c->ephemeral);
+    c->ephemeral = NULL;
     ai_assembly_free(c->whole);
     c->whole = NULL;
     c->writer.whole = NULL;
@@ -350,12 +356,29 @@ static struct slice query_credential(const struct request *rq)
     return SLICE_NONE;
 }
 
+/* A client secret: good for a session with its model, at the account that made it. */
+static const struct policy_key *own_key(struct request *rq, struct slice credential)
+{
+    struct ai_call *c = rq->gate_state;
+    struct realtime_secret s;
+    if (c->endpoint->kind != AI_REALTIME || c->ephemeral ||
+        realtime_secret_open(rq->policy, credential, clock_wall_us() / US_PER_S, &s))
+        return NULL;
+    const struct policy_key *key = snapshot_key(rq->policy, s.key_id);
+    c->secret_model = arena_copy(rq->arena, s.model);
+    c->request.stays = s.account;
+    c->ephemeral = key && c->secret_model.ptr ? secret_new(s.upstream) : NULL;
+    secret_wipe(&s, sizeof(s));
+    return c->ephemeral ? key : NULL;
+}
+
 const struct gate ai_gate = {
     .name = "ai",
     .slot = GATE_AI,
     .header_names = header_names,
     .filters = filters,
     .query_credential = query_credential,
+    .own_key = own_key,
     .body_max = LIMIT_AI_BODY,
     .work = begin_work,
     .refusal_body = refusal_body,

@@ -40,6 +40,7 @@ struct ai_request {
     struct ai_account stays;   /* no other has what it names; empty: any target may serve it */
     struct ai_account prefers; /* others would be told less */
     struct slice object, object_query; /* a kept thing's id as its provider knows it; "?…" */
+    struct slice transcriber;          /* of a realtime session: a second model; empty: none */
     bool is_form;                      /* its body is a form, of which hits are fields */
     bool kept;         /* its response may be asked for later, where its provider keeps any */
     const char *param; /* the member that a refusal is about; NULL: the body */

@@ -50,6 +50,8 @@ static void set_deadlines(const struct ai_call *c, const struct policy_provider 
 /* What the target knows us by; NULL: it wants nothing. */
 static struct secret *secret_of(const struct ai_call *c, const struct candidate *target)
 {
+    if (c->ephemeral)
+        return c->ephemeral;
     if (c->token)
         return c->token;
     return target->credential ? target->credential->secret : NULL;

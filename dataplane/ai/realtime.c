@@ -151,6 +151,14 @@ static void end_for_money(struct ai_call *c)
     end_session(c, OUTCOME_REFUSED, SLICE("budget_exceeded"), 1008, "budget_exceeded");
 }
 
+/* A client secret of a time without a budget may have set it so. */
+static void end_for_transcription(struct ai_call *c)
+{
+    request_refuse(c->rq, REFUSAL_UNBOUNDED,
+                   SLICE("what a transcription costs is not known before it was made"));
+    end_session(c, OUTCOME_REFUSED, SLICE("unbounded_cost"), 1008, "unbounded_cost");
+}
+
 static void lose(struct ai_call *c, enum err why)
 {
     bool timed_out = why == ERR_TIMEOUT;
@@ -264,6 +272,9 @@ static bool take_heard(struct realtime *r, const struct realtime_heard *h)
     switch (h->kind) {
     case REALTIME_HEARD_SESSION:
         r->automatic = h->automatic;
+        r->reads_more = r->reads_more || h->reads_more;
+        memcpy(r->transcriber, h->transcriber, h->transcriber_len);
+        r->transcriber_len = h->transcriber_len;
         break;
     case REALTIME_HEARD_CREATED:
         r->creates -= r->creates > 0;
@@ -303,7 +314,9 @@ static void on_upstream_message(void *arg, struct slice text)
     tell_client(c, text);
     if (ai_call_is_over(c))
         return;
-    if (take_heard(r, &h))
+    if (h.transcribes && budget_reserved(c->rq))
+        end_for_transcription(c);
+    else if (take_heard(r, &h))
         end_for_money(c);
 }
 
@@ -383,8 +396,6 @@ static bool may_say(struct realtime *r, const struct realtime_said *s)
                    SLICE("what a transcription costs is not known before it was made"));
         return false;
     }
-    memcpy(r->transcriber, s->transcriber, s->transcriber_len);
-    r->transcriber_len = s->transcriber_len;
     return true;
 }
 

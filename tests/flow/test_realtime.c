@@ -267,6 +267,84 @@ REALTIME(a_large_message_goes_through_whole)
     assert_int_equal(strlen(c->heard[1]), strlen(audio));
 }
 
+#define MINTED                                                                                     \
+    "{\"value\":\"ek_68af296e8e408191\",\"expires_at\":4102444800,\"session\":{\"model\":"         \
+    "\"gpt-realtime\",\"client_secret\":{\"value\":\"ek_68af296e8e408191\"}}}"
+
+/* The "value" of a minted secret, behind "Authorization: Bearer ". */
+static const char *minted(struct flow *k, struct realtime_kit *t, const char *key)
+{
+    static char line[1200];
+    t->refuses = 200;
+    t->refusal = MINTED;
+    struct flow_client *c = client_posts(
+        k, key, "/v1/realtime/client_secrets", NULL,
+        "{\"session\":{\"type\":\"realtime\",\"model\":\"voice\",\"instructions\":\"x\"}}");
+    expect_status(c, 200);
+    t->refuses = 0;
+    struct slice body = buf_slice(&c->body);
+    ptrdiff_t at = slice_search(body, SLICE("\"value\":\""));
+    assert_true(at >= 0);
+    struct slice value = slice_from(body, (size_t)at + 9);
+    value = slice_first(value, (size_t)slice_find(value, '"'));
+    assert_true(slice_search(body, SLICE("ek_68af")) < 0);
+    snprintf(line, sizeof(line), "Authorization: Bearer %.*s\r\n", SLICE_ARG(value));
+    return line;
+}
+
+REALTIME(a_client_secret_is_sealed_and_opens_one_models_session_at_its_account)
+{
+    const char *secret = minted(k, t, "alice");
+    assert_true(slice_search(buf_slice(&t->upstreams[0].head),
+                             SLICE("POST /v1/realtime/client_secrets")) == 0);
+    struct realtime_end *c = realtime_client(t, "/v1/realtime", NULL, secret);
+    WAIT(k, c->status && t->upstream_count == 2);
+    assert_int_equal(c->status, 101);
+    struct realtime_end *u = &t->upstreams[1];
+    assert_true(slice_eq(realtime_header(u, "authorization"), SLICE("Bearer ek_68af296e8e408191")));
+    assert_true(
+        slice_starts(buf_slice(&u->head), SLICE("GET /v1/realtime?model=gpt-realtime HTTP")));
+    struct realtime_end *other = realtime_client(t, "/v1/realtime?model=scribe", NULL, secret);
+    WAIT(k, other->status);
+    assert_int_equal(other->status, 404);
+    struct flow_policy revoked = policy;
+    revoked.keys[0].revoked = true;
+    policy_says(k, &revoked);
+    WAIT(k, c->closed);
+    assert_int_equal(c->code, 1008);
+    struct realtime_end *late = realtime_client(t, VOICE, NULL, secret);
+    WAIT(k, late->status);
+    assert_int_equal(late->status, 401);
+}
+
+REALTIME(a_client_secret_opens_nothing_else_and_only_as_it_was_given)
+{
+    static char headers[1300], bad[1300];
+    const char *secret = minted(k, t, "bob");
+    snprintf(headers, sizeof(headers), "%s", secret);
+    snprintf(bad, sizeof(bad), "%s", secret);
+    bad[strlen(bad) - 6] = bad[strlen(bad) - 6] == 'A' ? 'B' : 'A';
+    struct flow_client *list = client_asks(k, "GET", NULL, "/v1/models", headers);
+    expect_status(list, 401);
+    struct realtime_end *c = realtime_client(t, VOICE, NULL, bad);
+    WAIT(k, c->status);
+    assert_int_equal(c->status, 401);
+    assert_int_equal(t->upstream_count, 1);
+}
+
+REALTIME(a_secret_for_a_session_that_cannot_be_bounded_is_refused_under_a_budget)
+{
+    const char *body =
+        "{\"session\":{\"type\":\"realtime\",\"model\":\"voice\",\"audio\":{\"input\":{"
+        "\"transcription\":{\"model\":\"voice\"}}}}}";
+    struct flow_client *c = client_posts(k, "alice", "/v1/realtime/client_secrets", NULL, body);
+    expect_status(c, 400);
+    expect_code(c, "unbounded_cost");
+    c = client_posts(k, "alice", "/v1/realtime/client_secrets", NULL, "{\"session\":{}}");
+    expect_status(c, 400);
+    assert_int_equal(t->upstream_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +362,9 @@ int main(void)
         SCENARIO(a_client_that_is_gone_takes_the_upstream_with_it),
         SCENARIO(what_cannot_be_read_or_is_not_granted_goes_no_further),
         SCENARIO(a_large_message_goes_through_whole),
+        SCENARIO(a_client_secret_is_sealed_and_opens_one_models_session_at_its_account),
+        SCENARIO(a_client_secret_opens_nothing_else_and_only_as_it_was_given),
+        SCENARIO(a_secret_for_a_session_that_cannot_be_bounded_is_refused_under_a_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

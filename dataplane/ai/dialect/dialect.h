@@ -23,6 +23,7 @@ enum ai_kind {
     AI_STORED,   /* a thing that a provider keeps, by its id */
     AI_TASK,     /* of a model, and no conversation: an image, a sound, a judgement */
     AI_REALTIME, /* a session over a WebSocket */
+    AI_SECRET,   /* a client secret for one: free */
     AI_MODELS,
     AI_MODEL,
 };
@@ -192,7 +193,7 @@ extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,
     dialect_openai_models;
 extern const struct ai_dialect dialect_openai_responses, dialect_openai_completions,
     dialect_openai_task, dialect_openai_objects, dialect_openai_responses_count,
-    dialect_openai_realtime;
+    dialect_openai_realtime, dialect_openai_realtime_secret;
 extern const struct ai_dialect dialect_gemini, dialect_gemini_array, dialect_gemini_count,
     dialect_gemini_embed, dialect_gemini_embed_batch, dialect_gemini_models;
 
@@ -224,5 +225,6 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)
 {
     return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS ||
-           e->kind == AI_TASK || e->kind == AI_STORED || e->kind == AI_REALTIME;
+           e->kind == AI_TASK || e->kind == AI_STORED || e->kind == AI_REALTIME ||
+           e->kind == AI_SECRET;
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/openai_error.h"
 
 #define KEY_LEN 24 /* 16 bytes in base64 */
@@ -52,7 +53,7 @@ bool realtime_wants_beta(const struct http_head *h)
     return protocol_with(h, SLICE("openai-beta.realtime-v")).len > 0;
 }
 
-/* The model is named by the query. */
+/* The model is named by the query, or by the client secret. */
 static enum err read_query(const struct ai_incoming *in, struct ai_request *ret,
                            struct slice *detail)
 {
@@ -70,10 +71,7 @@ static enum err read_query(const struct ai_incoming *in, struct ai_request *ret,
             return ERR_NOMEM;
     }
     ret->choices = 1;
-    if (ret->model.len && ret->model.len < REALTIME_NAME_MAX)
-        return ERR_OK;
-    *detail = SLICE("the query must name a model: /v1/realtime?model=NAME");
-    return ERR_INVALID;
+    return ERR_OK;
 }
 
 /* ---- what a client says ---- */
@@ -185,6 +183,55 @@ enum err realtime_read_said(struct slice text, struct realtime_said *ret, struct
     return ERR_OK;
 }
 
+/* ---- a client secret ---- */
+
+enum { SECRET_MODEL, SECRET_TRANSCRIBER, SECRET_WANTS };
+
+static const char *const secret_wants[SECRET_WANTS] = {"session.model",
+                                                       "session.audio.input.transcription.model"};
+static const char *const secret_wants_before[SECRET_WANTS] = {"model",
+                                                              "input_audio_transcription.model"};
+
+static enum err read_secret(const struct ai_incoming *in, struct ai_request *ret,
+                            struct slice *detail)
+{
+    bool before = slice_ends(in->endpoint->path, SLICE("/sessions"));
+    struct body_reading d = {
+        .r = ret, .names = before ? secret_wants_before : secret_wants, .arena = in->arena};
+    ret->choices = 1;
+    enum err e = body_scan(&d, in->body, SECRET_WANTS);
+    if (!e)
+        e = body_read_model(&d, SECRET_MODEL);
+    if (!e)
+        e = body_read_text(&d, SECRET_TRANSCRIBER, &ret->transcriber);
+    if (ret->transcriber.len)
+        ret->prompt.unbounded = "what a transcription costs is not known before it was made";
+    *detail = d.detail;
+    return e;
+}
+
+static enum err splice_secret(const struct ai_request *r, struct slice body,
+                              const struct ai_changes *c, struct arena *a,
+                              struct slice ret[static AI_REQUEST_PIECES])
+{
+    const struct json_hit *model = &r->hits[SECRET_MODEL];
+    struct body_edit edit = {model->raw.ptr, model->raw.len, body_quoted(a, c->model)};
+    if (!edit.text.ptr)
+        return ERR_NOMEM;
+    memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
+    body_apply(&edit, 1, body, ret);
+    return ERR_OK;
+}
+
+const struct ai_dialect dialect_openai_realtime_secret = {
+    .name = "openai_realtime_secret",
+    .read = read_secret,
+    .splice = splice_secret,
+    .write_error = openai_write_error,
+    .write_stream_error = openai_write_stream_error,
+    .is_error = openai_is_error,
+};
+
 /* ---- what an upstream says ---- */
 
 enum {
@@ -203,6 +250,10 @@ enum {
     HEARD_AUDIO_OUTPUT,
     HEARD_TRANSCRIPTION,
     HEARD_ERROR_CODE,
+    HEARD_TRANSCRIBER,
+    HEARD_TRANSCRIBER_BEFORE,
+    HEARD_TOOLS,
+    HEARD_PROMPT,
     HEARD_COUNT
 };
 
@@ -222,6 +273,10 @@ static const char *const heard_wants[HEARD_COUNT] = {
     [HEARD_AUDIO_OUTPUT] = "response.usage.output_token_details.audio_tokens",
     [HEARD_TRANSCRIPTION] = "usage",
     [HEARD_ERROR_CODE] = "error.code",
+    [HEARD_TRANSCRIBER] = "session.audio.input.transcription.model",
+    [HEARD_TRANSCRIBER_BEFORE] = "session.input_audio_transcription.model",
+    [HEARD_TOOLS] = "session.tools",
+    [HEARD_PROMPT] = "session.prompt",
 };
 
 static uint64_t count_of(const struct json_hit *h)
@@ -276,6 +331,18 @@ static bool begins_by_itself(const struct json_hit hits[static HEARD_COUNT])
     return d->type == JSON_SCAN_OBJECT && creates->type != JSON_SCAN_FALSE;
 }
 
+static void read_session(const struct json_hit hits[static HEARD_COUNT], struct realtime_heard *ret)
+{
+    const struct json_hit *transcriber = &hits[HEARD_TRANSCRIBER];
+    if (is_absent(transcriber))
+        transcriber = &hits[HEARD_TRANSCRIBER_BEFORE];
+    ret->automatic = begins_by_itself(hits);
+    ret->reads_more = !is_absent(&hits[HEARD_PROMPT]) || calls_by_itself(&hits[HEARD_TOOLS]);
+    ret->transcribes = !is_absent(transcriber);
+    if (read_name(transcriber, ret->transcriber, &ret->transcriber_len))
+        ret->transcriber_len = 0;
+}
+
 static bool is_busy(struct slice type, const struct json_hit *code)
 {
     char text[KIND_MAX];
@@ -308,7 +375,7 @@ void realtime_read_heard(struct slice text, struct realtime_heard *ret)
     } else if (slice_eq(type, SLICE("session.created")) ||
                slice_eq(type, SLICE("session.updated"))) {
         ret->kind = REALTIME_HEARD_SESSION;
-        ret->automatic = begins_by_itself(hits);
+        read_session(hits, ret);
     } else if (slice_eq(type, SLICE("conversation.item.input_audio_transcription.completed"))) {
         ret->kind = REALTIME_HEARD_TRANSCRIBED;
         read_transcription(&hits[HEARD_TRANSCRIPTION], ret);

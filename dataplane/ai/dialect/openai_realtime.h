@@ -50,8 +50,13 @@ enum realtime_server_kind {
 /* One event of an upstream. One that cannot be read is OTHER: it goes on, and says nothing. */
 struct realtime_heard {
     enum realtime_server_kind kind;
-    uint64_t bytes;        /* of a piece, as it stands */
-    bool automatic;        /* of SESSION: the provider begins responses by itself */
+    uint64_t bytes; /* of a piece, as it stands */
+    /* of SESSION, as it is now: */
+    bool automatic;   /* the provider begins responses by itself */
+    bool reads_more;  /* as of realtime_said */
+    bool transcribes; /* what the user says is written down, by another model: */
+    char transcriber[REALTIME_NAME_MAX];
+    size_t transcriber_len;
     struct ai_usage usage; /* of DONE and TRANSCRIBED; AI_USAGE_NONE: it says none */
     bool by_duration;      /* TRANSCRIBED: seconds are billed, and no tokens */
 };

@@ -1,6 +1,7 @@
 /*
  * openai_realtime — the request for a WebSocket with a realtime model, at OpenAI, at Azure, and at
- * services that speak as they do. What follows is events, which go on as they come.
+ * services that speak as they do; what follows is events, which go on as they come. And the request
+ * for a client secret.
  */
 #include "dataplane/ai/dialect/openai_realtime.h"
 #include "dataplane/ai/provider/openai_send.h"
@@ -36,6 +37,27 @@ static enum err build(struct ai_outgoing *o)
     memset(o->pieces, 0, sizeof(o->pieces));
     return openai_sign_bare(o);
 }
+
+static bool makes_secrets(const struct ai_endpoint *e)
+{
+    return e->kind == AI_SECRET;
+}
+
+static enum err build_secret(struct ai_outgoing *o)
+{
+    enum err e = openai_path(o, slice_from(o->endpoint->path, 3));
+    if (!e)
+        e = o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
+    return e ? e : openai_sign(o);
+}
+
+const struct ai_provider provider_openai_realtime_secret = {
+    .name = {"openai", 6},
+    .speaks = makes_secrets,
+    .serves = makes_secrets,
+    .build = build_secret,
+    .read_error = openai_read_error,
+};
 
 const struct ai_provider provider_openai_realtime = {
     .name = {"openai", 6},

@@ -63,8 +63,12 @@ const struct ai_provider *ai_provider_for(const struct policy_provider *p,
         return own;
     if (e->kind == AI_TASK && serves_task(p, e))
         return &provider_openai_task;
-    if (e->kind == AI_REALTIME && (named == &provider_openai || named == &provider_azure))
-        return &provider_openai_realtime;
+    if (named == &provider_openai || named == &provider_azure) {
+        if (e->kind == AI_REALTIME)
+            return &provider_openai_realtime;
+        if (e->kind == AI_SECRET)
+            return &provider_openai_realtime_secret;
+    }
     if (named == &provider_vertex)
         return vertex_protocol_of(model);
     if (named != &provider_openai && named != &provider_azure)

@@ -229,7 +229,8 @@ struct slice ai_plain_tool_id(struct slice id, char room[static AI_TOOL_ID_MAX])
 
 extern const struct ai_provider provider_openai, provider_azure, provider_mistral,
     provider_openai_responses, provider_openai_completions, provider_anthropic, provider_gemini,
-    provider_openai_task, provider_openai_objects, provider_openai_realtime;
+    provider_openai_task, provider_openai_objects, provider_openai_realtime,
+    provider_openai_realtime_secret;
 extern const struct ai_provider provider_vertex, provider_vertex_claude;
 extern const struct ai_provider provider_bedrock, provider_cohere, provider_ollama;
 
