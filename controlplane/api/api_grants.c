@@ -4,16 +4,7 @@
  */
 #include "controlplane/api/api_grants.h"
 
-/* Of the grants in $1: place and name of each tool that is not among its server's tools. A
- * server whose tools were never listed gives no warnings. */
-static const char missing[] =
-    "SELECT g.id, t.place - 1, t.name FROM grants g,"
-    " jsonb_array_elements_text(g.spec -> 'tools') WITH ORDINALITY AS t (name, place)"
-    " WHERE g.id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb))) AND t.name <> '*'"
-    " AND EXISTS (SELECT FROM tools WHERE server_id = g.server_id AND deleted_at IS NULL)"
-    " AND NOT EXISTS (SELECT FROM tools WHERE server_id = g.server_id AND name = t.name"
-    " AND deleted_at IS NULL AND spec -> 'absent_since' IS NULL)"
-    " ORDER BY g.id, t.place";
+#include "controlplane/store/store_tool.h"
 
 static json_t *view_of(json_t *views, const char *id)
 {
@@ -51,7 +42,7 @@ enum err api_grants_show(struct tx *tx, json_t *views)
     buf_init(&text, 256 * 1024);
     enum err e = json_write(ids, &text);
     if (e == ERR_OK)
-        e = tx_query(tx, missing, DB_PARAMS(DB_TEXT(buf_slice(&text))), &r);
+        e = store_tools_missing(tx, buf_slice(&text), &r);
     buf_fini(&text);
     for (i = 0; e == ERR_OK && i < db_rows(r); i++)
         if ((view = view_of(views, db_cstr(r, i, 0))) != NULL)

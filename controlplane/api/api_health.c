@@ -6,7 +6,7 @@
 #include "controlplane/api/api_health.h"
 
 #include "controlplane/api/api_metrics.h"
-#include "controlplane/store/store_write.h"
+#include "controlplane/store/store_policy.h"
 
 #define TAKE_MS 500 /* for a connection */
 

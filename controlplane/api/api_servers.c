@@ -9,6 +9,7 @@
 #include "controlplane/discovery/listing_scheduler.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/store/store_listing.h"
+#include "controlplane/store/store_tool.h"
 
 #define WAIT_MS 5000 /* as ?wait=applied */
 #define LOOK_MS 100
@@ -113,15 +114,5 @@ enum err api_servers_show(struct tx *tx, json_t *views)
 
 enum err api_servers_forget(struct change *x)
 {
-    struct slice server = slice_str(x->old.id);
-    enum err e = tx_query(&x->w.tx,
-                          "DELETE FROM links WHERE from_id IN"
-                          " (SELECT id FROM tools WHERE server_id = $1)",
-                          DB_PARAMS(DB_TEXT(server)), NULL);
-    if (e != ERR_OK)
-        return e;
-    return tx_query(&x->w.tx,
-                    "UPDATE tools SET deleted_at = now(), revision = revision + 1,"
-                    " updated_at = now() WHERE server_id = $1 AND deleted_at IS NULL",
-                    DB_PARAMS(DB_TEXT(server)), NULL);
+    return store_tools_drop(&x->w.tx, slice_str(x->old.id));
 }

@@ -137,42 +137,15 @@ enum err enrolment_write_server(const struct enrolment *e, const char *ca_file,
 enum err enrolment_create(const struct enrolment *e, struct tx *tx, struct slice dataplane_id,
                           int64_t now, char token[static ENROL_TOKEN_MAX], int64_t *ret_expires)
 {
-    DB_AUTO struct db_result *r = NULL;
     struct digest ca, stored;
     enum err failed = enrol_ca_digest(enrolment_ca(e), &ca);
     if (failed != ERR_OK)
         return failed;
     enrol_token_make(&ca, token, &stored);
-    failed = tx_query(tx,
-                      "update dataplanes set enrol_digest = $2, enrol_expires_at = $3"
-                      " where id = $1 and deleted_at is null",
-                      DB_PARAMS(DB_TEXT(dataplane_id), DB_BYTES(slice_of(stored.bytes, DIGEST_LEN)),
-                                DB_TIME(now + ENROLMENT_TOKEN_US)),
-                      &r);
-    if (failed == ERR_OK && db_affected(r) != 1)
-        failed = ERR_NOT_FOUND;
+    failed = store_plane_set_token(tx, dataplane_id, &stored, now + ENROLMENT_TOKEN_US);
     if (failed == ERR_OK && ret_expires)
         *ret_expires = now + ENROLMENT_TOKEN_US;
     return failed;
-}
-
-/* Uses the token up. The row's lock lets one of two attempts at the same time succeed. */
-static enum err claim(struct tx *tx, const struct digest *stored, int64_t now, struct enrolled *ret)
-{
-    DB_AUTO struct db_result *r = NULL;
-    enum err e = tx_query(
-        tx,
-        "update dataplanes set enrol_digest = null, enrol_expires_at = null, enrolled_at = $2"
-        " where enrol_digest = $1 and enrol_expires_at > $2 and deleted_at is null"
-        " returning id, name",
-        DB_PARAMS(DB_BYTES(slice_of(stored->bytes, DIGEST_LEN)), DB_TIME(now)), &r);
-    if (e != ERR_OK)
-        return e;
-    if (db_rows(r) != 1)
-        return ERR_DENIED;
-    db_copy(r, 0, 0, ret->id, sizeof(ret->id));
-    db_copy(r, 0, 1, ret->name, sizeof(ret->name));
-    return ERR_OK;
 }
 
 static enum err issue(const struct enrolment *e, struct tx *tx, struct slice csr_pem,
@@ -184,8 +157,7 @@ static enum err issue(const struct enrolment *e, struct tx *tx, struct slice csr
     if (failed == ERR_OK)
         failed = enrol_not_after(buf_slice(certificate), &not_after);
     if (failed == ERR_OK)
-        failed = tx_query(tx, "update dataplanes set cert_not_after = $2 where id = $1",
-                          DB_PARAMS(DB_TEXT(id), DB_TIME(not_after)), NULL);
+        failed = store_plane_set_certificate(tx, id, not_after);
     return failed;
 }
 
@@ -205,7 +177,9 @@ enum err enrolment_use(const struct enrolment *e, struct db *db, struct slice to
     TX_AUTO struct tx tx = {0};
     enum err failed = tx_begin(db, TX_EVERY_ORG, &tx);
     if (failed == ERR_OK)
-        failed = claim(&tx, &stored, now, ret);
+        failed = store_plane_use_token(&tx, &stored, now, ret->id, ret->name);
+    if (failed == ERR_NOT_FOUND)
+        failed = ERR_DENIED;
     if (failed == ERR_OK) /* a CSR that is refused leaves the token unused: nothing commits */
         failed = issue(e, &tx, csr_pem, slice_str(ret->id), &ret->certificate);
     if (failed == ERR_OK)
@@ -219,13 +193,10 @@ enum err enrolment_renew(const struct enrolment *e, struct db *db, struct slice 
                          struct slice csr_pem, struct buf *certificate)
 {
     TX_AUTO struct tx tx = {0};
-    DB_AUTO struct db_result *r = NULL;
     enum err failed = tx_begin(db, TX_EVERY_ORG, &tx);
     if (failed == ERR_OK)
-        failed = tx_query(
-            &tx, "select 1 from dataplanes where id = $1 and deleted_at is null for update",
-            DB_PARAMS(DB_TEXT(dataplane_id)), &r);
-    if (failed == ERR_OK && db_rows(r) != 1)
+        failed = store_plane_lock(&tx, dataplane_id);
+    if (failed == ERR_NOT_FOUND)
         failed = ERR_DENIED;
     if (failed == ERR_OK)
         failed = issue(e, &tx, csr_pem, dataplane_id, certificate);

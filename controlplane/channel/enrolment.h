@@ -16,6 +16,7 @@
 #include "common/base/id.h"
 #include "common/base/seal.h"
 #include "common/wire/enrol.h"
+#include "controlplane/store/store_plane.h"
 #include "controlplane/store/tx.h"
 
 #define ENROLMENT_TOKEN_US INT64_C(600000000) /* ten minutes (decisions.md) */
@@ -39,7 +40,7 @@ MUST_USE enum err enrolment_create(const struct enrolment *e, struct tx *tx,
 
 struct enrolled {
     char id[ID_MAX];
-    char name[64];
+    char name[PLANE_NAME_MAX];
     struct buf certificate; /* PEM */
 };
 void enrolled_fini(struct enrolled *e);

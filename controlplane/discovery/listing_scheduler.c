@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "controlplane/store/clean.h"
 #include "controlplane/store/store_listing.h"
+#include "controlplane/store/store_plane.h"
 
 /* Twice the time until a plane's last heartbeat is in the database, and a margin. */
 #define HEARD_US (12 * INT64_C(1000000))
@@ -51,12 +52,7 @@ static enum err gather(struct tx *tx, struct rollout *r, struct slice asker, int
                        struct present_planes *ret)
 {
     DB_AUTO struct db_result *rows = NULL;
-    enum err e = tx_query(tx,
-                          "SELECT d.id, d.name, p.name, s.last_heard_at, p.id FROM dataplanes d"
-                          " JOIN pools p ON p.id = d.pool_id"
-                          " LEFT JOIN dataplane_state s ON s.dataplane_id = d.id"
-                          " WHERE d.deleted_at IS NULL",
-                          DB_NO_PARAMS, &rows);
+    enum err e = store_planes_living(tx, &rows);
     if (e != ERR_OK)
         return e;
     size_t n = db_rows(rows);

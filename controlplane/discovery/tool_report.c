@@ -3,13 +3,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/digest.h"
-#include "common/base/id.h"
 #include "common/base/json.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
-#include "controlplane/store/array.h"
 #include "controlplane/store/clean.h"
 #include "controlplane/store/store_listing.h"
+#include "controlplane/store/store_tool.h"
 
 #define DESCRIPTION_MAX 65536                                             /* as the noun's field */
 #define ERROR_MAX 300                                                     /* a sentence */
@@ -59,18 +58,15 @@ static enum err spec_of(struct report_intake *t, const Gatehouse__DirectTool *to
 static enum err add_tool(struct report_intake *t, const Gatehouse__DirectTool *tool,
                          const char *digest)
 {
-    char id[ID_MAX];
     bool approved = !t->listing.listed && !t->listing.each;
     enum err e = spec_of(t, tool, approved ? "approved" : "pending", digest);
     if (e != ERR_OK)
         return e;
-    return tx_query(&t->tx, "INSERT INTO tools (id, org_id, name, spec) VALUES ($1, $2, $3, $4)",
-                    DB_PARAMS(DB_TEXT(id_new("tool", id)), DB_TEXT(slice_str(t->listing.org)),
-                              DB_TEXT(slice_str(tool->name)), DB_TEXT(buf_slice(&t->spec))),
-                    NULL);
+    return store_tool_add(&t->tx, slice_str(t->listing.org), slice_str(tool->name),
+                          buf_slice(&t->spec));
 }
 
-/* Tags, which people set, stay; a changed definition loses its approval. */
+/* A changed definition loses its approval. */
 static enum err change_tool(struct report_intake *t, const Gatehouse__DirectTool *tool,
                             struct slice id, const char *digest)
 {
@@ -78,39 +74,25 @@ static enum err change_tool(struct report_intake *t, const Gatehouse__DirectTool
     if (e != ERR_OK)
         return e;
     log_warn(&tool_log, "tool_quarantined", "server=%s tool=%s", t->listing.name, tool->name);
-    return tx_query(&t->tx,
-                    "UPDATE tools SET spec = (spec - 'absent_since' - 'definition' - 'description')"
-                    " || $2::jsonb, revision = revision + 1, updated_at = now() WHERE id = $1",
-                    DB_PARAMS(DB_TEXT(id), DB_TEXT(buf_slice(&t->spec))), NULL);
-}
-
-static enum err find_again(struct report_intake *t, struct slice id)
-{
-    return tx_query(&t->tx,
-                    "UPDATE tools SET spec = spec - 'absent_since', revision = revision + 1,"
-                    " updated_at = now() WHERE id = $1",
-                    DB_PARAMS(DB_TEXT(id)), NULL);
+    return store_tool_change(&t->tx, id, buf_slice(&t->spec));
 }
 
 static enum err take_tool(struct report_intake *t, const Gatehouse__DirectTool *tool)
 {
-    DB_AUTO struct db_result *r = NULL;
+    struct stored_tool known;
     char digest[DIGEST_HEX_MAX];
     if (!tool->name || tool->name[0] == '\0' || tool->digest.len != DIGEST_LEN ||
         !clean_is_plain(slice_str(tool->name)) || strlen(tool->name) > LIMIT_LIST_NAME)
         return ERR_OK; /* left out: no grant could name it */
     digest_hex(slice_of(tool->digest.data, tool->digest.len), digest);
-    enum err e = tx_query(&t->tx,
-                          "SELECT id, spec ->> 'digest', spec ? 'absent_since' FROM tools"
-                          " WHERE server_id = $1 AND name = $2 AND deleted_at IS NULL FOR UPDATE",
-                          DB_PARAMS(DB_TEXT(t->server), DB_TEXT(slice_str(tool->name))), &r);
+    enum err e = store_tool_lock(&t->tx, t->server, slice_str(tool->name), &known);
+    if (e == ERR_NOT_FOUND)
+        return add_tool(t, tool, digest);
     if (e != ERR_OK)
         return e;
-    if (db_rows(r) == 0)
-        return add_tool(t, tool, digest);
-    if (!slice_eq(db_text(r, 0, 1), slice_str(digest)))
-        return change_tool(t, tool, db_text(r, 0, 0), digest);
-    return db_bool(r, 0, 2) ? find_again(t, db_text(r, 0, 0)) : ERR_OK;
+    if (strcmp(known.digest, digest) != 0)
+        return change_tool(t, tool, slice_str(known.id), digest);
+    return known.absent ? store_tool_found_again(&t->tx, slice_str(known.id)) : ERR_OK;
 }
 
 /* ---- the list as a whole ---- */
@@ -122,16 +104,7 @@ static enum err mark_absent(struct report_intake *t)
     array_init(&names);
     for (size_t i = 0; i < t->report->n_names; i++)
         array_text(&names, slice_str(t->report->names[i]));
-    struct db_param all = array_param(&names);
-    if (array_failed(&names))
-        return ERR_NOMEM;
-    return tx_query(
-        &t->tx,
-        "UPDATE tools SET spec = spec || jsonb_build_object('absent_since', $3::text),"
-        " revision = revision + 1, updated_at = now() WHERE server_id = $1"
-        " AND deleted_at IS NULL AND NOT spec ? 'absent_since'"
-        " AND NOT name = ANY ($2::text[])",
-        DB_PARAMS(DB_TEXT(t->server), all, DB_TEXT(clock_format(t->reporter->now_us, at))), NULL);
+    return store_tools_absent(&t->tx, t->server, &names, clock_format(t->reporter->now_us, at));
 }
 
 /* Spread by a tenth, so that servers listed together do not stay together. */

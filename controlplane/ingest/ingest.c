@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "controlplane/store/clean.h"
+#include "controlplane/store/store_cursor.h"
 #include "controlplane/store/store_lease.h"
 #include "controlplane/store/store_session.h"
 #include "controlplane/store/store_spend.h"
@@ -155,53 +156,6 @@ static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
     return e;
 }
 
-/* ---- the cursor ---- */
-
-/* Moves the cursor of a batch that begins at it or before it and ends behind it; of any other it
- * stays. *ret: where it was. ERR_NOT_FOUND: there is no such cursor. */
-static enum err move_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b,
-                            uint64_t *ret)
-{
-    DB_AUTO struct db_result *r = NULL;
-    const struct db_param params[] = {DB_TEXT(plane), DB_INT((int64_t)b->epoch), DB_INT(b->worker),
-                                      DB_INT((int64_t)b->first_sequence),
-                                      DB_INT((int64_t)(b->first_sequence + b->n_records - 1))};
-    enum err e = tx_query(tx,
-                          "update ingest_cursor c set updated_at = now(), committed ="
-                          " case when $4 <= o.committed + 1 then greatest($5, o.committed)"
-                          " else o.committed end"
-                          " from (select committed from ingest_cursor where dataplane_id = $1"
-                          " and epoch = $2 and worker = $3 for update) o"
-                          " where c.dataplane_id = $1 and c.epoch = $2 and c.worker = $3"
-                          " returning o.committed",
-                          params, ARRAY_LEN(params), &r);
-    if (e == ERR_OK && db_rows(r) != 1)
-        return ERR_NOT_FOUND;
-    if (e == ERR_OK)
-        *ret = (uint64_t)db_int(r, 0, 0);
-    return e;
-}
-
-static enum err make_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b)
-{
-    return tx_query(tx,
-                    "insert into ingest_cursor (dataplane_id, epoch, worker)"
-                    " values ($1, $2, $3) on conflict do nothing",
-                    DB_PARAMS(DB_TEXT(plane), DB_INT((int64_t)b->epoch), DB_INT(b->worker)), NULL);
-}
-
-static enum err pass_cursor(struct tx *tx, struct slice plane, const Gatehouse__UsageBatch *b,
-                            uint64_t *ret)
-{
-    enum err e = move_cursor(tx, plane, b, ret);
-    if (e != ERR_NOT_FOUND)
-        return e;
-    e = make_cursor(tx, plane, b);
-    if (e == ERR_OK)
-        e = move_cursor(tx, plane, b, ret);
-    return e == ERR_NOT_FOUND ? ERR_AGAIN : e;
-}
-
 /* ---- batches of one plane, in one transaction ---- */
 
 struct item {
@@ -216,7 +170,12 @@ static enum err add_batch(struct tx *tx, struct intake *in, struct item *item)
 {
     const Gatehouse__UsageBatch *b = item->batch;
     uint64_t committed = 0, behind = b->first_sequence + b->n_records;
-    enum err e = pass_cursor(tx, item->asker->dataplane, b, &committed);
+    const struct journal_part part = {.plane = item->asker->dataplane,
+                                      .epoch = b->epoch,
+                                      .worker = b->worker,
+                                      .first = b->first_sequence,
+                                      .last = behind - 1};
+    enum err e = store_cursor_pass(tx, &part, &committed);
     if (e != ERR_OK)
         return e;
     item->committed = committed;

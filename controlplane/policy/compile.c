@@ -11,9 +11,9 @@
 #include "controlplane/domain/nouns.h"
 #include "controlplane/policy/build.h"
 #include "controlplane/store/array.h"
+#include "controlplane/store/store_policy.h"
 #include "controlplane/store/store_secret.h"
 
-#define SQL_MAX 320
 #define KINDS_MAX 64
 #define SECRET_MAX (16 * 1024)
 
@@ -69,21 +69,6 @@ static void list_kinds(struct kinds *ret)
         ret->rows[ret->count++] = nouns[i];
     }
     qsort(ret->rows, ret->count, sizeof(ret->rows[0]), by_kind);
-}
-
-/* Every living row, or those of the ids. */
-static enum err read_rows(struct tx *tx, const struct noun *n, struct array *ids,
-                          struct db_result **ret)
-{
-    char sql[SQL_MAX];
-    int len = snprintf(sql, sizeof(sql),
-                       "select id, org_id, name, revision, spec,"
-                       " (extract(epoch from created_at) * 1000000)::bigint from %s"
-                       " where deleted_at is null%s",
-                       n->table, ids ? " and id = any($1::text[])" : "");
-    MUST(len > 0 && len < SQL_MAX);
-    return ids ? tx_query(tx, sql, DB_PARAMS(array_param(ids)), ret)
-               : tx_query(tx, sql, DB_NO_PARAMS, ret);
 }
 
 /* ---- what an object depends on ---- */
@@ -226,7 +211,7 @@ static enum err add_rows(struct compiler *c, const struct noun *n, struct array 
                          struct image_delta *d)
 {
     DB_AUTO struct db_result *r = NULL;
-    enum err e = read_rows(c->tx, n, ids, &r);
+    enum err e = store_policy_rows(c->tx, n->table, ids, &r);
     for (size_t i = 0; i < db_rows(r) && e == ERR_OK; i++)
         e = add_row(c, n, r, i, d);
     return e;
@@ -294,7 +279,7 @@ enum err compile_measure(struct tx *tx, const struct seal *seal, const struct no
         return ERR_OK;
     array_init(&ids);
     array_text(&ids, id);
-    enum err e = read_rows(tx, n, &ids, &r);
+    enum err e = store_policy_rows(tx, n->table, &ids, &r);
     if (e != ERR_OK || db_rows(r) == 0)
         return e;
     e = compiler_init(&c, tx, seal);
@@ -309,15 +294,9 @@ enum err compile_measure(struct tx *tx, const struct seal *seal, const struct no
 
 static enum err read_head(struct tx *tx, struct image_delta *ret)
 {
-    DB_AUTO struct db_result *r = NULL;
-    enum err e = tx_query(tx, "select lineage, version from policy_head", DB_NO_PARAMS, &r);
-    if (e != ERR_OK)
-        return e;
-    if (db_rows(r) != 1)
-        return ERR_DATABASE;
-    db_copy(r, 0, 0, ret->lineage, sizeof(ret->lineage));
-    ret->to = (uint64_t)db_int(r, 0, 1);
-    return ERR_OK;
+    _Static_assert(sizeof(ret->lineage) >= POLICY_LINEAGE_MAX, "it is copied as a whole");
+    enum err e = store_policy_head(tx, &ret->to, ret->lineage);
+    return e == ERR_NOT_FOUND ? ERR_DATABASE : e;
 }
 
 enum err compile_whole(struct tx *tx, const struct seal *seal, struct image_delta *ret)
@@ -365,20 +344,15 @@ static bool names_settings(const struct db_result *log)
     return false;
 }
 
-/* $1 .. head: each object once, with what the log last said of it */
-static const char changed[] =
-    "select distinct on (kind, id) kind, id, op = 'put', version from change_log"
-    " where version > $1 and version <= $2 order by kind, id, version desc";
-
 /* Versions that planes need not know of leave no row; rows are trimmed from the oldest version on.
  */
 static enum err check_reach(struct tx *tx, uint64_t from)
 {
-    DB_AUTO struct db_result *r = NULL;
-    enum err e = tx_query(tx, "select min(version) from change_log", DB_NO_PARAMS, &r);
+    uint64_t oldest = 0;
+    enum err e = store_policy_oldest(tx, &oldest);
     if (e != ERR_OK)
         return e;
-    return (uint64_t)db_int(r, 0, 0) <= from + 1 ? ERR_OK : ERR_CONFLICT;
+    return oldest <= from + 1 ? ERR_OK : ERR_CONFLICT;
 }
 
 enum err compile_since(struct tx *tx, const struct seal *seal, const char *lineage, uint64_t from,
@@ -398,7 +372,7 @@ enum err compile_since(struct tx *tx, const struct seal *seal, const char *linea
         return ERR_OK;
     e = check_reach(tx, from);
     if (e == ERR_OK)
-        e = tx_query(tx, changed, DB_PARAMS(DB_INT((int64_t)from), DB_INT((int64_t)ret->to)), &log);
+        e = store_policy_changes(tx, from, ret->to, &log);
     if (e == ERR_OK)
         e = compiler_init(&c, tx, seal);
     if (e != ERR_OK)

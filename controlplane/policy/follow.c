@@ -10,6 +10,8 @@
 #include "common/base/mem.h"
 #include "common/wire/enrol.h"
 #include "controlplane/policy/compile.h"
+#include "controlplane/store/store_plane.h"
+#include "controlplane/store/store_policy.h"
 
 #define POLL_MS 1000    /* without any notification */
 #define REMOVED_MAX 200 /* removed planes that still get the refusal; a rollout holds more */
@@ -68,17 +70,7 @@ static enum err put_plane(struct follow *f, const struct db_result *r, size_t i)
 static enum err look_at_planes(struct follow *f, struct tx *tx)
 {
     DB_AUTO struct db_result *r = NULL;
-    enum err e = tx_query(
-        tx,
-        "select d.id, d.org_id, d.name, d.pool_id, d.deleted_at is not null,"
-        " s.lineage, s.applied_version, s.last_heard_at, p.name, s.features from dataplanes d"
-        " join pools p on p.id = d.pool_id"
-        " left join dataplane_state s on s.dataplane_id = d.id"
-        " where d.deleted_at is null or d.id in (select id from dataplanes"
-        " where deleted_at > now() - $1 * interval '1 day'"
-        " order by deleted_at desc limit $2)"
-        " order by d.deleted_at is null, d.deleted_at, d.created_at",
-        DB_PARAMS(DB_INT(ENROL_CERT_DAYS), DB_INT(REMOVED_MAX)), &r);
+    enum err e = store_planes_all(tx, ENROL_CERT_DAYS, REMOVED_MAX, &r);
     for (size_t i = 0; i < db_rows(r) && e == ERR_OK; i++)
         e = put_plane(f, r, i);
     return e;
@@ -99,17 +91,9 @@ static enum err look_at_policy(struct follow *f, struct tx *tx, struct image_del
     return compile_whole(tx, f->config.seal, d);
 }
 
-static enum err query(struct tx *tx, const char *sql)
-{
-    return tx_query(tx, sql, DB_NO_PARAMS, NULL);
-}
-
 static enum err read_all(struct follow *f, struct tx *tx, struct image_delta *d)
 {
-    enum err e = query(tx, "select set_config('gatehouse.org_id', '*', true),"
-                           " set_config('statement_timeout', '60000', true)");
-    if (e == ERR_OK)
-        e = look_at_planes(f, tx);
+    enum err e = look_at_planes(f, tx);
     return e == ERR_OK ? look_at_policy(f, tx, d) : e;
 }
 
@@ -119,12 +103,10 @@ static enum err look(struct follow *f)
     struct image_delta d = {0};
     uint64_t began = clock_mono_us();
 
-    enum err e = query(&tx, "begin isolation level repeatable read read only");
+    enum err e = store_policy_begin(&tx);
     if (e == ERR_OK)
         e = read_all(f, &tx, &d);
-    enum err ended = db_conn_alive(f->conn) ? query(&tx, e == ERR_OK ? "commit" : "rollback") : e;
-    if (e == ERR_OK)
-        e = ended;
+    e = store_policy_end(&tx, e);
     if (e == ERR_OK && (d.whole || d.to != d.from)) {
         e = publish_delta(f->config.publish, &d);
         log_debug(&follow_log, "policy", "from=%llu to=%llu objects=%zu us=%llu",

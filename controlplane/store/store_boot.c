@@ -8,6 +8,7 @@
 #include "common/base/id.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/store/store_object.h"
+#include "controlplane/store/store_policy.h"
 #include "controlplane/store/store_secret.h"
 #include "controlplane/store/store_write.h"
 #include "proto/policy.pb-c.h"

@@ -57,17 +57,3 @@ void write_cancel(struct write *w)
 {
     tx_rollback(&w->tx);
 }
-
-enum err store_policy_head(struct tx *tx, uint64_t *ret_version, char *lineage)
-{
-    DB_AUTO struct db_result *r = NULL;
-    enum err e = tx_query(tx, "SELECT version, lineage FROM policy_head", DB_NO_PARAMS, &r);
-    if (e == ERR_OK && db_rows(r) != 1)
-        e = ERR_NOT_FOUND;
-    if (e != ERR_OK)
-        return e;
-    *ret_version = (uint64_t)db_int(r, 0, 0);
-    if (lineage != NULL)
-        db_copy(r, 0, 1, lineage, 40);
-    return ERR_OK;
-}

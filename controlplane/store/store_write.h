@@ -41,6 +41,3 @@ MUST_USE enum err write_audit(struct write *w, const struct audit_entry *entry);
 MUST_USE enum err write_commit(struct write *w); /* with NOTIFY gatehouse_policy */
 void write_cancel(struct write *w);
 #define WRITE_AUTO __attribute__((cleanup(write_cancel)))
-
-/* lineage may be NULL; else 40 bytes */
-MUST_USE enum err store_policy_head(struct tx *tx, uint64_t *ret_version, char *lineage);

@@ -17,6 +17,7 @@
 #include "controlplane/store/store_catalogue.h"
 #include "controlplane/store/store_idempotency.h"
 #include "controlplane/store/store_object.h"
+#include "controlplane/store/store_policy.h"
 #include "controlplane/store/store_secret.h"
 #include "proto/policy.pb-c.h"
 #include "tests/kit/db/base.h"
