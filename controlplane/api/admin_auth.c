@@ -188,7 +188,7 @@ static enum err refuse_wait(struct call *c, uint64_t wait_us)
 {
     metric_add(c->app->metrics, API_METRIC_SIGN_IN_DELAYED, 0, 1);
     call_header(c, "retry-after", "%llu", (unsigned long long)((wait_us + 999999) / 1000000));
-    enum err e = call_problem(c, 429, "too_many_sign_ins",
+    enum err e = call_problem(c, PROBLEM_TOO_MANY_SIGN_INS,
                               "too many failed sign-ins from this address: wait");
     return e == ERR_OK ? ERR_DENIED : e;
 }
@@ -197,7 +197,7 @@ static enum err refuse_plainly(struct call *c)
 {
     metric_add(c->app->metrics, API_METRIC_SIGN_IN_FAILED, 0, 1);
     call_header(c, "www-authenticate", "Bearer realm=\"gatehouse\"");
-    enum err e = call_problem(c, 401, "not_signed_in", "a valid bearer token is needed");
+    enum err e = call_problem(c, PROBLEM_NOT_SIGNED_IN, "a valid bearer token is needed");
     return e == ERR_OK ? ERR_DENIED : e;
 }
 

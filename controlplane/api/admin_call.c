@@ -39,7 +39,7 @@ enum err call_query_number(struct call *c, const char *name, uint64_t least, uin
     struct slice text = call_query(c, name);
     uint64_t n = otherwise;
     if (text.ptr != NULL && (slice_u64(text, &n) != ERR_OK || n < least || n > most)) {
-        (void)call_problem(c, 400, "bad_parameter", "?%s= must be a number within %llu to %llu",
+        (void)call_problem(c, PROBLEM_BAD_PARAMETER, "?%s= must be a number within %llu to %llu",
                            name, (unsigned long long)least, (unsigned long long)most);
         return ERR_INVALID;
     }
@@ -69,24 +69,24 @@ void call_header(struct call *c, const char *name, const char *fmt, ...)
     va_end(args);
 }
 
-static enum err problem(struct call *c, unsigned status, const char *code, const char *detail,
-                        json_t *extra)
+static enum err problem(struct call *c, enum problem_id id, const char *detail, json_t *extra)
 {
-    json_t *tree =
-        json_pack("{s:s,s:s,s:i,s:s,s:s}", "type", "about:blank", "title", http1_reason(status),
-                  "status", (int)status, "code", code, "detail", detail);
+    const struct problem_row *row = problem_row(id);
+    json_t *tree = json_pack("{s:s,s:s,s:i,s:s,s:s}", "type", "about:blank", "title",
+                             http1_reason(row->status), "status", (int)row->status, "code",
+                             row->code, "detail", detail);
     if (tree != NULL && c->request_id[0] != '\0')
         json_object_set_new(tree, "request_id", json_string(c->request_id));
     if (tree != NULL && extra != NULL)
         json_object_update(tree, extra);
     json_decref(extra);
-    enum err e = call_respond(c, status, &tree);
+    enum err e = call_respond(c, row->status, &tree);
     c->content_type = "application/problem+json";
     c->version = 0;
     return e;
 }
 
-enum err call_problem(struct call *c, unsigned status, const char *code, const char *fmt, ...)
+enum err call_problem(struct call *c, enum problem_id id, const char *fmt, ...)
 {
     char detail[400];
     va_list args;
@@ -94,11 +94,10 @@ enum err call_problem(struct call *c, unsigned status, const char *code, const c
     vsnprintf(detail, sizeof(detail), fmt, args);
     va_end(args);
     detail[utf8_whole(detail, strlen(detail))] = '\0'; /* where it was cut */
-    return problem(c, status, code, detail, NULL);
+    return problem(c, id, detail, NULL);
 }
 
-enum err call_problem_with(struct call *c, unsigned status, const char *code, json_t **extra,
-                           const char *fmt, ...)
+enum err call_problem_with(struct call *c, enum problem_id id, json_t **extra, const char *fmt, ...)
 {
     char detail[400];
     va_list args;
@@ -108,5 +107,5 @@ enum err call_problem_with(struct call *c, unsigned status, const char *code, js
     detail[utf8_whole(detail, strlen(detail))] = '\0'; /* where it was cut */
     json_t *members = *extra;
     *extra = NULL;
-    return problem(c, status, code, detail, members);
+    return problem(c, id, detail, members);
 }

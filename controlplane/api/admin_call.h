@@ -14,6 +14,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/json.h"
+#include "controlplane/api/admin_problem.h"
 #include "controlplane/api/app.h"
 #include "controlplane/domain/role.h"
 
@@ -87,13 +88,12 @@ MUST_USE enum err call_respond(struct call *c, unsigned status, json_t **tree);
 /* text is copied and cut; only header names from constants */
 void call_header(struct call *c, const char *name, const char *fmt, ...) PRINTF(3, 4);
 
-/* RFC 9457. code: stable snake_case word; detail: a sentence without secrets. Returns ERR_OK, so
+/* RFC 9457. fmt: a sentence without secrets. Returns ERR_OK, so
  * that a handler ends with `return call_problem(…)`. Replaces a response set before. */
-enum err call_problem(struct call *c, unsigned status, const char *code, const char *fmt, ...)
-    PRINTF(4, 5);
+enum err call_problem(struct call *c, enum problem_id id, const char *fmt, ...) PRINTF(3, 4);
 /* The same with members beside the sentence ("errors", "candidates"); consumes extra. */
-enum err call_problem_with(struct call *c, unsigned status, const char *code, json_t **extra,
-                           const char *fmt, ...) PRINTF(5, 6);
+enum err call_problem_with(struct call *c, enum problem_id id, json_t **extra, const char *fmt, ...)
+    PRINTF(4, 5);
 
 void call_init(struct call *c, const struct app *app);
 void call_fini(struct call *c);

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/http1_write.h"
+#include "controlplane/api/admin_problem.h"
 
 #define HEAD_MARGIN 1024 /* our own lines in a head for the library */
 #define LINGER_MS 5000   /* for the client to read the last response and close */
@@ -50,7 +51,10 @@ void admin_connection_cut(struct admin_connection *l)
 
 static const char *code_of(unsigned status)
 {
-    return status == 413 ? "too_large" : status >= 500 ? "busy" : "malformed_request";
+    enum problem_id id = status == 413   ? PROBLEM_TOO_LARGE
+                         : status >= 500 ? PROBLEM_BUSY
+                                         : PROBLEM_MALFORMED_REQUEST;
+    return problem_row(id)->code;
 }
 
 static void send_refusal(struct admin_connection *l)

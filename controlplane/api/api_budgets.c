@@ -77,7 +77,7 @@ enum err api_budgets_write_off(struct call *c)
     if (e == ERR_OK)
         e = find_plane(&w.tx, c->params[0], &plane);
     if (e == ERR_NOT_FOUND)
-        return call_problem(c, 404, "not_found", "no such dataplane; a deleted one has its id");
+        return call_problem(c, PROBLEM_NOT_FOUND, "no such dataplane; a deleted one has its id");
     if (e == ERR_OK)
         e = lease_server_write_off(&w.tx, slice_str(plane.id), &sum);
     if (e != ERR_OK)

@@ -12,7 +12,7 @@ enum err api_dataplanes_token(struct change *x)
     char token[ENROL_TOKEN_MAX], at[CLOCK_TEXT_MAX];
     int64_t expires = 0;
     if (x->c->app->enrolment == NULL) {
-        enum err said = call_problem(x->c, 503, "no_channel", "the channel is not running");
+        enum err said = call_problem(x->c, PROBLEM_NO_CHANNEL, "the channel is not running");
         return said == ERR_OK ? ERR_CANCELLED : said;
     }
     enum err e = enrolment_create(x->c->app->enrolment, &x->w.tx, slice_str(x->now.id),

@@ -26,14 +26,14 @@ static enum err respond(struct call *c, const struct enrolled *e)
 static enum err refuse_member(struct call *c, const char *pointer, const char *detail)
 {
     json_t *extra = json_pack("{s:[{s:s,s:s}]}", "errors", "pointer", pointer, "detail", detail);
-    return call_problem_with(c, 422, "invalid", &extra, "the enrolment cannot be read");
+    return call_problem_with(c, PROBLEM_ENROLMENT_INVALID, &extra, "the enrolment cannot be read");
 }
 
 static enum err refuse_wait(struct call *c, uint64_t wait_us)
 {
     metric_add(c->app->metrics, API_METRIC_ENROLMENT_REFUSED, 0, 1);
     call_header(c, "retry-after", "%llu", (unsigned long long)((wait_us + 999999) / 1000000));
-    return call_problem(c, 429, "too_many_enrolments",
+    return call_problem(c, PROBLEM_TOO_MANY_ENROLMENTS,
                         "too many enrolments from this address were refused: wait");
 }
 
@@ -44,7 +44,7 @@ static enum err refuse_token(struct call *c)
     log_warn(&enrol_log, "enrolment_refused", "source=%s", c->actor.source);
     if (c->auth)
         admin_auth_failed(c->auth, c, clock_mono_us());
-    return call_problem(c, 401, "enrolment_refused",
+    return call_problem(c, PROBLEM_ENROLMENT_REFUSED,
                         "this enrolment token is unknown, used or too old");
 }
 
@@ -60,7 +60,7 @@ enum err api_enrol_use(struct call *c)
     if (!csr.ptr)
         return refuse_member(c, "/csr", "is required, as a string");
     if (!c->app->enrolment)
-        return call_problem(c, 503, "no_channel", "the channel is not running");
+        return call_problem(c, PROBLEM_NO_CHANNEL, "the channel is not running");
     enum err e =
         enrolment_use(c->app->enrolment, c->app->db, token, csr, clock_wall_us(), &enrolled);
     if (e == ERR_OK)

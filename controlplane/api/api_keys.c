@@ -84,7 +84,7 @@ enum err api_keys_rotate(struct call *c)
     change_init(&x, c);
     enum err e = change_open(&x);
     if (e == ERR_OK && json_is_true(json_object_get(x.old.spec, "revoked"))) {
-        e = call_problem(c, 409, "key_revoked", "a revoked key stays revoked: create another");
+        e = call_problem(c, PROBLEM_KEY_REVOKED, "a revoked key stays revoked: create another");
         return e;
     }
     if (e != ERR_OK)

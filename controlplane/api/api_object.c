@@ -35,9 +35,9 @@ enum err api_object_get(struct call *c)
     if (e == ERR_OK)
         e = store_object_get(&tx, c->noun, c->params[0], false, &o);
     if (e == ERR_NOT_FOUND)
-        return call_problem(c, 404, "not_found", "no such %s", c->noun->name);
+        return call_problem(c, PROBLEM_NOT_FOUND, "no such %s", c->noun->name);
     if (e == ERR_EXHAUSTED)
-        return call_problem(c, 409, "ambiguous_name", "several %ss have this name: use an id",
+        return call_problem(c, PROBLEM_AMBIGUOUS_NAME, "several %ss have this name: use an id",
                             c->noun->name);
     JSON_AUTO json_t *views = NULL;
     if (e == ERR_OK)
@@ -64,7 +64,7 @@ static enum err match_word(struct call *c, const struct field *f, struct slice w
         json_object_set_new(match, f->name, json_from(wanted));
         return ERR_OK;
     }
-    enum err e = call_problem(c, 400, "bad_parameter", "?%s= must be one of: %s", f->name, words);
+    enum err e = call_problem(c, PROBLEM_BAD_PARAMETER, "?%s= must be one of: %s", f->name, words);
     return e == ERR_OK ? ERR_CANCELLED : e;
 }
 
@@ -241,7 +241,7 @@ static enum err refuse_if_used(struct change *x)
 {
     JSON_AUTO json_t *users = NULL;
     if (x->n->always != NULL && strcmp(x->old.name, x->n->always) == 0) {
-        enum err e = call_problem(x->c, 409, "always_there", "the %s \"%s\" cannot be deleted",
+        enum err e = call_problem(x->c, PROBLEM_ALWAYS_THERE, "the %s \"%s\" cannot be deleted",
                                   x->n->name, x->n->always);
         return e == ERR_OK ? ERR_CANCELLED : e;
     }
@@ -250,7 +250,7 @@ static enum err refuse_if_used(struct change *x)
         return e;
     json_t *extra = json_object();
     json_object_set(extra, "referenced_by", users);
-    e = call_problem_with(x->c, 409, "referenced", &extra,
+    e = call_problem_with(x->c, PROBLEM_REFERENCED, &extra,
                           "others refer to this %s: delete or change them first", x->n->name);
     return e == ERR_OK ? ERR_CANCELLED : e;
 }

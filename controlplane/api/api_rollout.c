@@ -8,7 +8,7 @@
 enum err api_rollout_get(struct call *c)
 {
     if (!c->app->rollout)
-        return call_problem(c, 503, "no_channel", "the channel is not running");
+        return call_problem(c, PROBLEM_NO_CHANNEL, "the channel is not running");
     json_t *t = rollout_json(c->app->rollout, slice_str(c->actor.org_id));
     return t ? call_respond(c, 200, &t) : ERR_NOMEM;
 }

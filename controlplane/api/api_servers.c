@@ -32,14 +32,14 @@ static enum err ask(struct call *c, struct refresh *r)
     if (e == ERR_OK)
         e = store_object_get(&tx, &noun_mcp_server, c->params[0], false, &r->server);
     if (e == ERR_NOT_FOUND) {
-        said = call_problem(c, 404, "not_found", "no such mcp-server");
+        said = call_problem(c, PROBLEM_NOT_FOUND, "no such mcp-server");
         return said == ERR_OK ? ERR_CANCELLED : said;
     }
     if (e == ERR_OK)
         e = listing_scheduler_name(&tx, c->app->rollout, slice_str(r->server.id), clock_wall_us(),
                                    &r->plane);
     if (e == ERR_NOT_FOUND) {
-        said = call_problem(c, 503, "no_dataplane",
+        said = call_problem(c, PROBLEM_NO_DATAPLANE,
                             "no data plane is connected that could ask this server");
         return said == ERR_OK ? ERR_CANCELLED : said;
     }

@@ -41,7 +41,7 @@ static enum err respond_with_candidates(struct call *c, const json_t *found)
         json_array_append_new(list, one);
     }
     json_t *extra = json_pack("{s:o}", "candidates", list);
-    return call_problem_with(c, 409, "ambiguous_session", &extra,
+    return call_problem_with(c, PROBLEM_AMBIGUOUS_SESSION, &extra,
                              "several sessions have this external id: name one by its id");
 }
 
@@ -53,7 +53,7 @@ static enum err find_one(struct call *c, struct tx *tx, json_t **ret)
     if (e != ERR_OK)
         return e;
     if (json_array_size(found) == 0) {
-        e = call_problem(c, 404, "not_found", "no such session");
+        e = call_problem(c, PROBLEM_NOT_FOUND, "no such session");
         return e == ERR_OK ? ERR_CANCELLED : e;
     }
     if (json_array_size(found) > 1) {

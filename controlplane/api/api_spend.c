@@ -19,7 +19,7 @@ static enum err respond(struct call *c, int64_t from, int64_t to, json_t *items)
 
 static enum err refuse_of_sessions(struct call *c)
 {
-    return call_problem(c, 400, "bad_parameter",
+    return call_problem(c, PROBLEM_BAD_PARAMETER,
                         "?group_by=session goes with team, key, agent and task, and with no bucket:"
                         " a session keeps no sums by what it used");
 }

@@ -87,7 +87,7 @@ static enum err respond_again(struct change *x)
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     if (e == ERR_CONFLICT)
-        return end_with_response(x, call_problem(c, 422, "idempotency_key_reused",
+        return end_with_response(x, call_problem(c, PROBLEM_IDEMPOTENCY_KEY_REUSED,
                                                  "this Idempotency-Key came with another request"));
     if (e != ERR_OK)
         return e;
@@ -123,10 +123,10 @@ static enum err load(struct change *x)
     struct call *c = x->c;
     enum err e = store_object_get(&x->w.tx, x->n, c->params[0], true, &x->old);
     if (e == ERR_NOT_FOUND)
-        return end_with_response(x, call_problem(c, 404, "not_found", "no such %s", x->n->name));
+        return end_with_response(x, call_problem(c, PROBLEM_NOT_FOUND, "no such %s", x->n->name));
     if (e == ERR_EXHAUSTED)
         return end_with_response(x,
-                                 call_problem(c, 409, "ambiguous_name",
+                                 call_problem(c, PROBLEM_AMBIGUOUS_NAME,
                                               "several %ss have this name: use an id", x->n->name));
     if (e != ERR_OK)
         return e;
@@ -134,7 +134,7 @@ static enum err load(struct change *x)
     if (!etag_matches(c->if_match, x->old.revision)) {
         call_header(c, "etag", "\"%llu\"", (unsigned long long)x->old.revision);
         return end_with_response(x,
-                                 call_problem(c, 412, "revision_mismatch",
+                                 call_problem(c, PROBLEM_REVISION_MISMATCH,
                                               "it is at revision %llu, not at the one of If-Match",
                                               (unsigned long long)x->old.revision));
     }
@@ -216,7 +216,7 @@ static enum err refuse_document(struct change *x)
 {
     json_t *extra = json_object();
     json_object_set(extra, "errors", x->reading.problems);
-    return end_with_response(x, call_problem_with(x->c, 422, "invalid_document", &extra,
+    return end_with_response(x, call_problem_with(x->c, PROBLEM_INVALID_DOCUMENT, &extra,
                                                   "the document does not fit: see errors"));
 }
 
@@ -230,7 +230,7 @@ static enum err check_name_live(struct change *x)
     if (e != ERR_OK || !taken)
         return e;
     return end_with_response(
-        x, call_problem(x->c, 409, "name_taken",
+        x, call_problem(x->c, PROBLEM_NAME_TAKEN,
                         "another %s has this name: revoke, rotate or delete it first", x->n->name));
 }
 
@@ -246,8 +246,8 @@ static enum err check_name_free(struct change *x)
     if (e != ERR_OK || !taken)
         return e;
     return end_with_response(
-        x, living ? call_problem(x->c, 409, "name_taken", "another %s has this name", x->n->name)
-                  : call_problem(x->c, 409, "name_reserved",
+        x, living ? call_problem(x->c, PROBLEM_NAME_TAKEN, "another %s has this name", x->n->name)
+                  : call_problem(x->c, PROBLEM_NAME_RESERVED,
                                  "a deleted %s had this name: it is free again after %d days",
                                  x->n->name, OBJECT_RESERVED_DAYS));
 }
@@ -311,12 +311,12 @@ static enum err refused_by_schema(struct change *x, enum err e)
     struct call *c = x->c;
     if (e == ERR_EXISTS && strcmp(x->w.tx.error.constraint, "keys_digest") == 0)
         return end_with_response(
-            x, call_problem(c, 409, "digest_taken", "a key with this digest exists"));
+            x, call_problem(c, PROBLEM_DIGEST_TAKEN, "a key with this digest exists"));
     if (e == ERR_EXISTS)
         return end_with_response(
-            x, call_problem(c, 409, "name_taken", "another %s has this name", x->n->name));
+            x, call_problem(c, PROBLEM_NAME_TAKEN, "another %s has this name", x->n->name));
     if (e == ERR_CONFLICT || e == ERR_INVALID)
-        return end_with_response(x, call_problem(c, 422, "invalid_document",
+        return end_with_response(x, call_problem(c, PROBLEM_INVALID_DOCUMENT,
                                                  "the database refused the document (%s)",
                                                  x->w.tx.error.constraint));
     return e;

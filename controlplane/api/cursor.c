@@ -48,6 +48,6 @@ enum err cursor_page(struct call *c, struct page *ret)
     ret->limit = (size_t)limit;
     if (!ret->goes_on || cursor_parse(cursor, &ret->at_us, ret->id) == ERR_OK)
         return ERR_OK;
-    (void)call_problem(c, 400, "bad_cursor", "?cursor= is not one that we gave");
+    (void)call_problem(c, PROBLEM_BAD_CURSOR, "?cursor= is not one that we gave");
     return ERR_INVALID;
 }

@@ -28,23 +28,23 @@ static void respond_with_failure(struct call *c, enum err e)
         return;
     case ERR_TIMEOUT: /* no connection of the pool came free in time */
         call_header(c, "retry-after", "1");
-        said = call_problem(c, 503, "busy", "other requests keep the database busy: try again");
+        said = call_problem(c, PROBLEM_BUSY, "other requests keep the database busy: try again");
         break;
     case ERR_DATABASE:
     case ERR_EXHAUSTED:
         call_header(c, "retry-after", "1");
-        said = call_problem(c, 503, "database_away", "the database is away: try again");
+        said = call_problem(c, PROBLEM_DATABASE_AWAY, "the database is away: try again");
         break;
     case ERR_AGAIN:
-        said = call_problem(c, 409, "busy", "another request is changing this: try again");
+        said = call_problem(c, PROBLEM_CHANGING, "another request is changing this: try again");
         break;
     case ERR_NOT_FOUND:
-        said = call_problem(c, 404, "not_found", "no such thing");
+        said = call_problem(c, PROBLEM_NOT_FOUND, "no such thing");
         break;
     default:
         log_error(&api_log, "request_failed", "route=%s why=%s",
                   c->route != NULL ? c->route->path : "", err_name(e));
-        said = call_problem(c, 500, "internal", "this failed on our side; the log says why");
+        said = call_problem(c, PROBLEM_INTERNAL, "this failed on our side; the log says why");
     }
     if (said != ERR_OK)
         c->status = 500; /* no memory even for the sentence */
@@ -87,7 +87,7 @@ static bool is_one_of(struct slice words, struct slice value)
 
 static enum err bad_query(struct call *c, const char *why)
 {
-    enum err e = call_problem(c, 400, "bad_parameter", "%s", why);
+    enum err e = call_problem(c, PROBLEM_BAD_PARAMETER, "%s", why);
     return e == ERR_OK ? ERR_DENIED : e;
 }
 
@@ -203,10 +203,10 @@ static enum err find_route(struct call *c)
     enum err e = ERR_OK;
     if (c->route == NULL && allow.len > 0) {
         call_header(c, "allow", "%.*s", SLICE_ARG(buf_slice(&allow)));
-        e = call_problem(c, 405, "method_not_allowed", "this path has other methods: see Allow");
+        e = call_problem(c, PROBLEM_METHOD_NOT_ALLOWED, "this path has other methods: see Allow");
     } else if (c->route == NULL) {
         e = call_problem(
-            c, 404, "no_such_path",
+            c, PROBLEM_NO_SUCH_PATH,
             "no resource has this path; GET /admin/v1/openapi.json lists all that there are");
     }
     buf_fini(&allow);
@@ -230,7 +230,7 @@ static enum err read_target(struct call *c, struct slice target)
     for (size_t i = 0; i < CALL_PARAMS_MAX && e == ERR_OK; i++)
         if (c->params[i].len > 0 &&
             percent_decode(c->params[i], false, &c->text, &c->params[i]) != ERR_OK)
-            e = call_problem(c, 404, "not_found", "no such %s",
+            e = call_problem(c, PROBLEM_NOT_FOUND, "no such %s",
                              c->noun != NULL ? c->noun->name : "thing") == ERR_OK
                     ? ERR_DENIED
                     : ERR_NOMEM;
@@ -241,8 +241,8 @@ static enum err check_role(struct call *c)
 {
     if ((c->route->roles & c->actor.role) != 0)
         return ERR_OK;
-    enum err e =
-        call_problem(c, 403, "role_not_allowed", "the role %s may not do this", c->actor.role_name);
+    enum err e = call_problem(c, PROBLEM_ROLE_NOT_ALLOWED, "the role %s may not do this",
+                              c->actor.role_name);
     return e == ERR_OK ? ERR_DENIED : e;
 }
 
@@ -258,18 +258,18 @@ static enum err check_media(struct call *c, const struct dispatch_head *h)
 {
     enum err e = ERR_OK;
     if (h->has_body && (c->route->flags & (ROUTE_PUBLIC | ROUTE_BODY)) == ROUTE_PUBLIC)
-        e = call_problem(c, 413, "too_large", "no body is read here");
+        e = call_problem(c, PROBLEM_TOO_LARGE, "no body is read here");
     else if (h->doubled != NULL)
-        e = call_problem(c, 400, "doubled_header", "the header %s came twice", h->doubled);
+        e = call_problem(c, PROBLEM_DOUBLED_HEADER, "the header %s came twice", h->doubled);
     else if (h->if_match.ptr != NULL && slice_trim(h->if_match).len == 0)
-        e = call_problem(c, 400, "bad_if_match", "If-Match is empty: it is an entity tag, or *");
+        e = call_problem(c, PROBLEM_BAD_IF_MATCH, "If-Match is empty: it is an entity tag, or *");
     else if (h->content_encoding.ptr != NULL && !slice_ieq(h->content_encoding, SLICE("identity")))
-        e = call_problem(c, 415, "encoded_body", "encoded bodies are not read");
+        e = call_problem(c, PROBLEM_ENCODED_BODY, "encoded bodies are not read");
     else if (h->has_body && h->content_type.ptr != NULL && !is_json(h->content_type))
-        e = call_problem(c, 415, "not_json", "the body must be application/json");
+        e = call_problem(c, PROBLEM_NOT_JSON, "the body must be application/json");
     else if (h->idempotency_key.len > IDEMPOTENCY_KEY_MAX ||
              (h->idempotency_key.ptr != NULL && h->idempotency_key.len == 0))
-        e = call_problem(c, 400, "bad_idempotency_key", "Idempotency-Key has 1 to %d bytes",
+        e = call_problem(c, PROBLEM_BAD_IDEMPOTENCY_KEY, "Idempotency-Key has 1 to %d bytes",
                          IDEMPOTENCY_KEY_MAX);
     else
         return ERR_OK;
@@ -319,7 +319,7 @@ static enum err refuse_members(struct call *c)
     json_t *extra = json_object();
     json_object_set(extra, "errors", r.problems);
     reading_fini(&r);
-    return call_problem_with(c, 422, "invalid_document", &extra,
+    return call_problem_with(c, PROBLEM_INVALID_DOCUMENT, &extra,
                              "the document does not fit: see errors");
 }
 
@@ -334,7 +334,7 @@ static enum err read_body(struct call *c, struct slice body)
         return ERR_OK;
     enum err e = json_read(body, &c->body, &problem);
     if (e == ERR_INVALID || e == ERR_TOO_BIG)
-        e = call_problem(c, 400, "not_json", "%s",
+        e = call_problem(c, PROBLEM_BAD_JSON, "%s",
                          body.len == 0 ? "a JSON object is needed" : problem.text);
     else if (e != ERR_OK)
         return e;
@@ -345,7 +345,7 @@ static enum err read_body(struct call *c, struct slice body)
     else {
         json_t *extra =
             json_pack("{s:[{s:s,s:s}]}", "errors", "pointer", "", "detail", "must be an object");
-        e = call_problem_with(c, 422, "invalid_document", &extra, "the body must be an object");
+        e = call_problem_with(c, PROBLEM_INVALID_DOCUMENT, &extra, "the body must be an object");
     }
     return e == ERR_OK ? ERR_DENIED : e;
 }

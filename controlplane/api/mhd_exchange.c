@@ -153,7 +153,7 @@ static enum MHD_Result send_response(struct exchange *x)
 static enum MHD_Result refuse_busy(struct exchange *x)
 {
     call_header(&x->call, "retry-after", "1");
-    if (call_problem(&x->call, 503, "busy", "too many requests at once: try again") != ERR_OK)
+    if (call_problem(&x->call, PROBLEM_BUSY, "too many requests at once: try again") != ERR_OK)
         return MHD_NO;
     x->state = EXCHANGE_DONE;
     x->wanted = false;
@@ -225,7 +225,7 @@ static enum MHD_Result too_large(struct exchange *x)
     log_debug(&api_log, "body_too_large", "announced=%llu", (unsigned long long)x->announced);
     x->wanted = false;
     enum err e =
-        call_problem(&x->call, 413, "too_large", "a body has at most %u bytes", LIMIT_ADMIN_BODY);
+        call_problem(&x->call, PROBLEM_TOO_LARGE, "a body has at most %u bytes", LIMIT_ADMIN_BODY);
     return e == ERR_OK ? MHD_YES : MHD_NO;
 }
 

@@ -8,7 +8,7 @@ static enum err read_time(struct call *c, const char *name, int64_t *ret)
 {
     struct slice text = call_query(c, name);
     if (text.ptr && clock_parse(text, ret) != ERR_OK) {
-        (void)call_problem(c, 400, "bad_parameter", "?%s= must be an RFC 3339 time", name);
+        (void)call_problem(c, PROBLEM_BAD_PARAMETER, "?%s= must be an RFC 3339 time", name);
         return ERR_INVALID;
     }
     return ERR_OK;
@@ -22,7 +22,7 @@ enum err trace_query_stretch(struct call *c, const char *from, const char *to, i
     if (e == ERR_OK)
         e = read_time(c, to, &last);
     if (e == ERR_OK && first != 0 && last != 0 && first > last) {
-        (void)call_problem(c, 400, "bad_parameter", "?%s= is after ?%s=", from, to);
+        (void)call_problem(c, PROBLEM_BAD_PARAMETER, "?%s= is after ?%s=", from, to);
         e = ERR_INVALID;
     }
     if (e != ERR_OK)
@@ -57,7 +57,7 @@ static enum err add_match(struct call *c, const struct span_attribute *a, struct
     int64_t number = 0;
     bool is_number = a->type == SPAN_TYPE_SMALL;
     if (is_number && (slice_i64(value, &number) != ERR_OK || number < 0 || number > INT32_MAX)) {
-        (void)call_problem(c, 400, "bad_parameter", "?%s= must be a number", a->shown);
+        (void)call_problem(c, PROBLEM_BAD_PARAMETER, "?%s= must be a number", a->shown);
         return ERR_INVALID;
     }
     f->matches[f->count++] = (struct span_match){.attribute = a, .value = value};
