@@ -5,9 +5,6 @@
 
 #include "common/base/limits.h"
 
-#define PARSE_ERROR (-32700)
-#define INVALID_REQUEST (-32600)
-
 static const struct {
     struct slice name;
     enum mcp_method method;
@@ -78,11 +75,11 @@ static enum err read_call(struct mcp_message *m, struct mcp_fault *f)
 {
     const struct json_hit *method = &m->at[MCP_AT_METHOD], *params = &m->at[MCP_AT_PARAMS];
     if (method->type != JSON_SCAN_STRING || method->raw.len > LIMIT_MCP_METHOD)
-        return fail(f, INVALID_REQUEST, "method must be a short string");
+        return fail(f, RPC_INVALID_REQUEST, "method must be a short string");
     if (params->type != JSON_SCAN_ABSENT && params->type != JSON_SCAN_OBJECT)
-        return fail(f, INVALID_REQUEST, "params must be an object");
+        return fail(f, RPC_INVALID_REQUEST, "params must be an object");
     if (m->at[MCP_AT_RESULT].type || m->at[MCP_AT_ERROR].type)
-        return fail(f, INVALID_REQUEST, "a message with a method has neither result nor error");
+        return fail(f, RPC_INVALID_REQUEST, "a message with a method has neither result nor error");
     m->kind = m->id.len ? MCP_REQUEST : MCP_NOTIFICATION;
     m->method_name = slice_of(method->raw.ptr + 1, method->raw.len - 2);
     m->method = method_of(m);
@@ -94,7 +91,7 @@ static enum err read_response(struct mcp_message *m, struct mcp_fault *f)
     bool result = m->at[MCP_AT_RESULT].type != JSON_SCAN_ABSENT;
     bool error = m->at[MCP_AT_ERROR].type != JSON_SCAN_ABSENT;
     if (!m->id.len || result == error)
-        return fail(f, INVALID_REQUEST, "neither a method nor a response with an id");
+        return fail(f, RPC_INVALID_REQUEST, "neither a method nor a response with an id");
     m->kind = MCP_RESPONSE;
     return ERR_OK;
 }
@@ -111,18 +108,18 @@ enum err mcp_message_read(struct slice body, struct mcp_message *ret, struct mcp
     *ret = (struct mcp_message){.text = body};
     *fault = (struct mcp_fault){0};
     if (json_scan(body, wants, ARRAY_LEN(wants), ret->at, &root, &problem))
-        return fail(fault, PARSE_ERROR, problem.text);
+        return fail(fault, RPC_PARSE_ERROR, problem.text);
     if (root == JSON_SCAN_ARRAY)
-        return fail(fault, INVALID_REQUEST, "batches are not part of this revision");
+        return fail(fault, RPC_INVALID_REQUEST, "batches are not part of this revision");
     if (root != JSON_SCAN_OBJECT)
-        return fail(fault, INVALID_REQUEST, "a message is an object");
+        return fail(fault, RPC_INVALID_REQUEST, "a message is an object");
     const struct json_hit *id = &ret->at[MCP_AT_ID];
     if (id->type != JSON_SCAN_ABSENT && !is_id(id))
-        return fail(fault, INVALID_REQUEST, "id must be a short string or an integer");
+        return fail(fault, RPC_INVALID_REQUEST, "id must be a short string or an integer");
     ret->id = id->raw;
     fault->id = id->raw;
     if (!is_text(&ret->at[MCP_AT_JSONRPC], SLICE("2.0")))
-        return fail(fault, INVALID_REQUEST, "jsonrpc must be \"2.0\"");
+        return fail(fault, RPC_INVALID_REQUEST, "jsonrpc must be \"2.0\"");
     return ret->at[MCP_AT_METHOD].type ? read_call(ret, fault) : read_response(ret, fault);
 }
 

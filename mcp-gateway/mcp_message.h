@@ -7,12 +7,25 @@
  * come back as it went.
  *
  * Owns     nothing; slices point into the body.
- * Fails    ERR_INVALID with *fault: not JSON (code -32700) or no message (-32600).
+ * Fails    ERR_INVALID with *fault: not JSON (RPC_PARSE_ERROR) or no message
+ *          (RPC_INVALID_REQUEST).
  * Threads  any; pure.
  */
 #pragma once
 
 #include "common/base/json_scan.h"
+
+/* JSON-RPC 2.0, 5.1. -32001 is what the SDKs say of an unknown session; the rest of what is ours is
+ * -32000, as later revisions of MCP reserve what lies around it. */
+enum rpc_code {
+    RPC_PARSE_ERROR = -32700,
+    RPC_INVALID_REQUEST = -32600,
+    RPC_METHOD_NOT_FOUND = -32601,
+    RPC_INVALID_PARAMS = -32602,
+    RPC_INTERNAL_ERROR = -32603,
+    RPC_SERVER_ERROR = -32000,
+    RPC_SESSION_NOT_FOUND = -32001,
+};
 
 enum mcp_kind { MCP_REQUEST, MCP_NOTIFICATION, MCP_RESPONSE };
 

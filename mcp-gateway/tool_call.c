@@ -13,7 +13,6 @@
 #include "mcp-gateway/task_owners.h"
 #include "mcp-gateway/tool_private.h"
 
-#define INTERNAL_ERROR (-32603)
 #define US_PER_MS 1000
 
 static bool is_call(const struct tool_work *w)
@@ -46,9 +45,9 @@ static void fail(struct tool_work *w, enum refusal_id id, struct slice detail)
     struct slice text = refusal_sentence(&rq->refusal, rq->arena);
     mcp_attempt_end(w, OUTCOME_ERROR, slice_str(word));
     buf_clear(&w->out);
-    enum err e =
-        is_call(w) ? mcp_write_failure(&w->out, w->id, text)
-                   : mcp_write_error(&w->out, w->id, INTERNAL_ERROR, text, word, w->retry_after_s);
+    enum err e = is_call(w) ? mcp_write_failure(&w->out, w->id, text)
+                            : mcp_write_error(&w->out, w->id, RPC_INTERNAL_ERROR, text, word,
+                                              w->retry_after_s);
     if (!e) {
         mcp_response(w, OUTCOME_ERROR, buf_slice(&w->out), SLICE_NONE);
         return;

@@ -6,45 +6,35 @@
  * clients give up a session, and every call in it, for a status above. `data.retry_after` says in
  * seconds when to come again.
  *
- * Codes: JSON-RPC's own where it has one; -32001 is what the SDKs say of an unknown session;
- * the rest is -32000 (later revisions reserve what lies around it), and `data.code` is the stable
- * word of the table.
+ * Codes: enum rpc_code; `data.code` is the stable word of the table.
  */
 #include <stdio.h>
 
 #include "common/upstream/upstream_log.h"
 #include "mcp-gateway/tool_private.h"
 
-#define INVALID_REQUEST (-32600)
-#define METHOD_NOT_FOUND (-32601)
-#define INVALID_PARAMS (-32602)
-#define INTERNAL_ERROR (-32603)
-#define PARSE_ERROR (-32700)
-#define SERVER_ERROR (-32000)
-#define SESSION_NOT_FOUND (-32001)
-
 static int code_of(enum refusal_id id)
 {
     switch (id) {
     case REFUSAL_BAD_JSON:
-        return PARSE_ERROR;
+        return RPC_PARSE_ERROR;
     case REFUSAL_BAD_REQUEST:
     case REFUSAL_SERVER_AMBIGUOUS:
-        return INVALID_REQUEST;
+        return RPC_INVALID_REQUEST;
     case REFUSAL_RPC_METHOD:
-        return METHOD_NOT_FOUND;
+        return RPC_METHOD_NOT_FOUND;
     case REFUSAL_TOOL_UNKNOWN:
     case REFUSAL_PARAMS:
-        return INVALID_PARAMS;
+        return RPC_INVALID_PARAMS;
     case REFUSAL_SESSION_UNKNOWN:
-        return SESSION_NOT_FOUND;
+        return RPC_SESSION_NOT_FOUND;
     case REFUSAL_INTERNAL:
     case REFUSAL_UPSTREAM:
     case REFUSAL_UPSTREAM_PROTOCOL:
     case REFUSAL_UPSTREAM_TIMEOUT:
-        return INTERNAL_ERROR;
+        return RPC_INTERNAL_ERROR;
     default:
-        return SERVER_ERROR;
+        return RPC_SERVER_ERROR;
     }
 }
 

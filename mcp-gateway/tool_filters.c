@@ -237,7 +237,7 @@ static enum filter_result refuse_message(struct tool_work *w, const struct mcp_f
     w->fault_code = fault->code;
     w->id = fault->id;
     w->rq->record.name = SLICE("invalid message");
-    bool json = fault->code != -32700;
+    bool json = fault->code != RPC_PARSE_ERROR;
     return refuse(w->rq, json ? REFUSAL_BAD_REQUEST : REFUSAL_BAD_JSON, slice_str(fault->text));
 }
 

@@ -13,9 +13,6 @@
 #include "mcp-gateway/question_id.h"
 #include "mcp-gateway/tool_private.h"
 
-#define METHOD_NOT_FOUND (-32601)
-#define INVALID_PARAMS (-32602)
-
 static bool is_method(const struct mcp_response *a, const char *name)
 {
     return mcp_response_says(a, slice_str(name));
@@ -148,11 +145,11 @@ static struct slice take_request(struct tool_work *w, const struct mcp_response 
     }
     bool heard = !w->one_shot && w->streaming && e;
     if (!heard || !is_declared(w, a)) {
-        answer_error(w, a, METHOD_NOT_FOUND, "the client does not serve this");
+        answer_error(w, a, RPC_METHOD_NOT_FOUND, "the client does not serve this");
         return SLICE_NONE;
     }
     if (!is_mode_declared(w, a)) {
-        answer_error(w, a, INVALID_PARAMS, "the client does not serve this mode");
+        answer_error(w, a, RPC_INVALID_PARAMS, "the client does not serve this mode");
         return SLICE_NONE;
     }
     struct slice id = seal_question(w, a->id.raw);
@@ -160,7 +157,7 @@ static struct slice take_request(struct tool_work *w, const struct mcp_response 
     if (id.ptr && !client_session_ask(w->session, id, a->id.raw, w->waiter.ref.generation))
         event = make_event(w, a, e, a->id.raw, id);
     if (!event.ptr)
-        answer_error(w, a, METHOD_NOT_FOUND, "the client could not be asked");
+        answer_error(w, a, RPC_METHOD_NOT_FOUND, "the client could not be asked");
     return event;
 }
 

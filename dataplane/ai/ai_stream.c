@@ -247,7 +247,7 @@ static enum ai_stream_result forward_error(struct ai_call *c, const struct sse_e
         return forward_event(c, e, g);
     c->provider->read_error(500, e->data, c->rq->arena, &fault);
     buf_clear(out);
-    if (d->write_stream_error(out, &(struct ai_error){.status = 502,
+    if (d->write_stream_error(out, &(struct ai_error){.status = AI_UPSTREAM_FAILED,
                                                       .message = fault.text,
                                                       .code = fault.code,
                                                       .request_id = ai_call_id(c)}))

@@ -184,7 +184,7 @@ static bool respond_to_preflight(struct client_listener *d, struct http_adapter 
 static void refuse_without_memory(struct http_adapter *a)
 {
     const struct http_header after = {SLICE("retry-after"), SLICE("1")};
-    http_adapter_send(a, 503, &after, 1, SLICE(""));
+    http_adapter_send(a, refusal_row(REFUSAL_NO_CAPACITY)->status, &after, 1, SLICE(""));
 }
 
 static void on_request(void *arg, struct http_exchange *x)

@@ -501,7 +501,8 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
         return write_end(w, out);
     case AI_ERROR:
         return anthropic_write_stream_error(
-            out, &(struct ai_error){.status = 502, .message = e->text, .code = e->name});
+            out,
+            &(struct ai_error){.status = AI_UPSTREAM_FAILED, .message = e->text, .code = e->name});
     case AI_CITATION:
     case AI_MEDIA:
     case AI_USAGE:

@@ -28,6 +28,9 @@ enum ai_kind {
     AI_MODEL,
 };
 
+/* The status of an error that the upstream said inside its stream: REFUSAL_UPSTREAM's. */
+#define AI_UPSTREAM_FAILED 502
+
 /* An error as a client is told it. */
 struct ai_error {
     unsigned status;   /* SDKs choose their class by it */

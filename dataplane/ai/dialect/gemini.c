@@ -233,7 +233,8 @@ static enum err write_last(struct piece *p, enum ai_finish other, const struct t
 
 static enum err write_failure(struct piece *p, const struct ai_event *e)
 {
-    const struct ai_error error = {.status = 502, .message = e->text, .code = e->name};
+    const struct ai_error error = {
+        .status = AI_UPSTREAM_FAILED, .message = e->text, .code = e->name};
     p->o.e = p->f->begin(p->w, p->o.to);
     if (!p->o.e)
         p->o.e = gemini_write_error(p->o.to, &error);

@@ -238,7 +238,8 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
         return write_end(w, out);
     case AI_ERROR:
         return openai_write_stream_error(
-            out, &(struct ai_error){.status = 502, .message = e->text, .code = e->name});
+            out,
+            &(struct ai_error){.status = AI_UPSTREAM_FAILED, .message = e->text, .code = e->name});
     case AI_TOOL_END:
     case AI_CITATION:
     case AI_MEDIA:

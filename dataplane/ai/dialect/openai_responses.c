@@ -566,7 +566,8 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
     case AI_ERROR:
         return openai_responses_write_stream_error(
             out,
-            &(struct ai_error){.status = 502, .message = e->text, .code = e->name, .in_stream = w});
+            &(struct ai_error){
+                .status = AI_UPSTREAM_FAILED, .message = e->text, .code = e->name, .in_stream = w});
     case AI_CITATION:
     case AI_MEDIA:
     case AI_USAGE:
