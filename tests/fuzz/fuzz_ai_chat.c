@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "dataplane/ai/dialect/anthropic_body.h"
-#include "dataplane/ai/dialect/openai_measure.h"
+#include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_parse.h"
 #include "dataplane/ai/provider/anthropic_request.h"
 #include "dataplane/ai/provider/openai_request.h"

@@ -1,5 +1,6 @@
 /*
- * openai_body — reads the bodies of OpenAI's dialects, and changes a few members in place.
+ * openai_body — reads the bodies of OpenAI's dialects, changes a few members in place, and measures
+ * the prompt.
  *
  * Threads  any; pure.
  */
@@ -44,3 +45,14 @@ MUST_USE enum err openai_read_embeddings(const struct ai_incoming *in, struct ai
 MUST_USE enum err openai_splice(const struct ai_request *r, struct slice body,
                                 const struct ai_changes *c, struct arena *a,
                                 struct slice ret[static AI_REQUEST_PIECES]);
+
+/* How large a prompt is, whatever way its JSON is spelt. body: was read by openai_read_chat or
+ * openai_read_embeddings.
+ *
+ * Equal bodies measure equal: white space, escapes, the order of members and the spelling of
+ * numbers make no difference; and as equal prompts do in other dialects (ai_chat_measure), without
+ * being parsed. What has no place in the normal form counts as JSON. A text token is at least one
+ * byte, so the measured text bounds the tokens of all that is text. Parts that are none (images,
+ * audio, files) are counted by their kind and take no part in the text, however they travel; a
+ * part, or a tool, of a kind that is not known cannot be bounded. */
+void openai_measure(struct slice body, struct ai_prompt *ret);

@@ -8,7 +8,6 @@
 #include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
-#include "dataplane/ai/dialect/openai_measure.h"
 #include "dataplane/ai/dialect/openai_parse.h"
 
 static struct slice or_else(struct slice raw, struct slice other)

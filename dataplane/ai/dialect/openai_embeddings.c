@@ -14,7 +14,6 @@
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
-#include "dataplane/ai/dialect/openai_measure.h"
 
 #define FLOATS 3                  /* in as many bytes as base64 has no padding for */
 #define TEXT (4 * FLOATS / 3 * 4) /* characters of those */

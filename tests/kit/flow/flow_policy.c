@@ -8,7 +8,7 @@
 #include "common/scope/lease_client.h"
 #include "common/scope/registry.h"
 #include "common/wire/keyprint.h"
-#include "dataplane/ai/dialect/openai_measure.h"
+#include "dataplane/ai/dialect/openai_body.h"
 #include "tests/kit/flow/flow_private.h"
 
 #define NAMES_MAX 8

@@ -10,7 +10,7 @@
 
 #include "common/base/json.h"
 #include "dataplane/ai/ai_chat.h"
-#include "dataplane/ai/dialect/openai_measure.h"
+#include "dataplane/ai/dialect/openai_body.h"
 
 #define SPELLINGS 300
 
