@@ -333,6 +333,51 @@ FLOW(a_grant_taken_away_cuts_the_response)
     WAIT(k, k->upstreams[0].calls[0].cut);
 }
 
+/* The request goes on under the newest policy, and so does what was found in the one before. */
+FLOW(a_policy_that_comes_while_a_body_is_awaited_counts)
+{
+    struct flow_policy moved = own, taken = own;
+    struct flow_client *c;
+    moved.providers[0].secret = "sk-another-secret-of-provider-0";
+    taken.grants[0].provider = "provider-1";
+    policy_says(k, &own);
+    upstream_answers(k, 0, 200, "{}");
+    c = client_asks(k, "POST", "alice", OPENAI "/chat/completions", "Content-Length: 81\r\n");
+    client_adds(c, "{\"model\":\"gpt-x\",");
+    WAIT(k, k->env.request_count == 1);
+    policy_says(k, &moved);
+    for (int i = 0; i < 10; i++)
+        flow_turn(k);
+    client_adds(c, "\"max_tokens\":100000,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    expect_status(c, 200);
+    assert_true(slice_eq(upstream_heard(&k->upstreams[0].calls[0], "authorization"),
+                         SLICE("Bearer sk-another-secret-of-provider-0")));
+
+    c = client_asks(k, "POST", "alice", OPENAI "/chat/completions", "Content-Length: 81\r\n");
+    client_adds(c, "{\"model\":\"gpt-x\",");
+    WAIT(k, k->env.request_count == 1);
+    policy_says(k, &taken);
+    client_adds(c, "\"max_tokens\":100000,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    expect_status(c, 404);
+    expect_code(c, "provider_not_found");
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
+FLOW(a_provider_that_is_not_granted_and_one_that_is_not_there_are_told_alike)
+{
+    policy_says(k, &own);
+    struct flow_client *there = client_gets(k, "bob", ANTHROPIC "/v1/skills");
+    expect_status(there, 404);
+    struct flow_client *none = client_gets(k, "bob", "/passthrough/provider-9/v1/skills");
+    expect_status(none, 404);
+    char text[2048];
+    snprintf(text, sizeof(text), "%.*s", SLICE_ARG(buf_slice(&none->body)));
+    char *name = strstr(text, "provider-9");
+    assert_non_null(name);
+    name[9] = '1';
+    expect_body(there, text);
+}
+
 /* ---- money ---- */
 
 static void expect_cost(struct flow *k, uint64_t input, uint64_t output, money cost,
@@ -584,6 +629,8 @@ int main(void)
         SCENARIO(a_response_leaves_one_record_that_names_route_and_provider),
         SCENARIO(a_client_gone_ends_the_call_at_the_provider),
         SCENARIO(a_grant_taken_away_cuts_the_response),
+        SCENARIO(a_policy_that_comes_while_a_body_is_awaited_counts),
+        SCENARIO(a_provider_that_is_not_granted_and_one_that_is_not_there_are_told_alike),
         SCENARIO(a_modelled_path_is_billed_by_its_usage),
         SCENARIO(a_stream_is_billed_by_its_usage_or_by_what_it_said),
         SCENARIO(anthropics_path_is_read_in_its_own_dialect),

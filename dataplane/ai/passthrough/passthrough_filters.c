@@ -119,6 +119,8 @@ static bool may_name(const struct request_right *r, const struct passthrough_cal
 bool passthrough_still_allowed(struct request *rq, const struct request_right *now)
 {
     const struct passthrough_call *p = rq->gate_state;
+    if (p->policy != rq->policy) /* the next filter looks again */
+        return true;
     const struct policy_provider *provider = snapshot_provider(now->policy, p->provider->o.id);
     struct search s = {.right = now, .p = p, .method = rq->head->method};
     if (provider && slice_eq(provider->base_url, p->provider->base_url))
@@ -177,8 +179,10 @@ static enum filter_result find_provider(struct passthrough_call *p, struct slice
     const struct request_right right = request_right_of(rq);
     struct search s = {.right = &right, .p = p, .method = rq->head->method};
     look_at_grants(&s);
-    if (!s.seen)
+    if (!s.seen) { /* nothing of the response may show that there is one */
+        p->provider = NULL;
         return refuse(rq, REFUSAL_PROVIDER_UNKNOWN, name);
+    }
     rq->record.ai.provider = p->provider->o.name;
     if (!is_method(rq->head->method))
         return refuse(rq, REFUSAL_METHOD, SLICE("GET, HEAD, POST, PUT, PATCH and DELETE are"));
@@ -205,16 +209,13 @@ static enum filter_result find_endpoint(struct passthrough_call *p)
     return FILTER_PASS;
 }
 
-static enum filter_result on_route(struct request *rq)
+/* By the request's policy as it is now. */
+static enum filter_result resolve(struct passthrough_call *p)
 {
-    if (!rq->path.len)
-        return refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
-    struct passthrough_call *p = arena_zalloc(rq->arena, sizeof(*p));
-    if (!p)
-        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
-    p->rq = rq;
-    p->usage = AI_USAGE_NONE;
-    rq->gate_state = p;
+    struct request *rq = p->rq;
+    p->policy = rq->policy;
+    p->provider = NULL; /* one of another policy is not looked at again, nor its texts */
+    rq->record.ai.provider = rq->record.api.route = rq->record.api.account = SLICE_NONE;
     struct slice name = ai_unescape(rq->arena, split_path(rq->path, &p->rest));
     if (!name.len)
         return refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE("it is /passthrough/{provider}/…"));
@@ -229,9 +230,28 @@ static enum filter_result on_route(struct request *rq)
     if (!has_address(p))
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("this data plane cannot reach the provider"));
     p->account = candidates_credential(p->provider, roll, NULL);
-    if (p->account)
-        rq->record.api.account = p->account->name;
-    p->gathers = p->endpoint || (p->account && p->account->access_key_id.len);
+    rq->record.api.account = p->account ? p->account->name : SLICE_NONE;
+    return FILTER_PASS;
+}
+
+static bool wants_body(const struct passthrough_call *p)
+{
+    return p->endpoint || (p->account && p->account->access_key_id.len);
+}
+
+static enum filter_result on_route(struct request *rq)
+{
+    if (!rq->path.len)
+        return refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
+    struct passthrough_call *p = arena_zalloc(rq->arena, sizeof(*p));
+    if (!p)
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    p->rq = rq;
+    p->usage = AI_USAGE_NONE;
+    rq->gate_state = p;
+    if (resolve(p) != FILTER_PASS)
+        return FILTER_REFUSE;
+    p->gathers = wants_body(p);
     if (!p->gathers && http_head_find(rq->head, SLICE("content-encoding")).ptr)
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("it must be sent without Content-Encoding"));
     return FILTER_PASS;
@@ -358,6 +378,9 @@ static enum filter_result on_call(struct request *rq)
 {
     struct passthrough_call *p = rq->gate_state;
     struct slice why = SLICE_NONE;
+    /* While the body was awaited the request may have gone on under a newer policy. */
+    if (p->policy != rq->policy && resolve(p) != FILTER_PASS)
+        return FILTER_REFUSE;
     if (!p->endpoint)
         return FILTER_PASS;
     struct ai_incoming in = {.body = buf_slice(&rq->body),

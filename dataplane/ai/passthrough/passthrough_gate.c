@@ -79,9 +79,10 @@ static const struct ai_dialect *dialect_of(const struct request *rq)
         if (slice_eq(p->provider->dialect, rows[i].word))
             return rows[i].dialect;
     /* before the provider is known, by what its clients alone send */
-    if (!p && http_head_find(rq->head, SLICE("anthropic-version")).len)
+    bool known = p && p->provider;
+    if (!known && http_head_find(rq->head, SLICE("anthropic-version")).len)
         return &dialect_anthropic_messages;
-    if (!p && http_head_find(rq->head, SLICE("x-goog-api-key")).len)
+    if (!known && http_head_find(rq->head, SLICE("x-goog-api-key")).len)
         return &dialect_gemini;
     return &dialect_openai_chat;
 }

@@ -32,6 +32,7 @@ enum passthrough_end {
 
 struct passthrough_call {
     struct request *rq;
+    const struct snapshot *policy; /* that the next four are of: the request's, or one it left */
     const struct policy_provider *provider;
     const struct ai_provider *protocol;      /* of its credential */
     const struct policy_credential *account; /* NULL: the provider wants none */
