@@ -95,6 +95,7 @@ FLOW(method_and_path_decide_and_one_spelling_is_taken)
         {"GET", OPENAI "/fine_tuning/checkpoints/c/permissions", 403, "administration_refused",
          NULL},
         {"GET", OPENAI "/files/file-1", 403, "owned_elsewhere", NULL},
+        {"GET", OPENAI "/v1/files/", 403, "owned_elsewhere", NULL}, /* the list of all there are */
     };
     policy_says(k, &own);
     upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");

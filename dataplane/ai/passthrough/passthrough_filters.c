@@ -190,23 +190,21 @@ static enum filter_result find_provider(struct passthrough_call *p, struct slice
         return refuse(rq, REFUSAL_ROUTE, SLICE_NONE);
     if (passthrough_is_administration(p->provider->dialect, p->rest))
         return refuse(rq, REFUSAL_ADMINISTRATION, p->provider->o.name);
+    if (passthrough_is_kept(p->provider->dialect, p->rest))
+        return refuse(rq, REFUSAL_KEPT, SLICE("/v1/"));
     p->unpriced_allowed = s.unpriced;
     rq->record.api.route = s.pattern;
     return FILTER_PASS;
 }
 
-/* What its dialect has is served as there; a thing that a provider keeps has an owner, whom only
- * the AI gate knows. */
-static enum filter_result find_endpoint(struct passthrough_call *p)
+/* What its dialect has is read as it is there. */
+static void find_endpoint(struct passthrough_call *p)
 {
-    struct request *rq = p->rq;
-    p->endpoint = passthrough_endpoint(rq->head, p->rest, rq->arena);
-    if (p->endpoint && p->endpoint->kind == AI_STORED)
-        return refuse(rq, REFUSAL_KEPT, p->endpoint->path);
+    p->endpoint = passthrough_endpoint(p->rq->head, p->rest, p->rq->arena);
     p->speaker = p->endpoint ? ai_provider_for(p->provider, p->endpoint, SLICE("")) : NULL;
-    if (!p->speaker || !ai_calls_upstream(p->endpoint) || !p->speaker->speaks(p->endpoint))
+    if (!p->speaker || !ai_calls_upstream(p->endpoint) || p->endpoint->kind == AI_STORED ||
+        !p->speaker->speaks(p->endpoint))
         p->endpoint = NULL;
-    return FILTER_PASS;
 }
 
 /* By the request's policy as it is now. */
@@ -221,7 +219,7 @@ static enum filter_result resolve(struct passthrough_call *p)
         return refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE("it is /passthrough/{provider}/…"));
     enum filter_result f = find_provider(p, name);
     if (f == FILTER_PASS)
-        f = find_endpoint(p);
+        find_endpoint(p);
     rq->record.name =
         arena_printf(rq->arena, "%.*s %.*s", SLICE_ARG(rq->head->method), SLICE_ARG(p->rest));
     if (f != FILTER_PASS)

@@ -107,6 +107,18 @@ bool passthrough_is_administration(struct slice dialect, struct slice path)
     return false;
 }
 
+bool passthrough_is_kept(struct slice dialect, struct slice path)
+{
+    bool has_owners = slice_eq(dialect, SLICE("openai")) || slice_eq(dialect, SLICE("azure"));
+    struct slice bare = behind_versions(path), responses = SLICE("/responses/");
+    if (!has_owners)
+        return false;
+    if (is_at(bare, SLICE("/files")) || is_at(bare, SLICE("/batches")))
+        return true;
+    return slice_ieq(slice_first(bare, responses.len), responses) &&
+           !slice_eq(slice_from(bare, responses.len), SLICE("input_tokens"));
+}
+
 /* ---- the AI gate's path ---- */
 
 static bool has_version(struct slice path)

@@ -19,6 +19,10 @@ const struct policy_route *passthrough_route(const struct policy_grant *g, struc
  * opened by any grant. */
 bool passthrough_is_administration(struct slice dialect, struct slice path);
 
+/* Files, batches and responses that OpenAI or Azure keeps, lists of them too: the AI gate serves
+ * them, and knows whose they are. */
+bool passthrough_is_kept(struct slice dialect, struct slice path);
+
 /* The same path as the AI gate has it, "/v1/…"; SLICE_NONE: no memory. */
 struct slice passthrough_modelled_path(struct slice path, struct arena *a);
 /* The endpoint of that path and method; NULL: the AI gate has none. */

@@ -86,6 +86,30 @@ static void what_administers_an_account_is_known_by_its_path(void **state)
             fail_msg("row %zu: %s", i, rows[i].path);
 }
 
+static void what_has_owners_at_the_ai_gate_is_known_by_its_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dialect, *path;
+        bool is;
+    } rows[] = {
+        {"openai", "/files", true},
+        {"openai", "/Files/file-1/content", true},
+        {"azure", "/openai/v1/files", true},
+        {"openai", "/batches/b/cancel", true},
+        {"openai", "/responses/resp_1", true},
+        {"openai", "/responses/", true},
+        {"openai", "/responses", false},
+        {"openai", "/responses/input_tokens", false},
+        {"openai", "/filesystem", false},
+        {"anthropic", "/v1/files", false},
+        {"openai", "/vector_stores/v/files", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (passthrough_is_kept(slice_str(rows[i].dialect), slice_str(rows[i].path)) != rows[i].is)
+            fail_msg("row %zu: %s", i, rows[i].path);
+}
+
 static void a_query_goes_on_without_credentials(void **state)
 {
     (void)state;
@@ -148,6 +172,7 @@ int main(void)
         cmocka_unit_test(a_path_may_repeat_that_of_the_base),
         cmocka_unit_test(a_pattern_covers_what_it_names_and_nothing_else),
         cmocka_unit_test(what_administers_an_account_is_known_by_its_path),
+        cmocka_unit_test(what_has_owners_at_the_ai_gate_is_known_by_its_path),
         cmocka_unit_test(a_query_goes_on_without_credentials),
         cmocka_unit_test(a_key_of_ours_is_in_no_member),
         cmocka_unit_test(a_query_is_sorted_and_escaped_in_one_way_to_be_signed),
