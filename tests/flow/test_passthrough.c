@@ -164,6 +164,38 @@ FLOW(each_provider_gets_it_in_its_own_way)
     assert_true(lacks(up, flow_secret(k, "alice")));
 }
 
+FLOW(azures_version_is_said_unless_the_client_says_one)
+{
+    struct flow_policy azure = own;
+    azure.providers[0] =
+        (struct flow_provider){.dialect = "azure", .path = "/openai", .api_version = "2026-01-01"};
+    policy_says(k, &azure);
+    upstream_says(k, 0, OK);
+    expect_status(client_gets(k, "alice", JOBS "?limit=2"), 200);
+    expect_status(client_gets(k, "alice", JOBS "?api-version=2"), 200);
+    const struct upstream_call *up = k->upstreams[0].calls;
+    assert_true(slice_starts(
+        up[0].head, SLICE("GET /openai/fine_tuning/jobs?limit=2&api-version=2026-01-01 ")));
+    assert_true(slice_starts(up[1].head, SLICE("GET /openai/fine_tuning/jobs?api-version=2 ")));
+    assert_true(slice_eq(upstream_heard(&up[0], "api-key"), SLICE(SECRET0)));
+    assert_null(upstream_heard(&up[0], "authorization").ptr);
+}
+
+/* What the provider did with the request is not known to the gateway, so nothing is repeated. */
+FLOW(a_failure_is_told_as_it_is_and_no_other_account_is_tried)
+{
+    struct flow_policy two = own;
+    two.providers[0].second_secret = "sk-the-second-account-of-provider-0";
+    policy_says(k, &two);
+    upstream_answers_with(k, 0, 429, "Retry-After: 7\r\nContent-Type: application/json\r\n",
+                          "{\"error\":{\"message\":\"slow\"}}");
+    struct flow_client *c = client_posts(k, "alice", JOBS, NULL, "{}");
+    expect_status(c, 429);
+    expect_body(c, "{\"error\":{\"message\":\"slow\"}}");
+    assert_true(slice_eq(client_header(c, "retry-after"), SLICE("7")));
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
 FLOW(a_request_to_bedrock_is_signed_with_its_method_query_and_body)
 {
     static const struct flow_policy signed_own = {
@@ -622,6 +654,8 @@ int main(void)
         SCENARIO(a_provider_without_a_grant_is_unknown),
         SCENARIO(the_providers_credential_goes_up_and_nothing_of_the_callers),
         SCENARIO(each_provider_gets_it_in_its_own_way),
+        SCENARIO(azures_version_is_said_unless_the_client_says_one),
+        SCENARIO(a_failure_is_told_as_it_is_and_no_other_account_is_tried),
         SCENARIO(a_request_to_bedrock_is_signed_with_its_method_query_and_body),
         SCENARIO(only_listed_headers_pass_and_no_credential),
         SCENARIO(a_refused_credential_is_the_gateways_and_a_redirect_is_not_followed),
