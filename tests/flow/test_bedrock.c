@@ -539,6 +539,79 @@ FLOW(a_models_name_in_the_path_may_be_escaped)
     assert_true(slice_search(k->upstreams[0].calls[0].body, SLICE("\"model\":\"gpt:4\"")) > 0);
 }
 
+/* ---- embeddings ---- */
+
+static struct flow_policy embeds_by(const char *model)
+{
+    return (struct flow_policy){
+        .providers = {{.dialect = "bedrock",
+                       .path = "",
+                       .secret = SECRET_KEY,
+                       .access_key_id = ACCESS_KEY,
+                       .region = "eu-west-1"}},
+        .keys = {{.name = "alice", .models = {"b"}}},
+        .models = {{.name = "b", .target_model = model, .upstreams = {0}, .upstream_count = 1}},
+    };
+}
+
+FLOW(embeddings_are_invoked_as_their_maker_takes_them)
+{
+    static const struct {
+        const char *model, *path, *input, *sent, *answer;
+        uint64_t prompt; /* 0: an estimate */
+    } rows[] = {
+        {"amazon.titan-embed-text-v2:0",
+         "POST /model/amazon.titan-embed-text-v2%3A0/invoke HTTP/1.1\r\n", "\"a\"",
+         "{\"inputText\":\"a\",\"dimensions\":256}",
+         "{\"embedding\":[0.5,1],\"inputTextTokenCount\":1000}", 1000},
+        {"eu.cohere.embed-v4:0", "POST /model/eu.cohere.embed-v4%3A0/invoke HTTP/1.1\r\n",
+         "[\"a\",\"b\"]",
+         "{\"input_type\":\"search_document\",\"embedding_types\":[\"float\"],\"texts\":[\"a\","
+         "\"b\"],\"output_dimension\":256}",
+         "{\"id\":\"e\",\"embeddings\":{\"float\":[[0.5,1],[-1,0.25]]}}", 0},
+        {"cohere.embed-english-v3", "POST /model/cohere.embed-english-v3/invoke HTTP/1.1\r\n",
+         "[\"a\",\"b\"]",
+         "{\"input_type\":\"search_document\",\"embedding_types\":[\"float\"],\"texts\":[\"a\","
+         "\"b\"],\"output_dimension\":256}",
+         "{\"embeddings\":[[0.5,1],[-1,0.25]],\"response_type\":\"embeddings_floats\"}", 0},
+    };
+    char body[256];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        static struct flow_policy p;
+        p = embeds_by(rows[i].model);
+        policy_says(k, &p);
+        upstream_forget_script(k, 0);
+        upstream_answers(k, 0, 200, rows[i].answer);
+        snprintf(body, sizeof(body), "{\"model\":\"b\",\"dimensions\":256,\"input\":%s}",
+                 rows[i].input);
+        struct flow_client *c = client_posts(k, "alice", "/v1/embeddings", NULL, body);
+        expect_status(c, 200);
+        expect_body_has(c, "\"embedding\":[0.5,1]");
+        const struct upstream_call *call = &k->upstreams[0].calls[i];
+        if (!slice_starts(call->head, slice_str(rows[i].path)))
+            fail_msg("%s: %.*s", rows[i].model, SLICE_ARG(call->head));
+        assert_true(slice_starts(upstream_heard(call, "authorization"), SLICE("AWS4-HMAC-SHA256")));
+        expect_json(call->body, rows[i].sent);
+        Gatehouse__JournalRecord *r = flow_record(k);
+        assert_string_equal(r->span->usage_source, rows[i].prompt ? "provider" : "estimate");
+        if (rows[i].prompt)
+            assert_int_equal(r->span->tokens->input, rows[i].prompt);
+        flow_record_free(r);
+    }
+}
+
+FLOW(titan_embeds_one_text_a_call)
+{
+    static struct flow_policy p;
+    p = embeds_by("amazon.titan-embed-text-v2:0");
+    policy_says(k, &p);
+    struct flow_client *c = client_posts(k, "alice", "/v1/embeddings", NULL,
+                                         "{\"model\":\"b\",\"input\":[\"a\",\"b\"]}");
+    expect_status(c, 400);
+    expect_body_has(c, "\"param\":\"input\"");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +628,8 @@ int main(void)
         SCENARIO(arguments_that_were_cut_are_told_as_a_text),
         SCENARIO(a_models_name_in_the_path_may_be_escaped),
         SCENARIO(converses_errors_have_their_header_and_exceptions),
+        SCENARIO(embeddings_are_invoked_as_their_maker_takes_them),
+        SCENARIO(titan_embeds_one_text_a_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -394,6 +394,72 @@ FLOW(embeddings_of_both_are_openais)
     }
 }
 
+FLOW(coheres_embeddings_pass_to_cohere_as_they_are_but_for_the_models_name)
+{
+    static const char answer[] =
+        "{\"id\":\"e\", \"embeddings\":{\"int8\":[[1,-2]]},\"texts\":[\"a\"],\"meta\":{"
+        "\"billed_units\":{\"input_tokens\":1000}}}";
+    policy_says(k, &on_cohere);
+    upstream_answers(k, 0, 200, answer);
+    struct flow_client *c = client_posts(
+        k, "alice", "/v2/embed", NULL,
+        "{\"model\": \"m\", \"texts\":[\"a\"],\"input_type\":\"classification\",\"embedding_types\""
+        ":[\"int8\"]}");
+    expect_status(c, 200);
+    expect_body(c, answer);
+    const struct upstream_call *call = &k->upstreams[0].calls[0];
+    assert_true(slice_starts(call->head, SLICE("POST /v2/embed HTTP/1.1\r\n")));
+    assert_true(
+        slice_eq(call->body, SLICE("{\"model\": \"command-a\", \"texts\":[\"a\"],\"input_type\":"
+                                   "\"classification\",\"embedding_types\":[\"int8\"]}")));
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->span->tokens->input, 1000);
+    flow_record_free(r);
+}
+
+FLOW(coheres_clients_are_given_others_embeddings_in_their_form)
+{
+    policy_says(k, &on_ollama);
+    upstream_answers(k, 0, 200,
+                     "{\"model\":\"qwen3\",\"embeddings\":[[0.5,1],[-1,0.25]],"
+                     "\"prompt_eval_count\":1000}");
+    struct flow_client *c =
+        client_posts(k, "alice", "/v2/embed", NULL,
+                     "{\"model\":\"m\",\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\","
+                     "\"output_dimension\":2,\"embedding_types\":[\"float\"]}");
+    expect_status(c, 200);
+    expect_body_has(c, "\"embeddings\":{\"float\":[[0.5,1],[-1,0.25]]},\"texts\":[\"a\",\"b\"]");
+    expect_body_has(c, "\"billed_units\":{\"input_tokens\":1000}");
+    assert_true(slice_search(client_header(c, "x-gatehouse-notice"), SLICE("input_type")) >= 0);
+    expect_json(k->upstreams[0].calls[0].body,
+                "{\"model\":\"qwen3\",\"input\":[\"a\",\"b\"],\"dimensions\":2}");
+
+    c = client_posts(k, "alice", "/v2/embed", NULL,
+                     "{\"model\":\"m\",\"texts\":[\"a\"],\"input_type\":\"search_query\","
+                     "\"embedding_types\":[\"int8\"]}");
+    expect_status(c, 400);
+    expect_body_has(c, "embedding_types");
+    c = client_posts(k, "alice", "/v2/embed", NULL, "{\"model\":\"m\",\"texts\":\"a\"}");
+    expect_status(c, 400);
+    expect_body_has(c, "texts must be a list of texts");
+}
+
+/* Token numbers are of a vocabulary of OpenAI's. */
+FLOW(token_numbers_are_refused_where_others_embed)
+{
+    static const char *const inputs[] = {"[1,2,3]", "[[1,2],[3]]"};
+    char body[128];
+    policy_says(k, &on_cohere);
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++) {
+        snprintf(body, sizeof(body), "{\"model\":\"m\",\"input\":%s}", inputs[i]);
+        struct flow_client *c = client_posts(k, "alice", "/v1/embeddings", NULL, body);
+        expect_status(c, 400);
+        expect_body_has(c, "\"param\":\"input\"");
+        expect_body_has(c, "token numbers");
+    }
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +474,9 @@ int main(void)
         SCENARIO(a_stream_of_lines_is_written_as_chunks_however_it_is_cut),
         SCENARIO(a_stream_of_lines_that_fails_is_no_success),
         SCENARIO(embeddings_of_both_are_openais),
+        SCENARIO(coheres_embeddings_pass_to_cohere_as_they_are_but_for_the_models_name),
+        SCENARIO(coheres_clients_are_given_others_embeddings_in_their_form),
+        SCENARIO(token_numbers_are_refused_where_others_embed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,47 @@ FLOW(documents_are_ranked_and_billed_by_what_was_counted)
     flow_record_free(r);
 }
 
+static const struct flow_policy on_cohere = {
+    .providers = {{.dialect = "cohere", .path = ""}},
+    .keys = {{.name = "alice", .models = {"small"}}},
+    .models =
+        {{.name = "small", .target_model = "rerank-v4", .upstreams = {0}, .upstream_count = 1}},
+};
+
+/* Cohere's own path has no "/v1" before it, that of a server that speaks as OpenAI does has. */
+FLOW(documents_are_ranked_at_either_version_by_either_kind_of_service)
+{
+    static const struct {
+        const struct flow_policy *policy;
+        const char *path, *sent;
+    } rows[] = {
+        {&on_cohere, "/v1/rerank", "POST /v1/rerank HTTP/1.1\r\n"},
+        {&on_cohere, "/v2/rerank", "POST /v2/rerank HTTP/1.1\r\n"},
+        {&policy, "/v1/rerank", "POST /v1/rerank HTTP/1.1\r\n"},
+        {&policy, "/v2/rerank", "POST /v1/rerank HTTP/1.1\r\n"},
+    };
+    static const char answer[] =
+        "{\"id\":\"r\",\"results\":[{\"index\":1,\"relevance_score\":0.9}],\"meta\":{"
+        "\"billed_units\":{\"search_units\":1}}}";
+    upstream_answers(k, 0, 200, answer);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        policy_says(k, rows[i].policy);
+        struct flow_client *c =
+            client_posts(k, "alice", rows[i].path, NULL,
+                         "{\"model\":\"small\",\"query\":\"q\",\"top_n\":1,\"documents\":[\"a\"]}");
+        expect_status(c, 200);
+        expect_body(c, answer);
+        const struct upstream_call *call = &k->upstreams[0].calls[i];
+        if (!slice_starts(call->head, slice_str(rows[i].sent)))
+            fail_msg("row %zu: %.*s", i, SLICE_ARG(call->head));
+        assert_true(slice_search(call->body, SLICE("\"top_n\":1")) >= 0);
+        Gatehouse__JournalRecord *r = flow_record(k); /* search units are no tokens */
+        assert_string_equal(r->span->usage_source, "estimate");
+        assert_true(r->span->tokens->input > 0);
+        flow_record_free(r);
+    }
+}
+
 /* never free: what cannot be bounded is refused where a budget applies */
 FLOW(an_image_is_refused_under_a_budget_and_made_without_one)
 {
@@ -173,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(a_judgement_passes_as_it_came_and_is_paid_by_its_prompt),
+        SCENARIO(documents_are_ranked_at_either_version_by_either_kind_of_service),
         SCENARIO(documents_are_ranked_and_billed_by_what_was_counted),
         SCENARIO(an_image_is_refused_under_a_budget_and_made_without_one),
         SCENARIO(a_form_goes_on_with_the_models_name_changed),

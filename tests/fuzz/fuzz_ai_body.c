@@ -91,7 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                    &dialect_gemini_embed,
                                                    &dialect_gemini_embed_batch,
                                                    &dialect_bedrock_converse,
-                                                   &dialect_cohere_chat};
+                                                   &dialect_cohere_chat,
+                                                   &dialect_cohere_embed};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         try_dialect(all[i], slice_of(data, size));
     return 0;

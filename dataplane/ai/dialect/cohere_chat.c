@@ -10,6 +10,7 @@
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/cohere_body.h"
+#include "dataplane/ai/dialect/cohere_error.h"
 
 /* ---- events ---- */
 
@@ -240,30 +241,6 @@ static enum err write_length_stop(const struct ai_writer *w, const struct token_
 
 /* ---- errors ---- */
 
-/* The envelope has no place for the member that an error is about: the message names it. */
-static void put_message(struct json_out *o, const struct ai_error *e)
-{
-    struct buf text;
-    buf_init(&text, 4096);
-    bool names = e->param.len && slice_search(e->message, e->param) < 0 &&
-                 !buf_printf(&text, "%.*s: %.*s", SLICE_ARG(e->param), SLICE_ARG(e->message));
-    json_out_text(o, "message", names ? buf_slice(&text) : e->message);
-    buf_fini(&text);
-}
-
-static enum err write_error(struct buf *out, const struct ai_error *e)
-{
-    struct json_out o = {.to = out};
-    json_out_begin(&o, NULL, '{');
-    if (e->request_id.len)
-        json_out_text(&o, "id", e->request_id);
-    put_message(&o, e);
-    if (e->code.len)
-        json_out_text(&o, "code", e->code);
-    json_out_end(&o, '}');
-    return o.e;
-}
-
 static enum err write_stream_error(struct buf *out, const struct ai_error *e)
 {
     struct json_out o = {.to = out};
@@ -273,18 +250,6 @@ static enum err write_stream_error(struct buf *out, const struct ai_error *e)
     json_out_text(&o, "error", e->message);
     json_out_end(&o, '}');
     return end(&o);
-}
-
-static bool is_error(struct slice body)
-{
-    static const char *const wants[] = {"message", "finish_reason", "delta.error"};
-    struct json_hit hits[ARRAY_LEN(wants)];
-    struct json_scan_problem problem;
-    enum json_type root;
-    if (json_scan(body, wants, ARRAY_LEN(wants), hits, &root, &problem))
-        return false;
-    return (hits[0].type == JSON_SCAN_STRING && hits[1].type == JSON_SCAN_ABSENT) ||
-           hits[2].type == JSON_SCAN_STRING; /* the last event of a stream */
 }
 
 /* ---- what is written ---- */
@@ -408,12 +373,12 @@ const struct ai_dialect dialect_cohere_chat = {
     .read = cohere_read,
     .parse = cohere_parse,
     .splice = cohere_splice,
-    .write_error = write_error,
+    .write_error = cohere_write_error,
     .write_stream_error = write_stream_error,
     .write_length_stop = write_length_stop,
     .write_event = write_event,
     .write_whole = write_whole,
-    .is_error = is_error,
+    .is_error = cohere_is_error,
     .keep_alive = {": keep-alive\n\n", 14},
     .names = names,
 };

@@ -139,6 +139,8 @@ static const struct ai_endpoint endpoints[] = {
      .suffix = TEXT(""), .fits = says_anthropics_version},
     {AI_MODEL, TEXT("GET"), TEXT("/v1/models/"), true, TEXT("model"), &dialect_openai_models, ANY},
     {AI_CHAT, TEXT("POST"), TEXT("/v2/chat"), false, TEXT("chat"), &dialect_cohere_chat, ANY},
+    {AI_EMBEDDINGS, TEXT("POST"), TEXT("/v2/embed"), false, TEXT("embeddings"),
+     &dialect_cohere_embed, ANY},
     {AI_CHAT, TEXT("POST"), TEXT("/model/"), true, TEXT("converse"), &dialect_bedrock_converse,
      TEXT("/converse"), NULL},
     {AI_CHAT, TEXT("POST"), TEXT("/model/"), true, TEXT("converse"), &dialect_bedrock_converse,

@@ -189,7 +189,7 @@ struct ai_endpoint {
     bool (*fits)(const struct http_head *h);
 };
 
-extern const struct ai_dialect dialect_bedrock_converse, dialect_cohere_chat;
+extern const struct ai_dialect dialect_bedrock_converse, dialect_cohere_chat, dialect_cohere_embed;
 extern const struct ai_dialect dialect_anthropic_count, dialect_anthropic_messages,
     dialect_anthropic_models;
 extern const struct ai_dialect dialect_openai_chat, dialect_openai_embeddings,

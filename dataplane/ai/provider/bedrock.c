@@ -11,6 +11,7 @@
 #include "common/base/limits.h"
 #include "common/base/secret.h"
 #include "dataplane/ai/provider/aws_sign.h"
+#include "dataplane/ai/provider/bedrock_embed.h"
 #include "dataplane/ai/provider/bedrock_request.h"
 #include "dataplane/ai/provider/emitter.h"
 
@@ -21,7 +22,7 @@ static bool speaks(const struct ai_endpoint *e)
 
 static bool serves(const struct ai_endpoint *e)
 {
-    return e->kind == AI_CHAT;
+    return e->kind == AI_CHAT || e->kind == AI_EMBEDDINGS;
 }
 
 /* ---- the request ---- */
@@ -29,8 +30,10 @@ static bool serves(const struct ai_endpoint *e)
 static enum err set_path(struct ai_outgoing *o)
 {
     struct slice model = aws_path_segment(o->changes.model, o->arena);
-    struct slice path = arena_printf(o->arena, "/model/%.*s/converse%s", SLICE_ARG(model),
-                                     o->request->stream ? "-stream" : "");
+    const char *verb = o->endpoint->kind == AI_EMBEDDINGS ? "invoke"
+                       : o->request->stream               ? "converse-stream"
+                                                          : "converse";
+    struct slice path = arena_printf(o->arena, "/model/%.*s/%s", SLICE_ARG(model), verb);
     return model.ptr && path.ptr ? ai_outgoing_path(o, path) : ERR_NOMEM;
 }
 
@@ -92,13 +95,18 @@ static enum err authorize(struct ai_outgoing *o)
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
 }
 
+static enum err set_body(struct ai_outgoing *o)
+{
+    if (!o->chat)
+        return o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
+    return o->endpoint->kind == AI_EMBEDDINGS ? bedrock_write_embed(o) : bedrock_write_body(o);
+}
+
 static enum err build(struct ai_outgoing *o)
 {
     enum err e = set_path(o);
     if (!e)
-        e = o->chat ? bedrock_write_body(o)
-                    : o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena,
-                                                   o->pieces);
+        e = set_body(o);
     if (e)
         return e;
     add_headers(o);
@@ -369,6 +377,8 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
     struct json_problem problem;
     JSON_AUTO json_t *tree = NULL;
     enum err e = json_read(body, &tree, &problem);
+    if (!e && bedrock_is_embedding(tree))
+        return bedrock_emit_embedding(tree, fn, arg);
     if (e || !json_is_object(json_object_get(tree, "output")))
         return e == ERR_NOMEM ? e : ERR_PROTOCOL;
     const json_t *message = json_object_get(json_object_get(tree, "output"), "message");

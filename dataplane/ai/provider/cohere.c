@@ -12,7 +12,7 @@
 
 static bool speaks(const struct ai_endpoint *e)
 {
-    return e->dialect == &dialect_cohere_chat;
+    return e->dialect == &dialect_cohere_chat || e->dialect == &dialect_cohere_embed;
 }
 
 static bool serves(const struct ai_endpoint *e)
@@ -323,8 +323,6 @@ static enum err write_body(struct ai_outgoing *o)
 static enum err write_embed(struct ai_outgoing *o)
 {
     struct json_out j = {.to = o->translated};
-    if (!o->chat)
-        return ai_outgoing_refuse(o, NULL, SLICE("a request in this dialect"));
     buf_clear(o->translated);
     memset(o->pieces, 0, sizeof(o->pieces));
     json_out_begin(&j, NULL, '{');
@@ -349,11 +347,9 @@ static enum err set_path(struct ai_outgoing *o)
 
 static enum err set_body(struct ai_outgoing *o)
 {
-    if (o->endpoint->kind == AI_EMBEDDINGS)
-        return write_embed(o);
-    return o->chat ? write_body(o)
-                   : o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena,
-                                                  o->pieces);
+    if (!o->chat)
+        return o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
+    return o->endpoint->kind == AI_EMBEDDINGS ? write_embed(o) : write_body(o);
 }
 
 static enum err build(struct ai_outgoing *o)
@@ -535,6 +531,14 @@ static enum err decode(struct ai_decoder *d, const struct sse_event *e, ai_event
     return decode_event(&m, tree);
 }
 
+/* Vectors of other types are for clients of this dialect alone, who get them as they came. */
+static enum err emit_embeddings(const json_t *tree, ai_event_fn *fn, void *arg)
+{
+    const json_t *units = json_object_get(json_object_get(tree, "meta"), "billed_units");
+    return ai_emit_vectors(json_object_get(json_object_get(tree, "embeddings"), "float"),
+                           ai_usage_member(units, "input_tokens"), fn, arg);
+}
+
 static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
 {
     const struct emitting m = {d, fn, arg};
@@ -542,13 +546,8 @@ static enum err decode_whole(struct ai_decoder *d, struct slice body, ai_event_f
     JSON_AUTO json_t *tree = NULL;
     enum err e = json_read(body, &tree, &problem);
     const json_t *message = json_object_get(tree, "message");
-    const json_t *vectors = json_object_get(json_object_get(tree, "embeddings"), "float");
-    if (!e && vectors)
-        return ai_emit_vectors(
-            vectors,
-            ai_usage_member(json_object_get(json_object_get(tree, "meta"), "billed_units"),
-                            "input_tokens"),
-            fn, arg);
+    if (!e && json_object_size(json_object_get(tree, "embeddings")))
+        return emit_embeddings(tree, fn, arg);
     if (e || !json_is_object(message))
         return e == ERR_NOMEM ? e : ERR_PROTOCOL;
     const json_t *content = json_object_get(message, "content");

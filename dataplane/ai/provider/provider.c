@@ -42,25 +42,10 @@ static bool serves_task(const struct policy_provider *p, const struct ai_endpoin
     return slice_eq(p->dialect, SLICE("cohere")) && slice_ends(e->path, SLICE("/rerank"));
 }
 
-/* Those whose conversations are another provider's. */
-static const struct ai_provider *const embedders[] = {&provider_cohere_embeddings,
-                                                      &provider_ollama_embeddings};
-
-static const struct ai_provider *embedder(struct slice name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(embedders); i++)
-        if (slice_eq(embedders[i]->name, name))
-            return embedders[i];
-    return NULL;
-}
-
 const struct ai_provider *ai_provider_for(const struct policy_provider *p,
                                           const struct ai_endpoint *e, struct slice model)
 {
     const struct ai_provider *named = ai_provider_named(p->dialect);
-    const struct ai_provider *own = e->kind == AI_EMBEDDINGS ? embedder(p->dialect) : NULL;
-    if (own && own->serves(e))
-        return own;
     if (e->kind == AI_TASK && serves_task(p, e))
         return &provider_openai_task;
     if (named == &provider_openai || named == &provider_azure) {
@@ -202,16 +187,21 @@ struct slice ai_plain_tool_id(struct slice id, char room[static AI_TOOL_ID_MAX])
 
 /* ---- embeddings ---- */
 
-void ai_put_inputs(struct json_out *j, const char *name, const struct ai_outgoing *o)
+struct slice ai_input_text(const struct ai_turn *t, struct arena *a)
 {
+    struct slice all = SLICE("");
+    for (const struct ai_part *p = t->parts.first; p; p = p->next)
+        all = all.len ? arena_printf(a, "%.*s\n%.*s", SLICE_ARG(all), SLICE_ARG(p->text)) : p->text;
+    return all;
+}
+
+void ai_put_inputs(struct json_out *j, const char *name, struct ai_outgoing *o)
+{
+    if (o->chat->user.len)
+        ai_outgoing_leave_out(o, "user");
     json_out_begin(j, name, '[');
-    for (const struct ai_turn *t = o->chat->first; t; t = t->next) {
-        struct slice all = SLICE("");
-        for (const struct ai_part *p = t->parts.first; p; p = p->next)
-            all = all.len ? arena_printf(o->arena, "%.*s\n%.*s", SLICE_ARG(all), SLICE_ARG(p->text))
-                          : p->text;
-        json_out_text(j, NULL, all);
-    }
+    for (const struct ai_turn *t = o->chat->first; t; t = t->next)
+        json_out_text(j, NULL, ai_input_text(t, o->arena));
     json_out_end(j, ']');
 }
 
@@ -230,7 +220,7 @@ static enum err emit_vector(const json_t *vector, unsigned block, ai_event_fn *f
 
 enum err ai_emit_vectors(const json_t *list, uint64_t prompt, ai_event_fn *fn, void *arg)
 {
-    enum err e = json_is_array(list) ? ERR_OK : ERR_PROTOCOL;
+    enum err e = list && !json_array_size(list) ? ERR_PROTOCOL : ERR_OK;
     for (size_t i = 0; i < json_array_size(list) && !e; i++)
         e = emit_vector(json_array_get(list, i), (unsigned)i, fn, arg);
     if (!e && prompt != AI_UNSAID) {

@@ -217,9 +217,10 @@ enum ai_verdict ai_verdict_of_status(unsigned status);
 
 /* Embeddings, whose inputs are the turns of o->chat: the text of each, as a list of that name. */
 struct json_out;
-void ai_put_inputs(struct json_out *j, const char *name, const struct ai_outgoing *o);
-/* A whole response of embeddings as events: each vector of the list, the prompt's tokens where they
- * are known (AI_UNSAID: they are not), and the end. */
+struct slice ai_input_text(const struct ai_turn *t, struct arena *a);
+void ai_put_inputs(struct json_out *j, const char *name, struct ai_outgoing *o);
+/* A whole response of embeddings as events: each vector of the list (NULL: none can be told), the
+ * prompt's tokens where they are known (AI_UNSAID: they are not), and the end. */
 MUST_USE enum err ai_emit_vectors(const json_t *list, uint64_t prompt, ai_event_fn *fn, void *arg);
 
 /* The id of a tool call as providers take it that are particular about its letters. Ids of others
@@ -233,8 +234,6 @@ extern const struct ai_provider provider_openai, provider_azure, provider_mistra
     provider_openai_realtime_secret;
 extern const struct ai_provider provider_vertex, provider_vertex_claude;
 extern const struct ai_provider provider_bedrock, provider_cohere, provider_ollama;
-
-extern const struct ai_provider provider_cohere_embeddings, provider_ollama_embeddings;
 
 /* The protocol in which a provider of the policy is told calls of this path to this model of its.
  * NULL: this data plane does not know its dialect. */

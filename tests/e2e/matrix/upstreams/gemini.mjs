@@ -95,7 +95,7 @@ function shows(body) {
   const all = body.contents.flatMap((c) => c.parts);
   return {
     system: text(body.systemInstruction?.parts),
-    image: all.find((p) => p.inlineData)?.inlineData.data,
+    image: all.find((p) => p.inlineData)?.inlineData.data.replaceAll('-', '+').replaceAll('_', '/'), // either alphabet is taken
     schema: body.generationConfig?.responseJsonSchema ?? body.generationConfig?.responseSchema,
     results: all.filter((p) => p.functionResponse).map((p) => JSON.stringify(p.functionResponse.response)),
   };
