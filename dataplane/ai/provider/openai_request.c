@@ -134,15 +134,41 @@ static void write_id(struct writing *w, const char *member, struct slice id)
 
 /* ---- parts ---- */
 
-static void write_mark(struct writing *w, enum ai_cache_mark mark)
+/* Models that know the verbosity are those that know this too. */
+static bool takes_breakpoints(const struct writing *w)
 {
-    if (mark == AI_CACHE_NONE || !takes(w, TAKES_CACHE))
-        return;
+    return takes(w, TAKES_BREAKPOINTS) && w->rules && w->rules->verbosity;
+}
+
+static void write_cache_control(struct writing *w, enum ai_cache_mark mark)
+{
     json_out_begin(&w->j, "cache_control", '{');
     json_out_text(&w->j, "type", SLICE("ephemeral"));
     if (mark == AI_CACHE_LONG)
         json_out_text(&w->j, "ttl", SLICE("1h"));
     json_out_end(&w->j, '}');
+}
+
+/* The next longer time to an hour is half a day (dialects.md 1.1). */
+static void write_breakpoint(struct writing *w, enum ai_cache_mark mark)
+{
+    json_out_begin(&w->j, "prompt_cache_breakpoint", '{');
+    json_out_text(&w->j, "mode", SLICE("explicit"));
+    if (mark == AI_CACHE_LONG)
+        json_out_text(&w->j, "ttl", SLICE("12h"));
+    json_out_end(&w->j, '}');
+}
+
+static void write_mark(struct writing *w, enum ai_cache_mark mark)
+{
+    if (mark == AI_CACHE_NONE)
+        return;
+    if (takes(w, TAKES_CACHE))
+        write_cache_control(w, mark);
+    else if (takes_breakpoints(w))
+        write_breakpoint(w, mark);
+    else
+        leave_out(w, "cache_control");
 }
 
 static void write_text_part(struct writing *w, struct slice text, enum ai_cache_mark mark)
@@ -323,7 +349,10 @@ static void write_content(struct writing *w, const struct ai_turn *t,
                           const struct ai_part_list *list)
 {
     struct content c = look_at(w, t, list);
-    if (c.count == 0 || (c.only && (!c.only->cache || !takes(w, TAKES_CACHE)))) {
+    bool marked = c.only && c.only->cache && (takes(w, TAKES_CACHE) || takes_breakpoints(w));
+    if (c.count == 0 || (c.only && !marked)) {
+        if (c.only && c.only->cache)
+            leave_out(w, "cache_control");
         json_out_text(&w->j, "content", c.only ? c.only->text : SLICE(""));
         return;
     }
@@ -619,7 +648,10 @@ static void write_function(struct writing *w, const struct ai_function *f)
     else if (f->strict)
         leave_out(w, "strict");
     json_out_end(&w->j, '}');
-    write_mark(w, f->cache);
+    if (takes(w, TAKES_CACHE))
+        write_mark(w, f->cache);
+    else if (f->cache)
+        leave_out(w, "cache_control");
     json_out_end(&w->j, '}');
 }
 

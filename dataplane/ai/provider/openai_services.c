@@ -22,7 +22,8 @@
 
 /*   quirks, host, what it takes, effort, limit, seed, forced tool, reasoning sent back as */
 static const struct openai_service services[] = {
-    {NAME(""), NAME("api.openai.com"), OPENAI, EFFORT_WORD, NEW_LIMIT, "seed", "required", NULL},
+    {NAME(""), NAME("api.openai.com"), OPENAI | TAKES_BREAKPOINTS, EFFORT_WORD, NEW_LIMIT, "seed",
+     "required", NULL},
     {NAME("cerebras"), NAME("api.cerebras.ai"),
      (USUAL & ~(unsigned)TAKES_PENALTIES) | TAKES_SCHEMA | TAKES_PARALLEL | TAKES_USER, EFFORT_WORD,
      NEW_LIMIT, "seed", "required", NULL},

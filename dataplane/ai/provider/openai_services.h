@@ -22,28 +22,29 @@ enum openai_effort {
 
 /* What it takes beyond messages, tools, a limit, temperature, top_p, stop and stream. */
 enum openai_takes {
-    TAKES_USAGE = 1 << 0,      /* stream_options.include_usage */
-    TAKES_CHOICES = 1 << 1,    /* n */
-    TAKES_PENALTIES = 1 << 2,  /* presence_penalty, frequency_penalty */
-    TAKES_TOP_K = 1 << 3,      /* top_k */
-    TAKES_SCHEMA = 1 << 4,     /* response_format json_schema */
-    TAKES_OBJECT = 1 << 5,     /* response_format json_object */
-    TAKES_PARALLEL = 1 << 6,   /* parallel_tool_calls */
-    TAKES_USER = 1 << 7,       /* user */
-    TAKES_TIER = 1 << 8,       /* service_tier */
-    TAKES_VERBOSITY = 1 << 9,  /* verbosity */
-    TAKES_AUDIO = 1 << 10,     /* parts input_audio */
-    TAKES_VIDEO = 1 << 11,     /* parts video_url */
-    TAKES_FILES = 1 << 12,     /* parts file */
-    TAKES_ALLOWED = 1 << 13,   /* tool_choice allowed_tools */
-    TAKES_STRICT = 1 << 14,    /* strict of a function */
-    TAKES_REFUSAL = 1 << 15,   /* refusal of an assistant's message */
-    TAKES_CACHE = 1 << 16,     /* cache_control of a part */
-    TAKES_TOOL_NAME = 1 << 17, /* name of a tool's message */
-    TAKES_SHORT_IDS = 1 << 18, /* ids of calls are nine letters and digits, and nothing else */
-    TAKES_IMAGES = 1 << 19,    /* parts image_url */
-    TAKES_DEVELOPER = 1 << 21, /* messages of the role developer */
-    TAKES_RESPONSES = 1 << 20, /* the path of responses, beside that of conversations */
+    TAKES_USAGE = 1 << 0,        /* stream_options.include_usage */
+    TAKES_CHOICES = 1 << 1,      /* n */
+    TAKES_PENALTIES = 1 << 2,    /* presence_penalty, frequency_penalty */
+    TAKES_TOP_K = 1 << 3,        /* top_k */
+    TAKES_SCHEMA = 1 << 4,       /* response_format json_schema */
+    TAKES_OBJECT = 1 << 5,       /* response_format json_object */
+    TAKES_PARALLEL = 1 << 6,     /* parallel_tool_calls */
+    TAKES_USER = 1 << 7,         /* user */
+    TAKES_TIER = 1 << 8,         /* service_tier */
+    TAKES_VERBOSITY = 1 << 9,    /* verbosity */
+    TAKES_AUDIO = 1 << 10,       /* parts input_audio */
+    TAKES_VIDEO = 1 << 11,       /* parts video_url */
+    TAKES_FILES = 1 << 12,       /* parts file */
+    TAKES_ALLOWED = 1 << 13,     /* tool_choice allowed_tools */
+    TAKES_STRICT = 1 << 14,      /* strict of a function */
+    TAKES_REFUSAL = 1 << 15,     /* refusal of an assistant's message */
+    TAKES_CACHE = 1 << 16,       /* cache_control of a part */
+    TAKES_BREAKPOINTS = 1 << 22, /* prompt_cache_breakpoint of a part, with its newer models */
+    TAKES_TOOL_NAME = 1 << 17,   /* name of a tool's message */
+    TAKES_SHORT_IDS = 1 << 18,   /* ids of calls are nine letters and digits, and nothing else */
+    TAKES_IMAGES = 1 << 19,      /* parts image_url */
+    TAKES_DEVELOPER = 1 << 21,   /* messages of the role developer */
+    TAKES_RESPONSES = 1 << 20,   /* the path of responses, beside that of conversations */
 };
 
 struct openai_service {

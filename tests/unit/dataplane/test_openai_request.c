@@ -238,6 +238,24 @@ static void messages_are_told_as_each_service_takes_them(void **state)
         snprintf(chat, sizeof(chat), "{\"model\":\"m\",\"messages\":[%s]}", rows[i].messages);
         expect(rows[i].quirks, "gpt-4o", chat, "messages", rows[i].json);
     }
+    /* marks of a cache: only newer models of OpenAI's own know them */
+#define MARKED(mark)                                                                               \
+    "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"," mark "}]}]"
+    static const char *const marks[][2] = {
+        {MARKED("\"cache_control\":{\"type\":\"ephemeral\"}"),
+         MARKED("\"prompt_cache_breakpoint\":{\"mode\":\"explicit\"}")},
+        {MARKED("\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"1h\"}"),
+         MARKED("\"prompt_cache_breakpoint\":{\"mode\":\"explicit\",\"ttl\":\"12h\"}")},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        snprintf(chat, sizeof(chat), "{\"model\":\"m\",\"messages\":%s}", marks[i][0]);
+        expect("openai", "gpt-5.2", chat, "messages", marks[i][1]);
+        expect("openai", "gpt-4o", chat, "messages", "[{\"role\":\"user\",\"content\":\"a\"}]");
+        struct result r;
+        translate("openai", "gpt-4o", chat, &r);
+        assert_true(slice_eq(r.o.notice, SLICE("cache_control")));
+        drop(&r);
+    }
 }
 
 static void what_a_service_cannot_be_told_is_refused_by_name(void **state)
