@@ -342,12 +342,12 @@ FLOW(vectors_of_other_protocols_come_as_openais)
          "{\"id\":\"i\",\"embeddings\":{\"float\":[[1,-0.5,0.25,2],[1,0]]},\"meta\":{"
          "\"billed_units\":{\"input_tokens\":2}}}",
          "POST /v2/embed HTTP/1.1\r\n",
-         "{\"model\":\"gpt-x\",\"output_dimension\":2,\"input_type\":\"search_document\","
-         "\"embedding_types\":[\"float\"],\"texts\":[\"a\",\"\xc3\xa9\"]}",
+         "{\"model\":\"gpt-x\",\"input_type\":\"search_document\",\"embedding_types\":[\"float\"],"
+         "\"texts\":[\"a\",\"\xc3\xa9\"],\"output_dimension\":2}",
          NULL},
         {"ollama", "{\"embeddings\":[[1,-0.5,0.25,2],[1,0]],\"prompt_eval_count\":2}",
          "POST /api/embed HTTP/1.1\r\n",
-         "{\"model\":\"gpt-x\",\"dimensions\":2,\"input\":[\"a\",\"\xc3\xa9\"]}", NULL},
+         "{\"model\":\"gpt-x\",\"input\":[\"a\",\"\xc3\xa9\"],\"dimensions\":2}", NULL},
     };
     static const char ask[] = "{\"model\":\"m\",\"input\":[\"a\",\"\\u00e9\"],\"dimensions\":2,"
                               "\"encoding_format\":\"base64\"}";
