@@ -35,8 +35,9 @@ translation() {
             $(awk '{ print ($1 + $6) / ($7 + $12) }' "$data" | quartiles) \
             "$(awk '{ n += $5 + $11 } END { print n }' "$data")" >>"$out"
         awk -v label="$(translation_label "$kind")" \
-            -v ratio="$(awk '{ print ($1 + $6) / ($7 + $12) }' "$data" | quartiles | cut -d' ' -f1)" 'BEGIN {
-            printf "%s %s: CPU %.2f × the transparent path, at most 1.50\n", ratio <= 1.5 ? "kept" : "miss", label, ratio }' >>"$bars"
+            -v ratio="$(awk '{ printf "%.2f\n", ($1 + $6) / ($7 + $12) }' "$data" | quartiles | cut -d' ' -f1)" 'BEGIN {
+            good = ratio ~ /^[0-9.]+$/ && ratio <= 1.5 # no number: no call ended within its round
+            printf "%s %s: CPU %s × the transparent path, at most 1.50\n", good ? "kept" : "miss", label, ratio }' >>"$bars"
     done
     cat "$out"
 }
