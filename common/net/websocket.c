@@ -315,6 +315,12 @@ void websocket_release(struct websocket *w)
     set_hold(w, false);
 }
 
+/* Short messages take more memory than they have bytes. */
+static size_t size_of(const struct outgoing *m)
+{
+    return sizeof(*m) + LWS_PRE + m->len;
+}
+
 enum err websocket_send(struct websocket *w, struct slice text)
 {
     if (!w->lws || w->closing)
@@ -326,7 +332,7 @@ enum err websocket_send(struct websocket *w, struct slice text)
     memcpy(m->bytes + LWS_PRE, text.ptr, text.len);
     list_init(&m->link);
     list_push(&w->out, &m->link);
-    w->pending += text.len;
+    w->pending += size_of(m);
     w->wants_drain = w->wants_drain || w->pending > LIMIT_STREAM_HIGH;
     loop_soon(w->home->loop, &w->soon);
     return ERR_OK;
@@ -395,7 +401,7 @@ static int on_writeable(struct websocket *w)
     if (it) {
         struct outgoing *m = LIST_ITEM(it, struct outgoing, link);
         int n = lws_write(w->lws, m->bytes + LWS_PRE, m->len, LWS_WRITE_TEXT);
-        w->pending -= m->len;
+        w->pending -= size_of(m);
         mem_free(m);
         if (n < 0)
             return -1;

@@ -13,6 +13,9 @@
  *   feed(bytes of the peer)    ─▶         on_message(one whole text)
  *   send(one whole text)       ─▶         on_bytes(bytes for the peer)
  *
+ * What breaks a rule of the protocol ends it. A client's frame that is not masked is taken all the
+ * same: libwebsockets does not look (RFC 6455, section 5.1, is about caches between the two).
+ *
  * One context of libwebsockets per loop, made when it is first needed, on the loop itself.
  *
  * Owns     its pair of sockets, messages not yet sent, a message not yet whole.
@@ -73,7 +76,7 @@ void websocket_stall(struct websocket *w);
 void websocket_flow(struct websocket *w);
 
 MUST_USE enum err websocket_send(struct websocket *w, struct slice text);
-size_t websocket_pending(const struct websocket *w); /* bytes of messages not yet framed */
+size_t websocket_pending(const struct websocket *w); /* memory of messages not yet framed */
 /* Behind what was sent: a close frame, then on_close once the peer has closed too, or after five
  * seconds. Nothing may be sent afterwards. */
 void websocket_close(struct websocket *w, unsigned code, const char *reason);

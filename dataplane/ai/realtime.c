@@ -492,17 +492,36 @@ void realtime_on_client(struct ai_call *c, struct slice message)
         lose_upstream(c);
 }
 
+/* There is no money for what the first held message needs. false: the session has ended. */
+static bool drop_held(struct realtime *r)
+{
+    struct ai_call *c = r->call;
+    struct held *h = take_held(r);
+    struct realtime_said s;
+    struct slice why;
+    bool create = h && !realtime_read_said(slice_of(h->bytes, h->len), &s, &why) &&
+                  s.kind == REALTIME_SAYS_CREATE;
+    mem_free(h);
+    if (create)
+        tell_error(c, REFUSAL_BUDGET, "response",
+                   SLICE("the budget that this session runs under holds no further response"));
+    else
+        end_for_money(c);
+    return !ai_call_is_over(c);
+}
+
 void realtime_on_reserved(struct ai_call *c, enum err e)
 {
     struct realtime *r = c->realtime;
     struct held *h;
-    (void)e; /* reserve says it again */
     if (!r->waits_money) {
-        if (r->automatic && reserve(r, 0) == ERR_EXHAUSTED)
+        if (e && r->automatic)
             end_for_money(c);
         return;
     }
     r->waits_money = false;
+    if (e && !drop_held(r))
+        return;
     while (!ai_call_is_over(c) && !r->waits_money && (h = take_held(r))) {
         take_message(r, slice_of(h->bytes, h->len), h->noted);
         mem_free(h);

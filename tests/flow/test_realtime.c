@@ -180,6 +180,31 @@ REALTIME(where_responses_begin_by_themselves_the_session_ends_with_the_budget)
     flow_record_free(r);
 }
 
+/* Each byte may be a token: as much is reserved before it goes on. */
+REALTIME(what_is_said_is_reserved_for_before_it_goes_on)
+{
+    static char item[100 * 1000];
+    const char *head = "{\"type\":\"conversation.item.create\",\"item\":{\"text\":\"";
+    memset(item, 'a', sizeof(item) - 1);
+    memcpy(item, head, strlen(head));
+    memcpy(item + sizeof(item) - 4, "\"}}", 3);
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, AUTOMATIC);
+    realtime_says(c, item);
+    realtime_says(c, "{\"type\":\"input_audio_buffer.commit\"}");
+    WAIT(k, realtime_heard(u, "commit"));
+    assert_int_equal(u->heard_count, 2);
+    assert_true(flow_lost_at(k) >= 100 * 1000 * 1000);
+
+    struct realtime_end *poor = opened(k, t, "poor");
+    realtime_says(&t->upstreams[1], AUTOMATIC);
+    WAIT(k, realtime_heard(poor, AUTOMATIC));
+    realtime_says(poor, item);
+    WAIT(k, poor->closed);
+    assert_true(realtime_heard(poor, "budget_exceeded"));
+    assert_int_equal(t->upstreams[1].heard_count, 0);
+}
+
 REALTIME(a_key_that_is_revoked_ends_its_sessions_with_a_word)
 {
     struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
@@ -355,6 +380,7 @@ int main(void)
         SCENARIO(an_upstreams_refusal_is_the_clients_status),
         SCENARIO(a_response_that_the_budget_does_not_hold_is_told_and_not_sent),
         SCENARIO(where_responses_begin_by_themselves_the_session_ends_with_the_budget),
+        SCENARIO(what_is_said_is_reserved_for_before_it_goes_on),
         SCENARIO(a_key_that_is_revoked_ends_its_sessions_with_a_word),
         SCENARIO(a_plane_that_ends_says_so),
         SCENARIO(the_upstreams_close_is_passed_on_behind_what_it_said),
