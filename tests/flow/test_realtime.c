@@ -122,6 +122,11 @@ REALTIME(what_is_no_upgrade_or_no_right_is_refused_before_the_upstream)
     expect_code(plain, "upgrade_required");
     assert_true(slice_eq(client_header(plain, "upgrade"), SLICE("websocket")));
 
+    plain = client_asks(k, "HEAD", "alice", VOICE,
+                        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n");
+    expect_status(plain, 426);
+
     struct realtime_end *c = realtime_client(t, VOICE, NULL, NULL);
     WAIT(k, c->status);
     assert_int_equal(c->status, 401);

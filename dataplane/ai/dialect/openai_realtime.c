@@ -26,7 +26,8 @@ static bool lists(const struct http_head *h, struct slice name, struct slice wor
 bool realtime_is_asked(const struct http_head *h)
 {
     const struct slice key = SLICE("sec-websocket-key"), version = SLICE("sec-websocket-version");
-    return h->version == HTTP_11 && lists(h, SLICE("upgrade"), SLICE("websocket")) &&
+    return slice_eq(h->method, SLICE("GET")) && h->version == HTTP_11 &&
+           lists(h, SLICE("upgrade"), SLICE("websocket")) &&
            lists(h, SLICE("connection"), SLICE("upgrade")) && http_head_count(h, key) == 1 &&
            http_head_find(h, key).len == KEY_LEN && http_head_count(h, version) == 1 &&
            slice_eq(http_head_find(h, version), SLICE("13")) && !h->chunked && !h->length;
