@@ -58,6 +58,7 @@ feature_set policy_kind_features(void);
     ROW(provider)    /* address, credentials */                                                    \
     ROW(model)       /* targets, prices */                                                         \
     ROW(catalogue)   /* what a vendor's models cost */                                             \
+    ROW(alias)       /* a name of a model, for an org, a team, an agent or a key */                \
     ROW(mcp_server)  /* address, credential */                                                     \
     ROW(api_service) /* address, credential, routes */                                             \
     ROW(grant)       /* agent or team to server, service or models */                              \

@@ -303,6 +303,31 @@ void snapshot_each_server(const struct snapshot *s, struct slice org,
     each_sorted(s, GATEHOUSE__OBJECT_KIND__KIND_MCP_SERVER, org, visit_server, &v);
 }
 
+/* Names come from requests: one too long for the buffer cannot be in the policy. */
+const struct policy_alias *snapshot_alias(const struct snapshot *s, struct slice subject_id,
+                                          struct slice name)
+{
+    const struct trie *aliases = &s->by_lookup[GATEHOUSE__OBJECT_KIND__KIND_ALIAS];
+    char key[512];
+    if (aliases->count == 0 || subject_id.len + name.len + 1 > sizeof(key))
+        return NULL;
+    char *to = slice_put(key, subject_id);
+    *to++ = '\n';
+    slice_put(to, name);
+    const struct object *o =
+        trie_find(aliases, &trie_by_lookup, slice_of(key, subject_id.len + 1 + name.len));
+    return o ? (const void *)o->policy : NULL;
+}
+
+void snapshot_each_alias(const struct snapshot *s, struct slice subject_id,
+                         bool (*fn)(void *arg, const struct policy_alias *a), void *arg)
+{
+    const struct group *g =
+        trie_find(&s->by_subject[GATEHOUSE__OBJECT_KIND__KIND_ALIAS], &trie_groups, subject_id);
+    for (size_t i = 0; g && i < g->count && fn(arg, (const void *)g->items[i]->policy); i++)
+        ;
+}
+
 void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
                          bool (*fn)(void *arg, const struct policy_grant *g), void *arg)
 {

@@ -186,6 +186,11 @@ struct policy_model {
     size_t header_count;
 };
 
+struct policy_alias { /* its name is what clients ask for */
+    struct policy_object o;
+    struct slice model; /* a model's name, or one that a wildcard stands for; never an alias */
+};
+
 struct policy_catalogue_model {
     struct slice *patterns;
     size_t pattern_count;
@@ -286,6 +291,12 @@ void snapshot_each_model(const struct snapshot *s, struct slice org,
 void snapshot_each_server(const struct snapshot *s, struct slice org,
                           bool (*fn)(void *arg, const struct policy_server *m), void *arg);
 
+/* The alias of this name that the key, agent, team or organisation of the id has. */
+const struct policy_alias *snapshot_alias(const struct snapshot *s, struct slice subject_id,
+                                          struct slice name);
+/* All aliases of one key, agent, team or organisation. fn false: stops. */
+void snapshot_each_alias(const struct snapshot *s, struct slice subject_id,
+                         bool (*fn)(void *arg, const struct policy_alias *a), void *arg);
 /* All grants of one agent or one team (by its id). */
 void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
                          bool (*fn)(void *arg, const struct policy_grant *g), void *arg);

@@ -90,6 +90,7 @@ static struct slice code_of(const struct request *rq)
 #define OF_code clip_name(code_of(rq))
 #define OF_http_status status
 #define OF_model clip_name(t->ai.model)
+#define OF_requested_model clip_name(t->ai.requested)
 #define OF_provider clip_name(t->ai.provider)
 #define OF_server clip_name(t->tool.server)
 #define OF_tool clip_name(t->tool.name)

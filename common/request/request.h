@@ -186,6 +186,7 @@ struct call_record {
     struct {
         struct slice model, provider;
         const char *cache;      /* NULL, "bypass", … */
+        struct slice requested; /* what the client called it; empty: so */
         struct slice model_row; /* the policy's name for it: a pattern, of a wildcard model */
     } ai;
     struct {

@@ -15,6 +15,7 @@
     ROW(key)                                                                                       \
     ROW(provider)                                                                                  \
     ROW(model)                                                                                     \
+    ROW(alias)                                                                                     \
     ROW(catalogue)                                                                                 \
     ROW(mcp_server)                                                                                \
     ROW(tool)                                                                                      \

@@ -67,7 +67,8 @@ struct ai_call {
     bool path_missing;       /* of the last attempt: the next one is told otherwise */
     bool stays;              /* one credential alone may serve it */
     const struct policy_model *model;
-    struct slice wild; /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
+    struct slice reached; /* the model's name: what was asked for, or what its alias leads to */
+    struct slice wild;    /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
     size_t candidate_count, candidate_next;
     uint64_t output_default;    /* tokens, of a body that names none: the model's policy; 0: none */
     const char *const *dropped; /* members that the model's policy took from the body */
@@ -177,6 +178,13 @@ static inline bool ai_call_is_over(const struct ai_call *c)
 extern const struct filter ai_filter_endpoint, ai_filter_request, ai_filter_grant, ai_filter_shape,
     ai_filter_candidates;
 bool ai_may_use(const struct request *rq, struct slice model_name);
+/* The alias that this name is for the principal: the key's own, else the agent's, the team's, the
+ * org's. NULL: it is none. */
+const struct policy_alias *ai_alias_of(const struct request *rq, struct slice name);
+/* The model that a client's name leads to, if the principal may use it. *reached: the name that
+ * the model was found by; lent. NULL: there is none. */
+const struct policy_model *ai_model_asked(const struct request *rq, struct slice asked,
+                                          struct slice *reached, struct slice *wild);
 bool ai_right_allows(const struct request_right *r, struct slice model_name);
 bool ai_still_allowed(struct request *rq, const struct request_right *now);
 

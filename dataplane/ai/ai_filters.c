@@ -224,6 +224,30 @@ bool ai_may_use(const struct request *rq, struct slice model)
     return ai_right_allows(&r, model);
 }
 
+const struct policy_alias *ai_alias_of(const struct request *rq, struct slice name)
+{
+    const struct principal *who = &rq->who;
+    const struct slice subjects[] = {who->key->o.id, who->agent ? who->agent->o.id : SLICE_NONE,
+                                     who->team ? who->team->o.id : SLICE_NONE, who->key->o.org_id};
+    const struct policy_alias *found = NULL;
+    for (size_t i = 0; !found && i < ARRAY_LEN(subjects); i++)
+        if (subjects[i].len)
+            found = snapshot_alias(rq->policy, subjects[i], name);
+    return found;
+}
+
+/* An alias leads to a model and never to an alias, so that there is no circle; and it is a name and
+ * no right: what it leads to must be granted. */
+const struct policy_model *ai_model_asked(const struct request *rq, struct slice asked,
+                                          struct slice *reached, struct slice *wild)
+{
+    const struct policy_alias *a = ai_alias_of(rq, asked);
+    *reached = a ? a->model : asked;
+    const struct policy_model *m =
+        snapshot_model_for(rq->policy, rq->who.key->o.org_id, *reached, wild);
+    return m && ai_may_use(rq, *reached) ? m : NULL;
+}
+
 /* Would a call of the model still go to this target, at this address? */
 static bool is_target(const struct candidate *t, const struct policy_model *m,
                       const struct snapshot *policy)
@@ -258,7 +282,7 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now)
         return true;
     const struct policy_model *m =
         snapshot_model_named(now->policy, now->who.key->o.org_id, c->model->o.name);
-    if (m && ai_right_allows(now, c->request.model) && keep_targets(c, m, now->policy))
+    if (m && ai_right_allows(now, c->reached) && keep_targets(c, m, now->policy))
         return true;
     c->request.param = "model";
     request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.model);
@@ -287,9 +311,8 @@ static enum filter_result on_grant(struct request *rq)
     if (c->endpoint->kind == AI_STORED)
         return grant_object(c);
     struct slice name = c->request.model;
-    const struct policy_model *m =
-        snapshot_model_for(rq->policy, rq->who.key->o.org_id, name, &c->wild);
-    if (!m || !ai_may_use(rq, name)) {
+    const struct policy_model *m = ai_model_asked(rq, name, &c->reached, &c->wild);
+    if (!m) {
         c->request.param = "model";
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
     }
@@ -298,7 +321,8 @@ static enum filter_result on_grant(struct request *rq)
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.transcriber);
     }
     c->model = m;
-    rq->record.ai.model = m->wildcard ? name : m->o.name;
+    rq->record.ai.model = m->wildcard ? c->reached : m->o.name;
+    rq->record.ai.requested = slice_eq(name, c->reached) ? SLICE_NONE : name;
     rq->record.ai.model_row = m->o.name;
     rq->record.ai.cache = "bypass"; /* there is no cache yet */
     return FILTER_PASS;

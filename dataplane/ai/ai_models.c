@@ -61,18 +61,49 @@ static enum err write_model(struct ai_call *c, const struct policy_model *m, str
     return c->endpoint->dialect->write_model(&c->gathered, &card);
 }
 
-static bool list_one(void *arg, const struct policy_model *m)
+static bool list_named(struct listing *l, const struct policy_model *m, struct slice name)
 {
-    struct listing *l = arg;
-    if (m->wildcard || !ai_may_use(l->c->rq, m->o.name)) /* a pattern is no model to ask for */
-        return true;
     if (l->last.ptr)
         l->e = buf_append(&l->c->gathered, SLICE(","));
     if (!l->e)
-        l->e = write_model(l->c, m, m->o.name);
-    l->first = l->last.ptr ? l->first : m->o.name;
-    l->last = m->o.name;
+        l->e = write_model(l->c, m, name);
+    l->first = l->last.ptr ? l->first : name;
+    l->last = name;
     return l->e == ERR_OK;
+}
+
+/* A pattern is no model to ask for, nor one whose name is an alias of another here. */
+static bool list_one(void *arg, const struct policy_model *m)
+{
+    struct listing *l = arg;
+    const struct request *rq = l->c->rq;
+    if (m->wildcard || ai_alias_of(rq, m->o.name) || !ai_may_use(rq, m->o.name))
+        return true;
+    return list_named(l, m, m->o.name);
+}
+
+/* One that a nearer one of its name hides is listed there. */
+static bool list_alias(void *arg, const struct policy_alias *a)
+{
+    struct listing *l = arg;
+    struct slice reached, wild;
+    const struct request *rq = l->c->rq;
+    if (l->e || ai_alias_of(rq, a->o.name) != a)
+        return !l->e;
+    const struct policy_model *m = ai_model_asked(rq, a->o.name, &reached, &wild);
+    return m ? list_named(l, m, a->o.name) : true;
+}
+
+static void list_aliases(struct listing *l)
+{
+    const struct request *rq = l->c->rq;
+    const struct principal *who = &rq->who;
+    snapshot_each_alias(rq->policy, who->key->o.id, list_alias, l);
+    if (who->agent)
+        snapshot_each_alias(rq->policy, who->agent->o.id, list_alias, l);
+    if (who->team)
+        snapshot_each_alias(rq->policy, who->team->o.id, list_alias, l);
+    snapshot_each_alias(rq->policy, who->key->o.org_id, list_alias, l);
 }
 
 static enum err write_list(struct ai_call *c)
@@ -82,7 +113,9 @@ static enum err write_list(struct ai_call *c)
     enum err e = buf_append(&c->gathered, d->models_begin);
     if (e)
         return e;
-    snapshot_each_model(c->rq->policy, c->rq->who.key->o.org_id, list_one, &l);
+    list_aliases(&l);
+    if (!l.e)
+        snapshot_each_model(c->rq->policy, c->rq->who.key->o.org_id, list_one, &l);
     return l.e ? l.e : d->write_models_end(&c->gathered, l.first, l.last);
 }
 
@@ -101,9 +134,8 @@ static void list_one_model(struct ai_call *c)
     struct request *rq = c->rq;
     /* SDKs escape what stands in a name ("org%3Amodel"); names hold none of the rest */
     struct slice name = ai_unescape(rq->arena, slice_from(rq->path, c->endpoint->path.len));
-    const struct policy_model *m =
-        snapshot_model_for(rq->policy, rq->who.key->o.org_id, name, &c->wild);
-    if (!m || !ai_may_use(rq, name)) {
+    const struct policy_model *m = ai_model_asked(rq, name, &c->reached, &c->wild);
+    if (!m) {
         c->request.param = "model";
         request_refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
         request_finish_as(rq, OUTCOME_REFUSED);

@@ -72,7 +72,7 @@ enum err ai_objects_find(struct ai_call *c)
     if (!l.model)
         return ERR_NOT_FOUND;
     c->model = l.model;
-    c->request.model = l.model->o.name;
+    c->request.model = c->reached = l.model->o.name;
     c->candidates[0] = l.found;
     c->candidate_count = 1;
     c->stays = true;
@@ -86,10 +86,9 @@ enum err ai_objects_find(struct ai_call *c)
 static struct slice target_name(struct ai_call *c, struct slice model)
 {
     struct request *rq = c->rq;
-    struct slice rest;
-    const struct policy_model *m =
-        snapshot_model_for(rq->policy, rq->who.key->o.org_id, model, &rest);
-    if (!m || m->wildcard || m->shapes || m->header_count || !ai_may_use(rq, model))
+    struct slice rest, reached;
+    const struct policy_model *m = ai_model_asked(rq, model, &reached, &rest);
+    if (!m || m->wildcard || m->shapes || m->header_count)
         return SLICE_NONE; /* what a model's policy says of its calls, a batch's lines cannot have
                             */
     for (size_t i = 0; i < m->target_count; i++)

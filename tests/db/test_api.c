@@ -322,6 +322,31 @@ static void what_a_model_says_of_its_calls_is_checked_member_by_member(void **st
     must("DELETE", "models/shaped", NULL, 204);
 }
 
+static void an_alias_has_one_owner_and_a_name_there_once(void **state)
+{
+    (void)state;
+    must("POST", "teams", "{\"name\":\"aliased\"}", 201);
+    must("POST", "agents", "{\"name\":\"aliased\",\"team\":\"aliased\"}", 201);
+    must_refuse("POST", "aliases", "{\"model\":\"a/b\"}", "/name");
+    must_refuse("POST", "aliases", "{\"name\":\"fast\"}", "/model");
+    must_refuse("POST", "aliases", "{\"name\":\"fast\",\"model\":\"a/*\"}", "/model");
+    must_refuse("POST", "aliases", "{\"name\":\"f*\",\"model\":\"a/b\"}", "/name");
+    must_refuse("POST", "aliases", "{\"name\":\"fast\",\"model\":\"fast\"}", "/model");
+    must_refuse("POST", "aliases", "{\"name\":\"fast\",\"model\":\"a/b\",\"team\":\"nobody\"}",
+                "/team");
+    must_refuse("POST", "aliases",
+                "{\"name\":\"fast\",\"model\":\"a/b\",\"team\":\"aliased\",\"agent\":"
+                "\"aliased\"}",
+                "");
+    must("POST", "aliases", "{\"name\":\"fast\",\"model\":\"a/b\"}", 201);
+    must("POST", "aliases", "{\"name\":\"fast\",\"model\":\"c\"}", 409);
+    must("POST", "aliases", "{\"name\":\"fast\",\"model\":\"c\",\"team\":\"aliased\"}", 201);
+    must("POST", "aliases", "{\"name\":\"fast\",\"model\":\"c\",\"team\":\"aliased\"}", 409);
+    must("POST", "aliases", "{\"name\":\"fast\",\"model\":\"c\",\"agent\":\"aliased\"}", 201);
+    RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", "/admin/v1/aliases", NULL);
+    assert_int_equal(json_array_size(json_object_get(a.json, "items")), 3);
+}
+
 #define SERVER(name, more)                                                                         \
     "{\"name\":\"" name                                                                            \
     "\",\"transport\":\"streamable-http\",\"url\":\"https://a.example/mcp\"" more "}"
@@ -867,6 +892,7 @@ int main(void)
         cmocka_unit_test(a_teams_keys_are_those_of_its_agents_too),
         cmocka_unit_test(a_model_name_is_exact_or_a_wildcard),
         cmocka_unit_test(what_a_model_says_of_its_calls_is_checked_member_by_member),
+        cmocka_unit_test(an_alias_has_one_owner_and_a_name_there_once),
         cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
         cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),
         cmocka_unit_test(a_grant_opens_routes_of_a_provider),

@@ -372,6 +372,46 @@ describe('what reaches the upstream', () => {
     assert.equal(json.service_tier, 'odd');
   });
 
+  test("what the model's policy says of its calls, and of the rest nothing else, whatever name the client uses", async () => {
+    await gateway.model('shaped', '', {
+      targets: [{ provider: named('scripted'), model: 'inner-name' }],
+      defaults: { temperature: 0.2 },
+      overrides: { top_p: 0.5 },
+      drop: ['seed'],
+      headers: [{ name: 'x-tenant', value: run }],
+      system_prompt: 'Answer in "one" word.',
+    });
+    await gateway.create('grants', { team: named('ai-team'), models: [named('shaped')] });
+    await gateway.create('aliases', { name: named('quick'), model: named('scripted') });
+    await gateway.create('aliases', { name: named('quick'), model: named('shaped'), agent: agent.name });
+    const trace = newTrace();
+    const { data, response } = await client.chat.completions
+      .create(
+        { model: named('quick'), messages: hello, seed: 7, top_p: 1 },
+        { headers: { traceparent: traceparent(trace), 'x-gatehouse-session': `shaped-${run}` } },
+      )
+      .withResponse();
+    assert.ok(data.choices[0].message.content.length > 0);
+    assert.equal(response.headers.get('x-gatehouse-notice'), 'seed');
+    assert.equal(response.headers.get('x-gatehouse-model'), named('shaped'));
+    const seen = scripted.seen.at(-1);
+    assert.equal(seen.headers['x-tenant'], run);
+    assert.deepEqual(JSON.parse(seen.body), {
+      model: 'inner-name',
+      messages: [{ role: 'system', content: 'Answer in "one" word.' }, ...hello],
+      temperature: 0.2,
+      top_p: 0.5,
+    });
+    const [call] = await gateway.trace(trace, `shaped-${run}`);
+    assert.equal(call.model, named('shaped'));
+    assert.equal(call.requested_model, named('quick'));
+    const ids = [];
+    for await (const model of client.models.list()) ids.push(model.id);
+    assert.equal(ids.filter((id) => id === named('quick')).length, 1);
+    await clientOf(otherKey.key).chat.completions.create({ model: named('quick'), messages: hello, seed: 7 });
+    assert.equal(JSON.parse(scripted.seen.at(-1).body).seed, 7, "the org's own name leads to another model");
+  });
+
   test('no header that speaks of the hop, of the caller or of somebody else', async () => {
     const body = JSON.stringify({ model: named('scripted'), messages: hello });
     const answer = await exchange(gateway.url, [

@@ -98,6 +98,26 @@ FLOW(one_that_does_not_bill_what_was_taken_back_costs_nothing_then)
     flow_record_free(r);
 }
 
+FLOW(several_accounts_of_a_provider_share_its_calls)
+{
+    bool first = false, second = false;
+    struct flow_policy p = alice(1);
+    p.providers[0].second_secret = "sk-second-secret";
+    p.providers[0].second_shares = true;
+    policy_says(k, &p);
+    for (size_t i = 0; i < 31 && !(first && second); i++) { /* at most as many as are remembered */
+        upstream_answers(k, 0, 200, RESPONSE);
+        struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+        expect_status(c, 200);
+        client_is_forgotten(c);
+        struct slice heard = upstream_heard(&k->upstreams[0].calls[i], "authorization");
+        bool is_second = slice_ends(heard, SLICE("sk-second-secret"));
+        second = second || is_second;
+        first = first || !is_second;
+    }
+    assert_true(first && second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +126,7 @@ int main(void)
         SCENARIO(a_target_that_does_not_begin_in_time_is_followed_by_the_next),
         SCENARIO(the_models_own_deadline_comes_before_its_providers),
         SCENARIO(a_stream_that_is_silent_for_too_long_ends_with_an_error),
+        SCENARIO(several_accounts_of_a_provider_share_its_calls),
         SCENARIO(one_that_does_not_bill_what_was_taken_back_costs_nothing_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

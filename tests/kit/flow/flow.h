@@ -198,6 +198,10 @@ struct flow_grant {
     bool unpriced_allowed;
     struct flow_route routes[4]; /* first path NULL: all of it */
 };
+struct flow_alias {
+    const char *name, *model;
+    const char *subject; /* "k_…", "a_…" or "t_…"; NULL: the org's */
+};
 struct flow_block {
     const char *kind, *id;
 };
@@ -205,6 +209,7 @@ struct flow_block {
 struct flow_provider {         /* of the upstream at the same place */
     const char *dialect;       /* NULL: "openai" */
     const char *second_secret; /* a second credential; NULL: there is one */
+    bool second_shares;        /* as often as the first; else only where that is refused */
     const char *path;          /* of its base URL; NULL: "/v1"; "" for the origin alone */
     const char *query;         /* of its base URL, with its "?"; NULL: none */
     const char *quirks, *api_version;
@@ -224,6 +229,7 @@ struct flow_policy {
     struct flow_model models[4];
     struct flow_price prices[4];
     struct flow_price own_prices[4]; /* of the catalogue "own", which no vendor has */
+    struct flow_alias aliases[8];
     struct flow_server servers[3];
     struct flow_service services[2];
     struct flow_grant grants[4];

@@ -241,6 +241,7 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
         credential.weight = 1;
         second.id = "c_2";
         second.name = "second";
+        second.weight = f->second_shares;
         second.secret =
             (ProtobufCBinaryData){strlen(f->second_secret), (uint8_t *)(uintptr_t)f->second_secret};
     }
@@ -362,6 +363,21 @@ static void add_model(struct building *d, const struct flow_model *f)
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MODEL;
     o.model = &model;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "m_", f->name);
+}
+
+static void add_alias(struct building *d, const struct flow_alias *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Alias alias = GATEHOUSE__ALIAS__INIT;
+    char id[ID_ROOM];
+    alias.org_id = "org";
+    alias.name = (char *)(uintptr_t)f->name;
+    alias.model = (char *)(uintptr_t)f->model;
+    alias.subject_id = (char *)(uintptr_t)f->subject;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_ALIAS;
+    o.alias = &alias;
+    snprintf(id, sizeof(id), "%s_%s", f->subject ? f->subject : "org", f->name);
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_ALIAS, "alias_", id);
 }
 
 static void add_server(struct building *d, const struct flow_server *f)
@@ -509,6 +525,8 @@ static void add_all(struct building *d, const struct flow_policy *p)
         add_model(d, &p->models[i]);
     add_catalogue(d, "openai", p->prices);
     add_catalogue(d, "own", p->own_prices);
+    for (size_t i = 0; i < ARRAY_LEN(p->aliases) && p->aliases[i].name; i++)
+        add_alias(d, &p->aliases[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->servers) && p->servers[i].name; i++)
         add_server(d, &p->servers[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->services) && p->services[i].name; i++)

@@ -1,6 +1,8 @@
 /* snapshot — versions that share, differ only where they should, and leak nothing. */
 #include "tests/unit/policy/policy_kit.h"
 
+#include <math.h>
+
 #include "common/base/mem.h"
 #include "common/policy/snapshot_private.h"
 #include "common/scope/meter.h"
@@ -451,6 +453,119 @@ static void a_key_that_needs_an_unknown_feature_is_denied_until_it_needs_it_no_m
     registry_free(r);
 }
 
+static void put_alias(struct snapshot_build *b, uint64_t revision, const char *name,
+                      const char *subject)
+{
+    Gatehouse__Alias alias = GATEHOUSE__ALIAS__INIT;
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    alias.org_id = "org";
+    alias.name = (char *)(uintptr_t)name;
+    alias.model = "large";
+    alias.subject_id = (char *)(uintptr_t)subject;
+    o.has_kind = o.has_revision = true;
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_ALIAS;
+    o.id = "alias_1";
+    o.revision = revision;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_ALIAS;
+    o.alias = &alias;
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_OK);
+}
+
+static void alias_of_a_team(struct snapshot_build *b)
+{
+    put_alias(b, 1, "fast", "t_1");
+}
+
+static void alias_of_the_org(struct snapshot_build *b)
+{
+    put_alias(b, 2, "quick", NULL);
+}
+
+static bool count_alias(void *arg, const struct policy_alias *a)
+{
+    assert_true(slice_eq(a->model, SLICE("large")));
+    ++*(unsigned *)arg;
+    return true;
+}
+
+static void an_alias_is_found_by_its_owner_and_its_name(void **state)
+{
+    unsigned of_team = 0, of_org = 0;
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *one = version_of(NULL, r, alias_of_a_team, 1);
+    struct snapshot *two = version_of(one, r, alias_of_the_org, 2);
+    assert_non_null(snapshot_alias(one, SLICE("t_1"), SLICE("fast")));
+    assert_null(snapshot_alias(one, SLICE("org"), SLICE("fast")));
+    assert_null(snapshot_alias(one, SLICE("t_1"), SLICE("")));
+    assert_null(snapshot_alias(two, SLICE("t_1"), SLICE("fast")));
+    assert_non_null(snapshot_alias(two, SLICE("org"), SLICE("quick")));
+    snapshot_each_alias(two, SLICE("t_1"), count_alias, &of_team);
+    snapshot_each_alias(two, SLICE("org"), count_alias, &of_org);
+    assert_int_equal(of_team, 0);
+    assert_int_equal(of_org, 1);
+    snapshot_drop(one);
+    snapshot_drop(two);
+    registry_free(r);
+}
+
+static void put_model(struct snapshot_build *b, double temperature, bool has_limit, uint32_t limit)
+{
+    Gatehouse__ModelParameters p = GATEHOUSE__MODEL_PARAMETERS__INIT;
+    Gatehouse__Model model = GATEHOUSE__MODEL__INIT;
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    p.has_temperature = true;
+    p.temperature = temperature;
+    p.has_max_tokens = has_limit;
+    p.max_tokens = limit;
+    model.org_id = "org";
+    model.name = "m";
+    model.overrides = &p;
+    o.has_kind = o.has_revision = true;
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_MODEL;
+    o.id = "model_1";
+    o.revision = 1;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MODEL;
+    o.model = &model;
+    assert_int_equal(snapshot_build_apply(b, &o), ERR_OK);
+}
+
+static void warm(struct snapshot_build *b)
+{
+    put_model(b, 0.1, true, 7);
+}
+
+static void nowhere(struct snapshot_build *b)
+{
+    put_model(b, (double)NAN, false, 0);
+}
+
+static void without_output(struct snapshot_build *b)
+{
+    put_model(b, 1, true, 0);
+}
+
+static void what_a_model_forces_is_kept_as_json_and_nonsense_refuses_the_model(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    struct snapshot *s = version_of(NULL, r, warm, 1);
+    const struct policy_model *m = snapshot_model_named(s, SLICE("org"), SLICE("m"));
+    assert_non_null(m);
+    assert_true(m->shapes);
+    assert_true(slice_eq(m->overrides->of[POLICY_TEMPERATURE].json, SLICE("0.1")));
+    assert_true(slice_eq(m->overrides->of[POLICY_MAX_TOKENS].json, SLICE("7")));
+    assert_null(m->overrides->of[POLICY_SEED].json.ptr);
+    snapshot_drop(s);
+    s = version_of(NULL, r, nowhere, 1);
+    expect_refused(s, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "model_1", POLICY_UNREADABLE);
+    snapshot_drop(s);
+    s = version_of(NULL, r, without_output, 1);
+    expect_refused(s, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "model_1", POLICY_UNREADABLE);
+    snapshot_drop(s);
+    registry_free(r);
+}
+
 static void without_digest(struct snapshot_build *b)
 {
     two_keys(b);
@@ -560,6 +675,8 @@ int main(void)
         cmocka_unit_test(a_delta_without_memory_leaves_the_old_version_as_it_was),
         cmocka_unit_test(an_unknown_kind_is_refused_alone_and_counts_in_the_digest),
         cmocka_unit_test(a_key_that_needs_an_unknown_feature_is_denied_until_it_needs_it_no_more),
+        cmocka_unit_test(an_alias_is_found_by_its_owner_and_its_name),
+        cmocka_unit_test(what_a_model_forces_is_kept_as_json_and_nonsense_refuses_the_model),
         cmocka_unit_test(an_object_that_cannot_be_read_is_refused_alone),
         cmocka_unit_test(a_change_without_kind_or_id_is_an_error),
     };
