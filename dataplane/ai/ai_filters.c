@@ -334,8 +334,16 @@ const struct filter ai_filter_grant = {.name = "grant", .on_request = on_grant};
 
 static bool is_shaped(const struct ai_call *c)
 {
-    bool is_json = ai_calls_upstream(c->endpoint) && c->endpoint->kind != AI_STORED;
+    enum ai_kind kind = c->endpoint->kind;
+    bool is_json = kind == AI_CHAT || kind == AI_COUNT || kind == AI_EMBEDDINGS || kind == AI_TASK;
     return is_json && c->model->shapes && !c->request.is_form;
+}
+
+/* What its model's policy says would not be done to it: the call is refused. */
+static bool cannot_be_shaped(const struct ai_call *c)
+{
+    bool is_session = c->endpoint->kind == AI_REALTIME || c->endpoint->kind == AI_SECRET;
+    return is_session && c->model && c->model->shapes;
 }
 
 /* The body is another one now: what was read of the client's is void. */
@@ -368,6 +376,12 @@ static enum filter_result on_shape(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
     struct slice why = SLICE_NONE;
+    if (cannot_be_shaped(c)) {
+        c->request.param = "model";
+        return refuse(
+            rq, REFUSAL_UNSUPPORTED,
+            SLICE("it has defaults or overrides, which a realtime session cannot be given"));
+    }
     if (!is_shaped(c))
         return FILTER_PASS;
     enum err e = shape_body(c, &why);

@@ -293,6 +293,17 @@ FLOW(tokens_cannot_follow_a_system_prompt)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+FLOW(a_realtime_session_that_could_not_be_told_is_refused)
+{
+    struct flow_policy p = policy_of("openai", true);
+    policy_says(k, &p);
+    struct flow_client *c = client_posts(k, "alice", "/v1/realtime/client_secrets", NULL,
+                                         "{\"session\":{\"type\":\"realtime\",\"model\":\"m\"}}");
+    expect_status(c, 400);
+    expect_body_has(c, "realtime session");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 FLOW(a_forced_parameter_that_the_dialect_cannot_say_is_named)
 {
     struct flow_policy p = policy_of("anthropic", true);
@@ -324,6 +335,7 @@ int main(void)
         SCENARIO(its_headers_go_to_its_upstream_and_come_before_the_providers),
         SCENARIO(the_worst_case_is_of_what_is_sent),
         SCENARIO(tokens_cannot_follow_a_system_prompt),
+        SCENARIO(a_realtime_session_that_could_not_be_told_is_refused),
         SCENARIO(a_forced_parameter_that_the_dialect_cannot_say_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
