@@ -7,11 +7,6 @@
 #include "controlplane/domain/role.h"
 #include "proto/policy.pb-c.h"
 
-static const char *name_rule(struct slice text)
-{
-    return slice_find(text, '*') >= 0 ? "must not have a star" : noun_label_rule(text);
-}
-
 #define SUBJECT(noun)                                                                              \
     {                                                                                              \
         .name = noun, .type = FIELD_REF, .ref = noun, .wire = "subject_id",                        \
@@ -25,8 +20,7 @@ static const struct field fields[] = {
      .flags = FIELD_REQUIRED,
      .min = 1,
      .max = 128,
-     .rule = name_rule,
-     .pattern = "^[^*]+$",
+     .rule = noun_exact_rule,
      .help = "the model that the name leads to, or a name that a wildcard model stands for; never "
              "another alias"},
     SUBJECT("key"),
@@ -58,7 +52,7 @@ const struct noun noun_alias = {
     .kind = GATEHOUSE__OBJECT_KIND__KIND_ALIAS,
     .flags = NOUN_NAME_REPEATS,
     .write_roles = ROLES_WRITE,
-    .name_rule = name_rule,
+    .name_rule = noun_exact_rule,
     .fields = fields,
     .check = check,
     .help = "a name by which clients ask for a model",

@@ -140,11 +140,6 @@ static const char *drop_rule(struct slice text)
 #define DROP_PATTERN                                                                               \
     "^(?!(contents|input|messages|model|prompt|stream|system|instructions)$)[A-Za-z0-9_]+$"
 
-static const char *prompt_rule(struct slice text)
-{
-    return memchr(text.ptr, '\0', text.len) != NULL ? "must not contain a NUL" : NULL;
-}
-
 #define NEEDS_OVERRIDES FEATURE_BIT(FEATURE_MODEL_OVERRIDES)
 
 static const struct field fields[] = {
@@ -206,7 +201,6 @@ static const struct field fields[] = {
      .type = FIELD_TEXT,
      .min = 1,
      .max = LIMIT_MODEL_SYSTEM_PROMPT,
-     .rule = prompt_rule,
      .needs = NEEDS_OVERRIDES,
      .help = "stands before the client's own in each call"},
     {.name = "capabilities",

@@ -46,6 +46,7 @@ const char *
 noun_header_rule(struct slice text); /* an RFC 9110 token that is no hop-by-hop or framing field */
 const char *noun_path_rule(struct slice text); /* a route's path: "/customers/" and a star or two */
 const char *noun_model_rule(struct slice text); /* exact name, "prefix/" and a star, or a star */
+const char *noun_exact_rule(struct slice text); /* a label without a star */
 const char *noun_tool_rule(struct slice text);  /* a tool's exact name, or a star */
 
 /* A rule above as a regular expression of ECMA-262: what it takes and nothing else, but for names

@@ -128,6 +128,11 @@ const char *noun_model_rule(struct slice text)
     return NULL;
 }
 
+const char *noun_exact_rule(struct slice text)
+{
+    return slice_find(text, '*') >= 0 ? "must not have a star" : noun_label_rule(text);
+}
+
 const char *noun_tool_rule(struct slice text)
 {
     if (slice_find(text, '*') >= 0 && text.len != 1)
@@ -151,6 +156,7 @@ static const struct {
     {noun_header_rule, "^[A-Za-z0-9!#$%&'*+.^_`|~\\x2d]{1,64}$"},
     {noun_path_rule, "^/(" SEGMENT "(/" SEGMENT ")*(/\\*\\*)?|\\*\\*)?$"},
     {noun_model_rule, "^(\\*|" LABEL("*") "|[^ " HIDDEN "*][^" HIDDEN "*]*/\\*)$"},
+    {noun_exact_rule, "^" LABEL("*") "$"},
     {noun_tool_rule, "^(\\*|" LABEL("*") ")$"},
 };
 

@@ -13,6 +13,7 @@ FORESEEN = [re.compile(text) for text in (
     r"^is a header that the gateway itself sets$",
     r"^is a cloud's metadata address",
     r"^name (an agent or a team|a key, an agent)",
+    r"^is the alias itself$",
     r"^grant a server, a service, models or a provider",
     r"^(is required with|only goes with) ",
     r"^is required$",  # of a secret in a new credential, of an url beside its transport
