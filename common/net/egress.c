@@ -151,6 +151,16 @@ static bool is_allowed(const struct egress_rule *rule, const union sockaddr_any 
     return false;
 }
 
+/* A network that holds a metadata address by chance opens nothing. */
+static bool is_named(const struct egress_rule *rule, const union sockaddr_any *a)
+{
+    unsigned bits = a->sa.sa_family == AF_INET ? 32 : 128;
+    for (size_t i = 0; rule && i < rule->allowed_count; i++)
+        if (rule->allowed[i].bits == bits && cidr_holds(&rule->allowed[i], a))
+            return true;
+    return false;
+}
+
 /* NEITHER: no address of the internet at all */
 static enum verdict judge(const union sockaddr_any *folded)
 {
@@ -168,6 +178,13 @@ enum err egress_check(const struct egress_rule *rule, const union sockaddr_any *
     if (v == PUBLIC)
         return ERR_OK;
     return v == PRIVATE && is_allowed(rule, &folded) ? ERR_OK : ERR_DENIED;
+}
+
+enum err egress_check_own(const struct egress_rule *rule, const union sockaddr_any *a)
+{
+    union sockaddr_any folded = address_fold(a);
+    bool named = judge(&folded) == METADATA && is_named(rule, &folded);
+    return named ? ERR_OK : egress_check(rule, a);
 }
 
 bool egress_is_metadata(const union sockaddr_any *a)

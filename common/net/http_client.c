@@ -50,6 +50,7 @@ struct http_call {
     struct url url;          /* only tls and port; the host is the connection's */
     struct tls_context *tls; /* held */
     struct egress_rule rule;
+    bool own_credential;
     const struct stream_proxy *proxy; /* lent */
     struct buf out; /* the head; streamed: and what is gathered for the turn's end */
     struct slice body[HTTP_CALL_PIECES]; /* lent */
@@ -214,6 +215,7 @@ static void reset(struct http_call *k, const struct http_call_spec *spec,
     k->url = spec->url;
     k->url.host = k->url.path = k->url.query = SLICE_NONE; /* lent: not ours to keep */
     k->rule = spec->rule;
+    k->own_credential = spec->own_credential;
     k->proxy = spec->proxy;
     k->connect_ms = or_default(spec->connect_ms, LIMIT_CONNECT_MS);
     k->first_byte_ms = or_default(spec->first_byte_ms, LIMIT_FIRST_BYTE_MS);
@@ -832,6 +834,7 @@ static enum err http_call_dial(struct http_call *k)
         .port = k->url.port,
         .tls = k->tls,
         .rule = &k->rule,
+        .own_credential = k->own_credential,
         .proxy = k->proxy,
         .connect_ms = k->connect_ms,
     };

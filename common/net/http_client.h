@@ -52,6 +52,7 @@ struct http_call_events {
 #define HTTP_CALL_PIECES 7 /* a body with three places in it that are ours */
 
 struct http_call_spec {
+    bool own_credential; /* of stream_target */
     struct slice method;
     struct url url;                    /* host, port, tls; copied */
     struct slice path;                 /* path and query as they go on the wire; copied */

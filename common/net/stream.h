@@ -53,6 +53,7 @@ struct stream_target {
     struct tls_context *tls;          /* NULL: plain */
     const struct egress_rule *rule;   /* copied; NULL: no exceptions */
     const struct stream_proxy *proxy; /* NULL: none */
+    bool own_credential;              /* the rule is egress_check_own */
     unsigned connect_ms;              /* name, TCP and TLS together */
 };
 

@@ -9,11 +9,12 @@
 struct stream_dial {
     struct resolver_query *query;
     struct resolver_answer answer;
-    size_t next;             /* address to try */
-    bool tried;              /* some address was allowed */
-    bool lacking;            /* the last try found no descriptor */
-    bool resolved;           /* the owner was told that the name is resolved */
-    uint64_t end_us;         /* of name, TCP and TLS together */
+    size_t next;     /* address to try */
+    bool tried;      /* some address was allowed */
+    bool lacking;    /* the last try found no descriptor */
+    bool resolved;   /* the owner was told that the name is resolved */
+    uint64_t end_us; /* of name, TCP and TLS together */
+    bool own_credential;
     struct egress_rule rule; /* its array lies behind the struct */
     struct cidr allowed[];
 };
@@ -84,6 +85,12 @@ static void try_address(struct stream *s, const union sockaddr_any *a)
         start_share(s);
 }
 
+static bool may_dial(const struct stream_dial *d, const union sockaddr_any *a)
+{
+    enum err e = d->own_credential ? egress_check_own(&d->rule, a) : egress_check(&d->rule, a);
+    return e == ERR_OK;
+}
+
 /* Each address is checked at the moment it is dialled, whatever the name said. */
 void stream_dial_step(struct stream *s)
 {
@@ -93,7 +100,7 @@ void stream_dial_step(struct stream *s)
     d->resolved = true;
     while (d->next < d->answer.count) {
         const union sockaddr_any *a = &d->answer.addresses[d->next++];
-        if (egress_check(&d->rule, a) == ERR_OK) {
+        if (may_dial(d, a)) {
             try_address(s, a);
             return;
         }
@@ -134,6 +141,7 @@ static enum err new_dial(struct stream *s, const struct stream_target *t)
     for (size_t i = 0; i < n; i++)
         d->allowed[i] = t->rule->allowed[i];
     d->rule = (struct egress_rule){d->allowed, n};
+    d->own_credential = t->own_credential;
     s->dial = d;
     return ERR_OK;
 }

@@ -213,6 +213,25 @@ UNIT(an_allowed_network_opens_itself_and_its_mapped_form_only)
     assert_int_equal(ask(&rule, "::10.1.2.3"), ERR_DENIED);
 }
 
+/* The gateway's own credential alone is fetched there, and only from the one that was named. */
+UNIT(a_metadata_address_that_is_named_alone_opens_for_ones_own_credential)
+{
+    struct cidr named[2];
+    const struct egress_rule rule = {named, 2};
+    union sockaddr_any imds = address_of("169.254.169.254"), other = address_of("169.254.170.2");
+    union sockaddr_any nowhere = address_of("0.0.0.0"), open = address_of("1.1.1.1");
+    assert_int_equal(cidr_parse(SLICE("169.254.169.254/32"), &named[0]), ERR_OK);
+    assert_int_equal(cidr_parse(SLICE("10.0.0.0/8"), &named[1]), ERR_OK);
+    assert_int_equal(egress_check(&rule, &imds), ERR_DENIED);
+    assert_int_equal(egress_check_own(&rule, &imds), ERR_OK);
+    assert_int_equal(egress_check_own(&rule, &other), ERR_DENIED);
+    assert_int_equal(egress_check_own(&rule, &nowhere), ERR_DENIED);
+    assert_int_equal(egress_check_own(&rule, &open), ERR_OK);
+    assert_int_equal(egress_check_own(NULL, &imds), ERR_DENIED);
+    assert_int_equal(cidr_parse(SLICE("169.254.0.0/16"), &named[0]), ERR_OK);
+    assert_int_equal(egress_check_own(&rule, &imds), ERR_DENIED);
+}
+
 /* Each mapped form must share the fate of what it maps, over all of IPv4 in steps. */
 UNIT(a_mapped_address_is_judged_like_the_one_it_maps)
 {
@@ -238,6 +257,7 @@ int main(void)
         cmocka_unit_test(only_public_addresses_pass_without_a_rule),
         cmocka_unit_test(an_owner_may_allow_everything_but_metadata_and_this_network),
         cmocka_unit_test(an_allowed_network_opens_itself_and_its_mapped_form_only),
+        cmocka_unit_test(a_metadata_address_that_is_named_alone_opens_for_ones_own_credential),
         cmocka_unit_test(a_mapped_address_is_judged_like_the_one_it_maps),
         cmocka_unit_test(what_is_no_ip_address_goes_nowhere),
     };
