@@ -3,6 +3,7 @@
  */
 #include "dataplane/dataplane_settings.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -96,6 +97,9 @@ static const struct option rows[] = {
     ROW("allowed-origins", "GATEHOUSE_ALLOWED_ORIGINS", OPTION_TEXT, NULL, "",
         "origins of web pages that may call the gates (CORS), comma-separated, or *",
         allowed_origins_text),
+    ROW("token-dir", "GATEHOUSE_TOKEN_DIR", OPTION_TEXT, NULL, "folder",
+        "whose files a credential's source may name (token_file); none: no file is read",
+        token_dir),
     ROW("tls-cert", "GATEHOUSE_TLS_CERT", OPTION_TEXT, NULL, "file", "PEM chain for clients",
         tls_cert),
     ROW("tls-key", "GATEHOUSE_TLS_KEY", OPTION_TEXT, NULL, "file", "its key", tls_key),
@@ -162,6 +166,9 @@ static enum err check(struct settings *s)
         origin_list_read(slice_str(s->allowed_origins_text), &s->allowed_origins))
         return complain(
             "--allowed-origins wants origins as https://app.example.com, at most 64, or *");
+    if (s->token_dir &&
+        (s->token_folder = open(s->token_dir, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return complain("--token-dir is no folder that can be opened");
     if (!s->tls_cert != !s->tls_key)
         return complain("--tls-cert and --tls-key belong together");
     if (!s->insecure && !s->tls_cert && !is_loopback(&s->listen_at))
@@ -186,6 +193,7 @@ enum err settings_read(int argc, char **argv, struct settings *ret, bool *want_h
 {
     enum err e = option_read(PROGRAM, "Gatehouse's data plane: the three gates on one listener.",
                              rows, ARRAY_LEN(rows), argc, argv, ret, want_help);
+    ret->token_folder = -1;
     if (e || *want_help)
         return e;
     drop_empty(&ret->tls_cert);
@@ -194,5 +202,6 @@ enum err settings_read(int argc, char **argv, struct settings *ret, bool *want_h
     drop_empty(&ret->enrolment_token_file);
     drop_empty(&ret->allowed_hosts_text);
     drop_empty(&ret->allowed_origins_text);
+    drop_empty(&ret->token_dir);
     return check(ret);
 }

@@ -17,6 +17,7 @@ struct settings {
     const char *admin_url, *enrolment_token_file;
     const char *state_dir, *state_key_file;
     const char *tls_cert, *tls_key;
+    const char *token_dir;
     const char *log_level_text;
     enum log_level log_level;
     const char *allowed_hosts_text;
@@ -31,6 +32,7 @@ struct settings {
     struct host_list allowed_hosts;
     struct origin_list allowed_origins;
     uint16_t push_port, request_port;
+    int token_folder; /* open for the process's life; -1: there is none */
 };
 
 /* ERR_INVALID after one sentence on stderr. *want_help: --help was printed. */

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
+#include "common/upstream/token_source.h"
 #include "dataplane/dataplane_settings.h"
 #include "dataplane/process.h"
 #include "dataplane/signals.h"
@@ -52,5 +53,6 @@ int main(int argc, char **argv)
     mem_keep_freed();
     secret_protect_process();
     signals_block();
+    token_source_set_folder(settings.token_folder);
     return serve(&settings);
 }

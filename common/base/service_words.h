@@ -43,3 +43,13 @@
     ROW("xai", "https://api.x.ai/v1")
 
 #define SERVICE_REGION "{region}"
+
+/* Where a credential is had from that is not given as a secret: `source.type` (common/upstream/
+ * token_source.h). Each goes with one protocol. */
+#define SERVICE_SOURCE_TABLE(ROW)                                                                  \
+    ROW("aws_container", "bedrock")                                                                \
+    ROW("aws_imds", "bedrock")                                                                     \
+    ROW("aws_web_identity", "bedrock")                                                             \
+    ROW("gcp_metadata", "vertex")                                                                  \
+    ROW("gcp_external_account", "vertex")                                                          \
+    ROW("azure_client", "azure")

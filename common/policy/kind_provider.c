@@ -59,6 +59,80 @@ static void read_credentials(struct kind_decoding *d, const Gatehouse__Provider 
     }
 }
 
+/* ---- credentials that are had from a source ---- */
+
+static struct slice revealed(const struct secret *s)
+{
+    return s ? secret_reveal(s) : SLICE_NONE;
+}
+
+static enum err read_source(struct kind_decoding *d, const Gatehouse__CredentialSource *m,
+                            struct policy_credential *c)
+{
+    struct token_source *s = m ? kind_rows(d, 1, sizeof(*s)) : NULL;
+    if (!s)
+        return m ? ERR_NOMEM : ERR_OK;
+    *s = (struct token_source){.kind = token_kind_named(slice_str(m->type ? m->type : "")),
+                               .url = kind_text(d, m->url),
+                               .role = kind_text(d, m->role),
+                               .session_name = kind_text(d, m->session_name),
+                               .token_file = kind_text(d, m->token_file),
+                               .token_url = kind_text(d, m->token_url),
+                               .token_field = kind_text(d, m->token_field),
+                               .audience = kind_text(d, m->audience),
+                               .subject_token_type = kind_text(d, m->subject_token_type),
+                               .impersonation_url = kind_text(d, m->impersonation_url),
+                               .service_account = kind_text(d, m->service_account),
+                               .project = kind_text(d, m->project),
+                               .tenant = kind_text(d, m->tenant),
+                               .client_id = kind_text(d, m->client_id),
+                               .scope = kind_text(d, m->scope)};
+    c->source = s;
+    s->signs = s->kind && token_kind_signs(s->kind);
+    if (d->short_of_memory)
+        return ERR_NOMEM;
+    return s->kind && token_source_is_whole(s, c->region, c->secret) ? ERR_OK : ERR_INVALID;
+}
+
+/* Of one account of one provider: what another revision of it leaves as it is keeps its token. */
+static void make_token_key(const struct kind_decoding *d, struct policy_credential *c)
+{
+    static const struct token_source none = {0};
+    const struct token_source *s = c->source ? c->source : &none;
+    const struct slice parts[] = {
+        slice_str(d->message->id ? d->message->id : ""),
+        c->id,
+        c->region,
+        revealed(c->secret),
+        s->kind ? token_kind_name(s->kind) : SLICE(""),
+        s->url,
+        s->role,
+        s->session_name,
+        s->token_file,
+        s->token_url,
+        s->token_field,
+        s->audience,
+        s->subject_token_type,
+        s->impersonation_url,
+        s->service_account,
+        s->tenant,
+        s->client_id,
+        s->scope,
+    };
+    digest_sha256_parts(parts, ARRAY_LEN(parts), &c->token_key);
+}
+
+static enum err read_sources(struct kind_decoding *d, const Gatehouse__Provider *m,
+                             struct policy_provider *p)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < p->credential_count && !e; i++) {
+        e = read_source(d, m->credentials[i]->source, &p->credentials[i]);
+        make_token_key(d, &p->credentials[i]);
+    }
+    return e;
+}
+
 static void read_headers(struct kind_decoding *d, const Gatehouse__Provider *m,
                          struct policy_provider *p)
 {
@@ -74,11 +148,6 @@ static void read_headers(struct kind_decoding *d, const Gatehouse__Provider *m,
 static void drop_tls(void *guest)
 {
     tls_drop(guest);
-}
-
-static struct slice revealed(const struct secret *s)
-{
-    return s ? secret_reveal(s) : SLICE_NONE;
 }
 
 static enum err read_tls(struct kind_decoding *d, const Gatehouse__ProviderTls *m,
@@ -187,6 +256,8 @@ static enum err decode(struct kind_decoding *d)
     if (kind_networks(d, m->allow_cidrs, m->n_allow_cidrs, &p->allowed) != ERR_OK)
         return ERR_INVALID;
     enum err e = d->short_of_memory ? ERR_NOMEM : read_addresses(d, p);
+    if (!e)
+        e = read_sources(d, m, p);
     if (!e)
         e = read_tls(d, m->tls, p);
     return e ? e : read_proxy(d, m->proxy, p);

@@ -20,6 +20,7 @@
 #include "common/net/address.h"
 #include "common/net/stream.h"
 #include "common/scope/scope.h"
+#include "common/upstream/token_source.h"
 
 struct snapshot;
 
@@ -87,11 +88,13 @@ struct policy_key {
 
 struct policy_credential {
     struct slice id, name, region;
-    struct secret *secret;
-    struct slice access_key_id;   /* of AWS: requests are signed; empty: the secret is a key */
-    struct secret *session_token; /* of temporary credentials; NULL: none */
-    struct url url;               /* the provider's, in this credential's region */
-    uint32_t weight;              /* 0: only where all others have none either */
+    struct secret *secret;             /* NULL: its source wants none */
+    struct slice access_key_id;        /* of AWS: requests are signed; empty: the secret is a key */
+    struct secret *session_token;      /* of temporary credentials; NULL: none */
+    const struct token_source *source; /* where it is had from; NULL: it is `secret` */
+    struct digest token_key;           /* over all that what it is exchanged for depends on */
+    struct url url;                    /* the provider's, in this credential's region */
+    uint32_t weight;                   /* 0: only where all others have none either */
 };
 
 struct policy_timeouts { /* milliseconds; 0: the default */

@@ -9,6 +9,7 @@
 #include "common/request/key_memo.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
+#include "common/upstream/access_token.h"
 
 #define CHANGES_MAX 16        /* with more than these, every request is looked at */
 #define EXPIRY_LOOK_MS 60000u /* the wall clock may be set meanwhile */
@@ -189,6 +190,15 @@ static size_t cut_changed(struct request_env *env, const struct changes *c)
     return cut_tell(env, &cut_now);
 }
 
+static bool has_account(const void *policy, struct slice provider_id, const struct digest *key)
+{
+    const struct policy_provider *p = policy ? snapshot_provider(policy, provider_id) : NULL;
+    for (size_t i = 0; p && i < p->credential_count; i++)
+        if (memcmp(&p->credentials[i].token_key, key, sizeof(*key)) == 0)
+            return true;
+    return false;
+}
+
 size_t request_env_take_policy(struct request_env *env, const struct snapshot *policy)
 {
     const struct snapshot *old = env->policy;
@@ -203,6 +213,8 @@ size_t request_env_take_policy(struct request_env *env, const struct snapshot *p
         if (c.many || c.count)
             count = cut_changed(env, &c);
     }
+    if (env->upstreams.tokens)
+        access_tokens_keep(env->upstreams.tokens, has_account, env->policy);
     snapshot_drop(old);
     return count;
 }

@@ -1,27 +1,22 @@
 /*
- * access_token — entries found by the digest of their account; the assertion; the fetch.
+ * access_token — entries found by the digest of their account; the steps of a fetch.
  */
 #include "common/upstream/access_token.h"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-
 #include "common/base/clock.h"
-#include "common/base/digest.h"
-#include "common/base/json_out.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/loop.h"
+#include "common/upstream/token_fetch.h"
+#include "common/upstream/upstream_log.h"
 
-#define ACCOUNT_MAX (20 * 1024)  /* of a service account's JSON */
-#define RESPONSE_MAX (16 * 1024) /* of a token endpoint */
-#define TOKEN_MAX 4096
-#define LIFE_MAX_S (7 * 86400) /* of a token; more is no token's */
-#define FETCH_MS 10000
-#define LIFE_S 3600 /* of an assertion: the most that Google takes */
+#define FETCH_MS 10000 /* for each step */
+#define STEPS_MAX 4
 #define AHEAD_S 300 /* a token is fetched anew so long before its end, or a quarter of its life */
-#define FAILED_MS 2000 /* for which a failed fetch is not tried again */
-#define SIGNATURE_MAX 1024
+#define FAILED_MS 2000     /* for which a failed fetch is not tried again; doubles with each */
+#define FAILED_DOUBLINGS 5 /* a minute at most */
+#define FRESH_US 30000000  /* a refused token that is younger is not fetched anew */
+#define PROVIDER_ID_MAX 128
 
 enum token_state { TOKEN_EMPTY, TOKEN_FETCHING, TOKEN_READY, TOKEN_RENEWING, TOKEN_FAILED };
 
@@ -29,18 +24,20 @@ struct entry {
     struct list link; /* the one that was used last is first */
     struct access_tokens *tokens;
     struct digest key;
+    char provider_id[PROVIDER_ID_MAX];
     enum token_state state;
-    struct secret *token;
-    uint64_t ends_us;   /* of the token, by the monotonic clock */
+    struct access_token *token;
+    uint64_t made_us;   /* when the token came, by the monotonic clock */
+    uint64_t ends_us;   /* when it ends */
     uint64_t renews_us; /* when it is fetched anew */
-    uint64_t failed_us; /* when the last fetch failed */
+    uint64_t failed_us; /* when the last fetch failed; 0: it did not */
+    unsigned failures;  /* in a row */
     enum err why;
+    char why_text[TOKEN_WHY_MAX];
     struct http_call *call;
-    unsigned status;
-    struct buf assertion, response;
+    struct access_token_spec spec; /* of the fetch under way */
+    struct token_fetch *fetch;
     struct list waiting;
-    void *owner; /* of the fetch's rule */
-    void (*drop)(void *owner);
 };
 
 struct access_tokens {
@@ -66,14 +63,22 @@ static void wipe(struct buf *b)
     buf_fini(b);
 }
 
+static void free_fetch(struct token_fetch *f)
+{
+    wipe(&f->response);
+    wipe(&f->text);
+    access_token_drop(f->made);
+    mem_free(f);
+}
+
 static void end_fetch(struct entry *e)
 {
     http_call_close(&e->call);
-    wipe(&e->response);
-    wipe(&e->assertion);
-    if (e->owner)
-        e->drop(e->owner);
-    e->owner = NULL;
+    if (!e->fetch)
+        return;
+    free_fetch(e->fetch);
+    e->fetch = NULL;
+    e->spec.drop(e->spec.owner);
 }
 
 static void destroy(struct entry *e)
@@ -82,7 +87,7 @@ static void destroy(struct entry *e)
     end_fetch(e);
     list_remove(&e->link);
     e->tokens->count--;
-    secret_drop(e->token);
+    access_token_drop(e->token);
     mem_free(e);
 }
 
@@ -120,126 +125,53 @@ static void tell_waiting(struct entry *e, enum err why)
     }
 }
 
-/* ---- the assertion: header.claims.signature, each in base64url ---- */
+/* ---- the end of a fetch ---- */
 
-static enum err append_base64url(struct buf *out, struct slice bytes)
+static const struct token_kind *kind_of(const struct access_token_spec *spec)
 {
-    char *to;
-    enum err e = buf_room(out, 4 * ((bytes.len + 2) / 3) + 1, &to);
-    if (!e)
-        buf_commit(out, digest_base64url(bytes, to));
-    return e;
+    return spec->source ? spec->source->kind : &token_kind_account;
 }
 
-static enum err write_claims(const json_t *account, struct slice scope, struct buf *out)
+static void take_made(struct entry *e)
 {
-    struct json_out o = {.to = out};
-    uint64_t now = (uint64_t)(clock_wall_us() / 1000000);
-    json_out_begin(&o, NULL, '{');
-    json_out_text(&o, "iss", json_text(account, "client_email"));
-    json_out_text(&o, "scope", scope);
-    json_out_text(&o, "aud", json_text(account, "token_uri"));
-    json_out_u64(&o, "iat", now);
-    json_out_u64(&o, "exp", now + LIFE_S);
-    json_out_end(&o, '}');
-    return o.e;
-}
-
-static enum err write_header(const json_t *account, struct buf *out)
-{
-    struct json_out o = {.to = out};
-    struct slice id = json_text(account, "private_key_id");
-    json_out_begin(&o, NULL, '{');
-    json_out_text(&o, "alg", SLICE("RS256"));
-    json_out_text(&o, "typ", SLICE("JWT"));
-    if (id.len)
-        json_out_text(&o, "kid", id);
-    json_out_end(&o, '}');
-    return o.e;
-}
-
-static EVP_PKEY *read_key(struct slice pem)
-{
-    BIO *in = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-    EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
-    BIO_free(in);
-    if (key && EVP_PKEY_base_id(key) != EVP_PKEY_RSA) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
-    return key;
-}
-
-static enum err sign(EVP_PKEY *key, struct buf *out)
-{
-    uint8_t signature[SIGNATURE_MAX];
-    size_t len = sizeof(signature);
-    struct slice text = buf_slice(out);
-    EVP_MD_CTX *c = EVP_MD_CTX_new();
-    bool signed_ = c && EVP_DigestSignInit(c, NULL, EVP_sha256(), NULL, key) == 1 &&
-                   EVP_DigestSign(c, signature, &len, (const uint8_t *)text.ptr, text.len) == 1;
-    EVP_MD_CTX_free(c);
-    if (!signed_)
-        return ERR_INVALID;
-    enum err e = buf_append(out, SLICE("."));
-    return e ? e : append_base64url(out, slice_of(signature, len));
-}
-
-static enum err write_assertion(const json_t *account, struct slice scope, struct buf *out)
-{
-    struct buf part;
-    EVP_PKEY *key = read_key(json_text(account, "private_key"));
-    enum err e = key ? ERR_OK : ERR_INVALID;
-    buf_init(&part, 4096);
-    if (!e)
-        e = write_header(account, &part);
-    if (!e)
-        e = append_base64url(out, buf_slice(&part));
-    buf_clear(&part);
-    if (!e)
-        e = buf_append(out, SLICE("."));
-    if (!e)
-        e = write_claims(account, scope, &part);
-    if (!e)
-        e = append_base64url(out, buf_slice(&part));
-    if (!e)
-        e = sign(key, out);
-    buf_fini(&part);
-    EVP_PKEY_free(key);
-    return e;
-}
-
-/* ---- the fetch ---- */
-
-static enum err read_token(struct entry *e)
-{
-    JSON_AUTO json_t *tree = NULL;
-    struct json_problem problem;
-    if (json_read(buf_slice(&e->response), &tree, &problem))
-        return ERR_PROTOCOL;
-    struct slice text = json_text(tree, "access_token");
-    json_int_t life = json_integer_value(json_object_get(tree, "expires_in"));
-    if (!text.len || text.len > TOKEN_MAX || life <= 0 || life > LIFE_MAX_S)
-        return ERR_PROTOCOL;
-    struct secret *token = secret_new(text);
-    if (!token)
-        return ERR_NOMEM;
-    secret_drop(e->token);
-    e->token = token;
-    uint64_t life_us = (uint64_t)life * 1000000, ahead_us = (uint64_t)AHEAD_S * 1000000;
-    e->ends_us = clock_mono_us() + life_us;
+    uint64_t life_us = e->fetch->life_s * 1000000, ahead_us = (uint64_t)AHEAD_S * 1000000;
+    access_token_drop(e->token);
+    e->token = e->fetch->made;
+    e->fetch->made = NULL;
+    e->made_us = clock_mono_us();
+    e->ends_us = e->made_us + life_us;
     e->renews_us = e->ends_us - (ahead_us < life_us / 4 ? ahead_us : life_us / 4);
-    return ERR_OK;
+    e->failed_us = 0;
+    e->failures = 0;
+}
+
+static void note_failure(struct entry *e, const struct access_token_spec *spec, enum err why,
+                         struct slice words)
+{
+    static const struct log_ctx log = {.component = "upstream"};
+    struct slice text = words.len ? words : upstream_why(why);
+    text = slice_first(text, sizeof(e->why_text) - 1);
+    memcpy(e->why_text, text.ptr, text.len);
+    e->why_text[text.len] = '\0';
+    e->why = why;
+    e->failed_us = clock_mono_us();
+    e->failures++;
+    log_warn(&log, "credential_source_failed", "upstream=%.*s credential=%.*s source=%.*s why=%s",
+             SLICE_ARG(spec->upstream), SLICE_ARG(spec->credential), SLICE_ARG(kind_of(spec)->name),
+             e->why_text);
 }
 
 /* The old token is good for as long as it lasts. */
 static void finish(struct entry *e, enum err why)
 {
-    end_fetch(e);
     bool renewing = e->state == TOKEN_RENEWING;
+    if (why)
+        note_failure(e, &e->spec, why, slice_str(e->fetch->why));
+    else
+        take_made(e);
+    end_fetch(e);
     if (!why || (renewing && e->ends_us > clock_mono_us())) {
         move(e, TOKEN_READY);
-        e->failed_us = why ? clock_mono_us() : 0;
         tell_waiting(e, ERR_OK);
         return;
     }
@@ -248,107 +180,160 @@ static void finish(struct entry *e, enum err why)
         move(e, TOKEN_FETCHING);
     }
     move(e, TOKEN_FAILED);
-    e->why = why;
-    e->failed_us = clock_mono_us();
     tell_waiting(e, why);
 }
 
+/* ---- the steps of a fetch ---- */
+
 static void on_head(void *arg, const struct http_head *head)
 {
-    ((struct entry *)arg)->status = head->status;
+    struct token_fetch *f = ((struct entry *)arg)->fetch;
+    f->status = head->status;
+    f->flavored = slice_eq(http_head_find(head, SLICE("metadata-flavor")), SLICE("Google"));
 }
 
 static void on_body(void *arg, struct slice data)
 {
     struct entry *e = arg;
-    if (buf_append(&e->response, data))
-        finish(e, ERR_TOO_BIG);
+    if (buf_append(&e->fetch->response, data))
+        finish(e, token_fetch_fail(e->fetch, ERR_TOO_BIG, "its response is too long"));
 }
 
-/* What the endpoint refuses, no other request mends: the account is wrong. */
+static enum err ask(struct entry *e);
+
+/* What it refuses, no other request mends: the account is wrong. */
+static enum err refused(struct token_fetch *f, const struct token_kind *kind)
+{
+    char room[64];
+    struct slice word = token_fetch_error_word(buf_slice(&f->response), room);
+    const char *open = word.len ? " (" : "", *close = word.len ? ")" : "";
+    if (f->status < 400)
+        return token_fetch_fail(f, ERR_PROTOCOL, "%s answered with status %u", kind->asks,
+                                f->status);
+    return f->status < 500 ? token_fetch_fail(f, ERR_DENIED, "%s refused it with status %u%s%.*s%s",
+                                              kind->asks, f->status, open, SLICE_ARG(word), close)
+                           : token_fetch_fail(f, ERR_CLOSED, "%s failed with status %u%s%.*s%s",
+                                              kind->asks, f->status, open, SLICE_ARG(word), close);
+}
+
+static enum err take(struct token_fetch *f, const struct token_kind *kind)
+{
+    if (f->status != 200)
+        return refused(f, kind);
+    enum err e = kind->take(f);
+    if (e && e != ERR_AGAIN && !f->why[0])
+        return token_fetch_fail(f, e, "%s gave a response that is none of its kind", kind->asks);
+    return e;
+}
+
 static void on_end(void *arg)
 {
     struct entry *e = arg;
-    finish(e, e->status == 200 ? read_token(e) : e->status < 500 ? ERR_DENIED : ERR_CLOSED);
+    enum err err = take(e->fetch, kind_of(&e->spec));
+    if (err == ERR_AGAIN) {
+        http_call_close(&e->call);
+        e->fetch->step++;
+        err = ask(e);
+        if (!err)
+            return;
+    }
+    finish(e, err);
 }
 
 static void on_error(void *arg, enum err why, enum http_call_phase phase)
 {
+    struct entry *e = arg;
+    struct slice words = upstream_why(why);
     (void)phase;
-    finish(arg, why);
+    finish(e, token_fetch_fail(e->fetch, why, "%s could not be reached: %.*s",
+                               kind_of(&e->spec)->asks, SLICE_ARG(words)));
 }
 
-static enum err start_call(struct entry *e, const struct access_token_spec *spec,
-                           const json_t *account)
+static enum err start_call(struct entry *e)
 {
     static const struct http_call_events events = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
-    static const struct http_header headers[] = {
-        {{"content-type", 12}, {"application/x-www-form-urlencoded", 33}},
-        {{"accept", 6}, {"application/json", 16}},
-        {{"user-agent", 10}, {"gatehouse", 9}}};
-    struct http_call_spec call = {.method = SLICE("POST"),
-                                  .headers = headers,
-                                  .header_count = ARRAY_LEN(headers),
-                                  .rule = spec->rule,
-                                  .tls = spec->tls,
-                                  .proxy = spec->proxy,
+    struct token_fetch *f = e->fetch;
+    bool local = kind_of(&e->spec)->local;
+    struct http_call_spec call = {.method = f->method,
+                                  .headers = f->headers,
+                                  .header_count = f->header_count,
+                                  .rule = e->spec.rule,
+                                  .tls = e->spec.tls,
+                                  .proxy = local ? NULL : e->spec.proxy,
+                                  .own_credential = local,
                                   .total_ms = FETCH_MS};
-    enum err err = url_parse(json_text(account, "token_uri"), &call.url);
+    if (url_parse(f->url, &call.url))
+        return token_fetch_fail(f, ERR_INVALID, "its address cannot be read");
+    struct slice pieces[] = {call.url.path, f->path, call.url.query.len ? SLICE("?") : SLICE(""),
+                             call.url.query};
+    enum err err = token_fetch_text(f, pieces, ARRAY_LEN(pieces), &call.path);
     if (err)
-        return ERR_INVALID;
-    call.path = call.url.path.len ? call.url.path : SLICE("/");
-    call.body[0] = SLICE("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
-                         "&assertion=");
-    call.body[1] = buf_slice(&e->assertion); /* lent until the response's head */
+        return err;
+    if (!call.path.len || call.path.ptr[0] == '?')
+        return token_fetch_fail(f, ERR_INVALID, "its address has no path");
+    call.body[0] = f->body; /* lent until the response's head */
     return http_call_start(e->tokens->client, &call, &events, e, &e->call);
 }
 
-/* The account's text is read for this moment only. */
-static enum err read_account(const struct secret *account, json_t **ret)
+static enum err ask(struct entry *e)
 {
-    struct json_problem problem;
-    struct slice text = secret_reveal(account);
-    if (text.len > ACCOUNT_MAX || json_read(text, ret, &problem))
-        return ERR_INVALID;
-    bool whole = json_text(*ret, "client_email").len && json_text(*ret, "private_key").len &&
-                 json_text(*ret, "token_uri").len;
-    return whole ? ERR_OK : ERR_INVALID;
+    struct token_fetch *f = e->fetch;
+    if (f->step >= STEPS_MAX)
+        return ERR_PROTOCOL;
+    buf_clear(&f->response);
+    f->status = 0;
+    f->flavored = false;
+    f->header_count = 0;
+    f->path = f->body = SLICE("");
+    f->method = SLICE("GET");
+    token_fetch_header(f, SLICE("accept"), SLICE("application/json"));
+    token_fetch_header(f, SLICE("user-agent"), SLICE("gatehouse"));
+    enum err err = kind_of(&e->spec)->ask(f);
+    return err ? err : start_call(e);
+}
+
+/* The memory is had at once, so that no copy of a secret stays behind where it grew. */
+static struct token_fetch *new_fetch(const struct access_token_spec *spec)
+{
+    char *room;
+    struct token_fetch *f = mem_zalloc(sizeof(*f));
+    if (!f)
+        return NULL;
+    f->spec = spec;
+    f->source = spec->source;
+    buf_init(&f->text, TOKEN_FETCH_TEXT);
+    buf_init(&f->response, TOKEN_FETCH_RESPONSE);
+    if (!buf_room(&f->text, TOKEN_FETCH_TEXT, &room) &&
+        !buf_room(&f->response, TOKEN_FETCH_RESPONSE, &room))
+        return f;
+    free_fetch(f);
+    return NULL;
 }
 
 static enum err start_fetch(struct entry *e, const struct access_token_spec *spec)
 {
-    json_t *account = NULL;
-    enum err err = read_account(spec->account, &account);
-    buf_init(&e->response, RESPONSE_MAX);
-    buf_init(&e->assertion, RESPONSE_MAX);
-    e->status = 0;
-    if (!err)
-        err = write_assertion(account, spec->scope, &e->assertion);
-    if (!err)
-        err = start_call(e, spec, account);
-    json_decref(account);
-    if (err) {
-        end_fetch(e);
-        return err;
-    }
+    e->spec = *spec;
+    e->fetch = new_fetch(&e->spec);
+    if (!e->fetch)
+        return ERR_NOMEM;
     spec->hold(spec->owner);
-    e->owner = spec->owner;
-    e->drop = spec->drop;
-    return ERR_OK;
+    enum err err = ask(e);
+    if (!err)
+        return ERR_OK;
+    note_failure(e, spec, err, slice_str(e->fetch->why));
+    end_fetch(e);
+    return err;
 }
 
 /* ---- entries ---- */
 
-static struct entry *find(struct access_tokens *t, const struct digest *key)
+static struct entry *find(const struct access_tokens *t, const struct digest *key)
 {
     for (struct list *it = t->entries.next; it != &t->entries; it = it->next) {
         struct entry *e = LIST_ITEM(it, struct entry, link);
-        if (memcmp(e->key.bytes, key->bytes, sizeof(key->bytes)) != 0)
-            continue;
-        list_remove(&e->link);
-        list_push_first(&t->entries, &e->link);
-        return e;
+        if (memcmp(e->key.bytes, key->bytes, sizeof(key->bytes)) == 0)
+            return e;
     }
     return NULL;
 }
@@ -358,7 +343,7 @@ static bool make_space(struct access_tokens *t)
 {
     for (struct list *it = t->entries.prev; it != &t->entries; it = it->prev) {
         struct entry *e = LIST_ITEM(it, struct entry, link);
-        if (e->call)
+        if (e->call || !list_empty(&e->waiting))
             continue;
         destroy(e);
         return true;
@@ -366,15 +351,19 @@ static bool make_space(struct access_tokens *t)
     return false;
 }
 
-static enum err add(struct access_tokens *t, const struct digest *key, struct entry **ret)
+static enum err add(struct access_tokens *t, const struct access_token_spec *spec,
+                    struct entry **ret)
 {
+    if (spec->provider_id.len >= PROVIDER_ID_MAX)
+        return ERR_TOO_BIG;
     if (t->count >= ACCESS_TOKENS_MAX && !make_space(t))
         return ERR_EXHAUSTED;
     struct entry *e = mem_zalloc(sizeof(*e));
     if (!e)
         return ERR_NOMEM;
     e->tokens = t;
-    e->key = *key;
+    e->key = spec->key;
+    slice_put(e->provider_id, spec->provider_id);
     list_init(&e->waiting);
     list_push_first(&t->entries, &e->link);
     t->count++;
@@ -384,7 +373,9 @@ static enum err add(struct access_tokens *t, const struct digest *key, struct en
 
 static bool was_tried_lately(const struct entry *e)
 {
-    return e->failed_us && clock_mono_us() - e->failed_us < (uint64_t)FAILED_MS * 1000;
+    unsigned doublings = e->failures > FAILED_DOUBLINGS ? FAILED_DOUBLINGS : e->failures;
+    uint64_t ms = (uint64_t)FAILED_MS << (doublings ? doublings - 1 : 0);
+    return e->failed_us && clock_mono_us() - e->failed_us < ms * 1000;
 }
 
 /* A token that has not long to go is fetched anew; that this may fail does no harm yet. */
@@ -393,35 +384,31 @@ static void renew_ahead(struct entry *e, const struct access_token_spec *spec)
     if (e->state != TOKEN_READY || clock_mono_us() < e->renews_us || was_tried_lately(e))
         return;
     move(e, TOKEN_RENEWING);
-    enum err err = start_fetch(e, spec);
-    if (err) {
+    if (start_fetch(e, spec))
         move(e, TOKEN_READY);
-        e->failed_us = clock_mono_us();
-    }
 }
 
 static enum err fetch(struct entry *e, const struct access_token_spec *spec)
 {
-    enum err err = start_fetch(e, spec);
     move(e, TOKEN_FETCHING);
-    if (!err)
-        return ERR_OK;
-    move(e, TOKEN_FAILED);
-    e->why = err;
-    e->failed_us = clock_mono_us();
+    enum err err = start_fetch(e, spec);
+    if (err) {
+        e->why = err;
+        e->failed_us = clock_mono_us();
+        move(e, TOKEN_FAILED);
+    }
     return err;
 }
 
 enum err access_token_get(struct access_tokens *t, const struct access_token_spec *spec,
-                          struct access_token_wait *w, struct secret **ret)
+                          struct access_token_wait *w, struct access_token **ret)
 {
-    struct digest key;
-    const struct slice parts[] = {secret_reveal(spec->account), spec->scope};
-    digest_sha256_parts(parts, ARRAY_LEN(parts), &key);
-    struct entry *e = find(t, &key);
-    enum err err = e ? ERR_OK : add(t, &key, &e);
+    struct entry *e = find(t, &spec->key);
+    enum err err = e ? ERR_OK : add(t, spec, &e);
     if (err)
         return err;
+    list_remove(&e->link);
+    list_push_first(&t->entries, &e->link);
     if (e->state == TOKEN_FAILED) {
         if (was_tried_lately(e))
             return e->why;
@@ -435,7 +422,7 @@ enum err access_token_get(struct access_tokens *t, const struct access_token_spe
     bool good =
         e->state == TOKEN_READY || (e->state == TOKEN_RENEWING && e->ends_us > clock_mono_us());
     if (good) {
-        *ret = secret_hold(e->token);
+        *ret = access_token_hold(e->token);
         return ERR_OK;
     }
     list_init(&w->link);
@@ -448,4 +435,41 @@ void access_token_cancel(struct access_token_wait *w)
     if (w->link.next && !list_empty(&w->link))
         list_remove(&w->link);
     list_init(&w->link);
+}
+
+struct slice access_token_why(const struct access_tokens *t, const struct digest *key)
+{
+    const struct entry *e = find(t, key);
+    return e ? slice_str(e->why_text) : SLICE("");
+}
+
+void access_token_doubt(struct access_tokens *t, const struct digest *key)
+{
+    struct entry *e = find(t, key);
+    uint64_t now_us = clock_mono_us();
+    if (e && e->state == TOKEN_READY && now_us - e->made_us > FRESH_US)
+        e->renews_us = now_us;
+}
+
+void access_tokens_keep(struct access_tokens *t,
+                        bool (*has)(const void *arg, struct slice provider_id,
+                                    const struct digest *key),
+                        const void *arg)
+{
+    struct list gone;
+    list_init(&gone);
+    for (struct list *it = t->entries.next, *next; it != &t->entries; it = next) {
+        struct entry *e = LIST_ITEM(it, struct entry, link);
+        next = it->next;
+        if (has(arg, slice_str(e->provider_id), &e->key))
+            continue;
+        list_remove(&e->link);
+        list_push(&gone, &e->link);
+    }
+    while (!list_empty(&gone)) { /* what is told may ask for others, not for these */
+        struct entry *e = LIST_ITEM(gone.next, struct entry, link);
+        end_fetch(e);
+        tell_waiting(e, ERR_CANCELLED);
+        destroy(e);
+    }
 }

@@ -41,7 +41,8 @@
     ROW(PRICES, "prices")                   /* prices of media, and of longer prompts */           \
     ROW(PRICES_OWN, "prices.own")           /* prices of a provider's, or for a team */            \
     ROW(PASSTHROUGH, "passthrough")         /* a grant of a provider's own paths */                \
-    ROW(MODEL_OVERRIDES, "model.overrides") /* what a model puts into its requests */
+    ROW(MODEL_OVERRIDES, "model.overrides") /* what a model puts into its requests */              \
+    ROW(PROVIDER_SOURCE, "provider.source") /* a credential that is had from a source */
 
 enum feature {
 #define FEATURE_ROW(name, text) FEATURE_##name,

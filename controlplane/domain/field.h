@@ -52,13 +52,14 @@ enum field_flags {
     /* The effect on an object whose referenced object is not given to a plane. Without one of these
      * flags it is withheld as well: withheld means denied, never an absent
      * restriction. */
-    FIELD_NARROWS = 1 << 15,     /* the entry only permits: the object is given without it */
-    FIELD_ONE_OF = 1 << 16,      /* the object is given as long as one of the list's entries is */
-    FIELD_WITH_QUERY = 1 << 20,  /* a URL that may have a query */
-    FIELD_OPTIONAL = 1 << 18,    /* a secret that an entry may lack */
-    FIELD_WITH_REGION = 1 << 19, /* a URL whose host may contain "{region}" */
-    FIELD_RESTRICTS = 1 << 17,   /* the object restricts the one that is named: it stands alone, and
-                                  * where it is withheld for a feature, the named one is withheld */
+    FIELD_NARROWS = 1 << 15,       /* the entry only permits: the object is given without it */
+    FIELD_ONE_OF = 1 << 16,        /* the object is given as long as one of the list's entries is */
+    FIELD_WITH_QUERY = 1 << 20,    /* a URL that may have a query */
+    FIELD_OPTIONAL = 1 << 18,      /* a secret that an entry may lack */
+    FIELD_WITH_REGION = 1 << 19,   /* a URL whose host may contain "{region}" */
+    FIELD_WITH_METADATA = 1 << 21, /* a URL that may be a cloud's metadata address */
+    FIELD_RESTRICTS = 1 << 17, /* the object restricts the one that is named: it stands alone, and
+                                * where it is withheld for a feature, the named one is withheld */
 };
 
 /* A word that not every data plane understands. */
@@ -82,6 +83,7 @@ struct field {
                           * reference of this name leads to one with the same: an agent's team */
     const char *beside;  /* of a secret that may be left out: the member it belongs to; where that
                           * one changes and no new secret comes, the old secret is dropped */
+    const char *unless;  /* of a secret: it may be left out where this member stands */
     const char *default_json;   /* NULL: absent stays absent */
     const struct field *fields; /* of an object; ends with a row without name */
     const char *id_prefix;      /* with FIELD_IDENTITY */

@@ -193,7 +193,8 @@ static json_t *read_url(struct reading *r, const struct field *f, const json_t *
     if (url_parse(text, &u) != ERR_OK || (u.query.len > 0 && !(f->flags & FIELD_WITH_QUERY)))
         return wrong_type(r, f, at);
     union sockaddr_any literal;
-    if (address_literal(u.host, u.port, &literal) && egress_is_metadata(&literal)) {
+    if ((f->flags & FIELD_WITH_METADATA) == 0 && address_literal(u.host, u.port, &literal) &&
+        egress_is_metadata(&literal)) {
         reading_problem(r, at, "is a cloud's metadata address: no data plane ever connects to it");
         return NULL;
     }

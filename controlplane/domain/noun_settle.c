@@ -81,6 +81,11 @@ static bool is_orphaned(const struct field *secret, const json_t *object, const 
     return was != is && (was == NULL || is == NULL || !json_equal(was, is));
 }
 
+static bool may_lack(const struct field *secret, const json_t *object)
+{
+    return secret->unless != NULL && json_object_get(object, secret->unless) != NULL;
+}
+
 /* Takes a secret out of one object; old is the object it was, or NULL. */
 static void settle_secret(struct settling *s, const struct field *f, json_t *object,
                           const json_t *old, const char *slot, const char *pointer)
@@ -97,7 +102,7 @@ static void settle_secret(struct settling *s, const struct field *f, json_t *obj
         json_object_del(object, f->name);
     } else if (goes) {
         add_row(s, slot, f)->drop = true;
-    } else if (old == NULL && (f->flags & FIELD_OPTIONAL) == 0) {
+    } else if (old == NULL && (f->flags & FIELD_OPTIONAL) == 0 && !may_lack(f, object)) {
         char at[FIELD_POINTER_MAX];
         field_pointer(pointer, f->name, at);
         reading_problem(s->r, at, "is required");

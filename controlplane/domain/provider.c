@@ -7,6 +7,7 @@
 
 #include "common/base/service_words.h"
 #include "common/net/tls.h"
+#include "controlplane/domain/credential_source.h"
 #include "controlplane/domain/field_value.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
@@ -58,8 +59,11 @@ static const struct field credential_fields[] = {
      .rule = noun_label_rule},
     {.name = "secret",
      .type = FIELD_SECRET,
+     .beside = "source",
+     .unless = "source",
      .help = "the provider's key; of Vertex the service account's JSON document, kept in its "
-             "compact form; beside access_key_id the secret access key; never shown"},
+             "compact form; beside access_key_id the secret access key; beside source what proves "
+             "the account there; never shown; dropped with another source"},
     {.name = "access_key_id",
      .type = FIELD_TEXT,
      .min = 16,
@@ -96,6 +100,12 @@ static const struct field credential_fields[] = {
      .max = 64,
      .rule = noun_label_rule,
      .help = "where it is served; of Bedrock and Vertex it stands in the host's name"},
+    {.name = "source",
+     .type = FIELD_OBJECT,
+     .fields = credential_source_fields,
+     .needs = FEATURE_BIT(FEATURE_PROVIDER_SOURCE),
+     .help = "where it is had from, for a while, and had anew ahead of its end; absent: it is the "
+             "secret"},
     FIELD_END,
 };
 
@@ -293,7 +303,8 @@ static void check_credential(struct reading *r, const json_t *doc, const json_t 
     }
     snprintf(at, sizeof(at), "/credentials/%zu/region", i);
     struct slice region = json_text(c, "region");
-    if ((regional || has_key_id) && !is_host_label(region))
+    bool signs = has_key_id || credential_source_is_regional(json_object_get(c, "source"));
+    if ((regional || signs) && !is_host_label(region))
         reading_problem(r, at, "is required, as \"eu-west-1\": it names the host that is called");
 }
 
@@ -314,6 +325,26 @@ static void check_route(struct reading *r, const json_t *doc)
         reading_problem(r, "/proxy/username", "must not contain \":\" (RFC 7617)");
 }
 
+/* The entry it was, by its id or else by its name. */
+static const json_t *entry_before(const json_t *old, const json_t *credential)
+{
+    const json_t *list = json_object_get(old, "credentials");
+    const char *by = json_object_get(credential, "id") != NULL ? "id" : "name";
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (slice_eq(json_text(json_array_get(list, i), by), json_text(credential, by)))
+            return json_array_get(list, i);
+    return NULL;
+}
+
+/* What the machine of a data plane is given goes where an owner sent it. */
+static void check_host(struct reading *r, const json_t *old, const json_t *doc)
+{
+    bool moved = old != NULL && !slice_eq(json_text(old, "base_url"), json_text(doc, "base_url"));
+    if (moved && !r->is_owner && credential_source_of_machine(json_object_get(doc, "credentials")))
+        reading_problem(r, "/base_url",
+                        "only the owner role may change this: a credential is a machine's own");
+}
+
 static void check(struct reading *r, const json_t *old, json_t *doc)
 {
     if (json_array_size(r->problems) > 0)
@@ -330,9 +361,13 @@ static void check(struct reading *r, const json_t *old, json_t *doc)
         reading_problem(r, "/base_url",
                         "only goes with bedrock and vertex, where it has \"{region}\"");
     check_route(r, doc);
+    check_host(r, old, doc);
     const json_t *credentials = json_object_get(doc, "credentials");
     for (size_t i = 0; i < json_array_size(credentials); i++)
         check_credential(r, doc, json_array_get(credentials, i), i);
+    for (size_t i = 0; i < json_array_size(credentials); i++)
+        credential_source_check(r, doc, json_array_get(credentials, i),
+                                entry_before(old, json_array_get(credentials, i)), i);
 }
 
 const struct noun noun_provider = {

@@ -11,6 +11,7 @@
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_send.h"
 #include "dataplane/ai/ai_stream.h"
+#include "dataplane/ai/ai_token.h"
 #include "dataplane/ai/realtime.h"
 #include "dataplane/ai/realtime_secret.h"
 
@@ -31,7 +32,7 @@ static void close_exchange(struct ai_call *c, enum request_outcome end, struct s
 static void drop_token(struct ai_call *c)
 {
     access_token_cancel(&c->token_wait);
-    secret_drop(c->token);
+    access_token_drop(c->token);
     c->token = NULL;
 }
 
@@ -250,6 +251,8 @@ static void take_error(struct ai_call *c)
     note_wait(c, f.retry_after_s);
     if (f.verdict == AI_CREDENTIAL_BAD && c->exchange)
         exchange_judge(c->exchange, ENDPOINT_REFUSED);
+    if (f.verdict == AI_CREDENTIAL_BAD && c->token)
+        access_token_doubt(c->rq->env->upstreams.tokens, &current(c)->credential->token_key);
     if (is_another_credentials(f.verdict))
         mark_credential(c, current(c)->credential);
     bool fatal = f.verdict == AI_FATAL || f.verdict == AI_TOO_LONG || f.verdict == AI_CONTENT;
@@ -847,46 +850,13 @@ static void note_unsent(struct ai_call *c, enum err e)
 
 static void on_token(struct access_token_wait *w, enum err e);
 
-static void hold_policy(void *policy)
-{
-    snapshot_hold(policy);
-}
-
-static void drop_policy(void *policy)
-{
-    snapshot_drop(policy);
-}
-
-static bool wants_token(const struct ai_call *c, const struct candidate *target)
-{
-    return c->provider->token_scope.len && target->credential &&
-           slice_starts(slice_trim(secret_reveal(target->credential->secret)), SLICE("{"));
-}
-
 /* ERR_AGAIN: on_token follows. */
 static enum err take_token(struct ai_call *c, const struct candidate *target)
 {
-    struct upstreams *u = &c->rq->env->upstreams;
     drop_token(c);
-    if (!wants_token(c, target))
-        return ERR_OK;
-    if (!u->tokens)
-        u->tokens = access_tokens_new(u->client);
-    if (!u->tokens)
-        return ERR_NOMEM;
-    const struct policy_provider *p = target->provider;
-    const struct access_token_spec spec = {
-        .account = target->credential->secret,
-        .scope = c->provider->token_scope,
-        .rule = {p->allowed, p->allowed_count},
-        .tls = p->tls,
-        .proxy = p->proxy,
-        .owner = (void *)(uintptr_t)c->rq->policy,
-        .hold = hold_policy,
-        .drop = drop_policy,
-    };
     c->token_wait.fn = on_token;
-    return access_token_get(u->tokens, &spec, &c->token_wait, &c->token);
+    return ai_token_take(c->rq, c->provider, target->provider, target->credential, &c->token_wait,
+                         &c->token);
 }
 
 static void note_no_token(struct ai_call *c, enum err e)
@@ -894,11 +864,7 @@ static void note_no_token(struct ai_call *c, enum err e)
     note_unsent(c, e);
     mark_credential(c, current(c)->credential);
     c->failure.code = SLICE("no_token");
-    c->failure.detail =
-        arena_printf(c->rq->arena, "its account could not be exchanged for a token: %s",
-                     e == ERR_DENIED    ? "the token endpoint refused it"
-                     : e == ERR_INVALID ? "it is no service account's JSON with an RSA key"
-                                        : err_name(e));
+    c->failure.detail = ai_token_why(c->rq, current(c)->credential, e);
 }
 
 /* false: the target does not get the request. */

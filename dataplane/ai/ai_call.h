@@ -92,7 +92,8 @@ struct ai_call {
     /* ai_attempt */
     const struct ai_provider *provider;
     struct access_token_wait token_wait;
-    struct secret *token; /* of the target's account, where its provider wants one; held */
+    struct access_token
+        *token; /* what the target's account was given, where it is exchanged for one; held */
     struct exchange *exchange;
     struct attempt *attempt; /* in the call record */
     uint64_t

@@ -53,7 +53,7 @@ static struct secret *secret_of(const struct ai_call *c, const struct candidate 
     if (c->ephemeral)
         return c->ephemeral;
     if (c->token)
-        return c->token;
+        return c->token->secret;
     return target->credential ? target->credential->secret : NULL;
 }
 
@@ -151,6 +151,7 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     o.account = target->credential;
     o.url = target->credential ? &target->credential->url : &target->provider->url;
     o.credential = secret_of(c, target);
+    o.given = c->token;
     o.changes =
         (struct ai_changes){.model = target->model, .output_limit = ai_cost_output_limit(c)};
     o.traceparent = trace_header(c->rq->record.trace_id, c->attempt->span_id, trace);

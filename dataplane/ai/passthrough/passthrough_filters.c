@@ -8,6 +8,7 @@
 #include "common/base/digest.h"
 #include "common/base/secret.h"
 #include "dataplane/ai/ai_call.h"
+#include "dataplane/ai/ai_token.h"
 #include "dataplane/ai/passthrough/passthrough_private.h"
 #include "dataplane/ai/passthrough/passthrough_rules.h"
 
@@ -234,7 +235,7 @@ static enum filter_result resolve(struct passthrough_call *p)
 
 static bool wants_body(const struct passthrough_call *p)
 {
-    return p->endpoint || (p->account && p->account->access_key_id.len);
+    return p->endpoint || ai_account_signs(p->account);
 }
 
 static enum filter_result on_route(struct request *rq)
@@ -267,7 +268,7 @@ static void finish_route(struct request *rq)
     if (!p)
         return;
     access_token_cancel(&p->token_wait);
-    secret_drop(p->token);
+    access_token_drop(p->token);
     p->token = NULL;
     if (p->meter == METER_EVENTS)
         sse_reader_fini(&p->events);

@@ -49,7 +49,7 @@ struct passthrough_call {
     uint64_t output_bound;           /* tokens that are reserved for the output */
 
     struct access_token_wait token_wait;
-    struct secret *token; /* of an account that is exchanged for one; held */
+    struct access_token *token; /* of an account that is exchanged for one; held */
     struct exchange *exchange;
     struct attempt *attempt;
     bool client_paused; /* the upstream does not keep up with the request's body */

@@ -5,6 +5,7 @@
 #include "common/base/secret.h"
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
+#include "dataplane/ai/ai_token.h"
 #include "dataplane/ai/passthrough/passthrough_private.h"
 #include "dataplane/ai/passthrough/passthrough_rules.h"
 
@@ -28,11 +29,6 @@ static const struct url *url_of(const struct passthrough_call *p)
     return p->account ? &p->account->url : &p->provider->url;
 }
 
-static bool is_signed(const struct passthrough_call *p)
-{
-    return p->account && p->account->access_key_id.len;
-}
-
 static enum err set_path(struct passthrough_call *p, struct ai_outgoing *o)
 {
     struct arena *a = p->rq->arena;
@@ -44,7 +40,7 @@ static enum err set_path(struct passthrough_call *p, struct ai_outgoing *o)
         slice_search(o->url->query, SLICE("api-version=")) < 0)
         add = arena_printf(a, "api-version=%.*s", SLICE_ARG(version));
     struct slice query = passthrough_query(o->url->query, add, sent, p->provider->dialect, a);
-    if (query.ptr && is_signed(p))
+    if (query.ptr && ai_account_signs(p->account))
         query = passthrough_sorted_query(query, a);
     if (!query.ptr)
         return ERR_NOMEM;
@@ -152,7 +148,8 @@ static enum err send_request(struct passthrough_call *p)
     o->target = p->provider;
     o->account = p->account;
     o->url = url_of(p);
-    o->credential = p->token ? p->token : p->account ? p->account->secret : NULL;
+    o->credential = p->token ? p->token->secret : p->account ? p->account->secret : NULL;
+    o->given = p->token;
     o->traceparent = trace_header(rq->record.trace_id, p->attempt->span_id, trace);
     o->arena = rq->arena;
     o->method = rq->head->method;
@@ -177,40 +174,11 @@ static void go_on(struct passthrough_call *p, enum err token);
 
 static void on_token(struct access_token_wait *w, enum err e);
 
-static void hold_policy(void *policy)
-{
-    snapshot_hold(policy);
-}
-
-static void drop_policy(void *policy)
-{
-    snapshot_drop(policy);
-}
-
 /* ERR_AGAIN: on_token follows. */
 static enum err take_token(struct passthrough_call *p)
 {
-    struct upstreams *u = &p->rq->env->upstreams;
-    if (!p->protocol->token_scope.len || !p->account ||
-        !slice_starts(slice_trim(secret_reveal(p->account->secret)), SLICE("{")))
-        return ERR_OK;
-    if (!u->tokens)
-        u->tokens = access_tokens_new(u->client);
-    if (!u->tokens)
-        return ERR_NOMEM;
-    const struct policy_provider *provider = p->provider;
-    const struct access_token_spec spec = {
-        .account = p->account->secret,
-        .scope = p->protocol->token_scope,
-        .rule = {provider->allowed, provider->allowed_count},
-        .tls = provider->tls,
-        .proxy = provider->proxy,
-        .owner = (void *)(uintptr_t)p->rq->policy,
-        .hold = hold_policy,
-        .drop = drop_policy,
-    };
     p->token_wait.fn = on_token;
-    return access_token_get(u->tokens, &spec, &p->token_wait, &p->token);
+    return ai_token_take(p->rq, p->protocol, p->provider, p->account, &p->token_wait, &p->token);
 }
 
 static void on_token(struct access_token_wait *w, enum err e)
@@ -229,8 +197,7 @@ static void refuse_unsent(struct passthrough_call *p, enum err e, bool token)
     p->attempt->end = OUTCOME_ERROR;
     p->attempt->code = token ? SLICE("no_token") : slice_str(err_name(e));
     request_refuse(p->rq, short_of ? REFUSAL_NO_CAPACITY : REFUSAL_UPSTREAM,
-                   token ? SLICE("its account could not be exchanged for a token")
-                         : upstream_why(e));
+                   token ? ai_token_why(p->rq, p->account, e) : upstream_why(e));
     request_finish_as(p->rq, OUTCOME_ERROR);
 }
 

@@ -59,7 +59,7 @@ static bool is_token(const struct secret *s)
 
 enum err azure_sign(struct ai_outgoing *o)
 {
-    if (o->credential && is_token(o->credential))
+    if (o->given || (o->credential && is_token(o->credential)))
         return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
     return ai_outgoing_sign(o, SLICE("api-key"), SLICE(""));
 }

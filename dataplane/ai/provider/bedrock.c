@@ -57,12 +57,23 @@ static struct slice host_of(const struct url *u, struct arena *a)
     return usual ? host : arena_printf(a, "%.*s:%u", SLICE_ARG(host), u->port);
 }
 
+/* Of the account itself, or what its source gave. */
+static struct slice key_id_of(const struct ai_outgoing *o)
+{
+    return o->given ? o->given->key_id : o->account ? o->account->access_key_id : SLICE("");
+}
+
+static struct slice session_token_of(const struct ai_outgoing *o)
+{
+    const struct secret *s = o->given ? o->given->session_token : o->account->session_token;
+    return s ? secret_reveal(s) : SLICE("");
+}
+
 static enum err sign(struct ai_outgoing *o)
 {
-    const struct policy_credential *c = o->account;
     struct aws_signature signature;
     ptrdiff_t mark = slice_find(o->path, '?');
-    struct slice token = c->session_token ? secret_reveal(c->session_token) : SLICE("");
+    struct slice token = session_token_of(o);
     const struct aws_signing s = {
         .method = o->method.len ? o->method : SLICE("POST"),
         .host = host_of(o->url, o->arena),
@@ -71,10 +82,10 @@ static enum err sign(struct ai_outgoing *o)
         .content_type = o->method.len ? o->content_type : SLICE("application/json"),
         .body = o->pieces,
         .body_count = AI_REQUEST_PIECES,
-        .access_key_id = c->access_key_id,
-        .secret = c->secret ? secret_reveal(c->secret) : SLICE(""),
+        .access_key_id = key_id_of(o),
+        .secret = o->credential ? secret_reveal(o->credential) : SLICE(""),
         .session_token = token,
-        .region = c->region,
+        .region = o->account->region,
         .service = SLICE("bedrock"),
         .at_us = clock_wall_us(),
     };
@@ -90,7 +101,7 @@ static enum err sign(struct ai_outgoing *o)
 
 static enum err authorize(struct ai_outgoing *o)
 {
-    if (o->account && o->account->access_key_id.len)
+    if (key_id_of(o).len)
         return sign(o);
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
 }

@@ -14,6 +14,7 @@
 #include "common/net/http_client.h"
 #include "common/net/sse.h"
 #include "common/policy/snapshot.h"
+#include "common/upstream/access_token.h"
 #include "dataplane/ai/dialect/dialect.h"
 
 /* the longest credential that a provider hands out is a JWT */
@@ -33,6 +34,7 @@ struct ai_outgoing {
     const struct policy_credential *account; /* NULL: the provider wants none */
     const struct url *url;                   /* of the target, in the account's region */
     const struct secret *credential;         /* the account's; NULL: the provider wants none */
+    const struct access_token *given;        /* what it was exchanged for; NULL: it was not */
     struct ai_changes changes;
     const struct ai_marker *marker; /* of the principal; may be NULL */
     struct ai_account maker;        /* what the target makes, is known by it */

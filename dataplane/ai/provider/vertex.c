@@ -32,7 +32,11 @@ static struct slice project_of(const struct ai_outgoing *o)
     struct json_hit hit;
     struct json_scan_problem problem;
     enum json_type root;
-    struct slice text, account = o->account ? secret_reveal(o->account->secret) : SLICE_NONE;
+    struct slice text, account = SLICE_NONE;
+    if (o->account && o->account->source)
+        return o->account->source->project;
+    if (o->account && o->account->secret)
+        account = secret_reveal(o->account->secret);
     if (json_scan(account, wants, 1, &hit, &root, &problem) || hit.type != JSON_SCAN_STRING)
         return SLICE_NONE;
     char *out = arena_alloc(o->arena, hit.raw.len);
@@ -51,8 +55,8 @@ static enum err place_of(struct ai_outgoing *o, struct slice *ret)
     if (!project.len)
         return ai_outgoing_refuse(
             o, NULL,
-            SLICE("a credential that names no project: a service account's JSON, or a base_url "
-                  "with /projects/…/locations/…"));
+            SLICE("a credential that names no project: a service account's JSON, a source with a "
+                  "project, or a base_url with /projects/…/locations/…"));
     if (o->account->region.len)
         region = o->account->region;
     bool versioned = slice_ends(base, SLICE("/v1")) || slice_ends(base, SLICE("/v1beta1"));

@@ -54,6 +54,8 @@ struct upstream_call {
 
 struct upstream {
     struct flow *flow;
+    /* NULL: the script. Else it writes the whole response to this request. */
+    void (*reply)(struct upstream *u, const struct upstream_call *c, struct buf *out);
     struct listener *listener;
     uint16_t port;
     struct step steps[FLOW_STEPS];
@@ -80,6 +82,8 @@ void upstream_reads_on(struct flow *k, size_t i); /* no longer deaf */
 void upstream_answers(struct flow *k, size_t i, unsigned status, const char *json);
 void upstream_answers_with(struct flow *k, size_t i, unsigned status, const char *headers,
                            const char *body);
+/* the same for a reply */
+void upstream_reply(struct buf *out, unsigned status, const char *headers, const char *body);
 /* opens a chunked event stream; each event is one chunk; end closes the chunks */
 void upstream_opens_stream(struct flow *k, size_t i);
 void upstream_sends(struct flow *k, size_t i, const char *event);
@@ -215,7 +219,9 @@ struct flow_provider {         /* of the upstream at the same place */
     const char *quirks, *api_version;
     const char *secret; /* of its credential; NULL: PROVIDER_SECRET and its number */
     const char *access_key_id, *session_token, *region;
-    const char *header, *value; /* sent with each request; NULL: none */
+    const Gatehouse__CredentialSource *source; /* of its credential; NULL: none */
+    bool no_secret;                            /* its credential has none */
+    const char *header, *value;                /* sent with each request; NULL: none */
     uint32_t first_byte_ms, between_ms;
     bool bills_nothing_cancelled;
     bool own_prices;

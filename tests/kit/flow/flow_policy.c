@@ -226,7 +226,8 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     }
     credential.id = "c_1";
     credential.name = "main";
-    credential.has_secret = true;
+    credential.source = (Gatehouse__CredentialSource *)(uintptr_t)f->source;
+    credential.has_secret = !f->no_secret;
     credential.secret = (ProtobufCBinaryData){strlen(secret), (uint8_t *)secret};
     provider.org_id = "org";
     provider.name = name;

@@ -127,6 +127,19 @@ static void follow_script(struct conn *c)
     c->step = 0;
 }
 
+static void reply(struct conn *c)
+{
+    struct buf out;
+    buf_init(&out, CALL_MAX);
+    c->up->reply(c->up, c->call, &out);
+    struct slice part = buf_slice(&out);
+    c->call->cut = stream_write(c->stream, &part, 1) != ERR_OK;
+    buf_fini(&out);
+    c->call->done = true;
+    c->call = NULL;
+    c->playing = false;
+}
+
 static void on_data(void *arg, struct slice data)
 {
     SPARED;
@@ -142,7 +155,10 @@ static void on_data(void *arg, struct slice data)
         return;
     c->up->call_count++;
     c->playing = true;
-    follow_script(c);
+    if (c->up->reply)
+        reply(c);
+    else
+        follow_script(c);
 }
 
 static void on_close(void *arg, enum err why UNUSED)
@@ -291,15 +307,20 @@ void upstream_reads_on(struct flow *k, size_t i)
     }
 }
 
+void upstream_reply(struct buf *out, unsigned status, const char *headers, const char *body)
+{
+    assert_int_equal(buf_printf(out, "HTTP/1.1 %u X\r\n%sContent-Length: %zu\r\n\r\n", status,
+                                headers, strlen(body)),
+                     ERR_OK);
+    assert_int_equal(buf_append(out, slice_str(body)), ERR_OK);
+}
+
 void upstream_answers_with(struct flow *k, size_t i, unsigned status, const char *headers,
                            const char *body)
 {
     struct buf out;
     buf_init(&out, CALL_MAX);
-    assert_int_equal(buf_printf(&out, "HTTP/1.1 %u X\r\n%sContent-Length: %zu\r\n\r\n", status,
-                                headers, strlen(body)),
-                     ERR_OK);
-    assert_int_equal(buf_append(&out, slice_str(body)), ERR_OK);
+    upstream_reply(&out, status, headers, body);
     assert_int_equal(buf_append(&out, slice_of("", 1)), ERR_OK);
     upstream_says(k, i, out.data + out.off);
     buf_fini(&out);

@@ -495,6 +495,148 @@ static void members_that_only_some_providers_have_are_refused_elsewhere(void **s
     "]"                                                                                            \
     "}"
 
+/* ---- credentials that are had from a source ---- */
+
+#define SOURCED(dialect, more, source)                                                             \
+    "{\"dialect\":\"" dialect "\",\"base_url\":\"https://a.example\",\"credentials\":[{\"name\":"  \
+    "\"m\"" more ",\"source\":{" source "}}]}"
+#define REGION ",\"region\":\"eu-west-1\""
+#define SECRET ",\"secret\":\"s\""
+#define IMDS "\"type\":\"aws_imds\",\"url\":\"http://169.254.169.254\""
+#define ROLE "\"type\":\"aws_web_identity\",\"role\":\"arn:aws:iam::1:role/r\""
+#define METADATA "\"type\":\"gcp_metadata\",\"url\":\"http://metadata.google.internal\""
+#define EXTERNAL "\"type\":\"gcp_external_account\",\"audience\":\"//iam.googleapis.com/p\""
+#define ENTRA "\"type\":\"azure_client\",\"client_id\":\"c\",\"tenant\":\"t\""
+#define CONTAINER "\"type\":\"aws_container\",\"url\":\"http://169.254.170.2/v2/x\""
+
+static void each_type_of_source_wants_what_it_needs_and_takes_nothing_else(void **state)
+{
+    static const struct {
+        const char *text, *pointer; /* NULL: it is taken */
+    } rows[] = {
+        {SOURCED("bedrock", REGION, IMDS), NULL},
+        {SOURCED("bedrock", REGION, IMDS ",\"role\":\"r\""), NULL},
+        {SOURCED("bedrock", REGION, CONTAINER), NULL},
+        {SOURCED("bedrock", REGION SECRET, CONTAINER), NULL},
+        {SOURCED("bedrock", REGION, CONTAINER ",\"token_file\":\"eks/token\""), NULL},
+        {SOURCED("bedrock", REGION SECRET, ROLE), NULL},
+        {SOURCED("bedrock", REGION, ROLE ",\"token_file\":\"token\""), NULL},
+        {SOURCED("vertex", "", METADATA ",\"project\":\"p\""), NULL},
+        {SOURCED("vertex", SECRET, EXTERNAL), NULL},
+        {SOURCED("vertex", "", EXTERNAL ",\"token_url\":\"https://b.example/t?x=1\""), NULL},
+        {SOURCED("azure", SECRET, ENTRA), NULL},
+        {SOURCED("azure", "", ENTRA ",\"token_file\":\"token\""), NULL},
+        {SOURCED("vertex", REGION, IMDS), "/credentials/0/source/type"},
+        {SOURCED("openai", SECRET, ENTRA), "/credentials/0/source/type"},
+        {SOURCED("bedrock", "", IMDS), "/credentials/0/region"},
+        {SOURCED("bedrock", REGION SECRET, IMDS), "/credentials/0/secret"},
+        {SOURCED("bedrock", REGION, "\"type\":\"aws_imds\""), "/credentials/0/source/url"},
+        {SOURCED("bedrock", REGION, IMDS ",\"audience\":\"a\""), "/credentials/0/source/audience"},
+        {SOURCED("bedrock", REGION ",\"access_key_id\":\"AKIDEXAMPLE000001\"", IMDS),
+         "/credentials/0/access_key_id"},
+        {SOURCED("bedrock", REGION, ROLE), "/credentials/0/secret"},
+        {SOURCED("bedrock", REGION SECRET, ROLE ",\"token_file\":\"t\""), "/credentials/0/secret"},
+        {SOURCED("bedrock", REGION, ROLE ",\"token_file\":\"../t\""),
+         "/credentials/0/source/token_file"},
+        {SOURCED("bedrock", REGION, ROLE ",\"token_file\":\"/t\""),
+         "/credentials/0/source/token_file"},
+        {SOURCED("bedrock", REGION SECRET, ROLE ",\"token_field\":\"t\""),
+         "/credentials/0/source/token_field"},
+        {SOURCED("bedrock", REGION SECRET, ROLE ",\"url\":\"ftp://x\""),
+         "/credentials/0/source/url"},
+        {SOURCED("vertex", SECRET, "\"type\":\"gcp_external_account\""),
+         "/credentials/0/source/audience"},
+        {SOURCED("azure", "", ENTRA), "/credentials/0/secret"},
+        {SOURCED("azure", SECRET, "\"type\":\"azure_client\",\"client_id\":\"c\""),
+         "/credentials/0/source/tenant"},
+        {SOURCED("azure", SECRET, "\"type\":\"another\""), "/credentials/0/source/type"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct reading r;
+        struct noun_secrets s = {.count = 0};
+        if (rows[i].pointer) {
+            assert_wrong(&noun_provider, rows[i].text, rows[i].pointer);
+            continue;
+        }
+        JSON_AUTO json_t *doc = read_as(&r, &noun_provider, rows[i].text, NULL, &s);
+        if (json_array_size(r.problems) > 0)
+            fail_msg("row %zu: %s", i, json_dumps(r.problems, 0));
+        assert_true((noun_needs(&noun_provider, SLICE("p"), doc) &
+                     FEATURE_BIT(FEATURE_PROVIDER_SOURCE)) != 0);
+        reading_fini(&r);
+        noun_secrets_fini(&s);
+    }
+}
+
+static void a_secret_goes_with_its_source(void **state)
+{
+    (void)state;
+    struct reading r;
+    struct noun_secrets s = {.count = 0};
+    JSON_AUTO json_t *old =
+        read_as(&r, &noun_provider, SOURCED("bedrock", REGION SECRET, CONTAINER), NULL, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_int_equal(s.count, 1);
+    noun_secrets_fini(&s);
+    reading_fini(&r);
+
+    JSON_AUTO json_t *same =
+        read_as(&r, &noun_provider, SOURCED("bedrock", REGION, CONTAINER), old, &s);
+    assert_int_equal(s.count, 0);
+    assert_true(json_is_true(json_object_get(credential_of(same, 0), "secret_set")));
+    reading_fini(&r);
+
+    JSON_AUTO json_t *other =
+        read_as(&r, &noun_provider,
+                SOURCED("bedrock", REGION,
+                        "\"type\":\"aws_container\",\"url\":\"http://169.254.170.2/v2/y\""),
+                old, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    assert_int_equal(s.count, 1);
+    assert_true(s.rows[0].drop);
+    assert_true(json_is_false(json_object_get(credential_of(other, 0), "secret_set")));
+    reading_fini(&r);
+    noun_secrets_fini(&s);
+}
+
+/* Who is no owner may neither take what a machine is, nor lead it elsewhere. */
+static void what_a_machine_is_given_is_an_owners_to_set(void **state)
+{
+    static const char imds[] = SOURCED("bedrock", REGION, IMDS);
+    static const char file[] = SOURCED("bedrock", REGION, ROLE ",\"token_file\":\"t\"");
+    static const char elsewhere[] =
+        "{\"dialect\":\"bedrock\",\"base_url\":\"https://evil.example\",\"credentials\":[{\"name\":"
+        "\"m\"" REGION ",\"source\":{" IMDS "}}]}";
+    struct noun_secrets s = {.count = 0};
+    struct reading r;
+    (void)state;
+    JSON_AUTO json_t *old = read_as(&r, &noun_provider, imds, NULL, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    reading_fini(&r);
+    const struct {
+        const char *text;
+        const json_t *old;
+        const char *pointer;
+    } rows[] = {
+        {imds, NULL, "/credentials/0/source"},
+        {file, NULL, "/credentials/0/source"},
+        {imds, old, NULL},
+        {elsewhere, old, "/base_url"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        JSON_AUTO json_t *body = parsed(rows[i].text);
+        r = (struct reading){.lookup = &lookup, .creating = rows[i].old == NULL, .now_us = now};
+        JSON_AUTO json_t *doc = field_read(&r, noun_provider.fields, body, rows[i].old, "");
+        noun_provider.check(&r, rows[i].old, doc);
+        const char *said =
+            json_string_value(json_object_get(json_array_get(r.problems, 0), "pointer"));
+        if (rows[i].pointer ? !said || strcmp(said, rows[i].pointer) != 0 : said != NULL)
+            fail_msg("row %zu: %s", i, said ? said : "no problem");
+        reading_fini(&r);
+    }
+}
+
 static void a_session_token_goes_with_its_access_key(void **state)
 {
     (void)state;
@@ -776,6 +918,9 @@ int main(void)
         cmocka_unit_test(a_providers_address_is_its_vendors_where_none_is_given),
         cmocka_unit_test(a_vendors_own_address_follows_the_vendor_and_clears_secrets),
         cmocka_unit_test(members_that_only_some_providers_have_are_refused_elsewhere),
+        cmocka_unit_test(each_type_of_source_wants_what_it_needs_and_takes_nothing_else),
+        cmocka_unit_test(a_secret_goes_with_its_source),
+        cmocka_unit_test(what_a_machine_is_given_is_an_owners_to_set),
         cmocka_unit_test(a_session_token_goes_with_its_access_key),
         cmocka_unit_test(a_document_as_secret_is_kept_in_its_compact_form),
         cmocka_unit_test(rules_accept_what_they_document),

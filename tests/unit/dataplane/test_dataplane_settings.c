@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -48,6 +49,18 @@ static void the_environment_is_read_and_the_command_line_wins(void **state)
     unsetenv("GATEHOUSE_WORKERS");
 }
 
+static void the_folder_of_token_files_is_opened(void **state)
+{
+    struct settings s;
+    (void)state;
+    assert_int_equal(read_args(&s, NULL, 0), ERR_OK);
+    assert_int_equal(s.token_folder, -1);
+    assert_int_equal(READ(&s, "--token-dir", "/"), ERR_OK);
+    assert_true(s.token_folder >= 0);
+    close(s.token_folder);
+    assert_int_equal(READ(&s, "--token-dir", "/none/of/these"), ERR_INVALID);
+}
+
 static void plain_http_beyond_loopback_needs_to_be_asked_for(void **state)
 {
     struct settings s;
@@ -88,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_said_has_a_default),
         cmocka_unit_test(the_environment_is_read_and_the_command_line_wins),
+        cmocka_unit_test(the_folder_of_token_files_is_opened),
         cmocka_unit_test(plain_http_beyond_loopback_needs_to_be_asked_for),
         cmocka_unit_test(half_of_a_pair_is_refused),
         cmocka_unit_test(an_unknown_level_is_refused),
