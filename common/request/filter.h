@@ -25,6 +25,7 @@ enum filter_result { FILTER_PASS, FILTER_WAIT, FILTER_REFUSE };
 enum filter_slot {
     FILTER_STATELESS,
     FILTER_BODY,
+    FILTER_SIGNATURE,
     FILTER_LIMIT,
     FILTER_BUDGET,
     FILTER_OWN,
@@ -49,6 +50,7 @@ void *filter_state(const struct request *rq, const struct filter *f);
 /* The filters that gates share; a gate's table puts them in its order. */
 extern const struct filter filter_authenticate; /* the principal, from the head alone */
 extern const struct filter filter_body;         /* the whole body, up to the gate's ceiling */
+extern const struct filter filter_signature;    /* of the whole request, where a client signs */
 extern const struct filter filter_session;      /* the session that the call belongs to */
 extern const struct filter filter_task;         /* the task that it is done on */
 extern const struct filter filter_limit;        /* rates and parallel calls of the key */

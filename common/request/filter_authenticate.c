@@ -9,6 +9,7 @@
  * upstream (gates build their heads from an allow-list).
  */
 #include "common/base/clock.h"
+#include "common/request/filter_signature.h"
 #include "common/request/key_memo.h"
 #include "common/request/request_private.h"
 #include "common/wire/keyprint.h"
@@ -24,7 +25,7 @@ struct named {
     const struct policy_key *key; /* NULL: none */
     struct principal known;       /* whose it is, where that was found lately; .key NULL: not */
     struct sip_tag tag;           /* of the credential, where there is a memo */
-    bool lent;                    /* by its gate, for a while: it is not remembered */
+    bool lent; /* by its gate for a while, or for what was signed: it is not remembered */
 };
 
 struct findings {
@@ -105,14 +106,16 @@ static void consider(struct request *rq, struct slice name, struct slice sent, s
     if (!value.len)
         return;
     f->any = true;
-    struct named n = find_key(rq, value);
+    bool is_signed = slice_ieq(name, SLICE("authorization")) && aws_is_signed(value);
+    struct named n = is_signed ? (struct named){.key = signature_key(rq, value), .lent = true}
+                               : find_key(rq, value);
     const struct policy_key *first = f->first.key;
     if (!n.key && rq->gate->own_key) {
         n.key = rq->gate->own_key(rq, value);
         n.lent = n.key != NULL;
     }
     if (!n.key) {
-        bool ours = keyprint_is_ours(value);
+        bool ours = is_signed || keyprint_is_ours(value);
         f->ambiguous = f->ambiguous || (ours && first);
         f->stranger = f->stranger || ours;
         return;

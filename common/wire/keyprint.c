@@ -1,6 +1,8 @@
 /* keyprint — drawing keys without bias, and finding typing errors without a database. */
 #include "common/wire/keyprint.h"
 
+#include "common/base/secret.h"
+
 #define PREFIX "gh-"
 #define PREFIX_LEN 3
 #define RANDOM_LEN 43  /* log2(62^43) = 256.03 bits */
@@ -95,4 +97,18 @@ void keyprint_hmac_by(const struct digest_hmac_key *installation_key, struct sli
 void keyprint_sha256(struct slice key, struct digest *ret)
 {
     digest_sha256(key, ret);
+}
+
+void keyprint_aws_secret(struct slice installation_key, const struct digest *digest,
+                         char out[static KEYPRINT_AWS_SECRET_LEN + 1])
+{
+    char text[4 * ((DIGEST_LEN + 2) / 3) + 1];
+    struct digest own, secret;
+    digest_hmac(installation_key, SLICE("secret access keys of virtual keys"), &own);
+    digest_hmac(slice_of(own.bytes, DIGEST_LEN), slice_of(digest->bytes, DIGEST_LEN), &secret);
+    digest_base64url(slice_of(secret.bytes, DIGEST_LEN), text);
+    memcpy(out, text, KEYPRINT_AWS_SECRET_LEN + 1);
+    secret_wipe(&own, sizeof(own));
+    secret_wipe(&secret, sizeof(secret));
+    secret_wipe(text, sizeof(text));
 }

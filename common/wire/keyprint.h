@@ -23,3 +23,9 @@ void keyprint_hmac(struct slice installation_key, struct slice key, struct diges
 void keyprint_hmac_by(const struct digest_hmac_key *installation_key, struct slice key,
                       struct digest *ret);
 void keyprint_sha256(struct slice key, struct digest *ret);
+
+/* The secret access key of a virtual key, with which clients of AWS's APIs sign; it goes with the
+ * digest, so another text of the key has another. The access key id is the key's own id. */
+#define KEYPRINT_AWS_SECRET_LEN 43
+void keyprint_aws_secret(struct slice installation_key, const struct digest *digest,
+                         char out[static KEYPRINT_AWS_SECRET_LEN + 1]);

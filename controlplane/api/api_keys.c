@@ -19,7 +19,7 @@ static void set_digest(json_t *spec, const struct digest *d, const char *kind)
 /* Makes a fresh key for x->now and puts it into the response. */
 static void make_fresh(struct change *x)
 {
-    char key[KEYPRINT_KEY_LEN + 1];
+    char key[KEYPRINT_KEY_LEN + 1], secret[KEYPRINT_AWS_SECRET_LEN + 1];
     struct digest d;
     struct slice text = slice_of(key, KEYPRINT_KEY_LEN);
     keyprint_make(key);
@@ -31,6 +31,10 @@ static void make_fresh(struct change *x)
                  SLICE_ARG(keyprint_public_part(text)));
     x->extra = json_object();
     json_object_set_new(x->extra, "key", json_from(text));
+    keyprint_aws_secret(secret_reveal(x->c->app->key_hmac), &d, secret);
+    json_object_set_new(x->extra, "access_key_id", json_string(x->now.id));
+    json_object_set_new(x->extra, "secret_access_key", json_string(secret));
+    secret_wipe(secret, sizeof(secret));
     secret_wipe(key, sizeof(key));
 }
 

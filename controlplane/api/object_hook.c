@@ -10,7 +10,9 @@
 #include "controlplane/domain/nouns.h"
 
 static const struct object_hook hooks[] = {
-    {.noun = &noun_key, .before_insert = api_keys_make, .once = {"key"}},
+    {.noun = &noun_key,
+     .before_insert = api_keys_make,
+     .once = {"key", "access_key_id", "secret_access_key"}},
     {.noun = &noun_dataplane,
      .after_insert = api_dataplanes_token,
      .once = {"enrolment_token", "enrolment_expires_at"}},

@@ -25,6 +25,7 @@ static const struct filter *const filters[] = {
     &ai_filter_endpoint,   /* 404, 405 */
     &filter_authenticate,  /* 401 */
     &filter_body,          /* 413, 415 */
+    &filter_signature,     /* 401 of a client that signs its requests */
     &ai_filter_request,    /* 400 what the dialect does not allow */
     &filter_session,       /* the session that the call belongs to */
     &filter_task,          /* 403 a task that the key may not assume */
