@@ -474,6 +474,60 @@ static void two_entries_of_one_id_are_refused(void **state)
     must_refuse("PATCH", "providers/pair", body, "/credentials/1/id");
 }
 
+#define SOURCED(name, more)                                                                        \
+    "{\"name\":\"" name "\",\"dialect\":\"bedrock\",\"credentials\":[{\"name\":\"m\","             \
+    "\"region\":\"eu-west-1\"," more "}]}"
+#define WEB_IDENTITY "\"source\":{\"type\":\"aws_web_identity\",\"role\":\"arn:aws:iam::1:role/r\"}"
+#define INSTANCE "\"source\":{\"type\":\"aws_imds\",\"url\":\"http://169.254.169.254\"}"
+
+static void a_credential_may_be_had_from_a_source(void **state)
+{
+    (void)state;
+    RESPONSE_AUTO struct response made = ask(&app, "admin", "POST", "/admin/v1/providers",
+                                             SOURCED("sts", "\"secret\":\"s\"," WEB_IDENTITY));
+    assert_int_equal(made.status, 201);
+    const json_t *credential = json_array_get(json_object_get(made.json, "credentials"), 0);
+    assert_true(json_is_true(json_object_get(credential, "secret_set")));
+    assert_null(json_object_get(credential, "secret"));
+    assert_true(slice_eq(json_text(json_object_get(credential, "source"), "type"),
+                         SLICE("aws_web_identity")));
+    must_refuse("POST", "providers", SOURCED("none", WEB_IDENTITY), "/credentials/0/secret");
+    /* what a machine is given, an owner sets */
+    RESPONSE_AUTO struct response refused =
+        ask(&app, "admin", "POST", "/admin/v1/providers", SOURCED("imds", INSTANCE));
+    assert_int_equal(refused.status, 422);
+    must("POST", "providers", SOURCED("imds", INSTANCE), 201);
+    RESPONSE_AUTO struct response moved = ask(&app, "admin", "PATCH", "/admin/v1/providers/imds",
+                                              "{\"base_url\":\"https://evil.example\"}");
+    assert_int_equal(moved.status, 422);
+    RESPONSE_AUTO struct response kept =
+        ask(&app, "admin", "PATCH", "/admin/v1/providers/imds", "{\"description\":\"d\"}");
+    assert_int_equal(kept.status, 200);
+    must("DELETE", "providers/imds", NULL, 204);
+    must("DELETE", "providers/sts", NULL, 204);
+}
+
+static void a_key_that_signs_is_shown_once_and_another_after_rotation(void **state)
+{
+    (void)state;
+    RESPONSE_AUTO struct response made =
+        write_as_owner("POST", "keys", "{\"name\":\"signer\",\"team\":\"default\"}");
+    assert_int_equal(made.status, 201);
+    struct slice id = json_text(made.json, "id");
+    assert_true(slice_eq(json_text(made.json, "access_key_id"), id));
+    assert_int_equal(json_text(made.json, "secret_access_key").len, 43);
+    char path[128];
+    snprintf(path, sizeof(path), "keys/%.*s/rotate", SLICE_ARG(id));
+    RESPONSE_AUTO struct response rotated = write_as_owner("POST", path, "{}");
+    assert_int_equal(rotated.status, 200);
+    assert_false(slice_eq(json_text(rotated.json, "secret_access_key"),
+                          json_text(made.json, "secret_access_key")));
+    snprintf(path, sizeof(path), "/admin/v1/keys/%.*s", SLICE_ARG(id));
+    RESPONSE_AUTO struct response shown = ask(&app, "owner", "GET", path, NULL);
+    assert_int_equal(shown.status, 200);
+    assert_null(json_object_get(shown.json, "secret_access_key"));
+}
+
 #define PROVIDER "\"dialect\":\"openai\",\"base_url\":\"https://a.example\""
 
 static void only_an_owner_opens_a_private_network(void **state)
@@ -899,6 +953,8 @@ int main(void)
         cmocka_unit_test(a_provider_and_a_team_may_have_prices_of_their_own),
         cmocka_unit_test(a_server_with_grants_is_switched_off_and_on),
         cmocka_unit_test(two_entries_of_one_id_are_refused),
+        cmocka_unit_test(a_credential_may_be_had_from_a_source),
+        cmocka_unit_test(a_key_that_signs_is_shown_once_and_another_after_rotation),
         cmocka_unit_test(only_an_owner_opens_a_private_network),
         cmocka_unit_test(suspense_of_a_lost_plane_is_written_off_by_owners_and_billing_only),
         cmocka_unit_test(budgets_go_page_by_page_and_by_their_owner),
