@@ -243,14 +243,14 @@ static void check_members(struct reading *r, const struct source_rule *rule, con
         bool given = json_object_get(source, f->name) != NULL;
         bool wants = is_among(rule->wants, ARRAY_LEN(rule->wants), f->name);
         if (wants && !given)
-            complain(r, place, SOURCE, f->name, "is required by this type");
+            complain(r, place, SOURCE, f->name, "is required: this type needs it");
         else if (given && !wants && !is_among(rule->takes, ARRAY_LEN(rule->takes), f->name))
-            complain(r, place, SOURCE, f->name, "does not go with this type");
+            complain(r, place, SOURCE, f->name, "only goes with another type");
     }
     bool entra = strcmp(rule->type, "azure_client") == 0;
     if (entra && json_object_get(source, "url") == NULL &&
         json_object_get(source, "tenant") == NULL)
-        complain(r, place, SOURCE, "tenant", "is required where there is no url");
+        complain(r, place, SOURCE, "tenant", "is required, where there is no url");
     if (json_object_get(source, "token_field") != NULL &&
         json_object_get(source, "token_file") == NULL &&
         json_object_get(source, "token_url") == NULL)
@@ -270,11 +270,11 @@ static void check_proof(struct reading *r, const struct source_rule *rule, const
     bool url = json_object_get(source, "token_url") != NULL;
     unsigned proofs = (unsigned)secret + file + url;
     if (rule->proof == PROOF_NONE && secret)
-        complain(r, place, "", "secret", "does not go with this source");
+        complain(r, place, "", "secret", "only goes with a source that takes one");
     else if (rule->proof == PROOF_MUST && proofs == 0)
         complain(r, place, "", "secret", "is required: it proves the account to its source");
     else if (proofs > 1)
-        complain(r, place, "", "secret", "must be the one thing that proves the account");
+        complain(r, place, "", "secret", "only goes with neither a token_file nor a token_url");
 }
 
 static bool is_of_machine(const json_t *source)
@@ -305,7 +305,7 @@ void credential_source_check(struct reading *r, const json_t *doc, const json_t 
         return;
     }
     if (json_object_get(credential, "access_key_id") != NULL)
-        complain(r, place, "", "access_key_id", "does not go with a source");
+        complain(r, place, "", "access_key_id", "only goes with a credential without a source");
     bool changed = was == NULL || !json_equal(was, source);
     if (changed && is_of_machine(source) && !r->is_owner)
         complain(r, place, "", "source",
