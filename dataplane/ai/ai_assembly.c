@@ -113,6 +113,13 @@ static enum err add_words(struct ai_assembly *a, struct ai_choice *c, const stru
     return err || e->kind != AI_REASONING ? err : add(a, &b->redacted, e->id);
 }
 
+static enum err add_media(struct ai_assembly *a, struct ai_choice *c, const struct ai_event *e)
+{
+    enum err err = add_words(a, c, e);
+    struct ai_block *b = find(c, AI_MEDIA, e->block);
+    return err || !b ? err : add(a, &b->name, e->name);
+}
+
 static enum err begin_tool(struct ai_assembly *a, struct ai_choice *c, const struct ai_event *e)
 {
     struct ai_block *b;
@@ -151,8 +158,9 @@ enum err ai_assembly_add(void *assembly, const struct ai_event *e)
     case AI_TEXT:
     case AI_REASONING:
     case AI_REFUSAL:
-    case AI_MEDIA:
         return add_words(a, c, e);
+    case AI_MEDIA:
+        return add_media(a, c, e);
     case AI_TOOL_START:
         return begin_tool(a, c, e);
     case AI_TOOL_ARGUMENTS:

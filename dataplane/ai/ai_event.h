@@ -28,7 +28,7 @@ enum ai_event_kind {
     AI_TOOL_END,
     AI_REFUSAL,  /* text */
     AI_CITATION, /* not written by any dialect yet */
-    AI_MEDIA,    /* not written by any dialect yet */
+    AI_MEDIA,    /* name: its media type, text: base64; or a vector of an embedding */
     AI_BLOCK_END,
     AI_USAGE,  /* usage: what this report says */
     AI_FINISH, /* finish; text: the stop sequence that it ended at, if the provider said one */

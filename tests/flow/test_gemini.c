@@ -405,6 +405,31 @@ FLOW(tokens_of_another_provider_are_estimated)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+/* Images that a model draws stand beside its words, as other gateways tell them. */
+FLOW(an_image_that_a_model_draws_reaches_openais_clients)
+{
+#define DRAWN "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"iVBORw0=\"}}"
+#define IMAGE                                                                                      \
+    "\"images\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,"          \
+    "iVBORw0=\"},\"index\":0}]"
+    policy_says(k, &on_gemini);
+    upstream_answers(k, 0, 200,
+                     "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"see\"}," DRAWN
+                     "],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}]," USAGE "}");
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
+    expect_status(c, 200);
+    expect_body_has(c, "\"content\":\"see\"");
+    expect_body_has(c, IMAGE);
+
+    upstream_forget_script(k, 0);
+    upstream_opens_stream(k, 0);
+    says_part(k, "{\"text\":\"see\"}," DRAWN, ",\"finishReason\":\"STOP\"");
+    upstream_ends_stream(k, 0);
+    c = client_posts(k, "alice", CHAT, NULL, HELLO_STREAM);
+    expect_status(c, 200);
+    expect_body_has(c, "\"delta\":{" IMAGE "}");
+}
+
 /* ---- signatures of calls ---- */
 
 #define CALL                                                                                       \
@@ -536,6 +561,7 @@ int main(void)
         SCENARIO(models_are_listed_as_the_client_reads_them),
         SCENARIO(tokens_are_counted_by_gemini_and_cost_nothing),
         SCENARIO(tokens_of_another_provider_are_estimated),
+        SCENARIO(an_image_that_a_model_draws_reaches_openais_clients),
         SCENARIO(the_signature_of_a_call_goes_through_anthropics_dialect_and_back),
         SCENARIO(the_signature_of_a_call_goes_through_responses_and_back),
     };

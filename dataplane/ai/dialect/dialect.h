@@ -62,6 +62,7 @@ struct ai_writer {
     uint64_t choices;                  /* requested */
     uint64_t ended[2];                 /* a bit for each choice that has its finish reason */
     unsigned tools;                    /* calls begun */
+    unsigned images;                   /* written */
     uint32_t tool_at[AI_WRITER_TOOLS]; /* choice and block of each */
     bool wants_usage;
     struct token_count usage; /* for the end, where the client wants it */

@@ -109,6 +109,41 @@ static enum err write_text(const struct ai_writer *w, const struct ai_event *e, 
     return err ? err : end_delta(w, NULL, out);
 }
 
+/* Not OpenAI's own: images that a model drew, as OpenRouter and LiteLLM tell them. `text` is base64
+ * without a character that JSON escapes. */
+static enum err put_image(struct slice type, struct slice text, unsigned index, struct buf *out)
+{
+    return buf_printf(out,
+                      "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:%.*s;base64,%.*s\"},"
+                      "\"index\":%u}",
+                      SLICE_ARG(type), SLICE_ARG(text), index);
+}
+
+static bool is_image(struct slice type, struct slice text)
+{
+    for (size_t i = 0; i < type.len; i++)
+        if (type.ptr[i] <= ' ' || type.ptr[i] == '"' || type.ptr[i] == '\\')
+            return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] == '"' || text.ptr[i] == '\\')
+            return false;
+    return slice_starts(type, SLICE("image/")) && text.len;
+}
+
+static enum err write_image(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    if (!is_image(e->name, e->text))
+        return ERR_OK;
+    enum err err = begin_delta(w, e->choice, out);
+    if (!err)
+        err = buf_append(out, SLICE("\"images\":["));
+    if (!err)
+        err = put_image(e->name, e->text, w->images++, out);
+    if (!err)
+        err = buf_append(out, SLICE("]"));
+    return err ? err : end_delta(w, NULL, out);
+}
+
 static enum err write_start(const struct ai_writer *w, struct buf *out)
 {
     enum err e = ERR_OK;
@@ -235,13 +270,14 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
         return write_finish(w, e, out);
     case AI_END:
         return write_end(w, out);
+    case AI_MEDIA:
+        return write_image(w, e, out);
     case AI_ERROR:
         return openai_write_stream_error(
             out,
             &(struct ai_error){.status = AI_UPSTREAM_FAILED, .message = e->text, .code = e->name});
     case AI_TOOL_END:
     case AI_CITATION:
-    case AI_MEDIA:
     case AI_BLOCK_END:
     case AI_USAGE:
     case AI_OTHER:
@@ -341,6 +377,22 @@ static bool has(const struct ai_choice *c, enum ai_event_kind kind)
     return ai_choice_next(c, kind, &at) != NULL;
 }
 
+static enum err put_images(const struct ai_choice *c, struct buf *out)
+{
+    const struct ai_block *b;
+    size_t at = 0;
+    unsigned n = 0;
+    enum err e = ERR_OK;
+    while (!e && (b = ai_choice_next(c, AI_MEDIA, &at))) {
+        if (!is_image(buf_slice(&b->name), buf_slice(&b->text)))
+            continue;
+        e = buf_append(out, n ? SLICE(",") : SLICE(",\"images\":["));
+        if (!e)
+            e = put_image(buf_slice(&b->name), buf_slice(&b->text), n++, out);
+    }
+    return e || !n ? e : buf_append(out, SLICE("]"));
+}
+
 static enum err put_message(const struct ai_choice *c, struct buf *out)
 {
     bool any;
@@ -356,6 +408,8 @@ static enum err put_message(const struct ai_choice *c, struct buf *out)
         e = buf_append(out, SLICE(",\"refusal\":null"));
     if (!e)
         e = put_thinking(c, out);
+    if (!e)
+        e = put_images(c, out);
     if (!e)
         e = put_tools(c, out);
     return e ? e : buf_append(out, SLICE("}"));
