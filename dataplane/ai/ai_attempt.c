@@ -1,5 +1,6 @@
 /*
- * ai_attempt — the attempts of one call.
+ * ai_attempt — the attempts of one call: the request to one target, its response, the next target.
+ * What errors mean is in ai_attempt_error.c.
  */
 #include "dataplane/ai/ai_attempt.h"
 
@@ -8,20 +9,24 @@
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/ai_attempt_private.h"
 #include "dataplane/ai/ai_cost.h"
-#include "dataplane/ai/ai_send.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/ai_token.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/realtime.h"
 #include "dataplane/ai/realtime_secret.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error */
 #define ERROR_BODY_MS 2000         /* for its rest: a status alone says enough to go on */
 
+#define STAINLESS_MAX 86400     /* seconds a client may say it waits */
+#define STAINLESS_GRACE_MS 1000 /* the client hangs up first */
+
 static void try_next(struct ai_call *c);
 static void finish_estimated(struct ai_call *c);
 
-static void close_exchange(struct ai_call *c, enum request_outcome end, struct slice code)
+void ai_attempt_close(struct ai_call *c, enum request_outcome end, struct slice code)
 {
     timer_cancel(&c->patience);
     timer_cancel(&c->beat);
@@ -59,7 +64,7 @@ static void give_up(struct ai_call *c)
     finish(c, &(struct request_end){.outcome = OUTCOME_ERROR});
 }
 
-static const struct candidate *current(const struct ai_call *c)
+const struct candidate *ai_attempt_current(const struct ai_call *c)
 {
     return &c->candidates[c->candidate_next - 1];
 }
@@ -69,14 +74,14 @@ static const struct policy_credential *other_credential(const struct ai_call *c)
 {
     if (!c->candidate_next)
         return NULL;
-    const struct policy_provider *p = current(c)->provider;
+    const struct policy_provider *p = ai_attempt_current(c)->provider;
     for (size_t i = 0; !c->stays && c->credentials_bad && i < p->credential_count && i < 64; i++)
         if (!(c->credentials_bad >> i & 1))
             return &p->credentials[i];
     return NULL;
 }
 
-static bool may_try_another(const struct ai_call *c)
+bool ai_attempt_may_try_another(const struct ai_call *c)
 {
     if (c->rq->record.attempt_count >= LIMIT_ATTEMPTS)
         return false;
@@ -85,7 +90,7 @@ static bool may_try_another(const struct ai_call *c)
 
 /* Every attempt is paid for before it is sent: also where the one before it may have cost as much
  * as both. */
-static void fall_back(struct ai_call *c)
+void ai_attempt_fall_back(struct ai_call *c)
 {
     enum err e = ai_cost_reserve_unread(c);
     if (e == ERR_AGAIN)
@@ -96,43 +101,16 @@ static void fall_back(struct ai_call *c)
         try_next(c);
 }
 
-static void fail(struct ai_call *c, enum refusal_id id, struct slice code, struct slice detail)
+void ai_attempt_fail(struct ai_call *c, enum refusal_id id, struct slice code, struct slice detail)
 {
-    close_exchange(c, OUTCOME_ERROR, code);
+    ai_attempt_close(c, OUTCOME_ERROR, code);
     if (c->state != AI_CALL_IDLE)
         ai_call_move(c, AI_CALL_IDLE);
     c->failure = (struct ai_failure){.refusal = id, .code = code, .detail = detail};
-    if (may_try_another(c))
-        fall_back(c);
+    if (ai_attempt_may_try_another(c))
+        ai_attempt_fall_back(c);
     else
         give_up(c);
-}
-
-/* ---- what an error's status and body mean ---- */
-
-static enum refusal_id refusal_for(unsigned status)
-{
-    switch (status) {
-    case 503:
-    case 529: /* Anthropic: overloaded */
-        return REFUSAL_NO_TARGET;
-    case 408:
-    case 504:
-        return REFUSAL_UPSTREAM_TIMEOUT;
-    default:
-        return REFUSAL_UPSTREAM;
-    }
-}
-
-static struct slice detail_of(struct ai_call *c, const struct ai_fault *f)
-{
-    struct arena *a = c->rq->arena;
-    const char *colon = f->text.len ? ": " : "";
-    if (f->verdict == AI_CREDENTIAL_BAD)
-        return arena_printf(a, "it refused the gateway's credential%s%.*s", colon,
-                            SLICE_ARG(f->text));
-    return arena_printf(a, "it answered with status %u%s%.*s", c->status, colon,
-                        SLICE_ARG(f->text));
 }
 
 static size_t passing_headers(const struct ai_call *c, bool own_body, struct http_header *out)
@@ -154,8 +132,8 @@ static size_t passing_headers(const struct ai_call *c, bool own_body, struct htt
     return n;
 }
 
-static void finish_with(struct ai_call *c, enum request_outcome end, bool own_body,
-                        struct slice body)
+void ai_attempt_finish_with(struct ai_call *c, enum request_outcome end, bool own_body,
+                            struct slice body)
 {
     struct http_header headers[ARRAY_LEN(c->pass) + 3];
     size_t n = passing_headers(c, own_body, headers);
@@ -166,136 +144,26 @@ static void finish_with(struct ai_call *c, enum request_outcome end, bool own_bo
                                     .body = body});
 }
 
-/* An upstream's refusal of the request itself, which no other target would take either. */
-static void finish_refused(struct ai_call *c, const struct ai_fault *f)
+void ai_attempt_mark_credential(struct ai_call *c, const struct policy_credential *used)
 {
-    const struct ai_dialect *d = c->endpoint->dialect;
-    struct slice body = buf_slice(&c->gathered);
-    bool passes = c->native && d->is_error(body);
-    close_exchange(c, OUTCOME_ERROR, arena_printf(c->rq->arena, "status_%u", c->status));
-    if (!passes) {
-        struct buf *out = &c->rq->env->scratch;
-        struct ai_error e = {
-            .status = c->status,
-            .message = f->text.len
-                           ? f->text
-                           : arena_printf(c->rq->arena, "The upstream answered with status %u.",
-                                          c->status),
-            .code = f->verdict == AI_TOO_LONG ? SLICE("context_length_exceeded") : f->code,
-            .request_id = ai_call_id(c),
-        };
-        buf_clear(out);
-        body = d->write_error(out, &e) ? SLICE_NONE : arena_copy(c->rq->arena, buf_slice(out));
-    }
-    finish_with(c, OUTCOME_ERROR, !passes, body);
-}
-
-/* The last target's 429 is told as it is, where the client can read it. */
-static bool is_told_as_it_is(const struct ai_call *c, const struct ai_fault *f)
-{
-    return f->verdict == AI_LIMITED && !may_try_another(c) && c->native &&
-           c->endpoint->dialect->is_error(buf_slice(&c->gathered));
-}
-
-static void mark_credential(struct ai_call *c, const struct policy_credential *used)
-{
-    const struct policy_provider *p = current(c)->provider;
+    const struct policy_provider *p = ai_attempt_current(c)->provider;
     size_t i = used ? (size_t)(used - p->credentials) : 64;
     if (i < 64)
         c->credentials_bad |= 1ull << i;
 }
 
-static bool is_another_credentials(enum ai_verdict v)
-{
-    return v == AI_CREDENTIAL_BAD || v == AI_LIMITED;
-}
-
-static void note_wait(struct ai_call *c, unsigned after)
+void ai_attempt_note_wait(struct ai_call *c, unsigned after)
 {
     if (after && (!c->retry_after_s || after < c->retry_after_s))
         c->retry_after_s = after;
 }
 
-/* The target has no such path, and is told the same in another way. */
-static bool is_missing(struct ai_call *c)
-{
-    bool may_be = c->status == 404 || c->status == 405 || c->status == 501;
-    return may_be && c->provider->note_missing && c->rq->record.attempt_count < LIMIT_ATTEMPTS &&
-           c->provider->note_missing(current(c)->provider, buf_slice(&c->gathered));
-}
-
-static void tell_otherwise(struct ai_call *c)
-{
-    close_exchange(c, OUTCOME_ERROR, SLICE("no_such_path"));
-    ai_call_move(c, AI_CALL_IDLE);
-    c->path_missing = true;
-    c->candidate_next--;
-    fall_back(c);
-}
-
-/* The body of a status other than 200 has come, or as much of it as was waited for. */
-static void take_error(struct ai_call *c)
-{
-    struct ai_fault f;
-    struct token_count tokens;
-    if (is_missing(c)) {
-        tell_otherwise(c);
-        return;
-    }
-    c->provider->read_error(c->status, buf_slice(&c->gathered), c->rq->arena, &f);
-    if (c->error_word.len)
-        c->provider->read_error_word(c->error_word, &f);
-    if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
-        ai_cost_failed_counted(c, &tokens);
-    c->limited = c->limited || f.verdict == AI_LIMITED;
-    note_wait(c, f.retry_after_s);
-    if (f.verdict == AI_CREDENTIAL_BAD && c->exchange)
-        exchange_judge(c->exchange, ENDPOINT_REFUSED);
-    if (f.verdict == AI_CREDENTIAL_BAD && c->token)
-        access_token_doubt(c->rq->env->upstreams.tokens, &current(c)->credential->token_key);
-    if (is_another_credentials(f.verdict))
-        mark_credential(c, current(c)->credential);
-    bool fatal = f.verdict == AI_FATAL || f.verdict == AI_TOO_LONG || f.verdict == AI_CONTENT;
-    if (fatal || is_told_as_it_is(c, &f))
-        finish_refused(c, &f);
-    else
-        fail(c, refusal_for(c->status), arena_printf(c->rq->arena, "status_%u", c->status),
-             detail_of(c, &f));
-}
-
 /* ---- a whole response ---- */
-
-static void fail_no_response(struct ai_call *c, struct slice code, struct slice detail)
-{
-    exchange_log_lost(c->exchange, ERR_PROTOCOL);
-    exchange_judge(c->exchange, ENDPOINT_FAILED);
-    fail(c, REFUSAL_UPSTREAM, code, detail);
-}
-
-/* 200, and an error inside (dialects.md 2.10, 26): it costs nothing, unless it reports usage. */
-static void fail_by_body(struct ai_call *c)
-{
-    struct ai_fault f;
-    struct token_count tokens;
-    c->provider->read_error(500, buf_slice(&c->gathered), c->rq->arena, &f);
-    if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
-        ai_cost_failed_counted(c, &tokens);
-    c->limited = c->limited || f.verdict == AI_LIMITED;
-    fail_no_response(c, SLICE("error_in_answer"),
-                     f.text.len ? f.text : SLICE("it answered with an error"));
-}
-
-/* A body that is no response of a model: the prompt may have been read. */
-static void fail_by_form(struct ai_call *c, struct slice code, struct slice detail)
-{
-    ai_cost_failed(c);
-    fail_no_response(c, code, detail);
-}
 
 static void finish_whole(struct ai_call *c, bool own_body, struct slice body)
 {
-    close_exchange(c, OUTCOME_OK, SLICE_NONE);
-    finish_with(c, OUTCOME_OK, own_body, body);
+    ai_attempt_close(c, OUTCOME_OK, SLICE_NONE);
+    ai_attempt_finish_with(c, OUTCOME_OK, own_body, body);
 }
 
 static enum err look_at_event(void *arg, const struct ai_event *e)
@@ -346,16 +214,17 @@ static void take_native(struct ai_call *c)
     else
         read_observed(c, body, &whole);
     if (whole.fails) {
-        fail_by_body(c);
+        ai_attempt_failed_by_body(c);
     } else if (!whole.is_whole) {
-        fail_by_form(c, SLICE("no_response"), SLICE("its response is none of a model"));
+        ai_attempt_failed_by_form(c, SLICE("no_response"),
+                                  SLICE("its response is none of a model"));
     } else if (c->request.stream) {
         if (whole.counted == AI_COUNTED_ALL)
             ai_cost_failed_counted(c, &whole.tokens);
         else
             ai_cost_failed(c);
-        fail_no_response(c, SLICE("no_stream"),
-                         SLICE("it answered a stream's request without one"));
+        ai_attempt_no_response(c, SLICE("no_stream"),
+                               SLICE("it answered a stream's request without one"));
     } else {
         if (whole.counted == AI_COUNTED_ALL)
             ai_cost_counted(c, &whole.tokens);
@@ -391,14 +260,16 @@ static void finish_assembled(struct ai_call *c, struct ai_assembly *a)
     c->usage = a->usage;
     a->asked = c->chat;
     if (c->endpoint->kind == AI_EMBEDDINGS && fill_embeddings(c, a)) {
-        fail_by_form(c, SLICE("no_memory"), SLICE("its response could not be written"));
+        ai_attempt_failed_by_form(c, SLICE("no_memory"),
+                                  SLICE("its response could not be written"));
         return;
     }
     c->meter = (struct ai_meter){.bytes = a->bytes};
     a->to = ai_call_context(c);
     buf_clear(out);
     if (c->request.stream || c->endpoint->dialect->write_whole(a, out)) {
-        fail_by_form(c, SLICE("no_stream"), SLICE("it answered a stream's request without one"));
+        ai_attempt_failed_by_form(c, SLICE("no_stream"),
+                                  SLICE("it answered a stream's request without one"));
         return;
     }
     ai_cost_reported(c);
@@ -413,11 +284,12 @@ static void take_foreign(struct ai_call *c)
     if (!e && ai_assembly_is_whole(a))
         finish_assembled(c, a);
     else if (a && a->failed && !c->gathers_events)
-        fail_by_body(c);
+        ai_attempt_failed_by_body(c);
     else if (e == ERR_PROTOCOL && !c->gathers_events)
-        fail_by_form(c, SLICE("no_response"), SLICE("its response is none of a model"));
+        ai_attempt_failed_by_form(c, SLICE("no_response"),
+                                  SLICE("its response is none of a model"));
     else
-        fail_by_form(c, SLICE("incomplete"), SLICE("its response is not complete"));
+        ai_attempt_failed_by_form(c, SLICE("incomplete"), SLICE("its response is not complete"));
     ai_assembly_free(a);
 }
 
@@ -430,7 +302,8 @@ static void finish_estimated(struct ai_call *c)
     c->status = 200;
     c->pass_count = 0;
     c->notice = SLICE("the count is an estimate");
-    finish_with(c, e ? OUTCOME_ERROR : OUTCOME_OK, true, arena_copy(c->rq->arena, buf_slice(out)));
+    ai_attempt_finish_with(c, e ? OUTCOME_ERROR : OUTCOME_OK, true,
+                           arena_copy(c->rq->arena, buf_slice(out)));
 }
 
 /* How many tokens the prompt has, as the target says. */
@@ -438,7 +311,8 @@ static void take_count(struct ai_call *c)
 {
     uint64_t tokens;
     if (c->provider->read_count(buf_slice(&c->gathered), &tokens))
-        fail_no_response(c, SLICE("no_response"), SLICE("its response is no count of tokens"));
+        ai_attempt_no_response(c, SLICE("no_response"),
+                               SLICE("its response is no count of tokens"));
     else
         finish_whole(c, false, buf_slice(&c->gathered));
 }
@@ -448,13 +322,13 @@ static void take_secret(struct ai_call *c)
 {
     struct buf *out = &c->translated; /* the request is on its way */
     struct realtime_secret s = {.key_id = c->rq->who.key->o.id, .model = c->request.model};
-    const struct candidate *t = current(c);
+    const struct candidate *t = ai_attempt_current(c);
     ai_account_of(t->provider->o.id, t->credential ? t->credential->id : SLICE_NONE, &s.account);
     buf_clear(out);
     enum err e = realtime_secret_replace(c->rq->policy, &s, buf_slice(&c->gathered), out);
     secret_wipe(&s, sizeof(s));
     if (e)
-        fail_no_response(c, SLICE("no_secret"), SLICE("its response holds no client secret"));
+        ai_attempt_no_response(c, SLICE("no_secret"), SLICE("its response holds no client secret"));
     else
         finish_whole(c, false, buf_slice(out));
 }
@@ -463,7 +337,7 @@ static void take_whole(struct ai_call *c)
 {
     timer_cancel(&c->patience);
     if (c->status != 200)
-        take_error(c);
+        ai_attempt_take_error(c);
     else if (c->endpoint->kind == AI_COUNT)
         take_count(c);
     else if (c->endpoint->kind == AI_SECRET)
@@ -485,7 +359,7 @@ static void gather(struct ai_call *c, struct slice data)
     if (c->gathered.len + data.len <= LIMIT_AI_ANSWER && !buf_append(&c->gathered, data))
         return;
     ai_cost_unread(c);
-    close_exchange(c, OUTCOME_ERROR, SLICE("too_big"));
+    ai_attempt_close(c, OUTCOME_ERROR, SLICE("too_big"));
     request_refuse(c->rq, REFUSAL_UPSTREAM, SLICE("its response is larger than allowed here"));
     finish(c, &(struct request_end){.outcome = OUTCOME_ERROR});
 }
@@ -495,7 +369,7 @@ static void gather(struct ai_call *c, struct slice data)
 static void end_stream(struct ai_call *c, enum request_outcome end, struct slice code,
                        struct slice last)
 {
-    close_exchange(c, end, code);
+    ai_attempt_close(c, end, code);
     finish(c, &(struct request_end){.outcome = end, .body = last});
 }
 
@@ -511,7 +385,7 @@ static void break_stream(struct ai_call *c, bool timed_out)
 {
     ai_cost_reported(c);
     exchange_log_lost(c->exchange, timed_out ? ERR_TIMEOUT : ERR_CLOSED);
-    close_exchange(c, OUTCOME_ERROR, c->failure.code);
+    ai_attempt_close(c, OUTCOME_ERROR, c->failure.code);
     request_refuse(c->rq, c->failure.refusal, c->failure.detail);
     finish(c, &(struct request_end){.outcome = OUTCOME_ERROR});
 }
@@ -527,7 +401,7 @@ static void fail_stream(struct ai_call *c)
         ai_cost_failed(c);
     exchange_log_lost(c->exchange, ERR_PROTOCOL);
     exchange_judge(c->exchange, ENDPOINT_FAILED);
-    fail(c, f.refusal, f.code, f.detail);
+    ai_attempt_fail(c, f.refusal, f.code, f.detail);
 }
 
 static void stop_at_length(struct ai_call *c)
@@ -558,7 +432,7 @@ static void take_result(struct ai_call *c, enum ai_stream_result r)
         break;
     case AI_STREAM_CLOSED:
         ai_cost_reported(c);
-        close_exchange(c, OUTCOME_CANCELLED, SLICE("client_closed"));
+        ai_attempt_close(c, OUTCOME_CANCELLED, SLICE("client_closed"));
         finish(c, &(struct request_end){.outcome = OUTCOME_CANCELLED, .cut = true});
         break;
     case AI_STREAM_REFUSED:
@@ -681,18 +555,18 @@ static void on_head(void *arg, const struct http_head *head)
     }
     enum ai_verdict verdict = ai_verdict_of_status(c->status);
     if (verdict != AI_OK && verdict != AI_FATAL) {
-        note_wait(c, exchange_retry_after_s(c->exchange));
+        ai_attempt_note_wait(c, exchange_retry_after_s(c->exchange));
         exchange_log_status(c->exchange);
     }
     if (is_encoded(head)) { /* what cannot be read can neither be billed nor looked through */
         if (verdict == AI_OK)
             ai_cost_unread(c);
-        fail(c, REFUSAL_UPSTREAM, SLICE("content_encoding"),
-             SLICE("its response is encoded, although plain text was requested"));
+        ai_attempt_fail(c, REFUSAL_UPSTREAM, SLICE("content_encoding"),
+                        SLICE("its response is encoded, although plain text was requested"));
         return;
     }
     if (c->realtime && verdict == AI_OK) {
-        fail_no_response(c, SLICE("no_upgrade"), SLICE("it did not open a WebSocket"));
+        ai_attempt_no_response(c, SLICE("no_upgrade"), SLICE("it did not open a WebSocket"));
         return;
     }
     gather_headers(c, head);
@@ -725,28 +599,6 @@ static void on_end(void *arg)
         take_result(c, ai_stream_ended(c));
 }
 
-static enum refusal_id refusal_for_loss(enum err why)
-{
-    if (why == ERR_EXHAUSTED)
-        return REFUSAL_NO_CAPACITY;
-    return why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM;
-}
-
-/* It took the request. One that hung up without a word has failed; where a response had begun and
- * broke off it may have done all the work; where we gave up, we took the request back. */
-static void bill_lost(struct ai_call *c, const struct exchange_failure *f)
-{
-    bool begun = c->status != 0;
-    if (f->phase < HTTP_PHASE_FIRST_BYTE || (begun && c->status != 200))
-        return;
-    if (f->why == ERR_TIMEOUT)
-        ai_cost_cancelled(c);
-    else if (begun && c->state != AI_CALL_OPENING)
-        ai_cost_unread(c);
-    else
-        ai_cost_failed(c);
-}
-
 static void lose_stream(struct ai_call *c, const struct exchange_failure *f)
 {
     bool timed_out = f->why == ERR_TIMEOUT;
@@ -775,9 +627,7 @@ static void on_fail(void *arg, const struct exchange_failure *f)
         lose_stream(c, f);
         return;
     }
-    c->status = exchange_status(c->exchange);
-    bill_lost(c, f);
-    fail(c, refusal_for_loss(f->why), f->code, f->text);
+    ai_attempt_lost(c, f);
 }
 
 static void on_upstream_drain(void *arg)
@@ -792,6 +642,181 @@ static const struct exchange_events events = {.on_head = on_head,
                                               .on_end = on_end,
                                               .on_fail = on_fail,
                                               .on_drain = on_upstream_drain};
+
+/* ---- the request to one target: the provider builds it, the exchange sends it ---- */
+
+/* Why the request cannot be told a provider. */
+struct ai_untold {
+    const char *param;
+    struct slice why; /* empty: it can */
+};
+
+/* OpenAI's SDKs say how long they will wait (dialects.md 1.8). */
+static unsigned deadline_ms(const struct http_head *h)
+{
+    uint64_t seconds;
+    struct slice said = http_head_find(h, SLICE("x-stainless-timeout"));
+    if (!said.len || slice_u64(said, &seconds) || seconds == 0 || seconds > STAINLESS_MAX)
+        return 0;
+    return (unsigned)seconds * 1000 + STAINLESS_GRACE_MS;
+}
+
+static unsigned first_of(unsigned a, unsigned b)
+{
+    return a ? a : b;
+}
+
+static unsigned sooner(unsigned a, unsigned b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+/* The model's own come before its provider's; the client's binds beside either. */
+static void set_deadlines(const struct ai_call *c, const struct policy_provider *p,
+                          struct http_call_spec *spec)
+{
+    const struct policy_timeouts *m = &c->model->timeouts, *own = &p->timeouts;
+    spec->connect_ms = first_of(m->connect_ms, own->connect_ms);
+    spec->first_byte_ms = first_of(m->first_byte_ms, own->first_byte_ms);
+    spec->gap_ms = first_of(m->between_ms, own->between_ms);
+    spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), deadline_ms(c->rq->head));
+    if (c->endpoint->kind != AI_REALTIME)
+        return;
+    spec->gap_ms = LIMIT_REALTIME_GAP_MS; /* pings are answered, whatever the two have to say */
+    spec->total_ms = first_of(first_of(m->total_ms, own->total_ms), LIMIT_REALTIME_MS);
+}
+
+/* What the target knows us by; NULL: it wants nothing. */
+static struct secret *secret_of(const struct ai_call *c, const struct candidate *target)
+{
+    if (c->ephemeral)
+        return c->ephemeral;
+    if (c->token)
+        return c->token->secret;
+    return target->credential ? target->credential->secret : NULL;
+}
+
+static enum err start_exchange(struct ai_call *c, const struct candidate *target,
+                               const struct ai_outgoing *o)
+{
+    const struct policy_provider *p = target->provider;
+    const struct policy_credential *credential = target->credential;
+    struct exchange_spec spec = {
+        .upstream = p->o.name,
+        .target_id = p->o.id,
+        .credential_id = credential ? credential->id : SLICE_NONE,
+        .region = credential ? credential->region : SLICE_NONE,
+        .revision = p->o.revision,
+        .credential = secret_of(c, target),
+        .log = &c->rq->log,
+        .attempt = c->attempt,
+        .waited_us = &c->rq->record.upstream_us,
+        .call = {.method = c->endpoint->kind == AI_STORED || c->endpoint->kind == AI_REALTIME
+                               ? c->endpoint->method
+                               : SLICE("POST"),
+                 .upgrade = c->endpoint->kind == AI_REALTIME,
+                 .url = credential ? credential->url : p->url,
+                 .path = o->path,
+                 .headers = o->headers,
+                 .header_count = o->header_count,
+                 .rule = {p->allowed, p->allowed_count},
+                 .tls = p->tls,
+                 .proxy = p->proxy},
+    };
+    set_deadlines(c, p, &spec.call);
+    memcpy(spec.call.body, o->pieces, sizeof(spec.call.body));
+    return exchange_start(&c->rq->env->upstreams, &spec, &events, c, &c->exchange);
+}
+
+/* What the policy says of a header comes before what the provider's protocol says. */
+static void add_own(struct ai_outgoing *o, const struct policy_header *h)
+{
+    for (size_t i = 0; i < o->header_count; i++) {
+        if (slice_ieq(o->headers[i].name, h->name)) {
+            o->headers[i].value = h->value;
+            return;
+        }
+    }
+    if (o->header_count < AI_SEND_HEADERS)
+        ai_outgoing_add(o, h->name, h->value);
+}
+
+/* What an account made goes to it alone. */
+static void tell_account(struct ai_call *c, const struct candidate *target, struct ai_outgoing *o)
+{
+    if (!c->marker.ready)
+        ai_call_make_marker(c);
+    ai_account_of(target->provider->o.id, target->credential ? target->credential->id : SLICE_NONE,
+                  &o->maker);
+    if (o->chat)
+        ai_chat_show_made(c->chat, slice_of(o->maker.text, AI_ACCOUNT_LEN));
+}
+
+/* What the model's policy took out, and what it says in vain: a target that is sent the client's
+ * own body is told nothing that its dialect has no word for. */
+static void say_shape(const struct ai_call *c, struct ai_outgoing *o)
+{
+    const struct policy_parameters *forced = c->model->overrides;
+    for (size_t i = 0; i < c->dropped_count; i++)
+        ai_outgoing_leave_out(o, c->dropped[i]);
+    bool is_untold = forced && !o->chat && c->endpoint->kind == AI_CHAT;
+    for (unsigned i = 0; is_untold && i < POLICY_PARAMETERS; i++)
+        if (forced->of[i].json.ptr &&
+            !body_has_word(c->endpoint->dialect->words, (enum policy_parameter_id)i))
+            ai_outgoing_leave_out(o, policy_parameter_name((enum policy_parameter_id)i));
+}
+
+/* Uses c->provider and c->attempt; sets c->exchange and c->notice. ERR_INVALID with *untold filled:
+ * the provider has no words for the request. */
+static enum err send_request(struct ai_call *c, const struct candidate *target,
+                             struct ai_untold *untold)
+{
+    char trace[TRACE_HEADER_LEN + 1];
+    struct ai_outgoing o UNINITIALIZED;
+    if (!c->native) {
+        enum err unread = ai_call_parse(c, &untold->why);
+        if (unread) {
+            untold->param = c->request.param;
+            return unread;
+        }
+    }
+    o.endpoint = c->endpoint;
+    o.chat = c->native ? NULL : c->chat;
+    o.request = &c->request;
+    o.marker = &c->marker;
+    if (c->endpoint->dialect->marks || c->request.prompt.files)
+        tell_account(c, target, &o);
+    o.body = buf_slice(&c->rq->body);
+    o.client_head = c->rq->head;
+    o.target = target->provider;
+    o.account = target->credential;
+    o.url = target->credential ? &target->credential->url : &target->provider->url;
+    o.credential = secret_of(c, target);
+    o.given = c->token;
+    o.changes =
+        (struct ai_changes){.model = target->model, .output_limit = ai_cost_output_limit(c)};
+    o.traceparent = trace_header(c->rq->record.trace_id, c->attempt->span_id, trace);
+    o.websocket_key = c->websocket_key;
+    o.arena = c->rq->arena;
+    o.translated = &c->translated;
+    o.header_count = o.secret_len = 0;
+    o.method = SLICE_NONE;
+    o.notice = o.why = SLICE_NONE;
+    o.param = NULL;
+    enum err e = c->provider->build(&o);
+    ai_outgoing_add(&o, SLICE("via"), forward_via(c->rq->head));
+    say_shape(c, &o);
+    for (size_t i = 0; i < o.target->header_count; i++)
+        add_own(&o, &o.target->headers[i]);
+    for (size_t i = 0; i < c->model->header_count; i++)
+        add_own(&o, &c->model->headers[i]);
+    if (!e)
+        e = start_exchange(c, target, &o);
+    secret_wipe(o.secret, o.secret_len);
+    c->notice = o.notice;
+    *untold = (struct ai_untold){o.param, o.why};
+    return e;
+}
 
 /* ---- one target after the other ---- */
 
@@ -862,16 +887,16 @@ static enum err take_token(struct ai_call *c, const struct candidate *target)
 static void note_no_token(struct ai_call *c, enum err e)
 {
     note_unsent(c, e);
-    mark_credential(c, current(c)->credential);
+    ai_attempt_mark_credential(c, ai_attempt_current(c)->credential);
     c->failure.code = SLICE("no_token");
-    c->failure.detail = ai_token_why(c->rq, current(c)->credential, e);
+    c->failure.detail = ai_token_why(c->rq, ai_attempt_current(c)->credential, e);
 }
 
 /* false: the target does not get the request. */
 static bool send_to(struct ai_call *c, const struct candidate *target, enum err token)
 {
     struct ai_untold untold = {0};
-    enum err e = token ? token : ai_send(c, target, &events, &untold);
+    enum err e = token ? token : send_request(c, target, &untold);
     if (!e) {
         ai_call_move(c, AI_CALL_SENT);
         return true;
@@ -892,7 +917,7 @@ static bool send_to(struct ai_call *c, const struct candidate *target, enum err 
 
 static void try_next(struct ai_call *c)
 {
-    while (may_try_another(c)) {
+    while (ai_attempt_may_try_another(c)) {
         const struct candidate *target = next_target(c);
         note_attempt(c, target);
         enum err e = take_token(c, target);
@@ -911,19 +936,19 @@ static void on_token(struct access_token_wait *w, enum err e)
     struct ai_call *c = CONTAINER_OF(w, struct ai_call, token_wait);
     ai_call_move(c, AI_CALL_IDLE);
     if (!e)
-        e = take_token(c, current(c));
+        e = take_token(c, ai_attempt_current(c));
     if (e == ERR_AGAIN) { /* one that ends at once is of no use */
         drop_token(c);
         e = ERR_PROTOCOL;
     }
-    if (!send_to(c, current(c), e))
+    if (!send_to(c, ai_attempt_current(c), e))
         try_next(c);
 }
 
 /* A session's end is its own to say. */
 static void finish_session(struct ai_call *c, enum request_outcome end, struct slice code)
 {
-    close_exchange(c, end, code);
+    ai_attempt_close(c, end, code);
     finish(c, &(struct request_end){.outcome = end});
 }
 
@@ -944,7 +969,7 @@ void ai_attempt_on_reserved(struct ai_call *c, enum err e)
         if (e)
             give_up(c);
         else
-            fall_back(c);
+            ai_attempt_fall_back(c);
     } else if (c->state == AI_CALL_STARVED) {
         take_result(c, e ? AI_STREAM_USED_UP : ai_stream_on_money(c));
     } else if (c->state == AI_CALL_SESSION) {
@@ -963,7 +988,7 @@ void ai_attempt_cancel(struct ai_call *c)
             ai_cost_reported(c);
         else if (exchange_is_sent(c->exchange) && (!c->status || c->status == 200))
             ai_cost_cancelled(c);
-        close_exchange(c, OUTCOME_CANCELLED, request_cut_code(rq));
+        ai_attempt_close(c, OUTCOME_CANCELLED, request_cut_code(rq));
     }
     if (c->state == AI_CALL_AUTHORIZING) {
         c->attempt->end = OUTCOME_CANCELLED;

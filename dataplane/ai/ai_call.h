@@ -2,7 +2,7 @@
  * ai_call — one call through the AI gate: what its files share. Private to dataplane/ai.
  *
  *   ai_gate → ai_attempt → ai_stream → dialect, provider (what either end speaks) → ai_event
- *                       └→ ai_send, ai_cost (tokens and money)
+ *                       └→ ai_cost (tokens and money)
  *
  *   IDLE ─▶ SENT ─▶ GATHERING ─────────────────────────────▶ OVER
  *    ▲ ▲      └───▶ OPENING ─▶ STREAMING ─▶ LINGERING ─────▶ OVER

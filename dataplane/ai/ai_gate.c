@@ -1,16 +1,21 @@
 /*
- * ai_gate — the AI gate: its filters in their order, and how a call begins and is called off.
+ * ai_gate — the AI gate: its filters in their order, the filters of its own (the endpoint of the
+ * path, the request in the body, the model among those that the principal may use, the targets that
+ * may serve it), the call kept warm, and how a call begins and is called off.
  */
 #include "dataplane/ai/ai_gate.h"
 
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_stream.h"
+#include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/openai_realtime.h"
+#include "dataplane/ai/form.h"
 #include "dataplane/ai/realtime.h"
 #include "dataplane/ai/realtime_secret.h"
 
@@ -36,6 +41,437 @@ static const struct filter *const filters[] = {
     &filter_budget,        /* 429 reserves the worst case */
     NULL,
 };
+
+static enum filter_result refuse(struct request *rq, enum refusal_id id, struct slice detail)
+{
+    request_refuse(rq, id, detail);
+    return FILTER_REFUSE;
+}
+
+/* ---- filter endpoint: before anything else, by the head alone ---- */
+
+static enum filter_result on_endpoint(struct request *rq)
+{
+    bool allowed = false;
+    const struct ai_endpoint *e = ai_endpoint_find(rq->head, rq->path, &allowed);
+    if (!rq->path.len)
+        return refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
+    if (!e)
+        return refuse(rq, REFUSAL_PATH_UNKNOWN, ai_endpoint_list(rq->arena));
+    if (!allowed)
+        return refuse(rq, REFUSAL_METHOD,
+                      arena_printf(rq->arena, "this path takes %.*s", SLICE_ARG(e->method)));
+    if (e->kind == AI_REALTIME && !realtime_is_asked(rq->head))
+        return refuse(rq, REFUSAL_UPGRADE,
+                      SLICE("send Upgrade: websocket, Connection: Upgrade, Sec-WebSocket-Version: "
+                            "13 and one Sec-WebSocket-Key"));
+    struct ai_call *c = ai_call_take(rq);
+    if (!c)
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    c->endpoint = e;
+    rq->gate_state = c;
+    rq->record.name = e->name;
+    return FILTER_PASS;
+}
+
+static void finish_endpoint(struct request *rq)
+{
+    if (rq->gate_state)
+        ai_call_give(rq->gate_state);
+}
+
+const struct filter ai_filter_endpoint = {
+    .name = "endpoint", .on_request = on_endpoint, .on_finish = finish_endpoint};
+
+/* ---- filter request: the body, read ---- */
+
+static bool is_json_type(const struct http_head *h)
+{
+    struct slice type = http_head_find(h, SLICE("content-type"));
+    return !type.len || slice_search(type, SLICE("json")) >= 0;
+}
+
+static struct ai_incoming incoming_of(const struct ai_call *c)
+{
+    const struct request *rq = c->rq;
+    return (struct ai_incoming){.body = buf_slice(&rq->body),
+                                .path = rq->path,
+                                .query = rq->query,
+                                .head = rq->head,
+                                .endpoint = c->endpoint,
+                                .arena = rq->arena,
+                                .marker = c->endpoint->dialect->marks ? &c->marker : NULL};
+}
+
+static void drop_chat(void *chat)
+{
+    ai_chat_fini(chat);
+}
+
+enum err ai_call_parse(struct ai_call *c, struct slice *why)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    struct ai_incoming in = incoming_of(c);
+    if (c->chat || !d->parse)
+        return ERR_OK;
+    struct ai_chat *chat = arena_zalloc(in.arena, sizeof(*chat));
+    if (!chat)
+        return ERR_NOMEM;
+    chat->arena = in.arena;
+    chat->choices = 1;
+    enum err e = arena_adopt(in.arena, chat, drop_chat);
+    if (!e)
+        e = d->parse(&in, chat);
+    if (!e && c->model && c->endpoint->kind == AI_CHAT)
+        e = body_shape_chat(c->model, chat);
+    if (!e)
+        c->chat = chat;
+    if (e == ERR_INVALID) {
+        c->request.param = chat->param;
+        *why = chat->why.len ? chat->why : SLICE("the body cannot be read");
+    }
+    return e;
+}
+
+/* The owner of a stored object. */
+static struct slice owner_of(const struct request *rq)
+{
+    return rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;
+}
+
+void ai_call_make_marker(struct ai_call *c)
+{
+    ai_marker_init(&c->marker, c->rq->policy, owner_of(c->rq));
+}
+
+/* Where the dialect cannot measure the bytes, what was parsed of them is measured. */
+static enum err read_body(struct ai_call *c, struct slice *why)
+{
+    const struct ai_dialect *d = c->endpoint->dialect;
+    if (d->marks)
+        ai_call_make_marker(c);
+    struct ai_incoming in = incoming_of(c);
+    enum err e = d->read(&in, &c->request, why);
+    return e || d->measure ? e : ai_call_parse(c, why);
+}
+
+/* A client secret is for one model. */
+static enum filter_result settle_model(struct ai_call *c)
+{
+    if (!c->request.model.len)
+        c->request.model = c->secret_model;
+    if (!c->request.model.len || c->request.model.len >= REALTIME_NAME_MAX)
+        return refuse(c->rq, REFUSAL_BAD_REQUEST,
+                      SLICE("the query must name a model: /v1/realtime?model=NAME"));
+    if (!c->ephemeral || slice_eq(c->request.model, c->secret_model))
+        return FILTER_PASS;
+    c->request.param = "model";
+    return refuse(c->rq, REFUSAL_MODEL_UNKNOWN, c->request.model);
+}
+
+static enum filter_result on_request(struct request *rq)
+{
+    struct ai_call *c = rq->gate_state;
+    struct slice detail = SLICE_NONE;
+    if (!ai_calls_upstream(c->endpoint))
+        return FILTER_PASS;
+    bool is_form = c->endpoint->dialect->takes_forms &&
+                   form_boundary(http_head_find(rq->head, SLICE("content-type"))).ptr;
+    if (!is_form && !is_json_type(rq->head))
+        return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Type must be application/json"));
+    enum err e = read_body(c, &detail);
+    if (e == ERR_NOMEM)
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (e == ERR_NOT_FOUND)
+        return refuse(rq, REFUSAL_OBJECT_UNKNOWN, detail);
+    if (e)
+        return refuse(rq, c->endpoint->kind == AI_REALTIME ? REFUSAL_BAD_REQUEST : REFUSAL_BAD_JSON,
+                      detail);
+    return c->endpoint->kind == AI_REALTIME ? settle_model(c) : FILTER_PASS;
+}
+
+/* Pushed before any other filter's sink, so that it lies nearest to the client: what passes it is
+ * the dialect's bytes. */
+static struct response_sink *writer_of(struct request *rq)
+{
+    return &((struct ai_call *)rq->gate_state)->sink;
+}
+
+const struct filter ai_filter_request = {
+    .name = "request", .on_request = on_request, .on_response = writer_of};
+
+/* ---- filter grant: the model is one that the principal may use ---- */
+
+struct grant_look {
+    const struct request_right *right;
+    struct slice model;
+    bool found;
+};
+
+static bool look_at_grant(void *arg, const struct policy_grant *g)
+{
+    struct grant_look *look = arg;
+    const struct policy_task *task = look->right->task;
+    bool task_fits = !g->task_id.len || (task && slice_eq(g->task_id, task->o.id));
+    look->found = task_fits && g->models.set && name_list_allows(&g->models, look->model);
+    return !look->found;
+}
+
+static bool is_granted(const struct request_right *r, struct slice model)
+{
+    struct grant_look look = {.right = r, .model = model};
+    if (r->who.agent)
+        snapshot_each_grant(r->policy, r->who.agent->o.id, look_at_grant, &look);
+    if (!look.found && r->who.team)
+        snapshot_each_grant(r->policy, r->who.team->o.id, look_at_grant, &look);
+    return look.found;
+}
+
+static bool list_allows(const struct name_list *l, struct slice model)
+{
+    return l->set && name_list_allows(l, model);
+}
+
+/*
+ * Two questions. Is it given: by the key's own list, or, where the key has none ("absent means
+ * least"), by the agent's, the team's, or a grant. And is it within bounds: a list of the team,
+ * or of the agent, bounds what those below it may name, unless a grant adds to it.
+ */
+bool ai_right_allows(const struct request_right *r, struct slice model)
+{
+    static const struct name_list none;
+    const struct name_list *team = r->who.team ? &r->who.team->models : &none;
+    const struct name_list *agent = r->who.agent ? &r->who.agent->models : &none;
+    const struct name_list *key = &r->who.key->models;
+    bool bounded = (team->set && !name_list_allows(team, model)) ||
+                   (agent->set && !name_list_allows(agent, model));
+    if (key->set && !name_list_allows(key, model))
+        return false;
+    if (!bounded && (key->set || list_allows(agent, model) || list_allows(team, model)))
+        return true;
+    return is_granted(r, model);
+}
+
+bool ai_may_use(const struct request *rq, struct slice model)
+{
+    struct request_right r = request_right_of(rq);
+    return ai_right_allows(&r, model);
+}
+
+const struct policy_alias *ai_alias_of(const struct request *rq, struct slice name)
+{
+    const struct principal *who = &rq->who;
+    const struct slice subjects[] = {who->key->o.id, who->agent ? who->agent->o.id : SLICE_NONE,
+                                     who->team ? who->team->o.id : SLICE_NONE, who->key->o.org_id};
+    const struct policy_alias *found = NULL;
+    for (size_t i = 0; !found && i < ARRAY_LEN(subjects); i++)
+        if (subjects[i].len)
+            found = snapshot_alias(rq->policy, subjects[i], name);
+    return found;
+}
+
+/* An alias leads to a model and never to an alias, so that there is no circle; and it is a name and
+ * no right: what it leads to must be granted. */
+const struct policy_model *ai_model_asked(const struct request *rq, struct slice asked,
+                                          struct slice *reached, struct slice *wild)
+{
+    const struct policy_alias *a = ai_alias_of(rq, asked);
+    *reached = a ? a->model : asked;
+    const struct policy_model *m =
+        snapshot_model_for(rq->policy, rq->who.key->o.org_id, *reached, wild);
+    return m && ai_may_use(rq, *reached) ? m : NULL;
+}
+
+/* Would a call of the model still go to this target, at this address? */
+static bool is_target(const struct candidate *t, const struct policy_model *m,
+                      const struct snapshot *policy)
+{
+    const struct policy_provider *p = snapshot_provider(policy, t->provider->o.id);
+    if (!p || !slice_eq(p->base_url, t->provider->base_url))
+        return false;
+    for (size_t i = 0; i < m->target_count; i++)
+        if (slice_eq(m->targets[i].provider_id, p->o.id) &&
+            slice_eq(m->targets[i].model, t->written))
+            return true;
+    return false;
+}
+
+/* The target under way must be one still; those that are not are not tried later. */
+static bool keep_targets(struct ai_call *c, const struct policy_model *m,
+                         const struct snapshot *policy)
+{
+    size_t kept = c->candidate_next;
+    for (size_t i = kept; i < c->candidate_count; i++)
+        if (is_target(&c->candidates[i], m, policy))
+            c->candidates[kept++] = c->candidates[i];
+    c->candidate_count = kept;
+    return c->candidate_next == 0 ? kept > 0
+                                  : is_target(&c->candidates[c->candidate_next - 1], m, policy);
+}
+
+bool ai_still_allowed(struct request *rq, const struct request_right *now)
+{
+    struct ai_call *c = rq->gate_state;
+    if (!c->model)
+        return true;
+    const struct policy_model *m =
+        snapshot_model_named(now->policy, now->who.key->o.org_id, c->model->o.name);
+    if (m && ai_right_allows(now, c->reached) && keep_targets(c, m, now->policy))
+        return true;
+    c->request.param = "model";
+    request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.model);
+    return false;
+}
+
+/* A kept thing, or a new one: by the account that has it. */
+static enum filter_result grant_object(struct ai_call *c)
+{
+    struct slice why = SLICE_NONE;
+    if (ai_objects_find(c))
+        return c->request.stays.text[0]
+                   ? refuse(c->rq, REFUSAL_OBJECT_UNKNOWN, SLICE_NONE)
+                   : refuse(c->rq, REFUSAL_NO_TARGET, SLICE("none of them keeps anything"));
+    enum err e = ai_objects_check(c, &why);
+    if (e == ERR_INVALID)
+        return refuse(c->rq, REFUSAL_BAD_JSON, why);
+    return e ? refuse(c->rq, REFUSAL_NO_CAPACITY, SLICE_NONE) : FILTER_PASS;
+}
+
+static enum filter_result on_grant(struct request *rq)
+{
+    struct ai_call *c = rq->gate_state;
+    if (!ai_calls_upstream(c->endpoint))
+        return FILTER_PASS;
+    if (c->endpoint->kind == AI_STORED)
+        return grant_object(c);
+    struct slice name = c->request.model;
+    const struct policy_model *m = ai_model_asked(rq, name, &c->reached, &c->wild);
+    if (!m) {
+        c->request.param = "model";
+        return refuse(rq, REFUSAL_MODEL_UNKNOWN, name);
+    }
+    if (c->request.transcriber.len && !ai_may_use(rq, c->request.transcriber)) {
+        c->request.param = "session.audio.input.transcription.model";
+        return refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.transcriber);
+    }
+    c->model = m;
+    rq->record.ai.model = m->wildcard ? c->reached : m->o.name;
+    rq->record.ai.requested = slice_eq(name, c->reached) ? SLICE_NONE : name;
+    rq->record.ai.model_row = m->o.name;
+    rq->record.ai.cache = "bypass"; /* there is no cache yet */
+    return FILTER_PASS;
+}
+
+const struct filter ai_filter_grant = {.name = "grant", .on_request = on_grant};
+
+/* ---- filter shape: what the model's policy takes out of the body and puts into it ---- */
+
+static bool is_shaped(const struct ai_call *c)
+{
+    enum ai_kind kind = c->endpoint->kind;
+    bool is_json = kind == AI_CHAT || kind == AI_COUNT || kind == AI_EMBEDDINGS || kind == AI_TASK;
+    return is_json && c->model->shapes && !c->request.is_form;
+}
+
+/* What its model's policy says would not be done to it: the call is refused. */
+static bool cannot_be_shaped(const struct ai_call *c)
+{
+    bool is_session = c->endpoint->kind == AI_REALTIME || c->endpoint->kind == AI_SECRET;
+    return is_session && c->model && c->model->shapes;
+}
+
+/* The body is another one now: what was read of the client's is void. */
+static enum err read_again(struct ai_call *c, struct slice *why)
+{
+    c->request = (struct ai_request){.choices = 1};
+    c->chat = NULL;
+    return read_body(c, why);
+}
+
+static enum err shape_body(struct ai_call *c, struct slice *why)
+{
+    struct body_shaping *s = arena_zalloc(c->rq->arena, sizeof(*s));
+    if (!s)
+        return ERR_NOMEM;
+    *s = (struct body_shaping){.model = c->model,
+                               .words = c->endpoint->dialect->words,
+                               .arena = c->rq->arena,
+                               .body = &c->rq->body,
+                               .spare = &c->translated};
+    enum err e = body_shape(s);
+    *why = s->why;
+    c->output_default = s->output_default;
+    c->dropped = s->dropped;
+    c->dropped_count = s->dropped_count;
+    return e ? e : read_again(c, why);
+}
+
+static enum filter_result on_shape(struct request *rq)
+{
+    struct ai_call *c = rq->gate_state;
+    struct slice why = SLICE_NONE;
+    if (cannot_be_shaped(c)) {
+        c->request.param = "model";
+        return refuse(
+            rq, REFUSAL_UNSUPPORTED,
+            SLICE("it has defaults or overrides, which a realtime session cannot be given"));
+    }
+    if (!is_shaped(c))
+        return FILTER_PASS;
+    enum err e = shape_body(c, &why);
+    if (e == ERR_TOO_BIG)
+        return refuse(rq, REFUSAL_TOO_LARGE, arena_printf(rq->arena, "%zu bytes", rq->body.max));
+    if (e == ERR_NOMEM)
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    return e ? refuse(rq, REFUSAL_BAD_JSON, why) : FILTER_PASS;
+}
+
+const struct filter ai_filter_shape = {.name = "shape", .on_request = on_shape};
+
+/* ---- filter candidates: the targets that may serve it ---- */
+
+static uint32_t roll(void *arg)
+{
+    uint32_t n;
+    (void)arg;
+    digest_random(&n, sizeof(n));
+    return n;
+}
+
+/* What the body names is known to one account alone, or best. */
+static void stay(struct ai_call *c)
+{
+    const struct ai_request *r = &c->request;
+    if (r->stays.text[0] && candidates_stay(c->candidates, c->candidate_count, &r->stays)) {
+        c->candidate_count = 1;
+        c->stays = true;
+    } else if (r->prefers.text[0]) {
+        candidates_stay(c->candidates, c->candidate_count, &r->prefers);
+    }
+}
+
+static enum filter_result on_candidates(struct request *rq)
+{
+    struct ai_call *c = rq->gate_state;
+    if (!ai_calls_upstream(c->endpoint) || c->endpoint->kind == AI_STORED)
+        return FILTER_PASS;
+    const struct candidates_query q = {.policy = rq->policy,
+                                       .model = c->model,
+                                       .team = rq->who.team,
+                                       .rest = c->wild,
+                                       .arena = rq->arena,
+                                       .endpoint = c->endpoint,
+                                       .dice = roll};
+    c->candidate_count = candidates_list(&q, c->candidates, LIMIT_ATTEMPTS);
+    if (!c->candidate_count && c->endpoint->kind != AI_COUNT)
+        return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));
+    stay(c);
+    if (c->ephemeral && !c->stays)
+        return refuse(rq, REFUSAL_NO_TARGET, SLICE("the account that made the secret is gone"));
+    return FILTER_PASS;
+}
+
+const struct filter ai_filter_candidates = {.name = "candidates", .on_request = on_candidates};
 
 /* ---- the call, kept warm ---- */
 

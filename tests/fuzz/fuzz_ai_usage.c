@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "dataplane/ai/provider/openai_usage.h"
+#include "dataplane/ai/provider/openai.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

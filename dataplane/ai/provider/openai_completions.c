@@ -4,8 +4,8 @@
  */
 #include "common/base/json.h"
 #include "dataplane/ai/dialect/openai_error.h"
+#include "dataplane/ai/provider/openai.h"
 #include "dataplane/ai/provider/openai_send.h"
-#include "dataplane/ai/provider/openai_usage.h"
 
 static bool speaks(const struct ai_endpoint *e)
 {

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "dataplane/ai/ai_usage.h"
-#include "dataplane/ai/provider/openai_usage.h"
+#include "dataplane/ai/provider/openai.h"
 
 static void feed(struct ai_meter *m, struct slice chunk)
 {
