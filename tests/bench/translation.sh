@@ -36,7 +36,7 @@ translation() {
             "$(awk '{ n += $5 + $11 } END { print n }' "$data")" >>"$out"
         awk -v label="$(translation_label "$kind")" \
             -v ratio="$(awk '{ printf "%.2f\n", ($1 + $6) / ($7 + $12) }' "$data" | quartiles | cut -d' ' -f1)" 'BEGIN {
-            good = ratio ~ /^[0-9.]+$/ && ratio <= 1.5 # no number: no call ended within its round
+            good = ratio ~ /^[0-9.]+$/ && ratio > 0 && ratio <= 1.5 # else no call ended within a round
             printf "%s %s: CPU %s × the transparent path, at most 1.50\n", good ? "kept" : "miss", label, ratio }' >>"$bars"
     done
     cat "$out"
