@@ -43,6 +43,7 @@ size_t digest_hex(struct slice in, char *out); /* 2*len+1 */
 MUST_USE enum err digest_unhex(struct slice in, uint8_t *out, size_t cap, size_t *ret_len);
 /* RFC 4648, section 4, padded; out: 4*((len+2)/3)+1 */
 size_t digest_base64(struct slice in, char *out);
+MUST_USE enum err digest_unbase64(struct slice in, uint8_t *out, size_t cap, size_t *ret_len);
 size_t digest_base64url(struct slice in, char *out); /* 4*((len+2)/3)+1, unpadded */
 MUST_USE enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *ret_len);
 /* the first `chars` base62 characters [0-9A-Za-z] of in, read as one big-endian number modulo

@@ -77,7 +77,8 @@ size_t digest_base64url(struct slice in, char *out)
     return n;
 }
 
-static int base64_value(char c)
+/* `last`: the two that are no letters and digits */
+static int base64_value(char c, const char *last)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -85,7 +86,7 @@ static int base64_value(char c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
+    return c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
 size_t digest_base64(struct slice in, char *out)
@@ -95,7 +96,8 @@ size_t digest_base64(struct slice in, char *out)
                                    (int)in.len);
 }
 
-enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *ret_len)
+static enum err unbase64(struct slice in, const char *last, uint8_t *out, size_t cap,
+                         size_t *ret_len)
 {
     size_t len = in.len / 4 * 3 + (in.len % 4 ? in.len % 4 - 1 : 0);
     if (in.len % 4 == 1 || len > cap)
@@ -104,7 +106,7 @@ enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *r
     int held = 0;
     size_t n = 0;
     for (size_t i = 0; i < in.len; i++) {
-        int value = base64_value(in.ptr[i]);
+        int value = base64_value(in.ptr[i], last);
         if (value < 0)
             return ERR_INVALID;
         bits = bits << 6 | (uint32_t)value;
@@ -119,6 +121,20 @@ enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *r
         return ERR_INVALID;
     *ret_len = n;
     return ERR_OK;
+}
+
+enum err digest_unbase64url(struct slice in, uint8_t *out, size_t cap, size_t *ret_len)
+{
+    return unbase64(in, "-_", out, cap, ret_len);
+}
+
+enum err digest_unbase64(struct slice in, uint8_t *out, size_t cap, size_t *ret_len)
+{
+    if (in.len % 4)
+        return ERR_INVALID;
+    for (size_t i = 0; i < 2 && slice_ends(in, SLICE("=")); i++)
+        in.len--;
+    return unbase64(in, "+/", out, cap, ret_len);
 }
 
 /* Divides the big-endian number by BASE62_STEP in place; returns what is left over. */

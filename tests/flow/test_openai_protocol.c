@@ -138,6 +138,140 @@ FLOW(a_service_stricter_than_openai_gets_what_it_knows_of_the_clients_own_body)
     }
 }
 
+/* ---- OpenRouter's reasoning ---- */
+
+#define SIGNED_DETAIL                                                                              \
+    "{\"type\":\"reasoning.text\",\"text\":\"I see\",\"signature\":\"sig==\",\"format\":"          \
+    "\"anthropic-claude-v1\",\"index\":0}"
+#define SECRET_DETAIL                                                                              \
+    "{\"type\":\"reasoning.encrypted\",\"data\":\"c2VhbA==\",\"id\":\"tool_1\",\"format\":"        \
+    "\"google-gemini-v1\",\"index\":1}"
+
+static void thinks_in_a_stream(struct flow *k)
+{
+    upstream_opens_stream(k, 0);
+    upstream_sends(
+        k, 0,
+        CHUNK("\"reasoning\":\"I \",\"reasoning_details\":[{\"type\":\"reasoning.text\","
+              "\"text\":\"I \",\"format\":\"anthropic-claude-v1\",\"index\":0}]",
+              "null") CHUNK("\"reasoning\":\"see\",\"reasoning_details\":[{\"type\":"
+                            "\"reasoning.text\",\"text\":\"see\",\"format\":"
+                            "\"anthropic-claude-v1\",\"index\":0}]",
+                            "null")
+            CHUNK("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":"
+                  "\"sig==\",\"format\":\"anthropic-claude-v1\",\"index\":0}," SECRET_DETAIL "]",
+                  "null") WORD STOPS DONE);
+    upstream_ends_stream(k, 0);
+}
+
+static void thinks(struct flow *k)
+{
+    upstream_answers(k, 0, 200,
+                     "{\"id\":\"c\",\"object\":\"chat.completion\",\"model\":\"gpt-x\","
+                     "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
+                     "\"hi\",\"reasoning\":\"I see\",\"reasoning_details\":[" SIGNED_DETAIL
+                     "," SECRET_DETAIL "]},\"finish_reason\":\"stop\"}]}");
+}
+
+/* What a client of Anthropic's dialect says next, with the content that it was told. */
+static void says_next(const char *model, const json_t *content, struct buf *out)
+{
+    JSON_AUTO json_t *body = body_of(
+        SLICE("{\"model\":\"m\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
+              "\"hello\"},{\"role\":\"assistant\"},{\"role\":\"user\",\"content\":\"more\"}]}"));
+    json_t *turn = json_array_get(json_object_get(body, "messages"), 1);
+    json_set_text(body, "model", slice_str(model));
+    assert_int_equal(json_object_set_new(turn, "content", json_deep_copy(content)), 0);
+    assert_int_equal(json_write(body, out), ERR_OK);
+    assert_int_equal(buf_append(out, slice_of("", 1)), ERR_OK);
+}
+
+static void expect_back(struct flow *k, size_t upstream, const char *members)
+{
+    char want[1024];
+    const struct upstream *u = &k->upstreams[upstream];
+    JSON_AUTO json_t *got = body_of(u->calls[u->call_count - 1].body);
+    snprintf(want, sizeof(want),
+             "[{\"role\":\"user\",\"content\":\"hello\"},{\"role\":\"assistant\",%s,\"content\":"
+             "\"hi\"},{\"role\":\"user\",\"content\":\"more\"}]",
+             members);
+    JSON_AUTO json_t *wanted = body_of(slice_str(want));
+    if (!json_equal(json_object_get(got, "messages"), wanted))
+        fail_msg("%.*s\nis not %s", SLICE_ARG(u->calls[u->call_count - 1].body), want);
+}
+
+/* To the account that made them, from the client they were told; to others, the words alone. */
+static void goes_on(struct flow *k, const json_t *content)
+{
+    static const struct {
+        const char *who, *model;
+        size_t upstream;
+        const char *members;
+    } rows[] = {
+        {"alice", "m", 0, "\"reasoning_details\":[" SIGNED_DETAIL "," SECRET_DETAIL "]"},
+        {"bob", "m", 0, "\"reasoning\":\"I see\""},
+        {"alice", "other", 1, "\"reasoning\":\"I see\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf next;
+        buf_init(&next, 1 << 20);
+        says_next(rows[i].model, content, &next);
+        upstream_forget_script(k, rows[i].upstream);
+        upstream_answers(k, rows[i].upstream, 200, ANSWER);
+        expect_status(client_posts(k, rows[i].who, MESSAGES, VERSION, buf_slice(&next).ptr), 200);
+        expect_back(k, rows[i].upstream, rows[i].members);
+        buf_fini(&next);
+    }
+}
+
+static const struct flow_policy on_openrouter = {
+    .providers = {{.quirks = "openrouter"}, {.quirks = "openrouter"}},
+    .keys = {{.name = "alice", .models = {"m", "other"}}, {.name = "bob", .models = {"m"}}},
+    .models = {{.name = "m", .target_model = "gpt-x", .upstreams = {0}, .upstream_count = 1},
+               {.name = "other", .target_model = "gpt-x", .upstreams = {1}, .upstream_count = 1}},
+};
+
+FLOW(reasoning_details_go_back_to_the_account_that_made_them)
+{
+    policy_says(k, &on_openrouter);
+    thinks(k);
+    struct flow_client *c = client_posts(k, "alice", MESSAGES, VERSION, TELL(""));
+    expect_status(c, 200);
+    JSON_AUTO json_t *got = body_of(buf_slice(&c->body));
+    const json_t *content = json_object_get(got, "content");
+    assert_int_equal(json_array_size(content), 3);
+    assert_true(slice_eq(json_text(json_array_get(content, 0), "thinking"), SLICE("I see")));
+    goes_on(k, content);
+}
+
+static struct slice between(struct slice body, const char *before)
+{
+    ptrdiff_t at = slice_search(body, slice_str(before));
+    if (at < 0)
+        fail_msg("no %s in %.*s", before, SLICE_ARG(body));
+    body = slice_from(body, (size_t)at + strlen(before));
+    return slice_first(body, (size_t)slice_find(body, '"'));
+}
+
+FLOW(reasoning_details_of_a_stream_are_the_same)
+{
+    char text[2048];
+    policy_says(k, &on_openrouter);
+    thinks_in_a_stream(k);
+    struct flow_client *c = client_posts(k, "alice", MESSAGES, VERSION, TELL(",\"stream\":true"));
+    expect_status(c, 200);
+    expect_body_has(c, "{\"type\":\"thinking_delta\",\"thinking\":\"I \"}");
+    struct slice body = buf_slice(&c->body);
+    struct slice signature = between(body, "\"type\":\"signature_delta\",\"signature\":\"");
+    struct slice data = between(body, "\"type\":\"redacted_thinking\",\"data\":\"");
+    snprintf(text, sizeof(text),
+             "[{\"type\":\"thinking\",\"thinking\":\"I see\",\"signature\":\"%.*s\"},{\"type\":"
+             "\"redacted_thinking\",\"data\":\"%.*s\"},{\"type\":\"text\",\"text\":\"hi\"}]",
+             SLICE_ARG(signature), SLICE_ARG(data));
+    JSON_AUTO json_t *content = body_of(slice_str(text));
+    goes_on(k, content);
+}
+
 FLOW(interleaved_calls_without_ids_are_two_whole_blocks)
 {
     policy_has(k, (struct flow_provider){0});
@@ -413,6 +547,8 @@ int main(void)
         SCENARIO(a_client_of_another_dialect_is_served_and_billed_by_its_parts),
         SCENARIO(what_the_service_does_not_take_is_named_in_the_clients_own_words),
         SCENARIO(a_service_stricter_than_openai_gets_what_it_knows_of_the_clients_own_body),
+        SCENARIO(reasoning_details_go_back_to_the_account_that_made_them),
+        SCENARIO(reasoning_details_of_a_stream_are_the_same),
         SCENARIO(interleaved_calls_without_ids_are_two_whole_blocks),
         SCENARIO(a_name_too_long_for_the_service_comes_back_whole),
         SCENARIO(azure_is_asked_where_its_version_has_it),

@@ -10,6 +10,7 @@
 
 #include "common/base/digest.h"
 #include "dataplane/ai/provider/openai.h"
+#include "dataplane/ai/provider/openai_details.h"
 #include "dataplane/ai/provider/openai_request.h"
 #include "dataplane/ai/provider/openai_send.h"
 
@@ -240,6 +241,70 @@ static enum err emit_signatures(const struct emitting *m, const json_t *blocks)
     return e;
 }
 
+/* Each detail is a block of its own: its pieces share an index and a type. */
+static unsigned block_of_detail(const struct emitting *m, const json_t *detail)
+{
+    const json_t *index = json_object_get(detail, "index");
+    struct ai_decoder_texts *t = &m->d->openai.texts[m->choice];
+    uint16_t which = (uint16_t)(1 + (json_integer_value(index) & 0x1FFF));
+    if (slice_eq(json_text(detail, "type"), SLICE("reasoning.summary")))
+        which |= 0x4000;
+    if (openai_detail_is_encrypted(detail))
+        which |= 0x8000;
+    if (which != t->detail || which & 0x8000)
+        t->kind = 0;
+    t->detail = which;
+    return block_of(m->d, m->choice, AI_REASONING);
+}
+
+static enum err emit_detail(const struct emitting *m, const json_t *detail)
+{
+    struct ai_event e = {.kind = AI_REASONING, .text = openai_detail_text(detail)};
+    struct slice seal = SLICE_NONE;
+    if (m->choice >= AI_DECODER_OPENAI_CHOICES)
+        return emit_text(m, AI_REASONING, e.text);
+    bool encrypted = openai_detail_is_encrypted(detail),
+         is_signed = openai_detail_is_signed(detail);
+    enum err err = encrypted || is_signed ? openai_detail_seal(detail, m->d->arena, &seal) : ERR_OK;
+    if (err || (!e.text.len && !seal.len))
+        return err;
+    e.block = block_of_detail(m, detail);
+    if (e.text.len)
+        err = emit(m, e);
+    if (err || !seal.len)
+        return err;
+    e.text = SLICE_NONE;
+    *(encrypted ? &e.id : &e.signature) = seal;
+    return emit(m, e);
+}
+
+static bool have_words(const json_t *details)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(details, i, one)
+    {
+        if (openai_detail_text(one).len)
+            return true;
+    }
+    return false;
+}
+
+/* The same words stand in `reasoning` too, without their blocks. */
+static enum err emit_reasoning(const struct emitting *m, const json_t *reasoning,
+                               const json_t *details)
+{
+    const json_t *one;
+    size_t i;
+    enum err e = have_words(details) ? ERR_OK : emit_text(m, AI_REASONING, text_of(reasoning));
+    json_array_foreach(details, i, one)
+    {
+        if (!e)
+            e = emit_detail(m, one);
+    }
+    return e;
+}
+
 /* Mistral's reasoning stands in the content, as text or as a list of texts. */
 static enum err emit_list(const struct emitting *m, const json_t *list, enum ai_event_kind kind)
 {
@@ -266,7 +331,7 @@ static enum err emit_part(const struct emitting *m, const json_t *part)
     const json_t *content = json_object_get(part, "content");
     if (!json_is_string(reasoning))
         reasoning = json_object_get(part, "reasoning");
-    enum err e = emit_text(m, AI_REASONING, text_of(reasoning));
+    enum err e = emit_reasoning(m, reasoning, json_object_get(part, "reasoning_details"));
     if (!e)
         e = emit_signatures(m, json_object_get(part, "thinking_blocks"));
     if (!e)

@@ -7,6 +7,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/json_out.h"
+#include "dataplane/ai/provider/openai_details.h"
 
 #define STOPS_MAX 4 /* stop sequences in one request */
 #define TOOL_ID_MAX 40
@@ -502,6 +503,34 @@ static struct slice joined(struct writing *w, const struct ai_turn *t, enum ai_p
     return all;
 }
 
+/* What this account made of its reasoning, as it was told. */
+static size_t write_details(struct writing *w, const struct ai_turn *t)
+{
+    size_t n = 0;
+    for (const struct ai_part *p = t->parts.first; p && !w->j.e; p = p->next) {
+        JSON_AUTO json_t *detail = NULL;
+        enum err e = openai_detail_open(p, w->o->arena, &detail);
+        if (e)
+            w->j.e = e;
+        if (!detail)
+            continue;
+        if (n++ == 0)
+            json_out_begin(&w->j, "reasoning_details", '[');
+        json_out_tree(&w->j, NULL, detail);
+    }
+    if (n)
+        json_out_end(&w->j, ']');
+    return n;
+}
+
+/* In the one form of several that the service takes and that says most. */
+static void write_thought(struct writing *w, const struct ai_turn *t, struct slice words)
+{
+    size_t details = takes(w, TAKES_DETAILS) ? write_details(w, t) : 0;
+    if (!details && words.len)
+        json_out_text(&w->j, w->service->replay_name, words);
+}
+
 static void write_assistant(struct writing *w, const struct ai_turn *t)
 {
     bool calls = find_part(t, AI_PART_TOOL_CALL) != NULL, says = look_at(w, t, &t->parts).count;
@@ -510,8 +539,7 @@ static void write_assistant(struct writing *w, const struct ai_turn *t)
     if (!calls && !says && !refusal.len)
         return;
     begin_message(w, SLICE("assistant"), t);
-    if (thought.len)
-        json_out_text(&w->j, w->service->replay_name, thought);
+    write_thought(w, t, thought);
     if (says)
         write_content(w, t, &t->parts);
     else

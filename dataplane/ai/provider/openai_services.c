@@ -50,7 +50,7 @@ static const struct openai_service services[] = {
      "required", NULL},
     {NAME("openrouter"), NAME("openrouter.ai"),
      USUAL | TAKES_TOP_K | TAKES_SCHEMA | TAKES_PARALLEL | TAKES_USER | TAKES_VERBOSITY |
-         TAKES_AUDIO | TAKES_VIDEO | TAKES_FILES | TAKES_CACHE | TAKES_DEVELOPER,
+         TAKES_AUDIO | TAKES_VIDEO | TAKES_FILES | TAKES_CACHE | TAKES_DEVELOPER | TAKES_DETAILS,
      EFFORT_OBJECT, OLD_LIMIT, "seed", "required", "reasoning"},
     {NAME("perplexity"), NAME("api.perplexity.ai"),
      TAKES_PENALTIES | TAKES_TOP_K | TAKES_SCHEMA | TAKES_IMAGES, EFFORT_WORD, OLD_LIMIT, NULL,

@@ -43,6 +43,7 @@ enum openai_takes {
     TAKES_TOOL_NAME = 1 << 17,   /* name of a tool's message */
     TAKES_SHORT_IDS = 1 << 18,   /* ids of calls are nine letters and digits, and nothing else */
     TAKES_IMAGES = 1 << 19,      /* parts image_url */
+    TAKES_DETAILS = 1 << 23,     /* reasoning_details of an assistant's message */
     TAKES_DEVELOPER = 1 << 21,   /* messages of the role developer */
     TAKES_RESPONSES = 1 << 20,   /* the path of responses, beside that of conversations */
 };

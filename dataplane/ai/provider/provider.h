@@ -142,6 +142,7 @@ struct ai_decoder {
     struct {
         struct ai_decoder_texts {
             uint16_t kind, block; /* of the last text */
+            uint16_t detail;      /* which of the reasoning's it was; 0: none */
         } texts[AI_DECODER_OPENAI_CHOICES];
         struct ai_decoder_calls {
             unsigned count;

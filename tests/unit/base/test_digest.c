@@ -197,6 +197,29 @@ UNIT(base64url_gives_the_vectors_of_rfc_4648)
     }
 }
 
+UNIT(base64_is_padded_and_has_one_spelling)
+{
+    static const char *const rows[][2] = {
+        {"", ""},        {"f", "Zg=="},          {"fo", "Zm8="},
+        {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff\xbf", "+/+/"},
+    };
+    static const char *const wrong[] = {
+        "Zg", "Zg=", "Zg===", "Z===", "====", "Zh==", "-_-_", "Zm9v\n"};
+    uint8_t out[8];
+    size_t len;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[16];
+        assert_int_equal(digest_base64(slice_str(rows[i][0]), text), strlen(rows[i][1]));
+        assert_string_equal(text, rows[i][1]);
+        assert_int_equal(digest_unbase64(slice_str(text), out, sizeof(out), &len), ERR_OK);
+        expect_text(slice_of(out, len), rows[i][0]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        if (digest_unbase64(slice_str(wrong[i]), out, sizeof(out), &len) != ERR_INVALID)
+            fail_msg("accepted: %s", wrong[i]);
+    }
+}
+
 UNIT(base64url_has_one_spelling)
 {
     static const char *const rows[] = {
@@ -303,6 +326,7 @@ int main(void)
         cmocka_unit_test(sums_do_not_depend_on_order_and_can_be_taken_back),
         cmocka_unit_test(hex_goes_there_and_back),
         cmocka_unit_test(base64url_gives_the_vectors_of_rfc_4648),
+        cmocka_unit_test(base64_is_padded_and_has_one_spelling),
         cmocka_unit_test(base64url_has_one_spelling),
         cmocka_unit_test(base62_is_one_big_endian_number),
         cmocka_unit_test(random_bytes_do_not_repeat),

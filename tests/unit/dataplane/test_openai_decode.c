@@ -244,6 +244,47 @@ static void texts_are_blocks_in_their_order(void **state)
         expect(rows[i].stream, rows[i].said, NULL);
 }
 
+#define DETAIL(more) "\"reasoning_details\":[{" more "}]"
+#define TEXT_DETAIL "\"type\":\"reasoning.text\",\"index\":0,\"format\":\"x\""
+/* {"type":"reasoning.text","index":0,"format":"x","signature":"s"} */
+#define TEXT_SEAL                                                                                  \
+    "eyJ0eXBlIjoicmVhc29uaW5nLnRleHQiLCJpbmRleCI6MCwiZm9ybWF0IjoieCIsInNpZ25hdHVyZSI6InMifQ=="
+/* {"type":"reasoning.encrypted","data":"d","id":"r"} */
+#define DATA_SEAL "eyJ0eXBlIjoicmVhc29uaW5nLmVuY3J5cHRlZCIsImRhdGEiOiJkIiwiaWQiOiJyIn0="
+
+static void details_of_reasoning_are_blocks_with_their_seals(void **state)
+{
+    static const struct {
+        const char *stream, *said;
+    } rows[] = {
+        /* the words stand twice, and are told once */
+        {SAY("\"reasoning\":\"a\"," DETAIL(TEXT_DETAIL ",\"text\":\"a\""))
+             SAY("\"reasoning\":\"b\"," DETAIL(TEXT_DETAIL ",\"text\":\"b\",\"signature\":null"))
+                 SAY("\"reasoning\":null," DETAIL(TEXT_DETAIL ",\"signature\":\"s\""))
+                     SAY("\"content\":\"c\"") FINISH("stop"),
+         "think0(a) think0(b) sign0(" TEXT_SEAL ") text1(c) stop"},
+        /* a summary, and what it sums up; both under one index */
+        {SAY("\"reasoning\":\"a\"," DETAIL(
+             "\"type\":\"reasoning.summary\",\"summary\":\"a\",\"index\":0"))
+             SAY(DETAIL("\"type\":\"reasoning.encrypted\",\"data\":\"d\",\"id\":\"r\""))
+                 SAY(DETAIL("\"type\":\"reasoning.encrypted\",\"data\":\"d\",\"id\":\"r\""))
+                     FINISH("stop"),
+         "think0(a) redacted1(" DATA_SEAL ") redacted2(" DATA_SEAL ") stop"},
+        /* the next index is the next block */
+        {SAY(DETAIL("\"type\":\"reasoning.text\",\"text\":\"a\",\"index\":0"))
+             SAY(DETAIL("\"type\":\"reasoning.text\",\"text\":\"b\",\"index\":1")) FINISH("stop"),
+         "think0(a) think1(b) stop"},
+        /* none that says anything: the words alone */
+        {SAY("\"reasoning\":\"a\",\"reasoning_details\":[]")
+             SAY("\"reasoning\":\"b\"," DETAIL("\"type\":\"reasoning.new\",\"text\":\"x\""))
+                 FINISH("stop"),
+         "think0(a) think0(b) stop"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        expect(rows[i].stream, rows[i].said, NULL);
+}
+
 static void errors_in_a_stream_say_what_they_mean(void **state)
 {
     static const struct {
@@ -304,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_told_apart_however_their_pieces_come),
         cmocka_unit_test(texts_are_blocks_in_their_order),
+        cmocka_unit_test(details_of_reasoning_are_blocks_with_their_seals),
         cmocka_unit_test(errors_in_a_stream_say_what_they_mean),
         cmocka_unit_test(names_that_were_told_shorter_come_back_whole),
     };
