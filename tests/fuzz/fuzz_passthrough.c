@@ -29,8 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice below = passthrough_below(SLICE("/v1"), path);
     must(below.len <= path.len || slice_eq(below, SLICE("/")));
     (void)passthrough_is_administration(SLICE("ollama"), path);
-    struct slice once = passthrough_query(SLICE(""), SLICE(""), query, SLICE("gemini"), a);
-    struct slice twice = passthrough_query(SLICE(""), SLICE(""), once, SLICE("gemini"), a);
+    struct passthrough_modelled m;
+    const struct http_head head = {.method = SLICE("POST"), .target = text};
+    must(passthrough_model_path(&head, path, a, &m) || !m.endpoint || m.path.len > 1);
+    struct passthrough_query_in in = {.sent = query, .dialect = SLICE("gemini"), .metered = true};
+    struct slice once = passthrough_query(&in, a);
+    in.sent = once;
+    struct slice twice = once.ptr ? passthrough_query(&in, a) : once;
     must(!once.ptr || slice_eq(once, twice));
     must(!slice_starts(once, SLICE("key=")) && slice_search(once, SLICE("&key=")) < 0);
     struct slice sorted = passthrough_sorted_query(query, a);

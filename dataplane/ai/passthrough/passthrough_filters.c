@@ -191,21 +191,31 @@ static enum filter_result find_provider(struct passthrough_call *p, struct slice
         return refuse(rq, REFUSAL_ROUTE, SLICE_NONE);
     if (passthrough_is_administration(p->provider->dialect, p->rest))
         return refuse(rq, REFUSAL_ADMINISTRATION, p->provider->o.name);
-    if (passthrough_is_kept(p->provider->dialect, p->rest))
+    if (passthrough_is_kept(p->provider->dialect, rq->head->method, p->rest))
         return refuse(rq, REFUSAL_KEPT, SLICE("/v1/"));
     p->unpriced_allowed = s.unpriced;
     rq->record.api.route = s.pattern;
     return FILTER_PASS;
 }
 
-/* What its dialect has is read as it is there. */
-static void find_endpoint(struct passthrough_call *p)
+static bool is_metered(const struct ai_endpoint *e)
 {
-    p->endpoint = passthrough_endpoint(p->rq->head, p->rest, p->rq->arena);
+    return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS ||
+           e->kind == AI_TASK;
+}
+
+/* What its dialect has is read as it is there. */
+static enum filter_result find_endpoint(struct passthrough_call *p)
+{
+    struct passthrough_modelled m;
+    if (passthrough_model_path(p->rq->head, p->rest, p->rq->arena, &m))
+        return refuse(p->rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    p->endpoint = m.endpoint && is_metered(m.endpoint) ? m.endpoint : NULL;
+    p->path = m.path;
     p->speaker = p->endpoint ? ai_provider_for(p->provider, p->endpoint, SLICE("")) : NULL;
-    if (!p->speaker || !ai_calls_upstream(p->endpoint) || p->endpoint->kind == AI_STORED ||
-        !p->speaker->speaks(p->endpoint))
+    if (!p->speaker || !p->speaker->speaks(p->endpoint))
         p->endpoint = NULL;
+    return FILTER_PASS;
 }
 
 /* By the request's policy as it is now. */
@@ -220,7 +230,7 @@ static enum filter_result resolve(struct passthrough_call *p)
         return refuse(rq, REFUSAL_PATH_UNKNOWN, SLICE("it is /passthrough/{provider}/…"));
     enum filter_result f = find_provider(p, name);
     if (f == FILTER_PASS)
-        find_endpoint(p);
+        f = find_endpoint(p);
     rq->record.name =
         arena_printf(rq->arena, "%.*s %.*s", SLICE_ARG(rq->head->method), SLICE_ARG(p->rest));
     if (f != FILTER_PASS)
@@ -383,13 +393,13 @@ static enum filter_result on_call(struct request *rq)
     if (!p->endpoint)
         return FILTER_PASS;
     struct ai_incoming in = {.body = buf_slice(&rq->body),
-                             .path = passthrough_modelled_path(p->rest, rq->arena),
+                             .path = p->path,
                              .query = rq->query,
                              .head = rq->head,
                              .endpoint = p->endpoint,
                              .arena = rq->arena};
     p->request.choices = 1;
-    enum err e = in.path.ptr ? p->endpoint->dialect->read(&in, &p->request, &why) : ERR_NOMEM;
+    enum err e = p->endpoint->dialect->read(&in, &p->request, &why);
     if (!e)
         e = measure(p, &in, &why);
     if (e == ERR_NOMEM)

@@ -43,6 +43,7 @@ struct passthrough_call {
 
     /* of a modelled path; endpoint NULL: it is none */
     const struct ai_endpoint *endpoint;
+    struct slice path;                 /* as the AI gate has it */
     const struct ai_provider *speaker; /* decodes what its responses say */
     struct ai_request request;
     const struct price_sheet *price; /* NULL: not known */
@@ -64,6 +65,7 @@ struct passthrough_call {
     struct buf whole;
     struct ai_usage usage;
     struct ai_meter words; /* what the model wrote, by our own count */
+    bool read;             /* all of a whole response was decoded: nothing is unknown of it */
     bool finished;         /* the model said why it stopped */
     bool failed;           /* the provider said an error inside the response */
 };

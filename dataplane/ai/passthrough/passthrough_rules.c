@@ -35,8 +35,9 @@ const struct policy_route *passthrough_route(const struct policy_grant *g, struc
 
 /* The first segments behind versions ("/v1/", "/v1beta/"). Compared without case: a server may be
  * more lenient than its documentation. Sources: OpenAI, "Administration" and fine-tuning checkpoint
- * permissions; Anthropic, "Admin API"; OpenRouter, "Provisioning API keys"; Ollama's and vLLM's
- * servers; LiteLLM's own, as an upstream. */
+ * permissions, and "Realtime: client secrets"; Anthropic, "Admin API"; OpenRouter, "Provisioning
+ * API keys"; Gemini, "Ephemeral tokens"; Ollama's and vLLM's servers; LiteLLM's own, as an
+ * upstream. */
 static const struct {
     const char *dialect; /* NULL: any */
     struct slice path;
@@ -52,6 +53,11 @@ static const struct {
     {NULL, {"/credits", 8}},
     {NULL, {"/billing", 8}},
     {NULL, {"/fine_tuning/checkpoints", 24}},
+    /* they give out credentials, with which a client is at the provider without the gateway */
+    {NULL, {"/realtime/client_secrets", 24}},
+    {NULL, {"/realtime/sessions", 18}},
+    {NULL, {"/realtime/transcription_sessions", 32}},
+    {"gemini", {"/auth_tokens", 12}},
     {NULL, {"/load_lora_adapter", 18}},
     {NULL, {"/unload_lora_adapter", 20}},
     {NULL, {"/sleep", 6}},
@@ -107,16 +113,25 @@ bool passthrough_is_administration(struct slice dialect, struct slice path)
     return false;
 }
 
-bool passthrough_is_kept(struct slice dialect, struct slice path)
+static bool is_below(struct slice path, struct slice prefix)
+{
+    return path.len > prefix.len && is_at(path, prefix);
+}
+
+bool passthrough_is_kept(struct slice dialect, struct slice method, struct slice path)
 {
     bool has_owners = slice_eq(dialect, SLICE("openai")) || slice_eq(dialect, SLICE("azure"));
-    struct slice bare = behind_versions(path), responses = SLICE("/responses/");
+    struct slice bare = behind_versions(path), chats = SLICE("/chat/completions");
+    bool makes_one = slice_eq(method, SLICE("POST")) &&
+                     (slice_ieq(bare, chats) || slice_ieq(bare, SLICE("/chat/completions/")));
     if (!has_owners)
         return false;
-    if (is_at(bare, SLICE("/files")) || is_at(bare, SLICE("/batches")))
+    if (is_at(bare, SLICE("/files")) || is_at(bare, SLICE("/batches")) ||
+        is_at(bare, SLICE("/conversations")))
         return true;
-    return slice_ieq(slice_first(bare, responses.len), responses) &&
-           !slice_eq(slice_from(bare, responses.len), SLICE("input_tokens"));
+    if (is_at(bare, chats)) /* those that were stored, and the list of them */
+        return !makes_one;
+    return is_below(bare, SLICE("/responses")) && !slice_eq(bare, SLICE("/responses/input_tokens"));
 }
 
 /* ---- the AI gate's path ---- */
@@ -127,39 +142,90 @@ static bool has_version(struct slice path)
     return slash > 0 && is_version(slice_first(slice_from(path, 1), (size_t)slash));
 }
 
-struct slice passthrough_modelled_path(struct slice path, struct arena *a)
-{
-    bool whole = has_version(path) || slice_starts(path, SLICE("/model/"));
-    return whole ? path : arena_printf(a, "/v1%.*s", SLICE_ARG(path));
-}
-
-const struct ai_endpoint *passthrough_endpoint(const struct http_head *h, struct slice path,
-                                               struct arena *a)
+static const struct ai_endpoint *look_up(const struct http_head *h, struct slice path,
+                                         struct passthrough_modelled *ret)
 {
     bool allowed = false;
-    struct slice known = passthrough_modelled_path(path, a);
-    const struct ai_endpoint *e = known.ptr ? ai_endpoint_find(h, known, &allowed) : NULL;
-    return e && allowed ? e : NULL;
+    const struct ai_endpoint *e = path.ptr ? ai_endpoint_find(h, path, &allowed) : NULL;
+    if (!e || !allowed)
+        return NULL;
+    ret->path = path;
+    return e;
+}
+
+/* "/chat/completions", "/v1/chat/completions", "/openai/v1/chat/completions" */
+static const struct ai_endpoint *look_up_versions(const struct http_head *h, struct slice path,
+                                                  struct arena *a, struct passthrough_modelled *ret)
+{
+    bool whole = has_version(path) || slice_starts(path, SLICE("/model/"));
+    struct slice bare = behind_versions(path);
+    const struct ai_endpoint *e =
+        look_up(h, whole ? path : arena_printf(a, "/v1%.*s", SLICE_ARG(path)), ret);
+    if (!e && bare.len < path.len)
+        e = look_up(h, arena_printf(a, "/v1%.*s", SLICE_ARG(bare)), ret);
+    return e;
+}
+
+static struct slice in_lower_case(struct slice path, struct arena *a)
+{
+    char *to = arena_alloc(a, path.len);
+    for (size_t i = 0; to && i < path.len; i++)
+        to[i] = path.ptr[i] >= 'A' && path.ptr[i] <= 'Z' ? (char)(path.ptr[i] + ('a' - 'A'))
+                                                         : path.ptr[i];
+    return to ? slice_of(to, path.len) : SLICE_NONE;
+}
+
+enum err passthrough_model_path(const struct http_head *h, struct slice path, struct arena *a,
+                                struct passthrough_modelled *ret)
+{
+    *ret = (struct passthrough_modelled){0};
+    ret->endpoint = look_up_versions(h, path, a, ret);
+    if (ret->endpoint)
+        return ERR_OK;
+    struct slice plain = ai_unescape(a, path);
+    struct slice lower = plain.ptr ? in_lower_case(plain, a) : SLICE_NONE;
+    if (!lower.ptr)
+        return ERR_NOMEM;
+    if (plain.len > 1 && slice_ends(plain, SLICE("/")))
+        plain.len = --lower.len;
+    ret->endpoint = look_up_versions(h, plain, a, ret);
+    if (!ret->endpoint)
+        ret->endpoint = look_up_versions(h, lower, a, ret);
+    return ERR_OK;
 }
 
 /* ---- queries ---- */
 
-/* Where services look for a credential. */
-static bool names_credential(struct slice name, struct slice dialect)
+static bool is_googles(struct slice dialect)
 {
-    static const struct slice names[] = {{"access_token", 12},     {"api_key", 7},
-                                         {"api-key", 7},           {"apikey", 6},
-                                         {"subscription-key", 16}, {"x-goog-api-key", 14}};
-    bool googles = slice_eq(dialect, SLICE("gemini")) || slice_eq(dialect, SLICE("vertex"));
-    if (googles && slice_ieq(name, SLICE("key")))
-        return true;
+    return slice_eq(dialect, SLICE("gemini")) || slice_eq(dialect, SLICE("vertex"));
+}
+
+/* Where services look for a credential; this gate does in `key`, whatever the dialect. */
+static bool names_credential(struct slice name)
+{
+    static const struct slice names[] = {
+        {"access_token", 12}, {"api_key", 7},           {"api-key", 7},         {"apikey", 6},
+        {"key", 3},           {"subscription-key", 16}, {"x-goog-api-key", 14},
+    };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (slice_ieq(name, names[i]))
             return true;
     return slice_starts(name, SLICE("X-Amz-")); /* a signature of the client's */
 }
 
-static bool is_dropped(struct slice member, struct slice dialect, struct arena *a)
+/* What Google's APIs leave out of a response, or write it in, by the query: usage would be lost.
+ * https://cloud.google.com/apis/docs/system-parameters */
+static bool hides_usage(struct slice name, struct slice value)
+{
+    if (slice_starts(name, SLICE("$")))
+        name = slice_from(name, 1);
+    if (slice_ieq(name, SLICE("alt")))
+        return !slice_eq(value, SLICE("sse")) && !slice_eq(value, SLICE("json"));
+    return slice_ieq(name, SLICE("fields")) || slice_ieq(name, SLICE("callback"));
+}
+
+static bool is_dropped(struct slice member, const struct passthrough_query_in *in, struct arena *a)
 {
     ptrdiff_t equals = slice_find(member, '=');
     struct slice name = equals < 0 ? member : slice_first(member, (size_t)equals);
@@ -168,19 +234,19 @@ static bool is_dropped(struct slice member, struct slice dialect, struct arena *
     value = ai_unescape(a, value);
     if (!name.ptr || !value.ptr)
         return true;
-    return names_credential(name, dialect) || keyprint_is_ours(value);
+    return names_credential(name) || keyprint_is_ours(value) ||
+           (in->metered && is_googles(in->dialect) && hides_usage(name, value));
 }
 
-struct slice passthrough_query(struct slice base, struct slice add, struct slice query,
-                               struct slice dialect, struct arena *a)
+struct slice passthrough_query(const struct passthrough_query_in *in, struct arena *a)
 {
+    struct slice base = in->base, add = in->add, query = in->sent, one;
     char *room = arena_alloc(a, base.len + add.len + query.len + 3), *to = room;
-    struct slice one;
     if (!room)
         return SLICE_NONE;
     to = slice_put(to, base);
     while (slice_split(&query, '&', &one)) {
-        if (!one.len || is_dropped(one, dialect, a))
+        if (!one.len || is_dropped(one, in, a))
             continue;
         if (to != room)
             *to++ = '&';

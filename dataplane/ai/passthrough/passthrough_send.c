@@ -39,7 +39,10 @@ static enum err set_path(struct passthrough_call *p, struct ai_outgoing *o)
     if (version.len && slice_search(sent, SLICE("api-version=")) < 0 &&
         slice_search(o->url->query, SLICE("api-version=")) < 0)
         add = arena_printf(a, "api-version=%.*s", SLICE_ARG(version));
-    struct slice query = passthrough_query(o->url->query, add, sent, p->provider->dialect, a);
+    struct slice query = passthrough_query(
+        &(struct passthrough_query_in){o->url->query, add, sent, p->provider->dialect,
+                                       p->endpoint && p->endpoint->kind != AI_COUNT},
+        a);
     if (query.ptr && ai_account_signs(p->account))
         query = passthrough_sorted_query(query, a);
     if (!query.ptr)
