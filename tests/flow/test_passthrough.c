@@ -32,7 +32,7 @@ static const struct flow_policy own = {
     .grants = {{.agent = "maker",
                 .provider = "provider-0",
                 .routes = {{{"GET", "POST"}, "/fine_tuning/**"},
-                           {{"POST"}, "/v1/chat/completions"},
+                           {{"GET", "POST"}, "/v1/chat/completions"},
                            {{"GET", "POST"}, "/organization/**"},
                            {{"GET", "POST"}, "/files/**"}}},
                {.agent = "maker",
@@ -96,6 +96,7 @@ FLOW(method_and_path_decide_and_one_spelling_is_taken)
          NULL},
         {"GET", OPENAI "/files/file-1", 403, "owned_elsewhere", NULL},
         {"GET", OPENAI "/v1/files/", 403, "owned_elsewhere", NULL}, /* the list of all there are */
+        {"GET", OPENAI "/v1/chat/completions", 403, "owned_elsewhere", NULL},
     };
     policy_says(k, &own);
     upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -540,6 +541,65 @@ FLOW(a_response_that_breaks_off_may_have_been_written_to_its_end)
     flow_record_free(r);
 }
 
+/* Its provider has written it to the end: a client that leaves before the last byte pays. */
+FLOW(a_client_that_leaves_inside_a_whole_response_pays_for_it)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0,
+                  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
+                  "{\"choices\":");
+    upstream_rests(k, 0, 5000);
+    struct flow_client *c = client_posts(k, "carol", OPENAI "/chat/completions", NULL, CHAT);
+    WAIT(k, c->head.status == 200);
+    client_hangs_up(c);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_int_equal(r->span->tokens->output, 100);
+    assert_true(r->span->cost_nano >= 200000);
+    flow_record_free(r);
+}
+
+FLOW(a_response_in_a_form_that_is_not_read_costs_what_it_may_have)
+{
+    policy_says(k, &own);
+    upstream_says(k, 0,
+                  "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+                  "Content-Length: 2\r\n\r\nok");
+    expect_status(client_posts(k, "carol", OPENAI "/chat/completions", NULL, CHAT), 200);
+    Gatehouse__JournalRecord *r = record(k);
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_int_equal(r->span->tokens->output, 100);
+    flow_record_free(r);
+
+    upstream_forget_script(k, 0);
+    upstream_answers(k, 0, 200, "{\"choices\":[]}"); /* and no usage */
+    expect_status(client_posts(k, "carol", OPENAI "/chat/completions", NULL, CHAT), 200);
+    r = record(k);
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_int_equal(r->span->tokens->output, 100);
+    flow_record_free(r);
+}
+
+FLOW(another_spelling_of_a_modelled_path_is_metered_too)
+{
+    policy_says(k, &own);
+    upstream_answers(k, 0, 200, ANSWER);
+    expect_status(client_posts(k, "dave", OPENAI "/v1/chat/completions/", NULL, CHAT), 200);
+    assert_true(slice_starts(k->upstreams[0].calls[0].head,
+                             SLICE("POST /v1/chat/completions/ "))); /* as it was */
+    expect_cost(k, 1000, 20, COST, "provider");
+}
+
+FLOW(a_providers_own_credential_is_not_given_out)
+{
+    policy_says(k, &own);
+    struct flow_client *c =
+        client_posts(k, "dave", OPENAI "/v1/realtime/client_secrets", NULL, "{}");
+    expect_status(c, 403);
+    expect_code(c, "administration_refused");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 FLOW(an_error_inside_a_response_costs_nothing)
 {
     policy_says(k, &own);
@@ -672,6 +732,10 @@ int main(void)
         SCENARIO(geminis_path_names_the_model_and_is_read_in_its_own_dialect),
         SCENARIO(a_kept_response_is_not_continued_by_its_bare_id),
         SCENARIO(a_response_that_breaks_off_may_have_been_written_to_its_end),
+        SCENARIO(a_client_that_leaves_inside_a_whole_response_pays_for_it),
+        SCENARIO(a_response_in_a_form_that_is_not_read_costs_what_it_may_have),
+        SCENARIO(another_spelling_of_a_modelled_path_is_metered_too),
+        SCENARIO(a_providers_own_credential_is_not_given_out),
         SCENARIO(an_error_inside_a_response_costs_nothing),
         SCENARIO(under_a_budget_what_has_no_price_is_refused_unless_the_grant_says_so),
         SCENARIO(a_call_dearer_than_the_budget_is_refused_before_it_is_sent),

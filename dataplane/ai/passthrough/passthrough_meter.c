@@ -99,6 +99,11 @@ static bool has_type(const struct http_head *head, const char *type)
     return slice_ieq(slice_first(said, wanted.len), wanted);
 }
 
+static bool is_success(unsigned status)
+{
+    return status >= 200 && status <= 299;
+}
+
 static bool is_stream(const struct passthrough_call *p, const struct http_head *head)
 {
     switch (p->speaker->framing) {
@@ -114,7 +119,7 @@ static bool is_stream(const struct passthrough_call *p, const struct http_head *
 
 void passthrough_meter_open(struct passthrough_call *p, const struct http_head *head)
 {
-    bool reads = p->endpoint && p->endpoint->kind != AI_COUNT && head->status == 200;
+    bool reads = p->endpoint && p->endpoint->kind != AI_COUNT && is_success(head->status);
     if (reads && is_stream(p, head) && p->speaker->decode) {
         p->decoder = arena_zalloc(p->rq->arena, sizeof(*p->decoder));
         if (!p->decoder)
@@ -200,6 +205,7 @@ static enum ai_counted read_whole(struct passthrough_call *p, struct token_count
         return AI_COUNTED_NOTHING;
     *p->decoder = (struct ai_decoder){.arena = p->rq->arena, .model = p->request.model};
     enum err e = p->speaker->decode_whole(p->decoder, body, on_event, p);
+    p->read = e == ERR_OK;
     if (e)
         log_debug(&p->rq->log, "passthrough_unread", "why=%s", err_name(e));
     return ai_usage_count(&p->usage, ret);
@@ -264,15 +270,17 @@ static bool bills_cancelled(const struct passthrough_call *p)
     return said == POLICY_YES || (said == POLICY_UNSAID && p->speaker->bills_cancelled);
 }
 
-/* No usage was reported. A stream shows what was written of it; a whole response that broke off may
- * have been written to its end, and one that is none of a model's is read as its prompt. */
+/* No usage was reported. A stream shows what was written of it, and so does a whole response that
+ * was decoded. Any other that has begun may be as long as it was allowed to be: its provider has
+ * written it, whoever broke it off, and in whatever form it came. */
 static void estimate(struct passthrough_call *p, enum meter_kind was, enum passthrough_end end)
 {
     bool begun = exchange_status(p->exchange) != 0;
     struct token_count tokens = {.input = prompt_estimate(p), .output = written(p)};
-    if (end == PASSTHROUGH_BROKEN && begun && was != METER_EVENTS)
+    bool read = was == METER_EVENTS || (end == PASSTHROUGH_WHOLE && p->read);
+    if (begun && !read && p->output_bound)
         tokens.output = p->output_bound;
-    if (end == PASSTHROUGH_CANCELLED && was != METER_EVENTS && !bills_cancelled(p))
+    if (end == PASSTHROUGH_CANCELLED && !begun && !bills_cancelled(p))
         return;
     if (p->endpoint->kind == AI_TASK && p->request.prompt.unbounded)
         return; /* what an image or a sound took, its provider alone can say */
@@ -285,7 +293,7 @@ void passthrough_bill(struct passthrough_call *p, enum passthrough_end end)
     enum meter_kind was = p->meter;
     unsigned status = p->exchange ? exchange_status(p->exchange) : 0;
     bool sent = p->exchange && (status || exchange_is_sent(p->exchange));
-    if (!p->endpoint || p->endpoint->kind == AI_COUNT || !sent || (status && status != 200)) {
+    if (!p->endpoint || p->endpoint->kind == AI_COUNT || !sent || (status && !is_success(status))) {
         stop_reading(p);
         return; /* nothing to bill: an error costs nothing */
     }

@@ -79,6 +79,8 @@ static void on_head(void *arg, const struct http_head *head)
         exchange_log_status(p->exchange);
     if (is_about_credential(head->status)) {
         exchange_judge(p->exchange, ENDPOINT_REFUSED);
+        if (p->token)
+            access_token_doubt(p->rq->env->upstreams.tokens, &p->account->token_key);
         fail(p, REFUSAL_UPSTREAM, SLICE("it refused the gateway's credential"),
              arena_printf(p->rq->arena, "status_%u", head->status));
         return;
