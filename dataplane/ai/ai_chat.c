@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "dataplane/ai/ai_mark.h"
+
 #define NUMBER_BYTES 24 /* the longest a double is ever written */
 
 /* ---- additions ---- */
@@ -112,6 +114,22 @@ void ai_chat_fini(struct ai_chat *c)
 {
     json_decref(c->root);
     c->root = NULL;
+}
+
+enum err ai_chat_take_mark(struct ai_chat *c, const struct ai_marker *m, struct ai_part *p)
+{
+    struct slice value, seal = p->signature.len ? p->signature : p->redacted;
+    bool is_signature = p->signature.len > 0;
+    struct ai_account account;
+    if (!ai_mark_split(seal, &value, &account))
+        return ERR_OK;
+    p->signature = p->redacted = SLICE_NONE;
+    if (!m || !ai_mark_read(m, seal, &value, &account))
+        return ERR_OK;
+    p->maker = arena_copy(c->arena, slice_str(account.text));
+    p->made_signature = is_signature ? value : SLICE_NONE;
+    p->made_redacted = is_signature ? SLICE_NONE : value;
+    return p->maker.ptr ? ERR_OK : ERR_NOMEM;
 }
 
 void ai_chat_show_made(struct ai_chat *c, struct slice account)

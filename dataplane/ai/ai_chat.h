@@ -124,6 +124,7 @@ struct ai_other {
     struct slice why; /* for the refusal: "audio output"; absent: the name says it */
 };
 
+struct ai_marker;
 struct ai_chat {
     json_t *root;
     struct arena *arena;
@@ -209,6 +210,10 @@ void ai_chat_measure(const struct ai_chat *c, struct ai_prompt *ret);
 uint64_t ai_chat_json_bytes(const json_t *v);
 uint64_t ai_chat_number_bytes(double v); /* of one that is not a short integer */
 
+/* What an account made is for it alone; an account that is not known made what has no mark. The
+ * part is reasoning, with all that the client sent of it. */
+MUST_USE enum err ai_chat_take_mark(struct ai_chat *c, const struct ai_marker *m,
+                                    struct ai_part *p);
 /* Signatures that an account made are for it alone. */
 void ai_chat_show_made(struct ai_chat *c, struct slice account);
 

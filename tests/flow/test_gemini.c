@@ -2,6 +2,7 @@
  * dialect on every kind of provider. */
 #include "tests/kit/flow/flow.h"
 
+#include "common/base/digest.h"
 #include "common/base/json.h"
 
 #define CHAT "/v1/chat/completions"
@@ -542,6 +543,101 @@ FLOW(the_signature_of_a_call_goes_through_responses_and_back)
     expect_sent(k, 2, UNSIGNED);
 }
 
+#define CONVERSE_PARTS(data)                                                                       \
+    "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]},{\"role\":\"assistant\","   \
+    "\"content\":[" data "{\"toolUse\":{\"toolUseId\":\"c1\",\"name\":\"f\",\"input\":{\"x\":1}}}" \
+    "]},{\"role\":\"user\",\"content\":[{\"toolResult\":{\"toolUseId\":\"c1\",\"content\":[{"      \
+    "\"text\":\"2\"}]}}]}]}"
+#define REDACTED "{\"reasoningContent\":{\"redactedContent\":\"%s\"}},"
+
+static const struct flow_policy beside_bedrock = {
+    .providers = {{.dialect = "gemini", .path = ""},
+                  {.dialect = "bedrock", .path = "", .secret = "bearer-key"}},
+    .keys = {{.name = "alice", .models = {"g", "b"}},
+             {.name = "bob", .models = {"g"}},
+             {.name = "poor", .models = {"g", "b"}, .budget = 5000000000}},
+    .models =
+        {{.name = "g", .target_model = "gemini-3-flash", .upstreams = {0}, .upstream_count = 1},
+         {.name = "b",
+          .target_model = "amazon.nova-pro-v1:0",
+          .upstreams = {1},
+          .upstream_count = 1,
+          .max_output_tokens = 100}},
+};
+
+/* SDKs of this dialect read it as bytes and write these again: it is canonical base64. */
+static void expect_base64(const char *text)
+{
+    uint8_t bytes[256];
+    char again[400];
+    size_t len;
+    assert_int_equal(digest_unbase64(slice_str(text), bytes, sizeof(bytes), &len), ERR_OK);
+    digest_base64(slice_of((const char *)bytes, len), again);
+    assert_string_equal(again, text);
+}
+
+/* Once as it was streamed, and once whole. */
+static void tell_in_converse(struct flow *k, const char *who, bool whole, char sealed[static 256])
+{
+    upstream_forget_script(k, 0);
+    if (whole)
+        upstream_answers(k, 0, 200,
+                         "{\"candidates\":[{\"content\":{\"parts\":[" CALL
+                         "],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}]," USAGE
+                         "}");
+    else
+        calls_in_a_stream(k);
+    struct flow_client *c =
+        client_posts(k, who, whole ? "/model/g/converse" : "/model/g/converse-stream", NULL,
+                     "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]}]}");
+    expect_status(c, 200);
+    WAIT(k, c->whole);
+    snprintf(sealed, 256, "%.*s",
+             SLICE_ARG(between(buf_slice(&c->body), "\"redactedContent\":\"", "\"")));
+    expect_base64(sealed);
+}
+
+FLOW(the_signature_of_a_call_goes_through_converse_and_back)
+{
+    char next[1024], sealed[256];
+    policy_says(k, &beside_bedrock);
+    for (int whole = 0; whole < 2; whole++) {
+        static const struct {
+            const char *who, *sent;
+        } rows[] = {{"alice", SIGNED}, {"bob", UNSIGNED}};
+        tell_in_converse(k, "alice", whole, sealed);
+        snprintf(next, sizeof(next), CONVERSE_PARTS(REDACTED), sealed);
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            expect_status(client_posts(k, rows[i].who, "/model/g/converse", NULL, next), 200);
+            expect_sent(k, k->upstreams[0].call_count - 1, rows[i].sent);
+        }
+    }
+}
+
+/* What another account made of a turn is no part of it for Bedrock, and the rest is as it came. */
+FLOW(bedrock_is_not_sent_what_only_another_can_read)
+{
+    char next[1024], sealed[256];
+    static const char *const users[] = {"alice", "poor"};
+    policy_says(k, &beside_bedrock);
+    for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+        tell_in_converse(k, users[i], false, sealed);
+        snprintf(next, sizeof(next), CONVERSE_PARTS(REDACTED), sealed);
+        upstream_answers(k, 1, 200,
+                         "{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"text\":"
+                         "\"hi\"}]}},\"stopReason\":\"end_turn\",\"usage\":{\"inputTokens\":10,"
+                         "\"outputTokens\":2,\"totalTokens\":12}}");
+        expect_status(client_posts(k, users[i], "/model/b/converse", NULL, next), 200);
+        JSON_AUTO json_t *got = body_of(k->upstreams[1].calls[i].body);
+        JSON_AUTO json_t *wanted = body_of(SLICE(CONVERSE_PARTS("")));
+        if (i) /* under a budget, a limit is put in */
+            assert_int_equal(json_object_set_new(wanted, "inferenceConfig",
+                                                 json_pack("{s:i}", "maxTokens", 100)),
+                             0);
+        assert_true(json_equal(got, wanted));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -564,6 +660,8 @@ int main(void)
         SCENARIO(an_image_that_a_model_draws_reaches_openais_clients),
         SCENARIO(the_signature_of_a_call_goes_through_anthropics_dialect_and_back),
         SCENARIO(the_signature_of_a_call_goes_through_responses_and_back),
+        SCENARIO(the_signature_of_a_call_goes_through_converse_and_back),
+        SCENARIO(bedrock_is_not_sent_what_only_another_can_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

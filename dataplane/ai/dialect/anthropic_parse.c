@@ -212,23 +212,6 @@ static enum err add_tool_use(struct parsing *p, struct ai_part_list *to, const j
     return as_json_text(p, input, &part->text);
 }
 
-/* What an account made is for it alone; an account that is not known made what has no mark. */
-static enum err read_marked(const struct parsing *p, struct ai_part *part)
-{
-    struct slice value, seal = part->signature.len ? part->signature : part->redacted;
-    bool is_signature = part->signature.len > 0;
-    struct ai_account account;
-    if (!ai_mark_split(seal, &value, &account))
-        return ERR_OK;
-    part->signature = part->redacted = SLICE_NONE;
-    if (!p->marker || !ai_mark_read(p->marker, seal, &value, &account))
-        return ERR_OK;
-    part->maker = arena_copy(p->c->arena, slice_str(account.text));
-    part->made_signature = is_signature ? value : SLICE_NONE;
-    part->made_redacted = is_signature ? SLICE_NONE : value;
-    return part->maker.ptr ? ERR_OK : ERR_NOMEM;
-}
-
 static enum err add_thinking(struct parsing *p, struct ai_part_list *to, const json_t *block)
 {
     struct ai_part *part = ai_chat_add_part(p->c, to, AI_PART_REASONING);
@@ -237,7 +220,7 @@ static enum err add_thinking(struct parsing *p, struct ai_part_list *to, const j
     part->text = json_text(block, "thinking");
     part->signature = json_text(block, "signature");
     part->redacted = json_text(block, "data");
-    return read_marked(p, part);
+    return ai_chat_take_mark(p->c, p->marker, part);
 }
 
 static enum err add_tool_result(struct parsing *p, struct ai_part_list *to, const json_t *block);

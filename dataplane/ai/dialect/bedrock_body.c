@@ -3,6 +3,7 @@
  */
 #include "dataplane/ai/dialect/bedrock_body.h"
 
+#include "common/base/digest.h"
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
 
@@ -89,13 +90,11 @@ static enum err put_at(struct slice body, size_t at, size_t skipped, struct slic
     return text.ptr ? ERR_OK : ERR_NOMEM;
 }
 
-enum err bedrock_splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
-                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
+static enum err put_limit(const struct ai_request *r, struct slice body, const struct ai_changes *c,
+                          struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
 {
     const struct json_hit *config = &r->hits[INFERENCE], *limit = &r->hits[LIMIT];
     unsigned long long n = c->output_limit;
-    memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
-    ret[0] = body;
     if (!n || r->output_ceiling)
         return ERR_OK;
     if (limit->type == JSON_SCAN_NULL)
@@ -112,6 +111,116 @@ enum err bedrock_splice(const struct ai_request *r, struct slice body, const str
     /* a body is never an empty object: it has messages */
     return put_at(body, (size_t)slice_find(body, '{') + 1, 0,
                   arena_printf(a, "\"inferenceConfig\":{\"maxTokens\":%llu},", n), ret);
+}
+
+/* ---- what an account made, for it alone ---- */
+
+/* The text and mark in the bytes that redactedContent stands for; .ptr NULL: it is no such, or
+ * there is no memory. */
+static struct slice open_bytes(struct slice redacted, struct arena *a)
+{
+    size_t len;
+    if (!slice_starts(redacted, SLICE(BEDROCK_SEAL_BASE64)))
+        return SLICE_NONE;
+    uint8_t *out = arena_alloc(a, redacted.len);
+    if (!out || digest_unbase64(redacted, out, redacted.len, &len))
+        return SLICE_NONE;
+    return slice_from(slice_of((const char *)out, len), sizeof(BEDROCK_SEAL) - 1);
+}
+
+enum seal { SEAL_KEEP, SEAL_RESTORED, SEAL_FOREIGN };
+
+static enum seal look_at_seal(json_t *of, const char *member, const struct ai_changes *c,
+                              struct arena *a)
+{
+    struct slice value, text = json_text(of, member), opened = open_bytes(text, a);
+    struct ai_account account;
+    if (!ai_mark_split(opened.ptr ? opened : text, &value, &account))
+        return SEAL_KEEP;
+    if (!c->marker || !c->maker ||
+        !ai_mark_read(c->marker, opened.ptr ? opened : text, &value, &account) ||
+        !ai_account_eq(&account, c->maker))
+        return SEAL_FOREIGN;
+    return json_object_set_new(of, member, json_from(value)) ? SEAL_FOREIGN : SEAL_RESTORED;
+}
+
+static enum seal seal_of(const json_t *block, const struct ai_changes *c, struct arena *a)
+{
+    json_t *thought = json_object_get(block, "reasoningContent");
+    json_t *text = json_object_get(thought, "reasoningText");
+    return text ? look_at_seal(text, "signature", c, a)
+                : look_at_seal(thought, "redactedContent", c, a);
+}
+
+/* false: nothing was changed. A turn that was nothing else goes too, as none may be empty. */
+static bool settle_seals(json_t *messages, const struct ai_changes *c, struct arena *a)
+{
+    bool changed = false;
+    for (size_t i = json_array_size(messages); i > 0; i--) {
+        json_t *content = json_object_get(json_array_get(messages, i - 1), "content");
+        size_t before = json_array_size(content);
+        for (size_t j = before; j > 0; j--) {
+            enum seal seal = seal_of(json_array_get(content, j - 1), c, a);
+            changed = changed || seal != SEAL_KEEP;
+            if (seal == SEAL_FOREIGN)
+                json_array_remove(content, j - 1);
+        }
+        if (before && !json_array_size(content))
+            json_array_remove(messages, i - 1);
+    }
+    return changed;
+}
+
+static bool may_hold_marked(struct slice body)
+{
+    return slice_search(body, SLICE("_gh")) >= 0 ||
+           slice_search(body, SLICE("\"" BEDROCK_SEAL_BASE64)) >= 0;
+}
+
+static enum err set_limit(json_t *root, uint64_t limit)
+{
+    json_t *config = json_object_get(root, "inferenceConfig");
+    if (!json_is_object(config)) {
+        config = json_object();
+        if (json_object_set_new(root, "inferenceConfig", config))
+            return ERR_NOMEM;
+    }
+    return json_object_set_new(config, "maxTokens", json_integer((json_int_t)limit)) ? ERR_NOMEM
+                                                                                     : ERR_OK;
+}
+
+static enum err write_tree(const struct ai_request *r, json_t *root, const struct ai_changes *c,
+                           struct arena *a, struct slice *ret)
+{
+    struct buf out;
+    enum err e = c->output_limit && !r->output_ceiling ? set_limit(root, c->output_limit) : ERR_OK;
+    buf_init(&out, 2 * LIMIT_AI_BODY);
+    if (!e)
+        e = json_write(root, &out);
+    if (!e) {
+        *ret = arena_copy(a, buf_slice(&out));
+        e = ret->ptr ? ERR_OK : ERR_NOMEM;
+    }
+    buf_fini(&out);
+    return e;
+}
+
+/*
+ * Reasoning that another account made is told a client of this dialect with its mark; Bedrock would
+ * refuse what the client repeats of it. Only bodies that seem to hold a mark are parsed, and where
+ * they do not, they pass as they are.
+ */
+enum err bedrock_splice(const struct ai_request *r, struct slice body, const struct ai_changes *c,
+                        struct arena *a, struct slice ret[static AI_REQUEST_PIECES])
+{
+    JSON_AUTO json_t *root = NULL;
+    struct json_problem problem;
+    memset(ret, 0, AI_REQUEST_PIECES * sizeof(*ret));
+    ret[0] = body;
+    if (may_hold_marked(body) && !json_read(body, &root, &problem) &&
+        settle_seals(json_object_get(root, "messages"), c, a))
+        return write_tree(r, root, c, a, ret);
+    return put_limit(r, body, c, a, ret);
 }
 
 /* ---- parsed ---- */
@@ -506,6 +615,23 @@ static enum err read_member(struct ai_chat *c, const char *name, json_t *v)
     return ERR_OK;
 }
 
+/* Before the parts are measured or told anyone. */
+static enum err take_marks(struct ai_chat *c, const struct ai_marker *m)
+{
+    enum err e = ERR_OK;
+    for (struct ai_turn *t = c->first; t && !e; t = t->next)
+        for (struct ai_part *p = t->parts.first; p && !e; p = p->next) {
+            if (p->kind != AI_PART_REASONING)
+                continue;
+            struct slice value, opened = open_bytes(p->redacted, c->arena);
+            struct ai_account account;
+            if (ai_mark_split(opened, &value, &account))
+                p->redacted = opened;
+            e = ai_chat_take_mark(c, m, p);
+        }
+    return e;
+}
+
 enum err bedrock_parse(const struct ai_incoming *in, struct ai_chat *ret)
 {
     struct json_problem problem;
@@ -523,5 +649,5 @@ enum err bedrock_parse(const struct ai_incoming *in, struct ai_chat *ret)
         if (!e && !json_is_null(v))
             e = read_member(ret, name, v);
     }
-    return e;
+    return e ? e : take_marks(ret, in->marker);
 }

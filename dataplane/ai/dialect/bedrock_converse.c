@@ -6,8 +6,11 @@
  * first piece; a call of a tool has a start of its own. Each block has an end. Pieces of parallel
  * calls may alternate: each names its block. The usage is the last message.
  */
+#include "common/base/digest.h"
 #include "common/base/json_out.h"
 #include "common/base/json_scan.h"
+#include "common/base/limits.h"
+#include "common/base/mem.h"
 #include "common/net/aws_event.h"
 #include "common/request/request.h"
 #include "dataplane/ai/ai_assembly.h"
@@ -15,6 +18,55 @@
 #include "dataplane/ai/dialect/body_shape.h"
 
 #define MESSAGE_MAX (2u * 1024 * 1024) /* a payload */
+
+/* ---- what only its maker can read ---- */
+
+static bool can_mark(const struct ai_context *to)
+{
+    return to->marker && to->marker->ready && to->account.text[0];
+}
+
+static enum err append_marked(const struct ai_context *to, struct slice value, struct buf *out)
+{
+    char mark[AI_MARK_LEN];
+    enum err e = buf_append(out, value);
+    if (e || !ai_mark_write(to->marker, &to->account, value, mark))
+        return e ? e : ERR_INVALID;
+    return buf_append(out, slice_of(mark, sizeof(mark)));
+}
+
+static enum err append_bytes(const struct ai_context *to, struct slice value, struct buf *out)
+{
+    struct buf seal;
+    buf_init(&seal, LIMIT_AI_ANSWER);
+    enum err e = buf_append(&seal, SLICE(BEDROCK_SEAL));
+    if (!e)
+        e = append_marked(to, value, &seal);
+    char *text = e ? NULL : mem_alloc(4 * ((seal.len + 2) / 3) + 1);
+    if (text)
+        e = buf_append(out, slice_of(text, digest_base64(buf_slice(&seal), text)));
+    else
+        e = e ? e : ERR_NOMEM;
+    mem_free(text);
+    buf_fini(&seal);
+    return e;
+}
+
+/* Marked as its maker's, it goes to no other account later. */
+static void put_marked(struct json_out *o, const char *name, struct slice value, bool as_bytes,
+                       const struct ai_context *to)
+{
+    struct buf text;
+    if (!value.len || !can_mark(to)) {
+        json_out_text(o, name, value);
+        return;
+    }
+    buf_init(&text, LIMIT_AI_ANSWER);
+    enum err e = as_bytes ? append_bytes(to, value, &text) : append_marked(to, value, &text);
+    json_out_text(o, name, buf_slice(&text));
+    o->e = o->e ? o->e : e;
+    buf_fini(&text);
+}
 
 /* ---- messages of a stream ---- */
 
@@ -138,9 +190,11 @@ static bool is_of_open(const struct ai_writer *w, const struct ai_event *e)
            w->blocks.open_block == e->block;
 }
 
-/* One member of a delta; reasoning's stand one level deeper. */
-static enum err write_delta(const struct ai_writer *w, bool thought, const char *member,
-                            struct slice text, struct buf *out)
+/* Which member of a delta: reasoning's stand one level deeper. */
+enum delta { DELTA_TEXT, DELTA_THOUGHT, DELTA_SIGNATURE, DELTA_REDACTED };
+
+static enum err write_delta(const struct ai_writer *w, enum delta kind, struct slice text,
+                            struct buf *out)
 {
     struct json_out o;
     struct buf payload;
@@ -149,10 +203,15 @@ static enum err write_delta(const struct ai_writer *w, bool thought, const char 
     begin(&o, &payload);
     json_out_u64(&o, "contentBlockIndex", w->blocks.next_index);
     json_out_begin(&o, "delta", '{');
-    if (thought)
+    if (kind != DELTA_TEXT)
         json_out_begin(&o, "reasoningContent", '{');
-    json_out_text(&o, member, text);
-    if (thought)
+    if (kind == DELTA_SIGNATURE)
+        put_marked(&o, "signature", text, false, &w->to);
+    else if (kind == DELTA_REDACTED)
+        put_marked(&o, "redactedContent", text, true, &w->to);
+    else
+        json_out_text(&o, "text", text);
+    if (kind != DELTA_TEXT)
         json_out_end(&o, '}');
     json_out_end(&o, '}');
     return end(&o, "event", "contentBlockDelta", out);
@@ -169,11 +228,11 @@ static enum err write_words(struct ai_writer *w, const struct ai_event *e, struc
     w->blocks.open_block = e->block;
     w->refused = w->refused || e->kind == AI_REFUSAL;
     if (!err)
-        err = write_delta(w, thought, "text", e->text, out);
+        err = write_delta(w, thought ? DELTA_THOUGHT : DELTA_TEXT, e->text, out);
     if (!err && thought)
-        err = write_delta(w, true, "signature", e->signature, out);
+        err = write_delta(w, DELTA_SIGNATURE, e->signature, out);
     if (!err && thought)
-        err = write_delta(w, true, "redactedContent", e->id, out);
+        err = write_delta(w, DELTA_REDACTED, e->id, out);
     return err;
 }
 
@@ -398,16 +457,16 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
 
 /* ---- a whole response ---- */
 
-static void put_reasoning(struct json_out *o, const struct ai_block *b)
+static void put_reasoning(struct json_out *o, const struct ai_block *b, const struct ai_context *to)
 {
     json_out_begin(o, "reasoningContent", '{');
     if (b->redacted.len) {
-        json_out_text(o, "redactedContent", buf_slice(&b->redacted));
+        put_marked(o, "redactedContent", buf_slice(&b->redacted), true, to);
     } else {
         json_out_begin(o, "reasoningText", '{');
         json_out_text(o, "text", buf_slice(&b->text));
         if (b->signature.len)
-            json_out_text(o, "signature", buf_slice(&b->signature));
+            put_marked(o, "signature", buf_slice(&b->signature), false, to);
         json_out_end(o, '}');
     }
     json_out_end(o, '}');
@@ -441,13 +500,13 @@ static void put_call(struct json_out *o, const struct ai_block *b)
     json_out_end(o, '}');
 }
 
-static void put_block(struct json_out *o, const struct ai_block *b)
+static void put_block(struct json_out *o, const struct ai_block *b, const struct ai_context *to)
 {
     json_out_begin(o, NULL, '{');
     if (b->kind == AI_TOOL_START)
         put_call(o, b);
     else if (b->kind == AI_REASONING)
-        put_reasoning(o, b);
+        put_reasoning(o, b, to);
     else
         json_out_text(o, "text", buf_slice(&b->text));
     json_out_end(o, '}');
@@ -468,7 +527,7 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
     for (size_t i = 0; i < c->block_count; i++) {
         refused = refused || c->blocks[i].kind == AI_REFUSAL;
         calls = calls || c->blocks[i].kind == AI_TOOL_START;
-        put_block(&o, &c->blocks[i]);
+        put_block(&o, &c->blocks[i], &a->to);
     }
     json_out_end(&o, ']');
     json_out_end(&o, '}');
@@ -514,6 +573,8 @@ const struct ai_dialect dialect_bedrock_converse = {
     .write_length_stop = write_length_stop,
     .write_event = write_event,
     .write_whole = write_whole,
+    .marks = true,
+    .seals_calls = true,
     .is_error = is_error,
     .header_names = &headers,
     .stream_type = {"application/vnd.amazon.eventstream", 34},

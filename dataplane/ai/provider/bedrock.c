@@ -108,6 +108,8 @@ static enum err authorize(struct ai_outgoing *o)
 
 static enum err set_body(struct ai_outgoing *o)
 {
+    o->changes.marker = o->marker;
+    o->changes.maker = &o->maker;
     if (!o->chat)
         return o->endpoint->dialect->splice(o->request, o->body, &o->changes, o->arena, o->pieces);
     return o->endpoint->kind == AI_EMBEDDINGS ? bedrock_write_embed(o) : bedrock_write_body(o);
