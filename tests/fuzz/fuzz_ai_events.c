@@ -148,18 +148,6 @@ static void try_both(const struct ai_provider *p, const struct ai_dialect *d, st
     arena_free(a);
 }
 
-static void try_vectors(const struct ai_provider *p, struct slice bytes)
-{
-    struct arena *a = arena_new(4096, 1 << 22);
-    struct ai_decoder d = {.arena = a};
-    struct ai_assembly *all = ai_assembly_new();
-    must(all, "memory");
-    must(p->decode_whole(&d, bytes, ai_assembly_add, all) || ai_assembly_is_whole(all),
-         "what was read is whole");
-    ai_assembly_free(all);
-    arena_free(a);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ai_provider *const providers[] = {&provider_openai,
@@ -176,7 +164,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < ARRAY_LEN(providers); i++)
         for (size_t j = 0; j < ARRAY_LEN(dialects); j++)
             try_both(providers[i], dialects[j], slice_of(data, size));
-    try_vectors(&provider_cohere_embeddings, slice_of(data, size));
-    try_vectors(&provider_ollama_embeddings, slice_of(data, size));
     return 0;
 }
