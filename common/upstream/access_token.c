@@ -115,10 +115,14 @@ static void move(struct entry *e, enum token_state to)
     e->state = to;
 }
 
+/* What is told may ask for another account, and e may leave to make space for it. */
 static void tell_waiting(struct entry *e, enum err why)
 {
-    struct list *it;
-    while ((it = list_take_first(&e->waiting))) {
+    struct list told, *it;
+    list_init(&told);
+    while ((it = list_take_first(&e->waiting)))
+        list_push(&told, it);
+    while ((it = list_take_first(&told))) {
         struct access_token_wait *w = LIST_ITEM(it, struct access_token_wait, link);
         list_init(&w->link);
         w->fn(w, why);

@@ -189,14 +189,22 @@ static bool is_end(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* Of a char that is signed or not: what is no ASCII is above it. */
+static bool is_printable(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] <= 0x20 || (unsigned char)text.ptr[i] >= 0x7f)
+            return false;
+    return true;
+}
+
 /* Files end with a line feed. Anything but printable ASCII stands in no header. */
 static enum err clean(struct token_fetch *f, struct slice *text)
 {
     while (text->len && is_end(text->ptr[text->len - 1]))
         text->len--;
-    for (size_t i = 0; i < text->len; i++)
-        if (text->ptr[i] <= 0x20 || text->ptr[i] == 0x7f)
-            return token_fetch_fail(f, ERR_INVALID, "its token has characters that none has");
+    if (!is_printable(*text))
+        return token_fetch_fail(f, ERR_INVALID, "its token has characters that none has");
     return text->len && text->len <= TOKEN_MAX
                ? ERR_OK
                : token_fetch_fail(f, ERR_INVALID, "its token is empty or too long");
@@ -236,10 +244,7 @@ enum err token_fetch_proof(struct token_fetch *f, struct slice *ret)
 
 static bool fits(struct slice text, size_t max)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] <= 0x20 || text.ptr[i] == 0x7f)
-            return false;
-    return text.len > 0 && text.len <= max;
+    return text.len > 0 && text.len <= max && is_printable(text);
 }
 
 enum err token_fetch_made(struct token_fetch *f, struct slice key_id, struct slice secret,
