@@ -97,7 +97,8 @@ static bool signs_enough(const struct http_head *h, struct slice names)
     for (size_t i = 0; i < h->header_count; i++) {
         struct slice name = h->headers[i].name;
         bool amz = slice_ieq(slice_first(name, 6), SLICE("x-amz-"));
-        if (amz && !is_among(names, name))
+        bool ours = slice_ieq(slice_first(name, 12), SLICE("x-gatehouse-"));
+        if ((amz || ours) && !is_among(names, name))
             return false;
     }
     return true;

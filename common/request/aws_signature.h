@@ -7,10 +7,10 @@
  * storing either key or secret. As AWS does, a request is good for five minutes around its date,
  * and again in them.
  *
- * What must be signed: the host, the date, every x-amz header, and the body by its SHA-256, which
- * may stand in x-amz-content-sha256. UNSIGNED-PAYLOAD is not taken. The path is signed encoded once
- * more (all services but S3); a request with a query is not taken, since no path that clients of
- * Bedrock sign has one.
+ * What must be signed: the host, the date, every x-amz and x-gatehouse header (task and session of
+ * the call), and the body by its SHA-256, which may stand in x-amz-content-sha256. UNSIGNED-PAYLOAD
+ * is not taken. The path is signed encoded once more (all services but S3); a request with a query
+ * is not taken, since no path that clients of Bedrock sign has one.
  *
  * Owns     nothing; texts are the head's.
  * Threads  any; pure.

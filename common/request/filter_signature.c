@@ -21,9 +21,11 @@ static bool is_true(const struct request *rq, const struct policy_key *key,
     return good;
 }
 
+/* As it is sent, and as it lies in memory: nothing is unpacked before the sender is known. */
 static bool is_short(const struct http_head *h)
 {
-    return !h->chunked && (!h->has_length || h->length <= UNSAID_BODY_MAX);
+    return !h->chunked && (!h->has_length || h->length <= UNSAID_BODY_MAX) &&
+           !http_head_find(h, SLICE("content-encoding")).ptr;
 }
 
 const struct policy_key *signature_key(struct request *rq, struct slice authorization)

@@ -3,8 +3,9 @@
  * takes such.
  *
  * filter_authenticate verifies what can be verified by the head alone: all of it where the head has
- * the body's SHA-256. Where it has none, the body must be short and is read first. This filter
- * stands behind filter_body and verifies the rest, before anything is read in the body.
+ * the body's SHA-256. Where it has none, the body must be short, and sent as it is, and is read
+ * first. This filter stands behind filter_body and verifies the rest, before anything is read in
+ * the body.
  */
 #pragma once
 

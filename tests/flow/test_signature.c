@@ -26,6 +26,7 @@ struct signing {
     bool says_sum;    /* in x-amz-content-sha256 */
     int64_t late_s;
     const char *sends; /* another body; NULL: what was signed */
+    const char *adds;  /* a header that is not signed; NULL: none */
 };
 
 static void hex_of(struct slice text, char *out)
@@ -74,10 +75,10 @@ static struct flow_client *asks(struct flow *k, const struct signing *s)
     const char *body = s->sends ? s->sends : s->body;
     snprintf(headers, sizeof(headers),
              "POST " PATH " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-             "Content-Length: %zu\r\nx-amz-date: %s\r\n%s"
+             "Content-Length: %zu\r\nx-amz-date: %s\r\n%s%s"
              "Authorization: AWS4-HMAC-SHA256 Credential=%s/%.8s/eu-west-1/bedrock/aws4_request, "
              "SignedHeaders=%s, Signature=%s\r\n\r\n",
-             strlen(body), date, sum_line, id, date, names, signature);
+             strlen(body), date, sum_line, s->adds ? s->adds : "", id, date, names, signature);
     struct flow_client *c = client_says(k, headers);
     client_adds(c, body);
     return c;
@@ -109,6 +110,9 @@ FLOW(another_body_another_time_and_a_revoked_key_are_refused)
         {.key = "alice", .body = BODY, .late_s = -330},
         {.key = "alice", .body = BODY, .late_s = 330, .says_sum = true},
         {.key = "closed", .body = BODY},
+        {.key = "alice", .body = BODY, .adds = "X-Gatehouse-Session: s\r\n"},
+        /* who sent it is not known before it would be unpacked */
+        {.key = "alice", .body = BODY, .adds = "Content-Encoding: gzip\r\n"},
         {.key = "closed", .body = BODY, .says_sum = true},
     };
     begin(k);

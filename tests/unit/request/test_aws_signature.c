@@ -103,6 +103,9 @@ static void what_was_changed_is_not_true(void **state)
          "x-amz-security-token: t\r\n" AUTHORIZATION SDK_SCOPE SDK_NAMES SDK_SIGNED END,
          NULL, SDK_BODY, SDK_KEY}, /* an x-amz header that is not signed */
         {SDK_LINE SDK_HEADERS SDK_DATE
+         "X-Gatehouse-Task: night\r\n" AUTHORIZATION SDK_SCOPE SDK_NAMES SDK_SIGNED END,
+         NULL, SDK_BODY, SDK_KEY}, /* it would choose the task */
+        {SDK_LINE SDK_HEADERS SDK_DATE
          "x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n" AUTHORIZATION SDK_SCOPE SDK_NAMES_SUM
              SDK_SIGNED_SUM END,
          NULL, "UNSIGNED-PAYLOAD", SDK_KEY},
