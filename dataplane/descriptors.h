@@ -2,7 +2,9 @@
  * descriptors — how this process shares out the files it may open.
  *
  * Client connections alone could take all of them; then no call could connect to its upstream, and
- * the channel could not connect either. So clients have LIMIT_CLIENT_DESCRIPTORS percent of them.
+ * the channel could not connect either. So clients have LIMIT_CLIENT_DESCRIPTORS percent of them,
+ * and what a realtime session takes beside its client's connection is lent from that share
+ * (http_server_lend).
  *
  * Threads  main, at start.
  */

@@ -64,7 +64,8 @@
 /* WebSockets */
 #define LIMIT_WEBSOCKET_MESSAGE                                                                    \
     (16u * 1024 * 1024) /* one message: a piece of audio is at most 15 MiB (OpenAI's reference) */
-#define LIMIT_WEBSOCKET_PING_S 20 /* a silent peer is asked; proxies end silence at 60 s, and up   \
+#define LIMIT_WEBSOCKET_PING_S                                                                     \
+    20                            /* a silent peer is asked; proxies end silence at 60 s, and up   \
                                    */
 #define LIMIT_WEBSOCKET_GONE_S 45 /* and is gone where it did not respond */
 
@@ -161,6 +162,10 @@
 #define LIMIT_CONNECTIONS 20000 /* client connections per worker */
 #define LIMIT_CLIENT_DESCRIPTORS                                                                   \
     75 /* percent that clients may take; the rest is for upstreams and us */
+#define LIMIT_REALTIME_DESCRIPTORS                                                                 \
+    5 /* of a session beside its client's connection: two pairs of sockets, the upstream's */
+#define LIMIT_LENT_DESCRIPTORS                                                                     \
+    50 /* percent of the clients' that sessions may hold; the rest is for connections */
 #define LIMIT_MCP_SESSIONS 100000 /* upstream MCP sessions held by one plane */
 #define LIMIT_MCP_SESSIONS_EACH                                                                    \
     2000 /* of one principal: one that never ends its own fills a fiftieth */

@@ -94,7 +94,7 @@ enum err http_server_new(struct loop *l, const struct http_server_config *c,
 static void on_accept(void *arg, int fd)
 {
     struct http_server *s = arg;
-    if (s->conn_count >= s->config.connections_max) {
+    if (s->conn_count + s->lent >= s->config.connections_max) {
         close(fd); /* a 503 would need the memory of a connection */
         return;
     }
@@ -117,6 +117,21 @@ uint16_t http_server_port(const struct http_server *s)
 size_t http_server_connections(const struct http_server *s)
 {
     return s->conn_count;
+}
+
+bool http_server_lend(struct http_server *s, size_t descriptors)
+{
+    size_t all = s->config.connections_max, lent = s->lent + descriptors;
+    if (lent > all * LIMIT_LENT_DESCRIPTORS / 100 || s->conn_count + lent > all)
+        return false;
+    s->lent = lent;
+    return true;
+}
+
+void http_server_take_back(struct http_server *s, size_t descriptors)
+{
+    MUST(s->lent >= descriptors);
+    s->lent -= descriptors;
 }
 
 void http_server_drain(struct http_server *s)

@@ -57,6 +57,11 @@ uint16_t http_server_port(const struct http_server *s);
  * close). */
 void http_server_drain(struct http_server *s);
 size_t http_server_connections(const struct http_server *s);
+/* A connection is one descriptor; what it carries may hold others, which count among
+ * connections_max until they are taken back. false: there are no more, or LIMIT_LENT_DESCRIPTORS
+ * are lent. */
+MUST_USE bool http_server_lend(struct http_server *s, size_t descriptors);
+void http_server_take_back(struct http_server *s, size_t descriptors);
 /* Aborts what is left: every on_gone comes before it returns. */
 void http_server_free(struct http_server *s);
 

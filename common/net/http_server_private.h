@@ -82,6 +82,7 @@ struct http_server {
     struct listener *listener;
     struct list conns;
     size_t conn_count;
+    size_t lent; /* descriptors of connections_max that what is served holds beside */
     struct list spare;
     size_t spare_count;
     bool draining;

@@ -35,6 +35,7 @@
 
 struct host_list;
 struct websockets;
+struct http_server;
 struct origin_list;
 struct request;
 struct metric_set;
@@ -68,7 +69,8 @@ struct request_env {
     struct buf scratch;     /* for what is written and sent within one call */
     struct buf_shelf shelf; /* memory for buffers of a call that are not needed all of its time */
     struct websockets
-        *websockets; /* of this loop; made when first needed, gone with the listener */
+        *websockets;             /* of this loop; made when first needed, gone with the listener */
+    struct http_server *clients; /* of the listener, whose descriptors it lends; NULL: none is up */
     struct session_memo *sessions; /* ids derived lately; made when first needed */
     struct key_memo *keys;         /* principals authenticated lately; made when first needed */
     uint64_t unrecorded;           /* calls that the journal did not take, not yet logged */

@@ -4,6 +4,7 @@
 #include "dataplane/ai/realtime.h"
 
 #include "common/base/mem.h"
+#include "common/net/http_server.h"
 #include "common/net/websocket.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/dialect/openai_realtime.h"
@@ -18,6 +19,7 @@ struct realtime {
     struct ai_call *call;
     struct websocket *upstream;
     const struct realtime_owner *owner;
+    struct http_server *lender; /* of its descriptors; NULL: none are lent */
     bool automatic; /* the provider begins responses by itself; until it says so, it may */
     bool reads_more;
     bool waits_money; /* held: its first message waits, and the client with it */
@@ -589,6 +591,16 @@ void realtime_on_open(struct ai_call *c, const struct http_head *head)
     timer_start(&c->beat, LIMIT_REALTIME_IDLE_MS);
 }
 
+/* Sessions may not take what connections and upstreams need. */
+static bool borrow_descriptors(struct realtime *r)
+{
+    struct http_server *clients = r->call->rq->env->clients;
+    if (!clients || !http_server_lend(clients, LIMIT_REALTIME_DESCRIPTORS))
+        return false;
+    r->lender = clients;
+    return true;
+}
+
 void realtime_start(struct ai_call *c, const struct realtime_owner *owner)
 {
     struct websockets *all = request_env_websockets(c->rq->env);
@@ -602,10 +614,11 @@ void realtime_start(struct ai_call *c, const struct realtime_owner *owner)
         list_init(&r->held);
         c->realtime = r;
     }
-    if (r && !websocket_dial(all, &upstream_events, r, &r->upstream))
+    bool lent = r && borrow_descriptors(r);
+    if (lent && !websocket_dial(all, &upstream_events, r, &r->upstream))
         return;
     request_refuse(c->rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
-    owner->finish(c, OUTCOME_ERROR, SLICE("no_websocket"));
+    owner->finish(c, OUTCOME_ERROR, r && !lent ? SLICE("no_descriptors") : SLICE("no_websocket"));
 }
 
 void realtime_free(struct realtime **at)
@@ -618,5 +631,7 @@ void realtime_free(struct realtime **at)
     while ((h = take_held(r)))
         mem_free(h);
     websocket_free(&r->upstream);
+    if (r->lender && r->call->rq->env->clients == r->lender)
+        http_server_take_back(r->lender, LIMIT_REALTIME_DESCRIPTORS);
     mem_free(r);
 }

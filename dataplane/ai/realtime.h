@@ -14,7 +14,8 @@
  * right it was let in by (an error event, then code 1008), a drain (1001), silence or age (1001),
  * or a loss (1011).
  *
- * Owns     the upstream's WebSocket, and one message of the client that waits for money.
+ * Owns     the upstream's WebSocket, messages of the client that wait for money, and the
+ *          descriptors that the clients' server lends it.
  * Threads  the request's loop.
  */
 #pragma once

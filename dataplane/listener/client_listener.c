@@ -269,6 +269,7 @@ enum err client_listener_open(const struct client_listener_config *c, struct req
         mem_free(d);
         return e;
     }
+    env->clients = d->server;
     *ret = d;
     return ERR_OK;
 }
@@ -307,6 +308,7 @@ void client_listener_close(struct client_listener **d)
     if (!*d)
         return;
     http_server_free((*d)->server);
+    (*d)->env->clients = NULL;
     request_env_end_websockets((*d)->env);
     loop_retire((*d)->env->loop, destroy, *d);
     *d = NULL;

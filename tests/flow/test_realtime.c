@@ -150,6 +150,26 @@ REALTIME(an_upstreams_refusal_is_the_clients_status)
     assert_true(slice_search(buf_slice(&c->body), SLICE("no such model")) >= 0);
 }
 
+/* The clients' server lends half of what it may open, to sessions and back. */
+REALTIME(sessions_take_no_descriptors_that_connections_need)
+{
+    const size_t most = LIMIT_CONNECTIONS * LIMIT_LENT_DESCRIPTORS / 100;
+    struct http_server *server = k->env.clients;
+    assert_true(http_server_lend(server, most - LIMIT_REALTIME_DESCRIPTORS + 1));
+    struct realtime_end *c = realtime_client(t, VOICE, "alice", NULL);
+    WAIT(k, c->status && c->body.len);
+    assert_int_equal(c->status, 503);
+    assert_int_equal(t->upstream_count, 0);
+
+    http_server_take_back(server, 1);
+    c = opened(k, t, "alice");
+    assert_false(http_server_lend(server, 1));
+    realtime_closes(c, 1000, "");
+    WAIT(k, c->closed && k->env.request_count == 0);
+    assert_true(http_server_lend(server, LIMIT_REALTIME_DESCRIPTORS));
+    http_server_take_back(server, most);
+}
+
 REALTIME(a_response_that_the_budget_does_not_hold_is_told_and_not_sent)
 {
     struct realtime_end *c = opened(k, t, "poor"), *u = &t->upstreams[0];
@@ -383,6 +403,7 @@ int main(void)
         SCENARIO(a_browser_names_its_key_among_the_subprotocols),
         SCENARIO(what_is_no_upgrade_or_no_right_is_refused_before_the_upstream),
         SCENARIO(an_upstreams_refusal_is_the_clients_status),
+        SCENARIO(sessions_take_no_descriptors_that_connections_need),
         SCENARIO(a_response_that_the_budget_does_not_hold_is_told_and_not_sent),
         SCENARIO(where_responses_begin_by_themselves_the_session_ends_with_the_budget),
         SCENARIO(what_is_said_is_reserved_for_before_it_goes_on),
