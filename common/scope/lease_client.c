@@ -339,8 +339,9 @@ static bool amounts_to_request(struct account *a, const struct lease *l, uint64_
 struct asking {
     struct list link; /* of client->unanswered, or none */
     struct lease_client *client;
-    uint64_t sent_us; /* at first */
-    uint64_t number;  /* 0: not sent yet */
+    uint64_t sent_us;  /* at first */
+    uint64_t tried_us; /* sent at last */
+    uint64_t number;   /* 0: not sent yet */
     size_t count;
     struct {
         struct account *account; /* held */
@@ -453,9 +454,12 @@ static enum err send(struct lease_client *c, struct asking *k)
     m.lease = &body;
     m.has_number = k->number != 0;
     m.number = k->number;
+    uint64_t now_us = clock_mono_us();
     enum err e = c->links.request(c->links.arg, &m, on_grants, k);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         k->number = m.number;
+        k->tried_us = now_us;
+    }
     return e;
 }
 
@@ -651,9 +655,9 @@ static void on_grants(void *arg, enum err e, const void *reply)
     if (answered)
         note_answered(c);
     else
-        note_failure(c, k->sent_us);
+        note_failure(c, k->tried_us); /* an earlier try says nothing of this outage */
     if (!answered && e == ERR_OK && !(m && m->error))
-        tell_unreadable(c, k->sent_us);
+        tell_unreadable(c, k->tried_us);
     if (!answered) {
         list_push(&c->unanswered, &k->link);
         return;

@@ -538,6 +538,26 @@ static void what_was_granted_by_a_lost_reply_is_not_granted_twice(void **state)
     }
 }
 
+/* What failed in an earlier outage is sent again in this one, which may be over soon. */
+static void a_request_that_is_sent_again_fails_from_then_on(void **state)
+{
+    (void)state;
+    struct call c;
+    ledger_kit_budget(&w.ledger, KEY, 200 * WORST, PERIOD_TOTAL);
+    w.ledger.database_away = true;
+    begin(&c, 0, WORST);
+    WAIT(c.done);
+    assert_int_equal(c.result, ACCOUNT_AWAY);
+    lease_client_on_state(w.planes[0].client, true); /* another connection */
+    begin(&c, 0, WORST);
+    unsigned before = w.ledger.requests;
+    WAIT(w.ledger.requests >= before + 2 && w.ledger.pending == 0);
+    assert_false(c.done);
+    w.ledger.database_away = false;
+    WAIT(c.done);
+    assert_int_equal(c.result, ACCOUNT_OK);
+}
+
 static void what_is_leased_ahead_is_shared_and_handed_back(void **state)
 {
     (void)state;
@@ -723,6 +743,7 @@ int main(void)
         RULE(after_an_outage_the_first_call_is_not_refused),
         RULE(a_lease_server_that_gives_no_reply_is_away),
         RULE(what_was_granted_by_a_lost_reply_is_not_granted_twice),
+        RULE(a_request_that_is_sent_again_fails_from_then_on),
         RULE(what_is_leased_ahead_is_shared_and_handed_back),
         RULE(a_lowered_budget_ends_the_lease_before_the_version_is_acknowledged),
         RULE(what_was_granted_before_the_change_and_came_after_it_is_not_used),
