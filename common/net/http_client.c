@@ -493,6 +493,13 @@ bool http_call_has_sent(const struct http_call *k)
     return k->touched;
 }
 
+/* For how long the upstream may say nothing once it has all that was written: its response is
+ * waited for longer than the next piece of one that has begun, as after an upgrade. */
+static unsigned silence_ms(const struct http_call *k)
+{
+    return http_call_is_waiting(k) ? k->first_byte_ms : k->gap_ms;
+}
+
 static bool is_open(const struct http_call *k)
 {
     return k->state != HTTP_CALL_ENDED && !k->failing && k->conn && k->conn->stream &&
@@ -514,7 +521,7 @@ static void flush(struct http_call *k)
         k->touched = true;
         buf_eat(&k->out, piece.len);
         k->pending_seen = stream_pending(k->conn->stream);
-        watch(k, k->pending_seen ? k->gap_ms : k->first_byte_ms);
+        watch(k, k->pending_seen ? k->gap_ms : silence_ms(k));
     }
 }
 
@@ -532,7 +539,7 @@ static enum err send_now(struct http_call *k, struct slice data)
     buf_clear(&k->out);
     k->touched = true;
     k->pending_seen = stream_pending(k->conn->stream);
-    watch(k, k->pending_seen ? k->gap_ms : k->first_byte_ms);
+    watch(k, k->pending_seen ? k->gap_ms : silence_ms(k));
     return ERR_OK;
 }
 
