@@ -321,7 +321,9 @@ static void take_count(struct ai_call *c)
 static void take_secret(struct ai_call *c)
 {
     struct buf *out = &c->translated; /* the request is on its way */
-    struct realtime_secret s = {.key_id = c->rq->who.key->o.id, .model = c->request.model};
+    const struct policy_key *key = c->rq->who.key;
+    struct realtime_secret s = {
+        .key_id = key->o.id, .key_digest = key->digest, .model = c->request.model};
     const struct candidate *t = ai_attempt_current(c);
     ai_account_of(t->provider->o.id, t->credential ? t->credential->id : SLICE_NONE, &s.account);
     buf_clear(out);

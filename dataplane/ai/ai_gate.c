@@ -802,6 +802,9 @@ static const struct policy_key *own_key(struct request *rq, struct slice credent
         realtime_secret_open(rq->policy, credential, clock_wall_us() / US_PER_S, &s))
         return NULL;
     const struct policy_key *key = snapshot_key(rq->policy, s.key_id);
+    if (key && !digest_equal(slice_of(key->digest.bytes, DIGEST_LEN),
+                             slice_of(s.key_digest.bytes, DIGEST_LEN)))
+        key = NULL;
     c->secret_model = arena_copy(rq->arena, s.model);
     c->request.stays = s.account;
     c->ephemeral = key && c->secret_model.ptr ? secret_new(s.upstream) : NULL;

@@ -12,6 +12,7 @@
 #define PLAIN_MAX (REALTIME_SECRET_MAX / 4 * 3 - SEAL_OVERHEAD - 8)
 #define SEALED_MAX (REALTIME_SECRET_MAX / 4 * 3)
 #define NUMBER 8
+#define FIXED (1 + AI_ACCOUNT_LEN + NUMBER + DIGEST_LEN)
 
 static const struct slice sign = {"ek_gh", 5};
 static const struct slice purpose = {"realtime client secret", 22};
@@ -31,7 +32,7 @@ static enum err write_plain(const struct realtime_secret *s, uint8_t out[static 
                             size_t *ret)
 {
     const struct slice texts[TEXTS] = {s->key_id, s->model, s->upstream};
-    size_t len = 1 + AI_ACCOUNT_LEN + NUMBER;
+    size_t len = FIXED;
     for (size_t i = 0; i < TEXTS; i++) {
         len += 1 + texts[i].len;
         if (!texts[i].len || texts[i].len > UINT8_MAX || len > PLAIN_MAX)
@@ -42,6 +43,7 @@ static enum err write_plain(const struct realtime_secret *s, uint8_t out[static 
     p = put(p, s->account.text, AI_ACCOUNT_LEN);
     for (int shift = 56; shift >= 0; shift -= 8)
         *p++ = (uint8_t)((uint64_t)s->expires_at_s >> shift);
+    p = put(p, s->key_digest.bytes, DIGEST_LEN);
     for (size_t i = 0; i < TEXTS; i++) {
         *p++ = (uint8_t)texts[i].len;
         p = put(p, texts[i].ptr, texts[i].len);
@@ -80,7 +82,7 @@ static enum err read_plain(struct realtime_secret *s, size_t len)
 {
     struct slice *const texts[TEXTS] = {&s->key_id, &s->model, &s->upstream};
     const uint8_t *p = (const uint8_t *)s->storage;
-    size_t at = 1 + AI_ACCOUNT_LEN + NUMBER;
+    size_t at = FIXED;
     uint64_t end = 0;
     if (len < at || p[0] != FORM)
         return ERR_INVALID;
@@ -89,6 +91,7 @@ static enum err read_plain(struct realtime_secret *s, size_t len)
     for (size_t i = 0; i < NUMBER; i++)
         end = end << 8 | p[1 + AI_ACCOUNT_LEN + i];
     s->expires_at_s = (int64_t)end;
+    memcpy(s->key_digest.bytes, p + FIXED - DIGEST_LEN, DIGEST_LEN);
     for (size_t i = 0; i < TEXTS; i++) {
         size_t n = at < len ? p[at] : SIZE_MAX;
         if (n == SIZE_MAX || n > len - at - 1)

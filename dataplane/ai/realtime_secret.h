@@ -5,7 +5,8 @@
  * The provider makes one ("ek_…") for the session that the server describes; the client gets one of
  * ours in its place, which is sealed and holds the key it was made with, the model, the account
  * that made it, its end, and the provider's own. It is good for `/v1/realtime` alone, for as long
- * as its key is; what the session costs is its key's. Nothing is kept.
+ * as its key is, and has the text that it had; what the session costs is its key's. Nothing is
+ * kept.
  *
  * Fails    ERR_INVALID for all that was not sealed here, or has ended; ERR_TOO_BIG, ERR_NOMEM.
  * Threads  any; pure.
@@ -18,6 +19,7 @@
 
 struct realtime_secret {
     struct slice key_id, model; /* whose it is; by the client's name for it */
+    struct digest key_digest;   /* of the key's text: one that was rotated opens nothing */
     struct slice upstream;      /* the provider's own */
     struct ai_account account;
     int64_t expires_at_s;
