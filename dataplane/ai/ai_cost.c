@@ -211,12 +211,13 @@ static void measure(struct ai_call *c)
 
 #define SESSION_OUTPUT 4096 /* of one response, where the model is not known to write more */
 
+/* What the policy says of the model's output raises it and lowers it not: no response of a session
+ * is told to end there. */
 static uint64_t session_output(const struct ai_call *c, struct slice model)
 {
-    uint64_t known = ai_model_max_output(model);
-    return c->model->max_output_tokens ? c->model->max_output_tokens
-           : known                     ? known
-                                       : SESSION_OUTPUT;
+    uint64_t known = ai_model_max_output(model), said = c->model->max_output_tokens;
+    known = known ? known : SESSION_OUTPUT;
+    return said > known ? said : known;
 }
 
 /* Of the first response; the others are reserved for one by one. */

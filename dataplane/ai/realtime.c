@@ -7,6 +7,7 @@
 #include "common/net/http_server.h"
 #include "common/net/websocket.h"
 #include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_model_rules.h"
 #include "dataplane/ai/dialect/openai_realtime.h"
 
 #define PROMPT_STEP 4096 /* tokens: a prompt that grows is reserved for in steps of these */
@@ -25,8 +26,12 @@ struct realtime {
     bool waits_money; /* held: its first message waits, and the client with it */
     unsigned creates; /* response.create that went on and were not begun */
     unsigned running; /* responses that were begun and are not done */
-    uint64_t known;   /* tokens of the conversation after the last response, by the provider */
-    uint64_t said;    /* tokens, at most, of what the client has said since; */
+    bool alone;       /* one of them the provider began by itself */
+    /* of those that were asked for and are not done: */
+    bool aside;      /* one may be no part of the conversation, and run beside one that is */
+    bool own_prompt; /* one may have another prompt than the conversation's */
+    uint64_t known;  /* tokens of the conversation after the last response, by the provider */
+    uint64_t said;   /* tokens, at most, of what the client has said since; */
     uint64_t said_at_begin;              /* of them, when the last response began */
     uint64_t written_bytes, sound_bytes; /* of running responses */
     uint64_t events, events_at_beat;
@@ -66,12 +71,13 @@ static uint64_t prompt_at_most(const struct realtime *r)
     return r->reads_more || seen > most ? most : seen;
 }
 
-/* What is running, what was asked for, `more`, and what the provider may begin. */
+/* What is running, what was asked for, `more`, and what the provider may begin: where another one
+ * of the conversation runs that is only behind it, as a conversation has one at a time. */
 static enum err reserve(struct realtime *r, unsigned more)
 {
     unsigned n = r->running + r->creates + more;
-    if (!n && r->automatic)
-        n = 1;
+    if (r->automatic && (!n || (r->aside && !r->alone)))
+        n++;
     return ai_cost_reserve_responses(r->call, prompt_at_most(r), n);
 }
 
@@ -121,18 +127,25 @@ void realtime_on_client_drain(struct ai_call *c)
 
 /* ---- the end ---- */
 
-/* What runs and will not be heard of: as much as was written of it, to the prompt that is known. */
-static void bill_running(struct realtime *r)
+/* `n` that were asked for or begun and are not counted by the provider: the prompt that is known,
+ * and what was written to them all. */
+static void bill_uncounted(struct realtime *r, unsigned n, uint64_t said)
 {
-    r->creates = 0; /* what was not begun has cost nothing */
-    if (!r->running)
-        return;
     uint64_t output = r->written_bytes / 4 + r->sound_bytes / SOUND_OUT_BYTES;
-    const struct token_count tokens = {.input = r->known + r->said_at_begin / 4,
+    const struct token_count tokens = {.input = n * (r->known + said / 4),
                                        .output = output,
                                        .audio_output = r->sound_bytes / SOUND_OUT_BYTES};
     ai_cost_add_response(r->call, &tokens, true);
-    r->running = 0;
+    r->written_bytes = r->sound_bytes = 0;
+}
+
+/* What will not be heard of. The provider may have begun what it was asked for. */
+static void bill_running(struct realtime *r)
+{
+    unsigned n = r->running + r->creates;
+    if (n)
+        bill_uncounted(r, n, r->running ? r->said_at_begin : r->said);
+    r->running = r->creates = 0;
 }
 
 /* The request may be refused before: then the client hears that in an error event first. */
@@ -237,6 +250,33 @@ void realtime_on_idle(struct ai_call *c)
 
 /* ---- from the upstream ---- */
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How long the conversation is, as far as the response shows it: one that was called off before its
+ * prompt was read, or whose prompt was another one, shows less, and what was said still counts. */
+static void learn_length(struct realtime *r, const struct realtime_heard *h,
+                         const struct token_count *tokens)
+{
+    uint64_t seen = tokens->input + tokens->output;
+    bool shows_it = tokens->input && !r->own_prompt && !(r->aside && h->unsaid_of_aside);
+    if (h->aside)
+        return;
+    r->known = shows_it ? seen : larger(r->known + tokens->output, seen);
+    if (shows_it)
+        r->said -= r->said_at_begin;
+    r->said_at_begin = 0;
+}
+
+/* Nothing is under way: what comes next is of the conversation again. */
+static void rest(struct realtime *r)
+{
+    if (!r->running && !r->creates)
+        r->aside = r->own_prompt = r->alone = false;
+}
+
 static void take_usage(struct realtime *r, const struct realtime_heard *h)
 {
     struct token_count tokens;
@@ -247,14 +287,25 @@ static void take_usage(struct realtime *r, const struct realtime_heard *h)
         r->creates -= r->creates > 0;
     if (counted) {
         ai_cost_add_response(r->call, &tokens, false);
-        r->known = tokens.input + tokens.output;
-        r->said -= r->said_at_begin;
-        r->said_at_begin = 0;
+        learn_length(r, h, &tokens);
     } else if (r->written_bytes || r->sound_bytes) {
-        r->running++;
-        bill_running(r);
+        bill_uncounted(r, 1, r->said_at_begin);
     }
     r->written_bytes = r->sound_bytes = 0;
+    r->alone = false; /* of several it is not known which one this was */
+    rest(r);
+}
+
+/* true: nothing was reserved for it */
+static bool take_created(struct realtime *r, const struct realtime_heard *h)
+{
+    bool asked = r->creates > 0;
+    r->creates -= asked;
+    r->running++;
+    r->alone = r->alone || !asked;
+    if (!h->aside)
+        r->said_at_begin = r->said;
+    return !asked;
 }
 
 static void take_transcription(struct realtime *r, const struct realtime_heard *h)
@@ -271,6 +322,7 @@ static void take_transcription(struct realtime *r, const struct realtime_heard *
 /* true: the session has ended */
 static bool take_heard(struct realtime *r, const struct realtime_heard *h)
 {
+    bool more = false;
     switch (h->kind) {
     case REALTIME_HEARD_SESSION:
         r->automatic = h->automatic;
@@ -279,9 +331,7 @@ static bool take_heard(struct realtime *r, const struct realtime_heard *h)
         r->transcriber_len = h->transcriber_len;
         break;
     case REALTIME_HEARD_CREATED:
-        r->creates -= r->creates > 0;
-        r->running++;
-        r->said_at_begin = r->said;
+        more = take_created(r, h);
         break;
     case REALTIME_HEARD_TEXT:
         r->written_bytes += h->bytes;
@@ -295,15 +345,17 @@ static bool take_heard(struct realtime *r, const struct realtime_heard *h)
     case REALTIME_HEARD_TRANSCRIBED:
         take_transcription(r, h);
         break;
-    case REALTIME_HEARD_BUSY:
+    case REALTIME_HEARD_REFUSED:
         r->creates -= r->creates > 0;
+        rest(r);
         break;
     case REALTIME_HEARD_OTHER:
         break;
     }
-    bool more = h->kind == REALTIME_HEARD_DONE || h->kind == REALTIME_HEARD_SESSION ||
-                h->kind == REALTIME_HEARD_TRANSCRIBED;
-    return more && r->automatic && reserve(r, 0) == ERR_EXHAUSTED;
+    if (r->automatic && (h->kind == REALTIME_HEARD_DONE || h->kind == REALTIME_HEARD_SESSION ||
+                         h->kind == REALTIME_HEARD_TRANSCRIBED))
+        more = true;
+    return more && reserve(r, 0) == ERR_EXHAUSTED;
 }
 
 static void on_upstream_message(void *arg, struct slice text)
@@ -403,8 +455,11 @@ static bool may_say(struct realtime *r, const struct realtime_said *s)
 
 static void note_said(struct realtime *r, const struct realtime_said *s, size_t len)
 {
+    const struct ai_call *c = r->call;
+    struct slice model = c->candidates[c->candidate_next - 1].model;
     r->reads_more = r->reads_more || s->reads_more;
     r->said += s->kind == REALTIME_SAYS_AUDIO ? len / SOUND_IN_BYTES + 1 : len;
+    r->said += s->images ? s->images * ai_model_image_tokens(model, false) : 0;
 }
 
 static void lose_upstream(struct ai_call *c)
@@ -445,6 +500,8 @@ static void take_noted(struct realtime *r, const struct realtime_said *s, struct
 {
     struct ai_call *c = r->call;
     bool create = s->kind == REALTIME_SAYS_CREATE;
+    r->aside = r->aside || s->aside;
+    r->own_prompt = r->own_prompt || s->own_prompt;
     enum err e = create || r->automatic ? reserve(r, create) : ERR_OK;
     if (e == ERR_AGAIN) {
         r->waits_money = true;
@@ -458,6 +515,7 @@ static void take_noted(struct realtime *r, const struct realtime_said *s, struct
         return;
     }
     if (e) {
+        rest(r);
         tell_error(c, REFUSAL_BUDGET, "response",
                    SLICE("the budget that this session runs under holds no further response"));
         return;
@@ -504,6 +562,7 @@ static bool drop_held(struct realtime *r)
     bool create = h && !realtime_read_said(slice_of(h->bytes, h->len), &s, &why) &&
                   s.kind == REALTIME_SAYS_CREATE;
     mem_free(h);
+    rest(r);
     if (create)
         tell_error(c, REFUSAL_BUDGET, "response",
                    SLICE("the budget that this session runs under holds no further response"));
@@ -517,7 +576,7 @@ void realtime_on_reserved(struct ai_call *c, enum err e)
     struct realtime *r = c->realtime;
     struct held *h;
     if (!r->waits_money) {
-        if (e && r->automatic)
+        if (e && (r->automatic || r->alone))
             end_for_money(c);
         return;
     }

@@ -2,6 +2,7 @@
  * with a word. */
 #include <stdio.h>
 
+#include "common/wire/keyprint.h"
 #include "tests/kit/flow/realtime_kit.h"
 
 /* A response to a first prompt: 4096 tokens in at one dollar a million, 4096 out at two. */
@@ -13,6 +14,18 @@ static const struct flow_policy policy = {
              {.name = "poor", .models = {"voice"}, .budget = FIRST_RESPONSE + 1000}},
     .models =
         {{.name = "voice", .target_model = "gpt-realtime", .upstreams = {0}, .upstream_count = 1}},
+};
+
+/* The same, where the policy says less of the model's output than it may write, and waits less for
+ * a response to begin than a conversation pauses. */
+static const struct flow_policy brisk = {
+    .keys = {{.name = "alice", .models = {"voice"}, .budget = MONEY_DOLLAR}},
+    .models = {{.name = "voice",
+                .target_model = "gpt-realtime",
+                .upstreams = {0},
+                .upstream_count = 1,
+                .first_byte_ms = 300,
+                .max_output_tokens = 100}},
 };
 
 #define VOICE "/v1/realtime?model=voice"
@@ -61,6 +74,7 @@ REALTIME(events_go_both_ways_and_each_response_is_counted)
     realtime_says(u, DONE(10, 5));
     WAIT(k, realtime_heard(c, "response.done"));
     realtime_says(c, CREATE);
+    WAIT(k, u->heard_count == 2);
     realtime_says(u, CREATED);
     realtime_says(u, DONE(20, 5));
     WAIT(k, c->heard_count == 5);
@@ -176,6 +190,7 @@ REALTIME(a_response_that_the_budget_does_not_hold_is_told_and_not_sent)
     realtime_says(u, MANUAL);
     WAIT(k, realtime_heard(c, MANUAL));
     realtime_says(c, CREATE);
+    WAIT(k, realtime_heard(u, CREATE));
     realtime_says(u, CREATED);
     realtime_says(u, DONE(4000, 4000)); /* 12 of 12.289 thousandths of a dollar */
     WAIT(k, realtime_heard(c, "response.done"));
@@ -228,6 +243,178 @@ REALTIME(what_is_said_is_reserved_for_before_it_goes_on)
     WAIT(k, poor->closed);
     assert_true(realtime_heard(poor, "budget_exceeded"));
     assert_int_equal(t->upstreams[1].heard_count, 0);
+}
+
+/* So many bytes of an item, which may be as many tokens. */
+static const char *item_of(size_t len)
+{
+    static char item[100 * 1000];
+    const char *head = "{\"type\":\"conversation.item.create\",\"item\":{\"type\":\"message\","
+                       "\"content\":[{\"type\":\"input_text\",\"text\":\"";
+    assert_true(len > 200 && len < sizeof(item));
+    memset(item, 'a', len);
+    memcpy(item, head, strlen(head));
+    memcpy(item + len - 5, "\"}]}}", 6);
+    return item;
+}
+
+/* A dollar a million, and 4096 tokens of output at two. */
+#define RESPONSE_TO(tokens) ((money)(tokens)*1000 + 4096 * 2000)
+
+/* Its usage is that of another prompt, or of none: the conversation is as long as it was. */
+REALTIME(a_response_that_does_not_show_the_conversation_makes_it_no_shorter)
+{
+    static const struct {
+        const char *create, *done;
+    } rows[] = {
+        {"{\"type\":\"response.create\",\"response\":{\"conversation\":\"none\",\"input\":[]}}",
+         "{\"type\":\"response.done\",\"response\":{\"conversation_id\":null,\"usage\":{"
+         "\"input_tokens\":3,\"output_tokens\":1}}}"},
+        {"{\"type\":\"response.create\",\"response\":{\"conversation\":\"none\"}}", DONE(3, 1)},
+        {"{\"type\":\"response.create\",\"response\":{\"instructions\":\"short\"}}", DONE(3, 1)},
+        {CREATE, DONE(0, 0)},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[i];
+        realtime_says(u, MANUAL);
+        WAIT(k, realtime_heard(c, MANUAL));
+        realtime_says(c, item_of(40000));
+        realtime_says(c, rows[i].create);
+        WAIT(k, u->heard_count == 2);
+        realtime_says(u, CREATED);
+        realtime_says(u, rows[i].done);
+        WAIT(k, realtime_heard(c, "response.done"));
+        realtime_says(c, item_of(40000));
+        realtime_says(c, CREATE);
+        WAIT(k, u->heard_count == 4);
+        assert_true(flow_lost_at(k) >= RESPONSE_TO(80000));
+        realtime_cuts(c);
+        WAIT(k, u->gone && k->env.request_count == 0);
+        flow_record_free(flow_record(k));
+    }
+}
+
+REALTIME(an_image_is_reserved_for_by_what_a_model_may_make_of_it)
+{
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, "{\"type\":\"conversation.item.create\",\"item\":{\"type\":\"message\","
+                     "\"content\":[{\"type\":\"input_image\",\"image_url\":\"data:\"}]}}");
+    realtime_says(c, CREATE);
+    WAIT(k, u->heard_count == 2);
+    assert_true(flow_lost_at(k) >= RESPONSE_TO(16384));
+}
+
+/* The provider may begin one of the conversation while it runs. */
+REALTIME(a_response_beside_the_conversation_is_reserved_for_beside_it)
+{
+    struct realtime_end *c = opened(k, t, "poor"), *u = &t->upstreams[0];
+    realtime_says(u, AUTOMATIC);
+    WAIT(k, realtime_heard(c, AUTOMATIC));
+    realtime_says(
+        c, "{\"type\":\"response.create\",\"response\":{\"conversation\":\"none\",\"input\":[]}}");
+    WAIT(k, realtime_heard(c, "budget_exceeded"));
+    realtime_says(c, CREATE); /* this one is of the conversation: none begins beside it */
+    WAIT(k, realtime_heard(u, CREATE));
+    assert_int_equal(u->heard_count, 1);
+}
+
+REALTIME(a_response_that_nothing_is_reserved_for_ends_the_session)
+{
+    struct realtime_end *c = opened(k, t, "poor"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    realtime_says(u, CREATED);
+    WAIT(k, realtime_heard(c, CREATED));
+    assert_false(c->closed);
+    realtime_says(u, CREATED);
+    WAIT(k, c->closed && u->gone);
+    assert_true(realtime_heard(c, "budget_exceeded"));
+    assert_int_equal(c->code, 1008);
+}
+
+REALTIME(a_create_that_the_upstream_refuses_gives_back_its_place)
+{
+    struct realtime_end *c = opened(k, t, "poor"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    for (size_t i = 1; i <= 3; i++) {
+        realtime_says(c, CREATE);
+        WAIT(k, u->heard_count == i);
+        realtime_says(u, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
+                         "\"code\":\"unknown_parameter\",\"param\":\"response.x\"}}");
+        WAIT(k, c->heard_count == i + 1);
+    }
+    assert_false(realtime_heard(c, "budget_exceeded"));
+}
+
+REALTIME(a_response_without_usage_takes_no_others_place)
+{
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, CREATE);
+    realtime_says(c, CREATE);
+    WAIT(k, u->heard_count == 2);
+    assert_true(flow_lost_at(k) >= 2 * FIRST_RESPONSE - 4096 * 1000);
+    realtime_says(u, CREATED);
+    realtime_says(u, "{\"type\":\"response.output_text.delta\",\"delta\":\"some words\"}");
+    realtime_says(u, "{\"type\":\"response.done\",\"response\":{\"status\":\"failed\"}}");
+    WAIT(k, realtime_heard(c, "response.done"));
+    realtime_says(c, CREATE);
+    realtime_says(c, CREATE);
+    WAIT(k, u->heard_count == 4);
+    assert_true(flow_lost_at(k) >= 3 * RESPONSE_TO(2048));
+}
+
+REALTIME(what_was_asked_for_and_not_heard_of_costs_its_prompt)
+{
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, item_of(40000));
+    realtime_says(c, CREATE);
+    WAIT(k, u->heard_count == 2);
+    realtime_cuts(c);
+    WAIT(k, u->gone && k->env.request_count == 0);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_string_equal(r->span->usage_source, "estimate");
+    assert_true(r->span->cost_nano >= 10000 * 1000);
+    flow_record_free(r);
+}
+
+REALTIME(what_the_policy_says_of_a_models_output_is_not_believed_of_a_session)
+{
+    policy_says(k, &brisk);
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, CREATE);
+    realtime_says(c, CREATE);
+    WAIT(k, u->heard_count == 2);
+    assert_true(flow_lost_at(k) >= 2 * FIRST_RESPONSE);
+}
+
+static void on_pause(struct timer *t)
+{
+    (void)t;
+}
+
+REALTIME(a_pause_is_no_response_that_does_not_come)
+{
+    struct timer pause;
+    policy_says(k, &brisk);
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, "{\"type\":\"input_audio_buffer.commit\"}");
+    WAIT(k, realtime_heard(u, "commit"));
+    timer_init(&pause, k->loop, on_pause);
+    timer_start(&pause, 700);
+    WAIT(k, !timer_is_running(&pause));
+    realtime_says(u, "{\"type\":\"input_audio_buffer.committed\"}");
+    WAIT(k, c->closed || realtime_heard(c, "committed"));
+    assert_false(c->closed);
 }
 
 REALTIME(a_key_that_is_revoked_ends_its_sessions_with_a_word)
@@ -367,6 +554,22 @@ REALTIME(a_client_secret_is_sealed_and_opens_one_models_session_at_its_account)
     assert_int_equal(late->status, 401);
 }
 
+REALTIME(a_client_secret_of_a_key_that_was_rotated_opens_nothing)
+{
+    const char *secret = minted(k, t, "alice");
+    struct realtime_end *c = realtime_client(t, "/v1/realtime", NULL, secret);
+    WAIT(k, c->status && t->upstream_count == 2);
+    assert_int_equal(c->status, 101);
+    for (size_t i = 0; i < k->secret_count; i++)
+        if (strcmp(k->secret_names[i], "alice") == 0)
+            keyprint_make(k->secrets[i]);
+    policy_says(k, &policy);
+    WAIT(k, c->closed);
+    struct realtime_end *late = realtime_client(t, "/v1/realtime", NULL, secret);
+    WAIT(k, late->status);
+    assert_int_equal(late->status, 401);
+}
+
 REALTIME(a_client_secret_opens_nothing_else_and_only_as_it_was_given)
 {
     static char headers[1300], bad[1300];
@@ -407,6 +610,15 @@ int main(void)
         SCENARIO(a_response_that_the_budget_does_not_hold_is_told_and_not_sent),
         SCENARIO(where_responses_begin_by_themselves_the_session_ends_with_the_budget),
         SCENARIO(what_is_said_is_reserved_for_before_it_goes_on),
+        SCENARIO(a_response_that_does_not_show_the_conversation_makes_it_no_shorter),
+        SCENARIO(an_image_is_reserved_for_by_what_a_model_may_make_of_it),
+        SCENARIO(a_response_beside_the_conversation_is_reserved_for_beside_it),
+        SCENARIO(a_response_that_nothing_is_reserved_for_ends_the_session),
+        SCENARIO(a_create_that_the_upstream_refuses_gives_back_its_place),
+        SCENARIO(a_response_without_usage_takes_no_others_place),
+        SCENARIO(what_was_asked_for_and_not_heard_of_costs_its_prompt),
+        SCENARIO(what_the_policy_says_of_a_models_output_is_not_believed_of_a_session),
+        SCENARIO(a_pause_is_no_response_that_does_not_come),
         SCENARIO(a_key_that_is_revoked_ends_its_sessions_with_a_word),
         SCENARIO(a_plane_that_ends_says_so),
         SCENARIO(the_upstreams_close_is_passed_on_behind_what_it_said),
@@ -415,6 +627,7 @@ int main(void)
         SCENARIO(what_cannot_be_read_or_is_not_granted_goes_no_further),
         SCENARIO(a_large_message_goes_through_whole),
         SCENARIO(a_client_secret_is_sealed_and_opens_one_models_session_at_its_account),
+        SCENARIO(a_client_secret_of_a_key_that_was_rotated_opens_nothing),
         SCENARIO(a_client_secret_opens_nothing_else_and_only_as_it_was_given),
         SCENARIO(a_secret_for_a_session_that_cannot_be_bounded_is_refused_under_a_budget),
     };

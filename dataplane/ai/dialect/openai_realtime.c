@@ -86,6 +86,10 @@ enum {
     SAID_PROMPT,
     SAID_RESPONSE_TOOLS,
     SAID_RESPONSE_PROMPT,
+    SAID_RESPONSE_INSTRUCTIONS,
+    SAID_INPUT,
+    SAID_CONVERSATION,
+    SAID_ITEM,
     SAID_COUNT
 };
 
@@ -98,6 +102,10 @@ static const char *const said_wants[SAID_COUNT] = {
     [SAID_PROMPT] = "session.prompt",
     [SAID_RESPONSE_TOOLS] = "response.tools",
     [SAID_RESPONSE_PROMPT] = "response.prompt",
+    [SAID_RESPONSE_INSTRUCTIONS] = "response.instructions",
+    [SAID_INPUT] = "response.input",
+    [SAID_CONVERSATION] = "response.conversation",
+    [SAID_ITEM] = "item",
 };
 
 static bool is_absent(const struct json_hit *h)
@@ -143,6 +151,68 @@ static bool calls_by_itself(const struct json_hit *tools)
     return false;
 }
 
+static bool is_one_of(struct slice word, const struct slice *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slice_eq(word, words[i]))
+            return true;
+    return false;
+}
+
+/* A piece of text or of sound has no more tokens than bytes. */
+static bool shows_its_size(struct slice piece)
+{
+    static const struct slice kinds[] = {{"input_text", 10},  {"output_text", 11},  {"text", 4},
+                                         {"input_audio", 11}, {"output_audio", 12}, {"audio", 5}};
+    static const char *const wants[] = {"type"};
+    struct json_hit type;
+    struct json_scan_problem problem;
+    enum json_type root;
+    char kind[KIND_MAX];
+    return !json_scan(piece, wants, 1, &type, &root, &problem) &&
+           is_one_of(read_kind(&type, kind), kinds, ARRAY_LEN(kinds));
+}
+
+/* An item of a conversation, as it stands in the event or as a reference to one. */
+static void read_item(const struct json_hit *item, struct realtime_said *ret)
+{
+    static const struct slice kinds[] = {
+        {"message", 7}, {"function_call", 13}, {"function_call_output", 20}};
+    static const char *const wants[] = {"type", "content"};
+    struct json_hit hits[ARRAY_LEN(wants)], piece;
+    struct json_scan_problem problem;
+    enum json_type root;
+    char kind[KIND_MAX];
+    if (json_scan(item->raw, wants, ARRAY_LEN(wants), hits, &root, &problem) ||
+        !is_one_of(read_kind(&hits[0], kind), kinds, ARRAY_LEN(kinds))) {
+        ret->reads_more = true;
+        return;
+    }
+    struct slice rest = hits[1].raw;
+    while (hits[1].type == JSON_SCAN_ARRAY && json_scan_item(&rest, &piece))
+        ret->images += !shows_its_size(piece.raw);
+}
+
+static void read_items(const struct json_hit hits[static SAID_COUNT], struct realtime_said *ret)
+{
+    struct slice rest = hits[SAID_INPUT].raw;
+    struct json_hit item;
+    if (!is_absent(&hits[SAID_ITEM]))
+        read_item(&hits[SAID_ITEM], ret);
+    while (hits[SAID_INPUT].type == JSON_SCAN_ARRAY && json_scan_item(&rest, &item))
+        read_item(&item, ret);
+}
+
+static void read_create(const struct json_hit hits[static SAID_COUNT], struct realtime_said *ret)
+{
+    char text[KIND_MAX];
+    ret->aside = !is_absent(&hits[SAID_CONVERSATION]) &&
+                 !slice_eq(read_kind(&hits[SAID_CONVERSATION], text), SLICE("auto"));
+    ret->own_prompt =
+        !is_absent(&hits[SAID_INPUT]) || !is_absent(&hits[SAID_RESPONSE_INSTRUCTIONS]) ||
+        !is_absent(&hits[SAID_RESPONSE_TOOLS]) || !is_absent(&hits[SAID_RESPONSE_PROMPT]);
+}
+
 static enum realtime_client_kind kind_of_said(struct slice type)
 {
     if (slice_eq(type, SLICE("input_audio_buffer.append")))
@@ -173,6 +243,9 @@ enum err realtime_read_said(struct slice text, struct realtime_said *ret, struct
     if (read_name(&hits[SAID_MODEL], ret->model_name, &ret->model_len))
         return ERR_INVALID;
     const struct json_hit *transcriber = &hits[SAID_TRANSCRIBER];
+    *why = SLICE("the model of a transcription is named in two places");
+    if (!is_absent(transcriber) && !is_absent(&hits[SAID_TRANSCRIBER_BEFORE]))
+        return ERR_INVALID;
     if (is_absent(transcriber))
         transcriber = &hits[SAID_TRANSCRIBER_BEFORE];
     *why = SLICE("the model of a transcription must be the name of one");
@@ -181,6 +254,9 @@ enum err realtime_read_said(struct slice text, struct realtime_said *ret, struct
     ret->reads_more = !is_absent(&hits[SAID_PROMPT]) || !is_absent(&hits[SAID_RESPONSE_PROMPT]) ||
                       calls_by_itself(&hits[SAID_TOOLS]) ||
                       calls_by_itself(&hits[SAID_RESPONSE_TOOLS]);
+    read_items(hits, ret);
+    if (ret->kind == REALTIME_SAYS_CREATE)
+        read_create(hits, ret);
     return ERR_OK;
 }
 
@@ -251,6 +327,8 @@ enum {
     HEARD_AUDIO_OUTPUT,
     HEARD_TRANSCRIPTION,
     HEARD_ERROR_CODE,
+    HEARD_ERROR_PARAM,
+    HEARD_CONVERSATION,
     HEARD_TRANSCRIBER,
     HEARD_TRANSCRIBER_BEFORE,
     HEARD_TOOLS,
@@ -274,6 +352,8 @@ static const char *const heard_wants[HEARD_COUNT] = {
     [HEARD_AUDIO_OUTPUT] = "response.usage.output_token_details.audio_tokens",
     [HEARD_TRANSCRIPTION] = "usage",
     [HEARD_ERROR_CODE] = "error.code",
+    [HEARD_ERROR_PARAM] = "error.param",
+    [HEARD_CONVERSATION] = "response.conversation_id",
     [HEARD_TRANSCRIBER] = "session.audio.input.transcription.model",
     [HEARD_TRANSCRIBER_BEFORE] = "session.input_audio_transcription.model",
     [HEARD_TOOLS] = "session.tools",
@@ -321,7 +401,7 @@ static void read_transcription(const struct json_hit *usage, struct realtime_hea
     ret->by_duration = ret->usage.prompt == AI_UNSAID;
 }
 
-/* Without a detection of turns, or with one that only listens, nothing begins by itself. */
+/* Where it is said that turns are not detected, or only listened to, nothing begins by itself. */
 static bool begins_by_itself(const struct json_hit hits[static HEARD_COUNT])
 {
     const struct json_hit *d = &hits[HEARD_DETECTION], *creates = &hits[HEARD_CREATES];
@@ -329,7 +409,7 @@ static bool begins_by_itself(const struct json_hit hits[static HEARD_COUNT])
         d = &hits[HEARD_DETECTION_BEFORE];
         creates = &hits[HEARD_CREATES_BEFORE];
     }
-    return d->type == JSON_SCAN_OBJECT && creates->type != JSON_SCAN_FALSE;
+    return d->type != JSON_SCAN_NULL && creates->type != JSON_SCAN_FALSE;
 }
 
 static void read_session(const struct json_hit hits[static HEARD_COUNT], struct realtime_heard *ret)
@@ -344,11 +424,15 @@ static void read_session(const struct json_hit hits[static HEARD_COUNT], struct 
         ret->transcriber_len = 0;
 }
 
-static bool is_busy(struct slice type, const struct json_hit *code)
+/* One is being written already, or something in the event is not taken. */
+static bool refuses_create(struct slice type, const struct json_hit hits[static HEARD_COUNT])
 {
-    char text[KIND_MAX];
+    char code[KIND_MAX], text[KIND_MAX];
+    struct slice param = read_kind(&hits[HEARD_ERROR_PARAM], text);
     return slice_eq(type, SLICE("error")) &&
-           slice_eq(read_kind(code, text), SLICE("conversation_already_has_active_response"));
+           (slice_eq(read_kind(&hits[HEARD_ERROR_CODE], code),
+                     SLICE("conversation_already_has_active_response")) ||
+            slice_eq(param, SLICE("response")) || slice_starts(param, SLICE("response.")));
 }
 
 static bool is_sound(struct slice type)
@@ -368,6 +452,8 @@ void realtime_read_heard(struct slice text, struct realtime_heard *ret)
         return;
     struct slice type = read_kind(&hits[HEARD_TYPE], kind);
     ret->bytes = hits[HEARD_DELTA].raw.len;
+    ret->aside = hits[HEARD_CONVERSATION].type == JSON_SCAN_NULL;
+    ret->unsaid_of_aside = hits[HEARD_CONVERSATION].type == JSON_SCAN_ABSENT;
     if (slice_eq(type, SLICE("response.done"))) {
         ret->kind = REALTIME_HEARD_DONE;
         ret->usage = usage_of(hits);
@@ -380,8 +466,8 @@ void realtime_read_heard(struct slice text, struct realtime_heard *ret)
     } else if (slice_eq(type, SLICE("conversation.item.input_audio_transcription.completed"))) {
         ret->kind = REALTIME_HEARD_TRANSCRIBED;
         read_transcription(&hits[HEARD_TRANSCRIPTION], ret);
-    } else if (is_busy(type, &hits[HEARD_ERROR_CODE])) {
-        ret->kind = REALTIME_HEARD_BUSY;
+    } else if (refuses_create(type, hits)) {
+        ret->kind = REALTIME_HEARD_REFUSED;
     } else if (is_sound(type)) {
         ret->kind = REALTIME_HEARD_SOUND;
     } else if (slice_starts(type, SLICE("response.")) && slice_ends(type, SLICE(".delta"))) {

@@ -28,8 +28,11 @@ struct realtime_said {
     size_t model_len;
     char transcriber[REALTIME_NAME_MAX]; /* the model that writes down what the user says */
     size_t transcriber_len;              /* 0: none is named */
-    bool reads_more; /* a stored prompt, or tools that the provider itself calls: how long the
-                        prompt gets is not seen here */
+    bool reads_more; /* a stored prompt, items by reference, or tools that the provider itself
+                        calls: how long the prompt gets is not seen here */
+    bool aside;      /* CREATE: its response may be no part of the conversation */
+    bool own_prompt; /* CREATE: its prompt may be another one than the conversation's */
+    unsigned images; /* pieces of an item whose tokens their bytes do not show */
 };
 
 /* ERR_INVALID: *why says what is wrong; valid until the next call of this thread. */
@@ -41,7 +44,7 @@ enum realtime_server_kind {
     REALTIME_HEARD_SESSION,     /* session.created, session.updated */
     REALTIME_HEARD_CREATED,     /* response.created */
     REALTIME_HEARD_DONE,        /* response.done */
-    REALTIME_HEARD_BUSY,        /* an error: response.create came while one is being written */
+    REALTIME_HEARD_REFUSED,     /* an error: a response.create is not taken */
     REALTIME_HEARD_TEXT,        /* a piece of text, of a transcript, of arguments */
     REALTIME_HEARD_SOUND,       /* a piece of sound, in base64 */
     REALTIME_HEARD_TRANSCRIBED, /* what the user said was written down */
@@ -51,8 +54,11 @@ enum realtime_server_kind {
 struct realtime_heard {
     enum realtime_server_kind kind;
     uint64_t bytes; /* of a piece, as it stands */
+    /* of CREATED and DONE: */
+    bool aside;           /* it is no part of the conversation */
+    bool unsaid_of_aside; /* whether it is one is not said */
     /* of SESSION, as it is now: */
-    bool automatic;   /* the provider begins responses by itself */
+    bool automatic;   /* the provider may begin responses by itself */
     bool reads_more;  /* as of realtime_said */
     bool transcribes; /* what the user says is written down, by another model: */
     char transcriber[REALTIME_NAME_MAX];

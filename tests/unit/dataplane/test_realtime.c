@@ -29,6 +29,9 @@ static const struct {
      REALTIME_SAYS_SESSION, "", "", true, false},
     {"{\"type\":\"response.create\",\"response\":{\"prompt\":{\"id\":\"p\"}}}",
      REALTIME_SAYS_CREATE, "", "", true, false},
+    {"{\"type\":\"session.update\",\"session\":{\"input_audio_transcription\":{\"model\":\"t\"},"
+     "\"audio\":{\"input\":{\"transcription\":{\"model\":\"u\"}}}}}",
+     0, "", "", false, true},
     {"{\"type\":\"x\",\"type\":\"response.create\"}", 0, "", "", false, true},
     {"{\"type\":\"x\",\"Type\":\"response.create\"}", 0, "", "", false, true},
     {"{\"type\":7}", 0, "", "", false, true},
@@ -36,6 +39,46 @@ static const struct {
     {"[]", 0, "", "", false, true},
     {"", 0, "", "", false, true},
 };
+
+#define ITEM(item) "{\"type\":\"conversation.item.create\",\"item\":" item "}"
+#define CREATE(response) "{\"type\":\"response.create\",\"response\":" response "}"
+
+static const struct {
+    const char *event;
+    bool reads_more, aside, own_prompt;
+    unsigned images;
+} prompts[] = {
+    {CREATE("{}"), false, false, false, 0},
+    {CREATE("{\"conversation\":\"auto\"}"), false, false, false, 0},
+    {CREATE("{\"conversation\":\"none\"}"), false, true, false, 0},
+    {CREATE("{\"conversation\":7,\"input\":[]}"), false, true, true, 0},
+    {CREATE("{\"instructions\":\"x\"}"), false, false, true, 0},
+    {CREATE("{\"tools\":[]}"), false, false, true, 0},
+    {CREATE("{\"input\":[{\"type\":\"item_reference\",\"id\":\"x\"}]}"), true, false, true, 0},
+    {CREATE("{\"input\":[{\"type\":\"message\",\"content\":[{\"type\":\"input_text\"},{\"type\":"
+            "\"input_image\"}]}]}"),
+     false, false, true, 1},
+    {ITEM("{\"type\":\"message\",\"content\":[{\"type\":\"input_audio\"},{\"type\":\"inp\\u0075t_"
+          "image"
+          "\"},{\"type\":\"x\",\"type\":\"text\"},7]}"),
+     false, false, false, 3},
+    {ITEM("{\"type\":\"function_call_output\",\"output\":\"x\"}"), false, false, false, 0},
+    {ITEM("{\"type\":\"message\",\"Type\":\"item_reference\"}"), true, false, false, 0},
+    {ITEM("{\"type\":\"mcp_call\"}"), true, false, false, 0},
+};
+
+static void a_prompt_whose_length_is_not_seen_is_known_for_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(prompts); i++) {
+        struct realtime_said s;
+        struct slice why;
+        if (realtime_read_said(slice_str(prompts[i].event), &s, &why) ||
+            s.reads_more != prompts[i].reads_more || s.aside != prompts[i].aside ||
+            s.own_prompt != prompts[i].own_prompt || s.images != prompts[i].images)
+            fail_msg("row %zu: %s", i, prompts[i].event);
+    }
+}
 
 static void what_a_client_says_is_read_in_one_way(void **state)
 {
@@ -72,6 +115,12 @@ static const struct {
      REALTIME_HEARD_SESSION, true},
     {"{\"type\":\"session.created\",\"session\":{\"turn_detection\":null}}", REALTIME_HEARD_SESSION,
      false},
+    {"{\"type\":\"session.updated\",\"session\":{}}", REALTIME_HEARD_SESSION, true},
+    {"{\"type\":\"error\",\"error\":{\"code\":\"conversation_already_has_active_response\"}}",
+     REALTIME_HEARD_REFUSED, false},
+    {"{\"type\":\"error\",\"error\":{\"param\":\"response.tools\"}}", REALTIME_HEARD_REFUSED,
+     false},
+    {"{\"type\":\"error\",\"error\":{\"param\":\"response_id\"}}", REALTIME_HEARD_OTHER, false},
     {"{\"type\":\"response.created\"}", REALTIME_HEARD_CREATED, false},
     {"{\"type\":\"response.done\"}", REALTIME_HEARD_DONE, false},
     {"{\"type\":\"response.audio.delta\",\"delta\":\"A\"}", REALTIME_HEARD_SOUND, false},
@@ -115,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_client_says_is_read_in_one_way),
+        cmocka_unit_test(a_prompt_whose_length_is_not_seen_is_known_for_one),
         cmocka_unit_test(what_an_upstream_says_is_known_by_its_kind),
         cmocka_unit_test(cached_sound_is_counted_as_cached),
     };
