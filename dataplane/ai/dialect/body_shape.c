@@ -395,6 +395,18 @@ static enum err put_object(struct putting *p, const struct json_hit *h, const ch
     return e ? e : edit_one(p->s, body_set_member(h, in, buf_slice(p->s->body), text, p->s->arena));
 }
 
+static bool is_absent(const struct json_hit *h)
+{
+    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
+}
+
+/* Of a member's two spellings the one that says something, else one that is there. */
+static const struct json_hit *spoken(const struct json_hit hits[2])
+{
+    bool is_second = is_absent(&hits[0]) && hits[1].type != JSON_SCAN_ABSENT;
+    return is_second || !is_absent(&hits[1]) ? &hits[1] : &hits[0];
+}
+
 static struct slice whole_object(struct slice body)
 {
     return slice_from(body, (size_t)slice_find(body, '{'));
@@ -413,11 +425,11 @@ static enum err put_group(struct body_shaping *s, const char *in)
     enum err e = scan(s, buf_slice(s->body), names, s->words->in_too ? 2 : 1, hits);
     if (e)
         return e;
-    const struct json_hit *h = hits[1].type != JSON_SCAN_ABSENT ? &hits[1] : &hits[0];
+    const struct json_hit *h = spoken(hits);
     if (h->type == JSON_SCAN_OBJECT)
         return put_in(&p, h->raw);
-    bool is_free = h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
-    return is_free ? put_object(&p, h, in) : ERR_OK; /* its reader says what is wrong with it */
+    /* else its reader says what is wrong with it */
+    return is_absent(h) ? put_object(&p, h, in) : ERR_OK;
 }
 
 static enum err put_parameters(struct body_shaping *s)
@@ -436,9 +448,9 @@ static enum err put_parameters(struct body_shaping *s)
 
 /* ---- the system prompt ---- */
 
-static enum err cannot(struct body_shaping *s, const char *why)
+static enum err cannot(struct body_shaping *s, const char *name, const char *why)
 {
-    s->why = slice_str(why);
+    s->why = arena_printf(s->arena, "%s %s", name, why);
     return ERR_INVALID;
 }
 
@@ -458,7 +470,7 @@ static enum err lead_each(struct body_shaping *s, const struct json_hit *h, stru
     buf_clear(s->spare);
     while (!e && json_scan_item(&rest, &item)) {
         if (item.type != JSON_SCAN_STRING)
-            return cannot(s, "prompt must be text: its model has a system prompt");
+            return cannot(s, "prompt", "must be text: its model has a system prompt");
         e = buf_append(s->spare, slice_of(from, (size_t)(item.raw.ptr + 1 - from)));
         if (!e)
             e = buf_append(s->spare, lead);
@@ -469,12 +481,8 @@ static enum err lead_each(struct body_shaping *s, const struct json_hit *h, stru
     return e ? e : take_spare(s);
 }
 
-static bool is_absent(const struct json_hit *h)
-{
-    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
-}
-
-/* A member that is absent, a text, or an array of pieces. */
+/* A member that is absent, a text, or an array of pieces. Of another form the system prompt could
+ * not stand in it, and some reader might take it all the same. */
 static enum err put_system(struct body_shaping *s, const char *name, struct slice quoted,
                            struct slice whole, struct slice piece)
 {
@@ -488,7 +496,7 @@ static enum err put_system(struct body_shaping *s, const char *name, struct slic
         return edit_one(s, as_first(s, h.raw, piece));
     if (h.type == JSON_SCAN_STRING)
         return edit_one(s, (struct body_edit){h.raw.ptr + 1, 0, lead_of(s, quoted)});
-    return ERR_OK; /* its reader says what is wrong with it */
+    return cannot(s, name, "has another form than its model's system prompt can stand in");
 }
 
 static enum err put_content(struct body_shaping *s, struct slice quoted)
@@ -500,14 +508,16 @@ static enum err put_content(struct body_shaping *s, struct slice quoted)
     enum err e = scan(s, buf_slice(s->body), names, 2, hits);
     if (e)
         return e;
-    const struct json_hit *h = hits[1].type != JSON_SCAN_ABSENT ? &hits[1] : &hits[0];
+    if (!is_absent(&hits[0]) && !is_absent(&hits[1]))
+        return cannot(s, names[0], "is spelt in two ways");
+    const struct json_hit *h = spoken(hits);
     struct slice list = arena_printf(s->arena, "\"parts\":[%.*s]", SLICE_ARG(part));
     if (is_absent(h))
         return edit_one(s, body_set_member(h, names[0], buf_slice(s->body),
                                            arena_printf(s->arena, "{%.*s}", SLICE_ARG(list)),
                                            s->arena));
     if (h->type != JSON_SCAN_OBJECT)
-        return ERR_OK;
+        return cannot(s, names[0], "must be an object");
     e = scan(s, h->raw, inner, 1, &parts);
     if (!e && parts.type == JSON_SCAN_ARRAY)
         return edit_one(s, as_first(s, parts.raw, part));
@@ -515,7 +525,12 @@ static enum err put_content(struct body_shaping *s, struct slice quoted)
         return edit_one(s, (struct body_edit){parts.raw.ptr, parts.raw.len,
                                               arena_printf(s->arena, "[%.*s,%.*s]", SLICE_ARG(part),
                                                            SLICE_ARG(parts.raw))});
-    return e || parts.type != JSON_SCAN_ABSENT ? e : edit_one(s, as_first(s, h->raw, list));
+    if (!e && parts.type == JSON_SCAN_NULL)
+        return edit_one(s, (struct body_edit){parts.raw.ptr, parts.raw.len,
+                                              arena_printf(s->arena, "[%.*s]", SLICE_ARG(part))});
+    if (!e && parts.type != JSON_SCAN_ABSENT)
+        return cannot(s, "systemInstruction.parts", "must be a list");
+    return e ? e : edit_one(s, as_first(s, h->raw, list));
 }
 
 static enum err put_prompt(struct body_shaping *s, struct slice quoted)

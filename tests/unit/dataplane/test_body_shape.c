@@ -101,6 +101,43 @@ static void a_parameter_is_found_by_every_spelling(void **state)
     }
 }
 
+/* after NULL: it is refused */
+static void no_spelling_gets_around_a_system_prompt(void **state)
+{
+    static const struct {
+        const struct body_words *words;
+        const char *before, *after;
+    } rows[] = {
+        {&words_gemini, "{\"systemInstruction\":{\"parts\":null}}",
+         "{\"systemInstruction\":{\"parts\":[{\"text\":\"S\"}]}}"},
+        {&words_gemini,
+         "{\"systemInstruction\":{\"parts\":[{\"text\":\"x\"}]},\"system_instruction\":null}",
+         "{\"systemInstruction\":{\"parts\":[{\"text\":\"S\"},{\"text\":\"x\"}]},"
+         "\"system_instruction\":null}"},
+        {&words_gemini, "{\"systemInstruction\":null,\"system_instruction\":{}}",
+         "{\"systemInstruction\":null,\"system_instruction\":{\"parts\":[{\"text\":\"S\"}]}}"},
+        {&words_gemini, "{\"system_instruction\":null}",
+         "{\"system_instruction\":{\"parts\":[{\"text\":\"S\"}]}}"},
+        {&words_gemini, "{\"systemInstruction\":{},\"system_instruction\":{}}", NULL},
+        {&words_gemini, "{\"systemInstruction\":\"x\"}", NULL},
+        {&words_gemini, "{\"systemInstruction\":{\"parts\":\"x\"}}", NULL},
+        {&words_openai_responses, "{\"instructions\":[\"x\"]}", NULL},
+        {&words_openai_responses, "{\"instructions\":null}", "{\"instructions\":\"S\"}"},
+        {&words_anthropic, "{\"system\":{\"type\":\"text\"}}", NULL},
+        {&words_openai_chat, "{\"messages\":{}}", NULL},
+    };
+    const struct policy_model m = {.system_prompt = SLICE("S")};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct shaped t;
+        shape(&t, &m, rows[i].words, rows[i].before);
+        if (!rows[i].after ? t.e != ERR_INVALID || !t.s.why.len
+                           : t.e || !slice_eq(buf_slice(&t.body), slice_str(rows[i].after)))
+            fail_msg("row %zu: %.*s", i, SLICE_ARG(buf_slice(&t.body)));
+        fini(&t);
+    }
+}
+
 static void a_member_that_two_readers_read_differently_is_refused(void **state)
 {
     static const char *const rows[] = {"{\"seed\":1,\"seed\":2}", "{\"Seed\":1}", "[1]"};
@@ -164,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_member_goes_with_its_comma),
         cmocka_unit_test(a_parameter_is_found_by_every_spelling),
+        cmocka_unit_test(no_spelling_gets_around_a_system_prompt),
         cmocka_unit_test(a_member_that_two_readers_read_differently_is_refused),
         cmocka_unit_test(a_body_that_would_be_too_large_is_refused),
         cmocka_unit_test(the_normal_form_is_told_the_same),
