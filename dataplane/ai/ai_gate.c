@@ -50,6 +50,16 @@ static enum filter_result refuse(struct request *rq, enum refusal_id id, struct 
 
 /* ---- filter endpoint: before anything else, by the head alone ---- */
 
+static enum filter_result refuse_method(struct request *rq)
+{
+    struct slice methods = ai_endpoint_methods(rq->head, rq->path, rq->arena);
+    struct slice no_list = ai_endpoint_no_list(rq->path);
+    if (no_list.len && slice_eq(rq->head->method, SLICE("GET")))
+        return refuse(rq, REFUSAL_METHOD, no_list);
+    return refuse(rq, REFUSAL_METHOD,
+                  arena_printf(rq->arena, "this path takes %.*s", SLICE_ARG(methods)));
+}
+
 static enum filter_result on_endpoint(struct request *rq)
 {
     bool allowed = false;
@@ -59,8 +69,7 @@ static enum filter_result on_endpoint(struct request *rq)
     if (!e)
         return refuse(rq, REFUSAL_PATH_UNKNOWN, ai_endpoint_list(rq->arena));
     if (!allowed)
-        return refuse(rq, REFUSAL_METHOD,
-                      arena_printf(rq->arena, "this path takes %.*s", SLICE_ARG(e->method)));
+        return refuse_method(rq);
     if (e->kind == AI_REALTIME && !realtime_is_asked(rq->head))
         return refuse(rq, REFUSAL_UPGRADE,
                       SLICE("send Upgrade: websocket, Connection: Upgrade, Sec-WebSocket-Version: "
@@ -761,7 +770,8 @@ static size_t refusal_headers(struct request *rq, struct http_header *out, size_
     const struct ai_dialect *d = dialect_of(rq);
     size_t n = 0;
     if (rq->refusal.id == REFUSAL_METHOD && e && n < max)
-        out[n++] = (struct http_header){SLICE("allow"), e->method};
+        out[n++] = (struct http_header){SLICE("allow"),
+                                        ai_endpoint_methods(rq->head, rq->path, rq->arena)};
     if (rq->refusal.id == REFUSAL_UPGRADE && n < max)
         out[n++] = (struct http_header){SLICE("upgrade"), SLICE("websocket")};
     if (d->error_header && n < max)

@@ -140,8 +140,22 @@ FLOW(a_file_and_its_batch_are_their_makers)
     expect_body(c, "{\"id\":\"x\"}");
     assert_string_equal(calls_for(k, 2), "GET /v1/files/file-2/content");
     /* whose they are is not known to OpenAI: a list would show others' too */
-    expect_status(client_gets(k, "alice", "/v1/files"), 405);
-    expect_status(client_gets(k, "alice", "/v1/batches"), 405);
+    static const char *const lists[][2] = {
+        {"/v1/files", "files are not listed, since"},
+        {"/v1/batches?limit=2", "batches are not listed, since"}};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        c = client_gets(k, "alice", lists[i][0]);
+        expect_status(c, 405);
+        expect_code(c, "method_not_allowed");
+        expect_body_has(c, lists[i][1]);
+        assert_true(slice_eq(client_header(c, "allow"), SLICE("POST")));
+    }
+    /* every method of a path is named, in the rows' order */
+    c = client_asks(k, "PUT", "alice", "/v1/files/file-1", NULL);
+    expect_status(c, 405);
+    expect_body_has(c, "this path takes GET, DELETE");
+    assert_true(slice_eq(client_header(c, "allow"), SLICE("GET, DELETE")));
+    assert_int_equal(k->upstreams[0].call_count, 3);
 }
 
 /* A file is named by what its upload gave, in a response and in a chat; another's is unknown. */

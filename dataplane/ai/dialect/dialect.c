@@ -178,6 +178,29 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
     return found;
 }
 
+/* A provider lists all of its account's, and not which of the account's users made each. */
+struct slice ai_endpoint_no_list(struct slice path)
+{
+#define NO_LIST(what)                                                                              \
+    SLICE(what " are not listed, since their provider does not say whose they are; keep the ids "  \
+               "that POST returns, and ask for each by its id")
+    if (slice_eq(path, SLICE("/v1/files")))
+        return NO_LIST("files");
+    return slice_eq(path, SLICE("/v1/batches")) ? NO_LIST("batches") : SLICE_NONE;
+}
+
+struct slice ai_endpoint_methods(const struct http_head *h, struct slice path, struct arena *a)
+{
+    struct slice list = SLICE("");
+    for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+        const struct ai_endpoint *e = &endpoints[i];
+        if (matches(e, path) && (!e->fits || e->fits(h)) && slice_search(list, e->method) < 0)
+            list = arena_printf(a, "%.*s%s%.*s", SLICE_ARG(list), list.len ? ", " : "",
+                                SLICE_ARG(e->method));
+    }
+    return list;
+}
+
 struct slice ai_unescape(struct arena *a, struct slice s)
 {
     char *out = arena_alloc(a, s.len);

@@ -226,6 +226,12 @@ struct slice ai_endpoint_list(struct arena *a);
 const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct slice path,
                                            bool *allowed);
 
+/* Why GET does not list what POST makes at the path, as it does at other services; SLICE_NONE: it
+ * does, or there is nothing to list. */
+struct slice ai_endpoint_no_list(struct slice path);
+/* Those that the path is served by, "GET, DELETE"; .ptr NULL: no memory. */
+struct slice ai_endpoint_methods(const struct http_head *h, struct slice path, struct arena *a);
+
 static inline bool ai_calls_upstream(const struct ai_endpoint *e)
 {
     return e->kind == AI_CHAT || e->kind == AI_COUNT || e->kind == AI_EMBEDDINGS ||
