@@ -524,6 +524,24 @@ FLOW(a_kept_response_is_not_continued_by_its_bare_id)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+/* However much stands before its name. */
+FLOW(a_file_of_anothers_is_not_named_behind_a_long_text)
+{
+    static char body[200 * 1024];
+    static const char begin[] = "{\"model\":\"gpt-x\",\"max_tokens\":9,\"metadata\":{\"a\":\"";
+    static const char end[] =
+        "\"},\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{"
+        "\"file_id\":\"file-1\"}}]}]}";
+    memset(body, 'a', sizeof(body) - 1);
+    memcpy(body, begin, sizeof(begin) - 1);
+    memcpy(body + sizeof(body) - sizeof(end), end, sizeof(end));
+    policy_says(k, &own);
+    struct flow_client *c = client_posts(k, "alice", OPENAI "/v1/chat/completions", NULL, body);
+    expect_status(c, 404);
+    expect_code(c, "object_not_found");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
 FLOW(a_response_that_breaks_off_may_have_been_written_to_its_end)
 {
     policy_says(k, &own);
@@ -731,6 +749,7 @@ int main(void)
         SCENARIO(anthropics_path_is_read_in_its_own_dialect),
         SCENARIO(geminis_path_names_the_model_and_is_read_in_its_own_dialect),
         SCENARIO(a_kept_response_is_not_continued_by_its_bare_id),
+        SCENARIO(a_file_of_anothers_is_not_named_behind_a_long_text),
         SCENARIO(a_response_that_breaks_off_may_have_been_written_to_its_end),
         SCENARIO(a_client_that_leaves_inside_a_whole_response_pays_for_it),
         SCENARIO(a_response_in_a_form_that_is_not_read_costs_what_it_may_have),

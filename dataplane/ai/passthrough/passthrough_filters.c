@@ -6,6 +6,7 @@
  * has several (an encoded slash, a dot segment, …) is invalid whatever is granted.
  */
 #include "common/base/digest.h"
+#include "common/base/limits.h"
 #include "common/base/secret.h"
 #include "dataplane/ai/ai_call.h"
 #include "dataplane/ai/ai_token.h"
@@ -352,17 +353,19 @@ static enum err measure(struct passthrough_call *p, const struct ai_incoming *in
     return e;
 }
 
-/* Does the body name a response or a file that a provider keeps, and that is not this principal's?
- * By what the AI gate would make of it for this account; the client's bytes go on as they are. */
-static bool names_anothers(struct passthrough_call *p, struct slice *why)
+/* A response or a file that a provider keeps, and that the body names, must be this principal's. By
+ * what the AI gate would make of it for this account; the client's bytes go on as they are.
+ * ERR_NOT_FOUND: it is another's. Nothing goes on that could not be looked through. */
+static enum err look_for_anothers(struct passthrough_call *p, struct slice *why)
 {
     struct request *rq = p->rq;
     struct ai_marker marker;
     struct ai_outgoing *o = NULL;
+    struct buf made;
     if (!p->endpoint->dialect->mark_event && !p->request.prompt.files)
-        return false;
+        return ERR_OK;
     if (!(o = arena_zalloc(rq->arena, sizeof(*o))))
-        return true;
+        return ERR_NOMEM;
     ai_marker_init(&marker, rq->policy, rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id);
     ai_account_of(p->provider->o.id, p->account ? p->account->id : SLICE_NONE, &o->maker);
     o->endpoint = p->endpoint;
@@ -375,12 +378,14 @@ static bool names_anothers(struct passthrough_call *p, struct slice *why)
     o->changes = (struct ai_changes){.model = p->request.model};
     o->marker = &marker;
     o->arena = rq->arena;
-    o->translated = &rq->env->scratch; /* it is looked at no more */
+    o->translated = &made;
+    buf_init(&made, 2 * LIMIT_AI_BODY);
     enum err e = p->speaker->build(o);
+    buf_fini(&made);
     secret_wipe(o->secret, o->secret_len);
     *why = o->why;
     p->request.param = o->param;
-    return e == ERR_NOT_FOUND || (e == ERR_INVALID && o->why.len);
+    return e == ERR_INVALID ? ERR_NOT_FOUND : e;
 }
 
 static enum filter_result on_call(struct request *rq)
@@ -412,8 +417,9 @@ static enum filter_result on_call(struct request *rq)
     if (!may_name(&right, p))
         return refuse(rq, REFUSAL_MODEL_UNKNOWN, p->request.model);
     p->speaker = ai_provider_for(p->provider, p->endpoint, p->request.model);
-    if (names_anothers(p, &why))
-        return refuse(rq, REFUSAL_OBJECT_UNKNOWN, why);
+    e = look_for_anothers(p, &why);
+    if (e)
+        return refuse(rq, e == ERR_NOT_FOUND ? REFUSAL_OBJECT_UNKNOWN : REFUSAL_NO_CAPACITY, why);
     rq->record.ai.model = p->request.model;
     rq->record.ai.cache = "bypass";
     p->price = price_of(p);
