@@ -314,10 +314,12 @@ void credential_source_check(struct reading *r, const json_t *doc, const json_t 
     check_proof(r, rule, credential, old, place);
 }
 
-bool credential_source_of_machine(const json_t *credentials)
+bool credential_source_needs_no_secret(const json_t *credentials)
 {
-    for (size_t i = 0; i < json_array_size(credentials); i++)
-        if (is_of_machine(json_object_get(json_array_get(credentials, i), "source")))
+    for (size_t i = 0; i < json_array_size(credentials); i++) {
+        const json_t *source = json_object_get(json_array_get(credentials, i), "source");
+        if (is_of_machine(source) || json_object_get(source, "token_url") != NULL)
             return true;
+    }
     return false;
 }

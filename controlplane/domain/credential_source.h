@@ -18,5 +18,6 @@ void credential_source_check(struct reading *r, const json_t *doc, const json_t 
                              const json_t *old, size_t place);
 /* Is it asked in a region? */
 bool credential_source_is_regional(const json_t *source);
-/* Does one of the credentials give what a machine is? */
-bool credential_source_of_machine(const json_t *credentials);
+/* Is one of the credentials had without a secret of the policy? Then nothing is cleared where the
+ * provider's host becomes another. */
+bool credential_source_needs_no_secret(const json_t *credentials);

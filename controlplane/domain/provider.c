@@ -336,13 +336,25 @@ static const json_t *entry_before(const json_t *old, const json_t *credential)
     return NULL;
 }
 
-/* What the machine of a data plane is given goes where an owner sent it. */
+/* What is had without a secret goes where an owner sent it: no other host, and none that another
+ * root of trust lets a proxy be. */
 static void check_host(struct reading *r, const json_t *old, const json_t *doc)
 {
-    bool moved = old != NULL && !slice_eq(json_text(old, "base_url"), json_text(doc, "base_url"));
-    if (moved && !r->is_owner && credential_source_of_machine(json_object_get(doc, "credentials")))
-        reading_problem(r, "/base_url",
-                        "only the owner role may change this: a credential is a machine's own");
+    static const struct {
+        const char *object, *member, *pointer;
+    } ways[] = {{NULL, "base_url", "/base_url"}, {"tls", "ca", "/tls/ca"}};
+    if (old == NULL || r->is_owner ||
+        !credential_source_needs_no_secret(json_object_get(doc, "credentials")))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        const char *in = ways[i].object;
+        const json_t *was = in ? json_object_get(old, in) : old;
+        const json_t *is = in ? json_object_get(doc, in) : doc;
+        if (!slice_eq(json_text(was, ways[i].member), json_text(is, ways[i].member)))
+            reading_problem(r, ways[i].pointer,
+                            "only the owner role may change this: a credential is had without a "
+                            "secret that this would clear");
+    }
 }
 
 static void check(struct reading *r, const json_t *old, json_t *doc)

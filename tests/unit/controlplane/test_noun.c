@@ -608,10 +608,20 @@ static void what_a_machine_is_given_is_an_owners_to_set(void **state)
     static const char elsewhere[] =
         "{\"dialect\":\"bedrock\",\"base_url\":\"https://evil.example\",\"credentials\":[{\"name\":"
         "\"m\"" REGION ",\"source\":{" IMDS "}}]}";
+    static const char fetched[] =
+        SOURCED("vertex", "", EXTERNAL ",\"token_url\":\"https://id.example/t\"");
+    static const char led_away[] =
+        "{\"dialect\":\"vertex\",\"base_url\":\"https://evil.example\",\"credentials\":[{\"name\":"
+        "\"m\",\"source\":{" EXTERNAL ",\"token_url\":\"https://id.example/t\"}}]}";
     struct noun_secrets s = {.count = 0};
     struct reading r;
     (void)state;
     JSON_AUTO json_t *old = read_as(&r, &noun_provider, imds, NULL, &s);
+    assert_int_equal(json_array_size(r.problems), 0);
+    reading_fini(&r);
+    JSON_AUTO json_t *trusting = json_deep_copy(old);
+    json_object_set_new(trusting, "tls", parsed("{\"ca\":\"its certificate\"}"));
+    JSON_AUTO json_t *asked = read_as(&r, &noun_provider, fetched, NULL, &s);
     assert_int_equal(json_array_size(r.problems), 0);
     reading_fini(&r);
     const struct {
@@ -623,6 +633,10 @@ static void what_a_machine_is_given_is_an_owners_to_set(void **state)
         {file, NULL, "/credentials/0/source"},
         {imds, old, NULL},
         {elsewhere, old, "/base_url"},
+        {imds, trusting, "/tls/ca"}, /* which the document has no more */
+        {fetched, NULL, NULL},
+        {fetched, asked, NULL},
+        {led_away, asked, "/base_url"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         JSON_AUTO json_t *body = parsed(rows[i].text);
