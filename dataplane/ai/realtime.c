@@ -313,10 +313,14 @@ static void take_transcription(struct realtime *r, const struct realtime_heard *
     struct ai_call *c = r->call;
     const struct candidate *t = &c->candidates[c->candidate_next - 1];
     struct token_count tokens = {0};
-    const struct policy_catalogue_model *m = catalogue_model_of(
-        c->rq->policy, t->provider, slice_of(r->transcriber, r->transcriber_len));
+    struct slice name = slice_of(r->transcriber, r->transcriber_len);
+    const struct price_sheet *sheet = candidates_team_price(c->rq->policy, c->rq->who.team, name);
+    const struct policy_catalogue_model *m =
+        sheet ? NULL : catalogue_model_of(c->rq->policy, t->provider, name);
+    if (m)
+        sheet = &m->price;
     ai_usage_count(&h->usage, &tokens);
-    ai_cost_add_transcription(c, m && !h->by_duration ? &m->price : NULL, &tokens);
+    ai_cost_add_transcription(c, h->by_duration ? NULL : sheet, &tokens);
 }
 
 /* true: the session has ended */

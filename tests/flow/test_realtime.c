@@ -486,6 +486,28 @@ REALTIME(what_cannot_be_read_or_is_not_granted_goes_no_further)
     assert_int_equal(u->heard_count, 1);
 }
 
+REALTIME(a_transcription_costs_the_teams_own_price)
+{
+    struct flow_policy p = policy;
+    p.keys[1].team = "research";
+    p.teams[0] =
+        (struct flow_team){.name = "research", .models = {"voice", "scribe"}, .own_prices = true};
+    p.own_prices[0] = (struct flow_price){.pattern = "scribe", .input = 3, .output = 5};
+    policy_says(k, &p);
+    struct realtime_end *c = opened(k, t, "bob"), *u = &t->upstreams[0];
+    realtime_says(u, "{\"type\":\"session.created\",\"session\":{\"audio\":{\"input\":{"
+                     "\"turn_detection\":null,\"transcription\":{\"model\":\"scribe\"}}}}}");
+    realtime_says(u, "{\"type\":\"conversation.item.input_audio_transcription.completed\","
+                     "\"transcript\":\"hello\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":100,"
+                     "\"output_tokens\":10,\"total_tokens\":110}}");
+    WAIT(k, realtime_heard(c, "hello"));
+    realtime_closes(c, 1000, "");
+    WAIT(k, c->closed && u->gone);
+    Gatehouse__JournalRecord *r = flow_record(k);
+    assert_int_equal(r->span->cost_nano, 100 * 3000 + 10 * 5000);
+    flow_record_free(r);
+}
+
 REALTIME(a_large_message_goes_through_whole)
 {
     static char audio[3 * 1024 * 1024];
@@ -625,6 +647,7 @@ int main(void)
         SCENARIO(an_upstream_that_breaks_off_is_told_as_an_error),
         SCENARIO(a_client_that_is_gone_takes_the_upstream_with_it),
         SCENARIO(what_cannot_be_read_or_is_not_granted_goes_no_further),
+        SCENARIO(a_transcription_costs_the_teams_own_price),
         SCENARIO(a_large_message_goes_through_whole),
         SCENARIO(a_client_secret_is_sealed_and_opens_one_models_session_at_its_account),
         SCENARIO(a_client_secret_of_a_key_that_was_rotated_opens_nothing),
