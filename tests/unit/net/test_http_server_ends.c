@@ -294,6 +294,50 @@ static void connections_beyond_the_ceiling_are_closed(void **state)
     scenario_clients(many_scenario);
 }
 
+static atomic_uint lent, more;
+
+static void lend_half(void *arg)
+{
+    struct serving *w = arg;
+    atomic_fetch_add(&more, http_server_lend(w->server, 33)); /* of 64 */
+    atomic_fetch_add(&lent, http_server_lend(w->server, 32));
+}
+
+static void take_back(void *arg)
+{
+    struct serving *w = arg;
+    http_server_take_back(w->server, 32);
+    atomic_fetch_add(&lent, 1);
+}
+
+static void lending_scenario(void *arg)
+{
+    struct serving *w = arg;
+    struct client c[33];
+    atomic_store(&lent, 0);
+    EXPECT(w, loop_post(w->loop, lend_half, w) == ERR_OK);
+    await_count(&lent, 1);
+    EXPECT(w, atomic_load(&more) == 0);
+    for (int i = 0; i < 33; i++)
+        client_open(&c[i], w);
+    for (int i = 0; i < 32; i++)
+        EXPECT(w, client_ask(&c[i], GET("/hello")) && client_hear(&c[i]));
+    EXPECT(w, client_closed(&c[32]));
+    client_close(&c[32]);
+    EXPECT(w, loop_post(w->loop, take_back, w) == ERR_OK);
+    await_count(&lent, 2);
+    client_open(&c[32], w);
+    EXPECT(w, client_ask(&c[32], GET("/hello")) && client_hear(&c[32]));
+    for (int i = 0; i < 33; i++)
+        client_close(&c[i]);
+}
+
+static void what_is_lent_is_no_connections(void **state)
+{
+    (void)state;
+    scenario_clients(lending_scenario);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +352,7 @@ int main(void)
         cmocka_unit_test(draining_closes_the_idle_and_lets_the_others_finish),
         cmocka_unit_test(freeing_the_server_ends_what_runs),
         cmocka_unit_test(connections_beyond_the_ceiling_are_closed),
+        cmocka_unit_test(what_is_lent_is_no_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
