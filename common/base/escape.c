@@ -3,19 +3,24 @@
  */
 #include "common/base/escape.h"
 
+#include "common/base/json_token.h"
 #include "common/base/utf8.h"
+
+#define DEL 0x7F
 
 static bool is_plain(unsigned char c)
 {
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+    return c >= 0x20 && c < DEL && c != '"' && c != '\\';
 }
 
+/* JSON's plain bytes are these and DEL. */
 size_t escape_plain(struct slice s)
 {
-    size_t n = 0;
-    while (n < s.len && is_plain((unsigned char)s.ptr[n]))
-        n++;
-    return n;
+    if (!s.len)
+        return 0;
+    size_t n = (size_t)(json_token_plain(s.ptr, s.ptr + s.len) - s.ptr);
+    const char *del = memchr(s.ptr, DEL, n);
+    return del ? (size_t)(del - s.ptr) : n;
 }
 
 static size_t put_hex(unsigned code, char *out)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/json_private.h"
 #include "common/base/limits.h"
 #include "common/base/mem.h"
 
@@ -91,7 +92,8 @@ static void explain(const json_error_t *error, struct json_problem *problem)
                  error->line, error->column);
 }
 
-enum err json_read(struct slice text, json_t **ret, struct json_problem *problem)
+/* Of texts that json_build does not take, nearly all are wrong. */
+static enum err read_slowly(struct slice text, json_t **ret, struct json_problem *problem)
 {
     if (is_too_deep(text)) {
         snprintf(problem->text, sizeof(problem->text), "the JSON text nests deeper than %d",
@@ -118,6 +120,14 @@ enum err json_read(struct slice text, json_t **ret, struct json_problem *problem
     }
     *ret = tree;
     return ERR_OK;
+}
+
+enum err json_read(struct slice text, json_t **ret, struct json_problem *problem)
+{
+    enum err e = json_build(text, ret);
+    if (e == ERR_NOMEM)
+        snprintf(problem->text, sizeof(problem->text), "out of memory");
+    return e == ERR_INVALID ? read_slowly(text, ret, problem) : e;
 }
 
 struct slice json_text(const json_t *object, const char *name)

@@ -1,6 +1,7 @@
 /*
  * fuzz_json_read — what json_read accepts is written as a text that reads as the same tree, in
- * either order of members, and that is written the same again; a refusal says why in UTF-8.
+ * either order of members, and that is written the same again; jansson reads the same tree of it; a
+ * refusal says why in UTF-8.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,22 @@ static void write_back(const json_t *tree, enum err (*write)(const json_t *, str
     buf_fini(&twice);
 }
 
+static void expect_jansson_reads(const json_t *tree, struct slice text)
+{
+    json_error_t error;
+    struct buf ours, theirs;
+    JSON_AUTO json_t *other =
+        json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    must(other, "jansson takes what is taken");
+    must(json_equal(tree, other), "and reads the same");
+    buf_init(&ours, 1 << 20);
+    buf_init(&theirs, 1 << 20);
+    must(!json_write(tree, &ours) && !json_write(other, &theirs), "both are written");
+    must(slice_eq(buf_slice(&ours), buf_slice(&theirs)), "in the same order");
+    buf_fini(&ours);
+    buf_fini(&theirs);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     JSON_AUTO json_t *tree = NULL;
@@ -68,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(utf8_whole(problem.text, len) == len, "in whole characters");
         return 0;
     }
+    expect_jansson_reads(tree, slice_of(data, size));
     must(depth_of(tree) <= LIMIT_JSON_DEPTH, "depth");
     write_back(tree, json_write);
     write_back(tree, json_write_sorted);

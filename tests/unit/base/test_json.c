@@ -49,6 +49,58 @@ UNIT(reals_keep_the_spelling_they_came_with)
                    "[9223372036854775807,-9223372036854775808]", false);
 }
 
+/* Built here or by jansson: the same tree. */
+UNIT(texts_of_every_kind_read_as_jansson_reads_them)
+{
+    static const char *const texts[] = {
+        "{\"a\":[1,-2,0,-0,123456789012345678,1234567890123456789,-9223372036854775808]}",
+        "[1.5,-0.0,1e3,1E+2,2.5e-8,0.1,1e-999,123456789.123456789012345678901234567890]",
+        "0.00000000000000000000000000000000000000000000000000000000000000000000000001",
+        " [ true , false , null , { } , [ ] , { \"\" : \"\" } ] \r\n\t",
+        "{\"b\":1,\"a\":{\"\xC3\xA9\":\"\xF0\x9D\x84\x9E\",\"x\\u0041\":\"\\uD834\\uDD1E\\n\\/"
+        "\\\"\"}}",
+        "\"\x7F\"",
+        "[\"\\u0001\\b\\f\\r\\t\\\\\"]",
+    };
+    json_error_t error;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        JSON_AUTO json_t *ours = tree(texts[i]);
+        JSON_AUTO json_t *theirs = json_loads(texts[i], JSON_DECODE_ANY, &error);
+        assert_non_null(theirs);
+        if (!json_equal(ours, theirs))
+            fail_msg("%s is read as another tree", texts[i]);
+    }
+}
+
+UNIT(half_of_a_pair_a_name_that_stands_twice_and_loose_ends_are_refused)
+{
+    static const char *const texts[] = {
+        "\"\\uD834\"",
+        "\"\\uDD1E\"",
+        "{\"a\\u0000\":1}",
+        "{\"a\":1,\"\\u0061\":2}",
+        "[1,]",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "[1 2]",
+        "[01]",
+        "[1.]",
+        "[+1]",
+        "{1:2}",
+        "tru",
+        "\"\t\"",
+        "[\"\xED\xA0\x80\"]",
+        "1 2",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        json_t *got = NULL;
+        struct json_problem problem;
+        if (json_read(slice_str(texts[i]), &got, &problem) != ERR_INVALID)
+            fail_msg("%s was read", texts[i]);
+        assert_null(got);
+    }
+}
+
 UNIT(a_refusal_says_what_and_where)
 {
     static const struct {
@@ -195,6 +247,8 @@ int main(void)
         cmocka_unit_test(what_is_read_is_written_compactly_in_its_order),
         cmocka_unit_test(sorted_means_every_object_by_name),
         cmocka_unit_test(reals_keep_the_spelling_they_came_with),
+        cmocka_unit_test(texts_of_every_kind_read_as_jansson_reads_them),
+        cmocka_unit_test(half_of_a_pair_a_name_that_stands_twice_and_loose_ends_are_refused),
         cmocka_unit_test(a_refusal_says_what_and_where),
         cmocka_unit_test(a_refusal_repeats_no_value),
         cmocka_unit_test(depth_ends_at_64),
