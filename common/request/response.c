@@ -228,6 +228,12 @@ enum sink_result response_event(struct request *rq, const struct ai_event *e)
     return note(rq, sink_event(rq->response.first, e));
 }
 
+enum sink_result response_write_below(struct request *rq, struct response_sink *own,
+                                      struct slice data)
+{
+    return note(rq, sink_data(own->next, data));
+}
+
 void response_close_with(struct request *rq, unsigned code, const char *reason)
 {
     if (!rq->response.client)

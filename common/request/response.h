@@ -99,6 +99,9 @@ enum sink_result response_begin(struct request *rq, unsigned status,
                                 const struct http_header *headers, size_t n, uint64_t length);
 enum sink_result response_write(struct request *rq, struct slice data);
 enum sink_result response_event(struct request *rq, const struct ai_event *e);
+/* What the gate's own sink held back of the events that it was given, for the sinks below it. */
+enum sink_result response_write_below(struct request *rq, struct response_sink *own,
+                                      struct slice data);
 /* A response of status 101 is a WebSocket: each piece of data is one whole message, the client's
  * messages come as pieces of its body, and its close as the end of it. This is what its end says.
  */

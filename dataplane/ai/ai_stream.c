@@ -13,6 +13,8 @@
 #define LINGER_MS 100 /* the upstream's own end follows the last event at once, or never */
 #define BEAT_MS 15000
 
+#define GATHERED_MAX (16 * 1024)
+
 #define GRACE_MS 5000 /* usage follows the finish within it, where it follows at all */
 
 unsigned ai_stream_beat_ms = BEAT_MS;
@@ -70,19 +72,35 @@ static enum ai_stream_result result_of(struct ai_call *c, enum sink_result r)
     return AI_STREAM_ON;
 }
 
+/* Events that were decoded from one read leave together, in one piece. */
+static enum sink_result write_gathered(struct ai_call *c)
+{
+    enum sink_result r = response_write_below(c->rq, &c->sink, buf_slice(&c->gathered));
+    buf_clear(&c->gathered);
+    return r;
+}
+
 static enum ai_stream_result write_bytes(struct ai_call *c, struct slice bytes)
 {
-    return bytes.len ? result_of(c, response_write(c->rq, bytes)) : AI_STREAM_ON;
+    enum ai_stream_result r = AI_STREAM_ON;
+    if (c->decoded && c->gathered.len)
+        r = result_of(c, write_gathered(c));
+    return r == AI_STREAM_ON && bytes.len ? result_of(c, response_write(c->rq, bytes)) : r;
 }
 
 static enum sink_result write_event(struct response_sink *s, const struct ai_event *e)
 {
     struct ai_call *c = CONTAINER_OF(s, struct ai_call, sink);
-    struct buf *out = &c->gathered; /* nothing is gathered while events are written */
-    buf_clear(out);
-    if (c->endpoint->dialect->write_event(&c->writer, e, out))
+    struct buf *out = &c->gathered; /* no response is gathered while events are written */
+    size_t before = out->len;
+    if (!out->cap)
+        buf_shelf_take(&c->rq->env->shelf, out);
+    if (c->endpoint->dialect->write_event(&c->writer, e, out)) {
+        out->len = before;
         return SINK_CLOSED;
-    return out->len ? sink_data(s->next, buf_slice(out)) : SINK_OK;
+    }
+    bool more = c->fed.ptr && out->len < GATHERED_MAX; /* may follow from the same read */
+    return more || !out->len ? SINK_OK : write_gathered(c);
 }
 
 const struct response_ops ai_stream_sink = {.event = write_event};
@@ -622,6 +640,16 @@ static enum ai_stream_result feed_all(struct ai_call *c, struct slice *bytes, bo
     return r;
 }
 
+/* Also where a later event of the same read was refused, or could not be written. The memory is
+ * another stream's until the next read. */
+static enum ai_stream_result write_events(struct ai_call *c)
+{
+    enum ai_stream_result r = write_bytes(c, SLICE_NONE);
+    if (r != AI_STREAM_OVER)
+        buf_shelf_give(&c->rq->env->shelf, &c->gathered);
+    return r;
+}
+
 static enum ai_stream_result feed(struct ai_call *c, struct slice data, bool to_the_end)
 {
     enum err e = ERR_OK;
@@ -629,9 +657,13 @@ static enum ai_stream_result feed(struct ai_call *c, struct slice data, bool to_
     c->run = SLICE_NONE;
     enum ai_stream_result r = feed_all(c, &data, to_the_end, &e);
     bool heard = r != AI_STREAM_OVER && r != AI_STREAM_CLOSED && r != AI_STREAM_REFUSED;
-    enum ai_stream_result written = heard ? write_run(c) : AI_STREAM_ON;
+    enum ai_stream_result written = AI_STREAM_ON;
+    if (c->decoded)
+        written = r == AI_STREAM_OVER ? AI_STREAM_ON : write_events(c);
+    else if (heard)
+        written = write_run(c);
     c->fed = c->run = SLICE_NONE;
-    if (written != AI_STREAM_ON)
+    if (written == AI_STREAM_OVER || (written != AI_STREAM_ON && heard))
         return written;
     if (r != AI_STREAM_ON || e == ERR_AGAIN)
         return r;

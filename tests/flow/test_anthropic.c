@@ -270,6 +270,44 @@ FLOW(a_stream_cut_before_its_stop_is_an_error)
     assert_true(slice_search(buf_slice(&c->body), SLICE("[DONE]")) < 0);
 }
 
+#define SAYS(text)                                                                                 \
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"  \
+    "\"type\":\"text_delta\",\"text\":\"" text "\"}}\n\n"
+
+FLOW(events_of_one_read_leave_in_one_piece)
+{
+    policy_says(k, &alice);
+    starts(k);
+    upstream_sends(k, 0, SAYS("one") SAYS("two") SAYS("three"));
+    stops(k, "end_turn");
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+
+    expect_status(c, 200);
+    struct slice got = buf_slice(&c->got);
+    ptrdiff_t first = slice_search(got, SLICE("\"content\":\"one\""));
+    ptrdiff_t last = slice_search(got, SLICE("\"content\":\"three\""));
+    assert_true(first > 0 && last > first);
+    struct slice between = slice_of(got.ptr + first, (size_t)(last - first));
+    assert_true(slice_search(between, SLICE("\"content\":\"two\"")) > 0);
+    assert_true(slice_search(between, SLICE("\r\n")) < 0); /* which ends a chunk */
+}
+
+FLOW(what_came_before_a_broken_event_of_the_same_read_is_told)
+{
+    policy_says(k, &alice);
+    starts(k);
+    upstream_sends(k, 0, SAYS("one") SAYS("two") "data: {\"type\":\n\n" SAYS("never"));
+
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+
+    expect_status(c, 200);
+    expect_body_has(c, "\"content\":\"one\"");
+    expect_body_has(c, "\"content\":\"two\"");
+    expect_body_has(c, "data: {\"error\":");
+    assert_true(slice_search(buf_slice(&c->body), SLICE("never")) < 0);
+}
+
 FLOW(what_has_no_counterpart_is_left_out_and_named_or_refused)
 {
     policy_says(k, &alice);
@@ -339,6 +377,8 @@ int main(void)
         SCENARIO(an_overloaded_target_is_followed_by_one_of_another_dialect),
         SCENARIO(an_error_as_first_event_falls_back_and_a_later_one_is_passed_on),
         SCENARIO(a_stream_cut_before_its_stop_is_an_error),
+        SCENARIO(events_of_one_read_leave_in_one_piece),
+        SCENARIO(what_came_before_a_broken_event_of_the_same_read_is_told),
         SCENARIO(what_has_no_counterpart_is_left_out_and_named_or_refused),
         SCENARIO(a_parameter_that_one_target_lacks_may_go_to_another),
         SCENARIO(a_refusal_of_the_provider_is_passed_on_in_the_clients_envelope),

@@ -1,12 +1,14 @@
 /*
  * fuzz_ai_events — what providers stream is decoded, or refused as broken; what was decoded is
  * written as chunks that are JSON; a glance sees an end where the decoder does, and in events that
- * are alike but for their words the same; and what was gathered is written as one JSON body.
+ * are alike but for their words the same; an event that is read in place says what it says where it
+ * is read as a tree; and what was gathered is written as one JSON body.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/json.h"
+#include "common/base/limits.h"
 #include "common/net/aws_event.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_likeness.h"
@@ -79,6 +81,84 @@ static bool decode(void *arg, const struct sse_event *e)
         compare_alike(h, e, &g);
     }
     return !err;
+}
+
+/* ---- in place, and as a tree ---- */
+
+struct reading {
+    const struct ai_provider *provider;
+    struct ai_decoder in_place, by_tree;
+    struct buf spelt[2];
+};
+
+static enum err spell(void *arg, const struct ai_event *e)
+{
+    const struct ai_usage *u = &e->usage;
+    bool made = e->id.len == 21 && slice_starts(e->id, SLICE("call_")); /* at random */
+    struct slice id = made ? SLICE("made") : e->id;
+    struct slice text = e->kind == AI_ERROR ? SLICE("") : e->text; /* may be all of the event */
+    must(!buf_printf(arg,
+                     "%d %u %u %d %d %zu:%.*s %zu:%.*s %zu:%.*s %zu:%.*s"
+                     " %llu %llu %llu %llu %llu %llu %llu\n",
+                     e->kind, e->choice, e->block, e->finish, e->verdict, text.len, SLICE_ARG(text),
+                     id.len, SLICE_ARG(id), e->name.len, SLICE_ARG(e->name), e->signature.len,
+                     SLICE_ARG(e->signature), (unsigned long long)u->prompt,
+                     (unsigned long long)u->fresh, (unsigned long long)u->cache_read,
+                     (unsigned long long)u->cache_write, (unsigned long long)u->cache_write_long,
+                     (unsigned long long)u->output, (unsigned long long)u->reasoning),
+         "memory");
+    return ERR_OK;
+}
+
+/* Not where it would be the second member of this name, or one more than are read. */
+static bool takes_more(struct slice object)
+{
+    const char *p = object.ptr + 1, *end = object.ptr + object.len;
+    size_t commas = 0;
+    for (size_t i = 0; i < object.len; i++)
+        commas += object.ptr[i] == ',';
+    while (p < end && strchr(" \t\r\n", *p))
+        p++;
+    return object.ptr[0] == '{' && p < end && *p == '"' && commas < LIMIT_JSON_MEMBERS / 2 &&
+           slice_search(object, SLICE("\"~\"")) < 0 && slice_search(object, SLICE("\\u007")) < 0;
+}
+
+/* A member that no form knows makes the event one that is read as a tree. */
+static bool read_both(void *arg, const struct sse_event *e)
+{
+    struct reading *r = arg;
+    struct buf with_more;
+    struct slice inside = slice_trim(e->data);
+    if (!is_object(e->data) || !takes_more(inside))
+        return true;
+    buf_init(&with_more, 1 << 24);
+    must(!buf_append(&with_more, SLICE("{\"~\":0,")) &&
+             !buf_append(&with_more, slice_from(inside, 1)),
+         "memory");
+    struct sse_event other = *e;
+    other.data = buf_slice(&with_more);
+    buf_clear(&r->spelt[0]);
+    buf_clear(&r->spelt[1]);
+    enum err a = r->provider->decode(&r->in_place, e, spell, &r->spelt[0]);
+    enum err b = r->provider->decode(&r->by_tree, &other, spell, &r->spelt[1]);
+    must(a == b, "both are taken, or refused");
+    must(slice_eq(buf_slice(&r->spelt[0]), buf_slice(&r->spelt[1])), "and say the same");
+    buf_fini(&with_more);
+    return !a;
+}
+
+static void feed(struct slice bytes, bool (*fn)(void *, const struct sse_event *), void *arg);
+
+static void try_reading(const struct ai_provider *p, struct slice bytes)
+{
+    struct arena *a = arena_new(4096, 1 << 22);
+    struct reading r = {.provider = p, .in_place = {.arena = a}, .by_tree = {.arena = a}};
+    buf_init(&r.spelt[0], 1 << 24);
+    buf_init(&r.spelt[1], 1 << 24);
+    feed(bytes, read_both, &r);
+    buf_fini(&r.spelt[0]);
+    buf_fini(&r.spelt[1]);
+    arena_free(a);
 }
 
 static bool is_json(void *arg, const struct sse_event *e)
@@ -164,5 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < ARRAY_LEN(providers); i++)
         for (size_t j = 0; j < ARRAY_LEN(dialects); j++)
             try_both(providers[i], dialects[j], slice_of(data, size));
+    for (size_t i = 0; i < 3; i++) /* OpenAI, Anthropic, Gemini */
+        try_reading(providers[i], slice_of(data, size));
     return 0;
 }

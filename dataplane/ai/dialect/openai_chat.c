@@ -15,15 +15,36 @@ static struct slice or_else(struct slice raw, struct slice other)
     return raw.len ? raw : other;
 }
 
+static enum err put_all(struct buf *out, const struct slice *parts, size_t n)
+{
+    size_t all = 0;
+    char *to;
+    for (size_t i = 0; i < n; i++)
+        all += parts[i].len;
+    enum err e = buf_room(out, all, &to);
+    if (e)
+        return e;
+    for (size_t i = 0; i < n; to += parts[i++].len)
+        memcpy(to, parts[i].ptr, parts[i].len);
+    buf_commit(out, all);
+    return ERR_OK;
+}
+
 static enum err begin_chunk(const struct ai_writer *w, struct buf *out)
 {
     struct slice id = or_else(w->id, SLICE("\"chatcmpl-ended\""));
     struct slice created = or_else(w->created, SLICE("0"));
     struct slice model = or_else(w->model, SLICE("\"\""));
-    return buf_printf(out,
-                      "data: {\"id\":%.*s,\"object\":\"chat.completion.chunk\",\"created\":%.*s,"
-                      "\"model\":%.*s,\"choices\":[",
-                      SLICE_ARG(id), SLICE_ARG(created), SLICE_ARG(model));
+    const struct slice parts[] = {
+        SLICE("data: {\"id\":"),
+        id,
+        SLICE(",\"object\":\"chat.completion.chunk\",\"created\":"),
+        created,
+        SLICE(",\"model\":"),
+        model,
+        SLICE(",\"choices\":["),
+    };
+    return put_all(out, parts, ARRAY_LEN(parts));
 }
 
 static bool has_ended(const struct ai_writer *w, uint64_t choice)
@@ -84,15 +105,25 @@ static const char *finish_name(enum ai_finish f)
 
 static enum err begin_delta(const struct ai_writer *w, unsigned choice, struct buf *out)
 {
+    char room[SLICE_U64_MAX], *end = room + sizeof(room);
+    size_t len = slice_write_u64(end, choice);
+    const struct slice parts[] = {SLICE("{\"index\":"), slice_of(end - len, len),
+                                  SLICE(",\"delta\":{")};
     enum err e = begin_chunk(w, out);
-    return e ? e : buf_printf(out, "{\"index\":%u,\"delta\":{", choice);
+    return e ? e : put_all(out, parts, ARRAY_LEN(parts));
 }
 
 static enum err end_delta(const struct ai_writer *w, const char *finish, struct buf *out)
 {
-    const char *quote = finish ? "\"" : "";
-    return buf_printf(out, "},\"finish_reason\":%s%s%s}]%s}\n\n", quote, finish ? finish : "null",
-                      quote, w->wants_usage ? ",\"usage\":null" : "");
+    const struct slice quote = finish ? SLICE("\"") : SLICE("");
+    const struct slice parts[] = {SLICE("},\"finish_reason\":"),
+                                  quote,
+                                  finish ? slice_str(finish) : SLICE("null"),
+                                  quote,
+                                  SLICE("}]"),
+                                  w->wants_usage ? SLICE(",\"usage\":null") : SLICE(""),
+                                  SLICE("}\n\n")};
+    return put_all(out, parts, ARRAY_LEN(parts));
 }
 
 /* a chunk with one member of text, whose name and colon are `open` */

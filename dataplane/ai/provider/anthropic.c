@@ -5,7 +5,7 @@
  */
 #include "dataplane/ai/provider/anthropic.h"
 #include "common/base/json.h"
-#include "common/base/json_scan.h"
+#include "common/base/json_form.h"
 #include "dataplane/ai/provider/anthropic_request.h"
 #include "dataplane/ai/provider/emitter.h"
 
@@ -230,21 +230,32 @@ static enum err begin_block(const struct emitting *m, const json_t *block)
     return e ? e : emit_arguments(m, json_object_get(block, "input"));
 }
 
-static enum err add_to_block(const struct emitting *m, const json_t *delta)
+/* content_block_delta */
+struct delta {
+    struct slice type, text, thinking, signature, arguments;
+};
+
+static enum err add_to_block(const struct emitting *m, const struct delta *d)
 {
-    struct slice type = json_text(delta, "type");
-    if (slice_eq(type, SLICE("text_delta")))
-        return emit_text(m, AI_TEXT, json_text(delta, "text"));
-    if (slice_eq(type, SLICE("thinking_delta")))
-        return emit_text(m, AI_REASONING, json_text(delta, "thinking"));
-    if (slice_eq(type, SLICE("signature_delta")))
-        return emit(
-            m, (struct ai_event){.kind = AI_REASONING, .signature = json_text(delta, "signature")});
-    if (!slice_eq(type, SLICE("input_json_delta")) || !m->d->in_tool)
+    if (slice_eq(d->type, SLICE("text_delta")))
+        return emit_text(m, AI_TEXT, d->text);
+    if (slice_eq(d->type, SLICE("thinking_delta")))
+        return emit_text(m, AI_REASONING, d->thinking);
+    if (slice_eq(d->type, SLICE("signature_delta")))
+        return emit(m, (struct ai_event){.kind = AI_REASONING, .signature = d->signature});
+    if (!slice_eq(d->type, SLICE("input_json_delta")) || !m->d->in_tool)
         return emit(m, (struct ai_event){.kind = AI_OTHER});
-    struct slice piece = json_text(delta, "partial_json");
-    m->d->has_arguments = m->d->has_arguments || piece.len;
-    return emit_text(m, AI_TOOL_ARGUMENTS, piece);
+    m->d->has_arguments = m->d->has_arguments || d->arguments.len;
+    return emit_text(m, AI_TOOL_ARGUMENTS, d->arguments);
+}
+
+static struct delta read_delta(const json_t *delta)
+{
+    return (struct delta){.type = json_text(delta, "type"),
+                          .text = json_text(delta, "text"),
+                          .thinking = json_text(delta, "thinking"),
+                          .signature = json_text(delta, "signature"),
+                          .arguments = json_text(delta, "partial_json")};
 }
 
 /* Arguments that were never begun are an empty object. */
@@ -269,9 +280,10 @@ static void note_block(struct ai_decoder *d, const json_t *tree)
 static enum err decode_event(const struct emitting *m, const json_t *tree)
 {
     struct slice type = json_text(tree, "type");
+    const struct delta delta = read_delta(json_object_get(tree, "delta"));
     note_block(m->d, tree);
     if (slice_eq(type, SLICE("content_block_delta")))
-        return add_to_block(m, json_object_get(tree, "delta"));
+        return add_to_block(m, &delta);
     if (slice_eq(type, SLICE("content_block_start")))
         return begin_block(m, json_object_get(tree, "content_block"));
     if (slice_eq(type, SLICE("content_block_stop")))
@@ -288,6 +300,52 @@ static enum err decode_event(const struct emitting *m, const json_t *tree)
     return e ? e : emit_finish(m, json_text(json_object_get(tree, "delta"), "stop_reason"));
 }
 
+/* ---- the events that a stream is made of, without a tree ---- */
+
+enum { EVENT_TYPE, INDEX, DELTA, DELTA_TYPE, TEXT, THINKING, SIGNATURE, ARGUMENTS, DELTA_HITS };
+
+static const struct json_form delta_form[] = {
+    {"type", DELTA_TYPE, NULL, false},        {"text", TEXT, NULL, false},
+    {"partial_json", ARGUMENTS, NULL, false}, {"thinking", THINKING, NULL, false},
+    {"signature", SIGNATURE, NULL, false},    {NULL, 0, NULL, false},
+};
+
+static const struct json_form event_form[] = {
+    {"type", EVENT_TYPE, NULL, false},
+    {"index", INDEX, NULL, false},
+    {"delta", DELTA, delta_form, false},
+    {NULL, 0, NULL, false},
+};
+
+static bool match_delta(struct slice data, struct json_hit *hits, struct json_form_room *room,
+                        struct delta *ret)
+{
+    struct slice type;
+    room->used = 0;
+    return json_form_match(data, event_form, hits, DELTA_HITS) &&
+           json_form_text(&hits[EVENT_TYPE], room, &type) &&
+           slice_eq(type, SLICE("content_block_delta")) &&
+           json_form_text(&hits[DELTA_TYPE], room, &ret->type) &&
+           json_form_text(&hits[TEXT], room, &ret->text) &&
+           json_form_text(&hits[THINKING], room, &ret->thinking) &&
+           json_form_text(&hits[SIGNATURE], room, &ret->signature) &&
+           json_form_text(&hits[ARGUMENTS], room, &ret->arguments);
+}
+
+/* False: it is another event, or is written in another way. */
+static bool decode_delta(const struct emitting *m, struct slice data, enum err *ret)
+{
+    struct json_hit hits[DELTA_HITS] JSON_FORM_SCRATCH;
+    struct json_form_room room JSON_FORM_SCRATCH;
+    struct delta delta;
+    uint64_t index;
+    if (!match_delta(data, hits, &room, &delta) || json_scan_u64(&hits[INDEX], &index))
+        return false;
+    m->d->block = (unsigned)index;
+    *ret = add_to_block(m, &delta);
+    return true;
+}
+
 enum err anthropic_decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn,
                           void *arg)
 {
@@ -296,7 +354,10 @@ enum err anthropic_decode(struct ai_decoder *d, const struct sse_event *e, ai_ev
     JSON_AUTO json_t *tree = NULL;
     if (!e->has_data)
         return emit(&m, (struct ai_event){.kind = AI_OTHER});
-    enum err err = json_read(e->data, &tree, &problem);
+    enum err err;
+    if (decode_delta(&m, e->data, &err))
+        return err;
+    err = json_read(e->data, &tree, &problem);
     if (err || !json_is_object(tree))
         return err == ERR_NOMEM ? err : ERR_PROTOCOL;
     return decode_event(&m, tree);

@@ -6,9 +6,11 @@
  * again with each piece (dialects.md 2.10). A piece belongs to the call that its index names,
  * unless its id says another; without an index to that of its id; without both to the last one.
  */
+#include <limits.h>
 #include <stdio.h>
 
 #include "common/base/digest.h"
+#include "common/base/json_form.h"
 #include "dataplane/ai/provider/openai.h"
 #include "dataplane/ai/provider/openai_details.h"
 #include "dataplane/ai/provider/openai_request.h"
@@ -155,23 +157,36 @@ static enum err emit_arguments(const struct emitting *m, unsigned call, const js
     return e;
 }
 
+struct call_words {
+    struct slice id, name, arguments; /* as text; empty: none, or none yet */
+};
+
+/* *at: the call that the piece belongs to; -1: to none, since it never began. */
+static enum err take_piece(const struct emitting *m, const struct call_words *w, struct piece *p,
+                           int *at)
+{
+    struct slice arguments = slice_trim(w->arguments);
+    p->id = id_hash(w->id);
+    p->named = w->name.len > 0;
+    p->fresh = !arguments.len || slice_starts(arguments, SLICE("{"));
+    *at = find_call(&m->d->openai.calls, m->choice, p);
+    if (*at >= 0 || !p->named)
+        return ERR_OK;
+    enum err e = begin_call(m, p, w->id, w->name);
+    *at = (int)m->d->openai.calls.count - 1;
+    return e;
+}
+
 static enum err emit_call(const struct emitting *m, const json_t *call, const json_t *function,
                           struct piece *p)
 {
-    struct slice name = json_text(function, "name"), id = json_text(call, "id");
-    struct slice arguments = slice_trim(json_text(function, "arguments"));
-    p->id = id_hash(id);
-    p->named = name.len > 0;
-    p->fresh = !arguments.len || slice_starts(arguments, SLICE("{"));
-    int at = find_call(&m->d->openai.calls, m->choice, p);
-    enum err e = ERR_OK;
-    if (at < 0 && !p->named)
-        return ERR_OK; /* arguments of a call that never began */
-    if (at < 0) {
-        e = begin_call(m, p, id, name);
-        at = (int)m->d->openai.calls.count - 1;
-    }
-    return e ? e : emit_arguments(m, (unsigned)at, json_object_get(function, "arguments"));
+    const struct call_words w = {.id = json_text(call, "id"),
+                                 .name = json_text(function, "name"),
+                                 .arguments = json_text(function, "arguments")};
+    int at;
+    enum err e = take_piece(m, &w, p, &at);
+    return e || at < 0 ? e
+                       : emit_arguments(m, (unsigned)at, json_object_get(function, "arguments"));
 }
 
 static enum err emit_calls(const struct emitting *m, const json_t *part)
@@ -439,12 +454,181 @@ static enum err emit_all(struct ai_decoder *d, struct slice data, const char *me
     return e;
 }
 
+/* ---- the chunks that a stream is made of, without a tree ---- */
+
+enum {
+    ID,
+    OBJECT,
+    CREATED,
+    MODEL,
+    CHOICES,
+    USAGE,
+    FINGERPRINT,
+    TIER,
+    OBFUSCATION,
+    INDEX,
+    DELTA,
+    FINISH,
+    LOGPROBS,
+    ROLE,
+    CONTENT,
+    REFUSAL,
+    REASONING_CONTENT,
+    REASONING,
+    OLD_CALL,
+    CALLS,
+    CALL_INDEX,
+    CALL_ID,
+    CALL_TYPE,
+    FUNCTION,
+    NAME,
+    ARGUMENTS,
+    CHUNK_HITS
+};
+
+static const struct json_form function_form[] = {
+    {"name", NAME, NULL, false}, {"arguments", ARGUMENTS, NULL, false}, {NULL, 0, NULL, false}};
+
+static const struct json_form call_form[] = {
+    {"index", CALL_INDEX, NULL, false},
+    {"id", CALL_ID, NULL, false},
+    {"type", CALL_TYPE, NULL, false},
+    {"function", FUNCTION, function_form, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form delta_form[] = {
+    {"content", CONTENT, NULL, false},
+    {"tool_calls", CALLS, call_form, true},
+    {"role", ROLE, NULL, false},
+    {"refusal", REFUSAL, NULL, false},
+    {"reasoning_content", REASONING_CONTENT, NULL, false},
+    {"reasoning", REASONING, NULL, false},
+    {"function_call", OLD_CALL, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form choice_form[] = {
+    {"index", INDEX, NULL, false},
+    {"delta", DELTA, delta_form, false},
+    {"finish_reason", FINISH, NULL, false},
+    {"logprobs", LOGPROBS, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form chunk_form[] = {
+    {"id", ID, NULL, false},
+    {"object", OBJECT, NULL, false},
+    {"created", CREATED, NULL, false},
+    {"model", MODEL, NULL, false},
+    {"choices", CHOICES, choice_form, true},
+    {"usage", USAGE, NULL, false},
+    {"system_fingerprint", FINGERPRINT, NULL, false},
+    {"service_tier", TIER, NULL, false},
+    {"obfuscation", OBFUSCATION, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+struct chunk {
+    struct slice id, model, object, content, refusal, reasoning;
+    struct call_words call;
+    unsigned choice, call_index;
+    bool has_call;
+};
+
+static bool is_none(const struct json_hit *h)
+{
+    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
+}
+
+/* False: it is none, and not missing either. */
+static bool match_index(const struct json_hit *h, unsigned other, unsigned mask, unsigned *ret)
+{
+    uint64_t n;
+    *ret = other;
+    if (is_none(h))
+        return true;
+    if (json_scan_u64(h, &n))
+        return false;
+    *ret = (unsigned)n & mask;
+    return true;
+}
+
+static bool match_texts(const struct json_hit *hits, struct json_form_room *room, struct chunk *ret)
+{
+    const struct json_hit *reasoning = &hits[REASONING_CONTENT];
+    if (reasoning->type != JSON_SCAN_STRING)
+        reasoning = &hits[REASONING];
+    return json_form_text(&hits[ID], room, &ret->id) &&
+           json_form_text(&hits[MODEL], room, &ret->model) &&
+           json_form_text(&hits[OBJECT], room, &ret->object) &&
+           json_form_text(&hits[CONTENT], room, &ret->content) &&
+           json_form_text(&hits[REFUSAL], room, &ret->refusal) &&
+           json_form_text(reasoning, room, &ret->reasoning) &&
+           json_form_text(&hits[CALL_ID], room, &ret->call.id) &&
+           json_form_text(&hits[NAME], room, &ret->call.name) &&
+           json_form_text(&hits[ARGUMENTS], room, &ret->call.arguments);
+}
+
+/* A chunk of one choice that says neither why it ended nor what it took. */
+static bool match_chunk(struct slice data, struct json_form_room *room, struct chunk *ret)
+{
+    struct json_hit hits[CHUNK_HITS] JSON_FORM_SCRATCH;
+    room->used = 0;
+    if (!json_form_match(data, chunk_form, hits, CHUNK_HITS) ||
+        hits[CHOICES].type != JSON_SCAN_ARRAY || !is_none(&hits[FINISH]) || !is_none(&hits[USAGE]))
+        return false;
+    ret->has_call = hits[CALLS].type == JSON_SCAN_ARRAY;
+    return match_index(&hits[INDEX], 0, UINT_MAX, &ret->choice) &&
+           match_index(&hits[CALL_INDEX], NO_INDEX, 0x7FFF, &ret->call_index) &&
+           match_texts(hits, room, ret) && !slice_eq(ret->object, SLICE("error"));
+}
+
+static enum err emit_piece(const struct emitting *m, const struct chunk *c)
+{
+    struct piece p = {.index = c->call_index, .count = 1};
+    int at;
+    enum err e = take_piece(m, &c->call, &p, &at);
+    return e || at < 0 ? e : add_arguments(m, (unsigned)at, c->call.arguments);
+}
+
+static enum err emit_chunk(const struct emitting *m, const struct chunk *c)
+{
+    enum err e = ERR_OK;
+    if (!m->d->block) {
+        m->d->block = 1;
+        e = m->fn(m->arg, &(struct ai_event){.kind = AI_START, .id = c->id, .name = c->model});
+    }
+    if (!e)
+        e = emit_text(m, AI_REASONING, c->reasoning);
+    if (!e)
+        e = emit_text(m, AI_TEXT, c->content);
+    if (!e)
+        e = emit_text(m, AI_REFUSAL, c->refusal);
+    return e || !c->has_call ? e : emit_piece(m, c);
+}
+
+/* False: it is another chunk, or is written in another way. */
+static bool decode_chunk(struct ai_decoder *d, struct slice data, ai_event_fn *fn, void *arg,
+                         enum err *ret)
+{
+    struct json_form_room room JSON_FORM_SCRATCH;
+    struct chunk c;
+    if (!match_chunk(data, &room, &c))
+        return false;
+    *ret = emit_chunk(&(struct emitting){d, fn, arg, c.choice}, &c);
+    return true;
+}
+
 enum err openai_decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn, void *arg)
 {
     if (!e->has_data || !slice_trim(e->data).len)
         return fn(arg, &(struct ai_event){.kind = AI_OTHER});
     if (openai_is_done(e->data))
         return fn(arg, &(struct ai_event){.kind = AI_END});
+    enum err err;
+    if (decode_chunk(d, e->data, fn, arg, &err))
+        return err;
     return emit_all(d, e->data, "delta", fn, arg);
 }
 
