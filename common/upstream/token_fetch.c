@@ -198,13 +198,16 @@ static bool is_printable(struct slice text)
     return true;
 }
 
-/* Files end with a line feed. Anything but printable ASCII stands in no header. */
+/* Files end with a line feed. Anything but printable ASCII stands in no header; what proves a
+ * container may be two words ("Basic …"). */
 static enum err clean(struct token_fetch *f, struct slice *text)
 {
     while (text->len && is_end(text->ptr[text->len - 1]))
         text->len--;
-    if (!is_printable(*text))
-        return token_fetch_fail(f, ERR_INVALID, "its token has characters that none has");
+    struct slice rest = *text, word;
+    while (slice_split(&rest, ' ', &word))
+        if (!word.len || !is_printable(word))
+            return token_fetch_fail(f, ERR_INVALID, "its token has characters that none has");
     return text->len && text->len <= TOKEN_MAX
                ? ERR_OK
                : token_fetch_fail(f, ERR_INVALID, "its token is empty or too long");

@@ -112,7 +112,7 @@ static void container(struct upstream *u UNUSED, const struct upstream_call *c, 
 {
     if (!begins(c, "GET /v2/credentials/1-2-3 HTTP/1.1\r\n"))
         upstream_reply(out, 404, JSON, "{\"code\":\"NotFound\"}");
-    else if (refuses || !heard(c, "authorization", "task-token"))
+    else if (refuses || !heard(c, "authorization", "Basic task-token"))
         upstream_reply(out, 401, JSON, "{\"code\":\"AuthorizationError\",\"message\":\"no\"}");
     else
         reply_keys(out);
@@ -210,7 +210,7 @@ static void container_policy(struct flow *k, const char *token)
 FLOW(keys_of_a_container_sign_and_are_fetched_once_for_all_who_wait)
 {
     set_up();
-    container_policy(k, "task-token");
+    container_policy(k, "Basic task-token");
     upstream_answers(k, 0, 200, CONVERSED);
     struct flow_client *a = client_posts(k, "alice", CHAT, NULL, HELLO);
     struct flow_client *b = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -356,7 +356,7 @@ FLOW(keys_whose_renewal_fails_serve_until_they_end)
 {
     set_up();
     life_s = 5; /* between 4 and 5 s; renewed in its last quarter */
-    container_policy(k, "task-token");
+    container_policy(k, "Basic task-token");
     upstream_answers(k, 0, 200, CONVERSED);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     refuses = true;
@@ -375,14 +375,14 @@ FLOW(keys_whose_renewal_fails_serve_until_they_end)
 FLOW(a_credential_that_the_policy_no_longer_has_is_forgotten)
 {
     set_up();
-    container_policy(k, "task-token");
+    container_policy(k, "Basic task-token");
     upstream_answers(k, 0, 200, CONVERSED);
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
-    container_policy(k, "task-token"); /* the same: nothing is fetched */
+    container_policy(k, "Basic task-token"); /* the same: nothing is fetched */
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     assert_int_equal(k->upstreams[1].call_count, 1);
     container_policy(k, "another-token");
-    container_policy(k, "task-token");
+    container_policy(k, "Basic task-token");
     expect_status(client_posts(k, "alice", CHAT, NULL, HELLO), 200);
     assert_int_equal(k->upstreams[1].call_count, 2);
 }
@@ -390,7 +390,7 @@ FLOW(a_credential_that_the_policy_no_longer_has_is_forgotten)
 FLOW(who_waits_for_a_credential_that_goes_is_told)
 {
     set_up();
-    container_policy(k, "task-token");
+    container_policy(k, "Basic task-token");
     k->upstreams[1].reply = NULL;
     upstream_hangs(k, 1);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
@@ -404,7 +404,7 @@ FLOW(keys_that_are_over_already_are_none)
 {
     set_up();
     life_s = -60;
-    container_policy(k, "task-token");
+    container_policy(k, "Basic task-token");
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, HELLO);
     expect_status(c, 502);
     expect_body_has(c, "what it was given is over already");

@@ -542,6 +542,30 @@ FLOW(a_file_of_anothers_is_not_named_behind_a_long_text)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+/* What a client sends along names nothing that is kept. */
+FLOW(a_document_inside_a_body_goes_on)
+{
+    policy_says(k, &own);
+    for (size_t i = 0; i < 3; i++)
+        upstream_says(k, i, OK);
+    expect_status(
+        client_posts(k, "alice", ANTHROPIC "/v1/messages", NULL,
+                     "{\"model\":\"claude\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
+                     "\"content\":[{\"type\":\"document\",\"source\":{\"type\":\"base64\","
+                     "\"media_type\":\"application/pdf\",\"data\":\"JVBERi0=\"}}]}]}"),
+        200);
+    expect_status(client_posts(k, "alice", GEMINI "/v1beta/models/gem:generateContent", NULL,
+                               "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"inlineData\":{"
+                               "\"mimeType\":\"application/pdf\",\"data\":\"JVBERi0=\"}}]}]}"),
+                  200);
+    expect_status(
+        client_posts(k, "alice", OPENAI "/v1/chat/completions", NULL,
+                     "{\"model\":\"gpt-x\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+                     "\"file\",\"file\":{\"filename\":\"a.pdf\",\"file_data\":"
+                     "\"data:application/pdf;base64,JVBERi0=\"}}]}]}"),
+        200);
+}
+
 FLOW(a_response_that_breaks_off_may_have_been_written_to_its_end)
 {
     policy_says(k, &own);
@@ -750,6 +774,7 @@ int main(void)
         SCENARIO(geminis_path_names_the_model_and_is_read_in_its_own_dialect),
         SCENARIO(a_kept_response_is_not_continued_by_its_bare_id),
         SCENARIO(a_file_of_anothers_is_not_named_behind_a_long_text),
+        SCENARIO(a_document_inside_a_body_goes_on),
         SCENARIO(a_response_that_breaks_off_may_have_been_written_to_its_end),
         SCENARIO(a_client_that_leaves_inside_a_whole_response_pays_for_it),
         SCENARIO(a_response_in_a_form_that_is_not_read_costs_what_it_may_have),
