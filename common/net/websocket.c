@@ -350,6 +350,7 @@ void websocket_close(struct websocket *w, unsigned code, const char *reason)
     w->closing = true;
     w->close_code = code;
     snprintf(w->close_reason, sizeof(w->close_reason), "%s", reason);
+    set_hold(w, false); /* the peer's own close frame comes behind what it has sent */
     loop_soon(w->home->loop, &w->soon);
 }
 
@@ -364,7 +365,7 @@ static int refuse(struct websocket *w, unsigned code, const char *why)
 /* Not 0: libwebsockets closes it. */
 static int on_receive(struct websocket *w, struct slice piece)
 {
-    if (w->broken)
+    if (w->closing)
         return 0;
     if (lws_frame_is_binary(w->lws))
         return refuse(w, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "only text is taken here");

@@ -78,5 +78,5 @@ void websocket_flow(struct websocket *w);
 MUST_USE enum err websocket_send(struct websocket *w, struct slice text);
 size_t websocket_pending(const struct websocket *w); /* memory of messages not yet framed */
 /* Behind what was sent: a close frame, then on_close once the peer has closed too, or after five
- * seconds. Nothing may be sent afterwards. */
+ * seconds. Nothing may be sent afterwards, and no message is told. */
 void websocket_close(struct websocket *w, unsigned code, const char *reason);

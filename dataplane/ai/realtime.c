@@ -182,11 +182,13 @@ static void lose(struct ai_call *c, enum err why)
     end_session(c, OUTCOME_ERROR, slice_str(err_name(why)), 1011, "the upstream is gone");
 }
 
-/* What came before may still be on its way through libwebsockets, a close of its own above all. */
+/* What came before may still be on its way through libwebsockets, a close of its own above all.
+ * What waits for the upstream goes nowhere now, and must not hold up the end. */
 void realtime_on_lost(struct ai_call *c, enum err why)
 {
     c->realtime->lost = why;
     websocket_finish(c->realtime->upstream);
+    websocket_flow(c->realtime->upstream);
     if (why == ERR_TIMEOUT)
         lose(c, why);
 }

@@ -463,6 +463,29 @@ REALTIME(an_upstream_that_breaks_off_is_told_as_an_error)
     flow_record_free(r);
 }
 
+REALTIME(an_upstream_that_breaks_off_while_it_does_not_read_is_told_too)
+{
+    static char audio[4 * 1024 * 1024];
+    const char *head = "{\"type\":\"input_audio_buffer.append\",\"audio\":\"";
+    struct timer pause;
+    memset(audio, 'A', sizeof(audio) - 1);
+    memcpy(audio, head, strlen(head));
+    memcpy(audio + sizeof(audio) - 3, "\"}", 2);
+    struct realtime_end *c = opened(k, t, "bob"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    websocket_hold(u->websocket);
+    for (size_t i = 0; i < 4; i++)
+        realtime_says(c, audio);
+    timer_init(&pause, k->loop, on_pause);
+    timer_start(&pause, 500); /* until no more goes through */
+    WAIT(k, !timer_is_running(&pause));
+    realtime_cuts(u);
+    WAIT(k, c->closed);
+    assert_true(realtime_heard(c, "upstream_error"));
+    assert_int_equal(c->code, 1011);
+}
+
 REALTIME(a_client_that_is_gone_takes_the_upstream_with_it)
 {
     struct realtime_end *c = opened(k, t, "bob"), *u = &t->upstreams[0];
@@ -645,6 +668,7 @@ int main(void)
         SCENARIO(a_plane_that_ends_says_so),
         SCENARIO(the_upstreams_close_is_passed_on_behind_what_it_said),
         SCENARIO(an_upstream_that_breaks_off_is_told_as_an_error),
+        SCENARIO(an_upstream_that_breaks_off_while_it_does_not_read_is_told_too),
         SCENARIO(a_client_that_is_gone_takes_the_upstream_with_it),
         SCENARIO(what_cannot_be_read_or_is_not_granted_goes_no_further),
         SCENARIO(a_transcription_costs_the_teams_own_price),

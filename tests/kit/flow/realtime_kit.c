@@ -122,8 +122,18 @@ static void client_on_head(void *arg, const struct http_head *head)
 static void client_on_bytes(void *arg, struct slice bytes)
 {
     struct realtime_end *e = arg;
-    if (e->stream && stream_is_open(e->stream))
-        (void)!stream_write(e->stream, &bytes, 1);
+    if (!e->stream || !stream_is_open(e->stream))
+        return;
+    (void)!stream_write(e->stream, &bytes, 1);
+    if (stream_pending(e->stream) > LIMIT_STREAM_HIGH)
+        websocket_stall(e->websocket);
+}
+
+static void stream_on_drain(void *arg)
+{
+    struct realtime_end *e = arg;
+    if (e->websocket)
+        websocket_flow(e->websocket);
 }
 
 static void stream_on_open(void *arg)
@@ -175,15 +185,19 @@ static void stream_on_close(void *arg, enum err why)
     struct realtime_end *e = arg;
     (void)why;
     e->gone = true;
-    if (e->websocket)
-        websocket_finish(e->websocket);
+    if (!e->websocket)
+        return;
+    websocket_finish(e->websocket);
+    websocket_flow(e->websocket);
 }
 
 struct realtime_end *realtime_client(struct realtime_kit *t, const char *target, const char *key,
                                      const char *headers)
 {
-    static const struct stream_events events = {
-        .on_open = stream_on_open, .on_data = stream_on_data, .on_close = stream_on_close};
+    static const struct stream_events events = {.on_open = stream_on_open,
+                                                .on_data = stream_on_data,
+                                                .on_drain = stream_on_drain,
+                                                .on_close = stream_on_close};
     static char lines[REALTIME_ENDS][1024];
     assert_true(t->client_count < REALTIME_ENDS);
     struct realtime_end *e = &t->clients[t->client_count];
