@@ -662,6 +662,11 @@ enum err websockets_new(struct loop *l, struct websockets **ret)
         .options =
             LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_UNIX_SOCK,
         .retry_and_idle_policy = &idle,
+        /* unsaid, it takes http_proxy and socks_proxy from the environment, and connects there */
+        .http_proxy_address = "",
+#ifdef LWS_WITH_SOCKS5
+        .socks_proxy_address = "",
+#endif
         .gid = (gid_t)-1,
         .uid = (uid_t)-1,
         .user = s,
