@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -637,6 +638,14 @@ static void emit(int level, const char *line)
     log_debug(NULL, "libwebsockets", "line=%s", line);
 }
 
+/* One for all loops, whose threads may be here at once. */
+static pthread_once_t log_once = PTHREAD_ONCE_INIT;
+
+static void take_log(void)
+{
+    lws_set_log_level(LLL_ERR | LLL_WARN, emit);
+}
+
 enum err websockets_new(struct loop *l, struct websockets **ret)
 {
     static const struct lws_protocols protocols[] = {
@@ -652,7 +661,7 @@ enum err websockets_new(struct loop *l, struct websockets **ret)
     if (!s)
         return ERR_NOMEM;
     s->loop = l;
-    lws_set_log_level(LLL_ERR | LLL_WARN, emit);
+    pthread_once(&log_once, take_log);
     void *loops[] = {loop_uv(l)};
     const struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,

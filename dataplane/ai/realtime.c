@@ -32,7 +32,11 @@ struct realtime {
     bool own_prompt; /* one may have another prompt than the conversation's */
     uint64_t known;  /* tokens of the conversation after the last response, by the provider */
     uint64_t said;   /* tokens, at most, of what the client has said since; */
-    uint64_t said_at_begin;              /* of them, when the last response began */
+    uint64_t said_at_create; /* of them, when the first of `creates` went on */
+    uint64_t said_at_begin;  /* of them, in the prompt of the last response */
+    uint64_t buffered;       /* of them: sound that may be no part of the conversation yet, */
+    uint64_t since_commit;   /* and what of it came behind the first commit under way */
+    unsigned commits;        /* under way */
     uint64_t written_bytes, sound_bytes; /* of running responses */
     uint64_t events, events_at_beat;
     char transcriber[REALTIME_NAME_MAX];
@@ -257,6 +261,17 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What a response that begins now reads of what was said. */
+static uint64_t said_so_far(const struct realtime *r)
+{
+    return r->said - smaller(r->said, r->buffered);
+}
+
 /* How long the conversation is, as far as the response shows it: one that was called off before its
  * prompt was read, or whose prompt was another one, shows less, and what was said still counts. */
 static void learn_length(struct realtime *r, const struct realtime_heard *h,
@@ -267,8 +282,10 @@ static void learn_length(struct realtime *r, const struct realtime_heard *h,
     if (h->aside)
         return;
     r->known = shows_it ? seen : larger(r->known + tokens->output, seen);
-    if (shows_it)
-        r->said -= r->said_at_begin;
+    if (shows_it) {
+        r->said -= smaller(r->said, r->said_at_begin);
+        r->said_at_create -= smaller(r->said_at_create, r->said_at_begin);
+    }
     r->said_at_begin = 0;
 }
 
@@ -298,15 +315,24 @@ static void take_usage(struct realtime *r, const struct realtime_heard *h)
     rest(r);
 }
 
+/* The provider commits by itself too, where it detects turns. */
+static void take_committed(struct realtime *r)
+{
+    r->buffered = r->commits ? r->since_commit : 0;
+    r->commits -= r->commits > 0;
+}
+
 /* true: nothing was reserved for it */
 static bool take_created(struct realtime *r, const struct realtime_heard *h)
 {
     bool asked = r->creates > 0;
+    /* what was said behind the create may be here before the word of its begin */
+    uint64_t said = asked ? r->said_at_create : said_so_far(r);
     r->creates -= asked;
     r->running++;
     r->alone = r->alone || !asked;
     if (!h->aside)
-        r->said_at_begin = r->said;
+        r->said_at_begin = said;
     return !asked;
 }
 
@@ -354,6 +380,12 @@ static bool take_heard(struct realtime *r, const struct realtime_heard *h)
     case REALTIME_HEARD_REFUSED:
         r->creates -= r->creates > 0;
         rest(r);
+        break;
+    case REALTIME_HEARD_COMMITTED:
+        take_committed(r);
+        break;
+    case REALTIME_HEARD_EMPTY:
+        r->commits -= r->commits > 0;
         break;
     case REALTIME_HEARD_OTHER:
         break;
@@ -464,7 +496,14 @@ static void note_said(struct realtime *r, const struct realtime_said *s, size_t 
     const struct ai_call *c = r->call;
     struct slice model = c->candidates[c->candidate_next - 1].model;
     r->reads_more = r->reads_more || s->reads_more;
-    r->said += s->kind == REALTIME_SAYS_AUDIO ? len / SOUND_IN_BYTES + 1 : len;
+    uint64_t most = s->kind == REALTIME_SAYS_AUDIO ? len / SOUND_IN_BYTES + 1 : len;
+    if (s->kind == REALTIME_SAYS_COMMIT && r->commits++ == 0)
+        r->since_commit = 0;
+    if (s->kind == REALTIME_SAYS_AUDIO) {
+        r->buffered += most;
+        r->since_commit += most;
+    }
+    r->said += most;
     r->said += s->images ? s->images * ai_model_image_tokens(model, false) : 0;
 }
 
@@ -526,6 +565,8 @@ static void take_noted(struct realtime *r, const struct realtime_said *s, struct
                    SLICE("the budget that this session runs under holds no further response"));
         return;
     }
+    if (create && !r->creates)
+        r->said_at_create = said_so_far(r);
     r->creates += create;
     if (pass_on(r, s, message))
         lose_upstream(c);

@@ -11,8 +11,8 @@
  * user's turns), one is always reserved for, and the session ends when there is no money for it.
  *
  * A session ends with the client's close, the upstream's (its code is passed on), the end of the
- * right it was let in by (an error event, then code 1008), a drain (1001), silence or age (1001),
- * or a loss (1011).
+ * right it was let in by (an error event, then code 1008), a drain or silence (1001), or a loss or
+ * its age (1011).
  *
  * Owns     the upstream's WebSocket, messages of the client that wait for money, and the
  *          descriptors that the clients' server lends it.

@@ -295,6 +295,64 @@ REALTIME(a_response_that_does_not_show_the_conversation_makes_it_no_shorter)
     }
 }
 
+/* It is not in the response's prompt, although it was here before the word of its begin. */
+REALTIME(what_is_said_behind_a_create_is_still_reserved_for)
+{
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    realtime_says(c, CREATE);
+    realtime_says(c, item_of(40000));
+    WAIT(k, u->heard_count == 2);
+    realtime_says(u, CREATED);
+    realtime_says(u, DONE(10, 5));
+    WAIT(k, realtime_heard(c, "response.done"));
+    realtime_says(c, CREATE);
+    WAIT(k, u->heard_count == 3);
+    assert_true(flow_lost_at(k) >= RESPONSE_TO(40000));
+}
+
+/* Sound that was appended and not committed is in no prompt yet, and will be in a later one. */
+REALTIME(sound_that_waits_to_be_committed_is_still_reserved_for)
+{
+    static char audio[4 * 1024 * 1024];
+    const char *head = "{\"type\":\"input_audio_buffer.append\",\"audio\":\"";
+    memset(audio, 'A', sizeof(audio) - 1);
+    memcpy(audio, head, strlen(head));
+    memcpy(audio + sizeof(audio) - 3, "\"}", 2);
+    struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
+    realtime_says(u, MANUAL);
+    WAIT(k, realtime_heard(c, MANUAL));
+    for (size_t i = 0; i < 2; i++) { /* as much as 8192 tokens */
+        realtime_says(c, audio);
+        realtime_says(c, CREATE);
+        WAIT(k, u->heard_count == 2 * i + 2);
+        if (i == 1)
+            break;
+        realtime_says(u, CREATED);
+        realtime_says(u, DONE(10, 5));
+        WAIT(k, realtime_heard(c, "response.done"));
+    }
+    assert_true(flow_lost_at(k) >= RESPONSE_TO(16384));
+    realtime_says(c, "{\"type\":\"input_audio_buffer.commit\"}");
+    WAIT(k, u->heard_count == 5);
+    realtime_says(u, "{\"type\":\"input_audio_buffer.committed\"}");
+    for (size_t i = 0; i < 2; i++) { /* the one that was asked for before, and one behind */
+        realtime_says(u, CREATED);
+        realtime_says(u, DONE(11, 5));
+        WAIT(k, c->heard_count == 2 * i + 6);
+        realtime_says(c, CREATE);
+        WAIT(k, u->heard_count == i + 6);
+    }
+    money before = flow_lost_at(k);
+    realtime_says(u, CREATED);
+    realtime_says(u, DONE(11, 5));
+    WAIT(k, c->heard_count == 10);
+    realtime_says(c, CREATE); /* all of it was counted by the provider */
+    WAIT(k, u->heard_count == 8);
+    assert_int_equal(flow_lost_at(k), before);
+}
+
 REALTIME(an_image_is_reserved_for_by_what_a_model_may_make_of_it)
 {
     struct realtime_end *c = opened(k, t, "alice"), *u = &t->upstreams[0];
@@ -657,6 +715,8 @@ int main(void)
         SCENARIO(where_responses_begin_by_themselves_the_session_ends_with_the_budget),
         SCENARIO(what_is_said_is_reserved_for_before_it_goes_on),
         SCENARIO(a_response_that_does_not_show_the_conversation_makes_it_no_shorter),
+        SCENARIO(what_is_said_behind_a_create_is_still_reserved_for),
+        SCENARIO(sound_that_waits_to_be_committed_is_still_reserved_for),
         SCENARIO(an_image_is_reserved_for_by_what_a_model_may_make_of_it),
         SCENARIO(a_response_beside_the_conversation_is_reserved_for_beside_it),
         SCENARIO(a_response_that_nothing_is_reserved_for_ends_the_session),

@@ -217,6 +217,8 @@ static enum realtime_client_kind kind_of_said(struct slice type)
 {
     if (slice_eq(type, SLICE("input_audio_buffer.append")))
         return REALTIME_SAYS_AUDIO;
+    if (slice_eq(type, SLICE("input_audio_buffer.commit")))
+        return REALTIME_SAYS_COMMIT;
     if (slice_eq(type, SLICE("response.create")))
         return REALTIME_SAYS_CREATE;
     return slice_ends(type, SLICE("session.update")) ? REALTIME_SAYS_SESSION : REALTIME_SAYS_OTHER;
@@ -435,6 +437,13 @@ static bool refuses_create(struct slice type, const struct json_hit hits[static 
             slice_eq(param, SLICE("response")) || slice_starts(param, SLICE("response.")));
 }
 
+static bool is_empty_commit(struct slice type, const struct json_hit *code)
+{
+    char text[KIND_MAX];
+    return slice_eq(type, SLICE("error")) &&
+           slice_eq(read_kind(code, text), SLICE("input_audio_buffer_commit_empty"));
+}
+
 static bool is_sound(struct slice type)
 {
     return slice_eq(type, SLICE("response.output_audio.delta")) ||
@@ -468,6 +477,10 @@ void realtime_read_heard(struct slice text, struct realtime_heard *ret)
         read_transcription(&hits[HEARD_TRANSCRIPTION], ret);
     } else if (refuses_create(type, hits)) {
         ret->kind = REALTIME_HEARD_REFUSED;
+    } else if (slice_eq(type, SLICE("input_audio_buffer.committed"))) {
+        ret->kind = REALTIME_HEARD_COMMITTED;
+    } else if (is_empty_commit(type, &hits[HEARD_ERROR_CODE])) {
+        ret->kind = REALTIME_HEARD_EMPTY;
     } else if (is_sound(type)) {
         ret->kind = REALTIME_HEARD_SOUND;
     } else if (slice_starts(type, SLICE("response.")) && slice_ends(type, SLICE(".delta"))) {

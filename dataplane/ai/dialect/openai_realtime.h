@@ -16,6 +16,7 @@
 enum realtime_client_kind {
     REALTIME_SAYS_OTHER,
     REALTIME_SAYS_AUDIO,   /* input_audio_buffer.append: its bytes are mostly sound */
+    REALTIME_SAYS_COMMIT,  /* input_audio_buffer.commit: what was appended is said */
     REALTIME_SAYS_CREATE,  /* response.create: the model shall respond */
     REALTIME_SAYS_SESSION, /* session.update */
 };
@@ -45,6 +46,8 @@ enum realtime_server_kind {
     REALTIME_HEARD_CREATED,     /* response.created */
     REALTIME_HEARD_DONE,        /* response.done */
     REALTIME_HEARD_REFUSED,     /* an error: a response.create is not taken */
+    REALTIME_HEARD_COMMITTED,   /* what was appended is of the conversation now */
+    REALTIME_HEARD_EMPTY,       /* an error: nothing was there to be committed */
     REALTIME_HEARD_TEXT,        /* a piece of text, of a transcript, of arguments */
     REALTIME_HEARD_SOUND,       /* a piece of sound, in base64 */
     REALTIME_HEARD_TRANSCRIBED, /* what the user said was written down */

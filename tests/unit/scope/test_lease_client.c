@@ -538,6 +538,21 @@ static void what_was_granted_by_a_lost_reply_is_not_granted_twice(void **state)
     }
 }
 
+/* A process that ends does not wait for a control plane that stays away (common/policy/plane.c). */
+static void a_request_without_a_reply_is_let_go_with_its_client(void **state)
+{
+    (void)state;
+    struct call c;
+    ledger_kit_budget(&w.ledger, KEY, 40 * WORST, PERIOD_TOTAL);
+    w.ledger.losing = 1000000;
+    begin(&c, 0, WORST);
+    WAIT(w.ledger.requests >= 3);
+    assert_false(lease_client_end_all(w.planes[0].client));
+    WAIT(c.done);
+    assert_int_equal(c.result, ACCOUNT_AWAY);
+    assert_true(w.planes[0].account->asking);
+}
+
 /* What failed in an earlier outage is sent again in this one, which may be over soon. */
 static void a_request_that_is_sent_again_fails_from_then_on(void **state)
 {
@@ -743,6 +758,7 @@ int main(void)
         RULE(after_an_outage_the_first_call_is_not_refused),
         RULE(a_lease_server_that_gives_no_reply_is_away),
         RULE(what_was_granted_by_a_lost_reply_is_not_granted_twice),
+        RULE(a_request_without_a_reply_is_let_go_with_its_client),
         RULE(a_request_that_is_sent_again_fails_from_then_on),
         RULE(what_is_leased_ahead_is_shared_and_handed_back),
         RULE(a_lowered_budget_ends_the_lease_before_the_version_is_acknowledged),
