@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "common/trace/span_attributes.h"
 #include "controlplane/api/cursor.h"
 #include "controlplane/api/response_shape.h"
 #include "controlplane/domain/nouns.h"
@@ -34,6 +35,18 @@ static json_t *some_text(void)
                      "^[^\\u0000-\\u001f\\u007f]+$");
 }
 
+/* An attribute of spans that is searched by number. */
+static bool is_number_of_spans(struct slice name)
+{
+    size_t count;
+    const struct span_attribute *rows = span_attributes_all(&count);
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].type == SPAN_TYPE_SMALL && span_attribute_is_searched(&rows[i]) &&
+            slice_eq(slice_str(rows[i].shown), name))
+            return true;
+    return false;
+}
+
 /* Names whose values are more than text. */
 static json_t *query_schema(struct slice name, struct slice words)
 {
@@ -41,8 +54,8 @@ static json_t *query_schema(struct slice name, struct slice words)
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         if (slice_eq(name, slice_str(times[i])))
             return json_pack("{s:s,s:s}", "type", "string", "format", "date-time");
-    if (slice_eq(name, SLICE("http_status")))
-        return json_pack("{s:s,s:i}", "type", "integer", "minimum", 0);
+    if (is_number_of_spans(name))
+        return json_pack("{s:s,s:i,s:i}", "type", "integer", "minimum", 0, "maximum", INT32_MAX);
     json_t *schema = some_text();
     if (words.len > 0)
         json_object_set_new(schema, "enum", response_shape_words(words));

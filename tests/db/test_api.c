@@ -176,6 +176,8 @@ static void spans_are_searched_by_attributes_and_by_nothing_else(void **state)
         {"request_id=r&key=k&model=m&code=c&status=error&http_status=502", 200},
         {"tool=echo&server=s&since=2026-01-01T00:00:00Z", 200},
         {"http_status=fine", 400},
+        {"attempts=2", 200},
+        {"attempts=fine", 400},
         {"status=well", 400},
         {"cost_usd=1", 400},
         {"cost_nano=1", 400},
