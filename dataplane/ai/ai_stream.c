@@ -33,6 +33,7 @@ void ai_stream_open(struct ai_call *c)
     sse_reader_reset(&c->sse);
     buf_clear(&c->opening);
     buf_clear(&c->unread);
+    buf_clear(&c->gathered); /* an earlier target may have failed with a body */
     c->writer = (struct ai_writer){.choices = c->request.choices,
                                    .wants_usage = c->request.wants_usage,
                                    .arena = c->rq->arena};

@@ -31,6 +31,12 @@ static const struct flow_policy with_fallback = {
     .models = {{.name = "claude", .upstreams = {0, 1}, .upstream_count = 2}},
 };
 
+static const struct flow_policy as_second = {
+    .providers = {{.dialect = "anthropic"}},
+    .keys = {{.name = "alice", .models = {"claude"}}},
+    .models = {{.name = "claude", .upstreams = {1, 0}, .upstream_count = 2}},
+};
+
 static json_t *body_of(struct slice body)
 {
     struct json_problem problem;
@@ -257,6 +263,21 @@ FLOW(an_error_as_first_event_falls_back_and_a_later_one_is_passed_on)
     assert_true(slice_search(buf_slice(&c->body), SLICE("[DONE]")) < 0);
 }
 
+FLOW(the_body_of_a_failure_is_no_part_of_the_next_targets_stream)
+{
+    policy_says(k, &as_second);
+    upstream_answers(k, 1, 500, "{\"error\":{\"message\":\"broken\"}}");
+    starts(k);
+    says(k, "content_block_delta",
+         ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}");
+    stops(k, "end_turn");
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+    expect_status(c, 200);
+    expect_body_has(c, "\"content\":\"a\"");
+    assert_true(slice_starts(buf_slice(&c->body), SLICE("data: {\"id\":")));
+    assert_true(slice_search(buf_slice(&c->body), SLICE("broken")) < 0);
+}
+
 FLOW(a_stream_cut_before_its_stop_is_an_error)
 {
     policy_says(k, &alice);
@@ -376,6 +397,7 @@ int main(void)
         SCENARIO(thinking_is_reasoning_with_what_its_replay_needs),
         SCENARIO(an_overloaded_target_is_followed_by_one_of_another_dialect),
         SCENARIO(an_error_as_first_event_falls_back_and_a_later_one_is_passed_on),
+        SCENARIO(the_body_of_a_failure_is_no_part_of_the_next_targets_stream),
         SCENARIO(a_stream_cut_before_its_stop_is_an_error),
         SCENARIO(events_of_one_read_leave_in_one_piece),
         SCENARIO(what_came_before_a_broken_event_of_the_same_read_is_told),
