@@ -58,9 +58,15 @@ enum account_result charges_extend(struct charges *c, money total, uint64_t now_
     return ACCOUNT_OK;
 }
 
+/* Its lease is the one that the account reserves from now. */
+static bool is_current(const struct reservation *r)
+{
+    return r->lease && r->lease == lease_of(r->lease->account);
+}
+
 money charge_missing(const struct charge *c, money total)
 {
-    return reservation_is_current(&c->reservation) ? total - c->reservation.amount : total;
+    return is_current(&c->reservation) ? total - c->reservation.amount : total;
 }
 
 void charges_settle(struct charges *c, money cost)
@@ -252,11 +258,6 @@ void account_settle(struct reservation *r, money real_cost)
 struct slice reservation_lease_id(const struct reservation *r)
 {
     return r->lease ? slice_str(r->lease->id) : SLICE_NONE;
-}
-
-bool reservation_is_current(const struct reservation *r)
-{
-    return r->lease && r->lease == lease_of(r->lease->account);
 }
 
 void account_look(const struct account *a, struct account_state *ret)

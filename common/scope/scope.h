@@ -88,8 +88,6 @@ MUST_USE enum account_result account_extend(struct account *a, struct reservatio
 /* Consumes: the reservation is empty afterwards. */
 void account_settle(struct reservation *r, money real_cost);
 struct slice reservation_lease_id(const struct reservation *r); /* lent until it is settled */
-/* Its lease is the one that the account reserves from now. */
-bool reservation_is_current(const struct reservation *r);
 void account_look(const struct account *a, struct account_state *ret);
 
 /* One wait for a larger lease. Lives in the caller; exactly one end: `done` on `loop`, with

@@ -44,7 +44,7 @@ struct token_fetch {
 
 struct token_kind {
     struct slice name;
-    const char *asks; /* whom, for reasons: "the token endpoint" */
+    const char *asks; /* the service asked, as reasons name it: "the token endpoint" */
     /* A service of the machine itself: it is reached without a proxy, and may lie at a metadata
      * address, where allow_cidrs names just that. */
     bool local;

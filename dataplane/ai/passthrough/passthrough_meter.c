@@ -272,7 +272,8 @@ static bool bills_cancelled(const struct passthrough_call *p)
 
 /* No usage was reported. A stream shows what was written of it, and so does a whole response that
  * was decoded. Any other that has begun may be as long as it was allowed to be: its provider has
- * written it, whoever broke it off, and in whatever form it came. */
+ * written it, also where the client or the upstream broke it off, and in a form that is not read.
+ */
 static void estimate(struct passthrough_call *p, enum meter_kind was, enum passthrough_end end)
 {
     bool begun = exchange_status(p->exchange) != 0;

@@ -219,6 +219,31 @@ struct ai_usage openai_usage_of(const struct usage_look *look)
     return u;
 }
 
+static bool is_empty_array(const struct json_hit *h)
+{
+    if (h->type != JSON_SCAN_ARRAY)
+        return false;
+    for (size_t i = 1; i + 1 < h->raw.len; i++)
+        if (h->raw.ptr[i] > ' ')
+            return false;
+    return true;
+}
+
+/* Is it a JSON object with choices, or data, that are not empty? */
+static bool holds_result(struct slice response)
+{
+    static const char *const results[] = {"choices", "data"};
+    struct json_hit hits[ARRAY_LEN(results)];
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (json_scan(response, results, ARRAY_LEN(results), hits, &root, &problem))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(results); i++)
+        if (hits[i].type == JSON_SCAN_ARRAY && !is_empty_array(&hits[i]))
+            return true;
+    return false;
+}
+
 /* Usage of the response as the one word of it that is read; else all of it is. */
 void openai_read_whole(struct slice body, enum ai_kind kind, struct ai_whole *ret)
 {
@@ -231,7 +256,7 @@ void openai_read_whole(struct slice body, enum ai_kind kind, struct ai_whole *re
         ret->tokens = look.tokens;
     }
     ret->fails = look.has_error && !counted;
-    ret->is_whole = counted || (!e && !look.has_error && openai_holds_result(body));
+    ret->is_whole = counted || (!e && !look.has_error && holds_result(body));
 }
 
 /* ---- errors ---- */
@@ -482,16 +507,6 @@ static bool is_absent(const struct json_hit *h)
     return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
 }
 
-static bool is_empty_array(const struct json_hit *h)
-{
-    if (h->type != JSON_SCAN_ARRAY)
-        return false;
-    for (size_t i = 1; i + 1 < h->raw.len; i++)
-        if (h->raw.ptr[i] > ' ')
-            return false;
-    return true;
-}
-
 static struct usage_look look_at(const struct json_hit hits[HIT_COUNT])
 {
     struct usage_look look = {
@@ -719,20 +734,6 @@ enum err usage_read_response(struct slice json, struct usage_look *ret)
             return ERR_OK;
     }
     return usage_read(json, ret);
-}
-
-bool openai_holds_result(struct slice response)
-{
-    static const char *const results[] = {"choices", "data"};
-    struct json_hit hits[ARRAY_LEN(results)];
-    struct json_scan_problem problem;
-    enum json_type root;
-    if (json_scan(response, results, ARRAY_LEN(results), hits, &root, &problem))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(results); i++)
-        if (hits[i].type == JSON_SCAN_ARRAY && !is_empty_array(&hits[i]))
-            return true;
-    return false;
 }
 
 /* The comma behind goes with it; of a last member, the one in front. */

@@ -57,9 +57,6 @@ MUST_USE enum err usage_read(struct slice json, struct usage_look *ret);
  * usage_read. */
 MUST_USE enum err usage_read_response(struct slice json, struct usage_look *ret);
 
-/* Is it a JSON object with choices, or data, that are not empty? */
-bool openai_holds_result(struct slice response);
-
 /* Where the root's member `"usage":null` stands in a chunk, with one comma beside it; false: it
  * holds none, or is not JSON we would read. */
 bool usage_find_null(struct slice chunk, struct slice *ret);
