@@ -576,6 +576,11 @@ enum err http_call_write(struct http_call *k, struct slice data)
     return e;
 }
 
+bool http_call_is_full(const struct http_call *k)
+{
+    return http_call_pending(k) > LIMIT_STREAM_HIGH;
+}
+
 size_t http_call_pending(const struct http_call *k)
 {
     size_t inside = k->conn && k->conn->stream ? stream_pending(k->conn->stream) : 0;

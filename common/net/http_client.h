@@ -83,6 +83,7 @@ MUST_USE enum err http_call_start(struct http_client *c, const struct http_call_
                                   const struct http_call_events *events, void *arg,
                                   struct http_call **ret);
 MUST_USE enum err http_call_write(struct http_call *c, struct slice data);
+bool http_call_is_full(const struct http_call *c); /* the writer stops until on_drain */
 size_t http_call_pending(const struct http_call *c);
 bool http_call_is_sent(const struct http_call *c); /* the request, to its last byte */
 /* Was any byte of the request given to a connection that may have delivered it? */

@@ -795,6 +795,16 @@ enum err http_response_write(struct http_exchange *x, struct slice data)
     return ERR_OK;
 }
 
+/* It is what a write made of its bytes that counts, with the lines of chunks: a write that ended
+ * just below the mark may have brought no drain. */
+bool http_response_is_full(struct http_exchange *x)
+{
+    if (http_response_pending(x) <= LIMIT_STREAM_HIGH)
+        return false;
+    x->wants_drain = true;
+    return true;
+}
+
 size_t http_response_pending(const struct http_exchange *x)
 {
     return is_dead(x) ? 0 : stream_pending(x->conn->stream) + x->out.len;

@@ -81,7 +81,9 @@ MUST_USE enum err http_response_begin(struct http_exchange *x, unsigned status,
                                       const struct http_header *headers, size_t n, uint64_t length);
 /* ERR_TOO_BIG: above the ceiling, wait for on_drain; ERR_CLOSED */
 MUST_USE enum err http_response_write(struct http_exchange *x, struct slice data);
-size_t http_response_pending(const struct http_exchange *x);
+/* The writer stops until on_drain, which then comes. */
+bool http_response_is_full(struct http_exchange *x);
+size_t http_response_pending(const struct http_exchange *x); /* bytes not yet sent */
 void http_response_end(struct http_exchange *x);
 void http_response_abort(struct http_exchange *x); /* cuts the connection */
 /* Status 101 upgrades to a WebSocket (the caller has looked at what the client asked for): the

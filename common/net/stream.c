@@ -362,6 +362,11 @@ size_t stream_pending(const struct stream *s)
     return inside + s->waiting.len;
 }
 
+bool stream_is_full(const struct stream *s)
+{
+    return stream_pending(s) > LIMIT_STREAM_HIGH;
+}
+
 /* What the peer sent before it went away can still be read, and says more than our failure:
  * the end of that is the end of the stream. Where nothing reads, it ends here. */
 static void give_up_writing(struct stream *s)

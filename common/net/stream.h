@@ -3,7 +3,7 @@
  *
  * Reading is on from the start and pauses by stream_pause. Writing takes what the kernel
  * takes at once (one writev) and keeps a bounded rest; the writer looks at stream_pending
- * and stops feeding above LIMIT_STREAM_HIGH until on_drain.
+ * and stops feeding above LIMIT_STREAM_HIGH (stream_is_full) until on_drain.
  *
  * Owns     socket, TLS state, unsent bytes.
  * Fails    on_close(err) exactly once, unless the owner closed first; no callback afterwards.
@@ -68,6 +68,7 @@ void stream_adopt(struct stream *s, const struct stream_events *events, void *ar
  * something is already waiting (one large piece on an empty stream is taken); ERR_CLOSED;
  * ERR_NOMEM, and the stream is lost. */
 MUST_USE enum err stream_write(struct stream *s, const struct slice *parts, size_t n);
+bool stream_is_full(const struct stream *s); /* the writer stops until on_drain */
 size_t stream_pending(const struct stream *s);
 /* A paused stream takes no bytes, but still reports a hang-up that nothing unread precedes. */
 void stream_pause(struct stream *s);

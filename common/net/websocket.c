@@ -334,9 +334,14 @@ enum err websocket_send(struct websocket *w, struct slice text)
     list_init(&m->link);
     list_push(&w->out, &m->link);
     w->pending += size_of(m);
-    w->wants_drain = w->wants_drain || w->pending > LIMIT_STREAM_HIGH;
+    w->wants_drain = w->wants_drain || websocket_is_full(w);
     loop_soon(w->home->loop, &w->soon);
     return ERR_OK;
+}
+
+bool websocket_is_full(const struct websocket *w)
+{
+    return w->pending > LIMIT_STREAM_HIGH;
 }
 
 size_t websocket_pending(const struct websocket *w)

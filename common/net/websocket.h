@@ -76,6 +76,7 @@ void websocket_stall(struct websocket *w);
 void websocket_flow(struct websocket *w);
 
 MUST_USE enum err websocket_send(struct websocket *w, struct slice text);
+bool websocket_is_full(const struct websocket *w);   /* the writer stops until on_drain */
 size_t websocket_pending(const struct websocket *w); /* memory of messages not yet framed */
 /* Behind what was sent: a close frame, then on_close once the peer has closed too, or after five
  * seconds. Nothing may be sent afterwards, and no message is told. */

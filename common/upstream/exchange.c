@@ -444,9 +444,9 @@ void exchange_write_end(struct exchange *x)
         http_call_write_end(x->call);
 }
 
-size_t exchange_pending(const struct exchange *x)
+bool exchange_is_full(const struct exchange *x)
 {
-    return x->call ? http_call_pending(x->call) : 0;
+    return x->call && http_call_is_full(x->call);
 }
 
 void exchange_hold(struct exchange *x, enum exchange_hold why)

@@ -93,7 +93,7 @@ void exchange_disown(struct exchange *x, const struct log_ctx *log);
 /* A streamed request: as http_call_write and http_call_write_end. */
 MUST_USE enum err exchange_write(struct exchange *x, struct slice data);
 void exchange_write_end(struct exchange *x);
-size_t exchange_pending(const struct exchange *x); /* bytes of the request not yet sent */
+bool exchange_is_full(const struct exchange *x); /* the writer stops until on_drain */
 
 /* Why the response is not read. It is read on when no reason is left. */
 enum exchange_hold {

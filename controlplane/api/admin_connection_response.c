@@ -106,7 +106,7 @@ static bool give(struct admin_connection *l)
         admin_connection_cut(l);
         return false;
     }
-    if (stream_pending(l->client) > LIMIT_STREAM_HIGH)
+    if (stream_is_full(l->client))
         stream_pause(l->inner);
     if (stream_pending(l->client) > 0)
         timer_start(&l->slow, l->context->body_gap_ms);

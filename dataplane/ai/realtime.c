@@ -437,7 +437,7 @@ static void hold_client(struct ai_call *c)
 static void release_client(struct ai_call *c)
 {
     struct realtime *r = c->realtime;
-    if (!r->waits_money && websocket_pending(r->upstream) <= LIMIT_STREAM_HIGH)
+    if (!r->waits_money && !websocket_is_full(r->upstream))
         request_resume_body(c->rq);
 }
 
@@ -461,7 +461,7 @@ static enum err pass_on(struct realtime *r, const struct realtime_said *s, struc
     } else {
         e = websocket_send(r->upstream, message);
     }
-    if (websocket_pending(r->upstream) > LIMIT_STREAM_HIGH)
+    if (websocket_is_full(r->upstream))
         hold_client(c);
     return e;
 }
@@ -648,7 +648,7 @@ static void on_upstream_bytes(void *arg, struct slice bytes)
         return;
     if (!c->exchange || exchange_write(c->exchange, bytes))
         lose_upstream(c);
-    else if (exchange_pending(c->exchange) > LIMIT_STREAM_HIGH)
+    else if (exchange_is_full(c->exchange))
         websocket_stall(r->upstream);
 }
 

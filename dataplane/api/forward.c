@@ -94,7 +94,7 @@ void api_forward_body(struct api_work *w, struct slice piece)
         return;
     if (exchange_write(w->exchange, piece) != ERR_OK)
         return; /* the exchange's own failure says why */
-    if (!w->client_paused && exchange_pending(w->exchange) > LIMIT_STREAM_HIGH) {
+    if (!w->client_paused && exchange_is_full(w->exchange)) {
         w->client_paused = true;
         request_pause_body(w->rq);
     }

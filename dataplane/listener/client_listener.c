@@ -391,7 +391,7 @@ static bool send_held(struct http_adapter *a)
         if (e)
             break;
         buf_eat(&a->held, piece.len);
-        if (http_response_pending(a->x) > LIMIT_STREAM_HIGH)
+        if (http_response_is_full(a->x))
             break;
     }
     a->gone = NULL;
@@ -407,7 +407,7 @@ static void on_drain(void *user)
         websocket_flow(a->websocket);
     else if (a->ending)
         http_response_end(a->x);
-    else if (a->rq && http_response_pending(a->x) <= LIMIT_STREAM_HIGH)
+    else if (a->rq && !http_response_is_full(a->x))
         request_on_drain(a->rq);
 }
 
@@ -456,7 +456,7 @@ static void on_websocket_bytes(void *arg, struct slice bytes)
         e = buf_append(&a->held, bytes);
     if (e)
         http_response_abort(a->x);
-    else if (a->held.len || http_response_pending(a->x) > LIMIT_STREAM_HIGH)
+    else if (a->held.len || http_response_is_full(a->x))
         websocket_stall(a->websocket);
 }
 
@@ -541,7 +541,7 @@ static enum sink_result say(struct http_adapter *a, struct slice text)
     if (!a->websocket || websocket_send(a->websocket, text) ||
         websocket_pending(a->websocket) > LIMIT_RESPONSE_HELD)
         return SINK_CLOSED;
-    return websocket_pending(a->websocket) > LIMIT_STREAM_HIGH ? SINK_FULL : SINK_OK;
+    return websocket_is_full(a->websocket) ? SINK_FULL : SINK_OK;
 }
 
 static void say_goodbye(struct http_adapter *a)
@@ -594,7 +594,7 @@ static enum sink_result adapter_data(struct response_sink *s, struct slice piece
         return hold(a, piece);
     if (e)
         return SINK_CLOSED;
-    return http_response_pending(a->x) > LIMIT_STREAM_HIGH ? SINK_FULL : SINK_OK;
+    return http_response_is_full(a->x) ? SINK_FULL : SINK_OK;
 }
 
 static enum sink_result adapter_end(struct response_sink *s)

@@ -236,7 +236,7 @@ void passthrough_body(struct passthrough_call *p, struct slice piece)
     if (exchange_write(p->exchange, piece) != ERR_OK)
         return; /* the exchange's own failure says why */
     p->rq->record.api.bytes_in += piece.len;
-    if (!p->client_paused && exchange_pending(p->exchange) > LIMIT_STREAM_HIGH) {
+    if (!p->client_paused && exchange_is_full(p->exchange)) {
         p->client_paused = true;
         request_pause_body(p->rq);
     }

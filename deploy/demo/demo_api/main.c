@@ -112,7 +112,7 @@ static void send_on(struct visit *v)
 {
     static const char piece[PIECE];
     uint64_t *left = v->state;
-    while (*left > 0 && http_response_pending(v->x) <= LIMIT_STREAM_HIGH) {
+    while (*left > 0 && !http_response_is_full(v->x)) {
         size_t n = *left < PIECE ? (size_t)*left : PIECE;
         if (http_response_write(v->x, slice_of(piece, n)) != ERR_OK) {
             http_response_abort(v->x);

@@ -259,7 +259,7 @@ static void say_on(struct visit *v)
             http_response_end(v->x);
             return;
         }
-        if (http_response_pending(v->x) > LIMIT_STREAM_HIGH)
+        if (http_response_is_full(v->x))
             return; /* on_drain goes on */
     } while (s->scenario.chunk_ms == 0);
     timer_start(&v->timer, s->scenario.chunk_ms);

@@ -125,7 +125,7 @@ static void client_on_bytes(void *arg, struct slice bytes)
     if (!e->stream || !stream_is_open(e->stream))
         return;
     (void)!stream_write(e->stream, &bytes, 1);
-    if (stream_pending(e->stream) > LIMIT_STREAM_HIGH)
+    if (stream_is_full(e->stream))
         websocket_stall(e->websocket);
 }
 

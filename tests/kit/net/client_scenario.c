@@ -53,7 +53,7 @@ static void on_error(void *arg, enum err why, enum http_call_phase phase)
 static void pour(struct ask *a)
 {
     static char block[8192];
-    while (a->pour && http_call_pending(a->call) <= LIMIT_STREAM_HIGH) {
+    while (a->pour && !http_call_is_full(a->call)) {
         size_t n = a->pour < sizeof block ? a->pour : sizeof block;
         if (http_call_write(a->call, slice_of(block, n)) != ERR_OK)
             return;

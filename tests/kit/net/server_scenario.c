@@ -13,7 +13,8 @@ struct job {
     struct serving *w;
     struct http_exchange *x;
     struct buf body;
-    size_t left; /* of /big */
+    size_t left; /* of /big and /mark */
+    bool to_mark;
     bool echo_stream;
 };
 
@@ -46,11 +47,20 @@ static void on_body_end(void *user)
         (void)!http_response(rq->x, 200, NULL, 0, buf_slice(&rq->body));
 }
 
+/* With to_mark, each piece ends just below the mark, and its chunk's lines just above it. */
+static size_t piece_of(const struct job *rq)
+{
+    enum { SHORT_OF_MARK = 4 };
+    size_t most =
+        rq->to_mark ? LIMIT_STREAM_HIGH - SHORT_OF_MARK - http_response_pending(rq->x) : 8192;
+    return rq->left < most ? rq->left : most;
+}
+
 static void pour(struct job *rq)
 {
-    static char block[8192];
-    while (rq->left && http_response_pending(rq->x) <= LIMIT_STREAM_HIGH) {
-        size_t n = rq->left < sizeof block ? rq->left : sizeof block;
+    static char block[LIMIT_STREAM_HIGH];
+    while (rq->left && !http_response_is_full(rq->x)) {
+        size_t n = piece_of(rq);
         if (http_response_write(rq->x, slice_of(block, n)) != ERR_OK)
             return;
         rq->left -= n;
@@ -98,6 +108,11 @@ static void route(struct job *rq, struct slice target)
         (void)!slice_u64(slice_from(target, 5), &n);
         rq->left = n;
         (void)!http_response_begin(x, 200, NULL, 0, n);
+        pour(rq);
+    } else if (slice_eq(target, SLICE("/mark"))) {
+        rq->left = SERVING_MARK;
+        rq->to_mark = true;
+        (void)!http_response_begin(x, 200, NULL, 0, UINT64_MAX);
         pour(rq);
     } else if (slice_eq(target, SLICE("/short"))) {
         (void)!http_response_begin(x, 200, NULL, 0, 10);

@@ -5,6 +5,7 @@
  *   /hello  /empty       a response, with and without a body
  *   /echo  /stream       the request's body, when it is whole and as it comes
  *   /big/N  /short /cut  N bytes, fewer than announced, none at all
+ *   /mark                SERVING_MARK bytes in chunks, each up to the mark of back-pressure
  *   /hold                no response until the test gives one
  *
  * Owns     a serving its loop and server; a client its connection.
@@ -17,6 +18,8 @@
 
 #include "common/net/http_server.h"
 #include "tests/kit/raw_peer.h"
+
+#define SERVING_MARK (16u * 1024 * 1024) /* more than the kernel's buffers take */
 
 struct serving {
     struct loop *loop;

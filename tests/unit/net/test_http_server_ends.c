@@ -198,6 +198,23 @@ static void a_huge_response_to_a_slow_reader_needs_little_memory(void **state)
     scenario_clients(slow_reader_scenario);
 }
 
+static void mark_scenario(void *arg)
+{
+    struct serving *w = arg;
+    struct client c;
+    client_open(&c, w);
+    EXPECT(w, client_ask(&c, GET("/mark")) && client_hear(&c) && c.a.body.len == SERVING_MARK);
+    EXPECT(w, w->drains > 0);
+    client_close(&c);
+}
+
+/* What is full by the lines of a chunk alone is told of the drain as well. */
+static void a_writer_that_stops_just_above_the_mark_is_told_to_go_on(void **state)
+{
+    (void)state;
+    scenario_clients(mark_scenario);
+}
+
 static void stuck_reader_scenario(void *arg)
 {
     struct serving *w = arg;
@@ -348,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_client_that_goes_on_sending_gets_its_refusal),
         cmocka_unit_test(a_response_that_cannot_be_finished_is_cut),
         cmocka_unit_test(a_huge_response_to_a_slow_reader_needs_little_memory),
+        cmocka_unit_test(a_writer_that_stops_just_above_the_mark_is_told_to_go_on),
         cmocka_unit_test(a_client_that_reads_nothing_is_closed),
         cmocka_unit_test(draining_closes_the_idle_and_lets_the_others_finish),
         cmocka_unit_test(freeing_the_server_ends_what_runs),
