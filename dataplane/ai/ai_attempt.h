@@ -1,12 +1,11 @@
 /*
- * ai_attempt — one target after the other, until one responds; and what its response means.
+ * ai_attempt — one target after the other, until one responds.
  *
  * Another target takes a failed one's place while the client has not seen a byte: on connect
  * errors, timeouts, 402, 408, 429, 5xx, a credential that was not taken (then another credential of
- * the same provider first), and a response that is none: an error in a 200, an empty or cut one,
- * one in another form than was requested. What the last target said is what the client hears, in
- * its own dialect; but where one of them was only at its limit, that is told, as it is what a
- * client can act on.
+ * the same provider first), and a response that is none (ai_response). What the last target said is
+ * what the client hears, in its own dialect; but where one of them was only at its limit, that is
+ * told, as it is what a client can act on.
  *
  * Threads  the request's loop.
  */

@@ -1,8 +1,8 @@
 /*
  * ai_call — one call through the AI gate: what its files share. Private to dataplane/ai.
  *
- *   ai_gate → ai_attempt → ai_stream → dialect, provider (what either end speaks) → ai_event
- *                       └→ ai_cost (tokens and money)
+ *   ai_gate → ai_attempt → ai_send → dialect, provider (what either end speaks) → ai_event
+ *                        → ai_response → ai_stream → ai_cost (tokens and money)
  *
  *   IDLE ─▶ SENT ─▶ GATHERING ─────────────────────────────▶ OVER
  *    ▲ ▲      └───▶ OPENING ─▶ STREAMING ─▶ LINGERING ─────▶ OVER
@@ -34,6 +34,8 @@
 #include "dataplane/ai/dialect/dialect.h"
 #include "dataplane/ai/provider/provider.h"
 
+#define AI_PASS_HEADERS 8 /* of an upstream's head */
+
 enum ai_call_state {
     AI_CALL_IDLE,
     AI_CALL_RESERVING,
@@ -49,11 +51,21 @@ enum ai_call_state {
     AI_CALL_STATES
 };
 
-/* What an attempt failed with, as the client is told it where no other target responds. */
+/* What an attempt failed with, and what follows from it. Texts are the arena's, or constant. */
 struct ai_failure {
-    enum refusal_id refusal;
-    struct slice code;   /* of the attempt in the trace */
-    struct slice detail; /* of the refusal; in the arena */
+    enum refusal_id refusal; /* as the client is told it where no other target responds */
+    struct slice code;       /* of the attempt in the trace */
+    struct slice detail;     /* of the refusal */
+    bool of_request;         /* no other target would do better */
+    bool of_credential;      /* another of the same provider may be taken */
+    bool is_told;            /* by its status and in these words, where it is the last */
+    struct slice text, error_code;
+};
+
+/* What the client gets: the upstream's body, or one of our own in the client's dialect. */
+struct ai_answer {
+    bool own;
+    struct slice body;
 };
 
 struct ai_call {
@@ -111,7 +123,8 @@ struct ai_call {
     size_t pass_count;
     struct slice notice;       /* what of the request the target does not get; in the arena */
     struct ai_failure failure; /* of the last attempt */
-    struct timer patience;     /* for the rest of an error's body, or for the stream's own end */
+    struct ai_answer answer;
+    struct timer patience; /* for the rest of an error's body, or for the stream's own end */
 
     struct realtime *realtime;  /* of AI_REALTIME; NULL until its work begins */
     struct secret *ephemeral;   /* the provider's client secret, in the account's place; held */
@@ -136,11 +149,17 @@ struct ai_call {
 
     /* From here on it is not cleared: a plain call touches little of it. */
     struct candidate candidates[LIMIT_ATTEMPTS];
-    struct http_header pass[8];  /* of the upstream's head, what the client gets */
-    struct ai_likeness likeness; /* set where a stream begins, as the next */
+    struct http_header pass[AI_PASS_HEADERS]; /* of the upstream's head, what the client gets */
+    struct ai_likeness likeness;              /* set where a stream begins, as the next */
     struct ai_writer writer;
     struct ai_decoder decoder; /* set where a stream or a response is decoded */
 };
+
+/* The target under way, or tried last. */
+static inline const struct candidate *ai_call_target(const struct ai_call *c)
+{
+    return &c->candidates[c->candidate_next - 1];
+}
 
 /* A step that the table does not know is a bug. */
 void ai_call_move(struct ai_call *c, enum ai_call_state to);

@@ -1,0 +1,178 @@
+/*
+ * ai_send — what a request to a target is put together from.
+ */
+#include "dataplane/ai/ai_send.h"
+
+#include "common/base/secret.h"
+#include "common/request/forward_headers.h"
+#include "common/upstream/trace_context.h"
+#include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/dialect/body_shape.h"
+
+#define STAINLESS_MAX 86400     /* seconds a client may say it waits */
+#define STAINLESS_GRACE_MS 1000 /* the client hangs up first */
+
+/* OpenAI's SDKs say how long they will wait (dialects.md 1.8). */
+static unsigned deadline_ms(const struct http_head *h)
+{
+    uint64_t seconds;
+    struct slice said = http_head_find(h, SLICE("x-stainless-timeout"));
+    if (!said.len || slice_u64(said, &seconds) || seconds == 0 || seconds > STAINLESS_MAX)
+        return 0;
+    return (unsigned)seconds * 1000 + STAINLESS_GRACE_MS;
+}
+
+static unsigned first_of(unsigned a, unsigned b)
+{
+    return a ? a : b;
+}
+
+static unsigned sooner(unsigned a, unsigned b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+/* The model's own come before its provider's; the client's binds beside either. */
+static void set_deadlines(const struct ai_call *c, const struct policy_provider *p,
+                          struct http_call_spec *spec)
+{
+    const struct policy_timeouts *m = &c->model->timeouts, *own = &p->timeouts;
+    spec->connect_ms = first_of(m->connect_ms, own->connect_ms);
+    spec->first_byte_ms = first_of(m->first_byte_ms, own->first_byte_ms);
+    spec->gap_ms = first_of(m->between_ms, own->between_ms);
+    spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), deadline_ms(c->rq->head));
+    if (c->endpoint->kind != AI_REALTIME)
+        return;
+    spec->gap_ms = LIMIT_REALTIME_GAP_MS; /* pings are answered, whatever the two have to say */
+    spec->total_ms = first_of(first_of(m->total_ms, own->total_ms), LIMIT_REALTIME_MS);
+}
+
+/* What the target knows us by; NULL: it wants nothing. */
+static struct secret *secret_of(const struct ai_call *c, const struct candidate *target)
+{
+    if (c->ephemeral)
+        return c->ephemeral;
+    if (c->token)
+        return c->token->secret;
+    return target->credential ? target->credential->secret : NULL;
+}
+
+static enum err start_exchange(struct ai_call *c, const struct candidate *target,
+                               const struct ai_outgoing *o, const struct exchange_events *events)
+{
+    const struct policy_provider *p = target->provider;
+    const struct policy_credential *credential = target->credential;
+    struct exchange_spec spec = {
+        .upstream = p->o.name,
+        .target_id = p->o.id,
+        .credential_id = credential ? credential->id : SLICE_NONE,
+        .region = credential ? credential->region : SLICE_NONE,
+        .revision = p->o.revision,
+        .credential = secret_of(c, target),
+        .log = &c->rq->log,
+        .attempt = c->attempt,
+        .waited_us = &c->rq->record.upstream_us,
+        .call = {.method = c->endpoint->kind == AI_STORED || c->endpoint->kind == AI_REALTIME
+                               ? c->endpoint->method
+                               : SLICE("POST"),
+                 .upgrade = c->endpoint->kind == AI_REALTIME,
+                 .url = credential ? credential->url : p->url,
+                 .path = o->path,
+                 .headers = o->headers,
+                 .header_count = o->header_count,
+                 .rule = {p->allowed, p->allowed_count},
+                 .tls = p->tls,
+                 .proxy = p->proxy},
+    };
+    set_deadlines(c, p, &spec.call);
+    memcpy(spec.call.body, o->pieces, sizeof(spec.call.body));
+    return exchange_start(&c->rq->env->upstreams, &spec, events, c, &c->exchange);
+}
+
+/* What the policy says of a header comes before what the provider's protocol says. */
+static void add_own(struct ai_outgoing *o, const struct policy_header *h)
+{
+    for (size_t i = 0; i < o->header_count; i++) {
+        if (slice_ieq(o->headers[i].name, h->name)) {
+            o->headers[i].value = h->value;
+            return;
+        }
+    }
+    if (o->header_count < AI_SEND_HEADERS)
+        ai_outgoing_add(o, h->name, h->value);
+}
+
+/* What an account made goes to it alone. */
+static void tell_account(struct ai_call *c, const struct candidate *target, struct ai_outgoing *o)
+{
+    if (!c->marker.ready)
+        ai_call_make_marker(c);
+    ai_account_of(target->provider->o.id, target->credential ? target->credential->id : SLICE_NONE,
+                  &o->maker);
+    if (o->chat)
+        ai_chat_show_made(c->chat, slice_of(o->maker.text, AI_ACCOUNT_LEN));
+}
+
+/* What the model's policy took out, and what it says in vain: a target that is sent the client's
+ * own body is told nothing that its dialect has no word for. */
+static void say_shape(const struct ai_call *c, struct ai_outgoing *o)
+{
+    const struct policy_parameters *forced = c->model->overrides;
+    for (size_t i = 0; i < c->dropped_count; i++)
+        ai_outgoing_leave_out(o, c->dropped[i]);
+    bool is_untold = forced && !o->chat && c->endpoint->kind == AI_CHAT;
+    for (unsigned i = 0; is_untold && i < POLICY_PARAMETERS; i++)
+        if (forced->of[i].json.ptr &&
+            !body_has_word(c->endpoint->dialect->words, (enum policy_parameter_id)i))
+            ai_outgoing_leave_out(o, policy_parameter_name((enum policy_parameter_id)i));
+}
+
+enum err ai_send(struct ai_call *c, const struct candidate *target,
+                 const struct exchange_events *events, struct ai_untold *untold)
+{
+    char trace[TRACE_HEADER_LEN + 1];
+    struct ai_outgoing o UNINITIALIZED;
+    if (!c->native) {
+        enum err unread = ai_call_parse(c, &untold->why);
+        if (unread) {
+            untold->param = c->request.param;
+            return unread;
+        }
+    }
+    o.endpoint = c->endpoint;
+    o.chat = c->native ? NULL : c->chat;
+    o.request = &c->request;
+    o.marker = &c->marker;
+    if (c->endpoint->dialect->marks || c->request.prompt.files)
+        tell_account(c, target, &o);
+    o.body = buf_slice(&c->rq->body);
+    o.client_head = c->rq->head;
+    o.target = target->provider;
+    o.account = target->credential;
+    o.url = target->credential ? &target->credential->url : &target->provider->url;
+    o.credential = secret_of(c, target);
+    o.given = c->token;
+    o.changes =
+        (struct ai_changes){.model = target->model, .output_limit = ai_cost_output_limit(c)};
+    o.traceparent = trace_header(c->rq->record.trace_id, c->attempt->span_id, trace);
+    o.websocket_key = c->websocket_key;
+    o.arena = c->rq->arena;
+    o.translated = &c->translated;
+    o.header_count = o.secret_len = 0;
+    o.method = SLICE_NONE;
+    o.notice = o.why = SLICE_NONE;
+    o.param = NULL;
+    enum err e = c->provider->build(&o);
+    ai_outgoing_add(&o, SLICE("via"), forward_via(c->rq->head));
+    say_shape(c, &o);
+    for (size_t i = 0; i < o.target->header_count; i++)
+        add_own(&o, &o.target->headers[i]);
+    for (size_t i = 0; i < c->model->header_count; i++)
+        add_own(&o, &c->model->headers[i]);
+    if (!e)
+        e = start_exchange(c, target, &o, events);
+    secret_wipe(o.secret, o.secret_len);
+    c->notice = o.notice;
+    *untold = (struct ai_untold){o.param, o.why};
+    return e;
+}

@@ -1,0 +1,23 @@
+/*
+ * ai_send — the request to one target: the provider builds it, the exchange sends it.
+ *
+ * Beside what the provider's protocol says, it has what the policy says of the target: headers of
+ * the provider and the model, deadlines, the account's credential; and what the client says of its
+ * patience (dialects.md 1.8).
+ *
+ * Threads  the request's loop.
+ */
+#pragma once
+
+#include "dataplane/ai/ai_call.h"
+
+/* Why the request cannot be told a provider. */
+struct ai_untold {
+    const char *param;
+    struct slice why; /* empty: it can */
+};
+
+/* Uses c->provider and c->attempt; sets c->exchange and c->notice. ERR_INVALID with *untold filled:
+ * the provider has no words for the request. Else as exchange_start. */
+MUST_USE enum err ai_send(struct ai_call *c, const struct candidate *target,
+                          const struct exchange_events *events, struct ai_untold *untold);
