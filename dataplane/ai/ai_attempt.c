@@ -55,7 +55,7 @@ static void finish_answered(struct ai_call *c, enum request_outcome end)
 /* Every target failed, or one that said so for all. */
 static void give_up(struct ai_call *c)
 {
-    if (c->failure.is_told) {
+    if (c->failure.is_told && !c->headed) {
         ai_response_tell_error(c);
         finish_answered(c, OUTCOME_ERROR);
         return;
@@ -226,7 +226,7 @@ void ai_attempt_on_drain(struct ai_call *c)
 {
     if (c->state == AI_CALL_SESSION)
         realtime_on_client_drain(c);
-    else if (ai_call_streams(c) && c->exchange && !response_is_full(c->rq))
+    else if (c->headed && c->exchange && !response_is_full(c->rq))
         exchange_release(c->exchange, EXCHANGE_HOLD_CLIENT);
 }
 

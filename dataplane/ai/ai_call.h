@@ -144,6 +144,7 @@ struct ai_call {
     bool finished;             /* a choice has ended */
     bool failed_in;            /* the provider said an error inside the stream */
     bool started;              /* its first event came, of which nothing is the model's yet */
+    bool headed;               /* the client has a head, and comments that keep it waiting */
     uint64_t events, events_at_beat;
     struct timer beat; /* a silent stream is kept alive by comments */
 

@@ -106,10 +106,13 @@ static enum sink_result write_event(struct response_sink *s, const struct ai_eve
 
 const struct response_ops ai_stream_sink = {.event = write_event};
 
-static enum ai_stream_result begin(struct ai_call *c)
+/* Once for a call: of a stream that is silent before its first word, the head alone goes out. */
+static enum ai_stream_result begin_head(struct ai_call *c)
 {
     struct http_header headers[ARRAY_LEN(c->pass) + 3];
     size_t n = 0;
+    if (c->headed)
+        return AI_STREAM_ON;
     for (size_t i = 0; i < c->pass_count; i++)
         if (c->native || !slice_eq(c->pass[i].name, SLICE("content-type")))
             headers[n++] = c->pass[i];
@@ -119,14 +122,26 @@ static enum ai_stream_result begin(struct ai_call *c)
     headers[n++] = (struct http_header){SLICE("cache-control"), SLICE("no-cache")};
     if (c->notice.len)
         headers[n++] = (struct http_header){SLICE("x-gatehouse-notice"), c->notice};
+    c->headed = true;
+    return result_of(c, response_begin(c->rq, c->status, headers, n, UINT64_MAX));
+}
+
+static enum ai_stream_result begin(struct ai_call *c)
+{
     ai_call_move(c, AI_CALL_STREAMING);
-    enum ai_stream_result r =
-        result_of(c, response_begin(c->rq, c->status, headers, n, UINT64_MAX));
+    enum ai_stream_result r = begin_head(c);
     if (r == AI_STREAM_ON)
         r = write_bytes(c, buf_slice(&c->opening));
     if (r == AI_STREAM_ON && c->decoded && c->started)
         r = result_of(c, response_event(c->rq, &(struct ai_event){.kind = AI_START}));
     return r;
+}
+
+/* What opened it is kept back: another target may still take its place. */
+static enum ai_stream_result keep_waiting(struct ai_call *c)
+{
+    enum ai_stream_result r = begin_head(c);
+    return r == AI_STREAM_ON ? write_bytes(c, c->endpoint->dialect->keep_alive) : r;
 }
 
 /* ---- how it may end ---- */
@@ -748,7 +763,7 @@ enum ai_stream_result ai_stream_on_beat(struct ai_call *c)
     enum ai_stream_result r = AI_STREAM_ON;
     timer_start(&c->beat, ai_stream_beat_ms);
     if (c->state == AI_CALL_OPENING)
-        r = c->started ? begin(c) : AI_STREAM_ON;
+        r = c->started && !response_is_full(c->rq) ? keep_waiting(c) : AI_STREAM_ON;
     else if (c->events == c->events_at_beat && !response_is_full(c->rq))
         r = write_bytes(c, c->endpoint->dialect->keep_alive);
     c->events_at_beat = c->events;

@@ -200,11 +200,47 @@ FLOW(a_silent_stream_is_kept_alive)
     upstream_sends(k, 0, DONE);
     upstream_ends_stream(k, 0);
     struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
-    WAIT(k, slice_search(buf_slice(&c->body), SLICE(": keep-alive\n\n: keep-alive\n\n")) > 0);
-    assert_true(slice_starts(buf_slice(&c->body), SLICE(OPENS)));
+    WAIT(k, slice_starts(buf_slice(&c->body), SLICE(": keep-alive\n\n: keep-alive\n\n")));
     upstream_goes(k, 0);
     expect_status(c, 200);
-    assert_true(slice_ends(buf_slice(&c->body), SLICE(WORD ENDS DONE)));
+    assert_true(slice_ends(buf_slice(&c->body), SLICE("alive\n\n" OPENS WORD ENDS DONE)));
+    ai_stream_beat_ms = before;
+}
+
+FLOW(a_stream_that_fails_after_it_was_kept_alive_is_followed_by_another)
+{
+    unsigned before = ai_stream_beat_ms;
+    ai_stream_beat_ms = 30;
+    policy_says(k, &two);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, OPENS);
+    upstream_waits_for_go(k, 0);
+    upstream_cuts(k, 0);
+    second_streams(k);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+    WAIT(k, slice_starts(buf_slice(&c->body), SLICE(": keep-alive\n\n")));
+    upstream_goes(k, 0);
+    expect_status(c, 200);
+    assert_true(slice_ends(buf_slice(&c->body), SLICE("alive\n\n" WORD ENDS DONE)));
+    assert_true(slice_search(buf_slice(&c->body), SLICE(OPENS)) < 0);
+    ai_stream_beat_ms = before;
+}
+
+FLOW(where_no_target_is_left_a_stream_that_was_kept_alive_ends_in_an_error)
+{
+    unsigned before = ai_stream_beat_ms;
+    ai_stream_beat_ms = 30;
+    policy_says(k, &two);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, OPENS);
+    upstream_waits_for_go(k, 0);
+    upstream_cuts(k, 0);
+    upstream_answers(k, 1, 429, "{\"error\":{\"message\":\"slow down\"}}");
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+    WAIT(k, slice_starts(buf_slice(&c->body), SLICE(": keep-alive\n\n")));
+    upstream_goes(k, 0);
+    expect_status(c, 200);
+    expect_body_has(c, "\"code\":\"upstream_rate_limited\"");
     ai_stream_beat_ms = before;
 }
 
@@ -272,6 +308,8 @@ int main(void)
         SCENARIO(an_event_of_some_megabytes_passes),
         SCENARIO(an_empty_finish_reason_does_not_make_a_cut_stream_whole),
         SCENARIO(a_silent_stream_is_kept_alive),
+        SCENARIO(a_stream_that_fails_after_it_was_kept_alive_is_followed_by_another),
+        SCENARIO(where_no_target_is_left_a_stream_that_was_kept_alive_ends_in_an_error),
         SCENARIO(another_credential_of_the_provider_takes_a_refused_ones_place),
         SCENARIO(what_an_upstream_says_is_cleaned_and_bounded),
         SCENARIO(an_error_in_another_form_comes_in_the_clients_envelope),
