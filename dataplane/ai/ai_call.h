@@ -73,6 +73,7 @@ struct ai_call {
     struct request *rq;
     enum ai_call_state state;
     const struct ai_endpoint *endpoint;
+    struct slice deployment; /* that a client of Azure named in the path; .ptr NULL: none */
     struct ai_request request;
     struct ai_chat *chat;    /* the body in the normal form; NULL until it is needed */
     struct ai_marker marker; /* of dialects that mark what is kept */

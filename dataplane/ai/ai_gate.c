@@ -13,6 +13,7 @@
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_stream.h"
+#include "dataplane/ai/dialect/azure_path.h"
 #include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/openai_realtime.h"
 #include "dataplane/ai/form.h"
@@ -60,9 +61,28 @@ static enum filter_result refuse_method(struct request *rq)
                   arena_printf(rq->arena, "this path takes %.*s", SLICE_ARG(methods)));
 }
 
+/* What clients of Azure ask for is OpenAI's from here on. */
+static enum err settle_path(struct request *rq, struct slice *deployment)
+{
+    struct azure_path azure;
+    *deployment = SLICE_NONE;
+    if (!azure_is_path(rq->path))
+        return ERR_OK;
+    enum err e = azure_path_read(rq->arena, rq->path, rq->query, &azure);
+    if (e)
+        return e;
+    rq->path = azure.path;
+    rq->query = azure.query;
+    *deployment = azure.deployment;
+    return ERR_OK;
+}
+
 static enum filter_result on_endpoint(struct request *rq)
 {
     bool allowed = false;
+    struct slice deployment;
+    if (settle_path(rq, &deployment))
+        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     const struct ai_endpoint *e = ai_endpoint_find(rq->head, rq->path, &allowed);
     if (!rq->path.len)
         return refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
@@ -78,6 +98,7 @@ static enum filter_result on_endpoint(struct request *rq)
     if (!c)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     c->endpoint = e;
+    c->deployment = deployment;
     rq->gate_state = c;
     rq->record.name = e->name;
     return FILTER_PASS;
@@ -188,7 +209,13 @@ static enum filter_result on_request(struct request *rq)
                    form_boundary(http_head_find(rq->head, SLICE("content-type"))).ptr;
     if (!is_form && !is_json_type(rq->head))
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Type must be application/json"));
-    enum err e = read_body(c, &detail);
+    enum err e = c->deployment.ptr ? azure_name_model(rq->arena, rq->head, &rq->body,
+                                                      &c->translated, c->deployment)
+                                   : ERR_OK;
+    if (!e)
+        e = read_body(c, &detail);
+    if (e == ERR_TOO_BIG)
+        return refuse(rq, REFUSAL_TOO_LARGE, arena_printf(rq->arena, "%zu bytes", rq->body.max));
     if (e == ERR_NOMEM)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (e == ERR_NOT_FOUND)

@@ -90,6 +90,7 @@ static const struct {
     {{"/v1beta/", 8}, &ai_gate},                /* Gemini's */
     {{"/v2/", 4}, &ai_gate},                    /* Cohere's */
     {{"/model/", 7}, &ai_gate},                 /* Bedrock's */
+    {{"/openai/", 8}, &ai_gate},                /* Azure OpenAI's */
     {{"/passthrough/", 13}, &passthrough_gate}, /* of providers' own APIs */
     {{"/api/", 5}, &api_gate},
     {{"/mcp", 4}, &tool_gate}, /* with and without a server's name */
@@ -107,7 +108,7 @@ static const struct gate *find_gate(struct slice path, struct slice target)
         target = slice_from(target, 1);
     if (path.len == 0 &&
         (slice_starts(target, SLICE("/v1/")) || slice_starts(target, SLICE("/v1beta/")) ||
-         slice_starts(target, SLICE("/model/"))))
+         slice_starts(target, SLICE("/model/")) || slice_starts(target, SLICE("/openai/"))))
         return &ai_gate; /* refused, in its dialect */
     if (slice_eq(path, SLICE("/v1")) || slice_eq(path, SLICE("/v1beta")))
         return &ai_gate;
@@ -207,6 +208,8 @@ static void on_request(void *arg, struct http_exchange *x)
         e = http1_path_loose(head->target, SLICE("/v1beta/"), &d->loose, &d->path, &query);
     if (e && e != ERR_NOMEM)
         e = http1_path_loose(head->target, SLICE("/model/"), &d->loose, &d->path, &query);
+    if (e && e != ERR_NOMEM)
+        e = http1_path_loose(head->target, SLICE("/openai/"), &d->loose, &d->path, &query);
     if (e == ERR_NOMEM) {
         refuse_without_memory(a);
         return;
