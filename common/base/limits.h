@@ -49,6 +49,8 @@
 #define LIMIT_MODEL_HEADERS 8           /* the send has room for so many beside a provider's own */
 #define LIMIT_MODEL_STOPS 4             /* OpenAI takes no more */
 #define LIMIT_MODEL_STOP 64             /* characters of one */
+#define LIMIT_MODEL_DEPTH 4             /* models on the way from a name to a provider */
+#define LIMIT_MODEL_NESTED 256 /* targets behind a name that are models, counted each time */
 #define LIMIT_MODEL_JSON 16384 /* bytes of one value as JSON: the stops, each byte escaped */
 #define LIMIT_MCP_BODY (4u * 1024 * 1024)    /* one JSON-RPC message */
 #define LIMIT_MCP_ANSWER (16u * 1024 * 1024) /* tools/list of a large server, images in results */

@@ -87,3 +87,12 @@ struct policy_route *kind_routes(struct kind_decoding *d, Gatehouse__Route *cons
 MUST_USE enum err kind_price(const Gatehouse__Price *from, struct price_sheet *ret);
 struct policy_timeouts kind_timeouts(const Gatehouse__Timeouts *from); /* NULL: the defaults */
 uint32_t kind_weight(protobuf_c_boolean has, uint32_t value);          /* absent: an equal share */
+/* Bit n for the word n of `words`. ERR_INVALID: some are none of these; the rest is set. */
+enum err kind_bits(char *const *from, size_t n, const char *const *words, size_t count,
+                   uint32_t *ret);
+uint32_t kind_capabilities(char *const *from, size_t n); /* unknown words count for nothing */
+/* Words of common/base/data_policy.h, as kind_bits. */
+enum err kind_data_policy(char *const *from, size_t n, uint32_t *ret);
+/* NULL: always. */
+MUST_USE enum err kind_when(struct kind_decoding *d, const Gatehouse__When *from,
+                            const struct policy_when **ret);

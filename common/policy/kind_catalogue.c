@@ -15,6 +15,9 @@ static enum err decode(struct kind_decoding *d)
         to->patterns = kind_texts(d, from->match, from->n_match);
         to->pattern_count = from->n_match;
         to->context_tokens = from->context_tokens;
+        to->max_output_tokens = from->max_output_tokens;
+        to->capabilities = kind_capabilities(from->capabilities, from->n_capabilities);
+        to->capabilities_known = from->capabilities_set || from->n_capabilities;
         e = kind_price(from->price, &to->price);
         p->model_count++;
     }

@@ -6,16 +6,111 @@
 #include "common/base/limits.h"
 #include "common/policy/kind.h"
 
-static void read_targets(struct kind_decoding *d, const Gatehouse__Model *m, struct policy_model *p)
+/* What a target says of its capabilities stands before what the model says. */
+static enum err read_target(struct kind_decoding *d, const Gatehouse__Model *m,
+                            const Gatehouse__Target *t, struct policy_target *ret)
+{
+    bool own = t->capabilities_set || t->n_capabilities;
+    *ret = (struct policy_target){
+        .provider_id = kind_text(d, t->provider_id),
+        .model = kind_text(d, t->model),
+        .weight = kind_weight(t->has_weight, t->weight),
+        .model_id = kind_text(d, t->target_model_id),
+        .region = kind_text(d, t->region),
+        .capabilities = own ? kind_capabilities(t->capabilities, t->n_capabilities)
+                            : kind_capabilities(m->capabilities, m->n_capabilities),
+        .capabilities_known = own || m->capabilities_set || m->n_capabilities,
+        .context_tokens = t->context_tokens,
+        .max_output_tokens = t->max_output_tokens,
+        .shadow_permille = t->shadow_permille,
+    };
+    if ((t->provider_id && t->target_model_id) || t->shadow_permille > 1000)
+        return ERR_INVALID;
+    return kind_when(d, t->when, &ret->when);
+}
+
+static enum err read_targets(struct kind_decoding *d, const Gatehouse__Model *m,
+                             struct policy_model *p)
 {
     p->target_count = m->n_targets;
     p->targets = kind_rows(d, m->n_targets, sizeof(*p->targets));
-    for (size_t i = 0; p->targets && i < m->n_targets; i++) {
-        const Gatehouse__Target *t = m->targets[i];
-        p->targets[i] = (struct policy_target){.provider_id = kind_text(d, t->provider_id),
-                                               .model = kind_text(d, t->model),
-                                               .weight = kind_weight(t->has_weight, t->weight)};
+    enum err e = p->targets ? ERR_OK : ERR_NOMEM;
+    for (size_t i = 0; !e && i < m->n_targets; i++)
+        e = read_target(d, m, m->targets[i], &p->targets[i]);
+    return e;
+}
+
+/* ---- when it is tried again, and elsewhere ---- */
+
+static const char *const failure_words[] = {
+#define FAILURE_WORD(name, word) word,
+    FAILURE_CLASS_TABLE(FAILURE_WORD)
+#undef FAILURE_WORD
+};
+
+/* "404"; 0: it is no status. "429" is a class, which is found before. */
+static uint16_t status_of(const char *text)
+{
+    if (strlen(text) != 3 || strspn(text, "0123456789") != 3)
+        return 0;
+    unsigned long status = strtoul(text, NULL, 10);
+    return (uint16_t)(status >= 400 && status <= 599 ? status : 0);
+}
+
+/* Classes and exact codes. */
+static enum err read_fallback(struct kind_decoding *d, const Gatehouse__Model *m,
+                              struct policy_model *p)
+{
+    p->fallback_set = m->fallback_on_set || m->n_fallback_on;
+    p->fallback_status = kind_rows(d, m->n_fallback_on, sizeof(*p->fallback_status));
+    for (size_t i = 0; p->fallback_status && i < m->n_fallback_on; i++) {
+        uint32_t bit = 0;
+        uint16_t status = status_of(m->fallback_on[i]);
+        if (kind_bits(&m->fallback_on[i], 1, failure_words, ARRAY_LEN(failure_words), &bit) ==
+            ERR_OK)
+            p->fallback_on |= bit;
+        else if (status)
+            p->fallback_status[p->fallback_status_count++] = status;
+        else
+            return ERR_INVALID;
     }
+    return ERR_OK;
+}
+
+static enum err read_sticky(const char *word, enum sticky *ret)
+{
+    static const char *const words[STICKY_COUNT] = {
+#define STICKY_WORD(name, word) [STICKY_##name] = word,
+        STICKY_TABLE(STICKY_WORD)
+#undef STICKY_WORD
+    };
+    *ret = STICKY_NONE;
+    if (!word)
+        return ERR_OK;
+    for (size_t i = STICKY_NONE + 1; i < STICKY_COUNT; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *ret = (enum sticky)i;
+            return ERR_OK;
+        }
+    }
+    return ERR_INVALID;
+}
+
+static enum err read_rules(struct kind_decoding *d, const Gatehouse__Model *m,
+                           struct policy_model *p)
+{
+    p->retry_attempts = m->retry_attempts;
+    p->retry_on = FAILURE_RETRIED;
+    if (m->n_retry_on && kind_bits(m->retry_on, m->n_retry_on, failure_words,
+                                   ARRAY_LEN(failure_words), &p->retry_on) != ERR_OK)
+        return ERR_INVALID;
+    p->capabilities = kind_capabilities(m->capabilities, m->n_capabilities);
+    p->capabilities_known = m->capabilities_set || m->n_capabilities;
+    p->max_price_input = m->has_max_price_input ? m->max_price_input : PRICE_NONE;
+    p->max_price_output = m->has_max_price_output ? m->max_price_output : PRICE_NONE;
+    p->hedge_after_ms = m->hedge_after_ms;
+    enum err e = read_sticky(m->sticky, &p->sticky);
+    return e ? e : read_fallback(d, m, p);
 }
 
 /* Absent: fallback. One that this plane does not know must not become another one. */
@@ -156,8 +251,11 @@ static enum err decode(struct kind_decoding *d)
     enum err e = read_strategy(m->strategy, &p->strategy);
     if (e)
         return e;
-    read_targets(d, m, p);
-    e = read_shape(d, m, p);
+    e = read_targets(d, m, p);
+    if (!e)
+        e = read_rules(d, m, p);
+    if (!e)
+        e = read_shape(d, m, p);
     if (e)
         return e;
     p->max_output_tokens = m->max_output_tokens;

@@ -55,7 +55,9 @@ static void read_credentials(struct kind_decoding *d, const Gatehouse__Provider 
                                        .secret = kind_secret(d, &c->secret),
                                        .access_key_id = kind_text(d, c->access_key_id),
                                        .session_token = kind_secret(d, &c->session_token),
-                                       .weight = kind_weight(c->has_weight, c->weight)};
+                                       .weight = kind_weight(c->has_weight, c->weight),
+                                       .rpm = c->rpm,
+                                       .tpm = c->tpm};
     }
 }
 
@@ -235,6 +237,19 @@ static struct slice catalogue_of(const struct policy_provider *p)
     return slice_eq(p->dialect, SLICE("ollama")) ? SLICE("") : p->dialect;
 }
 
+/* A promise that this plane does not know helps no team here. */
+static void read_resilience(struct kind_decoding *d, const Gatehouse__Provider *m,
+                            struct policy_provider *p)
+{
+    (void)kind_data_policy(m->data_policy, m->n_data_policy, &p->data_policy);
+    p->breaker_failures = m->breaker_failures;
+    p->breaker_open_ms = m->breaker_open_ms;
+    p->retry_budget_permille =
+        m->has_retry_budget_permille ? m->retry_budget_permille : POLICY_RETRY_BUDGET_PERMILLE;
+    p->health_check_interval_s = m->health_check_path ? m->health_check_interval_s : 0;
+    p->health_check_path = kind_text(d, m->health_check_path);
+}
+
 static enum err decode(struct kind_decoding *d)
 {
     const Gatehouse__Provider *m = d->message->provider;
@@ -250,6 +265,7 @@ static enum err decode(struct kind_decoding *d)
     read_credentials(d, m, p);
     read_headers(d, m, p);
     p->timeouts = kind_timeouts(m->timeouts);
+    read_resilience(d, m, p);
     if (m->has_bills_cancelled)
         p->bills_cancelled = m->bills_cancelled ? POLICY_YES : POLICY_NO;
     p->allowed_count = m->n_allow_cidrs;

@@ -104,6 +104,45 @@ struct policy_route *kind_routes(struct kind_decoding *d, Gatehouse__Route *cons
     return out;
 }
 
+enum err kind_bits(char *const *from, size_t n, const char *const *words, size_t count,
+                   uint32_t *ret)
+{
+    enum err e = ERR_OK;
+    *ret = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        while (at < count && strcmp(from[i], words[at]) != 0)
+            at++;
+        if (at < count)
+            *ret |= UINT32_C(1) << at;
+        else
+            e = ERR_INVALID;
+    }
+    return e;
+}
+
+uint32_t kind_capabilities(char *const *from, size_t n)
+{
+    static const char *const words[] = {
+#define CAPABILITY_WORD(name, word) word,
+        MODEL_CAPABILITY_TABLE(CAPABILITY_WORD)
+#undef CAPABILITY_WORD
+    };
+    uint32_t bits = 0;
+    (void)kind_bits(from, n, words, ARRAY_LEN(words), &bits);
+    return bits;
+}
+
+enum err kind_data_policy(char *const *from, size_t n, uint32_t *ret)
+{
+    static const char *const words[] = {
+#define DATA_POLICY_WORD(name, word) word,
+        DATA_POLICY_TABLE(DATA_POLICY_WORD)
+#undef DATA_POLICY_WORD
+    };
+    return kind_bits(from, n, words, ARRAY_LEN(words), ret);
+}
+
 uint32_t kind_weight(protobuf_c_boolean has, uint32_t value)
 {
     return has ? value : 1;

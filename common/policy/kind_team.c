@@ -9,6 +9,12 @@ static enum err decode(struct kind_decoding *d)
         return ERR_NOMEM;
     p->models = kind_names(d, m->models);
     p->catalogue_id = kind_text(d, m->catalogue_id);
+    p->regions = kind_texts(d, m->regions, m->n_regions);
+    p->region_count = m->n_regions;
+    p->queue_weight = m->queue_weight ? m->queue_weight : 1;
+    /* a demand that this plane does not know must not be left out */
+    if (kind_data_policy(m->data_policy, m->n_data_policy, &p->data_policy) != ERR_OK)
+        return ERR_INVALID;
     p->scope =
         (struct scope){.kind = "team", .name = p->o.name, .account = kind_account(d, m->budget)};
     return ERR_OK;

@@ -131,6 +131,11 @@ const struct policy_provider *snapshot_provider(const struct snapshot *s, struct
     return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, id);
 }
 
+const struct policy_model *snapshot_model(const struct snapshot *s, struct slice id)
+{
+    return by_id(s, GATEHOUSE__OBJECT_KIND__KIND_MODEL, id);
+}
+
 /* Names come from requests: a pair too long for the buffer cannot be in the policy. */
 static const void *by_name(const struct snapshot *s, Gatehouse__ObjectKind kind, struct slice org,
                            struct slice name)

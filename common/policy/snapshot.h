@@ -11,11 +11,15 @@
  */
 #pragma once
 
+#include "common/base/data_policy.h"
 #include "common/base/digest.h"
+#include "common/base/failure_class.h"
+#include "common/base/model_capability.h"
 #include "common/base/money.h"
 #include "common/base/period.h"
 #include "common/base/secret.h"
 #include "common/base/slice.h"
+#include "common/base/sticky.h"
 #include "common/base/strategy.h"
 #include "common/net/address.h"
 #include "common/net/stream.h"
@@ -52,6 +56,10 @@ struct policy_team {
     struct policy_object o;
     struct name_list models;
     struct slice catalogue_id; /* what its calls cost, before all other prices; empty: none */
+    struct slice *regions;     /* where its calls may be served; count 0: anywhere */
+    size_t region_count;
+    uint32_t data_policy;  /* bits of enum data_policy that a provider must promise */
+    uint32_t queue_weight; /* at least 1 */
     struct scope scope;
 };
 
@@ -95,6 +103,7 @@ struct policy_credential {
     struct digest token_key;           /* over all that what it is exchanged for depends on */
     struct url url;                    /* the provider's, in this credential's region */
     uint32_t weight;                   /* 0: only where all others have none either */
+    uint32_t rpm, tpm;                 /* what the provider allows it; 0: no ceiling is known */
 };
 
 struct policy_timeouts { /* milliseconds; 0: the default */
@@ -127,12 +136,54 @@ struct policy_provider {
     const struct stream_proxy *proxy; /* NULL: none */
     struct slice catalogue;           /* the name of its vendor's; empty: none */
     struct slice catalogue_id;        /* of its own, which comes first; empty: none */
+    uint32_t data_policy;             /* bits of enum data_policy that it promises */
+    uint32_t breaker_failures;        /* one after another; 0: the default */
+    uint32_t breaker_open_ms;         /* 0: the default */
+    uint32_t retry_budget_permille;   /* of its live calls */
+    uint32_t health_check_interval_s; /* 0: none */
+    struct slice health_check_path;   /* below base_url; begins with a slash */
 };
 
+#define POLICY_RETRY_BUDGET_PERMILLE 200 /* where a provider says nothing */
+
+struct policy_pair {
+    struct slice name, value;
+};
+
+/* Hours of the day in a place with a fixed distance from UTC. */
+struct policy_hours {
+    bool set;           /* false: at all hours */
+    uint16_t from, to;  /* minutes since midnight; to is exclusive; to < from: of the next day */
+    uint8_t days;       /* bit 0: Monday … bit 6: Sunday, on which `from` lies */
+    int16_t utc_offset; /* minutes */
+};
+
+/* When a target is eligible: all that is said must hold. */
+struct policy_when {
+    const struct policy_pair *headers; /* of the client's request; names in lower case */
+    size_t header_count;
+    const struct policy_pair *metadata; /* of the body */
+    size_t metadata_count;
+    const struct slice *teams, *agents, *keys; /* ids: one of them; count 0: any, and none */
+    size_t team_count, agent_count, key_count;
+    struct policy_hours hours;
+};
+
+/* Whether the hours hold at this time of the wall clock. Pure. */
+bool policy_hours_hold(const struct policy_hours *h, int64_t wall_us);
+
 struct policy_target {
-    struct slice provider_id;
+    struct slice provider_id; /* empty: the target is another model */
     struct slice model; /* of a wildcard model: a star in it is what the name's star stands for */
     uint32_t weight;    /* 0: after all others */
+    struct slice model_id;          /* the other model; empty: there is a provider */
+    struct slice region;            /* empty: the credential's */
+    uint32_t capabilities;          /* bits of enum model_capability: its own, else the model's */
+    bool capabilities_known;        /* one of the two says; else see the catalogue */
+    uint64_t context_tokens;        /* 0: see the catalogue */
+    uint64_t max_output_tokens;     /* 0: see the catalogue */
+    const struct policy_when *when; /* NULL: always */
+    uint32_t shadow_permille;       /* above 0: it is only sent copies of so many calls */
 };
 
 /* What a model's calls may be given: the name that OpenAI's chat completions have for it. */
@@ -187,6 +238,17 @@ struct policy_model {
     bool shapes;                   /* one of these says something */
     struct policy_header *headers; /* sent with each request, before the provider's */
     size_t header_count;
+    uint32_t retry_attempts;   /* more tries at the same target */
+    uint32_t retry_on;         /* bits of enum failure_class */
+    bool fallback_set;         /* false: the two below say nothing, and the default holds */
+    uint32_t fallback_on;      /* bits of enum failure_class, */
+    uint16_t *fallback_status; /* and exact codes */
+    size_t fallback_status_count;
+    enum sticky sticky;
+    uint32_t capabilities; /* bits of enum model_capability, of targets without their own */
+    bool capabilities_known;
+    price max_price_input, max_price_output; /* PRICE_NONE: none */
+    uint32_t hedge_after_ms;                 /* 0: no hedging */
 };
 
 struct policy_alias { /* its name is what clients ask for */
@@ -197,7 +259,10 @@ struct policy_alias { /* its name is what clients ask for */
 struct policy_catalogue_model {
     struct slice *patterns;
     size_t pattern_count;
-    uint64_t context_tokens; /* 0: not known */
+    uint64_t context_tokens;    /* 0: not known */
+    uint64_t max_output_tokens; /* 0: not known */
+    uint32_t capabilities;      /* bits of enum model_capability */
+    bool capabilities_known;
     struct price_sheet price;
 };
 
@@ -269,6 +334,7 @@ const struct policy_team *snapshot_team(const struct snapshot *s, struct slice i
 const struct policy_agent *snapshot_agent(const struct snapshot *s, struct slice id);
 const struct policy_task *snapshot_task(const struct snapshot *s, struct slice id);
 const struct policy_provider *snapshot_provider(const struct snapshot *s, struct slice id);
+const struct policy_model *snapshot_model(const struct snapshot *s, struct slice id);
 /* by name within an organisation */
 const struct policy_task *snapshot_task_named(const struct snapshot *s, struct slice org,
                                               struct slice name);

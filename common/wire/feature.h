@@ -42,7 +42,13 @@
     ROW(PRICES_OWN, "prices.own")           /* prices of a provider's, or for a team */            \
     ROW(PASSTHROUGH, "passthrough")         /* a grant of a provider's own paths */                \
     ROW(MODEL_OVERRIDES, "model.overrides") /* what a model puts into its requests */              \
-    ROW(PROVIDER_SOURCE, "provider.source") /* a credential that is had from a source */
+    ROW(PROVIDER_SOURCE, "provider.source") /* a credential that is had from a source */           \
+    ROW(ROUTING_STRATEGIES, "routing.strategies")   /* by load, latency, cost and throughput */    \
+    ROW(ROUTING_RULES, "routing.rules")             /* which targets, and when again */            \
+    ROW(RESIDENCY, "residency")                     /* a team's regions and demands on data */     \
+    ROW(CREDENTIAL_CEILINGS, "credential.ceilings") /* keeps a credential's rpm and tpm */         \
+    ROW(HEALTH_REPORTS, "health.reports")           /* tells of its endpoints */                   \
+    ROW(EXPLAIN, "explain")                         /* answers which targets a call would try */
 
 enum feature {
 #define FEATURE_ROW(name, text) FEATURE_##name,

@@ -28,10 +28,17 @@ static enum err find_reference(void *arg, const char *noun, struct slice name_or
     return ERR_OK;
 }
 
+static enum err find_height(void *arg, const char *noun, struct slice id, unsigned most,
+                            unsigned *ret)
+{
+    struct change *x = arg;
+    return store_links_height(&x->w.tx, noun_find(noun), id, most, ret);
+}
+
 void change_init(struct change *x, struct call *c)
 {
     *x = (struct change){.c = c, .n = c->noun};
-    x->lookup = (struct lookup){.find = find_reference, .arg = x};
+    x->lookup = (struct lookup){.find = find_reference, .height = find_height, .arg = x};
     x->reading = (struct reading){
         .lookup = &x->lookup, .is_owner = c->actor.role == ROLE_OWNER, .now_us = clock_wall_us()};
 }
@@ -260,6 +267,7 @@ static void judge(struct change *x, const json_t *body)
     r->creating = !x->has_old;
     read_name(x, body);
     r->name = slice_str(x->now.name);
+    r->id = slice_str(x->now.id);
     x->now.spec = field_read(r, x->n->fields, rest, old, "");
     if (x->now.spec == NULL)
         r->failed = ERR_NOMEM;

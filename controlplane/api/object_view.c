@@ -66,7 +66,7 @@ static json_t *view_fields(const struct field *fields, const json_t *doc, const 
     json_t *shown = json_object();
     for (const struct field *f = fields; f->name != NULL; f++) {
         const json_t *v = json_object_get(doc, f->name);
-        if (v == NULL || (f->flags & FIELD_HIDDEN) != 0)
+        if (v == NULL || (f->flags & FIELD_HIDDEN) != 0 || !field_counts(f, doc))
             continue;
         bool is_list = (f->flags & FIELD_LIST) != 0;
         json_object_set_new(shown, f->name,

@@ -52,6 +52,18 @@ static json_t *word_schema(const struct field *f)
     return json_pack("{s:s,s:o}", "type", "string", "enum", words);
 }
 
+static json_t *pairs_schema(const struct field *f)
+{
+    json_t *names = json_pack("{s:s}", "type", "string");
+    add_pattern(names, f->pattern);
+    json_t *s = json_pack("{s:s,s:o,s:{s:s,s:I,s:I},s:I}", "type", "object", "propertyNames", names,
+                          "additionalProperties", "type", "string", "minLength", (json_int_t)f->min,
+                          "maxLength", (json_int_t)f->max, "maxProperties", (json_int_t)f->most);
+    if (f->least > 0)
+        json_object_set_new(s, "minProperties", json_integer(f->least));
+    return s;
+}
+
 static json_t *one_schema(const struct field *f, enum reading_as as)
 {
     switch (f->type) {
@@ -93,6 +105,8 @@ static json_t *one_schema(const struct field *f, enum reading_as as)
                          NO_CONTROLS, "x-gatehouse-ref", f->ref);
     case FIELD_OBJECT:
         return object_schema(f->fields, as);
+    case FIELD_PAIRS:
+        return pairs_schema(f);
     case FIELD_JSON:
         break;
     }
@@ -142,10 +156,22 @@ static json_t *field_schema(const struct field *f, enum reading_as as)
     return s;
 }
 
+/* Of two rows of one name the first has the wider schema; the other says what it is then. */
+static void add_other_row(json_t *schema, const struct field *f)
+{
+    const char *first = json_string_value(json_object_get(schema, "description"));
+    json_object_set_new(schema, "description",
+                        json_sprintf("%s; %s", first ? first : "", f->help ? f->help : ""));
+}
+
 static json_t *object_schema(const struct field *fields, enum reading_as as)
 {
     json_t *properties = json_object(), *required = json_array();
     for (const struct field *f = fields; f->name != NULL; f++) {
+        if (json_object_get(properties, f->name) != NULL) {
+            add_other_row(json_object_get(properties, f->name), f);
+            continue;
+        }
         json_object_set_new(properties, f->name, field_schema(f, as));
         char set[FIELD_SET_NAME_MAX];
         if (f->type == FIELD_SECRET)

@@ -6,12 +6,21 @@
  */
 #include <stdio.h>
 
+#include "common/base/limits.h"
+#include "common/base/model_capability.h"
 #include "controlplane/domain/field_value.h"
 #include "controlplane/domain/nouns.h"
 #include "controlplane/domain/role.h"
 #include "proto/policy.pb-c.h"
 
 #define PATTERN_PARTS 4
+
+static const char *const capability_words[] = {
+#define CAPABILITY_WORD(name, word) word,
+    MODEL_CAPABILITY_TABLE(CAPABILITY_WORD)
+#undef CAPABILITY_WORD
+        NULL,
+};
 
 static const struct field model_fields[] = {
     {.name = "model",
@@ -35,6 +44,16 @@ static const struct field model_fields[] = {
      .min = 1,
      .max = 1000000000,
      .help = "the longest prompt and response together"},
+    {.name = "max_output_tokens",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = LIMIT_AI_TOKENS,
+     .help = "the longest response"},
+    {.name = "capabilities",
+     .type = FIELD_WORD,
+     .flags = FIELD_LIST,
+     .words = capability_words,
+     .help = "what it can do; absent: not known"},
     {.name = "price", .type = FIELD_OBJECT, .flags = FIELD_REQUIRED, .fields = noun_price_fields},
     FIELD_END,
 };

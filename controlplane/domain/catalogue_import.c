@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/limits.h"
 #include "common/base/money.h"
 #include "controlplane/domain/field.h"
 
@@ -55,6 +56,23 @@ static const struct {
     {"input_cost_per_audio_token", "input_audio_per_mtok"},
     {"output_cost_per_audio_token", "output_audio_per_mtok"},
     {"output_cost_per_image_token", "output_image_per_mtok"},
+};
+
+static const struct {
+    const char *theirs, *ours;
+} capabilities[] = {
+    {"supports_function_calling", "tools"},
+    {"supports_parallel_function_calling", "parallel_tools"},
+    {"supports_vision", "vision"},
+    {"supports_audio_input", "audio"},
+    {"supports_video_input", "video"},
+    {"supports_pdf_input", "documents"},
+    {"supports_audio_output", "audio_output"},
+    {"supports_image_output", "image_output"},
+    {"supports_response_schema", "json_schema"},
+    {"supports_reasoning", "reasoning"},
+    {"supports_prompt_caching", "prompt_cache"},
+    {"supports_web_search", "web_search"},
 };
 
 static const struct {
@@ -146,6 +164,25 @@ static void add_tiers(const json_t *entry, json_t *usual)
     json_decref(list);
 }
 
+/* An entry that says nothing of what its model supports leaves it unknown. A model that follows
+ * schemas writes JSON without one too. */
+static void add_capabilities(const json_t *entry, json_t *model)
+{
+    bool says = false;
+    json_t *list = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
+        const json_t *v = json_object_get(entry, capabilities[i].theirs);
+        says = says || json_is_boolean(v);
+        if (json_is_true(v))
+            json_array_append_new(list, json_string(capabilities[i].ours));
+    }
+    if (json_is_true(json_object_get(entry, "supports_response_schema")))
+        json_array_append_new(list, json_string("json_mode"));
+    if (says)
+        json_object_set(model, "capabilities", list);
+    json_decref(list);
+}
+
 static json_t *model_of(struct slice name, const json_t *entry)
 {
     json_t *usual = json_object();
@@ -162,6 +199,11 @@ static json_t *model_of(struct slice name, const json_t *entry)
                               "price", usual);
     if (json_is_integer(context) && json_integer_value(context) > 0)
         json_object_set_new(model, "context_tokens", json_incref((json_t *)(uintptr_t)context));
+    const json_t *output = json_object_get(entry, "max_output_tokens");
+    if (json_is_integer(output) && json_integer_value(output) > 0 &&
+        json_integer_value(output) <= LIMIT_AI_TOKENS)
+        json_object_set_new(model, "max_output_tokens", json_incref((json_t *)(uintptr_t)output));
+    add_capabilities(entry, model);
     return model;
 }
 

@@ -41,6 +41,13 @@ const struct field *field_find(const struct field *fields, const char *name)
     return NULL;
 }
 
+bool field_counts(const struct field *f, const json_t *doc)
+{
+    if (f->with != NULL && json_object_get(doc, f->with) == NULL)
+        return false;
+    return f->without == NULL || json_object_get(doc, f->without) == NULL;
+}
+
 bool field_filters(const struct field *f)
 {
     if ((f->flags & FIELD_LIST) != 0)
@@ -164,7 +171,7 @@ json_t *field_read(struct reading *r, const struct field *fields, const json_t *
     refuse_unknown(r, fields, body, pointer);
     for (const struct field *f = fields; f->name != NULL; f++) {
         char at[FIELD_POINTER_MAX];
-        if ((f->flags & FIELD_COMPUTED) != 0)
+        if ((f->flags & FIELD_COMPUTED) != 0 || !field_counts(f, body))
             continue;
         field_pointer(pointer, f->name, at);
         json_t *value =

@@ -16,8 +16,8 @@
 #include "common/wire/feature.h"
 
 enum field_type {
-    FIELD_TEXT, /* min..max characters; `rule` beyond that */
-    FIELD_INT,  /* min..max */
+    FIELD_TEXT,   /* min..max characters; `rule` beyond that */
+    FIELD_INT,    /* min..max */
     FIELD_NUMBER, /* min..max, with a fraction */
     FIELD_BOOL,
     FIELD_MONEY,  /* dollars: number or text, nine decimals in responses */
@@ -29,7 +29,8 @@ enum field_type {
     FIELD_SECRET, /* text that is sealed and never shown; `<name>_set` stands for it */
     FIELD_REF,    /* name or id of a `ref` */
     FIELD_OBJECT, /* of `fields` */
-    FIELD_JSON,   /* anything; written by the server only */
+    FIELD_PAIRS, /* an object of texts: names by `rule`, min..max characters, least..most of them */
+    FIELD_JSON,  /* anything; written by the server only */
 };
 
 enum field_flags {
@@ -45,7 +46,8 @@ enum field_flags {
     FIELD_COMPUTED = 1 << 9,      /* shown, never stored; what is sent of it has no effect */
     FIELD_FILTER = 1 << 10,       /* a word that lists may be filtered by */
     FIELD_LOCAL = 1 << 11,        /* stays in the control plane: not sent to data planes */
-    FIELD_WIRE_ALWAYS = 1 << 12,  /* to planes also where it is absent: false, or 0 */
+    FIELD_WIRE_ALWAYS = 1 << 12,  /* to planes also where it is absent: false, or 0; of a list: that
+                                   * it is absent */
     FIELD_POOLS = 1 << 13,        /* the pools whose planes are given the object; absent: all */
     FIELD_SWITCH = 1 << 14,       /* a bool: false withholds the object from every plane */
 
@@ -70,6 +72,8 @@ struct field_word_needs {
 
 struct field {
     const char *name;
+    const char *with, *without; /* the row counts only where this member stands, or does not: so two
+                                 * rows may have one name */
     enum field_type type;
     unsigned flags;
     int64_t min, max;                       /* of a number, or of a text's length */
@@ -107,12 +111,15 @@ struct field {
 #define FIELD_SECRET_MOST 16384      /* service account documents are pasted as secrets */
 #define FIELD_PROBLEMS_MOST 32       /* of one document; more are not listed */
 
-/* How a reference is turned into an id. */
+/* How a reference is turned into an id, and what refers to an object. */
 struct lookup {
     /* ERR_NOT_FOUND, ERR_EXHAUSTED (several of that name), or what the store said.
      * ret_spec may be NULL; else a new reference. */
     enum err (*find)(void *arg, const char *noun, struct slice name_or_id, char *ret_id,
                      json_t **ret_spec);
+    /* How many objects of the noun stand above this one, each referring to the next; cut at
+     * `most`. */
+    enum err (*height)(void *arg, const char *noun, struct slice id, unsigned most, unsigned *ret);
     void *arg;
 };
 
@@ -120,6 +127,7 @@ struct lookup {
 struct reading {
     const struct lookup *lookup;
     struct slice name; /* of the object; empty: it has none */
+    struct slice id;   /* of the object; empty: it has none yet */
     bool creating;
     bool is_owner;
     int64_t now_us;   /* wall */
@@ -142,5 +150,7 @@ const char *field_set_name(const struct field *secret, char out[static FIELD_SET
 
 /* Lists may be filtered by it: scalar references, and words that say so. */
 bool field_filters(const struct field *f);
+/* Whether the row counts in this document. */
+bool field_counts(const struct field *f, const json_t *doc);
 /* The row of that name, or NULL. */
 const struct field *field_find(const struct field *fields, const char *name);

@@ -35,6 +35,7 @@ static const char *type_words(const struct field *f)
         [FIELD_SECRET] = "a string",
         [FIELD_REF] = "a name or id, as a string",
         [FIELD_OBJECT] = "an object",
+        [FIELD_PAIRS] = "an object of strings",
         [FIELD_JSON] = "JSON",
     };
     return words[f->type];
@@ -273,6 +274,46 @@ static json_t *read_object(struct reading *r, const struct field *f, const json_
     return field_read(r, f->fields, v, json_is_object(old) ? old : NULL, at);
 }
 
+static bool fits_pair(struct reading *r, const struct field *f, const char *name,
+                      const json_t *value, const char *at)
+{
+    const char *wrong = f->rule != NULL ? f->rule(slice_str(name)) : NULL;
+    int64_t len = json_is_string(value) ? count_characters(text_of(value)) : -1;
+    if (wrong != NULL)
+        reading_problem(r, at, "its name %s", wrong);
+    else if (len < 0)
+        reading_problem(r, at, "must be a string");
+    else if (len < f->min || len > f->max)
+        reading_problem(r, at, "must have %lld to %lld characters", (long long)f->min,
+                        (long long)f->max);
+    else
+        return true;
+    return false;
+}
+
+static json_t *read_pairs(struct reading *r, const struct field *f, const json_t *v, const char *at)
+{
+    const char *name;
+    json_t *value;
+    int64_t size = (int64_t)json_object_size(v);
+    if (!json_is_object(v))
+        return wrong_type(r, f, at);
+    if (size < f->least || size > f->most) {
+        reading_problem(r, at, "must have %lld to %lld members", (long long)f->least,
+                        (long long)f->most);
+        return NULL;
+    }
+    json_t *pairs = json_object();
+    json_object_foreach((json_t *)(uintptr_t)v, name, value)
+    {
+        char here[FIELD_POINTER_MAX];
+        field_pointer(at, name, here);
+        if (fits_pair(r, f, name, value, here))
+            json_object_set(pairs, name, value);
+    }
+    return pairs;
+}
+
 static json_t *read_one(struct reading *r, const struct field *f, const json_t *v,
                         const json_t *old, const char *at)
 {
@@ -303,6 +344,8 @@ static json_t *read_one(struct reading *r, const struct field *f, const json_t *
         return read_ref(r, f, v, at);
     case FIELD_OBJECT:
         return read_object(r, f, v, old, at);
+    case FIELD_PAIRS:
+        return read_pairs(r, f, v, at);
     case FIELD_JSON:
         return keep(v);
     }

@@ -31,7 +31,7 @@ static const struct field fields[] = {
     {.name = "service", .type = FIELD_REF, .ref = "api-service"},
     {.name = "routes",
      .type = FIELD_OBJECT,
-     .flags = FIELD_LIST,
+     .flags = FIELD_LIST | FIELD_WIRE_ALWAYS,
      .fields = noun_route_fields,
      .least = 1,
      .help = "goes with service, where absent is all of it, or with provider, where it is required "

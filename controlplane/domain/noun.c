@@ -32,7 +32,7 @@ static enum err visit_fields(const struct field *fields, const json_t *doc,
     enum err e = ERR_OK;
     for (const struct field *f = fields; f->name != NULL && e == ERR_OK; f++) {
         const json_t *v = json_object_get(doc, f->name);
-        if (v == NULL)
+        if (v == NULL || !field_counts(f, doc))
             continue;
         if ((f->flags & FIELD_LIST) == 0)
             e = visit_value(f, v, visit, arg);
@@ -78,7 +78,7 @@ static feature_set fields_need(const struct field *fields, const json_t *doc)
     feature_set needs = FEATURES_NONE;
     for (const struct field *f = fields; f->name != NULL; f++) {
         const json_t *v = json_object_get(doc, f->name);
-        if (v == NULL)
+        if (v == NULL || !field_counts(f, doc))
             continue;
         needs |= f->needs;
         if ((f->flags & FIELD_LIST) == 0)
@@ -100,7 +100,7 @@ static void add_not_enforced(json_t *list, const struct field *fields, const jso
 {
     for (const struct field *f = fields; f->name != NULL; f++) {
         const json_t *v = json_object_get(doc, f->name);
-        if (v == NULL)
+        if (v == NULL || !field_counts(f, doc))
             continue;
         json_t *name = json_sprintf("%s%s", prefix, f->name);
         bool known = false;

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "common/base/data_policy.h"
 #include "common/base/service_words.h"
 #include "common/net/tls.h"
 #include "controlplane/domain/credential_source.h"
@@ -78,16 +79,14 @@ static const struct field credential_fields[] = {
      .help = "of Bedrock, with temporary credentials; dropped with its access key"},
     {.name = "rpm",
      .type = FIELD_INT,
-     .flags = FIELD_NOT_ENFORCED,
      .min = 1,
      .max = 100000000,
-     .help = "requests a minute that the provider allows"},
+     .help = "requests a minute that the provider allows: no more are sent, over all data planes"},
     {.name = "tpm",
      .type = FIELD_INT,
-     .flags = FIELD_NOT_ENFORCED,
      .min = 1,
      .max = 4000000000,
-     .help = "tokens a minute that the provider allows"},
+     .help = "tokens a minute that the provider allows: no more are sent, over all data planes"},
     {.name = "weight",
      .type = FIELD_INT,
      .min = 0,
@@ -174,6 +173,52 @@ static const struct field proxy_fields[] = {
     FIELD_END,
 };
 
+static const char *const data_policy_words[] = {
+#define DATA_POLICY_WORD(name, word) word,
+    DATA_POLICY_TABLE(DATA_POLICY_WORD)
+#undef DATA_POLICY_WORD
+        NULL,
+};
+
+static const struct field breaker_fields[] = {
+    {.name = "failures",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 1000,
+     .help = "one after another, after which an endpoint is left out"},
+    {.name = "open_ms",
+     .type = FIELD_INT,
+     .min = 100,
+     .max = 3600000,
+     .help = "for so long, until one call tries it again"},
+    FIELD_END,
+};
+
+static const char *check_path_rule(struct slice text)
+{
+    if (text.len == 0 || text.ptr[0] != '/')
+        return "must begin with \"/\"";
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c <= 0x20 || c >= 0x7f || c == '#' || c == '\\')
+            return "must be a path and a query, percent-encoded";
+    }
+    return NULL;
+}
+
+static const struct field health_check_fields[] = {
+    {.name = "interval_s", .type = FIELD_INT, .flags = FIELD_REQUIRED, .min = 1, .max = 86400},
+    {.name = "path",
+     .type = FIELD_TEXT,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 512,
+     .rule = check_path_rule,
+     .pattern = "^/[!\"$-\\[\\]-~]*$",
+     .help = "below base_url, by GET: as \"/models\""},
+    FIELD_END,
+};
+
 static const struct field fields[] = {
     NOUN_DESCRIPTION,
     {.name = "dialect",
@@ -238,6 +283,24 @@ static const struct field fields[] = {
      .help =
          "does it bill the prompt of a call that was taken back? absent: as its dialect's owner "
          "is known to"},
+    {.name = "data_policy",
+     .type = FIELD_WORD,
+     .flags = FIELD_LIST,
+     .words = data_policy_words,
+     .help = "what its operator promises of the data that it is sent"},
+    {.name = "breaker",
+     .type = FIELD_OBJECT,
+     .fields = breaker_fields,
+     .help = "when a credential's endpoint is left out, and for how long; absent: 5 failures"},
+    {.name = "retry_budget",
+     .type = FIELD_NUMBER,
+     .min = 0,
+     .max = 1,
+     .help = "the share of its live calls that may be tried again; absent: 0.2"},
+    {.name = "health_check",
+     .type = FIELD_OBJECT,
+     .fields = health_check_fields,
+     .help = "each credential's endpoint is asked for this; absent: calls alone show its health"},
     FIELD_END,
 };
 

@@ -80,10 +80,8 @@ static const struct {
     enum field_type type;
     const char *ends, *becomes;
 } endings[] = {
-    {FIELD_REF, "", "_id"},
-    {FIELD_TIME, "", "_us"},
-    {FIELD_MONEY, "_usd", "_nano"},
-    {FIELD_PRICE, "_per_mtok", ""},
+    {FIELD_REF, "", "_id"},         {FIELD_TIME, "", "_us"},         {FIELD_MONEY, "_usd", "_nano"},
+    {FIELD_PRICE, "_per_mtok", ""}, {FIELD_NUMBER, "", "_permille"},
 };
 
 static field_descriptor *find_field(const ProtobufCMessageDescriptor *m, const struct field *f,
@@ -304,8 +302,11 @@ static enum err put_int(void *message, field_descriptor *to, int64_t value)
     return ERR_OK;
 }
 
+/* A share from 0 to 1 may be a whole number of thousandths there. */
 static enum err put_number(void *message, field_descriptor *to, double value)
 {
+    if (to->type == PROTOBUF_C_TYPE_UINT32)
+        return put_int(message, to, (int64_t)(value * 1000 + 0.5));
     if (to->type != PROTOBUF_C_TYPE_DOUBLE)
         return ERR_INVALID;
     *(double *)place(message, to) = value;
@@ -492,10 +493,39 @@ static enum err put_scalar(struct building *x, const struct binding *b, const js
     return put_text(message, b->to, json_string_value(v));
 }
 
+/* An object of texts: a message with `name` and `value` for each. */
+static enum err put_pairs(struct building *x, const struct binding *b, const json_t *v,
+                          void *message)
+{
+    const ProtobufCMessageDescriptor *d = b->to->descriptor;
+    field_descriptor *name_to = field_of(d, "", "name", 4, ""),
+                     *to = field_of(d, "", "value", 5, "");
+    size_t count = json_object_size(v), at = 0;
+    void **rows = arena_alloc(x->b->arena, (count + 1) * sizeof(*rows));
+    const char *name;
+    json_t *value;
+    enum err e = !rows ? ERR_NOMEM : json_is_object(v) && name_to && to ? ERR_OK : ERR_INVALID;
+    json_object_foreach((json_t *)(uintptr_t)v, name, value)
+    {
+        if (e == ERR_OK)
+            e = new_message(x, d, &rows[at]);
+        if (e == ERR_OK)
+            e = put_text(rows[at], name_to, name);
+        if (e == ERR_OK)
+            e = json_is_string(value) ? put_text(rows[at++], to, json_string_value(value))
+                                      : ERR_INVALID;
+    }
+    if (e != ERR_OK)
+        return e;
+    *(void ***)place(message, b->to) = rows;
+    *(size_t *)((char *)message + b->to->quantifier_offset) = count;
+    return ERR_OK;
+}
+
 /* What a row that is always sent says where the document has none of it: 0 or false. */
 static enum err put_absent(const struct binding *b, void *message)
 {
-    if ((b->row->flags & FIELD_WIRE_ALWAYS) == 0)
+    if ((b->row->flags & FIELD_WIRE_ALWAYS) == 0 || (b->row->flags & FIELD_LIST) != 0)
         return ERR_OK;
     if (b->to->type == PROTOBUF_C_TYPE_BOOL)
         return put_bool(message, b->to, false, true);
@@ -514,6 +544,8 @@ static enum err put_row(struct building *x, const struct binding *b, const json_
         return put_secret(x, b->row, message, b->to);
     if (v == NULL || json_is_null(v))
         return put_absent(b, message);
+    if (b->row->type == FIELD_PAIRS)
+        return put_pairs(x, b, v, message);
     if ((b->row->flags & FIELD_LIST) != 0)
         return put_list(x, b, v, message);
     if (b->members != NULL)
@@ -540,11 +572,12 @@ static enum err put(struct building *x, const struct binding *b, const json_t *d
 {
     switch (b->source) {
     case SOURCE_ROW:
-        return put_row(x, b, doc, message);
+        return field_counts(b->row, doc) ? put_row(x, b, doc, message) : ERR_OK;
     case SOURCE_INLINE:
         return put_inline(x, b, doc, message);
     case SOURCE_SET:
-        return put_bool(message, b->to, json_is_array(json_object_get(doc, b->row->name)), true);
+        return put_bool(message, b->to, json_is_array(json_object_get(doc, b->row->name)),
+                        (b->row->flags & FIELD_WIRE_ALWAYS) != 0);
     case SOURCE_ORG:
         return put_text(message, b->to, x->row->org);
     case SOURCE_NAME:

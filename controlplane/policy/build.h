@@ -6,11 +6,13 @@
  * write. A row finds its field in the message by name:
  *
  *   its own name; of a reference also <name>_id; of a time <name>_us; of money <x>_usd -> <x>_nano;
- *   of a price <x>_per_mtok -> <x>; `wire` of the row, where the names differ otherwise
+ *   of a price <x>_per_mtok -> <x>; of a share <name>_permille; `wire` of the row, where the names
+ *   differ otherwise
  *   an object without a field of its own: its members are the message's fields <object>_<member>
  *
  * and its value by the two types: money and times become integers, lists of names a NameList,
- * hexadecimal text bytes, a sealed secret its opened bytes. Beside the rows a message may have
+ * hexadecimal text bytes, an object of texts a list of messages with `name` and `value`, a sealed
+ * secret its opened bytes. Beside the rows a message may have
  * `org_id`, `name`, `created_at_us` (of the object's row in the database), `account` (of a budget:
  * "<noun>:<id>") and `<list>_set` (whether the list was given). The body in PolicyObject is the
  * member of the noun's name, with "_" for "-".

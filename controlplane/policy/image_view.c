@@ -90,7 +90,7 @@ static bool judge(struct catalogue *c, struct entry *e, const struct view *v, un
 }
 
 /* References run in one direction only (what restricts refers to what it restricts, and does not
- * depend on it), so this ends. */
+ * depend on it; models lead to models without circles, domain/model.c), so this ends. */
 void catalogue_settle(struct catalogue *c, struct view *const *views, unsigned first, unsigned last)
 {
     struct list *link;

@@ -1,6 +1,8 @@
 /*
  * store_link — references between objects, also from inside lists; read before a delete.
  */
+#include <stdio.h>
+
 #include "controlplane/store/store_object.h"
 
 struct linking {
@@ -49,4 +51,21 @@ enum err store_links_to(struct tx *tx, const char *to_id, json_t **ret)
         json_array_append_new(ids, json_from(db_text(r, i, 0)));
     *ret = ids;
     return ERR_OK;
+}
+
+enum err store_links_height(struct tx *tx, const struct noun *n, struct slice id, unsigned most,
+                            unsigned *ret)
+{
+    char sql[512];
+    DB_AUTO struct db_result *r = NULL;
+    snprintf(sql, sizeof(sql),
+             "WITH RECURSIVE above (id, height) AS (SELECT $1::text, 0 UNION"
+             " SELECT l.from_id, a.height + 1 FROM above a JOIN links l ON l.to_id = a.id"
+             " JOIN %s o ON o.id = l.from_id AND o.deleted_at IS NULL WHERE a.height < $2)"
+             " SELECT max(height) FROM above",
+             n->table);
+    enum err e = tx_query(tx, sql, DB_PARAMS(DB_TEXT(id), DB_INT(most)), &r);
+    if (e == ERR_OK)
+        *ret = (unsigned)db_int(r, 0, 0);
+    return e;
 }

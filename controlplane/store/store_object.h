@@ -71,5 +71,8 @@ MUST_USE enum err store_object_names(struct tx *tx, const json_t *ids, json_t **
 /* References: replaces all links from this object by those of its spec. */
 MUST_USE enum err store_links_put(struct tx *tx, const struct noun *n, const struct object *o);
 MUST_USE enum err store_links_drop(struct tx *tx, const char *from_id);
+/* How many objects of the noun stand above this one, each referring to the next; cut at `most`. */
+MUST_USE enum err store_links_height(struct tx *tx, const struct noun *n, struct slice id,
+                                     unsigned most, unsigned *ret);
 /* *ret: new array of ids that refer to `to_id`, at most 10 */
 MUST_USE enum err store_links_to(struct tx *tx, const char *to_id, json_t **ret);

@@ -324,6 +324,38 @@ static void what_a_model_says_of_its_calls_is_checked_member_by_member(void **st
     must("DELETE", "models/shaped", NULL, 204);
 }
 
+#define LEADS_TO(name, to) "{\"name\":\"" name "\",\"targets\":[{\"model\":\"" to "\"}]}"
+
+static void a_model_may_lead_to_models_without_circles(void **state)
+{
+    (void)state;
+    must("POST", "models", MODEL("floor"), 201);
+    must_refuse("POST", "models", LEADS_TO("up", "nothing"), "/targets/0/model");
+    must("POST", "models", LEADS_TO("up", "floor"), 201);
+    must("POST", "models", LEADS_TO("higher", "up"), 201);
+    must("POST", "models", LEADS_TO("highest", "higher"), 201);
+    must_refuse("POST", "models", LEADS_TO("too high", "highest"), "/targets");
+    must_refuse("PATCH", "models/up", "{\"targets\":[{\"model\":\"highest\"}]}", "/targets");
+    must_refuse("PATCH", "models/up", "{\"targets\":[{\"model\":\"up\"}]}", "/targets");
+    /* one more below is one too many for what stands above */
+    must("POST", "models", MODEL("cellar"), 201);
+    must_refuse("PATCH", "models/floor", "{\"targets\":[{\"model\":\"cellar\"}]}", "/targets");
+    must("DELETE", "models/up", NULL, 409);
+    RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", "/admin/v1/models/up", NULL);
+    const json_t *target = json_array_get(json_object_get(a.json, "targets"), 0);
+    assert_true(slice_eq(json_text(target, "model"), SLICE("floor"))); /* a name, as it was given */
+    JSON_AUTO json_t *sent = json_pack("{s:O}", "targets", json_object_get(a.json, "targets"));
+    char *body = json_dumps(sent, 0);
+    must("PATCH", "models/up", body, 200);
+    free(body);
+    must("DELETE", "models/highest", NULL, 204);
+    must("DELETE", "models/higher", NULL, 204);
+    must("PATCH", "models/floor", "{\"targets\":[{\"model\":\"cellar\"}]}", 200);
+    must("DELETE", "models/up", NULL, 204);
+    must("DELETE", "models/floor", NULL, 204);
+    must("DELETE", "models/cellar", NULL, 204);
+}
+
 static void an_alias_has_one_owner_and_a_name_there_once(void **state)
 {
     (void)state;
@@ -948,6 +980,7 @@ int main(void)
         cmocka_unit_test(a_teams_keys_are_those_of_its_agents_too),
         cmocka_unit_test(a_model_name_is_exact_or_a_wildcard),
         cmocka_unit_test(what_a_model_says_of_its_calls_is_checked_member_by_member),
+        cmocka_unit_test(a_model_may_lead_to_models_without_circles),
         cmocka_unit_test(an_alias_has_one_owner_and_a_name_there_once),
         cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
         cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),

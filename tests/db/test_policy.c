@@ -319,6 +319,61 @@ static void a_weighted_model_travels_with_its_weights(void **state)
     free_reply(m);
 }
 
+static bool is_given(const struct view_key *key, const char *id)
+{
+    struct view_key usual = view;
+    view = *key;
+    Gatehouse__SnapshotReply *m = fetch(0, 0);
+    bool found = find(m, id) != NULL;
+    free_reply(m);
+    view = usual;
+    return found;
+}
+
+static void a_restriction_that_a_plane_does_not_know_withholds_what_it_restricts(void **state)
+{
+    (void)state;
+    struct view_key newer = view;
+    char sql[1024];
+    newer.features = FEATURES_ROWS;
+    put_provider("sk-1");
+    snprintf(sql, sizeof(sql),
+             "insert into teams (id, org_id, name, spec) values ('team_eu', '%s', 'eu', '{}')",
+             base.boot.org_id);
+    change(sql, GATEHOUSE__OBJECT_KIND__KIND_TEAM, "team_eu", false);
+    put_key(1, 1);
+    change("update keys set spec = spec || '{\"team\":\"team_eu\"}', revision = 2 where id = 'k_1'",
+           GATEHOUSE__OBJECT_KIND__KIND_KEY, "k_1", false);
+    snprintf(sql, sizeof(sql),
+             "insert into models (id, org_id, name, spec) values"
+             " ('model_a', '%s', 'a', '{\"targets\":[{\"provider\":\"prov_1\",\"model\":\"x\"}]}'),"
+             " ('model_b', '%s', 'b', '{\"targets\":[{\"model\":\"model_a\"}]}')",
+             base.boot.org_id, base.boot.org_id);
+    change(sql, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "model_a", false);
+    change("select 1", GATEHOUSE__OBJECT_KIND__KIND_MODEL, "model_b", false);
+    catch_up();
+    assert_true(is_given(&view, "k_1"));
+    assert_true(is_given(&view, "model_a"));
+    assert_false(is_given(&view, "model_b")); /* a model as a target */
+    assert_true(is_given(&newer, "model_b"));
+
+    change("update teams set spec = '{\"regions\":[\"eu\"]}', revision = revision + 1"
+           " where id = 'team_eu'",
+           GATEHOUSE__OBJECT_KIND__KIND_TEAM, "team_eu", false);
+    /* nothing is left behind model_b where model_a is not given */
+    change("update models set spec = spec || '{\"strategy\":\"lowest_cost\"}',"
+           " revision = revision + 1 where id = 'model_a'",
+           GATEHOUSE__OBJECT_KIND__KIND_MODEL, "model_a", false);
+    newer.features &= ~FEATURE_BIT(FEATURE_ROUTING_STRATEGIES);
+    catch_up();
+    assert_false(is_given(&view, "team_eu"));
+    assert_false(is_given(&view, "k_1"));
+    assert_true(is_given(&newer, "k_1"));
+    assert_false(is_given(&newer, "model_a"));
+    assert_false(is_given(&newer, "model_b"));
+    expect_same_as_fresh();
+}
+
 static void an_object_whose_secret_does_not_open_is_withheld(void **state)
 {
     (void)state;
@@ -578,6 +633,7 @@ int main(void)
         POLICY(rows_become_objects_with_their_secrets_opened),
         POLICY(a_secret_reaches_the_pools_that_are_named_and_no_other),
         POLICY(a_weighted_model_travels_with_its_weights),
+        POLICY(a_restriction_that_a_plane_does_not_know_withholds_what_it_restricts),
         POLICY(an_object_whose_secret_does_not_open_is_withheld),
         POLICY(after_random_writes_the_image_equals_that_of_a_fresh_start),
         POLICY(a_version_that_concerns_no_plane_is_still_a_delta),

@@ -144,8 +144,9 @@ struct flow_key {
 struct flow_team {
     const char *name;
     const char *models[8];
-    money budget;    /* account "team:t_<name>" */
-    bool own_prices; /* of the catalogue of own_prices below */
+    money budget;                     /* account "team:t_<name>" */
+    bool own_prices;                  /* of the catalogue of own_prices below */
+    void (*also)(Gatehouse__Team *m); /* completes the message; NULL: nothing */
 };
 struct flow_agent {
     const char *name, *team;
@@ -166,7 +167,8 @@ struct flow_model {
     const Gatehouse__ModelParameters *defaults, *overrides;
     const char *drop[4];
     const char *system_prompt;
-    const char *header, *value; /* sent to its upstream; NULL: none */
+    const char *header, *value;        /* sent to its upstream; NULL: none */
+    void (*also)(Gatehouse__Model *m); /* completes the message; NULL: nothing */
 };
 struct flow_price { /* a model of the catalogue "openai", in dollars per million tokens */
     const char *pattern;
@@ -225,6 +227,7 @@ struct flow_provider {         /* of the upstream at the same place */
     uint32_t first_byte_ms, between_ms;
     bool bills_nothing_cancelled;
     bool own_prices;
+    void (*also)(Gatehouse__Provider *m); /* completes the message; NULL: nothing */
 };
 
 struct flow_policy {

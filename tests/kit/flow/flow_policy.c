@@ -166,6 +166,8 @@ static void add_team(struct building *d, const struct flow_team *f)
     team.models = list_of(&models, f->models, ARRAY_LEN(f->models), "");
     team.budget = budget_of(d, &budget, account, f->budget);
     team.catalogue_id = f->own_prices ? (char *)(uintptr_t) "cat_own" : NULL;
+    if (f->also)
+        f->also(&team);
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_TEAM;
     o.team = &team;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_TEAM, "t_", f->name);
@@ -258,6 +260,8 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     provider.headers = headers;
     provider.catalogue_id = f->own_prices ? (char *)(uintptr_t) "cat_own" : NULL;
     provider.has_bills_cancelled = f->bills_nothing_cancelled;
+    if (f->also)
+        f->also(&provider);
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER;
     o.provider = &provider;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_PROVIDER, "p_", name);
@@ -361,6 +365,8 @@ static void add_model(struct building *d, const struct flow_model *f)
         drop[model.n_drop] = (char *)(uintptr_t)f->drop[model.n_drop];
     model.drop = drop;
     model.system_prompt = (char *)(uintptr_t)f->system_prompt;
+    if (f->also)
+        f->also(&model);
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MODEL;
     o.model = &model;
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_MODEL, "m_", f->name);

@@ -108,9 +108,9 @@ static const struct golden {
      "3},{\"provider\":\"prov_2\",\"model\":\"b\"},{\"provider\":\"prov_1\",\"model\":\"c\","
      "\"weight\":0}],\"price\":{\"input_per_mtok\":\"0.15\",\"output_per_mtok\":\"0.6\",\"cache_"
      "read_per_mtok\":\"0.075\"},\"max_output_tokens\":16384,\"capabilities\":[\"tools\"]}",
-     "080712086d6f64656c5f323018078201580a056f72675f31120661206e616d651a087765696768746564220d0a067"
+     "080712086d6f64656c5f323018078201630a056f72675f31120661206e616d651a087765696768746564220d0a067"
      "0726f765f311201611803220b0a0670726f765f32120162220d0a0670726f765f3112016318002a0c08e0a7121080"
-     "9f4918f09309308080013800"},
+     "9f4918f09309308080013800c20605746f6f6c73e80601"},
     {"model", "model_21", "a name", 1764495000123456,
      "{\"strategy\":\"fallback\",\"targets\":[{\"provider\":\"prov_1\",\"model\":\"x\"}],\"price\":"
      "{}}",

@@ -98,6 +98,8 @@ static void a_stored_value_that_does_not_fit_is_refused_by_itself(void **state)
         {"model", "{\"targets\":[\"demo\"]}"},
         {"provider", "{\"credentials\":[{\"name\":\"no id\"}]}"},
         {"grant", "{\"routes\":{}}"},
+        {"model", "{\"targets\":[{\"model\":\"m\",\"when\":{\"headers\":[]}}]}"},
+        {"model", "{\"targets\":[{\"model\":\"m\",\"when\":{\"headers\":{\"a\":1}}}]}"},
     };
     static char hex[2 * PACKED_MAX + 1];
     struct builder b;
@@ -108,12 +110,61 @@ static void a_stored_value_that_does_not_fit_is_refused_by_itself(void **state)
     builder_fini(&b);
 }
 
+static const char routed[] =
+    "{\"strategy\":\"weighted\",\"targets\":[{\"provider\":\"prov_1\",\"model\":\"a\","
+    "\"region\":\"eu\",\"capabilities\":[],\"shadow\":0.125,\"when\":{"
+    "\"headers\":{\"x-tier\":\"gold\",\"x-two\":\"b\"},\"teams\":[\"team_1\"],"
+    "\"hours\":{\"from\":\"08:00\",\"to\":\"18:00\",\"days\":[\"mon\",\"fri\"],"
+    "\"utc_offset\":\"+01:00\"}}},{\"model\":\"model_2\"}],"
+    "\"retry\":{\"attempts\":2,\"on\":[\"5xx\"]},\"fallback\":{\"on\":[]},"
+    "\"max_price\":{\"output_per_mtok\":\"2.5\"}}";
+
+static void what_a_model_says_of_routing_travels(void **state)
+{
+    (void)state;
+    struct builder b;
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    JSON_AUTO json_t *spec = json_loads(routed, 0, NULL);
+    const struct build_row row = {.id = "x_1", .org = "org_1", .name = "m", .spec = spec};
+    assert_int_equal(builder_init(&b, open_secret, NULL), ERR_OK);
+    assert_int_equal(build_object(&b, noun_find("model"), &row, &o), ERR_OK);
+    const Gatehouse__Model *m = o.model;
+    const Gatehouse__Target *t = m->targets[0];
+    assert_string_equal(t->provider_id, "prov_1");
+    assert_string_equal(t->model, "a");
+    assert_null(t->target_model_id);
+    assert_string_equal(t->region, "eu");
+    assert_true(t->capabilities_set); /* none, which is known */
+    assert_int_equal(t->n_capabilities, 0);
+    assert_int_equal(t->shadow_permille, 125);
+    assert_int_equal(t->when->n_headers, 2);
+    assert_string_equal(t->when->headers[0]->name, "x-tier");
+    assert_string_equal(t->when->headers[0]->value, "gold");
+    assert_string_equal(t->when->teams[0], "team_1");
+    assert_int_equal(t->when->n_agents, 0);
+    assert_string_equal(t->when->hours_to, "18:00");
+    assert_string_equal(t->when->hours_days[1], "fri");
+    assert_string_equal(t->when->hours_utc_offset, "+01:00");
+    assert_string_equal(m->targets[1]->target_model_id, "model_2");
+    assert_null(m->targets[1]->model);
+    assert_null(m->targets[1]->provider_id);
+    assert_int_equal(m->retry_attempts, 2);
+    assert_string_equal(m->retry_on[0], "5xx");
+    assert_true(m->fallback_on_set);
+    assert_int_equal(m->n_fallback_on, 0);
+    assert_false(m->has_capabilities_set); /* an absent list takes no byte */
+    assert_false(m->has_max_price_input);
+    assert_int_equal(m->max_price_output, 2500000);
+    builder_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_document_gives_the_bytes_of_the_hand_written_builder),
         cmocka_unit_test(every_row_reaches_a_field_and_every_field_is_filled),
         cmocka_unit_test(a_stored_value_that_does_not_fit_is_refused_by_itself),
+        cmocka_unit_test(what_a_model_says_of_routing_travels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

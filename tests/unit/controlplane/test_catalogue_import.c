@@ -13,7 +13,9 @@ static const char file_text[] =
     "{\"sample_spec\":{\"mode\":\"one of chat, embedding\",\"litellm_provider\":\"one of ...\"},"
     "\"gpt-x\":{\"litellm_provider\":\"openai\",\"mode\":\"chat\",\"input_cost_per_token\":2.5e-06,"
     "\"output_cost_per_token\":1e-05,\"cache_read_input_token_cost\":1.25e-06,"
-    "\"max_input_tokens\":128000},"
+    "\"max_input_tokens\":128000,\"max_output_tokens\":16384,\"supports_vision\":true,"
+    "\"supports_function_calling\":true,\"supports_reasoning\":false,"
+    "\"supports_response_schema\":true},"
     "\"gemini/gem-x\":{\"litellm_provider\":\"gemini\",\"input_cost_per_token\":1.25e-06,"
     "\"output_cost_per_token\":1e-05,\"input_cost_per_token_above_200k_tokens\":2.5e-06,"
     "\"output_cost_per_token_above_200k_tokens\":1.5e-05},"
@@ -64,7 +66,11 @@ static void entries_become_the_models_of_their_vendors(void **state)
     expect_price(gpt, "input_per_mtok", "2.500000");
     expect_price(gpt, "cache_read_per_mtok", "1.250000");
     assert_int_equal(json_integer_value(json_object_get(gpt, "context_tokens")), 128000);
-    expect_price(gem, "input_per_mtok", "1.250000"); /* not that of Vertex, which comes later */
+    assert_int_equal(json_integer_value(json_object_get(gpt, "max_output_tokens")), 16384);
+    JSON_AUTO json_t *able = json_pack("[ssss]", "tools", "vision", "json_schema", "json_mode");
+    assert_true(json_equal(json_object_get(gpt, "capabilities"), able));
+    assert_null(json_object_get(gem, "capabilities")); /* nothing is said of them */
+    expect_price(gem, "input_per_mtok", "1.250000");   /* not that of Vertex, which comes later */
     const json_t *tier = json_array_get(json_object_get(json_object_get(gem, "price"), "above"), 0);
     assert_int_equal(json_integer_value(json_object_get(tier, "tokens")), 200000);
     assert_true(slice_eq(json_text(tier, "output_per_mtok"), SLICE("15.000000")));

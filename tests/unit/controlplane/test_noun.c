@@ -28,6 +28,11 @@ static const struct {
     {"mcp-server", "files", "mcp_f", "{}"},
     {"api-service", "crm", "api_c", "{}"},
     {"pool", "default", "pool_d", "{}"},
+    {"model", "plain", "model_1", "{\"targets\":[{\"provider\":\"prov_d\",\"model\":\"a\"}]}"},
+    {"model", "two", "model_2", "{\"targets\":[{\"model\":\"model_1\"}]}"},
+    {"model", "three", "model_3",
+     "{\"targets\":[{\"model\":\"model_2\"},{\"provider\":\"prov_d\",\"model\":\"a\"}]}"},
+    {"model", "four", "model_4", "{\"targets\":[{\"model\":\"model_3\"}]}"},
 };
 
 static int64_t now;   /* wall */
@@ -51,7 +56,18 @@ static enum err find_in_world(void *arg, const char *noun, struct slice name_or_
     return slice_eq(name_or_id, SLICE("twins")) ? ERR_EXHAUSTED : ERR_NOT_FOUND;
 }
 
-static const struct lookup lookup = {.find = find_in_world};
+/* model_4 is the topmost. */
+static enum err height_in_world(void *arg, const char *noun, struct slice id, unsigned most,
+                                unsigned *ret)
+{
+    (void)arg;
+    assert_string_equal(noun, "model");
+    *ret = id.len == 7 ? (unsigned)('4' - id.ptr[6]) : 0;
+    *ret = *ret < most ? *ret : most;
+    return lost;
+}
+
+static const struct lookup lookup = {.find = find_in_world, .height = height_in_world};
 
 static json_t *parsed(const char *text)
 {
@@ -103,6 +119,147 @@ static void assert_wrong_as(const char *name, const struct noun *n, const char *
     if (pointer != NULL)
         assert_string_equal(
             json_string_value(json_object_get(json_array_get(r.problems, 0), "pointer")), pointer);
+    reading_fini(&r);
+}
+
+static const char routed[] =
+    "{\"strategy\":\"fallback\",\"targets\":[{\"provider\":\"demo\",\"model\":\"a\","
+    "\"region\":\"eu\",\"capabilities\":[\"tools\",\"json_schema\"],\"context_tokens\":128000,"
+    "\"max_output_tokens\":4096,\"shadow\":0.1},"
+    "{\"model\":\"plain\",\"weight\":2,\"when\":{\"headers\":{\"x-tier\":\"gold\"},"
+    "\"metadata\":{\"customer\":\"acme\"},\"teams\":[\"research\"],\"agents\":[\"bot\"],"
+    "\"hours\":{\"from\":\"22:00\",\"to\":\"06:00\",\"days\":[\"mon\"]}}}],"
+    "\"retry\":{\"attempts\":2},\"fallback\":{\"on\":[\"5xx\",\"404\"]},\"sticky\":\"session\","
+    "\"capabilities\":[],\"max_price\":{\"input_per_mtok\":3},\"hedge_after_ms\":500}";
+
+static void what_a_model_says_of_routing_becomes_its_normal_form(void **state)
+{
+    (void)state;
+    assert_reads(
+        &noun_model, routed,
+        "{\"strategy\":\"fallback\",\"targets\":[{\"provider\":\"prov_d\",\"model\":\"a\","
+        "\"region\":\"eu\",\"capabilities\":[\"tools\",\"json_schema\"],"
+        "\"context_tokens\":128000,\"max_output_tokens\":4096,\"shadow\":0.1},"
+        "{\"model\":\"model_1\",\"weight\":2,\"when\":{\"headers\":{\"x-tier\":\"gold\"},"
+        "\"metadata\":{\"customer\":\"acme\"},\"teams\":[\"team_r\"],\"agents\":[\"agent_b\"],"
+        "\"hours\":{\"from\":\"22:00\",\"to\":\"06:00\",\"days\":[\"mon\"],"
+        "\"utc_offset\":\"+00:00\"}}}],"
+        "\"retry\":{\"attempts\":2,\"on\":[\"5xx\",\"429\",\"timeout\",\"connect\"]},"
+        "\"fallback\":{\"on\":[\"5xx\",\"404\"]},\"sticky\":\"session\",\"capabilities\":[],"
+        "\"max_price\":{\"input_per_mtok\":\"3\"},\"hedge_after_ms\":500}");
+}
+
+#define TARGET(more) "{\"targets\":[{\"provider\":\"demo\",\"model\":\"a\"" more "}]}"
+#define WHEN(when) TARGET(",\"when\":{" when "}")
+#define HOURS(hours) WHEN("\"hours\":{" hours "}")
+#define MODEL_SAYS(more) "{\"targets\":[{\"provider\":\"demo\",\"model\":\"a\"}]," more "}"
+
+static void a_wrong_rule_of_routing_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *pointer;
+    } rows[] = {
+        {TARGET(""), NULL},
+        {"{\"targets\":[{\"model\":\"plain\"}]}", NULL},
+        {"{\"targets\":[{\"provider\":\"demo\"}]}", "/targets/0/model"},
+        {"{\"targets\":[{\"weight\":1}]}", "/targets/0/model"},
+        {"{\"targets\":[{\"model\":\"nothing\"}]}", "/targets/0/model"},
+        {"{\"targets\":[{\"model\":\"plain\",\"region\":\"eu\"}]}", "/targets/0/region"},
+        {"{\"targets\":[{\"model\":\"plain\",\"shadow\":0}]}", "/targets/0/shadow"},
+        {TARGET(",\"capabilities\":[\"magic\"]"), "/targets/0/capabilities/0"},
+        {TARGET(",\"shadow\":1.1"), "/targets/0/shadow"},
+        {TARGET(",\"shadow\":0.5"), "/targets"},
+        {TARGET(",\"shadow\":0"), NULL},
+        {WHEN(""), NULL},
+        {WHEN("\"headers\":{}"), "/targets/0/when/headers"},
+        {WHEN("\"headers\":{\"X-Tier\":\"gold\"}"), "/targets/0/when/headers/X-Tier"},
+        {WHEN("\"headers\":{\"authorization\":\"x\"}"), "/targets/0/when/headers/authorization"},
+        {WHEN("\"headers\":{\"x-tier\":7}"), "/targets/0/when/headers/x-tier"},
+        {WHEN("\"headers\":{\"x-tier\":\"\"}"), "/targets/0/when/headers/x-tier"},
+        {WHEN("\"metadata\":{\"a b\":\"x\"}"), "/targets/0/when/metadata/a b"},
+        {WHEN("\"metadata\":\"x\""), "/targets/0/when/metadata"},
+        {WHEN("\"teams\":[]"), "/targets/0/when/teams"},
+        {WHEN("\"teams\":[\"nobody\"]"), "/targets/0/when/teams/0"},
+        {HOURS("\"from\":\"08:00\",\"to\":\"24:00\",\"utc_offset\":\"-05:30\""), NULL},
+        {HOURS("\"from\":\"08:00\""), "/targets/0/when/hours/to"},
+        {HOURS("\"from\":\"24:00\",\"to\":\"08:00\""), "/targets/0/when/hours/from"},
+        {HOURS("\"from\":\"08:00\",\"to\":\"24:01\""), "/targets/0/when/hours/to"},
+        {HOURS("\"from\":\"08:00\",\"to\":\"08:00\""), "/targets/0/when/hours/to"},
+        {HOURS("\"from\":\"08:60\",\"to\":\"09:00\""), "/targets/0/when/hours/from"},
+        {HOURS("\"from\":\"08:00\",\"to\":\"09:00\",\"days\":[\"noday\"]"),
+         "/targets/0/when/hours/days/0"},
+        {HOURS("\"from\":\"08:00\",\"to\":\"09:00\",\"utc_offset\":\"+14:01\""),
+         "/targets/0/when/hours/utc_offset"},
+        {MODEL_SAYS("\"retry\":{\"attempts\":6}"), "/retry/attempts"},
+        {MODEL_SAYS("\"retry\":{\"on\":[\"5xx\"]}"), "/retry/attempts"},
+        {MODEL_SAYS("\"retry\":{\"attempts\":1,\"on\":[\"credential\"]}"), "/retry/on/0"},
+        {MODEL_SAYS("\"fallback\":{\"on\":[]}"), NULL},
+        {MODEL_SAYS("\"fallback\":{}"), "/fallback/on"},
+        {MODEL_SAYS("\"fallback\":{\"on\":[\"429\",\"599\",\"4xx\"]}"), NULL},
+        {MODEL_SAYS("\"fallback\":{\"on\":[\"200\"]}"), "/fallback/on/0"},
+        {MODEL_SAYS("\"fallback\":{\"on\":[\"4x4\"]}"), "/fallback/on/0"},
+        {MODEL_SAYS("\"sticky\":\"always\""), "/sticky"},
+        {MODEL_SAYS("\"capabilities\":[\"Tools\"]"), "/capabilities/0"},
+        {MODEL_SAYS("\"max_price\":{\"input_per_mtok\":-1}"), "/max_price/input_per_mtok"},
+        {MODEL_SAYS("\"hedge_after_ms\":0"), "/hedge_after_ms"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct reading r = {.lookup = &lookup, .name = SLICE("m"), .creating = true};
+        JSON_AUTO json_t *body = parsed(rows[i].text);
+        JSON_AUTO json_t *doc = field_read(&r, noun_model.fields, body, NULL, "");
+        noun_model.check(&r, NULL, doc);
+        const char *at =
+            json_string_value(json_object_get(json_array_get(r.problems, 0), "pointer"));
+        if ((at == NULL) != (rows[i].pointer == NULL) ||
+            (at != NULL && strcmp(at, rows[i].pointer) != 0))
+            fail_msg("%s: %s", rows[i].text, at != NULL ? at : "accepted");
+        reading_fini(&r);
+    }
+}
+
+/* Of the model of this id. */
+static const char *nesting_problem(const char *id, const char *target)
+{
+    static char told[256];
+    char text[128];
+    struct reading r = {.lookup = &lookup, .name = SLICE("m"), .id = slice_str(id)};
+    snprintf(text, sizeof(text), "{\"targets\":[{\"model\":\"%s\"}]}", target);
+    JSON_AUTO json_t *body = parsed(text);
+    JSON_AUTO json_t *doc = field_read(&r, noun_model.fields, body, NULL, "");
+    noun_model.check(&r, NULL, doc);
+    const json_t *detail = json_object_get(json_array_get(r.problems, 0), "detail");
+    snprintf(told, sizeof(told), "%s", detail != NULL ? json_string_value(detail) : "");
+    reading_fini(&r);
+    return told;
+}
+
+static void models_lead_to_models_without_circles_and_not_too_deep(void **state)
+{
+    (void)state;
+    static const char circle[] = "leads back to this model", deep[] = "leads through too many";
+    static const struct {
+        const char *id, *target, *problem;
+    } rows[] = {
+        {"model_new", "plain", ""},  {"model_new", "three", ""},
+        {"model_new", "four", deep}, {"model_1", "plain", circle},
+        {"model_1", "two", circle},  {"model_2", "four", circle},
+        {"model_4", "three", ""},    {"model_3", "two", ""},
+        {"model_2", "plain", ""}, /* two stand above it: this is the fourth */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *told = nesting_problem(rows[i].id, rows[i].target);
+        if (strncmp(told, rows[i].problem, strlen(rows[i].problem)) != 0 ||
+            (told[0] == '\0') != (rows[i].problem[0] == '\0'))
+            fail_msg("row %zu: %s", i, told);
+    }
+    lost = ERR_DATABASE;
+    struct reading r = {.lookup = &lookup, .name = SLICE("m"), .id = SLICE("model_9")};
+    JSON_AUTO json_t *doc = parsed("{\"targets\":[{\"model\":\"model_1\"}]}");
+    noun_model.check(&r, NULL, doc);
+    assert_int_equal(r.failed, ERR_DATABASE);
+    assert_int_equal(json_array_size(r.problems), 0);
+    lost = ERR_OK;
     reading_fini(&r);
 }
 
@@ -900,6 +1057,19 @@ static void a_document_names_what_an_older_plane_would_not_understand(void **sta
         {&noun_model, "gpt-4o", "headers", "[]", FEATURE_BIT(FEATURE_MODEL_OVERRIDES)},
         {&noun_model, "gpt-4o", "system_prompt", "x", FEATURE_BIT(FEATURE_MODEL_OVERRIDES)},
         {&noun_model, "*", "strategy", "fallback", FEATURE_BIT(FEATURE_MODEL_WILDCARD)},
+        {&noun_model, "m", "strategy", "weighted", FEATURES_NONE},
+        {&noun_model, "m", "strategy", "lowest_cost", FEATURE_BIT(FEATURE_ROUTING_STRATEGIES)},
+        {&noun_model, "m", "sticky", "session", FEATURE_BIT(FEATURE_ROUTING_RULES)},
+        {&noun_model, "m", "retry", "{}", FEATURE_BIT(FEATURE_ROUTING_RULES)},
+        {&noun_model, "m", "fallback", "{}", FEATURE_BIT(FEATURE_ROUTING_RULES)},
+        {&noun_model, "m", "max_price", "{}", FEATURE_BIT(FEATURE_ROUTING_RULES)},
+        {&noun_model, "m", "hedge_after_ms", "1", FEATURE_BIT(FEATURE_ROUTING_RULES)},
+        {&noun_model, "m", "capabilities", "tools", FEATURES_NONE},
+        {&noun_team, "t", "regions", "eu", FEATURE_BIT(FEATURE_RESIDENCY)},
+        {&noun_team, "t", "data_policy", "no_training", FEATURE_BIT(FEATURE_RESIDENCY)},
+        {&noun_team, "t", "queue_weight", "2", FEATURES_NONE},
+        {&noun_provider, "p", "data_policy", "no_training", FEATURES_NONE},
+        {&noun_provider, "p", "breaker", "{}", FEATURES_NONE},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         JSON_AUTO json_t *doc = json_pack("{s:s}", rows[i].member, rows[i].value);
@@ -908,9 +1078,34 @@ static void a_document_names_what_an_older_plane_would_not_understand(void **sta
     }
 }
 
+static void a_member_of_a_target_may_need_a_feature_that_another_does_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target;
+        feature_set needs;
+    } rows[] = {
+        {"{\"provider\":\"prov_d\",\"model\":\"a\",\"region\":\"eu\"}", FEATURES_NONE},
+        {"{\"model\":\"model_1\"}", FEATURE_BIT(FEATURE_ROUTING_RULES)},
+        {"{\"provider\":\"prov_d\",\"model\":\"a\",\"when\":{}}",
+         FEATURE_BIT(FEATURE_ROUTING_RULES)},
+        {"{\"provider\":\"prov_d\",\"model\":\"a\",\"shadow\":0.1}",
+         FEATURE_BIT(FEATURE_ROUTING_RULES)},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        JSON_AUTO json_t *doc = json_pack("{s:[o]}", "targets", parsed(rows[i].target));
+        if (noun_needs(&noun_model, SLICE("m"), doc) != rows[i].needs)
+            fail_msg("row %zu", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_model_says_of_routing_becomes_its_normal_form),
+        cmocka_unit_test(a_wrong_rule_of_routing_is_named),
+        cmocka_unit_test(models_lead_to_models_without_circles_and_not_too_deep),
+        cmocka_unit_test(a_member_of_a_target_may_need_a_feature_that_another_does_not),
         cmocka_unit_test(names_with_hiding_or_reordering_characters_are_refused),
         cmocka_unit_test(a_document_becomes_its_normal_form),
         cmocka_unit_test(a_star_in_a_target_needs_one_in_the_name),
