@@ -113,6 +113,7 @@ static enum filter_result on_request(struct request *rq)
         return refuse(rq, REFUSAL_BAD_PATH, SLICE_NONE);
     struct slice name = split_path(rq->path, &w->rest);
     w->rq = rq;
+    w->relay = (struct relay){.hooks = &api_relay_hooks, .rq = rq};
     rq->gate_state = w;
     rq->record.name =
         arena_printf(rq->arena, "%.*s %.*s", SLICE_ARG(rq->head->method), SLICE_ARG(w->rest));

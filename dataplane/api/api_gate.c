@@ -14,6 +14,11 @@ static const struct filter *const api_filters[] = {
     NULL,
 };
 
+static struct relay *relay_of(struct request *rq)
+{
+    return &((struct api_work *)rq->gate_state)->relay;
+}
+
 static void work(struct request *rq)
 {
     api_forward_start(rq->gate_state);
@@ -22,25 +27,23 @@ static void work(struct request *rq)
 static void on_body(struct request *rq, struct slice piece)
 {
     if (rq->stage == REQUEST_WORK)
-        api_forward_body(rq->gate_state, piece);
+        relay_body(relay_of(rq), piece);
 }
 
 static void on_body_end(struct request *rq)
 {
     if (rq->stage == REQUEST_WORK)
-        api_forward_body_end(rq->gate_state);
+        relay_body_end(relay_of(rq));
 }
 
 static void on_drain(struct request *rq)
 {
-    api_relay_drain(rq->gate_state);
+    relay_drain(relay_of(rq));
 }
 
 static void cancel(struct request *rq)
 {
-    struct api_work *w = rq->gate_state;
-    exchange_close(&w->exchange, OUTCOME_CANCELLED, request_cut_code(rq));
-    request_finish_as(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
+    relay_cancel(relay_of(rq));
 }
 
 const struct gate api_gate = {

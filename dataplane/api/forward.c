@@ -40,11 +40,6 @@ static struct attempt *add_attempt(struct api_work *w)
     return at;
 }
 
-static bool has_body(const struct http_head *h)
-{
-    return h->chunked || (h->has_length && h->length > 0);
-}
-
 static enum err start_exchange(struct api_work *w)
 {
     struct request *rq = w->rq;
@@ -67,11 +62,11 @@ static enum err start_exchange(struct api_work *w)
                  .path = path,
                  .headers = headers,
                  .header_count = build_headers(w, at, headers, ARRAY_LEN(headers), traceparent),
-                 .streamed = has_body(h),
+                 .streamed = relay_has_body(h),
                  .body_length = h->chunked ? UINT64_MAX : h->length,
                  .rule = {.allowed = s->allowed, .allowed_count = s->allowed_count}},
     };
-    return exchange_start(&rq->env->upstreams, &spec, &api_relay_events, w, &w->exchange);
+    return exchange_start(&rq->env->upstreams, &spec, &relay_events, &w->relay, &w->relay.exchange);
 }
 
 void api_forward_start(struct api_work *w)
@@ -83,27 +78,6 @@ void api_forward_start(struct api_work *w)
         request_finish_as(rq, recorded ? OUTCOME_ERROR : OUTCOME_REFUSED);
         return;
     }
-    if (has_body(rq->head))
+    if (relay_has_body(rq->head))
         request_read_body(rq, rq->gate->body_max);
-}
-
-/* The client is read no faster than the upstream takes it. */
-void api_forward_body(struct api_work *w, struct slice piece)
-{
-    if (!w->exchange || w->body_ended)
-        return;
-    if (exchange_write(w->exchange, piece) != ERR_OK)
-        return; /* the exchange's own failure says why */
-    if (!w->client_paused && exchange_is_full(w->exchange)) {
-        w->client_paused = true;
-        request_pause_body(w->rq);
-    }
-}
-
-void api_forward_body_end(struct api_work *w)
-{
-    if (!w->exchange || w->body_ended)
-        return;
-    w->body_ended = true;
-    exchange_write_end(w->exchange);
 }

@@ -1,5 +1,5 @@
 /* api — the company's services: what a grant opens, what passes each way, and how calls end. */
-#include "tests/kit/flow/flow.h"
+#include "tests/kit/flow/relay_kit.h"
 
 #define SECRET "Bearer company-secret-0123456789"
 #define KEY "/api/crm/customers/1"
@@ -30,43 +30,9 @@ static const struct flow_policy crm = {
                {.agent = "other", .task = "night", .service = "crm"}},
 };
 
-static void close_client(struct flow *k, struct flow_client *c)
-{
-    k->client_count--; /* the next one may have its place */
-    if (c->stream)
-        stream_close(&c->stream);
-    buf_fini(&c->got);
-    buf_fini(&c->body);
-    buf_fini(&c->head_bytes);
-}
-
-struct ask_row {
-    const char *method, *path;
-    unsigned status;
-    const char *code; /* of a refusal */
-    const char *line; /* what the service was asked; NULL: it was not */
-};
-
-static void expect_row(struct flow *k, const struct ask_row *r)
-{
-    struct upstream *up = &k->upstreams[0];
-    size_t calls = up->call_count;
-    struct flow_client *c = client_asks(k, r->method, "alice", r->path, NULL);
-    WAIT(k, c->whole || c->closed);
-    if (c->head.status != r->status)
-        fail_msg("%s %s was %u", r->method, r->path, c->head.status);
-    if (r->code)
-        expect_code(c, r->code);
-    if (up->call_count != calls + (r->line != NULL))
-        fail_msg("%s %s: the service heard %zu calls", r->method, r->path, up->call_count - calls);
-    if (r->line && !slice_starts(up->calls[calls].head, slice_str(r->line)))
-        fail_msg("%s became %.*s", r->line, SLICE_ARG(up->calls[calls].head));
-    close_client(k, c);
-}
-
 FLOW(method_and_path_decide_and_the_granted_path_is_forwarded)
 {
-    static const struct ask_row rows[] = {
+    static const struct route_row rows[] = {
         {"GET", "/api/crm/customers/1", 200, NULL, "GET /v2/customers/1 HTTP/1.1\r\n"},
         {"POST", "/api/crm/customers/1", 200, NULL, "POST /v2/customers/1 HTTP/1.1\r\n"},
         {"GET", "/api/crm/customers/%41?q=%2F", 200, NULL,
@@ -86,9 +52,7 @@ FLOW(method_and_path_decide_and_the_granted_path_is_forwarded)
         {"GET", "/api/none/customers/1", 404, "service_not_found", NULL},
     };
     policy_says(k, &crm);
-    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        expect_row(k, &rows[i]);
+    expect_routes(k, rows, ARRAY_LEN(rows));
 }
 
 FLOW(a_service_granted_for_another_task_is_unknown)
@@ -102,7 +66,7 @@ FLOW(a_service_granted_for_another_task_is_unknown)
 
 FLOW(a_path_with_two_readings_is_400_unless_service_and_grant_take_it_as_it_stands)
 {
-    static const struct ask_row rows[] = {
+    static const struct route_row rows[] = {
         {"GET", "/api/crm/customers/a%2Fb", 400, "invalid_path", NULL},
         {"GET", "/api/crm/customers/..", 400, "invalid_path", NULL},
         {"GET", "/api/crm/customers/%2e%2e/x", 400, "invalid_path", NULL},
@@ -122,9 +86,7 @@ FLOW(a_path_with_two_readings_is_400_unless_service_and_grant_take_it_as_it_stan
         {"GET", "/api/crm/reports/a%00", 400, "invalid_path", NULL},
     };
     policy_says(k, &crm);
-    upstream_says(k, 0, OK);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        expect_row(k, &rows[i]);
+    expect_routes(k, rows, ARRAY_LEN(rows));
 }
 
 static bool heard(const struct upstream_call *c, const char *name)
@@ -268,34 +230,16 @@ FLOW(an_encoded_response_to_our_credential_is_a_502)
 FLOW(a_chunked_body_passes_and_so_does_one_of_known_length)
 {
     policy_says(k, &crm);
-    upstream_says(k, 0, OK);
-    struct flow_client *c = client_asks(k, "POST", "alice", KEY, "Transfer-Encoding: chunked\r\n");
-    client_adds(c, "5\r\nhello\r\n");
-    client_adds(c, "7;a=b\r\n, there\r\n0\r\nTrailer: x\r\n\r\n");
-    expect_status(c, 200);
-    assert_true(slice_eq(k->upstreams[0].calls[0].body, SLICE("hello, there")));
-    assert_true(slice_search(buf_slice(&k->upstreams[0].calls[0].bytes), SLICE("Trailer")) < 0);
-
-    c = client_posts(k, "alice", KEY, NULL, "{\"a\":1}");
+    expect_chunks_pass(k, KEY);
+    struct flow_client *c = client_posts(k, "alice", KEY, NULL, "{\"a\":1}");
     expect_status(c, 200);
     assert_true(slice_eq(k->upstreams[0].calls[1].body, SLICE("{\"a\":1}")));
 }
 
 FLOW(a_service_that_does_not_read_holds_the_client_and_loses_nothing)
 {
-    enum { UPLOAD = 48 * 1024 * 1024 }; /* more than the kernel's buffers take */
     policy_says(k, &crm);
-    upstream_says(k, 0, OK);
-    k->upstreams[0].deaf = true;
-    struct flow_client *c = client_asks(k, "POST", "alice", KEY, "Content-Length: 50331648\r\n");
-    client_uploads(c, UPLOAD);
-    for (int i = 0; i < 100; i++)
-        flow_turn(k);
-    assert_true(c->upload > 0); /* the client waits; nothing is buffered */
-    assert_false(c->has_head);
-    upstream_reads_on(k, 0);
-    expect_status(c, 200);
-    assert_int_equal(k->upstreams[0].calls[0].body.len, UPLOAD);
+    expect_upload_waits(k, KEY);
 }
 
 FLOW(a_client_that_does_not_read_holds_the_service_and_loses_nothing)
@@ -378,12 +322,7 @@ FLOW(a_service_gone_in_mid_body_cuts_the_response_short)
 FLOW(a_client_gone_in_mid_response_ends_the_call_at_the_service)
 {
     policy_says(k, &crm);
-    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it");
-    upstream_hangs(k, 0);
-    struct flow_client *c = client_gets(k, "alice", KEY);
-    WAIT(k, c->has_head);
-    client_hangs_up(c);
-    WAIT(k, k->upstreams[0].calls[0].cut);
+    expect_leaving_is_passed_on(k, KEY);
     expect_record(k, "cancelled", NULL);
 }
 

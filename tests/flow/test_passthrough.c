@@ -1,5 +1,5 @@
 /* passthrough — a provider's own paths: what a grant opens, what passes each way, what it costs. */
-#include "tests/kit/flow/flow.h"
+#include "tests/kit/flow/relay_kit.h"
 
 #define SECRET0 "sk-upstream-secret-of-provider-0"
 #define SECRET1 "sk-upstream-secret-of-provider-1"
@@ -45,33 +45,9 @@ static const struct flow_policy own = {
                 .routes = {{{"POST"}, "/**"}}}},
 };
 
-struct ask_row {
-    const char *method, *path;
-    unsigned status;
-    const char *code; /* of a refusal */
-    const char *line; /* what the provider was asked; NULL: it was not */
-};
-
-static void expect_row(struct flow *k, const struct ask_row *r)
-{
-    struct upstream *up = &k->upstreams[0];
-    size_t calls = up->call_count;
-    struct flow_client *c = client_asks(k, r->method, "alice", r->path, NULL);
-    WAIT(k, c->whole || c->closed);
-    if (c->head.status != r->status)
-        fail_msg("%s %s was %u", r->method, r->path, c->head.status);
-    if (r->code)
-        expect_code(c, r->code);
-    if (up->call_count != calls + (r->line != NULL))
-        fail_msg("%s %s: the provider heard %zu calls", r->method, r->path, up->call_count - calls);
-    if (r->line && !slice_starts(up->calls[calls].head, slice_str(r->line)))
-        fail_msg("%s became %.*s", r->path, SLICE_ARG(up->calls[calls].head));
-    client_is_forgotten(c);
-}
-
 FLOW(method_and_path_decide_and_one_spelling_is_taken)
 {
-    static const struct ask_row rows[] = {
+    static const struct route_row rows[] = {
         {"GET", JOBS, 200, NULL, "GET /v1/fine_tuning/jobs HTTP/1.1\r\n"},
         /* a client may repeat the base URL's own path */
         {"GET", OPENAI "/v1/fine_tuning/jobs/1?after=a%2Fb&limit=2", 200, NULL,
@@ -99,9 +75,7 @@ FLOW(method_and_path_decide_and_one_spelling_is_taken)
         {"GET", OPENAI "/v1/chat/completions", 403, "owned_elsewhere", NULL},
     };
     policy_says(k, &own);
-    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        expect_row(k, &rows[i]);
+    expect_routes(k, rows, ARRAY_LEN(rows));
 }
 
 FLOW(a_provider_without_a_grant_is_unknown)
@@ -265,7 +239,6 @@ FLOW(a_refused_credential_is_the_gateways_and_a_redirect_is_not_followed)
 
 FLOW(bodies_stream_both_ways)
 {
-    enum { UPLOAD = 48 * 1024 * 1024 }; /* more than the kernel's buffers take */
     policy_says(k, &own);
     upstream_opens_stream(k, 0);
     upstream_sends(k, 0, "data: one\n\n");
@@ -280,27 +253,13 @@ FLOW(bodies_stream_both_ways)
     expect_body(c, "data: one\n\ndata: two\n\n");
 
     upstream_forget_script(k, 0);
-    upstream_says(k, 0, OK);
-    k->upstreams[0].deaf = true;
-    c = client_asks(k, "POST", "alice", JOBS, "Content-Length: 50331648\r\n");
-    client_uploads(c, UPLOAD);
-    for (int i = 0; i < 100; i++)
-        flow_turn(k);
-    assert_true(c->upload > 0); /* the client waits; nothing is buffered */
-    upstream_reads_on(k, 0);
-    expect_status(c, 200);
-    assert_int_equal(k->upstreams[0].calls[1].body.len, UPLOAD);
+    expect_upload_waits(k, JOBS);
 }
 
 FLOW(a_chunked_upload_passes)
 {
     policy_says(k, &own);
-    upstream_says(k, 0, OK);
-    struct flow_client *c = client_asks(k, "POST", "alice", JOBS, "Transfer-Encoding: chunked\r\n");
-    client_adds(c, "5\r\nhello\r\n");
-    client_adds(c, "7\r\n, there\r\n0\r\n\r\n");
-    expect_status(c, 200);
-    assert_true(slice_eq(k->upstreams[0].calls[0].body, SLICE("hello, there")));
+    expect_chunks_pass(k, JOBS);
     WAIT(k, k->env.request_count == 0);
     Gatehouse__JournalRecord *r = flow_record(k);
     assert_int_equal(r->span->bytes_in, 12);
@@ -342,12 +301,7 @@ FLOW(a_response_leaves_one_record_that_names_route_and_provider)
 FLOW(a_client_gone_ends_the_call_at_the_provider)
 {
     policy_says(k, &own);
-    upstream_says(k, 0, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it");
-    upstream_hangs(k, 0);
-    struct flow_client *c = client_gets(k, "alice", JOBS);
-    WAIT(k, c->has_head);
-    client_hangs_up(c);
-    WAIT(k, k->upstreams[0].calls[0].cut);
+    expect_leaving_is_passed_on(k, JOBS);
     Gatehouse__JournalRecord *r = record(k);
     assert_string_equal(r->span->status, "cancelled");
     flow_record_free(r);

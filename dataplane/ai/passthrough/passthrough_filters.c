@@ -257,6 +257,7 @@ static enum filter_result on_route(struct request *rq)
     if (!p)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     p->rq = rq;
+    p->relay = (struct relay){.hooks = &passthrough_relay_hooks, .rq = rq};
     p->usage = AI_USAGE_NONE;
     rq->gate_state = p;
     if (resolve(p) != FILTER_PASS)

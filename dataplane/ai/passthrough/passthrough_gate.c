@@ -20,6 +20,11 @@ static const struct filter *const filters[] = {
     NULL,
 };
 
+static struct relay *relay_of(struct request *rq)
+{
+    return &((struct passthrough_call *)rq->gate_state)->relay;
+}
+
 static void work(struct request *rq)
 {
     passthrough_start(rq->gate_state);
@@ -27,32 +32,30 @@ static void work(struct request *rq)
 
 static void on_body(struct request *rq, struct slice piece)
 {
-    if (rq->stage == REQUEST_WORK)
-        passthrough_body(rq->gate_state, piece);
+    if (rq->stage == REQUEST_WORK && relay_body(relay_of(rq), piece))
+        rq->record.api.bytes_in += piece.len;
 }
 
 static void on_body_end(struct request *rq)
 {
     if (rq->stage == REQUEST_WORK)
-        passthrough_body_end(rq->gate_state);
+        relay_body_end(relay_of(rq));
 }
 
 static void on_drain(struct request *rq)
 {
-    passthrough_drain(rq->gate_state);
+    relay_drain(relay_of(rq));
 }
 
 /* The client is gone, or its right ended: the upstream is let go at once. */
 static void cancel(struct request *rq)
 {
     struct passthrough_call *p = rq->gate_state;
-    passthrough_bill(p, PASSTHROUGH_CANCELLED);
-    if (!p->exchange && p->attempt) {
+    if (!p->relay.exchange && p->attempt) { /* it waits for a token */
         p->attempt->end = OUTCOME_CANCELLED;
         p->attempt->code = request_cut_code(rq);
     }
-    exchange_close(&p->exchange, OUTCOME_CANCELLED, request_cut_code(rq));
-    request_finish_as(rq, rq->refusal.id ? OUTCOME_REFUSED : OUTCOME_CANCELLED);
+    relay_cancel(&p->relay);
 }
 
 static const char *why_not_bounded(const struct request *rq)

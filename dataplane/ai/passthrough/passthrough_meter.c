@@ -274,31 +274,31 @@ static bool bills_cancelled(const struct passthrough_call *p)
  * was decoded. Any other that has begun may be as long as it was allowed to be: its provider has
  * written it, also where the client or the upstream broke it off, and in a form that is not read.
  */
-static void estimate(struct passthrough_call *p, enum meter_kind was, enum passthrough_end end)
+static void estimate(struct passthrough_call *p, enum meter_kind was, enum relay_end end)
 {
-    bool begun = exchange_status(p->exchange) != 0;
+    bool begun = exchange_status(p->relay.exchange) != 0;
     struct token_count tokens = {.input = prompt_estimate(p), .output = written(p)};
-    bool read = was == METER_EVENTS || (end == PASSTHROUGH_WHOLE && p->read);
+    bool read = was == METER_EVENTS || (end == RELAY_WHOLE && p->read);
     if (begun && !read && p->output_bound)
         tokens.output = p->output_bound;
-    if (end == PASSTHROUGH_CANCELLED && !begun && !bills_cancelled(p))
+    if (end == RELAY_CANCELLED && !begun && !bills_cancelled(p))
         return;
     if (p->endpoint->kind == AI_TASK && p->request.prompt.unbounded)
         return; /* what an image or a sound took, its provider alone can say */
     put(p, &tokens, true);
 }
 
-void passthrough_bill(struct passthrough_call *p, enum passthrough_end end)
+void passthrough_bill(struct passthrough_call *p, enum relay_end end)
 {
     struct token_count tokens = {0};
     enum meter_kind was = p->meter;
-    unsigned status = p->exchange ? exchange_status(p->exchange) : 0;
-    bool sent = p->exchange && (status || exchange_is_sent(p->exchange));
+    unsigned status = p->relay.exchange ? exchange_status(p->relay.exchange) : 0;
+    bool sent = p->relay.exchange && (status || exchange_is_sent(p->relay.exchange));
     if (!p->endpoint || p->endpoint->kind == AI_COUNT || !sent || (status && !is_success(status))) {
         stop_reading(p);
         return; /* nothing to bill: an error costs nothing */
     }
-    enum ai_counted counted = was == METER_WHOLE && end == PASSTHROUGH_WHOLE
+    enum ai_counted counted = was == METER_WHOLE && end == RELAY_WHOLE
                                   ? read_whole(p, &tokens)
                                   : ai_usage_count(&p->usage, &tokens);
     stop_reading(p);

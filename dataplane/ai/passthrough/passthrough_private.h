@@ -2,17 +2,16 @@
  * passthrough_private — what the files of passthrough share about one request. Private to
  * dataplane/ai/passthrough.
  *
- *   passthrough_gate → passthrough_send, passthrough_relay → passthrough_meter
+ *   passthrough_gate → passthrough_send, passthrough_response → passthrough_meter
  *
- * Owns     the exchange under way and the meter's buffers; lies in the request's arena.
+ * Owns     its relay and the meter's buffers; lies in the request's arena.
  * Threads  its worker's loop.
  */
 #pragma once
 
 #include "common/request/filter_budget.h"
-#include "common/request/request.h"
+#include "common/request/relay.h"
 #include "common/upstream/access_token.h"
-#include "common/upstream/exchange.h"
 #include "dataplane/ai/dialect/dialect.h"
 #include "dataplane/ai/provider/provider.h"
 
@@ -23,15 +22,9 @@ enum meter_kind {
     METER_WHOLE,  /* a JSON document, gathered */
 };
 
-/* How far a response came. */
-enum passthrough_end {
-    PASSTHROUGH_WHOLE,
-    PASSTHROUGH_BROKEN,    /* by its upstream */
-    PASSTHROUGH_CANCELLED, /* by its client, or as its right ended */
-};
-
 struct passthrough_call {
     struct request *rq;
+    struct relay relay;
     const struct snapshot *policy; /* that the next four are of: the request's, or one it left */
     const struct policy_provider *provider;
     const struct ai_provider *protocol;      /* of its credential */
@@ -51,13 +44,7 @@ struct passthrough_call {
 
     struct access_token_wait token_wait;
     struct access_token *token; /* of an account that is exchanged for one; held */
-    struct exchange *exchange;
     struct attempt *attempt;
-    bool client_paused; /* the upstream does not keep up with the request's body */
-    bool body_ended;
-    bool has_length;
-    uint64_t left;     /* of a response of known length */
-    struct slice last; /* its end, kept until the record is written */
 
     enum meter_kind meter;
     struct ai_decoder *decoder;
@@ -79,13 +66,10 @@ bool passthrough_streams_body(const struct request *rq);
 
 /* passthrough_send.c */
 void passthrough_start(struct passthrough_call *p);
-void passthrough_body(struct passthrough_call *p, struct slice piece);
-void passthrough_body_end(struct passthrough_call *p);
 struct slice passthrough_query_key(const struct request *rq);
 
-/* passthrough_relay.c */
-extern const struct exchange_events passthrough_events;
-void passthrough_drain(struct passthrough_call *p);
+/* passthrough_response.c */
+extern const struct relay_hooks passthrough_relay_hooks;
 
 /* passthrough_meter.c */
 enum err passthrough_worst_case(struct request *rq, money *ret); /* as gate.worst_case */
@@ -93,4 +77,4 @@ enum err passthrough_worst_case(struct request *rq, money *ret); /* as gate.wors
 void passthrough_meter_open(struct passthrough_call *p, const struct http_head *head);
 void passthrough_meter_feed(struct passthrough_call *p, struct slice data);
 /* Puts what the call has cost into its record, before its exchange is closed. */
-void passthrough_bill(struct passthrough_call *p, enum passthrough_end end);
+void passthrough_bill(struct passthrough_call *p, enum relay_end end);

@@ -93,11 +93,6 @@ static void add_headers(struct passthrough_call *p, struct ai_outgoing *o)
     ai_outgoing_add(o, SLICE("via"), forward_via(h));
 }
 
-static bool has_body(const struct http_head *h)
-{
-    return h->chunked || (h->has_length && h->length > 0);
-}
-
 static void note_attempt(struct passthrough_call *p)
 {
     struct call_record *t = &p->rq->record;
@@ -111,7 +106,7 @@ static enum err start_exchange(struct passthrough_call *p, const struct ai_outgo
     struct request *rq = p->rq;
     const struct policy_provider *provider = p->provider;
     const struct policy_timeouts *t = &provider->timeouts;
-    bool streams = !p->gathers && has_body(rq->head);
+    bool streams = !p->gathers && relay_has_body(rq->head);
     struct exchange_spec spec = {
         .upstream = provider->o.name,
         .target_id = provider->o.id,
@@ -138,7 +133,7 @@ static enum err start_exchange(struct passthrough_call *p, const struct ai_outgo
                  .gap_ms = t->between_ms,
                  .total_ms = t->total_ms},
     };
-    return exchange_start(&rq->env->upstreams, &spec, &passthrough_events, p, &p->exchange);
+    return exchange_start(&rq->env->upstreams, &spec, &relay_events, &p->relay, &p->relay.exchange);
 }
 
 static enum err send_request(struct passthrough_call *p)
@@ -209,7 +204,7 @@ static void go_on(struct passthrough_call *p, enum err token)
     enum err e = token ? token : send_request(p);
     if (e)
         refuse_unsent(p, e, token != ERR_OK);
-    else if (!p->gathers && has_body(p->rq->head))
+    else if (!p->gathers && relay_has_body(p->rq->head))
         request_read_body(p->rq, p->rq->gate->body_max);
 }
 
@@ -226,28 +221,6 @@ void passthrough_start(struct passthrough_call *p)
     enum err e = take_token(p);
     if (e != ERR_AGAIN)
         go_on(p, e);
-}
-
-/* The client is read no faster than the upstream takes it. */
-void passthrough_body(struct passthrough_call *p, struct slice piece)
-{
-    if (!p->exchange || p->body_ended)
-        return;
-    if (exchange_write(p->exchange, piece) != ERR_OK)
-        return; /* the exchange's own failure says why */
-    p->rq->record.api.bytes_in += piece.len;
-    if (!p->client_paused && exchange_is_full(p->exchange)) {
-        p->client_paused = true;
-        request_pause_body(p->rq);
-    }
-}
-
-void passthrough_body_end(struct passthrough_call *p)
-{
-    if (!p->exchange || p->body_ended)
-        return;
-    p->body_ended = true;
-    exchange_write_end(p->exchange);
 }
 
 /* `?key=`, as clients of Google's APIs send it. */
