@@ -8,7 +8,11 @@
 
 #define STRATEGY_TABLE(X)                                                                          \
     X(FALLBACK, fallback)                                                                          \
-    X(WEIGHTED, weighted)
+    X(WEIGHTED, weighted)                                                                          \
+    X(LEAST_IN_FLIGHT, least_in_flight)                                                            \
+    X(LOWEST_LATENCY, lowest_latency)                                                              \
+    X(LOWEST_COST, lowest_cost)                                                                    \
+    X(HIGHEST_THROUGHPUT, highest_throughput)
 
 enum strategy {
 #define STRATEGY_ENUM(name, word) STRATEGY_##name,

@@ -71,6 +71,11 @@ void snapshot_drop(const struct snapshot *s)
     mem_free(mine);
 }
 
+uint64_t snapshot_serial(const struct snapshot *s)
+{
+    return s->serial;
+}
+
 struct slice snapshot_lineage(const struct snapshot *s)
 {
     return slice_of(s->lineage, s->lineage_len);

@@ -320,6 +320,9 @@ struct snapshot *snapshot_hold(const struct snapshot *s);
 void snapshot_drop(const struct snapshot *s); /* any thread; NULL is fine */
 
 struct slice snapshot_lineage(const struct snapshot *s);
+/* A number that no other snapshot of this process has or had: what was derived from one is found
+ * out of date by it, whatever address the next one lies at. */
+uint64_t snapshot_serial(const struct snapshot *s);
 
 /* installation key for keyprints, 32 bytes; and the master that seals session ids. Empty before
  * the settings object has come. */

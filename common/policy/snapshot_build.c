@@ -4,6 +4,8 @@
  */
 #include "common/policy/snapshot_build.h"
 
+#include <stdatomic.h>
+
 #include "common/base/mem.h"
 #include "common/policy/kind.h"
 #include "common/policy/snapshot_private.h"
@@ -204,6 +206,8 @@ enum err snapshot_build_apply(struct snapshot_build *b, const void *object)
     return e;
 }
 
+static _Atomic uint64_t serials;
+
 struct snapshot *snapshot_build_end(struct snapshot_build **b, struct slice lineage,
                                     uint64_t version)
 {
@@ -211,6 +215,7 @@ struct snapshot *snapshot_build_end(struct snapshot_build **b, struct slice line
     s->lineage_len = lineage.len < LINEAGE_MAX ? lineage.len : LINEAGE_MAX;
     memcpy(s->lineage, lineage.ptr, s->lineage_len);
     s->version = version;
+    s->serial = atomic_fetch_add(&serials, 1) + 1;
     snapshot_drop((*b)->inherit_from);
     mem_free(*b);
     *b = NULL;

@@ -21,6 +21,7 @@ struct snapshot {
     char lineage[LINEAGE_MAX];
     size_t lineage_len;
     uint64_t version;
+    uint64_t serial; /* of this process; no two snapshots have the same */
     struct digest digest;
     /* Each by kind; an object stands in those tables for which it has a key (policy_object.h). */
     struct trie by_id[SNAPSHOT_KINDS];

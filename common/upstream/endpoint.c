@@ -10,6 +10,17 @@
 #define ERROR_SHARE 16     /* one attempt moves the error rate by a sixteenth */
 #define PERMILLE 1000u
 
+#define PACES 8                /* models of one endpoint whose averages are kept */
+#define PACE_DECAY 60000000u   /* after which the past counts half */
+#define PACE_SHARE 8           /* one measurement moves an average by an eighth at least */
+#define SPEED_UNIT 1000000000u /* microseconds in 1000 seconds */
+
+struct pace {
+    uint32_t model;                                             /* 0: free */
+    uint64_t first_at_us, whole_at_us, used_at_us, speed_at_us; /* when it was measured last */
+    struct endpoint_pace average;
+};
+
 struct endpoint {
     struct list link; /* in the table's unheld, or in none */
     unsigned holders;
@@ -21,6 +32,7 @@ struct endpoint {
     enum breaker_state breaker;
     uint64_t open_until_us;
     uint64_t wait_until_us; /* as the upstream said, or since it refused the credential */
+    struct pace paces[PACES];
     size_t key_len;
     char key[];
 };
@@ -38,6 +50,7 @@ static void forget(struct endpoint_table *t, struct endpoint *e)
     list_remove(&e->link);
     map_remove(t->map, slice_of(e->key, e->key_len));
     t->count--;
+    t->changes++;
     mem_free(e);
 }
 
@@ -49,6 +62,8 @@ void endpoint_table_fini(struct endpoint_table *t)
     MUST(t->count == 0);
     map_free(t->map);
     t->map = NULL;
+    mem_free(t->memo);
+    t->memo = NULL;
 }
 
 /* NUL cannot stand in an id or a host, so the parts cannot run into each other. */
@@ -94,6 +109,7 @@ static enum err make(struct endpoint_table *t, struct slice key, struct endpoint
         return err;
     }
     t->count++;
+    t->changes++;
     *ret = e;
     return ERR_OK;
 }
@@ -136,14 +152,35 @@ void endpoint_drop(struct endpoint_table *t, struct endpoint **at)
         list_push(&t->unheld, &e->link);
 }
 
-const struct endpoint *endpoint_find(const struct endpoint_table *t, const struct endpoint_key *key)
+static const struct endpoint *find_any(const struct endpoint_table *t,
+                                       const struct endpoint_key *key)
 {
     char text[ENDPOINT_KEY_MAX] __attribute__((uninitialized));
     size_t len;
     if (!t->map || spell_key(key, text, &len))
         return NULL;
-    const struct endpoint *e = map_find(t->map, slice_of(text, len));
+    return map_find(t->map, slice_of(text, len));
+}
+
+const struct endpoint *endpoint_find(const struct endpoint_table *t, const struct endpoint_key *key)
+{
+    const struct endpoint *e = find_any(t, key);
     return e && e->revision == key->revision ? e : NULL;
+}
+
+/* An entry of an epoch that has passed is overwritten; one whose endpoint was freed has another
+ * number of changes. The revision is looked at each time: a request of another version of the
+ * policy may have moved it. */
+const struct endpoint *endpoint_recall(struct endpoint_table *t, const void *way, uint64_t epoch,
+                                       const struct endpoint_key *key)
+{
+    if (!t->memo && !(t->memo = mem_zalloc(ENDPOINT_MEMO * sizeof(*t->memo))))
+        return endpoint_find(t, key);
+    uint64_t spread = (uint64_t)(uintptr_t)way * 0x9e3779b97f4a7c15u;
+    struct endpoint_memo *m = &t->memo[spread >> 32 & (ENDPOINT_MEMO - 1)];
+    if (m->way != way || m->epoch != epoch || m->changes != t->changes)
+        *m = (struct endpoint_memo){way, epoch, t->changes, find_any(t, key)};
+    return m->found && m->found->revision == key->revision ? m->found : NULL;
 }
 
 /* ---- admission ---- */
@@ -189,6 +226,104 @@ void endpoint_latency(struct endpoint *e, uint64_t took_us, uint64_t now_us)
     uint64_t eased = (e->latency_us * past + took_us * (PERMILLE - past)) / PERMILLE;
     e->latency_us = later(took_us, eased);
     e->measured_us = now_us;
+}
+
+/* ---- how fast its models are ---- */
+
+uint32_t endpoint_model(struct slice name)
+{
+    uint32_t h = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < name.len; i++)
+        h = (h ^ (unsigned char)name.ptr[i]) * 16777619u;
+    return h ? h : 1;
+}
+
+static const struct pace *find_pace(const struct endpoint *e, uint32_t model)
+{
+    for (size_t i = 0; i < PACES; i++)
+        if (e->paces[i].model == model)
+            return &e->paces[i];
+    return NULL;
+}
+
+static uint64_t measured_at(const struct pace *p)
+{
+    return later(later(p->first_at_us, p->whole_at_us), p->used_at_us);
+}
+
+/* The one that was measured longest ago makes way. */
+static struct pace *pace_of(struct endpoint *e, uint32_t model)
+{
+    const struct pace *found = find_pace(e, model);
+    struct pace *p = found ? &e->paces[found - e->paces] : &e->paces[0];
+    for (size_t i = 1; !found && i < PACES; i++)
+        if (measured_at(&e->paces[i]) < measured_at(p))
+            p = &e->paces[i];
+    if (!found)
+        *p = (struct pace){.model = model};
+    return p;
+}
+
+static void ease(uint64_t *average, uint64_t *at_us, uint64_t value, uint64_t now_us)
+{
+    uint64_t passed = now_us - *at_us;
+    uint64_t past = (PACE_SHARE - 1) * (uint64_t)PACE_DECAY / (PACE_DECAY + passed);
+    if (!*at_us || passed >= ENDPOINT_PACE_US)
+        past = 0;
+    *average = (*average * past + value * (PACE_SHARE - past)) / PACE_SHARE;
+    *at_us = now_us;
+}
+
+/* An average of 0 says that nothing was measured. */
+static uint64_t at_least_one(uint64_t n)
+{
+    return n ? n : 1;
+}
+
+void endpoint_first(struct endpoint *e, uint32_t model, uint64_t took_us, uint64_t now_us)
+{
+    struct pace *p = pace_of(e, model);
+    ease(&p->average.first_us, &p->first_at_us, at_least_one(took_us), now_us);
+}
+
+void endpoint_whole(struct endpoint *e, uint32_t model, uint64_t took_us, uint64_t now_us)
+{
+    struct pace *p = pace_of(e, model);
+    ease(&p->average.whole_us, &p->whole_at_us, at_least_one(took_us), now_us);
+}
+
+void endpoint_used(struct endpoint *e, uint32_t model, const struct endpoint_use *use,
+                   uint64_t now_us)
+{
+    struct pace *p = pace_of(e, model);
+    uint64_t at = p->used_at_us, cached = p->average.cached_permille;
+    ease(&p->average.output, &at, at_least_one(use->output), now_us);
+    if (use->input)
+        ease(&cached, &p->used_at_us, use->cache_read * PERMILLE / use->input, now_us);
+    p->average.cached_permille = (unsigned)(cached < PERMILLE ? cached : PERMILLE);
+    p->used_at_us = now_us;
+    if (use->wrote_us && use->output && use->output < UINT32_MAX)
+        ease(&p->average.speed, &p->speed_at_us,
+             at_least_one(use->output * SPEED_UNIT / use->wrote_us), now_us);
+}
+
+static uint64_t if_fresh(uint64_t average, uint64_t at_us, uint64_t now_us)
+{
+    return now_us - at_us < ENDPOINT_PACE_US ? average : 0;
+}
+
+struct endpoint_pace endpoint_pace(const struct endpoint *e, uint32_t model, uint64_t now_us)
+{
+    const struct pace *p = find_pace(e, model);
+    if (!p)
+        return (struct endpoint_pace){0};
+    const struct endpoint_pace *a = &p->average;
+    return (struct endpoint_pace){
+        .first_us = if_fresh(a->first_us, p->first_at_us, now_us),
+        .whole_us = if_fresh(a->whole_us, p->whole_at_us, now_us),
+        .speed = if_fresh(a->speed, p->speed_at_us, now_us),
+        .output = if_fresh(a->output, p->used_at_us, now_us),
+        .cached_permille = (unsigned)if_fresh(a->cached_permille, p->used_at_us, now_us)};
 }
 
 static void count_error(struct endpoint *e, bool failed)

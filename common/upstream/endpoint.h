@@ -2,8 +2,9 @@
  * endpoint — what one worker knows about one way to an upstream: target × credential × region.
  *
  * An endpoint is found or made by its key. It counts what is under way, keeps moving averages of
- * latency and errors, and says whether a request may be sent now: a breaker, ceilings, and the
- * waits that the upstream itself named. Exchanges report to it; routing reads it.
+ * latency and errors, and for each of the models last used there how fast it was, and says whether
+ * a request may be sent now: a breaker, ceilings, and the waits that the upstream itself named.
+ * Exchanges report to it; routing reads it.
  *
  *   breaker   CLOSED ──failures in a row──▶ OPEN ──time──▶ PROBING ──success──▶ CLOSED
  *                                             ▲──────────failure──────┘
@@ -25,10 +26,21 @@
 
 struct endpoint;
 
+#define ENDPOINT_MEMO 256 /* a power of two */
+
+/* What endpoint_recall has found. */
+struct endpoint_memo {
+    const void *way;
+    uint64_t epoch, changes;
+    const struct endpoint *found; /* NULL: there is none */
+};
+
 struct endpoint_table {
     struct map *map;    /* made with the first endpoint */
     struct list unheld; /* unused longest first */
     size_t count;
+    uint64_t changes;           /* grows with each endpoint that is made or freed */
+    struct endpoint_memo *memo; /* ENDPOINT_MEMO of them; made with the first recall */
 };
 
 struct endpoint_key {
@@ -69,6 +81,24 @@ struct endpoint_health {
     uint64_t ready_at_us; /* monotonic; 0: now */
 };
 
+/* How one model of the upstream's has been there of late: averages that follow each measurement by
+ * an eighth, and by more, the longer ago the last one was. 0: not measured within
+ * ENDPOINT_PACE_US. */
+#define ENDPOINT_PACE_US 300000000u
+struct endpoint_pace {
+    uint64_t first_us;        /* of streams: from the request to the first content */
+    uint64_t whole_us;        /* of plain responses: from the request to the head */
+    uint64_t speed;           /* tokens of output in 1000 seconds */
+    uint64_t output;          /* tokens of a response */
+    unsigned cached_permille; /* of the prompt, what was read from the upstream's cache */
+};
+
+/* What one response was like. */
+struct endpoint_use {
+    uint64_t input, cache_read, output; /* tokens */
+    uint64_t wrote_us;                  /* how long the output took; 0: not known */
+};
+
 void endpoint_table_init(struct endpoint_table *t);
 void endpoint_table_fini(struct endpoint_table *t); /* none is held any more */
 
@@ -79,6 +109,11 @@ void endpoint_drop(struct endpoint_table *t, struct endpoint **e); /* leaves NUL
 /* NULL: not used yet, so a request may be sent. Lent until the next hold or drop. */
 const struct endpoint *endpoint_find(const struct endpoint_table *t,
                                      const struct endpoint_key *key);
+
+/* The same, remembered: `way` stands for the key's members while `epoch` is the same. The epoch of
+ * a policy's version is snapshot_serial. Costs a few instructions where it was asked before. */
+const struct endpoint *endpoint_recall(struct endpoint_table *t, const void *way, uint64_t epoch,
+                                       const struct endpoint_key *key);
 
 /* May a request be sent now? ERR_EXHAUSTED: its ceiling is reached. ERR_AGAIN: the breaker is
  * open, or the upstream asked to wait; see endpoint_health.ready_at_us. */
@@ -95,6 +130,16 @@ void endpoint_end(struct endpoint *e, const struct endpoint_limits *limits,
 struct endpoint_health endpoint_health(const struct endpoint *e, uint64_t now_us);
 /* Expected wait of one more request: latency × (in flight + 1); 0: nothing measured. */
 uint64_t endpoint_load(const struct endpoint *e, uint64_t now_us);
+
+/* The number of a model by the upstream's name for it; never 0. Two that share a number share their
+ * averages. */
+uint32_t endpoint_model(struct slice name);
+void endpoint_first(struct endpoint *e, uint32_t model, uint64_t took_us, uint64_t now_us);
+void endpoint_whole(struct endpoint *e, uint32_t model, uint64_t took_us, uint64_t now_us);
+void endpoint_used(struct endpoint *e, uint32_t model, const struct endpoint_use *use,
+                   uint64_t now_us);
+/* Of a model that was not used there: all is 0. */
+struct endpoint_pace endpoint_pace(const struct endpoint *e, uint32_t model, uint64_t now_us);
 
 /* One of several ways to the same target, as the picker sees it. */
 struct endpoint_choice {

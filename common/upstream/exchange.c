@@ -38,6 +38,8 @@ struct exchange {
     unsigned status, retry_after_s;
     bool has_sent, is_sent; /* as they were when the call was let go */
     uint64_t started_us, sent_us, waiting_us;
+    uint32_t model;               /* its number at the endpoint; 0: none */
+    uint64_t headed_us, first_us; /* when the head came, and a stream's first content; 0: not yet */
 };
 
 /* ---- its state ---- */
@@ -151,6 +153,30 @@ void exchange_judge(struct exchange *x, enum endpoint_verdict verdict)
     x->verdict = verdict;
 }
 
+void exchange_first(struct exchange *x)
+{
+    if (!x->endpoint || !x->model || x->first_us)
+        return;
+    x->first_us = clock_mono_us();
+    endpoint_first(x->endpoint, x->model, x->first_us - x->sent_us, x->first_us);
+}
+
+void exchange_used(struct exchange *x, const struct token_count *tokens)
+{
+    if (!x->endpoint || !x->model || !x->headed_us)
+        return;
+    uint64_t now = clock_mono_us();
+    if (!x->first_us)
+        endpoint_whole(x->endpoint, x->model, x->headed_us - x->sent_us, now);
+    endpoint_used(
+        x->endpoint, x->model,
+        &(struct endpoint_use){.input = tokens->input,
+                               .cache_read = tokens->cache_read,
+                               .output = tokens->output,
+                               .wrote_us = now - (x->first_us ? x->first_us : x->sent_us)},
+        now);
+}
+
 static enum endpoint_verdict verdict_by_status(const struct exchange *x)
 {
     if (x->status >= 500)
@@ -216,6 +242,7 @@ static void on_head(void *arg, const struct http_head *head)
     uint64_t now = count_waiting(x);
     x->status = head->status;
     x->retry_after_s = http_retry_after(head);
+    x->headed_us = now;
     if (x->attempt) {
         x->attempt->http_status = head->status;
         x->attempt->head_us = now - x->sent_us;
@@ -357,6 +384,8 @@ static void reset(struct exchange *x, const struct exchange_spec *spec,
     x->log = spec->log;
     x->attempt = spec->attempt;
     x->waited_us = spec->waited_us;
+    x->model = spec->model.len ? endpoint_model(spec->model) : 0;
+    x->headed_us = x->first_us = 0;
     echo_begin(&x->echo, x->credential ? secret_reveal(x->credential) : SLICE_NONE);
 }
 

@@ -70,6 +70,7 @@ struct exchange_spec {
     struct slice credential_id; /* may be empty */
     struct slice region;        /* may be empty */
     uint64_t revision;          /* of the target in the policy */
+    struct slice model;         /* the upstream's name for it; empty: what is sent is no model's */
     struct endpoint_limits limits;
     struct http_call_spec call; /* what is sent, and the deadlines; url lent until the close */
     struct secret *credential;  /* that is in call.headers; NULL: none. Held. */
@@ -117,5 +118,9 @@ bool exchange_may_pass(struct exchange *x, struct slice value);
 void exchange_log_status(struct exchange *x);
 /* The line for a response that is a failure by what it says; the same line. */
 void exchange_log_lost(struct exchange *x, enum err why);
+/* The first content of a stream has come. */
+void exchange_first(struct exchange *x);
+/* What the response took, once all of it has come: the endpoint's averages of the model follow. */
+void exchange_used(struct exchange *x, const struct token_count *tokens);
 /* How it went for the endpoint, where the gate knows better than the status says. */
 void exchange_judge(struct exchange *x, enum endpoint_verdict verdict);

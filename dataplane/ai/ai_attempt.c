@@ -19,6 +19,8 @@ static void close_attempt(struct ai_call *c, enum request_outcome end, struct sl
 {
     timer_cancel(&c->patience);
     timer_cancel(&c->beat);
+    if (end == OUTCOME_OK && c->exchange && c->attempt)
+        exchange_used(c->exchange, &c->attempt->tokens);
     exchange_close(&c->exchange, end, code);
     c->attempt = NULL;
 }

@@ -88,6 +88,7 @@ struct ai_call {
     size_t dropped_count;
 
     /* ai_cost */
+    bool measured;             /* request.prompt says how large the prompt is */
     uint64_t output_step;      /* tokens reserved for the output of a call without a ceiling */
     uint64_t output_reserved;  /* tokens a stream may write before it is ended; 0: any */
     uint64_t output_bound;     /* tokens reserved where there is a ceiling */

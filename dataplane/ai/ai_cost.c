@@ -201,8 +201,11 @@ static enum err not_bounded(struct ai_call *c, const char *why)
     return ERR_INVALID;
 }
 
-static void measure(struct ai_call *c)
+void ai_cost_measure(struct ai_call *c)
 {
+    if (c->measured)
+        return;
+    c->measured = true;
     if (c->endpoint->dialect->measure)
         c->endpoint->dialect->measure(buf_slice(&c->rq->body), &c->request.prompt);
     else if (c->chat)
@@ -240,7 +243,7 @@ uint64_t ai_cost_prompt_guess(const struct ai_call *c)
 uint64_t ai_cost_count_estimate(struct ai_call *c)
 {
     struct slice target = c->model->target_count ? c->model->targets[0].model : c->model->o.name;
-    measure(c);
+    ai_cost_measure(c);
     if (!tokens_are_open() || !c->chat)
         return ai_usage_estimate_prompt(c->request.prompt.text) + media_tokens(&c->request.prompt);
     return tokens_of_model(target, chat_tokens(c->chat)) + media_tokens(&c->request.prompt);
@@ -258,7 +261,7 @@ enum err ai_worst_case(struct request *rq, money *ret)
     if (c->endpoint->kind == AI_REALTIME) {
         e = session_worst_case(c, ret);
     } else {
-        measure(c);
+        ai_cost_measure(c);
         uint64_t output = output_ceiling(c);
         if (p->unbounded)
             return not_bounded(c, p->unbounded);

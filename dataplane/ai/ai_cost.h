@@ -19,6 +19,8 @@ uint64_t ai_cost_media_bound(const struct ai_prompt *p, struct slice model);
 /* Tokens of the prompt where no target counts them, for AI_COUNT. */
 uint64_t ai_cost_count_estimate(struct ai_call *c);
 
+/* Reads the size of the prompt out of the body, unless that was done. */
+void ai_cost_measure(struct ai_call *c);
 /* The same at once: by the bytes of its text, without a look into it. */
 uint64_t ai_cost_prompt_guess(const struct ai_call *c);
 

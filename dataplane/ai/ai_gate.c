@@ -486,17 +486,34 @@ static void stay(struct ai_call *c)
     }
 }
 
+/* Measured where a strategy asks for it alone. */
+static const struct route_need *need_of(struct ai_call *c, struct route_need *ret)
+{
+    if (c->model->strategy != STRATEGY_LOWEST_COST || c->model->target_count < 2)
+        return NULL;
+    ai_cost_measure(c);
+    *ret = (struct route_need){.prompt = ai_cost_prompt_guess(c),
+                               .output_ceiling = c->request.output_ceiling * c->request.choices,
+                               .writes = c->endpoint->kind != AI_EMBEDDINGS};
+    return ret;
+}
+
 static enum filter_result on_candidates(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
     if (!ai_calls_upstream(c->endpoint) || c->endpoint->kind == AI_STORED)
         return FILTER_PASS;
+    struct route_need need;
     const struct candidates_query q = {.policy = rq->policy,
                                        .model = c->model,
                                        .team = rq->who.team,
                                        .rest = c->wild,
                                        .arena = rq->arena,
                                        .endpoint = c->endpoint,
+                                       .endpoints = &rq->env->upstreams.endpoints,
+                                       .now_us = clock_mono_us(),
+                                       .streams = c->request.stream,
+                                       .need = need_of(c, &need),
                                        .dice = roll};
     c->candidate_count = candidates_list(&q, c->candidates, LIMIT_ATTEMPTS);
     if (!c->candidate_count && c->endpoint->kind != AI_COUNT)

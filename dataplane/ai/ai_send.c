@@ -68,6 +68,7 @@ static enum err start_exchange(struct ai_call *c, const struct candidate *target
         .credential_id = credential ? credential->id : SLICE_NONE,
         .region = credential ? credential->region : SLICE_NONE,
         .revision = p->o.revision,
+        .model = target->model,
         .credential = secret_of(c, target),
         .log = &c->rq->log,
         .attempt = c->attempt,

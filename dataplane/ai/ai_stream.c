@@ -129,6 +129,7 @@ static enum ai_stream_result begin_head(struct ai_call *c)
 static enum ai_stream_result begin(struct ai_call *c)
 {
     ai_call_move(c, AI_CALL_STREAMING);
+    exchange_first(c->exchange);
     enum ai_stream_result r = begin_head(c);
     if (r == AI_STREAM_ON)
         r = write_bytes(c, buf_slice(&c->opening));

@@ -5,6 +5,7 @@
  * A provider without a grant is unknown, whether it exists or not. A path has one spelling: what
  * has several (an encoded slash, a dot segment, …) is invalid whatever is granted.
  */
+#include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/limits.h"
 #include "common/base/secret.h"
@@ -239,7 +240,11 @@ static enum filter_result resolve(struct passthrough_call *p)
     p->protocol = ai_provider_named(p->provider->dialect);
     if (!has_address(p))
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("this data plane cannot reach the provider"));
-    p->account = candidates_credential(p->provider, roll, NULL);
+    const struct candidates_query q = {.policy = p->policy,
+                                       .endpoints = &rq->env->upstreams.endpoints,
+                                       .now_us = clock_mono_us(),
+                                       .dice = roll};
+    p->account = candidates_credential(&q, p->provider);
     rq->record.api.account = p->account ? p->account->name : SLICE_NONE;
     return FILTER_PASS;
 }

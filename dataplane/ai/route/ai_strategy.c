@@ -1,7 +1,11 @@
 /*
- * ai_strategy — the table of strategies.
+ * ai_strategy — the table of strategies, and what several of them do alike.
  */
 #include "dataplane/ai/route/ai_strategy.h"
+
+#include <math.h>
+
+#define NEAR 8 /* the share of the best score within which another is as good */
 
 static const struct ai_strategy *const strategies[STRATEGY_COUNT] = {
 #define ROUTE_ROW(name, word) [STRATEGY_##name] = &route_##word,
@@ -26,4 +30,99 @@ size_t route_draw(const uint32_t *weights, size_t n, uint32_t (*dice)(void *arg)
     while (at >= weights[i])
         at -= weights[i++];
     return i;
+}
+
+/* ---- affinities ---- */
+
+/* The finalizer of SplitMix64 (Steele, Lea and Flood 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+uint64_t route_number(struct slice text)
+{
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < text.len; i++)
+        h = (h ^ (unsigned char)text.ptr[i]) * 0x100000001b3u;
+    return mix(h);
+}
+
+uint64_t route_affinity(uint64_t caller, uint64_t choice)
+{
+    return mix(caller ^ mix(choice + 0x9e3779b97f4a7c15u));
+}
+
+/* Weighted rendezvous hashing: weight / -ln(u), u uniform in (0, 1). */
+double route_share(uint64_t affinity, uint32_t weight)
+{
+    double u = ((double)(affinity >> 12) + 0.5) / 4503599627370496.0; /* 2^52 */
+    return weight ? (double)weight / -log(u) : 0;
+}
+
+/* ---- by score ---- */
+
+/* Of those from `at` on: the best one's place, and behind it all that are as good. Scores and
+ * indexes move together. */
+static size_t gather_best(uint64_t *score, size_t *index, size_t at, size_t n, bool nearly)
+{
+    uint64_t best = score[at];
+    for (size_t i = at + 1; i < n; i++)
+        best = score[i] < best ? score[i] : best;
+    uint64_t near = nearly && best < UINT64_MAX / 2 ? best + best / NEAR : best;
+    size_t end = at;
+    for (size_t i = at; i < n; i++) {
+        if (score[i] > near)
+            continue;
+        uint64_t s = score[i];
+        size_t x = index[i];
+        score[i] = score[end], index[i] = index[end];
+        score[end] = s, index[end++] = x;
+    }
+    return end;
+}
+
+static size_t favourite(const struct route_view *v, const size_t *index, size_t from, size_t to)
+{
+    size_t best = from;
+    if (to - from == 1)
+        return from;
+    if (!v->sticky)
+        return from + v->dice(v->arg) % (to - from);
+    for (size_t i = from + 1; i < to; i++)
+        if (v->choices[index[i]].affinity > v->choices[index[best]].affinity)
+            best = i;
+    return best;
+}
+
+static void to_front(uint64_t *score, size_t *index, size_t at, size_t from)
+{
+    uint64_t s = score[from];
+    size_t x = index[from];
+    score[from] = score[at], index[from] = index[at];
+    score[at] = s, index[at] = x;
+}
+
+size_t route_rank(const struct route_view *v, const uint64_t *given, unsigned rules, size_t *ret,
+                  size_t max)
+{
+    uint64_t score[ROUTE_TARGETS_MAX];
+    size_t index[ROUTE_TARGETS_MAX];
+    size_t count = v->count < ROUTE_TARGETS_MAX ? v->count : ROUTE_TARGETS_MAX, n = 0;
+    for (size_t i = 0; i < count; i++) {
+        score[i] = given[i];
+        index[i] = i;
+    }
+    bool nearly = v->sticky || rules & ROUTE_NEAR;
+    bool may_explore = rules & ROUTE_EXPLORES && !v->sticky && count > 1 && max;
+    if (may_explore && v->dice(v->arg) % ROUTE_EXPLORED == 0)
+        to_front(score, index, n++, v->dice(v->arg) % count);
+    for (; n < count && n < max; n++) {
+        size_t end = gather_best(score, index, n, count, nearly);
+        to_front(score, index, n, favourite(v, index, n, end));
+    }
+    memcpy(ret, index, n * sizeof(ret[0]));
+    return n;
 }

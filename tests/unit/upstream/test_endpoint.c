@@ -215,6 +215,79 @@ static void the_picker_draws_by_weight_among_those_that_are_ready(void **state)
     endpoint_drop(&table, &busy);
 }
 
+static void each_model_of_an_endpoint_has_its_own_pace_which_follows_what_is_measured(void **state)
+{
+    (void)state;
+    struct endpoint *e = held("p", "", 1);
+    uint32_t large = endpoint_model(SLICE("large")), small = endpoint_model(SLICE("small"));
+    assert_int_equal(endpoint_pace(e, large, S).first_us, 0);
+    endpoint_first(e, large, 400000, 10 * S);
+    endpoint_first(e, small, 100000, 10 * S);
+    assert_int_equal(endpoint_pace(e, large, 10 * S).first_us, 400000);
+    assert_int_equal(endpoint_pace(e, small, 10 * S).first_us, 100000);
+    endpoint_first(e, large, 800000, 10 * S + 1); /* at once: by an eighth, and its rounding */
+    assert_in_range(endpoint_pace(e, large, 11 * S).first_us, 450000, 500000);
+    for (uint64_t t = 0; t < 40; t++)
+        endpoint_first(e, large, 800000, 20 * S + t * S);
+    assert_in_range(endpoint_pace(e, large, 60 * S).first_us, 780000, 800000);
+    /* after four minutes the past counts little, after five nothing is known */
+    endpoint_first(e, large, 100000, 300 * S);
+    assert_in_range(endpoint_pace(e, large, 300 * S).first_us, 100000, 200000);
+    assert_int_equal(endpoint_pace(e, large, 300 * S + ENDPOINT_PACE_US).first_us, 0);
+    const struct endpoint_use use = {
+        .input = 1000, .cache_read = 800, .output = 200, .wrote_us = 4 * S};
+    endpoint_used(e, small, &use, 300 * S);
+    struct endpoint_pace p = endpoint_pace(e, small, 300 * S);
+    assert_int_equal(p.speed, 50000);
+    assert_int_equal(p.output, 200);
+    assert_int_equal(p.cached_permille, 800);
+    endpoint_drop(&table, &e);
+}
+
+static void the_model_that_was_measured_longest_ago_makes_way(void **state)
+{
+    (void)state;
+    char name[16];
+    struct endpoint *e = held("p", "", 1);
+    for (uint64_t i = 0; i < 9; i++) {
+        snprintf(name, sizeof(name), "m%d", (int)i);
+        endpoint_first(e, endpoint_model(slice_str(name)), 1000, (10 + i) * S);
+    }
+    assert_int_equal(endpoint_pace(e, endpoint_model(SLICE("m0")), 20 * S).first_us, 0);
+    assert_int_equal(endpoint_pace(e, endpoint_model(SLICE("m1")), 20 * S).first_us, 1000);
+    assert_int_equal(endpoint_pace(e, endpoint_model(SLICE("m8")), 20 * S).first_us, 1000);
+    endpoint_drop(&table, &e);
+}
+
+static void what_is_remembered_of_a_way_ends_with_its_epoch_and_its_endpoint(void **state)
+{
+    (void)state;
+    const int way = 0, other = 0;
+    struct endpoint_key key = {.target = SLICE("p"), .url = &url, .revision = 1};
+    struct endpoint_key second = {.target = SLICE("q"), .url = &url, .revision = 1};
+    assert_null(endpoint_recall(&table, &way, 1, &key));
+    struct endpoint *e = held("p", "", 1); /* it was not there when it was looked for */
+    assert_ptr_equal(endpoint_recall(&table, &way, 1, &key), e);
+    assert_ptr_equal(endpoint_recall(&table, &way, 1, &key), e);
+    assert_null(endpoint_recall(&table, &other, 1, &second));
+    /* another version of the policy has something else at that address */
+    assert_null(endpoint_recall(&table, &way, 2, &second));
+    assert_ptr_equal(endpoint_recall(&table, &way, 1, &key), e);
+    key.revision = 2; /* waits and the breaker are of the revision before */
+    assert_null(endpoint_recall(&table, &way, 3, &key));
+    struct endpoint *again = held("p", "", 2);
+    assert_ptr_equal(endpoint_recall(&table, &way, 3, &key), e);
+    endpoint_drop(&table, &e);
+    endpoint_drop(&table, &again);
+    for (int i = 0; i < LIMIT_ENDPOINTS; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "t%d", i);
+        e = held(name, "", 1);
+        endpoint_drop(&table, &e);
+    }
+    assert_null(endpoint_recall(&table, &way, 3, &key)); /* it was freed */
+}
+
 int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, open_table, close_table)
@@ -227,6 +300,9 @@ int main(void)
         ROW(a_peak_of_latency_is_believed_at_once_and_forgotten_slowly),
         ROW(the_error_rate_moves_with_what_happens),
         ROW(the_picker_draws_by_weight_among_those_that_are_ready),
+        ROW(each_model_of_an_endpoint_has_its_own_pace_which_follows_what_is_measured),
+        ROW(the_model_that_was_measured_longest_ago_makes_way),
+        ROW(what_is_remembered_of_a_way_ends_with_its_epoch_and_its_endpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
