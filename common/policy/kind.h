@@ -62,6 +62,7 @@ feature_set policy_kind_features(void);
     ROW(mcp_server)  /* address, credential */                                                     \
     ROW(api_service) /* address, credential, routes */                                             \
     ROW(grant)       /* agent or team to server, service or models */                              \
+    ROW(fault)       /* an outage that is rehearsed */                                             \
     ROW(block)       /* what may do nothing at all */
 
 #define POLICY_KIND_ROW(name) extern const struct policy_kind kind_##name;

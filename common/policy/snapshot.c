@@ -338,6 +338,15 @@ void snapshot_each_alias(const struct snapshot *s, struct slice subject_id,
         ;
 }
 
+void snapshot_each_fault(const struct snapshot *s, struct slice subject_id,
+                         bool (*fn)(void *arg, const struct policy_fault *f), void *arg)
+{
+    const struct group *g =
+        trie_find(&s->by_subject[GATEHOUSE__OBJECT_KIND__KIND_FAULT], &trie_groups, subject_id);
+    for (size_t i = 0; g && i < g->count && fn(arg, (const void *)g->items[i]->policy); i++)
+        ;
+}
+
 void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
                          bool (*fn)(void *arg, const struct policy_grant *g), void *arg)
 {

@@ -256,6 +256,26 @@ struct policy_alias { /* its name is what clients ask for */
     struct slice model; /* a model's name, or one that a wildcard stands for; never an alias */
 };
 
+enum policy_fault_scope {
+    POLICY_FAULT_OF_ALL, /* every call of the organisation */
+    POLICY_FAULT_OF_TEAM,
+    POLICY_FAULT_OF_AGENT,
+    POLICY_FAULT_OF_KEY,
+    POLICY_FAULT_SCOPES
+};
+
+/* One of status, hangs and latency_ms is said. */
+struct policy_fault {
+    struct policy_object o;
+    enum policy_fault_scope scope;
+    struct slice subject_id;
+    uint32_t share_permille; /* of the attempts that it fits */
+    int64_t until_us;        /* wall; from then on it has no effect */
+    uint16_t status;         /* as if the upstream had responded so; 0: not this */
+    bool hangs;              /* as if it had taken the request and said nothing */
+    uint32_t latency_ms;     /* it is called so much later; 0: not this */
+};
+
 struct policy_catalogue_model {
     struct slice *patterns;
     size_t pattern_count;
@@ -372,6 +392,10 @@ void snapshot_each_alias(const struct snapshot *s, struct slice subject_id,
 /* All grants of one agent or one team (by its id). */
 void snapshot_each_grant(const struct snapshot *s, struct slice subject_id,
                          bool (*fn)(void *arg, const struct policy_grant *g), void *arg);
+/* All faults of one provider, or those that name an organisation's providers all at once (by its
+ * id). Whether one fits a call, and still holds, is the caller's to say. fn false: stops. */
+void snapshot_each_fault(const struct snapshot *s, struct slice subject_id,
+                         bool (*fn)(void *arg, const struct policy_fault *f), void *arg);
 /* kind: "key", "agent", "team", "session" */
 bool snapshot_is_blocked(const struct snapshot *s, struct slice kind, struct slice id);
 /* Visits every object that one of the two versions has and the other has not, or not as it is here.

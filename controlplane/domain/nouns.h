@@ -21,6 +21,7 @@
     ROW(tool)                                                                                      \
     ROW(api_service)                                                                               \
     ROW(grant)                                                                                     \
+    ROW(fault)                                                                                     \
     ROW(block)                                                                                     \
     ROW(pool)                                                                                      \
     ROW(dataplane)

@@ -34,14 +34,15 @@ enum err store_links_drop(struct tx *tx, const char *from_id)
                     DB_PARAMS(DB_TEXT(slice_str(from_id))), NULL);
 }
 
-/* Links of blocks and tools do not prevent a delete: a block does not keep its object, and a tool
- * is deleted with its server. */
+/* Links of blocks, faults and tools do not prevent a delete: a block and a fault do not keep their
+ * object, and a tool is deleted with its server. */
 enum err store_links_to(struct tx *tx, const char *to_id, json_t **ret)
 {
     DB_AUTO struct db_result *r = NULL;
     enum err e = tx_query(tx,
                           "SELECT DISTINCT from_id FROM links WHERE to_id = $1 AND NOT EXISTS"
                           " (SELECT 1 FROM blocks WHERE id = from_id) AND NOT EXISTS"
+                          " (SELECT 1 FROM faults WHERE id = from_id) AND NOT EXISTS"
                           " (SELECT 1 FROM tools WHERE id = from_id) ORDER BY 1 LIMIT 10",
                           DB_PARAMS(DB_TEXT(slice_str(to_id))), &r);
     if (e != ERR_OK)

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "controlplane/api/admin_auth.h"
 #include "controlplane/api/dispatch.h"
@@ -354,6 +355,29 @@ static void a_model_may_lead_to_models_without_circles(void **state)
     must("DELETE", "models/up", NULL, 204);
     must("DELETE", "models/floor", NULL, 204);
     must("DELETE", "models/cellar", NULL, 204);
+}
+
+static void a_fault_does_not_keep_what_it_is_about(void **state)
+{
+    (void)state;
+    must("POST", "teams", "{\"name\":\"drilled\"}", 201);
+    must("POST", "faults",
+         "{\"name\":\"drill\",\"scope\":{\"team\":\"drilled\"},\"fault\":{\"status\":503},"
+         "\"until\":\"2020-01-01T00:00:00Z\"}",
+         422);
+    int64_t until = clock_wall_us() + INT64_C(3600000000);
+    char body[256], text[CLOCK_TEXT_MAX];
+    snprintf(body, sizeof(body),
+             "{\"name\":\"drill\",\"scope\":{\"team\":\"drilled\"},\"fault\":{\"status\":503},"
+             "\"until\":\"%.*s\"}",
+             SLICE_ARG(clock_format(until, text)));
+    must("POST", "faults", body, 201);
+    RESPONSE_AUTO struct response a = ask(&app, "viewer", "GET", "/admin/v1/faults/drill", NULL);
+    assert_true(slice_eq(json_text(json_object_get(a.json, "scope"), "team"), SLICE("drilled")));
+    assert_true(json_number_value(json_object_get(a.json, "share")) == 1);
+    must("PATCH", "faults/drill", "{\"share\":0.2}", 200);
+    must("DELETE", "teams/drilled", NULL, 204);
+    must("DELETE", "faults/drill", NULL, 204);
 }
 
 static void an_alias_has_one_owner_and_a_name_there_once(void **state)
@@ -981,6 +1005,7 @@ int main(void)
         cmocka_unit_test(a_model_name_is_exact_or_a_wildcard),
         cmocka_unit_test(what_a_model_says_of_its_calls_is_checked_member_by_member),
         cmocka_unit_test(a_model_may_lead_to_models_without_circles),
+        cmocka_unit_test(a_fault_does_not_keep_what_it_is_about),
         cmocka_unit_test(an_alias_has_one_owner_and_a_name_there_once),
         cmocka_unit_test(an_injected_header_may_not_be_one_that_the_gateway_sets),
         cmocka_unit_test(a_grant_of_a_missing_tool_has_a_warning),

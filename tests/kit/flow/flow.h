@@ -230,6 +230,18 @@ struct flow_provider {         /* of the upstream at the same place */
     void (*also)(Gatehouse__Provider *m); /* completes the message; NULL: nothing */
 };
 
+struct flow_fault {
+    const char *name;
+    const char *subject_kind, *subject; /* NULL: all */
+    size_t upstream;                    /* whose provider seems to fail */
+    bool everywhere;                    /* every provider does */
+    uint32_t share_permille;
+    uint16_t status; /* one of these three */
+    bool hangs;
+    uint32_t latency_ms;
+    int64_t until_us; /* wall; 0: in an hour */
+};
+
 struct flow_policy {
     struct flow_provider providers[FLOW_UPSTREAMS];
     struct flow_key keys[4];
@@ -239,6 +251,7 @@ struct flow_policy {
     struct flow_price prices[4];
     struct flow_price own_prices[4]; /* of the catalogue "own", which no vendor has */
     struct flow_alias aliases[8];
+    struct flow_fault faults[3];
     struct flow_server servers[3];
     struct flow_service services[2];
     struct flow_grant grants[4];

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "common/base/clock.h"
 #include "common/base/map.h"
 #include "common/policy/snapshot_build.h"
 #include "common/scope/lease_client.h"
@@ -387,6 +388,29 @@ static void add_alias(struct building *d, const struct flow_alias *f)
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_ALIAS, "alias_", id);
 }
 
+static void add_fault(struct building *d, const struct flow_fault *f)
+{
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Fault fault = GATEHOUSE__FAULT__INIT;
+    char provider[ID_ROOM];
+    snprintf(provider, sizeof(provider), "p_provider-%zu", f->upstream);
+    fault.org_id = "org";
+    fault.name = (char *)(uintptr_t)f->name;
+    fault.scope_subject_kind = (char *)(uintptr_t)f->subject_kind;
+    fault.scope_subject_id = (char *)(uintptr_t)f->subject;
+    fault.provider_id = f->everywhere ? NULL : provider;
+    fault.has_share_permille = fault.has_fault_status = fault.has_fault_hang = true;
+    fault.has_fault_latency_ms = fault.has_until_us = true;
+    fault.share_permille = f->share_permille;
+    fault.fault_status = f->status;
+    fault.fault_hang = f->hangs;
+    fault.fault_latency_ms = f->latency_ms;
+    fault.until_us = f->until_us ? f->until_us : clock_wall_us() + INT64_C(3600000000);
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_FAULT;
+    o.fault = &fault;
+    apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_FAULT, "fault_", f->name);
+}
+
 static void add_server(struct building *d, const struct flow_server *f)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
@@ -534,6 +558,8 @@ static void add_all(struct building *d, const struct flow_policy *p)
     add_catalogue(d, "own", p->own_prices);
     for (size_t i = 0; i < ARRAY_LEN(p->aliases) && p->aliases[i].name; i++)
         add_alias(d, &p->aliases[i]);
+    for (size_t i = 0; i < ARRAY_LEN(p->faults) && p->faults[i].name; i++)
+        add_fault(d, &p->faults[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->servers) && p->servers[i].name; i++)
         add_server(d, &p->servers[i]);
     for (size_t i = 0; i < ARRAY_LEN(p->services) && p->services[i].name; i++)

@@ -158,6 +158,28 @@ static void what_a_model_says_of_routing_travels(void **state)
     builder_fini(&b);
 }
 
+static void a_fault_travels_with_its_scope(void **state)
+{
+    (void)state;
+    struct builder b;
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    JSON_AUTO json_t *spec = json_loads("{\"scope\":{\"team\":\"team_1\"},\"provider\":\"prov_1\","
+                                        "\"share\":0.2,\"fault\":{\"status\":503},"
+                                        "\"until\":\"1970-01-01T00:00:01Z\"}",
+                                        0, NULL);
+    const struct build_row row = {.id = "x_1", .org = "org_1", .name = "drill", .spec = spec};
+    assert_int_equal(builder_init(&b, open_secret, NULL), ERR_OK);
+    assert_int_equal(build_object(&b, noun_find("fault"), &row, &o), ERR_OK);
+    assert_string_equal(o.fault->scope_subject_kind, "team");
+    assert_string_equal(o.fault->scope_subject_id, "team_1");
+    assert_string_equal(o.fault->provider_id, "prov_1");
+    assert_int_equal(o.fault->share_permille, 200);
+    assert_int_equal(o.fault->fault_status, 503);
+    assert_false(o.fault->has_fault_hang);
+    assert_int_equal(o.fault->until_us, 1000000);
+    builder_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +187,7 @@ int main(void)
         cmocka_unit_test(every_row_reaches_a_field_and_every_field_is_filled),
         cmocka_unit_test(a_stored_value_that_does_not_fit_is_refused_by_itself),
         cmocka_unit_test(what_a_model_says_of_routing_travels),
+        cmocka_unit_test(a_fault_travels_with_its_scope),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -263,6 +263,56 @@ static void models_lead_to_models_without_circles_and_not_too_deep(void **state)
     reading_fini(&r);
 }
 
+#define FAULT(scope, fault, more)                                                                  \
+    "{\"scope\":" scope ",\"fault\":" fault ",\"until\":\"2026-11-30T12:00:00Z\"" more "}"
+#define TO_DEMO ",\"provider\":\"demo\""
+
+static void a_fault_has_one_scope_one_kind_and_an_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *pointer;
+    } rows[] = {
+        {FAULT("{\"team\":\"research\"}", "{\"status\":503}", ""), NULL},
+        {FAULT("{\"agent\":\"bot\"}", "{\"hang\":true}", TO_DEMO), NULL},
+        {FAULT("{\"all\":true}", "{\"latency_ms\":2000}", TO_DEMO), NULL},
+        {FAULT("{\"all\":true}", "{\"latency_ms\":2000}", ""), "/provider"},
+        {FAULT("{}", "{\"status\":503}", TO_DEMO), "/scope"},
+        {FAULT("{\"all\":false}", "{\"status\":503}", TO_DEMO), "/scope"},
+        {FAULT("{\"all\":true,\"team\":\"research\"}", "{\"hang\":true}", TO_DEMO), "/scope"},
+        {FAULT("{\"team\":\"research\",\"agent\":\"bot\"}", "{\"hang\":true}", ""), "/scope"},
+        {FAULT("{\"team\":\"nobody\"}", "{\"status\":503}", ""), "/scope/team"},
+        {FAULT("{\"team\":\"research\"}", "{}", ""), "/fault"},
+        {FAULT("{\"team\":\"research\"}", "{\"hang\":false}", ""), "/fault"},
+        {FAULT("{\"team\":\"research\"}", "{\"hang\":true,\"status\":503}", ""), "/fault"},
+        {FAULT("{\"team\":\"research\"}", "{\"status\":302}", ""), "/fault/status"},
+        {FAULT("{\"team\":\"research\"}", "{\"status\":503}", ",\"share\":0"), "/share"},
+        {FAULT("{\"team\":\"research\"}", "{\"status\":503}", ",\"share\":1.5"), "/share"},
+        {"{\"scope\":{\"all\":true},\"fault\":{\"hang\":true}" TO_DEMO "}", "/until"},
+        {"{\"scope\":{\"all\":true},\"fault\":{\"hang\":true},"
+         "\"until\":\"2026-11-30T08:59:59Z\"" TO_DEMO "}",
+         "/until"},
+        {"{\"scope\":{\"all\":true},\"fault\":{\"hang\":true},"
+         "\"until\":\"2026-12-07T09:00:01Z\"" TO_DEMO "}",
+         "/until"},
+    };
+    int64_t then = 0;
+    assert_int_equal(clock_parse(SLICE("2026-11-30T09:00:00Z"), &then), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct reading r = {
+            .lookup = &lookup, .name = SLICE("drill"), .creating = true, .now_us = then};
+        JSON_AUTO json_t *body = parsed(rows[i].text);
+        JSON_AUTO json_t *doc = field_read(&r, noun_fault.fields, body, NULL, "");
+        noun_fault.check(&r, NULL, doc);
+        const char *at =
+            json_string_value(json_object_get(json_array_get(r.problems, 0), "pointer"));
+        if ((at == NULL) != (rows[i].pointer == NULL) ||
+            (at != NULL && strcmp(at, rows[i].pointer) != 0))
+            fail_msg("%s: %s", rows[i].text, at != NULL ? at : "accepted");
+        reading_fini(&r);
+    }
+}
+
 static void a_star_in_a_target_needs_one_in_the_name(void **state)
 {
     static const char star[] = "{\"targets\":[{\"provider\":\"demo\",\"model\":\"*\"}]}";
@@ -1104,6 +1154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_model_says_of_routing_becomes_its_normal_form),
         cmocka_unit_test(a_wrong_rule_of_routing_is_named),
+        cmocka_unit_test(a_fault_has_one_scope_one_kind_and_an_end),
         cmocka_unit_test(models_lead_to_models_without_circles_and_not_too_deep),
         cmocka_unit_test(a_member_of_a_target_may_need_a_feature_that_another_does_not),
         cmocka_unit_test(names_with_hiding_or_reordering_characters_are_refused),

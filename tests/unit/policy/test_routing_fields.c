@@ -273,6 +273,71 @@ static void what_a_provider_says_of_its_resilience_is_read(void **state)
     registry_free(r);
 }
 
+static bool keep_fault(void *arg, const struct policy_fault *f)
+{
+    *(const struct policy_fault **)arg = f;
+    return false;
+}
+
+static const struct policy_fault *fault_of(const struct snapshot *s, struct slice subject)
+{
+    const struct policy_fault *found = NULL;
+    snapshot_each_fault(s, subject, keep_fault, &found);
+    return found;
+}
+
+static void a_fault_is_found_by_what_seems_to_fail(void **state)
+{
+    (void)state;
+    struct registry *r = registry_new();
+    Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
+    Gatehouse__Fault m = GATEHOUSE__FAULT__INIT;
+    m.org_id = TEXT("org");
+    m.name = TEXT("drill");
+    m.provider_id = TEXT("prov_1");
+    m.scope_subject_kind = TEXT("team");
+    m.scope_subject_id = TEXT("team_1");
+    m.share_permille = 200;
+    m.fault_status = 503;
+    m.until_us = 7;
+    o.kind = GATEHOUSE__OBJECT_KIND__KIND_FAULT;
+    o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_FAULT;
+    o.fault = &m;
+    struct snapshot *s = with(r, &o);
+    const struct policy_fault *f = fault_of(s, SLICE("prov_1"));
+    assert_non_null(f);
+    assert_null(fault_of(s, SLICE("org")));
+    assert_int_equal(f->scope, POLICY_FAULT_OF_TEAM);
+    assert_true(slice_eq(f->subject_id, SLICE("team_1")));
+    assert_int_equal(f->share_permille, 200);
+    assert_int_equal(f->status, 503);
+    assert_int_equal(f->until_us, 7);
+    snapshot_drop(s);
+
+    m.provider_id = m.scope_subject_kind = m.scope_subject_id = NULL;
+    m.fault_status = 0;
+    m.fault_hang = true;
+    s = with(r, &o);
+    f = fault_of(s, SLICE("org"));
+    assert_non_null(f);
+    assert_int_equal(f->scope, POLICY_FAULT_OF_ALL);
+    assert_true(f->hangs);
+    snapshot_drop(s);
+
+    m.fault_latency_ms = 5; /* and a hang */
+    s = with(r, &o);
+    assert_null(fault_of(s, SLICE("org")));
+    snapshot_drop(s);
+    m.fault_hang = false;
+    m.scope_subject_kind = TEXT("planet"); /* it must not become everybody's */
+    m.scope_subject_id = TEXT("earth");
+    s = with(r, &o);
+    assert_null(fault_of(s, SLICE("org")));
+    assert_int_equal(snapshot_refused(s), 1);
+    snapshot_drop(s);
+    registry_free(r);
+}
+
 static void hours_hold_from_one_time_of_a_day_to_the_next(void **state)
 {
     (void)state;
@@ -319,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_rule_that_is_not_known_refuses_the_model),
         cmocka_unit_test(a_teams_demands_are_read_and_unknown_ones_refuse_it),
         cmocka_unit_test(what_a_provider_says_of_its_resilience_is_read),
+        cmocka_unit_test(a_fault_is_found_by_what_seems_to_fail),
         cmocka_unit_test(hours_hold_from_one_time_of_a_day_to_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
