@@ -13,6 +13,7 @@
 #define WORKERS_MAX 256
 #define JOURNAL_MIN (64 * 1024) /* a full journal refuses no call: this keeps a hundred spans */
 #define AI_BODY_MIN 1024
+#define AI_UPLOAD_MAX (4096ull * 1024 * 1024)
 #define AI_BODY_MAX                                                                                \
     (64 * 1024 * 1024) /* below LIMIT_STREAM_PIECE: it is sent upstream in one piece */
 #define JOURNAL_MAX (4ull * 1024 * 1024 * 1024)
@@ -91,6 +92,15 @@ static const struct option rows[] = {
      .offset = offsetof(struct settings, ai_body_bytes),
      .min = AI_BODY_MIN,
      .max = AI_BODY_MAX},
+    {.name = "ai-upload-bytes",
+     .env = "GATEHOUSE_AI_UPLOAD_BYTES",
+     .type = OPTION_U64,
+     .default_text = "545259520",
+     .unit = "bytes",
+     .help = "the largest form with a file that streams to its provider; 413 above",
+     .offset = offsetof(struct settings, ai_upload_bytes),
+     .min = AI_BODY_MIN,
+     .max = AI_UPLOAD_MAX},
     ROW("allowed-hosts", "GATEHOUSE_ALLOWED_HOSTS", OPTION_TEXT, NULL, "",
         "Host and Origin names /mcp takes beside the loopback's, comma-separated",
         allowed_hosts_text),

@@ -23,6 +23,7 @@ struct settings {
     const char *allowed_hosts_text;
     const char *allowed_origins_text;
     uint64_t workers, journal_bytes, drain_ms, lame_duck_ms, memory_limit, ai_body_bytes;
+    uint64_t ai_upload_bytes;
     bool insecure;
     bool check; /* there is nothing more to do */
 

@@ -132,6 +132,7 @@ static enum err start_workers(struct process *p)
                                         .allowed_hosts = &p->settings.allowed_hosts,
                                         .allowed_origins = &p->settings.allowed_origins,
                                         .ai_body_max = p->settings.ai_body_bytes,
+                                        .ai_upload_max = p->settings.ai_upload_bytes,
                                         .tools_changed = listings_changed,
                                         .arg = &p->listings};
         enum err e = worker_start(&c, &p->workers[i]);

@@ -22,7 +22,8 @@ struct worker_config {
     const atomic_bool *shedding;   /* new work is refused */
     const struct host_list *allowed_hosts;
     const struct origin_list *allowed_origins;
-    uint64_t ai_body_max; /* bytes; 0: the gate's own */
+    uint64_t ai_body_max;   /* bytes; 0: the gate's own */
+    uint64_t ai_upload_max; /* the same of a form that streams */
     /* On its thread: an MCP server said that its tools changed. NULL: it is not told. */
     void (*tools_changed)(void *arg, struct slice server_id);
     void *arg;

@@ -39,8 +39,13 @@
     30000 /* and all of it, for a client that still sends (nginx waits as long) */
 
 /* bodies */
-#define LIMIT_AI_BODY (32u * 1024 * 1024)   /* images travel inside the prompt as base64 */
-#define LIMIT_AI_ANSWER (64u * 1024 * 1024) /* a plain response; streams have no total */
+#define LIMIT_AI_BODY (32u * 1024 * 1024) /* images travel inside the prompt as base64 */
+/* A form with a file goes on as it comes once its front says what must be known. The front is kept,
+ * so that another target can be tried until more was taken; it fits a stream that is not open yet.
+ */
+#define LIMIT_BODY_FRONT (128u * 1024)
+#define LIMIT_AI_UPLOAD (520u * 1024 * 1024) /* OpenAI takes files of 512 MB */
+#define LIMIT_AI_ANSWER (64u * 1024 * 1024)  /* a plain response; streams have no total */
 #define LIMIT_AI_TOKENS                                                                            \
     100000000 /* one call's; no model reads or writes a tenth: above is a mistake */
 /* What a model puts into its calls: each call pays for it, in bytes and in tokens. */

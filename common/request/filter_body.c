@@ -1,5 +1,6 @@
 /*
- * filter_body — the whole body in memory, up to the gate's ceiling.
+ * filter_body — the whole body in memory, up to the gate's ceiling; or its front, where the gate
+ * takes the rest as it comes.
  *
  * Stands behind filter_authenticate: no body is read before its sender is known. The ceiling is
  * enforced here and not by the server, so that the 413 speaks the dialect of the path.
@@ -9,6 +10,8 @@
 
 struct body_state {
     bool whole;            /* its end has come */
+    bool asked;            /* whether the front is enough */
+    bool enough;           /* it is */
     struct gunzip *gunzip; /* NULL: it comes as it is */
 };
 
@@ -32,10 +35,26 @@ static uint64_t body_max(const struct request *rq)
 static enum filter_result refuse_size(struct request *rq)
 {
     bool is_setting = rq->env->body_max[rq->gate->slot] && rq->gate->slot == GATE_AI;
+    const struct body_state *s = filter_state(rq, &filter_body);
     request_refuse(rq, REFUSAL_TOO_LARGE,
-                   arena_printf(rq->arena, "%llu bytes%s", (unsigned long long)body_max(rq),
-                                is_setting ? " (GATEHOUSE_AI_BODY_BYTES)" : ""));
+                   arena_printf(rq->arena, "%llu bytes%s%s", (unsigned long long)body_max(rq),
+                                is_setting ? " (GATEHOUSE_AI_BODY_BYTES)" : "",
+                                s->asked ? " of a form whose first 128 KiB do not say what it is "
+                                           "for: send its fields before its file"
+                                         : ""));
     return FILTER_REFUSE;
+}
+
+/* The coding is undone as the body is gathered, and by nothing else. */
+static uint64_t front_max(const struct request *rq, enum coding coding)
+{
+    return rq->gate->front_max && coding == CODING_NONE ? rq->gate->front_max(rq) : 0;
+}
+
+static bool is_refused_by_length(const struct request *rq, enum coding coding)
+{
+    const struct http_head *h = rq->head;
+    return h->has_length && h->length > body_max(rq) && h->length > front_max(rq, coding);
 }
 
 static enum filter_result on_request(struct request *rq)
@@ -49,7 +68,7 @@ static enum filter_result on_request(struct request *rq)
         request_refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Encoding may be gzip, or absent"));
         return FILTER_REFUSE;
     }
-    if (h->has_length && h->length > body_max(rq))
+    if (is_refused_by_length(rq, coding))
         return refuse_size(rq);
     if (!h->chunked && (!h->has_length || h->length == 0))
         return FILTER_PASS;
@@ -61,7 +80,7 @@ static enum filter_result on_request(struct request *rq)
     request_read_body(rq, UINT64_MAX);
     if (rq->refusal.id)
         return FILTER_REFUSE;
-    return s->whole ? FILTER_PASS : FILTER_WAIT;
+    return s->whole || s->enough ? FILTER_PASS : FILTER_WAIT;
 }
 
 static bool is_waiting_here(const struct request *rq)
@@ -79,6 +98,24 @@ static void refuse_piece(struct request *rq, enum err e)
         request_refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
 }
 
+/* Asked once: a front that did not say it all is gathered on, as every other body. */
+static void look_at_front(struct request *rq, struct body_state *s)
+{
+    const struct http_head *h = rq->head;
+    bool all_is_here = h->has_length && rq->body.len >= h->length;
+    if (!s || s->asked || s->gunzip || rq->body.len < LIMIT_BODY_FRONT || all_is_here ||
+        !front_max(rq, coding_of(h)))
+        return;
+    s->asked = true;
+    s->enough = rq->gate->front_is_enough(rq);
+    if (s->enough)
+        request_pause_body(rq);
+    else if (h->has_length && h->length > body_max(rq))
+        refuse_size(rq);
+    if (is_waiting_here(rq) && (s->enough || rq->refusal.id))
+        request_go_on(rq, !rq->refusal.id && request_renew(rq) ? FILTER_PASS : FILTER_REFUSE);
+}
+
 /* The ceiling holds for what a body unpacks to. */
 void filter_body_take(struct request *rq, struct slice piece)
 {
@@ -87,8 +124,10 @@ void filter_body_take(struct request *rq, struct slice piece)
         return;
     enum err e =
         s && s->gunzip ? gunzip_feed(s->gunzip, piece, &rq->body) : buf_append(&rq->body, piece);
-    if (!e)
+    if (!e) {
+        look_at_front(rq, s);
         return;
+    }
     refuse_piece(rq, e);
     if (is_waiting_here(rq))
         request_go_on(rq, FILTER_REFUSE);

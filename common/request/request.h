@@ -59,6 +59,7 @@ struct request_env {
     bool stopping;                             /* what is still under way is being cut */
     const atomic_bool *shedding;               /* new work is turned away; NULL: never */
     uint64_t body_max[GATE_SLOTS];             /* bytes of a body; 0: the gate's own ceiling */
+    uint64_t upload_max;                       /* of a form that streams; 0: LIMIT_AI_UPLOAD */
     const struct origin_list *allowed_origins; /* of web pages, at all gates; NULL: none */
     const struct host_list *allowed_hosts;     /* of /mcp, beside the loopback's; NULL: no others */
     /* Kept warm, so that a request costs no heap: ended requests, and each gate's own things. */
@@ -141,6 +142,12 @@ struct gate {
     /* Of a gate with both kinds: do the two above get this one's body, or does filter_body gather
      * it? NULL: they do where they are set. */
     bool (*streams_body)(const struct request *rq);
+    /* Of a body that filter_body gathers: how large it may be if only its front is gathered and the
+     * rest streams; 0: all of it is. NULL: none streams so. */
+    uint64_t (*front_max)(const struct request *rq);
+    /* The front is there, LIMIT_BODY_FRONT of it or a little more: is it enough? Then the client is
+     * paused, and streams_body says true from now on. */
+    bool (*front_is_enough)(struct request *rq);
     void (*on_drain)(struct request *rq); /* the client took what was pending; may be NULL */
     /* The client hung up, or the principal was blocked: stop the work at once. request_finish
      * must follow before it returns. */

@@ -11,6 +11,7 @@
 #include "dataplane/ai/ai_send.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/ai_token.h"
+#include "dataplane/ai/ai_upload.h"
 #include "dataplane/ai/realtime.h"
 
 static void try_next(struct ai_call *c);
@@ -22,6 +23,8 @@ static void close_attempt(struct ai_call *c, enum request_outcome end, struct sl
     if (end == OUTCOME_OK && c->exchange && c->attempt)
         exchange_used(c->exchange, &c->attempt->tokens);
     exchange_close(&c->exchange, end, code);
+    if (c->upload)
+        ai_upload_hold(c);
     c->attempt = NULL;
 }
 
@@ -95,7 +98,7 @@ static void mark_credential(struct ai_call *c)
 
 static bool may_try_another(const struct ai_call *c)
 {
-    if (c->rq->record.attempt_count >= LIMIT_ATTEMPTS)
+    if (c->rq->record.attempt_count >= LIMIT_ATTEMPTS || (c->upload && ai_upload_is_lost(c)))
         return false;
     return c->candidate_next < c->candidate_count || other_credential(c);
 }
@@ -324,6 +327,8 @@ static void on_upstream_drain(void *arg)
     struct ai_call *c = arg;
     if (c->state == AI_CALL_SESSION)
         realtime_on_upstream_drain(c);
+    else if (c->upload)
+        ai_upload_go_on(c);
 }
 
 static const struct exchange_events events = {.on_head = on_head,
@@ -331,6 +336,7 @@ static const struct exchange_events events = {.on_head = on_head,
                                               .on_end = on_end,
                                               .on_fail = on_fail,
                                               .on_drain = on_upstream_drain};
+
 /* ---- one target after the other ---- */
 
 static void note_attempt(struct ai_call *c, const struct candidate *target)
@@ -490,6 +496,24 @@ void ai_attempt_on_reserved(struct ai_call *c, enum err e)
     }
 }
 
+static void bill_taken_back(struct ai_call *c)
+{
+    if (ai_call_streams(c) || c->state == AI_CALL_OPENING)
+        ai_cost_reported(c);
+    else if (exchange_is_sent(c->exchange) && (!c->status || c->status == 200))
+        ai_cost_cancelled(c);
+}
+
+/* Its target never has all of the form, and so does nothing that is paid for. */
+void ai_attempt_on_upload(struct ai_call *c, enum ai_upload_result r)
+{
+    if (r == AI_UPLOAD_ON)
+        return;
+    bill_taken_back(c);
+    close_attempt(c, OUTCOME_CANCELLED, SLICE("bad_form"));
+    finish(c, &(struct request_end){.outcome = OUTCOME_REFUSED});
+}
+
 /* The client is gone, or its right ended: the upstream is let go at once. */
 void ai_attempt_cancel(struct ai_call *c)
 {
@@ -497,10 +521,8 @@ void ai_attempt_cancel(struct ai_call *c)
     if (c->exchange) {
         if (c->state == AI_CALL_SESSION)
             realtime_on_cancel(c);
-        else if (ai_call_streams(c) || c->state == AI_CALL_OPENING)
-            ai_cost_reported(c);
-        else if (exchange_is_sent(c->exchange) && (!c->status || c->status == 200))
-            ai_cost_cancelled(c);
+        else
+            bill_taken_back(c);
         close_attempt(c, OUTCOME_CANCELLED, request_cut_code(rq));
     }
     if (c->state == AI_CALL_AUTHORIZING) {

@@ -68,6 +68,8 @@ struct ai_answer {
     struct slice body;
 };
 
+struct ai_upload;
+
 struct ai_call {
     struct list link; /* in env->gate_spare */
     struct request *rq;
@@ -75,10 +77,11 @@ struct ai_call {
     const struct ai_endpoint *endpoint;
     struct slice deployment; /* that a client of Azure named in the path; .ptr NULL: none */
     struct ai_request request;
-    struct ai_chat *chat;    /* the body in the normal form; NULL until it is needed */
-    struct ai_marker marker; /* of dialects that mark what is kept */
-    bool path_missing;       /* of the last attempt: the next one is told otherwise */
-    bool stays;              /* one credential alone may serve it */
+    struct ai_upload *upload; /* the body streams, rq->body is its front; NULL: it is all there */
+    struct ai_chat *chat;     /* the body in the normal form; NULL until it is needed */
+    struct ai_marker marker;  /* of dialects that mark what is kept */
+    bool path_missing;        /* of the last attempt: the next one is told otherwise */
+    bool stays;               /* one credential alone may serve it */
     const struct policy_model *model;
     struct slice reached; /* the model's name: what was asked for, or what its alias leads to */
     struct slice wild;    /* what the star of a wildcard model stands for; SLICE_NONE: it is none */

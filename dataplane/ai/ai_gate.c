@@ -13,6 +13,7 @@
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_stream.h"
+#include "dataplane/ai/ai_upload.h"
 #include "dataplane/ai/dialect/azure_path.h"
 #include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/openai_realtime.h"
@@ -130,7 +131,8 @@ static struct ai_incoming incoming_of(const struct ai_call *c)
                                 .head = rq->head,
                                 .endpoint = c->endpoint,
                                 .arena = rq->arena,
-                                .marker = c->endpoint->dialect->marks ? &c->marker : NULL};
+                                .marker = c->endpoint->dialect->marks ? &c->marker : NULL,
+                                .is_front = c->upload != NULL};
 }
 
 static void drop_chat(void *chat)
@@ -199,6 +201,37 @@ static enum filter_result settle_model(struct ai_call *c)
     return refuse(c->rq, REFUSAL_MODEL_UNKNOWN, c->request.model);
 }
 
+static enum filter_result refuse_body(struct ai_call *c, enum err e, struct slice detail)
+{
+    if (e == ERR_TOO_BIG)
+        return refuse(c->rq, REFUSAL_TOO_LARGE,
+                      arena_printf(c->rq->arena, "%zu bytes", c->rq->body.max));
+    if (e == ERR_NOMEM)
+        return refuse(c->rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
+    if (e == ERR_NOT_FOUND)
+        return refuse(c->rq, REFUSAL_OBJECT_UNKNOWN, detail);
+    bool is_session = c->endpoint->kind == AI_REALTIME;
+    return refuse(c->rq, is_session ? REFUSAL_BAD_REQUEST : REFUSAL_BAD_JSON, detail);
+}
+
+/* What the front of a form says is read twice: here to know whether it is all that must be known,
+ * and as every body is, by the filter. */
+static bool front_is_enough(struct request *rq)
+{
+    struct ai_call *c = rq->gate_state;
+    struct slice why = SLICE_NONE;
+    if (c->endpoint->dialect->marks)
+        ai_call_make_marker(c);
+    struct ai_incoming in = incoming_of(c);
+    in.is_front = true;
+    enum err e = c->endpoint->dialect->read(&in, &c->request, &why);
+    if (e && e != ERR_AGAIN)
+        refuse_body(c, e, why);
+    else
+        c->request = (struct ai_request){.choices = 1};
+    return !e && ai_upload_begin(c);
+}
+
 static enum filter_result on_request(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
@@ -209,20 +242,14 @@ static enum filter_result on_request(struct request *rq)
                    form_boundary(http_head_find(rq->head, SLICE("content-type"))).ptr;
     if (!is_form && !is_json_type(rq->head))
         return refuse(rq, REFUSAL_MEDIA_TYPE, SLICE("Content-Type must be application/json"));
-    enum err e = c->deployment.ptr ? azure_name_model(rq->arena, rq->head, &rq->body,
-                                                      &c->translated, c->deployment)
-                                   : ERR_OK;
+    const struct azure_body azure = {
+        .head = rq->head, .deployment = c->deployment, .is_front = c->upload != NULL};
+    enum err e =
+        c->deployment.ptr ? azure_name_model(rq->arena, &azure, &rq->body, &c->translated) : ERR_OK;
     if (!e)
         e = read_body(c, &detail);
-    if (e == ERR_TOO_BIG)
-        return refuse(rq, REFUSAL_TOO_LARGE, arena_printf(rq->arena, "%zu bytes", rq->body.max));
-    if (e == ERR_NOMEM)
-        return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
-    if (e == ERR_NOT_FOUND)
-        return refuse(rq, REFUSAL_OBJECT_UNKNOWN, detail);
     if (e)
-        return refuse(rq, c->endpoint->kind == AI_REALTIME ? REFUSAL_BAD_REQUEST : REFUSAL_BAD_JSON,
-                      detail);
+        return refuse_body(c, e, detail);
     return c->endpoint->kind == AI_REALTIME ? settle_model(c) : FILTER_PASS;
 }
 
@@ -711,20 +738,24 @@ static void cancel_work(struct request *rq)
 static bool streams_body(const struct request *rq)
 {
     const struct ai_call *c = rq->gate_state;
-    return c && c->endpoint->kind == AI_REALTIME;
+    return c && (c->endpoint->kind == AI_REALTIME || c->upload);
 }
 
-static void on_body(struct request *rq, struct slice message)
+static void on_body(struct request *rq, struct slice piece)
 {
     struct ai_call *c = rq->gate_state;
-    if (c->state == AI_CALL_SESSION)
-        realtime_on_client(c, message);
+    if (c->upload)
+        ai_attempt_on_upload(c, ai_upload_take(c, piece));
+    else if (c->state == AI_CALL_SESSION)
+        realtime_on_client(c, piece);
 }
 
 static void on_body_end(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
-    if (c->state == AI_CALL_SESSION)
+    if (c->upload)
+        ai_attempt_on_upload(c, ai_upload_end(c));
+    else if (c->state == AI_CALL_SESSION)
         realtime_on_client_end(c);
 }
 
@@ -883,6 +914,8 @@ const struct gate ai_gate = {
     .on_body = on_body,
     .on_body_end = on_body_end,
     .streams_body = streams_body,
+    .front_max = ai_upload_front_max,
+    .front_is_enough = front_is_enough,
     .on_drain = on_drain,
     .cancel = cancel_work,
     .still_allowed = ai_still_allowed,

@@ -7,6 +7,7 @@
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
 #include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_upload.h"
 #include "dataplane/ai/dialect/body_shape.h"
 
 #define STAINLESS_MAX 86400     /* seconds a client may say it waits */
@@ -86,8 +87,16 @@ static enum err start_exchange(struct ai_call *c, const struct candidate *target
                  .proxy = p->proxy},
     };
     set_deadlines(c, p, &spec.call);
-    memcpy(spec.call.body, o->pieces, sizeof(spec.call.body));
-    return exchange_start(&c->rq->env->upstreams, &spec, events, c, &c->exchange);
+    if (c->upload)
+        ai_upload_describe(c, o->pieces, &spec.call);
+    else
+        memcpy(spec.call.body, o->pieces, sizeof(spec.call.body));
+    enum err e = exchange_start(&c->rq->env->upstreams, &spec, events, c, &c->exchange);
+    if (!e && c->upload)
+        e = ai_upload_send_front(c, o->pieces);
+    if (e)
+        exchange_close(&c->exchange, OUTCOME_ERROR, slice_str(err_name(e)));
+    return e;
 }
 
 /* What the policy says of a header comes before what the provider's protocol says. */

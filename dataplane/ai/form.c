@@ -1,13 +1,22 @@
 /*
- * form — parts cut at their delimiters.
+ * form — parts cut at their delimiters, in one walk over the bytes.
+ *
+ * A delimiter begins with CR, and a boundary holds no control character: where a byte is not the
+ * delimiter's next one, no other place in it can begin there but that of a CR.
  */
 #include "dataplane/ai/form.h"
-
-#define BOUNDARY_MAX 70 /* RFC 2046 */
 
 static bool is_token(char c)
 {
     return c > ' ' && c < 127 && !strchr("()<>@,;:\\\"/[]?=", c);
+}
+
+static bool is_plain(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 127)
+            return false;
+    return true;
 }
 
 /* One parameter behind a ';': name=value or name="value". false: there is none, or it is wrong. */
@@ -51,7 +60,8 @@ struct slice form_boundary(struct slice content_type)
             return SLICE_NONE;
         found = value;
     }
-    bool fits = found.len && found.len <= BOUNDARY_MAX && !slice_trim(rest).len;
+    bool fits =
+        found.len && found.len <= FORM_BOUNDARY_MAX && !slice_trim(rest).len && is_plain(found);
     return fits ? found : SLICE_NONE;
 }
 
@@ -66,8 +76,8 @@ static bool read_disposition(struct slice line, struct slice *name, bool *file)
     rest = slice_from(rest, kind.len);
     while (take_parameter(&rest, &parameter, &value)) {
         bool is_name = slice_ieq(parameter, SLICE("name"));
-        if (is_name && name->ptr)
-            return false;
+        if ((is_name && name->ptr) || slice_ieq(parameter, SLICE("name*")))
+            return false; /* some readers take the last, or the extended one (RFC 8187) */
         if (is_name)
             *name = value;
         *file = *file || slice_ieq(slice_first(parameter, 8), SLICE("filename"));
@@ -75,7 +85,21 @@ static bool read_disposition(struct slice line, struct slice *name, bool *file)
     return name->len && slice_find(*name, '\\') < 0 && !slice_trim(rest).len;
 }
 
-/* The head of a part, up to its empty line. */
+/* "name: value" and nothing that some reader takes for another line. */
+static bool is_header(struct slice line)
+{
+    ptrdiff_t colon = slice_find(line, ':');
+    if (colon <= 0)
+        return false;
+    for (size_t i = 0; i < line.len; i++) {
+        bool in_name = i < (size_t)colon;
+        char c = line.ptr[i];
+        if (in_name ? !is_token(c) : (unsigned char)c < ' ' && c != '\t')
+            return false;
+    }
+    return true;
+}
+
 static bool read_head(struct slice head, struct slice *name, bool *file)
 {
     const struct slice wanted = SLICE("content-disposition:");
@@ -84,6 +108,8 @@ static bool read_head(struct slice head, struct slice *name, bool *file)
         ptrdiff_t end = slice_search(head, SLICE("\r\n"));
         struct slice line = end < 0 ? head : slice_first(head, (size_t)end);
         head = end < 0 ? slice_from(head, head.len) : slice_from(head, (size_t)end + 2);
+        if (!is_header(line))
+            return false;
         if (!slice_ieq(slice_first(line, wanted.len), wanted))
             continue;
         if (found || !read_disposition(slice_from(line, wanted.len), name, file))
@@ -93,57 +119,268 @@ static bool read_head(struct slice head, struct slice *name, bool *file)
     return found;
 }
 
-/* Takes one part off the front of *rest, which stands behind a delimiter's line. */
-static bool take_part(struct slice *rest, struct slice delimiter, struct slice *part)
+/* ---- as it comes ---- */
+
+void form_scan_init(struct form_scan *s, struct slice boundary, form_part_fn *fn, void *arg)
 {
-    struct slice from = *rest;
-    for (;;) {
-        ptrdiff_t at = slice_search(from, delimiter);
-        if (at < 0)
-            return false;
-        struct slice behind = slice_from(from, (size_t)at + delimiter.len);
-        if (slice_starts(behind, SLICE("\r\n")) || slice_starts(behind, SLICE("--"))) {
-            *part = slice_of(rest->ptr, (size_t)(from.ptr + at - rest->ptr));
-            *rest = behind;
-            return true;
+    s->state = FORM_BEGIN;
+    s->fn = fn;
+    s->arg = arg;
+    s->problem = NULL;
+    s->at = 0;
+    s->parts = s->head_len = s->value_len = 0;
+    s->part = (struct form_part){.name = SLICE_NONE};
+    s->matched = 2; /* the beginning of the body begins a line */
+    s->bare = false;
+    s->behind = 0;
+    char *to = slice_put(s->delimiter, SLICE("\r\n--"));
+    to = slice_put(to, slice_first(boundary, FORM_BOUNDARY_MAX));
+    s->delimiter_len = (size_t)(to - s->delimiter);
+}
+
+static void wrong(struct form_scan *s, const char *problem)
+{
+    s->state = FORM_WRONG;
+    s->problem = problem;
+}
+
+static void tell(struct form_scan *s)
+{
+    if (!s->fn(s->arg, &s->part))
+        s->state = FORM_STOPPED;
+}
+
+static void keep(struct form_scan *s, struct slice bytes)
+{
+    s->bare = s->bare && !bytes.len;
+    if (s->part.file)
+        return;
+    struct slice fits = slice_first(bytes, FORM_VALUE_MAX - s->value_len);
+    slice_put(s->value + s->value_len, fits);
+    s->value_len += fits.len;
+}
+
+/* What looked like a delimiter is content. The line's end that ends a head is no content. */
+static void keep_matched(struct form_scan *s, size_t n)
+{
+    size_t skip = s->bare ? 2 : 0;
+    s->bare = false;
+    keep(s, slice_from(slice_of(s->delimiter, n), skip));
+    s->matched = 0;
+}
+
+static void take_value(struct form_scan *s, char c)
+{
+    if (c == s->delimiter[s->matched]) {
+        if (++s->matched == s->delimiter_len) {
+            s->state = FORM_LINE;
+            s->behind = 0;
         }
-        from = behind; /* a longer word that begins like it */
+        return;
+    }
+    keep_matched(s, s->matched);
+    if (c == '\r')
+        s->matched = 1;
+    else
+        keep(s, slice_of(&c, 1));
+}
+
+static void take_begin(struct form_scan *s, char c)
+{
+    if (c != s->delimiter[s->matched]) {
+        wrong(s, "the form does not begin with its boundary");
+    } else if (++s->matched == s->delimiter_len) {
+        s->state = FORM_LINE;
+        s->behind = 0;
     }
 }
 
-enum err form_read(struct slice body, struct slice boundary,
-                   bool (*fn)(void *arg, struct slice name, bool file, struct slice value),
-                   void *arg, const char **problem)
+static void begin_part(struct form_scan *s)
 {
-    char text[BOUNDARY_MAX + 4];
-    struct slice delimiter, part, name, rest;
-    bool file;
+    if (s->parts++ >= FORM_PARTS_MAX) {
+        wrong(s, "the form has too many parts");
+        return;
+    }
+    s->state = FORM_HEAD;
+    s->head_len = s->value_len = 0;
+}
+
+/* A part whose head is followed by a delimiter without a line's end of its own ends, for some
+ * readers, and for others that delimiter is content. */
+static void end_part(struct form_scan *s, bool last)
+{
+    s->matched = 0;
+    if (s->parts && s->bare) {
+        wrong(s, "a part of the form has no content");
+        return;
+    }
+    if (s->parts) {
+        s->part.whole = true;
+        s->part.end = s->at - 2 - s->delimiter_len;
+        s->part.value = slice_of(s->value, s->value_len);
+        tell(s);
+    }
+    if (s->state == FORM_STOPPED)
+        return;
+    if (last)
+        s->state = FORM_END;
+    else
+        begin_part(s);
+}
+
+/* A longer word that begins like the delimiter is content. */
+static void take_line(struct form_scan *s, char c)
+{
+    char behind = s->behind;
+    if (!behind && (c == '\r' || c == '-')) {
+        s->behind = c;
+    } else if ((behind == '\r' && c == '\n') || (behind == '-' && c == '-')) {
+        end_part(s, c == '-');
+    } else if (!s->parts) {
+        wrong(s, "a boundary of the form does not end its line");
+    } else {
+        s->state = FORM_VALUE;
+        keep_matched(s, s->delimiter_len);
+        if (behind == '\r')
+            s->matched = 1;
+        else if (behind)
+            keep(s, slice_of(&behind, 1));
+        take_value(s, c);
+    }
+}
+
+static void end_head(struct form_scan *s)
+{
+    struct slice head = slice_of(s->head, s->head_len - 4);
+    s->part = (struct form_part){.begin = s->at};
+    if (slice_search(head, slice_of(s->delimiter, s->delimiter_len)) >= 0 ||
+        !read_head(head, &s->part.name, &s->part.file)) {
+        wrong(s, "a part of the form has no name");
+        return;
+    }
+    s->state = FORM_VALUE;
+    s->matched = 2;
+    s->bare = true;
+    tell(s);
+}
+
+static void take_head(struct form_scan *s, char c)
+{
+    if (s->head_len == FORM_HEAD_MAX) {
+        wrong(s, "the head of a part of the form is too long");
+        return;
+    }
+    s->head[s->head_len++] = c;
+    struct slice head = slice_of(s->head, s->head_len);
+    if (slice_eq(head, SLICE("\r\n")))
+        wrong(s, "a part of the form has no name");
+    else if (slice_ends(head, SLICE("\r\n\r\n")))
+        end_head(s);
+}
+
+static void take_byte(struct form_scan *s, char c)
+{
+    s->at++;
+    switch (s->state) {
+    case FORM_BEGIN:
+        take_begin(s, c);
+        break;
+    case FORM_LINE:
+        take_line(s, c);
+        break;
+    case FORM_HEAD:
+        take_head(s, c);
+        break;
+    case FORM_VALUE:
+        take_value(s, c);
+        break;
+    case FORM_END:
+        if (c != '\r' && c != '\n' && c != ' ' && c != '\t')
+            wrong(s, "something stands behind the end of the form");
+        break;
+    case FORM_STOPPED:
+    case FORM_WRONG:
+        break;
+    }
+}
+
+enum err form_scan_feed(struct form_scan *s, struct slice piece)
+{
+    size_t i = 0;
+    while (i < piece.len && s->state < FORM_STOPPED) {
+        if (s->state == FORM_VALUE && !s->matched) {
+            const char *from = piece.ptr + i, *cr = memchr(from, '\r', piece.len - i);
+            size_t n = cr ? (size_t)(cr - from) : piece.len - i;
+            keep(s, slice_of(from, n));
+            s->at += n;
+            i += n;
+        }
+        if (i < piece.len)
+            take_byte(s, piece.ptr[i++]);
+    }
+    return s->problem ? ERR_INVALID : ERR_OK;
+}
+
+bool form_scan_is_whole(const struct form_scan *s)
+{
+    return s->state == FORM_END || s->state == FORM_STOPPED;
+}
+
+/* ---- a body that is there ---- */
+
+struct reading {
+    struct slice body;
+    form_part_fn *fn;
+    void *arg;
+    struct form_scan scan;
+};
+
+static struct form_part in_place(const struct reading *r, const struct form_part *p)
+{
+    struct form_part placed = *p;
+    const char *head = r->body.ptr + p->begin - r->scan.head_len;
+    uint64_t end = p->whole ? p->end : r->body.len;
+    placed.name.ptr = head + (p->name.ptr - r->scan.head);
+    placed.value = slice_of(r->body.ptr + p->begin, (size_t)(end - p->begin));
+    return placed;
+}
+
+static bool place(void *arg, const struct form_part *p)
+{
+    struct reading *r = arg;
+    struct form_part placed = in_place(r, p);
+    return !p->whole || r->fn(r->arg, &placed);
+}
+
+static enum err walk(struct reading *r, struct slice boundary, const char **problem)
+{
     *problem = "the form has no end";
-    if (!boundary.len || boundary.len > BOUNDARY_MAX)
+    if (!boundary.len || boundary.len > FORM_BOUNDARY_MAX)
         return ERR_INVALID;
-    char *to = slice_put(slice_put(text, SLICE("\r\n--")), boundary);
-    delimiter = slice_of(text, (size_t)(to - text));
-    if (!slice_starts(body, slice_from(delimiter, 2))) {
-        *problem = "the form does not begin with its boundary";
-        return ERR_INVALID;
+    form_scan_init(&r->scan, boundary, place, r);
+    enum err e = form_scan_feed(&r->scan, r->body);
+    if (e)
+        *problem = r->scan.problem;
+    return e;
+}
+
+enum err form_read(struct slice body, struct slice boundary, form_part_fn *fn, void *arg,
+                   const char **problem)
+{
+    struct reading r = {.body = body, .fn = fn, .arg = arg};
+    enum err e = walk(&r, boundary, problem);
+    return e || form_scan_is_whole(&r.scan) ? e : ERR_INVALID;
+}
+
+enum err form_read_front(struct slice front, struct slice boundary, form_part_fn *fn, void *arg,
+                         const char **problem)
+{
+    struct reading r = {.body = front, .fn = fn, .arg = arg};
+    enum err e = walk(&r, boundary, problem);
+    bool inside = r.scan.state == FORM_VALUE || (r.scan.state == FORM_LINE && r.scan.parts);
+    if (!e && inside) {
+        struct form_part last = in_place(&r, &r.scan.part);
+        fn(arg, &last);
     }
-    rest = slice_from(body, delimiter.len - 2);
-    for (size_t i = 0; !slice_starts(rest, SLICE("--")); i++) {
-        if (!slice_starts(rest, SLICE("\r\n")) || i >= FORM_PARTS_MAX) {
-            *problem = i >= FORM_PARTS_MAX ? "the form has too many parts"
-                                           : "a boundary of the form does not end its line";
-            return ERR_INVALID;
-        }
-        rest = slice_from(rest, 2);
-        if (!take_part(&rest, delimiter, &part))
-            return ERR_INVALID;
-        ptrdiff_t end = slice_search(part, SLICE("\r\n\r\n"));
-        if (end < 0 || !read_head(slice_first(part, (size_t)end), &name, &file)) {
-            *problem = "a part of the form has no name";
-            return ERR_INVALID;
-        }
-        if (!fn(arg, name, file, slice_from(part, (size_t)end + 4)))
-            return ERR_OK;
-    }
-    return ERR_OK;
+    return e;
 }

@@ -25,12 +25,11 @@ struct found {
     size_t count;
 };
 
-static bool take_field(void *arg, struct slice name, bool file, struct slice value)
+static bool take_field(void *arg, const struct form_part *p)
 {
     struct found *f = arg;
-    (void)file;
-    if (slice_eq(name, SLICE("model"))) {
-        f->model = value;
+    if (slice_eq(p->name, SLICE("model"))) {
+        f->model = p->value;
         f->count++;
     }
     return true;
@@ -77,7 +76,8 @@ static void name_model(struct arena *a, struct slice said, bool is_form, struct 
     buf_init(&spare, 1 << 20);
     must(!buf_append(&body, said), "room");
     bool readable = read_model(said, is_form, a, &before) && before.count <= 1;
-    must(!azure_name_model(a, &head, &body, &spare, deployment), "room");
+    const struct azure_body in = {.head = &head, .deployment = deployment};
+    must(!azure_name_model(a, &in, &body, &spare), "room");
     if (!readable) {
         must(is_form || slice_eq(buf_slice(&body), said), "what cannot be read stays as it is");
     } else if (is_plain(deployment)) {

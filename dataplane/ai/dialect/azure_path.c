@@ -72,32 +72,34 @@ struct field {
     bool twice; /* or a file: the dialect refuses it */
 };
 
-static bool take_field(void *arg, struct slice name, bool file, struct slice value)
+static bool take_field(void *arg, const struct form_part *p)
 {
     struct field *f = arg;
-    if (!slice_eq(name, SLICE("model")))
+    if (!slice_eq(p->name, SLICE("model")))
         return true;
-    f->twice = f->twice || file || f->value.ptr;
-    f->value = value;
+    f->twice = f->twice || p->file || f->value.ptr || !p->whole;
+    f->value = p->value;
     return true;
 }
 
 /* false: the body stays as it is. */
-static bool edit_form(struct arena *a, struct slice body, struct slice boundary,
-                      struct slice deployment, struct body_edit *ret)
+static bool edit_form(struct arena *a, const struct azure_body *in, struct slice body,
+                      struct slice boundary, struct body_edit *ret)
 {
     struct field f = {.value = SLICE_NONE};
     const char *problem;
-    if (form_read(body, boundary, take_field, &f, &problem) || f.twice)
+    enum err e =
+        (in->is_front ? form_read_front : form_read)(body, boundary, take_field, &f, &problem);
+    if (e || f.twice)
         return false;
-    *ret = (struct body_edit){f.value.ptr, f.value.len, deployment};
+    *ret = (struct body_edit){f.value.ptr, f.value.len, in->deployment};
     if (!f.value.ptr)
         *ret = (struct body_edit){
             body.ptr, 0,
             arena_printf(a,
                          "--%.*s\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n"
                          "%.*s\r\n",
-                         SLICE_ARG(boundary), SLICE_ARG(deployment))};
+                         SLICE_ARG(boundary), SLICE_ARG(in->deployment))};
     return true;
 }
 
@@ -116,15 +118,15 @@ static bool edit_json(struct arena *a, struct slice body, struct slice deploymen
     return true;
 }
 
-enum err azure_name_model(struct arena *a, const struct http_head *head, struct buf *body,
-                          struct buf *spare, struct slice deployment)
+enum err azure_name_model(struct arena *a, const struct azure_body *in, struct buf *body,
+                          struct buf *spare)
 {
-    struct slice boundary = form_boundary(http_head_find(head, SLICE("content-type")));
+    struct slice boundary = form_boundary(http_head_find(in->head, SLICE("content-type")));
     struct slice old = buf_slice(body), pieces[3];
     struct body_edit edit;
     enum err e = ERR_OK;
-    if (!(boundary.ptr ? edit_form(a, old, boundary, deployment, &edit)
-                       : edit_json(a, old, deployment, &edit)))
+    if (!(boundary.ptr ? edit_form(a, in, old, boundary, &edit)
+                       : edit_json(a, old, in->deployment, &edit)))
         return ERR_OK;
     if (!edit.text.ptr)
         return ERR_NOMEM;

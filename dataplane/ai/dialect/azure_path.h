@@ -32,7 +32,13 @@ static inline bool azure_is_path(struct slice path)
 MUST_USE enum err azure_path_read(struct arena *a, struct slice path, struct slice query,
                                   struct azure_path *ret);
 
+struct azure_body {
+    const struct http_head *head;
+    struct slice deployment;
+    bool is_front; /* of a form whose rest is to come */
+};
+
 /* The body, JSON or a form, names the deployment as its model. One that cannot be read stays as it
  * is, and is refused by its dialect. `spare` is overwritten. */
-MUST_USE enum err azure_name_model(struct arena *a, const struct http_head *head, struct buf *body,
-                                   struct buf *spare, struct slice deployment);
+MUST_USE enum err azure_name_model(struct arena *a, const struct azure_body *in, struct buf *body,
+                                   struct buf *spare);

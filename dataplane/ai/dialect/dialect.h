@@ -100,6 +100,7 @@ struct ai_incoming {
     const struct ai_endpoint *endpoint;
     struct arena *arena;
     const struct ai_marker *marker; /* of the principal; may be NULL */
+    bool is_front;                  /* of a form: the rest of the body is to come */
 };
 /* Without its percent escapes; .ptr NULL: no memory. */
 struct slice ai_unescape(struct arena *a, struct slice s);
@@ -119,10 +120,12 @@ struct ai_model_card {
 
 struct header_names;
 struct body_words;
+struct form_part;
 
 struct ai_dialect {
     const char *name;
-    /* ERR_INVALID with *detail: which member, and what is wrong with it. */
+    /* ERR_INVALID with *detail: which member, and what is wrong with it. ERR_AGAIN, of a front: not
+     * all that must be known stands in it. */
     enum err (*read)(const struct ai_incoming *in, struct ai_request *ret, struct slice *detail);
     /* The whole body in the normal form; called once, after read, where the call needs it. `ret` is
      * zeroed but for its arena. ERR_INVALID through ai_chat_wrong. NULL: what is no conversation.
@@ -172,10 +175,14 @@ struct ai_dialect {
     const struct body_words *words;
     struct slice query_key; /* the member of the query that may hold the credential; empty: none */
     bool takes_forms;       /* bodies may be multipart/form-data */
-    bool tells_prompt;      /* its stream's first event says how long the prompt is */
-    bool marks;             /* what only an account can read carries its mark (ai_mark.h) */
-    bool seals_calls;       /* a call's own signature goes before it (ai_event_seal) */
-    bool keeps_whole;       /* needs all of a stream's text at its end: ai_writer.whole */
+    /* A part of a form whose front was read: as its head comes (unless that stood in the front),
+     * and once it is whole. false: it must not stand there; ret->param says which. NULL: forms are
+     * gathered. */
+    bool (*read_late)(struct ai_request *ret, const struct form_part *p);
+    bool tells_prompt; /* its stream's first event says how long the prompt is */
+    bool marks;        /* what only an account can read carries its mark (ai_mark.h) */
+    bool seals_calls;  /* a call's own signature goes before it (ai_event_seal) */
+    bool keeps_whole;  /* needs all of a stream's text at its end: ai_writer.whole */
 };
 
 struct ai_endpoint {

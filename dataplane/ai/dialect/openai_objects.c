@@ -75,19 +75,42 @@ struct upload {
     struct ai_request *r;
     struct slice purpose, file;
     bool twice;
+    bool unfinished; /* the purpose is not known yet */
 };
 
-static bool take_field(void *arg, struct slice name, bool file, struct slice value)
+static bool is_purpose(const struct form_part *p)
+{
+    return slice_eq(p->name, SLICE("purpose"));
+}
+
+static bool is_file(const struct form_part *p)
+{
+    return slice_eq(p->name, SLICE("file"));
+}
+
+static bool take_field(void *arg, const struct form_part *p)
 {
     struct upload *u = arg;
-    struct slice *to = slice_eq(name, SLICE("purpose")) && !file ? &u->purpose
-                       : slice_eq(name, SLICE("file"))           ? &u->file
-                                                                 : NULL;
+    struct slice *to = is_purpose(p) ? &u->purpose : is_file(p) ? &u->file : NULL;
     if (to) {
-        u->twice = u->twice || to->ptr;
-        *to = value;
+        u->twice = u->twice || to->ptr || (is_purpose(p) && p->file);
+        u->unfinished = u->unfinished || (is_purpose(p) && !p->whole);
+        *to = p->value;
     }
     return true;
+}
+
+/* The front named a purpose, and began the file. */
+static bool read_late(struct ai_request *r, const struct form_part *p)
+{
+    r->param = is_purpose(p) ? "purpose" : is_file(p) && !p->whole ? "file" : NULL;
+    return !r->param;
+}
+
+/* A batch's lines are read and changed, so that all of them must be there. */
+static bool is_enough(const struct upload *u)
+{
+    return u->purpose.len && !u->unfinished && u->file.ptr && !slice_eq(u->purpose, SLICE("batch"));
 }
 
 /* What a batch's lines ask for is looked at when it is uploaded; later it is an id. */
@@ -96,9 +119,12 @@ static enum err read_file(const struct ai_incoming *in, struct ai_request *r, st
     struct upload u = {.r = r};
     const char *problem = "it must be multipart/form-data";
     struct slice boundary = form_boundary(http_head_find(in->head, SLICE("content-type")));
-    enum err e =
-        boundary.ptr ? form_read(in->body, boundary, take_field, &u, &problem) : ERR_INVALID;
+    enum err e = !boundary.ptr  ? ERR_INVALID
+                 : in->is_front ? form_read_front(in->body, boundary, take_field, &u, &problem)
+                                : form_read(in->body, boundary, take_field, &u, &problem);
     r->is_form = true;
+    if (!e && in->is_front && !is_enough(&u))
+        return ERR_AGAIN;
     if (!e && (u.twice || !u.purpose.len || !u.file.ptr)) {
         problem = "file and purpose must each be one field of the form";
         e = ERR_INVALID;
@@ -190,4 +216,5 @@ const struct ai_dialect dialect_openai_objects = {
     .is_error = openai_is_error,
     .keep_alive = {": keep-alive\n\n", 14},
     .takes_forms = true,
+    .read_late = read_late,
 };

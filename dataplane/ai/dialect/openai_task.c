@@ -58,6 +58,13 @@ static uint64_t items_in(const struct json_hit *list)
     return n;
 }
 
+/* What is sent there is mostly a file, and costs what it costs: no bound is taken from its length.
+ */
+static bool has_file(const struct ai_endpoint *e)
+{
+    return is_under(e, SLICE("/v1/images")) || is_under(e, SLICE("/v1/audio"));
+}
+
 /* A token of text is a byte at least. The query of a rerank is read with each document. */
 static void bound(const struct ai_incoming *in, struct ai_request *r)
 {
@@ -92,19 +99,33 @@ struct fields {
     enum err e;
 };
 
-static bool take_field(void *arg, struct slice name, bool file, struct slice value)
+/* What a front ends in is not known yet. */
+static bool take_field(void *arg, const struct form_part *p)
 {
     struct fields *f = arg;
     struct json_hit *model = &f->d->r->hits[W_MODEL];
-    if (slice_eq(name, SLICE("model"))) {
-        if (file || model->raw.ptr)
+    if (slice_eq(p->name, SLICE("model"))) {
+        if (p->file || model->raw.ptr)
             f->e = body_wrong(f->d, W_MODEL, "one field of the form");
-        model->raw = value; /* no JSON: it is read as it stands */
-        f->d->r->model = value;
-    } else if (slice_eq(name, SLICE("stream"))) {
-        f->d->r->stream = slice_eq(value, SLICE("true"));
+        else if (!p->whole)
+            f->e = ERR_AGAIN;
+        model->raw = p->value; /* no JSON: it is read as it stands */
+        f->d->r->model = p->value;
+    } else if (p->whole && slice_eq(p->name, SLICE("stream"))) {
+        f->d->r->stream = slice_eq(p->value, SLICE("true"));
     }
     return !f->e;
+}
+
+static bool read_late(struct ai_request *r, const struct form_part *p)
+{
+    r->param = "model";
+    if (slice_eq(p->name, SLICE("model")))
+        return false;
+    if (p->whole && slice_eq(p->name, SLICE("stream")))
+        r->stream = slice_eq(p->value, SLICE("true"));
+    r->param = NULL;
+    return true;
 }
 
 static bool is_name(struct slice model)
@@ -121,11 +142,14 @@ static enum err read_form(const struct ai_incoming *in, struct body_reading *d,
     struct fields f = {.d = d};
     const char *problem;
     d->r->choices = 1;
-    enum err e = form_read(in->body, boundary, take_field, &f, &problem);
+    enum err e =
+        (in->is_front ? form_read_front : form_read)(in->body, boundary, take_field, &f, &problem);
     if (e) {
         d->detail = slice_str(problem);
         return e;
     }
+    if (!f.e && in->is_front && !d->r->hits[W_MODEL].raw.ptr)
+        return ERR_AGAIN;
     if (!f.e && !is_name(d->r->model))
         return body_wrong(d, W_MODEL, "the name of a model");
     return f.e;
@@ -137,6 +161,8 @@ static enum err read_body(const struct ai_incoming *in, struct ai_request *ret,
     struct body_reading d = {.r = ret, .names = wants, .arena = in->arena};
     struct slice boundary = form_boundary(http_head_find(in->head, SLICE("content-type")));
     ret->is_form = boundary.ptr != NULL;
+    if (in->is_front && !has_file(in->endpoint))
+        return ERR_AGAIN;
     enum err e = ret->is_form ? read_form(in, &d, boundary) : read_json(in, &d);
     if (!e)
         bound(in, ret);
@@ -178,4 +204,5 @@ const struct ai_dialect dialect_openai_task = {
     .is_error = openai_is_error,
     .keep_alive = {": keep-alive\n\n", 14},
     .takes_forms = true,
+    .read_late = read_late,
 };

@@ -30,6 +30,7 @@
 #define FLOW_CLIENTS 32
 #define FLOW_CALLS 32 /* requests an upstream remembers */
 #define FLOW_STEPS 64
+#define FLOW_FRONT 4096
 
 struct flow;
 
@@ -48,8 +49,10 @@ struct upstream_call {
     struct buf bytes; /* the whole request as it came */
     struct buf unchunked;
     struct slice head, body;
-    bool cut;  /* the gateway closed the connection before the script ended */
-    bool done; /* the script has ended */
+    uint64_t taken; /* of an upstream that swallows: bytes of the body */
+    char end[32];   /* of it: the last of them */
+    bool cut;       /* the gateway closed the connection before the script ended */
+    bool done;      /* the script has ended */
 };
 
 struct upstream {
@@ -63,10 +66,11 @@ struct upstream {
     struct list conns;
     struct upstream_call calls[FLOW_CALLS];
     size_t call_count;
-    bool go;      /* STEP_WAIT_GO may go on */
-    bool forgets; /* one place for all calls, whose memory is kept */
-    bool deaf;    /* takes no byte of a request behind the first */
-    bool hasty;   /* follows the script once a request's head has come */
+    bool go;       /* STEP_WAIT_GO may go on */
+    bool forgets;  /* one place for all calls, whose memory is kept */
+    bool deaf;     /* takes no byte of a request behind the first */
+    bool swallows; /* keeps a head and FLOW_FRONT of a body, and counts the rest */
+    bool hasty;    /* follows the script once a request's head has come */
 };
 
 void upstream_forget_script(struct flow *k, size_t i);

@@ -14,6 +14,9 @@ struct conn {
     struct stream *stream;
     struct timer timer;
     struct upstream_call *call; /* being read, or its script is followed */
+    struct http_head head;      /* of a call that is swallowed; in the call's bytes, which stay */
+    struct http1_body walk;
+    bool walking;
     size_t step;
     bool playing;
 };
@@ -52,6 +55,9 @@ static void begin_call(struct conn *c)
     }
     assert_true(u->call_count < FLOW_CALLS);
     c->call = &u->calls[u->call_count];
+    buf_fini(&c->call->bytes); /* of one that was never whole */
+    buf_fini(&c->call->unchunked);
+    c->call->taken = 0;
     buf_init(&c->call->bytes, CALL_MAX);
     buf_init(&c->call->unchunked, CALL_MAX);
 }
@@ -140,6 +146,52 @@ static void reply(struct conn *c)
     c->playing = false;
 }
 
+static void keep_front_and_end(struct upstream_call *call, struct slice piece)
+{
+    size_t room = FLOW_FRONT - call->unchunked.len, n = sizeof(call->end);
+    assert_int_equal(buf_append(&call->unchunked, slice_first(piece, room)), ERR_OK);
+    call->body = buf_slice(&call->unchunked);
+    call->taken += piece.len;
+    if (piece.len < n) {
+        memmove(call->end, call->end + piece.len, n - piece.len);
+        memcpy(call->end + n - piece.len, piece.ptr, piece.len);
+    } else {
+        memcpy(call->end, piece.ptr + piece.len - n, n);
+    }
+}
+
+/* true: the request is whole */
+static bool swallow(struct conn *c, struct slice data)
+{
+    struct http1_problem problem;
+    struct slice piece;
+    size_t len = 0;
+    bool ended = false;
+    if (!c->walking) {
+        struct buf *bytes = &c->call->bytes;
+        size_t had = bytes->len;
+        assert_int_equal(buf_append(bytes, data), ERR_OK);
+        if (http1_head(HTTP1_REQUEST, buf_slice(bytes), &c->head, &len, &problem))
+            return false;
+        c->call->head = slice_first(buf_slice(bytes), len);
+        http1_body_init(&c->walk, HTTP1_REQUEST, &c->head, c->head.method);
+        c->walking = true;
+        data = slice_from(data, len - had);
+    }
+    while (!ended && http1_body_next(&c->walk, &data, &piece, &ended, &problem) == ERR_OK)
+        keep_front_and_end(c->call, piece);
+    c->walking = !ended;
+    return ended;
+}
+
+static bool take(struct conn *c, struct slice data)
+{
+    if (c->up->swallows)
+        return swallow(c, data);
+    assert_int_equal(buf_append(&c->call->bytes, data), ERR_OK);
+    return read_whole(c->call, c->up->hasty);
+}
+
 static void on_data(void *arg, struct slice data)
 {
     SPARED;
@@ -150,8 +202,7 @@ static void on_data(void *arg, struct slice data)
         begin_call(c);
     if (c->up->deaf)
         stream_pause(c->stream);
-    assert_int_equal(buf_append(&c->call->bytes, data), ERR_OK);
-    if (!read_whole(c->call, c->up->hasty))
+    if (!take(c, data))
         return;
     c->up->call_count++;
     c->playing = true;
