@@ -107,6 +107,15 @@ static enum err mark_absent(struct report_intake *t)
     return store_tools_absent(&t->tx, t->server, &names, clock_format(t->reporter->now_us, at));
 }
 
+/* A failure counts once: where its plane no longer holds the listing, the report came before, and
+ * its reply was lost. */
+static unsigned failures_with(const struct report_intake *t)
+{
+    bool again =
+        t->listing.failures && !slice_eq(slice_str(t->listing.held_by), t->reporter->plane);
+    return t->report->error ? t->listing.failures + !again : 0;
+}
+
 /* Spread by a tenth, so that servers listed together do not stay together. */
 static int64_t next_at(const struct report_intake *t)
 {
@@ -115,7 +124,7 @@ static int64_t next_at(const struct report_intake *t)
     digest_random(&random, sizeof(random));
     if (t->report->error) {
         wait = TOOL_REPORT_RETRY_US;
-        for (unsigned i = 0; i < t->listing.failures && wait < TOOL_REPORT_AGAIN_US; i++)
+        for (unsigned i = 0; i + 1 < failures_with(t) && wait < TOOL_REPORT_AGAIN_US; i++)
             wait *= 2;
         wait = wait < TOOL_REPORT_AGAIN_US ? wait : TOOL_REPORT_AGAIN_US;
     }
@@ -136,6 +145,7 @@ static enum err end_listing(struct report_intake *t)
                                     .ask = t->report->ask,
                                     .tools = (uint32_t)t->report->n_names,
                                     .left_out = t->report->left_out & INT32_MAX,
+                                    .failures = failures_with(t),
                                     .at_us = t->reporter->now_us,
                                     .due_us = next_at(t),
                                     .pause_us = t->reporter->now_us + TOOL_REPORT_PAUSE_US};

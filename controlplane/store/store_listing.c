@@ -96,8 +96,8 @@ enum err store_listing_lock(struct tx *tx, struct slice server, struct listing_s
     if (e == ERR_OK)
         e = tx_query(tx,
                      "SELECT s.org_id, s.name, s.revision, l.listed_at IS NOT NULL,"
-                     " coalesce(s.spec ->> 'approve' = 'each', false), l.answered, l.failures"
-                     " FROM mcp_servers s JOIN tool_listings l ON l.server_id = s.id"
+                     " coalesce(s.spec ->> 'approve' = 'each', false), l.answered, l.failures,"
+                     " l.held_by FROM mcp_servers s JOIN tool_listings l ON l.server_id = s.id"
                      " WHERE s.id = $1 AND s.deleted_at IS NULL",
                      DB_PARAMS(DB_TEXT(server)), &r);
     if (e != ERR_OK)
@@ -111,6 +111,7 @@ enum err store_listing_lock(struct tx *tx, struct slice server, struct listing_s
                                   .failures = (unsigned)db_int(r, 0, 6)};
     db_copy(r, 0, 0, ret->org, sizeof(ret->org));
     db_copy(r, 0, 1, ret->name, sizeof(ret->name));
+    db_copy(r, 0, 7, ret->held_by, sizeof(ret->held_by));
     return ERR_OK;
 }
 
@@ -120,7 +121,7 @@ enum err store_listing_end(struct tx *tx, const struct listing_end *end)
         tx,
         "UPDATE tool_listings SET answered = greatest(answered, least($2, asks)), revision = $3,"
         " tried_at = $4, due_at = $5, held_by = NULL, hold_until = $6, dataplane_id = $7,"
-        " error = $8, failures = CASE WHEN $8::text IS NULL THEN 0 ELSE failures + 1 END,"
+        " error = $8, failures = $11,"
         " listed_at = CASE WHEN $8::text IS NULL THEN $4 ELSE listed_at END,"
         " tools = CASE WHEN $8::text IS NULL THEN $9 ELSE tools END,"
         " left_out = CASE WHEN $8::text IS NULL THEN $10 ELSE left_out END"
@@ -128,7 +129,7 @@ enum err store_listing_end(struct tx *tx, const struct listing_end *end)
         DB_PARAMS(DB_TEXT(end->server), DB_INT((int64_t)end->ask), DB_INT((int64_t)end->revision),
                   DB_TIME(end->at_us), DB_TIME(end->due_us), DB_TIME(end->pause_us),
                   DB_TEXT(end->plane), DB_TEXT(end->error), DB_INT(end->tools),
-                  DB_INT(end->left_out)),
+                  DB_INT(end->left_out), DB_INT(end->failures)),
         NULL);
 }
 

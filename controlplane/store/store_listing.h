@@ -44,6 +44,7 @@ struct listing_state {
     bool each;         /* approve: each */
     uint64_t answered;
     unsigned failures;
+    char held_by[ID_MAX]; /* "": by no plane */
 };
 
 /* Locks the listing: reports of one server come one at a time. */
@@ -54,6 +55,7 @@ struct listing_end {
     struct slice server, plane, error; /* error SLICE_NONE: it is listed */
     uint64_t revision, ask;
     uint32_t tools, left_out;
+    unsigned failures;               /* in a row, with this one */
     int64_t at_us, due_us, pause_us; /* pause: not before, unless a person asks */
 };
 MUST_USE enum err store_listing_end(struct tx *tx, const struct listing_end *end);

@@ -381,8 +381,11 @@ static void failures_are_tried_again_ever_later_but_within_five_minutes(void **s
 {
     (void)state;
     put_server("mcp_fresh", "");
+    here[1] = false;
     int64_t waited = 0;
     for (int i = 0; i < 7; i++) {
+        after(1000);
+        assert_string_equal(asks("dp_a"), "fresh:0");
         report_error("mcp_fresh", 0, "no");
         int64_t wait = database_number(&base, "select extract(epoch from due_at - tried_at)::int"
                                               " from tool_listings");
