@@ -477,6 +477,34 @@ enum err json_scan_u64(const struct json_hit *hit, uint64_t *ret)
     return hit->type == JSON_SCAN_NUMBER ? slice_u64(hit->raw, ret) : ERR_INVALID;
 }
 
+bool json_scan_member(struct slice *rest, struct slice *name, struct json_hit *ret)
+{
+    /* At the start there is the brace, later the comma behind the member before. */
+    const char *end = rest->ptr + rest->len;
+    const char *p = json_token_space(rest->ptr, end);
+    if (p == end || (*p != '{' && *p != ','))
+        return false;
+    p = json_token_space(p + 1, end);
+    if (p == end || *p == '}')
+        return false;
+    SCRATCH struct scan s;
+    SCRATCH struct member_name found;
+    s.start = p;
+    s.end = end;
+    s.problem = NULL;
+    s.depth_max = DEPTH_MOST;
+    const char *value = pass_name(&s, p, &found);
+    MUST(value);
+    const char *behind = pass_value(&s, value, 0);
+    MUST(behind);
+    *name = found.raw;
+    *ret = (struct json_hit){.type = type_of(*value),
+                             .raw = slice_of(value, (size_t)(behind - value)),
+                             .member = slice_of(p, (size_t)(behind - p))};
+    *rest = slice_of(behind, (size_t)(end - behind));
+    return true;
+}
+
 bool json_scan_item(struct slice *rest, struct json_hit *ret)
 {
     /* At the start there is the bracket, later the comma behind the item before. */

@@ -65,5 +65,7 @@ MUST_USE enum err json_scan_text(const struct json_hit *hit, char *out, size_t c
                                  struct slice *ret);
 /* An integer without fraction or exponent, in range. */
 MUST_USE enum err json_scan_u64(const struct json_hit *hit, uint64_t *ret);
+/* Walks the members of an object hit: *name as it is written, without its quotes. */
+bool json_scan_member(struct slice *rest, struct slice *name, struct json_hit *ret);
 /* Walks an array hit: *rest starts as hit->raw; false at its end. The body was validated. */
 bool json_scan_item(struct slice *rest, struct json_hit *ret);

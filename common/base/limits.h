@@ -104,6 +104,7 @@
 #define LIMIT_HOPS 5 /* times one call may pass a gateway of ours: more is a loop */
 #define LIMIT_ARENA_CHUNK (8 * 1024)
 #define LIMIT_ARENA_MAX (4u * 1024 * 1024) /* bodies live in buffers, not here */
+#define LIMIT_CALL_EVENTS 4                /* of one call, that its span tells */
 #define LIMIT_ATTEMPTS 8                   /* targets tried for one call */
 #define LIMIT_SESSION_LABEL 128            /* security.md */
 #define LIMIT_SEALED_ID 512                /* security.md */

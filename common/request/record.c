@@ -13,13 +13,16 @@
 #include "common/trace/span_attributes.h"
 #include "common/wire/proto_write.h"
 
-#define RECORD_ROOM (16 * 1024) /* LIMIT_ATTEMPTS attempts with every text at its longest */
-#define NAME_LIMIT 128          /* bytes of a name or a label */
-#define OPENED_PATH 256         /* the opened record lies in a slot of fixed size */
+/* LIMIT_ATTEMPTS attempts and LIMIT_CALL_EVENTS events with every text at its longest */
+#define RECORD_ROOM (24 * 1024)
+#define EVENT_LIMIT 1024 /* LIMIT_SPAN_TEXT */
+#define NAME_LIMIT 128   /* bytes of a name or a label */
+#define OPENED_PATH 256  /* the opened record lies in a slot of fixed size */
 #define CLOSED_PATH 1024
 #define TELL_US 1000000 /* between two lines about records that were not taken */
 
 enum charge_field { CHARGE_ACCOUNT = 1, CHARGE_LEASE, CHARGE_AMOUNT };
+enum event_field { EVENT_AT = 1, EVENT_NAME, EVENT_DETAIL };
 enum record_field { RECORD_CALL_ID = 1, RECORD_OPENED, RECORD_SPAN, RECORD_ATTEMPT, RECORD_CHARGE };
 
 static const char *const end_names[] = {"ok", "refused", "error", "cancelled"};
@@ -183,6 +186,17 @@ static void put_attempt(struct proto_writer *w, const struct request *rq, const 
     proto_end(w, at);
 }
 
+static void put_events(struct proto_writer *w, const struct call_record *t)
+{
+    for (size_t i = 0; i < t->event_count; i++) {
+        char *at = proto_begin(w, SPAN_FIELD_events);
+        proto_s64(w, EVENT_AT, t->events[i].at_us);
+        proto_word(w, EVENT_NAME, t->events[i].name);
+        proto_text(w, EVENT_DETAIL, clip(t->events[i].detail, EVENT_LIMIT));
+        proto_end(w, at);
+    }
+}
+
 static void put_charges(struct proto_writer *w, const struct request *rq)
 {
     money amount;
@@ -248,6 +262,8 @@ struct slice record_pack_closed(struct request *rq, unsigned status, bool brief)
     char *at = proto_begin(&w, RECORD_SPAN);
     put_call(&w, rq, brief ? 0 : CLOSED_PATH);
     put_outcome(&w, rq, status);
+    if (!brief)
+        put_events(&w, &rq->record);
     proto_end(&w, at);
     for (size_t i = 0; !brief && i < rq->record.attempt_count; i++)
         put_attempt(&w, rq, &rq->record.attempts[i]);

@@ -26,7 +26,9 @@
     X(BAD_CREDENTIAL, 401, "invalid_api_key", "The credential is unknown, expired or revoked.")    \
     X(AMBIGUOUS_CREDENTIAL, 401, "ambiguous_credential",                                           \
       "Two credentials that name different principals were sent.")                                 \
-    X(REGION, 403, "region_not_allowed", "Not allowed in this region.")                            \
+    X(REGION, 403, "region_not_allowed", "Not allowed in this region[: %.*s].")                    \
+    X(DATA_POLICY, 403, "data_policy_not_met",                                                     \
+      "No provider of this model promises what the team demands of those that see its data.")      \
     X(ARGUMENT, 403, "argument_not_allowed", "An argument is not allowed: %.*s.")                  \
     X(ROUTE, 403, "route_not_allowed", "This method and path are not granted.")                    \
     X(ADMINISTRATION, 403, "administration_refused",                                               \

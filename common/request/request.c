@@ -345,6 +345,14 @@ void request_refuse(struct request *rq, enum refusal_id id, struct slice detail)
         rq->refusal.detail = arena_copy(rq->arena, detail);
 }
 
+void request_note(struct request *rq, const char *name, struct slice detail)
+{
+    struct call_record *t = &rq->record;
+    if (t->event_count < LIMIT_CALL_EVENTS)
+        t->events[t->event_count++] = (struct call_event){
+            rq->started_at_us + (int64_t)(clock_mono_us() - rq->started_us), name, detail};
+}
+
 enum err request_open_record(struct request *rq)
 {
     return record_open(rq);

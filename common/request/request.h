@@ -213,7 +213,14 @@ struct call_record {
     money cost;
     size_t attempt_count;
     uint64_t upstream_us; /* time spent waiting for upstreams; overhead is the rest */
-    struct attempt attempts[LIMIT_ATTEMPTS]; /* last, as those beyond the count are not cleared */
+    size_t event_count;
+    /* last, as those beyond the counts are not cleared */
+    struct attempt attempts[LIMIT_ATTEMPTS];
+    struct call_event {
+        int64_t at_us;
+        const char *name;
+        struct slice detail;
+    } events[LIMIT_CALL_EVENTS];
 };
 
 struct request {
@@ -276,6 +283,10 @@ void request_go_on(struct request *rq,
                    enum filter_result a); /* a waiting filter passes or refuses */
 /* detail may be NULL-slice; it is copied */
 void request_refuse(struct request *rq, enum refusal_id id, struct slice detail);
+
+/* Something that happened, for the span: detail is lent until the request's end, and holds no
+ * prompt, no argument and no secret. The first LIMIT_CALL_EVENTS are kept. */
+void request_note(struct request *rq, const char *name, struct slice detail);
 
 /* How a request ends, and what its client still gets. */
 struct request_end {

@@ -83,7 +83,7 @@ static const struct policy_credential *other_credential(const struct ai_call *c)
         return NULL;
     const struct policy_provider *p = ai_call_target(c)->provider;
     for (size_t i = 0; !c->stays && c->credentials_bad && i < p->credential_count && i < 64; i++)
-        if (!(c->credentials_bad >> i & 1))
+        if (ai_call_target(c)->credentials & ~c->credentials_bad & 1ull << i)
             return &p->credentials[i];
     return NULL;
 }

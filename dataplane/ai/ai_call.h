@@ -91,6 +91,8 @@ struct ai_call {
     size_t dropped_count;
 
     /* ai_cost */
+    bool is_need_known;        /* `need` says what the call needs of its target */
+    struct route_need need;
     bool measured;             /* request.prompt says how large the prompt is */
     uint64_t output_step;      /* tokens reserved for the output of a call without a ceiling */
     uint64_t output_reserved;  /* tokens a stream may write before it is ended; 0: any */

@@ -235,9 +235,14 @@ static enum err session_worst_case(struct ai_call *c, money *ret)
 }
 
 /* By the tokenizer of the model's first target. */
+uint64_t ai_cost_prompt_size(const struct ai_prompt *p)
+{
+    return p->text / PROSE_BYTES + 1 + media_tokens(p);
+}
+
 uint64_t ai_cost_prompt_guess(const struct ai_call *c)
 {
-    return c->request.prompt.text / PROSE_BYTES + 1 + media_tokens(&c->request.prompt);
+    return ai_cost_prompt_size(&c->request.prompt);
 }
 
 uint64_t ai_cost_count_estimate(struct ai_call *c)

@@ -22,6 +22,7 @@ uint64_t ai_cost_count_estimate(struct ai_call *c);
 /* Reads the size of the prompt out of the body, unless that was done. */
 void ai_cost_measure(struct ai_call *c);
 /* The same at once: by the bytes of its text, without a look into it. */
+uint64_t ai_cost_prompt_size(const struct ai_prompt *p);
 uint64_t ai_cost_prompt_guess(const struct ai_call *c);
 
 /* Tokens that the target is told to write at most, where a budget applies and the client named no

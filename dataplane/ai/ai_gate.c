@@ -12,6 +12,8 @@
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_explain.h"
+#include "dataplane/ai/ai_need.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/ai_upload.h"
 #include "dataplane/ai/dialect/azure_path.h"
@@ -345,31 +347,18 @@ const struct policy_model *ai_model_asked(const struct request *rq, struct slice
     return m && ai_may_use(rq, *reached) ? m : NULL;
 }
 
-/* Would a call of the model still go to this target, at this address? */
-static bool is_target(const struct candidate *t, const struct policy_model *m,
-                      const struct snapshot *policy)
-{
-    const struct policy_provider *p = snapshot_provider(policy, t->provider->o.id);
-    if (!p || !slice_eq(p->base_url, t->provider->base_url))
-        return false;
-    for (size_t i = 0; i < m->target_count; i++)
-        if (slice_eq(m->targets[i].provider_id, p->o.id) &&
-            slice_eq(m->targets[i].model, t->written))
-            return true;
-    return false;
-}
-
 /* The target under way must be one still; those that are not are not tried later. */
 static bool keep_targets(struct ai_call *c, const struct policy_model *m,
-                         const struct snapshot *policy)
+                         const struct request_right *now)
 {
     size_t kept = c->candidate_next;
     for (size_t i = kept; i < c->candidate_count; i++)
-        if (is_target(&c->candidates[i], m, policy))
+        if (candidates_still(now->policy, m, now->who.team, &c->candidates[i]))
             c->candidates[kept++] = c->candidates[i];
     c->candidate_count = kept;
     return c->candidate_next == 0 ? kept > 0
-                                  : is_target(&c->candidates[c->candidate_next - 1], m, policy);
+                                  : candidates_still(now->policy, m, now->who.team,
+                                                     &c->candidates[c->candidate_next - 1]);
 }
 
 bool ai_still_allowed(struct request *rq, const struct request_right *now)
@@ -379,7 +368,7 @@ bool ai_still_allowed(struct request *rq, const struct request_right *now)
         return true;
     const struct policy_model *m =
         snapshot_model_named(now->policy, now->who.key->o.org_id, c->model->o.name);
-    if (m && ai_right_allows(now, c->reached) && keep_targets(c, m, now->policy))
+    if (m && ai_right_allows(now, c->reached) && keep_targets(c, m, now))
         return true;
     c->request.param = "model";
     request_refuse(rq, REFUSAL_MODEL_UNKNOWN, c->request.model);
@@ -513,16 +502,26 @@ static void stay(struct ai_call *c)
     }
 }
 
-/* Measured where a strategy asks for it alone. */
-static const struct route_need *need_of(struct ai_call *c, struct route_need *ret)
+/* What a model's calls may be kept together by. */
+static void number_callers(const struct ai_call *c, uint64_t ret[static STICKY_COUNT])
 {
-    if (c->model->strategy != STRATEGY_LOWEST_COST || c->model->target_count < 2)
-        return NULL;
-    ai_cost_measure(c);
-    *ret = (struct route_need){.prompt = ai_cost_prompt_guess(c),
-                               .output_ceiling = c->request.output_ceiling * c->request.choices,
-                               .writes = c->endpoint->kind != AI_EMBEDDINGS};
-    return ret;
+    const struct request *rq = c->rq;
+    bool may_be_asked = c->model->sticky != STICKY_NONE || c->model->target_count > 1;
+    if (!may_be_asked)
+        return;
+    struct slice principal = rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;
+    ret[STICKY_PRINCIPAL] = route_number(principal);
+    ret[STICKY_SESSION] = rq->session.known ? route_number(slice_of(rq->session.id, SESSION_ID_LEN))
+                                            : ret[STICKY_PRINCIPAL];
+}
+
+static enum filter_result refuse_candidates(struct ai_call *c, const struct candidates_trace *t)
+{
+    struct slice detail;
+    enum refusal_id id = candidates_refusal(t, &detail);
+    if (c->endpoint->kind == AI_COUNT && id == REFUSAL_NO_TARGET)
+        return FILTER_PASS; /* it is estimated here */
+    return refuse(c->rq, id, detail);
 }
 
 static enum filter_result on_candidates(struct request *rq)
@@ -530,21 +529,32 @@ static enum filter_result on_candidates(struct request *rq)
     struct ai_call *c = rq->gate_state;
     if (!ai_calls_upstream(c->endpoint) || c->endpoint->kind == AI_STORED)
         return FILTER_PASS;
-    struct route_need need;
-    const struct candidates_query q = {.policy = rq->policy,
-                                       .model = c->model,
-                                       .team = rq->who.team,
-                                       .rest = c->wild,
-                                       .arena = rq->arena,
-                                       .endpoint = c->endpoint,
-                                       .endpoints = &rq->env->upstreams.endpoints,
-                                       .now_us = clock_mono_us(),
-                                       .streams = c->request.stream,
-                                       .need = need_of(c, &need),
-                                       .dice = roll};
+    struct candidate_excluded excluded[ROUTE_TARGETS_MAX] UNINITIALIZED;
+    struct candidates_trace trace = {.excluded = excluded, .max = ARRAY_LEN(excluded)};
+    const struct route_ask ask = {.who = &rq->who,
+                                  .head = rq->head,
+                                  .body = c->request.is_form ? SLICE_NONE : buf_slice(&rq->body),
+                                  .wall_us = rq->started_at_us,
+                                  .output_ceiling = c->request.output_ceiling,
+                                  .need = ai_need,
+                                  .need_arg = c};
+    struct candidates_query q = {.policy = rq->policy,
+                                 .model = c->model,
+                                 .team = rq->who.team,
+                                 .rest = c->wild,
+                                 .arena = rq->arena,
+                                 .endpoint = c->endpoint,
+                                 .endpoints = &rq->env->upstreams.endpoints,
+                                 .now_us = clock_mono_us(),
+                                 .streams = c->request.stream,
+                                 .ask = &ask,
+                                 .trace = &trace,
+                                 .dice = roll};
+    number_callers(c, q.callers);
     c->candidate_count = candidates_list(&q, c->candidates, LIMIT_ATTEMPTS);
-    if (!c->candidate_count && c->endpoint->kind != AI_COUNT)
-        return refuse(rq, REFUSAL_NO_TARGET, SLICE("none of its targets can be used here"));
+    ai_explain_note(rq, c->model, c->candidates, c->candidate_count, &trace);
+    if (!c->candidate_count)
+        return refuse_candidates(c, &trace);
     stay(c);
     if (c->ephemeral && !c->stays)
         return refuse(rq, REFUSAL_NO_TARGET, SLICE("the account that made the secret is gone"));

@@ -21,20 +21,26 @@ struct look {
     struct candidate found;
 };
 
-static bool holds(const struct policy_provider *p, const struct ai_account *account,
+/* The first account that the team may use (route_rule), or the one that is named. */
+static bool holds(const struct policy_provider *p, const struct policy_team *team,
+                  struct slice region, const struct ai_account *account,
                   const struct policy_credential **ret)
 {
     struct ai_account own;
-    *ret = p->credential_count ? &p->credentials[0] : NULL;
-    if (!account->text[0])
-        return true;
-    for (size_t i = 0; i < p->credential_count; i++) {
+    uint64_t mask = route_promises(team, p) ? route_credentials(team, p, region) : 0;
+    *ret = NULL;
+    if (!mask || (!p->credential_count && !account->text[0]))
+        return mask;
+    for (size_t i = 0; i < p->credential_count && i < 64; i++) {
+        if (!(mask >> i & 1))
+            continue;
         ai_account_of(p->o.id, p->credentials[i].id, &own);
         *ret = &p->credentials[i];
-        if (ai_account_eq(&own, account))
+        if (!account->text[0] || ai_account_eq(&own, account))
             return true;
     }
     ai_account_of(p->o.id, SLICE_NONE, &own);
+    *ret = NULL;
     return !p->credential_count && ai_account_eq(&own, account);
 }
 
@@ -47,7 +53,7 @@ static bool look_at_target(struct look *l, const struct policy_model *m,
     const struct ai_provider *speaks = p ? ai_provider_for(p, c->endpoint, t->model) : NULL;
     bool wanted = p && (!l->wanted.len || slice_eq(l->wanted, p->o.name));
     if (!speaks || !wanted || !speaks->serves(c->endpoint) ||
-        !holds(p, &c->request.stays, &credential))
+        !holds(p, c->rq->who.team, t->region, &c->request.stays, &credential))
         return false;
     l->model = m;
     l->found = (struct candidate){

@@ -3,118 +3,13 @@
  */
 #include "dataplane/ai/candidates.h"
 
+#include "common/base/limits.h"
 #include "common/request/request.h"
-#include "dataplane/ai/route/ai_strategy.h"
-#include "dataplane/ai/route/route_target.h"
+#include "dataplane/ai/route/route_cost.h"
 
-/* ---- the credential: one of those that are ready, by weight, or the caller's own ---- */
+#define CREDENTIALS 64 /* of a provider, that are looked at */
 
-static struct endpoint_limits limits_of(const struct policy_provider *p)
-{
-    (void)p;
-    return (struct endpoint_limits){0};
-}
-
-static struct endpoint_key key_of(const struct policy_provider *p,
-                                  const struct policy_credential *c)
-{
-    return (struct endpoint_key){.target = p->o.id,
-                                 .credential = c ? c->id : SLICE_NONE,
-                                 .region = c ? c->region : SLICE_NONE,
-                                 .url = c ? &c->url : &p->url,
-                                 .revision = p->o.revision};
-}
-
-/* NULL: not used yet */
-static const struct endpoint *endpoint_of(const struct candidates_query *q,
-                                          const struct policy_provider *p,
-                                          const struct policy_credential *c)
-{
-    if (!q->endpoints)
-        return NULL;
-    const struct endpoint_key key = key_of(p, c);
-    const void *way = c ? (const void *)c : p;
-    return endpoint_recall(q->endpoints, way, snapshot_serial(q->policy), &key);
-}
-
-static bool is_ready(const struct candidates_query *q, const struct endpoint *e,
-                     const struct endpoint_limits *limits)
-{
-    return !e || endpoint_admits(e, limits, q->now_us) == ERR_OK;
-}
-
-/* The one that the caller likes best of those that are ready; n: none is. */
-static size_t settle(const struct candidates_query *q, const struct policy_provider *p,
-                     const struct endpoint_choice *of, size_t n)
-{
-    const struct endpoint_limits limits = limits_of(p);
-    size_t best = n;
-    double share = -1;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t affinity = route_affinity(q->caller, route_number(p->credentials[i].id));
-        double own = route_share(affinity, of[i].weight);
-        if (own <= share || !is_ready(q, of[i].endpoint, &limits))
-            continue;
-        share = own;
-        best = i;
-    }
-    return best;
-}
-
-static const struct policy_credential *pick_credential(const struct candidates_query *q,
-                                                       const struct policy_provider *p)
-{
-    struct endpoint_choice of[ROUTE_TARGETS_MAX] UNINITIALIZED;
-    size_t n = p->credential_count < ROUTE_TARGETS_MAX ? p->credential_count : ROUTE_TARGETS_MAX;
-    const struct endpoint_limits limits = limits_of(p);
-    if (n < 2)
-        return n ? &p->credentials[0] : NULL;
-    for (size_t i = 0; i < n; i++)
-        of[i] = (struct endpoint_choice){endpoint_of(q, p, &p->credentials[i]),
-                                         p->credentials[i].weight};
-    size_t at = q->caller ? settle(q, p, of, n) : n;
-    if (at == n)
-        at = endpoint_pick(of, n, &limits, q->now_us, q->dice, q->arg);
-    return &p->credentials[at];
-}
-
-const struct policy_credential *candidates_credential(const struct candidates_query *q,
-                                                      const struct policy_provider *p)
-{
-    return pick_credential(q, p);
-}
-
-/* The credential by which the provider knows us as this account; *none: without any it does. */
-static const struct policy_credential *credential_of(const struct policy_provider *p,
-                                                     const struct ai_account *account, bool *none)
-{
-    struct ai_account own;
-    *none = false;
-    for (size_t i = 0; i < p->credential_count; i++) {
-        ai_account_of(p->o.id, p->credentials[i].id, &own);
-        if (ai_account_eq(&own, account))
-            return &p->credentials[i];
-    }
-    ai_account_of(p->o.id, SLICE_NONE, &own);
-    *none = !p->credential_count && ai_account_eq(&own, account);
-    return NULL;
-}
-
-bool candidates_stay(struct candidate *list, size_t count, const struct ai_account *account)
-{
-    for (size_t i = 0; i < count; i++) {
-        bool none;
-        const struct policy_credential *c = credential_of(list[i].provider, account, &none);
-        if (!c && !none)
-            continue;
-        list[i].credential = c;
-        struct candidate found = list[i];
-        memmove(list + 1, list, i * sizeof(*list));
-        list[0] = found;
-        return true;
-    }
-    return false;
-}
+/* ---- prices ---- */
 
 const struct policy_catalogue_model *catalogue_model_of(const struct snapshot *policy,
                                                         const struct policy_provider *p,
@@ -139,16 +34,17 @@ const struct price_sheet *candidates_team_price(const struct snapshot *policy,
 }
 
 static const struct price_sheet *price_of(const struct candidates_query *q,
+                                          const struct policy_model *m,
                                           const struct route_target *t, struct slice name)
 {
     const struct price_sheet *teams = candidates_team_price(q->policy, q->team, name);
     if (teams)
         return teams;
-    if (q->model->price.base.input != PRICE_NONE)
-        return &q->model->price;
-    const struct policy_catalogue_model *m =
+    if (m->price.base.input != PRICE_NONE)
+        return &m->price;
+    const struct policy_catalogue_model *known =
         q->rest.ptr ? catalogue_model_of(q->policy, t->provider, name) : t->known;
-    return m ? &m->price : NULL;
+    return known ? &known->price : NULL;
 }
 
 /* The target's name for the model. SLICE_NONE: no memory. */
@@ -164,50 +60,194 @@ static struct slice name_at(const struct candidates_query *q, const struct polic
                         SLICE_ARG(behind));
 }
 
-/* ---- what the strategy looks at ---- */
+/* ---- the credential: one of those that are ready, by weight, or the caller's own ---- */
 
-static void look_at_endpoint(const struct candidates_query *q, const struct route_target *t,
-                             struct route_choice *ret, bool *is_well)
+static struct endpoint_limits limits_of(const struct policy_provider *p)
 {
-    const struct endpoint_limits limits = limits_of(t->provider);
-    const struct endpoint *e = endpoint_of(q, t->provider, ret->credential);
-    *is_well = is_ready(q, e, &limits);
-    if (!e)
-        return;
-    ret->health = endpoint_health(e, q->now_us);
-    ret->pace = endpoint_pace(e, t->model, q->now_us);
+    return (struct endpoint_limits){.failures = p->breaker_failures, .open_ms = p->breaker_open_ms};
 }
 
-static money cost_of(const struct candidates_query *q, const struct route_target *t,
-                     const struct route_choice *c)
+static struct endpoint_key key_of(const struct policy_provider *p,
+                                  const struct policy_credential *c)
 {
-    money cost;
-    struct slice name = q->need ? name_at(q, t->target) : SLICE_NONE;
-    bool is_known = name.ptr && !route_cost(price_of(q, t, name), q->need, &c->pace, &cost);
-    return is_known ? cost : ROUTE_COST_UNKNOWN;
+    return (struct endpoint_key){.target = p->o.id,
+                                 .credential = c ? c->id : SLICE_NONE,
+                                 .region = c ? c->region : SLICE_NONE,
+                                 .url = c ? &c->url : &p->url,
+                                 .revision = p->o.revision};
 }
 
-static void look_at(const struct candidates_query *q, const struct route_target *t,
-                    struct route_choice *ret, bool *is_well)
+/* NULL: not used yet */
+static const struct endpoint *endpoint_of(const struct candidates_query *q,
+                                          const struct policy_provider *p,
+                                          const struct policy_credential *c)
 {
-    *ret = (struct route_choice){.target = t->target,
-                                 .provider = t->provider,
-                                 .credential = pick_credential(q, t->provider),
-                                 .cost = ROUTE_COST_UNKNOWN,
-                                 .affinity = q->caller ? route_affinity(q->caller, t->place) : 0};
-    look_at_endpoint(q, t, ret, is_well);
-    if (q->model->strategy == STRATEGY_LOWEST_COST)
-        ret->cost = cost_of(q, t, ret);
+    if (!q->endpoints)
+        return NULL;
+    const struct endpoint_key key = key_of(p, c);
+    const void *way = c ? (const void *)c : p;
+    return endpoint_recall(q->endpoints, way, snapshot_serial(q->policy), &key);
 }
 
-/* The choices of a model: those that are well in front, the others behind `count`. */
-struct view {
-    struct route_choice choices[ROUTE_TARGETS_MAX];
-    size_t well, count;
+/* What keeps a call from the endpoint now. */
+static enum route_exclusion state_of(const struct candidates_query *q, const struct endpoint *e,
+                                     const struct endpoint_limits *limits)
+{
+    enum err err = e ? endpoint_admits(e, limits, q->now_us) : ERR_OK;
+    if (!err)
+        return ROUTE_ELIGIBLE;
+    if (err == ERR_EXHAUSTED)
+        return ROUTE_CEILING;
+    return endpoint_health(e, q->now_us).breaker == BREAKER_CLOSED ? ROUTE_COOLING : ROUTE_BREAKER;
+}
+
+/* Those that may be used; their places in the provider's list stand in `at`. */
+struct ways {
+    struct endpoint_choice of[CREDENTIALS];
+    unsigned char at[CREDENTIALS];
+    size_t count;
 };
 
-static void put(struct view *v, const struct route_choice *c, bool is_well)
+static void list_ways(const struct candidates_query *q, const struct policy_provider *p,
+                      uint64_t mask, struct ways *ret)
 {
+    ret->count = 0;
+    for (size_t i = 0; i < p->credential_count && i < CREDENTIALS; i++) {
+        if (!(mask >> i & 1))
+            continue;
+        ret->of[ret->count] = (struct endpoint_choice){endpoint_of(q, p, &p->credentials[i]),
+                                                       p->credentials[i].weight};
+        ret->at[ret->count++] = (unsigned char)i;
+    }
+}
+
+/* The one that the caller likes best of those that are ready; count: none is. */
+static size_t settle(const struct candidates_query *q, const struct policy_provider *p,
+                     const struct ways *w, uint64_t caller)
+{
+    const struct endpoint_limits limits = limits_of(p);
+    size_t best = w->count;
+    double share = -1;
+    for (size_t i = 0; i < w->count; i++) {
+        uint64_t number = route_number(p->credentials[w->at[i]].id);
+        double own = route_share(route_affinity(caller, number), w->of[i].weight);
+        if (own <= share || state_of(q, w->of[i].endpoint, &limits))
+            continue;
+        share = own;
+        best = i;
+    }
+    return best;
+}
+
+static const struct policy_credential *pick_credential(const struct candidates_query *q,
+                                                       const struct policy_provider *p,
+                                                       uint64_t mask, uint64_t caller)
+{
+    if (!p->credential_count)
+        return NULL;
+    if (p->credential_count == 1)
+        return mask & 1 ? &p->credentials[0] : NULL;
+    struct ways w UNINITIALIZED;
+    const struct endpoint_limits limits = limits_of(p);
+    list_ways(q, p, mask, &w);
+    if (!w.count)
+        return NULL;
+    size_t at = caller ? settle(q, p, &w, caller) : w.count;
+    if (at == w.count)
+        at = endpoint_pick(w.of, w.count, &limits, q->now_us, q->dice, q->arg);
+    return &p->credentials[w.at[at]];
+}
+
+const struct policy_credential *candidates_credential(const struct candidates_query *q,
+                                                      const struct policy_provider *p,
+                                                      uint64_t mask)
+{
+    return pick_credential(q, p, mask, q->callers[STICKY_NONE]);
+}
+
+/* ---- the account that has what a body names ---- */
+
+/* The credential by which the provider knows us as this account; *none: without any it does. */
+static const struct policy_credential *credential_of(const struct candidate *c,
+                                                     const struct ai_account *account, bool *none)
+{
+    const struct policy_provider *p = c->provider;
+    struct ai_account own;
+    *none = false;
+    for (size_t i = 0; i < p->credential_count; i++) {
+        ai_account_of(p->o.id, p->credentials[i].id, &own);
+        if (ai_account_eq(&own, account))
+            return i < CREDENTIALS && c->credentials >> i & 1 ? &p->credentials[i] : NULL;
+    }
+    ai_account_of(p->o.id, SLICE_NONE, &own);
+    *none = !p->credential_count && ai_account_eq(&own, account);
+    return NULL;
+}
+
+bool candidates_stay(struct candidate *list, size_t count, const struct ai_account *account)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool none;
+        const struct policy_credential *c = credential_of(&list[i], account, &none);
+        if (!c && !none)
+            continue;
+        list[i].credential = c;
+        struct candidate found = list[i];
+        memmove(list + 1, list, i * sizeof(*list));
+        list[0] = found;
+        return true;
+    }
+    return false;
+}
+
+/* ---- what is left out ---- */
+
+static void note(const struct candidates_query *q, const struct policy_model *of,
+                 const struct policy_provider *p, struct slice name, enum route_exclusion why)
+{
+    struct candidates_trace *t = q->trace;
+    if (!t)
+        return;
+    if (t->count < t->max)
+        t->excluded[t->count] = (struct candidate_excluded){p, name, of, why};
+    t->count++;
+    t->reasons |= 1u << why;
+}
+
+enum refusal_id candidates_refusal(const struct candidates_trace *t, struct slice *detail)
+{
+    *detail = SLICE_NONE;
+    if (t->reasons & 1u << ROUTE_REGION)
+        return REFUSAL_REGION;
+    if (t->reasons & 1u << ROUTE_DATA_POLICY)
+        return REFUSAL_DATA_POLICY;
+    *detail = t->reasons & 1u << ROUTE_PRICE ? SLICE("each is dearer than its price ceiling")
+              : t->reasons & 1u << ROUTE_CONDITION
+                  ? SLICE("the conditions of its targets do not hold")
+                  : SLICE("none of its targets can be used here");
+    return REFUSAL_NO_TARGET;
+}
+
+/* ---- one list: of a model, or of one within it ---- */
+
+/* The targets of a model behind which there is something. */
+struct view {
+    struct route_choice choices[ROUTE_TARGETS_MAX]; /* those that are well in front, */
+    size_t well, count;                             /* the others behind */
+    struct entry {
+        const struct policy_target *target;
+        struct candidate *within; /* of another model: its list, in the arena */
+        size_t within_count;
+        uint64_t credentials;
+        enum route_exclusion though;
+    } entries[ROUTE_TARGETS_MAX]; /* by a choice's place */
+    bool advised;                 /* each of them is there although a rule advises against it */
+};
+
+static void put(struct view *v, struct route_choice *c, const struct entry *e, bool is_well)
+{
+    c->place = (unsigned)v->count;
+    v->entries[v->count] = *e;
     v->choices[v->count] = *c;
     if (is_well) {
         v->choices[v->count] = v->choices[v->well];
@@ -216,18 +256,158 @@ static void put(struct view *v, const struct route_choice *c, bool is_well)
     v->count++;
 }
 
-static void list_choices(const struct candidates_query *q, struct view *v)
+static const struct route_ask *ask_of(const struct candidates_query *q)
 {
-    const struct policy_model *m = q->model;
-    v->well = v->count = 0;
-    for (size_t i = 0; i < m->target_count && v->count < ROUTE_TARGETS_MAX; i++) {
-        const struct route_target *t = route_target_of(q->policy, &m->targets[i], q->endpoint);
-        struct route_choice c;
+    static const struct route_ask nothing;
+    return q->ask ? q->ask : &nothing;
+}
+
+static void cost_of(const struct candidates_query *q, const struct policy_model *m,
+                    const struct route_target *t, struct route_choice *c)
+{
+    const struct route_ask *ask = ask_of(q);
+    const struct route_need *need = ask->need ? ask->need(ask->need_arg) : NULL;
+    struct slice name = need ? name_at(q, t->target) : SLICE_NONE;
+    money cost;
+    if (name.ptr && !route_cost(price_of(q, m, t, name), need, &c->pace, &cost))
+        c->cost = cost;
+}
+
+/* The choice of a target that is a provider's; false: not well. */
+static bool look_at(const struct candidates_query *q, const struct policy_model *m,
+                    const struct route_target *t, struct entry *entry, struct route_choice *ret)
+{
+    const struct endpoint_limits limits = limits_of(t->provider);
+    uint64_t caller = q->callers[m->sticky];
+    *ret = (struct route_choice){.target = t->target,
+                                 .provider = t->provider,
+                                 .credential =
+                                     pick_credential(q, t->provider, entry->credentials, caller),
+                                 .cost = ROUTE_COST_UNKNOWN,
+                                 .affinity = caller ? route_affinity(caller, t->place) : 0};
+    const struct endpoint *e = endpoint_of(q, t->provider, ret->credential);
+    if (e) {
+        ret->health = endpoint_health(e, q->now_us);
+        ret->pace = endpoint_pace(e, t->model, q->now_us);
+    }
+    if (m->strategy == STRATEGY_LOWEST_COST)
+        cost_of(q, m, t, ret);
+    enum route_exclusion state = state_of(q, e, &limits);
+    if (state && !entry->though)
+        entry->though = state;
+    return !state;
+}
+
+static const struct price_sheet *ceiling_price(const struct candidates_query *q,
+                                               const struct policy_model *m,
+                                               const struct route_target *t)
+{
+    bool is_capped = m->max_price_input != PRICE_NONE || m->max_price_output != PRICE_NONE;
+    struct slice name = is_capped && t->provider ? name_at(q, t->target) : SLICE_NONE;
+    return name.ptr ? price_of(q, m, t, name) : NULL;
+}
+
+static size_t list(const struct candidates_query *q, const struct policy_model *m, unsigned depth,
+                   struct candidate *ret, size_t max, struct route_choice *head, bool *advised,
+                   bool *is_well);
+
+/* A target that is another model: it stands with what that model's first choice has. */
+static enum route_exclusion look_within(const struct candidates_query *q,
+                                        const struct policy_model *m, const struct policy_target *t,
+                                        unsigned depth, struct entry *entry,
+                                        struct route_choice *ret, bool *is_well)
+{
+    const struct policy_model *inner = snapshot_model(q->policy, t->model_id);
+    bool advised = false;
+    if (!inner || depth + 1 >= LIMIT_MODEL_DEPTH || !q->arena)
+        return ROUTE_UNUSABLE;
+    entry->within = arena_alloc(q->arena, LIMIT_ATTEMPTS * sizeof(*entry->within));
+    if (!entry->within)
+        return ROUTE_UNUSABLE;
+    entry->within_count =
+        list(q, inner, depth + 1, entry->within, LIMIT_ATTEMPTS, ret, &advised, is_well);
+    if (!entry->within_count)
+        return ROUTE_NESTED;
+    uint64_t caller = q->callers[m->sticky];
+    ret->target = t;
+    ret->affinity = caller ? route_affinity(caller, route_number(t->model_id)) : 0;
+    if (m->strategy == STRATEGY_LOWEST_COST && inner->strategy != STRATEGY_LOWEST_COST) {
+        const struct candidate *first = &entry->within[0];
+        const struct route_need *need =
+            ask_of(q)->need ? ask_of(q)->need(ask_of(q)->need_arg) : NULL;
+        if (!need || route_cost(first->price, need, &ret->pace, &ret->cost))
+            ret->cost = ROUTE_COST_UNKNOWN;
+    }
+    return advised ? entry->within[0].though : ROUTE_ELIGIBLE;
+}
+
+static enum route_exclusion examine(const struct candidates_query *q, const struct policy_model *m,
+                                    const struct policy_target *t, unsigned depth,
+                                    struct entry *entry, struct route_choice *choice, bool *is_well)
+{
+    *entry = (struct entry){.target = t};
+    if (t->shadow_permille)
+        return ROUTE_SHADOW;
+    if (!route_when_holds(ask_of(q), t->when))
+        return ROUTE_CONDITION;
+    if (t->model_id.len)
+        return look_within(q, m, t, depth, entry, choice, is_well);
+    const struct route_target *known = route_target_of(q->policy, t, q->endpoint);
+    enum route_exclusion why =
+        route_rule_of(ask_of(q), q->team, m, known, ceiling_price(q, m, known));
+    if (route_exclusion_binds(why))
+        return why;
+    entry->credentials = route_credentials(q->team, known->provider, t->region);
+    entry->though = why;
+    *is_well = look_at(q, m, known, entry, choice);
+    return why;
+}
+
+static void note_target(const struct candidates_query *q, const struct policy_model *m,
+                        const struct policy_target *t, enum route_exclusion why)
+{
+    const struct policy_model *inner =
+        t->model_id.len ? snapshot_model(q->policy, t->model_id) : NULL;
+    if (!q->trace)
+        return;
+    note(q, m, t->model_id.len ? NULL : snapshot_provider(q->policy, t->provider_id),
+         inner ? inner->o.name : t->model, why);
+}
+
+/* What a rule advises against is set aside, and taken where nothing else is left. */
+static void list_choices(const struct candidates_query *q, const struct policy_model *m,
+                         unsigned depth, struct view *v)
+{
+    struct {
+        struct route_choice choice;
+        struct entry entry;
         bool is_well;
-        if (!t->provider)
-            continue;
-        look_at(q, t, &c, &is_well);
-        put(v, &c, is_well);
+    } aside[LIMIT_ATTEMPTS] UNINITIALIZED;
+    size_t aside_count = 0;
+    v->well = v->count = 0;
+    v->advised = false;
+    for (size_t i = 0; i < m->target_count && i < ROUTE_TARGETS_MAX; i++) {
+        const struct policy_target *t = &m->targets[i];
+        struct entry entry;
+        struct route_choice choice;
+        bool is_well = false;
+        enum route_exclusion why = examine(q, m, t, depth, &entry, &choice, &is_well);
+        if (!why) {
+            put(v, &choice, &entry, is_well);
+        } else if (!route_exclusion_binds(why) && aside_count < ARRAY_LEN(aside)) {
+            aside[aside_count].choice = choice;
+            aside[aside_count].entry = entry;
+            aside[aside_count++].is_well = is_well;
+        } else {
+            note_target(q, m, t, why);
+        }
+    }
+    v->advised = !v->count && aside_count;
+    for (size_t i = 0; i < aside_count; i++) {
+        if (v->advised)
+            put(v, &aside[i].choice, &aside[i].entry, aside[i].is_well);
+        else
+            note_target(q, m, aside[i].entry.target, aside[i].entry.though);
     }
 }
 
@@ -250,54 +430,143 @@ static size_t order_unwell(const struct view *v, size_t *ret, size_t max)
     return n;
 }
 
-static size_t order_choices(const struct candidates_query *q, const struct view *v, size_t *ret,
-                            size_t max)
+static struct route_view view_of(const struct candidates_query *q, const struct policy_model *m,
+                                 const struct view *v)
 {
-    const struct route_view well = {.choices = v->choices,
-                                    .count = v->well,
-                                    .dice = q->dice,
-                                    .arg = q->arg,
-                                    .streams = q->streams,
-                                    .sticky = q->caller != 0};
-    size_t n = route_strategy(q->model->strategy)->order(&well, ret, max);
-    return n + order_unwell(v, ret + n, max - n);
+    return (struct route_view){.choices = v->choices,
+                               .count = v->well,
+                               .dice = q->dice,
+                               .arg = q->arg,
+                               .streams = q->streams,
+                               .sticky = q->callers[m->sticky] != 0};
 }
 
-static bool take(const struct candidates_query *q, const struct policy_target *target,
-                 const struct policy_credential *credential, struct candidate *ret)
+static uint64_t context_of(const struct route_target *t)
 {
-    const struct route_target *t = route_target_of(q->policy, target, q->endpoint);
-    struct slice name = name_at(q, target);
+    uint64_t own = t->target->context_tokens;
+    return own ? own : t->known ? t->known->context_tokens : 0;
+}
+
+static size_t take_target(const struct candidates_query *q, const struct policy_model *m,
+                          const struct route_choice *c, const struct entry *e, uint64_t score,
+                          struct candidate *ret)
+{
+    const struct route_target *t = route_target_of(q->policy, e->target, q->endpoint);
+    struct slice name = name_at(q, e->target);
     if (!name.ptr)
-        return false;
+        return 0;
     *ret = (struct candidate){.provider = t->provider,
-                              .credential = credential,
+                              .credential = c->credential,
                               .model = name,
-                              .written = target->model,
-                              .price = price_of(q, t, name)};
-    return true;
+                              .written = e->target->model,
+                              .price = price_of(q, m, t, name),
+                              .of = m,
+                              .credentials = e->credentials,
+                              .region = e->target->region.len ? e->target->region
+                                        : c->credential       ? c->credential->region
+                                                              : SLICE_NONE,
+                              .context_tokens = context_of(t),
+                              .score = score,
+                              .though = e->though};
+    return 1;
 }
 
-/* Nothing is chosen from, so nothing is looked at. */
-static size_t take_only(const struct candidates_query *q, struct candidate *ret)
+static size_t take_choice(const struct candidates_query *q, const struct policy_model *m,
+                          const struct view *v, const struct route_choice *c, uint64_t score,
+                          struct candidate *ret, size_t max)
 {
-    const struct policy_target *only = &q->model->targets[0];
-    const struct policy_provider *p = route_target_of(q->policy, only, q->endpoint)->provider;
-    return p && take(q, only, pick_credential(q, p), ret);
+    const struct entry *e = &v->entries[c->place];
+    if (!e->within)
+        return take_target(q, m, c, e, score, ret);
+    size_t n = e->within_count < max ? e->within_count : max;
+    memcpy(ret, e->within, n * sizeof(*ret));
+    return n;
+}
+
+/* Nothing is chosen from, so that no endpoint is looked at. */
+static bool is_only(const struct policy_model *m)
+{
+    const struct policy_target *t = m->targets;
+    return m->target_count == 1 && !t->model_id.len && !t->shadow_permille && !t->when &&
+           m->max_price_input == PRICE_NONE && m->max_price_output == PRICE_NONE;
+}
+
+static size_t take_only(const struct candidates_query *q, const struct policy_model *m,
+                        struct candidate *ret)
+{
+    const struct route_target *t = route_target_of(q->policy, m->targets, q->endpoint);
+    enum route_exclusion why = route_rule_of_only(q->team, t);
+    if (why) {
+        note_target(q, m, m->targets, why);
+        return 0;
+    }
+    struct entry e = {.target = m->targets,
+                      .credentials = route_credentials(q->team, t->provider, m->targets->region)};
+    const struct route_choice c = {
+        .credential = pick_credential(q, t->provider, e.credentials, q->callers[m->sticky])};
+    return take_target(q, m, &c, &e, ROUTE_NOT_KNOWN, ret);
+}
+
+static size_t list(const struct candidates_query *q, const struct policy_model *m, unsigned depth,
+                   struct candidate *ret, size_t max, struct route_choice *head, bool *advised,
+                   bool *is_well)
+{
+    struct view v UNINITIALIZED;
+    size_t order[ROUTE_TARGETS_MAX] UNINITIALIZED;
+    list_choices(q, m, depth, &v);
+    const struct route_view well = view_of(q, m, &v);
+    const struct ai_strategy *s = route_strategy(m->strategy);
+    size_t most = max < ROUTE_TARGETS_MAX ? max : ROUTE_TARGETS_MAX, found = 0;
+    size_t n = s->order(&well, order, most);
+    n += order_unwell(&v, order + n, most - n);
+    for (size_t i = 0; i < n && found < max; i++) {
+        const struct route_choice *c = &v.choices[order[i]];
+        uint64_t score = s->score ? s->score(&well, c) : ROUTE_NOT_KNOWN;
+        found += take_choice(q, m, &v, c, score, ret + found, max - found);
+    }
+    *advised = v.advised;
+    *is_well = v.well > 0;
+    if (n && head)
+        *head = v.choices[order[0]];
+    return found;
 }
 
 size_t candidates_list(const struct candidates_query *q, struct candidate *ret, size_t max)
 {
-    struct view v UNINITIALIZED;
-    size_t order[ROUTE_TARGETS_MAX] UNINITIALIZED;
-    size_t most = max < ROUTE_TARGETS_MAX ? max : ROUTE_TARGETS_MAX, found = 0;
-    if (q->model->target_count == 1 && max)
-        return take_only(q, ret);
-    list_choices(q, &v);
-    size_t n = order_choices(q, &v, order, most);
-    for (size_t i = 0; i < n; i++) {
-        const struct route_choice *c = &v.choices[order[i]];
-        found += take(q, c->target, c->credential, &ret[found]);
+    bool advised, is_well;
+    if (is_only(q->model) && max)
+        return take_only(q, q->model, ret);
+    return list(q, q->model, 0, ret, max, NULL, &advised, &is_well);
+}
+
+/* ---- by another version of the policy ---- */
+
+static bool goes_to(const struct snapshot *policy, const struct policy_model *m,
+                    const struct policy_provider *p, const struct policy_team *team,
+                    const struct candidate *c, unsigned depth)
+{
+    for (size_t i = 0; i < m->target_count; i++) {
+        const struct policy_target *t = &m->targets[i];
+        const struct policy_model *inner = t->model_id.len && depth + 1 < LIMIT_MODEL_DEPTH
+                                               ? snapshot_model(policy, t->model_id)
+                                               : NULL;
+        if (inner && goes_to(policy, inner, p, team, c, depth + 1))
+            return true;
+        if (slice_eq(t->provider_id, p->o.id) && slice_eq(t->model, c->written) &&
+            route_may_send(team, c->credential, t->region))
+            return true;
     }
-    return found;
+    return false;
+}
+
+bool candidates_still(const struct snapshot *policy, const struct policy_model *m,
+                      const struct policy_team *team, const struct candidate *c)
+{
+    const struct policy_provider *p = snapshot_provider(policy, c->provider->o.id);
+    struct candidate by_now = *c;
+    for (size_t i = 0; p && c->credential && i < p->credential_count; i++)
+        if (slice_eq(p->credentials[i].id, c->credential->id))
+            by_now.credential = &p->credentials[i];
+    return p && slice_eq(p->base_url, c->provider->base_url) && route_promises(team, p) &&
+           goes_to(policy, m, p, team, &by_now, 0);
 }

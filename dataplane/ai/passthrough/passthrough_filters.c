@@ -126,7 +126,9 @@ bool passthrough_still_allowed(struct request *rq, const struct request_right *n
         return true;
     const struct policy_provider *provider = snapshot_provider(now->policy, p->provider->o.id);
     struct search s = {.right = now, .p = p, .method = rq->head->method};
-    if (provider && slice_eq(provider->base_url, p->provider->base_url))
+    if (provider && slice_eq(provider->base_url, p->provider->base_url) &&
+        route_promises(now->who.team, provider) &&
+        route_may_send(now->who.team, p->account, SLICE_NONE))
         look_at_grants(&s);
     if (s.allowed && may_name(now, p))
         return true;
@@ -244,7 +246,12 @@ static enum filter_result resolve(struct passthrough_call *p)
                                        .endpoints = &rq->env->upstreams.endpoints,
                                        .now_us = clock_mono_us(),
                                        .dice = roll};
-    p->account = candidates_credential(&q, p->provider);
+    if (!route_promises(rq->who.team, p->provider))
+        return refuse(rq, REFUSAL_DATA_POLICY, SLICE_NONE);
+    uint64_t mask = route_credentials(rq->who.team, p->provider, SLICE_NONE);
+    if (!mask)
+        return refuse(rq, REFUSAL_REGION, SLICE_NONE);
+    p->account = candidates_credential(&q, p->provider, mask);
     rq->record.api.account = p->account ? p->account->name : SLICE_NONE;
     return FILTER_PASS;
 }

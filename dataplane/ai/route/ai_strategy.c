@@ -18,6 +18,16 @@ const struct ai_strategy *route_strategy(enum strategy s)
     return strategies[s];
 }
 
+const char *route_strategy_word(enum strategy s)
+{
+    static const char *const words[STRATEGY_COUNT] = {
+#define ROUTE_WORD(name, word) [STRATEGY_##name] = #word,
+        STRATEGY_TABLE(ROUTE_WORD)
+#undef ROUTE_WORD
+    };
+    return words[s];
+}
+
 size_t route_draw(const uint32_t *weights, size_t n, uint32_t (*dice)(void *arg), void *arg)
 {
     uint64_t total = 0;

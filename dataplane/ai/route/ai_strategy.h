@@ -27,6 +27,7 @@ struct route_choice {
     struct endpoint_pace pace;                  /* of the target's model there */
     money cost;                                 /* what this call is expected to cost there */
     uint64_t affinity;                          /* of the caller; only where the view is sticky */
+    unsigned place;                             /* its number, for the maker of the view */
 };
 
 struct route_view {
@@ -40,6 +41,7 @@ struct route_view {
 
 struct ai_strategy {
     enum strategy strategy;
+    const char *why; /* as explain tells what the order is made by */
     /* Writes the indexes of at most `max` choices in the order in which they are tried; returns how
      * many. No index stands twice. */
     size_t (*order)(const struct route_view *v, size_t *ret, size_t max);
@@ -55,6 +57,7 @@ STRATEGY_TABLE(ROUTE_ROW)
 #undef ROUTE_ROW
 
 const struct ai_strategy *route_strategy(enum strategy s);
+const char *route_strategy_word(enum strategy s); /* "lowest_cost" */
 
 /* The index that the dice fall on, each by its weight; the first where all are 0. n > 0. */
 size_t route_draw(const uint32_t *weights, size_t n, uint32_t (*dice)(void *arg), void *arg);

@@ -11,4 +11,5 @@ static size_t order(const struct route_view *v, size_t *ret, size_t max)
     return n;
 }
 
-const struct ai_strategy route_fallback = {.strategy = STRATEGY_FALLBACK, .order = order};
+const struct ai_strategy route_fallback = {
+    .strategy = STRATEGY_FALLBACK, .why = "it stands so in the model's list", .order = order};

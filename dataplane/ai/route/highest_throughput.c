@@ -30,6 +30,7 @@ static size_t order(const struct route_view *v, size_t *ret, size_t max)
 }
 
 const struct ai_strategy route_highest_throughput = {.strategy = STRATEGY_HIGHEST_THROUGHPUT,
+                                                     .why = "by how fast it wrote of late",
                                                      .order = order,
                                                      .score = score,
                                                      .unit = "tokens per 1000 s"};

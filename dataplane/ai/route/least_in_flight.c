@@ -45,5 +45,8 @@ static size_t order(const struct route_view *v, size_t *ret, size_t max)
     return route_rank(v, waits, ROUTE_EXACT, ret, max);
 }
 
-const struct ai_strategy route_least_in_flight = {
-    .strategy = STRATEGY_LEAST_IN_FLIGHT, .order = order, .score = score, .unit = "us of wait"};
+const struct ai_strategy route_least_in_flight = {.strategy = STRATEGY_LEAST_IN_FLIGHT,
+                                                  .why = "by the wait that is expected there",
+                                                  .order = order,
+                                                  .score = score,
+                                                  .unit = "us of wait"};

@@ -19,5 +19,8 @@ static size_t order(const struct route_view *v, size_t *ret, size_t max)
     return route_rank(v, costs, ROUTE_EXACT, ret, max);
 }
 
-const struct ai_strategy route_lowest_cost = {
-    .strategy = STRATEGY_LOWEST_COST, .order = order, .score = score, .unit = "nano-dollars"};
+const struct ai_strategy route_lowest_cost = {.strategy = STRATEGY_LOWEST_COST,
+                                              .why = "by what the call is expected to cost there",
+                                              .order = order,
+                                              .score = score,
+                                              .unit = "nano-dollars"};

@@ -25,5 +25,8 @@ static size_t order(const struct route_view *v, size_t *ret, size_t max)
     return route_rank(v, took, ROUTE_NEAR | ROUTE_EXPLORES, ret, max);
 }
 
-const struct ai_strategy route_lowest_latency = {
-    .strategy = STRATEGY_LOWEST_LATENCY, .order = order, .score = score, .unit = "us"};
+const struct ai_strategy route_lowest_latency = {.strategy = STRATEGY_LOWEST_LATENCY,
+                                                 .why = "by how soon its responses began of late",
+                                                 .order = order,
+                                                 .score = score,
+                                                 .unit = "us"};

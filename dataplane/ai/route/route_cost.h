@@ -12,15 +12,9 @@
 
 #include "common/base/money.h"
 #include "common/upstream/endpoint.h"
+#include "dataplane/ai/route/route_need.h"
 
 #define ROUTE_OUTPUT_GUESS 512 /* tokens of a response where none was seen */
-
-/* What is known of a call before it is sent. */
-struct route_need {
-    uint64_t prompt;         /* tokens, about */
-    uint64_t output_ceiling; /* tokens the client allows; 0: it named none */
-    bool writes;             /* it has output at all */
-};
 
 /* ERR_NOT_FOUND: the price is not known. sheet NULL: it is not. */
 MUST_USE enum err route_cost(const struct price_sheet *sheet, const struct route_need *need,

@@ -50,4 +50,5 @@ static size_t order(const struct route_view *v, size_t *ret, size_t max)
     return v->sticky ? settle(v, count, ret, max) : draw(v, count, ret, max);
 }
 
-const struct ai_strategy route_weighted = {.strategy = STRATEGY_WEIGHTED, .order = order};
+const struct ai_strategy route_weighted = {
+    .strategy = STRATEGY_WEIGHTED, .why = "drawn by its weight", .order = order};

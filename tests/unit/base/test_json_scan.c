@@ -441,6 +441,25 @@ UNIT(an_array_is_walked_item_by_item)
     assert_false(json_scan_item(&rest, &item));
 }
 
+UNIT(an_object_is_walked_member_by_member)
+{
+    assert_int_equal(scan_text("{\"messages\":{ \"a.b\" : \"7\" ,\"\\u0063\":[1,{}], \"d\":{} } }"),
+                     ERR_OK);
+    static const char *const names[] = {"a.b", "\\u0063", "d"};
+    static const char *const values[] = {"\"7\"", "[1,{}]", "{}"};
+    struct slice rest = hits[MESSAGES].raw, name;
+    struct json_hit member;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_true(json_scan_member(&rest, &name, &member));
+        expect_text(name, names[i]);
+        expect_text(member.raw, values[i]);
+    }
+    assert_false(json_scan_member(&rest, &name, &member));
+    assert_int_equal(scan_text("{\"messages\":{ }}"), ERR_OK);
+    rest = hits[MESSAGES].raw;
+    assert_false(json_scan_member(&rest, &name, &member));
+}
+
 static enum err scan_rest(const char *text)
 {
     return json_scan_rest(slice_str(text), wants, ARRAY_LEN(wants), hits, &problem);
@@ -588,6 +607,7 @@ int main(void)
         cmocka_unit_test(text_is_unescaped),
         cmocka_unit_test(only_plain_integers_in_range_are_integers),
         cmocka_unit_test(an_array_is_walked_item_by_item),
+        cmocka_unit_test(an_object_is_walked_member_by_member),
         cmocka_unit_test(the_end_of_a_body_is_read_without_what_stands_before),
         cmocka_unit_test(the_end_of_a_body_must_close_the_root_and_nothing_else),
         cmocka_unit_test(bytes_are_seen_at_every_place_of_a_block),

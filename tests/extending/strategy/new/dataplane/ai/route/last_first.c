@@ -11,4 +11,5 @@ static size_t order(const struct route_view *v, size_t *ret, size_t max)
     return n;
 }
 
-const struct ai_strategy route_last_first = {.strategy = STRATEGY_LAST_FIRST, .order = order};
+const struct ai_strategy route_last_first = {
+    .strategy = STRATEGY_LAST_FIRST, .why = "it stands so far from the end", .order = order};
