@@ -16,3 +16,16 @@ enum err ai_event_seal(void *sealing, const struct ai_event *e)
                                                     .id = e->signature});
     return err ? err : s->fn(s->arg, &call);
 }
+
+const char *ai_stop_word(const struct ai_stop_words *w, enum ai_finish f, bool refused,
+                         bool has_calls, bool has_stop)
+{
+    bool is_plain = f == AI_FINISH_STOP || f == AI_FINISH_NONE;
+    if (f == AI_FINISH_LENGTH)
+        return w->length;
+    if (f == AI_FINISH_FILTER || (is_plain && refused))
+        return w->filter;
+    if (f == AI_FINISH_TOOLS || has_calls)
+        return w->tools;
+    return has_stop ? w->sequence : w->stop;
+}

@@ -46,6 +46,16 @@ enum ai_finish {
     AI_FINISH_FILTER,
 };
 
+/* What a dialect calls it. */
+struct ai_stop_words {
+    const char *stop, *sequence /* of the client's own */, *length, *tools, *filter;
+};
+
+/* What a turn consisted of says more than some providers do: a refusal is a filter's, and one that
+ * calls tools stops for them. */
+const char *ai_stop_word(const struct ai_stop_words *w, enum ai_finish f, bool refused,
+                         bool has_calls, bool has_stop);
+
 /* What a response, or an error inside one, means for the call. */
 enum ai_verdict {
     AI_OK,

@@ -17,6 +17,7 @@
 #include "dataplane/ai/dialect/anthropic_body.h"
 #include "dataplane/ai/dialect/anthropic_error.h"
 #include "dataplane/ai/dialect/body_shape.h"
+#include "dataplane/ai/dialect/typed_event.h"
 
 /* An event that waits for the end of the open block. */
 struct ai_held {
@@ -25,20 +26,6 @@ struct ai_held {
 };
 
 /* ---- events of the stream ---- */
-
-static void begin_event(const char *type, struct json_out *o)
-{
-    o->e = buf_printf(o->to, "event: %s\ndata: ", type);
-    o->comma = false;
-    json_out_begin(o, NULL, '{');
-    json_out_text(o, "type", slice_str(type));
-}
-
-static enum err end_event(struct json_out *o)
-{
-    json_out_end(o, '}');
-    return o->e ? o->e : buf_append(o->to, SLICE("\n\n"));
-}
 
 /* How long what was written to a cache is kept. */
 static void put_creation(struct json_out *o, const struct token_count *t)
@@ -117,7 +104,7 @@ static enum err begin_message(struct ai_writer *w, struct buf *out)
     struct json_out o = {.to = out};
     if (w->blocks.sequence++)
         return ERR_OK;
-    begin_event("message_start", &o);
+    typed_event_begin(&o, "message_start");
     json_out_begin(&o, "message", '{');
     if (w->id.len > 2)
         json_out_raw(&o, "id", w->id);
@@ -130,7 +117,7 @@ static enum err begin_message(struct ai_writer *w, struct buf *out)
     json_out_raw(&o, "stop_sequence", SLICE("null"));
     put_usage(&o, &w->usage);
     json_out_end(&o, '}');
-    return end_event(&o);
+    return typed_event_end(&o);
 }
 
 /* What only its maker can read is marked as the maker's, and goes to no other account later. */
@@ -220,9 +207,9 @@ static enum err end_block(struct ai_writer *w, struct buf *out)
     if (!w->blocks.is_open)
         return ERR_OK;
     w->blocks.is_open = false;
-    begin_event("content_block_stop", &o);
+    typed_event_begin(&o, "content_block_stop");
     json_out_u64(&o, "index", w->blocks.next_index++);
-    return end_event(&o);
+    return typed_event_end(&o);
 }
 
 static void put_block(struct json_out *o, const struct ai_event *e, const struct ai_context *to)
@@ -260,12 +247,12 @@ static enum err begin_block(struct ai_writer *w, const struct ai_event *e, struc
 {
     struct json_out o = {.to = out};
     note_begun(w, e);
-    begin_event("content_block_start", &o);
+    typed_event_begin(&o, "content_block_start");
     json_out_u64(&o, "index", w->blocks.next_index);
     json_out_begin(&o, "content_block", '{');
     put_block(&o, e, &w->to);
     json_out_end(&o, '}');
-    return end_event(&o);
+    return typed_event_end(&o);
 }
 
 static enum err write_delta(const struct ai_writer *w, const char *type, const char *member,
@@ -274,7 +261,7 @@ static enum err write_delta(const struct ai_writer *w, const char *type, const c
     struct json_out o = {.to = out};
     if (!text.len)
         return ERR_OK;
-    begin_event("content_block_delta", &o);
+    typed_event_begin(&o, "content_block_delta");
     json_out_u64(&o, "index", w->blocks.next_index);
     json_out_begin(&o, "delta", '{');
     json_out_text(&o, "type", slice_str(type));
@@ -283,7 +270,7 @@ static enum err write_delta(const struct ai_writer *w, const char *type, const c
     else
         json_out_text(&o, member, text);
     json_out_end(&o, '}');
-    return end_event(&o);
+    return typed_event_end(&o);
 }
 
 /* An event of the block that is open. */
@@ -404,25 +391,11 @@ static enum err on_block_end(struct ai_writer *w, const struct ai_event *e, stru
 
 /* ---- the end ---- */
 
-static const char *stop_reason(enum ai_finish f, bool refused, bool has_calls, bool has_stop)
-{
-    switch (f) {
-    case AI_FINISH_LENGTH:
-        return "max_tokens";
-    case AI_FINISH_TOOLS:
-        return "tool_use";
-    case AI_FINISH_FILTER:
-        return "refusal";
-    case AI_FINISH_STOP:
-    case AI_FINISH_NONE:
-        break;
-    }
-    if (refused)
-        return "refusal";
-    if (has_calls) /* some providers say "stop" of a turn that calls tools */
-        return "tool_use";
-    return has_stop ? "stop_sequence" : "end_turn";
-}
+static const struct ai_stop_words stop_words = {.stop = "end_turn",
+                                                .sequence = "stop_sequence",
+                                                .length = "max_tokens",
+                                                .tools = "tool_use",
+                                                .filter = "refusal"};
 
 static void put_stop(struct json_out *o, const char *reason, struct slice sequence)
 {
@@ -437,12 +410,12 @@ static enum err write_stop(const char *reason, struct slice sequence, const stru
                            struct buf *out)
 {
     struct json_out o = {.to = out};
-    begin_event("message_delta", &o);
+    typed_event_begin(&o, "message_delta");
     json_out_begin(&o, "delta", '{');
     put_stop(&o, reason, sequence);
     json_out_end(&o, '}');
     put_usage(&o, t);
-    return end_event(&o);
+    return typed_event_end(&o);
 }
 
 #define MESSAGE_STOP "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
@@ -452,8 +425,8 @@ static enum err write_end(struct ai_writer *w, struct buf *out)
     enum err err = begin_message(w, out);
     if (!err)
         err = release_all(w, out);
-    const char *reason =
-        stop_reason(w->blocks.finish, w->refused, w->has_calls, w->stop_sequence.len > 0);
+    const char *reason = ai_stop_word(&stop_words, w->blocks.finish, w->refused, w->has_calls,
+                                      w->stop_sequence.len > 0);
     if (!err)
         err = write_stop(reason, w->stop_sequence, &w->usage, out);
     return err ? err : buf_append(out, SLICE(MESSAGE_STOP));
@@ -600,7 +573,8 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
         has_calls = has_calls || c->blocks[i].kind == AI_TOOL_START;
     }
     json_out_end(&o, ']');
-    put_stop(&o, stop_reason(c->finish, refused, has_calls, c->stop.len > 0), buf_slice(&c->stop));
+    put_stop(&o, ai_stop_word(&stop_words, c->finish, refused, has_calls, c->stop.len > 0),
+             buf_slice(&c->stop));
     put_usage(&o, &tokens);
     json_out_end(&o, '}');
     return o.e;

@@ -238,25 +238,11 @@ static enum err write_words(struct ai_writer *w, const struct ai_event *e, struc
 
 /* ---- the end ---- */
 
-static const char *stop_reason(enum ai_finish f, bool refused, bool has_calls, bool has_stop)
-{
-    switch (f) {
-    case AI_FINISH_LENGTH:
-        return "max_tokens";
-    case AI_FINISH_TOOLS:
-        return "tool_use";
-    case AI_FINISH_FILTER:
-        return "content_filtered";
-    case AI_FINISH_STOP:
-    case AI_FINISH_NONE:
-        break;
-    }
-    if (refused)
-        return "content_filtered";
-    if (has_calls) /* some providers say "stop" of a turn that calls tools */
-        return "tool_use";
-    return has_stop ? "stop_sequence" : "end_turn";
-}
+static const struct ai_stop_words stop_words = {.stop = "end_turn",
+                                                .sequence = "stop_sequence",
+                                                .length = "max_tokens",
+                                                .tools = "tool_use",
+                                                .filter = "content_filtered"};
 
 static void put_stop(struct json_out *o, const char *reason, struct slice sequence)
 {
@@ -313,8 +299,9 @@ static enum err write_end(struct ai_writer *w, struct buf *out)
 {
     enum err e = ERR_OK;
     if (!w->ended[0])
-        e = write_stop(w, stop_reason(AI_FINISH_STOP, w->refused, w->tools > 0, false), SLICE_NONE,
-                       out);
+        e = write_stop(w,
+                       ai_stop_word(&stop_words, AI_FINISH_STOP, w->refused, w->tools > 0, false),
+                       SLICE_NONE, out);
     return e ? e : write_metadata(&w->usage, out);
 }
 
@@ -438,8 +425,9 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
         return w->blocks.open_block == e->block ? end_words(w, out) : ERR_OK;
     case AI_FINISH:
         w->ended[0] = 1;
-        return write_stop(w, stop_reason(e->finish, w->refused, w->tools > 0, e->text.len > 0),
-                          e->text, out);
+        return write_stop(
+            w, ai_stop_word(&stop_words, e->finish, w->refused, w->tools > 0, e->text.len > 0),
+            e->text, out);
     case AI_ERROR:
         return write_stream_error(
             out,
@@ -532,7 +520,8 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
     json_out_end(&o, ']');
     json_out_end(&o, '}');
     json_out_end(&o, '}');
-    put_stop(&o, stop_reason(c->finish, refused, calls, c->stop.len > 0), buf_slice(&c->stop));
+    put_stop(&o, ai_stop_word(&stop_words, c->finish, refused, calls, c->stop.len > 0),
+             buf_slice(&c->stop));
     put_usage(&o, &t);
     json_out_end(&o, '}');
     return o.e;

@@ -11,27 +11,14 @@
 #include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/cohere_body.h"
 #include "dataplane/ai/dialect/cohere_error.h"
+#include "dataplane/ai/dialect/typed_event.h"
 
 /* ---- events ---- */
 
 /* {"type":…, "delta":{"message":{ */
-static void begin(struct json_out *o, const char *type)
-{
-    o->e = buf_printf(o->to, "event: %s\ndata: ", type);
-    o->comma = false;
-    json_out_begin(o, NULL, '{');
-    json_out_text(o, "type", slice_str(type));
-}
-
-static enum err end(struct json_out *o)
-{
-    json_out_end(o, '}');
-    return o->e ? o->e : buf_append(o->to, SLICE("\n\n"));
-}
-
 static void begin_message(struct json_out *o, const char *type, unsigned index)
 {
-    begin(o, type);
+    typed_event_begin(o, type);
     json_out_u64(o, "index", index);
     json_out_begin(o, "delta", '{');
     json_out_begin(o, "message", '{');
@@ -41,7 +28,7 @@ static enum err end_message(struct json_out *o)
 {
     json_out_end(o, '}');
     json_out_end(o, '}');
-    return end(o);
+    return typed_event_end(o);
 }
 
 static enum err write_start(struct ai_writer *w, struct buf *out)
@@ -49,20 +36,20 @@ static enum err write_start(struct ai_writer *w, struct buf *out)
     struct json_out o = {.to = out};
     if (w->blocks.sequence++)
         return ERR_OK;
-    begin(&o, "message-start");
+    typed_event_begin(&o, "message-start");
     json_out_raw(&o, "id", w->id.len > 2 ? w->id : SLICE("\"chat\""));
     json_out_raw(&o, "delta",
                  SLICE("{\"message\":{\"role\":\"assistant\",\"content\":[],\"tool_plan\":\"\","
                        "\"tool_calls\":[],\"citations\":[]}}"));
-    return end(&o);
+    return typed_event_end(&o);
 }
 
 static enum err write_index(const char *type, unsigned index, struct buf *out)
 {
     struct json_out o = {.to = out};
-    begin(&o, type);
+    typed_event_begin(&o, type);
     json_out_u64(&o, "index", index);
-    return end(&o);
+    return typed_event_end(&o);
 }
 
 /* ---- blocks ---- */
@@ -175,25 +162,11 @@ static enum err write_arguments(struct ai_writer *w, const struct ai_event *e, s
 
 /* ---- the end ---- */
 
-static const char *finish_reason(enum ai_finish f, bool refused, bool has_calls, bool has_stop)
-{
-    switch (f) {
-    case AI_FINISH_LENGTH:
-        return "MAX_TOKENS";
-    case AI_FINISH_TOOLS:
-        return "TOOL_CALL";
-    case AI_FINISH_FILTER:
-        return "ERROR_TOXIC";
-    case AI_FINISH_STOP:
-    case AI_FINISH_NONE:
-        break;
-    }
-    if (refused)
-        return "ERROR_TOXIC";
-    if (has_calls) /* some providers say "stop" of a turn that calls tools */
-        return "TOOL_CALL";
-    return has_stop ? "STOP_SEQUENCE" : "COMPLETE";
-}
+static const struct ai_stop_words stop_words = {.stop = "COMPLETE",
+                                                .sequence = "STOP_SEQUENCE",
+                                                .length = "MAX_TOKENS",
+                                                .tools = "TOOL_CALL",
+                                                .filter = "ERROR_TOXIC"};
 
 static void put_counts(struct json_out *o, const char *name, uint64_t input, uint64_t output)
 {
@@ -224,12 +197,12 @@ static enum err write_end(struct ai_writer *w, const char *reason, const struct 
         e = end_calls(w, out);
     if (e)
         return e;
-    begin(&o, "message-end");
+    typed_event_begin(&o, "message-end");
     json_out_begin(&o, "delta", '{');
     json_out_text(&o, "finish_reason", slice_str(reason));
     put_usage(&o, t);
     json_out_end(&o, '}');
-    return end(&o);
+    return typed_event_end(&o);
 }
 
 static enum err write_length_stop(const struct ai_writer *w, const struct token_count *so_far,
@@ -244,12 +217,12 @@ static enum err write_length_stop(const struct ai_writer *w, const struct token_
 static enum err write_stream_error(struct buf *out, const struct ai_error *e)
 {
     struct json_out o = {.to = out};
-    begin(&o, "message-end");
+    typed_event_begin(&o, "message-end");
     json_out_begin(&o, "delta", '{');
     json_out_text(&o, "finish_reason", SLICE("ERROR"));
     json_out_text(&o, "error", e->message);
     json_out_end(&o, '}');
-    return end(&o);
+    return typed_event_end(&o);
 }
 
 /* ---- what is written ---- */
@@ -285,8 +258,9 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
     case AI_ERROR:
         return write_stream_error(out, &(struct ai_error){.message = e->text});
     case AI_END:
-        return write_end(w, finish_reason(w->blocks.finish, w->refused, w->tools > 0, w->ended[0]),
-                         &w->usage, out);
+        return write_end(
+            w, ai_stop_word(&stop_words, w->blocks.finish, w->refused, w->tools > 0, w->ended[0]),
+            &w->usage, out);
     case AI_CITATION:
     case AI_MEDIA:
     case AI_USAGE:
@@ -354,8 +328,9 @@ static enum err write_whole(const struct ai_assembly *a, struct buf *out)
     put_blocks(&o, c, "content", false);
     size_t calls = put_blocks(&o, c, "tool_calls", true);
     json_out_end(&o, '}');
-    json_out_text(&o, "finish_reason",
-                  slice_str(finish_reason(c->finish, refused, calls > 0, c->stop.len > 0)));
+    json_out_text(
+        &o, "finish_reason",
+        slice_str(ai_stop_word(&stop_words, c->finish, refused, calls > 0, c->stop.len > 0)));
     put_usage(&o, &t);
     json_out_end(&o, '}');
     return o.e;

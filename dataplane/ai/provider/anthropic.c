@@ -54,9 +54,7 @@ static void add_headers(struct ai_outgoing *o)
     ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
     ai_outgoing_add(o, SLICE("accept"),
                     o->request->stream ? SLICE("text/event-stream") : SLICE("application/json"));
-    ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
-    ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
-    ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
+    ai_outgoing_add_own(o);
     add_version(o);
 }
 

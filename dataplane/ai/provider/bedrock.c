@@ -43,9 +43,7 @@ static void add_headers(struct ai_outgoing *o)
     ai_outgoing_add(o, SLICE("accept"),
                     o->request->stream ? SLICE("application/vnd.amazon.eventstream")
                                        : SLICE("application/json"));
-    ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
-    ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
-    ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
+    ai_outgoing_add_own(o);
 }
 
 /* As the request's Host header has it. */

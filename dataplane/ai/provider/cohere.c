@@ -6,7 +6,7 @@
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
 #include "dataplane/ai/provider/emitter.h"
-#include "dataplane/ai/provider/provider.h"
+#include "dataplane/ai/provider/simple_body.h"
 
 #define STOPS_MAX 5
 
@@ -22,26 +22,14 @@ static bool serves(const struct ai_endpoint *e)
 
 /* ---- the request ---- */
 
-struct writing {
-    struct ai_outgoing *o;
-    const struct ai_chat *chat;
-    struct json_out j;
-    bool refused;
-};
-
-static void refuse(struct writing *w, const char *param, struct slice why)
-{
-    w->refused = ai_outgoing_refuse(w->o, param, why) == ERR_INVALID;
-}
-
-static void write_image(struct writing *w, const struct ai_part *p)
+static void write_image(struct simple_body *w, const struct ai_part *p)
 {
     struct slice url = p->url;
     if (p->data.ptr)
         url = arena_printf(w->o->arena, "data:%.*s;base64,%.*s", SLICE_ARG(p->media_type),
                            SLICE_ARG(p->data));
     if (!url.ptr) {
-        refuse(w, "messages", SLICE("an image must be inline or at a URL"));
+        simple_body_refuse(w, "messages", SLICE("an image must be inline or at a URL"));
         return;
     }
     json_out_begin(&w->j, NULL, '{');
@@ -54,7 +42,7 @@ static void write_image(struct writing *w, const struct ai_part *p)
     json_out_end(&w->j, '}');
 }
 
-static void write_words(struct writing *w, const char *type, struct slice text)
+static void write_words(struct simple_body *w, const char *type, struct slice text)
 {
     if (!text.len)
         return;
@@ -64,7 +52,7 @@ static void write_words(struct writing *w, const char *type, struct slice text)
     json_out_end(&w->j, '}');
 }
 
-static void write_part(struct writing *w, const struct ai_part *p)
+static void write_part(struct simple_body *w, const struct ai_part *p)
 {
     switch (p->kind) {
     case AI_PART_TEXT:
@@ -81,13 +69,13 @@ static void write_part(struct writing *w, const struct ai_part *p)
         if (p->text.ptr && !p->data.ptr)
             write_words(w, "text", p->text);
         else
-            refuse(w, "messages", SLICE("a file"));
+            simple_body_refuse(w, "messages", SLICE("a file"));
         break;
     case AI_PART_AUDIO:
-        refuse(w, "messages", SLICE("content of type input_audio"));
+        simple_body_refuse(w, "messages", SLICE("content of type input_audio"));
         break;
     case AI_PART_VIDEO:
-        refuse(w, "messages", SLICE("content of type video"));
+        simple_body_refuse(w, "messages", SLICE("content of type video"));
         break;
     case AI_PART_TOOL_CALL:
     case AI_PART_TOOL_RESULT:
@@ -105,7 +93,7 @@ static bool has_content(const struct ai_turn *t)
     return false;
 }
 
-static void write_content(struct writing *w, const struct ai_part *first)
+static void write_content(struct simple_body *w, const struct ai_part *first)
 {
     json_out_begin(&w->j, "content", '[');
     for (const struct ai_part *p = first; p; p = p->next)
@@ -113,7 +101,7 @@ static void write_content(struct writing *w, const struct ai_part *first)
     json_out_end(&w->j, ']');
 }
 
-static void write_calls(struct writing *w, const struct ai_turn *t)
+static void write_calls(struct simple_body *w, const struct ai_turn *t)
 {
     bool any = false;
     for (const struct ai_part *p = t->parts.first; p; p = p->next) {
@@ -135,7 +123,7 @@ static void write_calls(struct writing *w, const struct ai_turn *t)
         json_out_end(&w->j, ']');
 }
 
-static void write_results(struct writing *w, const struct ai_turn *t)
+static void write_results(struct simple_body *w, const struct ai_turn *t)
 {
     for (const struct ai_part *p = t->parts.first; p; p = p->next) {
         if (p->kind != AI_PART_TOOL_RESULT)
@@ -156,7 +144,7 @@ static bool has_calls(const struct ai_turn *t)
     return false;
 }
 
-static void write_turn(struct writing *w, const struct ai_turn *t)
+static void write_turn(struct simple_body *w, const struct ai_turn *t)
 {
     static const char *const roles[] = {
         [AI_SYSTEM] = "system", [AI_USER] = "user", [AI_ASSISTANT] = "assistant"};
@@ -180,7 +168,7 @@ static bool is_sent(const struct ai_chat *c, const struct ai_function *f)
 }
 
 /* A named tool is told by sending no other. */
-static void write_tools(struct writing *w)
+static void write_tools(struct simple_body *w)
 {
     const struct ai_chat *c = w->chat;
     bool any = false;
@@ -190,18 +178,7 @@ static void write_tools(struct writing *w)
         if (!any)
             json_out_begin(&w->j, "tools", '[');
         any = true;
-        json_out_begin(&w->j, NULL, '{');
-        json_out_text(&w->j, "type", SLICE("function"));
-        json_out_begin(&w->j, "function", '{');
-        json_out_text(&w->j, "name", f->name);
-        if (f->description.len)
-            json_out_text(&w->j, "description", f->description);
-        if (json_is_object(f->schema))
-            json_out_tree(&w->j, "parameters", f->schema);
-        else
-            json_out_raw(&w->j, "parameters", SLICE("{\"type\":\"object\",\"properties\":{}}"));
-        json_out_end(&w->j, '}');
-        json_out_end(&w->j, '}');
+        simple_body_function(w, f);
     }
     if (any)
         json_out_end(&w->j, ']');
@@ -210,12 +187,12 @@ static void write_tools(struct writing *w)
     else if (any && (c->choosing == AI_CHOOSE_ANY || c->choosing == AI_CHOOSE_ONE))
         json_out_text(&w->j, "tool_choice", SLICE("REQUIRED"));
     else if (!any && (c->choosing == AI_CHOOSE_ANY || c->choosing == AI_CHOOSE_ONE))
-        refuse(w, "tool_choice", SLICE("a choice among no tools"));
+        simple_body_refuse(w, "tool_choice", SLICE("a choice among no tools"));
     if (any && c->one_call_at_a_time)
         ai_outgoing_leave_out(w->o, "parallel_tool_calls");
 }
 
-static void write_numbers(struct writing *w)
+static void write_numbers(struct simple_body *w)
 {
     const struct ai_chat *c = w->chat;
     const struct {
@@ -240,12 +217,12 @@ static void write_numbers(struct writing *w)
     }
 }
 
-static void write_stops(struct writing *w)
+static void write_stops(struct simple_body *w)
 {
     size_t n = 0;
     for (const struct ai_word *s = w->chat->stops; s; s = s->next) {
         if (++n > STOPS_MAX) {
-            refuse(w, "stop", SLICE("more than five stop sequences"));
+            simple_body_refuse(w, "stop", SLICE("more than five stop sequences"));
             break;
         }
         if (n == 1)
@@ -256,7 +233,7 @@ static void write_stops(struct writing *w)
         json_out_end(&w->j, ']');
 }
 
-static void write_format(struct writing *w)
+static void write_format(struct simple_body *w)
 {
     const struct ai_chat *c = w->chat;
     if (c->format == AI_FORMAT_TEXT)
@@ -268,7 +245,7 @@ static void write_format(struct writing *w)
     json_out_end(&w->j, '}');
 }
 
-static void write_thinking(struct writing *w)
+static void write_thinking(struct simple_body *w)
 {
     const struct ai_chat *c = w->chat;
     if (!c->effort && !c->reasoning_budget)
@@ -281,30 +258,10 @@ static void write_thinking(struct writing *w)
     json_out_end(&w->j, '}');
 }
 
-static void leave_out_the_rest(struct writing *w)
-{
-    const struct ai_chat *c = w->chat;
-    if (c->choices > 1)
-        refuse(w, "n", SLICE("more than one choice"));
-    if (c->user.len)
-        ai_outgoing_leave_out(w->o, "user");
-    if (c->verbosity.len)
-        ai_outgoing_leave_out(w->o, "verbosity");
-    if (c->tier > AI_TIER_AUTO)
-        ai_outgoing_leave_out(w->o, "service_tier");
-    if (ai_outgoing_take_others(w->o) == ERR_INVALID)
-        w->refused = true;
-}
-
 static enum err write_body(struct ai_outgoing *o)
 {
-    struct writing w = {.o = o, .chat = o->chat, .j = {.to = o->translated}};
-    buf_clear(o->translated);
-    memset(o->pieces, 0, sizeof(o->pieces));
-    json_out_begin(&w.j, NULL, '{');
-    json_out_text(&w.j, "model", o->changes.model);
-    json_out_bool(&w.j, "stream", w.chat->stream);
-    json_out_begin(&w.j, "messages", '[');
+    struct simple_body w;
+    simple_body_begin(&w, o);
     for (const struct ai_turn *t = w.chat->first; t; t = t->next)
         write_turn(&w, t);
     json_out_end(&w.j, ']');
@@ -313,29 +270,20 @@ static enum err write_body(struct ai_outgoing *o)
     write_stops(&w);
     write_format(&w);
     write_thinking(&w);
-    leave_out_the_rest(&w);
-    json_out_end(&w.j, '}');
-    o->pieces[0] = buf_slice(o->translated);
-    return w.refused ? ERR_INVALID : w.j.e;
+    return simple_body_end(&w);
 }
 
 /* input_type must be said; texts that are stored and found are what most embeddings are of. */
 static enum err write_embed(struct ai_outgoing *o)
 {
-    struct json_out j = {.to = o->translated};
-    buf_clear(o->translated);
-    memset(o->pieces, 0, sizeof(o->pieces));
-    json_out_begin(&j, NULL, '{');
-    json_out_text(&j, "model", o->changes.model);
+    struct json_out j;
+    simple_embed_begin(&j, o);
     json_out_text(&j, "input_type", SLICE("search_document"));
     json_out_raw(&j, "embedding_types", SLICE("[\"float\"]"));
     ai_put_inputs(&j, "texts", o);
     if (o->chat->dimensions)
         json_out_u64(&j, "output_dimension", o->chat->dimensions);
-    json_out_end(&j, '}');
-    o->pieces[0] = buf_slice(o->translated);
-    enum err e = ai_outgoing_take_others(o);
-    return e ? e : j.e;
+    return simple_embed_end(&j, o);
 }
 
 static enum err set_path(struct ai_outgoing *o)
@@ -362,9 +310,7 @@ static enum err build(struct ai_outgoing *o)
     ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
     ai_outgoing_add(o, SLICE("accept"),
                     o->request->stream ? SLICE("text/event-stream") : SLICE("application/json"));
-    ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
-    ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
-    ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
+    ai_outgoing_add_own(o);
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
 }
 

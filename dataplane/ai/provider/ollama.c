@@ -10,7 +10,7 @@
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
 #include "dataplane/ai/provider/emitter.h"
-#include "dataplane/ai/provider/provider.h"
+#include "dataplane/ai/provider/simple_body.h"
 
 static bool speaks(const struct ai_endpoint *e)
 {
@@ -25,18 +25,6 @@ static bool serves(const struct ai_endpoint *e)
 
 /* ---- the request ---- */
 
-struct writing {
-    struct ai_outgoing *o;
-    const struct ai_chat *chat;
-    struct json_out j;
-    bool refused;
-};
-
-static void refuse(struct writing *w, const char *param, struct slice why)
-{
-    w->refused = ai_outgoing_refuse(w->o, param, why) == ERR_INVALID;
-}
-
 static bool is_words(const struct ai_part *p)
 {
     return p->kind == AI_PART_TEXT || p->kind == AI_PART_REFUSAL ||
@@ -44,7 +32,7 @@ static bool is_words(const struct ai_part *p)
 }
 
 /* All texts of the list as one, with a line end between them. */
-static void write_words(struct writing *w, const struct ai_part *first)
+static void write_words(struct simple_body *w, const struct ai_part *first)
 {
     struct slice all = SLICE("");
     for (const struct ai_part *p = first; p; p = p->next)
@@ -57,14 +45,15 @@ static void write_words(struct writing *w, const struct ai_part *first)
     json_out_text(&w->j, "content", all);
 }
 
-static void write_images(struct writing *w, const struct ai_part *first)
+static void write_images(struct simple_body *w, const struct ai_part *first)
 {
     bool any = false;
     for (const struct ai_part *p = first; p; p = p->next) {
         if (p->kind != AI_PART_IMAGE)
             continue;
         if (!p->data.ptr) {
-            refuse(w, "messages", SLICE("an image must be inline, as a data: URL in base64"));
+            simple_body_refuse(w, "messages",
+                               SLICE("an image must be inline, as a data: URL in base64"));
             return;
         }
         if (!any)
@@ -83,14 +72,15 @@ static bool is_object(struct slice text)
     return !json_scan(text, NULL, 0, NULL, &root, &problem) && root == JSON_SCAN_OBJECT;
 }
 
-static void write_calls(struct writing *w, const struct ai_part *first)
+static void write_calls(struct simple_body *w, const struct ai_part *first)
 {
     bool any = false;
     for (const struct ai_part *p = first; p; p = p->next) {
         if (p->kind != AI_PART_TOOL_CALL)
             continue;
         if (p->text.len && !is_object(p->text)) {
-            refuse(w, "messages", SLICE("the arguments of a tool call are no JSON object"));
+            simple_body_refuse(w, "messages",
+                               SLICE("the arguments of a tool call are no JSON object"));
             return;
         }
         if (!any)
@@ -107,17 +97,17 @@ static void write_calls(struct writing *w, const struct ai_part *first)
         json_out_end(&w->j, ']');
 }
 
-static void check_parts(struct writing *w, const struct ai_part *first)
+static void check_parts(struct simple_body *w, const struct ai_part *first)
 {
     for (const struct ai_part *p = first; p; p = p->next) {
         if (p->kind == AI_PART_FILE && !is_words(p))
-            refuse(w, "messages", SLICE("a file"));
+            simple_body_refuse(w, "messages", SLICE("a file"));
         if (p->kind == AI_PART_AUDIO || p->kind == AI_PART_VIDEO)
-            refuse(w, "messages", SLICE("content of type audio or video"));
+            simple_body_refuse(w, "messages", SLICE("content of type audio or video"));
     }
 }
 
-static void write_results(struct writing *w, const struct ai_turn *t)
+static void write_results(struct simple_body *w, const struct ai_turn *t)
 {
     for (const struct ai_part *p = t->parts.first; p; p = p->next) {
         if (p->kind != AI_PART_TOOL_RESULT)
@@ -143,7 +133,7 @@ static bool has_own(const struct ai_turn *t)
     return false;
 }
 
-static void write_turn(struct writing *w, const struct ai_turn *t)
+static void write_turn(struct simple_body *w, const struct ai_turn *t)
 {
     static const char *const roles[] = {
         [AI_SYSTEM] = "system", [AI_USER] = "user", [AI_ASSISTANT] = "assistant"};
@@ -167,12 +157,12 @@ static void write_turn(struct writing *w, const struct ai_turn *t)
     json_out_end(&w->j, '}');
 }
 
-static void write_tools(struct writing *w)
+static void write_tools(struct simple_body *w)
 {
     const struct ai_chat *c = w->chat;
     bool any = false;
     if (c->choosing == AI_CHOOSE_ANY || c->choosing == AI_CHOOSE_ONE)
-        refuse(w, "tool_choice", SLICE("a forced tool call"));
+        simple_body_refuse(w, "tool_choice", SLICE("a forced tool call"));
     if (c->choosing == AI_CHOOSE_NONE)
         return;
     for (const struct ai_function *f = c->functions; f; f = f->next) {
@@ -181,18 +171,7 @@ static void write_tools(struct writing *w)
         if (!any)
             json_out_begin(&w->j, "tools", '[');
         any = true;
-        json_out_begin(&w->j, NULL, '{');
-        json_out_text(&w->j, "type", SLICE("function"));
-        json_out_begin(&w->j, "function", '{');
-        json_out_text(&w->j, "name", f->name);
-        if (f->description.len)
-            json_out_text(&w->j, "description", f->description);
-        if (json_is_object(f->schema))
-            json_out_tree(&w->j, "parameters", f->schema);
-        else
-            json_out_raw(&w->j, "parameters", SLICE("{\"type\":\"object\",\"properties\":{}}"));
-        json_out_end(&w->j, '}');
-        json_out_end(&w->j, '}');
+        simple_body_function(w, f);
     }
     if (any)
         json_out_end(&w->j, ']');
@@ -200,7 +179,7 @@ static void write_tools(struct writing *w)
         ai_outgoing_leave_out(w->o, "parallel_tool_calls");
 }
 
-static void write_options(struct writing *w)
+static void write_options(struct simple_body *w)
 {
     const struct ai_chat *c = w->chat;
     const struct {
@@ -228,7 +207,7 @@ static void write_options(struct writing *w)
     json_out_end(&w->j, '}');
 }
 
-static void write_format_and_thinking(struct writing *w)
+static void write_format_and_thinking(struct simple_body *w)
 {
     const struct ai_chat *c = w->chat;
     if (c->format == AI_FORMAT_SCHEMA && json_is_object(c->format_schema))
@@ -239,56 +218,27 @@ static void write_format_and_thinking(struct writing *w)
         json_out_bool(&w->j, "think", c->effort != AI_EFFORT_NONE);
 }
 
-static void leave_out_the_rest(struct writing *w)
-{
-    const struct ai_chat *c = w->chat;
-    if (c->choices > 1)
-        refuse(w, "n", SLICE("more than one choice"));
-    if (c->user.len)
-        ai_outgoing_leave_out(w->o, "user");
-    if (c->verbosity.len)
-        ai_outgoing_leave_out(w->o, "verbosity");
-    if (c->tier > AI_TIER_AUTO)
-        ai_outgoing_leave_out(w->o, "service_tier");
-    if (ai_outgoing_take_others(w->o) == ERR_INVALID)
-        w->refused = true;
-}
-
 static enum err write_body(struct ai_outgoing *o)
 {
-    struct writing w = {.o = o, .chat = o->chat, .j = {.to = o->translated}};
-    buf_clear(o->translated);
-    memset(o->pieces, 0, sizeof(o->pieces));
-    json_out_begin(&w.j, NULL, '{');
-    json_out_text(&w.j, "model", o->changes.model);
-    json_out_bool(&w.j, "stream", w.chat->stream);
-    json_out_begin(&w.j, "messages", '[');
+    struct simple_body w;
+    simple_body_begin(&w, o);
     for (const struct ai_turn *t = w.chat->first; t; t = t->next)
         write_turn(&w, t);
     json_out_end(&w.j, ']');
     write_tools(&w);
     write_options(&w);
     write_format_and_thinking(&w);
-    leave_out_the_rest(&w);
-    json_out_end(&w.j, '}');
-    o->pieces[0] = buf_slice(o->translated);
-    return w.refused ? ERR_INVALID : w.j.e;
+    return simple_body_end(&w);
 }
 
 static enum err write_embed(struct ai_outgoing *o)
 {
-    struct json_out j = {.to = o->translated};
-    buf_clear(o->translated);
-    memset(o->pieces, 0, sizeof(o->pieces));
-    json_out_begin(&j, NULL, '{');
-    json_out_text(&j, "model", o->changes.model);
+    struct json_out j;
+    simple_embed_begin(&j, o);
     ai_put_inputs(&j, "input", o);
     if (o->chat->dimensions)
         json_out_u64(&j, "dimensions", o->chat->dimensions);
-    json_out_end(&j, '}');
-    o->pieces[0] = buf_slice(o->translated);
-    enum err e = ai_outgoing_take_others(o);
-    return e ? e : j.e;
+    return simple_embed_end(&j, o);
 }
 
 static enum err build(struct ai_outgoing *o)
@@ -301,9 +251,7 @@ static enum err build(struct ai_outgoing *o)
     if (e)
         return e;
     ai_outgoing_add(o, SLICE("content-type"), SLICE("application/json"));
-    ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
-    ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
-    ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
+    ai_outgoing_add_own(o);
     return ai_outgoing_sign(o, SLICE("authorization"), SLICE("Bearer "));
 }
 

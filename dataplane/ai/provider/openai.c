@@ -34,9 +34,7 @@ static struct slice path_of(enum ai_kind kind)
 /* Built from nothing: no header of the client passes but those listed. */
 static void add_headers(struct ai_outgoing *o)
 {
-    ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
-    ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
-    ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
+    ai_outgoing_add_own(o);
     for (size_t i = 0; i < ARRAY_LEN(telling); i++) {
         struct slice value = http_head_find(o->client_head, telling[i]);
         if (value.len)

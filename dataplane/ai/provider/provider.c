@@ -72,6 +72,13 @@ void ai_outgoing_add(struct ai_outgoing *o, struct slice name, struct slice valu
     o->headers[o->header_count++] = (struct http_header){name, value};
 }
 
+void ai_outgoing_add_own(struct ai_outgoing *o)
+{
+    ai_outgoing_add(o, SLICE("accept-encoding"), SLICE("identity"));
+    ai_outgoing_add(o, SLICE("user-agent"), SLICE("gatehouse"));
+    ai_outgoing_add(o, SLICE("traceparent"), o->traceparent);
+}
+
 enum err ai_outgoing_sign(struct ai_outgoing *o, struct slice name, struct slice scheme)
 {
     if (!o->credential)

@@ -57,6 +57,9 @@ struct ai_outgoing {
 _Static_assert(AI_REQUEST_PIECES == HTTP_CALL_PIECES, "the request's pieces are the call's");
 
 void ai_outgoing_add(struct ai_outgoing *o, struct slice name, struct slice value);
+/* What every provider is told by the gateway itself: the response comes plain, who asks, the trace.
+ */
+void ai_outgoing_add_own(struct ai_outgoing *o);
 /* Adds the credential behind a scheme ("Bearer ", or nothing). ERR_TOO_BIG: it is longer than any.
  */
 MUST_USE enum err ai_outgoing_sign(struct ai_outgoing *o, struct slice name, struct slice scheme);
