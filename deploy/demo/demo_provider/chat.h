@@ -5,13 +5,7 @@
  */
 #pragma once
 
-#include "deploy/demo/demo_provider/ledger.h"
-#include "deploy/demo/serve.h"
-
-struct provider {
-    struct ledger *ledger;
-    uint64_t calls;
-};
+#include "deploy/demo/demo_provider/delivery.h"
 
 void chat_handle(struct visit *v);
 /* {"error":{…}} in OpenAI's form */

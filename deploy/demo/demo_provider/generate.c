@@ -9,30 +9,18 @@
 #include "common/base/json_out.h"
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "deploy/demo/demo_provider/chat.h"
+#include "deploy/demo/demo_provider/delivery.h"
 #include "deploy/demo/demo_provider/generate_check.h"
-#include "deploy/demo/demo_provider/scenario.h"
-
-#define CUT_MS 20 /* what was written still leaves */
 
 /* One response under way. */
 struct speech {
+    struct delivery d;
     json_t *request;
-    char model[256]; /* text behind scenario */
-    struct scenario scenario;
-    uint64_t id, sent, pieces;
-    bool stream, limited, thinks, thought;
-    uint32_t prompt_tokens;
-    size_t entry; /* in the ledger */
-    struct buf out;
+    char model[256]; /* text behind its scenario */
+    bool limited, thinks, thought;
     const json_t *tool; /* NULL: none is called */
     json_t *args;
 };
-
-static struct provider *provider_of(const struct visit *v)
-{
-    return serve_arg(v->serve);
-}
 
 static const char *status_word(unsigned status)
 {
@@ -58,7 +46,7 @@ static void refuse(struct visit *v, unsigned status, const char *message)
 static void on_gone(struct visit *v)
 {
     struct speech *s = v->state;
-    buf_fini(&s->out);
+    delivery_fini(&s->d);
     json_decref(s->request);
     json_decref(s->args);
     mem_free(s);
@@ -66,37 +54,23 @@ static void on_gone(struct visit *v)
 
 /* ---- what is said ---- */
 
-static void piece_of(const struct speech *s, uint64_t piece, char out[static 256])
-{
-    static const char *const words[] = {"The ",   "demo ",     "provider ", "answers ",
-                                        "every ", "question ", "with ",     "the ",
-                                        "same ",  "few ",      "words. "};
-    uint64_t bytes = s->scenario.bytes < 255 ? s->scenario.bytes : 255;
-    if (!bytes) {
-        snprintf(out, 256, "%s", words[piece % ARRAY_LEN(words)]);
-        return;
-    }
-    memset(out, 'a' + (int)(piece % 26), bytes);
-    out[bytes] = '\0';
-}
-
 static uint64_t spoken_tokens(const struct speech *s)
 {
-    return s->tool ? 1 : s->sent;
+    return s->tool ? 1 : s->d.sent;
 }
 
 /* Thoughts are counted outside of the candidates. */
 static void put_usage(const struct speech *s, struct json_out *o)
 {
     uint64_t spoken = spoken_tokens(s);
-    if (!s->scenario.usage)
+    if (!s->d.scenario.usage)
         return;
     json_out_begin(o, "usageMetadata", '{');
-    json_out_u64(o, "promptTokenCount", s->prompt_tokens);
+    json_out_u64(o, "promptTokenCount", s->d.prompt_tokens);
     json_out_u64(o, "candidatesTokenCount", spoken);
     if (s->thinks)
         json_out_u64(o, "thoughtsTokenCount", 1);
-    json_out_u64(o, "totalTokenCount", s->prompt_tokens + spoken + s->thinks);
+    json_out_u64(o, "totalTokenCount", s->d.prompt_tokens + spoken + s->thinks);
     json_out_end(o, '}');
 }
 
@@ -139,7 +113,7 @@ static void begin_response(struct json_out *o)
 static void end_response(const struct speech *s, struct json_out *o, bool last)
 {
     char id[48];
-    snprintf(id, sizeof(id), "demo-%lu", (unsigned long)s->id);
+    snprintf(id, sizeof(id), "demo-%lu", (unsigned long)s->d.id);
     json_out_end(o, ']');
     json_out_text(o, "role", SLICE("model"));
     json_out_end(o, '}');
@@ -149,41 +123,28 @@ static void end_response(const struct speech *s, struct json_out *o, bool last)
     json_out_end(o, '}');
     json_out_end(o, ']');
     put_usage(s, o);
-    json_out_text(o, "modelVersion", s->scenario.name);
+    json_out_text(o, "modelVersion", s->d.scenario.name);
     json_out_text(o, "responseId", slice_str(id));
     json_out_end(o, '}');
 }
 
-/* ---- the connection is cut behind what was written ---- */
-
-static void on_cut_timer(struct timer *timer)
-{
-    http_response_abort(CONTAINER_OF(timer, struct visit, timer)->x);
-}
-
-static void cut_soon(struct visit *v)
-{
-    v->on_drain = NULL;
-    timer_init(&v->timer, serve_loop(v->serve), on_cut_timer);
-    timer_start(&v->timer, CUT_MS);
-}
-
 /* ---- plain ---- */
 
-static enum err write_whole(struct speech *s, const struct visit *v)
+static enum err say_whole(struct visit *v)
 {
-    struct json_out o = {.to = &s->out};
+    struct speech *s = v->state;
+    struct json_out o = {.to = &s->d.out};
     struct buf text;
-    char piece[256];
+    char piece[DELIVERY_PIECE];
     enum err e = ERR_OK;
     buf_init(&text, LIMIT_AI_ANSWER);
     begin_response(&o);
     put_thought(s, &o);
-    for (; !s->tool && !e && s->sent < s->pieces; s->sent++) {
-        piece_of(s, s->sent, piece);
+    for (; !s->tool && !e && s->d.sent < s->d.pieces; s->d.sent++) {
+        delivery_piece(&s->d, s->d.sent, piece);
         e = buf_append(&text, slice_str(piece));
     }
-    if (s->scenario.echo && !e)
+    if (s->d.scenario.echo && !e)
         e = buf_append(&text, http_head_find(v->head, SLICE("x-goog-api-key")));
     if (s->tool)
         put_call(s, &o);
@@ -194,133 +155,48 @@ static enum err write_whole(struct speech *s, const struct visit *v)
     return e ? e : o.e;
 }
 
-static void answer_whole(struct visit *v)
-{
-    struct speech *s = v->state;
-    enum err e = write_whole(s, v);
-    ledger_sent(provider_of(v)->ledger, s->entry, (uint32_t)(spoken_tokens(s) + s->thinks));
-    if (e) {
-        http_response_abort(v->x);
-        return;
-    }
-    if (s->scenario.cut > 0) {
-        struct http_header type = {SLICE("content-type"), SLICE("application/json")};
-        e = http_response_begin(v->x, 200, &type, 1, s->out.len);
-        if (!e)
-            e = http_response_write(v->x, slice_first(buf_slice(&s->out), s->out.len / 2));
-        cut_soon(v);
-        return;
-    }
-    ledger_complete(provider_of(v)->ledger, s->entry);
-    visit_answer(v, 200, "application/json", buf_slice(&s->out));
-}
-
 /* ---- streamed: events end as lines of HTTP do, and nothing follows the last ---- */
 
-static enum err say_piece(struct speech *s)
+static enum err say_next(struct visit *v)
 {
-    struct json_out o = {.to = &s->out};
-    char piece[256];
-    o.e = buf_append(&s->out, SLICE("data: "));
+    struct speech *s = v->state;
+    struct json_out o = {.to = &s->d.out};
+    char piece[DELIVERY_PIECE];
+    o.e = buf_append(&s->d.out, SLICE("data: "));
     begin_response(&o);
     put_thought(s, &o);
     if (s->tool) {
         put_call(s, &o);
-        s->sent = s->pieces;
+        s->d.sent = s->d.pieces;
     } else {
-        piece_of(s, s->sent++, piece);
+        delivery_piece(&s->d, s->d.sent++, piece);
         put_text(&o, slice_str(piece), false);
     }
-    end_response(s, &o, s->sent >= s->pieces && s->scenario.cut == 0);
-    return o.e ? o.e : buf_append(&s->out, SLICE("\r\n\r\n"));
+    end_response(s, &o, s->d.sent >= s->d.pieces && s->d.scenario.cut == 0);
+    return o.e ? o.e : buf_append(&s->d.out, SLICE("\r\n\r\n"));
 }
 
-static void say_on(struct visit *v)
+static uint64_t spoken(const struct visit *v)
 {
-    struct speech *s = v->state;
-    struct ledger *l = provider_of(v)->ledger;
-    do {
-        enum err e = say_piece(s);
-        ledger_sent(l, s->entry, (uint32_t)(spoken_tokens(s) + s->thinks));
-        bool over = s->sent >= s->pieces;
-        if (!e)
-            e = http_response_write(v->x, buf_slice(&s->out));
-        buf_clear(&s->out);
-        if (e) {
-            http_response_abort(v->x);
-            return;
-        }
-        if (s->scenario.cut > 0 && (over || s->sent >= s->scenario.cut)) {
-            cut_soon(v);
-            return;
-        }
-        if (over) {
-            ledger_complete(l, s->entry);
-            http_response_end(v->x);
-            return;
-        }
-        if (http_response_is_full(v->x))
-            return; /* on_drain goes on */
-    } while (s->scenario.chunk_ms == 0);
-    timer_start(&v->timer, s->scenario.chunk_ms);
+    const struct speech *s = v->state;
+    return spoken_tokens(s) + s->thinks;
 }
 
-static void on_chunk_timer(struct timer *timer)
+static void fail(struct visit *v, unsigned status)
 {
-    say_on(CONTAINER_OF(timer, struct visit, timer));
+    refuse(v, status, "The demo provider fails.");
 }
 
-static void on_drain(struct visit *v)
-{
-    if (!timer_is_running(&v->timer))
-        say_on(v);
-}
-
-static void answer_stream(struct visit *v)
-{
-    struct http_header type = {SLICE("content-type"), SLICE("text/event-stream")};
-    if (http_response_begin(v->x, 200, &type, 1, UINT64_MAX)) {
-        http_response_abort(v->x);
-        return;
-    }
-    timer_init(&v->timer, serve_loop(v->serve), on_chunk_timer);
-    v->on_drain = on_drain;
-    say_on(v);
-}
+static const struct delivery_words gemini_words = {
+    .whole = say_whole,
+    .next = say_next,
+    .spoken = spoken,
+    .fail = fail,
+    .stream_headers = {{{"content-type", 12}, {"text/event-stream", 17}}},
+    .stream_header_count = 1,
+};
 
 /* ---- the request ---- */
-
-static void respond(struct visit *v)
-{
-    struct speech *s = v->state;
-    uint64_t call = provider_of(v)->calls, percent = s->scenario.fail_percent;
-    if (s->scenario.hang)
-        return;
-    if (call * percent / 100 != (call - 1) * percent / 100) { /* spread evenly, as chat's */
-        refuse(v, (unsigned)s->scenario.fail_status, "The demo provider fails.");
-        return;
-    }
-    s->entry = ledger_open(provider_of(v)->ledger, http_head_find(v->head, SLICE("traceparent")),
-                           s->scenario.name, s->prompt_tokens, s->stream);
-    if (s->stream)
-        answer_stream(v);
-    else
-        answer_whole(v);
-}
-
-static void on_delay_timer(struct timer *timer)
-{
-    respond(CONTAINER_OF(timer, struct visit, timer));
-}
-
-static size_t bytes_of(const json_t *part)
-{
-    struct buf text;
-    buf_init(&text, LIMIT_AI_BODY);
-    size_t n = part && json_write(part, &text) == ERR_OK ? text.len : 0;
-    buf_fini(&text);
-    return n;
-}
 
 static const char *last_text(const json_t *request)
 {
@@ -384,12 +260,11 @@ static void read_request(struct speech *s)
     uint64_t max = limit > 0 ? (uint64_t)limit : UINT64_MAX;
     s->thinks =
         json_is_true(json_object_get(json_object_get(config, "thinkingConfig"), "includeThoughts"));
-    s->pieces = s->scenario.chunks < max ? s->scenario.chunks : max;
-    s->limited = s->scenario.chunks > max;
-    s->prompt_tokens = (uint32_t)((bytes_of(json_object_get(r, "systemInstruction")) +
-                                   bytes_of(json_object_get(r, "contents")) +
-                                   bytes_of(json_object_get(r, "tools")) + 3) /
-                                  4);
+    s->limited = delivery_limit(&s->d, max);
+    s->d.prompt_tokens = (uint32_t)((delivery_bytes_of(json_object_get(r, "systemInstruction")) +
+                                     delivery_bytes_of(json_object_get(r, "contents")) +
+                                     delivery_bytes_of(json_object_get(r, "tools")) + 3) /
+                                    4);
     s->tool = choose_tool(r);
     s->args = s->tool ? args_for(s->tool) : NULL;
 }
@@ -429,13 +304,13 @@ static void read_model(struct speech *s, struct slice raw)
         s->model[n++] = low >= 0 ? (char)(high * 16 + low) : raw.ptr[i];
         i += low >= 0 ? 2 : 0;
     }
-    scenario_read(slice_of(s->model, n), &s->scenario);
+    scenario_read(slice_of(s->model, n), &s->d.scenario);
 }
 
 static void give_count(struct visit *v)
 {
     const struct speech *s = v->state;
-    visit_json(v, 200, json_pack("{s:i}", "totalTokens", (int)s->prompt_tokens));
+    visit_json(v, 200, json_pack("{s:i}", "totalTokens", (int)s->d.prompt_tokens));
 }
 
 static bool is_signed(struct visit *v)
@@ -451,10 +326,9 @@ static struct speech *begin(struct visit *v)
     struct speech *s = mem_zalloc(sizeof(*s));
     if (!s)
         return NULL;
-    buf_init(&s->out, LIMIT_AI_ANSWER);
     v->state = s;
     v->on_gone = on_gone;
-    s->id = ++provider_of(v)->calls;
+    delivery_init(v, &gemini_words);
     return s;
 }
 
@@ -469,13 +343,13 @@ void generate_handle(struct visit *v)
         return;
     }
     read_model(s, model);
-    s->stream = slice_eq(method, SLICE("streamGenerateContent"));
+    s->d.stream = slice_eq(method, SLICE("streamGenerateContent"));
     bool count = slice_eq(method, SLICE("countTokens"));
     if (!is_signed(v))
         return;
-    if (!s->stream && !count && !slice_eq(method, SLICE("generateContent"))) {
+    if (!s->d.stream && !count && !slice_eq(method, SLICE("generateContent"))) {
         refuse(v, 404, "There is nothing at this path.");
-    } else if (s->stream && slice_search(v->query, SLICE("alt=sse")) < 0) {
+    } else if (s->d.stream && slice_search(v->query, SLICE("alt=sse")) < 0) {
         refuse(v, 400, "The demo provider streams as events only (alt=sse).");
     } else if (json_read(buf_slice(&v->body), &s->request, &problem)) {
         refuse(v, 400, "Invalid JSON payload received.");
@@ -483,13 +357,9 @@ void generate_handle(struct visit *v)
         refuse(v, 400, why);
     } else {
         read_request(s);
-        if (count) {
+        if (count)
             give_count(v);
-        } else if (s->scenario.delay_ms == 0) {
-            respond(v);
-        } else {
-            timer_init(&v->timer, serve_loop(v->serve), on_delay_timer);
-            timer_start(&v->timer, s->scenario.delay_ms);
-        }
+        else
+            delivery_start(v);
     }
 }

@@ -8,29 +8,17 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
-#include "deploy/demo/demo_provider/chat.h"
+#include "deploy/demo/demo_provider/delivery.h"
 #include "deploy/demo/demo_provider/messages_check.h"
-#include "deploy/demo/demo_provider/scenario.h"
-
-#define CUT_MS 20 /* what was written still leaves */
 
 /* One response under way. */
 struct speech {
+    struct delivery d;
     json_t *request;
-    struct scenario scenario;
-    uint64_t id, sent, pieces;
-    bool stream, limited, thinks;
-    uint32_t prompt_tokens;
-    size_t entry; /* in the ledger */
-    struct buf out;
+    bool limited, thinks;
     const json_t *tool; /* NULL: none is called */
     json_t *input;
 };
-
-static struct provider *provider_of(const struct visit *v)
-{
-    return serve_arg(v->serve);
-}
 
 static void refuse(struct visit *v, unsigned status, const char *type, const char *message)
 {
@@ -57,27 +45,13 @@ static const char *type_of(unsigned status)
 static void on_gone(struct visit *v)
 {
     struct speech *s = v->state;
-    buf_fini(&s->out);
+    delivery_fini(&s->d);
     json_decref(s->request);
     json_decref(s->input);
     mem_free(s);
 }
 
 /* ---- what is said ---- */
-
-static void piece_of(const struct speech *s, uint64_t piece, char out[static 256])
-{
-    static const char *const words[] = {"The ",   "demo ",     "provider ", "answers ",
-                                        "every ", "question ", "with ",     "the ",
-                                        "same ",  "few ",      "words. "};
-    uint64_t bytes = s->scenario.bytes < 255 ? s->scenario.bytes : 255;
-    if (!bytes) {
-        snprintf(out, 256, "%s", words[piece % ARRAY_LEN(words)]);
-        return;
-    }
-    memset(out, 'a' + (int)(piece % 26), bytes);
-    out[bytes] = '\0';
-}
 
 static const char *stop_reason(const struct speech *s)
 {
@@ -86,12 +60,12 @@ static const char *stop_reason(const struct speech *s)
 
 static uint64_t output_tokens(const struct speech *s)
 {
-    return (s->tool ? 1 : s->sent) + s->thinks;
+    return (s->tool ? 1 : s->d.sent) + s->thinks;
 }
 
 static json_t *usage_of(const struct speech *s, uint64_t output)
 {
-    return json_pack("{s:i,s:i,s:i,s:I}", "input_tokens", (int)s->prompt_tokens,
+    return json_pack("{s:i,s:i,s:i,s:I}", "input_tokens", (int)s->d.prompt_tokens,
                      "cache_creation_input_tokens", 0, "cache_read_input_tokens", 0,
                      "output_tokens", (json_int_t)output);
 }
@@ -99,7 +73,7 @@ static json_t *usage_of(const struct speech *s, uint64_t output)
 static json_t *tool_use(const struct speech *s, json_t *input)
 {
     char id[48];
-    snprintf(id, sizeof(id), "toolu_demo_%lu", (unsigned long)s->id);
+    snprintf(id, sizeof(id), "toolu_demo_%lu", (unsigned long)s->d.id);
     return json_pack("{s:s,s:s,s:s,s:o}", "type", "tool_use", "id", id, "name",
                      json_string_value(json_object_get(s->tool, "name")), "input", input);
 }
@@ -107,24 +81,10 @@ static json_t *tool_use(const struct speech *s, json_t *input)
 static json_t *message_of(const struct speech *s, json_t *content, const char *reason)
 {
     char id[48];
-    snprintf(id, sizeof(id), "msg_demo_%lu", (unsigned long)s->id);
+    snprintf(id, sizeof(id), "msg_demo_%lu", (unsigned long)s->d.id);
     return json_pack("{s:s,s:s,s:s,s:s%,s:o,s:s?,s:n}", "id", id, "type", "message", "role",
-                     "assistant", "model", s->scenario.name.ptr, s->scenario.name.len, "content",
-                     content, "stop_reason", reason, "stop_sequence");
-}
-
-/* ---- the connection is cut behind what was written ---- */
-
-static void on_cut_timer(struct timer *timer)
-{
-    http_response_abort(CONTAINER_OF(timer, struct visit, timer)->x);
-}
-
-static void cut_soon(struct visit *v)
-{
-    v->on_drain = NULL;
-    timer_init(&v->timer, serve_loop(v->serve), on_cut_timer);
-    timer_start(&v->timer, CUT_MS);
+                     "assistant", "model", s->d.scenario.name.ptr, s->d.scenario.name.len,
+                     "content", content, "stop_reason", reason, "stop_sequence");
 }
 
 /* ---- plain ---- */
@@ -132,18 +92,18 @@ static void cut_soon(struct visit *v)
 static json_t *content_of(struct speech *s, const struct visit *v)
 {
     json_t *content = json_array();
-    char piece[256];
+    char piece[DELIVERY_PIECE];
     struct buf text;
     buf_init(&text, LIMIT_AI_ANSWER);
     if (s->thinks)
         json_array_append_new(content, json_pack("{s:s,s:s,s:s}", "type", "thinking", "thinking",
                                                  "The demo thinks. ", "signature", "sig_demo"));
     enum err e = ERR_OK;
-    for (; !s->tool && !e && s->sent < s->pieces; s->sent++) {
-        piece_of(s, s->sent, piece);
+    for (; !s->tool && !e && s->d.sent < s->d.pieces; s->d.sent++) {
+        delivery_piece(&s->d, s->d.sent, piece);
         e = buf_append(&text, slice_str(piece));
     }
-    if (s->scenario.echo && !e)
+    if (s->d.scenario.echo && !e)
         e = buf_append(&text, http_head_find(v->head, SLICE("x-api-key")));
     if (s->tool)
         json_array_append_new(content, tool_use(s, json_incref(s->input)));
@@ -154,29 +114,15 @@ static json_t *content_of(struct speech *s, const struct visit *v)
     return content;
 }
 
-static void answer_whole(struct visit *v)
+static enum err say_whole(struct visit *v)
 {
     struct speech *s = v->state;
     json_t *message = message_of(s, content_of(s, v), stop_reason(s));
-    if (s->scenario.usage)
+    if (s->d.scenario.usage)
         json_object_set_new(message, "usage", usage_of(s, output_tokens(s)));
-    enum err e = json_write(message, &s->out);
+    enum err e = json_write(message, &s->d.out);
     json_decref(message);
-    ledger_sent(provider_of(v)->ledger, s->entry, (uint32_t)output_tokens(s));
-    if (e) {
-        http_response_abort(v->x);
-        return;
-    }
-    if (s->scenario.cut > 0) {
-        struct http_header type = {SLICE("content-type"), SLICE("application/json")};
-        e = http_response_begin(v->x, 200, &type, 1, s->out.len);
-        if (!e)
-            e = http_response_write(v->x, slice_first(buf_slice(&s->out), s->out.len / 2));
-        cut_soon(v);
-        return;
-    }
-    ledger_complete(provider_of(v)->ledger, s->entry);
-    visit_answer(v, 200, "application/json", buf_slice(&s->out));
+    return e;
 }
 
 /* ---- streamed ---- */
@@ -185,11 +131,11 @@ static void answer_whole(struct visit *v)
 static enum err say(struct speech *s, json_t *event)
 {
     const char *type = json_string_value(json_object_get(event, "type"));
-    enum err e = buf_printf(&s->out, "event: %s\ndata: ", type ? type : "");
+    enum err e = buf_printf(&s->d.out, "event: %s\ndata: ", type ? type : "");
     if (!e)
-        e = json_write(event, &s->out);
+        e = json_write(event, &s->d.out);
     if (!e)
-        e = buf_append(&s->out, SLICE("\n\n"));
+        e = buf_append(&s->d.out, SLICE("\n\n"));
     json_decref(event);
     return e;
 }
@@ -262,7 +208,7 @@ static enum err say_end(struct speech *s)
     enum err e = s->tool ? ERR_OK : say_stop(s, s->thinks);
     json_t *end = json_pack("{s:s,s:{s:s,s:n}}", "type", "message_delta", "delta", "stop_reason",
                             stop_reason(s), "stop_sequence");
-    if (s->scenario.usage)
+    if (s->d.scenario.usage)
         json_object_set_new(
             end, "usage",
             json_pack("{s:n,s:I}", "input_tokens", "output_tokens", (json_int_t)output_tokens(s)));
@@ -275,108 +221,47 @@ static enum err say_end(struct speech *s)
 
 static enum err say_piece(struct speech *s)
 {
-    char piece[256];
+    char piece[DELIVERY_PIECE];
     if (s->tool) {
-        s->sent = s->pieces;
+        s->d.sent = s->d.pieces;
         return say_tool(s);
     }
-    piece_of(s, s->sent++, piece);
+    delivery_piece(&s->d, s->d.sent++, piece);
     return say_delta(s, s->thinks, "text_delta", "text", piece);
 }
 
-static void say_on(struct visit *v)
+static enum err say_next(struct visit *v)
 {
     struct speech *s = v->state;
-    struct ledger *l = provider_of(v)->ledger;
-    do {
-        enum err e = s->sent == 0 ? say_start(s) : ERR_OK;
-        if (!e && s->sent < s->pieces)
-            e = say_piece(s);
-        ledger_sent(l, s->entry, (uint32_t)output_tokens(s));
-        bool over = s->sent >= s->pieces;
-        if (!e && over && s->scenario.cut == 0)
-            e = say_end(s);
-        if (!e)
-            e = http_response_write(v->x, buf_slice(&s->out));
-        buf_clear(&s->out);
-        if (e) {
-            http_response_abort(v->x);
-            return;
-        }
-        if (s->scenario.cut > 0 && (over || s->sent >= s->scenario.cut)) {
-            cut_soon(v);
-            return;
-        }
-        if (over) {
-            ledger_complete(l, s->entry);
-            http_response_end(v->x);
-            return;
-        }
-        if (http_response_is_full(v->x))
-            return; /* on_drain goes on */
-    } while (s->scenario.chunk_ms == 0);
-    timer_start(&v->timer, s->scenario.chunk_ms);
+    enum err e = s->d.sent == 0 ? say_start(s) : ERR_OK;
+    if (!e && s->d.sent < s->d.pieces)
+        e = say_piece(s);
+    if (!e && s->d.sent >= s->d.pieces && s->d.scenario.cut == 0)
+        e = say_end(s);
+    return e;
 }
 
-static void on_chunk_timer(struct timer *timer)
+static uint64_t spoken(const struct visit *v)
 {
-    say_on(CONTAINER_OF(timer, struct visit, timer));
+    return output_tokens(v->state);
 }
 
-static void on_drain(struct visit *v)
+static void fail(struct visit *v, unsigned status)
 {
-    if (!timer_is_running(&v->timer))
-        say_on(v);
+    refuse(v, status, type_of(status), "The demo provider fails.");
 }
 
-static void answer_stream(struct visit *v)
-{
-    struct http_header headers[] = {
-        {SLICE("content-type"), SLICE("text/event-stream; charset=utf-8")},
-        {SLICE("cache-control"), SLICE("no-cache")}};
-    if (http_response_begin(v->x, 200, headers, ARRAY_LEN(headers), UINT64_MAX)) {
-        http_response_abort(v->x);
-        return;
-    }
-    timer_init(&v->timer, serve_loop(v->serve), on_chunk_timer);
-    v->on_drain = on_drain;
-    say_on(v);
-}
+static const struct delivery_words anthropic_words = {
+    .whole = say_whole,
+    .next = say_next,
+    .spoken = spoken,
+    .fail = fail,
+    .stream_headers = {{{"content-type", 12}, {"text/event-stream; charset=utf-8", 32}},
+                       {{"cache-control", 13}, {"no-cache", 8}}},
+    .stream_header_count = 2,
+};
 
 /* ---- the request ---- */
-
-static void respond(struct visit *v)
-{
-    struct speech *s = v->state;
-    uint64_t call = provider_of(v)->calls, percent = s->scenario.fail_percent;
-    if (s->scenario.hang)
-        return;
-    if (call * percent / 100 != (call - 1) * percent / 100) { /* spread evenly, as chat's */
-        unsigned status = (unsigned)s->scenario.fail_status;
-        refuse(v, status, type_of(status), "The demo provider fails.");
-        return;
-    }
-    s->entry = ledger_open(provider_of(v)->ledger, http_head_find(v->head, SLICE("traceparent")),
-                           s->scenario.name, s->prompt_tokens, s->stream);
-    if (s->stream)
-        answer_stream(v);
-    else
-        answer_whole(v);
-}
-
-static void on_delay_timer(struct timer *timer)
-{
-    respond(CONTAINER_OF(timer, struct visit, timer));
-}
-
-static size_t bytes_of(const json_t *part)
-{
-    struct buf text;
-    buf_init(&text, LIMIT_AI_BODY);
-    size_t n = part && json_write(part, &text) == ERR_OK ? text.len : 0;
-    buf_fini(&text);
-    return n;
-}
 
 static const char *last_text(const json_t *request)
 {
@@ -429,15 +314,14 @@ static void read_request(struct speech *s)
     const json_t *r = s->request;
     const json_t *thinking = json_object_get(json_object_get(r, "thinking"), "type");
     uint64_t max = (uint64_t)json_integer_value(json_object_get(r, "max_tokens"));
-    scenario_read(json_text(r, "model"), &s->scenario);
-    s->stream = json_is_true(json_object_get(r, "stream"));
+    scenario_read(json_text(r, "model"), &s->d.scenario);
+    s->d.stream = json_is_true(json_object_get(r, "stream"));
     s->thinks = json_is_string(thinking) && strcmp(json_string_value(thinking), "disabled") != 0;
-    s->pieces = s->scenario.chunks < max ? s->scenario.chunks : max;
-    s->limited = s->scenario.chunks > max;
-    s->prompt_tokens = (uint32_t)((bytes_of(json_object_get(r, "system")) +
-                                   bytes_of(json_object_get(r, "messages")) +
-                                   bytes_of(json_object_get(r, "tools")) + 3) /
-                                  4);
+    s->limited = delivery_limit(&s->d, max);
+    s->d.prompt_tokens = (uint32_t)((delivery_bytes_of(json_object_get(r, "system")) +
+                                     delivery_bytes_of(json_object_get(r, "messages")) +
+                                     delivery_bytes_of(json_object_get(r, "tools")) + 3) /
+                                    4);
     s->tool = choose_tool(r);
     s->input = s->tool ? input_for(s->tool) : NULL;
 }
@@ -460,10 +344,9 @@ void messages_handle(struct visit *v)
         http_response_abort(v->x);
         return;
     }
-    buf_init(&s->out, LIMIT_AI_ANSWER);
     v->state = s;
     v->on_gone = on_gone;
-    s->id = ++provider_of(v)->calls;
+    delivery_init(v, &anthropic_words);
     if (!is_signed(v))
         return;
     if (!http_head_find(v->head, SLICE("anthropic-version")).len) {
@@ -479,10 +362,5 @@ void messages_handle(struct visit *v)
         return;
     }
     read_request(s);
-    if (s->scenario.delay_ms == 0) {
-        respond(v);
-        return;
-    }
-    timer_init(&v->timer, serve_loop(v->serve), on_delay_timer);
-    timer_start(&v->timer, s->scenario.delay_ms);
+    delivery_start(v);
 }
