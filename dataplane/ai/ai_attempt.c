@@ -35,13 +35,15 @@ static void drop_token(struct ai_call *c)
     c->token = NULL;
 }
 
-/* What was gathered has been sent then: the next response of the same turn finds its memory. */
+/* What was gathered or written has been sent then: the next response of the same turn finds its
+ * memory. */
 static void finish(struct ai_call *c, const struct request_end *end)
 {
     drop_token(c);
     ai_call_move(c, AI_CALL_OVER);
     request_finish(c->rq, end);
     buf_shelf_give(&c->rq->env->shelf, &c->gathered);
+    buf_shelf_give(&c->rq->env->shelf, &c->written);
 }
 
 static void finish_answered(struct ai_call *c, enum request_outcome end)

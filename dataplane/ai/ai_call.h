@@ -126,7 +126,7 @@ struct ai_call {
     uint64_t gather_max;
     bool gathers_events;   /* an event stream came where a plain response was requested */
     struct buf translated; /* the body for a target that speaks another dialect */
-    struct buf gathered;
+    struct buf gathered;   /* a plain response, or an error; not a stream's */
     size_t pass_count;
     struct slice notice;       /* what of the request the target does not get; in the arena */
     struct ai_failure failure; /* of the last attempt */
@@ -142,6 +142,7 @@ struct ai_call {
     struct sse_reader sse;
     struct slice fed;   /* the bytes being read, for as long as they are; they may be overwritten */
     struct slice run;   /* in them: what goes on as it came, moved together, not written yet */
+    struct buf written; /* events in the client's dialect that were not sent yet; of one read */
     struct buf opening; /* bytes of a stream that has not begun for the client */
     struct buf unread;  /* STARVED: what came behind the event that money is awaited for */
     struct response_sink sink; /* events become the dialect's bytes here */

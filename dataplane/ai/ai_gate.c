@@ -565,7 +565,7 @@ const struct filter ai_filter_candidates = {.name = "candidates", .on_request = 
 
 /* ---- the call, kept warm ---- */
 
-#define KEPT 5 /* buffers that are in use for most of a call; `gathered` is not */
+#define KEPT 5 /* buffers that are in use for most of a call; `gathered` and `written` are not */
 
 static void kept_of(struct ai_call *c, struct buf *ret[static KEPT])
 {
@@ -582,6 +582,7 @@ static struct ai_call *create(void)
     if (!c)
         return NULL;
     buf_init(&c->gathered, LIMIT_AI_ANSWER);
+    buf_init(&c->written, LIMIT_AI_ANSWER);
     buf_init(&c->opening, OPENING_MAX);
     buf_init(&c->translated, 2 * LIMIT_AI_BODY);
     buf_init(&c->unread, 2 * LIMIT_HTTP_REST); /* a piece, and what was under way */
@@ -613,7 +614,7 @@ static void on_beat(struct timer *t)
 static void clear(struct ai_call *c)
 {
     struct buf gathered = c->gathered, opening = c->opening, translated = c->translated;
-    struct buf unread = c->unread;
+    struct buf unread = c->unread, written = c->written;
     struct sse_reader sse = c->sse;
     /* Where the likeness has no text, what lies in its place is not read. */
     memset(c, 0, offsetof(struct ai_call, likeness.text));
@@ -622,6 +623,7 @@ static void clear(struct ai_call *c)
     c->opening = opening;
     c->translated = translated;
     c->unread = unread;
+    c->written = written;
     c->sse = sse;
 }
 
@@ -635,6 +637,7 @@ static void empty_buffers(struct ai_call *c, struct buf_shelf *shelf)
         buf_clear(kept[i]);
     }
     buf_shelf_give(shelf, &c->gathered);
+    buf_shelf_give(shelf, &c->written);
 }
 
 struct ai_call *ai_call_take(struct request *rq)

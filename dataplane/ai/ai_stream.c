@@ -13,7 +13,7 @@
 #define LINGER_MS 100 /* the upstream's own end follows the last event at once, or never */
 #define BEAT_MS 15000
 
-#define GATHERED_MAX (16 * 1024)
+#define WRITTEN_MAX (16 * 1024)
 
 #define GRACE_MS 5000 /* usage follows the finish within it, where it follows at all */
 
@@ -33,7 +33,8 @@ void ai_stream_open(struct ai_call *c)
     sse_reader_reset(&c->sse);
     buf_clear(&c->opening);
     buf_clear(&c->unread);
-    buf_clear(&c->gathered); /* an earlier target may have failed with a body */
+    buf_clear(&c->written);
+    buf_shelf_give(&c->rq->env->shelf, &c->gathered); /* an earlier target may have failed */
     c->writer = (struct ai_writer){.choices = c->request.choices,
                                    .wants_usage = c->request.wants_usage,
                                    .arena = c->rq->arena};
@@ -74,25 +75,25 @@ static enum ai_stream_result result_of(struct ai_call *c, enum sink_result r)
 }
 
 /* Events that were decoded from one read leave together, in one piece. */
-static enum sink_result write_gathered(struct ai_call *c)
+static enum sink_result send_written(struct ai_call *c)
 {
-    enum sink_result r = response_write_below(c->rq, &c->sink, buf_slice(&c->gathered));
-    buf_clear(&c->gathered);
+    enum sink_result r = response_write_below(c->rq, &c->sink, buf_slice(&c->written));
+    buf_clear(&c->written);
     return r;
 }
 
 static enum ai_stream_result write_bytes(struct ai_call *c, struct slice bytes)
 {
     enum ai_stream_result r = AI_STREAM_ON;
-    if (c->decoded && c->gathered.len)
-        r = result_of(c, write_gathered(c));
+    if (c->decoded && c->written.len)
+        r = result_of(c, send_written(c));
     return r == AI_STREAM_ON && bytes.len ? result_of(c, response_write(c->rq, bytes)) : r;
 }
 
 static enum sink_result write_event(struct response_sink *s, const struct ai_event *e)
 {
     struct ai_call *c = CONTAINER_OF(s, struct ai_call, sink);
-    struct buf *out = &c->gathered; /* no response is gathered while events are written */
+    struct buf *out = &c->written;
     size_t before = out->len;
     if (!out->cap)
         buf_shelf_take(&c->rq->env->shelf, out);
@@ -100,8 +101,8 @@ static enum sink_result write_event(struct response_sink *s, const struct ai_eve
         out->len = before;
         return SINK_CLOSED;
     }
-    bool more = c->fed.ptr && out->len < GATHERED_MAX; /* may follow from the same read */
-    return more || !out->len ? SINK_OK : write_gathered(c);
+    bool more = c->fed.ptr && out->len < WRITTEN_MAX; /* may follow from the same read */
+    return more || !out->len ? SINK_OK : send_written(c);
 }
 
 const struct response_ops ai_stream_sink = {.event = write_event};
@@ -663,7 +664,7 @@ static enum ai_stream_result write_events(struct ai_call *c)
 {
     enum ai_stream_result r = write_bytes(c, SLICE_NONE);
     if (r != AI_STREAM_OVER)
-        buf_shelf_give(&c->rq->env->shelf, &c->gathered);
+        buf_shelf_give(&c->rq->env->shelf, &c->written);
     return r;
 }
 
