@@ -43,8 +43,11 @@ bool relay_body(struct relay *r, struct slice piece)
 {
     if (!r->exchange || r->body_ended)
         return false;
-    if (exchange_write(r->exchange, piece) != ERR_OK)
-        return false; /* the exchange's own failure says why */
+    enum err e = exchange_write(r->exchange, piece);
+    if (e == ERR_TOO_BIG) /* more in one piece than a client is read ahead: none may be lost */
+        relay_fail(r, REFUSAL_NO_CAPACITY, SLICE_NONE, SLICE("too_big"));
+    if (e)
+        return false; /* but for that, the exchange's own failure says why */
     if (!r->client_paused && exchange_is_full(r->exchange)) {
         r->client_paused = true;
         request_pause_body(r->rq);

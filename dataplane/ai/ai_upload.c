@@ -11,7 +11,8 @@ struct ai_upload {
     bool in_front; /* what the scan is given was read by the dialect */
     bool paused;   /* the client is */
     bool lost;
-    bool over;         /* refused, or its end has come */
+    bool ended;        /* its end has come: with no more than the front, it is said again */
+    bool over;         /* refused */
     const char *wrong; /* the field that must not stand there */
     uint64_t front;    /* bytes of it, as the client sent it */
     uint64_t taken;    /* bytes of the body */
@@ -89,14 +90,16 @@ enum err ai_upload_send_front(struct ai_call *c, const struct slice *pieces)
     for (size_t i = 0; !e && i < AI_REQUEST_PIECES; i++)
         if (pieces[i].len)
             e = exchange_write(c->exchange, pieces[i]);
-    if (!e && !exchange_is_full(c->exchange))
+    if (!e && c->upload->ended)
+        exchange_write_end(c->exchange);
+    else if (!e && !exchange_is_full(c->exchange))
         ai_upload_go_on(c);
     return e;
 }
 
 void ai_upload_go_on(struct ai_call *c)
 {
-    if (!c->upload->paused || c->upload->over)
+    if (!c->upload->paused || c->upload->over || c->upload->ended)
         return;
     c->upload->paused = false;
     request_resume_body(c->rq);
@@ -104,7 +107,7 @@ void ai_upload_go_on(struct ai_call *c)
 
 void ai_upload_hold(struct ai_call *c)
 {
-    if (c->upload->paused || c->upload->over)
+    if (c->upload->paused || c->upload->over || c->upload->ended)
         return;
     c->upload->paused = true;
     request_pause_body(c->rq);
@@ -122,9 +125,8 @@ static enum ai_upload_result refuse(struct ai_call *c, enum refusal_id id, struc
     return AI_UPLOAD_WRONG;
 }
 
-/* All but the last byte goes on, behind the one that was the last before. A failing write is the
- * exchange's own failure, which says why. */
-static void pass_on(struct ai_call *c, struct slice piece)
+/* All but the last byte goes on, behind the one that was the last before. */
+static enum err pass_on(struct ai_call *c, struct slice piece)
 {
     struct ai_upload *u = c->upload;
     bool keeps_last = !c->rq->head->chunked;
@@ -135,12 +137,13 @@ static void pass_on(struct ai_call *c, struct slice piece)
     u->last = piece.ptr[piece.len - 1];
     if (!e && exchange_is_full(c->exchange))
         ai_upload_hold(c);
+    return e;
 }
 
 enum ai_upload_result ai_upload_take(struct ai_call *c, struct slice piece)
 {
     struct ai_upload *u = c->upload;
-    if (u->over || !piece.len)
+    if (u->over || u->ended || !piece.len)
         return AI_UPLOAD_ON;
     MUST(c->exchange); /* the client is paused while there is none */
     u->taken += piece.len;
@@ -158,18 +161,18 @@ enum ai_upload_result ai_upload_take(struct ai_call *c, struct slice piece)
     }
     if (e)
         return refuse(c, REFUSAL_BAD_JSON, slice_str(u->scan.problem));
-    pass_on(c, piece);
-    return AI_UPLOAD_ON;
+    e = pass_on(c, piece); /* but for this, a failure is the exchange's own, which says why */
+    return e == ERR_TOO_BIG ? refuse(c, REFUSAL_NO_CAPACITY, SLICE_NONE) : AI_UPLOAD_ON;
 }
 
 enum ai_upload_result ai_upload_end(struct ai_call *c)
 {
     struct ai_upload *u = c->upload;
-    if (u->over)
+    if (u->over || u->ended)
         return AI_UPLOAD_ON;
     if (!form_scan_is_whole(&u->scan))
         return refuse(c, REFUSAL_BAD_JSON, SLICE("the form has no end"));
-    u->over = true;
+    u->ended = true;
     if (u->has_last && exchange_write(c->exchange, slice_of(&u->last, 1)))
         return AI_UPLOAD_ON; /* the exchange says why */
     exchange_write_end(c->exchange);

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <stdio.h>
 
+#include "common/base/limits.h"
 #include "tests/kit/flow/flow.h"
 
 #define MB ((size_t)1024 * 1024)
@@ -16,7 +17,10 @@
     "{\"text\":\"hi\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":1000,\"output_tokens\":20}}"
 
 static const struct flow_policy policy = {
-    .keys = {{.name = "alice", .models = {"ear"}}, {.name = "bob", .models = {"ear", "gpt"}}},
+    .keys = {{.name = "alice", .models = {"ear"}},
+             {.name = "bob", .models = {"ear", "gpt"}},
+             {.name = "carol", .models = {"ear"}, .budget = MONEY_DOLLAR},
+             {.name = "dave", .models = {"ear"}, .parallel = 1}},
     .models =
         {{.name = "ear", .target_model = "large-ear", .upstreams = {0, 1}, .upstream_count = 2},
          {.name = "gpt", .target_model = "gpt-x", .upstreams = {0}, .upstream_count = 1}},
@@ -200,6 +204,31 @@ FLOW(a_target_that_is_not_there_costs_nothing_and_the_next_one_has_it_all)
     expect_record(k, "ok", 2);
 }
 
+/* All that was taken from the client is its front, so that even a target that had it all may fail.
+ */
+FLOW(a_form_that_is_all_front_is_sent_again_with_its_end)
+{
+    static char file[LIMIT_BODY_FRONT];
+    char line[256];
+    static const char front[] = FIELD("model", "ear") FILE_HEAD;
+    policy_says(k, &policy);
+    upstream_answers(k, 0, 503, "{\"error\":{\"message\":\"busy\"}}");
+    upstream_answers(k, 1, 200, HEARD);
+    k->upstreams[0].swallows = k->upstreams[1].swallows = true;
+    memset(file, 'x', sizeof(file) - strlen(front) - strlen(END)); /* the front to the byte */
+    struct flow_client *c = begins(k, "alice", SPOKEN, "", 0);
+    snprintf(line, sizeof(line), "%zx\r\n%s", strlen(front) + strlen(file) + strlen(END), front);
+    client_adds(c, line);
+    client_adds(c, file);
+    client_adds(c, END "\r\n");
+    WAIT(k, k->upstreams[0].calls[0].taken ==
+                sizeof("large-ear") - sizeof("ear") + strlen(front) + strlen(file) + strlen(END));
+    client_adds(c, "0\r\n\r\n");
+    expect_status(c, 200);
+    expect_taken(&k->upstreams[1], 0, FIELD("model", "large-ear"), strlen(file), END);
+    expect_record(k, "ok", 2);
+}
+
 /* What was sent to it is gone: no other target could be given the whole. */
 FLOW(a_target_that_dies_inside_the_upload_is_the_calls_failure)
 {
@@ -274,6 +303,34 @@ FLOW(a_model_that_may_not_be_used_is_refused_before_the_file)
     expect_status(c, 404);
     expect_code(c, "model_not_found");
     assert_int_equal(k->upstreams[0].call_count, 0);
+}
+
+FLOW(under_a_budget_it_is_refused_before_the_file)
+{
+    char front[] = FIELD("model", "ear") FILE_HEAD;
+    policy_says(k, &policy);
+    struct flow_client *c =
+        begins(k, "carol", SPOKEN, front, strlen(front) + 400 * MB + strlen(END));
+    uploads(k, c, MB);
+    expect_status(c, 400);
+    expect_code(c, "unbounded_cost");
+    assert_int_equal(k->upstreams[0].call_count, 0);
+    assert_int_equal(flow_taken(k, "key:k_carol"), 0);
+}
+
+FLOW(an_upload_takes_one_of_the_calls_at_a_time_and_gives_it_back)
+{
+    char front[] = FIELD("model", "ear") FILE_HEAD;
+    policy_says(k, &policy);
+    upstream_answers(k, 0, 200, HEARD);
+    k->upstreams[0].swallows = true;
+    struct flow_client *c = begins(k, "dave", SPOKEN, front, strlen(front) + 4 * MB + strlen(END));
+    uploads(k, c, 2 * MB);
+    WAIT(k, k->upstreams[0].calls[0].taken > MB);
+    expect_status(sends(k, "dave", SPOKEN, FIELD("model", "ear"), MB, END), 429);
+    client_hangs_up(c);
+    WAIT(k, k->env.request_count == 0);
+    expect_status(sends(k, "dave", SPOKEN, FIELD("model", "ear"), MB, END), 200);
 }
 
 FLOW(a_model_behind_the_file_is_awaited_up_to_the_ceiling)
@@ -411,11 +468,14 @@ int main(void)
         SCENARIO(a_target_that_does_not_read_holds_the_client_and_loses_nothing),
         SCENARIO(a_form_in_chunks_streams_too),
         SCENARIO(a_target_that_is_not_there_costs_nothing_and_the_next_one_has_it_all),
+        SCENARIO(a_form_that_is_all_front_is_sent_again_with_its_end),
         SCENARIO(a_target_that_dies_inside_the_upload_is_the_calls_failure),
         SCENARIO(a_refusal_inside_the_upload_is_told_at_once),
         SCENARIO(a_client_that_leaves_inside_the_upload_ends_it),
         SCENARIO(a_key_that_is_taken_away_ends_it),
         SCENARIO(a_model_that_may_not_be_used_is_refused_before_the_file),
+        SCENARIO(under_a_budget_it_is_refused_before_the_file),
+        SCENARIO(an_upload_takes_one_of_the_calls_at_a_time_and_gives_it_back),
         SCENARIO(a_model_behind_the_file_is_awaited_up_to_the_ceiling),
         SCENARIO(a_form_for_a_deployment_of_azure_streams_under_its_name),
         SCENARIO(what_must_not_stand_behind_the_front_ends_the_call),
