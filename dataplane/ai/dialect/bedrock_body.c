@@ -6,6 +6,7 @@
 #include "common/base/digest.h"
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
+#include "dataplane/ai/dialect/body_member.h"
 
 /* ---- by places ---- */
 
@@ -17,19 +18,6 @@ static const char *const wants[HITS] = {
     [LIMIT] = "inferenceConfig.maxTokens",
     [SESSION] = "requestMetadata.session_id",
 };
-
-static enum err wrong(struct ai_request *r, const char *param, const char *what,
-                      struct slice *detail)
-{
-    r->param = param;
-    *detail = slice_str(what);
-    return ERR_INVALID;
-}
-
-static bool is_absent(const struct json_hit *h)
-{
-    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
-}
 
 static enum err read_session(const struct ai_incoming *in, struct ai_request *r)
 {
@@ -60,14 +48,15 @@ enum err bedrock_read(const struct ai_incoming *in, struct ai_request *ret, stru
     }
     const struct json_hit *limit = &ret->hits[LIMIT];
     if (root != JSON_SCAN_OBJECT)
-        return wrong(ret, NULL, "the body must be a JSON object", detail);
+        return body_refuse(ret, NULL, "the body must be a JSON object", detail);
     if (ret->hits[MESSAGES].type != JSON_SCAN_ARRAY)
-        return wrong(ret, "messages", "messages must be a list", detail);
-    if (!is_absent(&ret->hits[INFERENCE]) && ret->hits[INFERENCE].type != JSON_SCAN_OBJECT)
-        return wrong(ret, "inferenceConfig", "inferenceConfig must be an object", detail);
-    if (!is_absent(limit) && (json_scan_u64(limit, &ret->output_ceiling) || !ret->output_ceiling))
-        return wrong(ret, "inferenceConfig.maxTokens",
-                     "inferenceConfig.maxTokens must be a positive number", detail);
+        return body_refuse(ret, "messages", "messages must be a list", detail);
+    if (!body_is_absent(&ret->hits[INFERENCE]) && ret->hits[INFERENCE].type != JSON_SCAN_OBJECT)
+        return body_refuse(ret, "inferenceConfig", "inferenceConfig must be an object", detail);
+    if (!body_is_absent(limit) &&
+        (json_scan_u64(limit, &ret->output_ceiling) || !ret->output_ceiling))
+        return body_refuse(ret, "inferenceConfig.maxTokens",
+                           "inferenceConfig.maxTokens must be a positive number", detail);
     return read_session(in, ret);
 }
 

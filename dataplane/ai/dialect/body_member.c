@@ -15,6 +15,14 @@ enum err body_wrong(struct body_reading *d, unsigned want, const char *should)
     return ERR_INVALID;
 }
 
+enum err body_refuse(struct ai_request *r, const char *param, const char *what,
+                     struct slice *detail)
+{
+    r->param = param;
+    *detail = slice_str(what);
+    return ERR_INVALID;
+}
+
 bool body_is_absent(const struct json_hit *h)
 {
     return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;

@@ -19,6 +19,9 @@ struct body_reading {
 };
 
 enum err body_wrong(struct body_reading *d, unsigned want, const char *should);
+/* `what`: a sentence. ERR_INVALID. */
+enum err body_refuse(struct ai_request *r, const char *param, const char *what,
+                     struct slice *detail);
 bool body_is_absent(const struct json_hit *h);
 MUST_USE enum err body_read_text(struct body_reading *d, unsigned want, struct slice *ret);
 MUST_USE enum err body_read_flag(struct body_reading *d, unsigned want, bool *ret);

@@ -395,16 +395,11 @@ static enum err put_object(struct putting *p, const struct json_hit *h, const ch
     return e ? e : edit_one(p->s, body_set_member(h, in, buf_slice(p->s->body), text, p->s->arena));
 }
 
-static bool is_absent(const struct json_hit *h)
-{
-    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
-}
-
 /* Of a member's two spellings the one that says something, else one that is there. */
 static const struct json_hit *spoken(const struct json_hit hits[2])
 {
-    bool is_second = is_absent(&hits[0]) && hits[1].type != JSON_SCAN_ABSENT;
-    return is_second || !is_absent(&hits[1]) ? &hits[1] : &hits[0];
+    bool is_second = body_is_absent(&hits[0]) && hits[1].type != JSON_SCAN_ABSENT;
+    return is_second || !body_is_absent(&hits[1]) ? &hits[1] : &hits[0];
 }
 
 static struct slice whole_object(struct slice body)
@@ -429,7 +424,7 @@ static enum err put_group(struct body_shaping *s, const char *in)
     if (h->type == JSON_SCAN_OBJECT)
         return put_in(&p, h->raw);
     /* else its reader says what is wrong with it */
-    return is_absent(h) ? put_object(&p, h, in) : ERR_OK;
+    return body_is_absent(h) ? put_object(&p, h, in) : ERR_OK;
 }
 
 static enum err put_parameters(struct body_shaping *s)
@@ -490,7 +485,7 @@ static enum err put_system(struct body_shaping *s, const char *name, struct slic
     enum err e = scan(s, buf_slice(s->body), &name, 1, &h);
     if (e)
         return e;
-    if (is_absent(&h) && whole.ptr)
+    if (body_is_absent(&h) && whole.ptr)
         return edit_one(s, body_set_member(&h, name, buf_slice(s->body), whole, s->arena));
     if (h.type == JSON_SCAN_ARRAY && piece.ptr)
         return edit_one(s, as_first(s, h.raw, piece));
@@ -508,11 +503,11 @@ static enum err put_content(struct body_shaping *s, struct slice quoted)
     enum err e = scan(s, buf_slice(s->body), names, 2, hits);
     if (e)
         return e;
-    if (!is_absent(&hits[0]) && !is_absent(&hits[1]))
+    if (!body_is_absent(&hits[0]) && !body_is_absent(&hits[1]))
         return cannot(s, names[0], "is spelt in two ways");
     const struct json_hit *h = spoken(hits);
     struct slice list = arena_printf(s->arena, "\"parts\":[%.*s]", SLICE_ARG(part));
-    if (is_absent(h))
+    if (body_is_absent(h))
         return edit_one(s, body_set_member(h, names[0], buf_slice(s->body),
                                            arena_printf(s->arena, "{%.*s}", SLICE_ARG(list)),
                                            s->arena));

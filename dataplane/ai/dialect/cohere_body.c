@@ -6,6 +6,7 @@
 
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
+#include "dataplane/ai/dialect/body_member.h"
 
 /* ---- by places ---- */
 
@@ -13,19 +14,6 @@ enum hit { MODEL, STREAM, LIMIT, MESSAGES, HITS };
 
 static const char *const wants[HITS] = {
     [MODEL] = "model", [STREAM] = "stream", [LIMIT] = "max_tokens", [MESSAGES] = "messages"};
-
-static enum err wrong(struct ai_request *r, const char *param, const char *what,
-                      struct slice *detail)
-{
-    r->param = param;
-    *detail = slice_str(what);
-    return ERR_INVALID;
-}
-
-static bool is_absent(const struct json_hit *h)
-{
-    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
-}
 
 static enum err read_model(const struct ai_incoming *in, struct ai_request *r)
 {
@@ -48,19 +36,21 @@ enum err cohere_read(const struct ai_incoming *in, struct ai_request *ret, struc
     }
     const struct json_hit *limit = &ret->hits[LIMIT], *stream = &ret->hits[STREAM];
     if (root != JSON_SCAN_OBJECT)
-        return wrong(ret, NULL, "the body must be a JSON object", detail);
+        return body_refuse(ret, NULL, "the body must be a JSON object", detail);
     enum err e = read_model(in, ret);
     if (e == ERR_NOMEM)
         return e;
     if (e || !ret->model.len)
-        return wrong(ret, "model", "model must be a name", detail);
+        return body_refuse(ret, "model", "model must be a name", detail);
     if (ret->hits[MESSAGES].type != JSON_SCAN_ARRAY)
-        return wrong(ret, "messages", "messages must be a list", detail);
-    if (!is_absent(stream) && stream->type != JSON_SCAN_TRUE && stream->type != JSON_SCAN_FALSE)
-        return wrong(ret, "stream", "stream must be true or false", detail);
+        return body_refuse(ret, "messages", "messages must be a list", detail);
+    if (!body_is_absent(stream) && stream->type != JSON_SCAN_TRUE &&
+        stream->type != JSON_SCAN_FALSE)
+        return body_refuse(ret, "stream", "stream must be true or false", detail);
     ret->stream = stream->type == JSON_SCAN_TRUE;
-    if (!is_absent(limit) && (json_scan_u64(limit, &ret->output_ceiling) || !ret->output_ceiling))
-        return wrong(ret, "max_tokens", "max_tokens must be a positive number", detail);
+    if (!body_is_absent(limit) &&
+        (json_scan_u64(limit, &ret->output_ceiling) || !ret->output_ceiling))
+        return body_refuse(ret, "max_tokens", "max_tokens must be a positive number", detail);
     return ERR_OK;
 }
 

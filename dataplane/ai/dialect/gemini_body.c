@@ -5,6 +5,7 @@
 
 #include "common/base/json_scan.h"
 #include "common/base/limits.h"
+#include "dataplane/ai/dialect/body_member.h"
 
 /* ---- by places ---- */
 
@@ -59,14 +60,6 @@ static enum err one_of(const struct json_hit *hits, size_t n, const struct json_
     return ERR_OK;
 }
 
-static enum err wrong(struct ai_request *r, const char *param, const char *what,
-                      struct slice *detail)
-{
-    r->param = param;
-    *detail = slice_str(what);
-    return ERR_INVALID;
-}
-
 /* A whole number, or one in a string, as the API takes 64-bit numbers. */
 static enum err read_count(const struct json_hit *h, uint64_t *ret)
 {
@@ -83,16 +76,16 @@ static enum err read_numbers(struct ai_request *r, struct slice *detail)
     const struct json_hit *config, *limit, *count;
     if (one_of(&r->hits[CONFIG], 2, &config) || one_of(&r->hits[LIMIT], 4, &limit) ||
         one_of(&r->hits[COUNT], 4, &count))
-        return wrong(r, "generationConfig", "generationConfig: a member is spelt in two ways",
-                     detail);
+        return body_refuse(r, "generationConfig", "generationConfig: a member is spelt in two ways",
+                           detail);
     if (config && config->type != JSON_SCAN_OBJECT)
-        return wrong(r, "generationConfig", "generationConfig must be an object", detail);
+        return body_refuse(r, "generationConfig", "generationConfig must be an object", detail);
     if (limit && (read_count(limit, &r->output_ceiling) || !r->output_ceiling))
-        return wrong(r, "generationConfig.maxOutputTokens",
-                     "generationConfig.maxOutputTokens must be a positive number", detail);
+        return body_refuse(r, "generationConfig.maxOutputTokens",
+                           "generationConfig.maxOutputTokens must be a positive number", detail);
     if (count && (read_count(count, &r->choices) || !r->choices || r->choices > 8))
-        return wrong(r, "generationConfig.candidateCount",
-                     "generationConfig.candidateCount must be a number from 1 to 8", detail);
+        return body_refuse(r, "generationConfig.candidateCount",
+                           "generationConfig.candidateCount must be a number from 1 to 8", detail);
     return ERR_OK;
 }
 
@@ -124,9 +117,9 @@ enum err gemini_read_generate(const struct ai_incoming *in, struct ai_request *r
         return ERR_INVALID;
     }
     if (root != JSON_SCAN_OBJECT)
-        return wrong(ret, NULL, "the body must be a JSON object", detail);
+        return body_refuse(ret, NULL, "the body must be a JSON object", detail);
     if (ret->hits[CONTENTS].type != JSON_SCAN_ARRAY)
-        return wrong(ret, "contents", "contents must be a list", detail);
+        return body_refuse(ret, "contents", "contents must be a list", detail);
     enum err e = read_session(in, ret);
     return e ? e : read_numbers(ret, detail);
 }
@@ -169,15 +162,16 @@ enum err gemini_read_count(const struct ai_incoming *in, struct ai_request *ret,
         return ERR_INVALID;
     }
     if (root != JSON_SCAN_OBJECT)
-        return wrong(ret, NULL, "the body must be a JSON object", detail);
+        return body_refuse(ret, NULL, "the body must be a JSON object", detail);
     if (is_there(&hits[COUNTED]) == is_there(&hits[WHOLE_REQUEST]))
-        return wrong(ret, "contents", "contents or generateContentRequest must be given", detail);
+        return body_refuse(ret, "contents", "contents or generateContentRequest must be given",
+                           detail);
     if (hits[is_there(&hits[COUNTED]) ? COUNTED : WHOLE_CONTENTS].type != JSON_SCAN_ARRAY)
-        return wrong(ret, "contents", "contents must be a list", detail);
+        return body_refuse(ret, "contents", "contents must be a list", detail);
     if (is_there(&hits[WHOLE_MODEL]) &&
         !gemini_is_same_model(&hits[WHOLE_MODEL], ret->model, in->arena))
-        return wrong(ret, "generateContentRequest.model",
-                     "generateContentRequest.model must be the model of the path", detail);
+        return body_refuse(ret, "generateContentRequest.model",
+                           "generateContentRequest.model must be the model of the path", detail);
     return ERR_OK;
 }
 

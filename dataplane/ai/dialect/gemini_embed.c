@@ -8,18 +8,11 @@
 #include "common/base/json_out.h"
 #include "common/base/json_scan.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/gemini_body.h"
 #include "dataplane/ai/dialect/gemini_error.h"
 
 #define BATCH_MAX 100 /* as the API has it */
-
-static enum err wrong(struct ai_request *r, const char *param, const char *what,
-                      struct slice *detail)
-{
-    r->param = param;
-    *detail = slice_str(what);
-    return ERR_INVALID;
-}
 
 static const json_t *either(const json_t *object, const char *camel, const char *snake)
 {
@@ -50,9 +43,9 @@ static enum err read_one(const struct ai_incoming *in, struct ai_request *ret, s
         return ERR_INVALID;
     }
     if (hits[1].type != JSON_SCAN_OBJECT)
-        return wrong(ret, "content", "content must be an object", detail);
+        return body_refuse(ret, "content", "content must be an object", detail);
     if (names_another(&hits[0], ret->model, in->arena))
-        return wrong(ret, "model", "model must be the model of the path", detail);
+        return body_refuse(ret, "model", "model must be the model of the path", detail);
     return ERR_OK;
 }
 
@@ -64,9 +57,9 @@ static enum err read_item(const struct ai_incoming *in, struct ai_request *ret, 
     struct json_scan_problem problem;
     enum json_type root;
     if (json_scan(item, wants, 1, &hit, &root, &problem) || root != JSON_SCAN_OBJECT)
-        return wrong(ret, "requests", "each of requests must be an object", detail);
+        return body_refuse(ret, "requests", "each of requests must be an object", detail);
     if (names_another(&hit, ret->model, in->arena))
-        return wrong(ret, "requests", "the model of each request must be the path's", detail);
+        return body_refuse(ret, "requests", "the model of each request must be the path's", detail);
     return ERR_OK;
 }
 
@@ -88,11 +81,11 @@ static enum err read_batch(const struct ai_incoming *in, struct ai_request *ret,
         return ERR_INVALID;
     }
     if (requests.type != JSON_SCAN_ARRAY)
-        return wrong(ret, "requests", "requests must be a list", detail);
+        return body_refuse(ret, "requests", "requests must be a list", detail);
     for (struct slice rest = requests.raw; !e && json_scan_item(&rest, &item); n++)
         e = read_item(in, ret, item.raw, detail);
     if (!e && (n < 1 || n > BATCH_MAX))
-        return wrong(ret, "requests", "requests must hold 1 to 100 of them", detail);
+        return body_refuse(ret, "requests", "requests must hold 1 to 100 of them", detail);
     return e;
 }
 

@@ -90,20 +90,6 @@ struct slice gemini_embed_method(const struct ai_outgoing *o)
 
 /* ---- the response ---- */
 
-static enum err emit_vector(const json_t *embedding, unsigned block, ai_event_fn *fn, void *arg)
-{
-    const json_t *values = json_object_get(embedding, "values");
-    struct buf text;
-    if (!json_is_array(values))
-        return ERR_PROTOCOL;
-    buf_init(&text, 64u * 1024 * 1024);
-    enum err e = json_write(values, &text);
-    if (!e)
-        e = fn(arg, &(struct ai_event){.kind = AI_MEDIA, .block = block, .text = buf_slice(&text)});
-    buf_fini(&text);
-    return e;
-}
-
 bool gemini_is_embedding(const json_t *tree)
 {
     return json_is_object(json_object_get(tree, "embedding")) ||
@@ -116,11 +102,11 @@ enum err gemini_emit_embeddings(const json_t *tree, ai_event_fn *fn, void *arg)
     const json_t *count =
         json_object_get(json_object_get(tree, "usageMetadata"), "promptTokenCount");
     size_t i;
-    enum err e = single ? emit_vector(single, 0, fn, arg) : ERR_OK;
+    enum err e = single ? ai_emit_vector(json_object_get(single, "values"), 0, fn, arg) : ERR_OK;
     json_array_foreach(json_object_get(tree, "embeddings"), i, one)
     {
         if (!e)
-            e = emit_vector(one, (unsigned)i, fn, arg);
+            e = ai_emit_vector(json_object_get(one, "values"), (unsigned)i, fn, arg);
     }
     if (!e && json_is_integer(count) && json_integer_value(count) >= 0) {
         struct ai_usage u = AI_USAGE_NONE;

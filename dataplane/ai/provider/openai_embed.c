@@ -31,20 +31,6 @@ enum err openai_write_embeddings(struct ai_outgoing *o)
     return e ? e : j.e;
 }
 
-static enum err emit_vector(const json_t *item, unsigned block, ai_event_fn *fn, void *arg)
-{
-    const json_t *vector = json_object_get(item, "embedding");
-    struct buf text;
-    if (!json_is_array(vector))
-        return ERR_PROTOCOL;
-    buf_init(&text, 64u * 1024 * 1024);
-    enum err e = json_write(vector, &text);
-    if (!e)
-        e = fn(arg, &(struct ai_event){.kind = AI_MEDIA, .block = block, .text = buf_slice(&text)});
-    buf_fini(&text);
-    return e;
-}
-
 bool openai_is_embeddings(struct slice body)
 {
     return slice_search(slice_first(body, 256), SLICE("\"list\"")) >= 0;
@@ -64,7 +50,7 @@ enum err openai_decode_embeddings(struct slice body, ai_event_fn *fn, void *arg)
     json_array_foreach(data, i, one)
     {
         if (!e)
-            e = emit_vector(one, (unsigned)i, fn, arg);
+            e = ai_emit_vector(json_object_get(one, "embedding"), (unsigned)i, fn, arg);
     }
     const json_t *count = json_object_get(json_object_get(tree, "usage"), "prompt_tokens");
     if (!e && json_is_integer(count) && json_integer_value(count) >= 0) {

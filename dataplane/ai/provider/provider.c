@@ -212,7 +212,7 @@ void ai_put_inputs(struct json_out *j, const char *name, struct ai_outgoing *o)
     json_out_end(j, ']');
 }
 
-static enum err emit_vector(const json_t *vector, unsigned block, ai_event_fn *fn, void *arg)
+enum err ai_emit_vector(const json_t *vector, unsigned block, ai_event_fn *fn, void *arg)
 {
     struct buf text;
     if (!json_is_array(vector))
@@ -229,7 +229,7 @@ enum err ai_emit_vectors(const json_t *list, uint64_t prompt, ai_event_fn *fn, v
 {
     enum err e = list && !json_array_size(list) ? ERR_PROTOCOL : ERR_OK;
     for (size_t i = 0; i < json_array_size(list) && !e; i++)
-        e = emit_vector(json_array_get(list, i), (unsigned)i, fn, arg);
+        e = ai_emit_vector(json_array_get(list, i), (unsigned)i, fn, arg);
     if (!e && prompt != AI_UNSAID) {
         struct ai_usage u = AI_USAGE_NONE;
         u.prompt = prompt;

@@ -225,6 +225,8 @@ enum ai_verdict ai_verdict_of_status(unsigned status);
 struct json_out;
 struct slice ai_input_text(const struct ai_turn *t, struct arena *a);
 void ai_put_inputs(struct json_out *j, const char *name, struct ai_outgoing *o);
+/* One vector, a list of numbers. ERR_PROTOCOL: it is none. */
+MUST_USE enum err ai_emit_vector(const json_t *vector, unsigned block, ai_event_fn *fn, void *arg);
 /* A whole response of embeddings as events: each vector of the list (NULL: none can be told), the
  * prompt's tokens where they are known (AI_UNSAID: they are not), and the end. */
 MUST_USE enum err ai_emit_vectors(const json_t *list, uint64_t prompt, ai_event_fn *fn, void *arg);
