@@ -252,7 +252,8 @@ static enum err connect_fresh(struct http_call *k, const struct http_call_spec *
 
 static enum err connect_call(struct http_call *k, const struct http_call_spec *spec)
 {
-    k->conn = pool_take(k->client->pool, &spec->url, k->tls, proxy_id(k), &k->rule);
+    k->conn =
+        spec->fresh ? NULL : pool_take(k->client->pool, &spec->url, k->tls, proxy_id(k), &k->rule);
     if (!k->conn)
         return connect_fresh(k, spec);
     k->reused = true;

@@ -62,6 +62,9 @@ struct http_call_spec {
     struct slice body[HTTP_CALL_PIECES]; /* in order; those without bytes are left out;
                        lent until on_head or the call's end; ignored when streamed */
     bool streamed;                       /* body comes by http_call_write */
+    /* Not on a kept connection: where the server closes one as the request is on its way, what was
+     * streamed cannot be sent again. */
+    bool fresh;
     /* Asks for a WebSocket. A response of status 101 hands the connection over: what follows is
      * written by http_call_write and comes by on_body as it is. Any other is a response. */
     bool upgrade;

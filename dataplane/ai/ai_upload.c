@@ -80,7 +80,7 @@ void ai_upload_describe(const struct ai_call *c, const struct slice *pieces,
                         struct http_call_spec *spec)
 {
     const struct http_head *h = c->rq->head;
-    spec->streamed = true;
+    spec->streamed = spec->fresh = true;
     spec->body_length = h->chunked ? UINT64_MAX : h->length - c->upload->front + length_of(pieces);
 }
 

@@ -190,6 +190,29 @@ FLOW(a_form_in_chunks_streams_too)
         slice_eq(upstream_heard(&k->upstreams[0].calls[0], "transfer-encoding"), SLICE("chunked")));
 }
 
+static size_t connections(const struct upstream *up)
+{
+    size_t n = 0;
+    LIST_EACH(&up->conns, it)
+    {
+        n++;
+    }
+    return n;
+}
+
+/* A server may close a kept one just then, and what was streamed could not be sent again. */
+FLOW(an_upload_is_given_no_kept_connection)
+{
+    policy_says(k, &policy);
+    upstream_answers(k, 0, 200, HEARD);
+    k->upstreams[0].swallows = true;
+    expect_status(sends(k, "alice", SPOKEN, FIELD("model", "ear"), 100, END), 200);
+    expect_status(sends(k, "alice", SPOKEN, FIELD("model", "ear"), 100, END), 200);
+    assert_int_equal(connections(&k->upstreams[0]), 1);
+    expect_status(sends(k, "alice", SPOKEN, FIELD("model", "ear"), MB, END), 200);
+    assert_int_equal(connections(&k->upstreams[0]), 2);
+}
+
 /* ---- how it ends otherwise ---- */
 
 FLOW(a_target_that_is_not_there_costs_nothing_and_the_next_one_has_it_all)
@@ -467,6 +490,7 @@ int main(void)
         SCENARIO(a_file_of_200_mb_streams_and_little_of_it_is_held),
         SCENARIO(a_target_that_does_not_read_holds_the_client_and_loses_nothing),
         SCENARIO(a_form_in_chunks_streams_too),
+        SCENARIO(an_upload_is_given_no_kept_connection),
         SCENARIO(a_target_that_is_not_there_costs_nothing_and_the_next_one_has_it_all),
         SCENARIO(a_form_that_is_all_front_is_sent_again_with_its_end),
         SCENARIO(a_target_that_dies_inside_the_upload_is_the_calls_failure),
