@@ -162,6 +162,9 @@
            */
 #define LIMIT_ENDPOINT_WAIT_MS                                                                     \
     60000                         /* the longest wait that is accepted; a day would be a mistake */
+#define LIMIT_PACE_WAITING 1024   /* calls of one worker that wait for a provider's ceiling */
+#define LIMIT_PACE_WAIT_MS 65000  /* such a wait: a minute's allowance is back by then */
+#define LIMIT_PACE_STAY_MS 500    /* a longer one, and another target with room is taken instead */
 #define LIMIT_EXCHANGE_SPARE 1024 /* ended exchanges kept warm per worker */
 
 /* connections */

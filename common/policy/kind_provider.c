@@ -41,6 +41,38 @@ static enum err read_addresses(struct kind_decoding *d, struct policy_provider *
     return e;
 }
 
+static void drop_ceiling(void *guest)
+{
+    ceiling_drop(guest);
+}
+
+/* The credential of this id in the revision before; NULL: there is none. */
+static const struct policy_credential *credential_before(const struct kind_decoding *d,
+                                                         struct slice id)
+{
+    const struct policy_provider *old =
+        d->old ? (const struct policy_provider *)(const void *)d->old->policy : NULL;
+    for (size_t i = 0; old && i < old->credential_count; i++)
+        if (slice_eq(old->credentials[i].id, id))
+            return &old->credentials[i];
+    return NULL;
+}
+
+/* What was taken of a minute stays taken when the provider is changed. */
+static struct ceiling *ceiling_from(struct kind_decoding *d, struct slice id,
+                                    struct ceiling_limits limits)
+{
+    const struct policy_credential *before = credential_before(d, id);
+    struct ceiling *c = before ? ceiling_hold(before->ceiling) : ceiling_new();
+    if (!c || arena_adopt(d->arena, c, drop_ceiling) != ERR_OK) {
+        d->short_of_memory = true;
+        return NULL;
+    }
+    if (ceiling_configure(c, limits))
+        d->short_of_memory = true;
+    return c;
+}
+
 static void read_credentials(struct kind_decoding *d, const Gatehouse__Provider *m,
                              struct policy_provider *p)
 {
@@ -58,6 +90,8 @@ static void read_credentials(struct kind_decoding *d, const Gatehouse__Provider 
                                        .weight = kind_weight(c->has_weight, c->weight),
                                        .rpm = c->rpm,
                                        .tpm = c->tpm};
+        p->credentials[i].ceiling =
+            ceiling_from(d, p->credentials[i].id, (struct ceiling_limits){c->rpm, c->tpm});
     }
 }
 

@@ -23,6 +23,7 @@
 #include "common/base/strategy.h"
 #include "common/net/address.h"
 #include "common/net/stream.h"
+#include "common/scope/ceiling.h"
 #include "common/scope/scope.h"
 #include "common/upstream/token_source.h"
 
@@ -104,6 +105,7 @@ struct policy_credential {
     struct url url;                    /* the provider's, in this credential's region */
     uint32_t weight;                   /* 0: only where all others have none either */
     uint32_t rpm, tpm;                 /* what the provider allows it; 0: no ceiling is known */
+    struct ceiling *ceiling; /* what it may be sent a minute; outlives its revisions; never NULL */
 };
 
 struct policy_timeouts { /* milliseconds; 0: the default */

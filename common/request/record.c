@@ -108,6 +108,7 @@ static struct slice code_of(const struct request *rq)
 #define OF_cache slice_str(t->ai.cache)
 #define OF_route clip_name(t->api.route)
 #define OF_account clip_name(t->api.account)
+#define OF_queued_us t->queued_us
 #define OF_bytes_in t->api.bytes_in
 #define OF_bytes_out t->api.bytes_out
 

@@ -33,6 +33,7 @@ void request_env_init(struct request_env *env)
         list_init(&env->gate_spare[i]);
     buf_init(&env->scratch, SCRATCH_MAX);
     upstreams_init(&env->upstreams);
+    pacer_init(&env->pacer);
     env->upstreams.log.count = count_upstream;
     env->upstreams.log.arg = env;
 }
@@ -60,6 +61,7 @@ void request_env_fini(struct request_env *env)
     buf_fini(&env->scratch);
     buf_shelf_fini(&env->shelf);
     upstreams_fini(&env->upstreams);
+    pacer_fini(&env->pacer);
     request_env_take_policy(env, NULL);
 }
 

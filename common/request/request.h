@@ -29,6 +29,7 @@
 #include "common/request/principal.h"
 #include "common/request/refusal.h"
 #include "common/request/response.h"
+#include "common/scope/pacer.h"
 #include "common/scope/scope.h"
 #include "common/upstream/attempt.h"
 #include "common/upstream/upstreams.h"
@@ -49,6 +50,7 @@ enum gate_slot { GATE_AI, GATE_API, GATE_TOOL, GATE_SLOTS };
 struct request_env {
     struct loop *loop;
     struct upstreams upstreams;
+    struct pacer pacer;            /* where calls wait for ceilings of providers */
     const struct snapshot *policy; /* NULL: none yet; requests hold their own */
     struct journal *journal;       /* NULL: nothing is recorded (tests of a gate alone) */
     struct metric_set *metrics;    /* rows of common/request/request_metrics.h; NULL: not counted */
@@ -213,6 +215,7 @@ struct call_record {
     money cost;
     size_t attempt_count;
     uint64_t upstream_us; /* time spent waiting for upstreams; overhead is the rest */
+    uint64_t queued_us; /* of it, the wait for a provider's ceiling, before anything was sent */
     size_t event_count;
     /* last, as those beyond the counts are not cleared */
     struct attempt attempts[LIMIT_ATTEMPTS];

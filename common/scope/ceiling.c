@@ -385,8 +385,10 @@ uint64_t ceiling_wait(struct ceiling *c, struct slice model, uint64_t tokens, ui
 {
     pthread_mutex_lock(&c->lock);
     uint64_t wait = wait_of(c, c->told ? find_told(c, map_hash(model) | 1) : NULL, tokens, now_us);
-    if (!wait && c->waiting)
-        wait = 1;
+    if (c->waiting && c->limits.rpm && c->requests->limit)
+        wait += c->waiting * interval_ns(c->requests) / 1000;
+    else if (c->waiting)
+        wait += 1;
     pthread_mutex_unlock(&c->lock);
     return wait;
 }

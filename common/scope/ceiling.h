@@ -87,7 +87,7 @@ void ceiling_lease(struct ceiling *c, const struct ceiling_share *share);
  * request of more tokens than a minute has is let in alone. */
 MUST_USE enum err ceiling_take(struct ceiling *c, struct slice model, uint64_t tokens, bool waits,
                                uint64_t now_us, struct ceiling_permit *ret, uint64_t *wait_us);
-/* Would it be let in? 0: yes; else how long it would wait. */
+/* Would it be let in? 0: yes; else about how long it would wait, behind those that do. */
 uint64_t ceiling_wait(struct ceiling *c, struct slice model, uint64_t tokens, uint64_t now_us);
 /* What it came to: `tokens` used in the place of the estimate. */
 void ceiling_settle(struct ceiling *c, const struct ceiling_permit *p, uint64_t tokens,

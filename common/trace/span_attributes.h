@@ -128,6 +128,7 @@ X(account,     41, TEXT,   CLOSED,  NULL,    DROPPED,   "account",       "accoun
 X(bytes_in,    42, COUNT,  MOVED,   NULL,    DROPPED,   "bytes_in",      "bytes_in",     false, NOTHING, NULL, "http.request.body.size", "bytes", "of passthrough: the request's body") \
 X(bytes_out,   43, COUNT,  MOVED,   NULL,    DROPPED,   "bytes_out",     "bytes_out",    false, NOTHING, NULL, "http.response.body.size", "bytes", "of passthrough: the response's body") \
 X(requested_model, 60, TEXT, OPENED, NULL,   DROPPED,   "requested_model", "requested_model", false, NOTHING, NULL, "gatehouse.requested_model", "", "what the client called the model; absent: by its name") \
+X(queued_us,  110, COUNT,  MOVED,   NULL,    DROPPED,   "queued_us",     "queued_us",    false, NOTHING, NULL, "gatehouse.queued_us", "us", "of the duration, the wait for a ceiling of a provider's credentials") \
 X(dataplane_id, 0, OWN,    NEVER,   PLANE,   DROPPED,   "dataplane_id",  NULL,           false, NOTHING, NULL, "service.instance.id", "", "the data plane that reported it")
 
 /* X(name, field, column, shown, otlp, help): the fields of Tokens, all uint64, bigint and summed. */

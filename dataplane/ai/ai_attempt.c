@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/upstream/trace_context.h"
 #include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_pace.h"
 #include "dataplane/ai/ai_response.h"
 #include "dataplane/ai/ai_send.h"
 #include "dataplane/ai/ai_stream.h"
@@ -22,6 +23,7 @@ static void close_attempt(struct ai_call *c, enum request_outcome end, struct sl
     timer_cancel(&c->beat);
     if (end == OUTCOME_OK && c->exchange && c->attempt)
         exchange_used(c->exchange, &c->attempt->tokens);
+    ai_pace_close(c);
     exchange_close(&c->exchange, end, code);
     if (c->upload)
         ai_upload_hold(c);
@@ -40,6 +42,7 @@ static void drop_token(struct ai_call *c)
 static void finish(struct ai_call *c, const struct request_end *end)
 {
     drop_token(c);
+    ai_pace_close(c);
     ai_call_move(c, AI_CALL_OVER);
     request_finish(c->rq, end);
     buf_shelf_give(&c->rq->env->shelf, &c->gathered);
@@ -264,6 +267,7 @@ void ai_attempt_on_patience(struct ai_call *c)
 static void on_head(void *arg, const struct http_head *head)
 {
     struct ai_call *c = arg;
+    ai_pace_head(c, head);
     if (c->realtime && head->status == 101)
         realtime_on_open(c, head);
     else
@@ -436,17 +440,35 @@ static bool send_to(struct ai_call *c, const struct candidate *target, enum err 
     return false;
 }
 
+/* The current target gets the request, or its account's token first. false: it gets neither. */
+static bool go_to_target(struct ai_call *c)
+{
+    const struct candidate *target = ai_call_target(c);
+    note_attempt(c, target);
+    enum err e = take_token(c, target);
+    if (e != ERR_AGAIN)
+        return send_to(c, target, e);
+    ai_call_move(c, AI_CALL_AUTHORIZING);
+    return true;
+}
+
+static void on_paced(struct ai_call *c, enum err e)
+{
+    ai_call_move(c, AI_CALL_IDLE);
+    if (e || !go_to_target(c))
+        try_next(c);
+}
+
 static void try_next(struct ai_call *c)
 {
     while (may_try_another(c)) {
-        const struct candidate *target = next_target(c);
-        note_attempt(c, target);
-        enum err e = take_token(c, target);
+        next_target(c);
+        enum err e = ai_pace_enter(c, on_paced);
         if (e == ERR_AGAIN) {
-            ai_call_move(c, AI_CALL_AUTHORIZING);
+            ai_call_move(c, AI_CALL_PACED);
             return;
         }
-        if (send_to(c, target, e))
+        if (!e && go_to_target(c))
             return;
     }
     give_up(c);

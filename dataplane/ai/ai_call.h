@@ -11,7 +11,8 @@
  *
  *   SENT ─▶ SESSION ─▶ OVER
  *
- * IDLE: no attempt is under way. RESERVING: the next target waits for money.
+ * IDLE: no attempt is under way. RESERVING: the next target waits for money. PACED: it waits for
+ * its credential's ceiling (ai_pace.h).
  * AUTHORIZING: the target under way waits for a token of its account. SENT: a target has the
  * request. GATHERING: a plain response, or an error, is read whole. OPENING: a stream has begun,
  * and nothing of it has reached the client, so that another target may still take its place.
@@ -39,6 +40,7 @@
 enum ai_call_state {
     AI_CALL_IDLE,
     AI_CALL_RESERVING,
+    AI_CALL_PACED,
     AI_CALL_AUTHORIZING,
     AI_CALL_SENT,
     AI_CALL_GATHERING,
@@ -52,6 +54,8 @@ enum ai_call_state {
 };
 
 /* What an attempt failed with, and what follows from it. Texts are the arena's, or constant. */
+struct ai_call;
+
 struct ai_failure {
     enum refusal_id refusal; /* as the client is told it where no other target responds */
     struct slice code;       /* of the attempt in the trace */
@@ -69,6 +73,16 @@ struct ai_answer {
 };
 
 struct ai_upload;
+
+/* Its way through the ceiling of a credential. */
+struct ai_pace {
+    struct pace_wait wait;
+    void (*go_on)(struct ai_call *c, enum err e);
+    uint64_t since_us;     /* it waits; 0: it does not */
+    uint64_t tokens;       /* that it may come to, as far as that is known before */
+    struct ceiling *taken; /* the attempt's; NULL: none. Lent: the request holds its policy. */
+    struct ceiling_permit permit;
+};
 
 struct ai_call {
     struct list link; /* in env->gate_spare */
@@ -113,6 +127,7 @@ struct ai_call {
     struct access_token_wait token_wait;
     struct access_token
         *token; /* what the target's account was given, where it is exchanged for one; held */
+    struct ai_pace pace;
     struct exchange *exchange;
     struct attempt *attempt; /* in the call record */
     uint64_t

@@ -697,7 +697,8 @@ void ai_call_move(struct ai_call *c, enum ai_call_state to)
 {
 #define TO(state) (1u << AI_CALL_##state)
     static const unsigned legal[AI_CALL_STATES] = {
-        [AI_CALL_IDLE] = TO(SENT) | TO(RESERVING) | TO(AUTHORIZING) | TO(OVER),
+        [AI_CALL_IDLE] = TO(SENT) | TO(RESERVING) | TO(PACED) | TO(AUTHORIZING) | TO(OVER),
+        [AI_CALL_PACED] = TO(IDLE) | TO(OVER),
         [AI_CALL_AUTHORIZING] = TO(IDLE) | TO(OVER),
         [AI_CALL_RESERVING] = TO(IDLE) | TO(OVER),
         [AI_CALL_SENT] = TO(IDLE) | TO(GATHERING) | TO(OPENING) | TO(SESSION) | TO(OVER),

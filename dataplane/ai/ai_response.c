@@ -7,6 +7,7 @@
 #include "common/request/forward_headers.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_pace.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/realtime_secret.h"
 
@@ -117,6 +118,8 @@ static enum ai_response_result take_error(struct ai_call *c)
         ai_cost_failed_counted(c, &tokens);
     c->limited = c->limited || f.verdict == AI_LIMITED;
     note_wait(c, f.retry_after_s);
+    if (f.verdict == AI_LIMITED)
+        ai_pace_limited(c, f.retry_after_s);
     if (f.verdict == AI_CREDENTIAL_BAD && c->exchange)
         exchange_judge(c->exchange, ENDPOINT_REFUSED);
     if (f.verdict == AI_CREDENTIAL_BAD && c->token)

@@ -13,8 +13,7 @@
 #define STAINLESS_MAX 86400     /* seconds a client may say it waits */
 #define STAINLESS_GRACE_MS 1000 /* the client hangs up first */
 
-/* OpenAI's SDKs say how long they will wait (dialects.md 1.8). */
-static unsigned deadline_ms(const struct http_head *h)
+unsigned ai_send_patience_ms(const struct http_head *h)
 {
     uint64_t seconds;
     struct slice said = http_head_find(h, SLICE("x-stainless-timeout"));
@@ -41,7 +40,7 @@ static void set_deadlines(const struct ai_call *c, const struct policy_provider 
     spec->connect_ms = first_of(m->connect_ms, own->connect_ms);
     spec->first_byte_ms = first_of(m->first_byte_ms, own->first_byte_ms);
     spec->gap_ms = first_of(m->between_ms, own->between_ms);
-    spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), deadline_ms(c->rq->head));
+    spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), ai_send_patience_ms(c->rq->head));
     if (c->endpoint->kind != AI_REALTIME)
         return;
     spec->gap_ms = LIMIT_REALTIME_GAP_MS; /* pings are answered, whatever the two have to say */

@@ -11,6 +11,9 @@
 
 #include "dataplane/ai/ai_call.h"
 
+/* How long the client says it waits: OpenAI's SDKs do (dialects.md 1.8). 0: it does not say. */
+unsigned ai_send_patience_ms(const struct http_head *h);
+
 /* Why the request cannot be told a provider. */
 struct ai_untold {
     const char *param;

@@ -220,6 +220,7 @@ struct flow_provider {         /* of the upstream at the same place */
     const char *dialect;       /* NULL: "openai" */
     const char *second_secret; /* a second credential; NULL: there is one */
     bool second_shares;        /* as often as the first; else only where that is refused */
+    uint32_t rpm, tpm;         /* ceilings of each credential; 0: none */
     const char *path;          /* of its base URL; NULL: "/v1"; "" for the origin alone */
     const char *query;         /* of its base URL, with its "?"; NULL: none */
     const char *quirks, *api_version;

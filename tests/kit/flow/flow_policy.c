@@ -249,6 +249,11 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
         second.secret =
             (ProtobufCBinaryData){strlen(f->second_secret), (uint8_t *)(uintptr_t)f->second_secret};
     }
+    for (size_t n = 0; n < ARRAY_LEN(credentials); n++) {
+        credentials[n]->has_rpm = credentials[n]->has_tpm = true;
+        credentials[n]->rpm = f->rpm;
+        credentials[n]->tpm = f->tpm;
+    }
     provider.n_credentials = f->second_secret ? 2 : 1;
     provider.credentials = credentials;
     timeouts.has_first_byte_ms = timeouts.has_between_ms = true;
