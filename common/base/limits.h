@@ -236,6 +236,8 @@
 #define LIMIT_POLICY_HELD_US (60 * 1000000ll) /* a fetch that pauses longer begins again */
 #define LIMIT_PEM (16 * 1024)                 /* a certificate or a key as text */
 #define LIMIT_LEASE_ASKS 1024 /* in one request; a plane asks for more in the next */
+#define LIMIT_CEILING_ASKS                                                                         \
+    1024                      /* the same of ceilings; a plane asks for the others a second later */
 #define LIMIT_DATAPLANES 4096 /* known to one control plane */
 #define LIMIT_POLICY_VIEWS                                                                         \
     256                      /* pools with planes, times the sets of features among their planes */

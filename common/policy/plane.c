@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/seal.h"
+#include "common/policy/ceiling_client.h"
 #include "common/policy/epoch.h"
 #include "common/policy/listing_client.h"
 #include "common/policy/policy_sync.h"
@@ -35,6 +36,7 @@ struct plane {
     struct bus_plane *bus;
     struct policy_sync *sync;
     struct lease_client *lease_client;
+    struct ceiling_client *ceilings;
     struct shipper *shipper;
     struct renewal *renewal;
     struct listing_client *discovery; /* NULL: this plane lists nothing */
@@ -160,6 +162,7 @@ static void publish(void *arg, const struct snapshot *s)
 {
     struct plane *p = arg;
     lease_client_policy(p->lease_client); /* before workers may acknowledge the version */
+    ceiling_client_policy(p->ceilings, s);
     p->events.publish(p->events.arg, s);
     if (p->discovery)
         listing_client_policy(p->discovery, s);
@@ -213,6 +216,8 @@ static enum err open_parts(struct plane *p, const struct plane_config *c)
                                   .workers = c->workers,
                                   .journal_bytes = c->journal_bytes};
     enum err e = lease_client_new(p->loop, p->registry, &links, &p->lease_client);
+    if (e == ERR_OK)
+        e = ceiling_client_new(p->loop, &links, &p->ceilings);
     if (e == ERR_OK)
         e = shipper_new(p->loop, &ship, &links, &p->shipper);
     if (e == ERR_OK)
@@ -371,6 +376,7 @@ void plane_close(struct plane **p)
     renewal_free(mine->renewal);
     listing_client_free(mine->discovery);
     policy_sync_free(mine->sync);
+    ceiling_client_free(mine->ceilings);
     lease_client_free(mine->lease_client);
     shipper_free(mine->shipper);
     tls_drop(mine->tls);

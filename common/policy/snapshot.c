@@ -392,6 +392,25 @@ bool snapshot_each_object(const struct snapshot *s, bool (*fn)(void *arg, const 
     return trie_each(&s->refused, visit_object, &v);
 }
 
+struct visit_provider {
+    bool (*fn)(void *arg, const struct policy_provider *p);
+    void *arg;
+};
+
+static bool visit_provider(void *arg, void *value)
+{
+    const struct visit_provider *v = arg;
+    const struct object *o = value;
+    return v->fn(v->arg, (const struct policy_provider *)(const void *)o->policy);
+}
+
+void snapshot_each_provider(const struct snapshot *s,
+                            bool (*fn)(void *arg, const struct policy_provider *p), void *arg)
+{
+    struct visit_provider v = {fn, arg};
+    trie_each(&s->by_id[GATEHOUSE__OBJECT_KIND__KIND_PROVIDER], visit_provider, &v);
+}
+
 /* ---- what two versions do not share ---- */
 
 struct visit_change {

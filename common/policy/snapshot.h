@@ -384,6 +384,9 @@ void snapshot_each_model(const struct snapshot *s, struct slice org,
                          bool (*fn)(void *arg, const struct policy_model *m), void *arg);
 void snapshot_each_server(const struct snapshot *s, struct slice org,
                           bool (*fn)(void *arg, const struct policy_server *m), void *arg);
+/* Of all organisations, in no order. fn false: stops. */
+void snapshot_each_provider(const struct snapshot *s,
+                            bool (*fn)(void *arg, const struct policy_provider *p), void *arg);
 
 /* The alias of this name that the key, agent, team or organisation of the id has. */
 const struct policy_alias *snapshot_alias(const struct snapshot *s, struct slice subject_id,

@@ -9,7 +9,7 @@
 
 #define MINUTE_US UINT64_C(60000000)
 #define SLOT_US 500000u
-#define SLOTS (MINUTE_US / SLOT_US + 1) /* the one under way, and a whole minute before it */
+#define SLOTS (MINUTE_US / SLOT_US + 2) /* a minute, the one under way, one for delays */
 #define BURST_LEAST 5                   /* requests that may come at once, however low the limit */
 #define MODELS 8                        /* whose remaining requests one credential remembers */
 #define UNSAID_RESET_US                                                                            \

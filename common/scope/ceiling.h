@@ -9,7 +9,8 @@
  *   calls that wait already: one that does not wait is not let in before them.
  *
  * The numbers hold in every 60 seconds, not on average: what was taken is remembered in slots of
- * half a second until all of a slot lies a minute back. A tenth of a minute's requests (a quarter
+ * half a second until all of a slot lies a minute and a half second back: requests take differently
+ * long to their provider. A tenth of a minute's requests (a quarter
  * of its tokens) may come at once, what follows is spaced evenly (GCRA), so that a full minute is
  * not followed by an empty one.
  *

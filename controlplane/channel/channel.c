@@ -9,6 +9,7 @@
 #include "common/wire/usage_batch.h"
 #include "controlplane/discovery/listing_scheduler.h"
 #include "controlplane/discovery/tool_report.h"
+#include "controlplane/ledger/ceiling_server.h"
 #include "controlplane/policy/frame.h"
 #include "controlplane/policy/publish.h"
 #include "proto/channel.pb-c.h"
@@ -148,6 +149,21 @@ static enum err on_lease(const struct exchange *x)
     return e;
 }
 
+static enum err on_ceiling(const struct exchange *x)
+{
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    struct ceiling_reply grants;
+    enum err e = ceiling_server_ask(x->c->db, slice_str(x->plane.org), slice_str(x->plane.id),
+                                    x->request->ceiling, clock_wall_us(), &grants);
+    if (e != ERR_OK)
+        return e;
+    reply.body_case = GATEHOUSE__REPLY__BODY_CEILING;
+    reply.ceiling = &grants.reply;
+    e = send_reply(x, &reply);
+    ceiling_reply_free(&grants);
+    return e;
+}
+
 static enum err on_lease_end(const struct exchange *x)
 {
     struct ledger_asker asker = asker_of(x);
@@ -243,6 +259,7 @@ static const struct {
     {GATEHOUSE__REQUEST__BODY_TOOLS, on_tools},
     {GATEHOUSE__REQUEST__BODY_RENEW, on_renew},
     {GATEHOUSE__REQUEST__BODY_LISTING, on_listing},
+    {GATEHOUSE__REQUEST__BODY_CEILING, on_ceiling},
 };
 
 static enum err handle(const struct exchange *x)

@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "controlplane/ledger/lease_server.h"
+#include "controlplane/store/store_ceiling.h"
 #include "controlplane/store/store_chore.h"
 #include "controlplane/store/store_lease.h"
 #include "controlplane/store/store_plane.h"
@@ -18,7 +19,9 @@
 #define CURSOR_MEMORY LEASE_MEMORY        /* for the same reason */
 #define PERIOD_MEMORY (400 * DAY)         /* longer than the longest period */
 #define REPLY_MEMORY (25 * 3600 * SECOND) /* a day is promised */
-#define DROP_ROUNDS 40                    /* of store_chore.h's rows each; the rest an hour later */
+#define SHARE_MEMORY                                                                               \
+    (25 * 3600 * SECOND) /* one that was not asked for in an hour counts for nothing */
+#define DROP_ROUNDS 40   /* of store_chore.h's rows each; the rest an hour later */
 #define EXPIRE_ROUNDS 20 /* of a few hundred leases each; the rest a second later */
 
 static const struct log_ctx jobs_log = {.component = "chores"};
@@ -203,4 +206,9 @@ enum err job_forget_cursors(const struct timetable_config *c, int64_t now)
 enum err job_forget_replies(const struct timetable_config *c, int64_t now)
 {
     return drop_all(c, store_replies_forget, now - REPLY_MEMORY, "replies_forgotten");
+}
+
+enum err job_forget_shares(const struct timetable_config *c, int64_t now)
+{
+    return drop_all(c, store_ceiling_forget, now - SHARE_MEMORY, "ceiling_shares_forgotten");
 }

@@ -33,5 +33,6 @@ job_fn job_drop_budget_periods;
 job_fn job_forget_cursors;
 /* Replies that were kept for a repeated POST. */
 job_fn job_forget_replies;
+job_fn job_forget_shares;
 /* The channel's server certificate is renewed long before it ends. */
 job_fn job_renew_certificate;

@@ -55,4 +55,5 @@ enum tx_advisory {
     TX_LOCK_TIMETABLE,
     TX_LOCK_INGEST,
     TX_LOCK_LEASES,
+    TX_LOCK_CEILINGS,
 };

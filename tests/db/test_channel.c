@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
+#include "common/ledger/ceiling_share.h"
 #include "common/wire/policy_digest.h"
 #include "tests/kit/db/channel_kit.h"
 
@@ -264,6 +265,76 @@ static void waiting_ends_when_the_last_connected_plane_applies(void **state)
     buf_fini(&behind);
 }
 
+/* ---- ceilings ---- */
+
+/* What the plane is granted of 600 requests a minute, of which it took so many. */
+static uint32_t grant_of(const char *plane, uint32_t taken, uint32_t in_force, uint32_t *floor)
+{
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__CeilingRequest body = GATEHOUSE__CEILING_REQUEST__INIT;
+    Gatehouse__CeilingAsk a = GATEHOUSE__CEILING_ASK__INIT, *asks[] = {&a};
+    a.credential_id = "c_shared";
+    a.has_rpm = a.has_requests = a.has_rpm_in_force = true;
+    a.rpm = 600;
+    a.requests = taken;
+    a.rpm_in_force = in_force;
+    body.asks = asks;
+    body.n_asks = 1;
+    q.body_case = GATEHOUSE__REQUEST__BODY_CEILING;
+    q.ceiling = &body;
+    Gatehouse__Reply *m = say(plane, &q);
+    assert_null(m->error);
+    assert_int_equal(m->ceiling->n_grants, 1);
+    const Gatehouse__CeilingGrant *g = m->ceiling->grants[0];
+    assert_string_equal(g->credential_id, "c_shared");
+    assert_int_equal(g->tpm, 0); /* it has no such limit */
+    assert_int_equal(g->valid_ms, CEILING_SHARE_MS);
+    uint32_t share = g->rpm;
+    *floor = g->rpm_floor;
+    hush(m);
+    return share;
+}
+
+static void planes_share_a_credentials_ceiling(void **state)
+{
+    (void)state;
+    uint32_t floor, a, b;
+    put_plane("dp_a");
+    put_plane("dp_b");
+    await_known("dp_b", true);
+    a = grant_of("dp_a", 0, 0, &floor);
+    assert_int_equal(a, 600); /* it is alone, and would also go on with all of it */
+    assert_int_equal(floor, 600);
+    b = grant_of("dp_b", 0, 0, &floor);
+    assert_int_equal(b, 0); /* the other may use all of it */
+    assert_int_equal(floor, 300);
+    a = grant_of("dp_a", 100, a, &floor);
+    assert_in_range(a, 300, 599);
+    assert_int_equal(grant_of("dp_b", 0, 0, &floor),
+                     0); /* the smaller share may not have arrived */
+    a = grant_of("dp_a", 100, a, &floor);
+    b = grant_of("dp_b", 0, 0, &floor);
+    assert_in_range(b, 1, 300);
+    assert_true(a + b <= 600);
+    assert_int_equal(database_number(&base, "select count(*) from ceiling_shares"), 2);
+}
+
+static void a_request_for_shares_that_no_plane_sends_is_refused(void **state)
+{
+    (void)state;
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__CeilingRequest body = GATEHOUSE__CEILING_REQUEST__INIT;
+    Gatehouse__CeilingAsk a = GATEHOUSE__CEILING_ASK__INIT, *asks[] = {&a};
+    q.body_case = GATEHOUSE__REQUEST__BODY_CEILING;
+    q.ceiling = &body;
+    expect_refused(say("dp_a", &q), "invalid");
+    body.asks = asks;
+    body.n_asks = 1;
+    expect_refused(say("dp_a", &q), "invalid");
+    a.credential_id = "c_123456789012345678901234567890123456789";
+    expect_refused(say("dp_a", &q), "invalid");
+}
+
 /* ---- enrolment ---- */
 
 static void make_token(const char *id, int64_t now, char token[static ENROL_TOKEN_MAX])
@@ -387,6 +458,8 @@ int main(void)
         cmocka_unit_test(a_snapshot_comes_whole),
         cmocka_unit_test(a_removed_plane_is_unknown_at_once),
         cmocka_unit_test(waiting_ends_when_the_last_connected_plane_applies),
+        cmocka_unit_test(planes_share_a_credentials_ceiling),
+        cmocka_unit_test(a_request_for_shares_that_no_plane_sends_is_refused),
         cmocka_unit_test(a_token_works_once_within_ten_minutes_and_for_a_plane_that_is_there),
         cmocka_unit_test(a_certificate_is_renewed_over_the_channel),
         cmocka_unit_test(another_control_plane_is_the_same_authority),
