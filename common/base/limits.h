@@ -125,6 +125,8 @@
 
 /* the channel between the planes (decisions.md) */
 #define LIMIT_BUS_MESSAGE (4u * 1024 * 1024)
+#define LIMIT_HEALTH_ENDPOINTS 4096        /* that one plane reports of */
+#define LIMIT_EXPLAIN_BODY (256u * 1024)   /* of a call that is only explained: it is pushed */
 #define LIMIT_BUS_DELTA (1u * 1024 * 1024) /* above, only the new version is announced */
 #define LIMIT_BUS_CHUNK (1u * 1024 * 1024) /* of a snapshot */
 #define LIMIT_BUS_QUEUE 8192               /* messages buffered at either end */

@@ -158,6 +158,24 @@ static void recall(void *arg, struct slice account, int64_t short_nano)
     lease_client_recall(p->lease_client, account, short_nano);
 }
 
+/* A plane that does not say answers so: the control plane would wait in vain. */
+static void explain(void *arg, const Gatehouse__ExplainQuestion *question)
+{
+    struct plane *p = arg;
+    if (p->events.explain)
+        p->events.explain(p->events.arg, question);
+    else
+        plane_explained(p, question->number, SLICE_NONE,
+                        SLICE("this data plane does not explain its routing"), false);
+}
+
+static void hint(void *arg, const Gatehouse__HealthHint *h)
+{
+    struct plane *p = arg;
+    if (p->events.hint)
+        p->events.hint(p->events.arg, h);
+}
+
 static void publish(void *arg, const struct snapshot *s)
 {
     struct plane *p = arg;
@@ -210,7 +228,8 @@ static enum err open_parts(struct plane *p, const struct plane_config *c)
 {
     struct control_link links = {
         .request = request, .is_connected = is_connected, .after_turns = after_turns, .arg = p};
-    struct policy_sync_events up = {.recall = recall, .publish = publish, .arg = p};
+    struct policy_sync_events up = {
+        .recall = recall, .publish = publish, .explain = explain, .hint = hint, .arg = p};
     struct shipper_config ship = {.dir = c->state_dir,
                                   .epoch = p->epoch,
                                   .workers = c->workers,
@@ -312,6 +331,67 @@ void plane_tools_changed(struct plane *p, struct slice server_id)
 {
     if (p->discovery)
         listing_client_changed(p->discovery, server_id);
+}
+
+/* ---- routing ---- */
+
+static void on_told(void *arg, enum err e, const void *reply)
+{
+    (void)arg;
+    (void)reply;
+    if (e != ERR_OK)
+        log_info(NULL, "answer_not_taken", "error=%s", err_name(e));
+}
+
+void plane_explained(struct plane *p, uint64_t number, struct slice answer, struct slice problem,
+                     bool unknown)
+{
+    Gatehouse__Explained body = GATEHOUSE__EXPLAINED__INIT;
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    char *text =
+        mem_strndup(answer.ptr ? answer.ptr : problem.ptr, answer.ptr ? answer.len : problem.len);
+    if (!text)
+        return; /* the control plane waits no longer than it says */
+    body.has_number = body.has_unknown = true;
+    body.number = number;
+    body.unknown = unknown;
+    *(answer.ptr ? &body.answer : &body.problem) = text;
+    m.body_case = GATEHOUSE__REQUEST__BODY_EXPLAINED;
+    m.explained = &body;
+    enum err e = request(p, &m, on_told, p);
+    if (e != ERR_OK)
+        log_info(NULL, "answer_not_sent", "error=%s", err_name(e));
+    mem_free(text);
+}
+
+struct report {
+    void (*done)(void *arg, enum err e);
+    void *arg;
+};
+
+/* A control plane that does not know the request refuses it by a word. */
+static void on_reported(void *arg, enum err e, const void *reply)
+{
+    struct report r = *(struct report *)arg;
+    const Gatehouse__Reply *m = reply;
+    mem_free(arg);
+    r.done(r.arg, e == ERR_OK && m->error ? ERR_DENIED : e);
+}
+
+enum err plane_report_health(struct plane *p, Gatehouse__HealthReport *report,
+                             void (*done)(void *arg, enum err e), void *arg)
+{
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    struct report *r = mem_alloc(sizeof(*r));
+    if (!r)
+        return ERR_NOMEM;
+    *r = (struct report){done, arg};
+    m.body_case = GATEHOUSE__REQUEST__BODY_HEALTH;
+    m.health = report;
+    enum err e = request(p, &m, on_reported, r);
+    if (e != ERR_OK)
+        mem_free(r);
+    return e;
 }
 
 /* ---- draining ---- */

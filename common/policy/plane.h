@@ -16,6 +16,7 @@
 #include "common/policy/snapshot.h"
 #include "common/policy/tool_list.h"
 #include "common/scope/lease_client.h"
+#include "proto/channel.pb-c.h"
 
 struct plane;
 
@@ -40,6 +41,12 @@ struct plane_events {
     /* The control plane has said that this plane was removed: nothing it does is recorded, and the
      * control plane sends it nothing more. Called once; its certificate was set aside. */
     void (*removed)(void *arg);
+    /* Which targets would this call be sent to? Ends by plane_explained, sooner or later. NULL:
+     * this plane does not say. The question is lent. */
+    void (*explain)(void *arg, const Gatehouse__ExplainQuestion *question);
+    /* Another plane of the pool found an endpoint unready, or ready again. Lent. NULL: not heard.
+     */
+    void (*hint)(void *arg, const Gatehouse__HealthHint *hint);
     void *arg;
 };
 
@@ -73,4 +80,12 @@ void plane_status(const struct plane *p, struct plane_status *ret); /* main loop
 void plane_drain(struct plane *p, unsigned drain_ms, void (*done)(void *arg), void *arg);
 void plane_listed(struct plane *p, struct tool_list **list);       /* consumes */
 void plane_tools_changed(struct plane *p, struct slice server_id); /* reported by a server */
+/* The answer to question `number`, as JSON; where there is none, `problem` is a sentence, and
+ * `unknown` says that there is no such model. */
+void plane_explained(struct plane *p, uint64_t number, struct slice answer, struct slice problem,
+                     bool unknown);
+/* How the providers' endpoints are (proto/channel.proto says how often, and what of them). done
+ * comes once, unless an error is returned. Not before plane_status says `connected`. */
+MUST_USE enum err plane_report_health(struct plane *p, Gatehouse__HealthReport *report,
+                                      void (*done)(void *arg, enum err e), void *arg);
 void plane_close(struct plane **p);

@@ -2,9 +2,11 @@
  */
 #include "common/policy/policy_sync.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/id.h"
 #include "common/base/limits.h"
 #include "common/base/list.h"
 #include "common/base/log.h"
@@ -25,6 +27,7 @@ struct policy_sync {
     struct policy_file *file;
     struct control_link links;
     struct policy_sync_events events;
+    char me[ID_MAX];   /* as the control plane calls this plane; "": not known yet */
     struct timer tick; /* silence, and what has to be tried again */
     struct timer retry;
 
@@ -405,6 +408,22 @@ static void judge(struct policy_sync *s, const Gatehouse__Push *p, struct slice 
     }
 }
 
+static bool is_me(const struct policy_sync *s, const char *plane_id)
+{
+    return plane_id && s->me[0] && strcmp(plane_id, s->me) == 0;
+}
+
+/* What is said besides the policy: questions to this plane, and what other planes found out. */
+static void pass_on(struct policy_sync *s, const Gatehouse__Push *p)
+{
+    for (size_t i = 0; s->events.explain && i < p->n_questions; i++)
+        if (is_me(s, p->questions[i]->dataplane_id))
+            s->events.explain(s->events.arg, p->questions[i]);
+    for (size_t i = 0; s->events.hint && i < p->n_hints; i++)
+        if (p->hints[i]->provider_id && !is_me(s, p->hints[i]->dataplane_id))
+            s->events.hint(s->events.arg, p->hints[i]);
+}
+
 static void take_push(struct policy_sync *s, struct slice raw)
 {
     Gatehouse__Push *p = gatehouse__push__unpack(&proto_secret, raw.len, (const uint8_t *)raw.ptr);
@@ -418,6 +437,7 @@ static void take_push(struct policy_sync *s, struct slice raw)
             if (p->recalls[i]->account)
                 s->events.recall(s->events.arg, slice_str(p->recalls[i]->account),
                                  p->recalls[i]->short_nano);
+        pass_on(s, p);
         if (!s->fetching)
             judge(s, p, raw);
         else if (p->n_changes > 0)
@@ -445,6 +465,8 @@ static void on_hello(void *arg, enum err e, const void *reply)
     const Gatehouse__Reply *m = reply;
     if (e != ERR_OK || !m || m->error || !m->hello || !m->hello->lineage)
         return;
+    if (m->hello->dataplane_id)
+        snprintf(s->me, sizeof(s->me), "%s", m->hello->dataplane_id);
     log_info(NULL, "control_plane_found", "version=%lu", (unsigned long)m->hello->version);
     if (!is_of(s, m->hello->lineage) || s->current->version != m->hello->version)
         missed_something(s, "hello", m->hello->version);

@@ -17,6 +17,7 @@
 #include "common/policy/policy_file.h"
 #include "common/policy/snapshot.h"
 #include "common/wire/control_link.h"
+#include "proto/channel.pb-c.h"
 
 struct policy_sync;
 
@@ -24,6 +25,10 @@ struct policy_sync_events {
     /* Another plane is short of money of this account (Push.recalls); may be NULL. */
     void (*recall)(void *arg, struct slice account, int64_t short_nano);
     void (*publish)(void *arg, const struct snapshot *s);
+    /* Which targets would a call be sent to? It is for this plane; may be NULL. */
+    void (*explain)(void *arg, const Gatehouse__ExplainQuestion *question);
+    /* Another plane found an endpoint unready (Push.hints); may be NULL. */
+    void (*hint)(void *arg, const Gatehouse__HealthHint *hint);
     void *arg;
 };
 

@@ -46,7 +46,8 @@
     X(BUSY, 503, "busy", "too many requests at once: try again")                                   \
     X(DATABASE_AWAY, 503, "database_away", "PostgreSQL gives no reply")                            \
     X(NO_CHANNEL, 503, "no_channel", "this control plane has no channel to data planes")           \
-    X(NO_DATAPLANE, 503, "no_dataplane", "no data plane can list the server's tools")
+    X(NO_DATAPLANE, 503, "no_dataplane", "no data plane is connected that could do it")            \
+    X(NO_ANSWER, 503, "no_answer", "a data plane was asked and did not answer in time")
 
 enum problem_id {
 #define PROBLEM_ENUM(name, status, code, when) PROBLEM_##name,

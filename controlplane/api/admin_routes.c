@@ -14,6 +14,7 @@
 #include "controlplane/api/api_keys.h"
 #include "controlplane/api/api_object.h"
 #include "controlplane/api/api_rollout.h"
+#include "controlplane/api/api_routing.h"
 #include "controlplane/api/api_servers.h"
 #include "controlplane/api/api_sessions.h"
 #include "controlplane/api/api_spans.h"
@@ -109,6 +110,13 @@ static const struct route own[] = {
     {"GET", "/admin/v1/rollout", ROLES_READ, api_rollout_get,
      "the newest policy version, and which each data plane applies", "rollout", 0, NULL, NULL,
      "get_rollout"},
+    {"GET", "/admin/v1/providers/{id}/health", ROLES_READ, api_routing_health,
+     "how its endpoints are, as the data planes that are connected here reported last",
+     "provider-health", 0, NULL, NULL, "get_provider_health"},
+    {"POST", "/admin/v1/models/{name}/explain", ROLES_READ, api_routing_explain,
+     "which targets the call in the body would be sent to, in which order, and why; none is called",
+     "explanation", ROUTE_BODY | ROUTE_FOREIGN_BODY, "team,agent,key,session,path,dataplane", NULL,
+     "explain_model"},
     {"GET", "/admin/v1/audit", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_list,
      "who did what, oldest first", "audit-record", ROUTE_LIST, "object", NULL, "list_audit"},
     {"GET", "/admin/v1/audit/verify", ROLE_OWNER | ROLE_ADMIN | ROLE_SECURITY, api_audit_verify,

@@ -219,6 +219,9 @@ static json_t *body_schema(const struct route *r)
                          0);
     if ((r->flags & ROUTE_BODY) == 0)
         return NULL;
+    if ((r->flags & ROUTE_FOREIGN_BODY) != 0)
+        return json_pack("{s:s,s:s}", "type", "object", "description",
+                         "a request as a client would send it");
     if (r->noun == NULL)
         return ref_to("enrolment-request");
     if (strcmp(r->method, "PATCH") != 0)

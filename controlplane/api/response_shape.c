@@ -172,6 +172,78 @@ static const struct shape_member rollout_plane[] = {
     END,
 };
 
+#define READINESS                                                                                  \
+    ROW("state", TEXT, SHAPE_ALWAYS, .words = "closed|open|half_open", .help = "of its breaker"),  \
+        ROW("why", TEXT, 0, .words = "failures|rate_limited|credential",                           \
+            .help = "what made it wait"),                                                          \
+        ROW("until", TIME, 0, .help = "it is not used before; absent: it is ready"),               \
+        ROW("error_rate", ANY, SHAPE_ALWAYS, .help = "share of failed attempts, from 0 to 1"),     \
+        ROW("attempts", INT, SHAPE_ALWAYS, .help = "in the last minute"),                          \
+        ROW("in_flight", INT, SHAPE_ALWAYS),                                                       \
+        ROW("ttft_ms", OBJECT, 0, .members = percentiles,                                          \
+            .help = "to the first token of streams"),                                              \
+        ROW("latency_ms", INT, 0, .help = "to the response's head"),                               \
+        ROW("tokens_per_second", INT, 0),                                                          \
+        ROW("rpm_left", INT, 0, .help = "requests of this minute; absent: there is no ceiling"),   \
+        ROW("tpm_left", INT, 0)
+
+static const struct shape_member percentiles[] = {
+    ROW("p50", INT, SHAPE_ALWAYS),
+    ROW("p99", INT, SHAPE_ALWAYS),
+    END,
+};
+
+static const struct shape_member plane_health[] = {
+    ROW("name", TEXT, SHAPE_ALWAYS),
+    READINESS,
+    END,
+};
+
+static const struct shape_member endpoint_health[] = {
+    ROW("provider", TEXT, SHAPE_ALWAYS),
+    ROW("credential", TEXT, 0, .help = "its name"),
+    ROW("region", TEXT, 0),
+    READINESS,
+    ROW("dataplanes", OBJECT, SHAPE_ALWAYS | SHAPE_LIST, .members = plane_health,
+        .help = "what each said: above stand the worst state, the slowest percentiles, and sums"),
+    END,
+};
+
+static const struct shape_member provider_health[] = {
+    ROW("provider_id", TEXT, SHAPE_ALWAYS),
+    ROW("endpoints", OBJECT, SHAPE_ALWAYS | SHAPE_LIST, .members = endpoint_health),
+    END,
+};
+
+static const struct shape_member explained_target[] = {
+    ROW("provider", TEXT, SHAPE_ALWAYS),
+    ROW("model", TEXT, SHAPE_ALWAYS, .help = "what the provider calls it"),
+    ROW("credential", TEXT, SHAPE_ALWAYS | SHAPE_NULL, .help = "its name"),
+    ROW("region", TEXT, SHAPE_NULL),
+    ROW("score", ANY, SHAPE_ALWAYS,
+        .help = "what the strategy compares; null: it compares nothing"),
+    ROW("unit", TEXT, SHAPE_NULL, .help = "of the score"),
+    ROW("why", TEXT, SHAPE_ALWAYS),
+    END,
+};
+
+static const struct shape_member excluded_target[] = {
+    ROW("provider", TEXT, SHAPE_ALWAYS | SHAPE_NULL, .help = "null: the target is another model"),
+    ROW("model", TEXT, SHAPE_ALWAYS),
+    ROW("why", TEXT, SHAPE_ALWAYS),
+    END,
+};
+
+static const struct shape_member explanation[] = {
+    ROW("strategy", TEXT, SHAPE_ALWAYS),
+    ROW("targets", OBJECT, SHAPE_ALWAYS | SHAPE_LIST, .members = explained_target,
+        .help = "in the order in which they would be tried"),
+    ROW("excluded", OBJECT, SHAPE_ALWAYS | SHAPE_LIST, .members = excluded_target),
+    ROW("refusal", TEXT, SHAPE_NULL, .help = "the code that the call would get"),
+    ROW("dataplane", TEXT, SHAPE_ALWAYS, .help = "the one that answered"),
+    END,
+};
+
 static const struct shape_member rollout[] = {
     ROW("version", INT, SHAPE_ALWAYS, .help = "the newest"),
     ROW("lineage", TEXT, SHAPE_ALWAYS, .help = "of versions: another database is another lineage"),
@@ -260,6 +332,8 @@ static const struct response_shape shapes[] = {
     {"budget", "a budget in one of its periods", budget},
     {"write-off", "what became spent", write_off},
     {"rollout", "the newest version, and which each data plane applies", rollout},
+    {"provider-health", "how a provider's endpoints are", provider_health},
+    {"explanation", "which targets a call would be sent to", explanation},
     {"audit-record", "one write", audit_record},
     {"audit-verdict", "whether the chain holds", audit_verdict},
     {"enrolment", "a data plane's certificate", enrolment},

@@ -12,13 +12,14 @@
 struct noun; /* controlplane/domain/noun.h */
 
 enum route_flags {
-    ROUTE_PUBLIC = 1 << 0,   /* no token: health, enrolment */
-    ROUTE_BODY = 1 << 1,     /* a JSON object is required */
-    ROUTE_ANY_BODY = 1 << 2, /* a JSON object without members may come */
-    ROUTE_WRITE = 1 << 3,    /* ?wait=applied, Idempotency-Key on POST */
-    ROUTE_LIST = 1 << 4,     /* ?limit=&cursor= */
-    ROUTE_TEXT = 1 << 5,     /* the response is plain text */
-    ROUTE_LATER = 1 << 6,    /* 202 where the work is not done yet */
+    ROUTE_PUBLIC = 1 << 0,       /* no token: health, enrolment */
+    ROUTE_BODY = 1 << 1,         /* a JSON object is required */
+    ROUTE_ANY_BODY = 1 << 2,     /* a JSON object without members may come */
+    ROUTE_WRITE = 1 << 3,        /* ?wait=applied, Idempotency-Key on POST */
+    ROUTE_LIST = 1 << 4,         /* ?limit=&cursor= */
+    ROUTE_TEXT = 1 << 5,         /* the response is plain text */
+    ROUTE_LATER = 1 << 6,        /* 202 where the work is not done yet */
+    ROUTE_FOREIGN_BODY = 1 << 7, /* with BODY: its members are none of this API's */
 };
 
 struct route {

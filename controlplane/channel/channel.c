@@ -129,6 +129,25 @@ static enum err on_applied(const struct exchange *x)
     return done(x);
 }
 
+/* ---- routing ---- */
+
+/* What made an endpoint unready here is told to the other planes of the pool. */
+static enum err on_health(const struct exchange *x)
+{
+    struct health_news news;
+    enum err e = health_board_report(x->c->health, slice_str(x->plane.id), x->request->epoch,
+                                     x->request->health, clock_wall_us(), &news);
+    if (e == ERR_OK && news.count > 0 && x->c->publish)
+        publish_hints(x->c->publish, slice_str(x->plane.id), news.hints, news.count);
+    return e == ERR_OK ? done(x) : e;
+}
+
+static enum err on_explained(const struct exchange *x)
+{
+    questions_answer(x->c->questions, slice_str(x->plane.id), x->request->explained);
+    return done(x);
+}
+
 /* ---- money and usage ---- */
 
 static enum err on_lease(const struct exchange *x)
@@ -252,6 +271,8 @@ static const struct {
 } handlers[] = {
     {GATEHOUSE__REQUEST__BODY_HELLO, on_hello},
     {GATEHOUSE__REQUEST__BODY_SNAPSHOT, on_snapshot},
+    {GATEHOUSE__REQUEST__BODY_EXPLAINED, on_explained},
+    {GATEHOUSE__REQUEST__BODY_HEALTH, on_health},
     {GATEHOUSE__REQUEST__BODY_APPLIED, on_applied},
     {GATEHOUSE__REQUEST__BODY_LEASE, on_lease},
     {GATEHOUSE__REQUEST__BODY_LEASE_END, on_lease_end},
@@ -299,6 +320,16 @@ static void refuse(const struct exchange *x, const char *word)
         buf_clear(x->out); /* an empty text is no Reply, and the plane takes it as an error */
 }
 
+/* More rows would unpack into a hundred times their bytes. */
+static bool has_too_many_endpoints(struct slice report)
+{
+    struct proto_field f;
+    size_t count = 0;
+    while (proto_take(&report, &f) == ERR_OK)
+        count += f.number == 1;
+    return count > LIMIT_HEALTH_ENDPOINTS;
+}
+
 /* NULL: it is no request, or one that would unpack into more than it may. Of two batches in one
  * request protobuf would make one. */
 static Gatehouse__Request *unpack(struct slice request)
@@ -308,6 +339,8 @@ static Gatehouse__Request *unpack(struct slice request)
     bool seen = false;
     enum err e;
     while ((e = proto_take(&rest, &f)) == ERR_OK) {
+        if (f.number == GATEHOUSE__REQUEST__BODY_HEALTH && has_too_many_endpoints(f.bytes))
+            return NULL;
         if (f.number != GATEHOUSE__REQUEST__BODY_USAGE)
             continue;
         if (seen || usage_batch_check(f.bytes) != ERR_OK)

@@ -12,6 +12,8 @@
 #pragma once
 
 #include "controlplane/channel/enrolment.h"
+#include "controlplane/channel/health_board.h"
+#include "controlplane/channel/questions.h"
 #include "controlplane/ingest/ingest.h"
 #include "controlplane/policy/image.h"
 #include "controlplane/policy/publish.h"
@@ -24,6 +26,8 @@ struct channel {
     struct enrolment *enrolment;
     struct publish *publish; /* NULL: recalls are not sent (tests) */
     struct ingest *ingest;
+    struct health_board *health;
+    struct questions *questions;
 };
 
 void channel_handle(const struct channel *c, struct slice plane_id, struct slice request,

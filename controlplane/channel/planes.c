@@ -23,6 +23,8 @@ struct planes {
     struct follow *follow;
     struct channel channel;
     struct ingest *ingest;
+    struct health_board *health;
+    struct questions *questions;
     struct tls_context *tls;
     char ca_file[512], cert_file[512], key_file[512];
     int64_t renew_at; /* of the server certificate; wall */
@@ -39,6 +41,7 @@ static void on_removed(void *arg, struct slice plane_id)
     if (s->hub)
         bus_hub_cut(s->hub, plane_id);
     pthread_mutex_unlock(&s->lock);
+    health_board_forget(s->health, plane_id);
     log_info(&planes_log, "plane_removed", "id=%.*s", SLICE_ARG(plane_id));
 }
 
@@ -66,11 +69,20 @@ static void handle(void *arg, struct slice plane_id, struct slice request, struc
     channel_handle(&s->channel, plane_id, request, reply);
 }
 
+static enum err push_question(void *arg, struct slice plane_id,
+                              Gatehouse__ExplainQuestion *question)
+{
+    struct planes *s = arg;
+    return publish_question(s->publish, plane_id, question);
+}
+
 static enum err open_policy(struct planes *s, const struct planes_config *c)
 {
     s->image = image_new();
     s->rollout = rollout_new();
-    if (!s->image || !s->rollout)
+    s->health = health_board_new();
+    s->questions = questions_new(push_question, s);
+    if (!s->image || !s->rollout || !s->health || !s->questions)
         return ERR_NOMEM;
     rollout_ask_image(s->rollout, s->image);
     enum err e = publish_start(s->image, s->rollout, &s->publish);
@@ -168,7 +180,9 @@ static enum err open_parts(struct planes *s, const struct planes_config *c, cons
                                       .rollout = s->rollout,
                                       .enrolment = s->enrolment,
                                       .publish = s->publish,
-                                      .ingest = s->ingest};
+                                      .ingest = s->ingest,
+                                      .health = s->health,
+                                      .questions = s->questions};
         e = open_hub(s, c);
     }
     return e;
@@ -207,6 +221,8 @@ void planes_close(struct planes **ref)
     tls_drop(s->tls);
     enrolment_close(&s->enrolment);
     ingest_free(s->ingest);
+    health_board_free(s->health);
+    questions_free(s->questions);
     rollout_free(s->rollout);
     image_free(s->image);
     pthread_mutex_destroy(&s->lock);
@@ -226,6 +242,16 @@ struct rollout *planes_rollout(struct planes *s)
 struct ingest *planes_ingest(struct planes *s)
 {
     return s->ingest;
+}
+
+struct health_board *planes_health(struct planes *s)
+{
+    return s->health;
+}
+
+struct questions *planes_questions(struct planes *s)
+{
+    return s->questions;
 }
 
 int64_t planes_certificate_until(struct planes *s)

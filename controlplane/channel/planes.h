@@ -34,6 +34,8 @@ MUST_USE enum err planes_renew_certificate(struct planes *s, int64_t now);
 struct enrolment *planes_enrolment(struct planes *s);
 struct rollout *planes_rollout(struct planes *s);
 struct ingest *planes_ingest(struct planes *s);
+struct health_board *planes_health(struct planes *s);
+struct questions *planes_questions(struct planes *s);
 /* When the channel's own certificate ends, and its CA's; wall, 0: not known. Any thread. */
 int64_t planes_certificate_until(struct planes *s);
 int64_t planes_ca_until(struct planes *s);

@@ -212,6 +212,65 @@ void publish_recall(struct publish *p, struct slice plane_id, struct slice accou
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Locked. A heartbeat with more in it, for one view. */
+static enum err tell_more(struct publish *p, const struct view_key *key,
+                          const Gatehouse__Push *more)
+{
+    struct image_head head;
+    struct buf out;
+    buf_init(&out, LIMIT_BUS_MESSAGE);
+    enum err e = image_view_head(p->image, key, &head);
+    if (e == ERR_OK && head.lineage[0] == '\0')
+        e = ERR_AGAIN;
+    if (e == ERR_OK)
+        e = push_head(p, &head, head.version, &out);
+    if (e == ERR_OK)
+        e = frame_pack(&more->base, &out);
+    if (e == ERR_OK)
+        tell_view(p, key, buf_slice(&out));
+    buf_fini(&out);
+    return e;
+}
+
+enum err publish_question(struct publish *p, struct slice plane_id,
+                          Gatehouse__ExplainQuestion *question)
+{
+    struct rollout_plane plane;
+    struct view_key key;
+    Gatehouse__Push more = GATEHOUSE__PUSH__INIT;
+    more.n_questions = 1;
+    more.questions = &question;
+    if (!rollout_find(p->rollout, plane_id, &plane))
+        return ERR_NOT_FOUND;
+    rollout_view(&plane, &key);
+    pthread_mutex_lock(&p->lock);
+    enum err e = p->hub ? tell_more(p, &key, &more) : ERR_CLOSED;
+    pthread_mutex_unlock(&p->lock);
+    return e;
+}
+
+void publish_hints(struct publish *p, struct slice plane_id, Gatehouse__HealthHint **hints,
+                   size_t count)
+{
+    struct rollout_plane plane;
+    struct view_key key;
+    size_t at = 0;
+    Gatehouse__Push more = GATEHOUSE__PUSH__INIT;
+    more.n_hints = count;
+    more.hints = hints;
+    if (!rollout_find(p->rollout, plane_id, &plane))
+        return;
+    pthread_mutex_lock(&p->lock);
+    while (p->hub && rollout_each_view(p->rollout, &at, &key)) {
+        if (strcmp(key.pool, plane.pool) != 0 || strcmp(key.org, plane.org) != 0)
+            continue;
+        enum err e = tell_more(p, &key, &more);
+        if (e != ERR_OK)
+            log_warn(&publish_log, "hint_not_sent", "plane=%s error=%s", plane.id, err_name(e));
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 void publish_away(struct publish *p, bool away)
 {
     pthread_mutex_lock(&p->lock);

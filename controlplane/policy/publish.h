@@ -21,6 +21,7 @@
 #include "common/wire/bus.h"
 #include "controlplane/policy/image.h"
 #include "controlplane/policy/rollout.h"
+#include "proto/channel.pb-c.h"
 
 struct publish;
 struct bus_hub;
@@ -38,4 +39,10 @@ MUST_USE enum err publish_delta(struct publish *p, const struct image_delta *d);
  * heartbeat. Beyond a few dozen between two heartbeats they are dropped; the plane that is short
  * of money repeats its request. */
 void publish_recall(struct publish *p, struct slice plane_id, struct slice account, money short_of);
+/* A question for this plane, or hints for the other planes of its pool: sent at once, and lost
+ * where a plane is not there. */
+MUST_USE enum err publish_question(struct publish *p, struct slice plane_id,
+                                   Gatehouse__ExplainQuestion *question);
+void publish_hints(struct publish *p, struct slice plane_id, Gatehouse__HealthHint **hints,
+                   size_t count);
 void publish_stop(struct publish **p); /* NULL inside is fine */

@@ -286,6 +286,28 @@ bool rollout_is_here(struct rollout *r, struct slice id)
     return here;
 }
 
+static bool is_asked_for(const struct rollout_plane *p, struct slice org, struct slice name,
+                         feature_set features)
+{
+    return !p->removed && slice_eq(slice_str(p->org), org) && (features & ~p->features) == 0 &&
+           (!name.ptr || slice_eq(slice_str(p->id), name) || slice_eq(slice_str(p->name), name));
+}
+
+bool rollout_pick(struct rollout *r, struct slice org, struct slice name, feature_set features,
+                  struct rollout_plane *ret)
+{
+    bool found = false;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->count && !found; i++) {
+        const struct rollout_plane *p = r->planes[i];
+        found = is_asked_for(p, org, name, features) && is_connected(r, p);
+        if (found)
+            *ret = *p;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return found;
+}
+
 /* The channel is asked last: most planes apply the version already. */
 static bool is_behind(const struct rollout *r, const struct rollout_plane *p, uint64_t version)
 {

@@ -69,6 +69,10 @@ void rollout_ask_presence(struct rollout *r, bool (*is_here)(void *arg, struct s
                           void *arg);
 /* Whether it is connected to this control plane now. */
 bool rollout_is_here(struct rollout *r, struct slice id);
+/* A plane of the org with these features that is connected now: the one of this name or id, or
+ * where that is SLICE_NONE the first. false: there is none. */
+bool rollout_pick(struct rollout *r, struct slice org, struct slice name, feature_set features,
+                  struct rollout_plane *ret);
 void rollout_heard(struct rollout *r, struct slice id, int64_t wall_us);
 void rollout_hello(struct rollout *r, struct slice id, uint64_t epoch, struct slice build,
                    feature_set features);

@@ -433,6 +433,53 @@ static void another_control_plane_is_the_same_authority(void **state)
                      0);
 }
 
+/* ---- health ---- */
+
+static void count_row(void *arg, const struct health_row *row)
+{
+    assert_string_equal(row->plane_id, "dp_a");
+    ++*(unsigned *)arg;
+}
+
+static void what_a_plane_reports_of_endpoints_is_kept_under_its_name(void **state)
+{
+    (void)state;
+    unsigned rows = 0;
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__HealthReport body = GATEHOUSE__HEALTH_REPORT__INIT;
+    Gatehouse__EndpointReport e = GATEHOUSE__ENDPOINT_REPORT__INIT, *list[] = {&e};
+    e.provider_id = (char *)(uintptr_t) "prov_h";
+    e.state = (char *)(uintptr_t) "open";
+    body.n_endpoints = 1;
+    body.endpoints = list;
+    q.body_case = GATEHOUSE__REQUEST__BODY_HEALTH;
+    q.health = &body;
+    Gatehouse__Reply *m = say("dp_a", &q);
+    assert_null(m->error);
+    hush(m);
+    health_board_each(channel.health, SLICE("prov_h"), count_row, &rows);
+    assert_int_equal(rows, 1);
+    e.state = (char *)(uintptr_t) "ajar";
+    expect_refused(say("dp_a", &q), "invalid");
+}
+
+/* Two bytes each on the wire, two hundred in memory. */
+static void more_endpoints_than_a_plane_may_have_are_not_unpacked(void **state)
+{
+    (void)state;
+    static uint8_t bytes[64 * 1024];
+    size_t len = 0, inner = 2 * (LIMIT_HEALTH_ENDPOINTS + 1);
+    bytes[len++] = 0xa2; /* field 20, length-delimited */
+    bytes[len++] = 0x01;
+    bytes[len++] = (uint8_t)(inner & 0x7f) | 0x80;
+    bytes[len++] = (uint8_t)(inner >> 7);
+    for (size_t i = 0; i <= LIMIT_HEALTH_ENDPOINTS; i++) {
+        bytes[len++] = 0x0a;
+        bytes[len++] = 0;
+    }
+    expect_refused(say_bytes("dp_a", slice_of(bytes, len)), "unreadable");
+}
+
 /* ---- */
 
 static int open_base(void **state)
@@ -463,6 +510,8 @@ int main(void)
         cmocka_unit_test(a_token_works_once_within_ten_minutes_and_for_a_plane_that_is_there),
         cmocka_unit_test(a_certificate_is_renewed_over_the_channel),
         cmocka_unit_test(another_control_plane_is_the_same_authority),
+        cmocka_unit_test(what_a_plane_reports_of_endpoints_is_kept_under_its_name),
+        cmocka_unit_test(more_endpoints_than_a_plane_may_have_are_not_unpacked),
     };
     return cmocka_run_group_tests(tests, open_base, close_base);
 }

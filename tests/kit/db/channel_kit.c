@@ -102,9 +102,20 @@ void hush(Gatehouse__Reply *m)
 
 /* ---- the channel ---- */
 
+/* No plane hears pushes here. */
+static enum err no_way(void *arg, struct slice plane_id, Gatehouse__ExplainQuestion *question)
+{
+    (void)arg;
+    (void)plane_id;
+    (void)question;
+    return ERR_CLOSED;
+}
+
 void channel_kit_open(void)
 {
     channel = (struct channel){.db = base.db, .image = image_new(), .rollout = rollout_new()};
+    channel.health = health_board_new();
+    channel.questions = questions_new(no_way, NULL);
     assert_int_equal(ingest_new(base.db, &channel.ingest), ERR_OK);
     assert_int_equal(enrolment_open(base.db, base.seal, &channel.enrolment), ERR_OK);
     assert_int_equal(publish_start(channel.image, channel.rollout, &publish), ERR_OK);
@@ -126,5 +137,7 @@ void channel_kit_close(void)
     enrolment_close(&channel.enrolment);
     rollout_free(channel.rollout);
     ingest_free(channel.ingest);
+    health_board_free(channel.health);
+    questions_free(channel.questions);
     image_free(channel.image);
 }

@@ -23,6 +23,10 @@ struct hub {
     uint32_t refused;
     char refused_id[32];
 
+    unsigned questions, hints;
+    uint64_t question; /* its number */
+    char hinted[32];   /* the provider */
+
     /* workers that end their turns when the test says so */
     bool slow_turns;
     void (*waiting)(void *arg);
@@ -154,6 +158,7 @@ static void deliver(void *arg)
         Gatehouse__HelloReply hello = GATEHOUSE__HELLO_REPLY__INIT;
         hello.lineage = a->hub->lineage;
         hello.version = a->hub->version;
+        hello.dataplane_id = (char *)(uintptr_t) "dp_me";
         if (a->body == GATEHOUSE__REQUEST__BODY_HELLO) {
             r.body_case = GATEHOUSE__REPLY__BODY_HELLO;
             r.hello = &hello;
@@ -220,6 +225,20 @@ static void on_publish(void *arg, const struct snapshot *s)
         loop_stop(h->loop);
 }
 
+static void on_explain(void *arg, const Gatehouse__ExplainQuestion *q)
+{
+    struct hub *h = arg;
+    h->questions++;
+    h->question = q->number;
+}
+
+static void on_hint(void *arg, const Gatehouse__HealthHint *m)
+{
+    struct hub *h = arg;
+    h->hints++;
+    snprintf(h->hinted, sizeof(h->hinted), "%s", m->provider_id);
+}
+
 static void open_hub(struct hub *h, uint64_t version)
 {
     *h = (struct hub){.version = version, .lineage = "line-1"};
@@ -227,7 +246,8 @@ static void open_hub(struct hub *h, uint64_t version)
     h->registry = registry_new();
     struct control_link links = {
         .request = hub_request, .is_connected = hub_is_there, .after_turns = at_once, .arg = h};
-    struct policy_sync_events events = {.publish = on_publish, .arg = h};
+    struct policy_sync_events events = {
+        .publish = on_publish, .explain = on_explain, .hint = on_hint, .arg = h};
     assert_int_equal(policy_sync_new(h->loop, h->registry, NULL, &links, &events, &h->sync),
                      ERR_OK);
 }
@@ -290,6 +310,61 @@ static void a_new_plane_fetches_a_snapshot_and_then_follows_the_deltas(void **st
     assert_int_equal(h.snapshots, 1);
     assert_int_equal(h.published, 6);
     assert_int_equal(h.acked, 6);
+    close_hub(&h);
+}
+
+/* A heartbeat with a question to each of two planes, and a hint of each. */
+static void push_words(struct hub *h)
+{
+    static uint8_t packed[64 * 1024];
+    uint8_t digest[DIGEST_LEN];
+    char *planes[] = {(char *)(uintptr_t) "dp_me", (char *)(uintptr_t) "dp_other"};
+    Gatehouse__ExplainQuestion questions[2], *asked[2];
+    Gatehouse__HealthHint hints[2], *told[2];
+    Gatehouse__Push p = GATEHOUSE__PUSH__INIT;
+    for (size_t i = 0; i < 2; i++) {
+        gatehouse__explain_question__init(&questions[i]);
+        gatehouse__health_hint__init(&hints[i]);
+        questions[i].dataplane_id = hints[i].dataplane_id = planes[i];
+        questions[i].has_number = true;
+        questions[i].number = 7 + i;
+        hints[i].provider_id = planes[i];
+        asked[i] = &questions[i];
+        told[i] = &hints[i];
+    }
+    digest_at(h, h->version, digest);
+    p.lineage = h->lineage;
+    p.has_from = p.has_to = p.has_digest = true;
+    p.from = p.to = h->version;
+    p.digest = (ProtobufCBinaryData){DIGEST_LEN, digest};
+    p.n_questions = p.n_hints = 2;
+    p.questions = asked;
+    p.hints = told;
+    policy_sync_on_push(h->sync, slice_of(packed, gatehouse__push__pack(&p, packed)));
+}
+
+static bool words_before_and_after_the_hello(struct hub *h, int scene)
+{
+    if (scene == 0) {
+        push_words(h);
+        assert_int_equal(h->questions, 0); /* it does not know yet which plane it is */
+        policy_sync_on_state(h->sync, true);
+    }
+    if (scene == 5)
+        push_words(h);
+    return scene < 6;
+}
+
+static void a_plane_takes_its_own_questions_and_the_hints_of_others(void **state)
+{
+    (void)state;
+    struct hub h;
+    open_hub(&h, 3);
+    run(&h, words_before_and_after_the_hello);
+    assert_int_equal(h.questions, 1);
+    assert_int_equal(h.question, 7);
+    assert_string_equal(h.hinted, "dp_other");
+    assert_int_equal(h.published, 3); /* and they are heartbeats all the same */
     close_hub(&h);
 }
 
@@ -647,6 +722,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_plane_fetches_a_snapshot_and_then_follows_the_deltas),
+        cmocka_unit_test(a_plane_takes_its_own_questions_and_the_hints_of_others),
         cmocka_unit_test(the_version_that_every_worker_had_is_acknowledged_and_not_a_newer_one),
         cmocka_unit_test(
             an_unknown_kind_does_not_hold_up_a_revocation_and_is_told_with_the_acknowledgement),
