@@ -254,6 +254,12 @@ struct questions *planes_questions(struct planes *s)
     return s->questions;
 }
 
+void planes_ports(struct planes *s, uint16_t *ret_push, uint16_t *ret_request)
+{
+    *ret_push = bus_hub_push_port(s->hub);
+    *ret_request = bus_hub_request_port(s->hub);
+}
+
 int64_t planes_certificate_until(struct planes *s)
 {
     return s->certificate_until;

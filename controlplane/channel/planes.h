@@ -36,6 +36,8 @@ struct rollout *planes_rollout(struct planes *s);
 struct ingest *planes_ingest(struct planes *s);
 struct health_board *planes_health(struct planes *s);
 struct questions *planes_questions(struct planes *s);
+/* Where it listens: what the system chose, where the config said port 0. */
+void planes_ports(struct planes *s, uint16_t *ret_push, uint16_t *ret_request);
 /* When the channel's own certificate ends, and its CA's; wall, 0: not known. Any thread. */
 int64_t planes_certificate_until(struct planes *s);
 int64_t planes_ca_until(struct planes *s);

@@ -2,6 +2,7 @@
  * routing — what the admin API says of endpoints and of calls that are explained, from what data
  * planes reported.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,9 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/base/mem.h"
+#include "common/policy/epoch.h"
+#include "common/policy/plane.h"
+#include "common/wire/enrol.h"
 #include "controlplane/api/admin_auth.h"
 #include "controlplane/api/dispatch.h"
 #include "controlplane/channel/health_board.h"
@@ -26,6 +30,7 @@ static struct app app;
 static struct admin_auth *auth;
 static char state_dir[SCRATCH_MAX];
 
+/* status 0: any */
 static json_t *ask(unsigned status, const char *method, const char *target, const char *body)
 {
     struct call c;
@@ -41,7 +46,7 @@ static json_t *ask(unsigned status, const char *method, const char *target, cons
     if (dispatch_head(&c, auth, &head))
         dispatch_body(&c, body != NULL ? slice_str(body) : SLICE(""));
     assert_int_equal(json_read(buf_slice(&c.response), &tree, &problem), ERR_OK);
-    if (c.status != status)
+    if (status && c.status != status)
         fail_msg("%s %s: %u %.*s", method, target, c.status, (int)c.response.len, c.response.data);
     call_fini(&c);
     return tree;
@@ -174,6 +179,216 @@ static void a_call_is_explained_by_a_plane_or_it_says_why_not(void **state)
     mem_free(large);
 }
 
+/* ---- with data planes that are connected ---- */
+
+/* The data plane's end of the channel, as its process has it, on a thread of its own. */
+struct real_plane {
+    const char *id;
+    struct loop *loop;
+    struct plane *plane;
+    pthread_t thread;
+    char dir[SCRATCH_MAX];
+    const char *says;             /* to a question */
+    char team[ID_MAX], body[256]; /* of the question */
+    Gatehouse__HealthReport *report;
+    _Atomic int reported; /* 1: taken, -1: refused */
+    _Atomic unsigned hints;
+    char hinted[ID_MAX];
+};
+
+static void no_publish(void *arg, const struct snapshot *s)
+{
+    (void)arg;
+    (void)s;
+}
+
+static void at_once(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
+{
+    struct real_plane *r = arg;
+    assert_int_equal(loop_post(r->loop, fn, fn_arg), ERR_OK);
+}
+
+static void on_explain(void *arg, const Gatehouse__ExplainQuestion *q)
+{
+    struct real_plane *r = arg;
+    snprintf(r->team, sizeof(r->team), "%s", q->team_id ? q->team_id : "");
+    snprintf(r->body, sizeof(r->body), "%s", q->body);
+    if (strcmp(q->model, "unknown") == 0)
+        plane_explained(r->plane, q->number, SLICE_NONE, SLICE("no such model"), true);
+    else if (strcmp(q->model, "puzzling") == 0)
+        plane_explained(r->plane, q->number, SLICE_NONE, SLICE("what is this?"), false);
+    else
+        plane_explained(r->plane, q->number, slice_str(r->says), SLICE_NONE, false);
+}
+
+static void on_hint(void *arg, const Gatehouse__HealthHint *h)
+{
+    struct real_plane *r = arg;
+    snprintf(r->hinted, sizeof(r->hinted), "%s", h->credential_id);
+    r->hints++;
+}
+
+static void write_file(const char *dir, const char *name, struct slice bytes)
+{
+    char path[SCRATCH_MAX + 32];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes.ptr, 1, bytes.len, f), bytes.len);
+    fclose(f);
+}
+
+static void enrol(struct real_plane *r)
+{
+    TX_AUTO struct tx tx = {0};
+    struct buf key, csr;
+    struct enrolled e;
+    char token[ENROL_TOKEN_MAX];
+    struct enrolment *of = planes_enrolment(app.planes);
+    buf_init(&key, 8192);
+    buf_init(&csr, 8192);
+    assert_int_equal(tx_begin(base.db, slice_str(base.boot.org_id), &tx), ERR_OK);
+    assert_int_equal(enrolment_create(of, &tx, slice_str(r->id), clock_wall_us(), token, NULL),
+                     ERR_OK);
+    assert_int_equal(tx_commit(&tx), ERR_OK);
+    assert_int_equal(enrol_make_request(&key, &csr), ERR_OK);
+    assert_int_equal(
+        enrolment_use(of, base.db, slice_str(token), buf_slice(&csr), clock_wall_us(), &e), ERR_OK);
+    write_file(r->dir, "plane.key", buf_slice(&key));
+    write_file(r->dir, "plane.crt", buf_slice(&e.certificate));
+    write_file(r->dir, "ca.crt", enrolment_ca(of));
+    enrolled_fini(&e);
+    buf_fini(&csr);
+    buf_fini(&key);
+}
+
+static void *turn(void *arg)
+{
+    struct real_plane *r = arg;
+    loop_run(r->loop);
+    return NULL;
+}
+
+static void await_hello(const struct real_plane *r)
+{
+    struct rollout_plane p = {.features = FEATURES_NONE};
+    for (int i = 0; i < 10000 && !p.features; i++) {
+        usleep(1000);
+        assert_true(rollout_find(app.rollout, slice_str(r->id), &p));
+    }
+    assert_true((p.features & FEATURE_BIT(FEATURE_EXPLAIN)) != 0);
+    usleep(300000); /* it moves to the view of its features, most often within this time */
+}
+
+static void open_plane(struct real_plane *r, const char *id)
+{
+    struct plane_config c = {.channel_host = SLICE("127.0.0.1"),
+                             .state_dir = r->dir, /* filled below */
+                             .workers = 1,
+                             .journal_bytes = 1 << 20};
+    uint64_t epoch; /* local sockets are named by it: another one for each plane of this process */
+    const struct plane_events events = {.publish = no_publish,
+                                        .after_turns = at_once,
+                                        .explain = on_explain,
+                                        .hint = on_hint,
+                                        .arg = r};
+    *r = (struct real_plane){.id = id};
+    assert_true(scratch_folder(r->dir));
+    static unsigned opened;
+    for (unsigned i = 0; i < opened; i++)
+        assert_int_equal(epoch_next(r->dir, &epoch), ERR_OK);
+    opened++;
+    enrol(r);
+    planes_ports(app.planes, &c.push_port, &c.request_port);
+    assert_int_equal(loop_new(&r->loop), ERR_OK);
+    assert_int_equal(plane_open(&c, &events, r->loop, &r->plane), ERR_OK);
+    assert_int_equal(pthread_create(&r->thread, NULL, turn, r), 0);
+    await_hello(r);
+}
+
+static void close_plane(struct real_plane *r)
+{
+    loop_stop(r->loop);
+    pthread_join(r->thread, NULL);
+    plane_close(&r->plane);
+    loop_free(r->loop);
+}
+
+static void a_question_reaches_the_plane_and_its_answer_the_one_who_asked(void **state)
+{
+    (void)state;
+    struct real_plane r;
+    open_plane(&r, "dp_real_a");
+    r.says = "{\"strategy\":\"fallback\",\"targets\":[],\"excluded\":[]}";
+    JSON_AUTO json_t *team = ask(201, "POST", "/admin/v1/teams", "{\"name\":\"asking\"}");
+    JSON_AUTO json_t *agent =
+        ask(201, "POST", "/admin/v1/agents", "{\"name\":\"asker\",\"team\":\"asking\"}");
+    JSON_AUTO json_t *t = NULL;
+    /* what is pushed while a plane moves to the view of its features is lost */
+    for (int i = 0; i < 5 && !json_object_get(t, "strategy"); i++) {
+        json_decref(t);
+        t = ask(0, "POST", "/admin/v1/models/m/explain?agent=asker&dataplane=name-of-dp_real_a",
+                "{\"messages\":[ ]}");
+    }
+    assert_true(slice_eq(json_text(t, "strategy"), SLICE("fallback")));
+    assert_true(slice_eq(json_text(t, "dataplane"), SLICE("name-of-dp_real_a")));
+    assert_true(slice_eq(slice_str(r.team), json_text(team, "id"))); /* the agent's */
+    assert_string_equal(r.body, "{\"messages\":[ ]}");               /* as it was sent */
+#define OF_A "?dataplane=dp_real_a"
+    expect_code(404, "not_found", "POST", "/admin/v1/models/unknown/explain" OF_A, "{}");
+    expect_code(422, "invalid_document", "POST", "/admin/v1/models/puzzling/explain" OF_A, "{}");
+    r.says = "no JSON";
+    expect_code(503, "no_answer", "POST", "/admin/v1/models/m/explain" OF_A, "{}");
+    close_plane(&r);
+}
+
+static void on_reported(void *arg, enum err e)
+{
+    struct real_plane *r = arg;
+    r->reported = e == ERR_OK ? 1 : -1;
+}
+
+static void send_report(void *arg)
+{
+    struct real_plane *r = arg;
+    assert_int_equal(plane_report_health(r->plane, r->report, on_reported, r), ERR_OK);
+}
+
+static void what_one_plane_finds_out_the_others_of_its_pool_are_told(void **state)
+{
+    (void)state;
+    struct real_plane a, b;
+    Gatehouse__EndpointReport e = GATEHOUSE__ENDPOINT_REPORT__INIT, *list[] = {&e};
+    Gatehouse__HealthReport m = GATEHOUSE__HEALTH_REPORT__INIT;
+    open_plane(&a, "dp_real_a");
+    open_plane(&b, "dp_real_b");
+    e.provider_id = (char *)(uintptr_t) "prov_hinted";
+    e.credential_id = (char *)(uintptr_t) "cred_hinted";
+    e.state = (char *)(uintptr_t) "open";
+    e.why = (char *)(uintptr_t) "failures";
+    e.has_until_us = true;
+    e.until_us = clock_wall_us() + INT64_C(60000000);
+    m.n_endpoints = 1;
+    m.endpoints = list;
+    a.report = &m;
+    /* the push leg of b may be younger than its hello: what is lost is found out anew */
+    for (int i = 0; i < 100 && b.hints == 0; i++) {
+        a.reported = 0;
+        e.until_us += 1000000;
+        assert_int_equal(loop_post(a.loop, send_report, &a), ERR_OK);
+        for (int k = 0; k < 10000 && a.reported == 0; k++)
+            usleep(1000);
+        assert_int_equal(a.reported, 1);
+        for (int k = 0; k < 100 && b.hints == 0; k++)
+            usleep(1000);
+    }
+    assert_true(b.hints > 0);
+    assert_string_equal(b.hinted, "cred_hinted");
+    close_plane(&a);
+    close_plane(&b);
+    assert_int_equal(a.hints, 0); /* its own word */
+}
+
 /* ---- */
 
 static int open_all(void **state)
@@ -195,6 +410,8 @@ static int open_all(void **state)
     put_plane("dp_1");
     put_plane("dp_2");
     put_plane("dp_away");
+    put_plane("dp_real_a");
+    put_plane("dp_real_b");
     assert_int_equal(planes_open(&c, &app.planes), ERR_OK);
     app.rollout = planes_rollout(app.planes);
     rollout_ask_presence(app.rollout, is_here, NULL);
@@ -215,6 +432,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_providers_health_is_what_its_connected_planes_said),
         cmocka_unit_test(a_call_is_explained_by_a_plane_or_it_says_why_not),
+        cmocka_unit_test(a_question_reaches_the_plane_and_its_answer_the_one_who_asked),
+        cmocka_unit_test(what_one_plane_finds_out_the_others_of_its_pool_are_told),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
