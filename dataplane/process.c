@@ -14,6 +14,7 @@
 #include "dataplane/ai/tokens/tokens.h"
 #include "dataplane/descriptors.h"
 #include "dataplane/enrol.h"
+#include "dataplane/explanations.h"
 #include "dataplane/listener/health.h"
 #include "dataplane/listings.h"
 #include "dataplane/pressure.h"
@@ -34,6 +35,7 @@ struct process {
     struct pressure pressure;
     struct publication *publication;
     struct listings listings;
+    struct explanations explanations;
     struct worker **workers;
     size_t worker_count;
     struct timer drain;
@@ -79,6 +81,12 @@ static void list(void *arg, const struct tool_order *order)
 {
     struct process *p = arg;
     listings_order(&p->listings, p->worker_count ? p->workers[0] : NULL, order);
+}
+
+static void explain(void *arg, const Gatehouse__ExplainQuestion *question)
+{
+    struct process *p = arg;
+    explanations_ask(&p->explanations, p->worker_count ? p->workers[0] : NULL, question);
 }
 
 /* The control plane has removed this plane: it may not serve even if the process goes on. */
@@ -156,8 +164,12 @@ static enum err open_plane(struct process *p)
         .workers = (unsigned)s->workers,
         .journal_bytes = s->journal_bytes,
     };
-    const struct plane_events events = {
-        .publish = publish, .after_turns = after_turns, .list = list, .removed = removed, .arg = p};
+    const struct plane_events events = {.publish = publish,
+                                        .after_turns = after_turns,
+                                        .list = list,
+                                        .removed = removed,
+                                        .explain = explain,
+                                        .arg = p};
     return plane_open(&c, &events, p->loop, &p->plane);
 }
 
@@ -333,6 +345,7 @@ enum err process_start(const struct settings *s, struct loop *l, struct process 
     p->settings = *s;
     p->loop = l;
     p->listings = (struct listings){.loop = l, .plane = &p->plane};
+    p->explanations = (struct explanations){.loop = l, .plane = &p->plane};
     timer_init(&p->drain, l, drain_on);
     pressure_open(&p->pressure, l, s->memory_limit);
     enum err e = tokens_open();

@@ -41,6 +41,7 @@ struct message {
     struct worker *worker;
     const struct snapshot *policy;
     void (*fn)(void *arg);
+    void (*run)(void *arg, struct request_env *env);
     struct tool_list *list;
     void (*listed)(void *arg, struct tool_list **list);
     void *arg;
@@ -228,6 +229,18 @@ static void in_turn(void *arg)
 enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), void *arg)
 {
     return post(w, (struct message){.fn = fn, .arg = arg}, in_turn);
+}
+
+static void run_it(void *arg)
+{
+    struct message *m = arg;
+    m->run(m->arg, &m->worker->env);
+    mem_free(m);
+}
+
+enum err worker_run(struct worker *w, void (*fn)(void *arg, struct request_env *env), void *arg)
+{
+    return post(w, (struct message){.run = fn, .arg = arg}, run_it);
 }
 
 static void list_tools(void *arg)

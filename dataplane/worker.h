@@ -35,6 +35,9 @@ MUST_USE enum err worker_start(const struct worker_config *c, struct worker **re
 MUST_USE enum err worker_publish(struct worker *w, const struct snapshot *s);
 /* fn(arg) on the worker's thread, when a turn that begins after this call has ended. */
 MUST_USE enum err worker_after_turn(struct worker *w, void (*fn)(void *arg), void *arg);
+/* fn once on the worker's thread, with what its requests have. */
+MUST_USE enum err worker_run(struct worker *w, void (*fn)(void *arg, struct request_env *env),
+                             void *arg);
 /* Lists the tools of the server that *list names; done comes once, on the worker's thread, also
  * where that fails. Consumes *list. */
 MUST_USE enum err worker_list_tools(struct worker *w, struct tool_list **list,
