@@ -289,20 +289,36 @@ static enum err read_caller(struct call *c, struct tx *tx, struct caller *ret)
     return ERR_OK;
 }
 
-/* The name of a model of this name or id; another name may be one that a wildcard stands for. */
+/* Whether a model is named "*", or like the name up to one of its slashes, with a star behind. */
+static enum err find_wildcard(struct tx *tx, struct slice name)
+{
+    enum err e = ERR_NOT_FOUND;
+    for (size_t at = name.len; at-- > 0 && e == ERR_NOT_FOUND;) {
+        OBJECT_AUTO struct object o = {0};
+        char pattern[OBJECT_NAME_MAX];
+        if (at > 0 && name.ptr[at - 1] != '/')
+            continue;
+        snprintf(pattern, sizeof(pattern), "%.*s*", (int)at, name.ptr);
+        e = store_object_get(tx, &noun_model, slice_str(pattern), false, &o);
+    }
+    return e;
+}
+
+/* The name of a model of this name or id, or a name that a wildcard stands for. */
 static enum err read_model(struct call *c, struct tx *tx, char ret[static OBJECT_NAME_MAX])
 {
     OBJECT_AUTO struct object o = {0};
     enum err e = store_object_get(tx, &noun_model, c->params[0], false, &o);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         snprintf(ret, OBJECT_NAME_MAX, "%s", o.name);
-    else if (e == ERR_NOT_FOUND && c->params[0].len < OBJECT_NAME_MAX)
-        snprintf(ret, OBJECT_NAME_MAX, "%.*s", SLICE_ARG(c->params[0]));
-    else if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    }
+    if (e == ERR_NOT_FOUND && c->params[0].len < OBJECT_NAME_MAX - 1)
+        e = find_wildcard(tx, c->params[0]);
+    if (e == ERR_NOT_FOUND)
         return refuse(call_problem(c, PROBLEM_NOT_FOUND, "no such model"));
-    else
-        return e;
-    return ERR_OK;
+    snprintf(ret, OBJECT_NAME_MAX, "%.*s", SLICE_ARG(c->params[0]));
+    return e;
 }
 
 static char *given_text(const char *text)

@@ -166,6 +166,14 @@ static void a_call_is_explained_by_a_plane_or_it_says_why_not(void **state)
     size_t n = (size_t)snprintf(large, 16, "{\"a\":\"");
     memset(large + n, 'a', LIMIT_EXPLAIN_BODY);
     memcpy(large + n + LIMIT_EXPLAIN_BODY, "\"}", 3);
+    expect_code(404, "not_found", "POST", target, "{}");
+    json_decref(
+        ask(201, "POST", "/admin/v1/models",
+            "{\"name\":\"vendor/*\",\"targets\":[{\"provider\":\"watched\",\"model\":\"*\"}]}"));
+    json_decref(ask(201, "POST", "/admin/v1/models",
+                    "{\"name\":\"m\",\"targets\":[{\"provider\":\"watched\",\"model\":\"m\"}]}"));
+    expect_code(503, "no_dataplane", "POST", "/admin/v1/models/vendor%2Fany/explain", "{}");
+    expect_code(404, "not_found", "POST", "/admin/v1/models/vendors%2Fany/explain", "{}");
     /* those of this test never said hello, and name no feature */
     expect_code(503, "no_dataplane", "POST", target, "{}");
     expect_code(413, "too_large", "POST", target, large);
@@ -213,9 +221,9 @@ static void on_explain(void *arg, const Gatehouse__ExplainQuestion *q)
     struct real_plane *r = arg;
     snprintf(r->team, sizeof(r->team), "%s", q->team_id ? q->team_id : "");
     snprintf(r->body, sizeof(r->body), "%s", q->body);
-    if (strcmp(q->model, "unknown") == 0)
+    if (strcmp(q->model, "vendor/unknown") == 0)
         plane_explained(r->plane, q->number, SLICE_NONE, SLICE("no such model"), true);
-    else if (strcmp(q->model, "puzzling") == 0)
+    else if (strcmp(q->model, "vendor/puzzling") == 0)
         plane_explained(r->plane, q->number, SLICE_NONE, SLICE("what is this?"), false);
     else
         plane_explained(r->plane, q->number, slice_str(r->says), SLICE_NONE, false);
@@ -335,8 +343,9 @@ static void a_question_reaches_the_plane_and_its_answer_the_one_who_asked(void *
     assert_true(slice_eq(slice_str(r.team), json_text(team, "id"))); /* the agent's */
     assert_string_equal(r.body, "{\"messages\":[ ]}");               /* as it was sent */
 #define OF_A "?dataplane=dp_real_a"
-    expect_code(404, "not_found", "POST", "/admin/v1/models/unknown/explain" OF_A, "{}");
-    expect_code(422, "invalid_document", "POST", "/admin/v1/models/puzzling/explain" OF_A, "{}");
+    expect_code(404, "not_found", "POST", "/admin/v1/models/vendor%2Funknown/explain" OF_A, "{}");
+    expect_code(422, "invalid_document", "POST", "/admin/v1/models/vendor%2Fpuzzling/explain" OF_A,
+                "{}");
     r.says = "no JSON";
     expect_code(503, "no_answer", "POST", "/admin/v1/models/m/explain" OF_A, "{}");
     close_plane(&r);

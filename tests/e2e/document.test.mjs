@@ -35,6 +35,8 @@ before(async () => {
   await gateway.create('grants', { agent: agent.name, server: 'demo-tools', tools: ['echo'] });
   await gateway.create('grants', { agent: agent.name, service: 'demo-api', routes: [{ methods: ['GET'], path: '/customers/*' }] });
   await gateway.create('blocks', { session: 's_of_nobody', reason: 'a document needs one' });
+  await gateway.create('aliases', { name: named('told-alias'), model: named('told'), team: named('told-team') });
+  await gateway.create('faults', { name: named('told-fault'), scope: { agent: agent.name }, provider: named('prov'), fault: { latency_ms: 1 }, until: new Date(Date.now() + 1000).toISOString() });
   const key = await gateway.virtualKey({ agent: agent.name, models: undefined, budget: { limit_usd: 5 }, limits: { rpm: 60 }, tasks: [named('told-task')], expires_at: '2099-01-01T00:00:00Z' });
   made = { agent, key };
   await post('/v1/chat/completions', { model: named('told'), messages: [{ role: 'user', content: 'Hello' }] }, { 'x-gatehouse-task': named('told-task') });
@@ -74,7 +76,7 @@ test('every answer to a GET is what the document says, and no schema is empty', 
     if (answer.items?.length > 0 || path.includes('{id}')) seen.add(plural);
   }
   for (const plural of ['sessions', 'spans', 'spend', 'budgets', 'audit', 'teams', 'users', 'agents', 'tasks', 'keys',
-    'providers', 'models', 'mcp-servers', 'api-services', 'grants', 'blocks', 'pools', 'dataplanes', 'orgs'])
+    'providers', 'models', 'mcp-servers', 'api-services', 'grants', 'blocks', 'aliases', 'faults', 'pools', 'dataplanes', 'orgs'])
     assert.ok(seen.has(plural), `${plural}: nothing was compared`);
 });
 

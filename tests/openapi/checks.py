@@ -18,6 +18,13 @@ FORESEEN = [re.compile(text) for text in (
     r"^(is required with|only goes with) ",
     r"^is required$",  # of a secret in a new credential, of an url beside its transport
     r"^is required[:,] ",  # of an address that no vendor has, of a region that stands in one
+    r"^is required where ",  # of a fault's provider
+    r"^leads (back to this model|through too many models)",
+    r"^must have one that is no shadow$",
+    r"^must differ from `from`",
+    r"^name a team, an agent or a key",
+    r"^say status, hang or latency_ms",
+    r"^must be at least 0\.001$|^has passed$| days ahead$",
     r"^has a star, and ",
     r"^must not have more than one star$",
     r"^must have at most \d+ parts$",
