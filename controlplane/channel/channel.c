@@ -131,12 +131,28 @@ static enum err on_applied(const struct exchange *x)
 
 /* ---- routing ---- */
 
+static void log_news(const char *plane, const struct health_news *news)
+{
+    for (size_t i = 0; i < news->count; i++) {
+        const Gatehouse__HealthHint *h = news->hints[i];
+        const char *credential = h->credential_id ? h->credential_id : "";
+        if (h->for_ms > 0)
+            log_warn(&channel_log, "endpoint_unready",
+                     "plane=%s provider=%s credential=%s why=%s for_ms=%u", plane, h->provider_id,
+                     credential, h->why ? h->why : "", h->for_ms);
+        else
+            log_info(&channel_log, "endpoint_ready", "plane=%s provider=%s credential=%s", plane,
+                     h->provider_id, credential);
+    }
+}
+
 /* What made an endpoint unready here is told to the other planes of the pool. */
 static enum err on_health(const struct exchange *x)
 {
     struct health_news news;
     enum err e = health_board_report(x->c->health, slice_str(x->plane.id), x->request->epoch,
                                      x->request->health, clock_wall_us(), &news);
+    log_news(x->plane.id, &news);
     if (e == ERR_OK && news.count > 0 && x->c->publish)
         publish_hints(x->c->publish, slice_str(x->plane.id), news.hints, news.count);
     return e == ERR_OK ? done(x) : e;
