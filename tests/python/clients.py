@@ -263,6 +263,21 @@ class OpenAIChat(Client):
             next(c for c in stream if c.choices and c.choices[0].delta.content)
 
 
+class AzureChat(OpenAIChat):
+    """The deployment is the model, whatever the call names."""
+
+    def open(self):
+        super().open()
+        self.client = openai.AzureOpenAI(
+            api_key=self.t["key"],
+            azure_endpoint=self.t["url"],
+            azure_deployment=self.t["model"],
+            api_version="2024-10-21",
+            max_retries=0,
+        )
+        self.body["model"] = "gpt-4o"
+
+
 class OpenAIResponses(Client):
     refusal = openai.APIStatusError
 
@@ -579,7 +594,7 @@ class LangChainResponses(LangChain):
         self.tools(2)
 
 
-CLIENTS = {c.__name__: c for c in (Anthropic, OpenAIChat, OpenAIResponses, Gemini, LangChain, LangChainResponses)}
+CLIENTS = {c.__name__: c for c in (Anthropic, OpenAIChat, AzureChat, OpenAIResponses, Gemini, LangChain, LangChainResponses)}
 
 for line in sys.stdin:
     t = json.loads(line)

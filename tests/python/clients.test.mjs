@@ -33,6 +33,7 @@ const row = (name, dialect, client) => ({
 matrix(
   [
     row('openai 3.x chat', 'openai chat', 'OpenAIChat'),
+    row('openai 3.x, Azure', 'openai chat', 'AzureChat'),
     row('openai 3.x responses', 'openai responses', 'OpenAIResponses'),
     row('langchain-openai 1.x', 'openai chat', 'LangChain'),
     row('langchain-openai 1.x responses', 'openai responses', 'LangChainResponses'),

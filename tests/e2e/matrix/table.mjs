@@ -94,7 +94,8 @@ export function matrix(clients, upstreams) {
           test(`${scenario}, served by ${upstream.name}`, { timeout: 30_000 }, async () => {
             const cell = cells.get(keyOf(client, upstream)) ?? scenarios.map(() => '.');
             cells.set(keyOf(client, upstream), cell);
-            const t = { url: gateway.url, key: key.key, model: modelOf(upstream, scenario), usage: upstream.usage ?? kit.usage };
+            const signing = { accessKeyId: key.access_key_id, secretAccessKey: key.secret_access_key };
+            const t = { url: gateway.url, key: key.key, signing, model: modelOf(upstream, scenario), usage: upstream.usage ?? kit.usage };
             const refusal = client.cannot?.[scenario] ?? upstream.cannot?.[scenario];
             assert.equal(typeof client[scenario], 'function', 'the cell is empty');
             if (refusal) await isRefused(client, scenario, t, refusal);

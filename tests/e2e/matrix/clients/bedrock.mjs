@@ -1,18 +1,12 @@
-// Amazon's own SDK, with the virtual key as its bearer token. It speaks HTTP/2 unless it is told otherwise.
+// Amazon's own SDK, with the virtual key as its bearer token, and signing with what the gateway gives beside the key
+// (Signature Version 4). It speaks HTTP/2 unless it is told otherwise.
 import assert from 'node:assert/strict';
 import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { picture, report, said, weather } from '../kit.mjs';
 
-const clientOf = (t) =>
-  new BedrockRuntimeClient({
-    region: 'eu-west-1',
-    endpoint: t.url,
-    token: { token: t.key },
-    authSchemePreference: ['httpBearerAuth'],
-    requestHandler: new NodeHttpHandler(),
-    maxAttempts: 1,
-  });
+const bearer = (t) => ({ token: { token: t.key }, authSchemePreference: ['httpBearerAuth'] });
+const signed = (t) => ({ credentials: t.signing, authSchemePreference: ['sigv4'] });
 const bodyOf = (t, more = {}) => ({
   modelId: t.model,
   system: [{ text: said.system }],
@@ -27,60 +21,69 @@ const textOf = (message) => message.content.map((b) => b.text ?? '').join('');
 const thoughtOf = (message) => message.content.map((b) => b.reasoningContent?.reasoningText?.text ?? '').join('');
 const callsOf = (message) => message.content.filter((b) => b.toolUse).map((b) => b.toolUse);
 
-async function plain(t, body) {
-  const got = await clientOf(t).send(new ConverseCommand(body));
-  return { message: got.output.message, stopReason: got.stopReason, usage: got.usage };
-}
-
-// The message that its events build, as an application does it.
-async function streamed(t, body, pieces = []) {
-  const got = await clientOf(t).send(new ConverseStreamCommand(body));
-  const blocks = [];
-  let stopReason, counts;
-  for await (const e of got.stream) {
-    const start = e.contentBlockStart, delta = e.contentBlockDelta;
-    if (start) blocks[start.contentBlockIndex] = { toolUse: { ...start.start.toolUse, input: '' } };
-    if (delta) {
-      const { text, toolUse, reasoningContent } = delta.delta;
-      const block = (blocks[delta.contentBlockIndex] ??= text !== undefined ? { text: '' } : { reasoningContent: { reasoningText: { text: '' } } });
-      if (text !== undefined) {
-        block.text += text;
-        pieces.push(text);
-      }
-      if (toolUse) block.toolUse.input += toolUse.input;
-      if (reasoningContent?.text) block.reasoningContent.reasoningText.text += reasoningContent.text;
-      if (reasoningContent?.signature) block.reasoningContent.reasoningText.signature = reasoningContent.signature;
-    }
-    stopReason = e.messageStop?.stopReason ?? stopReason;
-    counts = e.metadata?.usage ?? counts;
-  }
-  for (const b of blocks) if (b.toolUse) b.toolUse.input = JSON.parse(b.toolUse.input || '{}');
-  return { message: { role: 'assistant', content: blocks }, stopReason, usage: counts };
-}
-
 function checkUsage(got, usage) {
   assert.equal(got.usage.inputTokens, usage.fresh);
   assert.equal(got.usage.cacheReadInputTokens, usage.cached);
   assert.equal(got.usage.outputTokens, usage.output);
 }
 
-async function useTools(t, wanted, ask) {
-  const body = bodyOf(t, { toolConfig });
-  const first = await ask(t, body);
-  const calls = callsOf(first.message);
-  assert.equal(first.stopReason, 'tool_use');
-  assert.deepEqual(calls.map((c) => c.input), [{ city: 'Paris' }, { city: 'Oslo' }].slice(0, wanted));
-  const content = calls.map((c, i) => ({ toolResult: { toolUseId: c.toolUseId, content: [{ text: said.results[i] }] } }));
-  const last = await ask(t, { ...body, messages: [...body.messages, first.message, { role: 'user', content }] });
-  assert.equal(textOf(last.message), said.answer.join(''));
-  assert.equal(last.stopReason, 'end_turn');
-}
-
 const refused = (promise) => promise.then(() => assert.fail('it was not refused'), (e) => e);
 
-export default [
-  {
-    name: '@aws-sdk bedrock-runtime',
+const row = (name, authOf) => {
+  const clientOf = (t) =>
+    new BedrockRuntimeClient({
+      region: 'eu-west-1',
+      endpoint: t.url,
+      requestHandler: new NodeHttpHandler(),
+      maxAttempts: 1,
+      ...authOf(t),
+    });
+
+  async function plain(t, body) {
+    const got = await clientOf(t).send(new ConverseCommand(body));
+    return { message: got.output.message, stopReason: got.stopReason, usage: got.usage };
+  }
+
+  // The message that its events build, as an application does it.
+  async function streamed(t, body, pieces = []) {
+    const got = await clientOf(t).send(new ConverseStreamCommand(body));
+    const blocks = [];
+    let stopReason, counts;
+    for await (const e of got.stream) {
+      const start = e.contentBlockStart, delta = e.contentBlockDelta;
+      if (start) blocks[start.contentBlockIndex] = { toolUse: { ...start.start.toolUse, input: '' } };
+      if (delta) {
+        const { text, toolUse, reasoningContent } = delta.delta;
+        const block = (blocks[delta.contentBlockIndex] ??= text !== undefined ? { text: '' } : { reasoningContent: { reasoningText: { text: '' } } });
+        if (text !== undefined) {
+          block.text += text;
+          pieces.push(text);
+        }
+        if (toolUse) block.toolUse.input += toolUse.input;
+        if (reasoningContent?.text) block.reasoningContent.reasoningText.text += reasoningContent.text;
+        if (reasoningContent?.signature) block.reasoningContent.reasoningText.signature = reasoningContent.signature;
+      }
+      stopReason = e.messageStop?.stopReason ?? stopReason;
+      counts = e.metadata?.usage ?? counts;
+    }
+    for (const b of blocks) if (b.toolUse) b.toolUse.input = JSON.parse(b.toolUse.input || '{}');
+    return { message: { role: 'assistant', content: blocks }, stopReason, usage: counts };
+  }
+
+  async function useTools(t, wanted, ask) {
+    const body = bodyOf(t, { toolConfig });
+    const first = await ask(t, body);
+    const calls = callsOf(first.message);
+    assert.equal(first.stopReason, 'tool_use');
+    assert.deepEqual(calls.map((c) => c.input), [{ city: 'Paris' }, { city: 'Oslo' }].slice(0, wanted));
+    const content = calls.map((c, i) => ({ toolResult: { toolUseId: c.toolUseId, content: [{ text: said.results[i] }] } }));
+    const last = await ask(t, { ...body, messages: [...body.messages, first.message, { role: 'user', content }] });
+    assert.equal(textOf(last.message), said.answer.join(''));
+    assert.equal(last.stopReason, 'end_turn');
+  }
+
+  return {
+    name,
     dialect: 'bedrock converse',
     async text(t) {
       const got = await plain(t, bodyOf(t));
@@ -139,5 +142,7 @@ export default [
       for await (const e of got.stream) if (e.contentBlockDelta) break;
       client.destroy();
     },
-  },
-];
+  };
+};
+
+export default [row('@aws-sdk bedrock-runtime', bearer), row('@aws-sdk, signed', signed)];

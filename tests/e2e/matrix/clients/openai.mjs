@@ -1,20 +1,12 @@
-// OpenAI's own SDK, chat completions.
+// OpenAI's own SDK, chat completions, in its last two majors, and as the client of Azure OpenAI that it is too.
 import assert from 'node:assert/strict';
-import OpenAI from 'openai';
+import OpenAI, { AzureOpenAI } from 'openai';
+import OpenAI6 from 'openai-6';
 import { picture, report, said, weather } from '../kit.mjs';
 
 const tools = [
   { type: 'function', function: { name: weather.name, description: weather.description, parameters: weather.schema } },
 ];
-
-function start(t, more = {}) {
-  const client = new OpenAI({ apiKey: t.key, baseURL: `${t.url}/v1`, maxRetries: 0 });
-  const messages = [
-    { role: 'system', content: said.system },
-    { role: 'user', content: 'Hello' },
-  ];
-  return { client, body: { model: t.model, messages, ...more } };
-}
 
 const plain = (client, body) => client.chat.completions.create(body);
 const streamed = (client, body) => client.chat.completions.stream(body).finalChatCompletion();
@@ -26,22 +18,30 @@ function checkUsage(u, usage) {
   assert.equal(u.total_tokens, usage.fresh + usage.cached + usage.output);
 }
 
-async function useTools(t, wanted, ask) {
-  const { client, body } = start(t, { tools });
-  const { message, finish_reason } = (await ask(client, body)).choices[0];
-  assert.equal(finish_reason, 'tool_calls');
-  const given = message.tool_calls.map((c) => JSON.parse(c.function.arguments));
-  assert.deepEqual(given, [{ city: 'Paris' }, { city: 'Oslo' }].slice(0, wanted));
-  const results = message.tool_calls.map((c, i) => ({ role: 'tool', tool_call_id: c.id, content: said.results[i] }));
-  const said_ = { role: 'assistant', content: message.content, tool_calls: message.tool_calls.map(({ id, type, function: { name, arguments: a } }) => ({ id, type, function: { name, arguments: a } })) };
-  const last = await ask(client, { ...body, messages: [...body.messages, said_, ...results] });
-  assert.equal(last.choices[0].message.content, said.answer.join(''));
-  assert.equal(last.choices[0].finish_reason, 'stop');
-}
+const row = (name, clientOf, { RateLimitError }) => {
+  const start = (t, more = {}) => {
+    const messages = [
+      { role: 'system', content: said.system },
+      { role: 'user', content: 'Hello' },
+    ];
+    return { client: clientOf(t), body: { model: t.model, messages, ...more } };
+  };
 
-export default [
-  {
-    name: 'openai 7.x chat',
+  async function useTools(t, wanted, ask) {
+    const { client, body } = start(t, { tools });
+    const { message, finish_reason } = (await ask(client, body)).choices[0];
+    assert.equal(finish_reason, 'tool_calls');
+    const given = message.tool_calls.map((c) => JSON.parse(c.function.arguments));
+    assert.deepEqual(given, [{ city: 'Paris' }, { city: 'Oslo' }].slice(0, wanted));
+    const results = message.tool_calls.map((c, i) => ({ role: 'tool', tool_call_id: c.id, content: said.results[i] }));
+    const said_ = { role: 'assistant', content: message.content, tool_calls: message.tool_calls.map(({ id, type, function: { name, arguments: a } }) => ({ id, type, function: { name, arguments: a } })) };
+    const last = await ask(client, { ...body, messages: [...body.messages, said_, ...results] });
+    assert.equal(last.choices[0].message.content, said.answer.join(''));
+    assert.equal(last.choices[0].finish_reason, 'stop');
+  }
+
+  return {
+    name,
     dialect: 'openai chat',
     async text(t) {
       const { client, body } = start(t);
@@ -100,7 +100,7 @@ export default [
     async error(t) {
       const { client, body } = start(t);
       const e = await plain(client, body).then(() => assert.fail('it was not refused'), (e) => e);
-      assert.ok(e instanceof OpenAI.RateLimitError, `${e}`);
+      assert.ok(e instanceof RateLimitError, `${e}`);
       assert.equal(e.headers.get('retry-after'), '7');
     },
     async broken(t) {
@@ -121,5 +121,16 @@ export default [
       const { client, body } = start(t, { stream: true });
       for await (const chunk of await client.chat.completions.create(body)) if (chunk.choices[0]?.delta.content) return;
     },
-  },
+  };
+};
+
+const openai = (Client) => (t) => new Client({ apiKey: t.key, baseURL: `${t.url}/v1`, maxRetries: 0 });
+// The deployment is the model, be it named by the client or by the call.
+const azure = (t) =>
+  new AzureOpenAI({ apiKey: t.key, endpoint: t.url, apiVersion: '2024-10-21', deployment: t.model, maxRetries: 0 });
+
+export default [
+  row('openai 7.x chat', openai(OpenAI), OpenAI),
+  row('openai 6.x chat', openai(OpenAI6), OpenAI6),
+  row('openai 7.x, Azure', azure, OpenAI),
 ];

@@ -1,16 +1,12 @@
-// OpenAI's own SDK, responses.
+// OpenAI's own SDK, responses, in its last two majors, and as the client of Azure OpenAI that it is too.
 import assert from 'node:assert/strict';
-import OpenAI from 'openai';
+import OpenAI, { AzureOpenAI } from 'openai';
+import OpenAI6 from 'openai-6';
 import { picture, report, said, weather } from '../kit.mjs';
 
 const tools = [
   { type: 'function', name: weather.name, description: weather.description, parameters: weather.schema, strict: true },
 ];
-
-function start(t, more = {}) {
-  const client = new OpenAI({ apiKey: t.key, baseURL: `${t.url}/v1`, maxRetries: 0 });
-  return { client, body: { model: t.model, instructions: said.system, input: [{ role: 'user', content: 'Hello' }], store: false, ...more } };
-}
 
 const plain = (client, body) => client.responses.create(body);
 
@@ -41,20 +37,24 @@ function checkUsage(u, usage) {
   assert.equal(u.total_tokens, usage.fresh + usage.cached + usage.output);
 }
 
-async function useTools(t, wanted, ask) {
-  const { client, body } = start(t, { tools });
-  const got = await ask(client, body);
-  assert.equal(got.status, 'completed');
-  const calls = got.output.filter((i) => i.type === 'function_call');
-  assert.deepEqual(calls.map((c) => JSON.parse(c.arguments)), [{ city: 'Paris' }, { city: 'Oslo' }].slice(0, wanted));
-  const results = calls.map((c, i) => ({ type: 'function_call_output', call_id: c.call_id, output: said.results[i] }));
-  const last = await ask(client, { ...body, input: [...body.input, ...got.output, ...results] });
-  assert.equal(last.output_text, said.answer.join(''));
-}
+const row = (name, clientOf, { RateLimitError }) => {
+  function start(t, more = {}) {
+    return { client: clientOf(t), body: { model: t.model, instructions: said.system, input: [{ role: 'user', content: 'Hello' }], store: false, ...more } };
+  }
 
-export default [
-  {
-    name: 'openai 7.x responses',
+  async function useTools(t, wanted, ask) {
+    const { client, body } = start(t, { tools });
+    const got = await ask(client, body);
+    assert.equal(got.status, 'completed');
+    const calls = got.output.filter((i) => i.type === 'function_call');
+    assert.deepEqual(calls.map((c) => JSON.parse(c.arguments)), [{ city: 'Paris' }, { city: 'Oslo' }].slice(0, wanted));
+    const results = calls.map((c, i) => ({ type: 'function_call_output', call_id: c.call_id, output: said.results[i] }));
+    const last = await ask(client, { ...body, input: [...body.input, ...got.output, ...results] });
+    assert.equal(last.output_text, said.answer.join(''));
+  }
+
+  return {
+    name,
     dialect: 'openai responses',
     async text(t) {
       const { client, body } = start(t);
@@ -111,7 +111,7 @@ export default [
     async error(t) {
       const { client, body } = start(t);
       const e = await plain(client, body).then(() => assert.fail('it was not refused'), (e) => e);
-      assert.ok(e instanceof OpenAI.RateLimitError, `${e}`);
+      assert.ok(e instanceof RateLimitError, `${e}`);
       assert.equal(e.headers.get('retry-after'), '7');
     },
     async broken(t) {
@@ -132,5 +132,14 @@ export default [
       const { client, body } = start(t);
       for await (const e of await client.responses.create({ ...body, stream: true })) if (e.type === 'response.output_text.delta') return;
     },
-  },
+  };
+};
+
+const openai = (Client) => (t) => new Client({ apiKey: t.key, baseURL: `${t.url}/v1`, maxRetries: 0 });
+const azure = (t) => new AzureOpenAI({ apiKey: t.key, endpoint: t.url, apiVersion: '2025-04-01-preview', maxRetries: 0 });
+
+export default [
+  row('openai 7.x responses', openai(OpenAI), OpenAI),
+  row('openai 6.x responses', openai(OpenAI6), OpenAI6),
+  row('openai 7.x responses, Azure', azure, OpenAI),
 ];
