@@ -15,6 +15,7 @@
 #include "dataplane/descriptors.h"
 #include "dataplane/enrol.h"
 #include "dataplane/explanations.h"
+#include "dataplane/kept_asker.h"
 #include "dataplane/listener/health.h"
 #include "dataplane/listings.h"
 #include "dataplane/pressure.h"
@@ -36,6 +37,7 @@ struct process {
     struct publication *publication;
     struct listings listings;
     struct explanations explanations;
+    struct kept_asker kept_asker;
     struct worker **workers;
     size_t worker_count;
     struct timer drain;
@@ -142,7 +144,9 @@ static enum err start_workers(struct process *p)
                                         .ai_body_max = p->settings.ai_body_bytes,
                                         .ai_upload_max = p->settings.ai_upload_bytes,
                                         .tools_changed = listings_changed,
-                                        .arg = &p->listings};
+                                        .arg = &p->listings,
+                                        .ask_kept = kept_asker_ask,
+                                        .ask_kept_arg = &p->kept_asker};
         enum err e = worker_start(&c, &p->workers[i]);
         if (e)
             return e;
@@ -346,6 +350,8 @@ enum err process_start(const struct settings *s, struct loop *l, struct process 
     p->loop = l;
     p->listings = (struct listings){.loop = l, .plane = &p->plane};
     p->explanations = (struct explanations){.loop = l, .plane = &p->plane};
+    p->kept_asker = (struct kept_asker){
+        .loop = l, .plane = &p->plane, .workers = &p->workers, .worker_count = &p->worker_count};
     timer_init(&p->drain, l, drain_on);
     pressure_open(&p->pressure, l, s->memory_limit);
     enum err e = tokens_open();

@@ -134,6 +134,8 @@ static enum err open_things(struct worker *w, const struct worker_config *c)
     w->env.allowed_origins = c->allowed_origins;
     w->env.body_max[GATE_AI] = c->ai_body_max;
     w->env.upload_max = c->ai_upload_max;
+    w->env.ask_kept = c->ask_kept;
+    w->env.ask_kept_arg = c->ask_kept_arg;
     enum err e = loop_new(&w->env.loop);
     if (e)
         return e;

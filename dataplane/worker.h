@@ -27,6 +27,9 @@ struct worker_config {
     /* On its thread: an MCP server said that its tools changed. NULL: it is not told. */
     void (*tools_changed)(void *arg, struct slice server_id);
     void *arg;
+    /* On its thread; as request_env has them. */
+    void (*ask_kept)(void *arg, struct kept_list *list);
+    void *ask_kept_arg;
 };
 
 /* Opens the listener, so that a taken port is known here, and starts the thread. */

@@ -394,6 +394,95 @@ enum err plane_report_health(struct plane *p, Gatehouse__HealthReport *report,
     return e;
 }
 
+/* ---- what owners keep at providers ---- */
+
+struct kept_question {
+    struct kept_list *list;
+    void (*done)(void *arg, struct kept_list *list);
+    void *arg;
+};
+
+static bool copy_word(char *to, size_t max, const char *word)
+{
+    size_t len = word ? strlen(word) : 0;
+    if (len == 0 || len >= max)
+        return false;
+    memcpy(to, word, len + 1);
+    return true;
+}
+
+static enum err read_kept(const Gatehouse__KeptReply *m, struct kept_list *l)
+{
+    if (m->unknown)
+        return ERR_NOT_FOUND;
+    for (size_t i = 0; i < m->n_objects; i++) {
+        struct kept_object *o = &l->objects[l->count];
+        if (l->count == KEPT_LIST_MAX ||
+            !copy_word(o->account, sizeof(o->account), m->objects[i]->account) ||
+            !copy_word(o->id, sizeof(o->id), m->objects[i]->id))
+            return ERR_PROTOCOL;
+        l->count++;
+    }
+    l->more = m->more;
+    return ERR_OK;
+}
+
+static enum err error_of_reply(const Gatehouse__Reply *m)
+{
+    if (m && m->error && strcmp(m->error, "database") == 0)
+        return ERR_DATABASE;
+    return m && m->error && strcmp(m->error, "not_ready") == 0 ? ERR_CLOSED : ERR_PROTOCOL;
+}
+
+static void on_kept(void *arg, enum err e, const void *reply)
+{
+    struct kept_question q = *(struct kept_question *)arg;
+    const Gatehouse__Reply *m = reply;
+    mem_free(arg);
+    if (e == ERR_OK)
+        e = m && !m->error && m->kept ? read_kept(m->kept, q.list) : error_of_reply(m);
+    q.list->error = e;
+    q.done(q.arg, q.list);
+}
+
+static enum err ask_kept(struct plane *p, const struct kept_list *l, struct kept_question *q)
+{
+    Gatehouse__Request m = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__KeptAsk body = GATEHOUSE__KEPT_ASK__INIT;
+    if (!p->connected)
+        return ERR_CLOSED;
+    body.owner = (char *)(uintptr_t)l->owner;
+    body.kind = (char *)(uintptr_t)l->kind;
+    if (l->after.id[0]) {
+        body.after_account = (char *)(uintptr_t)l->after.account;
+        body.after_id = (char *)(uintptr_t)l->after.id;
+    }
+    body.has_ascending = body.has_limit = true;
+    body.ascending = l->ascending;
+    body.limit = l->limit;
+    m.body_case = GATEHOUSE__REQUEST__BODY_KEPT;
+    m.kept = &body;
+    return request(p, &m, on_kept, q);
+}
+
+void plane_ask_kept(struct plane *p, struct kept_list *list,
+                    void (*done)(void *arg, struct kept_list *list), void *arg)
+{
+    struct kept_question *q = mem_alloc(sizeof(*q));
+    enum err e = ERR_NOMEM;
+    list->count = 0;
+    list->more = false;
+    if (q) {
+        *q = (struct kept_question){list, done, arg};
+        e = ask_kept(p, list, q);
+    }
+    if (e == ERR_OK)
+        return;
+    mem_free(q);
+    list->error = e;
+    done(arg, list);
+}
+
 /* ---- draining ---- */
 
 /* The control plane takes no message now. */

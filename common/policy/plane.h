@@ -13,6 +13,7 @@
 
 #include "common/journal/journal.h"
 #include "common/net/loop.h"
+#include "common/policy/kept_list.h"
 #include "common/policy/snapshot.h"
 #include "common/policy/tool_list.h"
 #include "common/scope/lease_client.h"
@@ -88,4 +89,8 @@ void plane_explained(struct plane *p, uint64_t number, struct slice answer, stru
  * comes once, unless an error is returned. Not before plane_status says `connected`. */
 MUST_USE enum err plane_report_health(struct plane *p, Gatehouse__HealthReport *report,
                                       void (*done)(void *arg, enum err e), void *arg);
+/* Asks the control plane; done(arg, list) follows on the main loop, with what was found or why not:
+ * at once, where it cannot be asked. */
+void plane_ask_kept(struct plane *p, struct kept_list *list,
+                    void (*done)(void *arg, struct kept_list *list), void *arg);
 void plane_close(struct plane **p);

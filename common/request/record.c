@@ -23,7 +23,15 @@
 
 enum charge_field { CHARGE_ACCOUNT = 1, CHARGE_LEASE, CHARGE_AMOUNT };
 enum event_field { EVENT_AT = 1, EVENT_NAME, EVENT_DETAIL };
-enum record_field { RECORD_CALL_ID = 1, RECORD_OPENED, RECORD_SPAN, RECORD_ATTEMPT, RECORD_CHARGE };
+enum record_field {
+    RECORD_CALL_ID = 1,
+    RECORD_OPENED,
+    RECORD_SPAN,
+    RECORD_ATTEMPT,
+    RECORD_CHARGE,
+    RECORD_KEPT
+};
+enum kept_field { KEPT_OWNER = 1, KEPT_KIND, KEPT_ACCOUNT, KEPT_ID, KEPT_GONE };
 
 static const char *const end_names[] = {"ok", "refused", "error", "cancelled"};
 
@@ -211,6 +219,20 @@ static void put_charges(struct proto_writer *w, const struct request *rq)
     }
 }
 
+static void put_kept(struct proto_writer *w, const struct request *rq)
+{
+    for (const struct kept_note *k = rq->record.kept; k; k = k->next) {
+        char *at = proto_begin(w, RECORD_KEPT);
+        proto_text(w, KEPT_OWNER, k->owner);
+        proto_word(w, KEPT_KIND, k->kind);
+        proto_text(w, KEPT_ACCOUNT, k->account);
+        proto_text(w, KEPT_ID, k->id);
+        if (k->gone)
+            proto_u64(w, KEPT_GONE, true);
+        proto_end(w, at);
+    }
+}
+
 /* The worker's scratch: a record is packed, kept, and forgotten within one call. */
 static enum err begin(struct request *rq, struct proto_writer *w)
 {
@@ -269,6 +291,8 @@ struct slice record_pack_closed(struct request *rq, unsigned status, bool brief)
     for (size_t i = 0; !brief && i < rq->record.attempt_count; i++)
         put_attempt(&w, rq, &rq->record.attempts[i]);
     put_charges(&w, rq);
+    if (!brief)
+        put_kept(&w, rq);
     return packed(rq, &w);
 }
 

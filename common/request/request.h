@@ -35,6 +35,7 @@
 #include "common/upstream/upstreams.h"
 
 struct host_list;
+struct kept_list;
 struct websockets;
 struct http_server;
 struct origin_list;
@@ -76,10 +77,13 @@ struct request_env {
     struct http_server *clients; /* of the listener, whose descriptors it lends; NULL: none is up */
     struct session_memo *sessions; /* ids derived lately; made when first needed */
     struct key_memo *keys;         /* principals authenticated lately; made when first needed */
-    uint64_t unrecorded;           /* calls that the journal did not take, not yet logged */
-    uint64_t unrecorded_told_us;   /* when that was last logged */
-    struct timer expiry;           /* for the first key under way that expires */
-    int64_t expiry_at_us;          /* wall clock; 0: none does */
+    /* Asks for a page of what an owner keeps (common/policy/kept_list.h). NULL: none can be. */
+    void (*ask_kept)(void *arg, struct kept_list *list);
+    void *ask_kept_arg;
+    uint64_t unrecorded;         /* calls that the journal did not take, not yet logged */
+    uint64_t unrecorded_told_us; /* when that was last logged */
+    struct timer expiry;         /* for the first key under way that expires */
+    int64_t expiry_at_us;        /* wall clock; 0: none does */
 };
 
 /* loop, upstreams.client, journal, metrics, worker are the caller's to set afterwards */
@@ -187,6 +191,14 @@ struct request_session {
     bool known;
 };
 
+/* A file or a batch at a provider that the call made, saw or deleted. Texts as the record's. */
+struct kept_note {
+    const struct kept_note *next;
+    const char *kind;
+    struct slice owner, account, id;
+    bool gone;
+};
+
 /* What the call's record will say; gates fill what applies, each its own part: the others' are
  * empty. Texts live in the arena or in the policy. */
 struct call_record {
@@ -214,7 +226,8 @@ struct call_record {
     bool cost_known;
     money cost;
     size_t attempt_count;
-    uint64_t upstream_us; /* time spent waiting for upstreams; overhead is the rest */
+    const struct kept_note *kept; /* NULL: none */
+    uint64_t upstream_us;         /* time spent waiting for upstreams; overhead is the rest */
     uint64_t queued_us; /* of it, the wait for a provider's ceiling, before anything was sent */
     size_t event_count;
     /* last, as those beyond the counts are not cleared */

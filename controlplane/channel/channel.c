@@ -12,6 +12,7 @@
 #include "controlplane/ledger/ceiling_server.h"
 #include "controlplane/policy/frame.h"
 #include "controlplane/policy/publish.h"
+#include "controlplane/store/store_kept.h"
 #include "proto/channel.pb-c.h"
 
 static const struct log_ctx channel_log = {.component = "channel"};
@@ -253,6 +254,27 @@ static enum err on_listing(const struct exchange *x)
     return e;
 }
 
+/* The org is the plane's, never what a message says. */
+static enum err on_kept(const struct exchange *x)
+{
+    TX_AUTO struct tx tx = {0};
+    Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
+    struct kept_page page = {.rows = NULL};
+    struct slice org = slice_str(x->plane.org);
+    enum err e = tx_begin(x->c->db, org, &tx);
+    if (e == ERR_OK)
+        e = store_kept_list(&tx, org, x->request->kept, &page);
+    if (e == ERR_OK)
+        e = tx_commit(&tx);
+    if (e == ERR_OK) {
+        reply.body_case = GATEHOUSE__REPLY__BODY_KEPT;
+        reply.kept = &page.reply;
+        e = send_reply(x, &reply);
+    }
+    kept_page_fini(&page);
+    return e;
+}
+
 static enum err on_renew(const struct exchange *x)
 {
     Gatehouse__Reply reply = GATEHOUSE__REPLY__INIT;
@@ -297,6 +319,7 @@ static const struct {
     {GATEHOUSE__REQUEST__BODY_RENEW, on_renew},
     {GATEHOUSE__REQUEST__BODY_LISTING, on_listing},
     {GATEHOUSE__REQUEST__BODY_CEILING, on_ceiling},
+    {GATEHOUSE__REQUEST__BODY_KEPT, on_kept},
 };
 
 static enum err handle(const struct exchange *x)

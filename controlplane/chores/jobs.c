@@ -5,6 +5,7 @@
 #include "controlplane/ledger/lease_server.h"
 #include "controlplane/store/store_ceiling.h"
 #include "controlplane/store/store_chore.h"
+#include "controlplane/store/store_kept.h"
 #include "controlplane/store/store_lease.h"
 #include "controlplane/store/store_plane.h"
 #include "controlplane/store/store_session.h"
@@ -20,9 +21,10 @@
 #define PERIOD_MEMORY (400 * DAY)         /* longer than the longest period */
 #define REPLY_MEMORY (25 * 3600 * SECOND) /* a day is promised */
 #define SHARE_MEMORY                                                                               \
-    (25 * 3600 * SECOND) /* one that was not asked for in an hour counts for nothing */
-#define DROP_ROUNDS 40   /* of store_chore.h's rows each; the rest an hour later */
-#define EXPIRE_ROUNDS 20 /* of a few hundred leases each; the rest a second later */
+    (25 * 3600 * SECOND)       /* one that was not asked for in an hour counts for nothing */
+#define KEPT_MEMORY (30 * DAY) /* a list that is gone on with is a young one */
+#define DROP_ROUNDS 40         /* of store_chore.h's rows each; the rest an hour later */
+#define EXPIRE_ROUNDS 20       /* of a few hundred leases each; the rest a second later */
 
 static const struct log_ctx jobs_log = {.component = "chores"};
 
@@ -211,4 +213,9 @@ enum err job_forget_replies(const struct timetable_config *c, int64_t now)
 enum err job_forget_shares(const struct timetable_config *c, int64_t now)
 {
     return drop_all(c, store_ceiling_forget, now - SHARE_MEMORY, "ceiling_shares_forgotten");
+}
+
+enum err job_forget_kept(const struct timetable_config *c, int64_t now)
+{
+    return drop_all(c, store_kept_drop, now - KEPT_MEMORY, "kept_objects_forgotten");
 }

@@ -34,5 +34,7 @@ job_fn job_forget_cursors;
 /* Replies that were kept for a repeated POST. */
 job_fn job_forget_replies;
 job_fn job_forget_shares;
+/* What owners had at providers and have no more. */
+job_fn job_forget_kept;
 /* The channel's server certificate is renewed long before it ends. */
 job_fn job_renew_certificate;

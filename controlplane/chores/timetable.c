@@ -36,6 +36,7 @@ static const struct row {
     {"forget_cursors", job_forget_cursors, 3600, false},
     {"forget_replies", job_forget_replies, 3600, false},
     {"forget_shares", job_forget_shares, 3600, false},
+    {"forget_kept", job_forget_kept, 3600, false},
     {"renew_certificate", job_renew_certificate, 3600, true},
 };
 _Static_assert(ARRAY_LEN(rows) <= CHORES_MAX, "they have states");

@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "controlplane/store/clean.h"
 #include "controlplane/store/store_cursor.h"
+#include "controlplane/store/store_kept.h"
 #include "controlplane/store/store_lease.h"
 #include "controlplane/store/store_session.h"
 #include "controlplane/store/store_spend.h"
@@ -133,7 +134,7 @@ static const char *request_id_of(const Gatehouse__JournalRecord *m, char hex[sta
     return hex;
 }
 
-static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
+static enum err add_record(struct tx *tx, struct intake *in, const Gatehouse__JournalRecord *m)
 {
     char request_id[DIGEST_HEX_MAX];
     struct span_context x = {.org = in->asker->org,
@@ -153,6 +154,8 @@ static enum err add_record(struct intake *in, const Gatehouse__JournalRecord *m)
         span_sheet_add(&in->spans, m->attempts[i], &x);
     for (size_t i = 0; i < m->n_charges && e == ERR_OK; i++)
         e = add_charge(&in->charges, m->charges[i], at);
+    for (size_t i = 0; i < m->n_kept && e == ERR_OK; i++) /* few calls have any */
+        e = store_kept_note(tx, in->asker->org, at, m->kept[i]);
     return e;
 }
 
@@ -190,7 +193,7 @@ static enum err add_batch(struct tx *tx, struct intake *in, struct item *item)
         return ERR_OK; /* behind a gap, or nothing new */
     for (size_t i = (size_t)(committed + 1 - b->first_sequence); i < b->n_records && e == ERR_OK;
          i++)
-        e = add_record(in, b->records[i]);
+        e = add_record(tx, in, b->records[i]);
     item->committed = behind - 1;
     return e;
 }

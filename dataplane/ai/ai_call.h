@@ -148,6 +148,7 @@ struct ai_call {
     struct ai_answer answer;
     struct timer patience; /* for the rest of an error's body, or for the stream's own end */
 
+    struct ai_list *list;       /* of AI_LIST; NULL until its work begins */
     struct realtime *realtime;  /* of AI_REALTIME; NULL until its work begins */
     struct secret *ephemeral;   /* the provider's client secret, in the account's place; held */
     struct slice secret_model;  /* that it is for, by the client's name */
@@ -248,6 +249,13 @@ void ai_call_give(struct ai_call *c);             /* at the end of the turn */
 /* ai_objects.c: the one candidate of a call of AI_STORED. ERR_NOT_FOUND: no account that the
  * principal may use has it. */
 MUST_USE enum err ai_objects_find(struct ai_call *c);
+/* What a response to a call of AI_STORED says of files and batches is noted in the call's record:
+ * they are the principal's. */
+void ai_objects_note(struct ai_call *c, const struct ai_account *account, struct slice body);
+void ai_objects_note_gone(struct ai_call *c, const char *kind, const struct ai_account *account,
+                          struct slice id);
+/* The owner of what is kept: the agent, or the key. */
+struct slice ai_objects_owner(const struct request *rq);
 /* The lines of a batch: models are granted, and named as the provider does. ERR_INVALID: *why. */
 MUST_USE enum err ai_objects_check(struct ai_call *c, struct slice *why);
 

@@ -13,6 +13,7 @@
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_explain.h"
+#include "dataplane/ai/ai_list.h"
 #include "dataplane/ai/ai_need.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/ai_upload.h"
@@ -57,9 +58,6 @@ static enum filter_result refuse(struct request *rq, enum refusal_id id, struct 
 static enum filter_result refuse_method(struct request *rq)
 {
     struct slice methods = ai_endpoint_methods(rq->head, rq->path, rq->arena);
-    struct slice no_list = ai_endpoint_no_list(rq->path);
-    if (no_list.len && slice_eq(rq->head->method, SLICE("GET")))
-        return refuse(rq, REFUSAL_METHOD, no_list);
     return refuse(rq, REFUSAL_METHOD,
                   arena_printf(rq->arena, "this path takes %.*s", SLICE_ARG(methods)));
 }
@@ -167,15 +165,9 @@ enum err ai_call_parse(struct ai_call *c, struct slice *why)
     return e;
 }
 
-/* The owner of a stored object. */
-static struct slice owner_of(const struct request *rq)
-{
-    return rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;
-}
-
 void ai_call_make_marker(struct ai_call *c)
 {
-    ai_marker_init(&c->marker, c->rq->policy, owner_of(c->rq));
+    ai_marker_init(&c->marker, c->rq->policy, ai_objects_owner(c->rq));
 }
 
 /* Where the dialect cannot measure the bytes, what was parsed of them is measured. */
@@ -602,7 +594,11 @@ static void destroy(struct ai_call *c)
 
 static void on_patience(struct timer *t)
 {
-    ai_attempt_on_patience(CONTAINER_OF(t, struct ai_call, patience));
+    struct ai_call *c = CONTAINER_OF(t, struct ai_call, patience);
+    if (c->list)
+        ai_list_on_patience(c);
+    else
+        ai_attempt_on_patience(c);
 }
 
 static void on_beat(struct timer *t)
@@ -673,6 +669,7 @@ static void give_back(void *arg)
 void ai_call_give(struct ai_call *c)
 {
     realtime_free(&c->realtime);
+    ai_list_leave(c);
     secret_drop(c->ephemeral);
     c->ephemeral = NULL;
     ai_assembly_free(c->whole);
@@ -731,6 +728,10 @@ struct ai_context ai_call_context(struct ai_call *c)
 static void begin_work(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
+    if (c->endpoint->kind == AI_LIST) {
+        ai_list_start(c);
+        return;
+    }
     if (!ai_calls_upstream(c->endpoint)) {
         ai_models_finish(c);
         return;
@@ -746,7 +747,11 @@ static void begin_work(struct request *rq)
 
 static void cancel_work(struct request *rq)
 {
-    ai_attempt_cancel(rq->gate_state);
+    struct ai_call *c = rq->gate_state;
+    if (c->list)
+        ai_list_cancel(c);
+    else
+        ai_attempt_cancel(c);
 }
 
 static bool streams_body(const struct request *rq)
@@ -775,7 +780,9 @@ static void on_body_end(struct request *rq)
 
 static void on_drain(struct request *rq)
 {
-    ai_attempt_on_drain(rq->gate_state);
+    struct ai_call *c = rq->gate_state;
+    if (!c->list)
+        ai_attempt_on_drain(c);
 }
 
 static void on_reserved(struct request *rq, enum err e)

@@ -1,6 +1,6 @@
 /*
- * ai_objects — which account holds a thing that a provider keeps, and whether the lines of a batch
- * ask for models that the principal may use.
+ * ai_objects — which account holds a thing that a provider keeps, whose it is, and whether the
+ * lines of a batch ask for models that the principal may use.
  *
  * A thing is found through a model that the principal may use and whose target is the account; a
  * new one is made with the first such account that keeps things.
@@ -178,4 +178,65 @@ enum err ai_objects_check(struct ai_call *c, struct slice *why)
         return e;
     buf_clear(&c->rq->body); /* no place in it is needed any more */
     return buf_append(&c->rq->body, buf_slice(&c->translated));
+}
+
+/* ---- whose it is ---- */
+
+#define NOTED_ID_MAX 128 /* bytes of an id that is noted; none is nearly as long */
+
+struct slice ai_objects_owner(const struct request *rq)
+{
+    return rq->who.agent ? rq->who.agent->o.id : rq->who.key->o.id;
+}
+
+static void note(struct ai_call *c, const char *kind, const struct ai_account *account,
+                 struct slice id, bool gone)
+{
+    struct arena *a = c->rq->arena;
+    struct kept_note *n = arena_zalloc(a, sizeof(*n));
+    if (!n || !id.len || id.len > NOTED_ID_MAX || !account->text[0])
+        return;
+    *n = (struct kept_note){.next = c->rq->record.kept,
+                            .kind = kind,
+                            .owner = ai_objects_owner(c->rq),
+                            .account = arena_copy(a, slice_of(account->text, AI_ACCOUNT_LEN)),
+                            .id = arena_copy(a, id),
+                            .gone = gone};
+    if (n->account.ptr && n->id.ptr)
+        c->rq->record.kept = n;
+}
+
+/* Without memory, or with an id that cannot be read, it is in no list. */
+static void note_hit(struct ai_call *c, const char *kind, const struct ai_account *account,
+                     const struct json_hit *h, bool gone)
+{
+    char text[NOTED_ID_MAX + 1];
+    struct slice id;
+    if (h->type == JSON_SCAN_STRING && !json_scan_text(h, text, sizeof(text), &id))
+        note(c, kind, account, id, gone);
+}
+
+void ai_objects_note(struct ai_call *c, const struct ai_account *account, struct slice body)
+{
+    static const char *const wants[] = {"object", "id", "deleted", "output_file_id",
+                                        "error_file_id"};
+    struct json_hit hits[ARRAY_LEN(wants)];
+    struct json_scan_problem problem;
+    enum json_type root;
+    if (!c->request.kept || /* the content of a file is whatever its maker wrote */
+        json_scan_response(body, wants, ARRAY_LEN(wants), hits, &root, &problem) ||
+        root != JSON_SCAN_OBJECT)
+        return;
+    bool is_file = slice_eq(hits[0].raw, SLICE("\"file\""));
+    if (!is_file && !slice_eq(hits[0].raw, SLICE("\"batch\"")))
+        return;
+    note_hit(c, is_file ? "file" : "batch", account, &hits[1], hits[2].type == JSON_SCAN_TRUE);
+    for (size_t i = 3; !is_file && i < ARRAY_LEN(hits); i++)
+        note_hit(c, "file", account, &hits[i], false);
+}
+
+void ai_objects_note_gone(struct ai_call *c, const char *kind, const struct ai_account *account,
+                          struct slice id)
+{
+    note(c, kind, account, id, true);
 }

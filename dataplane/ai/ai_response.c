@@ -191,6 +191,8 @@ static enum ai_response_result take_marked(struct ai_call *c, struct slice body)
     const struct ai_dialect *d = c->endpoint->dialect;
     const struct ai_context to = ai_call_context(c);
     struct buf *out = &c->translated; /* the request is on its way */
+    if (c->endpoint->kind == AI_STORED)
+        ai_objects_note(c, &to.account, body);
     buf_clear(out);
     if (!d->mark_whole || d->mark_whole(&to, body, out))
         return answered(c, false, body);

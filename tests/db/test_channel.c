@@ -209,6 +209,62 @@ static void a_removed_plane_is_unknown_at_once(void **state)
     expect_refused(hello("dp_gone", 1, 0), "unknown_plane");
 }
 
+/* ---- what owners keep at providers ---- */
+
+/* The ids as they come, "c b"; a '+' where there are more. */
+static const char *lists(const char *owner, const char *kind, const char *after, bool ascending,
+                         unsigned limit)
+{
+    static char said[256];
+    Gatehouse__Request q = GATEHOUSE__REQUEST__INIT;
+    Gatehouse__KeptAsk body = GATEHOUSE__KEPT_ASK__INIT;
+    body.owner = (char *)owner;
+    body.kind = (char *)kind;
+    body.after_id = (char *)after;
+    body.after_account = after ? (char *)"acc" : NULL;
+    body.has_ascending = body.has_limit = true;
+    body.ascending = ascending;
+    body.limit = limit;
+    q.body_case = GATEHOUSE__REQUEST__BODY_KEPT;
+    q.kept = &body;
+    Gatehouse__Reply *m = say("dp_a", &q);
+    said[0] = '\0';
+    if (m->error || m->kept->unknown)
+        snprintf(said, sizeof(said), "%s", m->error ? m->error : "unknown");
+    for (size_t i = 0; !m->error && i < m->kept->n_objects; i++) {
+        assert_string_equal(m->kept->objects[i]->account, "acc");
+        snprintf(said + strlen(said), 32, "%s%s", i ? " " : "", m->kept->objects[i]->id);
+    }
+    if (!m->error && m->kept->more)
+        snprintf(said + strlen(said), 4, "+");
+    hush(m);
+    return said;
+}
+
+static void what_an_owner_keeps_is_listed_page_by_page(void **state)
+{
+    char sql[512];
+    (void)state;
+    snprintf(sql, sizeof(sql),
+             "insert into kept_objects (org_id, owner_id, kind, account, id, made_at, gone_at)"
+             " select case n when 5 then 'org_other' else '%s' end, case n when 3 then 'k_2' else"
+             " 'k_1' end, case n when 4 then 'batch' else 'file' end, 'acc', chr(96 + n),"
+             " now() + n * interval '1 second', case n when 6 then now() end"
+             " from generate_series(1, 9) n",
+             base.boot.org_id);
+    database_say(&base, sql);
+    assert_string_equal(lists("k_1", "file", NULL, false, 10), "i h g b a");
+    assert_string_equal(lists("k_1", "file", NULL, true, 2), "a b+");
+    assert_string_equal(lists("k_1", "file", "b", true, 2), "g h+");
+    assert_string_equal(lists("k_1", "file", "h", true, 2), "i");
+    assert_string_equal(lists("k_1", "file", "f", false, 10), "b a"); /* from what is gone */
+    assert_string_equal(lists("k_1", "batch", NULL, false, 10), "d");
+    assert_string_equal(lists("k_2", "file", NULL, false, 10), "c");
+    assert_string_equal(lists("k_2", "file", "a", false, 10), "unknown");
+    assert_string_equal(lists("k_3", "file", NULL, false, 10), "");
+    assert_string_equal(lists("k_1", "thing", NULL, false, 10), "invalid");
+}
+
 /* ---- rollout ---- */
 
 static bool everybody_is_here(void *arg, struct slice id)
@@ -504,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_message_that_would_unpack_into_too_much_is_not_unpacked),
         cmocka_unit_test(a_snapshot_comes_whole),
         cmocka_unit_test(a_removed_plane_is_unknown_at_once),
+        cmocka_unit_test(what_an_owner_keeps_is_listed_page_by_page),
         cmocka_unit_test(waiting_ends_when_the_last_connected_plane_applies),
         cmocka_unit_test(planes_share_a_credentials_ceiling),
         cmocka_unit_test(a_request_for_shares_that_no_plane_sends_is_refused),

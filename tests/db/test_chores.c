@@ -194,6 +194,28 @@ static void replies_of_repeated_posts_are_forgotten(void **state)
     assert_int_equal(number("select count(*) from idempotency"), 24);
 }
 
+static void what_is_gone_at_providers_is_forgotten_and_what_has_no_owner(void **state)
+{
+    (void)state;
+    char sql[600];
+    snprintf(sql, sizeof(sql),
+             "insert into keys (id, org_id, name, spec) values ('k_kept', '%s', 'kept',"
+             " '{\"digest\":\"kept\",\"digest_kind\":\"sha256\"}')",
+             base.boot.org_id);
+    database_say(&base, sql);
+    snprintf(sql, sizeof(sql),
+             "insert into kept_objects (org_id, owner_id, kind, account, id, made_at, gone_at)"
+             " select '%s', case when n > 2 then 'k_none' else 'k_kept' end,"
+             " 'file', 'acc', n::text, now() - case when n = 4 then interval '29 days' else"
+             " interval '90 days' end, case n when 1 then now() - interval '40 days' end"
+             " from generate_series(1, 4) n",
+             base.boot.org_id);
+    database_say(&base, sql);
+    run(job_forget_kept, (struct retention){0});
+    assert_int_equal(number("select count(*) from kept_objects"), 2);
+    assert_int_equal(number("select count(*) from kept_objects where id in ('2', '4')"), 2);
+}
+
 /* ---- the timetable ---- */
 
 static const struct chore_state *state_of(const struct chore_state *states, size_t n,
@@ -239,7 +261,7 @@ static void two_control_planes_run_a_chore_once(void **state)
         if (state_of(second, n, once[i])->runs != 0)
             fail_msg("%s was run by both", once[i]);
     }
-    assert_int_equal(number("select count(*) from chores"), 10);
+    assert_int_equal(number("select count(*) from chores"), 12);
 }
 
 static void a_chore_that_is_due_is_run_again_by_any_control_plane(void **state)
@@ -271,6 +293,7 @@ int main(void)
         CHORE(a_cursor_stays_while_its_plane_may_send_behind_it),
         CHORE(periods_that_ended_long_ago_go_and_budgets_without_one_stay),
         CHORE(replies_of_repeated_posts_are_forgotten),
+        CHORE(what_is_gone_at_providers_is_forgotten_and_what_has_no_owner),
         CHORE(two_control_planes_run_a_chore_once),
         CHORE(a_chore_that_is_due_is_run_again_by_any_control_plane),
     };

@@ -118,7 +118,8 @@ static int clean(void **state)
 {
     (void)state;
     database_say(&base,
-                 "truncate spans, sessions, spend_hours, ingest_cursor, leases, budget_accounts");
+                 "truncate spans, sessions, spend_hours, ingest_cursor, leases, budget_accounts,"
+                 " kept_objects");
     return 0;
 }
 
@@ -147,6 +148,46 @@ static void a_batch_becomes_spans_a_session_and_spent_money(void **state)
     assert_int_equal(number("select count(*) from sessions where external_id = 'night run'"), 1);
     assert_int_equal(number("select spent_nano from budget_accounts where account = 'team:t1'"),
                      300);
+}
+
+/* What calls made, saw and deleted at providers is their owners'; a form that no row has holds up
+ * nothing, and what is gone stays so. */
+static void what_calls_keep_at_providers_is_noted_with_its_owner(void **state)
+{
+    static Gatehouse__KeptObject rows[5],
+        *list[] = {&rows[0], &rows[1], &rows[2], &rows[3], &rows[4]};
+    static const struct {
+        const char *owner, *kind, *account, *id;
+        bool gone;
+    } said[] = {
+        {"k_1", "file", "abcdefgh", "file-1", false},
+        {"k_1", "batch", "abcdefgh", "batch_1", false},
+        {"k_1", "file", "abcdefgh", "file-1", true},
+        {"k_1", "file", "abcdefgh", "file-1", false},
+        {"k_1", "thing", "abcdefgh", "x\x01", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+        gatehouse__kept_object__init(&rows[i]);
+        rows[i].owner = (char *)said[i].owner;
+        rows[i].kind = (char *)said[i].kind;
+        rows[i].account = (char *)said[i].account;
+        rows[i].id = (char *)said[i].id;
+        rows[i].has_gone = rows[i].gone = said[i].gone;
+    }
+    Gatehouse__UsageBatch *b = batch_of(1, 0, 1, 3);
+    b->records[0]->kept = list;
+    b->records[0]->n_kept = 2;
+    b->records[1]->kept = list + 2;
+    b->records[1]->n_kept = 3;
+    assert_int_equal(take("dp_1", b), 3);
+    assert_int_equal(number("select count(*) from kept_objects"), 2);
+    assert_int_equal(number("select count(*) from kept_objects where id = 'file-1'"
+                            " and kind = 'file' and owner_id = 'k_1' and gone_at is not null"),
+                     1);
+    assert_int_equal(number("select count(*) from kept_objects where id = 'batch_1'"
+                            " and kind = 'batch' and gone_at is null"),
+                     1);
 }
 
 static void the_same_batch_twice_counts_once(void **state)
@@ -376,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_batch_becomes_spans_a_session_and_spent_money, clean),
+        cmocka_unit_test_setup(what_calls_keep_at_providers_is_noted_with_its_owner, clean),
         cmocka_unit_test_setup(the_same_batch_twice_counts_once, clean),
         cmocka_unit_test_setup(an_overlapping_batch_adds_only_what_is_new, clean),
         cmocka_unit_test_setup(a_batch_behind_a_gap_is_refused_with_what_is_committed, clean),

@@ -58,6 +58,8 @@ static const struct ai_endpoint endpoints[] = {
      &dialect_openai_objects, ANY},
     {AI_STORED, TEXT("DELETE"), TEXT("/v1/responses/"), true, TEXT("response delete"),
      &dialect_openai_objects, ANY},
+    {AI_LIST, TEXT("GET"), TEXT("/v1/files"), false, TEXT("file list"), &dialect_openai_objects,
+     ANY},
     {AI_STORED, TEXT("POST"), TEXT("/v1/files"), false, TEXT("file upload"),
      &dialect_openai_objects, ANY},
     {AI_STORED, TEXT("GET"), TEXT("/v1/files/"), true, TEXT("file content"),
@@ -65,6 +67,8 @@ static const struct ai_endpoint endpoints[] = {
     {AI_STORED, TEXT("GET"), TEXT("/v1/files/"), true, TEXT("file"), &dialect_openai_objects, ANY},
     {AI_STORED, TEXT("DELETE"), TEXT("/v1/files/"), true, TEXT("file delete"),
      &dialect_openai_objects, ANY},
+    {AI_LIST, TEXT("GET"), TEXT("/v1/batches"), false, TEXT("batch list"), &dialect_openai_objects,
+     ANY},
     {AI_STORED, TEXT("POST"), TEXT("/v1/batches"), false, TEXT("batch"), &dialect_openai_objects,
      ANY},
     {AI_STORED, TEXT("POST"), TEXT("/v1/batches/"), true, TEXT("batch cancel"),
@@ -178,15 +182,15 @@ const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct sli
     return found;
 }
 
-/* A provider lists all of its account's, and not which of the account's users made each. */
-struct slice ai_endpoint_no_list(struct slice path)
+const struct ai_endpoint *ai_endpoint_item(const struct ai_endpoint *list)
 {
-#define NO_LIST(what)                                                                              \
-    SLICE(what " are not listed, since their provider does not say whose they are; keep the ids "  \
-               "that POST returns, and ask for each by its id")
-    if (slice_eq(path, SLICE("/v1/files")))
-        return NO_LIST("files");
-    return slice_eq(path, SLICE("/v1/batches")) ? NO_LIST("batches") : SLICE_NONE;
+    for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+        const struct ai_endpoint *e = &endpoints[i];
+        bool below = e->path.len == list->path.len + 1 && slice_starts(e->path, list->path);
+        if (e->prefix && below && !e->suffix.len && slice_eq(e->method, SLICE("GET")))
+            return e;
+    }
+    return NULL;
 }
 
 struct slice ai_endpoint_methods(const struct http_head *h, struct slice path, struct arena *a)

@@ -24,6 +24,7 @@ enum ai_kind {
     AI_TASK,     /* of a model, and no conversation: an image, a sound, a judgement */
     AI_REALTIME, /* a session over a WebSocket */
     AI_SECRET,   /* a client secret for one: free */
+    AI_LIST,     /* of what a provider keeps for the principal */
     AI_MODELS,
     AI_MODEL,
 };
@@ -233,9 +234,8 @@ struct slice ai_endpoint_list(struct arena *a);
 const struct ai_endpoint *ai_endpoint_find(const struct http_head *h, struct slice path,
                                            bool *allowed);
 
-/* Why GET does not list what POST makes at the path, as it does at other services; SLICE_NONE: it
- * does, or there is nothing to list. */
-struct slice ai_endpoint_no_list(struct slice path);
+/* By which one of a list's things is read: "GET /v1/files/{id}" of "/v1/files". */
+const struct ai_endpoint *ai_endpoint_item(const struct ai_endpoint *list);
 /* Those that the path is served by, "GET, DELETE"; .ptr NULL: no memory. */
 struct slice ai_endpoint_methods(const struct http_head *h, struct slice path, struct arena *a);
 

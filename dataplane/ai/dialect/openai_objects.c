@@ -2,11 +2,7 @@
  * openai_objects — things that OpenAI keeps, asked for by their ids: responses, files, batches.
  *
  * Ids carry marks (ai_mark.h): one that was not given to this owner is unknown, at every path
- * alike. No list of files or batches is served (ai_endpoint_no_list): it would show all of the
- * account's. Files have no place for their owner at the provider. Batches have one in their
- * metadata, but pages from which others' are taken out end early for SDKs, which go on from a
- * page's last item, and the id of another's batch must not become a cursor that is marked as the
- * client's. What else the body says goes on as it came.
+ * alike. Lists are of what the owner made (ai_list.h). What else the body says goes on as it came.
  */
 #include "dataplane/ai/dialect/openai_objects.h"
 
