@@ -394,6 +394,32 @@ enum err ai_cost_reserve_unread(struct ai_call *c)
     return ERR_OK;
 }
 
+/* ---- what providers count teaches what is estimated ---- */
+
+#define LEARN_BYTES (64 * 1024) /* of a body: its tokens are counted within some milliseconds */
+
+/* Media and the definitions of tools are billed by rules of their own. */
+static bool is_text_alone(const struct ai_call *c)
+{
+    const struct ai_prompt *p = &c->request.prompt;
+    return !p->images && !p->images_low && !p->files && !p->audio_bytes && c->chat &&
+           !c->chat->functions && !c->chat->format_schema;
+}
+
+static void learn(struct ai_call *c, const struct token_count *reported)
+{
+    struct slice why, model = c->candidates[c->candidate_next - 1].model;
+    const char *param = c->request.param;
+    if (c->endpoint->kind != AI_CHAT || !tokens_are_open() ||
+        reported->input < TOKENS_LEARN_LEAST || c->rq->body.len > LEARN_BYTES ||
+        !tokens_may_learn(model, loop_now_us(c->rq->env->loop)))
+        return;
+    enum err e = ai_call_parse(c, &why);
+    c->request.param = param; /* this is no refusal */
+    if (!e && is_text_alone(c))
+        tokens_learn(model, chat_tokens(c->chat), reported->input);
+}
+
 /* ---- afterwards ---- */
 
 static struct token_count sum(const struct token_count *a, const struct token_count *b)
@@ -477,6 +503,7 @@ static void put_attempt(struct ai_call *c, const struct token_count *tokens, boo
 void ai_cost_counted(struct ai_call *c, const struct token_count *tokens)
 {
     put_attempt(c, tokens, false);
+    learn(c, tokens);
 }
 
 /* An estimate must not take what was not reserved. The prompt's cannot: it is half of its bytes,
@@ -506,6 +533,7 @@ void ai_cost_reported(struct ai_call *c)
     if (estimated)
         tokens.output = written(c);
     put_attempt(c, &tokens, estimated);
+    learn(c, &tokens);
 }
 
 struct token_count ai_cost_so_far(struct ai_call *c)

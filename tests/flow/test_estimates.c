@@ -53,6 +53,39 @@ FLOW(tokens_are_counted_where_no_target_counts_them)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+/* What a provider counts corrects what is estimated of its family, and of no other. */
+FLOW(what_a_provider_counts_corrects_the_estimates_of_its_family)
+{
+#define FOXES FOX FOX FOX FOX FOX FOX FOX FOX FOX FOX
+#define REPORTED                                                                                   \
+    "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},"                      \
+    "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":1,"        \
+    "\"total_tokens\":%u}}"
+    char body[1024], answer[512];
+    struct slice family = SLICE("claude-opus-5-5"), other = SLICE("gpt-4o");
+    policy_says(k, &two_families);
+    tokens_forget();
+    assert_int_equal(tokens_of_model(family, 1000), 1450);
+    snprintf(
+        body, sizeof(body),
+        "{\"model\":\"claude-opus-5-5\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}",
+        FOXES);
+    /* a tenth more than the text and the factor say */
+    uint64_t count = 3 + 4 + tokens_count(SLICE(FOXES));
+    unsigned more = (unsigned)(count * 145 * 110 / 10000);
+    snprintf(answer, sizeof(answer), REPORTED, more, more + 1);
+    upstream_answers(k, 1, 200, answer);
+    expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
+    uint64_t once = tokens_of_model(family, 1000);
+    assert_in_range(once, 1455, 1463);
+    assert_int_equal(tokens_of_model(other, 1000), 1000);
+
+    /* not each call pays for an exact count */
+    expect_status(client_posts(k, "alice", CHAT, NULL, body), 200);
+    assert_int_equal(tokens_of_model(family, 1000), once);
+    tokens_forget();
+}
+
 static int open_tables(void **state)
 {
     (void)state;
@@ -72,6 +105,7 @@ int main(void)
         SCENARIO(an_uncounted_prompt_is_counted_by_its_text_and_tools),
         SCENARIO(tokens_are_counted_where_no_target_counts_them),
         SCENARIO(and_by_the_family_of_the_target_that_served_it),
+        SCENARIO(what_a_provider_counts_corrects_the_estimates_of_its_family),
     };
     return cmocka_run_group_tests(tests, open_tables, close_tables);
 }

@@ -6,6 +6,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdatomic.h>
 
 #include "common/base/gunzip.h"
 #include "common/base/mem.h"
@@ -204,8 +205,8 @@ uint64_t tokens_count(struct slice text)
     return (uint64_t)((__uint128_t)n * text.len / begin.len);
 }
 
-/* In hundredths. The first row whose name is a part of the model's counts (dialects.md, section 4).
- */
+/* In hundredths. The first row whose name is a part of the model's counts (dialects.md, section 4);
+ * the last one is of all others. */
 static const struct {
     struct slice name;
     unsigned hundredths;
@@ -214,17 +215,90 @@ static const struct {
     {                                                                                              \
         {name, sizeof(name) - 1}, hundredths                                                       \
     }
-    FAMILY("claude-3", 115), FAMILY("claude-opus-4-7", 145), FAMILY("claude-opus-4-8", 145),
-    FAMILY("opus-4", 115),   FAMILY("sonnet-4", 115),        FAMILY("haiku-4", 115),
-    FAMILY("claude", 145),   FAMILY("gemini", 105),          FAMILY("llama", 115),
-    FAMILY("mistral", 115),  FAMILY("mixtral", 115),         FAMILY("qwen", 115),
+    FAMILY("claude-3", 115),
+    FAMILY("claude-opus-4-7", 145),
+    FAMILY("claude-opus-4-8", 145),
+    FAMILY("opus-4", 115),
+    FAMILY("sonnet-4", 115),
+    FAMILY("haiku-4", 115),
+    FAMILY("claude", 145),
+    FAMILY("gemini", 105),
+    FAMILY("llama", 115),
+    FAMILY("mistral", 115),
+    FAMILY("mixtral", 115),
+    FAMILY("qwen", 115),
+    FAMILY("gpt-", 100),
+    FAMILY("deepseek", 100),
+    FAMILY("command", 100),
+    FAMILY("nova", 100),
+    FAMILY("grok", 100),
+    FAMILY("gemma", 100),
+    FAMILY("kimi", 100),
+    FAMILY("glm", 100),
+    FAMILY("phi", 100),
+    FAMILY("", 100),
 #undef FAMILY
 };
 
+#define ONE 65536u /* a correction of none */
+#define MOST (2 * ONE)
+#define FEWEST (ONE / 2)
+#define STEP 16
+#define BELIEVED 4
+
+/* Of each family; 0: ONE. Two threads may learn at once, and one of the two samples is lost. */
+static struct {
+    _Atomic uint32_t correction;
+    _Atomic uint64_t learnt_us;
+} learnt[ARRAY_LEN(families)];
+
+static size_t family_of(struct slice model)
+{
+    size_t i = 0;
+    while (families[i].name.len && slice_search(model, families[i].name) < 0)
+        i++;
+    return i;
+}
+
+static uint32_t correction_of(size_t family)
+{
+    uint32_t c = atomic_load_explicit(&learnt[family].correction, memory_order_relaxed);
+    return c ? c : ONE;
+}
+
 uint64_t tokens_of_model(struct slice model, uint64_t count)
 {
-    for (size_t i = 0; i < ARRAY_LEN(families); i++)
-        if (slice_search(model, families[i].name) >= 0)
-            return (count * families[i].hundredths + 99) / 100;
-    return count;
+    size_t family = family_of(model);
+    __uint128_t n = (__uint128_t)count * families[family].hundredths * correction_of(family);
+    return (uint64_t)((n + 100 * (uint64_t)ONE - 1) / (100 * (uint64_t)ONE));
+}
+
+bool tokens_may_learn(struct slice model, uint64_t now_us)
+{
+    size_t family = family_of(model);
+    uint64_t last = atomic_load_explicit(&learnt[family].learnt_us, memory_order_relaxed);
+    if (last && now_us - last < TOKENS_LEARN_MS * 1000u)
+        return false;
+    return atomic_compare_exchange_strong_explicit(&learnt[family].learnt_us, &last, now_us,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
+void tokens_learn(struct slice model, uint64_t count, uint64_t reported)
+{
+    size_t family = family_of(model);
+    if (count < TOKENS_LEARN_LEAST || count > UINT32_MAX || reported > BELIEVED * count ||
+        reported < count / BELIEVED)
+        return;
+    uint64_t seen = reported * 100 * ONE / (count * families[family].hundredths);
+    int64_t was = correction_of(family), now = was + ((int64_t)seen - was) / STEP;
+    now = now > MOST ? MOST : now < FEWEST ? FEWEST : now;
+    atomic_store_explicit(&learnt[family].correction, (uint32_t)now, memory_order_relaxed);
+}
+
+void tokens_forget(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(learnt); i++) {
+        atomic_store_explicit(&learnt[i].correction, 0, memory_order_relaxed);
+        atomic_store_explicit(&learnt[i].learnt_us, 0, memory_order_relaxed);
+    }
 }

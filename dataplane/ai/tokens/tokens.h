@@ -24,5 +24,18 @@ void tokens_close(void); /* for tests that look for leaks */
 bool tokens_are_open(void);
 uint64_t tokens_count(struct slice text);
 
-/* Tokens that the model's own tokenizer makes of text that has `count` by o200k. */
+/* Tokens that the model's own tokenizer makes of text that has `count` by o200k: by the factor of
+ * its family, corrected by what providers have counted since the process began. */
 uint64_t tokens_of_model(struct slice model, uint64_t count);
+
+/* Is it time to compare a prompt of this family again? Once a second for the whole process says
+ * yes: a comparison costs an exact count, of which a call shall not have to pay. */
+#define TOKENS_LEARN_MS 1000
+bool tokens_may_learn(struct slice model, uint64_t now_us);
+/* A provider counted `reported` of a prompt that has `count` by o200k. The family's correction
+ * moves by a sixteenth of the difference, and stays between a half and the double. What differs by
+ * more than four times (a template of the server's own, a prompt that was cut) says nothing of a
+ * tokenizer, nor does one of less than TOKENS_LEARN_LEAST. */
+#define TOKENS_LEARN_LEAST 64
+void tokens_learn(struct slice model, uint64_t count, uint64_t reported);
+void tokens_forget(void); /* for tests */

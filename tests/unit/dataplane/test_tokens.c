@@ -98,6 +98,51 @@ static void other_families_make_more_of_the_same_text(void **state)
             fail_msg("%s", rows[i].model);
 }
 
+/* It comes near what is reported, stays within its bounds, forgets what is long ago, and believes
+ * nothing that no tokenizer explains. */
+static void a_familys_factor_follows_what_providers_count(void **state)
+{
+    (void)state;
+    struct slice model = SLICE("qwen-max"), other = SLICE("some-model");
+    static const struct {
+        uint64_t count, reported, of_1000;
+    } rows[] = {
+        {1000, 1300, 1300},
+        {1000, 1000, 1000},
+        {100, 350, 2300}, /* the double of 1.15 */
+        {1000, 300, 575}, /* the half */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (size_t n = 0; n < 200; n++)
+            tokens_learn(model, rows[i].count, rows[i].reported);
+        uint64_t got = tokens_of_model(model, 1000);
+        if (got + 2 < rows[i].of_1000 || got > rows[i].of_1000 + 2)
+            fail_msg("row %zu: %llu", i, (unsigned long long)got);
+    }
+    assert_int_equal(tokens_of_model(other, 1000), 1000);
+    tokens_forget();
+    tokens_learn(model, 1000, 1150 + 160);
+    assert_in_range(tokens_of_model(model, 1000), 1159, 1161); /* a sixteenth */
+    tokens_forget();
+    tokens_learn(model, TOKENS_LEARN_LEAST - 1, 100);
+    tokens_learn(model, 1000, 4001);
+    tokens_learn(model, 1000, 249);
+    assert_int_equal(tokens_of_model(model, 1000), 1150);
+}
+
+static void a_family_is_compared_once_a_second(void **state)
+{
+    (void)state;
+    const uint64_t second = TOKENS_LEARN_MS * 1000u, now = 10 * second;
+    struct slice model = SLICE("qwen-max"), other = SLICE("grok-4");
+    tokens_forget();
+    assert_true(tokens_may_learn(model, now));
+    assert_false(tokens_may_learn(model, now + second - 1));
+    assert_true(tokens_may_learn(other, now));
+    assert_true(tokens_may_learn(model, now + second));
+    tokens_forget();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +150,8 @@ int main(void)
         cmocka_unit_test(a_text_beyond_the_exact_part_is_as_dense_as_its_beginning),
         cmocka_unit_test(long_runs_and_broken_bytes_are_counted),
         cmocka_unit_test(other_families_make_more_of_the_same_text),
+        cmocka_unit_test(a_familys_factor_follows_what_providers_count),
+        cmocka_unit_test(a_family_is_compared_once_a_second),
     };
     return cmocka_run_group_tests(tests, open_tables, close_tables);
 }
