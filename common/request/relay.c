@@ -117,10 +117,10 @@ static void on_head(void *arg, const struct http_head *head)
     size_t n = pass_headers(r, head, headers, ARRAY_LEN(headers));
     bool bodiless =
         slice_eq(r->rq->head->method, SLICE("HEAD")) || head->status == 204 || head->status == 304;
-    r->has_length = head->has_length;
+    r->has_length = head->has_length && !r->edits;
     r->left = bodiless ? 0 : head->length;
     end_where_closed(r, response_begin(r->rq, head->status, headers, n,
-                                       head->has_length ? head->length : UINT64_MAX));
+                                       r->has_length ? head->length : UINT64_MAX));
 }
 
 /* The last bytes of a response of known length complete it: they wait for the record. */
@@ -139,7 +139,9 @@ static void on_body(void *arg, struct slice data)
 {
     struct relay *r = arg;
     if (r->hooks->on_data)
-        r->hooks->on_data(r, data);
+        data = r->hooks->on_data(r, data);
+    if (r->rq->stage != REQUEST_WORK)
+        return;
     struct slice piece = keep_last(r, data);
     enum sink_result result = piece.len > 0 ? response_write(r->rq, piece) : SINK_OK;
     if (!end_where_closed(r, result) && result == SINK_FULL)
@@ -151,10 +153,11 @@ static void on_end(void *arg)
     struct relay *r = arg;
     struct request *rq = r->rq;
     enum request_outcome end = rq->response_status >= 500 ? OUTCOME_ERROR : OUTCOME_OK;
+    struct slice rest = r->hooks->rest ? r->hooks->rest(r) : SLICE_NONE;
     if (r->hooks->over)
         r->hooks->over(r, RELAY_WHOLE);
     exchange_close(&r->exchange, end, SLICE_NONE);
-    request_finish(rq, &(struct request_end){.outcome = end, .body = r->last});
+    request_finish(rq, &(struct request_end){.outcome = end, .body = rest.len ? rest : r->last});
 }
 
 static void on_fail(void *arg, const struct exchange_failure *f)

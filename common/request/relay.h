@@ -34,7 +34,11 @@ struct relay_hooks {
     bool (*passes)(const struct relay *r, struct slice name);
     /* The response begins. false: the hook ended the request, by relay_fail. */
     bool (*on_head)(struct relay *r, const struct http_head *head);
-    void (*on_data)(struct relay *r, struct slice data); /* of the response; NULL: not looked at */
+    /* Of the response: what the client gets of it, lent until the next call; the hook may end the
+     * request. NULL: all of it. */
+    struct slice (*on_data)(struct relay *r, struct slice data);
+    /* What on_data held back, when the response has ended; in the arena. NULL: nothing. */
+    struct slice (*rest)(struct relay *r);
     void (*over)(struct relay *r, enum relay_end how_far); /* before the exchange is closed; NULL */
 };
 
@@ -44,6 +48,7 @@ struct relay {
     struct exchange *exchange;
     bool client_paused; /* the upstream does not keep up with the request's body */
     bool body_ended;
+    bool edits; /* set by on_head: what the client gets is of another length */
     bool has_length;
     uint64_t left;     /* of a response of known length */
     struct slice last; /* its end, kept until the record is written */

@@ -424,6 +424,94 @@ FLOW(a_stream_is_billed_by_its_usage_or_by_what_it_said)
     flow_record_free(r);
 }
 
+/* What a model reasons in hiding shows in its provider's count alone, which OpenAI's streams say
+ * when they are asked: the gateway asks, and the client sees nothing of it. */
+FLOW(a_streams_usage_is_asked_for_and_not_shown_where_its_client_did_not_ask)
+{
+#define WORD(more) "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]" more "}\n\n"
+#define LAST(more)                                                                                 \
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]" more "}\n\n"
+#define NULLS ",\"usage\":null"
+#define COUNT                                                                                      \
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":20,"            \
+    "\"completion_tokens_details\":{\"reasoning_tokens\":19},\"total_tokens\":1020}}\n\n"
+#define END "data: [DONE]\n\n"
+#define ASK(more) "{\"model\":\"gpt-x\",\"stream\":true,\"max_tokens\":100" more "," HI "}"
+#define OPTION ",\"stream_options\":{\"include_usage\":true}"
+    static const struct {
+        const char *said, *sent, *shown;
+    } rows[] = {
+        {ASK(""),
+         "{\"stream_options\":{\"include_usage\":true},\"model\":\"gpt-x\",\"stream\":true,"
+         "\"max_tokens\":100," HI "}",
+         WORD("") LAST("") END},
+        {ASK(OPTION), ASK(OPTION), WORD(NULLS) LAST(NULLS) COUNT END},
+        {ASK(",\"stream_options\":{\"include_usage\":false}"), ASK(OPTION), WORD("") LAST("") END},
+    };
+    policy_says(k, &own);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        upstream_forget_script(k, 0);
+        upstream_opens_stream(k, 0);
+        upstream_sends(k, 0, WORD(NULLS) "data: {\"choices\":[{\"index\":0,");
+        upstream_sends(k, 0, "\"delta\":{},\"finish_reason\":\"stop\"}]" NULLS "}\n\n" COUNT END);
+        upstream_ends_stream(k, 0);
+        struct flow_client *c =
+            client_posts(k, "carol", OPENAI "/v1/chat/completions", NULL, rows[i].said);
+        expect_status(c, 200);
+        if (!slice_eq(k->upstreams[0].calls[i].body, slice_str(rows[i].sent)))
+            fail_msg("row %zu: %.*s", i, SLICE_ARG(k->upstreams[0].calls[i].body));
+        expect_body(c, rows[i].shown);
+        expect_cost(k, 1000, 20, COST, "provider");
+    }
+    /* what ends inside an event is shown to its last byte */
+    upstream_forget_script(k, 0);
+    upstream_opens_stream(k, 0);
+    upstream_sends(k, 0, WORD(NULLS) "data: {\"cho");
+    upstream_ends_stream(k, 0);
+    struct flow_client *c = client_posts(k, "carol", OPENAI "/v1/chat/completions", NULL, ASK(""));
+    expect_status(c, 200);
+    expect_body(c, WORD("") "data: {\"cho");
+}
+
+/* A model whose calls are shaped is not had unshaped by its provider's name for it. */
+FLOW(what_the_policy_says_of_a_models_calls_holds_here_too)
+{
+    static const char *const shaped[] = {"gpt-x"}, *const both[] = {"gpt-x"};
+    struct flow_policy p = own;
+    struct flow_client *c;
+    p.models[0] = (struct flow_model){.name = "ours",
+                                      .target_models = shaped,
+                                      .upstreams = {0},
+                                      .upstream_count = 1,
+                                      .drop = {"user"},
+                                      .system_prompt = "Be brief."};
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, ANSWER);
+    c = client_posts(k, "alice", OPENAI "/v1/chat/completions", NULL,
+                     "{\"model\":\"gpt-x\",\"user\":\"u\"," HI "}");
+    expect_status(c, 200);
+    struct slice sent = k->upstreams[0].calls[0].body;
+    assert_true(slice_search(sent, SLICE("Be brief.")) >= 0);
+    assert_true(slice_search(sent, SLICE("\"user\":\"u\"")) < 0);
+    assert_true(slice_search(sent, SLICE("\"content\":\"hello\"")) >= 0);
+
+    /* where another model leads there that says nothing of its calls, as the client says */
+    p.models[1] = (struct flow_model){
+        .name = "plain", .target_models = both, .upstreams = {0}, .upstream_count = 1};
+    p.keys[0] = (struct flow_key){.name = "alice", .agent = "maker", .models = {"plain"}};
+    policy_says(k, &p);
+    c = client_posts(k, "alice", OPENAI "/v1/chat/completions", NULL, CHAT);
+    expect_status(c, 200);
+    assert_true(slice_eq(k->upstreams[0].calls[1].body, SLICE(CHAT)));
+
+    /* of two that lead there only what may be used counts */
+    p.keys[0] = (struct flow_key){.name = "alice", .agent = "maker", .models = {"ours"}};
+    policy_says(k, &p);
+    c = client_posts(k, "alice", OPENAI "/v1/chat/completions", NULL, CHAT);
+    expect_status(c, 200);
+    assert_true(slice_search(k->upstreams[0].calls[2].body, SLICE("Be brief.")) >= 0);
+}
+
 FLOW(anthropics_path_is_read_in_its_own_dialect)
 {
     policy_says(k, &own);
@@ -724,6 +812,8 @@ int main(void)
         SCENARIO(a_provider_that_is_not_granted_and_one_that_is_not_there_are_told_alike),
         SCENARIO(a_modelled_path_is_billed_by_its_usage),
         SCENARIO(a_stream_is_billed_by_its_usage_or_by_what_it_said),
+        SCENARIO(a_streams_usage_is_asked_for_and_not_shown_where_its_client_did_not_ask),
+        SCENARIO(what_the_policy_says_of_a_models_calls_holds_here_too),
         SCENARIO(anthropics_path_is_read_in_its_own_dialect),
         SCENARIO(geminis_path_names_the_model_and_is_read_in_its_own_dialect),
         SCENARIO(a_kept_response_is_not_continued_by_its_bare_id),

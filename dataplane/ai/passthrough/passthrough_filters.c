@@ -92,17 +92,23 @@ static struct slice client_name(const struct policy_model *m, struct slice name,
     return slice_of(room, prefix.len + name.len);
 }
 
+bool passthrough_leads_to(const struct policy_model *m, const struct policy_provider *p,
+                          struct slice name, const struct request_right *right, bool *may_use)
+{
+    char room[512];
+    bool leads = false;
+    *may_use = false;
+    for (size_t i = 0; i < m->target_count && !leads; i++)
+        leads = slice_eq(m->targets[i].provider_id, p->o.id) && leads_to(&m->targets[i], name);
+    struct slice asked = leads ? client_name(m, name, room, sizeof(room)) : SLICE_NONE;
+    *may_use = asked.ptr && ai_right_allows(right, asked);
+    return leads;
+}
+
 static bool look_at_model(void *arg, const struct policy_model *m)
 {
     struct model_search *s = arg;
-    char room[512];
-    for (size_t i = 0; i < m->target_count && !s->found; i++) {
-        if (!slice_eq(m->targets[i].provider_id, s->provider->o.id) ||
-            !leads_to(&m->targets[i], s->name))
-            continue;
-        struct slice name = client_name(m, s->name, room, sizeof(room));
-        s->found = name.ptr && ai_right_allows(s->right, name);
-    }
+    passthrough_leads_to(m, s->provider, s->name, s->right, &s->found);
     return !s->found;
 }
 
@@ -299,6 +305,7 @@ static void finish_route(struct request *rq)
     if (p->meter == METER_WHOLE)
         buf_fini(&p->whole);
     p->meter = METER_OFF;
+    buf_fini(&p->shown);
 }
 
 const struct filter passthrough_filter_route = {
@@ -419,7 +426,11 @@ static enum filter_result on_call(struct request *rq)
     p->request.choices = 1;
     enum err e = p->endpoint->dialect->read(&in, &p->request, &why);
     if (!e)
+        e = passthrough_rewrite(p, &in, &why);
+    if (!e)
         e = measure(p, &in, &why);
+    if (e == ERR_TOO_BIG)
+        return refuse(rq, REFUSAL_TOO_LARGE, arena_printf(rq->arena, "%zu bytes", rq->body.max));
     if (e == ERR_NOMEM)
         return refuse(rq, REFUSAL_NO_CAPACITY, SLICE_NONE);
     if (e == ERR_NOT_FOUND)

@@ -2,8 +2,8 @@
  * passthrough_meter — what a call of a modelled path may cost, what its response says it took, and
  * what is billed: the provider's count, else ours.
  *
- * Nothing of the client's body is changed, so that no limit can be put into it: under a budget the
- * output is reserved as far as the client or the model bounds it.
+ * No limit is put into the client's body: under a budget the output is reserved as far as the
+ * client or the model bounds it.
  */
 #include "common/base/limits.h"
 #include "common/net/aws_event.h"
@@ -11,6 +11,7 @@
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_model_rules.h"
 #include "dataplane/ai/passthrough/passthrough_private.h"
+#include "dataplane/ai/provider/openai.h"
 
 #define OUTPUT_MOST 131072 /* as ai_cost has it, of a model that is not known by name */
 
@@ -119,6 +120,8 @@ static bool is_stream(const struct passthrough_call *p, const struct http_head *
 
 void passthrough_meter_open(struct passthrough_call *p, const struct http_head *head)
 {
+    bool strips = p->strips;
+    p->strips = false;
     bool reads = p->endpoint && p->endpoint->kind != AI_COUNT && is_success(head->status);
     if (reads && is_stream(p, head) && p->speaker->decode) {
         p->decoder = arena_zalloc(p->rq->arena, sizeof(*p->decoder));
@@ -128,6 +131,9 @@ void passthrough_meter_open(struct passthrough_call *p, const struct http_head *
         sse_reader_init(&p->events);
         sse_reader_limit(&p->events, LIMIT_AI_EVENT);
         p->meter = METER_EVENTS;
+        p->strips = strips && p->speaker->framing == AI_FRAMES_SSE;
+        if (p->strips)
+            buf_init(&p->shown, 2 * LIMIT_AI_EVENT + LIMIT_STREAM_HIGH);
     } else if (reads && has_type(head, "application/json")) {
         buf_init(&p->whole, LIMIT_AI_ANSWER);
         p->meter = METER_WHOLE;
@@ -169,23 +175,64 @@ static void stop_reading(struct passthrough_call *p)
     p->meter = METER_OFF;
 }
 
+/* Beside the event that holds the usage alone, providers put `"usage":null` into every other one.
+ */
+static enum err show(struct passthrough_call *p, const struct sse_event *e)
+{
+    struct ai_glance g = {0};
+    const char *from = e->raw.ptr, *to = from + e->raw.len;
+    if (e->has_data)
+        openai_glance(e->data, false, &g);
+    if (g.usage_alone)
+        return ERR_OK;
+    if (!g.unasked.ptr || e->data.ptr < from || e->data.ptr >= to)
+        return buf_append(&p->shown, e->raw);
+    size_t at = (size_t)(g.unasked.ptr - from);
+    enum err shown = buf_append(&p->shown, slice_first(e->raw, at));
+    return shown ? shown : buf_append(&p->shown, slice_from(e->raw, at + g.unasked.len));
+}
+
+/* What can be read no more goes on as it comes. */
+static void show_rest(struct passthrough_call *p, struct slice data)
+{
+    if (p->strips &&
+        (buf_append(&p->shown, sse_reader_rest(&p->events)) || buf_append(&p->shown, data)))
+        p->cut = true;
+    p->strips = false;
+}
+
 static void feed_events(struct passthrough_call *p, struct slice data)
 {
     struct sse_event event;
     enum err e = ERR_OK;
-    while (!e && !(e = next_event(p, &data, &event)))
+    while (!e && !(e = next_event(p, &data, &event))) {
+        if (p->strips && show(p, &event))
+            p->cut = true;
         if (event.has_data)
             e = p->speaker->decode(p->decoder, &event, on_event, p);
-    if (e != ERR_AGAIN)
-        stop_reading(p);
+    }
+    if (e == ERR_AGAIN)
+        return;
+    show_rest(p, data);
+    stop_reading(p);
 }
 
-void passthrough_meter_feed(struct passthrough_call *p, struct slice data)
+struct slice passthrough_meter_feed(struct passthrough_call *p, struct slice data)
 {
+    bool strips = p->strips;
+    if (strips)
+        buf_clear(&p->shown);
     if (p->meter == METER_EVENTS)
         feed_events(p, data);
     else if (p->meter == METER_WHOLE && buf_append(&p->whole, data))
         stop_reading(p);
+    return strips ? buf_slice(&p->shown) : data;
+}
+
+struct slice passthrough_meter_rest(struct passthrough_call *p)
+{
+    bool held = p->strips && p->meter == METER_EVENTS;
+    return held ? arena_copy(p->rq->arena, sse_reader_rest(&p->events)) : SLICE_NONE;
 }
 
 /* ---- afterwards ---- */

@@ -46,6 +46,9 @@ struct passthrough_call {
     struct access_token *token; /* of an account that is exchanged for one; held */
     struct attempt *attempt;
 
+    bool strips;      /* the gateway has asked for a stream's usage, and the client has not */
+    struct buf shown; /* strips: of what came together, what the client gets */
+    bool cut;         /* without memory for it the client would get a part: it is cut off */
     enum meter_kind meter;
     struct ai_decoder *decoder;
     struct sse_reader events;
@@ -64,6 +67,13 @@ bool passthrough_still_allowed(struct request *rq, const struct request_right *n
 /* Streams, or is it gathered by filter_body? */
 bool passthrough_streams_body(const struct request *rq);
 
+/* passthrough_body.c: the body as it goes to the provider, where that is not as it came. The
+ * request is read again then. ERR_INVALID: *why. */
+enum err passthrough_rewrite(struct passthrough_call *p, struct ai_incoming *in, struct slice *why);
+/* Does the policy's model lead to what the provider calls by this name? */
+bool passthrough_leads_to(const struct policy_model *m, const struct policy_provider *p,
+                          struct slice name, const struct request_right *right, bool *may_use);
+
 /* passthrough_send.c */
 void passthrough_start(struct passthrough_call *p);
 struct slice passthrough_query_key(const struct request *rq);
@@ -75,6 +85,10 @@ extern const struct relay_hooks passthrough_relay_hooks;
 enum err passthrough_worst_case(struct request *rq, money *ret); /* as gate.worst_case */
 /* A response begins: what of it is read. */
 void passthrough_meter_open(struct passthrough_call *p, const struct http_head *head);
-void passthrough_meter_feed(struct passthrough_call *p, struct slice data);
+/* What the client gets of it: all, but for what the gateway alone has asked for. Lent until the
+ * next call. */
+struct slice passthrough_meter_feed(struct passthrough_call *p, struct slice data);
+/* The end of a stream that is held back until its event is whole; in the arena, may be empty. */
+struct slice passthrough_meter_rest(struct passthrough_call *p);
 /* Puts what the call has cost into its record, before its exchange is closed. */
 void passthrough_bill(struct passthrough_call *p, enum relay_end end);

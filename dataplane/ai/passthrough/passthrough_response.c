@@ -59,14 +59,23 @@ static bool on_head(struct relay *r, const struct http_head *head)
         return false;
     }
     passthrough_meter_open(p, head);
+    r->edits = p->strips;
     return true;
 }
 
-static void on_data(struct relay *r, struct slice data)
+static struct slice on_data(struct relay *r, struct slice data)
 {
     struct passthrough_call *p = call_of(r);
     p->rq->record.api.bytes_out += data.len;
-    passthrough_meter_feed(p, data);
+    data = passthrough_meter_feed(p, data);
+    if (p->cut)
+        relay_fail(r, REFUSAL_NO_CAPACITY, SLICE_NONE, SLICE("no_memory"));
+    return data;
+}
+
+static struct slice rest(struct relay *r)
+{
+    return passthrough_meter_rest(call_of(r));
 }
 
 static void over(struct relay *r, enum relay_end how_far)
@@ -75,4 +84,4 @@ static void over(struct relay *r, enum relay_end how_far)
 }
 
 const struct relay_hooks passthrough_relay_hooks = {
-    .passes = passes, .on_head = on_head, .on_data = on_data, .over = over};
+    .passes = passes, .on_head = on_head, .on_data = on_data, .rest = rest, .over = over};
