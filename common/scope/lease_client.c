@@ -24,7 +24,6 @@
 #define AGAIN_US SECOND /* twice short within so long: more is requested than what waits */
 #define SHARE 8         /* a part of what the budget has left: the most that is requested beyond */
 
-#define UNREADABLE_TOLD_US (60 * SECOND)
 /* A control plane that restarts is back within; longer: an outage. */
 #define GRACE_US (2 * SECOND)
 /* A reply that takes longer will not come; a busy control plane may take seconds. */
@@ -36,6 +35,8 @@
 #define PERIOD_NEAR_US 300000 /* a new period so near is waited for */
 #define AHEAD_US (5 * SECOND) /* between two requests to lease ahead that got less than wanted */
 #define STANDING_TOLD 10      /* accounts named in the log in one outage */
+
+uint64_t lease_client_told_us = 60 * SECOND;
 
 struct lease_client {
     struct loop *loop;
@@ -430,7 +431,7 @@ static void asking_cancel(struct asking *k)
 static void tell_unreadable(struct lease_client *c, uint64_t now_us)
 {
     c->unreadable++;
-    if (c->unreadable_told_us && now_us - c->unreadable_told_us < UNREADABLE_TOLD_US)
+    if (c->unreadable_told_us && now_us - c->unreadable_told_us < lease_client_told_us)
         return;
     log_warn(NULL, "lease_reply_unreadable", "replies=%lu", (unsigned long)c->unreadable);
     c->unreadable = 0;

@@ -13,6 +13,9 @@
 
 struct account_wait_ticket;
 
+/* Between two lines about replies that cannot be read. Tests change it. */
+extern uint64_t lease_client_told_us;
+
 /* Where accounts send tickets, and where those go that nothing but the registry refers to. */
 struct account_home {
     /* Takes the ticket over; any thread. NULL: there is no lease client. */

@@ -10,7 +10,7 @@
  *          data; ERR_EXISTS (unique), ERR_CONFLICT (foreign key), ERR_INVALID (check, type,
  *          range), ERR_AGAIN (serialization, deadlock, lock timeout). What the server said is
  *          in db_conn_error until the next statement. After a loss the pool returns
- *          ERR_DATABASE at once until its backoff (100 ms to 5 s) has passed.
+ *          ERR_DATABASE at once until its backoff (100 ms to 1 s) has passed.
  * Threads  the pool: any. A connection: one at a time.
  */
 #pragma once

@@ -139,11 +139,24 @@ test('what is not text, or not UTF-8, ends the session with its code', async () 
   }
 });
 
-test('a revoked key ends its sessions', async () => {
-  const key = await gateway.virtualKey({ models: [voice] });
-  const { session, sees } = open(key.key);
-  await sees((e) => e.type === 'session.created');
-  const closed = once(session.socket, 'close');
-  await gateway.admin('POST', `keys/${key.id}/revoke`);
-  assert.equal((await closed)[0], 1008);
+// The product's bar is 100 ms from the reply to the revocation; the machine that runs this may be loaded.
+const REVOKED_MS = 2000;
+
+test('a revoked key ends its sessions', async (t) => {
+  const took = [];
+  for (let i = 0; i < 5; i++) {
+    const key = await gateway.virtualKey({ models: [voice] });
+    const { session, sees } = open(key.key);
+    await sees((e) => e.type === 'session.created');
+    const closed = once(session.socket, 'close').then(([code]) => ({ code, at: performance.now() }));
+    const revoked = await gateway.admin('POST', `keys/${key.id}/revoke`);
+    const from = performance.now();
+    assert.equal(revoked.status, 200, revoked.text);
+    const { code, at } = await closed;
+    assert.equal(code, 1008);
+    took.push(Math.max(0, at - from));
+  }
+  took.sort((a, b) => a - b);
+  t.diagnostic(`a session ended ${took[2].toFixed(1)} ms after its key's revocation was done (median of 5), ${took[4].toFixed(1)} ms at most`);
+  assert.ok(took[4] < REVOKED_MS, `${took[4]} ms`);
 });

@@ -5,17 +5,37 @@ import { after, before, test } from 'node:test';
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText } from 'ai';
 import OpenAI from 'openai';
-import { Gateway, named, run } from '../kit/node/gateway.mjs';
+import { Gateway, named, run, until } from '../kit/node/gateway.mjs';
 import { upstream as listen } from '../kit/node/upstream.mjs';
-import { said } from './matrix/kit.mjs';
+import { said, sendJson } from './matrix/kit.mjs';
 import { default as upstreams } from './matrix/upstreams/openai.mjs';
 
 const gateway = new Gateway();
 const openai = upstreams.find((u) => u.name === 'openai');
 let mock, alice, bob;
 
+// The account's files, as OpenAI has them.
+const files = new Map();
+
+function answer(one, res) {
+  const [, id] = /^\/v1\/files(?:\/([^/?]+))?/.exec(one.url) ?? [];
+  if (!one.url.startsWith('/v1/files')) return openai.answer(one, res);
+  if (one.method === 'POST') {
+    const [, filename] = /filename="([^"]+)"/.exec(one.body);
+    const [, purpose] = /name="purpose"\r\n\r\n(\w+)/.exec(one.body);
+    const file = { id: `file-${run}${files.size}`, object: 'file', bytes: 9, created_at: 1790000000 + files.size, filename, purpose, status: 'processed' };
+    files.set(file.id, file);
+    return sendJson(res, 200, file);
+  }
+  if (!id) return sendJson(res, 200, { object: 'list', data: [...files.values()], has_more: false });
+  const file = files.get(id);
+  if (!file) return sendJson(res, 404, { error: { message: `No such File object: ${id}`, type: 'invalid_request_error', param: 'id', code: null } });
+  if (one.method === 'DELETE') files.set(id, null);
+  sendJson(res, 200, one.method === 'DELETE' ? { id, object: 'file', deleted: true } : file);
+}
+
 before(async () => {
-  mock = await listen(gateway.port(40), openai.answer);
+  mock = await listen(gateway.port(40), answer);
   await gateway.create('providers', {
     name: named('kept'), allow_cidrs: ['127.0.0.0/8'],
     credentials: [{ name: 'main', secret: `sk-kept-${run}` }], ...openai.provider(mock.url),
@@ -62,4 +82,30 @@ test('the AI SDK refers to items that are kept', async () => {
   assert.equal(got.text, said.text.join(''));
   const sent = JSON.parse(mock.seen.at(-1).body);
   assert.ok(sent.input.some((i) => i.type === 'item_reference' && !i.id.includes('_gh')), 'by the id that the provider knows');
+});
+
+// OpenAI lists what the account has; each client sees its own.
+test('files are listed page by page for their maker alone', async () => {
+  const [hers, his] = [clientOf(alice), clientOf(bob)];
+  const upload = (client, name) =>
+    client.files.create({ purpose: 'user_data', file: new File([`what ${name} says`], name, { type: 'text/plain' }) });
+  const made = [];
+  for (const name of ['one.txt', 'two.txt', 'three.txt']) made.unshift((await upload(hers, name)).id);
+  const other = await upload(his, 'other.txt');
+  const idsOf = async (client, more = {}) => {
+    const ids = [];
+    for await (const file of client.files.list(more)) ids.push(file.id);
+    return ids;
+  };
+  await until(async () => (await idsOf(hers)).length === 3 && (await idsOf(his)).length === 1, 20, 'what was uploaded is listed');
+  assert.deepEqual(await idsOf(hers, { limit: 2 }), made, 'over two pages, the newest first');
+  assert.deepEqual(await idsOf(hers, { order: 'asc', limit: 1 }), made.toReversed());
+  assert.deepEqual(await idsOf(his), [other.id]);
+  const [first] = (await hers.files.list()).data;
+  assert.equal(first.filename, 'three.txt');
+  assert.ok(!mock.seen.some((r) => r.method === 'GET' && r.url.split('?')[0].endsWith('/files')), 'the provider is asked for no list');
+
+  await hers.files.delete(made[1]);
+  assert.deepEqual(await idsOf(hers), [made[0], made[2]]);
+  assert.deepEqual((await hers.batches.list()).data, []);
 });

@@ -1,5 +1,5 @@
-// An outage: control plane and PostgreSQL are away under load. What is leased ahead carries every
-// budget that has money; afterwards each budget's spend is what the provider would bill.
+// An outage: PostgreSQL alone is away, and is back. And control plane and PostgreSQL are away under load: what is leased
+// ahead carries every budget that has money; afterwards each budget's spend is what the provider would bill.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { named, nano, newTrace, traceparent, until } from '../../kit/node/gateway.mjs';
@@ -146,9 +146,36 @@ async function outage(gateway, keys) {
   );
 }
 
+// PostgreSQL alone is away: the control plane stays up, says so, and is ready again soon after PostgreSQL is.
+const AWAY_MS = 15000; // the tries to connect are as far apart then as they get
+const READY_MS = 3000; // one try a second, and a machine that is busy
+
+async function databaseAlone(gateway) {
+  const ready = async () => (await fetch(`${gateway.adminUrl}/readyz`).catch(() => null))?.status;
+  const write = async (name) => (await gateway.admin('POST', 'teams', { name: named(name) }).catch(() => null))?.status;
+  const since = (at) => Math.round(performance.now() - at);
+  assert.equal(await ready(), 200);
+  await hold(gateway, 10, 'postgres');
+  const left = performance.now();
+  await until(async () => (await ready()) === 503, 20, 'a control plane that is not ready');
+  const noticed = since(left);
+  await sleep(AWAY_MS);
+  assert.equal(await write('while-away'), 503);
+  await release(gateway, 10, 'postgres');
+  await until(async () => (await gateway.psql('select 1').catch(() => null))?.trim() === '1', 60, 'PostgreSQL');
+  const back = performance.now();
+  await until(async () => (await ready()) === 200, 60, 'a control plane that is ready');
+  const took = since(back);
+  assert.equal(await write('once-back'), 201);
+  const wrote = since(back);
+  console.log(`      PostgreSQL alone away for ${AWAY_MS / 1000} s: noticed after ${noticed} ms; ready ${took} ms after it took connections, and the first write done ${wrote} ms after`);
+  assert.ok(took < READY_MS, `ready after ${took} ms`);
+}
+
 scenarios(() =>
   withInstallation({ home, base: Number(base), build }, 2, async (gateway) => {
     const keys = await furnish(gateway);
+    await scenario('PostgreSQL away and back: the control plane is ready again within 3 s', () => databaseAlone(gateway));
     await scenario('control plane and PostgreSQL away: no budget with money refuses, and spend is the bill', () => outage(gateway, keys));
   }),
 );

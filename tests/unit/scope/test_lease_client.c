@@ -9,8 +9,11 @@
 #include "common/scope/lease_client.h"
 #include "common/scope/scope.h"
 #include "common/scope/scope_private.h"
+#include "proto/channel.pb-c.h"
 #include "tests/kit/ledger/ledger_kit.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define KEY "key:k_1"
@@ -29,10 +32,46 @@ static struct world {
     struct plane_side planes[LEDGER_KIT_PLANES];
 } w;
 
+/* Between the lease clients and the server: replies of another version, while `garbles`. */
+static bool garbles;
+static unsigned garbled;
+
+struct passing {
+    void (*done)(void *arg, enum err e, const void *reply);
+    void *arg;
+};
+
+static void on_reply(void *arg, enum err e, const void *reply)
+{
+    struct passing p = *(struct passing *)arg;
+    const Gatehouse__Reply nothing = GATEHOUSE__REPLY__INIT, *m = reply;
+    mem_free(arg);
+    bool garble = garbles && m && m->lease;
+    garbled += garble;
+    p.done(p.arg, e, garble ? &nothing : m);
+}
+
+static enum err request(void *arg, void *message,
+                        void (*done)(void *done_arg, enum err e, const void *reply), void *done_arg)
+{
+    const struct control_link inner = ledger_kit_link(&w.ledger, 0);
+    struct passing *p = mem_zalloc(sizeof(*p));
+    assert_non_null(p);
+    *p = (struct passing){done, done_arg};
+    enum err e = inner.request(arg, message, on_reply, p);
+    if (e)
+        mem_free(p);
+    return e;
+}
+
 static void join(size_t i)
 {
     struct plane_side *p = &w.planes[i];
-    const struct control_link link = ledger_kit_link(&w.ledger, i);
+    const struct control_link inner = ledger_kit_link(&w.ledger, i);
+    const struct control_link link = {.request = request,
+                                      .is_connected = inner.is_connected,
+                                      .after_turns = inner.after_turns,
+                                      .arg = inner.arg};
     p->registry = registry_new();
     assert_non_null(p->registry);
     assert_int_equal(lease_client_new(w.loop, p->registry, &link, &p->client), ERR_OK);
@@ -733,6 +772,56 @@ static void rates_are_counted_in_every_scope_or_in_none(void **state)
         meter_drop(scopes[i].meter);
 }
 
+/* Lines of the event; *last: how many replies the last one counts. */
+static size_t told(int catcher, unsigned long *last)
+{
+    static char said[16384];
+    size_t n = 0;
+    ssize_t len = pread(catcher, said, sizeof(said) - 1, 0);
+    assert_true(len >= 0);
+    said[len] = '\0';
+    for (char *at = said; (at = strstr(at, "lease_reply_unreadable")); n++) {
+        at = strstr(at, "\"replies\":");
+        assert_non_null(at);
+        *last =
+            strtoul(at + strlen("\"replies\":") + (at[strlen("\"replies\":")] == '"'), NULL, 10);
+    }
+    return n;
+}
+
+/* A control plane of another version sends them at each try: one line a minute says how many. */
+static void unreadable_replies_are_told_once_a_minute(void **state)
+{
+    (void)state;
+    struct call c;
+    unsigned long last = 0;
+    int real = dup(STDERR_FILENO), catcher = memfd_create("log", MFD_CLOEXEC);
+    assert_true(real >= 0 && catcher >= 0);
+    assert_true(dup2(catcher, STDERR_FILENO) >= 0);
+    assert_int_equal(lease_client_told_us, 60 * UINT64_C(1000000));
+    ledger_kit_budget(&w.ledger, KEY, 100 * WORST, PERIOD_TOTAL);
+    garbles = true;
+    garbled = 0;
+    begin(&c, 0, WORST);
+    WAIT(garbled >= 5);
+    assert_int_equal(told(catcher, &last), 1);
+    assert_int_equal(last, 1);
+    lease_client_told_us = 0; /* a minute later */
+    unsigned before = garbled;
+    WAIT(garbled > before);
+    WAIT(told(catcher, &last) >= 2);
+    assert_int_equal(told(catcher, &last), 2);
+    assert_in_range(last, 4, garbled);
+    lease_client_told_us = 60 * UINT64_C(1000000);
+    garbles = false;
+    WAIT(c.done);
+    dup2(real, STDERR_FILENO);
+    close(real);
+    close(catcher);
+    if (c.result == ACCOUNT_OK)
+        account_settle(&c.reservation, 0);
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -760,6 +849,7 @@ int main(void)
         RULE(what_was_granted_by_a_lost_reply_is_not_granted_twice),
         RULE(a_request_without_a_reply_is_let_go_with_its_client),
         RULE(a_request_that_is_sent_again_fails_from_then_on),
+        RULE(unreadable_replies_are_told_once_a_minute),
         RULE(what_is_leased_ahead_is_shared_and_handed_back),
         RULE(a_lowered_budget_ends_the_lease_before_the_version_is_acknowledged),
         RULE(what_was_granted_before_the_change_and_came_after_it_is_not_used),

@@ -119,6 +119,7 @@ const row = (name, clientOf, { RateLimitError }) => {
       let text = '', ended;
       const read = async () => {
         for await (const e of await client.responses.create({ ...body, stream: true })) {
+          if (e.type === 'error') throw new Error(e.message); // OpenAI's own, which 6.x gives to its caller
           if (e.type === 'response.output_text.delta') text += e.delta;
           ended = ended || ['response.completed', 'response.incomplete'].includes(e.type);
         }
