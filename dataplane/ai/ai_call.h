@@ -148,6 +148,7 @@ struct ai_call {
     struct ai_answer answer;
     struct timer patience; /* for the rest of an error's body, or for the stream's own end */
 
+    unsigned notes;             /* of things that providers keep, in the record */
     struct ai_list *list;       /* of AI_LIST; NULL until its work begins */
     struct realtime *realtime;  /* of AI_REALTIME; NULL until its work begins */
     struct secret *ephemeral;   /* the provider's client secret, in the account's place; held */
@@ -251,7 +252,8 @@ void ai_call_give(struct ai_call *c);             /* at the end of the turn */
 MUST_USE enum err ai_objects_find(struct ai_call *c);
 /* What a response to a call of AI_STORED says of files and batches is noted in the call's record:
  * they are the principal's. */
-void ai_objects_note(struct ai_call *c, const struct ai_account *account, struct slice body);
+void ai_objects_note(struct ai_call *c, const struct ai_account *account, struct slice body,
+                     bool known); /* known: but for the thing itself */
 void ai_objects_note_gone(struct ai_call *c, const char *kind, const struct ai_account *account,
                           struct slice id);
 /* The owner of what is kept: the agent, or the key. */

@@ -305,7 +305,7 @@ static void take_object(struct ai_call *c)
                             l->kind, c->status));
         return;
     } else if (!l->purpose.len || has_purpose(body, l->purpose)) {
-        ai_objects_note(c, &l->account, body);
+        ai_objects_note(c, &l->account, body, true);
         if (show(c, body)) {
             refuse(c, REFUSAL_NO_CAPACITY, SLICE_NONE);
             return;

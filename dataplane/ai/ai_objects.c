@@ -183,6 +183,7 @@ enum err ai_objects_check(struct ai_call *c, struct slice *why)
 /* ---- whose it is ---- */
 
 #define NOTED_ID_MAX 128 /* bytes of an id that is noted; none is nearly as long */
+#define NOTES_MAX 16     /* of one call: its record must not grow beyond its room */
 
 struct slice ai_objects_owner(const struct request *rq)
 {
@@ -194,7 +195,7 @@ static void note(struct ai_call *c, const char *kind, const struct ai_account *a
 {
     struct arena *a = c->rq->arena;
     struct kept_note *n = arena_zalloc(a, sizeof(*n));
-    if (!n || !id.len || id.len > NOTED_ID_MAX || !account->text[0])
+    if (!n || !id.len || id.len > NOTED_ID_MAX || !account->text[0] || c->notes == NOTES_MAX)
         return;
     *n = (struct kept_note){.next = c->rq->record.kept,
                             .kind = kind,
@@ -204,6 +205,7 @@ static void note(struct ai_call *c, const char *kind, const struct ai_account *a
                             .gone = gone};
     if (n->account.ptr && n->id.ptr)
         c->rq->record.kept = n;
+    c->notes += c->rq->record.kept == n;
 }
 
 /* Without memory, or with an id that cannot be read, it is in no list. */
@@ -216,7 +218,8 @@ static void note_hit(struct ai_call *c, const char *kind, const struct ai_accoun
         note(c, kind, account, id, gone);
 }
 
-void ai_objects_note(struct ai_call *c, const struct ai_account *account, struct slice body)
+void ai_objects_note(struct ai_call *c, const struct ai_account *account, struct slice body,
+                     bool known)
 {
     static const char *const wants[] = {"object", "id", "deleted", "output_file_id",
                                         "error_file_id"};
@@ -230,7 +233,8 @@ void ai_objects_note(struct ai_call *c, const struct ai_account *account, struct
     bool is_file = slice_eq(hits[0].raw, SLICE("\"file\""));
     if (!is_file && !slice_eq(hits[0].raw, SLICE("\"batch\"")))
         return;
-    note_hit(c, is_file ? "file" : "batch", account, &hits[1], hits[2].type == JSON_SCAN_TRUE);
+    if (!known)
+        note_hit(c, is_file ? "file" : "batch", account, &hits[1], hits[2].type == JSON_SCAN_TRUE);
     for (size_t i = 3; !is_file && i < ARRAY_LEN(hits); i++)
         note_hit(c, "file", account, &hits[i], false);
 }

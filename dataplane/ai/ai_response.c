@@ -192,7 +192,7 @@ static enum ai_response_result take_marked(struct ai_call *c, struct slice body)
     const struct ai_context to = ai_call_context(c);
     struct buf *out = &c->translated; /* the request is on its way */
     if (c->endpoint->kind == AI_STORED)
-        ai_objects_note(c, &to.account, body);
+        ai_objects_note(c, &to.account, body, false);
     buf_clear(out);
     if (!d->mark_whole || d->mark_whole(&to, body, out))
         return answered(c, false, body);
