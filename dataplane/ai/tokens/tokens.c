@@ -273,14 +273,22 @@ uint64_t tokens_of_model(struct slice model, uint64_t count)
     return (uint64_t)((n + 100 * (uint64_t)ONE - 1) / (100 * (uint64_t)ONE));
 }
 
+static _Atomic uint64_t asked_us;
+
+/* true: this thread has moved the time on. */
+static bool is_due(_Atomic uint64_t *last, uint64_t now_us, uint64_t every_ms)
+{
+    uint64_t was = atomic_load_explicit(last, memory_order_relaxed);
+    if (was && now_us - was < every_ms * 1000)
+        return false;
+    return atomic_compare_exchange_strong_explicit(last, &was, now_us, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
 bool tokens_may_learn(struct slice model, uint64_t now_us)
 {
-    size_t family = family_of(model);
-    uint64_t last = atomic_load_explicit(&learnt[family].learnt_us, memory_order_relaxed);
-    if (last && now_us - last < TOKENS_LEARN_MS * 1000u)
-        return false;
-    return atomic_compare_exchange_strong_explicit(&learnt[family].learnt_us, &last, now_us,
-                                                   memory_order_relaxed, memory_order_relaxed);
+    return is_due(&asked_us, now_us, TOKENS_ASK_MS) &&
+           is_due(&learnt[family_of(model)].learnt_us, now_us, TOKENS_LEARN_MS);
 }
 
 void tokens_learn(struct slice model, uint64_t count, uint64_t reported)
@@ -297,6 +305,7 @@ void tokens_learn(struct slice model, uint64_t count, uint64_t reported)
 
 void tokens_forget(void)
 {
+    atomic_store_explicit(&asked_us, 0, memory_order_relaxed);
     for (size_t i = 0; i < ARRAY_LEN(learnt); i++) {
         atomic_store_explicit(&learnt[i].correction, 0, memory_order_relaxed);
         atomic_store_explicit(&learnt[i].learnt_us, 0, memory_order_relaxed);

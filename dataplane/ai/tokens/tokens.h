@@ -28,9 +28,11 @@ uint64_t tokens_count(struct slice text);
  * its family, corrected by what providers have counted since the process began. */
 uint64_t tokens_of_model(struct slice model, uint64_t count);
 
-/* Is it time to compare a prompt of this family again? Once a second for the whole process says
- * yes: a comparison costs an exact count, of which a call shall not have to pay. */
-#define TOKENS_LEARN_MS 1000
+/* Is it time to compare a prompt of this family again? Each of them is once in five seconds for the
+ * whole process, and asked about twenty times a second: a comparison costs an exact count, for
+ * which calls shall not have to pay. */
+#define TOKENS_LEARN_MS 5000
+#define TOKENS_ASK_MS 50
 bool tokens_may_learn(struct slice model, uint64_t now_us);
 /* A provider counted `reported` of a prompt that has `count` by o200k. The family's correction
  * moves by a sixteenth of the difference, and stays between a half and the double. What differs by
