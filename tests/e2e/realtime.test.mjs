@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
-import OpenAI from 'openai';
+import OpenAI, { AzureOpenAI } from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Gateway, named, newTrace, run, traceparent, until } from '../kit/node/gateway.mjs';
@@ -111,6 +111,20 @@ test('the official client has a session, and its usage is on the trace', async (
   assert.equal(call.tokens.input, 70);
   assert.equal(call.tokens.output, 30);
   assert.equal(call.usage_source, 'provider');
+});
+
+test('the official client of Azure has a session at its own path', async () => {
+  const endpoint = `https://127.0.0.1:${front.address().port}`;
+  const client = new AzureOpenAI({ apiKey: alice.key, endpoint, apiVersion: '2024-10-01-preview', deployment: voice });
+  const session = await OpenAIRealtimeWS.azure(client, { options: { ca: front.ca } });
+  const events = [];
+  session.on('event', (e) => events.push(e.type));
+  session.on('error', (e) => events.push(`${e}`));
+  await until(() => events.length > 0, 10, 'an event');
+  assert.deepEqual(events, ['session.created']);
+  assert.equal(heads.at(-1).url, '/v1/realtime?model=gpt-realtime');
+  assert.equal(heads.at(-1).headers['api-key'], undefined);
+  session.close();
 });
 
 test('a client secret is ours, and opens a session at its maker', async () => {
