@@ -195,6 +195,15 @@ static const struct member part_members[] = {
     {"video_url", NULL}, {"cache_control", NULL}, {"prompt_cache_breakpoint", NULL},
     {NULL, NULL}};
 
+/* Of another type it would reach another provider as no text at all. */
+static enum err put_part_text(struct ai_chat *c, struct ai_part_list *to, enum ai_part_kind kind,
+                              const json_t *text, enum ai_cache_mark cache)
+{
+    if (text && !json_is_string(text) && !json_is_null(text))
+        return wrong(c, "messages", "the text of a part must be a string");
+    return put_text(c, to, kind, text_of(text), cache);
+}
+
 static enum err put_part(struct ai_chat *c, struct ai_part_list *to, const json_t *part)
 {
     const json_t *type = json_object_get(part, "type");
@@ -203,9 +212,9 @@ static enum err put_part(struct ai_chat *c, struct ai_part_list *to, const json_
     if (!json_is_object(part))
         return wrong(c, "messages", "a part of a content must be an object");
     if (is_word(type, "text"))
-        e = put_text(c, to, AI_PART_TEXT, json_text(part, "text"), mark_of(part));
+        e = put_part_text(c, to, AI_PART_TEXT, json_object_get(part, "text"), mark_of(part));
     else if (is_word(type, "refusal"))
-        e = put_text(c, to, AI_PART_REFUSAL, json_text(part, "refusal"), AI_CACHE_NONE);
+        e = put_part_text(c, to, AI_PART_REFUSAL, json_object_get(part, "refusal"), AI_CACHE_NONE);
     for (size_t i = 0; !e && i < ARRAY_LEN(media); i++)
         if (is_word(type, media[i].type))
             e = put_media_part(c, to, i, part);

@@ -248,6 +248,8 @@ static void what_would_change_its_meaning_is_refused_by_name(void **state)
              "\"function\":{\"name\":\"f\",\"arguments\":\"{x\"}}]}",
         "{\"role\":\"oracle\",\"content\":\"a\"}",
         "{\"role\":\"user\",\"content\":\"\"}",
+        USER ",{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":{\"a\":1}}]}",
+        USER ",{\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\",\"refusal\":7}]}",
     };
     char chat[1024];
     struct anthropic_result r;
