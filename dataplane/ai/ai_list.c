@@ -78,10 +78,12 @@ static void finish(struct ai_call *c, const struct request_end *end)
 
 static void refuse(struct ai_call *c, enum refusal_id id, struct slice detail)
 {
+    unsigned after = id == REFUSAL_LIST_AWAY ? 1
+                     : c->exchange           ? exchange_retry_after_s(c->exchange)
+                                             : 0;
     exchange_close(&c->exchange, OUTCOME_ERROR, SLICE("refused"));
     request_refuse(c->rq, id, detail);
-    if (id == REFUSAL_LIST_AWAY)
-        c->rq->refusal.retry_after_s = 1;
+    c->rq->refusal.retry_after_s = after;
     finish(c, &(struct request_end){.outcome = refusal_row(id)->status < 500 ? OUTCOME_REFUSED
                                                                              : OUTCOME_ERROR});
 }
@@ -296,7 +298,6 @@ static void take_object(struct ai_call *c)
     if (c->status == 404) {
         ai_objects_note_gone(c, l->kind, &l->account, slice_str(current(l)->id));
     } else if (c->status == 429) {
-        c->rq->refusal.retry_after_s = exchange_retry_after_s(c->exchange);
         refuse(c, REFUSAL_UPSTREAM_BUSY, SLICE("the list was not read to its end"));
         return;
     } else if (c->status != 200 || !is_object(body)) {

@@ -183,7 +183,7 @@ enum err ai_objects_check(struct ai_call *c, struct slice *why)
 /* ---- whose it is ---- */
 
 #define NOTED_ID_MAX 128 /* bytes of an id that is noted; none is nearly as long */
-#define NOTES_MAX 16     /* of one call: its record must not grow beyond its room */
+#define NOTES_MAX 56     /* of one call, a list: its record must not grow beyond its room */
 
 struct slice ai_objects_owner(const struct request *rq)
 {

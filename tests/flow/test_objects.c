@@ -487,6 +487,11 @@ FLOW(a_list_that_cannot_be_had_is_refused)
     upstream_answers(k, 0, 500, "{}");
     c = client_gets(k, "alice", "/v1/files");
     expect_status(c, 502);
+    upstream_forget_script(k, 0);
+    upstream_answers_with(k, 0, 429, "Retry-After: 7\r\n", "{}");
+    c = client_gets(k, "alice", "/v1/files");
+    expect_status(c, 429);
+    assert_true(slice_eq(client_header(c, "retry-after"), SLICE("7")));
     /* the client leaves before its page comes */
     kept.silent = true;
     c = client_gets(k, "alice", "/v1/files");
