@@ -18,7 +18,9 @@
 /* Journals that have been empty for IDLE_TICKS of those are looked at less often. */
 #define IDLE_EVERY_MS 450
 #define IDLE_TICKS 14
-#define SHIP_AT_ONCE (256 * 1024) /* bytes of records that wait for no others */
+/* Bytes of records that wait for no others, and that fill a batch. Copying and compressing a MiB
+ * holds the core for a millisecond, during which the worker on it answers nothing. */
+#define BATCH_FULL (256 * 1024)
 #define EPOCHS_MAX 64
 
 struct parcel { /* one journal and what is under way of it */
@@ -60,16 +62,32 @@ static void tell_refused(struct parcel *p, bool refused, const char *why)
     p->refused = refused;
 }
 
+static uint64_t bytes_waiting(const struct parcel *p)
+{
+    const struct journal_page *page = p->journal->page;
+    return atomic_load(&page->head) - atomic_load(&page->tail);
+}
+
 /* true: the waiting records fill a batch, or space in the ring is short, or no more records will
  * come. */
 static bool is_pressing(const struct parcel *p)
 {
     const struct journal_page *page = p->journal->page;
-    uint64_t waiting = atomic_load(&page->head) - atomic_load(&page->tail);
+    uint64_t waiting = bytes_waiting(p);
     if (journal_is_empty(p->journal))
         return false;
-    return p->earlier || p->shipper->inherited || waiting >= SHIP_AT_ONCE ||
+    return p->earlier || p->shipper->inherited || waiting >= BATCH_FULL ||
            waiting >= page->ring_size / 4 || atomic_load(&page->folds) > 0;
+}
+
+/* Bytes of records. A large batch costs the control plane less for each, which counts where it does
+ * not keep up (half of the ring waits, and from three quarters on calls are folded into sums), or
+ * where no call waits for this core any more. */
+static size_t batch_room(const struct parcel *p)
+{
+    const struct journal_page *page = p->journal->page;
+    bool is_behind = bytes_waiting(p) >= page->ring_size / 2 || atomic_load(&page->folds) > 0;
+    return is_behind || p->shipper->inherited ? USAGE_BATCH_MAX : BATCH_FULL;
 }
 
 /* As far as the control plane got in the batch under way. */
@@ -110,10 +128,11 @@ static void on_ack(void *arg, enum err e, const void *reply)
 static void batch_fill(struct usage_batch *b, struct parcel *p, uint64_t *behind, uint64_t *first)
 {
     uint64_t at = atomic_load(&p->journal->page->tail), sequence;
+    const size_t room = batch_room(p);
     struct slice record;
     usage_batch_clear(b);
     *behind = at;
-    while (journal_next(p->journal, &at, &sequence, &record) &&
+    while (b->records.len < room && journal_next(p->journal, &at, &sequence, &record) &&
            usage_batch_add(b, record) == ERR_OK) {
         if (b->count == 1)
             *first = sequence;

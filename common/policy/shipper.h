@@ -2,9 +2,11 @@
  * shipper — sends journals to the control plane, in order, until it acknowledges them as committed.
  *
  * A journal's records are sent every 150 ms, or at once where they fill a batch, where space in the
- * ring is short, and while the plane drains. One batch per journal is under way. Journals of
- * earlier starts are replayed first and removed once all is committed; then their epochs are
- * reported as finished, and the control plane frees what their leases held back.
+ * ring is short, and while the plane drains. One batch per journal is under way: of 256 KiB, so
+ * that making it does not hold up the worker on the same core, and of a MiB where the control plane
+ * does not keep up. Journals of earlier starts are replayed first and removed once all is
+ * committed; then their epochs are reported as finished, and the control plane frees what their
+ * leases held back.
  *
  * Owns     the journals of this start and of earlier ones.
  * Threads  the main thread's; journals' writers are the workers'.

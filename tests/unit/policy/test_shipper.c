@@ -37,6 +37,7 @@ struct office {
     uint64_t committed[8]; /* by worker */
     uint64_t epochs[8];
     unsigned batches, lose; /* lose: replies that do not arrive */
+    size_t first, largest;  /* bytes of records in one of them */
     unsigned takes;         /* of a batch at most so many; 0: all */
     uint64_t finished;
     bool wait_for_finished;
@@ -115,6 +116,9 @@ static enum err office_request(void *arg, void *message,
     if (m->body_case == GATEHOUSE__REQUEST__BODY_USAGE) {
         Gatehouse__UsageBatch *batch;
         assert_int_equal(usage_batch_open(m->usage, &batch), ERR_OK);
+        size_t bytes = m->usage->packed_from;
+        o->first = o->first ? o->first : bytes;
+        o->largest = bytes > o->largest ? bytes : o->largest;
         take_batch(o, batch);
         usage_batch_free(batch);
         a->usage = true;
@@ -232,6 +236,57 @@ static void what_was_not_taken_of_a_batch_is_sent_again(void **state)
     assert_int_equal(o.batches, 3);
     close_office(&o);
     assert_int_equal(files_left(), 0);
+}
+
+#define LONG_NAME 1000
+#define BATCH_FULL (256 * 1024) /* as shipper.c has it */
+
+static void write_long_calls(struct journal *j, unsigned n)
+{
+    char name[LONG_NAME + 1] = {0};
+    memset(name, 'n', LONG_NAME);
+    for (unsigned i = 1; i <= n; i++) {
+        Gatehouse__JournalRecord m = GATEHOUSE__JOURNAL_RECORD__INIT;
+        Gatehouse__Span span = GATEHOUSE__SPAN__INIT;
+        struct journal_entry entry;
+        uint8_t id[JOURNAL_CALL_ID] = {0};
+        memcpy(id, &i, sizeof(i));
+        m.has_call_id = true;
+        m.call_id = (ProtobufCBinaryData){sizeof(id), id};
+        m.span = &span;
+        span.name = "chat";
+        assert_int_equal(kit_open_call(j, &m, &entry), ERR_OK);
+        span.name = name;
+        assert_int_equal(kit_close_call(j, &m, &entry), ERR_OK);
+    }
+}
+
+static void a_batch_is_small_while_the_control_plane_keeps_up(void **state)
+{
+    (void)state;
+    struct office o = {0};
+    open_office(&o, 1, 1);
+    write_long_calls(shipper_journal(o.shipper, 0), 700);
+    timer_start(&o.watch, 5);
+    loop_run(o.loop);
+    assert_int_equal(o.committed[0], 700);
+    assert_in_range(o.largest, BATCH_FULL, BATCH_FULL + 2 * LONG_NAME);
+    assert_int_equal(o.batches, 3);
+    close_office(&o);
+}
+
+static void a_batch_is_large_where_half_of_the_ring_waits(void **state)
+{
+    (void)state;
+    struct office o = {0};
+    open_office(&o, 1, 1);
+    write_long_calls(shipper_journal(o.shipper, 0), 2500);
+    timer_start(&o.watch, 5);
+    loop_run(o.loop);
+    assert_int_equal(o.committed[0], 2500);
+    assert_in_range(o.first, USAGE_BATCH_MAX - 2 * LONG_NAME, USAGE_BATCH_MAX);
+    assert_true(o.batches >= 6); /* what is left is less than half, and goes in small ones */
+    close_office(&o);
 }
 
 /* Writes a call every few milliseconds, until there are enough. */
@@ -447,6 +502,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(every_record_arrives_in_order_although_replies_are_lost),
         IN_DIR(what_was_not_taken_of_a_batch_is_sent_again),
+        IN_DIR(a_batch_is_small_while_the_control_plane_keeps_up),
+        IN_DIR(a_batch_is_large_where_half_of_the_ring_waits),
         IN_DIR(records_that_come_one_by_one_travel_together),
         IN_DIR(an_earlier_starts_journal_is_shipped_under_its_own_epoch_and_reported),
         IN_DIR(only_what_is_no_journal_is_set_aside),
