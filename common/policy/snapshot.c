@@ -314,12 +314,11 @@ void snapshot_each_server(const struct snapshot *s, struct slice org,
 }
 
 /* Names come from requests: one too long for the buffer cannot be in the policy. */
-const struct policy_alias *snapshot_alias(const struct snapshot *s, struct slice subject_id,
-                                          struct slice name)
+static const struct policy_alias *find_alias(const struct trie *aliases, struct slice subject_id,
+                                             struct slice name)
 {
-    const struct trie *aliases = &s->by_lookup[GATEHOUSE__OBJECT_KIND__KIND_ALIAS];
     char key[512];
-    if (aliases->count == 0 || subject_id.len + name.len + 1 > sizeof(key))
+    if (subject_id.len + name.len + 1 > sizeof(key))
         return NULL;
     char *to = slice_put(key, subject_id);
     *to++ = '\n';
@@ -327,6 +326,13 @@ const struct policy_alias *snapshot_alias(const struct snapshot *s, struct slice
     const struct object *o =
         trie_find(aliases, &trie_by_lookup, slice_of(key, subject_id.len + 1 + name.len));
     return o ? (const void *)o->policy : NULL;
+}
+
+const struct policy_alias *snapshot_alias(const struct snapshot *s, struct slice subject_id,
+                                          struct slice name)
+{
+    const struct trie *aliases = &s->by_lookup[GATEHOUSE__OBJECT_KIND__KIND_ALIAS];
+    return aliases->count ? find_alias(aliases, subject_id, name) : NULL;
 }
 
 void snapshot_each_alias(const struct snapshot *s, struct slice subject_id,
