@@ -612,9 +612,7 @@ static void clear(struct ai_call *c)
     struct buf gathered = c->gathered, opening = c->opening, translated = c->translated;
     struct buf unread = c->unread, written = c->written;
     struct sse_reader sse = c->sse;
-    /* Where the likeness has no text, what lies in its place is not read. */
-    memset(c, 0, offsetof(struct ai_call, likeness.text));
-    memset(&c->fed, 0, offsetof(struct ai_call, candidates) - offsetof(struct ai_call, fed));
+    memset(c, 0, offsetof(struct ai_call, candidates));
     c->gathered = gathered;
     c->opening = opening;
     c->translated = translated;
