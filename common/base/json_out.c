@@ -9,16 +9,26 @@ static void put(struct json_out *o, struct slice s)
         o->e = buf_append(o->to, s);
 }
 
+/* A comma where one is due, and the name with its colon. */
 static void before(struct json_out *o, const char *name)
 {
-    if (o->comma)
-        put(o, SLICE(","));
+    char *to;
+    const struct slice text = slice_str(name);
+    size_t all = (o->comma ? 1 : 0) + (name ? text.len + 3 : 0);
+    bool comma = o->comma;
     o->comma = true;
-    if (!name)
+    if (!o->e && all)
+        o->e = buf_room(o->to, all, &to);
+    if (o->e || !all)
         return;
-    put(o, SLICE("\""));
-    put(o, slice_str(name));
-    put(o, SLICE("\":"));
+    if (comma)
+        *to++ = ',';
+    if (name) {
+        *to++ = '"';
+        to = slice_put(to, text);
+        memcpy(to, "\":", 2);
+    }
+    buf_commit(o->to, all);
 }
 
 void json_out_begin(struct json_out *o, const char *name, char bracket)

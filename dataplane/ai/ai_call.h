@@ -37,6 +37,8 @@
 
 #define AI_PASS_HEADERS 8 /* of an upstream's head */
 
+struct ai_frame;
+
 enum ai_call_state {
     AI_CALL_IDLE,
     AI_CALL_RESERVING,
@@ -165,6 +167,7 @@ struct ai_call {
     struct response_sink sink; /* events become the dialect's bytes here */
     struct slice last;         /* the last event: it follows the record */
     bool decoded;              /* events are decoded, and written anew */
+    struct ai_frame *frame;    /* of what was written for the last; NULL: there is no memory */
     struct ai_assembly *whole; /* of a stream whose dialect keeps_whole */
     bool finished;             /* a choice has ended */
     bool failed_in;            /* the provider said an error inside the stream */

@@ -78,6 +78,14 @@ struct ai_event {
     struct slice raw;
 };
 
+/* Does it add words to a block, and say nothing else? */
+static inline bool ai_event_is_words(const struct ai_event *e)
+{
+    bool adds = e->kind == AI_TEXT || e->kind == AI_REASONING || e->kind == AI_REFUSAL ||
+                e->kind == AI_TOOL_ARGUMENTS;
+    return adds && e->text.len && !e->id.len && !e->name.len && !e->signature.len;
+}
+
 typedef enum err ai_event_fn(void *arg, const struct ai_event *e);
 
 /* For dialects whose calls have no place for a signature: that of a call is told before it, as

@@ -9,6 +9,7 @@
 #include "common/net/json_lines.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_cost.h"
+#include "dataplane/ai/ai_frame.h"
 
 #define LINGER_MS 100 /* the upstream's own end follows the last event at once, or never */
 #define BEAT_MS 15000
@@ -26,6 +27,15 @@ static void keep_whole(struct ai_call *c)
     ai_assembly_free(c->whole);
     c->whole = ai_assembly_new();
     c->writer.whole = c->whole;
+}
+
+/* Without memory for it each event is the dialect's to write. */
+static void open_frame(struct ai_call *c)
+{
+    if (!c->frame)
+        c->frame = arena_alloc(c->rq->arena, sizeof(*c->frame));
+    if (c->frame)
+        c->frame->before = 0;
 }
 
 void ai_stream_open(struct ai_call *c)
@@ -49,6 +59,8 @@ void ai_stream_open(struct ai_call *c)
         c->decoder = ai_call_decoder(c);
     if (c->decoded && c->endpoint->dialect->keeps_whole)
         keep_whole(c);
+    if (c->decoded)
+        open_frame(c);
     ai_call_move(c, AI_CALL_OPENING);
     timer_start(&c->beat, ai_stream_beat_ms);
 }
@@ -90,17 +102,29 @@ static enum ai_stream_result write_bytes(struct ai_call *c, struct slice bytes)
     return r == AI_STREAM_ON && bytes.len ? result_of(c, response_write(c->rq, bytes)) : r;
 }
 
+/* By the dialect, unless it wrote the last one alike. */
+static enum err write_anew(struct ai_call *c, const struct ai_event *e, struct buf *out)
+{
+    size_t before = out->len;
+    if (c->frame && ai_frame_fits(c->frame, e))
+        return ai_frame_write(c->frame, e->text, out);
+    c->writer.words = (struct ai_words){0};
+    enum err err = c->endpoint->dialect->write_event(&c->writer, e, out);
+    if (err)
+        out->len = before;
+    else if (c->frame)
+        ai_frame_keep(c->frame, e, &c->writer, out);
+    return err;
+}
+
 static enum sink_result write_event(struct response_sink *s, const struct ai_event *e)
 {
     struct ai_call *c = CONTAINER_OF(s, struct ai_call, sink);
     struct buf *out = &c->written;
-    size_t before = out->len;
     if (!out->cap)
         buf_shelf_take(&c->rq->env->shelf, out);
-    if (c->endpoint->dialect->write_event(&c->writer, e, out)) {
-        out->len = before;
+    if (write_anew(c, e, out))
         return SINK_CLOSED;
-    }
     bool more = c->fed.ptr && out->len < WRITTEN_MAX; /* may follow from the same read */
     return more || !out->len ? SINK_OK : send_written(c);
 }
@@ -258,8 +282,10 @@ static enum ai_stream_result forward_event(struct ai_call *c, const struct sse_e
                                            const struct ai_glance *g)
 {
     struct slice with_marks = marked(c, e->raw);
-    if (with_marks.ptr && !slice_eq(with_marks, e->raw))
+    if (with_marks.ptr && !slice_eq(with_marks, e->raw)) {
+        c->likeness.before = 0;
         return forward(c, with_marks);
+    }
     if (!has_unasked(e, g))
         return forward(c, e->raw);
     struct buf *out = &c->rq->env->scratch;
@@ -305,7 +331,7 @@ static void note(struct ai_call *c, const struct sse_event *e, const struct ai_g
 static void glance(struct ai_call *c, const struct sse_event *e, struct ai_glance *ret)
 {
     c->provider->glance(e->data, c->request.wants_usage, ret);
-    ai_likeness_remember(&c->likeness, e, ret);
+    ai_likeness_remember(&c->likeness, e, ret, NULL);
 }
 
 /* ---- observed: decoded to be accounted for ---- */
@@ -327,18 +353,41 @@ static void note_start(struct ai_call *c, const struct ai_event *e)
     c->writer.created = arena_printf(c->rq->arena, "%lld", (long long)time(NULL));
 }
 
+/* What was decoded from one event of the provider's. */
+struct decoded {
+    size_t count;
+    struct ai_event first;
+};
+
+static void note_decoded(struct decoded *d, const struct ai_event *e)
+{
+    if (d->count++ == 0)
+        d->first = *e;
+}
+
+/* The next one may differ in its words alone. */
+static void remember(struct ai_call *c, const struct sse_event *e, const struct decoded *d)
+{
+    struct ai_glance g = {0};
+    if (d->count == 1 && ai_event_is_words(&d->first)) {
+        g.text = d->first.text;
+        g.words = g.text.len;
+    }
+    ai_likeness_remember(&c->likeness, e, &g, &d->first);
+}
+
 struct observation {
     struct ai_call *c;
     struct ai_glance g;
-    bool says;    /* something of the model's */
-    size_t count; /* of events */
+    bool says; /* something of the model's */
+    struct decoded decoded;
 };
 
 static enum err observe_event(void *arg, const struct ai_event *e)
 {
     struct observation *o = arg;
     struct ai_call *c = o->c;
-    o->count++;
+    note_decoded(&o->decoded, e);
     switch (e->kind) {
     case AI_START:
         note_start(c, e);
@@ -382,9 +431,10 @@ static enum err observe(struct ai_call *c, const struct sse_event *e, struct ai_
 {
     struct observation o = {.c = c, .g = {.usage = AI_USAGE_NONE}};
     enum err err = c->provider->decode(&c->decoder, e, observe_event, &o);
-    o.g.usage_alone = o.g.has_usage && !o.g.ends && o.count == 1;
+    o.g.usage_alone = o.g.has_usage && !o.g.ends && o.decoded.count == 1;
     o.g.opens = !o.says && !o.g.fails && !o.g.ends;
     *ret = o.g;
+    remember(c, e, &o.decoded);
     return err;
 }
 
@@ -421,12 +471,12 @@ static enum ai_stream_result relay_event(struct ai_call *c, const struct sse_eve
     return r == AI_STREAM_ON && c->state != AI_CALL_OPENING ? look_at_money(c) : r;
 }
 
-/* An event of which only the words are new, and no one else wants to see it. */
+/* An event of which only the words are new. */
 static struct ai_alike next_alike(const struct ai_call *c, struct slice bytes)
 {
     bool running = c->state == AI_CALL_STREAMING || c->state == AI_CALL_STARVED;
     bool unidentified = !c->writer.id.ptr && ai_cost_is_limited(c);
-    if (c->decoded || c->observed || !running || unidentified || !sse_reader_is_between(&c->sse))
+    if (!running || unidentified || !sse_reader_is_between(&c->sse))
         return (struct ai_alike){0};
     return ai_likeness_match(&c->likeness, bytes);
 }
@@ -436,7 +486,7 @@ static enum ai_stream_result relay_alike(struct ai_call *c, struct slice raw,
 {
     struct slice front = raw, rest = SLICE_NONE;
     c->events++;
-    ai_meter_add(&c->meter, a->words);
+    ai_meter_add(&c->meter, a->words.len);
     if (a->unasked.len)
         cut_out(raw, a->unasked, &front, &rest);
     enum ai_stream_result r = write_in_order(c, front);
@@ -451,6 +501,7 @@ struct feeding {
     struct ai_call *c;
     enum ai_stream_result result;
     struct slice raw; /* of an event that stands alone in what the provider sent */
+    struct decoded decoded;
 };
 
 static void note_usage(struct ai_call *c, const struct ai_usage *u)
@@ -554,6 +605,7 @@ static enum err on_model_event(void *arg, const struct ai_event *e)
     struct feeding *f = arg;
     struct ai_event with_raw = *e;
     with_raw.raw = f->raw;
+    note_decoded(&f->decoded, e);
     f->result = keep_event(f->c, e);
     if (f->result == AI_STREAM_ON && f->c->state != AI_CALL_LINGERING)
         f->result = take_event(f->c, &with_raw);
@@ -583,10 +635,22 @@ static enum ai_stream_result decode_event(struct ai_call *c, const struct sse_ev
     struct ai_sealing s = {on_model_event, &f};
     enum err err = ai_call_seals(c) ? c->provider->decode(&c->decoder, e, ai_event_seal, &s)
                                     : c->provider->decode(&c->decoder, e, on_model_event, &f);
+    remember(c, e, &f.decoded);
     if (!err || err == ERR_CANCELLED)
         return f.result;
     return failed(c, REFUSAL_UPSTREAM, slice_str(err_name(err)),
                   SLICE("its stream could not be read"));
+}
+
+static enum ai_stream_result decode_alike(struct ai_call *c, struct slice raw,
+                                          const struct ai_alike *a)
+{
+    struct feeding f = {.c = c, .result = AI_STREAM_ON, .raw = c->native ? raw : SLICE_NONE};
+    (void)on_model_event(&f, &(struct ai_event){.kind = c->likeness.kind,
+                                                .choice = c->likeness.choice,
+                                                .block = c->likeness.block,
+                                                .text = a->words});
+    return f.result;
 }
 
 /* ---- from the upstream ---- */
@@ -644,8 +708,9 @@ static enum ai_stream_result feed_all(struct ai_call *c, struct slice *bytes, bo
     while (r == AI_STREAM_ON && (c->state != AI_CALL_STARVED || to_the_end)) {
         struct ai_alike a = next_alike(c, *bytes);
         if (a.len) {
-            r = relay_alike(c, slice_first(*bytes, a.len), &a);
+            struct slice raw = slice_first(*bytes, a.len);
             *bytes = slice_from(*bytes, a.len);
+            r = c->decoded ? decode_alike(c, raw, &a) : relay_alike(c, raw, &a);
             continue;
         }
         *e = next_event(c, bytes, &event);

@@ -1,7 +1,8 @@
 /*
  * fuzz_ai_events — what providers stream is decoded, or refused as broken; what was decoded is
  * written as chunks that are JSON; a glance sees an end where the decoder does, and in events that
- * are alike but for their words the same; an event that is read in place says what it says where it
+ * are alike but for their words the same, as the decoder does; what is written around other words
+ * (ai_frame) is what the dialect writes; an event that is read in place says what it says where it
  * is read as a tree; and what was gathered is written as one JSON body.
  */
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "common/base/limits.h"
 #include "common/net/aws_event.h"
 #include "dataplane/ai/ai_assembly.h"
+#include "dataplane/ai/ai_frame.h"
 #include "dataplane/ai/ai_likeness.h"
 #include "dataplane/ai/provider/provider.h"
 
@@ -22,8 +24,11 @@ struct hearing {
     struct ai_decoder decoder;
     struct ai_writer writer;
     struct ai_assembly *assembly;
-    struct ai_likeness likeness;
-    struct buf chunks;
+    struct ai_likeness likeness, decoded; /* glanced at, decoded */
+    struct ai_frame frame;
+    size_t said;           /* events that were decoded from one */
+    struct ai_event first; /* of them */
+    struct buf chunks, framed;
     bool ended;
 };
 
@@ -35,13 +40,39 @@ static void must(bool holds, const char *what)
     abort();
 }
 
+/* Where words are written around which something was kept, the dialect writes the same, and
+ * remembers nothing new. */
+static enum err write_twice(struct hearing *h, const struct ai_event *e)
+{
+    bool fits = ai_frame_fits(&h->frame, e);
+    struct ai_writer before = h->writer;
+    size_t from = h->chunks.len;
+    buf_clear(&h->framed);
+    must(!fits || !ai_frame_write(&h->frame, e->text, &h->framed), "memory");
+    h->writer.words = before.words = (struct ai_words){0};
+    enum err err = h->dialect->write_event(&h->writer, e, &h->chunks);
+    if (err)
+        return err;
+    if (fits) {
+        must(slice_eq(slice_from(buf_slice(&h->chunks), from), buf_slice(&h->framed)),
+             "a dialect writes other words alike");
+        before.words = h->writer.words;
+        must(memcmp(&before, &h->writer, sizeof(before)) == 0, "and remembers nothing");
+    } else {
+        ai_frame_keep(&h->frame, e, &h->writer, &h->chunks);
+    }
+    return ERR_OK;
+}
+
 static enum err hear(void *arg, const struct ai_event *e)
 {
     struct hearing *h = arg;
+    if (h->said++ == 0)
+        h->first = *e;
     h->ended = h->ended || e->kind == AI_END;
     enum err err = e->kind == AI_ERROR ? ERR_OK : ai_assembly_add(h->assembly, e);
     if (!err)
-        err = h->dialect->write_event(&h->writer, e, &h->chunks);
+        err = write_twice(h, e);
     if (!err && e->kind == AI_ERROR)
         err = ai_assembly_add(h->assembly, e);
     return err == ERR_PROTOCOL ? ERR_CANCELLED : err;
@@ -60,20 +91,44 @@ static void compare_alike(struct hearing *h, const struct sse_event *e, const st
     struct ai_alike a = ai_likeness_match(&h->likeness, e->raw);
     must(!a.len || a.len == e->raw.len, "an event ends where it ends");
     if (a.len && is_object(e->data)) {
-        must(a.words == g->words, "as many words");
+        must(a.words.len == g->words, "as many words");
         must(slice_eq(a.unasked, g->unasked) && a.unasked.ptr == g->unasked.ptr, "nothing unasked");
         must(!g->ends && !g->fails && !g->finishes && !g->opens && !g->has_usage && !g->usage_alone,
              "words and nothing else");
     }
-    ai_likeness_remember(&h->likeness, e, g);
+    ai_likeness_remember(&h->likeness, e, g, NULL);
+}
+
+/* An event that is like one that was decoded is decoded to the same, and the decoder remembers
+ * nothing of it. */
+static void compare_decoded(struct hearing *h, const struct sse_event *e,
+                            const struct ai_decoder *before, enum err err)
+{
+    struct ai_alike a = ai_likeness_match(&h->decoded, e->raw);
+    struct ai_glance g = {0};
+    if (a.len && err != ERR_CANCELLED && err != ERR_TOO_BIG) {
+        must(!err && h->said == 1 && h->first.kind == h->decoded.kind &&
+                 h->first.choice == h->decoded.choice && h->first.block == h->decoded.block &&
+                 ai_event_is_words(&h->first) && h->first.text.len == a.words.len,
+             "words of the same block");
+        must(memcmp(before, &h->decoder, sizeof(*before)) == 0, "and nothing to remember");
+    }
+    if (!err && h->said == 1 && ai_event_is_words(&h->first)) {
+        g.text = h->first.text;
+        g.words = g.text.len;
+    }
+    ai_likeness_remember(&h->decoded, e, &g, &h->first);
 }
 
 static bool decode(void *arg, const struct sse_event *e)
 {
     struct hearing *h = arg;
     struct ai_glance g;
+    struct ai_decoder before = h->decoder;
     h->ended = false;
+    h->said = 0;
     enum err err = h->provider->decode(&h->decoder, e, hear, h);
+    compare_decoded(h, e, &before, err);
     if (h->provider->glance && e->has_data) {
         h->provider->glance(e->data, true, &g);
         must(err || g.ends == h->ended, "both see the end");
@@ -209,6 +264,7 @@ static void try_both(const struct ai_provider *p, const struct ai_dialect *d, st
     must(h.assembly, "memory");
     h.writer.whole = h.assembly;
     buf_init(&h.chunks, 1 << 24);
+    buf_init(&h.framed, 1 << 24);
     buf_init(&whole, 1 << 24);
     feed(bytes, decode, &h);
     feed_written(d, buf_slice(&h.chunks));
@@ -224,6 +280,7 @@ static void try_both(const struct ai_provider *p, const struct ai_dialect *d, st
     must(fault.text.len <= 512, "an error's text is bounded");
     ai_assembly_free(h.assembly);
     buf_fini(&h.chunks);
+    buf_fini(&h.framed);
     buf_fini(&whole);
     arena_free(a);
 }

@@ -11,13 +11,12 @@
 #include <stdio.h>
 
 #include "common/base/digest.h"
-#include "common/base/json_out.h"
 #include "common/base/limits.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/anthropic_body.h"
 #include "dataplane/ai/dialect/anthropic_error.h"
 #include "dataplane/ai/dialect/body_shape.h"
-#include "dataplane/ai/dialect/typed_event.h"
+#include "dataplane/ai/dialect/event_out.h"
 
 /* An event that waits for the end of the open block. */
 struct ai_held {
@@ -101,10 +100,10 @@ static void put_head(struct json_out *o)
 
 static enum err begin_message(struct ai_writer *w, struct buf *out)
 {
-    struct json_out o = {.to = out};
-    if (w->blocks.sequence++)
+    struct json_out o;
+    if (!ai_writer_begins(w))
         return ERR_OK;
-    typed_event_begin(&o, "message_start");
+    event_out_begin(&o, "message_start", out);
     json_out_begin(&o, "message", '{');
     if (w->id.len > 2)
         json_out_raw(&o, "id", w->id);
@@ -117,7 +116,7 @@ static enum err begin_message(struct ai_writer *w, struct buf *out)
     json_out_raw(&o, "stop_sequence", SLICE("null"));
     put_usage(&o, &w->usage);
     json_out_end(&o, '}');
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
 /* What only its maker can read is marked as the maker's, and goes to no other account later. */
@@ -203,13 +202,13 @@ static bool is_of_open(const struct ai_writer *w, const struct ai_event *e)
 
 static enum err end_block(struct ai_writer *w, struct buf *out)
 {
-    struct json_out o = {.to = out};
+    struct json_out o;
     if (!w->blocks.is_open)
         return ERR_OK;
     w->blocks.is_open = false;
-    typed_event_begin(&o, "content_block_stop");
+    event_out_begin(&o, "content_block_stop", out);
     json_out_u64(&o, "index", w->blocks.next_index++);
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
 static void put_block(struct json_out *o, const struct ai_event *e, const struct ai_context *to)
@@ -245,23 +244,24 @@ static void note_begun(struct ai_writer *w, const struct ai_event *e)
 
 static enum err begin_block(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
-    struct json_out o = {.to = out};
+    struct json_out o;
     note_begun(w, e);
-    typed_event_begin(&o, "content_block_start");
+    event_out_begin(&o, "content_block_start", out);
     json_out_u64(&o, "index", w->blocks.next_index);
     json_out_begin(&o, "content_block", '{');
     put_block(&o, e, &w->to);
     json_out_end(&o, '}');
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
-static enum err write_delta(const struct ai_writer *w, const char *type, const char *member,
+static enum err write_delta(struct ai_writer *w, const char *type, const char *member,
                             struct slice text, struct buf *out)
 {
-    struct json_out o = {.to = out};
+    struct json_out o;
+    size_t from = out->len;
     if (!text.len)
         return ERR_OK;
-    typed_event_begin(&o, "content_block_delta");
+    event_out_begin(&o, "content_block_delta", out);
     json_out_u64(&o, "index", w->blocks.next_index);
     json_out_begin(&o, "delta", '{');
     json_out_text(&o, "type", slice_str(type));
@@ -269,8 +269,12 @@ static enum err write_delta(const struct ai_writer *w, const char *type, const c
         put_sealed(&o, member, text, &w->to);
     else
         json_out_text(&o, member, text);
+    size_t words_end = out->len - 1;
     json_out_end(&o, '}');
-    return typed_event_end(&o);
+    enum err e = event_out_end(&o);
+    if (w->blocks.open != AI_TOOL_START) /* of arguments it is followed where they end */
+        ai_words_written(w, from, words_end, out);
+    return e;
 }
 
 /* An event of the block that is open. */
@@ -409,13 +413,13 @@ static void put_stop(struct json_out *o, const char *reason, struct slice sequen
 static enum err write_stop(const char *reason, struct slice sequence, const struct token_count *t,
                            struct buf *out)
 {
-    struct json_out o = {.to = out};
-    typed_event_begin(&o, "message_delta");
+    struct json_out o;
+    event_out_begin(&o, "message_delta", out);
     json_out_begin(&o, "delta", '{');
     put_stop(&o, reason, sequence);
     json_out_end(&o, '}');
     put_usage(&o, t);
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
 #define MESSAGE_STOP "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
@@ -490,7 +494,7 @@ static void note_event(struct ai_writer *w, const struct ai_event *e)
 {
     switch (e->kind) {
     case AI_START:
-        w->blocks.sequence++;
+        w->blocks.begun = true;
         break;
     case AI_TEXT:
     case AI_REFUSAL:
@@ -616,7 +620,11 @@ const struct ai_dialect dialect_anthropic_messages = {
 
 static enum err write_count(uint64_t tokens, struct buf *out)
 {
-    return buf_printf(out, "{\"input_tokens\":%llu}", (unsigned long long)tokens);
+    struct json_out o = {.to = out};
+    json_out_begin(&o, NULL, '{');
+    json_out_u64(&o, "input_tokens", tokens);
+    json_out_end(&o, '}');
+    return o.e;
 }
 
 const struct ai_dialect dialect_anthropic_count = {

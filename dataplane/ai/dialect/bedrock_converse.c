@@ -90,7 +90,7 @@ static enum err begin_message(struct ai_writer *w, struct buf *out)
 {
     struct json_out o;
     struct buf payload;
-    if (w->blocks.sequence++)
+    if (!ai_writer_begins(w))
         return ERR_OK;
     begin(&o, &payload);
     json_out_text(&o, "role", SLICE("assistant"));

@@ -4,21 +4,20 @@
  * Blocks of content and calls of tools have numbers of their own, each from 0. Why the model
  * stopped and the usage are one event, the last; an error in a stream is that event too.
  */
-#include "common/base/json_out.h"
 #include "common/base/json_scan.h"
 #include "common/request/request.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/body_shape.h"
 #include "dataplane/ai/dialect/cohere_body.h"
 #include "dataplane/ai/dialect/cohere_error.h"
-#include "dataplane/ai/dialect/typed_event.h"
+#include "dataplane/ai/dialect/event_out.h"
 
 /* ---- events ---- */
 
-/* {"type":…, "delta":{"message":{ */
-static void begin_message(struct json_out *o, const char *type, unsigned index)
+/* {"type":…, "index":…, "delta":{"message":{ */
+static void begin_message(struct json_out *o, const char *type, unsigned index, struct buf *out)
 {
-    typed_event_begin(o, type);
+    event_out_begin(o, type, out);
     json_out_u64(o, "index", index);
     json_out_begin(o, "delta", '{');
     json_out_begin(o, "message", '{');
@@ -28,28 +27,28 @@ static enum err end_message(struct json_out *o)
 {
     json_out_end(o, '}');
     json_out_end(o, '}');
-    return typed_event_end(o);
+    return event_out_end(o);
 }
 
 static enum err write_start(struct ai_writer *w, struct buf *out)
 {
-    struct json_out o = {.to = out};
-    if (w->blocks.sequence++)
+    struct json_out o;
+    if (!ai_writer_begins(w))
         return ERR_OK;
-    typed_event_begin(&o, "message-start");
+    event_out_begin(&o, "message-start", out);
     json_out_raw(&o, "id", w->id.len > 2 ? w->id : SLICE("\"chat\""));
     json_out_raw(&o, "delta",
                  SLICE("{\"message\":{\"role\":\"assistant\",\"content\":[],\"tool_plan\":\"\","
                        "\"tool_calls\":[],\"citations\":[]}}"));
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
 static enum err write_index(const char *type, unsigned index, struct buf *out)
 {
-    struct json_out o = {.to = out};
-    typed_event_begin(&o, type);
+    struct json_out o;
+    event_out_begin(&o, type, out);
     json_out_u64(&o, "index", index);
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
 /* ---- blocks ---- */
@@ -62,18 +61,22 @@ static enum err end_words(struct ai_writer *w, struct buf *out)
     return write_index("content-end", w->blocks.next_index++, out);
 }
 
-static enum err write_content(const struct ai_writer *w, const char *type, bool named, bool thought,
+static enum err write_content(struct ai_writer *w, const char *type, bool named, bool thought,
                               struct slice text, struct buf *out)
 {
-    struct json_out o = {.to = out};
+    struct json_out o;
     const char *member = thought ? "thinking" : "text";
-    begin_message(&o, type, w->blocks.next_index);
+    size_t from = out->len;
+    begin_message(&o, type, w->blocks.next_index, out);
     json_out_begin(&o, "content", '{');
     if (named)
         json_out_text(&o, "type", slice_str(member));
     json_out_text(&o, member, text);
+    size_t words_end = out->len - 1;
     json_out_end(&o, '}');
-    return end_message(&o);
+    enum err e = end_message(&o);
+    ai_words_written(w, from, words_end, out);
+    return e;
 }
 
 static enum err write_words(struct ai_writer *w, const struct ai_event *e, struct buf *out)
@@ -126,13 +129,13 @@ static enum err end_calls(struct ai_writer *w, struct buf *out)
 
 static enum err begin_call(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
-    struct json_out o = {.to = out};
+    struct json_out o;
     enum err err = end_words(w, out);
     if (w->tools == AI_WRITER_TOOLS)
         return ERR_TOO_BIG;
     if (err)
         return err;
-    begin_message(&o, "tool-call-start", w->tools);
+    begin_message(&o, "tool-call-start", w->tools, out);
     w->tool_at[w->tools++] = e->block;
     json_out_begin(&o, "tool_calls", '{');
     json_out_text(&o, "id", e->id);
@@ -147,17 +150,21 @@ static enum err begin_call(struct ai_writer *w, const struct ai_event *e, struct
 
 static enum err write_arguments(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
-    struct json_out o = {.to = out};
+    struct json_out o;
     unsigned i = find_call(w, e->block);
+    size_t from = out->len;
     if (i == w->tools || !e->text.len)
         return ERR_OK;
-    begin_message(&o, "tool-call-delta", i);
+    begin_message(&o, "tool-call-delta", i, out);
     json_out_begin(&o, "tool_calls", '{');
     json_out_begin(&o, "function", '{');
     json_out_text(&o, "arguments", e->text);
+    size_t words_end = out->len - 1;
     json_out_end(&o, '}');
     json_out_end(&o, '}');
-    return end_message(&o);
+    enum err err = end_message(&o);
+    ai_words_written(w, from, words_end, out);
+    return err;
 }
 
 /* ---- the end ---- */
@@ -189,7 +196,7 @@ static void put_usage(struct json_out *o, const struct token_count *t)
 static enum err write_end(struct ai_writer *w, const char *reason, const struct token_count *t,
                           struct buf *out)
 {
-    struct json_out o = {.to = out};
+    struct json_out o;
     enum err e = write_start(w, out);
     if (!e)
         e = end_words(w, out);
@@ -197,12 +204,12 @@ static enum err write_end(struct ai_writer *w, const char *reason, const struct 
         e = end_calls(w, out);
     if (e)
         return e;
-    typed_event_begin(&o, "message-end");
+    event_out_begin(&o, "message-end", out);
     json_out_begin(&o, "delta", '{');
     json_out_text(&o, "finish_reason", slice_str(reason));
     put_usage(&o, t);
     json_out_end(&o, '}');
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
 static enum err write_length_stop(const struct ai_writer *w, const struct token_count *so_far,
@@ -216,13 +223,13 @@ static enum err write_length_stop(const struct ai_writer *w, const struct token_
 
 static enum err write_stream_error(struct buf *out, const struct ai_error *e)
 {
-    struct json_out o = {.to = out};
-    typed_event_begin(&o, "message-end");
+    struct json_out o;
+    event_out_begin(&o, "message-end", out);
     json_out_begin(&o, "delta", '{');
     json_out_text(&o, "finish_reason", SLICE("ERROR"));
     json_out_text(&o, "error", e->message);
     json_out_end(&o, '}');
-    return typed_event_end(&o);
+    return event_out_end(&o);
 }
 
 /* ---- what is written ---- */

@@ -55,6 +55,13 @@ struct ai_context {
 struct ai_assembly;
 struct ai_held;
 
+/* Where the words of an event stand in what was written for it. */
+struct ai_words {
+    size_t from; /* what repeats begins here: not what opened a block */
+    size_t end;  /* behind the words; 0: nothing was said of them */
+    size_t to;   /* it ends here */
+};
+
 /* The state of one stream that is written from events, or ended in its provider's place. Zeroed
  * before the first event. A dialect uses what it needs; nothing in it is freed. */
 struct ai_writer {
@@ -76,6 +83,7 @@ struct ai_writer {
         uint64_t sequence;       /* events written */
         enum ai_finish finish;   /* said, and not written yet */
         bool has_part;           /* something of the open block was written */
+        bool begun;              /* so was what a stream begins with */
     } blocks;
     enum ai_finish finish_of[16]; /* of each choice, where several are held back */
     /* for dialects in which blocks must not be interleaved */
@@ -89,8 +97,26 @@ struct ai_writer {
     struct slice stop_sequence;
     struct arena *arena; /* the call's */
     struct ai_context to;
+    struct ai_words words;           /* of the event that was written last */
     const struct ai_assembly *whole; /* all there is so far; NULL unless the dialect keeps_whole */
 };
+
+/* Is it time for what a stream begins with? Once. */
+static inline bool ai_writer_begins(struct ai_writer *w)
+{
+    bool first = !w->blocks.begun;
+    w->blocks.begun = true;
+    return first;
+}
+
+/* For write_event, where the next event that adds words to the same block is to differ from this
+ * one in its words alone, and changes nothing of the writer: out held `from` bytes before it, and
+ * `end` up to the quote behind the words. */
+static inline void ai_words_written(struct ai_writer *w, size_t from, size_t end,
+                                    const struct buf *out)
+{
+    w->words = (struct ai_words){from, end, out->len};
+}
 
 /* What a client sent, to be read. */
 struct ai_endpoint;

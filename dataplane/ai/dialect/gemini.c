@@ -20,7 +20,7 @@
 
 static enum err begin_sse(struct ai_writer *w, struct buf *out)
 {
-    w->blocks.sequence++;
+    (void)w;
     return buf_append(out, SLICE("data: "));
 }
 
@@ -33,7 +33,7 @@ static enum err end_sse(const struct ai_writer *w, struct buf *out, bool last)
 
 static enum err begin_element(struct ai_writer *w, struct buf *out)
 {
-    return buf_append(out, w->blocks.sequence++ ? SLICE(",\r\n") : SLICE("["));
+    return buf_append(out, ai_writer_begins(w) ? SLICE("[") : SLICE(",\r\n"));
 }
 
 static enum err end_element(const struct ai_writer *w, struct buf *out, bool last)
@@ -93,16 +93,19 @@ static void end_candidate(struct json_out *o, unsigned index, const char *finish
     json_out_end(o, '}');
 }
 
-static void put_text_part(struct json_out *o, struct slice text, bool thought,
-                          struct slice signature)
+/* Returns where its words end. */
+static size_t put_text_part(struct json_out *o, struct slice text, bool thought,
+                            struct slice signature)
 {
     json_out_begin(o, NULL, '{');
     json_out_text(o, "text", text);
+    size_t words_end = o->to->len - 1;
     if (thought)
         json_out_bool(o, "thought", true);
     if (signature.len)
         json_out_text(o, "thoughtSignature", signature);
     json_out_end(o, '}');
+    return words_end;
 }
 
 static bool is_object(struct slice json)
@@ -177,11 +180,16 @@ static enum err write_text(struct piece *p, const struct ai_event *e)
     bool thought = e->kind == AI_REASONING;
     if (!e->text.len && !(thought && e->signature.len))
         return ERR_OK; /* reasoning that only its provider can read has no place */
+    size_t from = p->o.to->len;
+    bool opens = p->f == &as_array && !p->w->blocks.begun;
     begin_object(p);
     begin_candidate(&p->o);
-    put_text_part(&p->o, e->text, thought, e->signature);
+    size_t words_end = put_text_part(&p->o, e->text, thought, e->signature);
     end_candidate(&p->o, e->choice, NULL);
-    return end_object(p, NULL, false);
+    enum err err = end_object(p, NULL, false);
+    if (!opens)
+        ai_words_written(p->w, from, words_end, p->o.to);
+    return err;
 }
 
 static const struct ai_block *block_of(const struct ai_writer *w, const struct ai_event *e)
@@ -383,7 +391,7 @@ static const char *const names[][2] = {
 
 static void note_finish_event(struct ai_writer *w, const struct ai_event *e)
 {
-    w->blocks.sequence++;
+    w->blocks.begun = true;
     if (e->kind == AI_FINISH)
         note_finish(w, e);
 }
@@ -419,7 +427,11 @@ const struct ai_dialect dialect_gemini_array = {
 
 static enum err write_count(uint64_t tokens, struct buf *out)
 {
-    return buf_printf(out, "{\"totalTokens\":%llu}", (unsigned long long)tokens);
+    struct json_out o = {.to = out};
+    json_out_begin(&o, NULL, '{');
+    json_out_u64(&o, "totalTokens", tokens);
+    json_out_end(&o, '}');
+    return o.e;
 }
 
 const struct ai_dialect dialect_gemini_count = {

@@ -1,11 +1,11 @@
 /*
  * openai_chat — OpenAI's chat completions, as clients speak it.
  */
-#include <stdio.h>
 #include <time.h>
 
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/body_shape.h"
+#include "dataplane/ai/dialect/event_out.h"
 #include "dataplane/ai/dialect/openai_body.h"
 #include "dataplane/ai/dialect/openai_error.h"
 #include "dataplane/ai/dialect/openai_parse.h"
@@ -15,36 +15,14 @@ static struct slice or_else(struct slice raw, struct slice other)
     return raw.len ? raw : other;
 }
 
-static enum err put_all(struct buf *out, const struct slice *parts, size_t n)
+static void begin_chunk(const struct ai_writer *w, struct json_out *o, struct buf *out)
 {
-    size_t all = 0;
-    char *to;
-    for (size_t i = 0; i < n; i++)
-        all += parts[i].len;
-    enum err e = buf_room(out, all, &to);
-    if (e)
-        return e;
-    for (size_t i = 0; i < n; to += parts[i++].len)
-        memcpy(to, parts[i].ptr, parts[i].len);
-    buf_commit(out, all);
-    return ERR_OK;
-}
-
-static enum err begin_chunk(const struct ai_writer *w, struct buf *out)
-{
-    struct slice id = or_else(w->id, SLICE("\"chatcmpl-ended\""));
-    struct slice created = or_else(w->created, SLICE("0"));
-    struct slice model = or_else(w->model, SLICE("\"\""));
-    const struct slice parts[] = {
-        SLICE("data: {\"id\":"),
-        id,
-        SLICE(",\"object\":\"chat.completion.chunk\",\"created\":"),
-        created,
-        SLICE(",\"model\":"),
-        model,
-        SLICE(",\"choices\":["),
-    };
-    return put_all(out, parts, ARRAY_LEN(parts));
+    event_out_begin(o, NULL, out);
+    json_out_raw(o, "id", or_else(w->id, SLICE("\"chatcmpl-ended\"")));
+    json_out_text(o, "object", SLICE("chat.completion.chunk"));
+    json_out_raw(o, "created", or_else(w->created, SLICE("0")));
+    json_out_raw(o, "model", or_else(w->model, SLICE("\"\"")));
+    json_out_begin(o, "choices", '[');
 }
 
 static bool has_ended(const struct ai_writer *w, uint64_t choice)
@@ -52,102 +30,114 @@ static bool has_ended(const struct ai_writer *w, uint64_t choice)
     return choice < 128 && (w->ended[choice / 64] >> (choice % 64) & 1);
 }
 
-static enum err write_counts(const struct token_count *t, struct buf *out)
+static void put_usage(struct json_out *o, const struct token_count *t)
 {
-    return buf_printf(out,
-                      "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
-                      "\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu,"
-                      "\"cache_write_tokens\":%llu},\"completion_tokens_details\":{"
-                      "\"reasoning_tokens\":%llu}}",
-                      (unsigned long long)t->input, (unsigned long long)t->output,
-                      (unsigned long long)(t->input + t->output), (unsigned long long)t->cache_read,
-                      (unsigned long long)t->cache_write, (unsigned long long)t->reasoning);
+    json_out_begin(o, "usage", '{');
+    json_out_u64(o, "prompt_tokens", t->input);
+    json_out_u64(o, "completion_tokens", t->output);
+    json_out_u64(o, "total_tokens", t->input + t->output);
+    json_out_begin(o, "prompt_tokens_details", '{');
+    json_out_u64(o, "cached_tokens", t->cache_read);
+    json_out_u64(o, "cache_write_tokens", t->cache_write);
+    json_out_end(o, '}');
+    json_out_begin(o, "completion_tokens_details", '{');
+    json_out_u64(o, "reasoning_tokens", t->reasoning);
+    json_out_end(o, '}');
+    json_out_end(o, '}');
 }
 
 static enum err write_usage(const struct ai_writer *w, const struct token_count *t, struct buf *out)
 {
-    enum err e = begin_chunk(w, out);
-    if (!e)
-        e = buf_append(out, SLICE("],"));
-    if (!e)
-        e = write_counts(t, out);
-    return e ? e : buf_append(out, SLICE("}\n\n"));
+    struct json_out o;
+    begin_chunk(w, &o, out);
+    json_out_end(&o, ']');
+    put_usage(&o, t);
+    return event_out_end(&o);
 }
 
 static enum err write_length_stop(const struct ai_writer *w, const struct token_count *so_far,
                                   struct buf *out)
 {
-    enum err e = begin_chunk(w, out);
-    const char *comma = "";
-    for (uint64_t i = 0; !e && i < w->choices; i++) {
+    struct json_out o;
+    begin_chunk(w, &o, out);
+    for (uint64_t i = 0; i < w->choices; i++) {
         if (has_ended(w, i))
             continue;
-        e = buf_printf(out, "%s{\"index\":%llu,\"delta\":{},\"finish_reason\":\"length\"}", comma,
-                       (unsigned long long)i);
-        comma = ",";
+        json_out_begin(&o, NULL, '{');
+        json_out_u64(&o, "index", i);
+        json_out_raw(&o, "delta", SLICE("{}"));
+        json_out_text(&o, "finish_reason", SLICE("length"));
+        json_out_end(&o, '}');
     }
-    if (!e)
-        e = buf_append(out, SLICE("]}\n\n"));
+    json_out_end(&o, ']');
+    enum err e = event_out_end(&o);
     return e || !w->wants_usage ? e : write_usage(w, so_far, out);
 }
 
 /* ---- a stream from events ---- */
 
-static const char *finish_name(enum ai_finish f)
+static struct slice finish_name(enum ai_finish f)
 {
     static const char *const names[] = {[AI_FINISH_NONE] = "stop",
                                         [AI_FINISH_STOP] = "stop",
                                         [AI_FINISH_LENGTH] = "length",
                                         [AI_FINISH_TOOLS] = "tool_calls",
                                         [AI_FINISH_FILTER] = "content_filter"};
-    return names[f];
+    return slice_str(names[f]);
 }
 
-static enum err begin_delta(const struct ai_writer *w, unsigned choice, struct buf *out)
+/* a chunk of one choice, open in its delta */
+static void begin_delta(const struct ai_writer *w, unsigned choice, struct json_out *o,
+                        struct buf *out)
 {
-    char room[SLICE_U64_MAX], *end = room + sizeof(room);
-    size_t len = slice_write_u64(end, choice);
-    const struct slice parts[] = {SLICE("{\"index\":"), slice_of(end - len, len),
-                                  SLICE(",\"delta\":{")};
-    enum err e = begin_chunk(w, out);
-    return e ? e : put_all(out, parts, ARRAY_LEN(parts));
+    begin_chunk(w, o, out);
+    json_out_begin(o, NULL, '{');
+    json_out_u64(o, "index", choice);
+    json_out_begin(o, "delta", '{');
 }
 
-static enum err end_delta(const struct ai_writer *w, const char *finish, struct buf *out)
+/* finish: .ptr NULL: the choice goes on */
+static enum err end_delta(const struct ai_writer *w, struct slice finish, struct json_out *o)
 {
-    const struct slice quote = finish ? SLICE("\"") : SLICE("");
-    const struct slice parts[] = {SLICE("},\"finish_reason\":"),
-                                  quote,
-                                  finish ? slice_str(finish) : SLICE("null"),
-                                  quote,
-                                  SLICE("}]"),
-                                  w->wants_usage ? SLICE(",\"usage\":null") : SLICE(""),
-                                  SLICE("}\n\n")};
-    return put_all(out, parts, ARRAY_LEN(parts));
+    json_out_end(o, '}');
+    if (finish.ptr)
+        json_out_text(o, "finish_reason", finish);
+    else
+        json_out_raw(o, "finish_reason", SLICE("null"));
+    json_out_end(o, '}');
+    json_out_end(o, ']');
+    if (w->wants_usage)
+        json_out_raw(o, "usage", SLICE("null"));
+    return event_out_end(o);
 }
 
-/* a chunk with one member of text, whose name and colon are `open` */
-static enum err write_text(const struct ai_writer *w, const struct ai_event *e, const char *open,
-                           struct slice text, const char *close, struct buf *out)
+static enum err write_text(struct ai_writer *w, const struct ai_event *e, const char *member,
+                           struct buf *out)
 {
-    enum err err = begin_delta(w, e->choice, out);
-    if (!err)
-        err = buf_append(out, slice_str(open));
-    if (!err)
-        err = buf_json_string(out, text);
-    if (!err)
-        err = buf_append(out, slice_str(close));
-    return err ? err : end_delta(w, NULL, out);
+    struct json_out o;
+    size_t from = out->len;
+    begin_delta(w, e->choice, &o, out);
+    json_out_text(&o, member, e->text);
+    size_t words_end = out->len - 1;
+    enum err err = end_delta(w, SLICE_NONE, &o);
+    ai_words_written(w, from, words_end, out);
+    return err;
 }
 
 /* Not OpenAI's own: images that a model drew, as OpenRouter and LiteLLM tell them. `text` is base64
  * without a character that JSON escapes. */
-static enum err put_image(struct slice type, struct slice text, unsigned index, struct buf *out)
+static void put_image(struct json_out *o, struct slice type, struct slice text, unsigned index)
 {
-    return buf_printf(out,
-                      "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:%.*s;base64,%.*s\"},"
-                      "\"index\":%u}",
-                      SLICE_ARG(type), SLICE_ARG(text), index);
+    const struct slice url[] = {SLICE("\"data:"), type, SLICE(";base64,"), text, SLICE("\"")};
+    json_out_begin(o, NULL, '{');
+    json_out_text(o, "type", SLICE("image_url"));
+    json_out_begin(o, "image_url", '{');
+    json_out_raw(o, "url", url[0]);
+    for (size_t i = 1; i < ARRAY_LEN(url) && !o->e; i++)
+        o->e = buf_append(o->to, url[i]);
+    json_out_end(o, '}');
+    json_out_u64(o, "index", index);
+    json_out_end(o, '}');
 }
 
 static bool is_image(struct slice type, struct slice text)
@@ -163,47 +153,58 @@ static bool is_image(struct slice type, struct slice text)
 
 static enum err write_image(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
+    struct json_out o;
     if (!is_image(e->name, e->text))
         return ERR_OK;
-    enum err err = begin_delta(w, e->choice, out);
-    if (!err)
-        err = buf_append(out, SLICE("\"images\":["));
-    if (!err)
-        err = put_image(e->name, e->text, w->images++, out);
-    if (!err)
-        err = buf_append(out, SLICE("]"));
-    return err ? err : end_delta(w, NULL, out);
+    begin_delta(w, e->choice, &o, out);
+    json_out_begin(&o, "images", '[');
+    put_image(&o, e->name, e->text, w->images++);
+    json_out_end(&o, ']');
+    return end_delta(w, SLICE_NONE, &o);
 }
 
 static enum err write_start(const struct ai_writer *w, struct buf *out)
 {
+    struct json_out o;
     enum err e = ERR_OK;
     for (unsigned i = 0; !e && i < w->choices; i++) {
-        e = begin_delta(w, i, out);
-        if (!e)
-            e = buf_append(out, SLICE("\"role\":\"assistant\",\"content\":\"\""));
-        if (!e)
-            e = end_delta(w, NULL, out);
+        begin_delta(w, i, &o, out);
+        json_out_text(&o, "role", SLICE("assistant"));
+        json_out_text(&o, "content", SLICE(""));
+        e = end_delta(w, SLICE_NONE, &o);
     }
     return e;
 }
 
-/* Not OpenAI's own: names that vLLM, DeepSeek and LiteLLM gave it (dialects.md 1.1). */
-static enum err write_reasoning(const struct ai_writer *w, const struct ai_event *e,
-                                struct buf *out)
+/* A block of reasoning as its provider wants it back. */
+static void put_sealed(struct json_out *o, struct slice redacted, struct slice text,
+                       struct slice signature)
 {
+    json_out_begin(o, NULL, '{');
+    json_out_text(o, "type", redacted.len ? SLICE("redacted_thinking") : SLICE("thinking"));
+    if (redacted.len) {
+        json_out_text(o, "data", redacted);
+    } else {
+        json_out_text(o, "thinking", text);
+        json_out_text(o, "signature", signature);
+    }
+    json_out_end(o, '}');
+}
+
+/* Not OpenAI's own: names that vLLM, DeepSeek and LiteLLM gave it (dialects.md 1.1). */
+static enum err write_reasoning(struct ai_writer *w, const struct ai_event *e, struct buf *out)
+{
+    struct json_out o;
     enum err err = ERR_OK;
-    if (e->id.len)
-        return write_text(w, e,
-                          "\"thinking_blocks\":[{\"type\":\"redacted_thinking\",\"data\":", e->id,
-                          "}]", out);
-    if (e->text.len)
-        err = write_text(w, e, "\"reasoning_content\":", e->text, "", out);
-    if (err || !e->signature.len)
+    if (!e->id.len && e->text.len)
+        err = write_text(w, e, "reasoning_content", out);
+    if (err || (!e->id.len && !e->signature.len))
         return err;
-    return write_text(
-        w, e, "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":",
-        e->signature, "}]", out);
+    begin_delta(w, e->choice, &o, out);
+    json_out_begin(&o, "thinking_blocks", '[');
+    put_sealed(&o, e->id, SLICE(""), e->signature);
+    json_out_end(&o, ']');
+    return end_delta(w, SLICE_NONE, &o);
 }
 
 static uint32_t tool_key(const struct ai_event *e)
@@ -224,54 +225,79 @@ static int tool_index(const struct ai_writer *w, const struct ai_event *e)
 }
 
 /* As Google's own endpoint of this dialect tells the signature of a call, which it wants back. */
-static enum err put_signature(struct slice signature, struct buf *out)
+static void put_signature(struct json_out *o, struct slice signature)
 {
     if (!signature.len)
-        return ERR_OK;
-    enum err e = buf_append(out, SLICE(",\"extra_content\":{\"google\":{\"thought_signature\":"));
-    if (!e)
-        e = buf_json_string(out, signature);
-    return e ? e : buf_append(out, SLICE("}}"));
+        return;
+    json_out_begin(o, "extra_content", '{');
+    json_out_begin(o, "google", '{');
+    json_out_text(o, "thought_signature", signature);
+    json_out_end(o, '}');
+    json_out_end(o, '}');
+}
+
+static void put_call(struct json_out *o, struct slice id, struct slice name, struct slice arguments,
+                     struct slice signature)
+{
+    json_out_text(o, "id", id);
+    json_out_text(o, "type", SLICE("function"));
+    json_out_begin(o, "function", '{');
+    json_out_text(o, "name", name);
+    json_out_text(o, "arguments", arguments);
+    json_out_end(o, '}');
+    put_signature(o, signature);
+}
+
+static void begin_call(const struct ai_writer *w, const struct ai_event *e, struct json_out *o,
+                       struct buf *out)
+{
+    begin_delta(w, e->choice, o, out);
+    json_out_begin(o, "tool_calls", '[');
+    json_out_begin(o, NULL, '{');
+    json_out_u64(o, "index", (uint64_t)tool_index(w, e));
+}
+
+static enum err end_call(const struct ai_writer *w, struct json_out *o)
+{
+    json_out_end(o, '}');
+    json_out_end(o, ']');
+    return end_delta(w, SLICE_NONE, o);
 }
 
 static enum err write_tool_start(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
+    struct json_out o;
     if (w->tools >= AI_WRITER_TOOLS)
         return ERR_PROTOCOL;
     w->tool_at[w->tools++] = tool_key(e);
-    enum err err = begin_delta(w, e->choice, out);
-    if (!err)
-        err = buf_printf(out, "\"tool_calls\":[{\"index\":%d,\"id\":", tool_index(w, e));
-    if (!err)
-        err = buf_json_string(out, e->id);
-    if (!err)
-        err = buf_append(out, SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
-    if (!err)
-        err = buf_json_string(out, e->name);
-    if (!err)
-        err = buf_append(out, SLICE(",\"arguments\":\"\"}"));
-    if (!err)
-        err = put_signature(e->signature, out);
-    if (!err)
-        err = buf_append(out, SLICE("}]"));
-    return err ? err : end_delta(w, NULL, out);
+    begin_call(w, e, &o, out);
+    put_call(&o, e->id, e->name, SLICE(""), e->signature);
+    return end_call(w, &o);
 }
 
-static enum err write_arguments(const struct ai_writer *w, const struct ai_event *e,
-                                struct buf *out)
+static enum err write_arguments(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
-    char open[64];
-    snprintf(open, sizeof(open),
-             "\"tool_calls\":[{\"index\":%d,\"function\":{\"arguments\":", tool_index(w, e));
-    return tool_index(w, e) < 0 ? ERR_PROTOCOL : write_text(w, e, open, e->text, "}}]", out);
+    struct json_out o;
+    size_t from = out->len;
+    if (tool_index(w, e) < 0)
+        return ERR_PROTOCOL;
+    begin_call(w, e, &o, out);
+    json_out_begin(&o, "function", '{');
+    json_out_text(&o, "arguments", e->text);
+    size_t words_end = out->len - 1;
+    json_out_end(&o, '}');
+    enum err err = end_call(w, &o);
+    ai_words_written(w, from, words_end, out);
+    return err;
 }
 
 static enum err write_finish(struct ai_writer *w, const struct ai_event *e, struct buf *out)
 {
+    struct json_out o;
     if (e->choice < 128)
         w->ended[e->choice / 64] |= 1ull << (e->choice % 64);
-    enum err err = begin_delta(w, e->choice, out);
-    return err ? err : end_delta(w, finish_name(e->finish), out);
+    begin_delta(w, e->choice, &o, out);
+    return end_delta(w, finish_name(e->finish), &o);
 }
 
 static enum err write_end(const struct ai_writer *w, struct buf *out)
@@ -288,9 +314,9 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
     case AI_START:
         return write_start(w, out);
     case AI_TEXT:
-        return write_text(w, e, "\"content\":", e->text, "", out);
+        return write_text(w, e, "content", out);
     case AI_REFUSAL:
-        return write_text(w, e, "\"refusal\":", e->text, "", out);
+        return write_text(w, e, "refusal", out);
     case AI_REASONING:
         return write_reasoning(w, e, out);
     case AI_TOOL_START:
@@ -319,87 +345,56 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
 
 /* ---- a whole response ---- */
 
-static enum err put_text(struct buf *out, const char *open, const struct buf *text)
-{
-    enum err e = buf_append(out, slice_str(open));
-    return e ? e : buf_json_string(out, buf_slice(text));
-}
-
-static enum err put_tool(const struct ai_block *t, bool first, struct buf *out)
-{
-    enum err e = put_text(out, first ? "{\"id\":" : ",{\"id\":", &t->id);
-    if (!e)
-        e = put_text(out, ",\"type\":\"function\",\"function\":{\"name\":", &t->name);
-    if (!e)
-        e = put_text(out, ",\"arguments\":", &t->text);
-    if (!e)
-        e = buf_append(out, SLICE("}"));
-    if (!e)
-        e = put_signature(buf_slice(&t->signature), out);
-    return e ? e : buf_append(out, SLICE("}"));
-}
-
-static enum err put_tools(const struct ai_choice *c, struct buf *out)
+static void put_tools(struct json_out *o, const struct ai_choice *c)
 {
     const struct ai_block *t;
     size_t at = 0, n = 0;
-    enum err e = ERR_OK;
-    while (!e && (t = ai_choice_next(c, AI_TOOL_START, &at))) {
-        if (n == 0)
-            e = buf_append(out, SLICE(",\"tool_calls\":["));
-        if (!e)
-            e = put_tool(t, n++ == 0, out);
+    while ((t = ai_choice_next(c, AI_TOOL_START, &at))) {
+        if (n++ == 0)
+            json_out_begin(o, "tool_calls", '[');
+        json_out_begin(o, NULL, '{');
+        put_call(o, buf_slice(&t->id), buf_slice(&t->name), buf_slice(&t->text),
+                 buf_slice(&t->signature));
+        json_out_end(o, '}');
     }
-    return e || !n ? e : buf_append(out, SLICE("]"));
+    if (n)
+        json_out_end(o, ']');
 }
 
-/* The blocks of one kind as one string. *any: there is one. */
-static enum err put_joined(const struct ai_choice *c, enum ai_event_kind kind, const char *open,
-                           struct buf *out, bool *any)
+/* The blocks of one kind as one string. False: there is none. */
+static bool put_joined(struct json_out *o, const struct ai_choice *c, enum ai_event_kind kind,
+                       const char *member)
 {
     const struct ai_block *b;
     size_t at = 0;
-    enum err e = ERR_OK;
-    *any = false;
-    while (!e && (b = ai_choice_next(c, kind, &at))) {
+    bool any = false;
+    while ((b = ai_choice_next(c, kind, &at))) {
         if (!b->text.len)
             continue;
-        e = buf_append(out, *any ? SLICE("") : slice_str(open));
-        if (!e)
-            e = *any ? buf_json_string_more(out, buf_slice(&b->text))
-                     : buf_json_string(out, buf_slice(&b->text));
-        *any = true;
+        if (!any)
+            json_out_text(o, member, buf_slice(&b->text));
+        else if (!o->e)
+            o->e = buf_json_string_more(o->to, buf_slice(&b->text));
+        any = true;
     }
-    return e;
-}
-
-static enum err put_sealed(const struct ai_block *b, struct buf *out)
-{
-    enum err e;
-    if (b->redacted.len)
-        e = put_text(out, "{\"type\":\"redacted_thinking\",\"data\":", &b->redacted);
-    else
-        e = put_text(out, "{\"type\":\"thinking\",\"thinking\":", &b->text);
-    if (!e && !b->redacted.len)
-        e = put_text(out, ",\"signature\":", &b->signature);
-    return e ? e : buf_append(out, SLICE("}"));
+    return any;
 }
 
 /* Reasoning for readers, and beside it the blocks as their provider wants them back. */
-static enum err put_thinking(const struct ai_choice *c, struct buf *out)
+static void put_thinking(struct json_out *o, const struct ai_choice *c)
 {
     const struct ai_block *b;
     size_t at = 0, n = 0;
-    bool any;
-    enum err e = put_joined(c, AI_REASONING, ",\"reasoning_content\":", out, &any);
-    while (!e && (b = ai_choice_next(c, AI_REASONING, &at))) {
+    put_joined(o, c, AI_REASONING, "reasoning_content");
+    while ((b = ai_choice_next(c, AI_REASONING, &at))) {
         if (!b->signature.len && !b->redacted.len)
             continue;
-        e = buf_append(out, n++ ? SLICE(",") : SLICE(",\"thinking_blocks\":["));
-        if (!e)
-            e = put_sealed(b, out);
+        if (n++ == 0)
+            json_out_begin(o, "thinking_blocks", '[');
+        put_sealed(o, buf_slice(&b->redacted), buf_slice(&b->text), buf_slice(&b->signature));
     }
-    return e || !n ? e : buf_append(out, SLICE("]"));
+    if (n)
+        json_out_end(o, ']');
 }
 
 static bool has(const struct ai_choice *c, enum ai_event_kind kind)
@@ -408,75 +403,64 @@ static bool has(const struct ai_choice *c, enum ai_event_kind kind)
     return ai_choice_next(c, kind, &at) != NULL;
 }
 
-static enum err put_images(const struct ai_choice *c, struct buf *out)
+static void put_images(struct json_out *o, const struct ai_choice *c)
 {
     const struct ai_block *b;
     size_t at = 0;
     unsigned n = 0;
-    enum err e = ERR_OK;
-    while (!e && (b = ai_choice_next(c, AI_MEDIA, &at))) {
+    while ((b = ai_choice_next(c, AI_MEDIA, &at))) {
         if (!is_image(buf_slice(&b->name), buf_slice(&b->text)))
             continue;
-        e = buf_append(out, n ? SLICE(",") : SLICE(",\"images\":["));
-        if (!e)
-            e = put_image(buf_slice(&b->name), buf_slice(&b->text), n++, out);
+        if (n == 0)
+            json_out_begin(o, "images", '[');
+        put_image(o, buf_slice(&b->name), buf_slice(&b->text), n++);
     }
-    return e || !n ? e : buf_append(out, SLICE("]"));
+    if (n)
+        json_out_end(o, ']');
 }
 
-static enum err put_message(const struct ai_choice *c, struct buf *out)
+static void put_message(struct json_out *o, const struct ai_choice *c)
 {
-    bool any;
-    enum err e = buf_append(out, SLICE("\"message\":{\"role\":\"assistant\",\"content\":"));
-    if (!e)
-        e = put_joined(c, AI_TEXT, "", out, &any);
-    if (!e && !any)
-        e = buf_append(out,
-                       has(c, AI_TOOL_START) || has(c, AI_REFUSAL) ? SLICE("null") : SLICE("\"\""));
-    if (!e)
-        e = put_joined(c, AI_REFUSAL, ",\"refusal\":", out, &any);
-    if (!e && !any)
-        e = buf_append(out, SLICE(",\"refusal\":null"));
-    if (!e)
-        e = put_thinking(c, out);
-    if (!e)
-        e = put_images(c, out);
-    if (!e)
-        e = put_tools(c, out);
-    return e ? e : buf_append(out, SLICE("}"));
+    json_out_begin(o, "message", '{');
+    json_out_text(o, "role", SLICE("assistant"));
+    if (!put_joined(o, c, AI_TEXT, "content"))
+        json_out_raw(o, "content",
+                     has(c, AI_TOOL_START) || has(c, AI_REFUSAL) ? SLICE("null") : SLICE("\"\""));
+    if (!put_joined(o, c, AI_REFUSAL, "refusal"))
+        json_out_raw(o, "refusal", SLICE("null"));
+    put_thinking(o, c);
+    put_images(o, c);
+    put_tools(o, c);
+    json_out_end(o, '}');
 }
 
-static enum err put_choice(const struct ai_choice *c, unsigned index, struct buf *out)
+static void put_choice(struct json_out *o, const struct ai_choice *c, unsigned index)
 {
-    enum err e = buf_printf(out, "%s{\"index\":%u,", index ? "," : "", index);
-    if (!e)
-        e = put_message(c, out);
-    return e ? e
-             : buf_printf(out, ",\"logprobs\":null,\"finish_reason\":\"%s\"}",
-                          finish_name(c->finish));
+    json_out_begin(o, NULL, '{');
+    json_out_u64(o, "index", index);
+    put_message(o, c);
+    json_out_raw(o, "logprobs", SLICE("null"));
+    json_out_text(o, "finish_reason", finish_name(c->finish));
+    json_out_end(o, '}');
 }
 
 static enum err write_whole(const struct ai_assembly *a, struct buf *out)
 {
     struct token_count tokens;
-    enum err e = put_text(out, "{\"id\":", &a->id);
-    if (!e)
-        e = buf_printf(out, ",\"object\":\"chat.completion\",\"created\":%lld",
-                       (long long)time(NULL));
-    if (!e)
-        e = put_text(out, ",\"model\":", &a->model);
-    if (!e)
-        e = buf_append(out, SLICE(",\"choices\":["));
-    for (unsigned i = 0; !e && i < AI_ASSEMBLY_CHOICES && a->choices[i].seen; i++)
-        e = put_choice(&a->choices[i], i, out);
-    if (!e)
-        e = buf_append(out, SLICE("]"));
-    if (!e && ai_usage_count(&a->usage, &tokens) == AI_COUNTED_ALL) {
-        e = buf_append(out, SLICE(","));
-        if (!e)
-            e = write_counts(&tokens, out);
-    }
-    return e ? e : buf_append(out, SLICE("}"));
+    struct json_out o = {.to = out};
+    json_out_begin(&o, NULL, '{');
+    json_out_text(&o, "id", buf_slice(&a->id));
+    json_out_text(&o, "object", SLICE("chat.completion"));
+    json_out_u64(&o, "created", (uint64_t)time(NULL));
+    json_out_text(&o, "model", buf_slice(&a->model));
+    json_out_begin(&o, "choices", '[');
+    for (unsigned i = 0; i < AI_ASSEMBLY_CHOICES && a->choices[i].seen; i++)
+        put_choice(&o, &a->choices[i], i);
+    json_out_end(&o, ']');
+    if (ai_usage_count(&a->usage, &tokens) == AI_COUNTED_ALL)
+        put_usage(&o, &tokens);
+    json_out_end(&o, '}');
+    return o.e;
 }
 
 const struct ai_dialect dialect_openai_chat = {

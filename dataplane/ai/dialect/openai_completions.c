@@ -10,6 +10,7 @@
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/dialect/body_member.h"
 #include "dataplane/ai/dialect/body_shape.h"
+#include "dataplane/ai/dialect/event_out.h"
 #include "dataplane/ai/dialect/openai_error.h"
 
 #define CHOICES_MAX 128
@@ -285,67 +286,76 @@ static enum err parse(const struct ai_incoming *in, struct ai_chat *ret)
 
 /* ---- written ---- */
 
-static const char *finish_name(enum ai_finish f)
+static struct slice finish_name(enum ai_finish f)
 {
     static const char *const names[] = {[AI_FINISH_NONE] = "stop",
                                         [AI_FINISH_STOP] = "stop",
                                         [AI_FINISH_LENGTH] = "length",
                                         [AI_FINISH_TOOLS] = "stop",
                                         [AI_FINISH_FILTER] = "content_filter"};
-    return names[f];
+    return slice_str(names[f]);
 }
 
-static enum err begin_chunk(const struct ai_writer *w, struct buf *out)
+static void begin_chunk(const struct ai_writer *w, struct json_out *o, struct buf *out)
 {
-    struct slice id = w->id.len ? w->id : SLICE("\"cmpl-ended\"");
-    struct slice created = w->created.len ? w->created : SLICE("0");
-    struct slice model = w->model.len ? w->model : SLICE("\"\"");
-    return buf_printf(out,
-                      "data: {\"id\":%.*s,\"object\":\"text_completion\",\"created\":%.*s,"
-                      "\"model\":%.*s,\"choices\":[",
-                      SLICE_ARG(id), SLICE_ARG(created), SLICE_ARG(model));
+    event_out_begin(o, NULL, out);
+    json_out_raw(o, "id", w->id.len ? w->id : SLICE("\"cmpl-ended\""));
+    json_out_text(o, "object", SLICE("text_completion"));
+    json_out_raw(o, "created", w->created.len ? w->created : SLICE("0"));
+    json_out_raw(o, "model", w->model.len ? w->model : SLICE("\"\""));
+    json_out_begin(o, "choices", '[');
 }
 
-static enum err put_choice(struct buf *out, unsigned index, struct slice text, const char *finish)
+/* finish: .ptr NULL: the choice goes on */
+static void end_choice(struct json_out *o, unsigned index, struct slice finish)
 {
-    enum err e = buf_append(out, SLICE("{\"text\":"));
-    if (!e)
-        e = buf_json_string(out, text);
-    if (!e)
-        e = buf_printf(out, ",\"index\":%u,\"logprobs\":null,\"finish_reason\":", index);
-    if (!e)
-        e = finish ? buf_printf(out, "\"%s\"}", finish) : buf_append(out, SLICE("null}"));
+    json_out_u64(o, "index", index);
+    json_out_raw(o, "logprobs", SLICE("null"));
+    if (finish.ptr)
+        json_out_text(o, "finish_reason", finish);
+    else
+        json_out_raw(o, "finish_reason", SLICE("null"));
+    json_out_end(o, '}');
+}
+
+static void put_usage(struct json_out *o, const struct token_count *t)
+{
+    json_out_begin(o, "usage", '{');
+    json_out_u64(o, "prompt_tokens", t->input);
+    json_out_u64(o, "completion_tokens", t->output);
+    json_out_u64(o, "total_tokens", t->input + t->output);
+    json_out_begin(o, "prompt_tokens_details", '{');
+    json_out_u64(o, "cached_tokens", t->cache_read);
+    json_out_end(o, '}');
+    json_out_begin(o, "completion_tokens_details", '{');
+    json_out_u64(o, "reasoning_tokens", t->reasoning);
+    json_out_end(o, '}');
+    json_out_end(o, '}');
+}
+
+static enum err write_chunk(struct ai_writer *w, unsigned index, struct slice text,
+                            struct slice finish, struct buf *out)
+{
+    struct json_out o;
+    size_t from = out->len;
+    begin_chunk(w, &o, out);
+    json_out_begin(&o, NULL, '{');
+    json_out_text(&o, "text", text);
+    size_t words_end = out->len - 1;
+    end_choice(&o, index, finish);
+    json_out_end(&o, ']');
+    enum err e = event_out_end(&o);
+    ai_words_written(w, from, words_end, out);
     return e;
-}
-
-static enum err put_usage(const struct token_count *t, struct buf *out)
-{
-    return buf_printf(out,
-                      "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
-                      "\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu},"
-                      "\"completion_tokens_details\":{\"reasoning_tokens\":%llu}}",
-                      (unsigned long long)t->input, (unsigned long long)t->output,
-                      (unsigned long long)(t->input + t->output), (unsigned long long)t->cache_read,
-                      (unsigned long long)t->reasoning);
-}
-
-static enum err write_chunk(const struct ai_writer *w, unsigned index, struct slice text,
-                            const char *finish, struct buf *out)
-{
-    enum err e = begin_chunk(w, out);
-    if (!e)
-        e = put_choice(out, index, text, finish);
-    return e ? e : buf_append(out, SLICE("]}\n\n"));
 }
 
 static enum err write_usage(const struct ai_writer *w, const struct token_count *t, struct buf *out)
 {
-    enum err e = begin_chunk(w, out);
-    if (!e)
-        e = buf_append(out, SLICE("],"));
-    if (!e)
-        e = put_usage(t, out);
-    return e ? e : buf_append(out, SLICE("}\n\n"));
+    struct json_out o;
+    begin_chunk(w, &o, out);
+    json_out_end(&o, ']');
+    put_usage(&o, t);
+    return event_out_end(&o);
 }
 
 static void note_event(struct ai_writer *w, const struct ai_event *e)
@@ -366,7 +376,7 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
         return buf_append(out, e->raw);
     note_event(w, e);
     if (e->kind == AI_TEXT || e->kind == AI_REFUSAL)
-        return write_chunk(w, e->choice, e->text, NULL, out);
+        return write_chunk(w, e->choice, e->text, SLICE_NONE, out);
     if (e->kind == AI_FINISH)
         return write_chunk(w, e->choice, SLICE(""), finish_name(e->finish), out);
     if (e->kind == AI_END)
@@ -381,65 +391,43 @@ static enum err write_event(struct ai_writer *w, const struct ai_event *e, struc
 static enum err write_length_stop(const struct ai_writer *w, const struct token_count *so_far,
                                   struct buf *out)
 {
+    struct ai_writer last = *w;
     enum err e = ERR_OK;
     for (unsigned i = 0; !e && i < w->choices && i < 128; i++)
         if (!(w->ended[i / 64] >> (i % 64) & 1))
-            e = write_chunk(w, i, SLICE(""), "length", out);
+            e = write_chunk(&last, i, SLICE(""), SLICE("length"), out);
     return e || !w->wants_usage ? e : write_usage(w, so_far, out);
 }
 
-static enum err put_text(const struct ai_choice *c, struct buf *out)
+/* One string of all blocks. */
+static void put_text(struct json_out *o, const struct ai_choice *c)
 {
-    enum err e = ERR_OK;
-    bool first = true;
-    e = buf_append(out, SLICE("{\"text\":"));
-    for (size_t i = 0; !e && i < c->block_count; i++) {
-        const struct ai_block *b = &c->blocks[i];
-        if (b->kind != AI_TEXT && b->kind != AI_REFUSAL)
-            continue;
-        if (!first)
-            out->len--; /* one string of several blocks: the quotes between them go */
-        size_t at = out->len;
-        e = buf_json_string(out, buf_slice(&b->text));
-        if (!e && !first) {
-            char *joint = out->data + out->off + at;
-            memmove(joint, joint + 1, out->len - at - 1);
-            out->len--;
-        }
-        first = false;
-    }
-    return e || !first ? e : buf_append(out, SLICE("\"\""));
+    json_out_text(o, "text", SLICE(""));
+    for (size_t i = 0; !o->e && i < c->block_count; i++)
+        if (c->blocks[i].kind == AI_TEXT || c->blocks[i].kind == AI_REFUSAL)
+            o->e = buf_json_string_more(o->to, buf_slice(&c->blocks[i].text));
 }
 
 static enum err write_whole(const struct ai_assembly *a, struct buf *out)
 {
     struct token_count tokens;
-    enum err e = buf_append(out, SLICE("{\"id\":"));
-    if (!e)
-        e = buf_json_string(out, buf_slice(&a->id));
-    if (!e)
-        e = buf_printf(out, ",\"object\":\"text_completion\",\"created\":%lld,\"model\":",
-                       (long long)time(NULL));
-    if (!e)
-        e = buf_json_string(out, buf_slice(&a->model));
-    if (!e)
-        e = buf_append(out, SLICE(",\"choices\":["));
-    for (unsigned i = 0; !e && i < AI_ASSEMBLY_CHOICES && a->choices[i].seen; i++) {
-        e = i ? buf_append(out, SLICE(",")) : ERR_OK;
-        if (!e)
-            e = put_text(&a->choices[i], out);
-        if (!e)
-            e = buf_printf(out, ",\"index\":%u,\"logprobs\":null,\"finish_reason\":\"%s\"}", i,
-                           finish_name(a->choices[i].finish));
+    struct json_out o = {.to = out};
+    json_out_begin(&o, NULL, '{');
+    json_out_text(&o, "id", buf_slice(&a->id));
+    json_out_text(&o, "object", SLICE("text_completion"));
+    json_out_u64(&o, "created", (uint64_t)time(NULL));
+    json_out_text(&o, "model", buf_slice(&a->model));
+    json_out_begin(&o, "choices", '[');
+    for (unsigned i = 0; i < AI_ASSEMBLY_CHOICES && a->choices[i].seen; i++) {
+        json_out_begin(&o, NULL, '{');
+        put_text(&o, &a->choices[i]);
+        end_choice(&o, i, finish_name(a->choices[i].finish));
     }
-    if (!e)
-        e = buf_append(out, SLICE("]"));
-    if (!e && ai_usage_count(&a->usage, &tokens) == AI_COUNTED_ALL) {
-        e = buf_append(out, SLICE(","));
-        if (!e)
-            e = put_usage(&tokens, out);
-    }
-    return e ? e : buf_append(out, SLICE("}"));
+    json_out_end(&o, ']');
+    if (ai_usage_count(&a->usage, &tokens) == AI_COUNTED_ALL)
+        put_usage(&o, &tokens);
+    json_out_end(&o, '}');
+    return o.e;
 }
 
 /* OpenAI's names of what these are called here, in notices and refusals. */

@@ -30,7 +30,7 @@ static void remember(struct ai_likeness *l, struct slice raw)
 {
     struct sse_event e = read_event(raw);
     struct ai_glance g = glance(&e);
-    ai_likeness_remember(l, &e, &g);
+    ai_likeness_remember(l, &e, &g, NULL);
 }
 
 static void an_event_with_other_words_says_the_same(void **state)
@@ -53,7 +53,7 @@ static void an_event_with_other_words_says_the_same(void **state)
         struct sse_event e = read_event(raw);
         struct ai_glance g = glance(&e);
         struct ai_alike a = ai_likeness_match(&l, raw);
-        if (a.len != raw.len || a.words != g.words || !slice_eq(a.unasked, g.unasked) ||
+        if (a.len != raw.len || a.words.len != g.words || !slice_eq(a.unasked, g.unasked) ||
             a.unasked.ptr != g.unasked.ptr)
             fail_msg("row %zu is not what the provider says it is", i);
         assert_false(g.ends || g.fails || g.finishes || g.opens || g.has_usage || g.usage_alone);
@@ -96,10 +96,8 @@ static void events_that_say_more_than_words_are_not_remembered(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        FRONT "a\\nb" BACK,
         FRONT "a\"},\"finish_reason\":\"stop\"}]}\n\n",
         "data: {\"choices\":[{\"delta\":{\"content\":\"a\",\"refusal\":\"b\"}}]}\n\n",
-        "data: {\"usage\":null,\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
         "data: [DONE]\n\n",
         "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
     };
@@ -110,6 +108,95 @@ static void events_that_say_more_than_words_are_not_remembered(void **state)
         remember(&l, slice_str(rows[i]));
         if (l.before)
             fail_msg("row %zu is remembered", i);
+    }
+}
+
+/* Escapes come in the middle of a text whose other events are alike. */
+static void words_of_another_form_leave_what_was_remembered(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        FRONT "a\\nb" BACK,
+        "data: {\"usage\":null,\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct ai_likeness l = {0};
+        remember(&l, slice_str(rows[i]));
+        assert_int_equal(l.before, 0);
+        remember(&l, SLICE(FRONT "Hello" BACK));
+        remember(&l, slice_str(rows[i]));
+        assert_true(ai_likeness_match(&l, SLICE(FRONT "x" BACK)).len > 0);
+    }
+}
+
+/* ---- where events are decoded ---- */
+
+#define DELTA(index, type, member, text)                                                           \
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":" index         \
+    ",\"delta\":{\"type\":\"" type "\",\"" member "\":\"" text "\"}}\n\n"
+#define SAYS(text) DELTA("0", "text_delta", "text", text)
+
+struct decoded {
+    size_t count;
+    struct ai_event first;
+};
+
+static enum err note(void *arg, const struct ai_event *e)
+{
+    struct decoded *d = arg;
+    if (d->count++ == 0)
+        d->first = *e;
+    return ERR_OK;
+}
+
+static void decode(struct ai_likeness *l, struct slice raw)
+{
+    struct sse_event e = read_event(raw);
+    ptrdiff_t at = slice_search(raw, SLICE("data: "));
+    struct ai_decoder d = {0};
+    struct decoded said = {0};
+    struct ai_glance g = {0};
+    e.data = slice_from(slice_first(raw, raw.len - 2), (size_t)at + 6);
+    assert_int_equal(provider_anthropic.decode(&d, &e, note, &said), ERR_OK);
+    if (said.count == 1 && ai_event_is_words(&said.first)) {
+        g.text = said.first.text;
+        g.words = g.text.len;
+    }
+    ai_likeness_remember(l, &e, &g, &said.first);
+}
+
+static void a_decoded_event_tells_what_the_next_one_says(void **state)
+{
+    (void)state;
+    struct ai_likeness l = {0};
+    decode(&l, SLICE(SAYS("Hello")));
+    struct ai_alike a = ai_likeness_match(&l, SLICE(SAYS(" wörld, text_delta")));
+    assert_int_equal(a.len, sizeof(SAYS(" wörld, text_delta")) - 1);
+    assert_true(slice_eq(a.words, SLICE(" wörld, text_delta")));
+    assert_int_equal(l.kind, AI_TEXT);
+    decode(&l, SLICE(SAYS("a\\tb")));
+    assert_true(ai_likeness_match(&l, SLICE(SAYS("x"))).len > 0);
+    assert_int_equal(ai_likeness_match(&l, SLICE(SAYS("\xff"))).len, 0);
+    assert_int_equal(
+        ai_likeness_match(&l, SLICE(DELTA("1", "text_delta", "text", "another block"))).len, 0);
+}
+
+/* The words of another block stand elsewhere in what is written. */
+static void another_block_is_forgotten_with_what_was_before_it(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        DELTA("1", "text_delta", "text", "a\\nb"),
+        DELTA("0", "thinking_delta", "thinking", "a\\nb"),
+        DELTA("0", "signature_delta", "signature", "c2ln"),
+        "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct ai_likeness l = {0};
+        decode(&l, SLICE(SAYS("Hello")));
+        decode(&l, slice_str(rows[i]));
+        if (ai_likeness_match(&l, SLICE(SAYS("x"))).len)
+            fail_msg("row %zu leaves what was before", i);
     }
 }
 
@@ -128,13 +215,13 @@ static void an_event_of_another_form_is_not_remembered(void **state)
     e.raw = slice_of(crlf, raw.len + 2);
     e.data = slice_of(crlf + 6, raw.len - 8);
     g = glance(&e);
-    ai_likeness_remember(&l, &e, &g);
+    ai_likeness_remember(&l, &e, &g, NULL);
     assert_int_equal(l.before, 0);
 
     e = read_event(raw); /* its data lies elsewhere */
     e.data = slice_of(crlf + 6, raw.len - 8);
     g = glance(&e);
-    ai_likeness_remember(&l, &e, &g);
+    ai_likeness_remember(&l, &e, &g, NULL);
     assert_int_equal(l.before, 0);
 
     int n = snprintf(long_front, sizeof(long_front),
@@ -151,6 +238,9 @@ int main(void)
         cmocka_unit_test(what_is_not_like_it_is_left_to_the_provider),
         cmocka_unit_test(events_that_say_more_than_words_are_not_remembered),
         cmocka_unit_test(an_event_of_another_form_is_not_remembered),
+        cmocka_unit_test(words_of_another_form_leave_what_was_remembered),
+        cmocka_unit_test(a_decoded_event_tells_what_the_next_one_says),
+        cmocka_unit_test(another_block_is_forgotten_with_what_was_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
