@@ -4,11 +4,15 @@
  *   streams ADDRESS PORT N SECONDS UPSTREAM_PORT
  *
  * A child is the upstream, at 127.0.0.1:UPSTREAM_PORT: it answers each request with a stream that
- * says an event a second, each stream at its own millisecond, and each event says when it was sent.
- * The parent opens N streams of BENCH_MODEL at the gateway, and some at the upstream itself; prints
- * "holding N" when all stand, reads all of them for SECONDS, and then prints
+ * says an event a second, each stream at its own millisecond, and each event says when it was sent
+ * and which of its stream it is. The parent opens N streams of BENCH_MODEL at the gateway, and some
+ * at the upstream itself; prints "holding N" when all stand, and reads all of them: what was sent
+ * within SECONDS is measured, and it goes on until each stream has said something later, so that
+ * nothing is under way then. It prints
  *
  *   STREAMS events missing p50 p99 most direct_p50 direct_p99     (microseconds)
+ *
+ * Missing is an event whose successor came, or that did not come within AFTER_MS.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,13 +34,15 @@
 #define DIRECT 200      /* streams that go past the gateway */
 #define PERIOD_MS 1000  /* of the events of one stream */
 #define EVENTS_MAX 1024 /* of one epoll_wait */
-#define STAMP 16        /* hex digits behind an '@' */
+#define AFTER_MS 5000   /* for the events behind the measure */
+#define STAMP 16        /* hex digits behind an '@': when, */
+#define NUMBER 8        /* and which */
 
 static const char response_head[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 static const char event_frame[] =
     "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,"
-    "\"model\":\"bench\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"@%016llx\"},"
+    "\"model\":\"bench\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"@%016llx%08x\"},"
     "\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
 
 static uint64_t now_us(void)
@@ -72,7 +78,8 @@ static void watch(int epoll, int fd, uint32_t index)
 
 struct told {
     int fd;
-    bool begun; /* its request came, and was answered */
+    bool begun;    /* its request came, and was answered */
+    uint32_t said; /* events */
 };
 
 static bool say(int fd, const char *bytes, size_t len)
@@ -80,12 +87,12 @@ static bool say(int fd, const char *bytes, size_t len)
     return send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
 }
 
-static bool say_event(int fd)
+static bool say_event(struct told *t)
 {
     char event[512], chunk[600];
-    int len = snprintf(event, sizeof(event), event_frame, (unsigned long long)now_us());
+    int len = snprintf(event, sizeof(event), event_frame, (unsigned long long)now_us(), t->said++);
     int all = snprintf(chunk, sizeof(chunk), "%x\r\n%s\r\n", (unsigned)len, event);
-    return say(fd, chunk, (size_t)all);
+    return say(t->fd, chunk, (size_t)all);
 }
 
 /* A request is small and comes at once. */
@@ -94,7 +101,7 @@ static void hear(struct told *t)
     char bytes[8192];
     ssize_t n = recv(t->fd, bytes, sizeof(bytes), 0);
     if (n > 0 && !t->begun)
-        t->begun = say(t->fd, response_head, sizeof(response_head) - 1) && say_event(t->fd);
+        t->begun = say(t->fd, response_head, sizeof(response_head) - 1) && say_event(t);
     if (n > 0 || (n < 0 && errno == EAGAIN))
         return;
     close(t->fd);
@@ -130,7 +137,7 @@ static void serve(int listener, uint32_t max)
         for (uint64_t ms = now_us() / 1000; tick < ms; tick++)
             for (uint32_t i = (uint32_t)(tick % PERIOD_MS); i < count; i += PERIOD_MS)
                 if (all[i].begun)
-                    say_event(all[i].fd);
+                    say_event(&all[i]);
     }
 }
 
@@ -155,9 +162,19 @@ static void start_upstream(const char *port, uint32_t max)
 
 struct listening {
     int fd;
-    bool past; /* it goes to the upstream directly */
-    int digits; /* of a stamp that were read; -1: none has begun */
+    bool past;  /* it goes to the upstream directly */
+    int digits; /* of a stamp and a number that were read; -1: none has begun */
     uint64_t stamp;
+    uint32_t number;
+    uint32_t next; /* the number that is due */
+    bool behind;   /* it has said something behind the measure */
+};
+
+/* What is sent from `from` until `to` is measured. */
+struct measure {
+    uint64_t from, to;
+    size_t missing;
+    uint32_t waits; /* streams that have said nothing behind it */
 };
 
 struct delays {
@@ -204,13 +221,30 @@ static int open_in_time(const struct sockaddr_in *at)
     return fd;
 }
 
-static void note(struct delays *d, uint64_t sent, uint64_t from, uint64_t now)
+static void note(struct listening *l, struct delays *d, struct measure *m, uint64_t now)
 {
-    if (sent >= from && d->count < d->cap)
-        d->us[d->count++] = (uint32_t)(now - sent);
+    bool measured = l->stamp >= m->from && l->stamp < m->to;
+    if (l->stamp >= m->from && l->number > l->next)
+        m->missing += l->number - l->next;
+    l->next = l->number + 1;
+    if (measured && d->count < d->cap)
+        d->us[d->count++] = (uint32_t)(now - l->stamp);
+    if (l->stamp < m->to || l->behind)
+        return;
+    l->behind = true;
+    m->waits--;
 }
 
-static void read_stamps(struct listening *l, struct delays *d, uint64_t from)
+static void read_digit(struct listening *l, char c)
+{
+    unsigned digit = (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+    if (l->digits++ < STAMP)
+        l->stamp = l->stamp << 4 | digit;
+    else
+        l->number = l->number << 4 | digit;
+}
+
+static void read_stamps(struct listening *l, struct delays *d, struct measure *m)
 {
     char bytes[16384];
     ssize_t n = recv(l->fd, bytes, sizeof(bytes), 0);
@@ -220,16 +254,15 @@ static void read_stamps(struct listening *l, struct delays *d, uint64_t from)
         exit(1);
     }
     for (ssize_t i = 0; i < n; i++) {
-        char c = bytes[i];
-        if (c == '@') {
+        if (bytes[i] == '@') {
             l->digits = 0;
-            l->stamp = 0;
+            l->stamp = l->number = 0;
         } else if (l->digits >= 0) {
-            l->stamp = l->stamp << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-            if (++l->digits == STAMP) {
-                note(d, l->stamp, from, now);
-                l->digits = -1;
-            }
+            read_digit(l, bytes[i]);
+            if (l->digits < STAMP + NUMBER)
+                continue;
+            note(l, d, m, now);
+            l->digits = -1;
         }
     }
 }
@@ -289,20 +322,19 @@ int main(int argc, char **argv)
     fflush(stdout);
 
     struct epoll_event events[EVENTS_MAX];
-    uint64_t from = now_us() + 1000000, to = from + seconds * 1000000;
-    for (uint64_t now = 0; now < to; now = now_us()) {
+    struct measure m = {.from = now_us() + 1000000, .waits = all};
+    m.to = m.from + seconds * 1000000;
+    for (uint64_t now = 0; m.waits && now < m.to + AFTER_MS * 1000; now = now_us()) {
         int n = epoll_wait(epoll, events, EVENTS_MAX, 10);
         for (int i = 0; i < n; i++) {
             struct listening *l = &streams[events[i].data.u32];
-            read_stamps(l, l->past ? &direct : &through, from);
+            read_stamps(l, l->past ? &direct : &through, &m);
         }
     }
     qsort(through.us, through.count, sizeof(*through.us), by_size);
     qsort(direct.us, direct.count, sizeof(*direct.us), by_size);
-    size_t sent = (size_t)want * seconds;
-    printf("STREAMS %zu %zu %u %u %u %u %u\n", through.count,
-           through.count < sent ? sent - through.count : 0, percentile(&through, 50),
-           percentile(&through, 99), percentile(&through, 100), percentile(&direct, 50),
-           percentile(&direct, 99));
+    printf("STREAMS %zu %zu %u %u %u %u %u\n", through.count, m.missing + m.waits,
+           percentile(&through, 50), percentile(&through, 99), percentile(&through, 100),
+           percentile(&direct, 50), percentile(&direct, 99));
     return 0;
 }
