@@ -3,6 +3,7 @@
  */
 #include "dataplane/ai/ai_usage.h"
 
+#include "common/base/json_scan.h"
 #include "common/base/limits.h"
 
 #define PROMPT_BYTES 2 /* a token; the header says why they differ */
@@ -20,6 +21,12 @@ uint64_t ai_usage_member(const json_t *object, const char *name)
     double n = json_number_value(v);
     bool counts = json_is_number(v) && n >= 0 && n <= (double)LIMIT_AI_TOKENS;
     return counts && n == (double)(uint64_t)n ? (uint64_t)n : AI_UNSAID;
+}
+
+uint64_t ai_usage_hit(const struct json_hit *hit)
+{
+    uint64_t n;
+    return !json_scan_u64(hit, &n) && n <= LIMIT_AI_TOKENS ? n : AI_UNSAID;
 }
 
 void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report)

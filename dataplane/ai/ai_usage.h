@@ -37,6 +37,9 @@ struct ai_usage {
 /* A member that is a count of tokens, also where a language without integers wrote it: 1200.0.
  * AI_UNSAID for what none can be: absent, null, negative, a fraction, more than a call can take. */
 uint64_t ai_usage_member(const json_t *object, const char *name);
+/* The same of a number that json_form has matched. */
+struct json_hit;
+uint64_t ai_usage_hit(const struct json_hit *hit);
 
 void ai_usage_merge(struct ai_usage *into, const struct ai_usage *report);
 

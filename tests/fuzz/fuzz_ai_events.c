@@ -3,7 +3,7 @@
  * written as chunks that are JSON; a glance sees an end where the decoder does, and in events that
  * are alike but for their words the same, as the decoder does; what is written around other words
  * (ai_frame) is what the dialect writes; an event that is read in place says what it says where it
- * is read as a tree; and what was gathered is written as one JSON body.
+ * is read as a tree, and so does a whole response; and what was gathered is written as one JSON body.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,10 +178,16 @@ static bool takes_more(struct slice object)
            slice_search(object, SLICE("\"~\"")) < 0 && slice_search(object, SLICE("\\u007")) < 0;
 }
 
-/* A member that no form knows makes the event one that is read as a tree. */
-static bool read_both(void *arg, const struct sse_event *e)
+static enum err read_one(const struct ai_provider *p, struct ai_decoder *d,
+                         const struct sse_event *e, bool whole, struct buf *out)
 {
-    struct reading *r = arg;
+    buf_clear(out);
+    return whole ? p->decode_whole(d, e->data, spell, out) : p->decode(d, e, spell, out);
+}
+
+/* A member that no form knows makes it one that is read as a tree. */
+static bool read_twice(struct reading *r, const struct sse_event *e, bool whole)
+{
     struct buf with_more;
     struct slice inside = slice_trim(e->data);
     if (!is_object(e->data) || !takes_more(inside))
@@ -192,14 +198,17 @@ static bool read_both(void *arg, const struct sse_event *e)
          "memory");
     struct sse_event other = *e;
     other.data = buf_slice(&with_more);
-    buf_clear(&r->spelt[0]);
-    buf_clear(&r->spelt[1]);
-    enum err a = r->provider->decode(&r->in_place, e, spell, &r->spelt[0]);
-    enum err b = r->provider->decode(&r->by_tree, &other, spell, &r->spelt[1]);
+    enum err a = read_one(r->provider, &r->in_place, e, whole, &r->spelt[0]);
+    enum err b = read_one(r->provider, &r->by_tree, &other, whole, &r->spelt[1]);
     must(a == b, "both are taken, or refused");
     must(slice_eq(buf_slice(&r->spelt[0]), buf_slice(&r->spelt[1])), "and say the same");
     buf_fini(&with_more);
     return !a;
+}
+
+static bool read_both(void *arg, const struct sse_event *e)
+{
+    return read_twice(arg, e, false);
 }
 
 static void feed(struct slice bytes, bool (*fn)(void *, const struct sse_event *), void *arg);
@@ -211,6 +220,8 @@ static void try_reading(const struct ai_provider *p, struct slice bytes)
     buf_init(&r.spelt[0], 1 << 24);
     buf_init(&r.spelt[1], 1 << 24);
     feed(bytes, read_both, &r);
+    r.in_place = r.by_tree = (struct ai_decoder){.arena = a};
+    read_twice(&r, &(struct sse_event){.data = bytes, .has_data = true}, true);
     buf_fini(&r.spelt[0]);
     buf_fini(&r.spelt[1]);
     arena_free(a);

@@ -10,6 +10,7 @@
 #include "dataplane/ai/provider/emitter.h"
 
 #define VERSION "2023-06-01"
+#define ARENA_TEXT_MAX (64 * 1024)
 
 static bool speaks(const struct ai_endpoint *e)
 {
@@ -139,11 +140,9 @@ void anthropic_read_error(unsigned status, struct slice body, struct arena *a, s
 /* ---- what it says, as events ---- */
 
 /* A member that is null says nothing new (dialects.md 2.10, 16). */
-static enum err emit_usage(const struct emitting *m, const json_t *usage)
+static struct ai_usage usage_of(const json_t *usage)
 {
     struct ai_usage u = AI_USAGE_NONE;
-    if (!json_is_object(usage))
-        return ERR_OK;
     u.fresh = ai_usage_member(usage, "input_tokens");
     u.cache_read = ai_usage_member(usage, "cache_read_input_tokens");
     u.cache_write = ai_usage_member(usage, "cache_creation_input_tokens");
@@ -152,7 +151,14 @@ static enum err emit_usage(const struct emitting *m, const json_t *usage)
     u.output = ai_usage_member(usage, "output_tokens");
     u.reasoning =
         ai_usage_member(json_object_get(usage, "output_tokens_details"), "thinking_tokens");
-    return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = u});
+    return u;
+}
+
+static enum err emit_usage(const struct emitting *m, const json_t *usage)
+{
+    if (!json_is_object(usage))
+        return ERR_OK;
+    return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = usage_of(usage)});
 }
 
 static enum err emit_start(const struct emitting *m, const json_t *message)
@@ -377,11 +383,150 @@ static enum err decode_content(const struct emitting *m, const json_t *content)
     return e;
 }
 
+/* ---- a message of one text, without a tree ---- */
+
+enum {
+    ID,
+    MESSAGE_TYPE,
+    ROLE,
+    MODEL,
+    CONTENT,
+    STOP_REASON,
+    STOP_SEQUENCE,
+    STOP_DETAILS,
+    CONTAINER,
+    USAGE,
+    BLOCK_TYPE,
+    BLOCK_TEXT,
+    CITATIONS,
+    INPUT_TOKENS,
+    CACHE_WRITE,
+    CACHE_READ,
+    OUTPUT_TOKENS,
+    CREATION,
+    WRITE_SHORT,
+    WRITE_LONG,
+    DETAILS,
+    THINKING_TOKENS,
+    TIER,
+    GEO,
+    SERVER_TOOLS,
+    MESSAGE_HITS
+};
+
+static const struct json_form block_form[] = {
+    {"type", BLOCK_TYPE, NULL, false},
+    {"text", BLOCK_TEXT, NULL, false},
+    {"citations", CITATIONS, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form creation_form[] = {
+    {"ephemeral_5m_input_tokens", WRITE_SHORT, NULL, false},
+    {"ephemeral_1h_input_tokens", WRITE_LONG, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form details_form[] = {{"thinking_tokens", THINKING_TOKENS, NULL, false},
+                                                {NULL, 0, NULL, false}};
+
+static const struct json_form usage_form[] = {
+    {"input_tokens", INPUT_TOKENS, NULL, false},
+    {"cache_creation_input_tokens", CACHE_WRITE, NULL, false},
+    {"cache_read_input_tokens", CACHE_READ, NULL, false},
+    {"output_tokens", OUTPUT_TOKENS, NULL, false},
+    {"cache_creation", CREATION, creation_form, false},
+    {"output_tokens_details", DETAILS, details_form, false},
+    {"service_tier", TIER, NULL, false},
+    {"inference_geo", GEO, NULL, false},
+    {"server_tool_use", SERVER_TOOLS, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form message_form[] = {
+    {"id", ID, NULL, false},
+    {"type", MESSAGE_TYPE, NULL, false},
+    {"role", ROLE, NULL, false},
+    {"model", MODEL, NULL, false},
+    {"content", CONTENT, block_form, true},
+    {"stop_reason", STOP_REASON, NULL, false},
+    {"stop_sequence", STOP_SEQUENCE, NULL, false},
+    {"stop_details", STOP_DETAILS, NULL, false},
+    {"container", CONTAINER, NULL, false},
+    {"usage", USAGE, usage_form, false},
+    {NULL, 0, NULL, false},
+};
+
+struct message {
+    struct slice id, model, text, reason;
+    bool counts;
+    struct ai_usage usage;
+};
+
+static struct ai_usage usage_of_hits(const struct json_hit *hits)
+{
+    struct ai_usage u = AI_USAGE_NONE;
+    u.fresh = ai_usage_hit(&hits[INPUT_TOKENS]);
+    u.cache_read = ai_usage_hit(&hits[CACHE_READ]);
+    u.cache_write = ai_usage_hit(&hits[CACHE_WRITE]);
+    u.cache_write_long = ai_usage_hit(&hits[WRITE_LONG]);
+    u.output = ai_usage_hit(&hits[OUTPUT_TOKENS]);
+    u.reasoning = ai_usage_hit(&hits[THINKING_TOKENS]);
+    return u;
+}
+
+/* Read in the arena where it has escapes. */
+static bool text_of_hit(const struct json_hit *hit, struct arena *a, struct slice *ret)
+{
+    *ret = slice_of(hit->raw.ptr + 1, hit->raw.len - 2);
+    if (!memchr(ret->ptr, '\\', ret->len))
+        return true;
+    char *room = a && hit->raw.len <= ARENA_TEXT_MAX ? arena_alloc(a, hit->raw.len) : NULL;
+    return room && !json_scan_text(hit, room, hit->raw.len, ret);
+}
+
+static bool match_message(struct slice body, struct arena *a, struct json_form_room *room,
+                          struct message *ret)
+{
+    struct json_hit hits[MESSAGE_HITS] JSON_FORM_SCRATCH;
+    struct slice type, kind;
+    room->used = 0;
+    if (!json_form_match(body, message_form, hits, MESSAGE_HITS) ||
+        !json_form_text(&hits[MESSAGE_TYPE], room, &type) || !slice_eq(type, SLICE("message")) ||
+        !json_form_text(&hits[BLOCK_TYPE], room, &kind) || !slice_eq(kind, SLICE("text")) ||
+        hits[BLOCK_TEXT].type != JSON_SCAN_STRING)
+        return false;
+    ret->counts = hits[USAGE].type == JSON_SCAN_OBJECT;
+    ret->usage = usage_of_hits(hits);
+    return json_form_text(&hits[ID], room, &ret->id) &&
+           json_form_text(&hits[MODEL], room, &ret->model) &&
+           json_form_text(&hits[STOP_REASON], room, &ret->reason) &&
+           text_of_hit(&hits[BLOCK_TEXT], a, &ret->text);
+}
+
+static enum err emit_message(const struct emitting *m, const struct message *w)
+{
+    enum err e = emit(m, (struct ai_event){.kind = AI_START, .id = w->id, .name = w->model});
+    if (!e && w->counts)
+        e = emit(m, (struct ai_event){.kind = AI_USAGE, .usage = w->usage});
+    if (!e)
+        e = emit_text(m, AI_TEXT, w->text);
+    if (!e)
+        e = end_block(m);
+    if (!e)
+        e = emit_finish(m, w->reason);
+    return e ? e : emit(m, (struct ai_event){.kind = AI_END});
+}
+
 enum err anthropic_decode_whole(struct ai_decoder *d, struct slice body, ai_event_fn *fn, void *arg)
 {
     const struct emitting m = {d, fn, arg};
+    struct json_form_room room JSON_FORM_SCRATCH;
     struct json_problem problem;
+    struct message message;
     JSON_AUTO json_t *tree = NULL;
+    if (match_message(body, d->arena, &room, &message))
+        return emit_message(&m, &message);
     enum err e = json_read(body, &tree, &problem);
     if (e || !json_is_object(tree))
         return e == ERR_NOMEM ? e : ERR_PROTOCOL;

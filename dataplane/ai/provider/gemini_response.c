@@ -5,7 +5,7 @@
  */
 #include "common/base/digest.h"
 #include "common/base/json.h"
-#include "common/base/json_scan.h"
+#include "common/base/json_form.h"
 #include "dataplane/ai/provider/gemini.h"
 
 struct emitting {
@@ -135,33 +135,46 @@ static uint64_t of_modality(const json_t *details, const char *modality)
     return AI_UNSAID;
 }
 
-static struct ai_usage usage_of(struct ai_decoder *d, const json_t *usage)
+/* As reported; AI_UNSAID where a number is not. */
+struct report {
+    uint64_t prompt, tools, cached, spoken, thought, audio_input, audio_output, image_output;
+};
+
+static struct report report_of(const json_t *usage)
+{
+    const json_t *prompt = json_object_get(usage, "promptTokensDetails");
+    const json_t *spoken = json_object_get(usage, "candidatesTokensDetails");
+    return (struct report){.prompt = ai_usage_member(usage, "promptTokenCount"),
+                           .tools = ai_usage_member(usage, "toolUsePromptTokenCount"),
+                           .cached = ai_usage_member(usage, "cachedContentTokenCount"),
+                           .spoken = ai_usage_member(usage, "candidatesTokenCount"),
+                           .thought = ai_usage_member(usage, "thoughtsTokenCount"),
+                           .audio_input = of_modality(prompt, "AUDIO"),
+                           .audio_output = of_modality(spoken, "AUDIO"),
+                           .image_output = of_modality(spoken, "IMAGE")};
+}
+
+static struct ai_usage usage_of(struct ai_decoder *d, const struct report *r)
 {
     struct ai_usage u = AI_USAGE_NONE;
-    uint64_t spoken = ai_usage_member(usage, "candidatesTokenCount");
-    uint64_t thought = ai_usage_member(usage, "thoughtsTokenCount");
-    uint64_t prompt = ai_usage_member(usage, "promptTokenCount");
-    uint64_t tools = ai_usage_member(usage, "toolUsePromptTokenCount");
-    keep_last(&d->spoken, spoken);
-    keep_last(&d->thought, thought);
-    keep_last(&d->tool_prompt, tools);
-    if (prompt != AI_UNSAID)
-        u.prompt = prompt + d->tool_prompt;
-    if (spoken != AI_UNSAID || thought != AI_UNSAID)
+    keep_last(&d->spoken, r->spoken);
+    keep_last(&d->thought, r->thought);
+    keep_last(&d->tool_prompt, r->tools);
+    if (r->prompt != AI_UNSAID)
+        u.prompt = r->prompt + d->tool_prompt;
+    if (r->spoken != AI_UNSAID || r->thought != AI_UNSAID)
         u.output = d->spoken + d->thought;
-    u.reasoning = thought;
-    u.cache_read = ai_usage_member(usage, "cachedContentTokenCount");
-    u.audio_input = of_modality(json_object_get(usage, "promptTokensDetails"), "AUDIO");
-    u.audio_output = of_modality(json_object_get(usage, "candidatesTokensDetails"), "AUDIO");
-    u.image_output = of_modality(json_object_get(usage, "candidatesTokensDetails"), "IMAGE");
+    u.reasoning = r->thought;
+    u.cache_read = r->cached;
+    u.audio_input = r->audio_input;
+    u.audio_output = r->audio_output;
+    u.image_output = r->image_output;
     return u;
 }
 
-static enum err emit_usage(const struct emitting *m, const json_t *usage)
+static enum err emit_usage(const struct emitting *m, const struct report *r)
 {
-    if (!json_is_object(usage))
-        return ERR_OK;
-    return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = usage_of(m->d, usage)});
+    return emit(m, (struct ai_event){.kind = AI_USAGE, .usage = usage_of(m->d, r)});
 }
 
 /* ---- parts ---- */
@@ -193,11 +206,9 @@ static enum err enter_block(const struct emitting *m, unsigned char kind)
     return e;
 }
 
-static enum err emit_text(const struct emitting *m, const json_t *part)
+static enum err emit_text(const struct emitting *m, bool thought, struct slice text,
+                          struct slice signature)
 {
-    bool thought = json_is_true(json_object_get(part, "thought"));
-    struct slice text = json_text(part, "text");
-    struct slice signature = thought ? json_text(part, "thoughtSignature") : SLICE_NONE;
     if (!text.len && !signature.len)
         return ERR_OK;
     enum err e = enter_block(m, thought ? PART_THOUGHT : PART_TEXT);
@@ -271,7 +282,10 @@ static enum err emit_part(const struct emitting *m, const json_t *part)
         return emit_call(m, part, call);
     if (json_is_object(media))
         return emit_media(m, media);
-    return emit_text(m, part); /* parts of tools that the service runs are not the client's */
+    bool thought = json_is_true(json_object_get(part, "thought"));
+    /* parts of tools that the service runs are not the client's */
+    return emit_text(m, thought, json_text(part, "text"),
+                     thought ? json_text(part, "thoughtSignature") : SLICE_NONE);
 }
 
 /* ---- why it ended ---- */
@@ -362,14 +376,12 @@ static enum err emit_candidate(struct emitting *m, const json_t *candidate, size
     return e ? e : emit_finish(m, candidate);
 }
 
-static enum err emit_start(const struct emitting *m, const json_t *tree)
+static enum err emit_start(const struct emitting *m, struct slice id, struct slice model)
 {
     if (m->d->begun)
         return ERR_OK;
     m->d->begun = true;
-    return emit(m, (struct ai_event){.kind = AI_START,
-                                     .id = json_text(tree, "responseId"),
-                                     .name = json_text(tree, "modelVersion")});
+    return emit(m, (struct ai_event){.kind = AI_START, .id = id, .name = model});
 }
 
 /* A prompt that was refused has no candidates, and status 200. */
@@ -390,9 +402,12 @@ static enum err emit_response(struct emitting *m, const json_t *tree)
     size_t i;
     if (error)
         return emit_error(m, error);
-    enum err e = emit_start(m, tree);
-    if (!e)
-        e = emit_usage(m, json_object_get(tree, "usageMetadata"));
+    const json_t *usage = json_object_get(tree, "usageMetadata");
+    enum err e = emit_start(m, json_text(tree, "responseId"), json_text(tree, "modelVersion"));
+    if (!e && json_is_object(usage)) {
+        const struct report r = report_of(usage);
+        e = emit_usage(m, &r);
+    }
     json_array_foreach(candidates, i, one)
     {
         if (!e)
@@ -402,6 +417,166 @@ static enum err emit_response(struct emitting *m, const json_t *tree)
     return e || json_array_size(candidates) ? e : emit_blocked(m, tree);
 }
 
+/* ---- one text of one candidate, of which a stream is made, without a tree ---- */
+
+enum {
+    ID,
+    MODEL,
+    CREATED,
+    CANDIDATES,
+    CONTENT,
+    PARTS,
+    TEXT,
+    THOUGHT,
+    SIGNATURE,
+    ROLE,
+    FINISH,
+    INDEX,
+    USAGE,
+    PROMPT_COUNT,
+    SPOKEN_COUNT,
+    THOUGHT_COUNT,
+    TOTAL_COUNT,
+    CACHED_COUNT,
+    TOOL_COUNT,
+    PROMPT_DETAILS,
+    PROMPT_MODALITY,
+    PROMPT_MODALITY_COUNT,
+    SPOKEN_DETAILS,
+    SPOKEN_MODALITY,
+    SPOKEN_MODALITY_COUNT,
+    TRAFFIC,
+    HITS
+};
+
+static const struct json_form part_form[] = {
+    {"text", TEXT, NULL, false},
+    {"thought", THOUGHT, NULL, false},
+    {"thoughtSignature", SIGNATURE, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form content_form[] = {
+    {"parts", PARTS, part_form, true}, {"role", ROLE, NULL, false}, {NULL, 0, NULL, false}};
+
+static const struct json_form candidate_form[] = {
+    {"content", CONTENT, content_form, false},
+    {"finishReason", FINISH, NULL, false},
+    {"index", INDEX, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form prompt_form[] = {
+    {"modality", PROMPT_MODALITY, NULL, false},
+    {"tokenCount", PROMPT_MODALITY_COUNT, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form spoken_form[] = {
+    {"modality", SPOKEN_MODALITY, NULL, false},
+    {"tokenCount", SPOKEN_MODALITY_COUNT, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form usage_form[] = {
+    {"promptTokenCount", PROMPT_COUNT, NULL, false},
+    {"candidatesTokenCount", SPOKEN_COUNT, NULL, false},
+    {"totalTokenCount", TOTAL_COUNT, NULL, false},
+    {"thoughtsTokenCount", THOUGHT_COUNT, NULL, false},
+    {"cachedContentTokenCount", CACHED_COUNT, NULL, false},
+    {"toolUsePromptTokenCount", TOOL_COUNT, NULL, false},
+    {"promptTokensDetails", PROMPT_DETAILS, prompt_form, true},
+    {"candidatesTokensDetails", SPOKEN_DETAILS, spoken_form, true},
+    {"trafficType", TRAFFIC, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+static const struct json_form response_form[] = {
+    {"candidates", CANDIDATES, candidate_form, true},
+    {"usageMetadata", USAGE, usage_form, false},
+    {"modelVersion", MODEL, NULL, false},
+    {"responseId", ID, NULL, false},
+    {"createTime", CREATED, NULL, false},
+    {NULL, 0, NULL, false},
+};
+
+struct words {
+    struct slice id, model, text, signature;
+    bool thought, counts;
+    uint64_t choice;
+    struct report report;
+};
+
+static uint64_t of_hits(const struct json_hit *modality, struct slice name,
+                        const struct json_hit *count)
+{
+    bool same = modality->type == JSON_SCAN_STRING && modality->raw.len == name.len + 2 &&
+                memcmp(modality->raw.ptr + 1, name.ptr, name.len) == 0;
+    return same ? ai_usage_hit(count) : AI_UNSAID;
+}
+
+static struct report report_of_hits(const struct json_hit *h)
+{
+    const struct json_hit *spoken = &h[SPOKEN_MODALITY], *n = &h[SPOKEN_MODALITY_COUNT];
+    return (struct report){
+        .prompt = ai_usage_hit(&h[PROMPT_COUNT]),
+        .tools = ai_usage_hit(&h[TOOL_COUNT]),
+        .cached = ai_usage_hit(&h[CACHED_COUNT]),
+        .spoken = ai_usage_hit(&h[SPOKEN_COUNT]),
+        .thought = ai_usage_hit(&h[THOUGHT_COUNT]),
+        .audio_input = of_hits(&h[PROMPT_MODALITY], SLICE("AUDIO"), &h[PROMPT_MODALITY_COUNT]),
+        .audio_output = of_hits(spoken, SLICE("AUDIO"), n),
+        .image_output = of_hits(spoken, SLICE("IMAGE"), n)};
+}
+
+static bool is_none(const struct json_hit *h)
+{
+    return h->type == JSON_SCAN_ABSENT || h->type == JSON_SCAN_NULL;
+}
+
+/* No word with an escape is a modality; where one stands, the tree says what it is. */
+static bool is_clear(const struct json_hit *modality)
+{
+    return modality->type != JSON_SCAN_STRING ||
+           !memchr(modality->raw.ptr, '\\', modality->raw.len);
+}
+
+static bool match_words(struct slice data, struct json_form_room *room, struct words *ret)
+{
+    struct json_hit hits[HITS] JSON_FORM_SCRATCH;
+    room->used = 0;
+    ret->choice = 0;
+    if (!json_form_match(data, response_form, hits, HITS) || hits[TEXT].type != JSON_SCAN_STRING ||
+        !is_none(&hits[FINISH]) || !is_clear(&hits[PROMPT_MODALITY]) ||
+        !is_clear(&hits[SPOKEN_MODALITY]) ||
+        (hits[INDEX].type != JSON_SCAN_ABSENT && json_scan_u64(&hits[INDEX], &ret->choice)))
+        return false;
+    ret->thought = hits[THOUGHT].type == JSON_SCAN_TRUE;
+    ret->signature = SLICE_NONE;
+    ret->counts = hits[USAGE].type == JSON_SCAN_OBJECT;
+    ret->report = report_of_hits(hits);
+    return ret->choice < AI_DECODER_CHOICES && json_form_text(&hits[ID], room, &ret->id) &&
+           json_form_text(&hits[MODEL], room, &ret->model) &&
+           json_form_text(&hits[TEXT], room, &ret->text) &&
+           (!ret->thought || json_form_text(&hits[SIGNATURE], room, &ret->signature));
+}
+
+/* False: it is another response, or is written in another way. */
+static bool decode_words(struct emitting *m, struct slice data, enum err *ret)
+{
+    struct json_form_room room JSON_FORM_SCRATCH;
+    struct words w;
+    if (!match_words(data, &room, &w))
+        return false;
+    *ret = emit_start(m, w.id, w.model);
+    if (!*ret && w.counts)
+        *ret = emit_usage(m, &w.report);
+    m->choice = (unsigned)w.choice;
+    if (!*ret)
+        *ret = emit_text(m, w.thought, w.text, w.signature);
+    return true;
+}
+
 enum err gemini_decode(struct ai_decoder *d, const struct sse_event *e, ai_event_fn *fn, void *arg)
 {
     struct emitting m = {.d = d, .fn = fn, .arg = arg};
@@ -409,7 +584,10 @@ enum err gemini_decode(struct ai_decoder *d, const struct sse_event *e, ai_event
     JSON_AUTO json_t *tree = NULL;
     if (!e->has_data)
         return emit(&m, (struct ai_event){.kind = AI_OTHER});
-    enum err err = json_read(e->data, &tree, &problem);
+    enum err err;
+    if (decode_words(&m, e->data, &err))
+        return err;
+    err = json_read(e->data, &tree, &problem);
     if (err || !json_is_object(tree))
         return err == ERR_NOMEM ? err : ERR_PROTOCOL;
     return emit_response(&m, tree);
@@ -462,7 +640,8 @@ void gemini_read_error(unsigned status, struct slice body, struct arena *a, stru
         return;
     }
     const json_t *error = error_in(tree);
-    ret->usage = usage_of(&d, json_object_get(tree, "usageMetadata"));
+    const struct report r = report_of(json_object_get(tree, "usageMetadata"));
+    ret->usage = usage_of(&d, &r);
     if (!error) {
         read_failed_candidate(tree, body, a, ret);
         return;
