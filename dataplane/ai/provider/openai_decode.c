@@ -13,7 +13,7 @@
 #include "common/base/json_form.h"
 #include "dataplane/ai/provider/openai.h"
 #include "dataplane/ai/provider/openai_details.h"
-#include "dataplane/ai/provider/openai_request.h"
+#include "dataplane/ai/provider/openai_names.h"
 #include "dataplane/ai/provider/openai_send.h"
 
 #define NO_INDEX 0xFFFF

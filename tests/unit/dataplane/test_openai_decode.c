@@ -9,7 +9,7 @@
 
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/provider/openai.h"
-#include "dataplane/ai/provider/openai_request.h"
+#include "dataplane/ai/provider/openai_names.h"
 
 #define CHUNK(delta, finish)                                                                       \
     "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{" delta              \
