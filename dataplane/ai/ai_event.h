@@ -76,6 +76,7 @@ struct ai_event {
     enum ai_verdict verdict;
     struct ai_usage usage;
     struct slice raw;
+    bool plain; /* it is known that text needs no escape in JSON */
 };
 
 /* Does it add words to a block, and say nothing else? */

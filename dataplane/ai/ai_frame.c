@@ -57,14 +57,14 @@ static enum err write_plain(struct slice before, struct slice words, struct slic
     return ERR_OK;
 }
 
-enum err ai_frame_write(const struct ai_frame *f, struct slice words, struct buf *out)
+enum err ai_frame_write(const struct ai_frame *f, const struct ai_event *e, struct buf *out)
 {
     const struct slice before = slice_of(f->text, f->before);
     const struct slice behind = slice_of(f->text + f->before, f->behind);
-    if (is_plain(words))
-        return write_plain(before, words, behind, out);
-    enum err e = write_plain(before, SLICE_NONE, SLICE("\""), out);
-    if (!e)
-        e = buf_json_string_more(out, words);
-    return e ? e : buf_append(out, slice_from(behind, 1));
+    if (e->plain || is_plain(e->text))
+        return write_plain(before, e->text, behind, out);
+    enum err err = write_plain(before, SLICE_NONE, SLICE("\""), out);
+    if (!err)
+        err = buf_json_string_more(out, e->text);
+    return err ? err : buf_append(out, slice_from(behind, 1));
 }

@@ -26,4 +26,6 @@ void ai_frame_keep(struct ai_frame *f, const struct ai_event *e, const struct ai
                    const struct buf *out);
 /* Would the dialect write e as it wrote what is kept? */
 bool ai_frame_fits(const struct ai_frame *f, const struct ai_event *e);
-MUST_USE enum err ai_frame_write(const struct ai_frame *f, struct slice words, struct buf *out);
+/* e fits. */
+MUST_USE enum err ai_frame_write(const struct ai_frame *f, const struct ai_event *e,
+                                 struct buf *out);

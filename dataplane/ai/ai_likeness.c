@@ -7,6 +7,8 @@
 #include "common/base/json_token.h"
 #include "common/base/utf8.h"
 
+#define DEL 0x7F
+
 /* Past the letters of other alphabets. */
 static const char *skip_letters(const char *p, const char *end)
 {
@@ -100,13 +102,16 @@ struct ai_alike ai_likeness_match(const struct ai_likeness *l, struct slice byte
         memcmp(bytes.ptr, l->text, l->before) != 0)
         return none;
     const char *words = bytes.ptr + l->before;
-    const char *words_end = skip_words(words, bytes.ptr + bytes.len);
+    const char *plain_end = json_token_plain(words, bytes.ptr + bytes.len);
+    const char *words_end = skip_words(plain_end, bytes.ptr + bytes.len);
     const char *end = words_end + l->behind;
     if (words_end == words || l->behind > (size_t)(bytes.ptr + bytes.len - words_end) ||
         memcmp(words_end, l->text + l->before, l->behind) != 0)
         return none;
     struct ai_alike alike = {.len = (size_t)(end - bytes.ptr),
-                             .words = slice_of(words, (size_t)(words_end - words))};
+                             .words = slice_of(words, (size_t)(words_end - words)),
+                             .plain = words_end == plain_end &&
+                                      !memchr(words, DEL, (size_t)(words_end - words))};
     if (l->unasked_len)
         alike.unasked = slice_of(end - l->unasked_from_end, l->unasked_len);
     return alike;

@@ -34,6 +34,7 @@ struct ai_likeness {
 struct ai_alike {
     size_t len;           /* of the event; 0: it is not like it, or not all there */
     struct slice words;   /* UTF-8 */
+    bool plain;           /* each of them stands for itself in JSON that we write (escape.h) */
     struct slice unasked; /* as in ai_glance */
 };
 

@@ -107,7 +107,7 @@ static enum err write_anew(struct ai_call *c, const struct ai_event *e, struct b
 {
     size_t before = out->len;
     if (c->frame && ai_frame_fits(c->frame, e))
-        return ai_frame_write(c->frame, e->text, out);
+        return ai_frame_write(c->frame, e, out);
     c->writer.words = (struct ai_words){0};
     enum err err = c->endpoint->dialect->write_event(&c->writer, e, out);
     if (err)
@@ -645,12 +645,15 @@ static enum ai_stream_result decode_event(struct ai_call *c, const struct sse_ev
 static enum ai_stream_result decode_alike(struct ai_call *c, struct slice raw,
                                           const struct ai_alike *a)
 {
-    struct feeding f = {.c = c, .result = AI_STREAM_ON, .raw = c->native ? raw : SLICE_NONE};
-    (void)on_model_event(&f, &(struct ai_event){.kind = c->likeness.kind,
-                                                .choice = c->likeness.choice,
-                                                .block = c->likeness.block,
-                                                .text = a->words});
-    return f.result;
+    bool heard = response_is_heard(c->rq, &c->sink); /* and may say other words then */
+    const struct ai_event e = {.kind = c->likeness.kind,
+                               .choice = c->likeness.choice,
+                               .block = c->likeness.block,
+                               .text = a->words,
+                               .plain = a->plain && !heard,
+                               .raw = c->native ? raw : SLICE_NONE};
+    enum ai_stream_result r = keep_event(c, &e);
+    return r == AI_STREAM_ON ? take_event(c, &e) : r;
 }
 
 /* ---- from the upstream ---- */

@@ -3,7 +3,8 @@
  * written as chunks that are JSON; a glance sees an end where the decoder does, and in events that
  * are alike but for their words the same, as the decoder does; what is written around other words
  * (ai_frame) is what the dialect writes; an event that is read in place says what it says where it
- * is read as a tree, and so does a whole response; and what was gathered is written as one JSON body.
+ * is read as a tree, and so does a whole response; and what was gathered is written as one JSON
+ * body.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static enum err write_twice(struct hearing *h, const struct ai_event *e)
     struct ai_writer before = h->writer;
     size_t from = h->chunks.len;
     buf_clear(&h->framed);
-    must(!fits || !ai_frame_write(&h->frame, e->text, &h->framed), "memory");
+    must(!fits || !ai_frame_write(&h->frame, e, &h->framed), "memory");
     h->writer.words = before.words = (struct ai_words){0};
     enum err err = h->dialect->write_event(&h->writer, e, &h->chunks);
     if (err)

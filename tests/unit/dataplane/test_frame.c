@@ -55,7 +55,7 @@ static void expect_alike(struct writing *w, const char *name, struct ai_event e)
     buf_init(&framed, 1 << 16);
     if (!ai_frame_fits(&w->frame, &e))
         fail_msg("%s: it is not kept", name);
-    assert_int_equal(ai_frame_write(&w->frame, e.text, &framed), ERR_OK);
+    assert_int_equal(ai_frame_write(&w->frame, &e, &framed), ERR_OK);
     size_t from = w->out.len;
     assert_int_equal(w->dialect->write_event(&w->writer, &e, &w->out), ERR_OK);
     if (!slice_eq(slice_from(buf_slice(&w->out), from), buf_slice(&framed)))

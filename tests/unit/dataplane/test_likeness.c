@@ -174,6 +174,9 @@ static void a_decoded_event_tells_what_the_next_one_says(void **state)
     assert_int_equal(a.len, sizeof(SAYS(" wörld, text_delta")) - 1);
     assert_true(slice_eq(a.words, SLICE(" wörld, text_delta")));
     assert_int_equal(l.kind, AI_TEXT);
+    assert_false(a.plain);
+    assert_true(ai_likeness_match(&l, SLICE(SAYS("plain"))).plain);
+    assert_false(ai_likeness_match(&l, SLICE(SAYS("a\x7f"))).plain); /* we escape it */
     decode(&l, SLICE(SAYS("a\\tb")));
     assert_true(ai_likeness_match(&l, SLICE(SAYS("x"))).len > 0);
     assert_int_equal(ai_likeness_match(&l, SLICE(SAYS("\xff"))).len, 0);
