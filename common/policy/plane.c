@@ -12,6 +12,7 @@
 #include "common/base/seal.h"
 #include "common/policy/ceiling_client.h"
 #include "common/policy/epoch.h"
+#include "common/policy/health_client.h"
 #include "common/policy/listing_client.h"
 #include "common/policy/policy_sync.h"
 #include "common/policy/renewal.h"
@@ -37,6 +38,7 @@ struct plane {
     struct policy_sync *sync;
     struct lease_client *lease_client;
     struct ceiling_client *ceilings;
+    struct health_client *health;
     struct shipper *shipper;
     struct renewal *renewal;
     struct listing_client *discovery; /* NULL: this plane lists nothing */
@@ -126,6 +128,7 @@ static void on_state(void *arg, bool up)
     log_info(NULL, up ? "channel_up" : "channel_down", "epoch=%lu", (unsigned long)p->epoch);
     policy_sync_on_state(p->sync, up);
     lease_client_on_state(p->lease_client, up);
+    health_client_on_state(p->health, up);
     if (up)
         shipper_hurry(p->shipper);
 }
@@ -172,6 +175,7 @@ static void explain(void *arg, const Gatehouse__ExplainQuestion *question)
 static void hint(void *arg, const Gatehouse__HealthHint *h)
 {
     struct plane *p = arg;
+    health_client_hint(p->health, h);
     if (p->events.hint)
         p->events.hint(p->events.arg, h);
 }
@@ -181,6 +185,7 @@ static void publish(void *arg, const struct snapshot *s)
     struct plane *p = arg;
     lease_client_policy(p->lease_client); /* before workers may acknowledge the version */
     ceiling_client_policy(p->ceilings, s);
+    health_client_policy(p->health, s);
     p->events.publish(p->events.arg, s);
     if (p->discovery)
         listing_client_policy(p->discovery, s);
@@ -237,6 +242,8 @@ static enum err open_parts(struct plane *p, const struct plane_config *c)
     enum err e = lease_client_new(p->loop, p->registry, &links, &p->lease_client);
     if (e == ERR_OK)
         e = ceiling_client_new(p->loop, &links, &p->ceilings);
+    if (e == ERR_OK)
+        e = health_client_new(p->loop, &links, &p->health);
     if (e == ERR_OK)
         e = shipper_new(p->loop, &ship, &links, &p->shipper);
     if (e == ERR_OK)
@@ -546,6 +553,7 @@ void plane_close(struct plane **p)
     listing_client_free(mine->discovery);
     policy_sync_free(mine->sync);
     ceiling_client_free(mine->ceilings);
+    health_client_free(mine->health);
     lease_client_free(mine->lease_client);
     shipper_free(mine->shipper);
     tls_drop(mine->tls);

@@ -45,8 +45,8 @@ struct ceiling {
     struct ceiling_share share;
     bool is_leased;
     struct window *requests, *tokens; /* NULL: no limit */
-    uint64_t cool_until_us;
-    unsigned waiting;
+    uint64_t cool_until_us, hint_until_us;
+    unsigned waiting, in_flight;
     uint64_t sequence, tokens_taken; /* since it was made */
     struct told *told;               /* MODELS of them; NULL: no provider said anything yet */
 };
@@ -331,11 +331,19 @@ void ceiling_cool(struct ceiling *c, uint64_t for_us, uint64_t now_us)
     pthread_mutex_unlock(&c->lock);
 }
 
+void ceiling_hint(struct ceiling *c, uint64_t for_us, uint64_t now_us)
+{
+    pthread_mutex_lock(&c->lock);
+    c->hint_until_us = for_us ? now_us + for_us : 0;
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* ---- the way in ---- */
 
 static uint64_t wait_of(struct ceiling *c, const struct told *t, uint64_t tokens, uint64_t now_us)
 {
-    uint64_t wait = c->cool_until_us > now_us ? c->cool_until_us - now_us : 0;
+    uint64_t cool = larger(c->cool_until_us, c->hint_until_us);
+    uint64_t wait = cool > now_us ? cool - now_us : 0;
     apply(c, limits_now(c, now_us));
     if (c->limits.rpm)
         wait = larger(wait, window_wait(c->requests, 1, now_us));
@@ -364,6 +372,7 @@ static void take(struct ceiling *c, struct told *t, uint64_t tokens, uint64_t no
                                    .sequence = ++c->sequence,
                                    .tokens_before = c->tokens_taken};
     c->tokens_taken += tokens;
+    c->in_flight++;
 }
 
 enum err ceiling_take(struct ceiling *c, struct slice model, uint64_t tokens, bool waits,
@@ -397,6 +406,8 @@ void ceiling_settle(struct ceiling *c, const struct ceiling_permit *p, uint64_t 
                     uint64_t now_us)
 {
     pthread_mutex_lock(&c->lock);
+    MUST(c->in_flight > 0);
+    c->in_flight--;
     if (c->limits.tpm && c->tokens->limit) {
         advance(c->tokens, now_us);
         if (tokens < p->tokens)
@@ -410,6 +421,8 @@ void ceiling_settle(struct ceiling *c, const struct ceiling_permit *p, uint64_t 
 void ceiling_return(struct ceiling *c, const struct ceiling_permit *p, uint64_t now_us)
 {
     pthread_mutex_lock(&c->lock);
+    MUST(c->in_flight > 0);
+    c->in_flight--;
     if (c->limits.rpm) {
         advance(c->requests, now_us);
         window_return(c->requests, 1, p->taken_us);
@@ -453,6 +466,7 @@ void ceiling_look(struct ceiling *c, uint64_t now_us, struct ceiling_state *ret)
         .requests = used_of(c->requests, now_us),
         .tokens = used_of(c->tokens, now_us),
         .waiting = c->waiting,
+        .in_flight = c->in_flight,
         .cool_us = c->cool_until_us > now_us ? c->cool_until_us - now_us : 0,
         .remaining_requests = UINT64_MAX,
         .remaining_tokens = UINT64_MAX,

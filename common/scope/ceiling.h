@@ -68,8 +68,8 @@ struct ceiling_state {            /* for metrics and health */
     struct ceiling_limits limits; /* of the policy */
     struct ceiling_limits share;  /* that bind now */
     uint64_t requests, tokens;    /* taken in the last minute */
-    unsigned waiting;
-    uint64_t cool_us; /* from now; 0: it does not cool */
+    unsigned waiting, in_flight;
+    uint64_t cool_us; /* from now, by a 429 of its own; 0: it does not cool */
     bool is_told;     /* what a provider said of it is known: the tightest of its models */
     uint64_t remaining_requests, remaining_tokens; /* UINT64_MAX: it did not say */
 };
@@ -102,7 +102,9 @@ void ceiling_add_waiting(struct ceiling *c, int by);
 void ceiling_tell(struct ceiling *c, const struct ceiling_permit *p, struct slice model,
                   const struct ceiling_left *requests, const struct ceiling_left *tokens,
                   uint64_t now_us);
-/* Nothing is sent for so long: a 429, or a hint of another plane. The longest wait counts. */
+/* Nothing is sent for so long: a 429. The longest wait counts. */
 void ceiling_cool(struct ceiling *c, uint64_t for_us, uint64_t now_us);
+/* The same by what another plane found, which is no finding of this one; 0: that is over. */
+void ceiling_hint(struct ceiling *c, uint64_t for_us, uint64_t now_us);
 
 void ceiling_look(struct ceiling *c, uint64_t now_us, struct ceiling_state *ret);
