@@ -15,6 +15,7 @@ static const char *const metric_codes[] = {
         NULL};
 
 static const char *const metric_pair[] = {"provider", "model", NULL};
+static const char *const metric_account[] = {"provider", "credential", NULL};
 
 const struct metric_row request_metrics[COUNT_COUNT] = {
 #define METRIC_ROW(row, text, words, sort, which, list)                                            \

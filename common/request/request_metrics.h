@@ -42,6 +42,11 @@ struct request_env;
       "Tries at a provider that ended, by provider and model.", METRIC_PAIRS, NULL, metric_pair)   \
     X(FIRST_BYTE, "gatehouse_first_byte_seconds",                                                  \
       "From the request to the head of the provider's response.", METRIC_PAIRS, NULL, metric_pair) \
+    X(QUEUED, "gatehouse_calls_queued",                                                            \
+      "Calls that wait for a ceiling of a provider's credentials.", METRIC_GAUGE, NULL, NULL)      \
+    X(QUEUE_TIME, "gatehouse_queue_seconds",                                                       \
+      "Waits for a ceiling that ended, by provider and the credential that was taken.",            \
+      METRIC_PAIRS, NULL, metric_account)                                                          \
     X(CONNECTIONS, "gatehouse_connections", "Open client connections.", METRIC_GAUGE, NULL, NULL)  \
     X(UPSTREAM_IDLE, "gatehouse_upstream_idle_connections",                                        \
       "Connections to upstreams that are kept and that no call uses.", METRIC_GAUGE, NULL, NULL)   \

@@ -2,6 +2,7 @@
 #include "dataplane/ai/ai_pace.h"
 
 #include "common/base/clock.h"
+#include "common/request/request_metrics.h"
 #include "common/upstream/limit_headers.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_send.h"
@@ -137,8 +138,12 @@ static enum err refuse(struct ai_call *c, uint64_t wait_us)
 static void leave_line(struct ai_call *c)
 {
     uint64_t waited = loop_now_us(c->rq->env->loop) - c->pace.since_us;
+    const struct candidate *t = &c->candidates[c->candidate_next - 1];
     c->pace.since_us = 0;
     add_waiting(c, -1);
+    count_add(c->rq->env, COUNT_QUEUED, 0, -1);
+    count_observe_pair(c->rq->env, COUNT_QUEUE_TIME, t->provider->o.name, t->credential->name,
+                       waited);
     c->rq->record.queued_us += waited;
     c->rq->record.upstream_us += waited;
 }
@@ -180,6 +185,7 @@ static enum err wait_in_line(struct ai_call *c, uint64_t wait_us, uint64_t now_u
         return refuse(c, wait_us);
     c->pace.since_us = now_us;
     add_waiting(c, 1);
+    count_add(c->rq->env, COUNT_QUEUED, 0, 1);
     return ERR_AGAIN;
 }
 

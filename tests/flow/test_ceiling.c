@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/journal/journal_private.h"
+#include "common/request/request_metrics.h"
 #include "tests/kit/flow/flow.h"
 
 #define CHAT "/v1/chat/completions"
@@ -194,6 +195,30 @@ FLOW(an_attempt_that_was_not_sent_is_handed_back)
     }
 }
 
+FLOW(waits_are_counted_by_provider_and_credential)
+{
+    struct flow_policy p = policy_of(one_target, (struct flow_provider){.rpm = 120});
+    struct flow_client *c[13];
+    struct buf text;
+    policy_says(k, &p);
+    k->env.metrics = metric_set_new(request_metrics, COUNT_COUNT);
+    assert_non_null(k->env.metrics);
+    upstream_answers(k, 0, 200, RESPONSE);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        c[i] = ask(k, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        expect_status(c[i], 200);
+    buf_init(&text, 1 << 20);
+    assert_int_equal(metric_render(&k->env.metrics, 1, &text), ERR_OK);
+    assert_true(slice_search(buf_slice(&text),
+                             SLICE("gatehouse_queue_seconds_count{provider=\"provider-0\","
+                                   "credential=\"main\"} 1\n")) >= 0);
+    assert_true(slice_search(buf_slice(&text), SLICE("gatehouse_calls_queued 0\n")) >= 0);
+    buf_fini(&text);
+    metric_set_free(k->env.metrics);
+    k->env.metrics = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +231,7 @@ int main(void)
         SCENARIO(a_client_that_leaves_the_line_is_not_sent),
         SCENARIO(tokens_are_settled_by_what_was_used),
         SCENARIO(an_attempt_that_was_not_sent_is_handed_back),
+        SCENARIO(waits_are_counted_by_provider_and_credential),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
