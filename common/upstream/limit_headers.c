@@ -323,11 +323,25 @@ static uint64_t read_retry(const struct http_head *h, int64_t wall_us)
     return text.len && !limit_wait_read(text, wall_us, &n) ? n : 0;
 }
 
-/* Few headers begin so; the rest is passed over by one letter and the length. */
+/* Few headers begin so: "x-r…", "anthropic-…", "ratelimit…". */
 static bool may_be(struct slice name)
 {
-    char c = name.len >= 9 ? (char)(name.ptr[0] | 0x20) : '-';
-    return c == 'x' || c == 'a' || c == 'r';
+    char first = name.len >= 9 ? (char)(name.ptr[0] | 0x20) : '-';
+    if (first == 'x')
+        return (name.ptr[2] | 0x20) == 'r';
+    if (first == 'r')
+        return (name.ptr[1] | 0x20) == 'a';
+    return first == 'a' && name.len > 20 && (name.ptr[1] | 0x20) == 'n';
+}
+
+bool limit_headers_are_there(const struct http_head *h)
+{
+    if (h->status != 200)
+        return true;
+    for (size_t i = 0; i < h->header_count; i++)
+        if (may_be(h->headers[i].name))
+            return true;
+    return false;
 }
 
 bool limit_headers_read(const struct http_head *h, int64_t wall_us, struct limit_headers *ret)

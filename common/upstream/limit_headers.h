@@ -37,6 +37,8 @@ struct limit_headers {
     uint64_t retry_us; /* 0: it names no time */
 };
 
+/* Is it worth a reading? Most responses of most providers say nothing, and cost little so. */
+bool limit_headers_are_there(const struct http_head *h);
 /* wall_us: now, for times of day. false: nothing of it was said. */
 bool limit_headers_read(const struct http_head *h, int64_t wall_us, struct limit_headers *ret);
 

@@ -268,7 +268,7 @@ static void cool(struct ai_call *c, uint64_t for_us)
 void ai_pace_head(struct ai_call *c, const struct http_head *head)
 {
     struct limit_headers said;
-    if (!c->pace.taken)
+    if (!c->pace.taken || !limit_headers_are_there(head))
         return;
     bool any = limit_headers_read(head, clock_wall_us(), &said);
     if (any && (said.requests.is_said || said.tokens.is_said)) {

@@ -23,6 +23,8 @@ static struct limit_headers read(const char *lines, bool *any)
     assert_int_equal(http1_head(HTTP1_ANSWER, slice_of(bytes, (size_t)n), &h, &len, &problem),
                      ERR_OK);
     bool said = limit_headers_read(&h, NOW, &ret);
+    assert_true(limit_headers_are_there(&h) || !said ||
+                ret.retry_us); /* of a 200, waits are no news */
     if (any)
         *any = said;
     return ret;
