@@ -153,10 +153,12 @@ static enum err on_health(const struct exchange *x)
     struct health_news news;
     enum err e = health_board_report(x->c->health, slice_str(x->plane.id), x->request->epoch,
                                      x->request->health, clock_wall_us(), &news);
+    if (e != ERR_OK)
+        return e;
     log_news(x->plane.id, &news);
-    if (e == ERR_OK && news.count > 0 && x->c->publish)
+    if (news.count > 0 && x->c->publish)
         publish_hints(x->c->publish, slice_str(x->plane.id), news.hints, news.count);
-    return e == ERR_OK ? done(x) : e;
+    return done(x);
 }
 
 static enum err on_explained(const struct exchange *x)

@@ -172,11 +172,14 @@ static void add_news(struct health_news *n, const char *plane_id, int64_t was_us
     h->for_ms = (uint32_t)(ms < HINT_MS_MOST ? ms : HINT_MS_MOST);
 }
 
-static enum err take_endpoint(struct plane_board *p, const Gatehouse__EndpointReport *e,
-                              int64_t now_us, struct health_news *news)
+/* before: as the plane stood before this report; p itself, unless it is made anew. */
+static enum err take_endpoint(struct plane_board *p, const struct plane_board *before,
+                              const Gatehouse__EndpointReport *e, int64_t now_us,
+                              struct health_news *news)
 {
+    const struct endpoint_row *old = find_row(before, e);
+    int64_t was_us = old ? old->said.until_us : 0;
     struct endpoint_row *row = find_row(p, e);
-    int64_t was_us = row ? row->said.until_us : 0;
     enum err err = ERR_OK;
     if (e->gone) {
         if (row)
@@ -192,19 +195,28 @@ static enum err take_endpoint(struct plane_board *p, const Gatehouse__EndpointRe
     return ERR_OK;
 }
 
-static bool is_named(const Gatehouse__HealthReport *m, const struct plane_board *p, size_t row)
+static enum err take_endpoints(struct plane_board *p, const struct plane_board *before,
+                               const Gatehouse__HealthReport *m, int64_t now_us,
+                               struct health_news *news)
 {
-    for (size_t i = 0; i < m->n_endpoints; i++)
-        if (!m->endpoints[i]->gone && find_row(p, m->endpoints[i]) == &p->rows[row])
-            return true;
-    return false;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < m->n_endpoints && e == ERR_OK; i++)
+        e = take_endpoint(p, before, m->endpoints[i], now_us, news);
+    return e;
 }
 
-static void drop_unnamed(struct plane_board *p, const Gatehouse__HealthReport *m)
+/* What it does not name is no more. On an error the rows are those of before. */
+static enum err take_whole(struct plane_board *p, const Gatehouse__HealthReport *m, int64_t now_us,
+                           struct health_news *news)
 {
-    for (size_t i = p->count; i-- > 0;)
-        if (!is_named(m, p, i))
-            drop_row(p, &p->rows[i]);
+    const struct plane_board before = *p;
+    p->rows = NULL;
+    p->count = p->cap = 0;
+    enum err e = take_endpoints(p, &before, m, now_us, news);
+    mem_free(e == ERR_OK ? before.rows : p->rows);
+    if (e != ERR_OK)
+        *p = before;
+    return e;
 }
 
 /* Locked. */
@@ -243,10 +255,8 @@ enum err health_board_report(struct health_board *b, struct slice plane_id, uint
         p->epoch = epoch;
         p->count = 0;
     }
-    if (p && m->whole && !is_old)
-        drop_unnamed(p, m);
-    for (size_t i = 0; i < m->n_endpoints && e == ERR_OK && !is_old; i++)
-        e = take_endpoint(p, m->endpoints[i], now_us, ret);
+    if (p && !is_old)
+        e = m->whole ? take_whole(p, m, now_us, ret) : take_endpoints(p, p, m, now_us, ret);
     pthread_mutex_unlock(&b->lock);
     return e;
 }

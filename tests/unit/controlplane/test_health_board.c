@@ -135,6 +135,9 @@ static void it_is_news_that_an_endpoint_has_to_wait_or_need_not_any_more(void **
     assert_int_equal(news.count, 0); /* nothing that was not said */
     report_one("dp_1", "cred_1", "open", IN_MS(9000));
     assert_int_equal(news.count, 1);
+    Gatehouse__EndpointReport again[] = {endpoint("cred_1", "open", IN_MS(9000))};
+    assert_int_equal(report("dp_1", 1, again, 1, true), ERR_OK);
+    assert_int_equal(news.count, 0); /* also where all is said anew */
     report_one("dp_1", "cred_1", "closed", 0);
     assert_int_equal(news.count, 1);
     assert_int_equal(news.hints[0]->for_ms, 0);
@@ -182,6 +185,8 @@ static void a_plane_that_reports_too_many_endpoints_is_refused(void **state)
     Gatehouse__EndpointReport rows[] = {endpoint("cred_more", "closed", 0)};
     assert_int_equal(report("dp_1", 1, rows, 1, false), ERR_EXHAUSTED);
     assert_int_equal(report("dp_2", 1, rows, 1, false), ERR_OK);
+    assert_int_equal(report("dp_1", 1, rows, 1, true), ERR_OK); /* it has one now */
+    assert_int_equal(report("dp_1", 1, rows, 1, false), ERR_OK);
 }
 
 static void without_memory_the_board_stays_readable(void **state)
