@@ -35,15 +35,17 @@ const struct price_sheet *candidates_team_price(const struct snapshot *policy,
 
 static const struct price_sheet *price_of(const struct candidates_query *q,
                                           const struct policy_model *m,
-                                          const struct route_target *t, struct slice name)
+                                          const struct policy_provider *p,
+                                          const struct policy_catalogue_model *known,
+                                          struct slice name)
 {
     const struct price_sheet *teams = candidates_team_price(q->policy, q->team, name);
     if (teams)
         return teams;
     if (m->price.base.input != PRICE_NONE)
         return &m->price;
-    const struct policy_catalogue_model *known =
-        q->rest.ptr ? catalogue_model_of(q->policy, t->provider, name) : t->known;
+    if (q->rest.ptr)
+        known = catalogue_model_of(q->policy, p, name);
     return known ? &known->price : NULL;
 }
 
@@ -139,14 +141,20 @@ static size_t settle(const struct candidates_query *q, const struct policy_provi
     return best;
 }
 
+/* *endpoint: the credential's, NULL where it was not used yet. */
 static const struct policy_credential *pick_credential(const struct candidates_query *q,
                                                        const struct policy_provider *p,
-                                                       uint64_t mask, uint64_t caller)
+                                                       uint64_t mask, uint64_t caller,
+                                                       const struct endpoint **endpoint)
 {
-    if (!p->credential_count)
-        return NULL;
-    if (p->credential_count == 1)
-        return mask & 1 ? &p->credentials[0] : NULL;
+    *endpoint = NULL;
+    if (p->credential_count < 2) {
+        const struct policy_credential *only = p->credential_count ? &p->credentials[0] : NULL;
+        if (!(mask & 1))
+            return NULL;
+        *endpoint = endpoint_of(q, p, only);
+        return only;
+    }
     struct ways w UNINITIALIZED;
     const struct endpoint_limits limits = limits_of(p);
     list_ways(q, p, mask, &w);
@@ -155,6 +163,7 @@ static const struct policy_credential *pick_credential(const struct candidates_q
     size_t at = caller ? settle(q, p, &w, caller) : w.count;
     if (at == w.count)
         at = endpoint_pick(w.of, w.count, &limits, q->now_us, q->dice, q->arg);
+    *endpoint = w.of[at].endpoint;
     return &p->credentials[w.at[at]];
 }
 
@@ -162,7 +171,8 @@ const struct policy_credential *candidates_credential(const struct candidates_qu
                                                       const struct policy_provider *p,
                                                       uint64_t mask)
 {
-    return pick_credential(q, p, mask, q->callers[STICKY_NONE]);
+    const struct endpoint *endpoint;
+    return pick_credential(q, p, mask, q->callers[STICKY_NONE], &endpoint);
 }
 
 /* ---- the account that has what a body names ---- */
@@ -232,28 +242,33 @@ enum refusal_id candidates_refusal(const struct candidates_trace *t, struct slic
 
 /* The targets of a model behind which there is something. */
 struct view {
-    struct route_choice choices[ROUTE_TARGETS_MAX]; /* those that are well in front, */
-    size_t well, count;                             /* the others behind */
+    struct route_choice choices[ROUTE_TARGETS_MAX + 1]; /* those that are well in front, */
+    size_t well, count;                                 /* the others behind */
     struct entry {
         const struct policy_target *target;
-        struct candidate *within; /* of another model: its list, in the arena */
+        const struct policy_catalogue_model *known; /* of the target's name; or NULL */
+        struct candidate *within;                   /* of another model: its list, in the arena */
         size_t within_count;
         uint64_t credentials;
         enum route_exclusion though;
-    } entries[ROUTE_TARGETS_MAX]; /* by a choice's place */
-    bool advised;                 /* each of them is there although a rule advises against it */
+        bool is_well;
+    } entries[ROUTE_TARGETS_MAX + 1]; /* by a choice's place */
+    bool advised;                     /* each of them is there although a rule advises against it */
 };
 
-static void put(struct view *v, struct route_choice *c, const struct entry *e, bool is_well)
+/* The choice and the entry behind the last are filled: they are taken. */
+static void take_last(struct view *v)
 {
-    c->place = (unsigned)v->count;
-    v->entries[v->count] = *e;
-    v->choices[v->count] = *c;
-    if (is_well) {
-        v->choices[v->count] = v->choices[v->well];
-        v->choices[v->well++] = *c;
+    struct route_choice *last = &v->choices[v->count];
+    last->place = (unsigned)v->count;
+    if (v->entries[v->count++].is_well) {
+        if (last != &v->choices[v->well]) {
+            struct route_choice own = *last;
+            *last = v->choices[v->well];
+            v->choices[v->well] = own;
+        }
+        v->well++;
     }
-    v->count++;
 }
 
 static const struct route_ask *ask_of(const struct candidates_query *q)
@@ -262,40 +277,43 @@ static const struct route_ask *ask_of(const struct candidates_query *q)
     return q->ask ? q->ask : &nothing;
 }
 
+static const struct route_need *need_of(const struct candidates_query *q)
+{
+    const struct route_ask *ask = ask_of(q);
+    return ask->need ? ask->need(ask->need_arg) : NULL;
+}
+
 static void cost_of(const struct candidates_query *q, const struct policy_model *m,
                     const struct route_target *t, struct route_choice *c)
 {
-    const struct route_ask *ask = ask_of(q);
-    const struct route_need *need = ask->need ? ask->need(ask->need_arg) : NULL;
+    const struct route_need *need = need_of(q);
     struct slice name = need ? name_at(q, t->target) : SLICE_NONE;
     money cost;
-    if (name.ptr && !route_cost(price_of(q, m, t, name), need, &c->pace, &cost))
+    if (name.ptr && !route_cost(price_of(q, m, t->provider, t->known, name), need, &c->pace, &cost))
         c->cost = cost;
 }
 
-/* The choice of a target that is a provider's; false: not well. */
-static bool look_at(const struct candidates_query *q, const struct policy_model *m,
+/* The choice of a target that is a provider's. */
+static void look_at(const struct candidates_query *q, const struct policy_model *m,
                     const struct route_target *t, struct entry *entry, struct route_choice *ret)
 {
     const struct endpoint_limits limits = limits_of(t->provider);
+    const struct endpoint *e;
     uint64_t caller = q->callers[m->sticky];
-    *ret = (struct route_choice){.target = t->target,
-                                 .provider = t->provider,
-                                 .credential =
-                                     pick_credential(q, t->provider, entry->credentials, caller),
-                                 .cost = ROUTE_COST_UNKNOWN,
-                                 .affinity = caller ? route_affinity(caller, t->place) : 0};
-    const struct endpoint *e = endpoint_of(q, t->provider, ret->credential);
-    if (e) {
-        ret->health = endpoint_health(e, q->now_us);
-        ret->pace = endpoint_pace(e, t->model, q->now_us);
-    }
+    ret->target = t->target;
+    ret->provider = t->provider;
+    ret->credential = pick_credential(q, t->provider, t->credentials, caller, &e);
+    ret->cost = ROUTE_COST_UNKNOWN;
+    ret->affinity = caller ? route_affinity(caller, t->place) : 0;
+    enum route_exclusion state = state_of(q, e, &limits);
+    bool measures = e && (state || route_strategy(m->strategy)->measures);
+    ret->health = measures ? endpoint_health(e, q->now_us) : (struct endpoint_health){0};
+    ret->pace = measures ? endpoint_pace(e, t->model, q->now_us) : (struct endpoint_pace){0};
     if (m->strategy == STRATEGY_LOWEST_COST)
         cost_of(q, m, t, ret);
-    enum route_exclusion state = state_of(q, e, &limits);
+    entry->is_well = !state;
     if (state && !entry->though)
         entry->though = state;
-    return !state;
 }
 
 static const struct price_sheet *ceiling_price(const struct candidates_query *q,
@@ -304,7 +322,7 @@ static const struct price_sheet *ceiling_price(const struct candidates_query *q,
 {
     bool is_capped = m->max_price_input != PRICE_NONE || m->max_price_output != PRICE_NONE;
     struct slice name = is_capped && t->provider ? name_at(q, t->target) : SLICE_NONE;
-    return name.ptr ? price_of(q, m, t, name) : NULL;
+    return name.ptr ? price_of(q, m, t->provider, t->known, name) : NULL;
 }
 
 static size_t list(const struct candidates_query *q, const struct policy_model *m, unsigned depth,
@@ -313,11 +331,12 @@ static size_t list(const struct candidates_query *q, const struct policy_model *
 
 /* A target that is another model: it stands with what that model's first choice has. */
 static enum route_exclusion look_within(const struct candidates_query *q,
-                                        const struct policy_model *m, const struct policy_target *t,
-                                        unsigned depth, struct entry *entry,
-                                        struct route_choice *ret, bool *is_well)
+                                        const struct policy_model *m, unsigned depth,
+                                        struct entry *entry, struct route_choice *ret)
 {
+    const struct policy_target *t = entry->target;
     const struct policy_model *inner = snapshot_model(q->policy, t->model_id);
+    const struct route_need *need;
     bool advised = false;
     if (!inner || depth + 1 >= LIMIT_MODEL_DEPTH || !q->arena)
         return ROUTE_UNUSABLE;
@@ -325,25 +344,21 @@ static enum route_exclusion look_within(const struct candidates_query *q,
     if (!entry->within)
         return ROUTE_UNUSABLE;
     entry->within_count =
-        list(q, inner, depth + 1, entry->within, LIMIT_ATTEMPTS, ret, &advised, is_well);
+        list(q, inner, depth + 1, entry->within, LIMIT_ATTEMPTS, ret, &advised, &entry->is_well);
     if (!entry->within_count)
         return ROUTE_NESTED;
     uint64_t caller = q->callers[m->sticky];
     ret->target = t;
     ret->affinity = caller ? route_affinity(caller, route_number(t->model_id)) : 0;
-    if (m->strategy == STRATEGY_LOWEST_COST && inner->strategy != STRATEGY_LOWEST_COST) {
-        const struct candidate *first = &entry->within[0];
-        const struct route_need *need =
-            ask_of(q)->need ? ask_of(q)->need(ask_of(q)->need_arg) : NULL;
-        if (!need || route_cost(first->price, need, &ret->pace, &ret->cost))
-            ret->cost = ROUTE_COST_UNKNOWN;
-    }
+    if (m->strategy == STRATEGY_LOWEST_COST && inner->strategy != STRATEGY_LOWEST_COST &&
+        (!(need = need_of(q)) || route_cost(entry->within[0].price, need, &ret->pace, &ret->cost)))
+        ret->cost = ROUTE_COST_UNKNOWN;
     return advised ? entry->within[0].though : ROUTE_ELIGIBLE;
 }
 
 static enum route_exclusion examine(const struct candidates_query *q, const struct policy_model *m,
                                     const struct policy_target *t, unsigned depth,
-                                    struct entry *entry, struct route_choice *choice, bool *is_well)
+                                    struct entry *entry, struct route_choice *choice)
 {
     *entry = (struct entry){.target = t};
     if (t->shadow_permille)
@@ -351,64 +366,70 @@ static enum route_exclusion examine(const struct candidates_query *q, const stru
     if (!route_when_holds(ask_of(q), t->when))
         return ROUTE_CONDITION;
     if (t->model_id.len)
-        return look_within(q, m, t, depth, entry, choice, is_well);
-    const struct route_target *known = route_target_of(q->policy, t, q->endpoint);
-    enum route_exclusion why =
-        route_rule_of(ask_of(q), q->team, m, known, ceiling_price(q, m, known));
+        return look_within(q, m, depth, entry, choice);
+    const struct route_target *known = route_target_of(q->policy, t, q->endpoint, q->team);
+    enum route_exclusion why = route_rule_of(ask_of(q), m, known, ceiling_price(q, m, known));
     if (route_exclusion_binds(why))
         return why;
-    entry->credentials = route_credentials(q->team, known->provider, t->region);
+    entry->known = known->known;
+    entry->credentials = known->credentials;
     entry->though = why;
-    *is_well = look_at(q, m, known, entry, choice);
+    look_at(q, m, known, entry, choice);
     return why;
 }
 
 static void note_target(const struct candidates_query *q, const struct policy_model *m,
                         const struct policy_target *t, enum route_exclusion why)
 {
-    const struct policy_model *inner =
-        t->model_id.len ? snapshot_model(q->policy, t->model_id) : NULL;
     if (!q->trace)
         return;
+    const struct policy_model *inner =
+        t->model_id.len ? snapshot_model(q->policy, t->model_id) : NULL;
     note(q, m, t->model_id.len ? NULL : snapshot_provider(q->policy, t->provider_id),
          inner ? inner->o.name : t->model, why);
 }
 
 /* What a rule advises against is set aside, and taken where nothing else is left. */
+struct aside {
+    struct route_choice choices[LIMIT_ATTEMPTS];
+    struct entry entries[LIMIT_ATTEMPTS];
+    size_t count;
+};
+
+static void take_aside(const struct candidates_query *q, const struct policy_model *m,
+                       const struct aside *a, struct view *v)
+{
+    v->advised = !v->count && a->count;
+    for (size_t i = 0; i < a->count; i++) {
+        if (!v->advised) {
+            note_target(q, m, a->entries[i].target, a->entries[i].though);
+            continue;
+        }
+        v->choices[v->count] = a->choices[i];
+        v->entries[v->count] = a->entries[i];
+        take_last(v);
+    }
+}
+
 static void list_choices(const struct candidates_query *q, const struct policy_model *m,
                          unsigned depth, struct view *v)
 {
-    struct {
-        struct route_choice choice;
-        struct entry entry;
-        bool is_well;
-    } aside[LIMIT_ATTEMPTS] UNINITIALIZED;
-    size_t aside_count = 0;
-    v->well = v->count = 0;
-    v->advised = false;
+    struct aside aside UNINITIALIZED;
+    aside.count = v->well = v->count = 0;
     for (size_t i = 0; i < m->target_count && i < ROUTE_TARGETS_MAX; i++) {
-        const struct policy_target *t = &m->targets[i];
-        struct entry entry;
-        struct route_choice choice;
-        bool is_well = false;
-        enum route_exclusion why = examine(q, m, t, depth, &entry, &choice, &is_well);
+        struct route_choice *choice = &v->choices[v->count];
+        struct entry *entry = &v->entries[v->count];
+        enum route_exclusion why = examine(q, m, &m->targets[i], depth, entry, choice);
         if (!why) {
-            put(v, &choice, &entry, is_well);
-        } else if (!route_exclusion_binds(why) && aside_count < ARRAY_LEN(aside)) {
-            aside[aside_count].choice = choice;
-            aside[aside_count].entry = entry;
-            aside[aside_count++].is_well = is_well;
+            take_last(v);
+        } else if (!route_exclusion_binds(why) && aside.count < LIMIT_ATTEMPTS) {
+            aside.choices[aside.count] = *choice;
+            aside.entries[aside.count++] = *entry;
         } else {
-            note_target(q, m, t, why);
+            note_target(q, m, &m->targets[i], why);
         }
     }
-    v->advised = !v->count && aside_count;
-    for (size_t i = 0; i < aside_count; i++) {
-        if (v->advised)
-            put(v, &aside[i].choice, &aside[i].entry, aside[i].is_well);
-        else
-            note_target(q, m, aside[i].entry.target, aside[i].entry.though);
-    }
+    take_aside(q, m, &aside, v);
 }
 
 /* Those that are not well come last, the one that will be soonest in front: it may be all there
@@ -441,31 +462,35 @@ static struct route_view view_of(const struct candidates_query *q, const struct 
                                .sticky = q->callers[m->sticky] != 0};
 }
 
-static uint64_t context_of(const struct route_target *t)
+static uint64_t context_of(const struct entry *e)
 {
-    uint64_t own = t->target->context_tokens;
-    return own ? own : t->known ? t->known->context_tokens : 0;
+    uint64_t own = e->target->context_tokens;
+    return own ? own : e->known ? e->known->context_tokens : 0;
+}
+
+static struct slice region_of(const struct entry *e, const struct policy_credential *c)
+{
+    if (e->target->region.len)
+        return e->target->region;
+    return c ? c->region : SLICE_NONE;
 }
 
 static size_t take_target(const struct candidates_query *q, const struct policy_model *m,
                           const struct route_choice *c, const struct entry *e, uint64_t score,
                           struct candidate *ret)
 {
-    const struct route_target *t = route_target_of(q->policy, e->target, q->endpoint);
     struct slice name = name_at(q, e->target);
     if (!name.ptr)
         return 0;
-    *ret = (struct candidate){.provider = t->provider,
+    *ret = (struct candidate){.provider = c->provider,
                               .credential = c->credential,
                               .model = name,
                               .written = e->target->model,
-                              .price = price_of(q, m, t, name),
+                              .price = price_of(q, m, c->provider, e->known, name),
                               .of = m,
                               .credentials = e->credentials,
-                              .region = e->target->region.len ? e->target->region
-                                        : c->credential       ? c->credential->region
-                                                              : SLICE_NONE,
-                              .context_tokens = context_of(t),
+                              .region = region_of(e, c->credential),
+                              .context_tokens = context_of(e),
                               .score = score,
                               .though = e->though};
     return 1;
@@ -494,16 +519,20 @@ static bool is_only(const struct policy_model *m)
 static size_t take_only(const struct candidates_query *q, const struct policy_model *m,
                         struct candidate *ret)
 {
-    const struct route_target *t = route_target_of(q->policy, m->targets, q->endpoint);
-    enum route_exclusion why = route_rule_of_only(q->team, t);
+    const struct route_target *t = route_target_of(q->policy, m->targets, q->endpoint, q->team);
+    enum route_exclusion why = route_rule_of_only(t);
     if (why) {
         note_target(q, m, m->targets, why);
         return 0;
     }
-    struct entry e = {.target = m->targets,
-                      .credentials = route_credentials(q->team, t->provider, m->targets->region)};
-    const struct route_choice c = {
-        .credential = pick_credential(q, t->provider, e.credentials, q->callers[m->sticky])};
+    const struct policy_provider *p = t->provider;
+    const struct entry e = {.target = m->targets, .known = t->known, .credentials = t->credentials};
+    const struct endpoint *endpoint;
+    struct route_choice c = {.provider = p};
+    if (p->credential_count)
+        c.credential = p->credential_count == 1 ? &p->credentials[0]
+                                                : pick_credential(q, p, t->credentials,
+                                                                  q->callers[m->sticky], &endpoint);
     return take_target(q, m, &c, &e, ROUTE_NOT_KNOWN, ret);
 }
 

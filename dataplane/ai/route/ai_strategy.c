@@ -74,45 +74,46 @@ double route_share(uint64_t affinity, uint32_t weight)
 
 /* ---- by score ---- */
 
-/* Of those from `at` on: the best one's place, and behind it all that are as good. Scores and
- * indexes move together. */
-static size_t gather_best(uint64_t *score, size_t *index, size_t at, size_t n, bool nearly)
+static void swap(uint64_t *score, size_t *index, size_t a, size_t b)
 {
-    uint64_t best = score[at];
-    for (size_t i = at + 1; i < n; i++)
-        best = score[i] < best ? score[i] : best;
-    uint64_t near = nearly && best < UINT64_MAX / 2 ? best + best / NEAR : best;
-    size_t end = at;
-    for (size_t i = at; i < n; i++) {
-        if (score[i] > near)
-            continue;
-        uint64_t s = score[i];
-        size_t x = index[i];
-        score[i] = score[end], index[i] = index[end];
-        score[end] = s, index[end++] = x;
-    }
-    return end;
+    uint64_t s = score[a];
+    size_t x = index[a];
+    score[a] = score[b], index[a] = index[b];
+    score[b] = s, index[b] = x;
 }
 
-static size_t favourite(const struct route_view *v, const size_t *index, size_t from, size_t to)
+/* The place of the least of those from `at` on. */
+static size_t least(const uint64_t *score, size_t at, size_t n)
 {
-    size_t best = from;
-    if (to - from == 1)
-        return from;
-    if (!v->sticky)
-        return from + v->dice(v->arg) % (to - from);
-    for (size_t i = from + 1; i < to; i++)
-        if (v->choices[index[i]].affinity > v->choices[index[best]].affinity)
-            best = i;
+    size_t best = at;
+    for (size_t i = at + 1; i < n; i++)
+        best = score[i] < score[best] ? i : best;
     return best;
 }
 
-static void to_front(uint64_t *score, size_t *index, size_t at, size_t from)
+/* Those that are as good as the best come first; returns how many they are. */
+static size_t gather_best(uint64_t *score, size_t *index, size_t n, bool nearly)
 {
-    uint64_t s = score[from];
-    size_t x = index[from];
-    score[from] = score[at], index[from] = index[at];
-    score[at] = s, index[at] = x;
+    uint64_t best = score[least(score, 0, n)];
+    uint64_t near = nearly && best < UINT64_MAX / 2 ? best + best / NEAR : best;
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++)
+        if (score[i] <= near)
+            swap(score, index, i, good++);
+    return good;
+}
+
+static size_t favourite(const struct route_view *v, const size_t *index, size_t n)
+{
+    size_t best = 0;
+    if (n == 1)
+        return 0;
+    if (!v->sticky)
+        return v->dice(v->arg) % n;
+    for (size_t i = 1; i < n; i++)
+        if (v->choices[index[i]].affinity > v->choices[index[best]].affinity)
+            best = i;
+    return best;
 }
 
 size_t route_rank(const struct route_view *v, const uint64_t *given, unsigned rules, size_t *ret,
@@ -128,11 +129,13 @@ size_t route_rank(const struct route_view *v, const uint64_t *given, unsigned ru
     bool nearly = v->sticky || rules & ROUTE_NEAR;
     bool may_explore = rules & ROUTE_EXPLORES && !v->sticky && count > 1 && max;
     if (may_explore && v->dice(v->arg) % ROUTE_EXPLORED == 0)
-        to_front(score, index, n++, v->dice(v->arg) % count);
-    for (; n < count && n < max; n++) {
-        size_t end = gather_best(score, index, n, count, nearly);
-        to_front(score, index, n, favourite(v, index, n, end));
+        swap(score, index, n++, v->dice(v->arg) % count);
+    if (!n && count && max) {
+        size_t good = gather_best(score, index, count, nearly);
+        swap(score, index, n++, favourite(v, index, good));
     }
+    for (; n < count && n < max; n++)
+        swap(score, index, n, least(score, n, count));
     memcpy(ret, index, n * sizeof(ret[0]));
     return n;
 }

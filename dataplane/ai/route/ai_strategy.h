@@ -48,6 +48,7 @@ struct ai_strategy {
     /* What choices are compared by; NULL: by nothing that is measured. ROUTE_NOT_KNOWN: it
      * is not known of this one. */
     uint64_t (*score)(const struct route_view *v, const struct route_choice *c);
+    bool measures;    /* it looks at health and pace */
     const char *unit; /* of the score, as explain tells it; NULL where there is none */
 };
 
@@ -78,7 +79,8 @@ enum route_rule {
 };
 #define ROUTE_EXPLORED 32
 
-/* By score, the lowest first; the dice, or the affinities, decide among those that are as good. A
- * sticky view is always ROUTE_NEAR, since it stays with what is good enough. */
+/* By score, the lowest first; the dice, or the affinities, decide who is the first among those that
+ * are as good, and the others follow exactly. A sticky view is always ROUTE_NEAR, since it stays
+ * with what is good enough. */
 size_t route_rank(const struct route_view *v, const uint64_t *score, unsigned rules, size_t *ret,
                   size_t max);

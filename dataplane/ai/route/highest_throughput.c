@@ -33,4 +33,5 @@ const struct ai_strategy route_highest_throughput = {.strategy = STRATEGY_HIGHES
                                                      .why = "by how fast it wrote of late",
                                                      .order = order,
                                                      .score = score,
+                                                     .measures = true,
                                                      .unit = "tokens per 1000 s"};

@@ -49,4 +49,5 @@ const struct ai_strategy route_least_in_flight = {.strategy = STRATEGY_LEAST_IN_
                                                   .why = "by the wait that is expected there",
                                                   .order = order,
                                                   .score = score,
+                                                  .measures = true,
                                                   .unit = "us of wait"};

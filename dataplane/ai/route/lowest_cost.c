@@ -23,4 +23,5 @@ const struct ai_strategy route_lowest_cost = {.strategy = STRATEGY_LOWEST_COST,
                                               .why = "by what the call is expected to cost there",
                                               .order = order,
                                               .score = score,
+                                              .measures = true,
                                               .unit = "nano-dollars"};

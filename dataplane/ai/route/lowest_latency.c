@@ -29,4 +29,5 @@ const struct ai_strategy route_lowest_latency = {.strategy = STRATEGY_LOWEST_LAT
                                                  .why = "by how soon its responses began of late",
                                                  .order = order,
                                                  .score = score,
+                                                 .measures = true,
                                                  .unit = "us"};

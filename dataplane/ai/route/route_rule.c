@@ -205,21 +205,19 @@ static bool is_too_dear(const struct policy_model *m, const struct price_sheet *
 
 /* ---- all of them ---- */
 
-enum route_exclusion route_rule_of_only(const struct policy_team *team,
-                                        const struct route_target *t)
+enum route_exclusion route_rule_of_only(const struct route_target *t)
 {
     if (!t->provider)
         return ROUTE_UNUSABLE;
-    if (!route_promises(team, t->provider))
+    if (!t->promises)
         return ROUTE_DATA_POLICY;
-    return route_credentials(team, t->provider, t->target->region) ? ROUTE_ELIGIBLE : ROUTE_REGION;
+    return t->credentials ? ROUTE_ELIGIBLE : ROUTE_REGION;
 }
 
-enum route_exclusion route_rule_of(const struct route_ask *ask, const struct policy_team *team,
-                                   const struct policy_model *m, const struct route_target *t,
-                                   const struct price_sheet *costs)
+enum route_exclusion route_rule_of(const struct route_ask *ask, const struct policy_model *m,
+                                   const struct route_target *t, const struct price_sheet *costs)
 {
-    enum route_exclusion why = route_rule_of_only(team, t);
+    enum route_exclusion why = route_rule_of_only(t);
     if (why)
         return why;
     if (is_too_dear(m, costs))

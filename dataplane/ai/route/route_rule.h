@@ -64,12 +64,10 @@ struct route_ask {
 
 /* The first rule that leaves the target out; costs: what its model costs there, which is looked at
  * where the model has a ceiling; NULL: not known. Conditions are route_when_holds'. */
-enum route_exclusion route_rule_of(const struct route_ask *ask, const struct policy_team *team,
-                                   const struct policy_model *m, const struct route_target *t,
-                                   const struct price_sheet *costs);
+enum route_exclusion route_rule_of(const struct route_ask *ask, const struct policy_model *m,
+                                   const struct route_target *t, const struct price_sheet *costs);
 /* The same for a model that has nothing to choose from: can it be used, and may the team? */
-enum route_exclusion route_rule_of_only(const struct policy_team *team,
-                                        const struct route_target *t);
+enum route_exclusion route_rule_of_only(const struct route_target *t);
 
 /* A bit for each of the provider's first 64 credentials that may be used for the target by its
  * region and the team's. Of a provider without credentials bit 0 stands for that. */

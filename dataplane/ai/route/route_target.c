@@ -5,6 +5,7 @@
 #include "dataplane/ai/candidates.h"
 #include "dataplane/ai/provider/provider.h"
 #include "dataplane/ai/route/ai_strategy.h"
+#include "dataplane/ai/route/route_rule.h"
 
 #define REMEMBERED 256 /* a power of two */
 
@@ -21,21 +22,39 @@ static const struct policy_provider *provider_of(const struct snapshot *policy,
     return speaks && has_address && speaks->serves(endpoint) ? p : NULL;
 }
 
+static void look_up(struct route_target *r, const struct snapshot *policy)
+{
+    const struct policy_target *t = r->target;
+    r->provider = provider_of(policy, t, r->endpoint);
+    r->model = endpoint_model(t->model);
+    r->place = route_affinity(route_number(t->provider_id), route_number(t->model));
+    r->known = r->provider ? catalogue_model_of(policy, r->provider, t->model) : NULL;
+}
+
+static void look_at_team(struct route_target *r, const struct policy_team *team)
+{
+    const struct policy_provider *p = r->provider;
+    r->team = team;
+    r->promises = p && route_promises(team, p);
+    r->credentials = p ? route_credentials(team, p, r->target->region) : 0;
+}
+
 const struct route_target *route_target_of(const struct snapshot *policy,
                                            const struct policy_target *t,
-                                           const struct ai_endpoint *endpoint)
+                                           const struct ai_endpoint *endpoint,
+                                           const struct policy_team *team)
 {
     uint64_t spread =
         ((uint64_t)(uintptr_t)t ^ (uint64_t)(uintptr_t)endpoint << 20) * 0x9e3779b97f4a7c15u;
     struct route_target *r = &remembered[spread >> 32 & (REMEMBERED - 1)];
     uint64_t serial = snapshot_serial(policy);
-    if (r->target == t && r->endpoint == endpoint && r->serial == serial)
+    if (r->target == t && r->endpoint == endpoint && r->serial == serial) {
+        if (r->team != team)
+            look_at_team(r, team);
         return r;
+    }
     *r = (struct route_target){.target = t, .endpoint = endpoint, .serial = serial};
-    r->provider = provider_of(policy, t, endpoint);
-    r->model = endpoint_model(t->model);
-    r->place = route_affinity(route_number(t->provider_id), route_number(t->model));
-    if (r->provider)
-        r->known = catalogue_model_of(policy, r->provider, t->model);
+    look_up(r, policy);
+    look_at_team(r, team);
     return r;
 }
