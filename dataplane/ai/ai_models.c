@@ -1,6 +1,7 @@
 /*
  * ai_models — the models that the principal may use, as the client's dialect lists them.
  */
+#include "common/base/limits.h"
 #include "common/net/http1.h"
 #include "dataplane/ai/ai_call.h"
 #include "dataplane/ai/ai_model_rules.h"
@@ -10,20 +11,6 @@ struct listing {
     enum err e;
     struct slice first, last; /* names */
 };
-
-/* What every target can write, where the policy does not say it. 0: one of them is not known. */
-static uint64_t max_output(const struct policy_model *m, struct slice name)
-{
-    uint64_t least = m->max_output_tokens;
-    for (size_t i = 0; !m->max_output_tokens && i < m->target_count; i++) {
-        bool starred = m->wildcard && slice_find(m->targets[i].model, '*') >= 0;
-        uint64_t own = ai_model_max_output(starred ? name : m->targets[i].model);
-        if (!own)
-            return 0;
-        least = least && least < own ? least : own;
-    }
-    return least;
-}
 
 /* What the vendor calls it: of a wildcard, what the star stands for. */
 static struct slice vendors_name(const struct policy_model *m, const struct policy_target *t,
@@ -35,29 +22,64 @@ static struct slice vendors_name(const struct policy_model *m, const struct poli
     return m->o.name.len > 1 && slash >= 0 ? slice_from(name, (size_t)slash + 1) : name;
 }
 
-/* The longest prompt that every target takes. 0: one of them is not known. */
-static uint64_t context_of(const struct snapshot *policy, const struct policy_model *m,
-                           struct slice name)
+/* What every target takes and writes; 0: of one of them it is not known. */
+struct capacity {
+    uint64_t context, output; /* tokens */
+};
+
+static struct capacity capacity_of(const struct snapshot *policy, const struct policy_model *m,
+                                   struct slice name, unsigned depth);
+
+static struct capacity capacity_at(const struct snapshot *policy, const struct policy_model *m,
+                                   const struct policy_target *t, struct slice name, unsigned depth)
 {
-    uint64_t least = 0;
-    for (size_t i = 0; i < m->target_count; i++) {
-        const struct policy_target *t = &m->targets[i];
-        const struct policy_provider *p = snapshot_provider(policy, t->provider_id);
-        const struct policy_catalogue_model *known =
-            p ? catalogue_model_of(policy, p, vendors_name(m, t, name)) : NULL;
-        if (!known || !known->context_tokens)
-            return 0;
-        least = least && least < known->context_tokens ? least : known->context_tokens;
+    if (t->model_id.len) {
+        const struct policy_model *inner = snapshot_model(policy, t->model_id);
+        return inner && depth + 1 < LIMIT_MODEL_DEPTH ? capacity_of(policy, inner, name, depth + 1)
+                                                      : (struct capacity){0};
     }
+    const struct policy_provider *p = snapshot_provider(policy, t->provider_id);
+    const struct policy_catalogue_model *known =
+        p && !t->context_tokens ? catalogue_model_of(policy, p, vendors_name(m, t, name)) : NULL;
+    bool starred = m->wildcard && slice_find(t->model, '*') >= 0;
+    struct capacity own = {.context = t->context_tokens, .output = t->max_output_tokens};
+    if (known)
+        own.context = known->context_tokens;
+    if (!own.output)
+        own.output = ai_model_max_output(starred ? name : t->model);
+    return own;
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct capacity capacity_of(const struct snapshot *policy, const struct policy_model *m,
+                                   struct slice name, unsigned depth)
+{
+    struct capacity least = {UINT64_MAX, UINT64_MAX};
+    for (size_t i = 0; i < m->target_count; i++) {
+        if (m->targets[i].shadow_permille)
+            continue;
+        struct capacity own = capacity_at(policy, m, &m->targets[i], name, depth);
+        least =
+            (struct capacity){lesser(least.context, own.context), lesser(least.output, own.output)};
+    }
+    if (least.context == UINT64_MAX)
+        least = (struct capacity){0};
+    if (m->max_output_tokens)
+        least.output = m->max_output_tokens;
     return least;
 }
 
 static enum err write_model(struct ai_call *c, const struct policy_model *m, struct slice name)
 {
+    struct capacity all = capacity_of(c->rq->policy, m, name, 0);
     const struct ai_model_card card = {.name = name,
                                        .created_at_us = m->created_at_us,
-                                       .context = context_of(c->rq->policy, m, name),
-                                       .max_output = max_output(m, name)};
+                                       .context = all.context,
+                                       .max_output = all.output};
     return c->endpoint->dialect->write_model(&c->gathered, &card);
 }
 

@@ -52,7 +52,7 @@ static bool look_at_target(struct look *l, const struct policy_model *m,
     const struct policy_provider *p = snapshot_provider(c->rq->policy, t->provider_id);
     const struct ai_provider *speaks = p ? ai_provider_for(p, c->endpoint, t->model) : NULL;
     bool wanted = p && (!l->wanted.len || slice_eq(l->wanted, p->o.name));
-    if (!speaks || !wanted || !speaks->serves(c->endpoint) ||
+    if (!speaks || !wanted || t->shadow_permille || !speaks->serves(c->endpoint) ||
         !holds(p, c->rq->who.team, t->region, &c->request.stays, &credential))
         return false;
     l->model = m;
@@ -98,7 +98,8 @@ static struct slice target_name(struct ai_call *c, struct slice model)
         return SLICE_NONE; /* what a model's policy says of its calls, a batch's lines cannot have
                             */
     for (size_t i = 0; i < m->target_count; i++)
-        if (slice_eq(m->targets[i].provider_id, c->candidates[0].provider->o.id))
+        if (!m->targets[i].shadow_permille &&
+            slice_eq(m->targets[i].provider_id, c->candidates[0].provider->o.id))
             return m->targets[i].model;
     return SLICE_NONE;
 }

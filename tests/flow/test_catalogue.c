@@ -159,10 +159,38 @@ FLOW(a_list_of_models_says_how_long_a_prompt_every_target_takes)
     expect_body_has(c, "\"max_input_tokens\":null");
 }
 
+static void says_its_own(Gatehouse__Model *m)
+{
+    m->targets[1]->has_context_tokens = true;
+    m->targets[1]->context_tokens = 64000;
+}
+
+static void is_the_other(Gatehouse__Model *m)
+{
+    m->targets[0]->provider_id = m->targets[0]->model = NULL;
+    m->targets[0]->target_model_id = "m_small";
+}
+
+FLOW(a_targets_own_length_comes_first_and_counts_through_a_model_within_a_model)
+{
+    struct flow_policy p = catalogue(0);
+    p.prices[0].context = 200000;
+    p.models[0].also = says_its_own;
+    p.models[1] = (struct flow_model){
+        .name = "outer", .upstreams = {0}, .upstream_count = 1, .also = is_the_other};
+    p.keys[0].models[0] = "*";
+    p.keys[0].models[1] = NULL;
+    policy_says(k, &p);
+    struct flow_client *c = client_asks(k, "GET", "alice", "/v1/models/outer", CLAUDES);
+    expect_status(c, 200);
+    expect_body_has(c, "\"max_input_tokens\":64000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(a_target_costs_what_its_vendor_asks),
+        SCENARIO(a_targets_own_length_comes_first_and_counts_through_a_model_within_a_model),
         SCENARIO(the_target_that_responds_in_anothers_place_costs_its_own_price),
         SCENARIO(an_attempt_that_failed_and_reports_usage_costs_its_own_targets_price),
         SCENARIO(administrators_override_prices_of_a_provider_a_model_or_a_team),
