@@ -57,6 +57,12 @@ static struct secret *secret_of(const struct ai_call *c, const struct candidate 
     return target->credential ? target->credential->secret : NULL;
 }
 
+/* A session, a count, a kept thing say nothing of how fast a model responds. */
+static bool is_measured(enum ai_kind kind)
+{
+    return kind == AI_CHAT || kind == AI_EMBEDDINGS || kind == AI_TASK;
+}
+
 static enum err start_exchange(struct ai_call *c, const struct candidate *target,
                                const struct ai_outgoing *o, const struct exchange_events *events)
 {
@@ -68,7 +74,7 @@ static enum err start_exchange(struct ai_call *c, const struct candidate *target
         .credential_id = credential ? credential->id : SLICE_NONE,
         .region = credential ? credential->region : SLICE_NONE,
         .revision = p->o.revision,
-        .model = target->model,
+        .model = is_measured(c->endpoint->kind) ? target->model : SLICE_NONE,
         .credential = secret_of(c, target),
         .log = &c->rq->log,
         .attempt = c->attempt,

@@ -101,6 +101,54 @@ FLOW(a_streamed_call_touches_no_heap)
     expect_no_heap(k, "{\"model\":\"small\",\"stream\":true,\"max_tokens\":100,\"messages\":[]}");
 }
 
+static void in_one_region(Gatehouse__Team *t)
+{
+    static char *regions[] = {"eu"};
+    t->n_regions = 1;
+    t->regions = regions;
+}
+
+static void by_cost_and_session(Gatehouse__Model *m)
+{
+    static char *sees[] = {"vision"};
+    m->strategy = "lowest_cost";
+    m->sticky = "session";
+    m->targets[0]->provider_id = m->targets[0]->model = NULL;
+    m->targets[0]->target_model_id = "m_inner";
+    m->targets[1]->region = "us";
+    m->targets[2]->region = "eu";
+    m->targets[2]->has_capabilities_set = m->targets[2]->capabilities_set = true;
+    m->targets[2]->n_capabilities = 1;
+    m->targets[2]->capabilities = sees;
+}
+
+static void by_wait(Gatehouse__Model *m)
+{
+    m->strategy = "least_in_flight";
+    m->sticky = "principal";
+    for (size_t i = 0; i < m->n_targets; i++)
+        m->targets[i]->region = "eu";
+}
+
+FLOW(a_call_that_chooses_among_targets_touches_no_heap)
+{
+    struct flow_policy p = all_filters;
+    p.teams[0].also = in_one_region;
+    p.models[0].upstreams[1] = 1;
+    p.models[0].upstreams[2] = 2;
+    p.models[0].upstream_count = 3;
+    p.models[0].also = by_cost_and_session;
+    p.models[1] = p.models[0];
+    p.models[1].name = "inner";
+    p.models[1].also = by_wait;
+    policy_says(k, &p);
+    for (size_t i = 0; i < 3; i++) {
+        upstream_answers(k, i, 200, RESPONSE);
+        k->upstreams[i].forgets = true;
+    }
+    expect_no_heap(k, "{\"model\":\"small\",\"max_tokens\":100,\"tools\":[{}],\"messages\":[]}");
+}
+
 FLOW(a_refusal_touches_no_heap)
 {
     struct flow_policy p = all_filters;
@@ -128,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(a_plain_call_through_all_gates_touches_no_heap),
         SCENARIO(a_streamed_call_touches_no_heap),
+        SCENARIO(a_call_that_chooses_among_targets_touches_no_heap),
         SCENARIO(a_refusal_touches_no_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
