@@ -419,7 +419,9 @@ static const struct field fields[] = {
      .words = strategy_words,
      .word_needs = strategy_needs,
      .default_json = "\"fallback\"",
-     .help = "\"fallback\" tries the targets in order, \"weighted\" draws them by their weights"},
+     .help = "\"fallback\" tries the targets in order, \"weighted\" draws them by their weights; "
+             "the others prefer what has least to do, begins soonest, costs least for this call, "
+             "writes fastest"},
     {.name = "targets",
      .type = FIELD_OBJECT,
      .flags = FIELD_LIST | FIELD_REQUIRED,
