@@ -21,7 +21,9 @@ static struct ai_call *call_of(struct pace_wait *w)
 static bool is_usable(const struct ai_call *c, const struct candidate *t, size_t i)
 {
     bool is_current = t == &c->candidates[c->candidate_next - 1];
-    return !is_current || i >= 64 || !(c->credentials_bad >> i & 1);
+    if (i >= 64 || !(t->credentials >> i & 1)) /* its region is not the target's, or the team's */
+        return false;
+    return !is_current || !(c->credentials_bad >> i & 1);
 }
 
 /* Those of the target, its own first; the others by turns from there on. NULL: no more. */

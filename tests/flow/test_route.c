@@ -210,6 +210,31 @@ FLOW(a_credential_in_another_region_is_not_tried_after_one_that_was_refused)
     assert_int_equal(k->upstreams[0].call_count, 1);
 }
 
+static void one_call_a_minute_in_eu(Gatehouse__Provider *p)
+{
+    p->credentials[0]->region = "eu";
+    p->credentials[0]->has_rpm = true;
+    p->credentials[0]->rpm = 1;
+    p->credentials[1]->region = "us";
+}
+
+FLOW(a_credential_in_another_region_is_not_taken_for_its_room)
+{
+    struct flow_policy p = two(NULL, in_eu);
+    p.providers[0].second_secret = "sk-second-credential";
+    p.providers[0].second_shares = true;
+    p.providers[0].also = one_call_a_minute_in_eu;
+    p.models[0].upstream_count = 1;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, RESPONSE);
+    for (int i = 0; i < 4; i++) {
+        struct flow_client *c = client_posts(k, "alice", CHAT, "x-stainless-timeout: 2\r\n", HELLO);
+        WAIT(k, c->whole);
+        assert_int_equal(c->head.status, i ? 429 : 200);
+    }
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
 FLOW(a_team_that_demands_no_training_gets_what_promises_it)
 {
     struct flow_policy p = two(NULL, demands_no_training);
@@ -444,6 +469,7 @@ int main(void)
         SCENARIO(a_teams_calls_go_to_its_regions_alone),
         SCENARIO(a_call_that_no_region_of_its_team_can_serve_is_refused),
         SCENARIO(a_credential_in_another_region_is_not_tried_after_one_that_was_refused),
+        SCENARIO(a_credential_in_another_region_is_not_taken_for_its_room),
         SCENARIO(a_team_that_demands_no_training_gets_what_promises_it),
         SCENARIO(a_stream_is_cut_when_its_region_is_taken_from_its_team),
         SCENARIO(a_target_is_tried_where_its_condition_holds),
