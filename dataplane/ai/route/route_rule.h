@@ -6,11 +6,6 @@
  * context that fits, the longest output) leaves it out while another target is left: where none is,
  * the target's provider says itself what it cannot do, since the catalogue may be behind.
  *
- * A region is the target's, else its credential's. Where both say one, they must agree: the
- * credential's is the target's, or lies within it ("eu" and "eu-central-1"); else the credential is
- * not used for the target. A team's regions are compared with that region as it is written, so that
- * nothing goes where no rule names.
- *
  * Threads  any; pure.
  */
 #pragma once
@@ -19,6 +14,7 @@
 #include "common/policy/snapshot.h"
 #include "common/request/principal.h"
 #include "dataplane/ai/route/route_need.h"
+#include "dataplane/ai/route/route_residency.h"
 #include "dataplane/ai/route/route_target.h"
 
 /* X(name, word, binds, sentence). The sentence follows the target's name. */
@@ -69,14 +65,5 @@ enum route_exclusion route_rule_of(const struct route_ask *ask, const struct pol
 /* The same for a model that has nothing to choose from: can it be used, and may the team? */
 enum route_exclusion route_rule_of_only(const struct route_target *t);
 
-/* A bit for each of the provider's first 64 credentials that may be used for the target by its
- * region and the team's. Of a provider without credentials bit 0 stands for that. */
-uint64_t route_credentials(const struct policy_team *team, const struct policy_provider *p,
-                           struct slice region);
-/* One of them; NULL: the provider wants none. */
-bool route_may_send(const struct policy_team *team, const struct policy_credential *c,
-                    struct slice region);
-/* Does the provider promise all that the team demands? */
-bool route_promises(const struct policy_team *team, const struct policy_provider *p);
 /* Of a condition; NULL: it holds. */
 bool route_when_holds(const struct route_ask *ask, const struct policy_when *when);

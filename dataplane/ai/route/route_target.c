@@ -5,7 +5,7 @@
 #include "dataplane/ai/candidates.h"
 #include "dataplane/ai/provider/provider.h"
 #include "dataplane/ai/route/ai_strategy.h"
-#include "dataplane/ai/route/route_rule.h"
+#include "dataplane/ai/route/route_residency.h"
 
 #define REMEMBERED 256 /* a power of two */
 
