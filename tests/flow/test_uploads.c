@@ -256,8 +256,7 @@ FLOW(a_form_that_is_all_front_is_sent_again_with_its_end)
 FLOW(a_target_that_dies_inside_the_upload_is_the_calls_failure)
 {
     policy_says(k, &policy);
-    k->upstreams[0].hasty = true;
-    upstream_rests(k, 0, 50);
+    k->upstreams[0].hasty = true; /* it dies as soon as the request's head has come */
     upstream_cuts(k, 0);
     upstream_answers(k, 1, 200, HEARD);
     k->upstreams[1].swallows = true;
