@@ -157,16 +157,22 @@
 #define LIMIT_ENDPOINTS                                                                            \
     4096 /* targets × credentials × regions: ten times a large installation's                    \
           */
+#define LIMIT_BREAKER_FAILURES 5       /* in a row; a single bad call opens no breaker */
 #define LIMIT_BREAKER_OPEN_MS 5000     /* before a breaker that opened lets one request try */
 #define LIMIT_ENDPOINT_LIMITED_MS 1000 /* after a 429 that names no time */
 #define LIMIT_ENDPOINT_REFUSED_MS                                                                  \
     30000 /* a credential that is refused seldom comes back sooner                                 \
            */
 #define LIMIT_ENDPOINT_WAIT_MS                                                                     \
-    60000                         /* the longest wait that is accepted; a day would be a mistake */
-#define LIMIT_PACE_WAITING 1024   /* calls of one worker that wait for a provider's ceiling */
-#define LIMIT_PACE_WAIT_MS 65000  /* such a wait: a minute's allowance is back by then */
-#define LIMIT_PACE_STAY_MS 500    /* a longer one, and another target with room is taken instead */
+    60000                        /* the longest wait that is accepted; a day would be a mistake */
+#define LIMIT_PACE_WAITING 1024  /* calls of one worker that wait for a provider's ceiling */
+#define LIMIT_PACE_WAIT_MS 65000 /* such a wait: a minute's allowance is back by then */
+#define LIMIT_PACE_STAY_MS 500   /* a longer one, and another target with room is taken instead */
+#define LIMIT_RETRY_BURST                                                                          \
+    100                      /* retries that a worker's calls of one provider have earned at most */
+#define LIMIT_RETRY_FLOOR 10 /* a second, which small traffic may always try */
+#define LIMIT_RETRY_WAIT_MS                                                                        \
+    8000 /* before the same target is tried again; a longer wait is not waited for */
 #define LIMIT_EXCHANGE_SPARE 1024 /* ended exchanges kept warm per worker */
 
 /* connections */

@@ -488,6 +488,19 @@ size_t http_head_count(const struct http_head *h, struct slice name)
     return n;
 }
 
+unsigned http_retry_after_ms(const struct http_head *h)
+{
+    const unsigned ms_per_s = 1000;
+    uint64_t ms;
+    struct slice said = http_head_find(h, SLICE("retry-after-ms"));
+    ptrdiff_t point = slice_find(said, '.');
+    if (point > 0)
+        said = slice_first(said, (size_t)point);
+    if (said.len && !slice_u64(said, &ms) && ms <= HTTP_RETRY_AFTER_MAX_S * (uint64_t)ms_per_s)
+        return (unsigned)ms;
+    return http_retry_after(h) * ms_per_s;
+}
+
 unsigned http_retry_after(const struct http_head *h)
 {
     uint64_t seconds;

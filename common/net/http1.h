@@ -86,6 +86,8 @@ size_t http_head_count(const struct http_head *h, struct slice name);
 /* Retry-After in seconds; 0: absent, not in seconds, or more than a day (RFC 9110 section 10.2.3; a
  * date is hardly sent, and would need both clocks to agree). */
 unsigned http_retry_after(const struct http_head *h);
+/* The same in milliseconds; Retry-After-Ms, which OpenAI and Azure send beside it, comes first. */
+unsigned http_retry_after_ms(const struct http_head *h);
 
 /* How the body ends. */
 enum http1_body_kind {

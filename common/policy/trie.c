@@ -93,8 +93,8 @@ void trie_fini(struct trie *t, const struct trie_ops *ops)
 
 void *trie_find(const struct trie *t, const struct trie_ops *ops, struct slice key)
 {
-    uint64_t hash = map_hash(key);
     const struct trie_node *n = t->root;
+    uint64_t hash = n ? map_hash(key) : 0;
     for (unsigned depth = 0; n; depth++) {
         unsigned way = way_of(hash, depth);
         if (!(n->bitmap & (1u << way)))

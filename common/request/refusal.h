@@ -81,7 +81,7 @@
     X(LEDGER_AWAY, 503, "budget_unavailable",                                                      \
       "The budget cannot be looked up: the control plane is not reachable.")                       \
     X(LIST_AWAY, 503, "list_unavailable", "What you keep cannot be listed at the moment[: %.*s].") \
-    X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The upstream did not respond in time.")          \
+    X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The upstream did not respond in time[: %.*s].")  \
     X(LOOP, 508, "loop_detected",                                                                  \
       "The call came back through this gateway too often: an upstream of it leads to the "         \
       "gateway.")                                                                                  \

@@ -21,7 +21,10 @@
 
 static void count_upstream(void *arg, enum upstream_count what)
 {
-    count_add(arg, what == UPSTREAM_COUNT_ECHO ? COUNT_ECHOES : COUNT_UPSTREAM_UNTOLD, 0, 1);
+    static const enum request_metric counts[] = {[UPSTREAM_COUNT_ECHO] = COUNT_ECHOES,
+                                                 [UPSTREAM_COUNT_UNTOLD] = COUNT_UPSTREAM_UNTOLD,
+                                                 [UPSTREAM_COUNT_REFUSED] = COUNT_CREDENTIALS_OUT};
+    count_add(arg, counts[what], 0, 1);
 }
 
 void request_env_init(struct request_env *env)

@@ -25,6 +25,9 @@ struct request_env;
     X(ECHOES, "gatehouse_credential_echoes_total",                                                 \
       "Responses in which an upstream sent our credential back; it was cut out.", METRIC_COUNTER,  \
       NULL, NULL)                                                                                  \
+    X(CREDENTIALS_OUT, "gatehouse_upstream_credentials_refused_total",                             \
+      "Times that an upstream's credential was taken out, as the upstream refused it.",            \
+      METRIC_COUNTER, NULL, NULL)                                                                  \
     X(COST_UNKNOWN, "gatehouse_cost_unknown_total", "Calls with tokens and no price.",             \
       METRIC_COUNTER, NULL, NULL)                                                                  \
     X(UNRECORDED, "gatehouse_unrecorded_total", "Calls whose record the journal did not take.",    \

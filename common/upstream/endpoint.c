@@ -33,6 +33,7 @@ struct endpoint {
     uint64_t open_until_us;
     uint64_t wait_until_us; /* as the upstream said, or since it refused the credential */
     struct pace paces[PACES];
+    uint64_t refused_until_us;
     size_t key_len;
     char key[];
 };
@@ -121,7 +122,7 @@ static void take_revision(struct endpoint *e, uint64_t revision)
     e->revision = revision;
     e->breaker = BREAKER_CLOSED;
     e->failures = 0;
-    e->open_until_us = e->wait_until_us = 0;
+    e->open_until_us = e->wait_until_us = e->refused_until_us = 0;
 }
 
 enum err endpoint_hold(struct endpoint_table *t, const struct endpoint_key *key,
@@ -352,7 +353,7 @@ static void succeed(struct endpoint *e)
 {
     e->failures = 0;
     e->breaker = BREAKER_CLOSED;
-    e->wait_until_us = 0;
+    e->wait_until_us = e->refused_until_us = 0;
     count_error(e, false);
 }
 
@@ -360,6 +361,11 @@ static void wait_for(struct endpoint *e, uint64_t ms, uint64_t now_us)
 {
     uint64_t most = ms < LIMIT_ENDPOINT_WAIT_MS ? ms : LIMIT_ENDPOINT_WAIT_MS;
     e->wait_until_us = later(e->wait_until_us, now_us + most * US_PER_MS);
+}
+
+bool endpoint_is_refused(const struct endpoint *e, uint64_t now_us)
+{
+    return now_us < e->refused_until_us;
 }
 
 void endpoint_end(struct endpoint *e, const struct endpoint_limits *limits,
@@ -379,6 +385,7 @@ void endpoint_end(struct endpoint *e, const struct endpoint_limits *limits,
         break;
     case ENDPOINT_REFUSED:
         wait_for(e, LIMIT_ENDPOINT_REFUSED_MS, now_us);
+        e->refused_until_us = e->wait_until_us;
         break;
     case ENDPOINT_UNKNOWN:
         break;

@@ -123,6 +123,8 @@ MUST_USE enum err endpoint_admits(const struct endpoint *e, const struct endpoin
 void endpoint_begin(struct endpoint *e, uint64_t now_us);
 /* The head came so long after the request was sent. */
 void endpoint_latency(struct endpoint *e, uint64_t took_us, uint64_t now_us);
+/* Was its credential refused, and is it kept out for that now? */
+bool endpoint_is_refused(const struct endpoint *e, uint64_t now_us);
 /* Ends what endpoint_begin began. retry_ms: as the upstream said; 0: it did not. */
 void endpoint_end(struct endpoint *e, const struct endpoint_limits *limits,
                   enum endpoint_verdict verdict, uint64_t retry_ms, uint64_t now_us);

@@ -29,13 +29,13 @@ struct exchange {
     struct secret *credential;
     struct echo echo;
 
-    struct slice upstream;
+    struct slice upstream, credential_id;
     struct url url;
     const struct log_ctx *log;
     struct attempt *attempt;
     uint64_t *waited_us;
 
-    unsigned status, retry_after_s;
+    unsigned status, retry_after_ms;
     bool has_sent, is_sent; /* as they were when the call was let go */
     uint64_t started_us, sent_us, waiting_us;
     uint32_t model;               /* its number at the endpoint; 0: none */
@@ -190,8 +190,10 @@ static void leave_endpoint(struct exchange *x)
 {
     if (!x->endpoint)
         return;
-    endpoint_end(x->endpoint, &x->limits, x->verdict, (uint64_t)x->retry_after_s * MS_PER_S,
-                 clock_mono_us());
+    uint64_t now = clock_mono_us();
+    if (x->verdict == ENDPOINT_REFUSED && !endpoint_is_refused(x->endpoint, now))
+        upstream_log_refused(&x->home->log, x->log, upstream_of(x), x->credential_id, x->status);
+    endpoint_end(x->endpoint, &x->limits, x->verdict, x->retry_after_ms, now);
     endpoint_drop(&x->home->endpoints, &x->endpoint);
 }
 
@@ -241,8 +243,8 @@ static void on_head(void *arg, const struct http_head *head)
     struct exchange *x = arg;
     uint64_t now = count_waiting(x);
     x->status = head->status;
-    x->retry_after_s = http_retry_after(head);
     x->headed_us = now;
+    x->retry_after_ms = http_retry_after_ms(head);
     if (x->attempt) {
         x->attempt->http_status = head->status;
         x->attempt->head_us = now - x->sent_us;
@@ -371,7 +373,7 @@ static void reset(struct exchange *x, const struct exchange_spec *spec,
     x->loop = http_client_loop(x->home->client);
     x->state = EXCHANGE_RESOLVING;
     x->closed = x->logged = x->has_sent = x->is_sent = false;
-    x->holds = x->status = x->retry_after_s = 0;
+    x->holds = x->status = x->retry_after_ms = 0;
     x->events = *events;
     x->arg = arg;
     x->call = NULL;
@@ -380,6 +382,7 @@ static void reset(struct exchange *x, const struct exchange_spec *spec,
     x->verdict = ENDPOINT_UNKNOWN;
     x->credential = spec->credential ? secret_hold(spec->credential) : NULL;
     x->upstream = spec->upstream;
+    x->credential_id = spec->credential_id;
     x->url = spec->call.url;
     x->log = spec->log;
     x->attempt = spec->attempt;
@@ -403,6 +406,8 @@ static enum err enter_endpoint(struct exchange *x, const struct exchange_spec *s
     /* Waits bind the picker, which may have nothing better; ceilings and the breaker bind all. */
     if (spec->limits.parallel || spec->limits.failures)
         err = endpoint_admits(e, &spec->limits, x->started_us);
+    if (err == ERR_AGAIN && spec->insists)
+        err = ERR_OK;
     if (err) {
         endpoint_drop(&x->home->endpoints, &e);
         return err;
@@ -510,5 +515,10 @@ unsigned exchange_status(const struct exchange *x)
 
 unsigned exchange_retry_after_s(const struct exchange *x)
 {
-    return x->retry_after_s;
+    return (x->retry_after_ms + MS_PER_S - 1) / MS_PER_S;
+}
+
+unsigned exchange_retry_after_ms(const struct exchange *x)
+{
+    return x->retry_after_ms;
 }

@@ -72,6 +72,7 @@ struct exchange_spec {
     uint64_t revision;          /* of the target in the policy */
     struct slice model;         /* the upstream's name for it; empty: what is sent is no model's */
     struct endpoint_limits limits;
+    bool insists; /* sent although its breaker is open or it asked to wait: nothing else is left */
     struct http_call_spec call; /* what is sent, and the deadlines; url lent until the close */
     struct secret *credential;  /* that is in call.headers; NULL: none. Held. */
     const struct log_ctx *log;  /* lent until the close or exchange_disown */
@@ -108,9 +109,10 @@ void exchange_release(struct exchange *x, enum exchange_hold why);
 enum exchange_state exchange_state(const struct exchange *x);
 /* May the upstream have read any byte of the request? False: the attempt cost nothing. */
 bool exchange_has_sent(const struct exchange *x);
-bool exchange_is_sent(const struct exchange *x);           /* the request, to its last byte */
-unsigned exchange_status(const struct exchange *x);        /* 0: no head yet */
-unsigned exchange_retry_after_s(const struct exchange *x); /* 0: the upstream named no time */
+bool exchange_is_sent(const struct exchange *x);            /* the request, to its last byte */
+unsigned exchange_status(const struct exchange *x);         /* 0: no head yet */
+unsigned exchange_retry_after_ms(const struct exchange *x); /* 0: the upstream named no time */
+unsigned exchange_retry_after_s(const struct exchange *x);  /* rounded up */
 
 /* False: our credential stands in the value of this header, which must not go on; it is logged. */
 bool exchange_may_pass(struct exchange *x, struct slice value);

@@ -71,6 +71,16 @@ void upstream_log_echo(struct upstream_log *l, const struct log_ctx *log, struct
     log_error(log, "credential_echoed", "where=%s upstream=%.*s", where, SLICE_ARG(at.name));
 }
 
+void upstream_log_refused(struct upstream_log *l, const struct log_ctx *log, struct upstream_at at,
+                          struct slice credential, unsigned status)
+{
+    count(l, UPSTREAM_COUNT_REFUSED);
+    log_error(log, "upstream_credential_refused",
+              "gate=%s upstream=%.*s credential=%.*s status=%u action=\"replace it, or mend its "
+              "rights\"",
+              log->component, SLICE_ARG(at.name), SLICE_ARG(credential), status);
+}
+
 struct slice upstream_why(enum err why)
 {
     if (why == ERR_DENIED)

@@ -15,8 +15,9 @@
 
 /* What a worker counts about its upstreams. */
 enum upstream_count {
-    UPSTREAM_COUNT_ECHO,   /* a response in which our credential came back */
-    UPSTREAM_COUNT_UNTOLD, /* a failure that left no line */
+    UPSTREAM_COUNT_ECHO,    /* a response in which our credential came back */
+    UPSTREAM_COUNT_UNTOLD,  /* a failure that left no line */
+    UPSTREAM_COUNT_REFUSED, /* a credential that was taken out */
 };
 
 struct upstream_log {
@@ -41,6 +42,10 @@ void upstream_log_status(struct upstream_log *l, const struct log_ctx *log, stru
 /* Our credential came back in a response; it was masked. Always written. where: "header", … */
 void upstream_log_echo(struct upstream_log *l, const struct log_ctx *log, struct upstream_at at,
                        const char *where);
+/* The alarm: the upstream does not take this credential, which is not drawn for a while. Always
+ * written. credential: its id in the policy; may be empty. */
+void upstream_log_refused(struct upstream_log *l, const struct log_ctx *log, struct upstream_at at,
+                          struct slice credential, unsigned status);
 /* 401, 403, 407: the upstream does not take the gateway's credential */
 bool upstream_refused_us(unsigned status);
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/upstream/endpoint.h"
+#include "common/upstream/retry_budget.h"
 #include "common/upstream/upstream_log.h"
 
 struct access_tokens;
@@ -15,6 +16,7 @@ struct upstreams {
     struct http_client *client; /* the owner's to set */
     struct endpoint_table endpoints;
     struct upstream_log log;
+    struct retry_budgets retries;
     struct access_tokens *tokens; /* made when first needed */
     struct list spare;            /* ended exchanges */
     size_t spare_count;
