@@ -22,3 +22,4 @@ void ai_attempt_on_drain(struct ai_call *c);
 void ai_attempt_on_upload(struct ai_call *c, enum ai_upload_result r); /* of a piece, or the end */
 void ai_attempt_on_patience(struct ai_call *c);                        /* its timers */
 void ai_attempt_on_beat(struct ai_call *c);
+void ai_attempt_on_late(struct ai_call *c);

@@ -6,13 +6,14 @@
  *
  *   IDLE ─▶ SENT ─▶ GATHERING ─────────────────────────────▶ OVER
  *    ▲ ▲      └───▶ OPENING ─▶ STREAMING ─▶ LINGERING ─────▶ OVER
- *    │ └─ RESERVING ◀─┐           ▲ ▼
- *    └────────────────┘         STARVED
+ *    │ └─ RESERVING, WAITING ◀─┐  ▲ ▼
+ *    └─────────────────────────┘ STARVED
  *
  *   SENT ─▶ SESSION ─▶ OVER
  *
  * IDLE: no attempt is under way. RESERVING: the next target waits for money. PACED: it waits for
- * its credential's ceiling (ai_pace.h).
+ * its credential's ceiling (ai_pace.h). WAITING: the same target is tried again in a moment, or an
+ * injected fault takes its time (fault_injection.h).
  * AUTHORIZING: the target under way waits for a token of its account. SENT: a target has the
  * request. GATHERING: a plain response, or an error, is read whole. OPENING: a stream has begun,
  * and nothing of it has reached the client, so that another target may still take its place.
@@ -26,6 +27,7 @@
  */
 #pragma once
 
+#include "common/base/failure_class.h"
 #include "common/request/filter_budget.h"
 #include "common/request/request.h"
 #include "common/upstream/access_token.h"
@@ -43,6 +45,7 @@ enum ai_call_state {
     AI_CALL_IDLE,
     AI_CALL_RESERVING,
     AI_CALL_PACED,
+    AI_CALL_WAITING,
     AI_CALL_AUTHORIZING,
     AI_CALL_SENT,
     AI_CALL_GATHERING,
@@ -55,18 +58,32 @@ enum ai_call_state {
     AI_CALL_STATES
 };
 
-/* What an attempt failed with, and what follows from it. Texts are the arena's, or constant. */
 struct ai_call;
 
+/* What an attempt failed with. Texts are the arena's, or constant. */
 struct ai_failure {
     enum refusal_id refusal; /* as the client is told it where no other target responds */
+    enum failure_class class;
+    unsigned status;         /* 0: it is not of a status */
+    unsigned retry_after_ms; /* as the target named it; 0: it did not */
     struct slice code;       /* of the attempt in the trace */
     struct slice detail;     /* of the refusal */
-    bool of_request;         /* no other target would do better */
+    bool of_request;         /* by default no other target is taken to do better */
     bool of_credential;      /* another of the same provider may be taken */
+    bool is_final;           /* whatever the policy says, nothing else is tried */
     bool is_told;            /* by its status and in these words, where it is the last */
     struct slice text, error_code;
 };
+
+/* What is waited for in WAITING. */
+enum ai_wait {
+    AI_WAIT_AGAIN, /* the same target is tried once more */
+    AI_WAIT_HANG,  /* an injected fault: it says nothing */
+    AI_WAIT_LATE,  /* an injected fault: it is called later */
+};
+
+/* What is tried next. */
+enum ai_step { AI_STEP_NONE, AI_STEP_CREDENTIAL, AI_STEP_AGAIN, AI_STEP_TARGET };
 
 /* What the client gets: the upstream's body, or one of our own in the client's dialect. */
 struct ai_answer {
@@ -86,6 +103,19 @@ struct ai_pace {
     struct ceiling_permit permit;
 };
 
+/* The second of two attempts at once (ai_hedge.h). */
+struct ai_rival {
+    struct exchange *exchange; /* NULL: there is none */
+    struct attempt *attempt;
+    const struct ai_provider *provider;
+    struct access_token *token;
+    struct slice notice;
+    struct buf translated; /* the body is lent to its exchange */
+    struct ceiling *taken; /* as in ai_pace */
+    struct ceiling_permit permit;
+    bool native, observed;
+};
+
 struct ai_call {
     struct list link; /* in env->gate_spare */
     struct request *rq;
@@ -102,12 +132,14 @@ struct ai_call {
     struct slice reached; /* the model's name: what was asked for, or what its alias leads to */
     struct slice wild;    /* what the star of a wildcard model stands for; SLICE_NONE: it is none */
     size_t candidate_count, candidate_next;
-    uint64_t output_default;    /* tokens, of a body that names none: the model's policy; 0: none */
+    unsigned tries;          /* at the current one */
+    uint64_t deadline_us;    /* monotonic, of the whole call; UINT64_MAX: it has none of its own */
+    uint64_t output_default; /* tokens, of a body that names none: the model's policy; 0: none */
     const char *const *dropped; /* members that the model's policy took from the body */
     size_t dropped_count;
 
     /* ai_cost */
-    bool is_need_known;        /* `need` says what the call needs of its target */
+    bool is_need_known; /* `need` says what the call needs of its target */
     struct route_need need;
     bool measured;             /* request.prompt says how large the prompt is */
     uint64_t output_step;      /* tokens reserved for the output of a call without a ceiling */
@@ -148,7 +180,13 @@ struct ai_call {
     struct slice notice;       /* what of the request the target does not get; in the arena */
     struct ai_failure failure; /* of the last attempt */
     struct ai_answer answer;
-    struct timer patience; /* for the rest of an error's body, or for the stream's own end */
+    struct ai_rival rival;
+    struct timer late; /* SENT: how long one attempt is waited for alone */
+    enum ai_wait waits_for;
+    enum ai_step step;     /* that follows it, */
+    unsigned wait_ms;      /* after so long */
+    struct timer patience; /* for the rest of an error's body, for a stream's own end, and before
+                              the same target is tried again */
 
     unsigned notes;             /* of things that providers keep, in the record */
     struct ai_list *list;       /* of AI_LIST; NULL until its work begins */

@@ -394,6 +394,16 @@ enum err ai_cost_reserve_unread(struct ai_call *c)
     return ERR_OK;
 }
 
+enum err ai_cost_reserve_beside(struct ai_call *c)
+{
+    uint64_t output = c->output_bound ? c->output_bound : c->output_reserved;
+    c->unread_output += output;
+    enum err e = ai_cost_reserve_unread(c);
+    if (e)
+        c->unread_output -= output;
+    return e;
+}
+
 /* ---- what providers count teaches what is estimated ---- */
 
 #define LEARN_BYTES (64 * 1024) /* of a body: its tokens are counted within some milliseconds */

@@ -13,6 +13,7 @@
 #include "dataplane/ai/ai_attempt.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_explain.h"
+#include "dataplane/ai/ai_hedge.h"
 #include "dataplane/ai/ai_list.h"
 #include "dataplane/ai/ai_need.h"
 #include "dataplane/ai/ai_stream.h"
@@ -343,6 +344,7 @@ const struct policy_model *ai_model_asked(const struct request *rq, struct slice
 static bool keep_targets(struct ai_call *c, const struct policy_model *m,
                          const struct request_right *now)
 {
+    ai_hedge_drop(c, OUTCOME_CANCELLED, SLICE("policy_changed"));
     size_t kept = c->candidate_next;
     for (size_t i = kept; i < c->candidate_count; i++)
         if (candidates_still(now->policy, m, now->who.team, &c->candidates[i]))
@@ -592,6 +594,11 @@ static void destroy(struct ai_call *c)
     mem_free(c);
 }
 
+static void on_late(struct timer *t)
+{
+    ai_attempt_on_late(CONTAINER_OF(t, struct ai_call, late));
+}
+
 static void on_patience(struct timer *t)
 {
     struct ai_call *c = CONTAINER_OF(t, struct ai_call, patience);
@@ -648,6 +655,7 @@ struct ai_call *ai_call_take(struct request *rq)
     c->sink.ops = &ai_stream_sink;
     timer_init(&c->patience, rq->env->loop, on_patience);
     timer_init(&c->beat, rq->env->loop, on_beat);
+    timer_init(&c->late, rq->env->loop, on_late);
     return c;
 }
 
@@ -675,6 +683,8 @@ void ai_call_give(struct ai_call *c)
     c->writer.whole = NULL;
     timer_cancel(&c->patience);
     timer_cancel(&c->beat);
+    timer_cancel(&c->late);
+    ai_hedge_drop(c, OUTCOME_CANCELLED, SLICE_NONE);
     exchange_close(&c->exchange, OUTCOME_CANCELLED, SLICE_NONE);
     /* The last piece of the response may lie in its buffers, and is sent after the filters' end. */
     loop_retire(c->rq->env->loop, give_back, c);
@@ -692,10 +702,12 @@ void ai_call_move(struct ai_call *c, enum ai_call_state to)
 {
 #define TO(state) (1u << AI_CALL_##state)
     static const unsigned legal[AI_CALL_STATES] = {
-        [AI_CALL_IDLE] = TO(SENT) | TO(RESERVING) | TO(PACED) | TO(AUTHORIZING) | TO(OVER),
+        [AI_CALL_IDLE] =
+            TO(SENT) | TO(RESERVING) | TO(PACED) | TO(WAITING) | TO(AUTHORIZING) | TO(OVER),
         [AI_CALL_PACED] = TO(IDLE) | TO(OVER),
         [AI_CALL_AUTHORIZING] = TO(IDLE) | TO(OVER),
         [AI_CALL_RESERVING] = TO(IDLE) | TO(OVER),
+        [AI_CALL_WAITING] = TO(IDLE) | TO(OVER),
         [AI_CALL_SENT] = TO(IDLE) | TO(GATHERING) | TO(OPENING) | TO(SESSION) | TO(OVER),
         [AI_CALL_GATHERING] = TO(IDLE) | TO(OVER),
         [AI_CALL_OPENING] = TO(IDLE) | TO(STREAMING) | TO(OVER),

@@ -247,6 +247,14 @@ enum err ai_pace_enter(struct ai_call *c, void (*go_on)(struct ai_call *c, enum 
     return wait_in_line(c, here, now_us);
 }
 
+bool ai_pace_take(struct ai_call *c)
+{
+    struct candidate *t = &c->candidates[c->candidate_next - 1];
+    uint64_t wait_us;
+    c->pace.tokens = tokens_of(c);
+    return !t->credential || take(c, t, false, loop_now_us(c->rq->env->loop), &wait_us);
+}
+
 /* ---- what a response says ---- */
 
 static struct ceiling_left left_of(const struct limit_left *l)

@@ -18,6 +18,8 @@
  * ERR_EXHAUSTED. ERR_EXHAUSTED: this target does not get the call; where no later one can,
  * c->failure says why. */
 MUST_USE enum err ai_pace_enter(struct ai_call *c, void (*go_on)(struct ai_call *c, enum err e));
+/* The same at once, or not at all. false: none of its credentials has room. */
+MUST_USE bool ai_pace_take(struct ai_call *c);
 /* The head of the attempt's response. */
 void ai_pace_head(struct ai_call *c, const struct http_head *head);
 /* Its body says that the credential is at its limit. after_s: as it says; 0: it does not. */

@@ -3,21 +3,25 @@
  */
 #include "dataplane/ai/ai_response.h"
 
+#include "common/base/clock.h"
 #include "common/base/secret.h"
 #include "common/request/forward_headers.h"
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_pace.h"
+#include "dataplane/ai/ai_retry.h"
 #include "dataplane/ai/ai_stream.h"
 #include "dataplane/ai/realtime_secret.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* of an upstream's error */
-#define ERROR_BODY_MS 2000         /* for its rest: a status alone says enough to go on */
+#define MS_PER_S 1000u
+#define ERROR_BODY_MS 2000 /* for its rest: a status alone says enough to go on */
 
 static enum ai_response_result failed(struct ai_call *c, enum refusal_id id, struct slice code,
                                       struct slice detail)
 {
-    c->failure = (struct ai_failure){.refusal = id, .code = code, .detail = detail};
+    c->failure =
+        (struct ai_failure){.refusal = id, .class = FAILURE_5XX, .code = code, .detail = detail};
     return AI_RESPONSE_FAILED;
 }
 
@@ -60,8 +64,10 @@ static enum ai_response_result failed_by_body(struct ai_call *c)
     if (ai_usage_count(&f.usage, &tokens) == AI_COUNTED_ALL)
         ai_cost_failed_counted(c, &tokens);
     c->limited = c->limited || f.verdict == AI_LIMITED;
-    return no_response(c, SLICE("error_in_answer"),
-                       f.text.len ? f.text : SLICE("it answered with an error"));
+    no_response(c, SLICE("error_in_answer"),
+                f.text.len ? f.text : SLICE("it answered with an error"));
+    c->failure.class = ai_failure_class(f.verdict, 500);
+    return AI_RESPONSE_FAILED;
 }
 
 /* ---- a status other than 200 ---- */
@@ -104,6 +110,21 @@ static bool is_said_in_dialect(const struct ai_call *c)
     return c->native && c->endpoint->dialect->is_error(buf_slice(&c->gathered));
 }
 
+static void judge_error(struct ai_call *c, const struct ai_fault *f)
+{
+    struct ai_failure *to = &c->failure;
+    to->class = ai_failure_class(f->verdict, c->status);
+    to->status = c->status;
+    to->retry_after_ms = f->retry_after_s || !c->exchange ? f->retry_after_s * MS_PER_S
+                                                          : exchange_retry_after_ms(c->exchange);
+    to->of_credential = f->verdict == AI_CREDENTIAL_BAD || f->verdict == AI_LIMITED;
+    to->of_request =
+        f->verdict == AI_FATAL || f->verdict == AI_TOO_LONG || f->verdict == AI_CONTENT;
+    to->is_told = to->of_request || (f->verdict == AI_LIMITED && is_said_in_dialect(c));
+    to->text = f->text;
+    to->error_code = f->verdict == AI_TOO_LONG ? SLICE("context_length_exceeded") : f->code;
+}
+
 /* As much of the body has come as was waited for. */
 static enum ai_response_result take_error(struct ai_call *c)
 {
@@ -118,7 +139,7 @@ static enum ai_response_result take_error(struct ai_call *c)
         ai_cost_failed_counted(c, &tokens);
     c->limited = c->limited || f.verdict == AI_LIMITED;
     note_wait(c, f.retry_after_s);
-    if (f.verdict == AI_LIMITED)
+    if (f.verdict == AI_LIMITED && (f.retry_after_s || c->status != 429)) /* its head said else */
         ai_pace_limited(c, f.retry_after_s);
     if (f.verdict == AI_CREDENTIAL_BAD && c->exchange)
         exchange_judge(c->exchange, ENDPOINT_REFUSED);
@@ -126,14 +147,22 @@ static enum ai_response_result take_error(struct ai_call *c)
         access_token_doubt(c->rq->env->upstreams.tokens, &ai_call_target(c)->credential->token_key);
     failed(c, refusal_for(c->status), arena_printf(c->rq->arena, "status_%u", c->status),
            detail_of(c, &f));
-    c->failure.of_credential = f.verdict == AI_CREDENTIAL_BAD || f.verdict == AI_LIMITED;
-    c->failure.of_request =
-        f.verdict == AI_FATAL || f.verdict == AI_TOO_LONG || f.verdict == AI_CONTENT;
-    c->failure.is_told =
-        c->failure.of_request || (f.verdict == AI_LIMITED && is_said_in_dialect(c));
-    c->failure.text = f.text;
-    c->failure.error_code = f.verdict == AI_TOO_LONG ? SLICE("context_length_exceeded") : f.code;
+    judge_error(c, &f);
     return AI_RESPONSE_FAILED;
+}
+
+void ai_response_injected(struct ai_call *c, unsigned status)
+{
+    struct ai_fault f;
+    c->status = status;
+    c->pass_count = 0;
+    c->error_word = SLICE_NONE;
+    buf_clear(&c->gathered);
+    c->provider->read_error(status, SLICE_NONE, c->rq->arena, &f);
+    c->limited = c->limited || f.verdict == AI_LIMITED;
+    failed(c, refusal_for(status), arena_printf(c->rq->arena, "injected_status_%u", status),
+           detail_of(c, &f));
+    judge_error(c, &f);
 }
 
 void ai_response_tell_error(struct ai_call *c)
@@ -345,7 +374,7 @@ enum ai_response_result ai_response_body(struct ai_call *c, struct slice data)
     ai_cost_unread(c);
     failed(c, REFUSAL_UPSTREAM, SLICE("too_big"),
            SLICE("its response is larger than allowed here"));
-    c->failure.of_request = true;
+    c->failure.is_final = true;
     return AI_RESPONSE_FAILED;
 }
 
@@ -474,6 +503,19 @@ static enum refusal_id refusal_for_loss(enum err why)
     return why == ERR_TIMEOUT ? REFUSAL_UPSTREAM_TIMEOUT : REFUSAL_UPSTREAM;
 }
 
+static enum failure_class class_of_loss(const struct exchange_failure *f)
+{
+    if (f->why == ERR_TIMEOUT)
+        return FAILURE_TIMEOUT;
+    return f->why == ERR_PROTOCOL ? FAILURE_5XX : FAILURE_CONNECT;
+}
+
+static bool is_out_of_time(const struct ai_call *c)
+{
+    const uint64_t turn_us = 2000; /* an attempt's time was rounded down to a millisecond */
+    return c->deadline_us != UINT64_MAX && clock_mono_us() + turn_us >= c->deadline_us;
+}
+
 /* It took the request. One that hung up without a word has failed; where a response had begun and
  * broke off it may have done all the work; where we gave up, we took the request back. */
 static void bill_lost(struct ai_call *c, const struct exchange_failure *f)
@@ -494,6 +536,9 @@ void ai_response_lost(struct ai_call *c, const struct exchange_failure *f)
     c->status = exchange_status(c->exchange);
     bill_lost(c, f);
     failed(c, refusal_for_loss(f->why), f->code, f->text);
+    c->failure.class = class_of_loss(f);
+    if (is_out_of_time(c)) /* the client's deadline says nothing of the upstream */
+        exchange_judge(c->exchange, ENDPOINT_UNKNOWN);
 }
 
 /* An error costs nothing unless its provider says so. */

@@ -27,6 +27,8 @@ MUST_USE enum ai_response_result ai_response_body(struct ai_call *c, struct slic
 MUST_USE enum ai_response_result ai_response_end(struct ai_call *c);
 /* There was no response, or it broke off before any of it had reached the client: c->failure. */
 void ai_response_lost(struct ai_call *c, const struct exchange_failure *f);
+/* A fault is injected: as if the target had said this status, and nothing else. c->failure. */
+void ai_response_injected(struct ai_call *c, unsigned status);
 /* A stream failed before any of it had reached the client, as c->failure says: what it cost. */
 void ai_response_stream_failed(struct ai_call *c);
 

@@ -3,6 +3,7 @@
  */
 #include "dataplane/ai/ai_send.h"
 
+#include "common/base/clock.h"
 #include "common/base/secret.h"
 #include "common/request/forward_headers.h"
 #include "common/upstream/trace_context.h"
@@ -10,16 +11,43 @@
 #include "dataplane/ai/ai_upload.h"
 #include "dataplane/ai/dialect/body_shape.h"
 
-#define STAINLESS_MAX 86400     /* seconds a client may say it waits */
-#define STAINLESS_GRACE_MS 1000 /* the client hangs up first */
+#define US_PER_MS 1000u
+#define PATIENCE_MAX_MS 86400000 /* a day: a client that says more says nothing */
+#define PATIENCE_GRACE_MS 1000   /* the client hangs up first */
+
+/* How long clients say that they wait: the SDKs of OpenAI and Anthropic (dialects.md 1.8), of
+ * Google (google-genai), and those that were written for other gateways. */
+static const struct {
+    struct slice name;
+    unsigned unit_ms;
+} patience[] = {{{"x-stainless-timeout", 19}, 1000},
+                {{"x-server-timeout", 16}, 1000},
+                {{"x-litellm-timeout", 17}, 1000},
+                {{"x-portkey-request-timeout", 25}, 1},
+                {{"cf-aig-request-timeout", 22}, 1}};
+
+/* A part of a unit counts as a whole one. 0: it says nothing. */
+static uint64_t patience_ms(struct slice said, unsigned unit_ms)
+{
+    uint64_t units;
+    ptrdiff_t point = slice_find(said, '.');
+    bool has_part = point > 0 && (size_t)point + 1 < said.len;
+    if (point > 0)
+        said = slice_first(said, (size_t)point);
+    if (!said.len || slice_u64(said, &units) || units > (uint64_t)PATIENCE_MAX_MS / unit_ms)
+        return 0;
+    return (units + has_part) * unit_ms;
+}
 
 unsigned ai_send_patience_ms(const struct http_head *h)
 {
-    uint64_t seconds;
-    struct slice said = http_head_find(h, SLICE("x-stainless-timeout"));
-    if (!said.len || slice_u64(said, &seconds) || seconds == 0 || seconds > STAINLESS_MAX)
-        return 0;
-    return (unsigned)seconds * 1000 + STAINLESS_GRACE_MS;
+    uint64_t soonest = 0;
+    for (size_t i = 0; i < ARRAY_LEN(patience); i++) {
+        uint64_t ms = patience_ms(http_head_find(h, patience[i].name), patience[i].unit_ms);
+        if (ms && (!soonest || ms < soonest))
+            soonest = ms;
+    }
+    return soonest ? (unsigned)soonest + PATIENCE_GRACE_MS : 0;
 }
 
 static unsigned first_of(unsigned a, unsigned b)
@@ -32,7 +60,24 @@ static unsigned sooner(unsigned a, unsigned b)
     return !a || (b && b < a) ? b : a;
 }
 
-/* The model's own come before its provider's; the client's binds beside either. */
+uint64_t ai_send_deadline(const struct ai_call *c)
+{
+    if (c->endpoint->kind == AI_REALTIME)
+        return UINT64_MAX;
+    unsigned ms =
+        sooner(c->model ? c->model->timeouts.total_ms : 0, ai_send_patience_ms(c->rq->head));
+    return ms ? c->rq->started_us + (uint64_t)ms * US_PER_MS : UINT64_MAX;
+}
+
+static unsigned time_left(const struct ai_call *c)
+{
+    uint64_t now = clock_mono_us();
+    if (c->deadline_us == UINT64_MAX)
+        return 0;
+    return now + US_PER_MS < c->deadline_us ? (unsigned)((c->deadline_us - now) / US_PER_MS) : 1;
+}
+
+/* The model's own come before its provider's; what is left of the call's binds beside either. */
 static void set_deadlines(const struct ai_call *c, const struct policy_provider *p,
                           struct http_call_spec *spec)
 {
@@ -40,11 +85,18 @@ static void set_deadlines(const struct ai_call *c, const struct policy_provider 
     spec->connect_ms = first_of(m->connect_ms, own->connect_ms);
     spec->first_byte_ms = first_of(m->first_byte_ms, own->first_byte_ms);
     spec->gap_ms = first_of(m->between_ms, own->between_ms);
-    spec->total_ms = sooner(first_of(m->total_ms, own->total_ms), ai_send_patience_ms(c->rq->head));
+    spec->total_ms = sooner(m->total_ms ? 0 : own->total_ms, time_left(c));
     if (c->endpoint->kind != AI_REALTIME)
         return;
     spec->gap_ms = LIMIT_REALTIME_GAP_MS; /* pings are answered, whatever the two have to say */
     spec->total_ms = first_of(first_of(m->total_ms, own->total_ms), LIMIT_REALTIME_MS);
+}
+
+unsigned ai_send_first_byte_ms(const struct ai_call *c, const struct policy_provider *p)
+{
+    struct http_call_spec spec = {0};
+    set_deadlines(c, p, &spec);
+    return sooner(spec.total_ms, spec.first_byte_ms ? spec.first_byte_ms : LIMIT_FIRST_BYTE_MS);
 }
 
 /* What the target knows us by; NULL: it wants nothing. */
@@ -63,6 +115,21 @@ static bool is_measured(enum ai_kind kind)
     return kind == AI_CHAT || kind == AI_EMBEDDINGS || kind == AI_TASK;
 }
 
+bool ai_send_may(const struct ai_call *c, const struct candidate *target)
+{
+    const struct policy_provider *p = target->provider;
+    const struct policy_credential *credential = target->credential;
+    const struct endpoint_limits limits = candidates_limits(p);
+    const struct endpoint *e =
+        endpoint_find(&c->rq->env->upstreams.endpoints,
+                      &(struct endpoint_key){.target = p->o.id,
+                                             .credential = credential ? credential->id : SLICE_NONE,
+                                             .region = credential ? credential->region : SLICE_NONE,
+                                             .url = credential ? &credential->url : &p->url,
+                                             .revision = p->o.revision});
+    return !e || endpoint_admits(e, &limits, clock_mono_us()) == ERR_OK;
+}
+
 static enum err start_exchange(struct ai_call *c, const struct candidate *target,
                                const struct ai_outgoing *o, const struct exchange_events *events)
 {
@@ -75,6 +142,8 @@ static enum err start_exchange(struct ai_call *c, const struct candidate *target
         .region = credential ? credential->region : SLICE_NONE,
         .revision = p->o.revision,
         .model = is_measured(c->endpoint->kind) ? target->model : SLICE_NONE,
+        .limits = candidates_limits(p),
+        .insists = true, /* targets that are well were taken before */
         .credential = secret_of(c, target),
         .log = &c->rq->log,
         .attempt = c->attempt,
@@ -190,4 +259,24 @@ enum err ai_send(struct ai_call *c, const struct candidate *target,
     c->notice = o.notice;
     *untold = (struct ai_untold){o.param, o.why};
     return e;
+}
+
+void ai_send_begin(struct ai_call *c, const struct candidate *target)
+{
+    struct call_record *t = &c->rq->record;
+    c->attempt = &t->attempts[t->attempt_count++];
+    *c->attempt = (struct attempt){.provider = target->provider->o.name, .model = target->model};
+    trace_span_id(c->attempt->span_id);
+    /* by the call's own clock: a step of the wall clock in between does not show */
+    c->attempt->started_at_us =
+        c->rq->started_at_us + (int64_t)(clock_mono_us() - c->rq->started_us);
+    c->provider = c->path_missing ? ai_provider_named(target->provider->dialect)
+                                  : ai_provider_for(target->provider, c->endpoint, target->model);
+    c->path_missing = false;
+    c->native = c->provider->speaks(c->endpoint);
+    c->observed = c->native && !c->provider->glance;
+    c->status = 0;
+    c->usage = AI_USAGE_NONE;
+    c->notice = SLICE_NONE;
+    t->ai.provider = target->provider->o.name;
 }

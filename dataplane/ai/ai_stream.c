@@ -10,6 +10,7 @@
 #include "dataplane/ai/ai_assembly.h"
 #include "dataplane/ai/ai_cost.h"
 #include "dataplane/ai/ai_frame.h"
+#include "dataplane/ai/ai_retry.h"
 
 #define LINGER_MS 100 /* the upstream's own end follows the last event at once, or never */
 #define BEAT_MS 15000
@@ -175,7 +176,8 @@ static enum ai_stream_result keep_waiting(struct ai_call *c)
 static enum ai_stream_result failed(struct ai_call *c, enum refusal_id id, struct slice code,
                                     struct slice detail)
 {
-    c->failure = (struct ai_failure){.refusal = id, .code = code, .detail = detail};
+    c->failure =
+        (struct ai_failure){.refusal = id, .class = FAILURE_5XX, .code = code, .detail = detail};
     return c->state == AI_CALL_OPENING ? AI_STREAM_FAILED : AI_STREAM_BROKEN;
 }
 
@@ -183,8 +185,11 @@ static enum ai_stream_result failed_by(struct ai_call *c, const struct ai_fault 
 {
     c->limited = c->limited || f->verdict == AI_LIMITED;
     ai_usage_merge(&c->usage, &f->usage);
-    return failed(c, REFUSAL_UPSTREAM, SLICE("error_in_stream"),
-                  f->text.len ? f->text : SLICE("it began its stream with an error"));
+    enum ai_stream_result r =
+        failed(c, REFUSAL_UPSTREAM, SLICE("error_in_stream"),
+               f->text.len ? f->text : SLICE("it began its stream with an error"));
+    c->failure.class = ai_failure_class(f->verdict, 500);
+    return r;
 }
 
 static enum ai_stream_result see_last(struct ai_call *c, struct slice last)

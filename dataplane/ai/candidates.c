@@ -64,9 +64,11 @@ static struct slice name_at(const struct candidates_query *q, const struct polic
 
 /* ---- the credential: one of those that are ready, by weight, or the caller's own ---- */
 
-static struct endpoint_limits limits_of(const struct policy_provider *p)
+struct endpoint_limits candidates_limits(const struct policy_provider *p)
 {
-    return (struct endpoint_limits){.failures = p->breaker_failures, .open_ms = p->breaker_open_ms};
+    return (struct endpoint_limits){.failures = p->breaker_failures ? p->breaker_failures
+                                                                    : LIMIT_BREAKER_FAILURES,
+                                    .open_ms = p->breaker_open_ms};
 }
 
 static struct endpoint_key key_of(const struct policy_provider *p,
@@ -127,7 +129,7 @@ static void list_ways(const struct candidates_query *q, const struct policy_prov
 static size_t settle(const struct candidates_query *q, const struct policy_provider *p,
                      const struct ways *w, uint64_t caller)
 {
-    const struct endpoint_limits limits = limits_of(p);
+    const struct endpoint_limits limits = candidates_limits(p);
     size_t best = w->count;
     double share = -1;
     for (size_t i = 0; i < w->count; i++) {
@@ -156,7 +158,7 @@ static const struct policy_credential *pick_credential(const struct candidates_q
         return only;
     }
     struct ways w UNINITIALIZED;
-    const struct endpoint_limits limits = limits_of(p);
+    const struct endpoint_limits limits = candidates_limits(p);
     list_ways(q, p, mask, &w);
     if (!w.count)
         return NULL;
@@ -297,7 +299,7 @@ static void cost_of(const struct candidates_query *q, const struct policy_model 
 static void look_at(const struct candidates_query *q, const struct policy_model *m,
                     const struct route_target *t, struct entry *entry, struct route_choice *ret)
 {
-    const struct endpoint_limits limits = limits_of(t->provider);
+    const struct endpoint_limits limits = candidates_limits(t->provider);
     const struct endpoint *e;
     uint64_t caller = q->callers[m->sticky];
     ret->target = t->target;

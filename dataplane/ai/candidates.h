@@ -88,6 +88,9 @@ bool candidates_still(const struct snapshot *policy, const struct policy_model *
 /* What a call is refused with that has no target; *detail fills the sentence. */
 enum refusal_id candidates_refusal(const struct candidates_trace *t, struct slice *detail);
 
+/* What is allowed of the provider's endpoints: its breaker. */
+struct endpoint_limits candidates_limits(const struct policy_provider *p);
+
 /* The price of a team's own catalogue for what a provider calls so; NULL: it has none. */
 const struct price_sheet *candidates_team_price(const struct snapshot *policy,
                                                 const struct policy_team *team, struct slice name);

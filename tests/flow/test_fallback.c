@@ -154,7 +154,10 @@ FLOW(when_all_fail_the_client_gets_the_failure_of_the_last_one)
 
     expect_status(c, 502);
     expect_code(c, "upstream_error");
-    expect_body_has(c, "The upstream failed: it answered with status 500: stack trace of theirs.");
+    expect_body_has(c, "The upstream failed: it answered with status 500: stack trace of theirs; tried "
+                       "provider-0/small-\\\"2024\\\" (status_503), "
+                       "provider-1/small-\\\"2024\\\" (status_500), "
+                       "provider-2/small-\\\"2024\\\" (status_500).");
 }
 
 FLOW(the_last_targets_429_and_its_retry_after_are_passed_on)

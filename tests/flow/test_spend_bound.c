@@ -5,7 +5,7 @@
 
 #define CHAT "/v1/chat/completions"
 #define SEEDS 60
-#define CALLS (FLOW_CLIENTS - 1)
+#define CALLS 31
 
 static unsigned state;
 

@@ -27,8 +27,8 @@
 
 #define FLOW_WAIT_MS 10000 /* a loaded machine under sanitizers still gets there */
 #define FLOW_UPSTREAMS 3
-#define FLOW_CLIENTS 32
-#define FLOW_CALLS 32 /* requests an upstream remembers */
+#define FLOW_CLIENTS 208
+#define FLOW_CALLS 512 /* requests an upstream remembers */
 #define FLOW_STEPS 64
 #define FLOW_FRONT 4096
 
@@ -81,7 +81,8 @@ void upstream_cuts(struct flow *k, size_t i);
 void upstream_hangs(struct flow *k, size_t i);
 void upstream_waits_for_go(struct flow *k, size_t i);
 void upstream_goes(struct flow *k, size_t i);
-void upstream_reads_on(struct flow *k, size_t i); /* no longer deaf */
+void upstream_reads_on(struct flow *k, size_t i);      /* no longer deaf */
+void upstream_forgets_calls(struct flow *k, size_t i); /* none is under way */
 /* whole responses */
 void upstream_answers(struct flow *k, size_t i, unsigned status, const char *json);
 void upstream_answers_with(struct flow *k, size_t i, unsigned status, const char *headers,
@@ -173,6 +174,10 @@ struct flow_model {
     const char *system_prompt;
     const char *header, *value;        /* sent to its upstream; NULL: none */
     void (*also)(Gatehouse__Model *m); /* completes the message; NULL: nothing */
+    uint32_t retries;                  /* at the same target */
+    const char *retry_on[4];           /* first NULL: the default */
+    const char *fallback_on[6];        /* the same; first "": never */
+    uint32_t total_ms, hedge_after_ms;
 };
 struct flow_price { /* a model of the catalogue "openai", in dollars per million tokens */
     const char *pattern;
@@ -233,6 +238,9 @@ struct flow_provider {         /* of the upstream at the same place */
     bool bills_nothing_cancelled;
     bool own_prices;
     void (*also)(Gatehouse__Provider *m); /* completes the message; NULL: nothing */
+    uint32_t breaker_failures;            /* 0: so many that it stays closed */
+    uint32_t breaker_open_ms;             /* 0: the default */
+    uint32_t retry_permille;              /* 0: the default */
 };
 
 struct flow_fault {

@@ -266,6 +266,12 @@ static void add_provider(struct building *d, const struct flow_provider *f, size
     provider.headers = headers;
     provider.catalogue_id = f->own_prices ? (char *)(uintptr_t) "cat_own" : NULL;
     provider.has_bills_cancelled = f->bills_nothing_cancelled;
+    provider.has_breaker_failures = true;
+    provider.breaker_failures = f->breaker_failures ? f->breaker_failures : 1000000;
+    provider.has_breaker_open_ms = f->breaker_open_ms;
+    provider.breaker_open_ms = f->breaker_open_ms;
+    provider.has_retry_budget_permille = f->retry_permille;
+    provider.retry_budget_permille = f->retry_permille;
     if (f->also)
         f->also(&provider);
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_PROVIDER;
@@ -325,6 +331,24 @@ static void add_catalogue(struct building *d, const char *called, const struct f
     apply(d, &o, GATEHOUSE__OBJECT_KIND__KIND_CATALOGUE, "cat_", name);
 }
 
+static void add_resilience(Gatehouse__Model *model, const struct flow_model *f, char **retry_on,
+                           char **fallback_on)
+{
+    model->has_retry_attempts = f->retries;
+    model->retry_attempts = f->retries;
+    model->has_hedge_after_ms = f->hedge_after_ms;
+    model->hedge_after_ms = f->hedge_after_ms;
+    for (; model->n_retry_on < ARRAY_LEN(f->retry_on) && f->retry_on[model->n_retry_on];
+         model->n_retry_on++)
+        retry_on[model->n_retry_on] = (char *)(uintptr_t)f->retry_on[model->n_retry_on];
+    model->retry_on = retry_on;
+    model->has_fallback_on_set = model->fallback_on_set = f->fallback_on[0] != NULL;
+    for (size_t n = 0; n < ARRAY_LEN(f->fallback_on) && f->fallback_on[n]; n++)
+        if (*f->fallback_on[n])
+            fallback_on[model->n_fallback_on++] = (char *)(uintptr_t)f->fallback_on[n];
+    model->fallback_on = fallback_on;
+}
+
 static void add_model(struct building *d, const struct flow_model *f)
 {
     Gatehouse__PolicyObject o = GATEHOUSE__POLICY_OBJECT__INIT;
@@ -357,6 +381,8 @@ static void add_model(struct building *d, const struct flow_model *f)
     Gatehouse__Timeouts timeouts = GATEHOUSE__TIMEOUTS__INIT;
     timeouts.has_first_byte_ms = true;
     timeouts.first_byte_ms = f->first_byte_ms;
+    timeouts.has_total_ms = f->total_ms;
+    timeouts.total_ms = f->total_ms;
     model.timeouts = &timeouts;
     model.unpriced = f->unpriced_allowed ? (char *)(uintptr_t) "allow" : NULL;
     Gatehouse__ModelHeader header = GATEHOUSE__MODEL_HEADER__INIT, *headers[] = {&header};
@@ -371,6 +397,8 @@ static void add_model(struct building *d, const struct flow_model *f)
         drop[model.n_drop] = (char *)(uintptr_t)f->drop[model.n_drop];
     model.drop = drop;
     model.system_prompt = (char *)(uintptr_t)f->system_prompt;
+    char *retry_on[ARRAY_LEN(f->retry_on)], *fallback_on[ARRAY_LEN(f->fallback_on)];
+    add_resilience(&model, f, retry_on, fallback_on);
     if (f->also)
         f->also(&model);
     o.body_case = GATEHOUSE__POLICY_OBJECT__BODY_MODEL;

@@ -268,6 +268,17 @@ void flow_upstream_open(struct flow *k, size_t i)
     u->port = listener_port(u->listener);
 }
 
+void upstream_forgets_calls(struct flow *k, size_t i)
+{
+    struct upstream *u = &k->upstreams[i];
+    for (size_t n = 0; n < FLOW_CALLS; n++) {
+        buf_fini(&u->calls[n].bytes);
+        buf_fini(&u->calls[n].unchunked);
+        u->calls[n] = (struct upstream_call){0};
+    }
+    u->call_count = 0;
+}
+
 void flow_upstream_close(struct flow *k, size_t i)
 {
     struct upstream *u = &k->upstreams[i];
@@ -277,10 +288,7 @@ void flow_upstream_close(struct flow *k, size_t i)
     }
     if (u->listener)
         listener_close(&u->listener);
-    for (size_t n = 0; n < FLOW_CALLS; n++) {
-        buf_fini(&u->calls[n].bytes);
-        buf_fini(&u->calls[n].unchunked);
-    }
+    upstream_forgets_calls(k, i);
     upstream_forget_script(k, i);
 }
 
