@@ -342,6 +342,9 @@ size_t request_cut_removed(struct request_env *env);
 size_t request_cut_drained(struct request_env *env);
 /* The right under which the request was let in. */
 struct request_right request_right_of(const struct request *rq);
+/* The same by the newest policy of the worker; lent until a newer one is there. false: the key does
+ * not stand in it, and the request is about to be cut. */
+bool request_right_now(const struct request *rq, struct request_right *ret);
 /* Why a gate's cancel was called, as the trace says it: "revoked", "removed" (this data plane was),
  * "drained" or "client_gone". */
 struct slice request_cut_code(const struct request *rq);

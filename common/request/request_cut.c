@@ -29,6 +29,16 @@ struct request_right request_right_of(const struct request *rq)
     return (struct request_right){.policy = rq->policy, .who = rq->who, .task = rq->task};
 }
 
+bool request_right_now(const struct request *rq, struct request_right *ret)
+{
+    *ret = request_right_of(rq);
+    if (!rq->env->policy || rq->env->policy == rq->policy)
+        return true;
+    ret->policy = rq->env->policy;
+    ret->task = rq->task ? snapshot_task(ret->policy, rq->task->o.id) : NULL;
+    return principal_stands(ret->policy, rq->who.key, &ret->who);
+}
+
 /* ---- is it still let in? ---- */
 
 static bool refuse(struct request *rq, enum refusal_id id)

@@ -608,17 +608,32 @@ static void note_unsent(struct ai_call *c, enum err e)
 
 static void on_token(struct access_token_wait *w, enum err e);
 
-/* ERR_AGAIN: on_token follows. */
+/* ERR_AGAIN: on_token follows. ERR_CONFLICT: ai_send_is_forbidden. */
 static enum err take_token(struct ai_call *c, const struct candidate *target)
 {
     drop_token(c);
+    if (ai_send_is_forbidden(c, target))
+        return ERR_CONFLICT;
     c->token_wait.fn = on_token;
     return ai_token_take(c->rq, c->provider, target->provider, target->credential, &c->token_wait,
                          &c->token);
 }
 
+static void note_forbidden(struct ai_call *c)
+{
+    mark_credential(c);
+    c->failure =
+        (struct ai_failure){.refusal = REFUSAL_NO_TARGET,
+                            .code = SLICE("policy_changed"),
+                            .detail = SLICE("the policy has changed while the call waited")};
+}
+
 static void note_no_token(struct ai_call *c, enum err e)
 {
+    if (e == ERR_CONFLICT) {
+        note_forbidden(c);
+        return;
+    }
     note_unsent(c, e);
     mark_credential(c);
     c->failure.code = SLICE("no_token");

@@ -211,11 +211,26 @@ static void say_shape(const struct ai_call *c, struct ai_outgoing *o)
             ai_outgoing_leave_out(o, policy_parameter_name((enum policy_parameter_id)i));
 }
 
+bool ai_send_is_forbidden(const struct ai_call *c, const struct candidate *target)
+{
+    const struct snapshot *newest = c->rq->env->policy;
+    struct request_right now;
+    if (!c->model || !newest || newest == c->rq->policy)
+        return false;
+    if (!request_right_now(c->rq, &now))
+        return true;
+    const struct policy_model *m =
+        snapshot_model_named(now.policy, now.who.key->o.org_id, c->model->o.name);
+    return !m || !candidates_still(now.policy, m, now.who.team, target);
+}
+
 enum err ai_send(struct ai_call *c, const struct candidate *target,
                  const struct exchange_events *events, struct ai_untold *untold)
 {
     char trace[TRACE_HEADER_LEN + 1];
     struct ai_outgoing o UNINITIALIZED;
+    if (ai_send_is_forbidden(c, target))
+        return ERR_CONFLICT;
     if (!c->native) {
         enum err unread = ai_call_parse(c, &untold->why);
         if (unread) {

@@ -34,7 +34,13 @@ unsigned ai_send_first_byte_ms(const struct ai_call *c, const struct policy_prov
 /* Begins the record of an attempt: c->attempt, and c->provider with what follows from it. */
 void ai_send_begin(struct ai_call *c, const struct candidate *target);
 
+/* The call's own version of the policy listed the target. A newer one may have come while the call
+ * waited for its turn, for money or a token, or tried others; no request is cut by a change of what
+ * it has not used yet. So what is sent goes by the newest: does that forbid it? */
+bool ai_send_is_forbidden(const struct ai_call *c, const struct candidate *target);
+
 /* Uses c->provider and c->attempt; sets c->exchange and c->notice. ERR_INVALID with *untold filled:
- * the provider has no words for the request. Else as exchange_start. */
+ * the provider has no words for the request. ERR_CONFLICT: ai_send_is_forbidden. Else as
+ * exchange_start. */
 MUST_USE enum err ai_send(struct ai_call *c, const struct candidate *target,
                           const struct exchange_events *events, struct ai_untold *untold);

@@ -219,6 +219,73 @@ FLOW(waits_are_counted_by_provider_and_credential)
     k->env.metrics = NULL;
 }
 
+static char *in_eu[] = {"eu"}, *promises[] = {"no_training"};
+
+static void is_in_eu(Gatehouse__Team *t)
+{
+    t->n_regions = 1;
+    t->regions = in_eu;
+}
+
+static void demands_no_training(Gatehouse__Team *t)
+{
+    t->n_data_policy = 1;
+    t->data_policy = promises;
+}
+
+static void promises_no_training(Gatehouse__Provider *p)
+{
+    p->n_data_policy = 1;
+    p->data_policy = promises;
+}
+
+static struct flow_policy policy_of_team(void (*also)(Gatehouse__Team *t),
+                                         struct flow_provider provider)
+{
+    return (struct flow_policy){
+        .providers = {provider},
+        .keys = {{.name = "alice", .team = "sales", .models = {"small"}}},
+        .teams = {{.name = "sales", .models = {"small"}, .also = also}},
+        .models = {one_target},
+    };
+}
+
+/* A ceiling is no reason to use a credential outside of the team's regions. */
+FLOW(a_credential_with_room_in_another_region_is_not_taken)
+{
+    struct flow_policy p = policy_of_team(
+        is_in_eu,
+        (struct flow_provider){
+            .rpm = 5, .region = "eu", .second_secret = "of no region", .second_shares = true});
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, RESPONSE);
+    for (size_t i = 0; i < 5; i++)
+        expect_status(ask(k, NULL), 200);
+    expect_status(ask(k, "x-stainless-timeout: 5\r\n"), 429);
+    assert_int_equal(k->upstreams[0].call_count, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_false(slice_eq(upstream_heard(&k->upstreams[0].calls[i], "authorization"),
+                              SLICE("Bearer of no region")));
+}
+
+/* The call names no provider before it is sent, so that nothing cuts it while it waits. */
+FLOW(a_call_that_waits_goes_by_the_policy_of_when_it_is_sent)
+{
+    struct flow_policy p = policy_of_team(
+        demands_no_training, (struct flow_provider){.rpm = 60, .also = promises_no_training});
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, RESPONSE);
+    for (size_t i = 0; i < 6; i++)
+        expect_status(ask(k, NULL), 200);
+    struct flow_client *c = ask(k, NULL);
+    WAIT(k, pacer_waiting(&k->env.pacer, SLICE("p_provider-0")) == 1);
+    p.providers[0].also = NULL;
+    policy_says_of_provider(k, &p, 0);
+    WAIT(k, c->whole);
+    assert_int_equal(c->head.status, 503);
+    assert_int_equal(k->upstreams[0].call_count, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +299,8 @@ int main(void)
         SCENARIO(tokens_are_settled_by_what_was_used),
         SCENARIO(an_attempt_that_was_not_sent_is_handed_back),
         SCENARIO(waits_are_counted_by_provider_and_credential),
+        SCENARIO(a_credential_with_room_in_another_region_is_not_taken),
+        SCENARIO(a_call_that_waits_goes_by_the_policy_of_when_it_is_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

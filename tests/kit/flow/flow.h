@@ -275,6 +275,8 @@ struct flow_policy {
 /* Replaces the policy, as a new version from the control plane does; open calls of those it
  * blocks are cut. Prices: 1 dollar a million tokens in, 2 out. */
 void policy_says(struct flow *k, const struct flow_policy *p);
+/* The next version, in which this provider alone has changed. */
+void policy_says_of_provider(struct flow *k, const struct flow_policy *p, size_t i);
 const char *flow_secret(struct flow *k, const char *key_name);
 
 /* ---- the lease server (tests/kit/ledger): this worker's plane is its first ---- */

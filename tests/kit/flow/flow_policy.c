@@ -603,18 +603,33 @@ static void add_all(struct building *d, const struct flow_policy *p)
         add_block(d, &p->blocks[i], i);
 }
 
-void policy_says(struct flow *k, const struct flow_policy *p)
+static void publish(struct building *d)
 {
-    struct building d = {.k = k};
+    struct flow *k = d->k;
     const struct snapshot *old = k->policy;
-    k->version++;
-    assert_int_equal(snapshot_build_begin(NULL, k->registry, &d.b), ERR_OK);
-    snapshot_build_inherit(d.b, old);
-    add_all(&d, p);
-    k->policy = snapshot_build_end(&d.b, SLICE("lineage"), k->version);
+    k->policy = snapshot_build_end(&d->b, SLICE("lineage"), k->version);
     snapshot_drop(old);
     lease_client_policy(k->lease_client); /* as the plane does: before workers have the version */
     request_env_take_policy(&k->env, k->policy);
+}
+
+void policy_says(struct flow *k, const struct flow_policy *p)
+{
+    struct building d = {.k = k};
+    k->version++;
+    assert_int_equal(snapshot_build_begin(NULL, k->registry, &d.b), ERR_OK);
+    snapshot_build_inherit(d.b, k->policy);
+    add_all(&d, p);
+    publish(&d);
+}
+
+void policy_says_of_provider(struct flow *k, const struct flow_policy *p, size_t i)
+{
+    struct building d = {.k = k};
+    k->version++;
+    assert_int_equal(snapshot_build_begin(k->policy, k->registry, &d.b), ERR_OK);
+    add_provider(&d, &p->providers[i], i);
+    publish(&d);
 }
 
 uint64_t flow_prompt_tokens(const char *body)
