@@ -44,6 +44,18 @@ static bool holds(const struct policy_provider *p, const struct policy_team *tea
     return !p->credential_count && ai_account_eq(&own, account);
 }
 
+/* May something new go there for this call, by the target's own rules? What is kept already is its
+ * maker's at any time. */
+static bool may_be_new(const struct ai_call *c, const struct policy_target *t)
+{
+    const struct request *rq = c->rq;
+    const struct route_ask ask = {.who = &rq->who,
+                                  .head = rq->head,
+                                  .body = c->request.is_form ? SLICE_NONE : buf_slice(&rq->body),
+                                  .wall_us = rq->started_at_us};
+    return !t->shadow_permille && route_when_holds(&ask, t->when);
+}
+
 static bool look_at_target(struct look *l, const struct policy_model *m,
                            const struct policy_target *t)
 {
@@ -53,7 +65,8 @@ static bool look_at_target(struct look *l, const struct policy_model *m,
     const struct ai_provider *speaks = p ? ai_provider_for(p, c->endpoint, t->model) : NULL;
     bool wanted = p && (!l->wanted.len || slice_eq(l->wanted, p->o.name));
     if (!speaks || !wanted || t->shadow_permille || !speaks->serves(c->endpoint) ||
-        !holds(p, c->rq->who.team, t->region, &c->request.stays, &credential))
+        !holds(p, c->rq->who.team, t->region, &c->request.stays, &credential) ||
+        (!c->request.stays.text[0] && !may_be_new(c, t)))
         return false;
     l->model = m;
     l->found = (struct candidate){
@@ -87,19 +100,27 @@ enum err ai_objects_find(struct ai_call *c)
 
 /* ---- a batch's lines ---- */
 
+/* The lines go to the account that the file goes to, so that each target must be one there. */
+static bool is_there(const struct ai_call *c, const struct policy_target *t)
+{
+    const struct candidate *to = &c->candidates[0];
+    return slice_eq(t->provider_id, to->provider->o.id) && may_be_new(c, t) &&
+           route_may_send(c->rq->who.team, to->credential, t->region);
+}
+
 /* The name that the account's provider knows the model by; .ptr NULL: it is none of the
- * principal's, or not this provider's. */
+ * principal's, or not this account's. */
 static struct slice target_name(struct ai_call *c, struct slice model)
 {
     struct request *rq = c->rq;
     struct slice rest, reached;
     const struct policy_model *m = ai_model_asked(rq, model, &reached, &rest);
-    if (!m || m->wildcard || m->shapes || m->header_count)
-        return SLICE_NONE; /* what a model's policy says of its calls, a batch's lines cannot have
-                            */
+    /* what a model's policy says of its calls and their price, a batch's lines cannot have */
+    if (!m || m->wildcard || m->shapes || m->header_count || m->max_price_input != PRICE_NONE ||
+        m->max_price_output != PRICE_NONE)
+        return SLICE_NONE;
     for (size_t i = 0; i < m->target_count; i++)
-        if (!m->targets[i].shadow_permille &&
-            slice_eq(m->targets[i].provider_id, c->candidates[0].provider->o.id))
+        if (is_there(c, &m->targets[i]))
             return m->targets[i].model;
     return SLICE_NONE;
 }
@@ -135,9 +156,11 @@ static enum err take_line(struct ai_call *c, struct slice line, size_t number, s
         return wrong_line(c, number, "names no model", why);
     struct slice name = target_name(c, model);
     if (!name.ptr)
-        return wrong_line(
-            c, number,
-            "names a model that does not exist, is not granted, or has defaults of its own", why);
+        return wrong_line(c, number,
+                          "names a model that does not exist, is not granted, is not served by the "
+                          "account that the "
+                          "file goes to, or has defaults or a price ceiling of its own",
+                          why);
     struct slice quoted = body_quoted(c->rq->arena, name), raw = hits[1].raw;
     const char *behind = raw.ptr + raw.len;
     enum err e = quoted.ptr

@@ -39,13 +39,11 @@ static const struct policy_credential *credential_at(const struct ai_call *c,
     return &p->credentials[(own + nth) % p->credential_count];
 }
 
-/* One that the team's or the target's region forbids is none (route_credentials). */
 static bool is_open(const struct ai_call *c, const struct candidate *t,
                     const struct policy_credential *k)
 {
-    size_t i = (size_t)(k - t->provider->credentials);
-    bool may_be_used = i < 64 && t->credentials >> i & 1;
-    return k == t->credential || (k->weight > 0 && may_be_used && is_usable(c, t, i));
+    return k == t->credential ||
+           (k->weight > 0 && is_usable(c, t, (size_t)(k - t->provider->credentials)));
 }
 
 /* Takes from one of the target's that has room. *wait_us: where none has, until the soonest may. */

@@ -213,6 +213,61 @@ FLOW(a_batch_whose_lines_are_not_granted_is_refused)
     assert_int_equal(k->upstreams[0].call_count, 0);
 }
 
+static char *in_eu[] = {"eu"};
+
+static void is_in_eu(Gatehouse__Team *t)
+{
+    t->n_regions = 1;
+    t->regions = in_eu;
+}
+
+static void serves_in_eu(Gatehouse__Model *m)
+{
+    m->targets[0]->region = "eu";
+}
+
+static void serves_in_us(Gatehouse__Model *m)
+{
+    m->targets[0]->region = "us";
+}
+
+static void has_a_price_ceiling(Gatehouse__Model *m)
+{
+    m->targets[0]->region = "eu";
+    m->has_max_price_input = true;
+    m->max_price_input = 1;
+}
+
+static void is_a_shadow(Gatehouse__Model *m)
+{
+    m->targets[0]->region = "eu";
+    m->targets[0]->has_shadow_permille = true;
+    m->targets[0]->shadow_permille = 100;
+}
+
+/* What the rules of a model's target forbid a call, no line of a batch gets either. */
+FLOW(a_batch_keeps_to_the_rules_of_its_lines_models)
+{
+    struct flow_policy p = {
+        .keys = {{.name = "alice", .team = "sales", .models = {"gpt", "far", "dear", "shadow"}}},
+        .teams = {{.name = "sales", .models = {"*"}, .also = is_in_eu}},
+        .models =
+            {{.name = "gpt", .target_model = "gpt-x", .upstream_count = 1, .also = serves_in_eu},
+             {.name = "far", .upstream_count = 1, .also = serves_in_us},
+             {.name = "dear", .upstream_count = 1, .also = has_a_price_ceiling},
+             {.name = "shadow", .upstream_count = 1, .also = is_a_shadow}},
+    };
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, "{\"id\":\"file-1\",\"object\":\"file\",\"purpose\":\"batch\"}");
+    expect_status(uploads(k, "alice", "batch", LINE("gpt", "/v1/chat/completions")), 200);
+    static const char *const lines[] = {LINE("far", "/v1/chat/completions"),
+                                        LINE("dear", "/v1/chat/completions"),
+                                        LINE("shadow", "/v1/chat/completions")};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        expect_status(uploads(k, "alice", "batch", lines[i]), 400);
+    assert_int_equal(k->upstreams[0].call_count, 1);
+}
+
 FLOW(a_batch_is_refused_under_a_budget)
 {
     char body[512];
@@ -510,6 +565,7 @@ int main(void)
         SCENARIO(a_file_and_its_batch_are_their_makers),
         SCENARIO(a_file_is_named_by_its_maker_alone),
         SCENARIO(a_batch_whose_lines_are_not_granted_is_refused),
+        SCENARIO(a_batch_keeps_to_the_rules_of_its_lines_models),
         SCENARIO(a_batch_is_refused_under_a_budget),
         SCENARIO(files_are_listed_for_their_maker_alone_page_by_page),
         SCENARIO(what_was_deleted_is_listed_no_more_by_whomever_it_was),
