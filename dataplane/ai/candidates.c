@@ -331,6 +331,16 @@ static size_t list(const struct candidates_query *q, const struct policy_model *
                    struct candidate *ret, size_t max, struct route_choice *head, bool *advised,
                    bool *is_well);
 
+/* The price ceiling of a model holds for whatever stands behind it. */
+static size_t drop_dear(const struct policy_model *m, struct candidate *within, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!route_is_too_dear(m, within[i].price))
+            within[kept++] = within[i];
+    return kept;
+}
+
 /* A target that is another model: it stands with what that model's first choice has. */
 static enum route_exclusion look_within(const struct candidates_query *q,
                                         const struct policy_model *m, unsigned depth,
@@ -349,6 +359,9 @@ static enum route_exclusion look_within(const struct candidates_query *q,
         list(q, inner, depth + 1, entry->within, LIMIT_ATTEMPTS, ret, &advised, &entry->is_well);
     if (!entry->within_count)
         return ROUTE_NESTED;
+    entry->within_count = drop_dear(m, entry->within, entry->within_count);
+    if (!entry->within_count)
+        return ROUTE_PRICE;
     uint64_t caller = q->callers[m->sticky];
     ret->target = t;
     ret->affinity = caller ? route_affinity(caller, route_number(t->model_id)) : 0;

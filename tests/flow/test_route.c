@@ -424,6 +424,37 @@ FLOW(a_target_that_is_a_model_is_replaced_by_its_targets)
     expect_event(k, "order=provider-1/y@main,provider-2/y@main,provider-0/x@main");
 }
 
+static void cheap_within(Gatehouse__Model *m)
+{
+    inner_first(m);
+    m->price = NULL;
+    m->targets[1]->model = "cheap";
+    m->has_max_price_input = true;
+    m->max_price_input = 3000000;
+}
+
+/* A model behind which there is a dearer target has no ceiling of its own. */
+FLOW(a_price_ceiling_holds_for_the_models_within)
+{
+    struct flow_policy p = two(cheap_within, NULL);
+    p.models[0].upstreams[1] = 0;
+    p.models[1] = (struct flow_model){.name = "inner",
+                                      .target_models = (const char *const[]){"dear", "cheap"},
+                                      .upstreams = {1, 2},
+                                      .upstream_count = 2,
+                                      .no_price = true};
+    p.prices[0] = (struct flow_price){.pattern = "dear", .input = 10, .output = 10};
+    p.prices[1] = (struct flow_price){.pattern = "cheap", .input = 2, .output = 4};
+    policy_says(k, &p);
+    answer_both(k);
+    upstream_answers(k, 2, 200, RESPONSE);
+    expect_provider(client_posts(k, "alice", CHAT, NULL, HELLO), "provider-2");
+    p.models[1].upstream_count = 1;
+    policy_says(k, &p);
+    expect_provider(client_posts(k, "alice", CHAT, NULL, HELLO), "provider-0");
+    assert_int_equal(k->upstreams[1].call_count, 0);
+}
+
 static void sticky_halves(Gatehouse__Model *m)
 {
     m->sticky = "session";
@@ -477,6 +508,7 @@ int main(void)
         SCENARIO(a_prompt_goes_where_it_fits_and_so_does_the_output),
         SCENARIO(what_is_dearer_than_the_ceiling_is_not_tried_and_the_cheapest_is_tried_first),
         SCENARIO(a_target_that_is_a_model_is_replaced_by_its_targets),
+        SCENARIO(a_price_ceiling_holds_for_the_models_within),
         SCENARIO(a_session_stays_with_its_target_and_sessions_share_by_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,8 +140,7 @@ static bool writes_too_little(const struct route_ask *ask, const struct route_ta
     return most && ask->output_ceiling > most;
 }
 
-/* What has no price may cost anything. */
-static bool is_too_dear(const struct policy_model *m, const struct price_sheet *s)
+bool route_is_too_dear(const struct policy_model *m, const struct price_sheet *s)
 {
     bool in = m->max_price_input != PRICE_NONE, out = m->max_price_output != PRICE_NONE;
     if (!in && !out)
@@ -169,7 +168,7 @@ enum route_exclusion route_rule_of(const struct route_ask *ask, const struct pol
     enum route_exclusion why = route_rule_of_only(t);
     if (why)
         return why;
-    if (is_too_dear(m, costs))
+    if (route_is_too_dear(m, costs))
         return ROUTE_PRICE;
     if (lacks_capability(ask, t))
         return ROUTE_CAPABILITY;

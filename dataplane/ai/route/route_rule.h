@@ -65,5 +65,8 @@ enum route_exclusion route_rule_of(const struct route_ask *ask, const struct pol
 /* The same for a model that has nothing to choose from: can it be used, and may the team? */
 enum route_exclusion route_rule_of_only(const struct route_target *t);
 
+/* Is it above the model's price ceiling? NULL is, where there is one: what has no price may cost
+ * anything. */
+bool route_is_too_dear(const struct policy_model *m, const struct price_sheet *s);
 /* Of a condition; NULL: it holds. */
 bool route_when_holds(const struct route_ask *ask, const struct policy_when *when);
