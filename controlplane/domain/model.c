@@ -247,7 +247,7 @@ static const struct field target_fields[] = {
      .max = 1,
      .needs = NEEDS_RULES,
      .help = "it is sent a copy of this share of the calls, whose responses are dropped, and is "
-             "not tried otherwise"},
+             "not tried otherwise; at least 0.001"},
     FIELD_END,
 };
 
@@ -607,6 +607,16 @@ static void check_nested(struct reading *r, const json_t *target, size_t i)
     }
 }
 
+/* In thousandths none at all would make it a target like any other. */
+static void check_shadow(struct reading *r, const json_t *target, size_t i)
+{
+    const json_t *share = json_object_get(target, "shadow");
+    char at[FIELD_POINTER_MAX];
+    snprintf(at, sizeof(at), "/targets/%zu/shadow", i);
+    if (share != NULL && json_number_value(share) < 0.001)
+        reading_problem(r, at, "must be at least 0.001");
+}
+
 static void check_hours(struct reading *r, const json_t *target, size_t i)
 {
     const json_t *hours = json_object_get(json_object_get(target, "when"), "hours");
@@ -631,6 +641,7 @@ static void check(struct reading *r, const json_t *old, json_t *doc)
         else
             check_nested(r, target, i);
         check_hours(r, target, i);
+        check_shadow(r, target, i);
         shadows += json_number_value(json_object_get(target, "shadow")) > 0;
     }
     if (shadows > 0 && shadows == json_array_size(targets))

@@ -170,7 +170,8 @@ static void a_wrong_rule_of_routing_is_named(void **state)
         {TARGET(",\"capabilities\":[\"magic\"]"), "/targets/0/capabilities/0"},
         {TARGET(",\"shadow\":1.1"), "/targets/0/shadow"},
         {TARGET(",\"shadow\":0.5"), "/targets"},
-        {TARGET(",\"shadow\":0"), NULL},
+        {TARGET(",\"shadow\":0"), "/targets/0/shadow"}, /* it would be a target like any other */
+        {TARGET(",\"shadow\":0.0004"), "/targets/0/shadow"},
         {WHEN(""), NULL},
         {WHEN("\"headers\":{}"), "/targets/0/when/headers"},
         {WHEN("\"headers\":{\"X-Tier\":\"gold\"}"), "/targets/0/when/headers/X-Tier"},
