@@ -153,8 +153,8 @@ static void fill_row(struct endpoint_row *row, const struct plane_board *p,
 
 /* Others hear of an endpoint that was ready, or was to be ready sooner, and of one that is ready
  * again. */
-static void add_news(struct health_news *n, const char *plane_id, int64_t was_us,
-                     const Gatehouse__EndpointReport *e, int64_t now_us)
+static void add_news(struct health_news *n, int64_t was_us, const Gatehouse__EndpointReport *e,
+                     int64_t now_us)
 {
     bool waits = e->until_us > now_us, waited = was_us > now_us;
     if (n->count == HEALTH_NEWS_MOST || (waits ? e->until_us <= was_us : !waited))
@@ -163,7 +163,7 @@ static void add_news(struct health_news *n, const char *plane_id, int64_t was_us
     n->count++;
     gatehouse__health_hint__init(h);
     int64_t ms = waits ? (e->until_us - now_us) / 1000 + 1 : 0;
-    h->dataplane_id = (char *)(uintptr_t)plane_id;
+    h->dataplane_id = n->plane_id;
     h->provider_id = e->provider_id;
     h->credential_id = e->credential_id;
     h->region = e->region;
@@ -191,7 +191,7 @@ static enum err take_endpoint(struct plane_board *p, const struct plane_board *b
     if (err != ERR_OK)
         return err;
     fill_row(row, p, e);
-    add_news(news, p->id, was_us, e, now_us);
+    add_news(news, was_us, e, now_us);
     return ERR_OK;
 }
 
@@ -241,6 +241,7 @@ enum err health_board_report(struct health_board *b, struct slice plane_id, uint
 {
     enum err e = ERR_OK;
     ret->count = 0;
+    snprintf(ret->plane_id, sizeof(ret->plane_id), "%.*s", SLICE_ARG(plane_id));
     if (m->n_endpoints > LIMIT_HEALTH_ENDPOINTS)
         return ERR_EXHAUSTED;
     for (size_t i = 0; i < m->n_endpoints; i++)

@@ -27,7 +27,8 @@ void health_board_free(struct health_board *b); /* NULL is fine */
 #define HEALTH_NEWS_MOST 64 /* of one report; more follow from those planes' own calls */
 struct health_news {
     Gatehouse__HealthHint rows[HEALTH_NEWS_MOST], *hints[HEALTH_NEWS_MOST];
-    size_t count; /* the rows point into the report and to plane_id */
+    char plane_id[ID_MAX]; /* a copy: the board may forget the plane at any time */
+    size_t count;          /* the rows point into the report and to plane_id */
 };
 
 /* Takes the report of a plane; one of an earlier start of it (epoch) is taken for nothing. */

@@ -125,6 +125,16 @@ static bool may_name(const struct request_right *r, const struct passthrough_cal
     return s.found;
 }
 
+/* The account as another version of the policy has it; as it was where that has it no more. */
+static const struct policy_credential *account_in(const struct policy_provider *p,
+                                                  const struct policy_credential *was)
+{
+    for (size_t i = 0; was && i < p->credential_count; i++)
+        if (slice_eq(p->credentials[i].id, was->id))
+            return &p->credentials[i];
+    return was;
+}
+
 bool passthrough_still_allowed(struct request *rq, const struct request_right *now)
 {
     const struct passthrough_call *p = rq->gate_state;
@@ -134,7 +144,7 @@ bool passthrough_still_allowed(struct request *rq, const struct request_right *n
     struct search s = {.right = now, .p = p, .method = rq->head->method};
     if (provider && slice_eq(provider->base_url, p->provider->base_url) &&
         route_promises(now->who.team, provider) &&
-        route_may_send(now->who.team, p->account, SLICE_NONE))
+        route_may_send(now->who.team, account_in(provider, p->account), SLICE_NONE))
         look_at_grants(&s);
     if (s.allowed && may_name(now, p))
         return true;
