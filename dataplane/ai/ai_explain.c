@@ -229,6 +229,13 @@ static struct principal who_asks(const struct ai_explain_ask *a)
                               .team = a->team_id.len ? snapshot_team(a->policy, a->team_id) : NULL};
 }
 
+/* Without the team that a plane does not know, its regions and demands would not be told. */
+static bool is_known(const struct ai_explain_ask *a, const struct principal *who)
+{
+    return (!a->key_id.len || who->key) && (!a->agent_id.len || who->agent) &&
+           (!a->team_id.len || who->team);
+}
+
 enum err ai_explain(const struct ai_explain_ask *ask, struct arena *arena, struct buf *out,
                     struct slice *why)
 {
@@ -248,6 +255,10 @@ enum err ai_explain(const struct ai_explain_ask *ask, struct arena *arena, struc
     if (e)
         return e == ERR_NOMEM ? e : ERR_INVALID;
     const struct principal who = who_asks(ask);
+    if (!is_known(ask, &who)) {
+        *why = SLICE("the data plane does not know whose call it is, and would refuse it");
+        return ERR_INVALID;
+    }
     const struct route_ask rules = {.who = &who,
                                     .head = head,
                                     .body = ask->body,

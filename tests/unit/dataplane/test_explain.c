@@ -225,6 +225,12 @@ static void what_cannot_be_asked_is_said(void **state)
                                                      .body = SLICE(IMAGE)},
                              &told),
                      ERR_INVALID);
+    /* whose team this plane does not know: nothing is told as if it had no demands */
+    assert_int_equal(explain((struct ai_explain_ask){.model = SLICE("smart"),
+                                                     .team_id = SLICE("t_elsewhere"),
+                                                     .body = SLICE(IMAGE)},
+                             &told),
+                     ERR_INVALID);
 }
 
 int main(void)
