@@ -282,6 +282,8 @@ static void fail_attempt(struct ai_call *c)
         return;
     }
     c->failure.is_told = false; /* whatever ends the call now, it is not these words */
+    if (step != AI_STEP_TARGET)
+        ai_cost_again(c);
     fall_back(c, step);
 }
 

@@ -151,6 +151,9 @@ struct ai_call {
     bool failed_unpriced;      /* one of them had a target whose price is not known */
     bool failed_estimated;     /* not all of it was counted by a provider */
     uint64_t prompt_tokens;    /* of its text, by our own count; 0: not counted yet */
+    uint64_t prompt_reserved;  /* tokens: of each candidate, for one attempt there */
+    uint64_t unread_input;     /* of attempts at one candidate beyond the first that was billed */
+    uint64_t failed_input;     /* of `failed`, what such attempts have been reserved for */
     uint64_t unread_output;    /* of `failed`, what is not reserved yet beside what was before */
     struct ai_usage usage;     /* what the provider has reported of this attempt */
     struct ai_meter meter;

@@ -165,6 +165,7 @@ static enum err price_candidates(struct ai_call *c, uint64_t prompt, uint64_t ou
     const struct token_count in = {.input = prompt}, out = {.output = output};
     money sum = 0, each;
     enum err e = ERR_OK;
+    c->prompt_reserved = prompt;
     c->dearest = PRICE_LIST_NONE;
     for (size_t i = 0; !e && i < c->candidate_count; i++) {
         struct price_list p;
@@ -380,9 +381,9 @@ bool ai_cost_is_used_up(struct ai_call *c, bool *waits)
 
 enum err ai_cost_reserve_unread(struct ai_call *c)
 {
-    struct token_count unread = {.output = c->unread_output};
+    struct token_count unread = {.input = c->unread_input, .output = c->unread_output};
     money more, worst;
-    if (!unread.output || !budget_worst_case(c->rq, &worst))
+    if ((!unread.input && !unread.output) || !budget_worst_case(c->rq, &worst))
         return ERR_OK;
     enum err e = money_cost(&c->dearest, &unread, &more);
     if (!e)
@@ -390,8 +391,15 @@ enum err ai_cost_reserve_unread(struct ai_call *c)
     if (e)
         return e;
     budget_raise_worst_case(c->rq, money_add(worst, more));
-    c->unread_output = 0;
+    c->unread_input = c->unread_output = 0;
     return ERR_OK;
+}
+
+void ai_cost_again(struct ai_call *c)
+{
+    if (c->failed.input > c->failed_input)
+        c->unread_input += c->prompt_reserved;
+    c->failed_input = c->failed.input;
 }
 
 enum err ai_cost_reserve_beside(struct ai_call *c)

@@ -35,6 +35,9 @@ bool ai_cost_is_used_up(struct ai_call *c, bool *waits);
 /* Reserves the output that an attempt may have written unread, before the next one is sent.
  * ERR_AGAIN: gate.on_reserved will be called; else not ERR_OK: there is no money for another. */
 MUST_USE enum err ai_cost_reserve_unread(struct ai_call *c);
+/* Before the same candidate is tried again: the prompt of the attempt that failed, where it was
+ * billed, has taken what was reserved for this one. ai_cost_reserve_unread follows. */
+void ai_cost_again(struct ai_call *c);
 /* The same before it is known: for a second attempt beside the one under way. */
 MUST_USE enum err ai_cost_reserve_beside(struct ai_call *c);
 /* A stream is ended once it has written as much as is reserved. */

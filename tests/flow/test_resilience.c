@@ -106,6 +106,42 @@ FLOW(what_the_model_does_not_name_is_not_tried_again)
     expect_attempts(k, "0:status_500 1");
 }
 
+static const char *with_usage;
+
+static void fails_with_usage(struct upstream *u, const struct upstream_call *c, struct buf *out)
+{
+    (void)u;
+    (void)c;
+    upstream_reply(out, 500, "Content-Type: application/json\r\n", with_usage);
+}
+
+/* Of each candidate one prompt is reserved at first; one that failed and was billed takes it. */
+FLOW(no_retry_is_sent_that_the_budget_cannot_pay)
+{
+    static const char body[] =
+        "{\"model\":\"small\",\"max_tokens\":1,\"messages\":[{\"role\":"
+        "\"user\",\"content\":\"what is said here is long enough to cost\"}]}";
+    char text[128];
+    uint64_t prompt = flow_prompt_tokens(body);
+    money budget = (money)prompt * 1900;
+    struct flow_policy p = policy_of(1);
+    p.keys[0].budget = budget;
+    p.models[0].retries = 3;
+    policy_says(k, &p);
+    snprintf(text, sizeof(text),
+             "{\"error\":{\"message\":\"no\"},\"usage\":{\"prompt_tokens\":%llu,"
+             "\"completion_tokens\":0}}",
+             (unsigned long long)prompt);
+    with_usage = text;
+    k->upstreams[0].reply = fails_with_usage;
+    ai_retry_wait_ms = 1;
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, body);
+    WAIT(k, c->whole);
+    WAIT(k, k->env.request_count == 0);
+    assert_int_equal(k->upstreams[0].call_count, 1);
+    assert_in_range(flow_taken(k, "key:k_alice"), 1, budget);
+}
+
 FLOW(a_wait_that_the_target_names_is_kept)
 {
     struct flow_policy p = policy_of(1);
@@ -413,6 +449,7 @@ int main(void)
         SCENARIO(a_target_is_tried_again_as_often_as_the_model_says),
         SCENARIO(a_target_that_stays_broken_is_followed_by_the_next),
         SCENARIO(what_the_model_does_not_name_is_not_tried_again),
+        SCENARIO(no_retry_is_sent_that_the_budget_cannot_pay),
         SCENARIO(a_wait_that_the_target_names_is_kept),
         SCENARIO(a_wait_too_long_is_not_waited_for),
         SCENARIO(retries_stay_within_the_providers_budget),
