@@ -246,8 +246,8 @@ static const struct field target_fields[] = {
      .min = 0,
      .max = 1,
      .needs = NEEDS_RULES,
-     .help = "it is sent a copy of this share of the calls, whose responses are dropped, and is "
-             "not tried otherwise; at least 0.001"},
+     .help = "it is not tried: it is there for copies of this share of the calls, at least 0.001, "
+             "which data planes do not send yet"},
     FIELD_END,
 };
 

@@ -300,7 +300,9 @@ static const struct field fields[] = {
     {.name = "health_check",
      .type = FIELD_OBJECT,
      .fields = health_check_fields,
-     .help = "each credential's endpoint is asked for this; absent: calls alone show its health"},
+     .help = "what each credential's endpoint is to be asked for; data planes do not ask yet, and "
+             "calls "
+             "alone show its health"},
     FIELD_END,
 };
 
