@@ -5,7 +5,7 @@
  * A server without a grant is unknown, whether it exists or not. So is a tool: the words are the
  * same, and nothing reaches the server.
  */
-#include "common/request/filter_limit.h"
+#include "common/request/filter_scopes.h"
 #include "common/request/request_metrics.h"
 #include "mcp-gateway/revision.h"
 #include "mcp-gateway/task_owners.h"

@@ -3,7 +3,7 @@
  * server asked. 202 once the upstream has taken it, so that the client's next message cannot
  * overtake.
  */
-#include "common/request/filter_limit.h"
+#include "common/request/filter_scopes.h"
 #include "mcp-gateway/tool_private.h"
 
 static void on_head(void *arg)

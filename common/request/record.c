@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #include "common/base/clock.h"
-#include "common/request/filter_budget.h"
+#include "common/request/filter_scopes.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
 #include "common/trace/span_attributes.h"

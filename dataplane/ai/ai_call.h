@@ -28,7 +28,7 @@
 #pragma once
 
 #include "common/base/failure_class.h"
-#include "common/request/filter_budget.h"
+#include "common/request/filter_scopes.h"
 #include "common/request/request.h"
 #include "common/upstream/access_token.h"
 #include "common/upstream/exchange.h"

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "common/request/filter_budget.h"
+#include "common/request/filter_scopes.h"
 #include "common/request/relay.h"
 #include "common/upstream/access_token.h"
 #include "dataplane/ai/dialect/dialect.h"

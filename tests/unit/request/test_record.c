@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/journal/journal_private.h"
-#include "common/request/filter_budget.h"
+#include "common/request/filter_scopes.h"
 #include "common/request/request_private.h"
 #include "common/scope/scope_private.h"
 #include "proto/usage.pb-c.h"

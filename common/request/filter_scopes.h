@@ -1,20 +1,38 @@
 /*
- * filter_budget — the money one call may cost, reserved before anything is sent.
+ * filter_scopes — what the scopes of a request allow: its rates, and the money it may cost.
  *
- * The filter reserves the gate's worst case in the account of every scope of the request; in all or
- * in none. While the work goes on the gate may have more reserved. What the call cost in the end
- * (call_record: cost) is what the record says of each account, and what is settled once the record
- * is in the journal.
+ * limit    Requests per minute and parallel calls of every scope, counted on this plane. A gate
+ *          that counts only some of its requests has a filter of its own with a limit_state in its
+ *          state, and calls the functions for it.
+ * budget   Reserves the gate's worst case in the account of every scope before anything is sent; in
+ *          all or in none. While the work goes on the gate may have more reserved. What the call
+ *          cost in the end (call_record: cost) is what the record says of each account, and what is
+ *          settled once the record is in the journal. Its functions may be called where the gate
+ *          has no budget filter: nothing is reserved then.
  *
- * All of these may be called where the gate has no budget filter: nothing is reserved then.
- *
- * Owns     the reservations; each ends in exactly one settlement.
+ * Owns     one parallel slot in each scope between limit_enter and limit_leave; the reservations,
+ *          each of which ends in exactly one settlement.
  * Threads  the request's loop.
  */
 #pragma once
 
 #include "common/request/filter.h"
 #include "common/scope/scope.h"
+
+/* ---- limit ---- */
+
+struct limit_state {
+    struct rates rates;
+};
+
+/* FILTER_PASS or FILTER_REFUSE */
+enum filter_result limit_enter(struct request *rq, struct limit_state *s);
+/* Takes a request of the minute in each scope, and none of their parallel slots. */
+enum filter_result limit_count(struct request *rq);
+/* Fine where nothing was entered. A request that a budget refused does not count for its minute. */
+void limit_leave(struct request *rq, struct limit_state *s);
+
+/* ---- budget ---- */
 
 /* The most this call may cost; false: no price is known. */
 bool budget_worst_case(const struct request *rq, money *ret);
