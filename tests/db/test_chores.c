@@ -216,6 +216,17 @@ static void what_is_gone_at_providers_is_forgotten_and_what_has_no_owner(void **
     assert_int_equal(number("select count(*) from kept_objects where id in ('2', '4')"), 2);
 }
 
+static void shares_that_were_not_asked_for_are_forgotten(void **state)
+{
+    (void)state;
+    database_say(&base,
+                 "insert into ceiling_shares select 'org', 'c_1', false, 'dp_' || n, 1, 1, 1,"
+                 " 1, now() - interval '30 minutes' - n * interval '1 hour'"
+                 " from generate_series(1, 48) n");
+    run(job_forget_shares, (struct retention){0});
+    assert_int_equal(number("select count(*) from ceiling_shares"), 24);
+}
+
 /* ---- the timetable ---- */
 
 static const struct chore_state *state_of(const struct chore_state *states, size_t n,
@@ -294,6 +305,7 @@ int main(void)
         CHORE(periods_that_ended_long_ago_go_and_budgets_without_one_stay),
         CHORE(replies_of_repeated_posts_are_forgotten),
         CHORE(what_is_gone_at_providers_is_forgotten_and_what_has_no_owner),
+        CHORE(shares_that_were_not_asked_for_are_forgotten),
         CHORE(two_control_planes_run_a_chore_once),
         CHORE(a_chore_that_is_due_is_run_again_by_any_control_plane),
     };
