@@ -27,10 +27,6 @@ void response_fini(struct request *rq);
 bool request_can_be_stopped(const struct request *rq);
 void request_stop(struct request *rq);
 
-/* pieces of a body that a gate gathers */
-void filter_body_take(struct request *rq, struct slice piece);
-void filter_body_whole(struct request *rq);
-
 /* Does this key still stand in that policy: known, with the same secret, valid, its principals
  * given and not blocked? *ret is written where the key is valid. */
 bool principal_stands(const struct snapshot *policy, const struct policy_key *was,
