@@ -243,6 +243,7 @@ static const struct field target_fields[] = {
      .help = "the calls that it is eligible for: all that is said must hold; absent: all"},
     {.name = "shadow",
      .type = FIELD_NUMBER,
+     .flags = FIELD_NOT_ENFORCED,
      .min = 0,
      .max = 1,
      .needs = NEEDS_RULES,

@@ -299,10 +299,10 @@ static const struct field fields[] = {
      .help = "the share of its live calls that may be tried again; absent: 0.2"},
     {.name = "health_check",
      .type = FIELD_OBJECT,
+     .flags = FIELD_NOT_ENFORCED,
      .fields = health_check_fields,
      .help = "what each credential's endpoint is to be asked for; data planes do not ask yet, and "
-             "calls "
-             "alone show its health"},
+             "calls alone show its health"},
     FIELD_END,
 };
 
