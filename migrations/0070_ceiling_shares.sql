@@ -11,4 +11,4 @@ CREATE TABLE ceiling_shares (
     asked_at timestamptz NOT NULL,
     PRIMARY KEY (org_id, credential_id, of_tokens, dataplane_id)
 );
-SELECT gatehouse_grant('ceiling_shares', 'SELECT, INSERT, UPDATE, DELETE');
+SELECT gatehouse_guard('ceiling_shares', 'SELECT, INSERT, UPDATE, DELETE');
