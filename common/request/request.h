@@ -211,6 +211,8 @@ struct call_record {
         const char *cache;      /* NULL, "bypass", … */
         struct slice requested; /* what the client called it; empty: so */
         struct slice model_row; /* the policy's name for it: a pattern, of a wildcard model */
+        bool nested;            /* it leads to other models */
+        struct slice rival;     /* the provider that is asked beside `provider` */
     } ai;
     struct {
         struct slice server, name;

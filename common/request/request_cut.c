@@ -6,6 +6,7 @@
  * are looked at again. A client whose response was begun gets the dialect's in-band error.
  */
 #include "common/base/clock.h"
+#include "common/policy/policy_object.h"
 #include "common/request/key_memo.h"
 #include "common/request/request_metrics.h"
 #include "common/request/request_private.h"
@@ -106,6 +107,7 @@ struct changes {
     struct slice names[CHANGES_MAX]; /* ids, and names of what is called by name */
     size_t count;
     bool many;
+    bool models; /* some model has changed */
 };
 
 static void note(struct changes *c, struct slice name)
@@ -121,6 +123,7 @@ static void note(struct changes *c, struct slice name)
 static bool note_change(void *arg, const struct policy_object *o, struct slice subject)
 {
     struct changes *c = arg;
+    c->models = c->models || o->kind == GATEHOUSE__OBJECT_KIND__KIND_MODEL;
     note(c, o->id);
     note(c, subject);
     note(c, o->name);
@@ -144,8 +147,8 @@ static bool is_named(const struct changes *c, const struct request *rq)
            (principal->team && has(c, principal->team->o.id)) ||
            (rq->task && has(c, rq->task->o.id)) ||
            (rq->session.known && has(c, slice_of(rq->session.id, SESSION_ID_LEN))) ||
-           has(c, r->ai.model_row) || has(c, r->ai.provider) || has(c, r->tool.server) ||
-           has(c, r->api.service);
+           has(c, r->ai.model_row) || (c->models && r->ai.nested) || has(c, r->ai.provider) ||
+           has(c, r->ai.rival) || has(c, r->tool.server) || has(c, r->api.service);
 }
 
 /* ---- the cut ---- */

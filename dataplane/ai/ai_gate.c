@@ -383,6 +383,14 @@ static enum filter_result grant_object(struct ai_call *c)
     return e ? refuse(c->rq, REFUSAL_NO_CAPACITY, SLICE_NONE) : FILTER_PASS;
 }
 
+static bool has_models_within(const struct policy_model *m)
+{
+    for (size_t i = 0; i < m->target_count; i++)
+        if (m->targets[i].model_id.len)
+            return true;
+    return false;
+}
+
 static enum filter_result on_grant(struct request *rq)
 {
     struct ai_call *c = rq->gate_state;
@@ -404,6 +412,7 @@ static enum filter_result on_grant(struct request *rq)
     rq->record.ai.model = m->wildcard ? c->reached : m->o.name;
     rq->record.ai.requested = slice_eq(name, c->reached) ? SLICE_NONE : name;
     rq->record.ai.model_row = m->o.name;
+    rq->record.ai.nested = has_models_within(m);
     rq->record.ai.cache = "bypass"; /* there is no cache yet */
     return FILTER_PASS;
 }

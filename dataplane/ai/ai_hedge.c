@@ -68,6 +68,7 @@ void ai_hedge_drop(struct ai_call *c, enum request_outcome end, struct slice cod
     c->token = NULL;
     ai_hedge_swap(c);
     buf_fini(&c->rival.translated);
+    c->rq->record.ai.rival = SLICE_NONE;
     leave_out(c);
 }
 
@@ -109,8 +110,10 @@ void ai_hedge_begin(struct ai_call *c, const struct exchange_events *events)
     bool is_sent = send_it(c, events);
     ai_hedge_swap(c);
     t->ai.provider = ai_call_target(c)->provider->o.name;
-    if (is_sent)
+    if (is_sent) {
+        t->ai.rival = c->candidates[c->candidate_next].provider->o.name;
         return;
+    }
     buf_fini(&c->rival.translated);
     leave_out(c);
 }

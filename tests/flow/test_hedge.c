@@ -95,6 +95,22 @@ FLOW(the_first_one_wins_where_its_head_comes_first)
     WAIT(k, k->upstreams[1].calls[0].cut);
 }
 
+FLOW(a_rival_whose_provider_changes_is_let_go)
+{
+    struct flow_policy p = hedged(2);
+    policy_says(k, &p);
+    upstream_waits_for_go(k, 0);
+    upstream_answers(k, 0, 200, RESPONSE);
+    upstream_hangs(k, 1);
+    struct flow_client *c = ask(k);
+    WAIT(k, k->upstreams[1].call_count == 1);
+    p.providers[1].rpm = 1000;
+    policy_says_of_provider(k, &p, 1);
+    WAIT(k, k->upstreams[1].calls[0].cut);
+    upstream_goes(k, 0);
+    expect_status(c, 200);
+}
+
 FLOW(a_rival_that_fails_leaves_the_first_one_alone)
 {
     struct flow_policy p = hedged(2);
@@ -249,6 +265,7 @@ int main(void)
         SCENARIO(a_second_target_is_asked_beside_one_that_is_late),
         SCENARIO(one_that_answers_in_time_is_asked_alone),
         SCENARIO(the_first_one_wins_where_its_head_comes_first),
+        SCENARIO(a_rival_whose_provider_changes_is_let_go),
         SCENARIO(a_rival_that_fails_leaves_the_first_one_alone),
         SCENARIO(where_the_first_one_fails_its_rival_is_waited_for),
         SCENARIO(where_both_fail_the_third_is_tried),

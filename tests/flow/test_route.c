@@ -424,6 +424,24 @@ FLOW(a_target_that_is_a_model_is_replaced_by_its_targets)
     expect_event(k, "order=provider-1/y@main,provider-2/y@main,provider-0/x@main");
 }
 
+/* The client's model has not changed, and leads nowhere else by itself. */
+FLOW(a_stream_is_cut_when_the_model_within_leads_elsewhere)
+{
+    struct flow_policy p = two(inner_first, NULL);
+    p.models[0].upstreams[1] = 0;
+    p.models[1] = (struct flow_model){
+        .name = "inner", .target_model = "y", .upstreams = {1}, .upstream_count = 1};
+    policy_says(k, &p);
+    upstream_opens_stream(k, 1);
+    upstream_sends(k, 1, CHUNK);
+    upstream_hangs(k, 1);
+    struct flow_client *c = client_posts(k, "alice", CHAT, NULL, STREAM);
+    WAIT(k, c->body.len > 0);
+    p.models[1].upstreams[0] = 2;
+    policy_says_of_model(k, &p, 1);
+    WAIT(k, k->env.request_count == 0);
+}
+
 static void cheap_within(Gatehouse__Model *m)
 {
     inner_first(m);
@@ -508,6 +526,7 @@ int main(void)
         SCENARIO(a_prompt_goes_where_it_fits_and_so_does_the_output),
         SCENARIO(what_is_dearer_than_the_ceiling_is_not_tried_and_the_cheapest_is_tried_first),
         SCENARIO(a_target_that_is_a_model_is_replaced_by_its_targets),
+        SCENARIO(a_stream_is_cut_when_the_model_within_leads_elsewhere),
         SCENARIO(a_price_ceiling_holds_for_the_models_within),
         SCENARIO(a_session_stays_with_its_target_and_sessions_share_by_weight),
     };

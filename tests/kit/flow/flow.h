@@ -277,6 +277,7 @@ struct flow_policy {
 void policy_says(struct flow *k, const struct flow_policy *p);
 /* The next version, in which this provider alone has changed. */
 void policy_says_of_provider(struct flow *k, const struct flow_policy *p, size_t i);
+void policy_says_of_model(struct flow *k, const struct flow_policy *p, size_t i);
 const char *flow_secret(struct flow *k, const char *key_name);
 
 /* ---- the lease server (tests/kit/ledger): this worker's plane is its first ---- */

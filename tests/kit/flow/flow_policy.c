@@ -632,6 +632,15 @@ void policy_says_of_provider(struct flow *k, const struct flow_policy *p, size_t
     publish(&d);
 }
 
+void policy_says_of_model(struct flow *k, const struct flow_policy *p, size_t i)
+{
+    struct building d = {.k = k};
+    k->version++;
+    assert_int_equal(snapshot_build_begin(k->policy, k->registry, &d.b), ERR_OK);
+    add_model(&d, &p->models[i]);
+    publish(&d);
+}
+
 uint64_t flow_prompt_tokens(const char *body)
 {
     struct ai_prompt p;
