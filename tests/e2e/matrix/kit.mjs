@@ -5,9 +5,10 @@
 // knows what to say. A mock speaks its dialect as the provider does and refuses what the provider would refuse.
 import { readdirSync } from 'node:fs';
 
-// Each with its letter in the table.
+// Each with its letter in the table. The error is a 429 that names a second, for which its credential rests: it comes last, so
+// that no other call waits for that.
 export const scenarios = {
-  text: 'T', stream: 'S', tools: 'C', parallel: 'P', image: 'I', schema: 'J', reasoning: 'R', error: 'E', broken: 'B', abort: 'A',
+  text: 'T', stream: 'S', tools: 'C', parallel: 'P', image: 'I', schema: 'J', reasoning: 'R', broken: 'B', abort: 'A', error: 'E',
 };
 
 // A PNG of one pixel.

@@ -106,7 +106,7 @@ const row = (name, Client) => {
       assert.ok(e instanceof Client.RateLimitError);
       assert.equal(e.error.error.type, 'rate_limit_error');
       assert.ok(e.requestID);
-      assert.equal(e.headers.get('retry-after'), '7');
+      assert.equal(e.headers.get('retry-after'), '1');
     },
     async broken(t) {
       const { client, body } = start(t);

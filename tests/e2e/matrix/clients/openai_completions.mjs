@@ -51,7 +51,7 @@ export default [
     async error(t) {
       const e = await refused(ask(t));
       assert.ok(e instanceof OpenAI.RateLimitError, `${e}`);
-      assert.equal(e.headers.get('retry-after'), '7');
+      assert.equal(e.headers.get('retry-after'), '1');
     },
     async broken(t) {
       const pieces = [];

@@ -151,7 +151,7 @@ export function converse(body, res) {
   const found = shows(body);
   const scenario = scenarioOf(body.model);
   const p = plan(scenario, found.results);
-  if (p.status) return fail(res, p.status, 'rate_limit_error', said.limited, { 'retry-after': '7', 'request-id': 'req_mock' });
+  if (p.status) return fail(res, p.status, 'rate_limit_error', said.limited, { 'retry-after': '1', 'request-id': 'req_mock' });
   demandScenario(scenario, found, body);
   if (body.stream) return stream(res, body, p);
   if (p.breaks) return fail(res, 529, 'overloaded_error', said.overloaded);

@@ -181,7 +181,7 @@ function answer(one, res) {
     const found = shows(body);
     const scenario = scenarioOf(model);
     const p = plan(scenario, found.results);
-    if (p.status) return fail(res, p.status, 'ThrottlingException', said.limited, { 'retry-after': '7' });
+    if (p.status) return fail(res, p.status, 'ThrottlingException', said.limited, { 'retry-after': '1' });
     demandScenario(scenario, found, body);
     if (verb === 'converse-stream') return stream(res, p);
     if (p.breaks) return fail(res, 503, 'ServiceUnavailableException', said.overloaded);

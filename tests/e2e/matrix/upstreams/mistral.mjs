@@ -96,7 +96,7 @@ function answer(one, res) {
     const found = shows(body);
     const scenario = scenarioOf(body.model);
     const p = plan(scenario, found.results);
-    if (p.status) return fail(res, p.status, said.limited, 'rate_limited', { 'retry-after': '7' });
+    if (p.status) return fail(res, p.status, said.limited, 'rate_limited', { 'retry-after': '1' });
     demandScenario(scenario, found, body);
     if (body.stream) return stream(res, body, p);
     if (p.breaks) return fail(res, 503, said.overloaded, 'service_unavailable');

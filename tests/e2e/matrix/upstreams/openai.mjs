@@ -164,7 +164,7 @@ function answerResponses(body, res) {
   const found = responses.showsResponses(body, input);
   const scenario = scenarioOf(body.model);
   const p = plan(scenario, found.results);
-  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
+  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '1' });
   demandScenario(scenario, found, body);
   if (body.stream) return responses.stream(res, body, input, p);
   sendJson(res, 200, responses.whole(body, input, p));
@@ -181,7 +181,7 @@ function answerChat(body, res, before) {
   const found = shows(body);
   const scenario = scenarioOf(body.model);
   const p = plan(scenario, found.results);
-  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
+  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '1' });
   demandScenario(scenario, found, body);
   if (body.stream) return stream(res, body, p, before);
   if (p.breaks) return fail(res, 503, 'server_error', 'overloaded', said.overloaded);
@@ -191,7 +191,7 @@ function answerChat(body, res, before) {
 function answerCompletions(body, res) {
   completions.check(body);
   const p = plan(scenarioOf(body.model), []);
-  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '7' });
+  if (p.status) return fail(res, p.status, 'requests', 'rate_limit_exceeded', said.limited, { 'retry-after': '1' });
   if (body.stream) return completions.stream(res, body, p, counts(p));
   sendJson(res, 200, completions.whole(body, p, counts(p)));
 }
