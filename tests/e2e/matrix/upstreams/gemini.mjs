@@ -170,7 +170,7 @@ export function converse(model, method, said_, url, res) {
   const p = plan(scenario, found.results);
   if (p.status)
     return fail(res, p.status, 'RESOURCE_EXHAUSTED', said.limited, [
-      { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '7s' },
+      { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '1s' },
     ]);
   demandScenario(scenario, found, body);
   if (method === 'streamGenerateContent') {
