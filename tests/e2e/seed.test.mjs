@@ -57,6 +57,7 @@ async function provider(kind, port) {
       name: named(`seed-${kind.name}${suffix}`),
       allow_cidrs: ['127.0.0.0/8'],
       credentials: [{ name: 'main', secret: `sk-${kind.name}-${run}` }],
+      breaker: { failures: 100 }, // each failure here is to be tried anew
       ...kind.provider(mock.url),
     });
 }
