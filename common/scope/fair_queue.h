@@ -48,7 +48,7 @@ void fair_queue_fini(struct fair_queue *q); /* nothing is queued */
 /* weight 0 counts as 1. *evicted: one that had to go, NULL: none; its owner is to be told. */
 MUST_USE enum err fair_queue_add(struct fair_queue *q, struct fair_waiter *w, struct slice flow,
                                  uint32_t weight, struct fair_waiter **evicted);
-/* Who is next; NULL: nobody waits. */
+/* Who is next; NULL: none waits. */
 struct fair_waiter *fair_queue_first(const struct fair_queue *q);
 /* It got what it waited for: its flow pays. */
 void fair_queue_serve(struct fair_queue *q, struct fair_waiter *w);

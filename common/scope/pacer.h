@@ -3,7 +3,7 @@
  *
  * Each line has calls that wait for the same thing, in the order of a fair queue (fair_queue.h).
  * Its first is asked whether it may go, and where it may not, again when it said that it may; those
- * behind it wait, however little they want, so that nobody starves. A call that has waited to its
+ * behind it wait, however little they want, so that none of them waits for ever. A call that has waited to its
  * deadline, or had to make room for another flow's, is told so.
  *
  * Owns     its lines; waits lie inside of their owners, who leave before they go.

@@ -117,7 +117,7 @@ static const struct policy_credential *other_credential(const struct ai_call *c)
         return NULL;
     struct candidate t = *ai_call_target(c);
     const struct policy_credential *unwell = NULL;
-    for (size_t i = 0; i < t.provider->credential_count && i < 64; i++) {
+    for (size_t i = 0; i < t.provider->credential_count && i < CANDIDATE_CREDENTIALS; i++) {
         if (!(t.credentials & ~c->credentials_bad & 1ull << i))
             continue;
         t.credential = &t.provider->credentials[i];
@@ -131,8 +131,9 @@ static const struct policy_credential *other_credential(const struct ai_call *c)
 static void mark_credential(struct ai_call *c)
 {
     const struct candidate *t = ai_call_target(c);
-    size_t i = t->credential ? (size_t)(t->credential - t->provider->credentials) : 64;
-    if (i < 64)
+    size_t i =
+        t->credential ? (size_t)(t->credential - t->provider->credentials) : CANDIDATE_CREDENTIALS;
+    if (i < CANDIDATE_CREDENTIALS)
         c->credentials_bad |= 1ull << i;
 }
 
@@ -153,22 +154,14 @@ static bool may_try_more(const struct ai_call *c)
     return c->rq->record.attempt_count < LIMIT_ATTEMPTS && !is_lost && time_left(c) > USEFUL_MS;
 }
 
-/* 0: not known */
-static uint64_t window_of(const struct ai_call *c, const struct candidate *t)
-{
-    const struct policy_catalogue_model *m =
-        catalogue_model_of(c->rq->policy, t->provider, t->model);
-    return m ? m->context_tokens : 0;
-}
-
 /* A prompt that was too long for one target goes to those alone that take a longer one, as far as
  * is known. */
 static void leave_out_smaller(struct ai_call *c)
 {
-    uint64_t had = window_of(c, ai_call_target(c));
+    uint64_t had = ai_call_target(c)->context_tokens;
     size_t kept = c->candidate_next;
     for (size_t i = kept; i < c->candidate_count; i++) {
-        uint64_t has = window_of(c, &c->candidates[i]);
+        uint64_t has = c->candidates[i].context_tokens;
         if (!had || !has || has > had)
             c->candidates[kept++] = c->candidates[i];
     }

@@ -98,6 +98,7 @@ struct ai_pace {
     struct pace_wait wait;
     void (*go_on)(struct ai_call *c, enum err e);
     uint64_t since_us;     /* it waits; 0: it does not */
+    uint64_t waits_at;     /* a bit for each credential that counts it as waiting */
     uint64_t tokens;       /* that it may come to, as far as that is known before */
     struct ceiling *taken; /* the attempt's; NULL: none. Lent: the request holds its policy. */
     struct ceiling_permit permit;

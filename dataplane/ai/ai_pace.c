@@ -21,7 +21,8 @@ static struct ai_call *call_of(struct pace_wait *w)
 static bool is_usable(const struct ai_call *c, const struct candidate *t, size_t i)
 {
     bool is_current = t == &c->candidates[c->candidate_next - 1];
-    if (i >= 64 || !(t->credentials >> i & 1)) /* its region is not the target's, or the team's */
+    if (i >= CANDIDATE_CREDENTIALS ||
+        !(t->credentials >> i & 1)) /* its region is not the target's, or the team's */
         return false;
     return !is_current || !(c->credentials_bad >> i & 1);
 }
@@ -81,12 +82,29 @@ static uint64_t wait_at(const struct ai_call *c, const struct candidate *t, uint
     return least;
 }
 
-static void add_waiting(const struct ai_call *c, int by)
+/* At each credential that may take it, and at no other: there, calls would wait behind it in vain.
+ */
+static void count_in(struct ai_call *c)
 {
     const struct candidate *t = &c->candidates[c->candidate_next - 1];
     const struct policy_credential *k;
-    for (size_t n = 0; (k = credential_at(c, t, n)); n++)
-        ceiling_add_waiting(k->ceiling, by);
+    c->pace.waits_at = 0;
+    for (size_t n = 0; (k = credential_at(c, t, n)); n++) {
+        size_t i = (size_t)(k - t->provider->credentials);
+        if (i >= CANDIDATE_CREDENTIALS || !is_open(c, t, k))
+            continue;
+        c->pace.waits_at |= 1ull << i;
+        ceiling_add_waiting(k->ceiling, 1);
+    }
+}
+
+static void count_out(struct ai_call *c)
+{
+    const struct policy_provider *p = c->candidates[c->candidate_next - 1].provider;
+    for (size_t i = 0; i < CANDIDATE_CREDENTIALS; i++)
+        if (c->pace.waits_at >> i & 1)
+            ceiling_add_waiting(p->credentials[i].ceiling, -1);
+    c->pace.waits_at = 0;
 }
 
 /* ---- what it takes ---- */
@@ -142,7 +160,7 @@ static void leave_line(struct ai_call *c)
     uint64_t waited = loop_now_us(c->rq->env->loop) - c->pace.since_us;
     const struct candidate *t = &c->candidates[c->candidate_next - 1];
     c->pace.since_us = 0;
-    add_waiting(c, -1);
+    count_out(c);
     count_add(c->rq->env, COUNT_QUEUED, 0, -1);
     count_observe_pair(c->rq->env, COUNT_QUEUE_TIME, t->provider->o.name, t->credential->name,
                        waited);
@@ -186,7 +204,7 @@ static enum err wait_in_line(struct ai_call *c, uint64_t wait_us, uint64_t now_u
     if (e)
         return refuse(c, wait_us);
     c->pace.since_us = now_us;
-    add_waiting(c, 1);
+    count_in(c);
     count_add(c->rq->env, COUNT_QUEUED, 0, 1);
     return ERR_AGAIN;
 }

@@ -7,8 +7,6 @@
 #include "common/request/request.h"
 #include "dataplane/ai/route/route_cost.h"
 
-#define CREDENTIALS 64 /* of a provider, that are looked at */
-
 /* ---- prices ---- */
 
 const struct policy_catalogue_model *catalogue_model_of(const struct snapshot *policy,
@@ -33,9 +31,17 @@ const struct price_sheet *candidates_team_price(const struct snapshot *policy,
     return m ? &m->price : NULL;
 }
 
+/* What is known of the name that a target's star stands for; of others it was looked up before. */
+static const struct policy_catalogue_model *known_of(const struct candidates_query *q,
+                                                     const struct policy_provider *p,
+                                                     const struct policy_catalogue_model *known,
+                                                     struct slice name)
+{
+    return q->rest.ptr ? catalogue_model_of(q->policy, p, name) : known;
+}
+
 static const struct price_sheet *price_of(const struct candidates_query *q,
                                           const struct policy_model *m,
-                                          const struct policy_provider *p,
                                           const struct policy_catalogue_model *known,
                                           struct slice name)
 {
@@ -44,8 +50,6 @@ static const struct price_sheet *price_of(const struct candidates_query *q,
         return teams;
     if (m->price.base.input != PRICE_NONE)
         return &m->price;
-    if (q->rest.ptr)
-        known = catalogue_model_of(q->policy, p, name);
     return known ? &known->price : NULL;
 }
 
@@ -107,8 +111,8 @@ static enum route_exclusion state_of(const struct candidates_query *q, const str
 
 /* Those that may be used; their places in the provider's list stand in `at`. */
 struct ways {
-    struct endpoint_choice of[CREDENTIALS];
-    unsigned char at[CREDENTIALS];
+    struct endpoint_choice of[CANDIDATE_CREDENTIALS];
+    unsigned char at[CANDIDATE_CREDENTIALS];
     size_t count;
 };
 
@@ -116,7 +120,7 @@ static void list_ways(const struct candidates_query *q, const struct policy_prov
                       uint64_t mask, struct ways *ret)
 {
     ret->count = 0;
-    for (size_t i = 0; i < p->credential_count && i < CREDENTIALS; i++) {
+    for (size_t i = 0; i < p->credential_count && i < CANDIDATE_CREDENTIALS; i++) {
         if (!(mask >> i & 1))
             continue;
         ret->of[ret->count] = (struct endpoint_choice){endpoint_of(q, p, &p->credentials[i]),
@@ -189,7 +193,7 @@ static const struct policy_credential *credential_of(const struct candidate *c,
     for (size_t i = 0; i < p->credential_count; i++) {
         ai_account_of(p->o.id, p->credentials[i].id, &own);
         if (ai_account_eq(&own, account))
-            return i < CREDENTIALS && c->credentials >> i & 1 ? &p->credentials[i] : NULL;
+            return i < CANDIDATE_CREDENTIALS && c->credentials >> i & 1 ? &p->credentials[i] : NULL;
     }
     ai_account_of(p->o.id, SLICE_NONE, &own);
     *none = !p->credential_count && ai_account_eq(&own, account);
@@ -291,7 +295,8 @@ static void cost_of(const struct candidates_query *q, const struct policy_model 
     const struct route_need *need = need_of(q);
     struct slice name = need ? name_at(q, t->target) : SLICE_NONE;
     money cost;
-    if (name.ptr && !route_cost(price_of(q, m, t->provider, t->known, name), need, &c->pace, &cost))
+    if (name.ptr && !route_cost(price_of(q, m, known_of(q, t->provider, t->known, name), name),
+                                need, &c->pace, &cost))
         c->cost = cost;
 }
 
@@ -324,7 +329,7 @@ static const struct price_sheet *ceiling_price(const struct candidates_query *q,
 {
     bool is_capped = m->max_price_input != PRICE_NONE || m->max_price_output != PRICE_NONE;
     struct slice name = is_capped && t->provider ? name_at(q, t->target) : SLICE_NONE;
-    return name.ptr ? price_of(q, m, t->provider, t->known, name) : NULL;
+    return name.ptr ? price_of(q, m, known_of(q, t->provider, t->known, name), name) : NULL;
 }
 
 static size_t list(const struct candidates_query *q, const struct policy_model *m, unsigned depth,
@@ -477,10 +482,10 @@ static struct route_view view_of(const struct candidates_query *q, const struct 
                                .sticky = q->callers[m->sticky] != 0};
 }
 
-static uint64_t context_of(const struct entry *e)
+static uint64_t context_of(const struct policy_target *t,
+                           const struct policy_catalogue_model *known)
 {
-    uint64_t own = e->target->context_tokens;
-    return own ? own : e->known ? e->known->context_tokens : 0;
+    return t->context_tokens ? t->context_tokens : known ? known->context_tokens : 0;
 }
 
 static struct slice region_of(const struct entry *e, const struct policy_credential *c)
@@ -497,15 +502,16 @@ static size_t take_target(const struct candidates_query *q, const struct policy_
     struct slice name = name_at(q, e->target);
     if (!name.ptr)
         return 0;
+    const struct policy_catalogue_model *known = known_of(q, c->provider, e->known, name);
     *ret = (struct candidate){.provider = c->provider,
                               .credential = c->credential,
                               .model = name,
                               .written = e->target->model,
-                              .price = price_of(q, m, c->provider, e->known, name),
+                              .price = price_of(q, m, known, name),
                               .of = m,
                               .credentials = e->credentials,
                               .region = region_of(e, c->credential),
-                              .context_tokens = context_of(e),
+                              .context_tokens = context_of(e->target, known),
                               .score = score,
                               .though = e->though};
     return 1;

@@ -23,6 +23,8 @@
 #include "dataplane/ai/route/ai_strategy.h"
 #include "dataplane/ai/route/route_rule.h"
 
+#define CANDIDATE_CREDENTIALS 64 /* of a provider, that are looked at: a bit for each */
+
 struct candidate {
     const struct policy_provider *provider;
     const struct policy_credential *credential; /* NULL: the provider wants none */

@@ -63,9 +63,7 @@ static uint64_t context_of(const struct realtime *r)
 {
     const struct ai_call *c = r->call;
     const struct candidate *t = &c->candidates[c->candidate_next - 1];
-    const struct policy_catalogue_model *m =
-        catalogue_model_of(c->rq->policy, t->provider, t->model);
-    return m && m->context_tokens ? m->context_tokens : LIMIT_REALTIME_CONTEXT;
+    return t->context_tokens ? t->context_tokens : LIMIT_REALTIME_CONTEXT;
 }
 
 static uint64_t prompt_at_most(const struct realtime *r)

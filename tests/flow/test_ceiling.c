@@ -268,6 +268,34 @@ FLOW(a_credential_with_room_in_another_region_is_not_taken)
                               SLICE("Bearer of no region")));
 }
 
+static unsigned waiting_at(struct flow *k, size_t credential)
+{
+    const struct policy_provider *p = snapshot_provider(k->policy, SLICE("p_provider-0"));
+    struct ceiling_state s;
+    ceiling_look(p->credentials[credential].ceiling, loop_now_us(k->env.loop), &s);
+    return s.waiting;
+}
+
+/* Else calls that may use the other one would wait behind it in vain. */
+FLOW(a_call_waits_at_the_credentials_that_it_may_use_alone)
+{
+    struct flow_policy p = policy_of_team(
+        is_in_eu,
+        (struct flow_provider){
+            .rpm = 60, .region = "eu", .second_secret = "of no region", .second_shares = true});
+    policy_says(k, &p);
+    upstream_answers(k, 0, 200, RESPONSE);
+    for (size_t i = 0; i < 6; i++)
+        expect_status(ask(k, NULL), 200);
+    struct flow_client *c = ask(k, NULL);
+    WAIT(k, pacer_waiting(&k->env.pacer, SLICE("p_provider-0")) == 1);
+    assert_int_equal(waiting_at(k, 0), 1);
+    assert_int_equal(waiting_at(k, 1), 0);
+    expect_status(c, 200);
+    assert_int_equal(waiting_at(k, 0), 0);
+    assert_int_equal(waiting_at(k, 1), 0);
+}
+
 /* The call names no provider before it is sent, so that nothing cuts it while it waits. */
 FLOW(a_call_that_waits_goes_by_the_policy_of_when_it_is_sent)
 {
@@ -300,6 +328,7 @@ int main(void)
         SCENARIO(an_attempt_that_was_not_sent_is_handed_back),
         SCENARIO(waits_are_counted_by_provider_and_credential),
         SCENARIO(a_credential_with_room_in_another_region_is_not_taken),
+        SCENARIO(a_call_waits_at_the_credentials_that_it_may_use_alone),
         SCENARIO(a_call_that_waits_goes_by_the_policy_of_when_it_is_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

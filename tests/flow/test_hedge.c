@@ -1,53 +1,11 @@
 /* hedge — a second target beside one that is late: whose response is taken, what is let go. */
-#include <stdio.h>
-
-#include "tests/kit/flow/flow.h"
-
-#define CHAT "/v1/chat/completions"
-#define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
-#define RESPONSE                                                                                   \
-    "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
-    "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}"
-#define BROKEN "{\"error\":{\"message\":\"broken\"}}"
-
-static struct flow_policy policy_of(size_t targets)
-{
-    return (struct flow_policy){
-        .keys = {{.name = "alice", .models = {"small"}}},
-        .models = {{.name = "small", .upstreams = {0, 1, 2}, .upstream_count = targets}},
-    };
-}
-
-static struct flow_client *ask(struct flow *k)
-{
-    return client_posts(k, "alice", CHAT, NULL, HELLO);
-}
-
-/* The codes of a call's attempts, "status_500 ok". */
-static void expect_attempts(struct flow *k, const char *want)
-{
-    char got[256] = "";
-    Gatehouse__JournalRecord *r = flow_record(k);
-    assert_non_null(r);
-    for (size_t i = 0; i < r->n_attempts; i++) {
-        const Gatehouse__Span *a = r->attempts[i];
-        bool ok = !strcmp(a->status, "ok");
-        size_t len = strlen(got);
-        snprintf(got + len, sizeof(got) - len, "%s%s%s%s", i ? " " : "",
-                 (a->provider ? a->provider : r->span->provider) + 9, ok ? "" : ":",
-                 ok        ? ""
-                 : a->code ? a->code
-                           : "?");
-    }
-    flow_record_free(r);
-    assert_string_equal(got, want);
-}
+#include "tests/kit/flow/attempts_kit.h"
 
 /* ---- two attempts at once ---- */
 
 static struct flow_policy hedged(size_t targets)
 {
-    struct flow_policy p = policy_of(targets);
+    struct flow_policy p = attempts_policy(targets);
     p.models[0].hedge_after_ms = 80;
     return p;
 }
@@ -59,7 +17,7 @@ FLOW(a_second_target_is_asked_beside_one_that_is_late)
     upstream_hangs(k, 0);
     upstream_answers(k, 1, 200, RESPONSE);
     uint64_t before = flow_now_ms();
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     expect_status(c, 200);
     expect_body(c, RESPONSE);
     assert_true(flow_now_ms() - before >= 70);
@@ -74,7 +32,7 @@ FLOW(one_that_answers_in_time_is_asked_alone)
     p.models[0].hedge_after_ms = 3000;
     policy_says(k, &p);
     upstream_answers(k, 0, 200, RESPONSE);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0");
     assert_int_equal(k->upstreams[1].call_count, 0);
 }
@@ -86,7 +44,7 @@ FLOW(the_first_one_wins_where_its_head_comes_first)
     upstream_waits_for_go(k, 0);
     upstream_answers(k, 0, 200, RESPONSE);
     upstream_hangs(k, 1);
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     WAIT(k, k->upstreams[1].call_count == 1);
     upstream_goes(k, 0);
     expect_status(c, 200);
@@ -102,7 +60,7 @@ FLOW(a_rival_whose_provider_changes_is_let_go)
     upstream_waits_for_go(k, 0);
     upstream_answers(k, 0, 200, RESPONSE);
     upstream_hangs(k, 1);
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     WAIT(k, k->upstreams[1].call_count == 1);
     p.providers[1].rpm = 1000;
     policy_says_of_provider(k, &p, 1);
@@ -118,7 +76,7 @@ FLOW(a_rival_that_fails_leaves_the_first_one_alone)
     upstream_waits_for_go(k, 0);
     upstream_answers(k, 0, 200, RESPONSE);
     upstream_answers(k, 1, 503, BROKEN);
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     WAIT(k, k->upstreams[1].call_count == 1 && k->upstreams[1].calls[0].done);
     upstream_goes(k, 0);
     expect_status(c, 200);
@@ -142,7 +100,7 @@ FLOW(where_the_first_one_fails_its_rival_is_waited_for)
             upstream_answers(k, 0, 500, BROKEN);
         upstream_waits_for_go(k, 1);
         upstream_answers(k, 1, 200, RESPONSE);
-        struct flow_client *c = ask(k);
+        struct flow_client *c = attempts_ask(k);
         WAIT(k, k->upstreams[1].call_count == 1);
         upstream_goes(k, 0);
         WAIT(k, k->upstreams[0].calls[0].done);
@@ -164,7 +122,7 @@ FLOW(where_both_fail_the_third_is_tried)
     upstream_answers(k, 0, 500, BROKEN);
     upstream_answers(k, 1, 500, BROKEN);
     upstream_answers(k, 2, 200, RESPONSE);
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     WAIT(k, k->upstreams[1].call_count == 1 && k->upstreams[1].calls[0].done);
     for (int i = 0; i < 20; i++)
         flow_turn(k);
@@ -179,7 +137,7 @@ FLOW(a_client_that_leaves_ends_both)
     policy_says(k, &p);
     upstream_hangs(k, 0);
     upstream_hangs(k, 1);
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     WAIT(k, k->upstreams[1].call_count == 1);
     client_hangs_up(c);
     WAIT(k, k->env.request_count == 0);
@@ -232,7 +190,7 @@ FLOW(targets_of_another_dialect_are_asked_side_by_side)
         }
         upstream_hangs(k, 0);
         upstream_answers(k, 1, 200, dialects[i][1][0] == 'a' ? MESSAGE : RESPONSE);
-        struct flow_client *c = ask(k);
+        struct flow_client *c = attempts_ask(k);
         expect_status(c, 200);
         expect_body_has(c, "\"content\":\"hi\"");
         expect_attempts(k, "0:hedged 1");

@@ -5,47 +5,7 @@
 #include "common/request/request_metrics.h"
 #include "common/upstream/exchange.h"
 #include "dataplane/ai/ai_retry.h"
-#include "tests/kit/flow/flow.h"
-
-#define CHAT "/v1/chat/completions"
-#define HELLO "{\"model\":\"small\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"
-#define RESPONSE                                                                                   \
-    "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],"                                           \
-    "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}"
-#define BROKEN "{\"error\":{\"message\":\"broken\"}}"
-
-static struct flow_policy policy_of(size_t targets)
-{
-    return (struct flow_policy){
-        .keys = {{.name = "alice", .models = {"small"}}},
-        .models = {{.name = "small", .upstreams = {0, 1, 2}, .upstream_count = targets}},
-    };
-}
-
-static struct flow_client *ask(struct flow *k)
-{
-    return client_posts(k, "alice", CHAT, NULL, HELLO);
-}
-
-/* The codes of a call's attempts, "status_500 ok". */
-static void expect_attempts(struct flow *k, const char *want)
-{
-    char got[256] = "";
-    Gatehouse__JournalRecord *r = flow_record(k);
-    assert_non_null(r);
-    for (size_t i = 0; i < r->n_attempts; i++) {
-        const Gatehouse__Span *a = r->attempts[i];
-        bool ok = !strcmp(a->status, "ok");
-        size_t len = strlen(got);
-        snprintf(got + len, sizeof(got) - len, "%s%s%s%s", i ? " " : "",
-                 (a->provider ? a->provider : r->span->provider) + 9, ok ? "" : ":",
-                 ok        ? ""
-                 : a->code ? a->code
-                           : "?");
-    }
-    flow_record_free(r);
-    assert_string_equal(got, want);
-}
+#include "tests/kit/flow/attempts_kit.h"
 
 /* ---- again at the same target ---- */
 
@@ -73,36 +33,36 @@ static void answers_in_turn(struct flow *k, const unsigned *list)
 FLOW(a_target_is_tried_again_as_often_as_the_model_says)
 {
     static const unsigned then_well[] = {500, 503, 200, 0};
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.models[0].retries = 2;
     policy_says(k, &p);
     answers_in_turn(k, then_well);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:status_500 0:status_503 0");
 }
 
 FLOW(a_target_that_stays_broken_is_followed_by_the_next)
 {
     static const unsigned broken[] = {503, 0};
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.models[0].retries = 1;
     policy_says(k, &p);
     answers_in_turn(k, broken);
     upstream_answers(k, 1, 200, RESPONSE);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:status_503 0:status_503 1");
 }
 
 FLOW(what_the_model_does_not_name_is_not_tried_again)
 {
     static const unsigned broken[] = {500, 0};
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.models[0].retries = 3;
     p.models[0].retry_on[0] = "429";
     policy_says(k, &p);
     answers_in_turn(k, broken);
     upstream_answers(k, 1, 200, RESPONSE);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:status_500 1");
 }
 
@@ -124,7 +84,7 @@ FLOW(no_retry_is_sent_that_the_budget_cannot_pay)
     char text[128];
     uint64_t prompt = flow_prompt_tokens(body);
     money budget = (money)prompt * 1900;
-    struct flow_policy p = policy_of(1);
+    struct flow_policy p = attempts_policy(1);
     p.keys[0].budget = budget;
     p.models[0].retries = 3;
     policy_says(k, &p);
@@ -144,26 +104,26 @@ FLOW(no_retry_is_sent_that_the_budget_cannot_pay)
 
 FLOW(a_wait_that_the_target_names_is_kept)
 {
-    struct flow_policy p = policy_of(1);
+    struct flow_policy p = attempts_policy(1);
     p.models[0].retries = 1;
     policy_says(k, &p);
     ai_retry_wait_ms = 1;
     upstream_says(k, 0, "HTTP/1.1 429 No\r\nRetry-After-Ms: 300\r\nContent-Length: 2\r\n\r\n{}");
     uint64_t before = flow_now_ms();
-    expect_status(ask(k), 429);
+    expect_status(attempts_ask(k), 429);
     assert_true(flow_now_ms() - before >= 290);
     assert_int_equal(k->upstreams[0].call_count, 2);
 }
 
 FLOW(a_wait_too_long_is_not_waited_for)
 {
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.models[0].retries = 5;
     policy_says(k, &p);
     upstream_says(k, 0, "HTTP/1.1 429 No\r\nRetry-After: 30\r\nContent-Length: 2\r\n\r\n{}");
     upstream_answers(k, 1, 200, RESPONSE);
     uint64_t before = flow_now_ms();
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     assert_true(flow_now_ms() - before < 5000);
     expect_attempts(k, "0:status_429 1");
 }
@@ -171,7 +131,7 @@ FLOW(a_wait_too_long_is_not_waited_for)
 FLOW(retries_stay_within_the_providers_budget)
 {
     static const unsigned broken[] = {500, 0};
-    struct flow_policy p = policy_of(1);
+    struct flow_policy p = attempts_policy(1);
     p.models[0].retries = 3;
     p.providers[0].retry_permille = 100;
     policy_says(k, &p);
@@ -183,7 +143,7 @@ FLOW(retries_stay_within_the_providers_budget)
     for (int i = 0; i < 40; i++) {
         b->floor = 0; /* nothing comes with time in this test */
         b->floor_at_us = clock_mono_us();
-        struct flow_client *c = ask(k);
+        struct flow_client *c = attempts_ask(k);
         expect_status(c, 502);
         client_is_forgotten(c);
         Gatehouse__JournalRecord *r = flow_record(k);
@@ -196,12 +156,12 @@ FLOW(retries_stay_within_the_providers_budget)
 FLOW(a_client_that_leaves_while_a_retry_waits_ends_the_call)
 {
     static const unsigned broken[] = {500, 0};
-    struct flow_policy p = policy_of(1);
+    struct flow_policy p = attempts_policy(1);
     p.models[0].retries = 1;
     policy_says(k, &p);
     answers_in_turn(k, broken);
     ai_retry_wait_ms = 60000 / 8;
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     WAIT(k, k->upstreams[0].call_count == 1 && k->upstreams[0].calls[0].done);
     client_hangs_up(c);
     WAIT(k, k->env.request_count == 0);
@@ -231,7 +191,7 @@ FLOW(each_class_of_failures_falls_back_where_the_model_says_so)
     char want[64];
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         for (int set = 0; set < 3; set++) { /* by default; as named; something else is named */
-            struct flow_policy p = policy_of(2);
+            struct flow_policy p = attempts_policy(2);
             char row[16];
             snprintf(row, sizeof(row), "%zu-%d", i, set);
             p.providers[0].header = "x-row"; /* another revision: what was known of it goes */
@@ -246,7 +206,7 @@ FLOW(each_class_of_failures_falls_back_where_the_model_says_so)
                                   "Content-Type: application/json\r\nRetry-After-Ms: 1\r\n",
                                   rows[i].body);
             upstream_answers(k, 1, 200, RESPONSE);
-            struct flow_client *c = ask(k);
+            struct flow_client *c = attempts_ask(k);
             WAIT(k, c->whole);
             bool falls = set == 1 || (set == 0 && rows[i].by_default);
             if ((c->head.status == 200) != falls || c->head.status == 401)
@@ -259,32 +219,32 @@ FLOW(each_class_of_failures_falls_back_where_the_model_says_so)
 
 FLOW(a_timeout_and_a_lost_connection_are_classes_too)
 {
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.providers[0].first_byte_ms = 50;
     p.models[0].fallback_on[0] = "5xx";
     policy_says(k, &p);
     upstream_hangs(k, 0);
     upstream_answers(k, 1, 200, RESPONSE);
-    expect_status(ask(k), 504);
+    expect_status(attempts_ask(k), 504);
     expect_attempts(k, "0:timeout");
     p.models[0].fallback_on[0] = "timeout";
     policy_says(k, &p);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:timeout 1");
     upstream_forget_script(k, 0);
     upstream_cuts(k, 0);
-    expect_status(ask(k), 502);
+    expect_status(attempts_ask(k), 502);
     expect_attempts(k, "0:closed");
     p.models[0].fallback_on[0] = "connect";
     policy_says(k, &p);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:closed 1");
 }
 
 FLOW(a_prompt_that_was_too_long_goes_to_a_larger_window_alone)
 {
     static const char *const models[] = {"mid", "tiny", "huge"};
-    struct flow_policy p = policy_of(3);
+    struct flow_policy p = attempts_policy(3);
     p.models[0].target_models = models;
     p.models[0].fallback_on[0] = "context_too_long";
     p.prices[0] = (struct flow_price){.pattern = "mid", .input = 1, .output = 1, .context = 8000};
@@ -294,66 +254,88 @@ FLOW(a_prompt_that_was_too_long_goes_to_a_larger_window_alone)
     upstream_answers(k, 0, 400,
                      "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"too long\"}}");
     upstream_answers(k, 2, 200, RESPONSE);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:status_400 2");
     /* where no window is larger, the client hears it as it is */
     p.models[0].upstream_count = 2;
     policy_says(k, &p);
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     expect_status(c, 400);
     expect_code(c, "context_length_exceeded");
     expect_attempts(k, "0:status_400");
+}
+
+static void says_windows(Gatehouse__Model *m)
+{
+    static const uint64_t windows[] = {8000, 4000, 90000};
+    for (size_t i = 0; i < m->n_targets; i++) {
+        m->targets[i]->has_context_tokens = true;
+        m->targets[i]->context_tokens = windows[i];
+    }
+}
+
+FLOW(a_window_is_what_the_target_says_of_itself)
+{
+    struct flow_policy p = attempts_policy(3);
+    p.models[0].fallback_on[0] = "context_too_long";
+    p.models[0].also = says_windows;
+    policy_says(k, &p);
+    upstream_answers(k, 0, 400,
+                     "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"too long\"}}");
+    upstream_answers(k, 2, 200, RESPONSE);
+    expect_status(attempts_ask(k), 200);
+    expect_attempts(k, "0:status_400 2");
 }
 
 /* ---- what is left out ---- */
 
 FLOW(a_breaker_that_opened_leaves_its_target_out_until_a_probe_succeeds)
 {
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.providers[0].breaker_failures = 3;
     p.providers[0].breaker_open_ms = 1500;
     policy_says(k, &p);
     upstream_answers(k, 0, 500, BROKEN);
     upstream_answers(k, 1, 200, RESPONSE);
     for (int i = 0; i < 3; i++) {
-        expect_status(ask(k), 200);
+        expect_status(attempts_ask(k), 200);
         expect_attempts(k, "0:status_500 1");
     }
     for (int i = 0; i < 3; i++) {
-        expect_status(ask(k), 200);
+        expect_status(attempts_ask(k), 200);
         expect_attempts(k, "1");
     }
     upstream_forget_script(k, 0);
     upstream_answers(k, 0, 200, RESPONSE);
     uint64_t until = flow_now_ms() + 1600;
     WAIT(k, flow_now_ms() > until);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0");
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0");
 }
 
 FLOW(where_every_breaker_is_open_a_call_is_tried_all_the_same)
 {
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.providers[0].breaker_failures = p.providers[1].breaker_failures = 1;
     policy_says(k, &p);
     upstream_answers(k, 0, 500, BROKEN);
     upstream_answers(k, 1, 500, BROKEN);
     for (int i = 0; i < 2; i++) {
-        struct flow_client *c = ask(k);
+        struct flow_client *c = attempts_ask(k);
         expect_status(c, 502);
         expect_body_has(c, "tried provider-0/small (status_500), provider-1/small (status_500)");
         expect_attempts(k, "0:status_500 1:status_500");
     }
     upstream_forget_script(k, 1);
     upstream_answers(k, 1, 200, RESPONSE);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
 }
 
 FLOW(a_clients_own_deadline_opens_no_breaker)
 {
-    struct flow_policy p = policy_of(1);
+    struct flow_policy p = attempts_policy(1);
     p.providers[0].breaker_failures = 1;
     policy_says(k, &p);
     upstream_hangs(k, 0);
@@ -372,7 +354,7 @@ FLOW(a_refused_credential_is_taken_out_with_an_alarm)
 {
     static const unsigned refusals[] = {401, 403};
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
-        struct flow_policy p = policy_of(2);
+        struct flow_policy p = attempts_policy(2);
         char head[96];
         struct buf text;
         p.providers[0].header = "x-row"; /* another revision: what was known of it goes */
@@ -385,11 +367,11 @@ FLOW(a_refused_credential_is_taken_out_with_an_alarm)
         snprintf(head, sizeof(head), "HTTP/1.1 %u No\r\nContent-Length: 2\r\n\r\n{}", refusals[i]);
         upstream_says(k, 0, head);
         upstream_answers(k, 1, 200, RESPONSE);
-        expect_status(ask(k), 200);
+        expect_status(attempts_ask(k), 200);
         snprintf(head, sizeof(head), "0:status_%u 1", refusals[i]);
         expect_attempts(k, head);
         for (int n = 0; n < 3; n++) { /* it is not asked any more */
-            expect_status(ask(k), 200);
+            expect_status(attempts_ask(k), 200);
             expect_attempts(k, "1");
         }
         buf_init(&text, 1 << 20);
@@ -411,16 +393,16 @@ static void limits_by_credential(struct upstream *u, const struct upstream_call 
 
 FLOW(a_credential_that_is_out_is_no_other_ones_stand_in)
 {
-    struct flow_policy p = policy_of(2);
+    struct flow_policy p = attempts_policy(2);
     p.providers[0].second_secret = "sk-second";
     policy_says(k, &p);
     k->upstreams[0].reply = limits_by_credential;
     upstream_answers(k, 1, 200, RESPONSE);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:status_429 0:status_429 1");
     uint64_t until = flow_now_ms() + 1100; /* the first one's wait is over */
     WAIT(k, flow_now_ms() > until);
-    expect_status(ask(k), 200);
+    expect_status(attempts_ask(k), 200);
     expect_attempts(k, "0:status_429 1");
 }
 
@@ -428,7 +410,7 @@ FLOW(a_credential_that_is_out_is_no_other_ones_stand_in)
 
 FLOW(the_models_time_is_the_whole_calls)
 {
-    struct flow_policy p = policy_of(3);
+    struct flow_policy p = attempts_policy(3);
     p.models[0].total_ms = 2000;
     for (size_t i = 0; i < 3; i++)
         p.providers[i].first_byte_ms = 1250;
@@ -436,7 +418,7 @@ FLOW(the_models_time_is_the_whole_calls)
     for (size_t i = 0; i < 3; i++)
         upstream_hangs(k, i);
     uint64_t before = flow_now_ms();
-    struct flow_client *c = ask(k);
+    struct flow_client *c = attempts_ask(k);
     expect_status(c, 504);
     expect_body_has(c, "tried provider-0/small (timeout), provider-1/small (timeout)");
     assert_true(flow_now_ms() - before < 2400);
@@ -457,6 +439,7 @@ int main(void)
         SCENARIO(each_class_of_failures_falls_back_where_the_model_says_so),
         SCENARIO(a_timeout_and_a_lost_connection_are_classes_too),
         SCENARIO(a_prompt_that_was_too_long_goes_to_a_larger_window_alone),
+        SCENARIO(a_window_is_what_the_target_says_of_itself),
         SCENARIO(a_breaker_that_opened_leaves_its_target_out_until_a_probe_succeeds),
         SCENARIO(where_every_breaker_is_open_a_call_is_tried_all_the_same),
         SCENARIO(a_clients_own_deadline_opens_no_breaker),

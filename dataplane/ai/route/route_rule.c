@@ -95,8 +95,8 @@ static bool caller_fits(const struct principal *who, const struct policy_when *w
 
 bool route_when_holds(const struct route_ask *ask, const struct policy_when *when)
 {
-    static const struct principal nobody;
-    return !when || (caller_fits(ask->who ? ask->who : &nobody, when) &&
+    static const struct principal unknown;
+    return !when || (caller_fits(ask->who ? ask->who : &unknown, when) &&
                      policy_hours_hold(&when->hours, ask->wall_us) &&
                      headers_hold(ask->head, when) && metadata_holds(ask->body, when));
 }
